@@ -1,0 +1,53 @@
+"""What every model of the job specification has in common: frozen, strict, closed, finite."""
+
+from typing import Any, Self, cast
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Model(BaseModel):
+    """A value object of the specification.
+
+    Strict: the text "3" is no number and true is no 1. Closed: an unknown key is an error. Finite: no NaN, no infinity.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class OneOf(Model):
+    """Exactly one of its fields is set: the JSON form of a protobuf `oneof`.
+
+    Where an option needs no settings its bare name will do: `relu` reads as `{relu: {}}`.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, data: object) -> object:
+        if isinstance(data, str):
+            return {data: {}}
+        if isinstance(data, dict):
+            # YAML reads `- flatten:` as {flatten: null}
+            return {key: {} if value is None else value for key, value in data.items()}
+        return data
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            options = ", ".join(type(self).model_fields)
+            found = ", ".join(sorted(self.model_fields_set)) or "none"
+            raise ValueError(f"exactly one of {options} is needed, found {found}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Name of the option that is set."""
+        return next(iter(self.model_fields_set))
+
+    @property
+    def value(self) -> Any:
+        """The settings of the option that is set."""
+        return getattr(self, self.kind)
+
+    def canonical(self) -> dict[str, Any]:
+        """The JSON form with every default written out."""
+        return cast("dict[str, Any]", self.model_dump(mode="json", exclude_none=True))

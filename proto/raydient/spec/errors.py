@@ -1,0 +1,31 @@
+"""What is wrong with a job specification, told field by field."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One rule broken by one field.
+
+    Attributes:
+        path: of the field, as in `network.layers[1].dense.units`; empty for the document as a whole.
+        message: the value, the rule it breaks and the mend, without the path.
+        line: in the job file, from 1; None where there is no file or the field is not in it.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line is not None else ""
+        return f"{place}{self.path}: {self.message}" if self.path else f"{place}{self.message}"
+
+
+class InvalidSpec(ValueError):
+    """A specification that breaks rules; carries all of them, not only the first."""
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(e) for e in self.errors))

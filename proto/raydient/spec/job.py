@@ -1,0 +1,95 @@
+"""A training job: which data, which network, how it is trained, on what."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Model, OneOf
+from .network import Network
+
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class Split(Model):
+    """Which share of the rows is held out for evaluation; drawn from the job's seed."""
+
+    test: Fraction = 0.2
+
+
+class Dataset(Model):
+    """Where the samples are.
+
+    A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
+    shape) and `y`, or the arrays named by `features` and `label`.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=4096)]
+    label: Annotated[str, Field(min_length=1, max_length=256)] = "y"
+    features: Annotated[tuple[str, ...], Field(max_length=65_536, strict=False)] = ()
+    split: Split = Split()
+    standardize: bool = False
+
+
+class Sgd(Model):
+    """Stochastic gradient descent, with momentum if it is above 0 (Sutskever et al. 2013 where `nesterov`)."""
+
+    learning_rate: Rate = 0.01
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+
+
+class Adam(Model):
+    """Adam (Kingma and Ba 2015, algorithm 1)."""
+
+    learning_rate: Rate = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Rate = 1e-7
+
+
+class Optimizer(OneOf):
+    """The rule that turns a gradient into an update."""
+
+    sgd: Sgd | None = None
+    adam: Adam | None = None
+
+
+class Training(Model):
+    """How long and how.
+
+    `microbatches` is how many shares a batch is split into: the unit of work and of determinism. Left out, it is
+    `min(8, max(1, batch_size // 32))`. It bounds the number of workers that can take part in a step.
+    """
+
+    epochs: PositiveInt = 1
+    batch_size: PositiveInt = 32
+    microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    optimizer: Optimizer = Optimizer(sgd=Sgd())
+
+
+class Checkpoints(Model):
+    """When to save what a job needs to go on: at most every so many seconds, at a step's end; the newest are kept."""
+
+    interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+
+
+class Resources(Model):
+    """What the job runs on. None of it has a say in the resulting weights."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+
+
+class JobSpec(Model):
+    """A training job, as a job file describes it."""
+
+    display_name: Annotated[str, Field(max_length=128)] = ""
+    labels: Annotated[dict[str, str], Field(max_length=64)] = {}
+    dataset: Dataset
+    network: Network
+    training: Training = Training()
+    checkpoints: Checkpoints = Checkpoints()
+    resources: Resources = Resources()

@@ -1,0 +1,101 @@
+"""The network of a job: layers, activations, initializers, losses. Names are Keras's, in snake case."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Model, OneOf
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+"""A layer's name; parameters are called `{layer}.{parameter}`."""
+
+
+class Empty(Model):
+    """An option without settings."""
+
+
+class Constant(Model):
+    """Every value the same."""
+
+    value: float = 0.0
+
+
+class Initializer(OneOf):
+    """How a parameter begins. Glorot: Glorot and Bengio (2010); He: He et al. (2015)."""
+
+    glorot_uniform: Empty | None = None
+    glorot_normal: Empty | None = None
+    he_uniform: Empty | None = None
+    he_normal: Empty | None = None
+    zeros: Empty | None = None
+    ones: Empty | None = None
+    constant: Constant | None = None
+
+
+class LeakyRelu(Model):
+    """x where x is positive, `negative_slope` times x elsewhere."""
+
+    negative_slope: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+class Activation(OneOf):
+    """A function applied to each value."""
+
+    identity: Empty | None = None
+    sigmoid: Empty | None = None
+    tanh: Empty | None = None
+    relu: Empty | None = None
+    leaky_relu: LeakyRelu | None = None
+
+
+class Dense(Model):
+    """A fully connected layer: activation(x @ kernel + bias)."""
+
+    units: Annotated[int, Field(ge=1, le=1_048_576)]
+    activation: Activation = Activation(identity=Empty())
+    use_bias: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
+    name: Name | None = None
+
+
+class Flatten(Model):
+    """One vector per sample, whatever its shape was."""
+
+    name: Name | None = None
+
+
+class ActivationLayer(Model):
+    """An activation as a layer of its own."""
+
+    function: Activation
+    name: Name | None = None
+
+
+class Layer(OneOf):
+    """One layer. Without a name it is called by its kind and its place among its kind: `dense_1`, `dense_2`."""
+
+    dense: Dense | None = None
+    flatten: Flatten | None = None
+    activation: ActivationLayer | None = None
+
+
+class Loss(OneOf):
+    """What training makes small.
+
+    `sum_squared_error` sums over a sample's outputs, `mean_squared_error` averages over them; `softmax_cross_entropy`
+    takes one output per class and class indices as labels, `binary_cross_entropy` one output (a logit) and labels 0 and 1.
+    Each is then averaged over the samples of a batch.
+    """
+
+    sum_squared_error: Empty | None = None
+    mean_squared_error: Empty | None = None
+    softmax_cross_entropy: Empty | None = None
+    binary_cross_entropy: Empty | None = None
+
+
+class Network(Model):
+    """Layers applied one after the other, and the loss at their end."""
+
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
+    loss: Loss

@@ -1,0 +1,72 @@
+"""Where each parameter lies in the flat float32 vector, and the digest that proves two vectors equal."""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One named array inside the flat vector.
+
+    Attributes:
+        name: unique within the network, for example `dense_1.kernel`.
+        shape: its shape, row-major.
+        offset: index of its first value in the flat vector.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    def view(self, vector: NDArray[np.floating]) -> NDArray[np.floating]:
+        """This parameter's values inside `vector`, shaped; a view, never a copy."""
+        return vector[self.offset : self.offset + self.size].reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The parameters of a network in the order they lie in the flat vector, without gaps."""
+
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def of(cls, shapes: Iterable[tuple[str, Sequence[int]]]) -> "Layout":
+        """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug."""
+        parameters, offset, names = [], 0, set()
+        for name, shape in shapes:
+            assert name not in names, f"parameter name {name} used twice"
+            names.add(name)
+            parameters.append(Parameter(name, tuple(shape), offset))
+            offset += parameters[-1].size
+        return cls(tuple(parameters))
+
+    @property
+    def size(self) -> int:
+        """Values in the flat vector."""
+        return sum(p.size for p in self.parameters)
+
+    def views(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
+        """Every parameter's view of `vector`, by name."""
+        return {p.name: p.view(vector) for p in self.parameters}
+
+    def digest(self, vector: NDArray[np.floating]) -> str:
+        """SHA-256 in hexadecimal over the parameters sorted by name.
+
+        Each contributes its UTF-8 name, a NUL byte, its rank and its shape as little-endian int64 and its values as
+        little-endian float32, so that two implementations can compare without sharing a layout.
+        """
+        sha = hashlib.sha256()
+        for p in sorted(self.parameters, key=lambda p: p.name):
+            sha.update(p.name.encode() + b"\0" + struct.pack(f"<{1 + len(p.shape)}q", len(p.shape), *p.shape))
+            sha.update(np.ascontiguousarray(p.view(vector), dtype="<f4"))
+        return sha.hexdigest()

@@ -1,0 +1,109 @@
+"""Which work belongs to which round: a pure function of the job, known alike to workers, parameter servers, coordinator.
+
+A *round* is what all members finish together before any of them goes on: either one training step (leaves are its
+microbatches) or the evaluation of the held-out part at an epoch's end (leaves are fixed blocks of rows). Rounds are
+numbered from 0 over the whole job. Nothing here depends on who computes what, which is why the weights do not either.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+EVALUATION_BLOCK_ROWS = 256
+"""Rows of one leaf of an evaluation round; fixed, because another shape of a matrix product gives other bits."""
+
+
+class RoundKind(StrEnum):
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round's place in the job.
+
+    Attributes:
+        number: position in the job, from 0.
+        kind: train or evaluate.
+        epoch: epoch it belongs to, from 0.
+        step: optimizer updates applied before this round begins (so also the number of this update, from 0).
+        start, stop: half-open range of positions in the epoch's sample order (train) or rows of the held-out part
+            (evaluate).
+        leaves: number of leaves of the round's reduction tree, each at least one row.
+    """
+
+    number: int
+    kind: RoundKind
+    epoch: int
+    step: int
+    start: int
+    stop: int
+    leaves: int
+
+    def leaf(self, index: int) -> tuple[int, int]:
+        """Half-open range of positions of leaf `index`: contiguous shares whose sizes differ by at most one row."""
+        rows = self.stop - self.start
+        if self.kind is RoundKind.EVALUATE:
+            first = self.start + index * EVALUATION_BLOCK_ROWS
+            return first, min(first + EVALUATION_BLOCK_ROWS, self.stop)
+        return self.start + rows * index // self.leaves, self.start + rows * (index + 1) // self.leaves
+
+
+def default_microbatches(batch_size: int) -> int:
+    """Microbatches per step where the job does not say: from the batch size alone, never from the number of workers."""
+    return min(8, max(1, batch_size // 32))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The rounds of a job.
+
+    Attributes:
+        train_rows, test_rows: samples in the training part and in the held-out part (0: no evaluation).
+        epochs, batch_size, microbatches: from the job's specification, resolved.
+    """
+
+    train_rows: int
+    test_rows: int
+    epochs: int
+    batch_size: int
+    microbatches: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.train_rows // self.batch_size)
+
+    @property
+    def rounds_per_epoch(self) -> int:
+        return self.steps_per_epoch + (1 if self.test_rows else 0)
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def rounds(self) -> int:
+        return self.epochs * self.rounds_per_epoch
+
+    def round(self, number: int) -> Round:
+        """The round of this number; `number` must be in `range(self.rounds)`."""
+        if not 0 <= number < self.rounds:
+            raise IndexError(f"round {number} of a job of {self.rounds} rounds")
+        epoch, within = divmod(number, self.rounds_per_epoch)
+        step = epoch * self.steps_per_epoch + within
+        if within == self.steps_per_epoch:
+            blocks = -(-self.test_rows // EVALUATION_BLOCK_ROWS)
+            return Round(number, RoundKind.EVALUATE, epoch, step, 0, self.test_rows, blocks)
+        start = within * self.batch_size
+        stop = min(start + self.batch_size, self.train_rows)
+        return Round(number, RoundKind.TRAIN, epoch, step, start, stop, min(self.microbatches, stop - start))
+
+    def is_epoch_end(self, number: int) -> bool:
+        """Whether this round is the last of its epoch."""
+        return (number + 1) % self.rounds_per_epoch == 0
+
+    def shape_rows(self) -> frozenset[int]:
+        """Every number of rows that a training leaf of this job has: at most four."""
+        rounds = {self.round(0), self.round(self.steps_per_epoch - 1)}
+        return frozenset(
+            stop - start for r in rounds for start, stop in (r.leaf(i) for i in range(r.leaves))
+        )

@@ -1,0 +1,74 @@
+"""How the service starts, follows and stops the coordinator of a job: the one door between jobs/ and training/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from raydient.spec.job import JobSpec
+
+from .reports import Report
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a coordinator needs to know of its job.
+
+    Attributes:
+        job: the job's id.
+        spec: its specification, validated.
+        dataset: the data file on this machine.
+        directory: where checkpoints and the model are kept; created if absent. If it holds a checkpoint the run goes
+            on from there.
+    """
+
+    job: str
+    spec: JobSpec
+    dataset: Path
+    directory: Path
+
+
+class RunListener(Protocol):
+    """Hears of a run. Called from one thread of the run's own, one call at a time, in order."""
+
+    def report(self, number: int, report: Report) -> None:
+        """A report; numbers grow by one from 1 on. It is durable when this returns: it is not sent again after that.
+
+        After a server's restart a report may come a second time, with the same number.
+        """
+
+    def lost(self, reason: str) -> None:
+        """The coordinator is gone without a `Finished`; called once at most, nothing comes afterwards."""
+
+
+class Run(Protocol):
+    """A coordinator at work."""
+
+    @property
+    def attachment(self) -> str:
+        """Opaque and secret: with it a later server finds this run again, see `Runner.attach`."""
+
+    def cancel(self) -> None:
+        """Ask it to stop for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
+
+    def interrupt(self) -> None:
+        """Ask it to take a checkpoint and stop; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait until the last call to the listener has returned and all processes are gone; False if it takes longer."""
+
+
+class Runner(Protocol):
+    """Starts runs on one cluster."""
+
+    @property
+    def slots(self) -> int:
+        """Worker processes that the cluster can hold in all, whoever holds them now."""
+
+    def start(self, request: RunRequest, listener: RunListener) -> Run:
+        """Start a coordinator and return at once."""
+
+    def attach(self, request: RunRequest, attachment: str, after: int, listener: RunListener) -> Run | None:
+        """Follow a run that an earlier server started, from report `after` + 1 on; None if it is gone."""
+
+    def close(self) -> None:
+        """Leave the cluster. Runs must have been joined before."""
