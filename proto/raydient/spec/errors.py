@@ -23,7 +23,7 @@ class FieldError:
         return f"{place}{self.path}: {self.message}" if self.path else f"{place}{self.message}"
 
 
-class InvalidSpec(ValueError):
+class InvalidSpec(ValueError):  # noqa: N818  (it names a state, not a mistake of ours)
     """A specification that breaks rules; carries all of them, not only the first."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:

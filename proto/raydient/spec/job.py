@@ -87,7 +87,7 @@ class JobSpec(Model):
     """A training job, as a job file describes it."""
 
     display_name: Annotated[str, Field(max_length=128)] = ""
-    labels: Annotated[dict[str, str], Field(max_length=64)] = {}
+    labels: Annotated[dict[str, str], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
     dataset: Dataset
     network: Network
     training: Training = Training()
