@@ -68,5 +68,5 @@ class Layout:
         sha = hashlib.sha256()
         for p in sorted(self.parameters, key=lambda p: p.name):
             sha.update(p.name.encode() + b"\0" + struct.pack(f"<{1 + len(p.shape)}q", len(p.shape), *p.shape))
-            sha.update(np.ascontiguousarray(p.view(vector), dtype="<f4"))
+            sha.update(np.ascontiguousarray(p.view(vector), dtype="<f4").data)
         return sha.hexdigest()

@@ -1,4 +1,4 @@
-"""Which work belongs to which round: a pure function of the job, known alike to workers, parameter servers, coordinator.
+"""Which work belongs to which round: a pure function of the job, known alike to all of its processes.
 
 A *round* is what all members finish together before any of them goes on: either one training step (leaves are its
 microbatches) or the evaluation of the held-out part at an epoch's end (leaves are fixed blocks of rows). Rounds are
@@ -104,6 +104,4 @@ class Schedule:
     def shape_rows(self) -> frozenset[int]:
         """Every number of rows that a training leaf of this job has: at most four."""
         rounds = {self.round(0), self.round(self.steps_per_epoch - 1)}
-        return frozenset(
-            stop - start for r in rounds for start, stop in (r.leaf(i) for i in range(r.leaves))
-        )
+        return frozenset(stop - start for r in rounds for start, stop in (r.leaf(i) for i in range(r.leaves)))

@@ -1,0 +1,183 @@
+"""The worker's end of the data plane: where it finds weights and leaves gradients, over shared memory or over TCP.
+
+One conversation, two ways for the payload:
+
+    worker -> server   ATTACH   worker number
+    server -> worker   ATTACHED sizes; on one machine also the descriptors of the weights and of this worker's gradients
+    server -> worker   WEIGHTS  (TCP only, when they have changed since this worker last got them)
+    server -> worker   ASSIGN   round and leaves
+    worker -> server   PUSH     a node's sums and timings; over TCP the gradient follows
+    server -> worker   ASSIGN   the next round, or more leaves of this one
+    server -> worker   STOP
+
+Ownership: between ASSIGN of a round and the next round's ASSIGN the weights do not change, unless this worker has been
+given up; what it computes then is refused. A slot belongs to the worker until it is pushed and to the server until the
+next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .connection import Connection, Frame, limited_to
+from .frames import Header, Kind, ProtocolError
+from .memory import Segment
+
+PHASES = ("forward", "backward", "push", "wait")
+"""What a worker spends its seconds on; they travel behind the sums of a push."""
+
+_SMALL_PAYLOAD = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the server tells a worker that attaches: values of the weight vector, gradient slots, sums of a push."""
+
+    size: int
+    slots: int
+    sums: int
+
+    @property
+    def note_bytes(self) -> int:
+        """Bytes of a push without its gradient."""
+        return 8 * (self.sums + len(PHASES))
+
+    def pack(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Leaves `first`..`last` - 1 of round `round` are to be computed."""
+
+    round: int
+    first: int
+    last: int
+
+
+class Channel(Protocol):
+    """What a worker needs of a parameter server."""
+
+    @property
+    def terms(self) -> Terms: ...
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The whole flat vector; the same array for the life of the channel, its values change."""
+
+    def slot(self, index: int) -> NDArray[np.float32]:
+        """Gradient buffer `index`, as large as the weights; the same array each time."""
+
+    def wait(self) -> Assignment | None:
+        """The next assignment, with `weights` current for it; None when there is no more work.
+
+        Raises ConnectionError when the server is gone.
+        """
+
+    def push(
+        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+    ) -> None:
+        """Hand over the sum over a node: the gradient in `slot` (None: a round without them), metrics, timings."""
+
+    def close(self) -> None: ...
+
+
+def attach(connection: Connection, worker: int, generation: int) -> Channel:
+    """Join the data plane as `worker`. The connection is proven, blocking, and the channel's from here on."""
+    connection.allocate = limited_to(_SMALL_PAYLOAD)
+    connection.send(Header(Kind.ATTACH, generation, first=worker))
+    frame = connection.receive()
+    if frame is None or frame.header.kind is not Kind.ATTACHED:
+        raise ProtocolError("the parameter server does not want this worker")
+    terms = Terms(**json.loads(bytes(frame.payload)))
+    if connection.is_local:
+        return SharedMemoryChannel(connection, generation, terms, frame)
+    return TcpChannel(connection, generation, terms)
+
+
+class _Channel:
+    """What both ways have in common."""
+
+    weights: NDArray[np.float32]
+
+    def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
+        self.terms = terms
+        self._connection = connection
+        self._generation = generation
+        self._note = np.zeros(terms.sums + len(PHASES))
+        connection.allocate = self._allocate
+
+    def _allocate(self, header: Header) -> bytearray | memoryview:
+        return limited_to(_SMALL_PAYLOAD)(header)
+
+    def wait(self) -> Assignment | None:
+        while True:
+            frame = self._connection.receive()
+            assert frame is not None, "a blocking connection gives whole frames"
+            header = frame.header
+            if header.kind is Kind.STOP:
+                return None
+            if header.kind is Kind.ASSIGN:
+                return Assignment(header.round, header.first, header.last)
+            if header.kind not in (Kind.WEIGHTS, Kind.REFUSED):
+                raise ProtocolError(f"a worker cannot use a {header.kind.name} frame")
+
+    def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float], *gradient: Any) -> None:
+        self._note[: self.terms.sums] = sums
+        self._note[self.terms.sums :] = seconds
+        self._connection.send(header, self._note.data, *gradient)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class SharedMemoryChannel(_Channel):
+    """Both sides map the same pages: a push is a notice, the gradient stays where backward wrote it."""
+
+    def __init__(self, connection: Connection, generation: int, terms: Terms, attached: Frame) -> None:
+        super().__init__(connection, generation, terms)
+        if len(attached.descriptors) != 2:
+            raise ProtocolError("weights and gradients were to come as two descriptors")
+        weights, gradients = attached.descriptors
+        self.weights = Segment(weights, terms.size * 4).array("<f4", (terms.size,))
+        rows = Segment(gradients, terms.size * terms.slots * 4).array("<f4", (terms.slots, terms.size))
+        self._rows: list[NDArray[np.float32]] = list(rows)
+
+    def slot(self, index: int) -> NDArray[np.float32]:
+        return self._rows[index]
+
+    def push(
+        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+    ) -> None:
+        self._push(Header(Kind.PUSH, self._generation, round_, *node, slot or 0), sums, seconds)
+
+
+class TcpChannel(_Channel):
+    """Weights are received in place, gradients sent from where backward wrote them: one copy each way, the wire's."""
+
+    def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
+        super().__init__(connection, generation, terms)
+        self.weights = np.zeros(terms.size, "<f4")
+        self._slots: dict[int, NDArray[np.float32]] = {}
+
+    def _allocate(self, header: Header) -> bytearray | memoryview:
+        if header.kind is Kind.WEIGHTS:
+            if header.length != self.weights.nbytes:
+                raise ProtocolError(f"weights of {header.length} bytes, {self.weights.nbytes} were agreed")
+            return self.weights.data.cast("B")
+        return super()._allocate(header)
+
+    def slot(self, index: int) -> NDArray[np.float32]:
+        if index not in self._slots:
+            self._slots[index] = np.zeros(self.terms.size, "<f4")
+        return self._slots[index]
+
+    def push(
+        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+    ) -> None:
+        gradient = () if slot is None else (self.slot(slot).data,)
+        self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *gradient)

@@ -1,0 +1,158 @@
+"""Frames over a stream socket, blocking or not, with file descriptors where the socket is a Unix one."""
+
+import array
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .frames import HEADER, Header, ProtocolError
+
+Buffer = bytes | bytearray | memoryview
+
+_MAXIMUM_DESCRIPTORS = 4
+_CONTROL_SPACE = socket.CMSG_SPACE(_MAXIMUM_DESCRIPTORS * array.array("i").itemsize)
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame as received. The payload is the receiver's; descriptors belong to whoever takes the frame."""
+
+    header: Header
+    payload: Buffer = b""
+    descriptors: list[int] = field(default_factory=list)
+
+
+def limited_to(limit: int) -> Callable[[Header], bytearray]:
+    """An allocator of payloads that refuses more than `limit` bytes before anything is allocated."""
+
+    def allocate(header: Header) -> bytearray:
+        if header.length > limit:
+            raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes, at most {limit} are allowed")
+        return bytearray(header.length)
+
+    return allocate
+
+
+class Connection:
+    """A stream of frames in both directions. Not thread-safe: one thread owns a connection.
+
+    On a blocking socket `receive` waits for a whole frame and `send` until the kernel has taken everything. On a
+    non-blocking one `receive` answers None until a frame is complete, and what `send` could not hand over waits for
+    `flush` (see `pending`).
+
+    Attributes:
+        allocate: gives the buffer for an announced payload, exactly as long; may raise ProtocolError. Replace it to
+            receive in place.
+    """
+
+    def __init__(self, sock: socket.socket, allocate: Callable[[Header], bytearray | memoryview]) -> None:
+        self.socket = sock
+        self.allocate = allocate
+        self.is_local = sock.family == socket.AF_UNIX
+        self._head = bytearray(HEADER.size)
+        self._view = memoryview(self._head)  # what is being filled
+        self._filled = 0
+        self._frame: Frame | None = None  # header complete, payload on its way
+        self._descriptors: list[int] = []
+        self._outgoing: deque[memoryview] = deque()
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    # ---- receiving
+
+    def receive(self) -> Frame | None:
+        """The next frame, or None if it is not complete yet (non-blocking sockets only).
+
+        Raises ConnectionError when the peer is gone or breaks the protocol.
+        """
+        while True:
+            if self._filled < len(self._view):
+                try:
+                    count = self._read()
+                except BlockingIOError:
+                    return None
+                if count == 0:
+                    raise ConnectionError("the peer closed the connection")
+                self._filled += count
+                continue
+            if self._frame is None:
+                header = Header.unpack(self._head)
+                self._frame = Frame(header, b"", self._descriptors)
+                self._descriptors = []
+                if header.length:
+                    payload = self.allocate(header)
+                    self._frame.payload = payload
+                    self._view, self._filled = memoryview(payload).cast("B"), 0
+                    continue
+            frame, self._frame = self._frame, None
+            self._view, self._filled = memoryview(self._head), 0
+            return frame
+
+    def _read(self) -> int:
+        rest = self._view[self._filled :]
+        if not self.is_local or self._frame is not None:
+            return self.socket.recv_into(rest)
+        # Descriptors arrive with a header's bytes, never with a payload's.
+        count, ancillary, _, _ = self.socket.recvmsg_into([rest], _CONTROL_SPACE, _CLOEXEC)
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                received = array.array("i")
+                received.frombytes(data[: len(data) - len(data) % received.itemsize])
+                self._descriptors.extend(received)
+        return count
+
+    # ---- sending
+
+    def send(self, header: Header, *payload: Buffer, descriptors: Sequence[int] = ()) -> None:
+        """Send one frame; its length is set here. The payload must not change until it has left (see `pending`).
+
+        Raises ConnectionError when the peer is gone.
+        """
+        parts = [memoryview(part).cast("B") for part in payload if len(part)]
+        header.length = sum(len(part) for part in parts)
+        head = header.pack()
+        if descriptors:
+            # Ahead of everything else in a message of its own, so that the receiver finds it with the header.
+            assert self.is_local, "descriptors travel over Unix sockets only"
+            assert not self._outgoing, "descriptors travel over an idle socket only"
+            sent = socket.send_fds(self.socket, [head], list(descriptors))
+            assert sent == len(head), "an idle socket takes a header"
+        else:
+            parts.insert(0, memoryview(head))
+        self._outgoing.extend(parts)
+        self.flush()
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes wait for `flush`."""
+        return bool(self._outgoing)
+
+    def flush(self) -> None:
+        """Hand over as much as the kernel takes."""
+        outgoing = self._outgoing
+        while outgoing:
+            try:
+                sent = self.socket.sendmsg(list(outgoing)[:8])
+            except BlockingIOError:
+                return
+            while sent:
+                if sent < len(outgoing[0]):
+                    outgoing[0] = outgoing[0][sent:]
+                    break
+                sent -= len(outgoing.popleft())
+
+    def close(self) -> None:
+        """Close the socket and every descriptor that nobody took. Harmless when repeated."""
+        for descriptor in self._descriptors + (self._frame.descriptors if self._frame else []):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._descriptors, self._frame = [], None
+        self._outgoing.clear()
+        self.socket.close()
+
+
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -1,0 +1,280 @@
+"""What the coordinator, its members and the service tell each other: small messages as JSON, with arrays where needed.
+
+A message is a frozen dataclass; on the wire it is `{"type": name, "body": {...}, "arrays": {...}}` in a CONTROL frame.
+Arrays travel as one descriptor over a Unix socket and behind the JSON over TCP; `first` of the header is then the
+JSON's length. Order is kept per connection; delivery ends with the connection.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from .connection import Connection, Frame
+from .endpoint import Endpoint
+from .frames import Header, Kind, ProtocolError
+from .memory import Bundle, Place, Segment
+
+
+class Role(StrEnum):
+    """What a process of a job is."""
+
+    COORDINATOR = "coordinator"
+    PARAMETER_SERVER = "parameter_server"
+    WORKER = "worker"
+
+
+# ---- members to the coordinator
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message of a member: who it is and, for a parameter server, where its data plane listens."""
+
+    role: Role
+    member: int
+    generation: int
+    process: int
+    data_plane: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Parameter server: this worker has joined the data plane."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Parameter server: where training is; sent every few rounds at the most.
+
+    Attributes:
+        round: rounds completed.
+        step: updates applied.
+        rows: training samples consumed.
+        loss: of the last step, mean over its rows.
+        phase_seconds: by phase, all workers together, and `apply`.
+        step_seconds_buckets, step_seconds_sum: see `reports.Progress`.
+        exchange_bytes: by direction.
+    """
+
+    round: int
+    step: int
+    rows: int
+    loss: float
+    phase_seconds: Mapping[str, float]
+    step_seconds_buckets: Sequence[int]
+    step_seconds_sum: float
+    exchange_bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """Parameter server: sums over an epoch, by split; the first value is the number of rows."""
+
+    epoch: int
+    step: int
+    train: Sequence[float]
+    test: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Parameter server: weights and optimizer state between two rounds, as arrays beside this message.
+
+    Attributes:
+        round: the round that comes next.
+        step: updates applied.
+        epoch_sums: sums over the steps of the epoch that are done, as in `EpochDone.train`.
+        final: nothing follows; training is complete or was asked to stop here.
+    """
+
+    round: int
+    step: int
+    epoch_sums: Sequence[float]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NonFinite:
+    """Parameter server: a step's gradient or loss is NaN or infinite; the update was not completed, training stands.
+
+    `parameter` is the one nearest to the loss whose gradient is not finite; empty if only the loss is not.
+    """
+
+    step: int
+    loss: str
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A member cannot go on; it ends after this."""
+
+    message: str
+
+
+# ---- the coordinator to its members
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """To a parameter server, with the arrays of weights and optimizer state: hold them from round `round` on."""
+
+    specification: Mapping[str, Any]
+    parameters: Sequence[tuple[str, tuple[int, ...]]]
+    train_rows: int
+    test_rows: int
+    sums: int
+    round: int
+    step: int
+    epoch_sums: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """To a parameter server: which workers share the leaves of a round, and in which proportion; see `plans`."""
+
+    number: int
+    workers: Sequence[int]
+    shares: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work."""
+
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """To a worker, with the arrays of the dataset: attach to the parameter server and compute what it assigns."""
+
+    specification: Mapping[str, Any]
+    input_shape: Sequence[int]
+    data_plane: Endpoint
+
+
+# ---- the service and the coordinator
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Service: send the reports after this number, and every new one."""
+
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Coordinator: a report; kept until acknowledged. `report` is its JSON form, see `training.reports`."""
+
+    number: int
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Service: every report up to this number is durable."""
+
+    number: int
+
+
+class Order(StrEnum):
+    CANCEL = "cancel"
+    INTERRUPT = "interrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Service: stop, for good (CANCEL) or with a checkpoint to go on from (INTERRUPT)."""
+
+    order: Order
+
+
+Message = (
+    Hello | Attached | Status | EpochDone | Snapshot | NonFinite | Failed | Serve | Plan | TakeSnapshot | Work
+    | Follow | Numbered | Acknowledge | Command
+)  # fmt: skip
+_TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_TYPES[name])
+
+
+class Received(NamedTuple):
+    """A message and the arrays that came with it."""
+
+    message: Message
+    arrays: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    type: str
+    body: dict[str, Any]
+    places: dict[str, Place] = field(default_factory=dict)
+    size: int = 0
+
+
+_ENVELOPE = TypeAdapter(_Envelope)
+
+
+def send(connection: Connection, message: Message, bundle: Bundle | None = None) -> None:
+    """Send a message, with the arrays of `bundle`; the bundle must not change afterwards."""
+    name = type(message).__name__
+    body = _adapter(name).dump_python(message, mode="json")
+    places = {n: (p.dtype, p.shape, p.offset) for n, p in bundle.places.items()} if bundle else {}
+    envelope = {
+        "type": name,
+        "body": body,
+        "places": {n: {"dtype": d, "shape": s, "offset": o} for n, (d, s, o) in places.items()},
+        "size": bundle.segment.size if bundle else 0,
+    }
+    text = json.dumps(envelope, separators=(",", ":")).encode()
+    header = Header(Kind.CONTROL, first=len(text))
+    if bundle is None:
+        connection.send(header, text)
+    elif connection.is_local:
+        connection.send(header, text, descriptors=[bundle.segment.descriptor])
+    else:
+        connection.send(header, text, bundle.segment.buffer)
+
+
+def decode(frame: Frame) -> Received:
+    """The message of a CONTROL frame. ProtocolError if it is none of ours; descriptors are used or closed."""
+    if frame.header.kind is not Kind.CONTROL:
+        raise ProtocolError(f"expected a message, got a {frame.header.kind.name} frame")
+    text = bytes(memoryview(frame.payload)[: frame.header.first])
+    try:
+        envelope = _ENVELOPE.validate_json(text)
+        message = _adapter(envelope.type).validate_json(json.dumps(envelope.body))
+        if not envelope.places:
+            return Received(message)
+        if frame.descriptors:
+            segment = Segment(frame.descriptors.pop(0), envelope.size)
+        else:
+            segment = Segment.create(envelope.size)
+            segment.buffer[:] = memoryview(frame.payload)[frame.header.first :]
+        return Received(message, Bundle(segment, envelope.places).arrays)
+    except (ValidationError, KeyError, ValueError) as error:
+        raise ProtocolError(f"a message that cannot be read: {error}") from None
+    finally:
+        for descriptor in frame.descriptors:
+            os.close(descriptor)
+
+
+def receive(connection: Connection) -> Received:
+    """The next message over a blocking connection."""
+    frame = connection.receive()
+    assert frame is not None, "a blocking connection gives whole frames"
+    return decode(frame)

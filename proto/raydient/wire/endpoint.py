@@ -1,0 +1,87 @@
+"""Where a process listens, and how another one reaches it: shared memory where both run on one machine, else TCP."""
+
+import secrets
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from .connection import Connection, limited_to
+from .handshake import MAXIMUM_FRAME, prove_as_dialler
+
+CONNECT_SECONDS = 10.0
+
+
+class Transport(StrEnum):
+    """Which way weights and gradients take. AUTO asks the machine: a Unix socket that answers means shared memory."""
+
+    AUTO = "auto"
+    SHARED_MEMORY = "shared-memory"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one process listens.
+
+    Attributes:
+        unix: name of its Unix socket; a leading `@` stands for Linux's abstract namespace, which leaves no file behind.
+        host, port: of its TCP socket.
+    """
+
+    unix: str
+    host: str
+    port: int
+
+
+def new_unix_name() -> str:
+    """A name nobody else uses; knowing it opens nothing, see `handshake`."""
+    name = f"raydient-{secrets.token_hex(12)}"
+    return f"@{name}" if sys.platform == "linux" else str(Path(tempfile.gettempdir()) / name)
+
+
+def unix_address(name: str) -> str:
+    """The name as the operating system wants it."""
+    return "\0" + name[1:] if name.startswith("@") else name
+
+
+def dial(endpoint: Endpoint, secret: bytes, transport: Transport = Transport.AUTO) -> Connection:
+    """Connect and prove the secret in both directions; a blocking connection, `is_local` if it shares memory.
+
+    Raises OSError if nobody answers, ProtocolError if the listener does not know the secret.
+    """
+    if transport is not Transport.TCP:
+        try:
+            return _open(socket.AF_UNIX, unix_address(endpoint.unix), secret)
+        except (FileNotFoundError, ConnectionRefusedError):
+            if transport is Transport.SHARED_MEMORY or not endpoint.port:
+                raise
+    return _open(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, (endpoint.host, endpoint.port), secret)
+
+
+def _open(family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes) -> Connection:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(CONNECT_SECONDS)
+        sock.connect(address)
+        tune(sock)
+        connection = Connection(sock, limited_to(MAXIMUM_FRAME))
+        prove_as_dialler(connection, secret)
+        sock.settimeout(None)
+    except BaseException:
+        sock.close()
+        raise
+    return connection
+
+
+def tune(sock: socket.socket) -> None:
+    """Small frames leave at once; a peer that vanished without a word is noticed within a minute."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 6)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

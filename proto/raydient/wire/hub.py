@@ -1,0 +1,162 @@
+"""The listening side: one thread, any number of connections, frames in the order they came."""
+
+import contextlib
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .connection import Connection, Frame, limited_to
+from .endpoint import Endpoint, new_unix_name, tune, unix_address
+from .handshake import MAXIMUM_FRAME, ListenerProof
+
+PROOF_SECONDS = 10.0
+"""How long a stranger may take to prove that it knows the secret."""
+MAXIMUM_STRANGERS = 64
+"""Connections without proof at a time; more are closed at once."""
+
+
+class Closed:
+    """What `poll` gives in place of a frame when a connection has ended."""
+
+
+CLOSED = Closed()
+
+
+class Hub:
+    """Accepts connections on a Unix and a TCP socket and reads from all of them. Owned by one thread.
+
+    A connection is nobody's until its peer has proven the secret; it then keeps the limit on payloads that `allocate`
+    sets. A peer that breaks the protocol is disconnected and reported as closed.
+    """
+
+    def __init__(self, secret: bytes, payload_limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._secret = secret
+        self._allocate = limited_to(payload_limit)
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._listeners: list[socket.socket] = []
+        self._strangers: dict[Connection, tuple[ListenerProof, float]] = {}
+        self._writers: set[Connection] = set()  # registered for writing too
+        self._connections: set[Connection] = set()
+        self._unix_path: Path | None = None
+
+    def listen(self, host: str, unix: str | None = None) -> Endpoint:
+        """Open both sockets; `host` is the address that peers on other machines use. OSError if it is not ours."""
+        name = unix or new_unix_name()
+        self._listen(socket.AF_UNIX, unix_address(name))
+        if not name.startswith("@"):
+            self._unix_path = Path(name)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            tcp_listener = self._listen(family, (host, 0))
+        except OSError:
+            self.close()
+            raise
+        return Endpoint(name, host, tcp_listener.getsockname()[1])
+
+    def _listen(self, family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.bind(address)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._listeners.append(listener)
+        return listener
+
+    def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
+        """Wait for something to happen; give every complete frame and every end of a proven connection."""
+        for key, events in self._selector.select(timeout_seconds):
+            peer = key.fileobj
+            if not isinstance(peer, Connection):
+                assert isinstance(peer, socket.socket)
+                self._accept(peer)
+                continue
+            if peer not in self._connections and peer not in self._strangers:
+                continue  # dropped while this round of events was handled
+            try:
+                if events & selectors.EVENT_WRITE:
+                    peer.flush()
+                    self._watch(peer)
+                if events & selectors.EVENT_READ:
+                    yield from self._read(peer)
+            except OSError:
+                known = peer in self._connections
+                self.drop(peer)
+                if known:
+                    yield peer, CLOSED
+        self._expire()
+
+    def _read(self, peer: Connection) -> Iterator[tuple[Connection, Frame]]:
+        while (frame := peer.receive()) is not None:
+            if peer in self._strangers:
+                proof, _ = self._strangers[peer]
+                proof.check(peer, frame.header.kind, bytes(frame.payload))
+                del self._strangers[peer]
+                self._connections.add(peer)
+                peer.allocate = self._allocate
+            else:
+                yield peer, frame
+                if peer not in self._connections:
+                    return
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return  # the peer was faster than we, or we are out of descriptors: it will try again
+        sock.setblocking(False)
+        tune(sock)
+        if len(self._strangers) >= MAXIMUM_STRANGERS:
+            sock.close()
+            return
+        connection, proof = Connection(sock, limited_to(MAXIMUM_FRAME)), ListenerProof(self._secret)
+        try:
+            proof.challenge(connection)
+        except OSError:
+            sock.close()
+            return
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._strangers[connection] = proof, self._clock() + PROOF_SECONDS
+
+    def _expire(self) -> None:
+        if self._strangers:
+            now = self._clock()
+            for stranger in [s for s, (_, deadline) in self._strangers.items() if deadline < now]:
+                self.drop(stranger)
+
+    def flushed(self, connection: Connection) -> None:
+        """Call after `send`: what the kernel did not take yet leaves as soon as it can."""
+        if connection.pending or connection in self._writers:
+            self._watch(connection)
+
+    def _watch(self, connection: Connection) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.pending else 0)
+        self._selector.modify(connection, events)
+        (self._writers.add if connection.pending else self._writers.discard)(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection; no event is given for it."""
+        if connection in self._connections or connection in self._strangers:
+            self._selector.unregister(connection)
+        self._connections.discard(connection)
+        self._writers.discard(connection)
+        self._strangers.pop(connection, None)
+        connection.close()
+
+    def close(self) -> None:
+        """Close everything. Harmless when repeated."""
+        for connection in [*self._connections, *self._strangers]:
+            self.drop(connection)
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        self._selector.close()
+        if self._unix_path is not None:
+            with contextlib.suppress(OSError):
+                self._unix_path.unlink()

@@ -1,0 +1,104 @@
+"""Memory that two processes of one machine share, and named arrays inside it.
+
+A segment is anonymous: it has no name in any file system, travels as a file descriptor over a Unix socket and is freed
+by the kernel with the last process that maps it. `kill -9` leaks nothing.
+"""
+
+import mmap
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ALIGNMENT = 64
+"""Bytes; a cache line, and what BLAS kernels like."""
+
+
+class Segment:
+    """A piece of shareable memory, zeroed at creation; pages cost nothing until they are touched.
+
+    The descriptor and the mapping live as long as this object and the arrays made from it.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        """Map `size` bytes of a descriptor that this object owns from now on."""
+        if os.fstat(descriptor).st_size < size:
+            os.close(descriptor)
+            raise ValueError(f"a segment of {size} bytes was announced, a smaller one came")
+        self.descriptor = descriptor
+        self.size = size
+        # Python cannot map nothing; an empty bundle still has a byte behind it.
+        self._map = mmap.mmap(descriptor, max(size, 1))
+
+    @classmethod
+    def create(cls, size: int) -> Self:
+        """A new segment of `size` bytes; OSError if there is no room for it."""
+        if sys.platform == "linux":
+            descriptor = os.memfd_create("raydient", os.MFD_CLOEXEC)
+        else:
+            descriptor, path = tempfile.mkstemp(prefix="raydient-")
+            os.unlink(path)
+        os.ftruncate(descriptor, max(size, 1))
+        return cls(descriptor, size)
+
+    @property
+    def buffer(self) -> memoryview:
+        """All of its bytes, writable."""
+        return memoryview(self._map)[: self.size]
+
+    def array(self, dtype: str, shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
+        """A view of `shape` that begins `offset` bytes into the segment."""
+        return np.ndarray(shape, dtype, self._map, offset)
+
+    def __del__(self) -> None:
+        if getattr(self, "descriptor", None) is not None:
+            os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one array lies in a segment: NumPy type string (little-endian), shape, offset in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+class Bundle:
+    """Named arrays in one segment; `places` says where, and is all that a peer needs beside the segment."""
+
+    def __init__(self, segment: Segment, places: Mapping[str, Place]) -> None:
+        for name, place in places.items():
+            if place.offset < 0 or min(place.shape, default=0) < 0 or place.offset + place.size > segment.size:
+                raise ValueError(f"array {name} does not lie inside its segment")
+        self.segment = segment
+        self.places = dict(places)
+        self.arrays = {name: segment.array(p.dtype, p.shape, p.offset) for name, p in places.items()}
+
+    @classmethod
+    def allocate(cls, arrays: Mapping[str, tuple[str, tuple[int, ...]]]) -> Self:
+        """A bundle of zeros: dtype and shape by name."""
+        places, offset = {}, 0
+        for name, (dtype, shape) in arrays.items():
+            places[name] = Place(np.dtype(dtype).str, tuple(shape), offset)
+            offset += -(-places[name].size // _ALIGNMENT) * _ALIGNMENT
+        return cls(Segment.create(offset), places)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """A bundle that holds copies of these arrays."""
+        bundle = cls.allocate({name: (a.dtype.str, a.shape) for name, a in arrays.items()})
+        for name, array in arrays.items():
+            bundle.arrays[name][...] = array
+        return bundle
