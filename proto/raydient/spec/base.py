@@ -1,6 +1,6 @@
 """What every model of the job specification has in common: frozen, strict, closed, finite."""
 
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -50,4 +50,4 @@ class OneOf(Model):
 
     def canonical(self) -> dict[str, Any]:
         """The JSON form with every default written out."""
-        return cast("dict[str, Any]", self.model_dump(mode="json", exclude_none=True))
+        return self.model_dump(mode="json", exclude_none=True)
