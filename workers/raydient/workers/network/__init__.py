@@ -1,0 +1,6 @@
+"""The network room: layers, losses, initializers, the compiled program, gradient check and model file."""
+
+from .graph import Network, build
+from .program import Program
+
+__all__ = ["Network", "Program", "build"]

@@ -1,0 +1,120 @@
+"""A network compiled for one number of rows: every buffer allocated once, nothing in the steady state."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .graph import Network
+from .layers import Buffers, Shape, Views
+
+Array = NDArray[np.floating]
+
+
+class Program:
+    """Forward and backward pass of `network` over exactly `rows` samples. For one thread at a time.
+
+    The caller fills `x` and `y`, calls `forward` and then, once, `backward`. The results are a pure function of x, y
+    and the weights: same shapes, same operations, same bits on the same machine.
+
+    The derivatives live in two slabs of memory that take turns: while one holds a layer's dy, the other is first the
+    activation's scratch and then receives dx.
+
+    Attributes:
+        x: samples, (rows, *input shape), of the program's dtype.
+        y: labels, (rows, *label shape); int32 class indices or the program's dtype, as the loss wants.
+    """
+
+    def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32) -> None:
+        self.network = network
+        self.rows = rows
+        self.x: Array = np.zeros((rows, *network.input_shape), dtype)
+        outputs = self._allocate_outputs()
+        slab_size = rows * max(prod(layer.output_shape) for layer in network.layers)
+        slabs = [np.zeros(slab_size, dtype), np.zeros(slab_size, dtype)]
+
+        def in_slab(slab: int, shape: Shape) -> Array:
+            return slabs[slab][: rows * prod(shape)].reshape(rows, *shape)
+
+        self._outputs = outputs[-1]
+        dy, slab = in_slab(0, network.output_shape), 0
+        self._loss = network.loss(self._outputs, dy, in_slab(1, network.output_shape))
+        self.y: NDArray[Any] = self._loss.labels
+        first_to_learn = next(i for i, layer in enumerate(network.layers) if layer.parameters)
+        buffers: list[Buffers] = []
+        for index, layer in reversed(list(enumerate(network.layers))):
+            x = outputs[index - 1] if index else self.x
+            dx: Array | None = None
+            scratch = in_slab(1 - slab, layer.output_shape)
+            if index > first_to_learn:
+                if layer.gradient_is_view:
+                    dx = dy.reshape(x.shape)
+                else:
+                    slab = 1 - slab
+                    dx = in_slab(slab, layer.input_shape)
+            buffers.append(Buffers(x, outputs[index], dy, dx, scratch))
+            dy = dy if dx is None else dx
+        self._buffers = tuple(reversed(buffers))
+        self._learning = tuple(range(len(network.layers) - 1, first_to_learn - 1, -1))
+
+    def forward(self, weights: Sequence[Views]) -> NDArray[np.float64]:
+        """The network's outputs for `x` and the loss against `y`.
+
+        Args:
+            weights: `network.bind(vector)`; only read.
+
+        Returns:
+            For each of `network.metric_names` the sum over the rows; (metrics,), overwritten by the next call.
+        """
+        with _quiet():
+            self._run(weights)
+            self._loss.forward()
+        return self._loss.sums
+
+    def backward(self, weights: Sequence[Views], gradients: Sequence[Views], scale: float) -> None:
+        """Backpropagation: the gradient of `scale` times the summed loss by every parameter.
+
+        With `scale` = 1 / rows of the whole batch the gradients of its microbatches add up to that of its mean loss.
+
+        Args:
+            weights: those that `forward` was called with, unchanged since.
+            gradients: `network.bind(vector)` of the gradient's vector; overwritten.
+            scale: factor of the loss.
+        """
+        layers = self.network.layers
+        with _quiet():
+            self._loss.backward(scale)
+            for i in self._learning:
+                layers[i].backward(self._buffers[i], weights[i], gradients[i])
+
+    def predict(self, weights: Sequence[Views]) -> Array:
+        """The outputs for `x`, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
+
+        Returns:
+            (rows, *output shape); the program's own buffer, overwritten by the next call.
+        """
+        with _quiet():
+            self._run(weights)
+            self._loss.inplace_predict(self._outputs)
+        return self._outputs
+
+    def _run(self, weights: Sequence[Views]) -> None:
+        for layer, buffers, views in zip(self.network.layers, self._buffers, weights, strict=True):
+            layer.forward(buffers, views)
+
+    def _allocate_outputs(self) -> list[Array]:
+        """Each layer's output, in order."""
+        outputs: list[Array] = []
+        x = self.x
+        for layer in self.network.layers:
+            shape = (self.rows, *layer.output_shape)
+            x = x.reshape(shape) if layer.output_is_view else np.zeros(shape, self.x.dtype)
+            outputs.append(x)
+        return outputs
+
+
+def _quiet() -> np.errstate:
+    """No warnings from values that overflow: a diverging loss shows in the sums, and who asked for them decides."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")

@@ -1,0 +1,26 @@
+"""Random numbers that depend on what they are for and on nothing else: not on order, not on who asks."""
+
+from enum import StrEnum
+from hashlib import sha256
+
+import numpy as np
+
+
+class Purpose(StrEnum):
+    """What random numbers are drawn for. Each purpose has streams of its own under the same seed."""
+
+    PARAMETER = "parameter"  # by parameter name: initial values
+    SPLIT = "split"  # which rows are held out
+    EPOCH = "epoch"  # by epoch: the order in which samples are visited
+    GRADIENT_CHECK = "gradient_check"  # by part of the check
+
+
+def stream(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:
+    """A generator at the start of the stream that belongs to (purpose, seed, place).
+
+    Philox (Salmon et al. 2011) is counter-based: any 128-bit key gives an independent stream, so the place is hashed
+    into the key.
+    """
+    text = "\0".join(str(part) for part in (purpose, seed, *place))
+    key = int.from_bytes(sha256(text.encode()).digest()[:16], "little")
+    return np.random.Generator(np.random.Philox(key=key))
