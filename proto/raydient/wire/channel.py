@@ -46,6 +46,11 @@ class Terms:
         """Bytes of a push without its gradient."""
         return 8 * (self.sums + len(PHASES))
 
+    @property
+    def push_bytes(self) -> int:
+        """Bytes of a push with its gradient."""
+        return self.note_bytes + 4 * self.size
+
     def pack(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 

@@ -7,12 +7,14 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .frames import HEADER, Header, ProtocolError
 
 Buffer = bytes | bytearray | memoryview
 
 _MAXIMUM_DESCRIPTORS = 4
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _CONTROL_SPACE = socket.CMSG_SPACE(_MAXIMUM_DESCRIPTORS * array.array("i").itemsize)
 
 
@@ -57,7 +59,7 @@ class Connection:
         self._filled = 0
         self._frame: Frame | None = None  # header complete, payload on its way
         self._descriptors: list[int] = []
-        self._outgoing: deque[memoryview] = deque()
+        self._outgoing: deque[tuple[memoryview, list[int]]] = deque()
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -112,18 +114,12 @@ class Connection:
 
         Raises ConnectionError when the peer is gone.
         """
+        assert self.is_local or not descriptors, "descriptors travel over Unix sockets only"
         parts = [memoryview(part).cast("B") for part in payload if len(part)]
         header.length = sum(len(part) for part in parts)
-        head = header.pack()
-        if descriptors:
-            # Ahead of everything else in a message of its own, so that the receiver finds it with the header.
-            assert self.is_local, "descriptors travel over Unix sockets only"
-            assert not self._outgoing, "descriptors travel over an idle socket only"
-            sent = socket.send_fds(self.socket, [head], list(descriptors))
-            assert sent == len(head), "an idle socket takes a header"
-        else:
-            parts.insert(0, memoryview(head))
-        self._outgoing.extend(parts)
+        # Duplicates, because the caller's may be closed before the kernel has taken them.
+        self._outgoing.append((memoryview(header.pack()), [os.dup(d) for d in descriptors]))
+        self._outgoing.extend((part, []) for part in parts)
         self.flush()
 
     @property
@@ -135,24 +131,37 @@ class Connection:
         """Hand over as much as the kernel takes."""
         outgoing = self._outgoing
         while outgoing:
+            head, descriptors = outgoing[0]
             try:
-                sent = self.socket.sendmsg(list(outgoing)[:8])
+                if descriptors:
+                    # In a call of its own, so that the receiver finds them with the header's bytes.
+                    sent = socket.send_fds(self.socket, [head], descriptors)
+                    _close_all(descriptors)
+                else:
+                    sent = self.socket.sendmsg([part for part, _ in islice(outgoing, 8)])
             except BlockingIOError:
                 return
             while sent:
-                if sent < len(outgoing[0]):
-                    outgoing[0] = outgoing[0][sent:]
+                part, _ = outgoing[0]
+                if sent < len(part):
+                    outgoing[0] = part[sent:], []
                     break
-                sent -= len(outgoing.popleft())
+                sent -= len(part)
+                outgoing.popleft()
 
     def close(self) -> None:
         """Close the socket and every descriptor that nobody took. Harmless when repeated."""
-        for descriptor in self._descriptors + (self._frame.descriptors if self._frame else []):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._descriptors, self._frame = [], None
+        _close_all(self._descriptors)
+        if self._frame is not None:
+            _close_all(self._frame.descriptors)
+            self._frame = None
+        for _, descriptors in self._outgoing:
+            _close_all(descriptors)
         self._outgoing.clear()
         self.socket.close()
 
 
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptors.pop())

@@ -19,6 +19,7 @@ from .connection import Connection, Frame
 from .endpoint import Endpoint
 from .frames import Header, Kind, ProtocolError
 from .memory import Bundle, Place, Segment
+from .schedule import Schedule
 
 
 class Role(StrEnum):
@@ -57,8 +58,7 @@ class Status:
     Attributes:
         round: rounds completed.
         step: updates applied.
-        rows: training samples consumed.
-        loss: of the last step, mean over its rows.
+        loss: of the last step, mean over its rows; NaN before the first.
         phase_seconds: by phase, all workers together, and `apply`.
         step_seconds_buckets, step_seconds_sum: see `reports.Progress`.
         exchange_bytes: by direction.
@@ -66,7 +66,6 @@ class Status:
 
     round: int
     step: int
-    rows: int
     loss: float
     phase_seconds: Mapping[str, float]
     step_seconds_buckets: Sequence[int]
@@ -125,12 +124,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """To a parameter server, with the arrays of weights and optimizer state: hold them from round `round` on."""
+    """To a parameter server, with the arrays of weights and optimizer state: hold them from round `round` on.
 
-    specification: Mapping[str, Any]
+    Attributes:
+        parameters: name and shape in the order of the flat vector.
+        optimizer, settings: the option of the specification and its settings.
+        sums: values that ride along with each push, rows not among them.
+        step, epoch_sums: see `Snapshot`.
+    """
+
     parameters: Sequence[tuple[str, tuple[int, ...]]]
-    train_rows: int
-    test_rows: int
+    optimizer: str
+    settings: Mapping[str, Any]
+    schedule: Schedule
     sums: int
     round: int
     step: int
@@ -159,6 +165,7 @@ class Work:
 
     specification: Mapping[str, Any]
     input_shape: Sequence[int]
+    schedule: Schedule
     data_plane: Endpoint
 
 

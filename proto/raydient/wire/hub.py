@@ -69,6 +69,13 @@ class Hub:
         self._listeners.append(listener)
         return listener
 
+    def adopt(self, connection: Connection) -> None:
+        """Read from a connection that was dialled, too; it is the hub's from here on."""
+        connection.socket.setblocking(False)
+        connection.allocate = self._allocate
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._connections.add(connection)
+
     def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
         """Wait for something to happen; give every complete frame and every end of a proven connection."""
         for key, events in self._selector.select(timeout_seconds):

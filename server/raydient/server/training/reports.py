@@ -31,7 +31,7 @@ class Progress:
         workers_alive, workers_wanted: processes.
         restarts: members replaced, by role.
         phase_seconds: seconds spent since the run began, by phase (forward, backward, push, wait, apply), all workers.
-        step_seconds_buckets: cumulative counts of steps that took at most each of STEP_SECONDS_BUCKETS.
+        step_seconds_buckets: cumulative counts of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
         step_seconds_sum: sum over all steps, seconds.
         exchange_bytes: payload of the data plane since the run began, by direction (push, pull).
     """

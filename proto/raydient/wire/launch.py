@@ -1,0 +1,44 @@
+"""What a process of a job is told when it is started: over a pipe or as an actor's argument, never as its own."""
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from .control import Role
+from .endpoint import Endpoint, Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A member's start.
+
+    Attributes:
+        role: what it is to be.
+        job: the job's id, for logs.
+        member: its number, unique within the job's run.
+        generation: see `frames`.
+        coordinator: where its coordinator listens.
+        secret: the run's secret, hexadecimal.
+        host: address of its machine at which peers on other machines reach it.
+        transport: how weights and gradients travel.
+    """
+
+    role: Role
+    job: str
+    member: int
+    generation: int
+    coordinator: Endpoint
+    secret: str
+    host: str = "127.0.0.1"
+    transport: Transport = Transport.AUTO
+
+
+_ADAPTER = TypeAdapter(Launch)
+
+
+def to_json(launch: Launch) -> bytes:
+    return _ADAPTER.dump_json(launch)
+
+
+def from_json(text: bytes | str) -> Launch:
+    return _ADAPTER.validate_json(text)

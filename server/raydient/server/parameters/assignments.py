@@ -1,0 +1,69 @@
+"""Who computes which leaves of the current round; nothing else knows workers and leaves together."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import accumulate, pairwise
+
+from raydient.wire.tree import Node, children
+
+
+def divide(first: int, last: int, shares: Sequence[float]) -> list[tuple[int, int]]:
+    """Contiguous ranges of `first`..`last`, one per share and proportional to it; some may be empty."""
+    total = sum(shares)
+    bounds = [first + round((last - first) * part / total) for part in accumulate(shares, initial=0.0)]
+    return list(pairwise(bounds))
+
+
+@cache
+def nodes(leaves: int) -> frozenset[Node]:
+    """Every node of the reduction tree over so many leaves."""
+
+    def walk(node: Node) -> Iterator[Node]:
+        yield node
+        if node[1] - node[0] > 1:
+            for child in children(node):
+                yield from walk(child)
+
+    return frozenset(walk((0, leaves))) if leaves else frozenset()
+
+
+class Assignments:
+    """The leaves of one round: done, being computed by an attached worker, or waiting for one."""
+
+    def __init__(self, leaves: int) -> None:
+        self.leaves = leaves
+        self.missing = set(range(leaves))
+        self._worker: dict[int, int] = {}  # leaf to the worker that computes it
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+    def accepts(self, node: Node) -> bool:
+        """Whether a sum over this node is of use: it is a node, and none of its leaves is done."""
+        return node in nodes(self.leaves) and self.missing.issuperset(range(*node))
+
+    def done(self, node: Node) -> None:
+        """The sum over this node is here."""
+        self.missing.difference_update(range(*node))
+
+    def forget(self, worker: int) -> None:
+        """The worker is gone: what it had not pushed waits for another."""
+        self._worker = {leaf: w for leaf, w in self._worker.items() if w != worker}
+
+    def hand_out(self, workers: Sequence[int], shares: Sequence[float]) -> Iterator[tuple[int, int, int]]:
+        """Divide all waiting leaves among these workers: (worker, first, last), none empty."""
+        for run_first, run_last in _runs(sorted(self.missing - self._worker.keys())):
+            for worker, (first, last) in zip(workers, divide(run_first, run_last, shares), strict=True):
+                if first < last:
+                    self._worker.update(dict.fromkeys(range(first, last), worker))
+                    yield worker, first, last
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Half-open ranges of consecutive numbers."""
+    start = 0
+    for i in range(1, len(numbers) + 1):
+        if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:
+            yield numbers[start], numbers[i - 1] + 1
+            start = i

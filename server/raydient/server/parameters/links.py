@@ -1,0 +1,117 @@
+"""The server's end of one worker's data plane: where its gradients are found and how it gets the weights."""
+
+import json
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.wire.channel import PHASES, Terms
+from raydient.wire.connection import Connection, Frame, limited_to
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.memory import Segment
+
+from .optimizers import Array
+from .server import Assign
+
+
+class Link(Protocol):
+    """One attached worker."""
+
+    worker: int
+    connection: Connection
+
+    def assign(self, assign: Assign, step: int) -> None:
+        """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
+
+    def gradient(self, frame: Frame) -> Array:
+        """The gradient that a push brought or points to; it stays as it is until the worker's next round."""
+
+    def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sums and seconds by phase of a push."""
+
+
+def open_link(connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> Link:
+    """Answer a worker that wants to attach."""
+    kind = SharedMemoryLink if connection.is_local else TcpLink
+    return kind(connection, worker, weights, terms, generation)
+
+
+class _Link:
+    """What both ways have in common."""
+
+    def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
+        self.connection, self.worker = connection, worker
+        self._terms, self._generation = terms, generation
+        self._weights = weights.array("<f4", (terms.size,))
+
+    def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if len(frame.payload) < self._terms.note_bytes:
+            raise ProtocolError("a push without its sums")
+        values = np.frombuffer(frame.payload, "<f8", self._terms.sums + len(PHASES))
+        return values[: self._terms.sums], values[self._terms.sums :]
+
+    def _send_assign(self, assign: Assign) -> None:
+        self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
+
+
+class SharedMemoryLink(_Link):
+    """The worker maps the weights, and this server the worker's gradient slots: nothing is copied."""
+
+    def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
+        super().__init__(connection, worker, weights, terms, generation)
+        segment = Segment.create(terms.size * terms.slots * 4)
+        self._slots: list[Array] = list(segment.array("<f4", (terms.slots, terms.size)))
+        connection.allocate = limited_to(terms.note_bytes)
+        descriptors = [weights.descriptor, segment.descriptor]
+        connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
+
+    def assign(self, assign: Assign, step: int) -> None:
+        self._send_assign(assign)
+
+    def gradient(self, frame: Frame) -> Array:
+        if frame.header.slot >= self._terms.slots:
+            raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
+        return self._slots[frame.header.slot]
+
+
+class TcpLink(_Link):
+    """Gradients are received into buffers that are used again each round; weights are sent from where they lie."""
+
+    def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
+        super().__init__(connection, worker, weights, terms, generation)
+        self._step = -1
+        self._round = -1
+        self._free: list[bytearray] = []
+        self._used: list[bytearray] = []
+        connection.allocate = self._allocate
+        connection.send(Header(Kind.ATTACHED, generation), terms.pack())
+
+    def _allocate(self, header: Header) -> bytearray | memoryview:
+        if header.length != self._terms.push_bytes:
+            return limited_to(self._terms.note_bytes)(header)
+        buffer = self._free.pop() if self._free else bytearray(self._terms.push_bytes)
+        self._used.append(buffer)
+        return buffer
+
+    def assign(self, assign: Assign, step: int) -> None:
+        if assign.round != self._round:
+            self._round = assign.round
+            self._free += self._used
+            self._used = []
+        if step != self._step:
+            self._step = step
+            self.connection.send(Header(Kind.WEIGHTS, self._generation, assign.round), self._weights.data)
+        self._send_assign(assign)
+
+    def gradient(self, frame: Frame) -> Array:
+        if len(frame.payload) != self._terms.push_bytes:
+            raise ProtocolError("a push without its gradient")
+        return np.frombuffer(frame.payload, "<f4", self._terms.size, self._terms.note_bytes)
+
+
+def refuse(link: Link, header: Header, reason: str) -> None:
+    """Tell a worker that its push counts for nothing."""
+    text = json.dumps({"reason": reason}).encode()
+    answer = Header(Kind.REFUSED, header.generation, header.round, header.first, header.last)
+    link.connection.send(answer, text)

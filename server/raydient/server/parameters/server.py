@@ -1,0 +1,205 @@
+"""The parameter server as an algorithm: events in, actions out; no sockets, no clock, no processes.
+
+It holds the weights between rounds and is where a round ends: it hands out leaves, takes the sums over nodes, and when
+the root is complete applies the update and opens the next round. Plans take effect here and nowhere else, so that
+members never disagree about one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.wire.layout import Layout
+from raydient.wire.schedule import Round, RoundKind, Schedule
+from raydient.wire.tree import Node
+
+from .assignments import Assignments
+from .optimizers import Array, Optimizer
+from .update import Updater, tree_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Tell a worker to compute leaves `first`..`last` - 1 of round `round`."""
+
+    worker: int
+    round: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """An epoch is complete: sums over its training part and over the held-out part, rows first."""
+
+    epoch: int
+    step: int
+    train: tuple[float, ...]
+    test: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """Loss or gradient of `step` is not finite; no round follows."""
+
+    step: int
+    loss: float
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A snapshot was asked for, or all is done: the weights stand between two rounds; `final`: no round follows."""
+
+    final: bool
+
+
+Action = Assign | EpochEnd | Diverged | Boundary
+
+
+@dataclass(slots=True)
+class Position:
+    """Where training is: the round that comes next, updates applied, sums of the unfinished epoch (rows first)."""
+
+    round: int
+    step: int
+    epoch_sums: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Open:
+    """The round being computed."""
+
+    round: Round
+    assignments: Assignments
+    gradients: dict[Node, Array] = field(default_factory=dict)
+    sums: dict[Node, NDArray[np.float64]] = field(default_factory=dict)
+
+
+class ParameterServer:
+    """The position of a job and the round being computed. One thread calls it.
+
+    `updater` holds the weights and is called when a step is complete. A gradient handed to `push` must stay as it is
+    until the next `Assign` of a later round.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        schedule: Schedule,
+        optimizer: Optimizer,
+        position: Position,
+        updater: Updater,
+    ) -> None:
+        self.layout, self.schedule, self.optimizer, self.position = layout, schedule, optimizer, position
+        self.last_loss = float("nan")
+        self._updater = updater
+        self._workers: Sequence[int] = ()
+        self._shares: Sequence[float] = ()
+        self._open: _Open | None = None
+        self._snapshot_wanted = False
+        self._ended = False
+
+    @property
+    def current(self) -> Round | None:
+        """The round being computed; None before the first plan, after the last round, and while nobody is there."""
+        return self._open.round if self._open is not None else None
+
+    def plan(self, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
+        """From the next leaf that is handed out on, these workers share the work. All of them are attached."""
+        self._workers, self._shares = tuple(workers), tuple(shares)
+        if self._ended:
+            return []
+        if self._open is None:
+            return self._next_round()
+        return self._hand_out(self._open)
+
+    def detached(self, worker: int) -> list[Action]:
+        """A worker is gone. Its leaves go to the others of the plan at once, if there are any."""
+        kept = [(w, s) for w, s in zip(self._workers, self._shares, strict=True) if w != worker]
+        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
+        if self._open is None:
+            return []
+        self._open.assignments.forget(worker)
+        return self._hand_out(self._open)
+
+    def snapshot(self, *, final: bool) -> list[Action]:
+        """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there."""
+        if self._open is None or self._ended:
+            self._ended |= final
+            return [Boundary(self._ended)]
+        self._snapshot_wanted = True
+        self._ended |= final
+        return []
+
+    def push(
+        self, round_: int, node: Node, gradient: Array | None, sums: NDArray[np.float64]
+    ) -> tuple[str, list[Action]]:
+        """The sum over a node: an empty text if it counts, else why it does not; and what follows from it."""
+        opened = self._open
+        if opened is None or round_ != opened.round.number:
+            return ("LATE" if opened is None or round_ < opened.round.number else "EARLY"), []
+        if not opened.assignments.accepts(node):
+            return "DUPLICATE", []
+        opened.assignments.done(node)
+        opened.sums[node] = sums
+        if gradient is not None:
+            opened.gradients[node] = gradient
+        if not opened.assignments.complete:
+            return "", []
+        return "", self._close_round(opened)
+
+    def _close_round(self, opened: _Open) -> list[Action]:
+        this, root = opened.round, (0, opened.round.leaves)
+        sums = tree_sum(opened.sums, root)
+        if this.kind is RoundKind.TRAIN:
+            self.last_loss = float(sums[0]) / (this.stop - this.start)
+            norm = self._updater.apply(self.optimizer, self.position.step, opened.gradients, root)
+            if not (np.isfinite(norm) and np.isfinite(self.last_loss)):
+                parameter = self._first_non_finite(opened.gradients)
+                if parameter or not np.isfinite(self.last_loss):
+                    self._open, self._ended = None, True
+                    return [Diverged(this.step, self.last_loss, parameter)]
+            self.position.step += 1
+            self.position.epoch_sums[0] += this.stop - this.start
+            self.position.epoch_sums[1:] += sums
+        self._open = None
+        self.position.round += 1
+        actions: list[Action] = []
+        if self.schedule.is_epoch_end(this.number):
+            train, self.position.epoch_sums[:] = tuple(self.position.epoch_sums.tolist()), 0.0
+            test = (float(this.stop - this.start), *sums.tolist()) if this.kind is RoundKind.EVALUATE else ()
+            actions.append(EpochEnd(this.epoch, self.position.step, train, test))
+        return actions + self._next_round()
+
+    def _next_round(self) -> list[Action]:
+        if self.position.round == self.schedule.rounds:
+            self._ended = self._snapshot_wanted = True
+        if self._snapshot_wanted:
+            self._snapshot_wanted = False
+            boundary: list[Action] = [Boundary(self._ended)]
+            return boundary if self._ended else [*boundary, *self._begin()]
+        return [] if self._ended else self._begin()
+
+    def _begin(self) -> list[Action]:
+        if not self._workers:
+            return []
+        this = self.schedule.round(self.position.round)
+        self._open = _Open(this, Assignments(this.leaves))
+        return self._hand_out(self._open)
+
+    def _hand_out(self, opened: _Open) -> list[Action]:
+        if not self._workers:
+            return []
+        number = opened.round.number
+        return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
+
+    def _first_non_finite(self, gradients: Mapping[Node, Array]) -> str:
+        """The parameter nearest to the loss with a value that is not finite: there backpropagation met it first."""
+        for parameter in reversed(self.layout.parameters):
+            if not all(np.isfinite(parameter.view(gradient)).all() for gradient in gradients.values()):
+                return parameter.name
+        return ""

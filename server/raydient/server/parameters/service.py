@@ -1,0 +1,216 @@
+"""The process around a parameter server: sockets in, `ParameterServer` called, actions carried out."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.wire import control
+from raydient.wire.channel import Terms
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.endpoint import Endpoint, dial
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.hub import Closed, Hub
+from raydient.wire.launch import Launch
+from raydient.wire.layout import Layout
+from raydient.wire.memory import Bundle
+from raydient.wire.schedule import RoundKind
+
+from .links import Link, open_link, refuse
+from .meters import Meters
+from .optimizers import build_optimizer
+from .server import Action, Assign, Boundary, Diverged, EpochEnd, ParameterServer, Position
+from .update import Updater
+
+STATUS_SECONDS = 0.2
+"""How often the coordinator hears of progress, at the most: often enough for a person, too rarely to cost anything."""
+CONTROL_LIMIT = 1 << 20
+"""Bytes of a control message without arrays."""
+
+
+def main(launch: Launch) -> None:
+    """Serve one job until its coordinator is gone or says so."""
+    Service(launch).run()
+
+
+class Service:
+    """One thread: everything below `run` happens in it, but for the second half of large updates."""
+
+    def __init__(self, launch: Launch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._launch = launch
+        self._clock = clock
+        self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret))
+        self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
+        self._links: dict[Connection, Link] = {}
+        self._next_status = 0.0
+        self._running = True
+        self._threads = min(
+            2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="update")
+
+    def run(self) -> None:
+        try:
+            endpoint = self._hub.listen(self._launch.host)
+            serve, arrays = self._introduce(endpoint)
+            self._prepare(serve, arrays)
+            self._hub.adopt(self._coordinator)
+            while self._running:
+                for connection, frame in self._hub.poll(None):
+                    self._handle(connection, frame)
+        finally:
+            self._hub.close()
+            self._executor.shutdown()
+
+    def _introduce(self, endpoint: Endpoint) -> control.Received:
+        hello = control.Hello(
+            control.Role.PARAMETER_SERVER, self._launch.member, self._launch.generation, os.getpid(), endpoint
+        )
+        # Weights come with the answer, over TCP behind it: as large as they are.
+        self._coordinator.allocate = lambda header: bytearray(header.length)
+        control.send(self._coordinator, hello)
+        return control.receive(self._coordinator)
+
+    def _prepare(self, serve: control.Message, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        if not isinstance(serve, control.Serve):
+            raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
+        layout = Layout.of(serve.parameters)
+        optimizer = build_optimizer(serve.optimizer, serve.settings)
+        names = ("weights", *optimizer.state)
+        self._bundle = Bundle.allocate(dict.fromkeys(names, ("<f4", (layout.size,))))
+        for name in names:
+            if name in arrays:
+                self._bundle.arrays[name][:] = arrays[name]
+        weights, *state = self._bundle.arrays.values()
+        slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
+        self._terms = Terms(layout.size, slots, serve.sums)
+        self._server = ParameterServer(
+            layout=layout,
+            schedule=serve.schedule,
+            optimizer=optimizer,
+            position=Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))),
+            updater=Updater(weights, state, slots.bit_length(), self._threads, self._executor),
+        )
+        self._meters = Meters(self._clock)
+
+    # ---- events
+
+    def _handle(self, connection: Connection, frame: Frame | Closed) -> None:
+        if connection is self._coordinator:
+            if isinstance(frame, Closed):
+                self._running = False  # without a coordinator there is no job
+            else:
+                self._obey(control.decode(frame).message)
+        elif isinstance(frame, Closed):
+            self._detach(connection)
+        else:
+            try:
+                if frame.header.kind is Kind.PUSH:
+                    self._push(self._links[connection], frame)
+                else:
+                    self._attach(connection, frame)
+            except (ProtocolError, KeyError):
+                self._hub.drop(connection)
+                self._detach(connection)
+
+    def _obey(self, message: control.Message) -> None:
+        match message:
+            case control.Plan(workers=workers, shares=shares):
+                self._carry_out(self._server.plan(workers, shares))
+            case control.TakeSnapshot(final=final):
+                self._carry_out(self._server.snapshot(final=final))
+            case _:
+                raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
+
+    def _attach(self, connection: Connection, frame: Frame) -> None:
+        header = frame.header
+        if header.kind is not Kind.ATTACH or header.generation != self._launch.generation:
+            raise ProtocolError("only workers of this generation may attach")
+        self._links[connection] = open_link(
+            connection, header.first, self._bundle.segment, self._terms, self._launch.generation
+        )
+        self._hub.flushed(connection)
+        self._tell(control.Attached(header.first))
+
+    def _detach(self, connection: Connection) -> None:
+        link = self._links.pop(connection, None)
+        if link is not None:
+            self._carry_out(self._server.detached(link.worker))
+
+    def _push(self, link: Link, frame: Frame) -> None:
+        header = frame.header
+        sums, seconds = link.note(frame)
+        opened = self._server.current
+        trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
+        gradient = link.gradient(frame) if trains else None
+        step, began = self._server.position.step, self._clock()
+        refusal, actions = self._server.push(header.round, (header.first, header.last), gradient, sums)
+        if refusal:
+            refuse(link, header, refusal)
+            self._hub.flushed(link.connection)
+            return
+        self._meters.pushed(seconds.tolist(), len(frame.payload) if gradient is None else self._terms.push_bytes)
+        if self._server.position.step != step:
+            self._meters.stepped(self._clock() - began)
+        self._carry_out(actions)
+
+    # ---- actions
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        assigned: list[Assign] = []
+        for action in actions:
+            match action:
+                case Assign():
+                    assigned.append(action)
+                case EpochEnd(epoch=epoch, step=step, train=train, test=test):
+                    self._status(always=True)
+                    self._tell(control.EpochDone(epoch, step, train, test))
+                case Boundary(final=final):
+                    self._status(always=True)
+                    self._snapshot(final)
+                case Diverged(step=step, loss=loss, parameter=parameter):
+                    self._tell(control.NonFinite(step, str(loss), parameter))
+        # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
+        links = {link.worker: link for link in self._links.values()}
+        for assign in assigned:
+            link = links[assign.worker]
+            link.assign(assign, self._server.position.step)
+            self._hub.flushed(link.connection)
+            self._meters.pulled(self._terms.size * 4)
+        if assigned:
+            self._status()
+
+    def _snapshot(self, final: bool) -> None:
+        position = self._server.position
+        message = control.Snapshot(position.round, position.step, position.epoch_sums.tolist(), final)
+        control.send(self._coordinator, message, Bundle.of(self._bundle.arrays))
+        self._hub.flushed(self._coordinator)
+        if final:
+            for link in self._links.values():
+                link.connection.send(Header(Kind.STOP, self._launch.generation))
+                self._hub.flushed(link.connection)
+
+    def _status(self, *, always: bool = False) -> None:
+        now = self._clock()
+        if not always and now < self._next_status:
+            return
+        self._next_status = now + STATUS_SECONDS
+        position, meters = self._server.position, self._meters
+        self._tell(
+            control.Status(
+                round=position.round,
+                step=position.step,
+                loss=self._server.last_loss,
+                step_seconds_buckets=meters.step_seconds_buckets,
+                step_seconds_sum=meters.step_seconds_sum,
+                phase_seconds=meters.phase_seconds,
+                exchange_bytes=meters.exchange_bytes,
+            )
+        )
+
+    def _tell(self, message: control.Message) -> None:
+        control.send(self._coordinator, message)
+        self._hub.flushed(self._coordinator)

@@ -1,0 +1,74 @@
+"""One update of the weights: sum the contributions in tree order and apply the optimizer, block by block.
+
+Blocks are small enough that a block's sum is still in the cache when the optimizer reads it: each gradient crosses the
+memory bus once. Every operation is element by element, so blocks and threads change no bit.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.wire.tree import Node, children
+
+from .optimizers import Array, Optimizer
+
+BLOCK = 1 << 15
+"""Values per block: 128 KiB, so that the arrays of one step of work fit in a core's second-level cache."""
+PARALLEL_FROM = 1 << 17
+"""Values from which a second thread pays: the workers' cores idle while an update is applied."""
+
+
+class Updater:
+    """Updates one vector of weights and its optimizer state in place; owns the scratch memory for that."""
+
+    def __init__(self, weights: Array, state: Sequence[Array], depth: int, threads: int, executor: Executor) -> None:
+        """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time."""
+        self._weights, self._state = weights, state
+        size = self._size = len(weights)
+        self._threads = threads if size >= PARALLEL_FROM else 1
+        self._executor = executor
+        width = min(BLOCK, size)
+        self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 2)] for _ in range(self._threads)]
+
+    def apply(self, optimizer: Optimizer, step: int, contributions: Mapping[Node, Array], root: Node) -> float:
+        """Make update number `step`; the squared norm of the summed gradient, not finite if the gradient is not.
+
+        `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were.
+        """
+        bounds = [self._size * i // self._threads // BLOCK * BLOCK for i in range(self._threads)] + [self._size]
+
+        def part(thread: int) -> float:
+            scratch, total = self._scratch[thread], 0.0
+            for start in range(bounds[thread], bounds[thread + 1], BLOCK):
+                stop = min(start + BLOCK, bounds[thread + 1])
+                room = [array[: stop - start] for array in scratch]
+                gradient = _sum(contributions, root, slice(start, stop), room, 2)
+                total += float(np.dot(gradient, gradient))
+                state = [array[start:stop] for array in self._state]
+                optimizer.update(step, self._weights[start:stop], gradient, state, room)
+            return total
+
+        others = [self._executor.submit(part, thread) for thread in range(1, self._threads)]
+        return part(0) + sum(other.result() for other in others)
+
+
+def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int) -> Array:
+    """The sum over a node, in `room[depth]` unless one contribution is all of it."""
+    whole = contributions.get(node)
+    if whole is not None:
+        return whole[where]
+    left, right = children(node)
+    a = _sum(contributions, left, where, room, depth)
+    b = _sum(contributions, right, where, room, depth + 1)
+    return np.add(a, b, out=room[depth])
+
+
+def tree_sum(contributions: Mapping[Node, NDArray[np.float64]], node: Node) -> NDArray[np.float64]:
+    """The sum over a node of small vectors, in tree order."""
+    whole = contributions.get(node)
+    if whole is not None:
+        return whole
+    left, right = children(node)
+    return tree_sum(contributions, left) + tree_sum(contributions, right)

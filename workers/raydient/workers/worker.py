@@ -1,0 +1,153 @@
+"""The worker's loop: wait for an assignment, compute its leaves along the reduction tree, push the sums."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec.job import JobSpec
+from raydient.wire import control
+from raydient.wire.channel import Assignment, Channel, attach
+from raydient.wire.endpoint import dial
+from raydient.wire.frames import ProtocolError
+from raydient.wire.launch import Launch
+from raydient.wire.schedule import Round, RoundKind, Schedule
+from raydient.wire.tree import Node, children, maximal_subtrees
+
+from .data import epoch_order
+from .network import Network, Program, build
+
+
+def main(launch: Launch) -> None:
+    """Compute for one job until its parameter server says that there is no more work.
+
+    Raises ConnectionError when the parameter server or the coordinator is gone.
+    """
+    secret = bytes.fromhex(launch.secret)
+    coordinator = dial(launch.coordinator, secret)
+    coordinator.allocate = lambda header: bytearray(header.length)  # the dataset, as large as it is, over TCP
+    control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
+    work, arrays = control.receive(coordinator)
+    if not isinstance(work, control.Work):
+        raise ProtocolError(f"expected Work, got {type(work).__name__}")
+    spec = JobSpec.model_validate(work.specification)
+    network = build(spec.network, tuple(work.input_shape))
+    channel = attach(dial(work.data_plane, secret, launch.transport), launch.member, launch.generation)
+    try:
+        Worker(network, work.schedule, spec.training.seed, arrays, channel).run()
+    finally:
+        channel.close()
+        coordinator.close()
+
+
+class Worker:
+    """Computes leaves. Everything that a round needs is allocated the first time its shape comes up."""
+
+    def __init__(
+        self,
+        network: Network,
+        schedule: Schedule,
+        seed: int,
+        data: Mapping[str, NDArray[Any]],
+        channel: Channel,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`data` has `train_x`, `train_y`, `test_x`, `test_y`: one sample a row."""
+        self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
+        self._channel, self._clock = channel, clock
+        self._weights = network.bind(channel.weights)
+        self._gradients: dict[int, Any] = {}
+        self._programs: dict[int, Program] = {}
+        self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
+        self._epoch = -1
+        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._round: Round | None = None
+        self._free: list[int] = []
+        self._forward_seconds = self._backward_seconds = self._push_seconds = 0.0
+
+    def run(self) -> None:
+        """Until there is no more work."""
+        began = self._clock()
+        while (assignment := self._channel.wait()) is not None:
+            waited = self._clock() - began
+            self.compute(assignment, waited)
+            began = self._clock()
+
+    def compute(self, assignment: Assignment, waited_seconds: float) -> None:
+        """Compute the leaves of an assignment and push the sums over the nodes that they make up."""
+        this = self._round
+        if this is None or this.number != assignment.round:
+            this = self._round = self._schedule.round(assignment.round)
+            self._free = list(range(self._channel.terms.slots))
+        for node in maximal_subtrees(assignment.first, assignment.last, this.leaves):
+            if this.kind is RoundKind.TRAIN:
+                slot = self._sum(this, node)
+                self._push(this, node, slot, self._sums[slot], waited_seconds)
+            else:
+                self._push(this, node, None, self._evaluate(this, node), waited_seconds)
+            waited_seconds = 0.0
+
+    def _push(
+        self, this: Round, node: Node, slot: int | None, sums: NDArray[np.float64], waited_seconds: float
+    ) -> None:
+        seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, waited_seconds)
+        self._forward_seconds = self._backward_seconds = 0.0
+        began = self._clock()
+        self._channel.push(this.number, node, slot, sums, seconds)
+        self._push_seconds = self._clock() - began  # of this push, told with the next
+
+    def _sum(self, this: Round, node: Node) -> int:
+        """The gradient and the metrics of a node, in the slot that is returned."""
+        if node[1] - node[0] == 1:
+            slot = self._free.pop()
+            self._train(this, node[0], slot)
+            return slot
+        left_node, right_node = children(node)
+        left, right = self._sum(this, left_node), self._sum(this, right_node)
+        began = self._clock()
+        into = self._channel.slot(left)
+        into += self._channel.slot(right)
+        self._sums[left] += self._sums[right]
+        self._free.append(right)
+        self._backward_seconds += self._clock() - began
+        return left
+
+    def _train(self, this: Round, leaf: int, slot: int) -> None:
+        if slot not in self._gradients:
+            self._gradients[slot] = self._network.bind(self._channel.slot(slot))
+        began = self._clock()
+        start, stop = this.leaf(leaf)
+        program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
+        self._sums[slot] = program.forward(self._weights)
+        middle = self._clock()
+        program.backward(self._weights, self._gradients[slot], 1.0 / (this.stop - this.start))
+        self._forward_seconds += middle - began
+        self._backward_seconds += self._clock() - middle
+
+    def _evaluate(self, this: Round, node: Node) -> NDArray[np.float64]:
+        """The metrics of a node of held-out rows."""
+        if node[1] - node[0] > 1:
+            left, right = children(node)
+            return self._evaluate(this, left) + self._evaluate(this, right)
+        began = self._clock()
+        sums = self._fill("test", np.arange(*this.leaf(node[0]))).forward(self._weights).copy()
+        self._forward_seconds += self._clock() - began
+        return sums
+
+    def _fill(self, part: str, rows: NDArray[np.int64]) -> Program:
+        """The program for so many rows, with these rows as its inputs and labels."""
+        program = self._programs.get(len(rows))
+        if program is None:
+            program = self._programs[len(rows)] = Program(self._network, len(rows))
+        # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
+        np.take(self._data[f"{part}_x"], rows, axis=0, out=program.x, mode="clip")
+        np.take(self._data[f"{part}_y"], rows, axis=0, out=program.y, mode="clip")
+        return program
+
+    def _epoch_order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, epoch_order(self._seed, epoch, self._schedule.train_rows)
+        return self._order
