@@ -13,6 +13,10 @@ class Model(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
+    def canonical(self) -> dict[str, Any]:
+        """The JSON form with every default written out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
 
 class OneOf(Model):
     """Exactly one of its fields is set: the JSON form of a protobuf `oneof`.
@@ -47,7 +51,3 @@ class OneOf(Model):
     def value(self) -> Any:
         """The settings of the option that is set."""
         return getattr(self, self.kind)
-
-    def canonical(self) -> dict[str, Any]:
-        """The JSON form with every default written out."""
-        return self.model_dump(mode="json", exclude_none=True)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .network import Network
@@ -31,6 +31,16 @@ class Dataset(Model):
     split: Split = Split()
     standardize: bool = False
 
+    @field_validator("features")
+    @classmethod
+    def _features_are_distinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(features)) < len(features):
+            twice = next(name for name in features if features.count(name) > 1)
+            raise ValueError(f'"{twice}" is named twice')
+        if info.data.get("label") in features:
+            raise ValueError(f'"{info.data["label"]}" is the label, so it cannot be a feature too')
+        return features
+
 
 class Sgd(Model):
     """Stochastic gradient descent, with momentum if it is above 0 (Sutskever et al. 2013 where `nesterov`)."""
@@ -38,6 +48,13 @@ class Sgd(Model):
     learning_rate: Rate = 0.01
     momentum: Fraction = 0.0
     nesterov: bool = False
+
+    @field_validator("nesterov")
+    @classmethod
+    def _nesterov_needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("momentum") == 0:
+            raise ValueError("needs momentum above 0")
+        return nesterov
 
 
 class Adam(Model):
@@ -68,6 +85,14 @@ class Training(Model):
     microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     optimizer: Optimizer = Optimizer(sgd=Sgd())
+
+    @field_validator("microbatches")
+    @classmethod
+    def _a_microbatch_has_a_sample(cls, microbatches: int | None, info: ValidationInfo) -> int | None:
+        batch_size = info.data.get("batch_size")
+        if microbatches is not None and batch_size is not None and microbatches > batch_size:
+            raise ValueError(f"{microbatches} is more than batch_size, {batch_size}: each has at least one sample")
+        return microbatches
 
 
 class Checkpoints(Model):

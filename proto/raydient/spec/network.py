@@ -1,12 +1,15 @@
 """The network of a job: layers, activations, initializers, losses. Names are Keras's, in snake case."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import Model, OneOf
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A layer's name; parameters are called `{layer}.{parameter}`."""
 
 
@@ -99,3 +102,22 @@ class Network(Model):
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
     loss: Loss
+
+    @field_validator("layers")
+    @classmethod
+    def _names_are_distinct(cls, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        first: dict[str, int] = {}
+        for index, name in enumerate(layer_names(layers)):
+            if first.setdefault(name, index) != index:
+                raise ValueError(f'layers {first[name]} and {index} are both called "{name}": give one another name')
+        return layers
+
+
+def layer_names(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """The name of each layer: its own, or its kind and its place among its kind, from 1."""
+    seen: Counter[str] = Counter()
+    names = []
+    for layer in layers:
+        seen[layer.kind] += 1
+        names.append(layer.value.name or f"{layer.kind}_{seen[layer.kind]}")
+    return tuple(names)

@@ -1,0 +1,72 @@
+"""Reading a job file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .document import MAXIMUM_BYTES, Document, parse
+from .errors import FieldError, InvalidSpec
+from .job import JobSpec
+from .validation import validate_job
+
+__all__ = ["JobFile", "open_job_file", "parse_job", "read_job_file", "validate_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A job file that was read.
+
+    Attributes:
+        path: of the file.
+        spec: what it describes.
+        document: the same as plain data, with lines.
+    """
+
+    path: Path
+    spec: JobSpec
+    document: Document
+
+    def locate(self, errors: Iterable[FieldError]) -> InvalidSpec:
+        """Errors that were found later, as by looking at the data, with their lines in this file."""
+        return InvalidSpec(replace(e, line=self.document.line(e.path)) for e in errors)
+
+
+def open_job_file(path: Path) -> JobFile:
+    """Read and validate a job file, keeping its lines for errors that are found later.
+
+    Raises:
+        InvalidSpec: the file cannot be read or breaks rules; carries every one of them, with lines.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAXIMUM_BYTES + 1).decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidSpec([FieldError("", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise InvalidSpec([FieldError("", "cannot be read: it is not UTF-8 text")]) from None
+    document = parse(text)
+    return JobFile(path, _validate(document), document)
+
+
+def read_job_file(path: Path) -> JobSpec:
+    """The job that a file describes; errors as in `open_job_file`."""
+    return open_job_file(path).spec
+
+
+def parse_job(text: str) -> JobSpec:
+    """The job that a YAML text describes; errors as in `open_job_file`."""
+    return _validate(parse(text))
+
+
+def _validate(document: Document) -> JobSpec:
+    if document.data is None:
+        raise InvalidSpec([FieldError("", "is empty")])
+    try:
+        spec = validate_job(document.data)
+    except InvalidSpec as error:
+        errors = document.errors + [replace(e, line=document.line(e.path)) for e in error.errors]
+    else:
+        errors = document.errors
+    if errors:
+        raise InvalidSpec(sorted(errors, key=lambda e: e.line or 0))
+    return spec

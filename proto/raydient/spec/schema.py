@@ -1,0 +1,77 @@
+"""The JSON Schema of a job file, for editors: `python -m raydient.spec.schema` prints it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from . import job, network
+from .base import OneOf
+from .job import JobSpec
+
+Schema = dict[str, Any]
+
+
+def job_schema() -> Schema:
+    """The schema (draft 2020-12) of a job file, bare names for options without settings included."""
+    schema: Schema = JobSpec.model_json_schema()
+    for part in _parts(schema):
+        _leave_out_null(part)
+    for name in schema["$defs"]:
+        if issubclass(getattr(job, name, None) or getattr(network, name), OneOf):
+            schema["$defs"][name] = _one_of(schema["$defs"], name)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "raydient training job"}
+
+
+def job_schema_text() -> str:
+    """The same as text: what is committed as `job.schema.json`."""
+    return json.dumps(job_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _parts(value: Any) -> Iterator[Schema]:
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _parts(child)
+
+
+def _leave_out_null(part: Schema) -> None:
+    """What may be left out may not be null: pydantic's None stands for absence alone."""
+    match part:
+        case {"anyOf": [dict() as present, {"type": "null"}]}:
+            del part["anyOf"]
+            part.update(present)
+    match part:
+        case {"default": None}:
+            del part["default"]
+        case {"default": dict() as default}:
+            part["default"] = {key: value for key, value in default.items() if value is not None}
+
+
+def _one_of(definitions: Schema, name: str) -> Schema:
+    """Exactly one option; the bare name, or null in place of the settings, where none are required."""
+    definition = definitions[name]
+    options: Schema = definition["properties"]
+    bare = [key for key, option in options.items() if not _target(definitions, option).get("required")]
+    for key in bare:
+        options[key] = {"anyOf": [options[key], {"type": "null"}]}
+    mapping = {
+        "type": "object",
+        "properties": options,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {
+        "title": name,
+        "description": definition["description"],
+        "anyOf": [{"enum": bare}, mapping] if bare else [mapping],
+    }
+
+
+def _target(definitions: Schema, option: Schema) -> Schema:
+    target: Schema = definitions[option["$ref"].removeprefix("#/$defs/")]
+    return target
+
+
+if __name__ == "__main__":
+    print(job_schema_text(), end="")  # noqa: T201

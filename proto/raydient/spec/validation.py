@@ -1,0 +1,84 @@
+"""From plain data to a JobSpec, and from pydantic's findings to errors in plain words: value, rule, mend."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from .base import Model, OneOf
+from .document import Location, path_of
+from .errors import FieldError, InvalidSpec
+from .job import JobSpec
+from .phrases import Finding, phrase, shown
+
+
+def validate_job(data: object) -> JobSpec:
+    """The job that plain data describe: a job file's or a message's JSON form.
+
+    Raises:
+        InvalidSpec: carries every broken rule.
+    """
+    try:
+        return JobSpec.model_validate(data)
+    except ValidationError as error:
+        raise InvalidSpec(_translate(error, data)) from None
+
+
+def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
+    findings: list[Finding] = [dict(e) for e in error.errors(include_url=False)]
+    unknown = {f["loc"]: _home(f["loc"], data) for f in findings if f["type"] == "extra_forbidden"}
+    for finding in findings:
+        location: Location = finding["loc"]
+        if location in unknown:
+            yield _unknown_key(location, unknown[location])
+        # A list whose items failed is also reported as too short, and a key written one level too high as missing.
+        elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
+            continue
+        elif finding["type"] != "missing" or location not in unknown.values():
+            yield FieldError(path_of(location), phrase(finding))
+
+
+def _is_within(inner: Location, outer: Location) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _unknown_key(location: Location, home: Location | None) -> FieldError:
+    *parent, key = location
+    model = _model_at(parent)
+    known = list(model.model_fields)
+    if home is not None:
+        return FieldError(path_of(location), f"belongs to {home[-2]}: indent it further")
+    close = difflib.get_close_matches(str(key), known, n=1)
+    mend = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+    if issubclass(model, OneOf):
+        return FieldError(path_of(parent), f"there is no {shown(key)}; {mend}")
+    return FieldError(path_of(location), f"unknown key; {mend}")
+
+
+def _home(location: Location, data: Any) -> Location | None:
+    """Where a key belongs that was written one level too high, beside the empty option whose setting it is."""
+    *parent, key = location
+    model = _model_at(parent)
+    for step in parent:
+        data = data[step]
+    if not issubclass(model, OneOf) or not isinstance(data, dict):
+        return None
+    empty = [option for option in model.model_fields if option in data and not data[option]]
+    homes = [option for option in empty if key in _model_in(model.model_fields[option].annotation).model_fields]
+    return (*parent, homes[0], key) if homes else None
+
+
+def _model_at(location: Sequence[str | int]) -> type[Model]:
+    model: type[Model] = JobSpec
+    for step in location:
+        if isinstance(step, str):
+            model = _model_in(model.model_fields[step].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[Model]:
+    """The model inside `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next(_model_in(a) for a in get_args(annotation) if a not in (type(None), ...))
