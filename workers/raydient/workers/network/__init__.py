@@ -2,5 +2,6 @@
 
 from .graph import Network, build
 from .program import Program
+from .scaling import Scaling
 
-__all__ = ["Network", "Program", "build"]
+__all__ = ["Network", "Program", "Scaling", "build"]
