@@ -35,11 +35,7 @@ def _parts(value: Any) -> Iterator[Schema]:
 
 
 def _leave_out_null(part: Schema) -> None:
-    """What may be left out may not be null: pydantic's None stands for absence alone."""
-    match part:
-        case {"anyOf": [dict() as present, {"type": "null"}]}:
-            del part["anyOf"]
-            part.update(present)
+    """A default of None stands for absence."""
     match part:
         case {"default": None}:
             del part["default"]
@@ -51,9 +47,13 @@ def _one_of(definitions: Schema, name: str) -> Schema:
     """Exactly one option; the bare name, or null in place of the settings, where none are required."""
     definition = definitions[name]
     options: Schema = definition["properties"]
-    bare = [key for key, option in options.items() if not _target(definitions, option).get("required")]
-    for key in bare:
-        options[key] = {"anyOf": [options[key], {"type": "null"}]}
+    bare = []
+    for key, option in options.items():
+        settings = option["anyOf"][0]  # the other is null
+        if definitions[settings["$ref"].removeprefix("#/$defs/")].get("required"):
+            options[key] = settings
+        else:
+            bare.append(key)
     mapping = {
         "type": "object",
         "properties": options,
@@ -66,11 +66,6 @@ def _one_of(definitions: Schema, name: str) -> Schema:
         "description": definition["description"],
         "anyOf": [{"enum": bare}, mapping] if bare else [mapping],
     }
-
-
-def _target(definitions: Schema, option: Schema) -> Schema:
-    target: Schema = definitions[option["$ref"].removeprefix("#/$defs/")]
-    return target
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ def validate_job(data: object) -> JobSpec:
 
 def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
     findings: list[Finding] = [dict(e) for e in error.errors(include_url=False)]
-    unknown = {f["loc"]: _home(f["loc"], data) for f in findings if f["type"] == "extra_forbidden"}
+    unknown = {f["loc"]: _meant(f["loc"], data) for f in findings if f["type"] == "extra_forbidden"}
     for finding in findings:
         location: Location = finding["loc"]
         if location in unknown:
             yield _unknown_key(location, unknown[location])
-        # A list whose items failed is also reported as too short, and a key written one level too high as missing.
+        # A list whose items failed is also reported as too short, and what an unknown key was meant to be as missing.
         elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
             continue
         elif finding["type"] != "missing" or location not in unknown.values():
@@ -43,30 +43,30 @@ def _is_within(inner: Location, outer: Location) -> bool:
     return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
-def _unknown_key(location: Location, home: Location | None) -> FieldError:
+def _unknown_key(location: Location, meant: Location | None) -> FieldError:
     *parent, key = location
     model = _model_at(parent)
-    known = list(model.model_fields)
-    if home is not None:
-        return FieldError(path_of(location), f"belongs to {home[-2]}: indent it further")
-    close = difflib.get_close_matches(str(key), known, n=1)
-    mend = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+    if meant is not None and len(meant) > len(location):
+        return FieldError(path_of(location), f"belongs to {meant[-2]}: indent it further")
+    mend = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
     if issubclass(model, OneOf):
         return FieldError(path_of(parent), f"there is no {shown(key)}; {mend}")
     return FieldError(path_of(location), f"unknown key; {mend}")
 
 
-def _home(location: Location, data: Any) -> Location | None:
-    """Where a key belongs that was written one level too high, beside the empty option whose setting it is."""
+def _meant(location: Location, data: Any) -> Location | None:
+    """What an unknown key was probably meant to be: a setting of the empty option beside it, or a name like it."""
     *parent, key = location
     model = _model_at(parent)
     for step in parent:
         data = data[step]
-    if not issubclass(model, OneOf) or not isinstance(data, dict):
-        return None
-    empty = [option for option in model.model_fields if option in data and not data[option]]
-    homes = [option for option in empty if key in _model_in(model.model_fields[option].annotation).model_fields]
-    return (*parent, homes[0], key) if homes else None
+    if issubclass(model, OneOf) and isinstance(data, dict):
+        empty = [option for option in model.model_fields if option in data and not data[option]]
+        for option in empty:
+            if key in _model_in(model.model_fields[option].annotation).model_fields:
+                return (*parent, option, key)
+    close = difflib.get_close_matches(str(key), list(model.model_fields), n=1)
+    return (*parent, close[0]) if close else None
 
 
 def _model_at(location: Sequence[str | int]) -> type[Model]:
