@@ -1,0 +1,46 @@
+"""The state directory: what is where, who may read it, and that only one server uses it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from raydient.server.errors import StartError
+
+
+class StateDirectory:
+    """The folder of one running server; held by a lock until `close`.
+
+    ::
+
+        raydient.db    jobs, events, metrics
+        datasets/      uploaded files, by content
+        jobs/{id}/     checkpoints and model of a job
+        lock
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.database = self.path / "raydient.db"
+        self.datasets = self.path / "datasets"
+        self.jobs = self.path / "jobs"
+        try:
+            for folder in (self.path, self.datasets, self.jobs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(f"the state directory {self.path} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise StartError(f"another raydient serve uses the state directory {self.path}") from error
+
+    def job(self, job_id: str) -> Path:
+        """Where a job's checkpoints and model are kept."""
+        return self.jobs / job_id
+
+    def close(self) -> None:
+        """Let another server have it. Harmless when repeated."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

@@ -1,0 +1,252 @@
+"""Starts queued jobs on the cluster, follows their runs into the store, and stops them."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from raydient.server.errors import Conflict, Exhausted, NotAllowed, NotFound, ServiceError, Unavailable
+from raydient.server.training.reports import Finished, Report
+from raydient.server.training.runs import Run, Runner, RunRequest
+
+from . import lifecycle
+from .lifecycle import Update
+from .records import Job
+from .scheduler import Scheduler
+from .states import State
+from .store import JobStore
+
+log = logging.getLogger(__name__)
+
+JOIN_SECONDS = 15.0
+"""How long the processes of a run that has reported its end may take to go, before their slots are given away."""
+RETRY_SECONDS = 1.0
+"""Pause before a report is applied again that the store could not take (a full disk, say)."""
+
+
+class Dispatcher:
+    """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
+
+    `request` tells what a coordinator needs to know of a job; it raises ServiceError where that cannot be had.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        runner: Runner,
+        request: Callable[[Job], RunRequest],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._runner = runner
+        self._request = request
+        self._clock = clock
+        self._scheduler = Scheduler()
+        self._runs: dict[str, Run] = {}
+        self._afterwards: dict[str, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._draining = False
+        self._closed = threading.Event()
+        self._pool = ThreadPoolExecutor(8, "jobs")
+
+    @property
+    def slots(self) -> int:
+        """Worker processes that the cluster can hold in all."""
+        return self._runner.slots
+
+    @property
+    def waiting(self) -> int:
+        """Length of the queue."""
+        with self._changed:
+            return self._scheduler.waiting
+
+    def positions(self) -> dict[str, int]:
+        """Places in the queue from 1 on, by job."""
+        with self._changed:
+            return self._scheduler.positions()
+
+    def recover(self) -> None:
+        """Take up what an earlier server left; before anything else."""
+        for job in self._store.unfinished():
+            if job.state is State.QUEUED or (job.state.running and not self._attach(job)):
+                self._queue(job.id)
+        self._start_what_fits()
+
+    def submit(self, job: Job) -> None:
+        """Queue a stored job."""
+        with self._changed:
+            self._scheduler.enqueue(job.id, job.number, job.spec.resources.workers)
+        self._start_what_fits()
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job for good. Raises NotFound, NotAllowed."""
+        job = self._store.update(job_id, lambda job: lifecycle.cancel(job, self._clock()))
+        with self._changed:
+            self._scheduler.withdraw(job_id)
+            run = self._runs.get(job_id)
+        if run is not None and job.state is State.CANCELLING:
+            run.cancel()
+        self._start_what_fits()  # it may have been the head that the others waited for
+        return job
+
+    def settled(self, job_id: str, action: Callable[[], None]) -> None:
+        """Call `action` when no process of the job's is left: now, or from a thread later."""
+        with self._changed:
+            if job_id in self._runs:
+                self._afterwards[job_id] = action
+                return
+        action()
+
+    def close(self, grace_seconds: float) -> bool:
+        """Interrupt all runs so that they checkpoint, and wait until they are gone; False if some are not in time.
+
+        Interrupted jobs are left QUEUED in the store and nothing starts any more.
+        """
+        with self._changed:
+            self._draining = True
+            self._scheduler.close()
+            runs = list(self._runs.values())
+        for run in runs:
+            run.interrupt()
+        with self._changed:
+            done = self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
+        self._closed.set()
+        self._pool.shutdown(wait=done, cancel_futures=True)
+        return done
+
+    def _start_what_fits(self) -> None:
+        slots = self._runner.slots
+        with self._changed:
+            if self._draining:
+                return
+            for job_id in self._scheduler.take(slots):
+                self._pool.submit(self._guard, self._start, job_id)
+
+    def _start(self, job_id: str) -> None:
+        try:
+            job = None if self._draining else self.record(job_id, lambda job: lifecycle.start(job, self._clock()))
+        except NotAllowed:  # cancelled since it was taken
+            job = None
+        if job is None:
+            self._release(job_id)
+            return
+        follower = _Follower(self, job_id, job.run, self._clock)
+        try:
+            run = self._runner.start(self._request(job), follower)
+        except ServiceError as error:
+            failure = (error.reason, str(error))
+            self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), *failure))
+            self._release(job_id)
+        except Exception:
+            log.exception("jobs/%s: its coordinator could not be started", job_id)
+            follower.lose("it could not be started")
+            self._release(job_id)
+        else:
+            self._adopt(job, run, follower)
+
+    def _attach(self, job: Job) -> bool:
+        follower = _Follower(self, job.id, job.run, self._clock)
+        run = None
+        try:
+            if job.attachment:
+                run = self._runner.attach(self._request(job), job.attachment, job.report, follower)
+        except Exception:
+            log.exception("jobs/%s: its coordinator could not be reached", job.id)
+        if run is None:
+            self._store.update(job.id, lambda job: lifecycle.abandon(job, self._clock()))
+            return False
+        with self._changed:
+            self._scheduler.occupy(job.id, job.spec.resources.workers)
+        self._adopt(job, run, follower)
+        return True
+
+    def _adopt(self, job: Job, run: Run, follower: "_Follower") -> None:
+        with self._changed:
+            self._runs[job.id] = run
+            draining = self._draining
+        now = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
+        # whoever asked for a stop before the run was known here has left it to be told now
+        if now is not None and now.state is State.CANCELLING:
+            run.cancel()
+        elif draining:
+            run.interrupt()
+        follower.run.set_result(run)
+
+    def retire(self, job_id: str, run: Future[Run]) -> None:
+        """A run has ended: when its processes are gone, give its slots away and queue the job again if need be."""
+        self._pool.submit(self._guard, self._retire, job_id, run)
+
+    def _retire(self, job_id: str, run: Future[Run]) -> None:
+        if not run.result().join(JOIN_SECONDS):
+            log.warning("jobs/%s: its processes have not gone within %g s", job_id, JOIN_SECONDS)
+        self._release(job_id)
+
+    def _release(self, job_id: str) -> None:
+        with self._changed:
+            self._runs.pop(job_id, None)
+            self._scheduler.release(job_id)
+            action = self._afterwards.pop(job_id, None)
+        if action is not None:
+            action()
+        self._queue(job_id)
+        with self._changed:
+            self._changed.notify_all()
+        self._start_what_fits()
+
+    def _queue(self, job_id: str) -> None:
+        """Into the queue, if that is its state; a cancellation that comes in between is noticed at the start."""
+        try:
+            job = self._store.get(job_id)
+        except NotFound:
+            return
+        if job.state is State.QUEUED:
+            with self._changed:
+                self._scheduler.enqueue(job_id, job.number, job.spec.resources.workers)
+
+    def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
+        """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone."""
+        while True:
+            try:
+                return self._store.update(job_id, step)
+            except NotFound:
+                return None
+            except (Conflict, Exhausted, Unavailable):
+                if self._closed.wait(RETRY_SECONDS):
+                    raise
+
+    @staticmethod
+    def _guard(work: Callable[..., None], *arguments: object) -> None:
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("a job could not be handled: %s%s", work.__name__, arguments)
+
+
+class _Follower:
+    """Hears of one run, number `number` of its job; `run` is set when the run is known."""
+
+    def __init__(self, dispatcher: Dispatcher, job: str, number: int, clock: Callable[[], datetime]) -> None:
+        self._dispatcher = dispatcher
+        self._job = job
+        self._clock = clock
+        self.number = number
+        self.run: Future[Run] = Future()
+
+    def report(self, number: int, report: Report) -> None:
+        """See RunListener."""
+        now = self._clock()
+        self._dispatcher.record(self._job, lambda job: lifecycle.report(job, self.number, number, report, now))
+        if isinstance(report, Finished):
+            self._dispatcher.retire(self._job, self.run)
+
+    def lost(self, reason: str) -> None:
+        """See RunListener."""
+        log.warning("jobs/%s: its coordinator was lost: %s", self._job, reason)
+        self.lose(reason)
+        self._dispatcher.retire(self._job, self.run)
+
+    def lose(self, reason: str) -> None:
+        """Write down that the coordinator is no more."""
+        now = self._clock()
+        self._dispatcher.record(self._job, lambda job: lifecycle.lose(job, self.number, reason, now))

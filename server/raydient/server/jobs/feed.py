@@ -1,0 +1,94 @@
+"""Hands the events of jobs to those who watch them. Bounded: who does not keep up is cut, and nobody waits for him."""
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+from .records import Change, JobEvent
+
+WAITING_EVENTS = 256
+"""So many kept events may wait for one watcher."""
+
+
+class Subscription:
+    """The events of one job from the moment of subscribing on, for one watcher.
+
+    `put` and `end` may be called from any thread, `take` from the watcher's. `wake` is called after each change, on the
+    thread that made it; it must not block.
+    """
+
+    def __init__(self, wake: Callable[[], None], capacity: int = WAITING_EVENTS) -> None:
+        self._wake = wake
+        self._capacity = capacity
+        self._waiting: deque[JobEvent] = deque()
+        self._lock = threading.Lock()
+        self._overrun = False
+        self._deleted = False
+
+    @property
+    def overrun(self) -> bool:
+        """The watcher was too slow; events are missing from here on."""
+        return self._overrun
+
+    @property
+    def deleted(self) -> bool:
+        """The job is no more."""
+        return self._deleted
+
+    def put(self, event: JobEvent) -> None:
+        """One more. A progress takes the place of one that waits right before it."""
+        with self._lock:
+            if not event.kept and self._waiting and not self._waiting[-1].kept:
+                self._waiting[-1] = event
+            elif len(self._waiting) < self._capacity:
+                self._waiting.append(event)
+            elif event.kept:
+                self._overrun = True
+        self._wake()
+
+    def end(self) -> None:
+        """The job was deleted."""
+        self._deleted = True
+        self._wake()
+
+    def take(self) -> list[JobEvent]:
+        """What waits, in order."""
+        with self._lock:
+            events = list(self._waiting)
+            self._waiting.clear()
+            return events
+
+
+class Feed:
+    """All subscriptions, by job. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[str, set[Subscription]] = defaultdict(set)
+        self._lock = threading.Lock()
+
+    def subscribe(self, job: str, wake: Callable[[], None]) -> Subscription:
+        """Hear of every event of a job that is committed from now on."""
+        subscription = Subscription(wake)
+        with self._lock:
+            self._subscriptions[job].add(subscription)
+        return subscription
+
+    def unsubscribe(self, job: str, subscription: Subscription) -> None:
+        """The inverse."""
+        with self._lock:
+            watchers = self._subscriptions.get(job, set())
+            watchers.discard(subscription)
+            if not watchers:
+                self._subscriptions.pop(job, None)
+
+    def publish(self, change: Change) -> None:
+        """Tell the watchers of a job what happened to it."""
+        job = change.after or change.before
+        assert job is not None
+        with self._lock:
+            watchers = list(self._subscriptions.get(job.id, ()))
+        for watcher in watchers:
+            for event in change.events:
+                watcher.put(event)
+            if change.after is None:
+                watcher.end()

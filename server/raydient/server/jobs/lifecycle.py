@@ -1,0 +1,171 @@
+"""What happens to a job, as functions: a record in, the changed record and its events out. No I/O, no clock.
+
+Every function returns an `Update`, or None where nothing is to be changed.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from raydient.server.errors import NotAllowed
+from raydient.server.training.reports import (
+    CheckpointTaken,
+    EpochEnded,
+    Finished,
+    Notice,
+    Outcome,
+    Progress,
+    Report,
+    Started,
+)
+
+from .records import Job, MetricPoint, Payload, StateChanged
+from .states import State, check_move
+
+LOSSES_ALLOWED = 3
+"""This many coordinators may be lost in a row without a new step or checkpoint; the next loss fails the job."""
+
+ENDS = {
+    Outcome.SUCCEEDED: State.SUCCEEDED,
+    Outcome.FAILED: State.FAILED,
+    Outcome.CANCELLED: State.CANCELLED,
+    Outcome.INTERRUPTED: State.QUEUED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A job as it shall be, the events that tell of it, and evaluation results to keep."""
+
+    job: Job
+    events: tuple[Payload, ...] = ()
+    points: tuple[MetricPoint, ...] = ()
+
+
+def move(job: Job, state: State, now: datetime, reason: str = "", message: str = "", *, digest: str = "") -> Update:
+    """Into another state. Raises IllegalTransition."""
+    check_move(job.id, job.state, state)
+    changed = replace(
+        job,
+        state=state,
+        reason=reason,
+        message=message,
+        ended=now if state.terminal else None,
+        attachment=job.attachment if state.running else "",
+        digest=digest,
+    )
+    return Update(changed, (StateChanged(state, reason, message, digest),))
+
+
+def start(job: Job, now: datetime) -> Update:
+    """A coordinator is about to be started."""
+    update = move(job, State.STARTING, now)
+    return replace(update, job=replace(update.job, run=job.run + 1, report=0))
+
+
+def attach(job: Job, run: int, attachment: str) -> Update | None:
+    """The coordinator of this run exists."""
+    if job.run != run or not job.state.running:
+        return None
+    return Update(replace(job, attachment=attachment))
+
+
+def cancel(job: Job, now: datetime) -> Update | None:
+    """The user wants it to stop for good. Repeating it is harmless; a job that has ended otherwise refuses."""
+    if job.state in (State.CANCELLING, State.CANCELLED):
+        return None
+    if job.state.terminal:
+        message = f"jobs/{job.id} has already ended: it is {job.state.name}"
+        raise NotAllowed(message, reason="JOB_ENDED", metadata={"state": job.state.name})
+    waiting = job.state in (State.QUEUED, State.PAUSED)
+    return move(job, State.CANCELLED if waiting else State.CANCELLING, now, "CANCELLED_BY_USER")
+
+
+def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
+    """The coordinator of this run is gone without a word."""
+    if job.run != run or not job.state.running:
+        return None
+    if job.state is State.CANCELLING:
+        return move(job, State.CANCELLED, now, job.reason)
+    losses = 1 if job.advanced else job.losses + 1
+    job = replace(job, losses=losses, advanced=False)
+    if losses > LOSSES_ALLOWED:
+        message = f"the coordinator was lost {losses} times in a row without a new step or checkpoint; last: {why}"
+        return move(job, State.FAILED, now, "COORDINATOR_LOST", message)
+    return move(job, State.QUEUED, now, "COORDINATOR_LOST", why)
+
+
+def abandon(job: Job, now: datetime) -> Update | None:
+    """A new server finds that the coordinator went down with the old one; no fault of the job's, so no loss."""
+    if not job.state.running:
+        return None
+    if job.state is State.CANCELLING:
+        return move(job, State.CANCELLED, now, job.reason)
+    return move(job, State.QUEUED, now, "SERVER_RESTARTED", "goes on from its last checkpoint")
+
+
+def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Update | None:
+    """Apply a report; one that is a repetition, of an earlier run, or after the end changes nothing."""
+    if job.run != run or number <= job.report or not job.state.running:
+        return None
+    job = replace(job, report=number)
+    match news:
+        case Started():
+            return _started(job, news, now)
+        case Progress():
+            return Update(_advance(replace(job, progress=news), step=news.step), (news,))
+        case EpochEnded():
+            return Update(replace(job, last_epoch=news), (news,), tuple(_points(news)))
+        case CheckpointTaken():
+            return Update(_advance(job, checkpoint=news.step), (news,))
+        case Notice():
+            return Update(job, (news,))
+        case Finished():
+            return _finished(job, news, now)
+
+
+def _started(job: Job, news: Started, now: datetime) -> Update:
+    job = replace(job, started=job.started or now)
+    if job.state is not State.STARTING:  # cancelled meanwhile, or the members were attached once more
+        return Update(job)
+    return move(job, State.RUNNING, now, message=f"{news.workers} workers, from step {news.step}")
+
+
+def _finished(job: Job, news: Finished, now: datetime) -> Update:
+    state = ENDS[news.outcome]
+    reason, message = news.reason, news.message
+    if job.state is State.CANCELLING and state in (State.QUEUED, State.CANCELLED):
+        state, reason = State.CANCELLED, job.reason
+    elif state is State.QUEUED:
+        reason = reason or "INTERRUPTED"
+    passed: tuple[Payload, ...] = ()
+    between = _BETWEEN.get((job.state, state))
+    if between is not None:
+        update = move(job, between, now)
+        job, passed = update.job, update.events
+    update = move(job, state, now, reason, message, digest=news.digest)
+    return replace(update, events=passed + update.events)
+
+
+# an end that the table reaches over one more state: nothing was left to do, or the coordinator stopped by itself
+_BETWEEN = {
+    (State.STARTING, State.SUCCEEDED): State.RUNNING,
+    (State.STARTING, State.CANCELLED): State.CANCELLING,
+    (State.RUNNING, State.CANCELLED): State.CANCELLING,
+}
+
+
+def _advance(job: Job, step: int = 0, checkpoint: int = 0) -> Job:
+    return replace(
+        job,
+        advanced=job.advanced or step > job.top_step or checkpoint > job.checkpoint_step,
+        top_step=max(job.top_step, step),
+        checkpoint_step=max(job.checkpoint_step, checkpoint),
+    )
+
+
+def _points(news: EpochEnded) -> list[MetricPoint]:
+    return [
+        MetricPoint(news.epoch, split, name, news.step, value)
+        for split, values in news.metrics.items()
+        for name, value in values.items()
+    ]

@@ -1,0 +1,34 @@
+"""Events and progress as JSON text and back."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
+
+from .records import Payload, StateChanged
+from .states import State
+
+KINDS: dict[str, type[Payload]] = {
+    "state": StateChanged,
+    "progress": Progress,
+    "epoch": EpochEnded,
+    "checkpoint": CheckpointTaken,
+    "notice": Notice,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
+
+def encode(payload: Payload) -> tuple[str, str]:
+    """Name of the kind, and its fields as JSON. NaN and infinity are kept: a diverging loss is news, too."""
+    return _NAMES[type(payload)], json.dumps(asdict(payload), separators=(",", ":"))
+
+
+def decode(kind: str, text: str) -> Payload:
+    """The inverse of `encode`."""
+    fields: dict[str, Any] = json.loads(text)
+    if kind == "state":
+        fields["state"] = State(fields["state"])
+    if kind == "progress":
+        fields["step_seconds_buckets"] = tuple(fields["step_seconds_buckets"])
+    return KINDS[kind](**fields)

@@ -1,0 +1,58 @@
+"""From `dataset.uri` to a file on this machine: an uploaded one, or one below a data root. Nothing else is opened."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raydient.server.errors import NotPermitted
+from raydient.spec.errors import FieldError, InvalidSpec
+
+from .datasets import DatasetStore
+
+FIELD = "dataset.uri"
+STORED = "datasets/"
+
+
+class Sources:
+    """Finds data files.
+
+    `roots` are folders whose files jobs may read; links are followed before a path is compared with them.
+    """
+
+    def __init__(self, datasets: DatasetStore, roots: Sequence[Path]) -> None:
+        self._datasets = datasets
+        self._roots = tuple(root.resolve() for root in roots)
+
+    def find(self, uri: str) -> Path:
+        """The file. Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec."""
+        if uri.startswith(STORED):
+            return self._datasets.path(uri.removeprefix(STORED))
+        if "://" in uri:
+            raise _invalid(f"{uri[:200]!r} is a URL; upload the file and name it as datasets/{{id}}")
+        path = Path(uri)
+        if "\0" in uri or not path.is_absolute():
+            raise _invalid(
+                f"{uri[:200]!r} is neither datasets/{{id}} nor an absolute path on the server; `raydient submit` "
+                "uploads a file of yours by itself",
+            )
+        try:
+            path = path.resolve()
+        except (OSError, RuntimeError):
+            raise self._outside(uri) from None
+        if not any(path.is_relative_to(root) for root in self._roots):
+            raise self._outside(uri)
+        if not path.is_file():
+            raise _invalid(f"there is no file {uri[:200]!r} on the server")
+        return path
+
+    @staticmethod
+    def _outside(uri: str) -> NotPermitted:
+        return NotPermitted(
+            f"{FIELD}: {uri[:200]!r} is outside the server's data roots; upload the file (`raydient submit` does) or "
+            "start the server with a data root above it",
+            reason="FILE_OUTSIDE_DATA_ROOTS",
+            metadata={"field": FIELD},
+        )
+
+
+def _invalid(message: str) -> InvalidSpec:
+    return InvalidSpec([FieldError(FIELD, message)])

@@ -1,0 +1,62 @@
+"""The states of a job and the moves between them."""
+
+from enum import StrEnum
+
+from raydient.server.errors import NotAllowed
+
+
+class State(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Nothing follows."""
+        return not MOVES[self]
+
+    @property
+    def running(self) -> bool:
+        """A coordinator may be at work."""
+        return self in (State.STARTING, State.RUNNING, State.CANCELLING)
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.STARTING, State.CANCELLED}),
+    # back to QUEUED: the run was interrupted or its coordinator lost; the next one goes on from the last checkpoint
+    State.STARTING: frozenset({State.RUNNING, State.QUEUED, State.CANCELLING, State.FAILED}),
+    State.RUNNING: frozenset({State.PAUSED, State.QUEUED, State.CANCELLING, State.SUCCEEDED, State.FAILED}),
+    State.PAUSED: frozenset({State.QUEUED, State.CANCELLED}),
+    # a job may end by itself before the request to cancel reaches it
+    State.CANCELLING: frozenset({State.CANCELLED, State.SUCCEEDED, State.FAILED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+class IllegalTransition(NotAllowed):
+    """A move that the table does not have."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+    def __init__(self, job: str, current: State, wanted: State) -> None:
+        super().__init__(
+            f"jobs/{job} is {current.name} and cannot become {wanted.name}",
+            metadata={"state": current.name, "wanted": wanted.name},
+        )
+        self.current = current
+        self.wanted = wanted
+
+
+def check_move(job: str, current: State, wanted: State) -> None:
+    """Raise IllegalTransition unless the table has this move."""
+    if wanted not in MOVES[current]:
+        raise IllegalTransition(job, current, wanted)
