@@ -1,7 +1,25 @@
-"""The network room: layers, losses, initializers, the compiled program, gradient check and model file."""
+"""The network room: layers, losses, initializers, the compiled program, the gradient check and the model file."""
 
+from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch
 from .graph import Network, build
+from .model import Model, ModelError, load_model, save_model
 from .program import Program
 from .scaling import Scaling
+from .summary import LayerRow, describe
 
-__all__ = ["Network", "Program", "Scaling", "build"]
+__all__ = [
+    "GradientReport",
+    "LayerRow",
+    "Model",
+    "ModelError",
+    "Network",
+    "ParameterCheck",
+    "Program",
+    "Scaling",
+    "build",
+    "check_gradients",
+    "describe",
+    "load_model",
+    "random_batch",
+    "save_model",
+]

@@ -53,6 +53,7 @@ class Layer(ABC):
     """One layer of a network, with its place in it: its name and its input shape are known, its arrays are not its own.
 
     Attributes:
+        kind: its word in the specification.
         name: unique in the network.
         input_shape, output_shape: of one sample, without the row axis.
         parameters: in the order they lie in the flat vector.
@@ -61,6 +62,7 @@ class Layer(ABC):
         gradient_is_view: dx is dy under another shape, so the derivative passes through in place.
     """
 
+    kind: ClassVar[str]
     output_is_view: ClassVar[bool] = False
     gradient_is_view: ClassVar[bool] = False
 
@@ -91,6 +93,8 @@ class Dense(Layer):
 
     With dz = dy · f'(z) the chain rule gives dK = xᵀ dz, db = Σ_rows dz and dx = dz Kᵀ.
     """
+
+    kind = "dense"
 
     def __init__(self, name: str, input_shape: Shape, settings: spec.Dense) -> None:
         super().__init__(name, input_shape, settings)
@@ -128,6 +132,7 @@ class Dense(Layer):
 class Flatten(Layer):
     """One vector per sample: the same memory under another shape, both ways."""
 
+    kind = "flatten"
     output_is_view = True
     gradient_is_view = True
 
@@ -145,6 +150,7 @@ class Flatten(Layer):
 class ActivationLayer(Layer):
     """y = f(x) for each value."""
 
+    kind = "activation"
     gradient_is_view = True
 
     def __init__(self, name: str, input_shape: Shape, settings: spec.ActivationLayer) -> None:
@@ -159,8 +165,4 @@ class ActivationLayer(Layer):
         self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch)
 
 
-LAYERS: dict[str, type[Layer]] = {
-    "dense": Dense,
-    "flatten": Flatten,
-    "activation": ActivationLayer,
-}
+LAYERS: dict[str, type[Layer]] = {layer.kind: layer for layer in (Dense, Flatten, ActivationLayer)}

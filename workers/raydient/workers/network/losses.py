@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Loss(ABC):
     def label_shape(cls, output_shape: Shape) -> Shape:
         """Shape of one sample's label."""
         return output_shape
+
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+        """Labels that the loss accepts, (rows, *label shape), for checks where there are no data."""
+        return generator.standard_normal((rows, *output_shape))
 
     @abstractmethod
     def forward(self) -> None:
@@ -114,6 +119,10 @@ class SoftmaxCrossEntropy(Loss):
     def label_shape(cls, output_shape: Shape) -> Shape:
         return ()
 
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+        return generator.integers(0, output_shape[0], rows)
+
     def forward(self) -> None:
         exponentials, flat = self.gradient, self.gradient.reshape(-1)
         np.maximum.reduce(self.outputs, axis=1, keepdims=True, out=self._row)
@@ -162,6 +171,10 @@ class BinaryCrossEntropy(Loss):
     @classmethod
     def shape_problem(cls, output_shape: Shape) -> str | None:
         return None if output_shape == (1,) else "takes one output per sample: end with `dense: {units: 1}`"
+
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+        return generator.integers(0, 2, (rows, 1))
 
     def forward(self) -> None:
         y, linear, curved = self.outputs, self.gradient, self.scratch
