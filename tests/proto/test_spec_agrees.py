@@ -1,0 +1,163 @@
+"""The messages of the API and the models of the specification say the same, field by field.
+
+The JSON form is what they share: so names, kinds, presence and options have to agree, in both directions.
+"""
+
+import functools
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict, ParseDict
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
+
+from raydient.spec.base import Model, OneOf
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec
+from raydient.spec.validation import validate_job
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
+
+SCALARS = {
+    str: FieldDescriptor.TYPE_STRING,
+    bool: FieldDescriptor.TYPE_BOOL,
+    int: FieldDescriptor.TYPE_UINT32,  # never 64 bits: their JSON form is text
+    float: FieldDescriptor.TYPE_DOUBLE,
+}
+
+
+def bare(annotation: Any) -> Any:
+    """Without Annotated and `| None`."""
+    if get_origin(annotation) is Annotated:
+        return bare(get_args(annotation)[0])
+    if get_origin(annotation) in (types.UnionType, Union):
+        [present] = [a for a in get_args(annotation) if a is not type(None)]
+        return bare(present)
+    return annotation
+
+
+def pairs(
+    model: type[Model] = JobSpec, message: Descriptor = TrainingJobSpec.DESCRIPTOR
+) -> Iterator[tuple[type[Model], Descriptor]]:
+    """Every model with its message, once."""
+    seen = set()
+    waiting = [(model, message)]
+    while waiting:
+        pair = waiting.pop()
+        if pair in seen:
+            continue
+        seen.add(pair)
+        yield pair
+        for name, field in pair[0].model_fields.items():
+            inner = bare(field.annotation)
+            inner = bare(get_args(inner)[0]) if get_origin(inner) is tuple else inner
+            if isinstance(inner, type) and issubclass(inner, Model):
+                waiting.append((inner, pair[1].fields_by_name[name].message_type))
+
+
+PAIRS = sorted(pairs(), key=lambda pair: pair[0].__name__)
+
+
+def test_each_model_has_one_message_and_each_message_one_model() -> None:
+    assert len({model for model, _ in PAIRS}) == len({message for _, message in PAIRS}) == len(PAIRS)
+
+
+@pytest.mark.parametrize(("model", "message"), PAIRS, ids=lambda value: value.name if hasattr(value, "name") else "")
+def test_the_fields_are_the_same(model: type[Model], message: Descriptor) -> None:
+    assert list(model.model_fields) == [field.name for field in message.fields]
+    for name, field in model.model_fields.items():
+        agree_on_kind(field, message.fields_by_name[name], is_option=issubclass(model, OneOf))
+
+
+def agree_on_kind(field: FieldInfo, described: FieldDescriptor, *, is_option: bool) -> None:
+    kind = bare(field.annotation)
+    if get_origin(kind) is tuple:
+        assert described.is_repeated
+        kind = bare(get_args(kind)[0])
+    elif get_origin(kind) is dict:
+        assert get_args(kind) == (str, str)
+        assert described.message_type.GetOptions().map_entry
+        return
+    else:
+        assert not described.is_repeated
+        assert described.has_presence, "absence and zero differ"
+    if isinstance(kind, type) and issubclass(kind, Model):
+        assert described.type == FieldDescriptor.TYPE_MESSAGE
+    else:
+        assert described.type == SCALARS[kind]
+    assert (described.containing_oneof is not None and described.containing_oneof.name == "kind") == is_option
+
+
+@pytest.mark.parametrize(("model", "message"), PAIRS, ids=lambda value: value.name if hasattr(value, "name") else "")
+def test_options_are_one_oneof_and_nothing_else_is(model: type[Model], message: Descriptor) -> None:
+    true_oneofs = [oneof.name for oneof in message.oneofs if not oneof.name.startswith("_")]
+    assert true_oneofs == (["kind"] if issubclass(model, OneOf) else [])
+
+
+MINIMAL = {
+    "dataset": {"uri": "a.csv"},
+    "network": {"layers": [{"dense": {"units": 1}}], "loss": {"mean_squared_error": {}}},
+}
+
+
+def test_defaults_are_the_models_alone() -> None:
+    """A message without a field reads as a model without it: the message adds no defaults of its own."""
+    message = ParseDict(MINIMAL, TrainingJobSpec())
+    assert MessageToDict(message, preserving_proto_field_name=True) == MINIMAL
+
+
+def test_zero_survives_the_message() -> None:
+    data = MINIMAL | {"training": {"seed": 0, "epochs": 0, "optimizer": {"sgd": {"momentum": 0.0, "nesterov": False}}}}
+    message = ParseDict(data, TrainingJobSpec())
+    read = MessageToDict(message, preserving_proto_field_name=True)
+    assert read == data
+    with pytest.raises(InvalidSpec, match=r"training\.epochs: 0 is too small"):
+        validate_job(read)
+
+
+def test_an_option_that_is_not_set_is_told() -> None:
+    data = MINIMAL | {"training": {"optimizer": {}}}
+    read = MessageToDict(ParseDict(data, TrainingJobSpec()), preserving_proto_field_name=True)
+    with pytest.raises(InvalidSpec, match=r"training\.optimizer: exactly one of sgd, adam"):
+        validate_job(read)
+
+
+def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
+    """Plain data for a field, mostly within its limits."""
+    kind = bare(annotation)
+    if get_origin(kind) is tuple:
+        return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=3, unique_by=repr)
+    if get_origin(kind) is dict:
+        return st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
+    if issubclass(kind, Model):
+        return models(kind)
+    if kind is str:
+        return st.from_regex(r"\A[a-z]{12,20}\Z") if name == "name" else st.text(min_size=1, max_size=9)
+    return {int: st.integers(1, 9), float: st.floats(0.01, 0.99), bool: st.booleans()}[kind]
+
+
+@functools.cache
+def models(model: type[Model]) -> st.SearchStrategy[Any]:
+    fields = {name: values(name, field.annotation) for name, field in model.model_fields.items()}
+    if issubclass(model, OneOf):
+        return st.one_of(st.fixed_dictionaries({name: value}) for name, value in fields.items())
+    required = {name: value for name, value in fields.items() if model.model_fields[name].is_required()}
+    optional = {name: value for name, value in fields.items() if name not in required}
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+@given(models(JobSpec))
+def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
+    try:
+        spec = validate_job(data)
+    except InvalidSpec as error:  # a rule between fields, as that a label is no feature
+        described = str(error)
+        assert any(words in described for words in ("momentum", "batch_size", "label", "called", "twice")), described
+        return
+    for form in (data, spec.canonical()):
+        message = ParseDict(form, TrainingJobSpec())
+        read = MessageToDict(TrainingJobSpec.FromString(message.SerializeToString()), preserving_proto_field_name=True)
+        assert validate_job(read) == spec
