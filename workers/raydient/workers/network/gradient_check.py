@@ -1,6 +1,7 @@
 """Backpropagation against the difference quotient: the one check that every layer, activation and loss must pass."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class ParameterCheck:
 
     Attributes:
         name: `{layer}.{parameter}`.
-        entries: how many of its values were checked.
+        entries: how many of its values were checked; the others were not drawn, or had a kink too near.
         largest_error: largest relative error among them.
         place: index of that value within the parameter.
         backward, quotient: the two derivatives there.
@@ -74,7 +75,8 @@ def check_gradients(
     """Compare backward's gradient of the mean loss with (L(w + h) - L(w - h)) / 2h, in float64.
 
     The weights are the initial ones and a little noise: biases of exactly 0 would put units that get no input on the
-    kink of ReLU, where there is no derivative.
+    kink of ReLU, where there is no derivative. A value is left out if between its two points any unit's output changes
+    its sign, because a kink there spoils the quotient.
 
     Args:
         x: a few samples, (rows, *input shape), standardized or so: the quotient suffers from large values.
@@ -85,22 +87,12 @@ def check_gradients(
     program = Program(network, len(x), np.float64)
     program.x[...], program.y[...] = x, y
     vector = _weights(network, seed)
-    weights, scale = network.bind(vector), 1 / len(x)
+    point = _Point(program, vector)
     gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero
-
-    loss = scale * program.forward(weights)[0]
-    program.backward(weights, network.bind(gradient), scale)
+    loss = point.loss()
+    program.backward(point.weights, network.bind(gradient), 1 / program.rows)
     # Below this a derivative drowns in the quotient's rounding errors, which are about precision · loss / STEP.
     resolution = 1e7 * np.finfo(np.float64).eps * (1 + abs(loss))
-
-    def quotient(i: int) -> float:
-        value = vector[i]
-        vector[i] = value + STEP
-        above = program.forward(weights)[0]
-        vector[i] = value - STEP
-        below = program.forward(weights)[0]
-        vector[i] = value
-        return float(scale * (above - below) / (2 * STEP))
 
     checks = []
     for p in network.layout.parameters:
@@ -108,15 +100,45 @@ def check_gradients(
         if p.size > entries_per_parameter:
             generator = stream(Purpose.GRADIENT_CHECK, seed, "entries", p.name)
             places = np.sort(generator.choice(p.size, entries_per_parameter, replace=False))
-        backward = gradient[p.offset + places]
-        numeric = np.array([quotient(p.offset + int(i)) for i in places])
-        size = np.maximum(np.maximum(np.abs(backward), np.abs(numeric)), resolution)
-        errors = np.abs(backward - numeric) / size
-        worst = int(np.argmax(errors))  # the first NaN, if there is one
-        place = tuple(int(i) for i in np.unravel_index(places[worst], p.shape))
-        found = (float(errors[worst]), place, float(backward[worst]), float(numeric[worst]))
-        checks.append(ParameterCheck(p.name, len(places), *found))
+        worst, entries = ParameterCheck(p.name, 0, math.nan, (), math.nan, math.nan), 0
+        for place in places:
+            numeric = point.quotient(p.offset + int(place))
+            if numeric is None:
+                continue
+            entries += 1
+            backward = float(gradient[p.offset + place])
+            error = abs(backward - numeric) / max(abs(backward), abs(numeric), resolution)
+            if entries == 1 or not error <= worst.largest_error:  # NaN is the worst
+                index = tuple(int(i) for i in np.unravel_index(place, p.shape))
+                worst = ParameterCheck(p.name, entries, error, index, backward, numeric)
+        checks.append(replace(worst, entries=entries))
     return GradientReport(tuple(checks))
+
+
+class _Point:
+    """The mean loss of a program's batch as a function of its weights."""
+
+    def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
+        self.program, self.vector = program, vector
+        self.weights = program.network.bind(vector)
+
+    def loss(self) -> float:
+        return float(self.program.forward(self.weights)[0]) / self.program.rows
+
+    def quotient(self, i: int) -> float | None:
+        """The difference quotient by value `i` of the flat vector; None where a kink is too near."""
+        value = self.vector[i]
+        self.vector[i] = value + STEP
+        above, signs_above = self.loss(), self._signs()
+        self.vector[i] = value - STEP
+        below, signs_below = self.loss(), self._signs()
+        self.vector[i] = value
+        if not np.array_equal(signs_above, signs_below):
+            return None
+        return (above - below) / (2 * STEP)
+
+    def _signs(self) -> NDArray[np.bool_]:
+        return np.concatenate([(y > 0).reshape(-1) for y in self.program.outputs])
 
 
 def _weights(network: Network, seed: int) -> NDArray[np.float64]:

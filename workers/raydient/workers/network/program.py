@@ -25,39 +25,21 @@ class Program:
     Attributes:
         x: samples, (rows, *input shape), of the program's dtype.
         y: labels, (rows, *label shape); int32 class indices or the program's dtype, as the loss wants.
+        outputs: each layer's output for `x`, (rows, *output shape), as `forward` left it; to be read only.
     """
 
     def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32) -> None:
         self.network = network
         self.rows = rows
         self.x: Array = np.zeros((rows, *network.input_shape), dtype)
-        outputs = self._allocate_outputs()
-        slab_size = rows * max(prod(layer.output_shape) for layer in network.layers)
-        slabs = [np.zeros(slab_size, dtype), np.zeros(slab_size, dtype)]
-
-        def in_slab(slab: int, shape: Shape) -> Array:
-            return slabs[slab][: rows * prod(shape)].reshape(rows, *shape)
-
-        self._outputs = outputs[-1]
-        dy, slab = in_slab(0, network.output_shape), 0
-        self._loss = network.loss(self._outputs, dy, in_slab(1, network.output_shape))
+        self.outputs = self._allocate_outputs()
+        slabs = [np.zeros(rows * max(prod(layer.output_shape) for layer in network.layers), dtype) for _ in range(2)]
+        gradient, scratch = (_shaped(slab, rows, network.output_shape) for slab in slabs)
+        self._loss = network.loss(self.outputs[-1], gradient, scratch)
         self.y: NDArray[Any] = self._loss.labels
-        first_to_learn = next(i for i, layer in enumerate(network.layers) if layer.parameters)
-        buffers: list[Buffers] = []
-        for index, layer in reversed(list(enumerate(network.layers))):
-            x = outputs[index - 1] if index else self.x
-            dx: Array | None = None
-            scratch = in_slab(1 - slab, layer.output_shape)
-            if index > first_to_learn:
-                if layer.gradient_is_view:
-                    dx = dy.reshape(x.shape)
-                else:
-                    slab = 1 - slab
-                    dx = in_slab(slab, layer.input_shape)
-            buffers.append(Buffers(x, outputs[index], dy, dx, scratch))
-            dy = dy if dx is None else dx
-        self._buffers = tuple(reversed(buffers))
-        self._learning = tuple(range(len(network.layers) - 1, first_to_learn - 1, -1))
+        self._first_to_learn = next(i for i, layer in enumerate(network.layers) if layer.parameters)
+        self._buffers = self._plan(gradient, slabs)
+        self._backward_order = tuple(range(len(network.layers) - 1, self._first_to_learn - 1, -1))
 
     def forward(self, weights: Sequence[Views]) -> NDArray[np.float64]:
         """The network's outputs for `x` and the loss against `y`.
@@ -86,7 +68,7 @@ class Program:
         layers = self.network.layers
         with _quiet():
             self._loss.backward(scale)
-            for i in self._learning:
+            for i in self._backward_order:
                 layers[i].backward(self._buffers[i], weights[i], gradients[i])
 
     def predict(self, weights: Sequence[Views]) -> Array:
@@ -97,14 +79,14 @@ class Program:
         """
         with _quiet():
             self._run(weights)
-            self._loss.inplace_predict(self._outputs)
-        return self._outputs
+            self._loss.inplace_predict(self.outputs[-1])
+        return self.outputs[-1]
 
     def _run(self, weights: Sequence[Views]) -> None:
         for layer, buffers, views in zip(self.network.layers, self._buffers, weights, strict=True):
             layer.forward(buffers, views)
 
-    def _allocate_outputs(self) -> list[Array]:
+    def _allocate_outputs(self) -> tuple[Array, ...]:
         """Each layer's output, in order."""
         outputs: list[Array] = []
         x = self.x
@@ -112,7 +94,28 @@ class Program:
             shape = (self.rows, *layer.output_shape)
             x = x.reshape(shape) if layer.output_is_view else np.zeros(shape, self.x.dtype)
             outputs.append(x)
-        return outputs
+        return tuple(outputs)
+
+    def _plan(self, dy: Array, slabs: list[Array]) -> tuple[Buffers, ...]:
+        """The arrays of each layer, in order; `dy`, in the first slab, is the derivative by the last output."""
+        buffers: list[Buffers] = []
+        taken, free = slabs
+        for i, layer in reversed(list(enumerate(self.network.layers))):
+            x = self.outputs[i - 1] if i else self.x
+            scratch, dx = _shaped(free, self.rows, layer.output_shape), None
+            if i > self._first_to_learn and layer.gradient_is_view:
+                dx = dy.reshape(x.shape)
+            elif i > self._first_to_learn:
+                dx = _shaped(free, self.rows, layer.input_shape)
+                taken, free = free, taken
+            buffers.append(Buffers(x, self.outputs[i], dy, dx, scratch))
+            dy = dy if dx is None else dx
+        return tuple(reversed(buffers))
+
+
+def _shaped(slab: Array, rows: int, shape: Shape) -> Array:
+    """The beginning of a slab as (rows, *shape)."""
+    return slab[: rows * prod(shape)].reshape(rows, *shape)
 
 
 def _quiet() -> np.errstate:
