@@ -1,0 +1,92 @@
+"""Python client of raydient.
+
+    from raydient.client import Client
+
+    with Client("127.0.0.1:50051") as client:
+        job = client.submit("digits.yaml")
+        job.wait()
+        print(job.history().curve("loss", "test"))
+        job.download("digits.safetensors")
+
+Names are imported when they are first used, so that the command line, which lives in this package, starts quickly.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raydient.spec.errors import FieldError, InvalidSpec
+    from raydient.spec.job import JobSpec
+
+    from .client import Client
+    from .errors import (
+        JobNotSucceeded,
+        LimitReached,
+        MissingExtra,
+        NotAllowed,
+        NotFound,
+        NotPermitted,
+        NotSupported,
+        RaydientError,
+        RequestRefused,
+        ServerFault,
+        TransferBroken,
+        Unreachable,
+    )
+    from .history import History
+    from .job import Job
+    from .prediction import Prediction
+
+_HOME = {
+    "Client": "raydient.client.client",
+    "FieldError": "raydient.spec.errors",
+    "History": "raydient.client.history",
+    "InvalidSpec": "raydient.spec.errors",
+    "Job": "raydient.client.job",
+    "JobNotSucceeded": "raydient.client.errors",
+    "JobSpec": "raydient.spec.job",
+    "LimitReached": "raydient.client.errors",
+    "MissingExtra": "raydient.client.errors",
+    "NotAllowed": "raydient.client.errors",
+    "NotFound": "raydient.client.errors",
+    "NotPermitted": "raydient.client.errors",
+    "NotSupported": "raydient.client.errors",
+    "Prediction": "raydient.client.prediction",
+    "RaydientError": "raydient.client.errors",
+    "RequestRefused": "raydient.client.errors",
+    "ServerFault": "raydient.client.errors",
+    "TransferBroken": "raydient.client.errors",
+    "Unreachable": "raydient.client.errors",
+}
+
+__all__ = [  # noqa: RUF022  (the order of use)
+    "Client",
+    "Job",
+    "JobSpec",
+    "History",
+    "Prediction",
+    "RaydientError",
+    "Unreachable",
+    "RequestRefused",
+    "NotFound",
+    "NotPermitted",
+    "NotAllowed",
+    "NotSupported",
+    "LimitReached",
+    "ServerFault",
+    "TransferBroken",
+    "JobNotSucceeded",
+    "MissingExtra",
+    "InvalidSpec",
+    "FieldError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

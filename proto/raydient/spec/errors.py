@@ -1,3 +1,4 @@
+# ruff: noqa: N818  (an error is named by what is the case)
 """What is wrong with a job specification, told field by field."""
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ class FieldError:
         return f"{place}{self.path}: {self.message}" if self.path else f"{place}{self.message}"
 
 
-class InvalidSpec(ValueError):  # noqa: N818  (it names a state, not a mistake of ours)
+class InvalidSpec(ValueError):
     """A specification that breaks rules; carries all of them, not only the first."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:

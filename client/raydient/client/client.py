@@ -1,0 +1,151 @@
+"""The service, as seen from Python."""
+
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf.json_format import ParseDict
+
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.job import JobSpec
+from raydient.spec.reading import open_job_file, validate_job
+from raydient.v1 import dataset_service_pb2 as dataset_api
+from raydient.v1 import training_service_pb2 as api
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
+
+from .connection import Connection, open_channel
+from .dataset import local_file, upload, with_dataset
+from .errors import RequestRefused
+from .job import Job, state_label
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
+
+
+class Client:
+    """A connection to one service. Methods block; they may be called from several threads, and inside a running event
+    loop, as in a notebook.
+
+    Every method raises what `raydient.client.errors` lists.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        token: str | None = None,
+        tls: bool = False,
+        certificate_authority: Path | None = None,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        """Nothing is sent before the first call.
+
+        Args:
+            address: host:port, or unix:PATH.
+            token: sent with every call, where the service asks for one.
+            tls: encrypt, and verify the server by the system's certificate authorities.
+            certificate_authority: PEM file with the authority to verify the server by; means `tls`.
+            channel: use this one instead of opening one; the client closes it.
+        """
+        channel = channel or open_channel(address, certificate_authority, tls=tls)
+        self._connection = Connection(channel, address, token)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every call that is still going on."""
+        self._connection.close()
+
+    def submit(self, job: AnyJob, *, validate_only: bool = False, request_id: str | None = None) -> Job:
+        """Hand in a job: a specification, the same as plain data, or the path of a job file.
+
+        A local data file is uploaded first, unless the server has its content; its path is relative to the job file, or
+        to the working directory where there is no job file. When this returns, the job is durable.
+
+        Args:
+            job: what to train.
+            validate_only: let the server check everything and make nothing. The data is uploaded all the same.
+            request_id: the same id twice makes one job. Left out, each call makes a job.
+
+        Raises:
+            InvalidSpec: the job breaks rules; with the file's lines where there is a file.
+        """
+        if isinstance(job, str | os.PathLike):
+            file = open_job_file(Path(job))
+            try:
+                return self._submit(file.spec, file.path.parent, validate_only, request_id)
+            except InvalidSpec as error:
+                raise file.locate(error.errors) from error
+        spec = job if isinstance(job, JobSpec) else validate_job(job)
+        return self._submit(spec, Path(), validate_only, request_id)
+
+    def _submit(self, spec: JobSpec, directory: Path, validate_only: bool, request_id: str | None) -> Job:
+        data = local_file(spec, directory)
+        if data is not None:
+            spec = with_dataset(spec, upload(self._connection, data).name)
+        request = api.CreateTrainingJobRequest(
+            spec=ParseDict(spec.canonical(), TrainingJobSpec()),
+            request_id=request_id or str(uuid.uuid4()),
+            validate_only=validate_only,
+        )
+        try:
+            return Job(self._connection, self._connection.call(self._connection.training.CreateTrainingJob, request))
+        except RequestRefused as error:
+            if not all(v.path.startswith("spec.") for v in error.violations) or not error.violations:
+                raise
+            raise InvalidSpec(FieldError(v.path.removeprefix("spec."), v.message) for v in error.violations) from error
+
+    def get(self, name: str) -> Job:
+        """One job, by `jobs/{id}` or its id alone."""
+        request = api.GetTrainingJobRequest(name=job_name(name))
+        return Job(self._connection, self._connection.call(self._connection.training.GetTrainingJob, request))
+
+    def list(self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None) -> Iterator[Job]:
+        """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that bear all of the labels."""
+        request = api.ListTrainingJobsRequest(
+            page_size=100, states=[state_label(state) for state in states], labels=labels or {}
+        )
+        method = self._connection.training.ListTrainingJobs
+        found = self._connection.pages(method, request, "training_jobs")
+        return (Job(self._connection, resource) for resource in found)
+
+    def upload_dataset(self, path: str | os.PathLike[str]) -> dataset_api.Dataset:
+        """Store a data file on the server, unless its content is there already."""
+        return upload(self._connection, Path(path))
+
+    def get_dataset(self, name: str) -> dataset_api.Dataset:
+        """One dataset, by `datasets/{id}` or its id alone."""
+        request = dataset_api.GetDatasetRequest(name=dataset_name(name))
+        dataset: dataset_api.Dataset = self._connection.call(self._connection.datasets.GetDataset, request)
+        return dataset
+
+    def list_datasets(self) -> Iterator[dataset_api.Dataset]:
+        """Datasets, newest first."""
+        request = dataset_api.ListDatasetsRequest(page_size=100)
+        return self._connection.pages(self._connection.datasets.ListDatasets, request, "datasets")
+
+    def delete_dataset(self, name: str) -> None:
+        """Remove a dataset that no unfinished job trains on."""
+        request = dataset_api.DeleteDatasetRequest(name=dataset_name(name))
+        self._connection.call(self._connection.datasets.DeleteDataset, request)
+
+
+def job_name(name: str) -> str:
+    """`jobs/{id}`, from that or the id alone."""
+    return name if name.startswith("jobs/") else f"jobs/{name}"
+
+
+def dataset_name(name: str) -> str:
+    """`datasets/{id}`, from that or the id alone."""
+    return name if name.startswith("datasets/") else f"datasets/{name}"

@@ -1,0 +1,86 @@
+"""Downloading a model: resumed where it broke off, verified, and visible only when it is whole."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from raydient.v1.model_service_pb2 import DownloadModelHeader, DownloadModelRequest, ModelFormat
+
+from .connection import Attempts, Connection
+from .errors import RequestRefused, TransferBroken, Unreachable
+
+FORMATS = {
+    ".safetensors": ModelFormat.MODEL_FORMAT_SAFETENSORS,
+    ".onnx": ModelFormat.MODEL_FORMAT_ONNX,
+    ".npz": ModelFormat.MODEL_FORMAT_NPZ,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A model that was written.
+
+    Attributes:
+        path: the file.
+        size_bytes: of the file.
+        sha256: of the file.
+        digest: of the weights.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    digest: str
+
+
+def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
+    """Write the weights of a job or checkpoint to `path`; its suffix tells the format."""
+    chosen = FORMATS.get(path.suffix)
+    if chosen is None:
+        raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
+    request = DownloadModelRequest(name=name, format=chosen)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
+        try:
+            header = _receive(connection, request, part)  # type: ignore[arg-type]
+            part.flush()
+            os.fsync(part.fileno())
+            Path(part.name).chmod(0o666 & ~_umask())
+            Path(part.name).replace(path)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
+    return Downloaded(path, header.size_bytes, header.sha256, header.digest)
+
+
+def _receive(connection: Connection, request: DownloadModelRequest, part: BinaryIO) -> DownloadModelHeader:
+    attempts = Attempts(connection)
+    header = DownloadModelHeader()
+    checksum = hashlib.sha256()
+    while True:
+        request.offset = part.tell()
+        try:
+            for response in connection.stream(connection.models.DownloadModel, request):
+                attempts.succeeded()
+                if response.HasField("header"):
+                    if request.offset and response.header.sha256 != header.sha256:
+                        raise TransferBroken("the model changed while it was being downloaded; try again")
+                    header = response.header
+                else:
+                    part.write(response.chunk)
+                    checksum.update(response.chunk)
+        except Unreachable as error:
+            attempts.pause_after(error)
+            continue
+        if (part.tell(), checksum.hexdigest()) != (header.size_bytes, header.sha256):
+            raise TransferBroken("the model's checksum does not match; try again")
+        return header
+
+
+def _umask() -> int:
+    """The permissions that new files lose; Python can only read them by setting them."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,148 @@
+# ruff: noqa: N818  (an error is named by what is the case)
+"""What can go wrong between a client and the service.
+
+    RaydientError
+     ├─ Unreachable        nobody answers, or not in time
+     ├─ RequestRefused     the request breaks rules (a job's specification: InvalidSpec)
+     ├─ NotFound           no such job, dataset, checkpoint
+     ├─ NotPermitted       no valid token, or not for this
+     ├─ NotAllowed         not in the state that it is in
+     ├─ NotSupported       this server cannot do that
+     ├─ LimitReached       the server's disk, queue or quota is full
+     ├─ ServerFault        the server failed; it has logged why
+     ├─ TransferBroken     bytes did not arrive as they were sent
+     ├─ JobNotSucceeded    a job that was waited for failed or was cancelled
+     └─ MissingExtra       a package of an extra is not installed
+
+A specification that breaks rules is `raydient.spec.errors.InvalidSpec`, whether it is found here or by the server.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from raydient.spec.errors import FieldError
+
+
+class RaydientError(Exception):
+    """Anything below.
+
+    Attributes:
+        reason: the server's stable UPPER_SNAKE_CASE word; empty if the error arose here.
+    """
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Unreachable(RaydientError):
+    """Nobody answers at the address, or not in time."""
+
+
+class RequestRefused(RaydientError):
+    """The request breaks rules; `violations` says which, each with its path within the request."""
+
+    def __init__(self, message: str, *, reason: str = "", violations: Iterable[FieldError] = ()) -> None:
+        super().__init__(message, reason=reason)
+        self.violations = tuple(violations)
+
+
+class NotFound(RaydientError):
+    """There is no such resource."""
+
+
+class NotPermitted(RaydientError):
+    """The token is missing, is not valid or does not permit that."""
+
+
+class NotAllowed(RaydientError):
+    """The resource is not in a state in which that can be done."""
+
+
+class NotSupported(RaydientError):
+    """This server cannot do that."""
+
+
+class LimitReached(RaydientError):
+    """A limit of the server is reached."""
+
+
+class ServerFault(RaydientError):
+    """The server failed; its log says why."""
+
+
+class TransferBroken(RaydientError):
+    """Bytes did not arrive as they were sent."""
+
+
+class JobNotSucceeded(RaydientError):
+    """A job ended without success; `state` is FAILED or CANCELLED."""
+
+    def __init__(self, message: str, *, state: str, reason: str = "") -> None:
+        super().__init__(message, reason=reason)
+        self.state = state
+
+
+class MissingExtra(RaydientError):
+    """A package that is not part of the base installation is needed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed: pip install 'raydient[{extra}]'")
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a status carries besides its code and message."""
+
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[FieldError, ...] = ()
+
+
+_TYPES: dict[grpc.StatusCode, type[RaydientError]] = {
+    grpc.StatusCode.UNAVAILABLE: Unreachable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+    grpc.StatusCode.INVALID_ARGUMENT: RequestRefused,
+    grpc.StatusCode.OUT_OF_RANGE: RequestRefused,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.UNAUTHENTICATED: NotPermitted,
+    grpc.StatusCode.PERMISSION_DENIED: NotPermitted,
+    grpc.StatusCode.FAILED_PRECONDITION: NotAllowed,
+    grpc.StatusCode.ALREADY_EXISTS: NotAllowed,
+    grpc.StatusCode.ABORTED: NotAllowed,
+    grpc.StatusCode.UNIMPLEMENTED: NotSupported,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: LimitReached,
+    grpc.StatusCode.DATA_LOSS: TransferBroken,
+}
+
+
+def error_of(error: grpc.RpcError, address: str) -> RaydientError:
+    """The exception for what a call raised; codes without one of their own are faults of the server."""
+    code: grpc.StatusCode = error.code()
+    message: str = error.details() or code.name
+    kind = _TYPES.get(code, ServerFault)
+    details = _details(error)
+    if kind is Unreachable:
+        return Unreachable(f"cannot reach raydient at {address}: {message}", reason=details.reason)
+    if kind is RequestRefused:
+        return RequestRefused(message, reason=details.reason, violations=details.violations)
+    if kind is ServerFault and (incident := details.metadata.get("incident")):
+        message = f"{message} (incident {incident} in the server's log)"
+    return kind(message, reason=details.reason)
+
+
+def _details(error: grpc.RpcError) -> Details:
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # details that contradict the status: not of our server's making
+        status = None
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    for detail in status.details if status is not None else ():
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    violations = tuple(FieldError(v.field, v.description) for v in bad.field_violations)
+    return Details(info.reason, dict(info.metadata), violations)

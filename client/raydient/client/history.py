@@ -1,0 +1,88 @@
+"""The curves of a job, as they are looked at: by metric and split over the epochs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import MissingExtra
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value: of a metric (`loss`, `accuracy`), of a split (`train`, `test`), at the end of an epoch (from 1)."""
+
+    name: str
+    split: str
+    epoch: int
+    step: int
+    value: float
+
+
+class History:
+    """What was measured at the end of each epoch so far.
+
+    Attributes:
+        points: every value, by epoch.
+    """
+
+    def __init__(self, points: Iterable[Point]) -> None:
+        self.points = tuple(points)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of what was measured, in order of appearance."""
+        return tuple(dict.fromkeys(point.name for point in self.points))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Parts of the data on which it was measured, in order of appearance."""
+        return tuple(dict.fromkeys(point.split for point in self.points))
+
+    def curve(self, name: str = "loss", split: str = "train") -> tuple[list[int], list[float]]:
+        """Epochs and values of one metric on one split; both empty if there is none."""
+        points = [point for point in self.points if (point.name, point.split) == (name, split)]
+        return [point.epoch for point in points], [point.value for point in points]
+
+    def to_pandas(self) -> "DataFrame":
+        """A table with one row an epoch and one column a curve (`train_loss`, `test_loss`, ...).
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise MissingExtra("A table of the history", "plot") from None
+        curves = {
+            f"{split}_{name}": pd.Series(values, index=epochs, dtype="float64")
+            for name in self.metrics
+            for split in self.splits
+            for epochs, values in [self.curve(name, split)]
+            if epochs
+        }
+        return pd.DataFrame(curves).rename_axis("epoch")
+
+    def plot(self, name: str = "loss", axes: "Axes | None" = None) -> "Axes":
+        """Draw a metric over the epochs, one line a split.
+
+        Raises:
+            MissingExtra: matplotlib is not installed.
+        """
+        if axes is None:
+            try:
+                from matplotlib import pyplot as plt
+            except ImportError:
+                raise MissingExtra("A plot of the history", "plot") from None
+            _, axes = plt.subplots(layout="constrained")
+        for split in self.splits:
+            epochs, values = self.curve(name, split)
+            if epochs:
+                axes.plot(epochs, values, label=split, marker="." if len(epochs) == 1 else "")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(name)
+        axes.legend()
+        return axes

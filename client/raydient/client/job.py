@@ -1,0 +1,150 @@
+"""One job of the service."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from raydient.spec.job import JobSpec
+from raydient.spec.validation import validate_job
+from raydient.v1 import model_service_pb2 as model_api
+from raydient.v1 import training_service_pb2 as api
+from raydient.v1.training_job_pb2 import TrainingJob, TrainingJobEvent, TrainingJobState
+
+from .connection import Connection
+from .download import Downloaded, download_model
+from .errors import JobNotSucceeded
+from .history import History, Point
+from .prediction import Prediction, predict
+from .watching import watch
+
+_PREFIX = "TRAINING_JOB_STATE_"
+FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+
+def state_name(state: TrainingJobState) -> str:
+    """`RUNNING` for TRAINING_JOB_STATE_RUNNING."""
+    return TrainingJobState.Name(state).removeprefix(_PREFIX)
+
+
+def state_label(name: str) -> str:
+    """The reverse of `state_name`: the enum's label."""
+    return _PREFIX + name.upper()
+
+
+class Job:
+    """A handle to one job; what it knows of the job's state is as old as the last call that asked the server.
+
+    Attributes:
+        resource: the job as the server described it last (message `raydient.v1.TrainingJob`).
+    """
+
+    def __init__(self, connection: Connection, resource: TrainingJob) -> None:
+        self._connection = connection
+        self.resource = resource
+
+    def __repr__(self) -> str:
+        return f"<Job {self.name} {self.state}>"
+
+    @property
+    def name(self) -> str:
+        """`jobs/{id}`."""
+        return self.resource.name
+
+    @property
+    def state(self) -> str:
+        """QUEUED, STARTING, RUNNING, PAUSED, CANCELLING, SUCCEEDED, FAILED or CANCELLED."""
+        return state_name(self.resource.state)
+
+    @property
+    def spec(self) -> JobSpec:
+        """What was asked for, every default written out."""
+        return validate_job(MessageToDict(self.resource.spec, preserving_proto_field_name=True))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the final weights; empty unless the job succeeded."""
+        return self.resource.digest
+
+    def refresh(self) -> "Job":
+        """Ask the server how the job is."""
+        return self._ask(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))
+
+    def watch(self, after_sequence: int = 0) -> Iterator[TrainingJobEvent]:
+        """Events after a sequence number, those past and those to come, until the one of the final state.
+
+        Blocks between events. A connection that breaks is taken up again without loss or repetition.
+
+        Raises:
+            Unreachable: the server stays away for about a minute.
+        """
+        return watch(self._connection, self.name, after_sequence)
+
+    def wait(self) -> "Job":
+        """Block until the job has succeeded.
+
+        Raises:
+            JobNotSucceeded: it failed or was cancelled.
+        """
+        for _ in self.watch():
+            pass
+        self.refresh()
+        if self.state != "SUCCEEDED":
+            message = self.resource.state_message or f"{self.name} is {self.state}"
+            raise JobNotSucceeded(message, state=self.state, reason=self.resource.state_reason)
+        return self
+
+    def history(self) -> History:
+        """The curves of training and evaluation so far, by epoch."""
+        request = api.ListMetricsRequest(parent=self.name, page_size=1000)
+        metrics = self._connection.pages(self._connection.training.ListMetrics, request, "metrics")
+        return History(Point(m.name, m.split, m.epoch, m.step, m.value) for m in metrics)
+
+    def cancel(self) -> "Job":
+        """Ask the job to stop for good; returns before it has."""
+        return self._ask(self._connection.training.CancelTrainingJob, api.CancelTrainingJobRequest(name=self.name))
+
+    def pause(self) -> "Job":
+        """Ask the job to leave the cluster after a checkpoint."""
+        return self._ask(self._connection.training.PauseTrainingJob, api.PauseTrainingJobRequest(name=self.name))
+
+    def resume(self) -> "Job":
+        """Queue a paused job."""
+        return self._ask(self._connection.training.ResumeTrainingJob, api.ResumeTrainingJobRequest(name=self.name))
+
+    def scale(self, workers: int) -> "Job":
+        """Change the number of worker processes; the resulting weights stay the same."""
+        request = api.ScaleTrainingJobRequest(name=self.name, workers=workers)
+        return self._ask(self._connection.training.ScaleTrainingJob, request)
+
+    def delete(self) -> None:
+        """Remove a job that has ended, with its model, checkpoints and history."""
+        self._connection.call(self._connection.training.DeleteTrainingJob, api.DeleteTrainingJobRequest(name=self.name))
+
+    def checkpoints(self) -> list[model_api.Checkpoint]:
+        """Checkpoints that are kept, newest first."""
+        request = model_api.ListCheckpointsRequest(parent=self.name, page_size=1000)
+        return list(self._connection.pages(self._connection.models.ListCheckpoints, request, "checkpoints"))
+
+    def download(self, path: str | os.PathLike[str], *, checkpoint: int | None = None) -> Downloaded:
+        """Write the model, or the weights at a checkpoint's step, to a file whose suffix tells the format.
+
+        The file appears whole or not at all, with its checksum verified.
+        """
+        return download_model(self._connection, self._weights(checkpoint), Path(path))
+
+    def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | None = None) -> Prediction:
+        """Apply the trained network to samples, one a row, in the units of the training data.
+
+        With `columns`, the server finds the features by name.
+        """
+        return predict(self._connection, self._weights(checkpoint), inputs, columns)
+
+    def _weights(self, checkpoint: int | None) -> str:
+        return self.name if checkpoint is None else f"{self.name}/checkpoints/{checkpoint}"
+
+    def _ask(self, method: Any, request: Any) -> "Job":
+        self.resource = self._connection.call(method, request)
+        return self

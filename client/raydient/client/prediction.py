@@ -1,0 +1,51 @@
+"""Applying a trained network to samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raydient.v1.model_service_pb2 import PredictRequest, Tensor
+
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from numpy import float32, int32
+    from numpy.typing import NDArray
+
+VALUES_A_CALL = 262_144
+"""1 MiB of inputs: well under gRPC's limit of 4 MiB, with room for the outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network makes of samples, one a row.
+
+    Attributes:
+        outputs: float32 [samples, ...]; probabilities where the loss is a cross-entropy.
+        classes: int32 [samples], the most probable labels; None where the loss is no cross-entropy.
+    """
+
+    outputs: "NDArray[float32]"
+    classes: "NDArray[int32] | None"
+
+
+def predict(connection: Connection, name: str, inputs: Any, columns: Sequence[str]) -> Prediction:
+    """Send as many rows a call as fit, and put the answers together.
+
+    Raises:
+        ValueError: there are no samples.
+    """
+    import numpy as np
+
+    samples = np.asarray(inputs, dtype=np.float32)
+    if samples.ndim < 2 or samples.size == 0:
+        raise ValueError(f"at least one sample, one a row, is needed; the inputs' shape is {samples.shape}")
+    rows = max(1, VALUES_A_CALL // samples[0].size)
+    outputs, classes = [], []
+    for start in range(0, len(samples), rows):
+        part = samples[start : start + rows]
+        request = PredictRequest(name=name, inputs=Tensor(shape=part.shape, values=part.ravel()), columns=columns)
+        answer = connection.call(connection.models.Predict, request)
+        outputs.append(np.array(answer.outputs.values, dtype=np.float32).reshape(tuple(answer.outputs.shape)))
+        classes.extend(answer.classes)
+    return Prediction(np.concatenate(outputs), np.array(classes, dtype=np.int32) if classes else None)

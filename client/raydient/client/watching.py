@@ -1,0 +1,45 @@
+"""Following a job's events through broken connections, without loss or repetition."""
+
+from collections.abc import Iterator
+
+from raydient.v1.training_job_pb2 import TrainingJobEvent, TrainingJobState
+from raydient.v1.training_service_pb2 import WatchTrainingJobRequest
+
+from .connection import Attempts, Connection
+from .errors import LimitReached, Unreachable
+
+_FINAL = {
+    TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED,
+    TrainingJobState.TRAINING_JOB_STATE_FAILED,
+    TrainingJobState.TRAINING_JOB_STATE_CANCELLED,
+}
+
+
+def is_final(event: TrainingJobEvent) -> bool:
+    """Whether nothing comes after this event."""
+    return event.state_changed.state in _FINAL
+
+
+def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[TrainingJobEvent]:
+    """Events of a job after a number; ends after the event of a final state and at nothing else."""
+    attempts = Attempts(connection)
+    while True:
+        request = WatchTrainingJobRequest(name=name, after_sequence=after_sequence)
+        try:
+            for response in connection.stream(connection.training.WatchTrainingJob, request):
+                event: TrainingJobEvent = response.event
+                attempts.succeeded()
+                if event.WhichOneof("event") != "progress" and event.sequence <= after_sequence:
+                    continue
+                after_sequence = max(after_sequence, event.sequence)
+                yield event
+                if is_final(event):
+                    return
+            broken = Unreachable(f"raydient at {connection.address} ended the stream before {name} ended")
+        except Unreachable as error:
+            broken = error
+        except LimitReached as error:
+            if error.reason != "WATCHER_TOO_SLOW":
+                raise
+            continue
+        attempts.pause_after(broken)
