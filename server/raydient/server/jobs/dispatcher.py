@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from raydient.server.errors import Conflict, Exhausted, NotAllowed, NotFound, ServiceError, Unavailable
@@ -101,8 +101,10 @@ class Dispatcher:
     def close(self, grace_seconds: float) -> bool:
         """Interrupt all runs so that they checkpoint, and wait until they are gone; False if some are not in time.
 
-        Interrupted jobs are left QUEUED in the store and nothing starts any more.
+        Interrupted jobs are left QUEUED in the store and nothing starts any more. Harmless when repeated.
         """
+        if self._closed.is_set():
+            return self._scheduler.idle
         with self._changed:
             self._draining = True
             self._scheduler.close()
@@ -137,10 +139,12 @@ class Dispatcher:
         except ServiceError as error:
             failure = (error.reason, str(error))
             self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), *failure))
+            follower.run.cancel()
             self._release(job_id)
         except Exception:
             log.exception("jobs/%s: its coordinator could not be started", job_id)
             follower.lose("it could not be started")
+            follower.run.cancel()
             self._release(job_id)
         else:
             self._adopt(job, run, follower)
@@ -178,7 +182,11 @@ class Dispatcher:
         self._pool.submit(self._guard, self._retire, job_id, run)
 
     def _retire(self, job_id: str, run: Future[Run]) -> None:
-        if not run.result().join(JOIN_SECONDS):
+        try:
+            joined = run.result().join(JOIN_SECONDS)
+        except CancelledError:  # it spoke although it could not be started; that was dealt with there
+            return
+        if not joined:
             log.warning("jobs/%s: its processes have not gone within %g s", job_id, JOIN_SECONDS)
         self._release(job_id)
 

@@ -1,0 +1,111 @@
+"""What tests of several rooms share."""
+
+import queue
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from raydient.server.training.reports import Finished, Outcome, Started
+from raydient.spec.validation import validate_job
+
+
+class FakeRun:
+    """A run that does what the test says, on a thread of its own as RunListener demands."""
+
+    def __init__(self, runner, request, listener, attachment, after=0):
+        self.runner = runner
+        self.request = request
+        self.attachment = attachment
+        self._listener = listener
+        self._number = after
+        self._ended = False
+        self._thread = ThreadPoolExecutor(1)
+
+    def say(self, *reports):
+        """Deliver reports; returns when they were taken."""
+        for report in reports:
+            self._number += 1
+            self._ended = isinstance(report, Finished)
+            self._thread.submit(self._listener.report, self._number, report).result()
+
+    def repeat(self, number, report):
+        """Deliver a report under a number of the past."""
+        self._thread.submit(self._listener.report, number, report).result()
+
+    def begin(self):
+        self.say(Started(step=0, workers=self.request.spec.resources.workers))
+
+    def succeed(self, digest="d" * 64, step=10):
+        self.say(Finished(Outcome.SUCCEEDED, step=step, digest=digest))
+
+    def vanish(self, reason="it was killed"):
+        self._ended = True
+        self._thread.submit(self._listener.lost, reason).result()
+
+    def cancel(self):
+        self.runner.calls.append(("cancel", self.request.job))
+        self._stop(Outcome.CANCELLED)
+
+    def interrupt(self):
+        self.runner.calls.append(("interrupt", self.request.job))
+        self._stop(Outcome.INTERRUPTED)
+
+    def _stop(self, outcome):
+        if self.runner.obedient and not self._ended:
+            self._ended = True
+            self._number += 1
+            self._thread.submit(self._listener.report, self._number, Finished(outcome, step=1))
+
+    def join(self, timeout_seconds):
+        self._thread.shutdown(wait=True)
+        return True
+
+
+class FakeRunner:
+    """A cluster on which nothing runs. `runs` holds the runs that were started, in order, for the test to play."""
+
+    def __init__(self, slots=4, obedient=True):
+        self.slots = slots
+        self.obedient = obedient
+        self.runs = queue.Queue()
+        self.alive = set()
+        self.calls = []
+        self._count = 0
+
+    def start(self, request, listener):
+        self._count += 1
+        self.calls.append(("start", request.job))
+        return self._make(request, listener, f"run-{self._count}")
+
+    def attach(self, request, attachment, after, listener):
+        self.calls.append(("attach", request.job))
+        return self._make(request, listener, attachment, after) if attachment in self.alive else None
+
+    def close(self):
+        self.calls.append(("close", ""))
+
+    def next(self):
+        """The next run that was started; waits for it."""
+        return self.runs.get(timeout=20)
+
+    def _make(self, *arguments):
+        run = FakeRun(self, *arguments)
+        self.runs.put(run)
+        return run
+
+
+@pytest.fixture
+def fake_runner():
+    """The class of a cluster on which nothing runs."""
+    return FakeRunner
+
+
+@pytest.fixture
+def make_spec():
+    """Builds the specification of a small job; keywords replace parts."""
+
+    def make(uri="datasets/none", **parts):
+        network = {"layers": [{"dense": {"units": 3}}], "loss": "softmax_cross_entropy"}
+        return validate_job({"dataset": {"uri": uri}, "network": network, **parts})
+
+    return make

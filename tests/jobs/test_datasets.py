@@ -1,0 +1,198 @@
+import errno
+import hashlib
+import threading
+
+import pytest
+
+from raydient.server.errors import AlreadyExists, DataLoss, Exhausted, InvalidRequest, NotFound, NotPermitted
+from raydient.server.jobs.datasets import DatasetStore
+from raydient.server.jobs.sources import Sources
+from raydient.spec.errors import InvalidSpec
+
+CONTENT = b"x,y\n1,0\n2,1\n"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "datasets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def datasets(database, folder, now):
+    return DatasetStore(database, folder, clock=lambda: now)
+
+
+def upload(datasets, content=CONTENT, name="digits.csv", size=None, sha256=None):
+    announced = sha256 or hashlib.sha256(content).hexdigest()
+    upload = datasets.begin(name, len(content) if size is None else size, announced)
+    try:
+        for start in range(0, len(content), 5):
+            upload.write(content[start : start + 5])
+        return upload.finish()
+    finally:
+        upload.close()
+
+
+def test_a_file_comes_back_with_the_suffix_for_the_reader(datasets, folder, now):
+    dataset = upload(datasets)
+    assert (dataset.id, dataset.name, dataset.size_bytes, dataset.created) == (SHA256, "digits.csv", 12, now)
+    assert datasets.get(SHA256) == dataset
+    assert datasets.path(SHA256) == folder / f"{SHA256}.csv"
+    assert datasets.path(SHA256).read_bytes() == CONTENT
+
+
+def test_the_same_content_is_stored_once_under_its_first_name(datasets, folder):
+    first = upload(datasets)
+    assert upload(datasets, name="again.csv") == first
+    assert datasets.stored("third.csv", SHA256) == first
+    assert datasets.stored("x.csv", "0" * 64) is None
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_the_same_content_as_another_format_is_refused(datasets):
+    upload(datasets)
+    with pytest.raises(AlreadyExists, match=r"digits\.csv"):
+        upload(datasets, name="digits.npz")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [({"sha256": "0" * 64}, "CHECKSUM_MISMATCH"), ({"size": 13}, "SIZE_MISMATCH"), ({"size": 6}, "SIZE_MISMATCH")],
+)
+def test_other_bytes_than_announced_leave_nothing(datasets, folder, wrong, reason):
+    with pytest.raises(DataLoss) as caught:
+        upload(datasets, **wrong)
+    assert caught.value.reason == reason
+    assert list(folder.iterdir()) == []
+    assert datasets.page(9) == []
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(datasets, folder):
+    torn = datasets.begin("a.csv", 12, SHA256)
+    torn.write(CONTENT[:3])
+    torn.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_server_left_is_removed_at_the_start(database, datasets, folder):
+    torn = datasets.begin("a.csv", 12, SHA256)
+    torn.write(CONTENT[:3])
+    assert len(list(folder.iterdir())) == 1
+    DatasetStore(database, folder)
+    assert list(folder.iterdir()) == []
+    torn.close()
+
+
+def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch):
+    with pytest.raises(Exhausted, match="no room"):
+        datasets.begin("a.csv", 2**62, SHA256)
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr("raydient.server.jobs.datasets.os.fsync", full)
+    with pytest.raises(Exhausted) as caught:
+        upload(datasets)
+    assert caught.value.reason == "STORE_FULL"
+    assert list(folder.iterdir()) == []
+
+
+def test_two_uploads_of_the_same_content_at_once(datasets, folder):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(upload(datasets))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 6
+    assert len(set(results)) == 1
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b.csv", "/a.csv", "..", "a.txt", "a", "a\0.csv", "a\n.csv", "é" * 126 + ".csv"]
+)
+def test_a_bad_file_name_is_refused(datasets, name):
+    with pytest.raises(InvalidRequest) as caught:
+        datasets.begin(name, 1, SHA256)
+    assert [error.path for error in caught.value.errors] == ["header.file_name"]
+
+
+def test_all_that_is_wrong_with_a_header_is_told_at_once(datasets):
+    with pytest.raises(InvalidRequest) as caught:
+        datasets.begin("a.txt", 0, SHA256.upper())
+    assert [error.path for error in caught.value.errors] == ["header.file_name", "header.size_bytes", "header.sha256"]
+    assert caught.value.reason == "INVALID_HEADER"
+
+
+def test_lists_newest_first_and_deletes(datasets, folder):
+    stored = [upload(datasets, bytes([65 + n]) * 9) for n in range(4)]
+    assert datasets.page(9) == stored[::-1]
+    assert datasets.page(2, before=stored[3].number) == [stored[2], stored[1]]
+    datasets.delete(stored[0].id)
+    with pytest.raises(NotFound):
+        datasets.get(stored[0].id)
+    with pytest.raises(NotFound):
+        datasets.delete(stored[0].id)
+    assert len(list(folder.iterdir())) == 3
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "inside.csv").write_bytes(CONTENT)
+    (tmp_path / "outside.csv").write_bytes(CONTENT)
+    (tmp_path / "data-beside").mkdir()
+    (tmp_path / "data-beside" / "a.csv").write_bytes(CONTENT)
+    (root / "link-out.csv").symlink_to(tmp_path / "outside.csv")
+    (root / "link-in.csv").symlink_to(root / "inside.csv")
+    (root / "loop.csv").symlink_to(root / "loop.csv")
+    return root
+
+
+def test_finds_uploads_and_files_below_a_root(datasets, root, tmp_path):
+    (tmp_path / "alias").symlink_to(root)
+    sources = Sources(datasets, [tmp_path / "alias"])
+    upload(datasets)
+    assert sources.find(f"datasets/{SHA256}") == datasets.path(SHA256)
+    for name in ("inside.csv", "link-in.csv", "x/../inside.csv"):
+        assert sources.find(str(root / name)) == root / "inside.csv"
+
+
+@pytest.mark.parametrize(
+    "path", ["link-out.csv", "../outside.csv", "../data-beside/a.csv", "../absent.csv", "..", "/etc/passwd", "loop.csv"]
+)
+def test_files_outside_the_roots_are_refused_whether_they_exist_or_not(datasets, root, path):
+    uri = str(root / path)
+    with pytest.raises((NotPermitted, InvalidSpec)) as caught:
+        Sources(datasets, [root]).find(uri)
+    if path != "loop.csv":
+        assert caught.value.reason == "FILE_OUTSIDE_DATA_ROOTS"
+        assert "dataset.uri" in str(caught.value)
+        assert "upload" in str(caught.value)
+    with pytest.raises(NotPermitted):
+        Sources(datasets, []).find(str(root / "inside.csv"))
+
+
+@pytest.mark.parametrize("uri", ["digits.csv", "./a.csv", "s3://bucket/a.csv", "file:///etc/passwd", "/a\0b", "absent"])
+def test_what_is_no_path_of_the_server_is_refused_with_the_mend(datasets, root, uri):
+    with pytest.raises(InvalidSpec, match="upload") as caught:
+        Sources(datasets, [root]).find(uri)
+    assert [error.path for error in caught.value.errors] == ["dataset.uri"]
+
+
+def test_absent_files_below_a_root_and_folders(datasets, root):
+    for path in (root / "absent.csv", root):
+        with pytest.raises(InvalidSpec, match="there is no file"):
+            Sources(datasets, [root]).find(str(path))
+
+
+@pytest.mark.parametrize("name", ["none", "", "../raydient.db", SHA256 + "/..", "%2e%2e/raydient.db"])
+def test_an_id_is_never_a_path(datasets, name):
+    with pytest.raises(NotFound) as caught:
+        Sources(datasets, []).find(f"datasets/{name}")
+    assert caught.value.reason == "DATASET_NOT_FOUND"

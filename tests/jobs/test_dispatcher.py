@@ -1,0 +1,308 @@
+import threading
+
+import pytest
+
+from raydient.server.errors import Exhausted, NotAllowed, NotFound, Unavailable
+from raydient.server.jobs import dispatcher as dispatcher_module
+from raydient.server.jobs import lifecycle
+from raydient.server.jobs.dispatcher import Dispatcher
+from raydient.server.jobs.states import State
+from raydient.server.jobs.store import JobStore
+from raydient.server.training.reports import Finished, Notice, Outcome, Progress, Started
+from raydient.server.training.runs import RunRequest
+
+
+@pytest.fixture
+def waiter(database, now):
+    """A store that can be asked to wait until a job is in a state."""
+
+    class Waiter(JobStore):
+        def __init__(self):
+            self.changed = threading.Condition()
+            super().__init__(database, self.announce, clock=lambda: now)
+
+        def announce(self, change):
+            with self.changed:
+                self.changed.notify_all()
+
+        def reaches(self, job, state):
+            with self.changed:
+                assert self.changed.wait_for(lambda: self.get(job.id).state is state, 20), self.get(job.id)
+            return self.get(job.id)
+
+    return Waiter()
+
+
+@pytest.fixture
+def runner(fake_runner):
+    return fake_runner()
+
+
+@pytest.fixture
+def make_dispatcher(waiter, runner, tmp_path, now):
+    made = []
+
+    def make(runner=runner, dataset=None):
+        def request(job):
+            return RunRequest(job.id, job.spec, dataset(job) if dataset else tmp_path / "a.csv", tmp_path / job.id)
+
+        made.append(Dispatcher(waiter, runner, request, clock=lambda: now))
+        made[-1].recover()
+        return made[-1]
+
+    yield make
+    for dispatcher in made:
+        dispatcher.close(20)
+
+
+@pytest.fixture
+def submit(waiter, make_job):
+    def submit(dispatcher, **parts):
+        job = waiter.add(make_job(**parts))
+        dispatcher.submit(job)
+        return job
+
+    return submit
+
+
+def test_a_job_runs_and_its_slots_go_to_the_next(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    first = submit(dispatcher, resources={"workers": 3})
+    second = submit(dispatcher, resources={"workers": 2})
+    run = runner.next()
+    assert run.request.job == first.id
+    run.begin()
+    assert waiter.get(first.id).state is State.RUNNING
+    assert waiter.reaches(first, State.RUNNING).attachment == run.attachment
+    assert dispatcher.positions() == {second.id: 1}
+    run.succeed("ab" * 32)
+    assert waiter.get(first.id).digest == "ab" * 32
+    assert runner.next().request.job == second.id
+    assert dispatcher.waiting == 0
+
+
+def test_a_report_is_durable_when_it_has_been_taken_and_counts_once(make_dispatcher, submit, waiter, runner):
+    job = submit(make_dispatcher())
+    run = runner.next()
+    run.say(Started(0, 2), Notice("R", "once"))
+    run.repeat(2, Notice("R", "twice"))
+    assert [e.payload.message for e in waiter.events(job.id, 0, 9) if isinstance(e.payload, Notice)] == ["once"]
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_starts(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    first, second, third = (submit(dispatcher, resources={"workers": 4}) for _ in range(3))
+    run = runner.next()
+    assert dispatcher.cancel(second.id).state is State.CANCELLED
+    run.begin()
+    run.succeed()
+    assert runner.next().request.job == third.id
+    assert waiter.get(first.id).state is State.SUCCEEDED
+
+
+def test_a_running_job_is_asked_to_stop(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    job = submit(dispatcher)
+    runner.next().begin()
+    assert dispatcher.cancel(job.id).state is State.CANCELLING
+    waiter.reaches(job, State.CANCELLED)
+    assert dispatcher.cancel(job.id).state is State.CANCELLED
+    assert runner.calls == [("start", job.id), ("cancel", job.id)]
+
+
+def test_a_cancellation_during_the_start_reaches_the_run(make_dispatcher, submit, waiter, fake_runner):
+    started, go = threading.Event(), threading.Event()
+
+    class Slow(fake_runner):
+        def start(self, request, listener):
+            started.set()
+            go.wait()
+            return super().start(request, listener)
+
+    runner = Slow()
+    dispatcher = make_dispatcher(runner)
+    job = submit(dispatcher)
+    started.wait()
+    assert dispatcher.cancel(job.id).state is State.CANCELLING
+    go.set()
+    waiter.reaches(job, State.CANCELLED)
+
+
+def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    job = submit(dispatcher)
+    run = runner.next()
+    run.begin()
+    run.succeed()
+    with pytest.raises(NotAllowed):
+        dispatcher.cancel(job.id)
+    with pytest.raises(NotFound):
+        dispatcher.cancel("none")
+
+
+def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    first, second = (submit(dispatcher, resources={"workers": 4}) for _ in range(2))
+    for expected in range(1, 5):
+        run = runner.next()
+        assert run.request.job == first.id
+        run.begin()
+        assert waiter.get(first.id).run == expected
+        run.vanish()
+    assert waiter.get(first.id).state is State.FAILED
+    assert runner.next().request.job == second.id
+
+
+def test_a_coordinator_that_cannot_be_started_counts_as_lost(make_dispatcher, submit, waiter, fake_runner):
+    class Broken(fake_runner):
+        def start(self, request, listener):
+            raise RuntimeError("no")
+
+    job = submit(make_dispatcher(Broken()))
+    failed = waiter.reaches(job, State.FAILED)
+    assert (failed.reason, failed.run) == ("COORDINATOR_LOST", 4)
+
+
+def test_a_dataset_that_is_gone_fails_the_job_alone(make_dispatcher, submit, waiter, runner, tmp_path):
+    def dataset(job):
+        if job.spec.display_name == "bad":
+            raise NotFound("there is no datasets/x", reason="DATASET_NOT_FOUND")
+        return tmp_path / "a.csv"
+
+    dispatcher = make_dispatcher(dataset=dataset)
+    job = submit(dispatcher, display_name="bad", resources={"workers": 4})
+    other = submit(dispatcher, resources={"workers": 4})
+    failed = waiter.reaches(job, State.FAILED)
+    assert (failed.reason, failed.message) == ("DATASET_NOT_FOUND", "there is no datasets/x")
+    assert runner.next().request.job == other.id
+
+
+def test_closing_interrupts_the_runs_and_leaves_them_queued(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    running = [submit(dispatcher) for _ in range(2)]
+    waiting = submit(dispatcher)
+    for _ in running:
+        runner.next().begin()
+    assert dispatcher.close(20)
+    assert [waiter.get(job.id).state for job in (*running, waiting)] == [State.QUEUED] * 3
+    assert [call for call, _ in runner.calls] == ["start", "start", "interrupt", "interrupt"]
+
+
+def test_closing_gives_up_on_runs_that_do_not_stop(make_dispatcher, submit, waiter, fake_runner):
+    runner = fake_runner(obedient=False)
+    dispatcher = make_dispatcher(runner)
+    job = submit(dispatcher)
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    assert not dispatcher.close(0.01)
+    assert waiter.get(job.id).state is State.RUNNING
+    run.join(0)
+
+
+def abandoned(waiter, make_job, now, *, attachment="", reports=()):
+    """A job that a server left running when it died."""
+    job = waiter.add(make_job(resources={"workers": 4}))
+    waiter.update(job.id, lambda job: lifecycle.start(job, now))
+    if attachment:
+        waiter.update(job.id, lambda job: lifecycle.attach(job, 1, attachment))
+    for number, report in enumerate(reports, 1):
+        waiter.update(job.id, lambda job, n=number, r=report: lifecycle.report(job, 1, n, r, now))
+    return waiter.get(job.id)
+
+
+def test_a_new_server_goes_on_with_a_run_that_lives(make_dispatcher, make_job, waiter, runner, now):
+    job = abandoned(waiter, make_job, now, attachment="old", reports=[Started(0, 4), Notice("R", "m")])
+    younger = waiter.add(make_job())
+    runner.alive.add("old")
+    make_dispatcher()
+    run = runner.next()
+    assert (run.request.job, run.attachment) == (job.id, "old")
+    run.repeat(2, Notice("R", "again"))
+    run.say(Progress(1, 9, 0, 1, 1, 1.0, 0.1, 0.5, 4, 4))
+    assert waiter.get(job.id).report == 3
+    assert len(waiter.events(job.id, 0, 9)) == 4
+    run.succeed()
+    assert runner.next().request.job == younger.id
+
+
+@pytest.mark.parametrize("attachment", ["", "dead"])
+def test_a_new_server_starts_again_what_died_with_the_old_one(
+    make_dispatcher, make_job, waiter, runner, now, attachment
+):
+    job = abandoned(waiter, make_job, now, attachment=attachment, reports=[Started(0, 4)])
+    waiter.add(make_job())
+    make_dispatcher()
+    run = runner.next()
+    assert run.request.job == job.id
+    run.begin()
+    now = waiter.get(job.id)
+    assert (now.state, now.run, now.losses) == (State.RUNNING, 2, 0)
+
+
+def test_a_new_server_ends_a_cancellation(make_dispatcher, make_job, waiter, runner, now):
+    dead = abandoned(waiter, make_job, now, attachment="dead", reports=[Started(0, 4)])
+    alive = abandoned(waiter, make_job, now, attachment="alive", reports=[Started(0, 4)])
+    for job in (dead, alive):
+        waiter.update(job.id, lambda job: lifecycle.cancel(job, now))
+    runner.alive.add("alive")
+    make_dispatcher()
+    waiter.reaches(dead, State.CANCELLED)
+    waiter.reaches(alive, State.CANCELLED)
+    assert runner.calls == [("attach", dead.id), ("attach", alive.id), ("cancel", alive.id)]
+
+
+def test_what_waited_waits_on_and_what_ended_stays_so(make_dispatcher, make_job, waiter, runner, now):
+    ended = abandoned(waiter, make_job, now, reports=[Finished(Outcome.FAILED, 0, reason="R")])
+    waiting = [waiter.add(make_job(resources={"workers": 4})) for _ in range(2)]
+    dispatcher = make_dispatcher()
+    assert runner.next().request.job == waiting[0].id
+    assert dispatcher.positions() == {waiting[1].id: 1}
+    assert waiter.get(ended.id) == ended
+
+
+@pytest.mark.parametrize("trouble", [Exhausted("full"), Unavailable("locked")])
+def test_a_report_waits_for_a_store_that_cannot_take_it(make_dispatcher, submit, waiter, runner, monkeypatch, trouble):
+    monkeypatch.setattr(dispatcher_module, "RETRY_SECONDS", 0)
+    job = submit(make_dispatcher())
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    take, troubles = waiter.update, [trouble, trouble]
+
+    def update(*arguments):
+        if troubles:
+            raise troubles.pop()
+        return take(*arguments)
+
+    monkeypatch.setattr(waiter, "update", update)
+    run.succeed()
+    assert not troubles
+    assert waiter.get(job.id).state is State.SUCCEEDED
+
+
+def test_what_shall_happen_afterwards_waits_for_the_processes(make_dispatcher, submit, waiter, fake_runner):
+    gone = threading.Event()
+
+    class Lingering(fake_runner):
+        def _make(self, *arguments):
+            run = super()._make(*arguments)
+            join = run.join
+            run.join = lambda timeout: gone.wait(20) and join(timeout)
+            return run
+
+    runner = Lingering()
+    dispatcher = make_dispatcher(runner)
+    job = submit(dispatcher)
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    run.succeed()
+    done = threading.Event()
+    dispatcher.settled(job.id, done.set)
+    assert not done.is_set()
+    gone.set()
+    assert done.wait(20)
+    calls = []
+    dispatcher.settled(job.id, lambda: calls.append(1))
+    assert calls == [1]

@@ -1,0 +1,299 @@
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from raydient.server.errors import (
+    AlreadyExists,
+    Conflict,
+    Exhausted,
+    NotAllowed,
+    NotFound,
+    StartError,
+    Unavailable,
+)
+from raydient.server.jobs import database as database_module
+from raydient.server.jobs import lifecycle
+from raydient.server.jobs.database import Database
+from raydient.server.jobs.migrations import HEAD
+from raydient.server.jobs.records import JobEvent, JobFilter, MetricPoint, StateChanged
+from raydient.server.jobs.schema import metadata
+from raydient.server.jobs.states import State
+from raydient.server.jobs.store import JobStore
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
+
+PROGRESS = Progress(
+    3, 100, 1, 10, 384, 99.5, 0.1, float("inf"), 2, 2, {"worker": 1}, {"forward": 0.5}, (1, 2, 3), 0.25, {"push": 7}
+)
+EPOCH = EpochEnded(1, 10, 0.5, {"train": {"loss": 0.25}, "test": {"loss": 0.5, "accuracy": 0.75}})
+
+
+@pytest.fixture
+def play(store, now):
+    """Applies reports to a stored job, from its start on."""
+
+    def play(job, *reports):
+        job = store.update(job.id, lambda job: lifecycle.start(job, now))
+        for number, report in enumerate((Started(0, 2), *reports), 1):
+            job = store.update(job.id, lambda job, n=number, r=report: lifecycle.report(job, job.run, n, r, now))
+        return job
+
+    return play
+
+
+def test_a_job_comes_back_as_it_was(store, make_job, play):
+    job = play(store.add(make_job(request="r", labels={"team": "a"})), PROGRESS, EPOCH)
+    job = store.update(job.id, lambda job: lifecycle.attach(job, 1, "secret"))
+    assert store.get(job.id) == job
+    assert (job.number, job.attachment, job.progress, job.last_epoch) == (1, "secret", PROGRESS, EPOCH)
+
+
+def test_events_come_back_in_order_without_gaps_and_progress_is_not_kept(store, make_job, play, now):
+    news = [PROGRESS, EPOCH, CheckpointTaken(10, 0.5, 99), Notice("R", "m"), PROGRESS, Finished(Outcome.SUCCEEDED, 10)]
+    job = play(store.add(make_job()), *news)
+    events = store.events(job.id, 0, 100)
+    assert [event.sequence for event in events] == list(range(1, job.sequence + 1))
+    assert [type(event.payload) for event in events] == [
+        *[StateChanged] * 3,
+        EpochEnded,
+        CheckpointTaken,
+        Notice,
+        StateChanged,
+    ]
+    assert events[3] == JobEvent(job.id, 4, now, EPOCH)
+    assert events[-1].final
+    assert store.events(job.id, 2, 3) == events[2:5]
+
+
+def test_every_change_is_published_once_in_order_and_progress_bears_the_number_before(store, changes, make_job, play):
+    job = play(store.add(make_job()), PROGRESS, EPOCH)
+    store.update(job.id, lambda job: None)
+    assert [change.after.revision for change in changes] == [1, 2, 3, 4, 5]
+    assert [change.before for change in changes[1:]] == [change.after for change in changes[:-1]]
+    assert [event.sequence for change in changes for event in change.events] == [1, 2, 3, 3, 4]
+
+
+def test_an_epoch_that_is_repeated_replaces_its_points(store, make_job, play):
+    job = play(store.add(make_job()), EPOCH, replace(EPOCH, step=11), replace(EPOCH, epoch=2))
+    points = store.points(job.id, 100)
+    assert points[:3] == [
+        MetricPoint(1, "test", "accuracy", 11, 0.75),
+        MetricPoint(1, "test", "loss", 11, 0.5),
+        MetricPoint(1, "train", "loss", 11, 0.25),
+    ]
+    assert len(points) == 6
+    assert store.points(job.id, 2, (1, "test", "loss")) == points[2:4]
+
+
+def test_what_fails_changes_nothing(store, changes, make_job, now):
+    job = store.add(make_job())
+    with pytest.raises(NotAllowed):
+        store.update(job.id, lambda job: lifecycle.move(job, State.SUCCEEDED, now))
+    with pytest.raises(ZeroDivisionError):
+        store.update(job.id, lambda job: 1 / 0)
+    assert store.get(job.id) == job
+    assert len(changes) == 1
+
+
+def test_a_change_from_an_outdated_record_is_refused(store, make_job, now):
+    old = store.add(make_job())
+    new = store.update(old.id, lambda job: lifecycle.start(job, now))
+    with pytest.raises(Conflict):
+        store.update(old.id, lambda job: lifecycle.cancel(old, now))
+    assert store.get(old.id) == new
+    assert len(store.events(old.id, 0, 9)) == 2
+
+
+def test_only_one_of_many_wins_a_move(store, make_job, now):
+    job = store.add(make_job())
+    won = []
+
+    def take():
+        try:
+            store.update(job.id, lambda job: lifecycle.start(job, now))
+        except NotAllowed:
+            return
+        won.append(1)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [1]
+    assert store.get(job.id).run == 1
+
+
+def test_the_same_request_makes_one_job_and_another_body_is_refused(store, changes, make_job):
+    first = store.add(make_job(request="r"))
+    assert store.add(make_job(request="r")) == first
+    assert store.by_request(make_job(request="r")) == first
+    for call in (store.add, store.by_request):
+        with pytest.raises(AlreadyExists, match=f"jobs/{first.id}") as caught:
+            call(make_job(request="r", fingerprint="g"))
+        assert caught.value.reason == "REQUEST_ID_REUSED"
+    assert store.by_request(make_job(request="other")) is None
+    assert store.by_request(make_job()) is None
+    assert store.ids() == {first.id}
+    assert len(changes) == 1
+
+
+def test_lists_newest_first_by_pages_states_and_labels(store, make_job, now):
+    jobs = [store.add(make_job(labels={"team": "ab"[n % 2], "n": str(n)})) for n in range(6)]
+    jobs[4] = store.update(jobs[4].id, lambda job: lifecycle.cancel(job, now))
+    assert store.page(10) == jobs[::-1]
+    assert store.page(2, before=jobs[3].number) == [jobs[2], jobs[1]]
+    assert store.page(10, where=JobFilter(labels={"team": "a"})) == [jobs[4], jobs[2], jobs[0]]
+    assert store.page(10, where=JobFilter(labels={"team": "a", "n": "1"})) == []
+    cancelled = frozenset({State.CANCELLED, State.FAILED})
+    assert store.page(10, where=JobFilter(cancelled, {"team": "a"})) == [jobs[4]]
+    assert store.unfinished() == [job for job in jobs if job is not jobs[4]]
+    assert store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 5, State.CANCELLED: 1}
+
+
+def test_only_what_has_ended_is_deleted_and_then_with_all_it_had(store, changes, database, make_job, play):
+    job = store.add(make_job(labels={"a": "b"}))
+    with pytest.raises(NotAllowed) as caught:
+        store.delete(job.id)
+    assert caught.value.reason == "JOB_NOT_ENDED"
+    ended = play(job, EPOCH, Finished(Outcome.FAILED, 3, reason="R", message="m"))
+    store.delete(job.id)
+    assert (changes[-1].before, changes[-1].after) == (ended, None)
+    for call in (store.get, store.delete, lambda job_id: store.update(job_id, lambda job: None)):
+        with pytest.raises(NotFound, match=f"jobs/{job.id}"):
+            call(job.id)
+    for table in metadata.tables.values():
+        assert database.read(lambda connection, t=table: connection.execute(t.select()).all()) == []
+    assert store.add(make_job()).number > ended.number
+
+
+def test_all_of_it_is_there_after_closing_and_opening(tmp_path, store, database, make_job, play):
+    job = play(store.add(make_job()), EPOCH)
+    database.close()
+    with pytest.raises(Unavailable):
+        store.add(make_job())
+    again = Database(tmp_path / "raydient.db")
+    assert JobStore(again).get(job.id) == job
+    again.close()
+
+
+KILLED = """
+import sys, itertools
+from datetime import datetime, UTC
+from pathlib import Path
+from raydient.server.jobs.database import Database
+from raydient.server.jobs.records import Job
+from raydient.server.jobs.store import JobStore
+from raydient.spec.job import JobSpec
+store, spec = JobStore(Database(Path(sys.argv[1]))), JobSpec.model_validate_json(sys.argv[2])
+for number in itertools.count():
+    print(store.add(Job(f"job{number}", spec, datetime.now(UTC))).id, flush=True)
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path, make_spec):
+    path = tmp_path / "raydient.db"
+    spec = make_spec().model_dump_json(exclude_none=True)
+    process = subprocess.Popen([sys.executable, "-c", KILLED, path, spec], stdout=subprocess.PIPE, text=True)
+    seen = [process.stdout.readline().strip() for _ in range(20)]
+    process.send_signal(signal.SIGKILL)
+    seen += process.stdout.read().split("\n")[:-1]
+    process.wait()
+    process.stdout.close()
+    database = Database(path)
+    assert JobStore(database).ids() >= set(seen)
+    database.close()
+
+
+def test_the_files_are_for_the_owner_alone(tmp_path, store, make_job):
+    store.add(make_job())
+    files = list(tmp_path.iterdir())
+    assert {file.name for file in files} >= {"raydient.db", "raydient.db-wal"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_failing_listener_neither_undoes_a_change_nor_stops_the_writer(database, make_job):
+    def fail(change):
+        raise ZeroDivisionError
+
+    store = JobStore(database, fail)
+    jobs = [store.add(make_job()), store.add(make_job())]
+    assert store.page(9) == jobs[::-1]
+
+
+def test_the_steps_lead_to_the_tables(database):
+    def differences(connection):
+        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+    assert database.write(differences) == []
+
+
+def test_the_newest_step_is_the_one_known_as_such():
+    config = Config()
+    config.set_main_option("script_location", "raydient.server.jobs:migrations")
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(database, store, make_job):
+    job = store.add(make_job())
+
+    def limit(connection, pages):
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    database.write(lambda connection: limit(connection, 1))
+    with pytest.raises(Exhausted) as caught:
+        store.add(make_job(display_name="x" * 128, labels={str(n): "y" * 200 for n in range(64)}))
+    assert caught.value.reason == "STORE_FULL"
+    database.write(lambda connection: limit(connection, 100_000))
+    assert store.page(9) == [job]
+    store.add(make_job())
+
+
+def test_a_full_queue_of_writes_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(database_module, "QUEUED_WRITES", 1)
+    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.01)
+    database = Database(tmp_path / "slow.db")
+    busy, go = threading.Event(), threading.Event()
+
+    def block(connection):
+        busy.set()
+        go.wait()
+
+    threads = [threading.Thread(target=database.write, args=(block,))]
+    threads[0].start()
+    busy.wait()
+    database._writes.put(database_module._Write(lambda c: None, lambda _: None, database_module.Future()))
+    with pytest.raises(Unavailable, match="too many"):
+        database.write(lambda connection: None)
+    go.set()
+    threads[0].join()
+    database.close()
+
+
+def test_a_path_that_cannot_be_a_database_is_told_in_one_line(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("no database, but long enough to be taken for one" * 100)
+    for path in (tmp_path / "folder", tmp_path / "text", tmp_path / "absent" / "raydient.db"):
+        with pytest.raises(StartError, match="cannot be opened for writing") as caught:
+            Database(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
+    path = tmp_path / "raydient.db"
+    Database(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StartError, match="another version of raydient"):
+        Database(path)

@@ -1,0 +1,214 @@
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.server.errors import NotAllowed
+from raydient.server.jobs import lifecycle
+from raydient.server.jobs.records import Job, MetricPoint, StateChanged
+from raydient.server.jobs.states import MOVES, State
+from raydient.server.training.reports import (
+    CheckpointTaken,
+    EpochEnded,
+    Finished,
+    Notice,
+    Outcome,
+    Progress,
+    Started,
+)
+from raydient.spec.validation import validate_job
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPEC = validate_job(
+    {"dataset": {"uri": "a"}, "network": {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}}
+)
+
+
+def at(step):
+    return Progress(step, 100, 0, 1, step, 1.0, 0.1, 0.5, 2, 2)
+
+
+def queued():
+    return Job("a", SPEC, NOW, number=1)
+
+
+def running(**fields):
+    job = lifecycle.start(queued(), NOW).job
+    return replace(lifecycle.report(job, 1, 1, Started(0, 2), NOW).job, **fields)
+
+
+def test_a_run_from_start_to_end():
+    job = lifecycle.start(queued(), NOW).job
+    assert (job.state, job.run, job.report) == (State.STARTING, 1, 0)
+    job = lifecycle.attach(job, 1, "secret").job
+    job = lifecycle.report(job, 1, 1, Started(0, 2), NOW).job
+    assert (job.state, job.started) == (State.RUNNING, NOW)
+    job = lifecycle.report(job, 1, 2, at(5), NOW).job
+    assert (job.progress, job.top_step) == (at(5), 5)
+    update = lifecycle.report(job, 1, 3, Finished(Outcome.SUCCEEDED, 100, digest="ab"), NOW)
+    assert (update.job.state, update.job.digest, update.job.ended) == (State.SUCCEEDED, "ab", NOW)
+    assert update.events == (StateChanged(State.SUCCEEDED, digest="ab"),)
+    assert update.job.attachment == ""
+
+
+def test_the_attachment_does_not_show_in_a_repr():
+    assert "secret" not in repr(replace(queued(), attachment="secret"))
+
+
+@pytest.mark.parametrize(("run", "number"), [(1, 1), (1, 0), (2, 5), (0, 5)])
+def test_repetitions_and_reports_of_other_runs_change_nothing(run, number):
+    assert lifecycle.report(running(), run, number, at(9), NOW) is None
+
+
+@pytest.mark.parametrize("state", [s for s in State if not s.running])
+def test_a_report_for_a_job_that_does_not_run_changes_nothing(state):
+    assert lifecycle.report(running(state=state), 1, 9, at(9), NOW) is None
+
+
+def test_an_epoch_gives_its_points():
+    news = EpochEnded(3, 30, 0.5, {"train": {"loss": 0.4}, "test": {"loss": 0.5, "accuracy": 0.9}})
+    update = lifecycle.report(running(), 1, 2, news, NOW)
+    assert update.job.last_epoch == news
+    assert set(update.points) == {
+        MetricPoint(3, "train", "loss", 30, 0.4),
+        MetricPoint(3, "test", "loss", 30, 0.5),
+        MetricPoint(3, "test", "accuracy", 30, 0.9),
+    }
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_asked():
+    assert lifecycle.cancel(queued(), NOW).job.state is State.CANCELLED
+    cancelling = lifecycle.cancel(running(), NOW).job
+    assert cancelling.state is State.CANCELLING
+    assert lifecycle.cancel(cancelling, NOW) is None
+    done = lifecycle.report(cancelling, 1, 2, Finished(Outcome.CANCELLED, 3), NOW).job
+    assert (done.state, done.reason) == (State.CANCELLED, "CANCELLED_BY_USER")
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED])
+def test_a_job_that_has_ended_otherwise_is_not_cancelled(state):
+    with pytest.raises(NotAllowed) as caught:
+        lifecycle.cancel(running(state=state), NOW)
+    assert caught.value.reason == "JOB_ENDED"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.SUCCEEDED, State.SUCCEEDED),
+        (Outcome.FAILED, State.FAILED),
+        (Outcome.CANCELLED, State.CANCELLED),
+        (Outcome.INTERRUPTED, State.CANCELLED),
+    ],
+)
+def test_a_job_that_ends_while_it_is_cancelled(outcome, state):
+    cancelling = lifecycle.cancel(running(), NOW).job
+    assert lifecycle.report(cancelling, 1, 2, Finished(outcome, 3), NOW).job.state is state
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_every_outcome_is_legal_right_after_the_start_and_all_states_are_told(outcome):
+    update = lifecycle.report(lifecycle.start(queued(), NOW).job, 1, 1, Finished(outcome, 3, reason="R"), NOW)
+    told = [State.STARTING, *(event.state for event in update.events)]
+    assert told[-1] is update.job.state is lifecycle.ENDS[outcome]
+    assert all(after in MOVES[before] for before, after in itertools.pairwise(told))
+
+
+def test_an_interrupted_job_waits_again_and_keeps_its_start_time():
+    job = lifecycle.report(running(), 1, 2, Finished(Outcome.INTERRUPTED, 3), NOW).job
+    assert (job.state, job.reason, job.ended) == (State.QUEUED, "INTERRUPTED", None)
+    again = lifecycle.start(job, NOW).job
+    assert (again.run, again.report, again.started) == (2, 0, NOW)
+
+
+def lose_all(job, *news):
+    """Lose coordinators one after the other, each after the reports that it sends; the states in between."""
+    states = []
+    for reports in news:
+        job = lifecycle.lose(job, job.run, "killed", NOW).job
+        states.append(job.state)
+        if job.state.terminal:
+            break
+        job = lifecycle.start(job, NOW).job
+        for number, report in enumerate((Started(0, 2), *reports), 1):
+            job = lifecycle.report(job, job.run, number, report, NOW).job
+    return states, job
+
+
+def test_the_fourth_loss_in_a_row_without_a_step_fails_the_job():
+    states, job = lose_all(running(), [], [], [], [])
+    assert states == [State.QUEUED] * 3 + [State.FAILED]
+    assert job.reason == "COORDINATOR_LOST"
+    assert "killed" in job.message
+
+
+@pytest.mark.parametrize("news", [at(11), CheckpointTaken(11, 0.1, 10)])
+def test_a_new_step_or_checkpoint_starts_the_count_again(news):
+    job = running(top_step=10, checkpoint_step=10)
+    states, _ = lose_all(job, [], [], [news], [], [], [], [])
+    assert states == [State.QUEUED] * 6 + [State.FAILED]
+
+
+def test_steps_made_before_do_not_count_as_new():
+    states, _ = lose_all(running(top_step=10, checkpoint_step=8), [at(9)], [at(10)], [CheckpointTaken(8, 0.1, 1)], [])
+    assert states[-1] is State.FAILED
+
+
+def test_a_lost_coordinator_ends_a_cancellation():
+    cancelling = lifecycle.cancel(running(), NOW).job
+    assert lifecycle.lose(cancelling, 1, "killed", NOW).job.state is State.CANCELLED
+    assert lifecycle.abandon(cancelling, NOW).job.state is State.CANCELLED
+
+
+def test_a_loss_of_an_earlier_run_changes_nothing():
+    assert lifecycle.lose(running(), 0, "killed", NOW) is None
+
+
+def test_the_death_of_the_server_is_no_loss():
+    job = lifecycle.abandon(running(), NOW).job
+    assert (job.state, job.losses, job.attachment) == (State.QUEUED, 0, "")
+
+
+REPORTS = st.one_of(
+    st.builds(Started, st.integers(0, 9), st.just(2)),
+    st.builds(at, st.integers(0, 20)),
+    st.builds(lambda epoch: EpochEnded(epoch, 1, 0.1, {"train": {"loss": 1.0}}), st.integers(1, 5)),
+    st.builds(CheckpointTaken, st.integers(0, 20), st.just(0.1), st.just(1)),
+    st.just(Notice("R", "m")),
+    st.builds(Finished, st.sampled_from(Outcome), st.just(3)),
+)
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("report"), st.integers(0, 3), st.integers(0, 9), REPORTS),
+    st.tuples(st.sampled_from(["start", "cancel", "lose", "abandon"])),
+)
+
+
+@given(st.lists(HAPPENINGS, max_size=40))
+def test_whatever_happens_the_record_and_its_events_tell_the_same_legal_story(happenings):
+    job, told = queued(), [State.QUEUED]
+    for what, *arguments in happenings:
+        try:
+            match what:
+                case "report":
+                    update = lifecycle.report(job, *arguments, NOW)
+                case "start":
+                    update = lifecycle.start(job, NOW)
+                case "cancel":
+                    update = lifecycle.cancel(job, NOW)
+                case "lose":
+                    update = lifecycle.lose(job, job.run, "killed", NOW)
+                case "abandon":
+                    update = lifecycle.abandon(job, NOW)
+        except NotAllowed:
+            continue
+        if update is None:
+            continue
+        told += [event.state for event in update.events if isinstance(event, StateChanged)]
+        job = update.job
+        assert told[-1] is job.state
+        assert (job.ended is not None) == job.state.terminal
+        assert job.losses <= lifecycle.LOSSES_ALLOWED + 1
+    assert all(after in MOVES[before] for before, after in itertools.pairwise(told))
