@@ -18,7 +18,8 @@ from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import Connection, open_channel
-from .dataset import local_file, upload, with_dataset
+from .data_file import local_file, with_dataset
+from .dataset import upload
 from .errors import RequestRefused
 from .job import Job, state_label
 

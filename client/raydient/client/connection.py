@@ -18,7 +18,7 @@ CALL_SECONDS = 30.0
 RECONNECT_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts to go on with a stream that broke; after the last one the client gives up."""
 
-# Calls that may be made twice without harm. Create bears a request id: the server answers a repetition with the same job.
+# Calls that may be made twice without harm. Create bears a request id: a repetition is answered with the same job.
 IDEMPOTENT = {
     "raydient.v1.TrainingService": (
         "CreateTrainingJob",

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,16 +42,15 @@ def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
     if chosen is None:
         raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
     request = DownloadModelRequest(name=name, format=chosen)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as part:
-        try:
-            header = _receive(connection, request, part)  # type: ignore[arg-type]
+    part_path = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part_path.open("xb") as part:
+            header = _receive(connection, request, part)
             part.flush()
             os.fsync(part.fileno())
-            Path(part.name).chmod(0o666 & ~_umask())
-            Path(part.name).replace(path)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
+        part_path.replace(path)
+    finally:
+        part_path.unlink(missing_ok=True)
     return Downloaded(path, header.size_bytes, header.sha256, header.digest)
 
 
@@ -77,10 +76,3 @@ def _receive(connection: Connection, request: DownloadModelRequest, part: Binary
         if (part.tell(), checksum.hexdigest()) != (header.size_bytes, header.sha256):
             raise TransferBroken("the model's checksum does not match; try again")
         return header
-
-
-def _umask() -> int:
-    """The permissions that new files lose; Python can only read them by setting them."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

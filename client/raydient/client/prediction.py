@@ -22,11 +22,13 @@ class Prediction:
 
     Attributes:
         outputs: float32 [samples, ...]; probabilities where the loss is a cross-entropy.
-        classes: int32 [samples], the most probable labels; None where the loss is no cross-entropy.
+        classes: int32 [samples], the most probable classes; None where the loss is no cross-entropy.
+        class_names: the label that each class stands for; empty where labels are numbers.
     """
 
     outputs: "NDArray[float32]"
     classes: "NDArray[int32] | None"
+    class_names: tuple[str, ...] = ()
 
 
 def predict(connection: Connection, name: str, inputs: Any, columns: Sequence[str]) -> Prediction:
@@ -41,11 +43,11 @@ def predict(connection: Connection, name: str, inputs: Any, columns: Sequence[st
     if samples.ndim < 2 or samples.size == 0:
         raise ValueError(f"at least one sample, one a row, is needed; the inputs' shape is {samples.shape}")
     rows = max(1, VALUES_A_CALL // samples[0].size)
-    outputs, classes = [], []
+    answers = []
     for start in range(0, len(samples), rows):
         part = samples[start : start + rows]
         request = PredictRequest(name=name, inputs=Tensor(shape=part.shape, values=part.ravel()), columns=columns)
-        answer = connection.call(connection.models.Predict, request)
-        outputs.append(np.array(answer.outputs.values, dtype=np.float32).reshape(tuple(answer.outputs.shape)))
-        classes.extend(answer.classes)
-    return Prediction(np.concatenate(outputs), np.array(classes, dtype=np.int32) if classes else None)
+        answers.append(connection.call(connection.models.Predict, request))
+    outputs = [np.array(a.outputs.values, np.float32).reshape(tuple(a.outputs.shape)) for a in answers]
+    classes = np.concatenate([np.array(a.classes, np.int32) for a in answers])
+    return Prediction(np.concatenate(outputs), classes if classes.size else None, tuple(answers[0].class_names))
