@@ -84,10 +84,6 @@ def _columns(path: Path, header: list[str], spec: DatasetSpec) -> tuple[str, ...
     for i, name in enumerate(spec.features):
         if name not in header:
             errors.append(missing(f"dataset.features[{i}]", name, what, header))
-        elif name == spec.label:
-            errors.append(FieldError(f"dataset.features[{i}]", f"{name!r} is the label"))
-        elif name in spec.features[:i]:
-            errors.append(FieldError(f"dataset.features[{i}]", f"{name!r} is there already"))
     features = spec.features or tuple(name for name in header if name != spec.label)
     if not features:
         errors.append(FieldError("dataset.features", f"{path.name} has no column besides the label"))

@@ -12,7 +12,7 @@ from .graph import Network
 from .program import Program
 
 STEP = 1e-5
-"""Half the distance between the two points of the quotient: the cube root of float64's precision, about."""
+"""Half the distance between the two points of the quotient: about the cube root of float64's precision."""
 
 TOLERANCE = 1e-6
 """Largest relative error of a correct derivative; wrong ones miss it by orders of magnitude."""
@@ -91,8 +91,8 @@ def check_gradients(
     gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero
     loss = point.loss()
     program.backward(point.weights, network.bind(gradient), 1 / program.rows)
-    # Below this a derivative drowns in the quotient's rounding errors, which are about precision · loss / STEP.
-    resolution = 1e7 * np.finfo(np.float64).eps * (1 + abs(loss))
+    # The quotient's rounding errors are a few times precision · loss / STEP; smaller derivatives are not resolved.
+    resolution = 10 / TOLERANCE * np.finfo(np.float64).eps * (1 + abs(loss)) / STEP
 
     checks = []
     for p in network.layout.parameters:

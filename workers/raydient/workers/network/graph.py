@@ -1,9 +1,7 @@
 """From a specification to a network: names, shapes and parameter layout, with nothing allocated."""
 
-from collections import Counter
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +63,12 @@ def build(network: spec.Network, input_shape: Shape) -> Network:
     """The network that a specification describes, for samples of `input_shape` (without the row axis).
 
     Raises:
-        InvalidSpec: with every rule broken: a name used twice, shapes that do not fit, nothing to train.
+        InvalidSpec: with every rule broken: shapes that do not fit, nothing to train.
     """
     errors: list[FieldError] = []
-    names = _names(network.layers, errors)
     layers: list[Layer] = []
     shape, source = input_shape, "the data gives"
+    names = spec.layer_names(network.layers)
     for index, (choice, name) in enumerate(zip(network.layers, names, strict=True)):
         kind = LAYERS[choice.kind]
         if problem := kind.shape_problem(shape):
@@ -87,23 +85,6 @@ def build(network: spec.Network, input_shape: Shape) -> Network:
     if errors:
         raise InvalidSpec(errors)
     return Network(network, input_shape, layers)
-
-
-def _names(layers: Sequence[spec.Layer], errors: list[FieldError]) -> list[str]:
-    """A name for each layer: its own, or its kind and its place among its kind (`dense_2`)."""
-    places: Counter[str] = Counter()
-    owners: dict[str, int] = {}
-    names: list[str] = []
-    for index, layer in enumerate(layers):
-        places[layer.kind] += 1
-        settings: Any = layer.value
-        name = settings.name or f"{layer.kind}_{places[layer.kind]}"
-        if name in owners:
-            message = f"{name!r} is already the name of network.layers[{owners[name]}]: give one of them another `name`"
-            errors.append(FieldError(f"{_path(index, layer)}.name", message))
-        owners.setdefault(name, index)
-        names.append(name)
-    return names
 
 
 def _path(index: int, layer: spec.Layer) -> str:

@@ -92,7 +92,7 @@ def save_model(path: Path, model: Model) -> None:
     """
     metadata = {
         "format": FORMAT,
-        "network": json.dumps(model.specification.model_dump(mode="json", exclude_none=True)),
+        "network": json.dumps(model.specification.canonical()),
         "input_shape": json.dumps(model.input_shape),
         "features": json.dumps(model.feature_names),
         "label": model.label,

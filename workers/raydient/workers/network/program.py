@@ -1,4 +1,4 @@
-"""A network compiled for one number of rows: every buffer allocated once, nothing in the steady state."""
+"""A network compiled for one number of rows: every buffer is allocated once, no array in the steady state."""
 
 from collections.abc import Sequence
 from math import prod

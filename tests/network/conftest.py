@@ -1,0 +1,23 @@
+"""What every test of the network room needs: a network in one line."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from raydient.spec import network as spec
+from raydient.workers.network import Network, build
+
+MakeNetwork = Callable[..., Network]
+
+
+@pytest.fixture(scope="session")
+def make_network() -> MakeNetwork:
+    """`make_network(layers, loss, input_shape)` from the words of a job file."""
+
+    def make(
+        layers: Sequence[Any], loss: Any = "softmax_cross_entropy", input_shape: tuple[int, ...] = (6,)
+    ) -> Network:
+        return build(spec.Network.model_validate({"layers": layers, "loss": loss}), input_shape)
+
+    return make

@@ -1,0 +1,109 @@
+"""Names, shapes and layout of a network, and what is refused."""
+
+import numpy as np
+import pytest
+
+from raydient.spec.errors import InvalidSpec
+from raydient.workers.network import describe
+from raydient.workers.network.losses import LOSSES
+
+
+def test_names_count_within_a_kind(make_network):
+    layers = ["flatten", {"dense": {"units": 4}}, {"activation": {"function": "relu"}}, {"dense": {"units": 3}}]
+    network = make_network(layers, input_shape=(2, 3))
+    assert [layer.name for layer in network.layers] == ["flatten_1", "dense_1", "activation_1", "dense_2"]
+    assert [(p.name, p.shape) for p in network.layout.parameters] == [
+        ("dense_1.kernel", (6, 4)),
+        ("dense_1.bias", (4,)),
+        ("dense_2.kernel", (4, 3)),
+        ("dense_2.bias", (3,)),
+    ]
+
+
+def test_a_name_of_its_own_keeps_the_count(make_network):
+    network = make_network([{"dense": {"units": 4, "name": "hidden"}}, {"dense": {"units": 3}}])
+    assert [layer.name for layer in network.layers] == ["hidden", "dense_2"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "metrics", "units", "label_shape", "dtype"),
+    [
+        ("softmax_cross_entropy", ("loss", "accuracy"), 3, (), np.int32),
+        ("binary_cross_entropy", ("loss", "accuracy"), 1, (1,), np.float32),
+        ("sum_squared_error", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
+        ("mean_squared_error", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
+    ],
+)
+def test_what_a_loss_asks_for(make_network, loss, metrics, units, label_shape, dtype):
+    network = make_network([{"dense": {"units": units}}], loss)
+    assert network.metric_names == metrics
+    assert network.output_shape == (units,)
+    assert network.label_shape == label_shape
+    assert network.label_dtype == dtype
+
+
+def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)):
+    with pytest.raises(InvalidSpec) as caught:
+        make_network(layers, loss, input_shape)
+    return [(error.path, error.message) for error in caught.value.errors]
+
+
+def test_dense_after_images_names_shape_and_mend(make_network):
+    ((path, message),) = refused(make_network, [{"dense": {"units": 3}}], input_shape=(8, 8))
+    assert path == "network.layers[0].dense"
+    assert message.startswith("the data gives samples of shape (8, 8), dense_1 takes one vector per sample")
+    assert message.endswith("add `flatten` before it")
+
+
+def test_shapes_that_do_not_fit_name_both_layers(make_network):
+    layers = [{"activation": {"function": "relu", "name": "first"}}, {"dense": {"units": 3, "name": "second"}}]
+    ((path, message),) = refused(make_network, layers, input_shape=(8, 8))
+    assert path == "network.layers[1].dense"
+    assert "first gives samples of shape (8, 8), second takes" in message
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_outputs_that_are_no_vector(make_network, loss):
+    errors = refused(make_network, [{"activation": {"function": "relu"}}], loss, (2, 2))
+    assert [path for path, _ in errors] == ["network.loss", "network.layers"]
+    assert "activation_1 gives samples of shape (2, 2)" in errors[0][1]
+    assert loss in errors[0][1]
+
+
+def test_binary_cross_entropy_takes_one_output(make_network):
+    ((path, message),) = refused(make_network, [{"dense": {"units": 2}}], "binary_cross_entropy")
+    assert path == "network.loss"
+    assert "(2)" in message
+    assert "units: 1" in message
+
+
+def test_nothing_to_train(make_network):
+    ((path, message),) = refused(make_network, ["flatten"])
+    assert path == "network.layers"
+    assert "no layer has parameters" in message
+
+
+def test_all_errors_at_once(make_network):
+    errors = refused(make_network, [{"dense": {"units": 3}}, {"dense": {"units": 2}}], "binary_cross_entropy", (4, 4))
+    assert [path for path, _ in errors] == ["network.layers[0].dense", "network.loss"]
+
+
+def test_layer_table(make_network):
+    layers = ["flatten", {"dense": {"units": 4, "activation": "relu"}}, {"dense": {"units": 3, "use_bias": False}}]
+    table = describe(make_network(layers, input_shape=(2, 3)), rows=10)
+    assert [(row.name, row.kind, row.output_shape) for row in table] == [
+        ("flatten_1", "flatten", (6,)),
+        ("dense_1", "dense", (4,)),
+        ("dense_2", "dense", (3,)),
+    ]
+    assert [row.parameters for row in table] == [0, 28, 12]
+    assert [row.operations for row in table] == [0, 2 * 6 * 4 + 4, 2 * 4 * 3]
+    assert [row.bytes for row in table] == [0, 4 * (2 * 28 + 40), 4 * (2 * 12 + 30)]
+
+
+def test_bind_gives_views(make_network):
+    network = make_network([{"dense": {"units": 2}}])
+    vector = np.zeros(network.layout.size, np.float32)
+    (views,) = network.bind(vector)
+    views["bias"][...] = 7
+    assert vector.tolist() == [0] * 12 + [7, 7]

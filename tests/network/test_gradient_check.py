@@ -1,0 +1,173 @@
+"""Every layer, activation and loss against the difference quotient, through the tables: a new entry joins by itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.spec import network as spec
+from raydient.workers.network import build, check_gradients, gradient_check, random_batch
+from raydient.workers.network.activations import ACTIVATIONS, Tanh
+from raydient.workers.network.layers import LAYERS, Dense
+from raydient.workers.network.losses import LOSSES
+
+LAYER_SETTINGS = {"dense": {"units": 5}, "activation": {"function": "tanh"}}
+OUTPUTS = {"binary_cross_entropy": 1}
+
+
+def check(network, seed=1, rows=5, **options):
+    return check_gradients(network, *random_batch(network, seed, rows), seed, **options)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("as_layer", [False, True])
+def test_activation(make_network, activation, as_layer):
+    hidden = [{"dense": {"units": 7}}, {"activation": {"function": activation}}]
+    if not as_layer:
+        hidden = [{"dense": {"units": 7, "activation": activation}}]
+    report = check(make_network([{"dense": {"units": 4}}, *hidden, {"dense": {"units": 3}}]))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activation_at_the_end(make_network, activation):
+    report = check(make_network([{"dense": {"units": 3, "activation": activation}}], "sum_squared_error"))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_loss(make_network, loss):
+    layers = [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": OUTPUTS.get(loss, 3)}}]
+    report = check(make_network(layers, loss))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layer_between_layers(make_network, kind):
+    middle = {kind: LAYER_SETTINGS.get(kind, {})}
+    report = check(make_network([{"dense": {"units": 4, "activation": "tanh"}}, middle, {"dense": {"units": 3}}]))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("input_shape", [(6,), (3, 2)])
+def test_layer_at_the_beginning(make_network, kind, input_shape):
+    before = ["flatten"] if LAYERS[kind].shape_problem(input_shape) else []
+    layers = [*before, {kind: LAYER_SETTINGS.get(kind, {})}, "flatten", {"dense": {"units": 3}}]
+    report = check(make_network(layers, input_shape=input_shape))
+    assert report.passed, report
+
+
+def test_tables_cover_the_specification():
+    assert ACTIVATIONS.keys() == spec.Activation.model_fields.keys()
+    assert LAYERS.keys() == spec.Layer.model_fields.keys()
+    assert LOSSES.keys() == spec.Loss.model_fields.keys()
+
+
+def test_dense_without_bias(make_network):
+    report = check(make_network([{"dense": {"units": 4, "use_bias": False}}, {"dense": {"units": 3}}]))
+    assert [p.name for p in report.parameters] == ["dense_1.kernel", "dense_2.kernel", "dense_2.bias"]
+    assert report.passed, report
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    layers=st.lists(st.tuples(st.integers(1, 5), st.sampled_from(sorted(ACTIVATIONS))), min_size=1, max_size=4),
+    loss=st.sampled_from(sorted(LOSSES)),
+    inputs=st.integers(1, 4),
+    rows=st.integers(1, 6),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_stack(make_network, layers, loss, inputs, rows, seed):
+    stack = [{"dense": {"units": units, "activation": activation}} for units, activation in layers]
+    last = {"dense": {"units": OUTPUTS.get(loss, 3)}}
+    report = check(make_network([*stack, last], loss, (inputs,)), seed, rows)
+    assert report.passed, report
+
+
+def test_large_parameters_are_sampled(make_network):
+    report = check(make_network([{"dense": {"units": 30}}, {"dense": {"units": 3}}]), entries_per_parameter=20)
+    assert [p.entries for p in report.parameters] == [20, 20, 20, 3]
+    assert report.passed, report
+
+
+class NoTranspose(Dense):
+    """dK taken as if each row's input were the next one's."""
+
+    def backward(self, buffers, weights, gradients):
+        super().backward(buffers, weights, gradients)
+        np.matmul(np.roll(buffers.x, 1, axis=0).T, buffers.dy, out=gradients["kernel"])
+
+
+class NoBias(Dense):
+    """The gradient by the bias is forgotten."""
+
+    def backward(self, buffers, weights, gradients):
+        super().backward(buffers, weights, {**gradients, "bias": np.empty_like(gradients["bias"])})
+
+
+class WrongSign(Dense):
+    """The derivative that is passed on has the wrong sign."""
+
+    def backward(self, buffers, weights, gradients):
+        super().backward(buffers, weights, gradients)
+        if buffers.dx is not None:
+            np.negative(buffers.dx, out=buffers.dx)
+
+
+@pytest.mark.parametrize(
+    ("broken", "names"),
+    [
+        (NoTranspose, {"dense_1.kernel", "dense_2.kernel"}),
+        (NoBias, {"dense_1.bias", "dense_2.bias"}),
+        (WrongSign, {"dense_1.kernel", "dense_1.bias"}),
+    ],
+)
+def test_a_broken_layer_is_found_and_named(make_network, monkeypatch, broken, names):
+    monkeypatch.setitem(LAYERS, "dense", broken)
+    report = check(make_network([{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": 3}}]))
+    assert not report.passed
+    assert {p.name for p in report.parameters if not p.passed} == names
+
+
+def test_a_slightly_wrong_activation_is_found(make_network, monkeypatch):
+    network = make_network([{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": 3}}])
+    assert check(network).passed
+    original = Tanh.inplace_backward
+
+    def wrong(self, y, dy, scratch):
+        original(self, y, dy, scratch)
+        dy *= 1.0001
+
+    monkeypatch.setattr(Tanh, "inplace_backward", wrong)
+    report = check(network)
+    assert {p.name for p in report.parameters if not p.passed} == {"dense_1.kernel", "dense_1.bias"}
+
+
+def test_a_loss_that_is_no_number_does_not_pass(make_network):
+    network = make_network([{"dense": {"units": 3}}])
+    x, y = random_batch(network, 1, 4)
+    x[0, 0] = np.inf
+    assert not check_gradients(network, x, y, 1).passed
+
+
+def test_units_on_a_kink_are_left_out(make_network, monkeypatch):
+    """Between kinks this loss is quadratic in each weight, so that the quotient is exact even over a large step."""
+    monkeypatch.setattr(gradient_check, "STEP", 0.03)
+    layers = [{"dense": {"units": 50, "activation": "relu"}}, {"dense": {"units": 1}}]
+    report = check(make_network(layers, "sum_squared_error"), entries_per_parameter=300)
+    assert 100 < report.parameters[0].entries < 300
+    assert report.passed, report
+
+
+def test_a_parameter_without_a_checked_value_does_not_pass(make_network, monkeypatch):
+    monkeypatch.setattr(gradient_check, "STEP", 1e3)
+    layers = [{"dense": {"units": 3, "activation": "relu"}}, {"dense": {"units": 1}}]
+    report = check(make_network(layers, "sum_squared_error"))
+    assert report.parameters[0].entries == 0
+    assert not report.parameters[0].passed
+
+
+def test_the_room_is_built_from_the_specification_only():
+    network = spec.Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "mean_squared_error"})
+    assert check(build(network, (3,))).passed

@@ -1,0 +1,158 @@
+"""Models on disk: whole or not at all, and believed only after checking."""
+
+import os
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from raydient.workers.network import Model, ModelError, Program, Scaling, load_model, save_model
+
+LAYERS = [{"dense": {"units": 4, "activation": "relu"}}, {"dense": {"units": 3}}]
+
+
+@pytest.fixture
+def model(make_network):
+    network = make_network(LAYERS, input_shape=(2,))
+    weights = np.empty(network.layout.size, np.float32)
+    network.initialize(1, weights)
+    scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
+    return Model(network.spec, (2,), weights, ("länge", "b"), "kind", ("x", "y", "z"), scaling)
+
+
+@pytest.fixture
+def path(tmp_path, model):
+    path = tmp_path / "model.safetensors"
+    save_model(path, model)
+    return path
+
+
+def test_comes_back_whole(path, model):
+    loaded = load_model(path)
+    assert loaded.digest == model.digest
+    assert loaded.specification == model.specification
+    assert (loaded.input_shape, loaded.feature_names, loaded.label, loaded.classes) == (
+        (2,),
+        ("länge", "b"),
+        "kind",
+        ("x", "y", "z"),
+    )
+    x = np.random.default_rng(1).standard_normal((7, 2))
+    assert np.array_equal(loaded.predict(x), model.predict(x))
+
+
+def test_without_scaling(tmp_path, make_network):
+    network = make_network(LAYERS, input_shape=(2,))
+    weights = np.ones(network.layout.size, np.float32)
+    save_model(tmp_path / "m.safetensors", Model(network.spec, (2,), weights))
+    assert load_model(tmp_path / "m.safetensors").scaling is None
+
+
+def test_is_plain_safetensors(path, model):
+    tensors = load_file(path)
+    assert {name: (t.shape, t.dtype) for name, t in tensors.items()} == {
+        "dense_1.kernel": ((2, 4), np.float32),
+        "dense_1.bias": ((4,), np.float32),
+        "dense_2.kernel": ((4, 3), np.float32),
+        "dense_2.bias": ((3,), np.float32),
+    }
+
+
+@pytest.mark.parametrize("rows", [0, 1, 256, 300])
+def test_predicts_from_raw_samples(model, rows):
+    x = np.random.default_rng(1).standard_normal((rows, 2))
+    outputs = model.predict(x)
+    assert outputs.shape == (rows, 3)
+    assert outputs.dtype == np.float32
+    if rows:
+        program = Program(model.network, rows)
+        program.x[...] = (x - model.scaling.mean) / model.scaling.scale
+        np.testing.assert_allclose(outputs, program.predict(model.network.bind(model.weights)), rtol=1e-5)
+
+
+def test_samples_of_another_shape_are_refused(model):
+    with pytest.raises(ValueError, match=r"shape \(2,\) are needed, x has shape \(5, 3\)"):
+        model.predict(np.zeros((5, 3)))
+
+
+def test_a_failed_write_leaves_the_old_file(path, model, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save_model(path, model)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_model(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\xff" * 100])
+def test_another_kind_of_file(tmp_path, content):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        load_model(path)
+
+
+def test_a_torn_file(path):
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        load_model(path)
+
+
+def test_a_flipped_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="digest"):
+        load_model(path)
+
+
+def changed(path, tensors=None, **metadata):
+    """The file at `path` with other tensors or metadata; metadata None is left out."""
+    with safe_open(path, framework="np") as file:
+        old = file.metadata()
+    new = {key: value for key, value in {**old, **metadata}.items() if value is not None}
+    save_file({**load_file(path), **(tensors or {})}, path, new)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"format": None}, "its format is not told"),
+        ({"format": "other/7"}, "its format is other/7"),
+        ({"network": None}, "damaged metadata"),
+        ({"network": "{"}, "damaged metadata"),
+        ({"network": '{"layers": [], "loss": {"softmax_cross_entropy": {}}}'}, "damaged metadata"),
+        ({"input_shape": "[2, 2]"}, "damaged metadata"),
+        ({"input_shape": "[5]"}, r"its network has float32 .*\(5, 4\)"),
+        ({"scaling": "[1]"}, "damaged metadata"),
+        ({"digest": "0" * 64}, "not 0000"),
+    ],
+)
+def test_metadata_is_not_believed(path, metadata, message):
+    changed(path, **metadata)
+    with pytest.raises(ModelError, match=message):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"dense_2.bias": np.zeros(4, np.float32)},
+        {"dense_2.bias": np.zeros(3, np.float64)},
+        {"dense_3.bias": np.zeros(3, np.float32)},
+    ],
+)
+def test_tensors_must_fit_the_network(path, tensors):
+    changed(path, tensors)
+    with pytest.raises(ModelError, match="its network has"):
+        load_model(path)

@@ -1,0 +1,33 @@
+"""The public names of the network room, and what it must not bring along."""
+
+import subprocess
+import sys
+
+from raydient.workers import network
+
+
+def test_public_names():
+    assert sorted(network.__all__) == [
+        "GradientReport",
+        "LayerRow",
+        "Model",
+        "ModelError",
+        "Network",
+        "ParameterCheck",
+        "Program",
+        "Scaling",
+        "build",
+        "check_gradients",
+        "describe",
+        "load_model",
+        "random_batch",
+        "save_model",
+    ]
+    assert all(hasattr(network, name) for name in network.__all__)
+
+
+def test_brings_along_neither_cluster_nor_service():
+    foreign = ("ray", "grpc", "google.protobuf", "prometheus_client", "pyarrow", "raydient.server", "raydient.v1")
+    code = f"import raydient.workers.network, sys; sys.exit(', '.join(m for m in {foreign} if m in sys.modules) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

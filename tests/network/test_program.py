@@ -1,0 +1,219 @@
+"""The compiled program: its mathematics against a naive twin, its memory, its bits."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.workers.network import Program, random_batch
+from raydient.workers.network.layers import Dense
+from raydient.workers.network.losses import LOSSES
+
+HIDDEN = {"dense": {"units": 7, "activation": "relu"}}
+LAYERS = [HIDDEN, {"dense": {"units": 6, "activation": "tanh"}}, {"dense": {"units": 3}}]
+
+
+def initial(network, seed=1, dtype=np.float32):
+    vector = np.empty(network.layout.size, np.float32)
+    network.initialize(seed, vector)
+    return vector.astype(dtype)
+
+
+def step(program, vector, batch, scale=None):
+    """Sums and gradient for a batch."""
+    gradient = np.full_like(vector, np.nan)
+    weights, gradients = program.network.bind(vector), program.network.bind(gradient)
+    program.x[...], program.y[...] = batch
+    sums = program.forward(weights).copy()
+    program.backward(weights, gradients, scale or 1 / program.rows)
+    return sums, gradient
+
+
+def naive_step(vector, network, x, y):
+    """Mean loss and gradient of `LAYERS` under softmax cross-entropy, written down once more with matrices."""
+    k1, b1, k2, b2, k3, b3 = (p.view(vector) for p in network.layout.parameters)
+    a1 = np.maximum(x @ k1 + b1, 0)
+    a2 = np.tanh(a1 @ k2 + b2)
+    exponentials = np.exp(a2 @ k3 + b3)
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    d3 = (probabilities - np.eye(3)[y]) / len(x)
+    d2 = d3 @ k3.T * (1 - a2**2)
+    d1 = d2 @ k2.T * (a1 > 0)
+    gradients = [x.T @ d1, d1.sum(0), a1.T @ d2, d2.sum(0), a2.T @ d3, d3.sum(0)]
+    return -np.log(probabilities[range(len(x)), y]).sum(), np.concatenate([g.ravel() for g in gradients])
+
+
+@given(rows=st.integers(1, 40), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=40)
+def test_equals_the_naive_twin(make_network, rows, seed):
+    network = make_network(LAYERS)
+    vector, batch = initial(network, seed, np.float64), random_batch(network, seed, rows)
+    sums, gradient = step(Program(network, rows, np.float64), vector, batch)
+    expected_sum, expected_gradient = naive_step(vector, network, *batch)
+    assert sums[0] == pytest.approx(expected_sum, rel=1e-12)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-9, atol=1e-14)
+
+
+@given(shares=st.lists(st.integers(1, 20), min_size=1, max_size=5), loss=st.sampled_from(sorted(LOSSES)))
+@settings(deadline=None, max_examples=40)
+def test_microbatches_add_up_to_the_batch(make_network, shares, loss):
+    last = {"dense": {"units": 1 if loss == "binary_cross_entropy" else 3}}
+    network, rows = make_network([HIDDEN, last], loss), sum(shares)
+    vector, (x, y) = initial(network, dtype=np.float64), random_batch(network, 5, rows)
+    sums, gradient = step(Program(network, rows, np.float64), vector, (x, y))
+    cuts = np.cumsum(shares)[:-1]
+    parts = [
+        step(Program(network, len(px), np.float64), vector, (px, py), 1 / rows)
+        for px, py in zip(np.split(x, cuts), np.split(y, cuts), strict=True)
+    ]
+    np.testing.assert_allclose(np.sum([s for s, _ in parts], axis=0), sums, rtol=1e-12)
+    np.testing.assert_allclose(np.sum([g for _, g in parts], axis=0), gradient, rtol=1e-9, atol=1e-15)
+
+
+def test_float32_agrees_with_float64(make_network):
+    network = make_network(LAYERS)
+    batch = random_batch(network, 1, 30)
+    single = step(Program(network, 30), initial(network), batch)
+    double = step(Program(network, 30, np.float64), initial(network, dtype=np.float64), batch)
+    for a, b in zip(single, double, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_steady_state_allocates_nothing(make_network, loss):
+    """No array as large as a batch (800 KB), a layer's outputs (800 KB) or a kernel (160 KB).
+
+    What NumPy takes within a call to convert types is 64 KB, whatever the arrays' size, and given back at once.
+    """
+    last = {"dense": {"units": 1 if loss == "binary_cross_entropy" else 10}}
+    kinds = ("sigmoid", "tanh", "relu", "leaky_relu")
+    stack = [{"dense": {"units": 200, "activation": kind}} for kind in kinds]
+    network = make_network([*stack, {"activation": {"function": "relu"}}, "flatten", last], loss, (200,))
+    rows = 1000
+    vector, program = initial(network), Program(network, rows)
+    weights, gradients = network.bind(vector), network.bind(np.empty_like(vector))
+    data_x, data_y = random_batch(network, 1, 2 * rows)
+    data_x, data_y = data_x.astype(program.x.dtype), data_y.astype(program.y.dtype)
+    order = np.arange(rows) * 2
+
+    def one_step():
+        np.take(data_x, order, axis=0, out=program.x, mode="clip")
+        np.take(data_y, order, axis=0, out=program.y, mode="clip")
+        program.forward(weights)
+        program.backward(weights, gradients, 1 / rows)
+        program.predict(weights)
+
+    one_step()
+    tracemalloc.start()
+    try:
+        one_step()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for _ in range(10):
+            one_step()
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 16_000
+    assert peak - before < 100_000
+
+
+def test_results_do_not_depend_on_what_was_computed_before(make_network):
+    network, program_rows = make_network(LAYERS), 20
+    vector, batch = initial(network), random_batch(network, 1, program_rows)
+    fresh = step(Program(network, program_rows), vector, batch)
+    used = Program(network, program_rows)
+    step(used, initial(network, 2), random_batch(network, 2, program_rows))
+    used.predict(network.bind(vector))
+    again = step(used, vector, batch)
+    assert all(np.array_equal(a, b) for a, b in zip(fresh, again, strict=True))
+
+
+def test_bits_do_not_depend_on_where_memory_lies(make_network):
+    """Weights are in shared memory here and on the heap there; vector instructions must not tell the difference."""
+    layers = [{"dense": {"units": 67, "activation": "relu"}}, {"dense": {"units": 33}}, {"dense": {"units": 1}}]
+    network = make_network(layers, "sum_squared_error", (45,))
+    values, batch = initial(network), random_batch(network, 1, 32)
+    results = set()
+    for offset in range(17):
+        vector = np.zeros(network.layout.size + 17, np.float32)[offset : offset + network.layout.size]
+        vector[...] = values
+        sums, gradient = step(Program(network, 32), vector, batch)
+        results.add((sums.tobytes(), gradient.tobytes()))
+    assert len(results) == 1
+
+
+def test_weights_are_only_read(make_network):
+    network = make_network(LAYERS)
+    vector = initial(network)
+    vector.flags.writeable = False
+    step(Program(network, 4), vector, random_batch(network, 1, 4))
+
+
+def test_no_derivative_by_the_samples(make_network, monkeypatch):
+    """It would cost a matrix product as large as any, for nothing."""
+    wanted = []
+    original = Dense.backward
+
+    def backward(self, buffers, weights, gradients):
+        wanted.append((self.name, buffers.dx is not None))
+        original(self, buffers, weights, gradients)
+
+    monkeypatch.setattr(Dense, "backward", backward)
+    network = make_network([{"activation": {"function": "tanh"}}, *LAYERS])
+    step(Program(network, 4), initial(network), random_batch(network, 1, 4))
+    assert wanted == [("dense_3", True), ("dense_2", True), ("dense_1", False)]
+
+
+def test_predict_applies_what_the_loss_assumes(make_network):
+    network = make_network(LAYERS)
+    vector, (x, _) = initial(network), random_batch(network, 1, 5)
+    program = Program(network, 5)
+    program.x[...] = x
+    probabilities = program.predict(network.bind(vector))
+    assert probabilities.shape == (5, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    program.forward(network.bind(vector))
+    logits = program.outputs[-1].astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(program.predict(network.bind(vector)), expected, rtol=1e-5)
+
+
+def test_a_squared_error_predicts_the_outputs_themselves(make_network):
+    network = make_network([{"dense": {"units": 2}}], "mean_squared_error")
+    vector, (x, _) = initial(network), random_batch(network, 1, 5)
+    program = Program(network, 5, np.float64)
+    program.x[...] = x
+    views = network.bind(vector.astype(np.float64))
+    np.testing.assert_allclose(program.predict(views), x @ views[0]["kernel"] + views[0]["bias"])
+
+
+def test_flatten_and_images(make_network):
+    flat, images = make_network(LAYERS), make_network(["flatten", *LAYERS], input_shape=(3, 2))
+    batch = random_batch(flat, 1, 8)
+    sums, gradient = step(Program(flat, 8), initial(flat), batch)
+    other = step(Program(images, 8), initial(images), (batch[0].reshape(8, 3, 2), batch[1]))
+    assert np.array_equal(other[0], sums)
+    assert np.array_equal(other[1], gradient)
+
+
+def test_a_diverged_network_says_so_in_its_sums_and_not_by_warnings(make_network):
+    network = make_network(LAYERS)
+    vector = np.full(network.layout.size, 3e38, np.float32)
+    sums, gradient = step(Program(network, 4), vector, random_batch(network, 1, 4))
+    assert not np.isfinite(sums[0])
+    assert not np.isfinite(gradient).all()
+
+
+def test_gradient_descent_learns_exclusive_or(make_network):
+    layers = [{"dense": {"units": 8, "activation": "tanh"}}, {"dense": {"units": 1}}]
+    network = make_network(layers, "binary_cross_entropy", (2,))
+    vector, program = initial(network), Program(network, 4)
+    batch = (np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0], [1], [1], [0]]))
+    for _ in range(500):
+        sums, gradient = step(program, vector, batch)
+        vector -= 1.0 * gradient
+    assert sums[1] == 4
+    assert sums[0] / 4 < 0.05
