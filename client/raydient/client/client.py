@@ -1,8 +1,9 @@
 """The service, as seen from Python."""
 
 import os
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +44,7 @@ class Client:
         tls: bool = False,
         certificate_authority: Path | None = None,
         channel: grpc.Channel | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -52,9 +54,10 @@ class Client:
             tls: encrypt, and verify the server by the system's certificate authorities.
             certificate_authority: PEM file with the authority to verify the server by; means `tls`.
             channel: use this one instead of opening one; the client closes it.
+            sleep: how to wait before a broken stream is taken up again.
         """
         channel = channel or open_channel(address, certificate_authority, tls=tls)
-        self._connection = Connection(channel, address, token)
+        self._connection = Connection(channel, address, token, sleep=sleep)
 
     def __enter__(self) -> Self:
         return self
@@ -68,14 +71,22 @@ class Client:
         """End every call that is still going on."""
         self._connection.close()
 
-    def submit(self, job: AnyJob, *, validate_only: bool = False, request_id: str | None = None) -> Job:
+    def submit(
+        self,
+        job: AnyJob,
+        *,
+        directory: str | os.PathLike[str] = ".",
+        validate_only: bool = False,
+        request_id: str | None = None,
+    ) -> Job:
         """Hand in a job: a specification, the same as plain data, or the path of a job file.
 
         A local data file is uploaded first, unless the server has its content; its path is relative to the job file, or
-        to the working directory where there is no job file. When this returns, the job is durable.
+        to `directory` where there is no job file. When this returns, the job is durable.
 
         Args:
             job: what to train.
+            directory: where the data is, if `job` is not the path of a file.
             validate_only: let the server check everything and make nothing. The data is uploaded all the same.
             request_id: the same id twice makes one job. Left out, each call makes a job.
 
@@ -89,7 +100,7 @@ class Client:
             except InvalidSpec as error:
                 raise file.locate(error.errors) from error
         spec = job if isinstance(job, JobSpec) else validate_job(job)
-        return self._submit(spec, Path(), validate_only, request_id)
+        return self._submit(spec, Path(directory), validate_only, request_id)
 
     def _submit(self, spec: JobSpec, directory: Path, validate_only: bool, request_id: str | None) -> Job:
         data = local_file(spec, directory)

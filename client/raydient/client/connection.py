@@ -1,7 +1,6 @@
 """One channel to the service. Every call goes through here: errors, tokens and time limits are treated alike."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ class Connection:
         address: str,
         token: str | None = None,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
     ) -> None:
         self.address = address
         self.training = TrainingServiceStub(channel)

@@ -1,0 +1,81 @@
+"""The command line `raydient`.
+
+Commands are imported when they are used, and import what they need when they run: `raydient --help` reads neither numpy
+nor grpc nor pydantic. Results go to standard output, progress and notices to standard error.
+
+Exit status: 0 done, 1 the job or the command failed, 2 wrong usage or invalid file, 3 the service cannot be reached,
+4 not found, 5 not permitted, 6 not allowed in this state, 130 interrupted.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .failures import report
+
+# name: (module, its command), in the order of --help
+COMMANDS = {
+    "train": ("train", "train"),
+    "serve": ("serve", "serve"),
+    "check": ("check", "check"),
+    "submit": ("submit", "submit"),
+    "list": ("jobs", "list_jobs"),
+    "get": ("jobs", "get"),
+    "watch": ("submit", "watch"),
+    "pause": ("control", "pause"),
+    "resume": ("control", "resume"),
+    "scale": ("control", "scale"),
+    "cancel": ("control", "cancel"),
+    "delete": ("control", "delete"),
+    "metrics": ("metrics", "metrics"),
+    "download": ("model", "download"),
+    "predict": ("model", "predict"),
+    "dataset": ("dataset", "dataset"),
+    "version": ("version", "version"),
+}
+
+
+class Program(click.Group):
+    """The commands, and one place where whatever goes wrong becomes words and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        args = sys.argv[1:] if args is None else list(args)
+        try:
+            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except (Exception, KeyboardInterrupt) as error:
+            if not standalone_mode:
+                raise
+            status = report(error, as_json="--json" in args, debug="--debug" in args)
+        if not standalone_mode:
+            return status
+        sys.exit(status or 0)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+def program() -> None:
+    """Distributed training with a parameter server: the same bits, whatever happens."""
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    program(prog_name="raydient")

@@ -1,0 +1,83 @@
+"""`raydient pause`, `resume`, `scale`, `cancel`, `delete`: what changes a job."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import Service, confirm, debug_option, job_argument, json_option, with_service, yes_option
+from .output import as_data, print_json
+
+if TYPE_CHECKING:
+    from raydient.client.job import Job
+
+
+@click.command()
+@job_argument
+@json_option
+@with_service
+@debug_option
+def pause(*, job: str, service: Service, as_json: bool) -> None:
+    """Take a checkpoint and leave the cluster to others."""
+    with service.open() as client:
+        _tell(client.get(job).pause(), as_json)
+
+
+@click.command()
+@job_argument
+@json_option
+@with_service
+@debug_option
+def resume(*, job: str, service: Service, as_json: bool) -> None:
+    """Go on with a paused job."""
+    with service.open() as client:
+        _tell(client.get(job).resume(), as_json)
+
+
+@click.command()
+@job_argument
+@click.option("--workers", type=click.IntRange(1, 1024), required=True)
+@json_option
+@with_service
+@debug_option
+def scale(*, job: str, service: Service, workers: int, as_json: bool) -> None:
+    """Change the number of workers; the resulting weights stay the same."""
+    with service.open() as client:
+        _tell(client.get(job).scale(workers), as_json)
+
+
+@click.command()
+@job_argument
+@yes_option
+@json_option
+@with_service
+@debug_option
+def cancel(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
+    """Stop a job for good."""
+    confirm(f"Cancel {job} for good?", yes)
+    with service.open() as client:
+        _tell(client.get(job).cancel(), as_json)
+
+
+@click.command()
+@job_argument
+@yes_option
+@json_option
+@with_service
+@debug_option
+def delete(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
+    """Remove a job that has ended, with its model and history."""
+    confirm(f"Delete {job} with its model, checkpoints and history?", yes)
+    with service.open() as client:
+        found = client.get(job)
+        found.delete()
+    if as_json:
+        print_json({})
+    else:
+        click.echo(f"{found.name} is deleted", err=True)
+
+
+def _tell(job: "Job", as_json: bool) -> None:
+    if as_json:
+        print_json(as_data(job.resource))
+    else:
+        click.echo(f"{job.name} {job.state}")

@@ -1,0 +1,86 @@
+"""`raydient dataset`: data files that the service keeps."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import Service, confirm, debug_option, json_option, with_service, yes_option
+from .output import as_data, print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from raydient.v1.dataset_service_pb2 import Dataset
+
+name_argument = click.argument("name", metavar="DATASET")
+
+
+@click.group()
+def dataset() -> None:
+    """Data files that the service keeps."""
+
+
+@dataset.command()
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-q", "--quiet", is_flag=True, help="Print the dataset's name alone.")
+@json_option
+@with_service
+@debug_option
+def upload(*, path: Path, service: Service, quiet: bool, as_json: bool) -> None:
+    """Store a file, unless its content is there already."""
+    with service.open() as client:
+        stored = client.upload_dataset(path)
+    if quiet and not as_json:
+        click.echo(stored.name)
+    else:
+        _show(stored, as_json)
+
+
+@dataset.command("list")
+@json_option
+@with_service
+@debug_option
+def list_datasets(*, service: Service, as_json: bool) -> None:
+    """List datasets, newest first."""
+    with service.open() as client:
+        found = list(client.list_datasets())
+    if as_json:
+        print_json({"datasets": [as_data(each) for each in found]})
+    else:
+        print_table(["NAME", "BYTES", "FILE"], [[d.name, f"{d.size_bytes:,}", d.file_name] for d in found])
+
+
+@dataset.command()
+@name_argument
+@json_option
+@with_service
+@debug_option
+def get(*, name: str, service: Service, as_json: bool) -> None:
+    """Show one dataset."""
+    with service.open() as client:
+        _show(client.get_dataset(name), as_json)
+
+
+@dataset.command()
+@name_argument
+@yes_option
+@json_option
+@with_service
+@debug_option
+def delete(*, name: str, service: Service, yes: bool, as_json: bool) -> None:
+    """Remove a dataset that no unfinished job trains on."""
+    confirm(f"Delete {name}?", yes)
+    with service.open() as client:
+        client.delete_dataset(name)
+    if as_json:
+        print_json({})
+    else:
+        click.echo(f"{name} is deleted", err=True)
+
+
+def _show(found: "Dataset", as_json: bool) -> None:
+    if as_json:
+        print_json(as_data(found))
+        return
+    stored = found.create_time.ToDatetime().isoformat(" ", "seconds") + " UTC"
+    pairs = [("name", found.name), ("file", found.file_name), ("bytes", f"{found.size_bytes:,}"), ("stored", stored)]
+    print_pairs(pairs)

@@ -1,0 +1,92 @@
+"""Progress on standard error: a bar on a terminal, one line an epoch elsewhere."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+import click
+
+Metrics = Mapping[str, Mapping[str, float]]
+"""By split (`train`, `test`), then by name (`loss`, `accuracy`)."""
+
+
+class Display(Protocol):
+    """Shows how a job goes on."""
+
+    def progress(self, step: int, steps: int, loss: float, samples_per_second: float) -> None:
+        """The job went on."""
+
+    def epoch(self, epoch: int, epochs: int, metrics: Metrics, seconds: float) -> None:
+        """An epoch is complete; `epochs` is 0 where their number is not known."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+
+@contextmanager
+def open_display() -> Iterator[Display]:
+    """The display that suits standard error; a bar is gone when this is left."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    bar = _Bar()
+    with bar.progress_bar:
+        yield bar
+
+
+def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str:
+    """An epoch in one line: `epoch  3/30  loss 0.1534  test loss 0.1711  test accuracy 95.28 %  0.12 s`."""
+    of_total = f"{epoch:>{len(str(epochs))}}/{epochs}" if epochs else str(epoch)
+    parts = [f"epoch {of_total}"]
+    for split, values in sorted(metrics.items(), key=lambda item: item[0] != "train"):
+        prefix = "" if split == "train" else f"{split} "
+        parts += [f"{prefix}{name} {value_text(name, value)}" for name, value in values.items()]
+    return "  ".join([*parts, f"{seconds:.2f} s"])
+
+
+def value_text(name: str, value: float) -> str:
+    """A measured value for people."""
+    return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
+
+
+class _Lines:
+    """No terminal: no carriage returns, nothing between epochs."""
+
+    def progress(self, step: int, steps: int, loss: float, samples_per_second: float) -> None:
+        pass
+
+    def epoch(self, epoch: int, epochs: int, metrics: Metrics, seconds: float) -> None:
+        self.say(epoch_line(epoch, epochs, metrics, seconds))
+
+    def say(self, text: str) -> None:
+        click.echo(text, err=True)
+
+
+class _Bar:
+    """A bar that moves with the steps; epochs and notices scroll by above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.progress_bar = Progress(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.4g}  {task.fields[rate]:,.0f} samples/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._task = self.progress_bar.add_task("", total=None, visible=False, loss=0.0, rate=0.0)
+
+    def progress(self, step: int, steps: int, loss: float, samples_per_second: float) -> None:
+        self.progress_bar.update(
+            self._task, completed=step, total=steps, visible=True, loss=loss, rate=samples_per_second
+        )
+
+    def epoch(self, epoch: int, epochs: int, metrics: Metrics, seconds: float) -> None:
+        self.say(epoch_line(epoch, epochs, metrics, seconds))
+
+    def say(self, text: str) -> None:
+        self.progress_bar.console.print(text, markup=False)

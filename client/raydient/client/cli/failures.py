@@ -1,0 +1,114 @@
+"""From whatever went wrong to words, and an exit status that scripts can rely on."""
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from raydient.spec.errors import FieldError
+    from raydient.spec.reading import JobFile
+
+FAILED, WRONG_USAGE, UNREACHABLE, NOT_FOUND, NOT_PERMITTED, NOT_ALLOWED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+
+# by the name of the exception, so that this module imports no client
+_STATUS = {
+    "Unreachable": UNREACHABLE,
+    "RequestRefused": WRONG_USAGE,
+    "NotFound": NOT_FOUND,
+    "NotPermitted": NOT_PERMITTED,
+    "NotAllowed": NOT_ALLOWED,
+}
+_MENDS = {
+    "Unreachable": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
+    "NotPermitted": "A token is given with RAYDIENT_TOKEN.",
+}
+
+
+class Failure(Exception):  # noqa: N818  (it names an outcome)
+    """A command that cannot go on, told in one or two lines."""
+
+    def __init__(self, message: str, status: int = FAILED, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class BadJobFile(Exception):  # noqa: N818
+    """A job file that breaks rules."""
+
+    def __init__(self, path: Path, errors: Sequence["FieldError"]) -> None:
+        super().__init__(f"{path} breaks rules")
+        self.path = path
+        self.errors = errors
+
+    def lines(self) -> list[str]:
+        """One line an error, in the form `JOB.yaml:LINE: path: message` that editors jump to."""
+        return [
+            ": ".join(
+                part for part in (f"{self.path}:{e.line}" if e.line else str(self.path), e.path, e.message) if part
+            )
+            for e in self.errors
+        ]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator["JobFile"]:
+    """The job file at `path`; errors of the specification that arise inside get its name and its lines."""
+    from raydient.spec.errors import InvalidSpec
+    from raydient.spec.reading import open_job_file
+
+    try:
+        file = open_job_file(path)
+    except InvalidSpec as error:
+        raise BadJobFile(path, error.errors) from error
+    try:
+        yield file
+    except InvalidSpec as error:
+        raise BadJobFile(path, file.locate(error.errors).errors) from error
+
+
+def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
+    """Tell what went wrong and return the exit status."""
+    if debug:
+        traceback.print_exception(error)
+    status, reason, lines = _told(error)
+    if isinstance(error, click.UsageError):
+        error.show(sys.stderr)
+    else:
+        for line in lines:
+            click.echo(line, err=True)
+    if as_json and not isinstance(error, click.exceptions.Abort | KeyboardInterrupt | BrokenPipeError):
+        click.echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
+    return status
+
+
+def _told(error: BaseException) -> tuple[int, str, list[str]]:
+    name = type(error).__name__
+    match error:
+        case BadJobFile():
+            return WRONG_USAGE, "INVALID_SPEC", error.lines()
+        case Failure():
+            return error.status, error.reason, [str(error)]
+        case click.exceptions.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, "", ["interrupted"]
+        case click.ClickException():
+            return error.exit_code, "USAGE", [error.format_message()]
+        case BrokenPipeError():
+            return FAILED, "", []
+        case OSError():
+            return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    if hasattr(error, "reason"):  # a RaydientError
+        mend = [_MENDS[name]] if name in _MENDS else []
+        return _STATUS.get(name, FAILED), error.reason or name, [str(error), *mend]
+    return FAILED, "INTERNAL", [f"internal error: {name}: {error}", "Run it again with --debug to see where."]
+
+
+def _violations(error: BaseException) -> dict[str, Any]:
+    found = error.errors if isinstance(error, BadJobFile) else getattr(error, "violations", ())
+    return {"violations": [{"path": e.path, "message": e.message, "line": e.line} for e in found]} if found else {}

@@ -1,0 +1,110 @@
+"""`raydient list` and `raydient get`."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from .display import value_text
+from .options import Service, debug_option, job_argument, json_option, with_service
+from .output import as_data, print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from raydient.client.job import Job
+    from raydient.v1.training_job_pb2 import TrainingProgress
+
+STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED"]
+
+
+@click.command("list")
+@click.option("--state", "states", type=click.Choice(STATES, case_sensitive=False), multiple=True, help="Repeatable.")
+@click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Repeatable.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many, the newest.")
+@json_option
+@with_service
+@debug_option
+def list_jobs(
+    *, service: Service, states: tuple[str, ...], labels: tuple[str, ...], limit: int | None, as_json: bool
+) -> None:
+    """List jobs, newest first."""
+    pairs = [label.partition("=") for label in labels]
+    if not all(separator for _, separator, _ in pairs):
+        raise click.BadParameter("KEY=VALUE is needed", param_hint="--label")
+    with service.open() as client:
+        found = client.list(states, {key: value for key, _, value in pairs})
+        jobs = [job for job, _ in zip(found, range(limit), strict=False)] if limit else list(found)
+    if as_json:
+        print_json({"training_jobs": [as_data(job.resource) for job in jobs]})
+        return
+    header = ["NAME", "STATE", "EPOCH", "LOSS", "CREATED", "DISPLAY NAME"]
+    print_table(header, [_row(job) for job in jobs])
+
+
+@click.command()
+@job_argument
+@json_option
+@with_service
+@debug_option
+def get(*, job: str, service: Service, as_json: bool) -> None:
+    """Show one job."""
+    with service.open() as client:
+        found = client.get(job)
+    if as_json:
+        print_json(as_data(found.resource))
+    else:
+        _show(found)
+
+
+def _row(job: "Job") -> list[str]:
+    resource = job.resource
+    progress = resource.progress if resource.HasField("progress") else None
+    return [
+        job.name,
+        job.state,
+        f"{progress.epoch}/{progress.epochs}" if progress else "",
+        f"{progress.loss:.4g}" if progress else "",
+        _time(resource.create_time),
+        resource.spec.display_name,
+    ]
+
+
+def _show(job: "Job") -> None:
+    resource = job.resource
+    state = f"{job.state} (place {resource.queue_position} in the queue)" if resource.queue_position else job.state
+    why = ": ".join(part for part in (resource.state_reason, resource.state_message) if part)
+    pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
+    if resource.HasField("progress"):
+        pairs += _progress(resource.progress)
+    losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
+    pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
+    pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
+    times = {"created": "create_time", "started": "start_time", "ended": "end_time"}
+    print_pairs(pairs + [(word, _time(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
+
+
+def _progress(progress: "TrainingProgress") -> list[tuple[str, str]]:
+    percent = 100 * progress.step / progress.steps if progress.steps else 0
+    steps = f"{progress.step} of {progress.steps} ({percent:.0f} %)"
+    restarts = ", ".join(f"{count} {role}" for role, count in sorted(progress.restarts.items()) if count)
+    return [
+        ("step", steps),
+        ("epoch", f"{progress.epoch} of {progress.epochs}"),
+        ("time left", _time_left(progress)),
+        ("loss", f"{progress.loss:.4g}"),
+        ("samples/s", f"{progress.samples_per_second:,.0f}"),
+        ("workers", f"{progress.workers_alive} of {progress.workers_wanted}"),
+        ("restarts", restarts),
+    ]
+
+
+def _time_left(progress: "TrainingProgress") -> str:
+    if not (progress.samples_per_second and progress.step < progress.steps):
+        return ""
+    samples = progress.samples / max(progress.step, 1) * (progress.steps - progress.step)
+    return str(timedelta(seconds=round(samples / progress.samples_per_second)))
+
+
+def _time(stamp: "Timestamp") -> str:
+    return stamp.ToDatetime().isoformat(" ", "seconds") + " UTC"

@@ -1,0 +1,69 @@
+"""`raydient metrics`: the curves of a job."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import Service, debug_option, job_argument, json_option, with_service
+from .output import print_json, print_table
+
+if TYPE_CHECKING:
+    from raydient.client.history import History
+
+
+@click.command()
+@job_argument
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option(
+    "--plot", metavar="IMAGE", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, as PNG, SVG, PDF."
+)
+@click.option("--metric", default="loss", show_default=True, help="Which one --plot draws.")
+@json_option
+@with_service
+@debug_option
+def metrics(*, job: str, service: Service, as_csv: bool, plot: Path | None, metric: str, as_json: bool) -> None:
+    """Show how loss and accuracy went, epoch by epoch."""
+    with service.open() as client:
+        history = client.get(job).history()
+    if plot is not None:
+        _draw(history, metric, plot)
+    if as_json:
+        fields = ("name", "split", "epoch", "step", "value")
+        print_json({"metrics": [{field: getattr(point, field) for field in fields} for point in history.points]})
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerows(_table(history, "{!r}"))
+    elif plot is None:
+        header, *rows = _table(history, "{:.6g}")
+        print_table(header, rows)
+
+
+def _table(history: "History", style: str) -> list[list[str]]:
+    """A header, then one row an epoch; a cell is empty where nothing was measured."""
+    curves = [(split, name) for name in history.metrics for split in history.splits]
+    values = {(p.split, p.name, p.epoch): style.format(p.value) for p in history.points}
+    epochs = sorted({point.epoch for point in history.points})
+    header = ["epoch", *(f"{split}_{name}" for split, name in curves)]
+    return [header, *([str(e), *(values.get((*curve, e), "") for curve in curves)] for e in epochs)]
+
+
+def _draw(history: "History", metric: str, path: Path) -> None:
+    from raydient.client.errors import MissingExtra
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("--plot", "plot") from None
+    if metric not in history.metrics:
+        known = ", ".join(history.metrics) or "none yet"
+        raise click.BadParameter(f'there is no "{metric}" in the history; known: {known}', param_hint="--metric")
+    figure = Figure(layout="constrained")
+    history.plot(metric, figure.subplots())
+    try:
+        figure.savefig(path)
+    except ValueError as error:  # a suffix that is no image format
+        raise click.BadParameter(str(error), param_hint="--plot") from None
+    click.echo(f"{path} is written", err=True)

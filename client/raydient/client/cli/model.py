@@ -1,0 +1,81 @@
+"""`raydient download` and `raydient predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .failures import WRONG_USAGE, Failure
+from .options import Service, debug_option, job_argument, json_option, with_service
+from .output import print_json, print_pairs
+from .samples import read_samples
+
+if TYPE_CHECKING:
+    from raydient.client.prediction import Prediction
+
+checkpoint_option = click.option(
+    "--checkpoint", type=click.IntRange(0), help="Weights at this step instead of the model."
+)
+
+
+@click.command()
+@job_argument
+@click.option(
+    "-o",
+    "--output",
+    metavar="MODEL",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Its suffix tells the format.",
+)
+@checkpoint_option
+@json_option
+@with_service
+@debug_option
+def download(*, job: str, service: Service, output: Path | None, checkpoint: int | None, as_json: bool) -> None:
+    """Fetch the trained model as a file; its suffix (.safetensors, .onnx, .npz) tells the format."""
+    output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
+    if not output.parent.is_dir():
+        raise Failure(f"{output}: there is no folder {output.parent}", WRONG_USAGE)
+    with service.open() as client:
+        done = client.get(job).download(output, checkpoint=checkpoint)
+    if as_json:
+        print_json(
+            {"path": str(done.path), "size_bytes": done.size_bytes, "sha256": done.sha256, "digest": done.digest}
+        )
+    else:
+        print_pairs([("model", str(done.path)), ("bytes", f"{done.size_bytes:,}"), ("digest", done.digest)])
+
+
+@click.command()
+@job_argument
+@click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@checkpoint_option
+@json_option
+@with_service
+@debug_option
+def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
+    """Apply the trained network to the samples of a file.
+
+    Prints CSV: the most probable class first where there are classes, then the network's outputs.
+    """
+    inputs, columns = read_samples(data)
+    with service.open() as client:
+        prediction = client.get(job).predict(inputs, columns, checkpoint=checkpoint)
+    classes = _classes(prediction)
+    outputs = prediction.outputs.reshape(len(prediction.outputs), -1)
+    if as_json:
+        print_json({"classes": classes, "outputs": prediction.outputs.tolist()})
+        return
+    names = [f"output_{index}" for index in range(outputs.shape[1])]
+    click.echo(",".join(["class", *names] if classes else names))
+    for index, row in enumerate(outputs):
+        cells = [f"{value:.6g}" for value in row]
+        click.echo(",".join([str(classes[index]), *cells] if classes else cells))
+
+
+def _classes(prediction: "Prediction") -> list[Any]:
+    """The labels of the most probable classes; empty where there are none."""
+    if prediction.classes is None:
+        return []
+    names = prediction.class_names
+    return [names[index] if names else index for index in prediction.classes.tolist()]

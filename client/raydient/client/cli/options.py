@@ -1,0 +1,82 @@
+"""Options and manners that commands share."""
+
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .failures import WRONG_USAGE, Failure
+
+if TYPE_CHECKING:
+    from raydient.client.client import Client
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+Command = Callable[..., int | None]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the stack of an error.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+job_file = click.argument("job", metavar="JOB.yaml", type=click.Path(path_type=Path))
+job_argument = click.argument("job", metavar="JOB")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where the service is and how it is spoken to."""
+
+    address: str
+    token: str | None
+    tls: bool
+    certificate_authority: Path | None
+
+    def open(self) -> "Client":
+        """A client; connects at its first call."""
+        from raydient.client.client import Client
+
+        return Client(self.address, token=self.token, tls=self.tls, certificate_authority=self.certificate_authority)
+
+    @property
+    def option(self) -> str:
+        """What a further command needs to reach the same service."""
+        return "" if self.address == DEFAULT_ADDRESS else f" --address {self.address}"
+
+
+def with_service(command: Command) -> Command:
+    """Adds the options that say where the service is; the command gets them as `service`."""
+
+    @click.option("--address", envvar="RAYDIENT_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, show_envvar=True)
+    @click.option("--token", envvar="RAYDIENT_TOKEN", show_envvar=True, help="Better given in the environment.")
+    @click.option("--tls", is_flag=True, help="Encrypt, trusting the system's authorities.")
+    @click.option(
+        "--tls-ca",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="RAYDIENT_TLS_CA",
+        show_envvar=True,
+        help="Encrypt, trusting this authority (PEM).",
+    )
+    @functools.wraps(command)
+    def wrapper(*, address: str, token: str | None, tls: bool, tls_ca: Path | None, **options: Any) -> int | None:
+        return command(service=Service(address, token, tls, tls_ca), **options)
+
+    return wrapper
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal; elsewhere fail rather than hang, unless `yes` answers already."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(f"{question} Say so with --yes, as there is no terminal to ask at.", WRONG_USAGE)
+    click.confirm(question, abort=True, err=True)
+
+
+def need_server(what: str) -> None:
+    """Fail with the pip line if the extra `server` is not installed."""
+    missing = [name for name in ("pyarrow", "ray", "sqlalchemy", "threadpoolctl") if find_spec(name) is None]
+    if missing:
+        raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[server]'")

@@ -1,0 +1,61 @@
+"""Results on standard output: JSON for programs, aligned columns for people."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Print a value as JSON, at once."""
+    click.echo(json.dumps(value, indent=None if one_line else 2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print columns, each as wide as its widest cell; nothing but the header where there are no rows."""
+    table = [header, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print what something is, one property a line, those without a value left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max(len(name) for name, _ in shown)
+    for name, value in shown:
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+def as_data(message: "Message") -> dict[str, Any]:
+    """A message in its JSON form with the proto's field names; whole numbers as numbers, where protobuf writes those of
+    64 bits as text, which `jq` would compare as text.
+    """
+    from google.protobuf.json_format import MessageToDict
+
+    data = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    _restore_numbers(message.DESCRIPTOR, data)
+    return data
+
+
+def _restore_numbers(described: Any, data: dict[str, Any]) -> None:
+    for field in described.fields:
+        value = data.get(field.name)
+        inner = field.message_type
+        if inner is not None and inner.GetOptions().map_entry:
+            if _is_64_bits(inner.fields_by_name["value"]):
+                data[field.name] = {key: int(number) for key, number in (value or {}).items()}
+        elif _is_64_bits(field) and value is not None:
+            data[field.name] = [int(v) for v in value] if isinstance(value, list) else int(value)
+        elif inner is not None:
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, dict):
+                    _restore_numbers(inner, part)
+
+
+def _is_64_bits(field: Any) -> bool:
+    return field.cpp_type in (field.CPPTYPE_INT64, field.CPPTYPE_UINT64)

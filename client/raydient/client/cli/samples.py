@@ -1,0 +1,61 @@
+"""Reading the samples that a network is to be applied to."""
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .failures import WRONG_USAGE, Failure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def read_samples(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
+    """Samples, one a row, and the names of their columns; no names for arrays.
+
+    A CSV file has a header. Columns that are not numbers throughout are left out: the label may be among them. An NPZ
+    file holds the samples as `x`.
+    """
+    match path.suffix.lower():
+        case ".csv":
+            return _read_csv(path)
+        case ".npz":
+            return _read_npz(path), []
+    raise Failure(f"{path}: samples are read from .csv and .npz", WRONG_USAGE)
+
+
+def _read_csv(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
+    import numpy as np
+
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = csv.reader(file)
+    except (ValueError, csv.Error) as error:
+        raise Failure(f"{path}: not a CSV file with a header: {error}", WRONG_USAGE) from error
+    for line, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise Failure(f"{path}:{line}: {len(row)} cells, the header has {len(header)}", WRONG_USAGE)
+    columns, values = [], []
+    for name, cells in zip(header, zip(*rows, strict=True), strict=True) if rows else ():
+        try:
+            values.append(np.array(cells, dtype=np.float32))
+        except ValueError as error:
+            click.echo(f"{path}: column {name} is left out: {error}", err=True)
+        else:
+            columns.append(name)
+    if not values:
+        raise Failure(f"{path}: there are no samples", WRONG_USAGE)
+    return np.stack(values, axis=1), columns
+
+
+def _read_npz(path: Path) -> "NDArray[np.float32]":
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays["x"], dtype=np.float32)
+    except (ValueError, KeyError, EOFError) as error:
+        raise Failure(f"{path}: not an NPZ file with an array x: {error}", WRONG_USAGE) from error

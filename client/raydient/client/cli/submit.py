@@ -1,0 +1,99 @@
+"""`raydient submit` and `raydient watch`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .display import Display, open_display
+from .failures import FAILED, INTERRUPTED, reading
+from .options import Service, debug_option, job_argument, job_file, json_option, with_service
+from .output import as_data, print_json
+
+if TYPE_CHECKING:
+    from raydient.client.job import Job
+    from raydient.v1.training_job_pb2 import TrainingJobEvent
+
+
+@click.command()
+@job_file
+@click.option("--watch", "then_watch", is_flag=True, help="Stay and follow the job; Ctrl-C leaves it running.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the job's name alone.")
+@click.option("--validate-only", is_flag=True, help="Let the service check everything and make no job.")
+@json_option
+@with_service
+@debug_option
+def submit(
+    *, job: Path, service: Service, then_watch: bool, quiet: bool, validate_only: bool, as_json: bool
+) -> int | None:
+    """Hand a job to the service, its local data file included."""
+    with reading(job) as file, service.open() as client:
+        submitted = client.submit(file.spec, directory=job.parent, validate_only=validate_only)
+        if as_json:
+            print_json(as_data(submitted.resource), one_line=then_watch)
+        elif validate_only:
+            click.echo(f"{job} is valid", err=True)
+        else:
+            click.echo(submitted.name)
+        if validate_only:
+            return None
+        if not (quiet or as_json or then_watch):
+            for command in ("watch", "get", "cancel"):
+                click.echo(f"  raydient {command} {submitted.name}{service.option}", err=True)
+        return follow(submitted, service, 0, as_json=as_json) if then_watch else None
+
+
+@click.command()
+@job_argument
+@click.option("--after", "after_sequence", type=click.IntRange(0), default=0, help="Only events after this number.")
+@json_option
+@with_service
+@debug_option
+def watch(*, job: str, service: Service, after_sequence: int, as_json: bool) -> int:
+    """Follow a job to its end; Ctrl-C leaves it running."""
+    with service.open() as client:
+        return follow(client.get(job), service, after_sequence, as_json=as_json)
+
+
+def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) -> int:
+    """Show a job's events; the exit status is that of the job's end, or that of Ctrl-C."""
+    try:
+        events = job.watch(after_sequence)
+        if as_json:
+            for event in events:
+                print_json(as_data(event), one_line=True)
+        else:
+            with open_display() as display:
+                _show(events, display)
+    except KeyboardInterrupt:
+        for line in (
+            f"\ndetached; {job.name} goes on",
+            f"  attach: raydient watch {job.name}{service.option}",
+            f"  cancel: raydient cancel {job.name}{service.option}",
+        ):
+            click.echo(line, err=True)
+        return INTERRUPTED
+    return 0 if job.refresh().state == "SUCCEEDED" else FAILED
+
+
+def _show(events: Iterator["TrainingJobEvent"], display: Display) -> None:
+    from raydient.client.job import state_name
+
+    epochs = 0
+    for event in events:
+        match event.WhichOneof("event"):
+            case "state_changed":
+                change = event.state_changed
+                display.say(": ".join(part for part in (state_name(change.state), change.message) if part))
+            case "progress":
+                progress, epochs = event.progress, event.progress.epochs
+                display.progress(progress.step, progress.steps, progress.loss, progress.samples_per_second)
+            case "epoch_ended":
+                ended = event.epoch_ended
+                metrics: dict[str, dict[str, float]] = {}
+                for metric in ended.metrics:
+                    metrics.setdefault(metric.split, {})[metric.name] = metric.value
+                display.epoch(ended.epoch, epochs, metrics, ended.duration.ToTimedelta().total_seconds())
+            case "notice":
+                display.say(event.notice.message)

@@ -1,0 +1,120 @@
+"""`raydient train`: everything on this machine, without a service."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .display import open_display, value_text
+from .failures import FAILED, WRONG_USAGE, Failure, reading
+from .options import debug_option, job_file, json_option, need_server
+from .output import print_json, print_pairs
+
+if TYPE_CHECKING:
+    from raydient.server.training.reports import Finished
+    from raydient.spec.job import JobSpec
+    from raydient.spec.reading import JobFile
+
+    from .display import Metrics
+
+MODEL_FILE = "model.safetensors"
+
+
+@click.command()
+@job_file
+@click.option("-o", "--output", metavar="MODEL", type=click.Path(dir_okay=False, path_type=Path), help="Where it goes.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Instead of the job file's number.")
+@click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), default="auto", show_default=True)
+@click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@json_option
+@debug_option
+def train(*, job: Path, output: Path | None, workers: int | None, transport: str, cluster: str, as_json: bool) -> None:
+    """Train a job here and now; the model is a file at the end."""
+    need_server("Training on this machine")
+    output = _writable(output or Path(f"{job.stem}.safetensors"))
+    with reading(job) as file, _workplace() as directory:
+        spec = _with_workers(file.spec, workers)
+        finished, metrics = _run(spec, local_data(file), directory, transport, cluster)
+        if finished.outcome != "succeeded":
+            raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
+        part = output.with_name(f".{output.name}.part")
+        shutil.move(directory / MODEL_FILE, part)
+        part.replace(output)
+    if as_json:
+        print_json({"outcome": finished.outcome, "digest": finished.digest, "model": str(output), "metrics": metrics})
+        return
+    held_out = [(f"test {name}", value_text(name, value)) for name, value in metrics.get("test", {}).items()]
+    print_pairs([("digest", finished.digest), *held_out, ("model", str(output))])
+
+
+def _run(spec: "JobSpec", data: Path, directory: Path, transport: str, cluster: str) -> tuple["Finished", "Metrics"]:
+    """Train, showing progress; how it ended and what was measured last."""
+    from raydient.server import embedded
+    from raydient.server.training import reports
+
+    metrics: Metrics = {}
+    with open_display() as display:
+
+        def show(report: reports.Report) -> None:
+            nonlocal metrics
+            match report:
+                case reports.Progress():
+                    display.progress(report.step, report.steps, report.loss, report.samples_per_second)
+                case reports.EpochEnded():
+                    metrics = report.metrics
+                    display.epoch(report.epoch, spec.training.epochs, metrics, report.seconds)
+                case reports.Notice():
+                    display.say(report.message)
+
+        finished = embedded.train(spec, data, directory=directory, report=show, transport=transport, cluster=cluster)
+    return finished, metrics
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """A private folder for checkpoints; it stays behind only where training failed and left one in it."""
+    import platformdirs
+
+    root = platformdirs.user_state_path("raydient") / "train"
+    root.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(dir=root))
+    try:
+        yield directory
+    except BaseException:
+        checkpoints = sorted(directory.glob("checkpoints/step-*"))
+        if checkpoints:
+            click.echo(f"The last good checkpoint is kept: {checkpoints[-1]}", err=True)
+        else:
+            shutil.rmtree(directory)
+        raise
+    shutil.rmtree(directory)
+
+
+def local_data(file: "JobFile") -> Path:
+    """The data file of a job that is to be read on this machine."""
+    from raydient.client.data_file import local_file
+    from raydient.spec.errors import FieldError, InvalidSpec
+
+    data = local_file(file.spec, file.path.parent)
+    if data is None:
+        raise InvalidSpec([FieldError("dataset.uri", f'"{file.spec.dataset.uri}" is no file on this machine')])
+    return data
+
+
+def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":
+    if workers is None:
+        return spec
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"workers": workers})})
+
+
+def _writable(output: Path) -> Path:
+    """Refuse before training what would fail after it."""
+    if output.suffix != ".safetensors":
+        raise Failure(f"{output}: the model's name has to end in .safetensors", WRONG_USAGE)
+    if not output.parent.is_dir():
+        raise Failure(f"{output}: there is no folder {output.parent}", WRONG_USAGE)
+    return output
