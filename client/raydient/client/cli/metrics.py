@@ -43,7 +43,7 @@ def metrics(*, job: str, service: Service, as_csv: bool, plot: Path | None, metr
 
 def _table(history: "History", style: str) -> list[list[str]]:
     """A header, then one row an epoch; a cell is empty where nothing was measured."""
-    curves = [(split, name) for name in history.metrics for split in history.splits]
+    curves = list(dict.fromkeys((point.split, point.name) for point in history.points))
     values = {(p.split, p.name, p.epoch): style.format(p.value) for p in history.points}
     epochs = sorted({point.epoch for point in history.points})
     header = ["epoch", *(f"{split}_{name}" for split, name in curves)]

@@ -70,9 +70,13 @@ def confirm(question: str, yes: bool) -> None:
     """Ask on a terminal; elsewhere fail rather than hang, unless `yes` answers already."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise Failure(f"{question} Say so with --yes, as there is no terminal to ask at.", WRONG_USAGE)
     click.confirm(question, abort=True, err=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def need_server(what: str) -> None:

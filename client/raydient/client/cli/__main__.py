@@ -1,0 +1,5 @@
+"""`python -m raydient.client.cli` is `raydient`."""
+
+from . import main
+
+main()

@@ -1,0 +1,355 @@
+"""The command line against a service in memory: results, JSON, exit statuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from raydient.v1.model_service_pb2 import PredictRequest, PredictResponse, Tensor
+
+COMMANDS = [
+    ("list",),
+    ("get", "one"),
+    ("cancel", "one", "--yes"),
+    ("delete", "one", "--yes"),
+    ("metrics", "one"),
+    ("dataset", "list"),
+]
+METHODS = ["ListTrainingJobs", "GetTrainingJob", "GetTrainingJob", "GetTrainingJob", "GetTrainingJob", "ListDatasets"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, 2),
+        (grpc.StatusCode.OUT_OF_RANGE, 2),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, 3),
+        (grpc.StatusCode.NOT_FOUND, 4),
+        (grpc.StatusCode.UNAUTHENTICATED, 5),
+        (grpc.StatusCode.PERMISSION_DENIED, 5),
+        (grpc.StatusCode.FAILED_PRECONDITION, 6),
+        (grpc.StatusCode.ALREADY_EXISTS, 6),
+        (grpc.StatusCode.ABORTED, 6),
+        (grpc.StatusCode.UNIMPLEMENTED, 1),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, 1),
+        (grpc.StatusCode.DATA_LOSS, 1),
+        (grpc.StatusCode.INTERNAL, 1),
+        (grpc.StatusCode.UNKNOWN, 1),
+        (grpc.StatusCode.CANCELLED, 1),
+    ],
+)
+def test_each_code_is_an_exit_status_and_words(run, service, code: grpc.StatusCode, status: int) -> None:
+    for _ in range(2):
+        service.fail("GetTrainingJob", code, "the cause", "SOME_REASON")
+    plain = run("get", "one")
+    assert plain.exit_code == status
+    assert plain.stdout == ""
+    assert "the cause" in plain.stderr
+    assert "Traceback" not in plain.stderr
+    as_json = run("get", "one", "--json")
+    assert as_json.exit_code == status
+    error = json.loads(as_json.stdout)["error"]
+    assert error["reason"] == "SOME_REASON"
+    assert "the cause" in error["message"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str, ...]) -> None:
+    done = run(*command, "--address", "127.0.0.1:1")
+    assert done.exit_code == 3
+    assert "127.0.0.1:1" in done.stderr
+    assert "raydient serve" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "method"), list(zip(COMMANDS, METHODS, strict=True)))
+def test_json_parses_in_the_error_case(run, service, command: tuple[str, ...], method: str) -> None:
+    service.fail(method, grpc.StatusCode.INTERNAL, "broken")
+    done = run(*command, "--json")
+    assert done.exit_code == 1
+    assert "broken" in json.loads(done.stdout)["error"]["message"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_json_parses_in_the_success_case(run, service, command: tuple[str, ...]) -> None:
+    service.add_job()
+    done = run(*command, "--json")
+    assert done.exit_code == 0
+    assert isinstance(json.loads(done.stdout), dict)
+    assert done.stderr == ""
+
+
+def test_json_of_nothing(run) -> None:
+    assert json.loads(run("list", "--json").stdout) == {"training_jobs": []}
+    assert json.loads(run("dataset", "list", "--json").stdout) == {"datasets": []}
+
+
+def test_wrong_usage_is_status_2(run) -> None:
+    for command in (
+        ["get"],
+        ["no-such-command"],
+        ["list", "--state", "TIRED"],
+        ["list", "--label", "x"],
+        ["scale", "a"],
+    ):
+        done = run(*command, "--json")
+        assert done.exit_code == 2
+        assert json.loads(done.stdout)["error"]["reason"] == "USAGE"
+        assert "Usage:" in done.stderr
+
+
+def test_json_has_the_names_of_the_proto_and_numbers_as_numbers(run, service) -> None:
+    job = service.add_job()
+    job.spec.dataset.uri = "datasets/x"
+    job.progress.step, job.progress.steps, job.progress.restarts["worker"] = 2**40, 2**41, 3
+    found = json.loads(run("get", "one", "--json").stdout)
+    assert found["name"] == "jobs/one"
+    assert found["state"] == "TRAINING_JOB_STATE_RUNNING"
+    assert found["queue_position"] == 0
+    assert found["create_time"] == "2027-01-15T08:00:00Z"
+    assert found["spec"]["dataset"]["uri"] == "datasets/x"
+    assert found["progress"]["step"] == 2**40
+    assert found["progress"]["restarts"] == {"worker": 3}
+
+
+def test_get_shows_how_the_job_is(run, service) -> None:
+    job = service.add_job(state_reason="WORKER_LOST", state_message="worker 1 is gone", digest="abc")
+    job.progress.step, job.progress.steps, job.progress.epoch, job.progress.epochs = 30, 120, 1, 4
+    job.progress.samples, job.progress.samples_per_second, job.progress.loss = 3000, 100.0, 0.125
+    job.progress.workers_alive, job.progress.workers_wanted = 1, 2
+    job.progress.restarts["worker"] = 1
+    job.last_epoch.metrics.add(name="accuracy", split="test", value=0.9625)
+    shown = dict(line.split("  ", 1) for line in run("get", "one").stdout.splitlines())
+    shown = {name.strip(): value.strip() for name, value in shown.items()}
+    assert shown == {
+        "name": "jobs/one",
+        "state": "RUNNING",
+        "why": "WORKER_LOST: worker 1 is gone",
+        "step": "30 of 120 (25 %)",
+        "epoch": "1 of 4",
+        "time left": "0:01:30",
+        "loss": "0.125",
+        "samples/s": "100",
+        "workers": "1 of 2",
+        "restarts": "1 worker",
+        "last epoch": "test accuracy 96.25 %",
+        "digest": "abc",
+        "created": "2027-01-15 08:00:00 UTC",
+    }
+
+
+def test_list_shows_jobs_in_columns(run, service) -> None:
+    for number in range(3):
+        service.add_job(f"jobs/{number}", state="QUEUED")
+    lines = run("list", "--limit", "2", "--state", "queued").stdout.splitlines()
+    assert lines[0].split() == ["NAME", "STATE", "EPOCH", "LOSS", "CREATED", "DISPLAY", "NAME"]
+    assert [line.split()[:2] for line in lines[1:]] == [["jobs/0", "QUEUED"], ["jobs/1", "QUEUED"]]
+
+
+def test_submit_prints_the_name_and_what_comes_next(run, service, job_yaml: Path) -> None:
+    done = run("submit", job_yaml)
+    assert (done.exit_code, done.stdout) == (0, "jobs/0\n")
+    assert "raydient watch jobs/0 --address 127.0.0.1:" in done.stderr
+    quiet = run("submit", job_yaml, "-q")
+    assert (quiet.stdout, quiet.stderr) == ("jobs/1\n", "")
+    assert json.loads(run("submit", job_yaml, "--json").stdout)["name"] == "jobs/2"
+    checked = run("submit", job_yaml, "--validate-only")
+    assert (checked.exit_code, checked.stdout, len(service.jobs)) == (0, "", 3)
+    assert len(service.uploads) == 1
+
+
+def test_submit_tells_every_error_with_file_and_line(run, service, job_yaml: Path) -> None:
+    job_yaml.write_text(job_yaml.read_text().replace("units: 1", "units: 0").replace("display_name", "displayname"))
+    done = run("submit", job_yaml)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        f"{job_yaml}:1: displayname: unknown key; did you mean display_name?",
+        f"{job_yaml}:6: network.layers[0].dense.units: 0 is too small: it must be at least 1",
+    ]
+    violations = json.loads(run("submit", job_yaml, "--json").stdout)["error"]["violations"]
+    assert [(v["path"], v["line"]) for v in violations] == [("displayname", 1), ("network.layers[0].dense.units", 6)]
+    assert service.calls == []
+
+
+def test_what_the_server_finds_is_told_with_file_and_line(run, service, job_yaml: Path) -> None:
+    service.fail("CreateTrainingJob", grpc.StatusCode.INVALID_ARGUMENT, spec__dataset__uri="has no column y")
+    done = run("submit", job_yaml)
+    assert (done.exit_code, done.stderr) == (2, f"{job_yaml}:3: dataset.uri: has no column y\n")
+
+
+def test_a_missing_file_is_status_2(run, tmp_path: Path) -> None:
+    done = run("submit", tmp_path / "no.yaml")
+    assert (done.exit_code, done.stderr) == (2, f"{tmp_path / 'no.yaml'}: cannot be read: No such file or directory\n")
+
+
+@pytest.mark.parametrize(("end", "status"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 1)])
+def test_watch_returns_by_the_end_of_the_job(run, service, end: str, status: int) -> None:
+    service.add_job()
+    service.add_events(end=end, message="at last")
+    done = run("watch", "one")
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert done.stderr.splitlines() == [
+        "RUNNING",
+        "epoch 1/2  test accuracy 50.00 %  0.00 s",
+        "epoch 2/2  test accuracy 100.00 %  0.00 s",
+        f"{end}: at last",
+    ]
+    assert "\r" not in done.stderr
+
+
+def test_watch_prints_one_object_a_line(run, service) -> None:
+    service.add_job()
+    service.add_events()
+    done = run("watch", "one", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["sequence"] for event in events] == [1, 1, 2, 2, 3, 4]
+    assert events[-1]["state_changed"]["state"] == "TRAINING_JOB_STATE_SUCCEEDED"
+    assert done.stderr == ""
+
+
+def test_submit_and_watch(run, service, job_yaml: Path) -> None:
+    service.add_job("jobs/0")
+    service.add_job("jobs/1")
+    service.add_events("jobs/1", end="FAILED")
+    service.jobs.pop("jobs/0")
+    done = run("submit", job_yaml, "--watch")
+    assert (done.exit_code, done.stdout) == (1, "jobs/1\n")
+    assert done.stderr.splitlines()[-1] == "FAILED"
+
+
+def test_ctrl_c_detaches_and_leaves_the_job_alone(service, address: str) -> None:
+    service.add_job()
+    service.add_events(end="")
+    service.held.set()
+    command = [sys.executable, "-m", "raydient.client.cli", "watch", "one", "--address", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 2/2"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.splitlines() == [
+        "",
+        "detached; jobs/one goes on",
+        f"  attach: raydient watch jobs/one --address {address}",
+        f"  cancel: raydient cancel jobs/one --address {address}",
+    ]
+    assert "CancelTrainingJob" not in service.calls
+
+
+@pytest.mark.parametrize("command", [("cancel", "one"), ("delete", "one"), ("dataset", "delete", "x")])
+def test_destructive_commands_fail_rather_than_hang(run, service, command: tuple[str, ...]) -> None:
+    done = run(*command)
+    assert done.exit_code == 2
+    assert "--yes" in done.stderr
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 130), ("", 130)])
+def test_destructive_commands_ask_on_a_terminal(run, service, monkeypatch, answer: str, status: int) -> None:
+    monkeypatch.setattr("raydient.client.cli.options._is_terminal", lambda: True)
+    service.add_job(state="SUCCEEDED")
+    assert run("delete", "one", input=answer).exit_code == status
+    assert ("jobs/one" in service.jobs) == bool(status)
+
+
+@pytest.mark.parametrize("command", [("pause", "one"), ("resume", "one"), ("scale", "one", "--workers", "3")])
+def test_what_the_server_cannot_do_is_told_in_its_words(run, service, command: tuple[str, ...]) -> None:
+    service.add_job()
+    done = run(*command)
+    assert done.exit_code == 1
+    assert done.stderr == "Method not implemented!\n"
+
+
+def test_datasets(run, service, job_yaml: Path) -> None:
+    name = run("dataset", "upload", job_yaml, "-q").stdout.strip()
+    assert name in run("dataset", "list").stdout
+    assert json.loads(run("dataset", "get", name, "--json").stdout)["file_name"] == "points.yaml"
+    assert run("dataset", "delete", name, "--yes").exit_code == 0
+    assert run("dataset", "get", name).exit_code == 4
+
+
+def test_download(run, service, tmp_path: Path) -> None:
+    service.add_job()
+    done = run("download", "one", "-o", tmp_path / "m.safetensors", "--json")
+    assert (tmp_path / "m.safetensors").read_bytes() == service.model
+    assert json.loads(done.stdout)["sha256"] == service.model_sha256
+    assert run("download", "one", "-o", tmp_path / "m.pickle").exit_code == 2
+    assert run("download", "one", "-o", tmp_path / "no" / "m.npz").exit_code == 2
+
+
+def answer(request: PredictRequest) -> PredictResponse:
+    assert list(request.columns) in (["a", "b"], [])
+    rows = request.inputs.shape[0]
+    return PredictResponse(
+        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes"]
+    )
+
+
+def test_predict(run, service, tmp_path: Path) -> None:
+    service.add_job()
+    service.predict = answer
+    data = tmp_path / "data.csv"
+    data.write_text("a,kind,b\n1,red,2\n3,blue,4\n")
+    done = run("predict", "one", data)
+    assert done.stdout == "class,output_0,output_1\nyes,0.25,0.75\nyes,0.25,0.75\n"
+    assert "column kind is left out" in done.stderr
+    assert list(service.requests["Predict"][0].inputs.values) == [1, 2, 3, 4]
+    np.savez(tmp_path / "data.npz", x=np.ones((1, 3)))
+    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
+    assert found == {"classes": ["yes"], "outputs": [[0.25, 0.75]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("data.csv", b"", "not a CSV file"),
+        ("data.csv", b"a,b\n", "no samples"),
+        ("data.csv", b"a,b\n1,2\n3\n", "data.csv:3: 1 cells, the header has 2"),
+        ("data.csv", b"a\nx\n", "no samples"),
+        ("data.csv", b"\xff\xfe", "not a CSV file"),
+        ("data.npz", b"nothing", "not an NPZ file"),
+        ("data.txt", b"1", ".csv and .npz"),
+    ],
+)
+def test_samples_that_cannot_be_read(run, service, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = run("predict", "one", tmp_path / name)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert service.calls == []
+
+
+def test_a_fault_of_ours_is_told_without_a_stack_unless_asked(run, service, monkeypatch) -> None:
+    monkeypatch.setattr("raydient.client.client.Client.get", lambda *_: 1 / 0)
+    done = run("get", "one")
+    assert done.exit_code == 1
+    assert "internal error: ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in run("get", "one", "--debug").stderr
+
+
+HEAVY = ["ray", "numpy", "grpc", "google.protobuf", "pydantic", "yaml", "rich"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["version"], ["version", "--json"], ["train", "--help"], ["list", "-h"]]
+)
+def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys; from raydient.client.cli import program\n"
+        f"try: program({arguments!r})\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == "[]\n"
+    assert done.stdout

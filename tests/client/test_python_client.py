@@ -1,0 +1,378 @@
+"""The Python client against a service in memory."""
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+import raydient.client
+from raydient.client import (
+    Client,
+    InvalidSpec,
+    JobNotSucceeded,
+    JobSpec,
+    LimitReached,
+    NotAllowed,
+    NotFound,
+    NotPermitted,
+    NotSupported,
+    RaydientError,
+    RequestRefused,
+    ServerFault,
+    TransferBroken,
+    Unreachable,
+)
+from raydient.client.connection import IDEMPOTENT, RECONNECT_SECONDS, service_config
+from raydient.spec.validation import validate_job
+from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
+from raydient.v1.model_service_pb2 import PredictRequest, PredictResponse, Tensor
+from raydient.v1.training_job_pb2 import TrainingJobEvent
+
+
+def test_public_names() -> None:
+    assert raydient.client.__all__ == [
+        "Client",
+        "Job",
+        "JobSpec",
+        "History",
+        "Prediction",
+        "RaydientError",
+        "Unreachable",
+        "RequestRefused",
+        "NotFound",
+        "NotPermitted",
+        "NotAllowed",
+        "NotSupported",
+        "LimitReached",
+        "ServerFault",
+        "TransferBroken",
+        "JobNotSucceeded",
+        "MissingExtra",
+        "InvalidSpec",
+        "FieldError",
+    ]
+    for name in raydient.client.__all__:
+        assert getattr(raydient.client, name).__name__ == name
+    assert set(raydient.client.__all__) <= set(dir(raydient.client))
+    with pytest.raises(AttributeError, match="Nothing"):
+        raydient.client.Nothing  # noqa: B018
+
+
+def test_a_job_file_is_submitted_with_its_data(client: Client, service, job_yaml: Path) -> None:
+    job = client.submit(job_yaml)
+    content = (job_yaml.parent / "points.csv").read_bytes()
+    assert service.uploads == [content]
+    assert job.name == "jobs/0"
+    assert job.state == "QUEUED"
+    assert job.spec.dataset.uri == f"datasets/{hashlib.sha256(content).hexdigest()}"
+    assert job.spec.display_name == "points"
+    assert repr(job) == "<Job jobs/0 QUEUED>"
+
+
+def test_the_message_says_what_the_specification_says(client: Client, service, job_yaml: Path) -> None:
+    data = {
+        "dataset": {"uri": f"datasets/{'0' * 64}"},
+        "network": {"layers": [{"dense": {"units": 3, "activation": "relu"}}], "loss": "sum_squared_error"},
+        "training": {"seed": 0, "optimizer": {"sgd": {"momentum": 0.5, "nesterov": True}}},
+    }
+    from_data, from_model = client.submit(data), client.submit(validate_job(data))
+    assert from_data.spec == from_model.spec == validate_job(data)
+    assert isinstance(from_data.spec, JobSpec)
+    assert service.calls == ["CreateTrainingJob"] * 2
+    ids = [request.request_id for request in service.requests["CreateTrainingJob"]]
+    assert len(set(ids)) == 2
+
+
+def test_content_that_the_server_has_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
+    client.submit(job_yaml)
+    (job_yaml.parent / "points.csv").rename(job_yaml.parent / "same.csv")
+    assert client.upload_dataset(job_yaml.parent / "same.csv").file_name == "points.csv"
+    assert len(service.uploads) == 1
+
+
+def test_a_large_file_travels_in_chunks(client: Client, service, tmp_path: Path) -> None:
+    content = bytes(range(251)) * 12_000  # just under 3 MiB: three chunks
+    (tmp_path / "large.npz").write_bytes(content)
+    assert client.upload_dataset(tmp_path / "large.npz").size_bytes == len(content)
+    assert service.uploads == [content]
+
+
+def test_data_that_is_not_there_is_told_before_anything_is_sent(client: Client, service, job_yaml: Path) -> None:
+    (job_yaml.parent / "points.csv").unlink()
+    with pytest.raises(InvalidSpec, match=r"line 3: dataset\.uri: .*no such file"):
+        client.submit(job_yaml)
+    (job_yaml.parent / "points.csv").mkdir()
+    with pytest.raises(InvalidSpec, match=r"is not a file"):
+        client.submit(job_yaml)
+    assert service.calls == []
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/points.csv", "/nowhere/here/points.csv", f"datasets/{'a' * 64}"])
+def test_data_of_the_server_is_left_to_it(client: Client, service, job_yaml: Path, uri: str) -> None:
+    job_yaml.write_text(job_yaml.read_text().replace("points.csv", uri))
+    assert client.submit(job_yaml).spec.dataset.uri == uri
+    assert service.calls == ["CreateTrainingJob"]
+
+
+def test_what_the_server_finds_in_the_data_gets_the_line_of_the_file(client: Client, service, job_yaml: Path) -> None:
+    service.fail(
+        "CreateTrainingJob",
+        grpc.StatusCode.INVALID_ARGUMENT,
+        reason="INVALID_SPEC",
+        spec__dataset__label="there is no column y",
+        spec__training__batch_size="32 is more than 1",
+    )
+    with pytest.raises(InvalidSpec) as caught:
+        client.submit(job_yaml)
+    assert [(e.path, e.line) for e in caught.value.errors] == [("dataset.label", 2), ("training.batch_size", 1)]
+
+
+def test_a_violation_outside_the_specification_stays_one(client: Client, service, job_yaml: Path) -> None:
+    service.fail("CreateTrainingJob", grpc.StatusCode.INVALID_ARGUMENT, request_id="too long")
+    with pytest.raises(RequestRefused) as caught:
+        client.submit(job_yaml, request_id="x" * 99)
+    assert [str(v) for v in caught.value.violations] == ["request_id: too long"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, Unreachable),
+        (grpc.StatusCode.INVALID_ARGUMENT, RequestRefused),
+        (grpc.StatusCode.OUT_OF_RANGE, RequestRefused),
+        (grpc.StatusCode.NOT_FOUND, NotFound),
+        (grpc.StatusCode.UNAUTHENTICATED, NotPermitted),
+        (grpc.StatusCode.PERMISSION_DENIED, NotPermitted),
+        (grpc.StatusCode.FAILED_PRECONDITION, NotAllowed),
+        (grpc.StatusCode.ALREADY_EXISTS, NotAllowed),
+        (grpc.StatusCode.ABORTED, NotAllowed),
+        (grpc.StatusCode.UNIMPLEMENTED, NotSupported),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, LimitReached),
+        (grpc.StatusCode.DATA_LOSS, TransferBroken),
+        (grpc.StatusCode.INTERNAL, ServerFault),
+        (grpc.StatusCode.UNKNOWN, ServerFault),
+        (grpc.StatusCode.CANCELLED, ServerFault),
+    ],
+)
+def test_each_status_is_an_exception(client: Client, service, code: grpc.StatusCode, kind: type[RaydientError]) -> None:
+    service.fail("GetTrainingJob", code, "because", "SOME_REASON")
+    with pytest.raises(kind, match="because") as caught:
+        client.get("x")
+    assert type(caught.value) is kind
+    assert caught.value.reason == "SOME_REASON"
+    assert service.calls == ["GetTrainingJob"], "nothing but UNAVAILABLE is retried"
+
+
+def test_a_fault_of_the_server_names_the_incident(client: Client, service) -> None:
+    service.fail("GetTrainingJob", grpc.StatusCode.INTERNAL, "failed", "INTERNAL")
+    with pytest.raises(ServerFault, match="incident 7"):
+        client.get("x")
+
+
+def test_an_idempotent_call_is_retried_when_the_server_is_unavailable(client: Client, service, job_yaml: Path) -> None:
+    for _ in range(2):
+        service.fail("CreateTrainingJob", grpc.StatusCode.UNAVAILABLE)
+    client.submit(job_yaml)
+    requests = service.requests["CreateTrainingJob"]
+    assert len(requests) == 3
+    assert len({request.request_id for request in requests}) == 1
+
+
+def test_a_delete_is_not_retried(client: Client, service) -> None:
+    service.add_job()
+    service.fail("DeleteTrainingJob", grpc.StatusCode.UNAVAILABLE, "away", "SHUTTING_DOWN")
+    with pytest.raises(Unreachable, match="away") as caught:
+        client.get("one").delete()
+    assert caught.value.reason == "SHUTTING_DOWN"
+    assert service.calls.count("DeleteTrainingJob") == 1
+
+
+def test_retries_are_for_methods_that_exist_and_for_unavailable_alone() -> None:
+    files = [module.DESCRIPTOR for module in (training_service_pb2, dataset_service_pb2, model_service_pb2)]
+    services = {s.full_name: s for file in files for s in file.services_by_name.values()}
+    for name, methods in IDEMPOTENT.items():
+        for method in methods:
+            described = services[name].methods_by_name[method]
+            assert not described.client_streaming
+            assert not described.server_streaming
+    [config] = json.loads(service_config())["methodConfig"]
+    assert config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+
+
+def test_nobody_at_the_address() -> None:
+    with Client("unix:/nowhere/socket") as client, pytest.raises(Unreachable, match="unix:/nowhere/socket"):
+        client.get("x")
+
+
+def test_the_token_goes_with_every_call(service, address: str) -> None:
+    service.add_job()
+    service.add_events()
+    with Client(address, token="secret") as client:
+        client.get("one").wait()
+    assert {metadata["authorization"] for metadata in service.metadata} == {"Bearer secret"}
+
+
+def sequences(events: list[TrainingJobEvent]) -> list[tuple[int, str | None]]:
+    return [(event.sequence, event.WhichOneof("event")) for event in events]
+
+
+WHOLE = [
+    (1, "state_changed"),
+    (1, "progress"),
+    (2, "epoch_ended"),
+    (2, "progress"),
+    (3, "epoch_ended"),
+    (4, "state_changed"),
+]
+
+
+def test_watch_ends_with_the_final_state(client: Client, service) -> None:
+    service.add_job()
+    service.add_events()
+    service.held.set()  # the server does not close the stream by itself
+    assert sequences(list(client.get("jobs/one").watch())) == WHOLE
+
+
+@pytest.mark.parametrize("breaks", [[0], [1], [2], [3, 0, 1], [5], [1] * 5])
+def test_a_watch_that_breaks_goes_on_without_loss_or_repetition(client: Client, service, breaks: list[int]) -> None:
+    service.add_job()
+    service.add_events()
+    service.breaks.extend(breaks)
+    durable = [found for found in sequences(list(client.get("one").watch())) if found[1] != "progress"]
+    assert durable == [found for found in WHOLE if found[1] != "progress"]
+    assert service.calls.count("WatchTrainingJob") > 1
+
+
+def test_a_stream_that_ends_is_no_job_that_ended(client: Client, service, pauses: list[float]) -> None:
+    service.add_job()
+    service.add_events(end="")
+    with pytest.raises(Unreachable, match="ended the stream before jobs/one ended"):
+        list(client.get("one").watch(after_sequence=3))
+    assert pauses == list(RECONNECT_SECONDS)
+
+
+def test_the_pauses_start_again_after_each_success(client: Client, service, pauses: list[float]) -> None:
+    service.add_job()
+    service.add_events()
+    service.breaks.extend([0, 0, 2, 0])
+    list(client.get("one").watch())
+    assert pauses == [RECONNECT_SECONDS[0], RECONNECT_SECONDS[1], RECONNECT_SECONDS[0], RECONNECT_SECONDS[1]]
+
+
+def test_a_watcher_that_was_too_slow_goes_on_at_once(client: Client, service, pauses: list[float]) -> None:
+    service.add_job()
+    service.add_events()
+    service.fail("WatchTrainingJob", grpc.StatusCode.RESOURCE_EXHAUSTED, reason="WATCHER_TOO_SLOW")
+    assert sequences(list(client.get("one").watch())) == WHOLE
+    assert pauses == []
+    service.fail("WatchTrainingJob", grpc.StatusCode.RESOURCE_EXHAUSTED, reason="OTHER")
+    with pytest.raises(LimitReached):
+        list(client.get("one").watch())
+
+
+@pytest.mark.parametrize("end", ["FAILED", "CANCELLED"])
+def test_wait_tells_why_a_job_did_not_succeed(client: Client, service, end: str) -> None:
+    service.add_job(state_reason="NON_FINITE")
+    service.add_events(end=end, message="the loss is NaN")
+    with pytest.raises(JobNotSucceeded, match="the loss is NaN") as caught:
+        client.get("one").wait()
+    assert (caught.value.state, caught.value.reason) == (end, "NON_FINITE")
+
+
+def test_wait_inside_a_running_event_loop(client: Client, service) -> None:
+    service.add_job(digest="abc")
+    service.add_events()
+
+    async def cell() -> str:
+        return client.get("one").wait().digest
+
+    assert asyncio.run(cell()) == "abc"
+
+
+def test_lists_go_through_all_pages(client: Client, service) -> None:
+    for number in range(5):
+        service.add_job(f"jobs/{number}", state="RUNNING" if number else "FAILED")
+    assert [job.name for job in client.list()] == [f"jobs/{number}" for number in range(5)]
+    assert [job.name for job in client.list(states=["failed"], labels={"team": "a"})] == ["jobs/0"]
+    assert dict(service.requests["ListTrainingJobs"][-1].labels) == {"team": "a"}
+
+
+def test_cancel_and_delete(client: Client, service) -> None:
+    service.add_job()
+    job = client.get("one")
+    assert job.cancel().state == "CANCELLING"
+    job.delete()
+    with pytest.raises(NotFound):
+        job.refresh()
+
+
+def test_datasets(client: Client, service, job_yaml: Path) -> None:
+    stored = client.upload_dataset(job_yaml)
+    assert [d.name for d in client.list_datasets()] == [stored.name]
+    assert client.get_dataset(stored.sha256) == stored
+    client.delete_dataset(stored.name)
+    assert list(client.list_datasets()) == []
+
+
+@pytest.mark.parametrize("breaks", [[], [0], [3], [2, 2, 1]])
+def test_a_download_is_whole_however_often_it_breaks(
+    client: Client, service, tmp_path: Path, breaks: list[int]
+) -> None:
+    service.add_job()
+    service.breaks.extend(breaks)
+    done = client.get("one").download(tmp_path / "model.safetensors", checkpoint=7)
+    assert done.path.read_bytes() == service.model
+    assert done.digest == "d" * 64
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    offsets = [request.offset for request in service.requests["DownloadModel"]]
+    assert offsets == [1000 * sum(breaks[:n]) for n in range(len(breaks) + 1)]
+    assert {request.name for request in service.requests["DownloadModel"]} == {"jobs/one/checkpoints/7"}
+
+
+def test_a_download_that_does_not_match_leaves_nothing(client: Client, service, tmp_path: Path) -> None:
+    service.add_job()
+    (tmp_path / "model.npz").write_bytes(b"older")
+    service.model_sha256 = "0" * 64
+    with pytest.raises(TransferBroken, match="checksum"):
+        client.get("one").download(tmp_path / "model.npz")
+    service.fail("DownloadModel", grpc.StatusCode.UNIMPLEMENTED, "not yet")
+    with pytest.raises(NotSupported, match="not yet"):
+        client.get("one").download(tmp_path / "model.npz")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.npz", b"older")]
+
+
+def test_a_model_has_a_known_format(client: Client, service, tmp_path: Path) -> None:
+    service.add_job()
+    with pytest.raises(RequestRefused, match=r"\.safetensors, \.onnx, \.npz"):
+        client.get("one").download(tmp_path / "model.pickle")
+
+
+def doubled(request: PredictRequest) -> PredictResponse:
+    values = np.array(request.inputs.values).reshape(tuple(request.inputs.shape))
+    return PredictResponse(
+        outputs=Tensor(shape=values.shape, values=2 * values.ravel()),
+        classes=values.argmax(axis=1),
+        class_names=["no", "yes"],
+    )
+
+
+def test_predictions_are_put_together_from_many_calls(client: Client, service, monkeypatch) -> None:
+    monkeypatch.setattr("raydient.client.prediction.VALUES_A_CALL", 7)
+    service.add_job()
+    service.predict = doubled
+    inputs = np.arange(22, dtype=np.float64).reshape(11, 2)
+    prediction = client.get("one").predict(inputs, ["a", "b"])
+    assert prediction.outputs.dtype == np.float32
+    np.testing.assert_array_equal(prediction.outputs, 2 * inputs)
+    np.testing.assert_array_equal(prediction.classes, np.ones(11))
+    assert prediction.class_names == ("no", "yes")
+    requests = service.requests["Predict"]
+    assert [list(r.inputs.shape) for r in requests] == [[3, 2]] * 3 + [[2, 2]]
+    assert all(list(r.columns) == ["a", "b"] for r in requests)
+    for wrong in ([], [1.0, 2.0], np.zeros((0, 2))):
+        with pytest.raises(ValueError, match="at least one sample"):
+            client.get("one").predict(wrong)
