@@ -218,11 +218,15 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(_TYPES[name])
 
 
+Arrays = Mapping[str, Any]
+"""Arrays by name."""
+
+
 class Received(NamedTuple):
     """A message and the arrays that came with it."""
 
     message: Message
-    arrays: Mapping[str, Any] = {}
+    arrays: Arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +270,7 @@ def decode(frame: Frame) -> Received:
         envelope = _ENVELOPE.validate_json(text)
         message = _adapter(envelope.type).validate_json(json.dumps(envelope.body))
         if not envelope.places:
-            return Received(message)
+            return Received(message, {})
         if frame.descriptors:
             segment = Segment(frame.descriptors.pop(0), envelope.size)
         else:

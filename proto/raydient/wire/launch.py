@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from .control import Role
 from .endpoint import Endpoint, Transport
 
 
@@ -13,7 +12,6 @@ class Launch:
     """A member's start.
 
     Attributes:
-        role: what it is to be.
         job: the job's id, for logs.
         member: its number, unique within the job's run.
         generation: see `frames`.
@@ -23,7 +21,6 @@ class Launch:
         transport: how weights and gradients travel.
     """
 
-    role: Role
     job: str
     member: int
     generation: int
@@ -36,9 +33,9 @@ class Launch:
 _ADAPTER = TypeAdapter(Launch)
 
 
-def to_json(launch: Launch) -> bytes:
-    return _ADAPTER.dump_json(launch)
+def to_json(launch: Launch) -> str:
+    return _ADAPTER.dump_json(launch).decode()
 
 
-def from_json(text: bytes | str) -> Launch:
+def from_json(text: str) -> Launch:
     return _ADAPTER.validate_json(text)

@@ -13,7 +13,7 @@ from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
 from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
-from raydient.wire.launch import Launch
+from raydient.wire.launch import from_json
 from raydient.wire.schedule import Round, RoundKind, Schedule
 from raydient.wire.tree import Node, children, maximal_subtrees
 
@@ -21,11 +21,12 @@ from .data import epoch_order
 from .network import Network, Program, build
 
 
-def main(launch: Launch) -> None:
+def main(told: str) -> None:
     """Compute for one job until its parameter server says that there is no more work.
 
     Raises ConnectionError when the parameter server or the coordinator is gone.
     """
+    launch = from_json(told)
     secret = bytes.fromhex(launch.secret)
     coordinator = dial(launch.coordinator, secret)
     coordinator.allocate = lambda header: bytearray(header.length)  # the dataset, as large as it is, over TCP
@@ -37,7 +38,7 @@ def main(launch: Launch) -> None:
     network = build(spec.network, tuple(work.input_shape))
     channel = attach(dial(work.data_plane, secret, launch.transport), launch.member, launch.generation)
     try:
-        Worker(network, work.schedule, spec.training.seed, arrays, channel).run()
+        Worker(network=network, schedule=work.schedule, seed=spec.training.seed, data=arrays, channel=channel).run()
     finally:
         channel.close()
         coordinator.close()
@@ -48,6 +49,7 @@ class Worker:
 
     def __init__(
         self,
+        *,
         network: Network,
         schedule: Schedule,
         seed: int,

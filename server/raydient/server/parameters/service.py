@@ -14,7 +14,7 @@ from raydient.wire.connection import Connection, Frame
 from raydient.wire.endpoint import Endpoint, dial
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Closed, Hub
-from raydient.wire.launch import Launch
+from raydient.wire.launch import Launch, from_json
 from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import RoundKind
@@ -31,9 +31,9 @@ CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
-def main(launch: Launch) -> None:
-    """Serve one job until its coordinator is gone or says so."""
-    Service(launch).run()
+def main(told: str) -> None:
+    """Serve one job until its coordinator is gone."""
+    Service(from_json(told)).run()
 
 
 class Service:

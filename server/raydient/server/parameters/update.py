@@ -47,7 +47,7 @@ class Updater:
                 gradient = _sum(contributions, root, slice(start, stop), room, 2)
                 total += float(np.dot(gradient, gradient))
                 state = [array[start:stop] for array in self._state]
-                optimizer.update(step, self._weights[start:stop], gradient, state, room)
+                optimizer.update(step, self._weights[start:stop], gradient, state, room[:2])
             return total
 
         others = [self._executor.submit(part, thread) for thread in range(1, self._threads)]

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
 
 
 class Outcome(StrEnum):
@@ -121,3 +124,22 @@ class Finished:
 
 
 Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Finished
+
+_ADAPTERS = {
+    kind.__name__: TypeAdapter(kind) for kind in (Started, Progress, EpochEnded, CheckpointTaken, Notice, Finished)
+}
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The JSON form of a report: its type and its fields."""
+    name = type(report).__name__
+    return {"type": name, **_ADAPTERS[name].dump_python(report, mode="json")}
+
+
+def from_json(data: Mapping[str, Any]) -> Report:
+    """The report of a JSON form; ValueError if it is none."""
+    fields = dict(data)
+    adapter = _ADAPTERS.get(fields.pop("type", ""))
+    if adapter is None:
+        raise ValueError("a report of unknown type")
+    return adapter.validate_python(fields)

@@ -51,10 +51,10 @@ class Run(Protocol):
         """Ask it to stop for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
 
     def interrupt(self) -> None:
-        """Ask it to take a checkpoint and stop; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
+        """Ask it for a checkpoint and an end; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait until the last call to the listener has returned and all processes are gone; False if it takes longer."""
+        """Wait for the last call to the listener to return and all processes to end; False if it takes longer."""
 
 
 class Runner(Protocol):

@@ -1,0 +1,44 @@
+"""The first code of every process of a job, on either cluster: one thread for BLAS, then the role's own `main`.
+
+Run as `python -m raydient.server.clusters.member ROLE` it reads its launch from the first line of standard input and
+ends when standard input does: so no process outlives the one that started it, not even one that was killed.
+"""
+
+import logging
+import os
+import sys
+import threading
+from importlib import import_module
+
+BLAS_ENVIRONMENT = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
+"""Has to be in the environment before NumPy is loaded. One thread: more would give other bits, and fight for cores."""
+
+_MAINS = {
+    "coordinator": "raydient.server.training.process",
+    "parameter_server": "raydient.server.parameters.service",
+    "worker": "raydient.workers.worker",
+}
+
+
+def run(role: str, launch: str) -> None:
+    """Be a process of this role until its work is done."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    main = import_module(_MAINS[role]).main
+    try:
+        main(launch)
+    except ConnectionError as error:
+        logging.getLogger(role).info("ends because a peer is gone: %s", error)
+
+
+def _end_with_parent() -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    told = sys.stdin.buffer.readline().decode()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    run(sys.argv[1], told)

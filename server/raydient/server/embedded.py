@@ -1,0 +1,66 @@
+"""`raydient train`: a coordinator in this very process, its members beside it, no service."""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from raydient.spec.job import JobSpec
+from raydient.wire.endpoint import Transport
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import Hub
+
+from .clusters.opening import open_cluster
+from .training.execution import MESSAGE_LIMIT, Execution
+from .training.preparation import prepare
+from .training.reports import Finished, Report
+
+
+def train(
+    spec: JobSpec,
+    dataset: Path,
+    *,
+    directory: Path,
+    report: Callable[[Report], None],
+    transport: str = "auto",
+    cluster: str = "local",
+) -> Finished:
+    """Train a job to its end and return how it ended; the model is then `directory`/model.safetensors.
+
+    Args:
+        spec: what to train.
+        dataset: the data file that `spec.dataset.uri` means.
+        directory: where checkpoints, logs and the model go; if it holds a checkpoint, training goes on from there.
+        report: hears everything on the way, in this thread.
+        transport: see `Transport`.
+        cluster: `local` or `ray`.
+
+    Raises:
+        InvalidSpec: before anything is started or written.
+        KeyboardInterrupt: on Ctrl-C, after every process has been ended.
+    """
+    prepared = prepare(spec, dataset)
+    last: list[Report] = []
+
+    def tell(what: Report) -> None:
+        last[:] = [what]
+        report(what)
+
+    secret = new_secret()
+    with (
+        closing(open_cluster(cluster, slots=spec.resources.workers)) as place,
+        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+    ):
+        Execution(
+            prepared,
+            job=directory.name,
+            directory=directory,
+            cluster=place,
+            hub=hub,
+            endpoint=hub.listen(place.host),
+            secret=secret,
+            tell=tell,
+            transport=Transport(transport),
+        ).run()
+    (finished,) = last
+    assert isinstance(finished, Finished), "a run ends with Finished"
+    return finished

@@ -1,0 +1,318 @@
+"""The coordinator of one job as an algorithm: events and time in, actions out; no sockets, files or processes.
+
+begin -> [Start ...]                  one parameter server and the workers
+hello(parameter server) -> [Serve]    it gets weights and position
+hello(worker) -> [Work]               as soon as there is a parameter server to attach to
+attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
+lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
+saved(...), status(...) -> reports
+tick(now) -> checkpoints that are due, members that never spoke
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raydient.wire import control
+from raydient.wire.control import Role
+from raydient.wire.schedule import Schedule
+
+from .failures import Decision, decide
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, Started
+
+START_SECONDS = 120.0
+"""How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Start a member."""
+
+    role: Role
+    member: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a member; its loss is not to be reported."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Give this parameter server the weights and the position of the last checkpoint, or of the beginning."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Give this worker the dataset and the parameter server's address."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetPlan:
+    """Send the parameter server a plan."""
+
+    plan: control.Plan
+
+
+@dataclass(frozen=True, slots=True)
+class AskSnapshot:
+    """Ask the parameter server for a snapshot."""
+
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Give the service a report."""
+
+    report: Report
+
+
+Action = Start | Kill | Serve | Work | SetPlan | AskSnapshot | Tell
+
+
+class Rate:
+    """Samples per second, over stretches long enough to mean something."""
+
+    SHORTEST_SECONDS = 0.1
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._then, self._samples, self._rate = clock, clock(), 0, 0.0
+
+    def begin(self, samples: int) -> None:
+        """Samples that are not to be counted."""
+        self._then, self._samples = self._clock(), samples
+
+    def after(self, samples: int) -> float:
+        """The rate now that so many samples are done; over a stretch too short, the one before."""
+        now = self._clock()
+        if now - self._then >= self.SHORTEST_SECONDS:
+            self._rate = (samples - self._samples) / (now - self._then)
+            self._then, self._samples = now, samples
+        return self._rate
+
+
+@dataclass(slots=True)
+class _Member:
+    role: Role
+    since: float
+    introduced: bool = False
+    attached: bool = False
+
+
+class Coordinator:
+    """One run of one job. One thread calls it.
+
+    Attributes:
+        ended: the run is over: every member is to be ended, nothing more will be asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: Schedule,
+        workers: int,
+        metric_names: Sequence[str],
+        checkpoint_seconds: float,
+        learning_rate: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.ended = False
+        self._schedule, self._wanted, self._metric_names = schedule, workers, tuple(metric_names)
+        self._checkpoint_seconds, self._learning_rate, self._clock = checkpoint_seconds, learning_rate, clock
+        self._members: dict[int, _Member] = {}
+        self._numbers = 0  # members ever started
+        self._generation = 0
+        self._plans = 0
+        self._running = False  # a plan has been sent in this generation
+        self._stopping = False  # a final snapshot has been asked for
+        self._saving = False  # a snapshot is on its way
+        self._furthest = 0  # rounds ever completed
+        self._losses = 0  # members lost since a step was last completed
+        self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
+        self._status: control.Status | None = None
+        self._rate = Rate(clock)
+        self._saved_step = -1
+        self._saved_at = self._epoch_began = clock()
+
+    # ---- members
+
+    def begin(self) -> list[Action]:
+        """Start everything."""
+        return [self._start(Role.PARAMETER_SERVER), *(self._start(Role.WORKER) for _ in range(self._wanted))]
+
+    def _start(self, role: Role) -> Start:
+        member = self._numbers
+        self._numbers += 1
+        self._members[member] = _Member(role, self._clock())
+        return Start(role, member, self._generation)
+
+    def hello(self, member: int) -> list[Action]:
+        """A member has introduced itself."""
+        this = self._members[member]
+        this.introduced = True
+        if this.role is Role.WORKER:
+            return [Work(member)] if self._has_server() else []
+        waiting = [n for n, m in self._members.items() if m.role is Role.WORKER and m.introduced]
+        return [Serve(member), *map(Work, waiting)]
+
+    def _has_server(self) -> bool:
+        return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())
+
+    def attached(self, worker: int) -> list[Action]:
+        """The parameter server says that a worker has joined it."""
+        if worker not in self._members:
+            return []
+        self._members[worker].attached = True
+        attached = self._attached()
+        if not self._running and len(attached) < self._wanted:
+            return []
+        actions: list[Action] = []
+        if not self._running:
+            step = self._status.step if self._status else max(self._saved_step, 0)
+            self._rate.begin(self._samples(step))
+            actions.append(Tell(Started(step, len(attached))))
+        else:
+            actions.append(Tell(Notice("WORKER_JOINED", f"worker {worker} has joined, {len(attached)} at work")))
+        self._running = True
+        self._plans += 1
+        return [*actions, SetPlan(control.Plan(self._plans, attached, [1.0] * len(attached)))]
+
+    def _attached(self) -> list[int]:
+        return [n for n, m in self._members.items() if m.attached]
+
+    def lost(self, member: int, why: str) -> list[Action]:
+        """A member is gone: its process ended, or its connection did."""
+        this = self._members.pop(member, None)
+        if this is None or self.ended:
+            return []
+        self._losses += 1
+        name = f"{this.role.value.replace('_', ' ')} {member}"
+        decision = decide(this.role, self._losses)
+        if decision is Decision.FAIL:
+            message = f"{name}: {why}; {self._losses} processes lost without a step completed in between"
+            return self._end(Outcome.FAILED, reason=f"{this.role.value.upper()}_LOST", message=message)
+        self._restarts[this.role.value] += 1
+        notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
+        if decision is Decision.REPLACE:
+            return [notice, self._start(Role.WORKER)]
+        killed = [Kill(n) for n in self._members]
+        self._members.clear()
+        self._generation += 1
+        self._running = self._saving = False
+        self._status = None
+        return [notice, *killed, *self.begin()]
+
+    # ---- training
+
+    def status(self, status: control.Status) -> list[Action]:
+        """The parameter server tells where it is."""
+        if status.round > self._furthest:
+            self._furthest, self._losses = status.round, 0
+        self._status = status
+        samples = self._samples(status.step)
+        progress = Progress(
+            step=status.step,
+            steps=self._schedule.steps,
+            epoch=status.round // self._schedule.rounds_per_epoch,
+            epochs=self._schedule.epochs,
+            samples=samples,
+            samples_per_second=self._rate.after(samples),
+            learning_rate=self._learning_rate,
+            loss=status.loss,
+            workers_alive=len(self._attached()),
+            workers_wanted=self._wanted,
+            restarts=dict(self._restarts),
+            phase_seconds=status.phase_seconds,
+            step_seconds_buckets=tuple(status.step_seconds_buckets),
+            step_seconds_sum=status.step_seconds_sum,
+            exchange_bytes=status.exchange_bytes,
+        )
+        return [Tell(progress)]
+
+    def _samples(self, step: int) -> int:
+        epochs, steps = divmod(step, self._schedule.steps_per_epoch)
+        return epochs * self._schedule.train_rows + steps * self._schedule.batch_size
+
+    def epoch(self, done: control.EpochDone) -> list[Action]:
+        """An epoch is complete."""
+        now = self._clock()
+        seconds, self._epoch_began = now - self._epoch_began, now
+        metrics = {split: self._means(sums) for split, sums in (("train", done.train), ("test", done.test)) if sums}
+        return [Tell(EpochEnded(done.epoch + 1, done.step, seconds, metrics))]
+
+    def _means(self, sums: Sequence[float]) -> Mapping[str, float]:
+        rows, *rest = sums
+        return {name: value / rows for name, value in zip(self._metric_names, rest, strict=True)}
+
+    def diverged(self, found: control.NonFinite) -> list[Action]:
+        """Loss or gradient is not finite any more."""
+        layer, _, parameter = found.parameter.rpartition(".")
+        where = f"; the first gradient that is not finite is that of layer {layer} ({parameter})" if layer else ""
+        kept = (
+            f"the checkpoint of step {self._saved_step} is kept" if self._saved_step >= 0 else "there is no checkpoint"
+        )
+        message = f"loss {found.loss} at step {found.step}{where}; {kept}"
+        return self._end(Outcome.FAILED, reason="NON_FINITE", message=message)
+
+    # ---- checkpoints and the end
+
+    def tick(self) -> list[Action]:
+        """Time has passed."""
+        now = self._clock()
+        silent = [n for n, m in self._members.items() if not m.introduced and now - m.since > START_SECONDS]
+        actions: list[Action] = []
+        for member in silent:
+            actions += [Kill(member), *self.lost(member, f"not started within {START_SECONDS:.0f} seconds")]
+        due = now - self._saved_at >= self._checkpoint_seconds
+        if due and self._running and not self._saving and self._status and self._status.step > self._saved_step:
+            self._saving = True
+            actions.append(AskSnapshot(final=False))
+        return actions
+
+    def resumed(self, step: int) -> None:
+        """The run goes on from a checkpoint of this step."""
+        self._saved_step = step
+
+    def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
+        """A snapshot is on disk."""
+        self._saving = False
+        self._saved_at, self._saved_step = self._clock(), step
+        return [Tell(CheckpointTaken(step, seconds, size_bytes))]
+
+    def completed(self, step: int, digest: str) -> list[Action]:
+        """The final snapshot is on disk; with a digest if training is complete and the model written."""
+        if digest:
+            return self._end(Outcome.SUCCEEDED, step=step, digest=digest)
+        return self._end(Outcome.INTERRUPTED, step=step)
+
+    def interrupt(self) -> list[Action]:
+        """Take a checkpoint at the next boundary and end."""
+        if self.ended or self._stopping:
+            return []
+        if not self._running:
+            return self._end(Outcome.INTERRUPTED)
+        self._stopping = self._saving = True
+        return [AskSnapshot(final=True)]
+
+    def cancel(self) -> list[Action]:
+        """End now, for good."""
+        return [] if self.ended else self._end(Outcome.CANCELLED)
+
+    def fail(self, reason: str, message: str) -> list[Action]:
+        """Something that cannot be mended by starting anything again."""
+        return [] if self.ended else self._end(Outcome.FAILED, reason=reason, message=message)
+
+    def _end(
+        self, outcome: Outcome, *, step: int | None = None, digest: str = "", reason: str = "", message: str = ""
+    ) -> list[Action]:
+        self.ended = True
+        if step is None:
+            step = self._status.step if self._status else max(self._saved_step, 0)
+        return [Tell(Finished(outcome, step, digest, reason, message))]

@@ -1,0 +1,300 @@
+"""A run of one job: `Coordinator` with sockets, files and processes around it. One thread."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+
+from raydient.server.clusters.cluster import Cluster, Process
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.wire import control, launch
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.endpoint import Endpoint, Transport
+from raydient.wire.frames import ProtocolError
+from raydient.wire.hub import Closed, Hub
+from raydient.wire.memory import Bundle
+from raydient.workers.network import Model, save_model
+
+from .checkpoints import Array, load_latest, save_checkpoint
+from .coordinator import Action, AskSnapshot, Coordinator, Kill, Serve, SetPlan, Start, Tell, Work
+from .fingerprint import differences, fingerprint
+from .preparation import Prepared
+from .reports import Notice, Report
+
+TICK_SECONDS = 0.05
+"""How often processes are looked at; a connection that ends is noticed at once."""
+PARTING_SECONDS = 1.0
+"""How long a process may go on when its connection has ended."""
+MODEL_FILE = "model.safetensors"
+MESSAGE_LIMIT = 1 << 40
+"""Bytes of a message; members have proven the secret, and a snapshot is as large as the model."""
+
+_log = logging.getLogger(__name__)
+
+
+class Execution:
+    """Runs a job to its end."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        *,
+        job: str,
+        directory: Path,
+        cluster: Cluster,
+        hub: Hub,
+        endpoint: Endpoint,
+        secret: bytes,
+        tell: Callable[[Report], None],
+        transport: Transport = Transport.AUTO,
+        stranger: Callable[[Connection, control.Message], None] | None = None,
+        orders: list[control.Order] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Members reach `hub` at `endpoint`, where it listens already.
+
+        `stranger` hears what connections say that are no members, and may put something into `orders`, which are
+        carried out one after the other; `tell` gets the reports, in order.
+        """
+        self._hub, self._endpoint = hub, endpoint
+        self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
+        self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
+        self._orders, self._clock = orders if orders is not None else [], clock
+        spec, network = prepared.spec, prepared.network
+        optimizer = spec.training.optimizer
+        self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
+        self.coordinator = Coordinator(
+            schedule=prepared.schedule,
+            workers=spec.resources.workers,
+            metric_names=network.metric_names,
+            checkpoint_seconds=spec.checkpoints.interval_seconds,
+            learning_rate=self._optimizer.learning_rate,
+            clock=clock,
+        )
+        self._processes: dict[int, Process] = {}
+        self._members: dict[Connection, int] = {}
+        self._data_plane: Endpoint | None = None
+        self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
+        self._failures: dict[int, str] = {}  # what members said before they ended
+        self._numerics = fingerprint()
+        data = prepared.dataset
+        self._data = Bundle.of(
+            {"train_x": data.train_x, "train_y": data.train_y, "test_x": data.test_x, "test_y": data.test_y}
+        )
+
+    def run(self) -> None:
+        """Until the run has ended and every process of it is gone."""
+        try:
+            self.carry_out(self.coordinator.begin())
+            while not self.coordinator.ended:
+                for connection, frame in self._hub.poll(TICK_SECONDS):
+                    self._handle(connection, frame)
+                self._watch_processes()
+                self._obey()
+                self.carry_out(self.coordinator.tick())
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End every process of the run. Harmless when repeated."""
+        for process in self._processes.values():
+            process.kill()
+        self._processes.clear()
+
+    # ---- events
+
+    def _handle(self, connection: Connection, frame: Frame | Closed) -> None:
+        member = self._members.get(connection)
+        if isinstance(frame, Closed):
+            if member is not None:
+                self._disconnected(connection)
+            return
+        try:
+            message, arrays = control.decode(frame)
+            if isinstance(message, control.Hello):
+                self._hello(connection, message)
+            elif member is not None:
+                self._hear(member, message, arrays)
+            elif self._stranger is not None:
+                self._stranger(connection, message)
+        except ProtocolError as error:
+            _log.warning("a connection is dropped: %s", error)
+            self._hub.drop(connection)
+            if member is not None:
+                self._disconnected(connection)
+
+    def _hello(self, connection: Connection, hello: control.Hello) -> None:
+        if hello.member not in self._processes:
+            raise ProtocolError(f"member {hello.member} of generation {hello.generation} is not expected")
+        self._members[connection] = hello.member
+        if hello.role is control.Role.PARAMETER_SERVER:
+            self._data_plane = hello.data_plane
+        self.carry_out(self.coordinator.hello(hello.member))
+
+    def _hear(self, member: int, message: control.Message, arrays: control.Arrays) -> None:
+        match message:
+            case control.Attached(worker=worker):
+                self.carry_out(self.coordinator.attached(worker))
+            case control.Status():
+                self.carry_out(self.coordinator.status(message))
+            case control.EpochDone():
+                self.carry_out(self.coordinator.epoch(message))
+            case control.Snapshot():
+                self._save(message, arrays)
+            case control.NonFinite():
+                self.carry_out(self.coordinator.diverged(message))
+            case control.Failed(message=text):
+                self._failures[member] = text
+            case _:
+                raise ProtocolError(f"a coordinator cannot use {type(message).__name__}")
+
+    def _obey(self) -> None:
+        while self._orders:
+            cancel = self._orders.pop(0) is control.Order.CANCEL
+            self.carry_out(self.coordinator.cancel() if cancel else self.coordinator.interrupt())
+
+    def _disconnected(self, connection: Connection) -> None:
+        # Its process is about to end and then says more about the reason than a connection can.
+        self._parting[self._members.pop(connection)] = self._clock() + PARTING_SECONDS
+
+    def _watch_processes(self) -> None:
+        now = self._clock()
+        for member, process in list(self._processes.items()):
+            how = process.ended()
+            if how is None and self._parting.get(member, now) < now:
+                process.kill()
+                how = "its connection ended, it did not"
+            if how is not None and self._processes.pop(member, None) is not None:
+                self._parting.pop(member, None)
+                self.carry_out(self.coordinator.lost(member, self._failures.pop(member, how)))
+
+    def _save(self, snapshot: control.Snapshot, arrays: control.Arrays) -> None:
+        began, schedule, layout = self._clock(), self._prepared.schedule, self._prepared.network.layout
+        position = {
+            "round": snapshot.round,
+            "step": snapshot.step,
+            "epoch": snapshot.round // schedule.rounds_per_epoch,
+            "epoch_sums": list(snapshot.epoch_sums),
+            "numerics": self._numerics,
+        }
+        keep = self._prepared.spec.checkpoints.keep
+        try:
+            save_checkpoint(self._directory / "checkpoints", layout, arrays, position, keep)
+            digest = self._write_model(arrays) if snapshot.round == schedule.rounds else ""
+        except OSError as error:
+            self.carry_out(self.coordinator.fail("STORAGE", f"a checkpoint cannot be written: {error.strerror}"))
+            return
+        size = sum(array.nbytes for array in arrays.values())
+        self.carry_out(self.coordinator.saved(snapshot.step, self._clock() - began, size))
+        if snapshot.final:
+            self.carry_out(self.coordinator.completed(snapshot.step, digest))
+
+    def _write_model(self, arrays: control.Arrays) -> str:
+        data, spec = self._prepared.dataset, self._prepared.spec
+        model = Model(
+            specification=spec.network,
+            input_shape=data.input_shape,
+            feature_names=data.feature_names,
+            classes=data.classes,
+            label=spec.dataset.label,
+            scaling=data.scaling,
+            weights=arrays["weights"],
+        )
+        save_model(self._directory / MODEL_FILE, model)
+        return model.digest
+
+    # ---- actions
+
+    def carry_out(self, actions: Sequence[Action]) -> None:
+        """Do what the coordinator says."""
+        for action in actions:
+            match action:
+                case Start():
+                    self._start(action)
+                case Kill(member=member):
+                    self._kill(member)
+                case Serve(member=member):
+                    self._serve(member)
+                case Work(member=member):
+                    assert self._data_plane is not None
+                    spec, network = self._prepared.spec.canonical(), self._prepared.network
+                    work = control.Work(spec, network.input_shape, self._prepared.schedule, self._data_plane)
+                    self._send(member, work, self._data)
+                case SetPlan(plan=plan):
+                    self._send(self._server(), plan)
+                case AskSnapshot(final=final):
+                    self._send(self._server(), control.TakeSnapshot(final))
+                case Tell(report=report):
+                    self._tell(report)
+                case _:
+                    assert_never(action)
+
+    def _start(self, start: Start) -> None:
+        told = launch.Launch(
+            job=self._job,
+            member=start.member,
+            generation=start.generation,
+            coordinator=self._endpoint,
+            secret=self._secret.hex(),
+            host=self._cluster.host,
+            transport=self._transport,
+        )
+        log = self._directory / "logs" / f"{start.role.value}-{start.member}.log"
+        self._processes[start.member] = self._cluster.start(start.role, launch.to_json(told), log)
+        if start.role is control.Role.PARAMETER_SERVER:
+            self._server_number = start.member
+
+    def _server(self) -> int:
+        return self._server_number
+
+    def _kill(self, member: int) -> None:
+        process = self._processes.pop(member, None)
+        if process is not None:
+            process.kill()
+        for connection in [c for c, m in self._members.items() if m == member]:
+            del self._members[connection]
+            self._hub.drop(connection)
+
+    def _serve(self, member: int) -> None:
+        schedule, network = self._prepared.schedule, self._prepared.network
+        checkpoint = load_latest(self._directory / "checkpoints", network.layout, self._optimizer.state)
+        arrays: dict[str, Array]
+        sums: Sequence[float] = ()
+        if checkpoint is None:
+            weights = np.zeros(network.layout.size, np.float32)
+            network.initialize(self._prepared.spec.training.seed, weights)
+            arrays, round_, step = {"weights": weights}, 0, 0
+        else:
+            manifest = checkpoint.manifest
+            arrays, round_, step, sums = dict(checkpoint.arrays), manifest.round, manifest.step, manifest.epoch_sums
+            self.coordinator.resumed(step)
+            self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
+            if changed := differences(manifest.numerics, self._numerics):
+                text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
+                self._tell(Notice("NUMERICS_CHANGED", text))
+        optimizer = self._prepared.spec.training.optimizer
+        serve = control.Serve(
+            parameters=[(p.name, p.shape) for p in network.layout.parameters],
+            optimizer=optimizer.kind,
+            settings=optimizer.value.model_dump(),
+            schedule=schedule,
+            sums=len(network.metric_names),
+            round=round_,
+            step=step,
+            epoch_sums=sums,
+        )
+        self._send(member, serve, Bundle.of(arrays))
+
+    def _send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
+        connection = next((c for c, m in self._members.items() if m == member), None)
+        if connection is None:
+            return  # it is lost, and the coordinator will hear of that
+        try:
+            control.send(connection, message, bundle)
+            self._hub.flushed(connection)
+        except OSError:
+            self._hub.drop(connection)
+            self._disconnected(connection)

@@ -1,0 +1,99 @@
+"""The process around a coordinator that works for a service: its reports go out through an `Outbox`."""
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from raydient.server.clusters.opening import reopen_cluster
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec
+from raydient.wire import control
+from raydient.wire.connection import Connection
+from raydient.wire.endpoint import Transport
+from raydient.wire.frames import ProtocolError
+from raydient.wire.hub import Closed, Hub
+
+from .execution import MESSAGE_LIMIT, Execution
+from .outbox import Outbox
+from .preparation import prepare
+from .reports import Finished, Outcome
+
+LINGER_SECONDS = 3600.0
+"""How long a coordinator keeps the last reports for a service that is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorLaunch:
+    """What a coordinator is told.
+
+    Attributes:
+        job: the job's id.
+        specification: of the job, in JSON form.
+        dataset, directory: paths, see `RunRequest`.
+        cluster: see `Cluster.describe`.
+        unix: name of the Unix socket where the service will look for it.
+        secret: the run's, hexadecimal.
+        transport: of weights and gradients.
+    """
+
+    job: str
+    specification: dict[str, Any]
+    dataset: str
+    directory: str
+    cluster: str
+    unix: str
+    secret: str
+    transport: Transport = Transport.AUTO
+
+
+LAUNCH = TypeAdapter(CoordinatorLaunch)
+
+
+def main(told: str) -> None:
+    """Run a job to its end and stay until the service has all reports."""
+    launch = LAUNCH.validate_json(told)
+    secret = bytes.fromhex(launch.secret)
+    with closing(reopen_cluster(launch.cluster)) as cluster, closing(Hub(secret, MESSAGE_LIMIT)) as hub:
+        endpoint = hub.listen(cluster.host, launch.unix)
+        orders: list[control.Order] = []
+        outbox = Outbox(hub, orders.append)
+        try:
+            prepared = prepare(JobSpec.model_validate(launch.specification), Path(launch.dataset))
+        except InvalidSpec as invalid:
+            # The service has checked this before; data that changed since then for one.
+            outbox.put(Finished(Outcome.FAILED, 0, "", "INVALID_SPEC", "; ".join(map(str, invalid.errors))))
+        else:
+            execution = Execution(
+                prepared,
+                job=launch.job,
+                directory=Path(launch.directory),
+                cluster=cluster,
+                hub=hub,
+                endpoint=endpoint,
+                secret=secret,
+                tell=outbox.put,
+                transport=launch.transport,
+                stranger=outbox.hear,
+                orders=orders,
+            )
+            execution.run()
+        _linger(hub, outbox)
+
+
+def _linger(hub: Hub, outbox: Outbox) -> None:
+    deadline = time.monotonic() + LINGER_SECONDS
+    while not outbox.empty and time.monotonic() < deadline:
+        for connection, frame in hub.poll(1.0):
+            if not isinstance(frame, Closed):
+                _hear(hub, outbox, connection, frame)
+
+
+def _hear(hub: Hub, outbox: Outbox, connection: Connection, frame: Any) -> None:
+    try:
+        outbox.hear(connection, control.decode(frame).message)
+    except ProtocolError:
+        hub.drop(connection)
