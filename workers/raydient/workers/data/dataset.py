@@ -53,14 +53,15 @@ def load(spec: DatasetSpec, path: Path, loss: Loss, seed: int) -> Dataset:
         InvalidSpec: with every rule broken that can be known at once; paths begin with `dataset.`.
     """
     raw = _read(spec, path)
-    errors = list(raw.errors)
+    errors, encoded = list(raw.errors), None
     if raw.labels is not None:
         try:
-            labels, classes = ENCODERS[loss.kind](raw.labels)
+            encoded = ENCODERS[loss.kind](raw.labels)
         except LabelError as problem:
             errors.append(FieldError("dataset.label", f"{spec.label!r}: {problem}"))
-    if errors or raw.features is None:
+    if raw.features is None or encoded is None:
         raise InvalidSpec(errors)
+    labels, classes = encoded
     train, test = split_rows(seed, len(labels), spec.split.test)
     if not len(train):
         message = f"{spec.split.test} of {len(labels)} rows leaves none to train on"

@@ -42,8 +42,9 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
         raise InvalidSpec([FieldError(feature_path, message)])
     if not x.size:
         raise InvalidSpec([FieldError(feature_path, f"{feature!r} is empty: its shape is {x.shape}")])
-    errors = [*_not_finite(feature_path, feature, x), *_not_finite("dataset.label", spec.label, y)]
-    return RawData(x.reshape(len(x), -1) if x.ndim == 1 else x, _labels(y), errors=tuple(errors))
+    bad_x, bad_y = _not_finite(feature_path, feature, x), _not_finite("dataset.label", spec.label, y)
+    samples = x[:, np.newaxis] if x.ndim == 1 else x
+    return RawData(None if bad_x else samples, None if bad_y else _labels(y), errors=(*bad_x, *bad_y))
 
 
 def _read(archive: zipfile.ZipFile, file: str, wanted: dict[str, tuple[str, str]]) -> list[NDArray[Any]]:

@@ -1,0 +1,46 @@
+"""What every test of the data room needs: a file in, a dataset or its errors out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import Dataset as DatasetSpec
+from raydient.spec.network import Loss
+from raydient.workers.data import Dataset, load
+
+Load = Callable[..., Dataset]
+
+
+@pytest.fixture
+def load_file(tmp_path: Path) -> Load:
+    """`load_file(content, ...)`: text or bytes become data.csv, a dict of arrays data.npz; nothing is held out."""
+
+    def make(
+        content: Any, loss: str = "softmax_cross_entropy", name: str | None = None, seed: int = 1, **settings: Any
+    ) -> Dataset:
+        if isinstance(content, dict):
+            path = tmp_path / (name or "data.npz")
+            np.savez(path, **content)
+        else:
+            path = tmp_path / (name or "data.csv")
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        spec = DatasetSpec.model_validate({"uri": path.name, "split": {"test": 0.0}, **settings})
+        return load(spec, path, Loss.model_validate(loss), seed)
+
+    return make
+
+
+@pytest.fixture
+def errors_of(load_file: Load) -> Callable[..., list[tuple[str, str]]]:
+    """The same for what is refused: (path, message) of each error."""
+
+    def make(*args: Any, **settings: Any) -> list[tuple[str, str]]:
+        with pytest.raises(InvalidSpec) as caught:
+            load_file(*args, **settings)
+        return [(error.path, error.message) for error in caught.value.errors]
+
+    return make

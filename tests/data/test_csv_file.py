@@ -1,0 +1,125 @@
+"""CSV files: what is read, and what is said of a bad one."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+GOOD = "a,b,y\n1,2.5,0\n-3,4e2,1\n"
+finite = st.floats(-(2.0**100), 2.0**100)
+
+
+def test_features_are_all_columns_but_the_label(load_file):
+    data = load_file(GOOD)
+    assert data.feature_names == ("a", "b")
+    assert data.train_x.tolist() == [[1, 2.5], [-3, 400]]
+    assert data.train_x.dtype == np.float32
+    assert data.train_x.flags.c_contiguous
+    assert data.train_y.tolist() == [0, 1]
+    assert data.train_y.dtype == np.int32
+
+
+def test_the_label_may_be_anywhere(load_file):
+    data = load_file("kind,a\n1,5\n0,6\n", label="kind")
+    assert data.train_x.tolist() == [[5], [6]]
+    assert data.train_y.tolist() == [1, 0]
+
+
+def test_features_asked_for_come_in_that_order(load_file):
+    data = load_file("a,b,note,y\n1,2,free text,0\n3,4,,1\n", features=["b", "a"])
+    assert data.feature_names == ("b", "a")
+    assert data.train_x.tolist() == [[2, 1], [4, 3]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace("\n", "\r\n").encode(),
+        GOOD.rstrip("\n").encode(),
+        b'"a","b","y"\n"1","2.5","0"\n"-3","4e2","1"\n',
+        GOOD.replace("\n", "\n\n").encode(),
+        GOOD.replace("4e2", " 400 ").encode(),
+    ],
+    ids=["byte order mark", "windows lines", "no last newline", "quotes", "blank lines", "spaces"],
+)
+def test_dialects(load_file, content):
+    data = load_file(content)
+    assert data.feature_names == ("a", "b")
+    assert data.train_x.tolist() == [[1, 2.5], [-3, 400]]
+    assert data.train_y.tolist() == [0, 1]
+
+
+@given(values=st.lists(st.tuples(finite, finite), min_size=1, max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+def test_numbers_come_back(load_file, values):
+    data = load_file("a,y\n" + "".join(f"{a!r},{y!r}\n" for a, y in values), "mean_squared_error")
+    expected = np.array(values, np.float32)
+    assert np.array_equal(data.train_x[:, 0], expected[:, 0])
+    assert np.array_equal(data.train_y[:, 0], expected[:, 1])
+
+
+def test_text_labels_are_numbered_in_sorted_order(load_file):
+    data = load_file('a,y\n1,dog\n2,cat\n3,dog\n4,"ape, small"\n')
+    assert data.classes == ("ape, small", "cat", "dog")
+    assert data.train_y.tolist() == [2, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "words"),
+    [
+        (b"", "dataset.uri", ["data.csv is empty"]),
+        (b"\n\n", "dataset.uri", ["data.csv is empty"]),
+        (b"a,b,y\n", "dataset.uri", ["a header but no rows"]),
+        (b"1,2,3\n4,5,6\n", "dataset.uri", ["no header", "1, 2, 3"]),
+        (b"a,a,y\n1,2,0\n", "dataset.uri", ["more than one column named 'a'"]),
+        (b"a,,y\n1,2,0\n", "dataset.uri", ["no name for column 2"]),
+        (b"a,b,y\n1,2,0\n1,0\n", "dataset.uri", ["3 columns in its header", "2 in row 2 (line 3)"]),
+        (b"a,y\n\xff,0\n", "dataset.uri", ["not UTF-8"]),
+        (b"\xff\xfea\x00,\x00", "dataset.uri", ["not UTF-8"]),
+        (b"y\n0\n", "dataset.features", ["no column besides the label"]),
+        (b"a,b\n1,2\n", "dataset.label", ["'y' is not a column of data.csv", "there are: a, b"]),
+        (b"a,b,y\n1,2,0\n1,tall,0\n", "dataset.features", ["column 'b'", "'tall' in row 2 (line 3) is not a number"]),
+        (b"a,b,y\n1,tall,0\n1,wide,0\n", "dataset.features", ["'tall' in row 1 (line 2)", "(2 such rows)"]),
+        (b"a,b,y\n1,,0\n", "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
+        (b"a,b,y\n1,nan,0\n", "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
+        (b"a,b,y\n1,inf,0\n", "dataset.features", ["column 'b'", "'inf' in row 1 (line 2) is not finite"]),
+        (b"a,b,y\n1,1e999,0\n", "dataset.features", ["column 'b'", "'1e999' in row 1 (line 2) is not finite"]),
+        (b"a,b,y\n1,2,0\n1,2,\n", "dataset.label", ["column 'y'", "row 2 (line 3) has no value"]),
+        (b"a,b,y\n1,1e39,0\n", "dataset.features", ["too large for float32"]),
+    ],
+)
+def test_bad_files(errors_of, content, path, words):
+    ((found, message),) = errors_of(content)
+    assert found == path
+    assert all(word in message for word in words), message
+
+
+def test_all_errors_at_once(errors_of):
+    content = "a,b,c,y\n1,x,3,0\n1,2,,-1\n"
+    assert [path for path, _ in errors_of(content)] == ["dataset.features", "dataset.features", "dataset.label"]
+    errors = errors_of("height,b,label\n1,2,0\n", features=["heigth", "b", "zzz"], label="lable")
+    assert errors == [
+        ("dataset.label", "'lable' is not a column of data.csv: did you mean 'label'?"),
+        ("dataset.features[0]", "'heigth' is not a column of data.csv: did you mean 'height'?"),
+        ("dataset.features[2]", "'zzz' is not a column of data.csv, there are: height, b, label"),
+    ]
+
+
+def test_a_bad_feature_that_was_asked_for_is_named_by_its_place(errors_of):
+    ((path, _),) = errors_of("a,b,y\n1,x,0\n", features=["a", "b"])
+    assert path == "dataset.features[1]"
+
+
+def test_many_bad_columns_are_not_all_told(errors_of):
+    names = [f"c{i}" for i in range(30)]
+    errors = errors_of(",".join([*names, "y"]) + "\n" + ",".join(["?"] * 30 + ["0"]) + "\n")
+    assert len(errors) == 11
+    assert "20 more columns" in errors[-1][1]
+
+
+def test_a_bad_value_far_down_is_found(errors_of):
+    rows = ["1,0"] * 200_000
+    rows[150_000] = "oops,0"
+    ((_, message),) = errors_of("a,y\n" + "\n".join(rows) + "\n")
+    assert "'oops' in row 150001 (line 150002)" in message

@@ -1,0 +1,70 @@
+"""Labels as each loss wants them."""
+
+import numpy as np
+import pytest
+
+from raydient.workers.data.labels import ENCODERS, LabelError
+from raydient.workers.network import Program, build
+from raydient.workers.network.losses import LOSSES
+
+
+def test_every_loss_has_its_labels():
+    assert ENCODERS.keys() == LOSSES.keys()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_labels_fit_the_program(make_spec, loss):
+    """What the data room hands on goes into a program's labels without conversion."""
+    network = build(make_spec(1, loss), (3,))
+    encoded, _ = ENCODERS[loss](np.array([0, 1, 1, 0]) if loss != "softmax_cross_entropy" else np.zeros(4))
+    program = Program(network, 4)
+    np.take(encoded, np.arange(4), axis=0, out=program.y, mode="clip")
+    assert encoded.dtype == network.label_dtype
+    assert encoded.shape[1:] == network.label_shape
+
+
+@pytest.fixture
+def make_spec():
+    from raydient.spec.network import Network
+
+    return lambda units, loss: Network.model_validate({"layers": [{"dense": {"units": units}}], "loss": loss})
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "expected"),
+    [
+        ("softmax_cross_entropy", np.array([2.0, 0.0]), np.array([2, 0], np.int32)),
+        ("softmax_cross_entropy", np.array([[2], [0]]), np.array([2, 0], np.int32)),
+        ("softmax_cross_entropy", np.array([True, False]), np.array([1, 0], np.int32)),
+        ("binary_cross_entropy", np.array([1, 0]), np.array([[1], [0]], np.float32)),
+        ("binary_cross_entropy", np.array([[1.0], [0.0]]), np.array([[1], [0]], np.float32)),
+        ("binary_cross_entropy", np.array([True, False]), np.array([[1], [0]], np.float32)),
+        ("mean_squared_error", np.array([1.5, -2]), np.array([[1.5], [-2]], np.float32)),
+        ("sum_squared_error", np.array([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]], np.float32)),
+    ],
+)
+def test_numbers(loss, labels, expected):
+    encoded, classes = ENCODERS[loss](labels)
+    assert classes == ()
+    assert encoded.dtype == expected.dtype
+    assert np.array_equal(encoded, expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "message"),
+    [
+        ("softmax_cross_entropy", np.array([0, 1.5, 2.5]), r"1\.5 in row 2 is no class index.*2 such rows"),
+        ("softmax_cross_entropy", np.array([0, -1]), "-1 in row 2 is no class index"),
+        ("softmax_cross_entropy", np.array([0, 3e9]), "too large"),
+        ("softmax_cross_entropy", np.eye(3), r"has shape \(3, 3\).*one label a row"),
+        ("binary_cross_entropy", np.array([0, 1, 2]), "2 in row 3 is neither 0 nor 1"),
+        ("binary_cross_entropy", np.zeros((3, 2)), "one label a row"),
+        ("binary_cross_entropy", ["1", "yes"], "'yes' in row 2 is not a number.*softmax_cross_entropy"),
+        ("mean_squared_error", ["low", "high"], "'low' in row 1 is not a number.*softmax_cross_entropy"),
+        ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
+        ("mean_squared_error", np.array([1e39]), "too large for float32"),
+    ],
+)
+def test_labels_that_do_not_fit(loss, labels, message):
+    with pytest.raises(LabelError, match=message):
+        ENCODERS[loss](labels)

@@ -1,0 +1,141 @@
+"""NPZ files: what is read, and what is refused before it is unpacked."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from raydient.workers.data import npz_file
+
+X = np.arange(12, dtype=np.float64).reshape(4, 3)
+Y = np.array([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.int64, np.bool_])
+def test_numbers_of_any_type(load_file, dtype):
+    data = load_file({"x": X.astype(dtype), "y": Y})
+    assert data.train_x.dtype == np.float32
+    assert np.array_equal(data.train_x, X.astype(dtype).astype(np.float32))
+    assert data.feature_names == ()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_samples_of_any_shape(load_file, order):
+    images = np.random.default_rng(1).random((4, 5, 6, 3))
+    data = load_file({"x": np.array(images, order=order), "y": Y})
+    assert data.input_shape == (5, 6, 3)
+    assert data.train_x.flags.c_contiguous
+    assert np.array_equal(data.train_x, images.astype(np.float32))
+
+
+def test_one_number_a_sample(load_file):
+    assert load_file({"x": X[:, 0], "y": Y}).train_x.tolist() == [[0], [3], [6], [9]]
+
+
+def test_arrays_by_name(load_file):
+    data = load_file({"pixels": X, "digit": Y, "x": X + 1}, features=["pixels"], label="digit")
+    assert np.array_equal(data.train_x, X)
+
+
+def test_compressed(load_file, tmp_path):
+    file = io.BytesIO()
+    np.savez_compressed(file, x=X, y=Y)
+    assert np.array_equal(load_file(file.getvalue(), name="data.npz").train_x, X)
+
+
+def test_text_labels(load_file):
+    data = load_file({"x": X, "y": np.array(["b", "a", "a", "b"])})
+    assert data.classes == ("a", "b")
+    assert data.train_y.tolist() == [1, 0, 0, 1]
+
+
+def with_nan(place):
+    values = X.copy()
+    values[place] = np.nan
+    return values
+
+
+STRUCTURED = np.zeros(4, [("a", float)])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "path", "words"),
+    [
+        ({"y": Y}, "dataset.features", ["'x' is not an array of data.npz", "there are: y"]),
+        ({"x": X, "labels": Y}, "dataset.label", ["'y' is not an array of data.npz"]),
+        ({"x": X, "y": Y[:3]}, "dataset.features", ["(4, 3)", "(3,)"]),
+        ({"x": np.float64(1), "y": Y}, "dataset.features", ["one row for each sample"]),
+        ({"x": X[:0], "y": Y[:0]}, "dataset.features", ["empty", "(0, 3)"]),
+        ({"x": X[:, :0], "y": Y}, "dataset.features", ["empty", "(4, 0)"]),
+        ({"x": X.astype(complex), "y": Y}, "dataset.features", ["complex128", "numbers are needed"]),
+        ({"x": X.astype(str), "y": Y}, "dataset.features", ["numbers are needed"]),
+        ({"x": X.astype(object), "y": Y}, "dataset.features", ["Python objects"]),
+        ({"x": STRUCTURED, "y": Y}, "dataset.features", ["numbers are needed"]),
+        ({"x": with_nan((2, 1)), "y": Y}, "dataset.features", ["nan in row 3, position (1,)"]),
+        ({"x": with_nan(slice(1, 3)), "y": Y}, "dataset.features", ["nan in row 2, position (0,) (6 such values)"]),
+        ({"x": X, "y": np.array([0, np.inf, 1, 1])}, "dataset.label", ["inf in row 2"]),
+        ({"x": X * 1e38, "y": Y}, "dataset.features", ["too large for float32"]),
+    ],
+)
+def test_bad_arrays(errors_of, arrays, path, words):
+    ((found, message),) = errors_of(arrays)
+    assert found == path
+    assert all(word in message for word in words), message
+
+
+def test_all_errors_at_once(errors_of):
+    assert [path for path, _ in errors_of({"a": X})] == ["dataset.features", "dataset.label"]
+
+
+def test_one_array_only(errors_of):
+    ((path, message),) = errors_of({"a": X, "b": X, "y": Y}, features=["a", "b"])
+    assert path == "dataset.features"
+    assert "one array" in message
+
+
+def test_what_it_would_take_is_checked_before_unpacking(errors_of, monkeypatch):
+    monkeypatch.setattr(npz_file, "MAX_ARRAY_BYTES", 64)
+    monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
+    errors = errors_of({"x": X, "y": Y})
+    assert errors == [("dataset.features", "'x' would take 96 bytes, at most 64 are read")]
+
+
+def archive(member):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as members:
+        members.writestr("x.npy", member)
+        members.writestr("y.npy", member)
+    return file.getvalue()
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a zip file",
+        archive(b""),
+        archive(b"\x93NUMPY"),
+        archive(b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f8'}"),
+        archive(npy(X)[:-8]),
+        archive(npy(X))[:-40],
+        archive(npy(X)).replace(npy(X)[-8:], b"\x00" * 8),
+    ],
+    ids=["empty", "text", "no header", "half a header", "bad header", "too short", "cut off", "checksum"],
+)
+def test_damaged_files(errors_of, content):
+    ((path, message),) = errors_of(content, name="data.npz")
+    assert path == "dataset.uri"
+    assert message.startswith("data.npz is not an NPZ file: ")
+
+
+def test_an_unknown_version_of_the_format(errors_of):
+    errors = errors_of(archive(b"\x93NUMPY\x03\x00" + b"\x00" * 50), name="data.npz")
+    assert [path for path, _ in errors] == ["dataset.features", "dataset.label"]
+    assert "version (3, 0)" in errors[0][1]
