@@ -1,0 +1,74 @@
+# ruff: noqa: N802  (methods are called as the proto calls them)
+"""DatasetService: see dataset_service.proto for what each method promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from raydient.server.errors import InvalidRequest, NotFound, Unsupported
+from raydient.server.jobs.datasets import check_header
+from raydient.server.jobs.service import JobService
+from raydient.v1 import dataset_service_pb2 as pb
+from raydient.v1.dataset_service_pb2_grpc import DatasetServiceServicer
+
+from .messages import dataset_message
+from .names import dataset_id
+from .paging import next_page, page_size, page_start
+
+
+class DatasetServicer(DatasetServiceServicer):
+    """Uploaded files."""
+
+    def __init__(self, jobs: JobService) -> None:
+        self._jobs = jobs
+        self._datasets = jobs.datasets
+
+    async def UploadDataset(self, requests: AsyncIterator[pb.UploadDatasetRequest], context: Any) -> pb.Dataset:
+        """See the proto."""
+        header = await _header(requests)
+        known = await asyncio.to_thread(self._datasets.stored, header.file_name, header.sha256)
+        if known is not None:
+            return dataset_message(known)
+        upload = await asyncio.to_thread(self._datasets.begin, header.file_name, header.size_bytes, header.sha256)
+        try:
+            async for request in requests:
+                if request.WhichOneof("part") != "chunk":
+                    raise InvalidRequest.of("chunk", "after the header come chunks only", reason="CHUNK_EXPECTED")
+                await asyncio.to_thread(upload.write, request.chunk)
+            return dataset_message(await asyncio.to_thread(upload.finish))
+        finally:
+            upload.close()
+
+    async def RegisterDataset(self, request: pb.RegisterDatasetRequest, context: Any) -> pb.Dataset:
+        """See the proto."""
+        raise Unsupported("registering files is not implemented yet; upload them, or name a path below a data root")
+
+    async def GetDataset(self, request: pb.GetDatasetRequest, context: Any) -> pb.Dataset:
+        """See the proto."""
+        return dataset_message(await asyncio.to_thread(self._datasets.get, dataset_id(request.name)))
+
+    async def ListDatasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
+        """See the proto."""
+        size, start = page_size(request), page_start(request, int)
+        found = await asyncio.to_thread(self._datasets.page, size + 1, start[0] if start else None)
+        page, token = next_page(request, found, size, "number")
+        return pb.ListDatasetsResponse(datasets=map(dataset_message, page), next_page_token=token)
+
+    async def DeleteDataset(self, request: pb.DeleteDatasetRequest, context: Any) -> Empty:
+        """See the proto."""
+        try:
+            await asyncio.to_thread(self._jobs.delete_dataset, dataset_id(request.name))
+        except NotFound:
+            if not request.allow_missing:
+                raise
+        return Empty()
+
+
+async def _header(requests: AsyncIterator[pb.UploadDatasetRequest]) -> pb.UploadDatasetHeader:
+    first = await anext(aiter(requests), None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidRequest.of("header", "the first request bears the header", reason="INVALID_HEADER")
+    check_header(first.header.file_name, first.header.size_bytes, first.header.sha256)
+    return first.header

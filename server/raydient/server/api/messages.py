@@ -1,0 +1,140 @@
+"""Records as messages, and a message as the specification. The JSON form carries the specification both ways."""
+
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from raydient.server.jobs import records
+from raydient.server.jobs.artifacts import StoredCheckpoint
+from raydient.server.jobs.sources import STORED
+from raydient.server.jobs.states import State
+from raydient.server.training import reports
+from raydient.spec.job import JobSpec
+from raydient.spec.validation import validate_job
+from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
+from raydient.wire.schedule import default_microbatches
+
+STATES: dict[State, training_job_pb2.TrainingJobState] = {
+    state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
+}
+FORMATS = {
+    ".csv": dataset_service_pb2.DATASET_FORMAT_CSV,
+    ".npz": dataset_service_pb2.DATASET_FORMAT_NPZ,
+}
+
+
+def read_spec(message: TrainingJobSpec) -> JobSpec:
+    """The specification that a message describes. Raises InvalidSpec."""
+    return validate_job(MessageToDict(message, preserving_proto_field_name=True))
+
+
+def spec_message(spec: JobSpec) -> TrainingJobSpec:
+    """With every default written out."""
+    fields = spec.model_dump(mode="json", exclude_none=True)
+    fields["training"].setdefault("microbatches", default_microbatches(spec.training.batch_size))
+    return ParseDict(fields, TrainingJobSpec())
+
+
+def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.TrainingJob:
+    """A job that is stored, or one that was only checked: that has neither name nor times."""
+    message = training_job_pb2.TrainingJob(
+        spec=spec_message(job.spec),
+        state=STATES[job.state] if job.id else training_job_pb2.TRAINING_JOB_STATE_UNSPECIFIED,
+        state_reason=job.reason,
+        state_message=job.message,
+        start_time=_time(job.started),
+        end_time=_time(job.ended),
+        progress=None if job.progress is None else progress_message(job.progress),
+        last_epoch=None if job.last_epoch is None else epoch_message(job.last_epoch),
+        digest=job.digest,
+        restarts=max(0, job.run - 1),
+        queue_position=queue_position,
+        dataset=job.spec.dataset.uri if job.spec.dataset.uri.startswith(STORED) else "",
+    )
+    if job.id:
+        message.name = f"jobs/{job.id}"
+        message.create_time.FromDatetime(job.created)
+    return message
+
+
+def event_message(event: records.JobEvent) -> training_job_pb2.TrainingJobEvent:
+    """One event."""
+    message = training_job_pb2.TrainingJobEvent(sequence=event.sequence, time=_time(event.time))
+    match event.payload:
+        case records.StateChanged(state, reason, text, digest):
+            changed = training_job_pb2.StateChanged(state=STATES[state], reason=reason, message=text, digest=digest)
+            message.state_changed.CopyFrom(changed)
+        case reports.Progress() as progress:
+            message.progress.CopyFrom(progress_message(progress))
+        case reports.EpochEnded() as epoch:
+            message.epoch_ended.CopyFrom(epoch_message(epoch))
+        case reports.CheckpointTaken(step, seconds, size_bytes):
+            taken = training_job_pb2.CheckpointTaken(step=step, duration=_duration(seconds), size_bytes=size_bytes)
+            message.checkpoint_taken.CopyFrom(taken)
+        case reports.Notice(reason, text):
+            message.notice.CopyFrom(training_job_pb2.Notice(reason=reason, message=text))
+    return message
+
+
+def progress_message(progress: reports.Progress) -> training_job_pb2.TrainingProgress:
+    """Without the histogram of step times, which is for the metrics."""
+    names = training_job_pb2.TrainingProgress.DESCRIPTOR.fields_by_name
+    return training_job_pb2.TrainingProgress(**{name: getattr(progress, name) for name in names})
+
+
+def epoch_message(epoch: reports.EpochEnded) -> training_job_pb2.EpochEnded:
+    """Metrics by split, then name."""
+    metrics = [
+        training_job_pb2.Metric(name=name, split=split, epoch=epoch.epoch, step=epoch.step, value=value)
+        for split, values in sorted(epoch.metrics.items())
+        for name, value in sorted(values.items())
+    ]
+    return training_job_pb2.EpochEnded(
+        epoch=epoch.epoch, step=epoch.step, duration=_duration(epoch.seconds), metrics=metrics
+    )
+
+
+def metric_message(point: records.MetricPoint) -> training_job_pb2.Metric:
+    """One value of a curve."""
+    return training_job_pb2.Metric(
+        name=point.name, split=point.split, epoch=point.epoch, step=point.step, value=point.value
+    )
+
+
+def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
+    """One dataset."""
+    return dataset_service_pb2.Dataset(
+        name=f"datasets/{dataset.id}",
+        file_name=dataset.name,
+        format=FORMATS[dataset.suffix],
+        size_bytes=dataset.size_bytes,
+        sha256=dataset.id,
+        create_time=_time(dataset.created),
+    )
+
+
+def checkpoint_message(job: str, checkpoint: StoredCheckpoint) -> model_service_pb2.Checkpoint:
+    """One checkpoint of a job."""
+    return model_service_pb2.Checkpoint(
+        name=f"jobs/{job}/checkpoints/{checkpoint.step}",
+        step=checkpoint.step,
+        create_time=_time(checkpoint.created),
+        size_bytes=checkpoint.size_bytes,
+    )
+
+
+def _time(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _duration(seconds: float) -> Duration:
+    message = Duration()
+    message.FromTimedelta(timedelta(seconds=seconds))
+    return message

@@ -1,0 +1,65 @@
+"""Pages of lists: sizes, and tokens that say where the next page begins."""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from raydient.server.errors import InvalidRequest
+
+DEFAULT_SIZE = 50
+GREATEST_SIZE = 1000
+
+T = TypeVar("T")
+
+
+def page_size(request: Any) -> int:
+    """How many items this list request wants. Raises InvalidRequest."""
+    if request.page_size < 0:
+        raise InvalidRequest.of("page_size", f"{request.page_size} is negative", reason="INVALID_PAGE_SIZE")
+    return min(request.page_size or DEFAULT_SIZE, GREATEST_SIZE)
+
+
+def page_start(request: Any, *kinds: type) -> tuple[Any, ...] | None:
+    """The key of the last item of the page before, with parts of these kinds; None for the first page.
+
+    Raises InvalidRequest if the token is none of ours or came from another request.
+    """
+    if not request.page_token:
+        return None
+    try:
+        origin, *key = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
+    except (ValueError, TypeError, binascii.Error):
+        raise _invalid("it is none that was given out") from None
+    if origin != _origin(request):
+        raise _invalid("it belongs to another request")
+    if [type(part) for part in key] != list(kinds):
+        raise _invalid("it is none that was given out")
+    return tuple(key)
+
+
+def next_page(request: Any, found: list[T], size: int, *last: str) -> tuple[list[T], str]:
+    """The page and the token of the next one, from `size` + 1 items that were looked for.
+
+    `last` names the attributes that make the key of an item; the token is empty on the last page.
+    """
+    page = found[:size]
+    if len(found) <= size:
+        return page, ""
+    key = [getattr(page[-1], name) for name in last]
+    return page, base64.urlsafe_b64encode(json.dumps([_origin(request), *key]).encode()).decode()
+
+
+def _origin(request: Message) -> str:
+    """What all pages of one list have in common."""
+    asked: Any = type(request)()
+    asked.CopyFrom(request)
+    asked.page_size, asked.page_token = 0, ""
+    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
+
+
+def _invalid(why: str) -> InvalidRequest:
+    return InvalidRequest.of("page_token", why, reason="INVALID_PAGE_TOKEN")

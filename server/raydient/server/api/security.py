@@ -1,0 +1,152 @@
+"""Who may connect and who may call: addresses, TLS, bearer tokens."""
+
+import hashlib
+import hmac
+import ipaddress
+import re
+import socket
+import ssl
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from raydient.server.errors import StartError, Unauthenticated
+
+OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check"})
+"""What may be called without a token: probes have none."""
+TOKEN_CHARACTERS = 32
+"""Shorter tokens could be guessed."""
+_HASHED = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """From `host:port` or `[::1]:port`. Raises StartError."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+            raise StartError(f"{text!r} is no address: host:port is needed, as in 127.0.0.1:50051")
+        return cls(host.removeprefix("[").removesuffix("]"), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Only this machine can reach it. Raises StartError if the host has no address."""
+        return all(ipaddress.ip_address(found[4][0]).is_loopback for found in self._resolved())
+
+    def check_free(self) -> None:
+        """Raise StartError if nothing can listen there. (gRPC's own complaint takes several lines.)"""
+        for family, kind, protocol, _, place in self._resolved():
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(place)
+                    probe.listen()
+                except OSError as error:
+                    raise StartError(f"cannot listen on {self}: {(error.strerror or str(error)).lower()}") from error
+
+    def _resolved(self) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
+        try:
+            found = socket.getaddrinfo(self.host or "::", self.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise StartError(f"cannot listen on {self}: {error.strerror}") from error
+        return [(family, kind, protocol, name, place[:2]) for family, kind, protocol, name, place in found]  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How the service is protected; a certificate goes with its key.
+
+    `insecure` permits addresses that others can reach without TLS and tokens.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    tokens: Path | None = None
+    insecure: bool = False
+
+    def permit(self, address: Address, metrics: Address) -> None:
+        """Raise StartError unless this protection suffices for these addresses."""
+        if (self.certificate is None) != (self.key is None):
+            raise StartError("TLS needs both a certificate and its key")
+        if self.insecure:
+            return
+        if not address.loopback and (self.certificate is None or self.tokens is None):
+            raise StartError(
+                f"{address} can be reached from elsewhere: give a TLS certificate, its key and a tokens file, "
+                "or say --insecure"
+            )
+        if not metrics.loopback:
+            raise StartError(f"metrics on {metrics} can be read from elsewhere without a token: say --insecure")
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """For the server; None without TLS. Raises StartError if the files do not serve."""
+        if self.certificate is None or self.key is None:
+            return None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
+            pair = (self.key.read_bytes(), self.certificate.read_bytes())
+        except (OSError, ssl.SSLError) as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StartError(f"TLS cannot use {self.certificate} with {self.key}: {reason}") from error
+        return grpc.ssl_server_credentials([pair])
+
+    def guard(self) -> "Guard":
+        """The tokens as they are in the file now. Raises StartError."""
+        return Guard(None if self.tokens is None else read_tokens(self.tokens))
+
+
+class Guard:
+    """Lets calls pass that bear a known token; without tokens all of them.
+
+    Only SHA-256 hashes are kept, and each is compared in constant time.
+    """
+
+    def __init__(self, hashes: Iterable[bytes] | None) -> None:
+        self._hashes = None if hashes is None else tuple(hashes)
+
+    def check(self, method: str, metadata: Mapping[str, str | bytes]) -> None:
+        """Raise Unauthenticated unless the call may be made. `method` as in `/raydient.v1.ModelService/Predict`."""
+        if self._hashes is None or method in OPEN_METHODS:
+            return
+        kind, _, token = str(metadata.get("authorization", "")).partition(" ")
+        if kind.lower() != "bearer" or not token:
+            message = "a token is needed: metadata `authorization: Bearer TOKEN`"
+            raise Unauthenticated(message, reason="TOKEN_MISSING")
+        found = hashlib.sha256(token.encode()).digest()
+        matches = [hmac.compare_digest(found, known) for known in self._hashes]  # all of them, whichever it is
+        if not any(matches):
+            raise Unauthenticated("the token is not known here", reason="TOKEN_INVALID")
+
+
+def read_tokens(path: Path) -> list[bytes]:
+    """The SHA-256 hashes of a file's tokens: one a line, in clear or as `sha256:` and hex; `#` begins a comment.
+
+    Raises StartError if others may read the file, or if it holds no token or a short one.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise StartError(f"the tokens file {path} cannot be read: {reason}") from error
+    if mode & 0o077:
+        raise StartError(f"others may read the tokens file {path} (mode {mode:04o}): chmod 600 it")
+    tokens = [line for line in lines if line]
+    if not tokens:
+        raise StartError(f"the tokens file {path} holds no token")
+    if any(len(token) < TOKEN_CHARACTERS for token in tokens):
+        raise StartError(f"the tokens file {path} holds a token of fewer than {TOKEN_CHARACTERS} characters")
+    hashed = [(_HASHED.fullmatch(token), token) for token in tokens]
+    return [bytes.fromhex(m[1]) if m else hashlib.sha256(token.encode()).digest() for m, token in hashed]

@@ -1,0 +1,96 @@
+"""From errors to gRPC: one table, and the details that go with every status."""
+
+import logging
+import secrets
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from raydient.server import errors
+from raydient.spec.errors import FieldError, InvalidSpec
+
+DOMAIN = "raydient"
+DETAILS_KEY = "grpc-status-details-bin"
+DETAILS_BYTES = 6000
+"""Of violations at the most: all trailers together must stay below the 8 KiB that clients accept by default."""
+MESSAGE_CHARACTERS = 500
+
+log = logging.getLogger(__name__)
+
+CODES: dict[type[Exception], grpc.StatusCode] = {
+    InvalidSpec: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.NotAllowed: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.NotPermitted: grpc.StatusCode.PERMISSION_DENIED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.DataLoss: grpc.StatusCode.DATA_LOSS,
+    errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.OutOfRange: grpc.StatusCode.OUT_OF_RANGE,
+    errors.Exhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Unsupported: grpc.StatusCode.UNIMPLEMENTED,
+}
+
+
+def code_of(error: Exception) -> grpc.StatusCode:
+    """The code of the nearest class in the table; INTERNAL if there is none."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
+    """Code and status for the caller. What is not in the table is logged, and the caller learns the incident only."""
+    code = code_of(error)
+    if isinstance(error, errors.ServiceError):
+        info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    elif isinstance(error, InvalidSpec):
+        info = ErrorInfo(reason="INVALID_SPEC", domain=DOMAIN)
+    else:
+        incident = secrets.token_hex(4)
+        log.error("%s failed, incident %s", method, incident, exc_info=error)
+        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident})
+    details: list[Message] = [info]
+    match error:
+        case InvalidSpec():
+            violations = [FieldError(f"spec.{e.path}" if e.path else "spec", e.message) for e in error.errors]
+            details.append(_bad_request(violations))
+            message = _summary(violations)
+        case errors.InvalidRequest():
+            details.append(_bad_request(error.errors))
+            message = _summary(error.errors)
+        case errors.ServiceError():
+            message = str(error)
+        case _:
+            message = f"the server failed; its log tells more under incident {info.metadata['incident']}"
+    status = Status(code=code.value[0], message=message[:MESSAGE_CHARACTERS], details=_packed(details))
+    return code, status
+
+
+def _summary(violations: "list[FieldError] | tuple[FieldError, ...]") -> str:
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return f"{violations[0]}{more}"
+
+
+def _bad_request(violations: "list[FieldError] | tuple[FieldError, ...]") -> BadRequest:
+    bad = BadRequest()
+    size = 0
+    for place, violation in enumerate(violations):
+        message = violation.message[:MESSAGE_CHARACTERS]
+        size += len(violation.path.encode()) + len(message.encode()) + 8
+        if size > DETAILS_BYTES:
+            bad.field_violations.add(description=f"and {len(violations) - place} more")
+            break
+        bad.field_violations.add(field=violation.path, description=message)
+    return bad
+
+
+def _packed(details: list[Message]) -> Iterator[Any]:
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        yield packed

@@ -1,0 +1,109 @@
+# ruff: noqa: N802  (methods are called as the proto calls them)
+"""TrainingService: see training_service.proto for what each method promises."""
+
+import asyncio
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from raydient.server.errors import InvalidRequest, NotFound, Unsupported
+from raydient.server.jobs.records import JobFilter
+from raydient.server.jobs.service import JobService
+from raydient.server.jobs.states import State
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.v1 import training_service_pb2 as pb
+from raydient.v1.training_job_pb2 import TrainingJob
+from raydient.v1.training_service_pb2_grpc import TrainingServiceServicer
+
+from .messages import STATES, job_message, metric_message, read_spec
+from .names import job_id
+from .paging import next_page, page_size, page_start
+from .watching import Watchers
+
+REQUEST_ID_CHARACTERS = 64
+
+
+class TrainingServicer(TrainingServiceServicer):
+    """Jobs. Blocking calls go to threads; a watcher costs none."""
+
+    def __init__(self, jobs: JobService, watchers: Watchers) -> None:
+        self._jobs = jobs
+        self._watchers = watchers
+
+    async def CreateTrainingJob(self, request: pb.CreateTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        identity = request.request_id
+        if len(identity) > REQUEST_ID_CHARACTERS or not (identity.isascii() and identity.isprintable()):
+            rule = f"at most {REQUEST_ID_CHARACTERS} printable ASCII characters"
+            raise InvalidRequest.of("request_id", rule)
+        if not request.HasField("spec"):
+            raise InvalidSpec([FieldError("", "a specification is needed")])
+        spec = read_spec(request.spec)
+        if request.validate_only:
+            return job_message(await asyncio.to_thread(self._jobs.preview, spec))
+        job = await asyncio.to_thread(self._jobs.create, spec, identity)
+        return job_message(job, self._position(job.id))
+
+    async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        job = await asyncio.to_thread(self._jobs.store.get, job_id(request.name))
+        return job_message(job, self._position(job.id))
+
+    async def ListTrainingJobs(self, request: pb.ListTrainingJobsRequest, context: Any) -> pb.ListTrainingJobsResponse:
+        """See the proto."""
+        size, start, where = page_size(request), page_start(request, int), _filter(request)
+        before = start[0] if start else None
+        found = await asyncio.to_thread(self._jobs.store.page, size + 1, before, where)
+        page, token = next_page(request, found, size, "number")
+        positions = self._jobs.dispatcher.positions()
+        messages = [job_message(job, positions.get(job.id, 0)) for job in page]
+        return pb.ListTrainingJobsResponse(training_jobs=messages, next_page_token=token)
+
+    async def DeleteTrainingJob(self, request: pb.DeleteTrainingJobRequest, context: Any) -> Empty:
+        """See the proto."""
+        try:
+            await asyncio.to_thread(self._jobs.delete, job_id(request.name))
+        except NotFound:
+            if not request.allow_missing:
+                raise
+        return Empty()
+
+    async def CancelTrainingJob(self, request: pb.CancelTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        return job_message(await asyncio.to_thread(self._jobs.cancel, job_id(request.name)))
+
+    async def PauseTrainingJob(self, request: pb.PauseTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        raise Unsupported("pausing jobs is not implemented yet; cancelling is")
+
+    async def ResumeTrainingJob(self, request: pb.ResumeTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        raise Unsupported("resuming jobs is not implemented yet")
+
+    async def ScaleTrainingJob(self, request: pb.ScaleTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        raise Unsupported("scaling a job is not implemented yet; its specification says how many workers it gets")
+
+    async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
+        """See the proto."""
+        await self._watchers.watch(job_id(request.name), request.after_sequence, context.write)
+
+    async def ListMetrics(self, request: pb.ListMetricsRequest, context: Any) -> pb.ListMetricsResponse:
+        """See the proto."""
+        size, start = page_size(request), page_start(request, int, str, str)
+        job = await asyncio.to_thread(self._jobs.store.get, job_id(request.parent))
+        found = await asyncio.to_thread(self._jobs.store.points, job.id, size + 1, start or (0, "", ""))
+        page, token = next_page(request, found, size, "epoch", "split", "name")
+        return pb.ListMetricsResponse(metrics=map(metric_message, page), next_page_token=token)
+
+    def _position(self, job: str) -> int:
+        return self._jobs.dispatcher.positions().get(job, 0)
+
+
+def _filter(request: pb.ListTrainingJobsRequest) -> JobFilter:
+    numbers = {number: state for state, number in STATES.items()}
+    unknown = [FieldError("states", f"{state} is no state") for state in request.states if state not in numbers]
+    if unknown:
+        raise InvalidRequest(unknown)
+    states: frozenset[State] = frozenset(numbers[state] for state in request.states)
+    return JobFilter(states, dict(request.labels))

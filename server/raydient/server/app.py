@@ -1,0 +1,178 @@
+"""Wiring of the service, and `serve`."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from raydient.spec.job import JobSpec
+
+from .api.security import Address, Security
+from .api.server import ApiServer
+from .errors import ServiceError, StartError
+from .jobs.artifacts import Artifacts
+from .jobs.database import Database
+from .jobs.datasets import DatasetStore
+from .jobs.directory import StateDirectory
+from .jobs.dispatcher import Dispatcher
+from .jobs.feed import Feed
+from .jobs.records import Change, Job
+from .jobs.service import JobService
+from .jobs.sources import Sources
+from .jobs.store import JobStore
+from .metrics import Exporter, JobCollector
+from .training.runs import Runner, RunRequest
+
+__all__ = ["Running", "Settings", "StartError", "serve", "service"]
+
+DRAIN_SECONDS = 20.0
+"""How long running jobs may take to checkpoint when the service stops."""
+GRACE_SECONDS = 5.0
+"""How long calls in flight may take after that."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a service is run.
+
+    Attributes:
+        address, metrics_address: where gRPC and Prometheus' scrapes are answered; port 0 lets the system choose.
+        state_directory: where jobs, datasets, checkpoints and models are kept; made if absent.
+        cluster: where training runs.
+        ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
+        slots: worker processes at a time; None: one a core, four at least.
+        data_roots: folders whose files jobs may read.
+        insecure: listen beyond this machine without TLS and tokens.
+        tls_certificate, tls_key: PEM files.
+        tokens_file: without it, whoever can connect may call.
+    """
+
+    address: str = "127.0.0.1:50051"
+    metrics_address: str = "127.0.0.1:9095"
+    state_directory: Path = Path("raydient-state")
+    cluster: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    slots: int | None = None
+    data_roots: tuple[Path, ...] = ()
+    insecure: bool = False
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tokens_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that answers: where it does."""
+
+    address: str
+    metrics: str
+
+
+def serve(settings: Settings) -> int:
+    """Run the service until SIGTERM or SIGINT, then stop it gracefully and return 0; a second signal ends it at once.
+
+    Raises StartError.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from .training.preparation import check  # noqa: PLC0415  (what can fail sooner need not wait for NumPy)
+
+    async with service(settings, lambda: _open_runner(settings), check) as running:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:  # only now: starting Ray puts handlers of its own in place
+            loop.add_signal_handler(number, stop.set)
+        sys.stderr.write(f"raydient serving on {running.address}, metrics on {running.metrics}\n")
+        sys.stderr.flush()
+        await stop.wait()
+        for number in signals:
+            loop.remove_signal_handler(number)
+        log.info("stopping: running jobs take a checkpoint")
+    return 0
+
+
+def _open_runner(settings: Settings) -> Runner:
+    from .clusters.opening import open_cluster  # noqa: PLC0415
+    from .training.runner import CoordinatorRunner  # noqa: PLC0415
+
+    slots = settings.slots or max(4, os.cpu_count() or 1)
+    return CoordinatorRunner(open_cluster(settings.cluster, slots=slots, address=settings.ray_address))
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings, open_runner: Callable[[], Runner], check: Callable[[JobSpec, Path], None]
+) -> AsyncIterator[Running]:
+    """The service, running in this process until the context ends; then it is stopped gracefully.
+
+    `open_runner` joins the cluster, once everything that can go wrong sooner has gone well; `check` compares a
+    specification with its data. Raises StartError.
+    """
+    address, metrics = Address.parse(settings.address), Address.parse(settings.metrics_address)
+    security = Security(settings.tls_certificate, settings.tls_key, settings.tokens_file, settings.insecure)
+    security.permit(address, metrics)
+    address.check_free()
+    async with AsyncExitStack() as stack:
+        directory = StateDirectory(settings.state_directory)
+        stack.callback(directory.close)
+        database = Database(directory.database)
+        stack.push_async_callback(asyncio.to_thread, database.close)
+        feed, collector = Feed(), JobCollector()
+
+        def publish(change: Change) -> None:
+            collector.publish(change)
+            feed.publish(change)
+            _log_change(change)
+
+        store = JobStore(database, publish)
+        collector.begin(store.unfinished(), store.counts())
+        exporter = Exporter(metrics.host, metrics.port, collector)
+        stack.push_async_callback(asyncio.to_thread, exporter.close)
+        datasets = DatasetStore(database, directory.datasets)
+        sources = Sources(datasets, settings.data_roots)
+
+        def request(job: Job) -> RunRequest:
+            return RunRequest(job.id, job.spec, sources.find(job.spec.dataset.uri), directory.job(job.id))
+
+        runner = open_runner()
+        stack.push_async_callback(asyncio.to_thread, runner.close)
+        dispatcher = Dispatcher(store, runner, request)
+        jobs = JobService(
+            store=store,
+            datasets=datasets,
+            sources=sources,
+            dispatcher=dispatcher,
+            directory=directory,
+            check=check,
+        )
+        api = ApiServer(jobs, feed, Artifacts(directory), security, exporter.observe_call)
+        jobs.tidy()
+        stack.push_async_callback(api.stop, GRACE_SECONDS)
+        stack.push_async_callback(asyncio.to_thread, dispatcher.close, DRAIN_SECONDS)
+        try:
+            dispatcher.recover()
+        except ServiceError as error:
+            raise StartError(f"jobs of an earlier run cannot be taken up: {error}") from error
+        bound = await api.start(address)
+        stack.push_async_callback(api.drain)
+        where = Address(metrics.host, exporter.port)
+        yield Running(str(bound), f"http://{where}/metrics")
+
+
+def _log_change(change: Change) -> None:
+    if change.after is None:
+        log.info("jobs/%s deleted", change.before.id if change.before else "")
+    elif change.before is None or change.before.state is not change.after.state:
+        job = change.after
+        log.info("jobs/%s %s", job.id, " ".join(filter(None, (job.state.name, job.reason, job.message))))
