@@ -17,7 +17,6 @@ class Launch:
         generation: see `frames`.
         coordinator: where its coordinator listens.
         secret: the run's secret, hexadecimal.
-        host: address of its machine at which peers on other machines reach it.
         transport: how weights and gradients travel.
     """
 
@@ -26,7 +25,6 @@ class Launch:
     generation: int
     coordinator: Endpoint
     secret: str
-    host: str = "127.0.0.1"
     transport: Transport = Transport.AUTO
 
 

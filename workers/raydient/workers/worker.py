@@ -21,7 +21,7 @@ from .data import epoch_order
 from .network import Network, Program, build
 
 
-def main(told: str) -> None:
+def main(told: str, host: str) -> None:
     """Compute for one job until its parameter server says that there is no more work.
 
     Raises ConnectionError when the parameter server or the coordinator is gone.

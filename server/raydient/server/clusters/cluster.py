@@ -6,6 +6,10 @@ from typing import Protocol
 from raydient.wire.control import Role
 
 
+class ClusterError(RuntimeError):
+    """A cluster cannot be opened; the message says why, in one line."""
+
+
 class Process(Protocol):
     """A process that this one started."""
 

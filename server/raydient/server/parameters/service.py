@@ -31,16 +31,16 @@ CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
-def main(told: str) -> None:
+def main(told: str, host: str) -> None:
     """Serve one job until its coordinator is gone."""
-    Service(from_json(told)).run()
+    Service(from_json(told), host).run()
 
 
 class Service:
     """One thread: everything below `run` happens in it, but for the second half of large updates."""
 
-    def __init__(self, launch: Launch, clock: Callable[[], float] = time.monotonic) -> None:
-        self._launch = launch
+    def __init__(self, launch: Launch, host: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._launch, self._host = launch, host
         self._clock = clock
         self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret))
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
@@ -54,7 +54,7 @@ class Service:
 
     def run(self) -> None:
         try:
-            endpoint = self._hub.listen(self._launch.host)
+            endpoint = self._hub.listen(self._host)
             serve, arrays = self._introduce(endpoint)
             self._prepare(serve, arrays)
             self._hub.adopt(self._coordinator)

@@ -239,7 +239,6 @@ class Execution:
             generation=start.generation,
             coordinator=self._endpoint,
             secret=self._secret.hex(),
-            host=self._cluster.host,
             transport=self._transport,
         )
         log = self._directory / "logs" / f"{start.role.value}-{start.member}.log"

@@ -13,7 +13,7 @@ REDUCTION_VERSION = "1"
 def fingerprint() -> dict[str, str]:
     """NumPy's version, BLAS build and core type, threads per worker, CPU features that NumPy uses, our reduction."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
-    features: Mapping[str, bool] = np._core._multiarray_umath.__cpu_features__
+    features: Mapping[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     return {
         "numpy": np.__version__,
         "blas": "; ".join(f"{b['internal_api']} {b['version']} {b.get('architecture', '')}".strip() for b in blas),

@@ -53,12 +53,12 @@ class CoordinatorLaunch:
 LAUNCH = TypeAdapter(CoordinatorLaunch)
 
 
-def main(told: str) -> None:
+def main(told: str, host: str) -> None:
     """Run a job to its end and stay until the service has all reports."""
     launch = LAUNCH.validate_json(told)
     secret = bytes.fromhex(launch.secret)
     with closing(reopen_cluster(launch.cluster)) as cluster, closing(Hub(secret, MESSAGE_LIMIT)) as hub:
-        endpoint = hub.listen(cluster.host, launch.unix)
+        endpoint = hub.listen(host, launch.unix)
         orders: list[control.Order] = []
         outbox = Outbox(hub, orders.append)
         try:

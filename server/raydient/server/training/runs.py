@@ -51,7 +51,7 @@ class Run(Protocol):
         """Ask it to stop for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
 
     def interrupt(self) -> None:
-        """Ask it for a checkpoint and an end; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
+        """Ask for a checkpoint and an end; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the last call to the listener to return and all processes to end; False if it takes longer."""
