@@ -58,7 +58,7 @@ class Status:
     Attributes:
         round: rounds completed.
         step: updates applied.
-        loss: of the last step, mean over its rows; NaN before the first.
+        loss: of the last step, mean over its rows.
         phase_seconds: by phase, all workers together, and `apply`.
         step_seconds_buckets, step_seconds_sum: see `reports.Progress`.
         exchange_bytes: by direction.

@@ -1,5 +1,6 @@
 """The process around a parameter server: sockets in, `ParameterServer` called, actions carried out."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -195,8 +196,8 @@ class Service:
 
     def _status(self, *, always: bool = False) -> None:
         now = self._clock()
-        if not always and now < self._next_status:
-            return
+        if math.isnan(self._server.last_loss) or not (always or now >= self._next_status):
+            return  # before the first step there is nothing to tell
         self._next_status = now + STATUS_SECONDS
         position, meters = self._server.position, self._meters
         self._tell(

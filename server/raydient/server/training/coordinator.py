@@ -177,6 +177,7 @@ class Coordinator:
         if not self._running:
             step = self._status.step if self._status else max(self._saved_step, 0)
             self._rate.begin(self._samples(step))
+            self._epoch_began = self._clock()
             actions.append(Tell(Started(step, len(attached))))
         else:
             actions.append(Tell(Notice("WORKER_JOINED", f"worker {worker} has joined, {len(attached)} at work")))

@@ -125,7 +125,7 @@ class CoordinatorRun:
             if connection is not None:
                 connection.allocate = limited_to(REPORT_LIMIT)
                 finished = self._listen(connection)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             why = str(error)
         finally:
             with self._sending:
