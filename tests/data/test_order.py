@@ -36,6 +36,7 @@ def test_streams_are_pinned():
     """Other bits here would make another training of every job that was ever run."""
     assert stream(Purpose.EPOCH, 1, 2).bit_generator.random_raw() == 2_024_929_262_291_533_955
     assert stream(Purpose.PARAMETER, 1, "dense_1.kernel").bit_generator.random_raw() == 4_639_791_147_692_303_353
+    assert np.array_equal(epoch_order(1, 2, 30), stream(Purpose.EPOCH, 1, 2).permutation(30))
 
 
 def test_purposes_do_not_share_streams():
