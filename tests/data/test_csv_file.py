@@ -65,6 +65,11 @@ def test_text_labels_are_numbered_in_sorted_order(load_file):
     assert data.train_y.tolist() == [2, 1, 2, 0]
 
 
+def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
+    assert load_file("a,y\n1,1_0\n2,2_0\n").classes == ("1_0", "2_0")
+    assert errors_of("a,y\n1_0,0\n") == [("dataset.features", "column 'a': '1_0' in row 1 (line 2) is not a number")]
+
+
 @pytest.mark.parametrize(
     ("content", "path", "words"),
     [

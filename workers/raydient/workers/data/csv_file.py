@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import Dataset as DatasetSpec
 
-from .raw import Labels, RawData, missing
+from .raw import Labels, RawData, is_number, missing
 
 BLOCK_BYTES = 16 * 2**20
 """Read at a time; a row must fit."""
@@ -59,7 +59,7 @@ def _header(path: Path) -> list[str]:
         if header is None:
             raise _unreadable(path, "is empty")
         has_rows = any(reader)
-    if all(_is_number(name) for name in header):
+    if all(is_number(name) for name in header):
         raise _unreadable(path, f"has no header: its first line has only numbers ({', '.join(header[:3])}, ...)")
     problems = [f"has no name for column {i}" for i, name in enumerate(header, start=1) if not name.strip()]
     twice = sorted({name for name in header if name.strip() and header.count(name) > 1}) if _repeats(header) else []
@@ -121,18 +121,7 @@ def _stack(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float64]:
 
 def _labels(texts: list[str]) -> Labels:
     """Numbers if every one is a number, else the texts."""
-    try:
-        return np.array(texts, np.float64)
-    except ValueError:
-        return texts
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text  # Python reads 1_000
+    return np.array(texts, np.float64) if all(is_number(text) for text in texts) else texts
 
 
 def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: DatasetSpec) -> RawData:
@@ -159,7 +148,7 @@ def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: Dat
                     note(name, f"{where} has no value")
                 elif name == spec.label:
                     labels.append(row[place])
-                elif not _is_number(row[place]):
+                elif not is_number(row[place]):
                     note(name, f"{row[place]!r} in {where} is not a number")
                 elif not isfinite(float(row[place])):
                     note(name, f"{row[place]!r} in {where} is not finite")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .raw import Labels
+from .raw import Labels, is_number
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
 """The labels as an array, and the text of each class where labels are texts."""
@@ -57,17 +57,10 @@ ENCODERS: dict[str, Callable[[Labels], Encoded]] = {
 def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
     if not isinstance(labels, list):
         return labels
-    row, text = next((i, text) for i, text in enumerate(labels, start=1) if not _is_number(text))
-    message = f"{text!r} in row {row} is not a number, as {loss} needs: text labels go with softmax_cross_entropy"
+    # an NPZ file may hold nothing but numbers as texts
+    row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
+    message = f"{text!r} in row {row} is text, {loss} needs numbers: text labels go with softmax_cross_entropy"
     raise LabelError(message)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _one_column(values: NDArray[Any], loss: str) -> NDArray[Any]:

@@ -29,6 +29,15 @@ class RawData:
     errors: tuple[FieldError, ...] = ()
 
 
+def is_number(text: str) -> bool:
+    """Whether a text in a file stands for a number, infinity and NaN included."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text  # Python and NumPy read 1_000, no other program does
+
+
 def missing(path: str, name: str, what: str, available: list[str]) -> FieldError:
     """The error of a name that is none of the available ones; `what` says of what they are."""
     close = get_close_matches(name, available, n=1)
