@@ -1,7 +1,7 @@
 """The network room: layers, losses, initializers, the compiled program, the gradient check and the model file.
 
-Where to begin reading: `layers.Dense` is the chain rule in six lines, `activations` and `losses` are what it multiplies,
-`program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
+Where to begin reading: `layers.Dense` is the chain rule in six lines, `activations` and `losses` are what it multiplies
+by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
 """
 
 from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch
