@@ -148,11 +148,13 @@ class Refused:
 def refused():
     """Makes a call that has to fail and returns what it tells."""
 
+    def exhaust(call, *arguments, **keywords):
+        result = call(*arguments, **keywords)
+        return list(result) if hasattr(result, "__next__") else result
+
     def refused(call, *arguments, **keywords):
         with pytest.raises(grpc.RpcError) as caught:
-            result = call(*arguments, **keywords)
-            if hasattr(result, "__next__"):
-                list(result)
+            exhaust(call, *arguments, **keywords)
         return Refused(caught.value)
 
     return refused

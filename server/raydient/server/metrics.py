@@ -5,13 +5,16 @@ minutes after its end; no series bears the id of a worker.
 """
 
 import platform
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from socketserver import TCPServer, ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -23,6 +26,8 @@ from .training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded,
 
 LINGER_SECONDS = 300.0
 """A job's series stay so long after its end, for the last scrapes to see it."""
+POLL_SECONDS = 0.1
+"""The exporter's thread notices so soon that it is to stop."""
 RPC_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -206,6 +211,30 @@ def _checkpoints(jobs: Mapping[str, _Series]) -> Iterator[Metric]:
     yield from (taken, step, seconds, size, when)
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A slow scrape holds up neither another one nor the end."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Without the base class's question to the DNS, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+        self.setup_environ()
+
+
+class _Handler(WSGIRequestHandler):
+    """Writes no log of scrapes."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the name is the base class's)
+        """Nothing."""
+
+
 class Exporter:
     """Serves `/metrics` from a registry of its own, on a thread of its own, until `close`."""
 
@@ -222,11 +251,13 @@ class Exporter:
             buckets=RPC_SECONDS_BUCKETS,
         )
         try:
-            self._server, self._thread = start_http_server(port, host, registry)
+            self._server = make_server(host, port, make_wsgi_app(registry), _Server, _Handler)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise StartError(f"cannot serve metrics on {host}:{port}: {reason}") from error
         self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_SECONDS,), name="metrics")
+        self._thread.start()
 
     def observe_call(self, method: str, code: str, seconds: float) -> None:
         """A call was answered."""

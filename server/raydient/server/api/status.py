@@ -15,9 +15,10 @@ from raydient.spec.errors import FieldError, InvalidSpec
 
 DOMAIN = "raydient"
 DETAILS_KEY = "grpc-status-details-bin"
-DETAILS_BYTES = 6000
-"""Of violations at the most: all trailers together must stay below the 8 KiB that clients accept by default."""
-MESSAGE_CHARACTERS = 500
+DETAILS_BYTES = 4500
+MESSAGE_BYTES = 400
+"""At the most: all trailers together, the details in base64 and the message with each odd byte as three, must stay
+below the 8 KiB from which on clients begin to refuse them."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
             message = str(error)
         case _:
             message = f"the server failed; its log tells more under incident {info.metadata['incident']}"
-    status = Status(code=code.value[0], message=message[:MESSAGE_CHARACTERS], details=_packed(details))
+    status = Status(code=code.value[0], message=_cut(message), details=_packed(details))
     return code, status
 
 
@@ -80,13 +81,17 @@ def _bad_request(violations: "list[FieldError] | tuple[FieldError, ...]") -> Bad
     bad = BadRequest()
     size = 0
     for place, violation in enumerate(violations):
-        message = violation.message[:MESSAGE_CHARACTERS]
+        message = _cut(violation.message)
         size += len(violation.path.encode()) + len(message.encode()) + 8
         if size > DETAILS_BYTES:
             bad.field_violations.add(description=f"and {len(violations) - place} more")
             break
         bad.field_violations.add(field=violation.path, description=message)
     return bad
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:MESSAGE_BYTES].decode(errors="ignore")
 
 
 def _packed(details: list[Message]) -> Iterator[Any]:

@@ -113,14 +113,19 @@ class _Watch:
 
     async def _write_or_cut(self, response: WatchTrainingJobResponse) -> None:
         """Write, but do not wait for a watcher that does not read while events pile up."""
+        # never cancelled: gRPC would then withhold the status; the write ends with the call at the latest
         writing = asyncio.ensure_future(self._write(response))
-        try:
-            while not writing.done():
-                self._watchers.check(self._subscription)
-                self._changed.clear()
-                changing = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({writing, changing}, return_when=asyncio.FIRST_COMPLETED)
-                changing.cancel()
-            await writing
-        finally:
-            writing.cancel()
+        writing.add_done_callback(_retrieve)
+        while not writing.done():
+            self._watchers.check(self._subscription)
+            self._changed.clear()
+            changing = asyncio.ensure_future(self._changed.wait())
+            await asyncio.wait({writing, changing}, return_when=asyncio.FIRST_COMPLETED)
+            changing.cancel()
+        await writing
+
+
+def _retrieve(writing: asyncio.Future[Any]) -> None:
+    """Nobody may be left to ask how it ended."""
+    if not writing.cancelled():
+        writing.exception()

@@ -48,6 +48,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._draining = False
         self._closed = threading.Event()
+        self._starting = threading.Lock()  # a runner starts one run at a time
         self._pool = ThreadPoolExecutor(8, "jobs")
 
     @property
@@ -135,7 +136,9 @@ class Dispatcher:
             return
         follower = _Follower(self, job_id, job.run, self._clock)
         try:
-            run = self._runner.start(self._request(job), follower)
+            request = self._request(job)
+            with self._starting:
+                run = self._runner.start(request, follower)
         except ServiceError as error:
             failure = (error.reason, str(error))
             self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), *failure))

@@ -1,0 +1,95 @@
+import hashlib
+
+import grpc
+import pytest
+
+from raydient.v1 import dataset_service_pb2 as pb
+
+StatusCode = grpc.StatusCode
+CONTENT = b"a,b,y\n1,2,0\n"
+
+
+def part(**fields):
+    return pb.UploadDatasetRequest(**fields)
+
+
+def header(content=CONTENT, **fields):
+    place = {"file_name": "a.csv", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return part(header=pb.UploadDatasetHeader(**(place | fields)))
+
+
+def test_a_file_is_stored_under_its_content(client):
+    dataset = client.upload(CONTENT, "digits.csv")
+    assert dataset.name == f"datasets/{hashlib.sha256(CONTENT).hexdigest()}"
+    assert (dataset.file_name, dataset.format, dataset.size_bytes) == ("digits.csv", pb.DATASET_FORMAT_CSV, 12)
+    assert dataset.sha256 == dataset.name.removeprefix("datasets/")
+    assert client.datasets.GetDataset(pb.GetDatasetRequest(name=dataset.name)) == dataset
+    assert client.upload(b"PK", "x.NPZ").format == pb.DATASET_FORMAT_NPZ
+
+
+def test_what_is_there_already_is_not_sent_again(client):
+    dataset = client.upload(CONTENT)
+    assert client.datasets.UploadDataset(iter([header(file_name="other.csv")])) == dataset
+
+
+def test_a_large_file_in_large_chunks(client):
+    content = bytes(range(256)) * 20_000
+    assert client.upload(content, chunk=1 << 20).size_bytes == len(content)
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "reason"),
+    [
+        ([], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([part(chunk=b"x")], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([part()], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([header(), header()], StatusCode.INVALID_ARGUMENT, "CHUNK_EXPECTED"),
+        ([header(file_name="../a.csv")], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([header(size_bytes=-1)], StatusCode.INVALID_ARGUMENT, "INVALID_HEADER"),
+        ([header(), part(chunk=CONTENT[:5])], StatusCode.DATA_LOSS, "SIZE_MISMATCH"),
+        ([header(), part(chunk=CONTENT + b"x")], StatusCode.DATA_LOSS, "SIZE_MISMATCH"),
+        ([header(), part(chunk=CONTENT[::-1])], StatusCode.DATA_LOSS, "CHECKSUM_MISMATCH"),
+        ([header(size_bytes=2**62)], StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL"),
+    ],
+)
+def test_uploads_that_are_refused_leave_nothing(client, refused, tmp_path, parts, code, reason):
+    error = refused(client.datasets.UploadDataset, iter(parts))
+    assert (error.code, error.reason) == (code, reason)
+    assert list((tmp_path / "state" / "datasets").iterdir()) == []
+    assert list(client.datasets.ListDatasets(pb.ListDatasetsRequest()).datasets) == []
+
+
+def test_lists_newest_first_by_pages(client, refused):
+    names = [client.upload(bytes([65 + n])).name for n in range(3)]
+    first = client.datasets.ListDatasets(pb.ListDatasetsRequest(page_size=2))
+    assert [dataset.name for dataset in first.datasets] == [names[2], names[1]]
+    rest = client.datasets.ListDatasets(pb.ListDatasetsRequest(page_token=first.next_page_token))
+    assert [dataset.name for dataset in rest.datasets] == [names[0]]
+    assert rest.next_page_token == ""
+    error = refused(client.datasets.ListDatasets, pb.ListDatasetsRequest(page_token="!"))
+    assert error.reason == "INVALID_PAGE_TOKEN"
+
+
+def test_deleting_spares_what_a_job_needs(client, runner, refused):
+    delete = client.datasets.DeleteDataset
+    job = client.create()
+    request = pb.DeleteDatasetRequest(name=job.dataset)
+    error = refused(delete, request)
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "DATASET_IN_USE")
+    run = runner.next()
+    run.begin()
+    run.succeed()
+    delete(request)
+    assert refused(delete, request).reason == "DATASET_NOT_FOUND"
+    delete(pb.DeleteDatasetRequest(name=job.dataset, allow_missing=True))
+
+
+@pytest.mark.parametrize("name", ["", "datasets/", "datasets/x", "datasets/../raydient.db", "jobs/x", "x"])
+def test_names_that_name_no_dataset(client, refused, name):
+    error = refused(client.datasets.GetDataset, pb.GetDatasetRequest(name=name))
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "DATASET_NOT_FOUND")
+
+
+def test_registering_says_that_it_is_not_there(client, refused):
+    error = refused(client.datasets.RegisterDataset, pb.RegisterDatasetRequest(uri="/x"))
+    assert error.code is StatusCode.UNIMPLEMENTED

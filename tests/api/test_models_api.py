@@ -1,0 +1,212 @@
+import hashlib
+import json
+
+import grpc
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from raydient.spec.network import Network
+from raydient.v1 import model_service_pb2 as pb
+from raydient.workers.network import Model, build, save_model
+
+StatusCode = grpc.StatusCode
+
+
+def network(loss, units=3):
+    return Network.model_validate({"layers": [{"dense": {"units": units}}], "loss": loss})
+
+
+def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"), classes=()):
+    """A model of two inputs whose weights are 0, 1, 2, ..."""
+    specification = network(loss, units)
+    size = build(specification, (2,)).layout.size
+    weights = np.arange(size, dtype=np.float32) / 8
+    model = Model(specification, (2,), weights, feature_names=features, label="y", classes=classes)
+    path.parent.mkdir(exist_ok=True)
+    save_model(path, model)
+    return model
+
+
+@pytest.fixture
+def trained(client, runner, tmp_path):
+    """Makes a job that succeeded; its name and its model."""
+
+    def trained(**parts):
+        name = client.create(display_name="my digits/1").name
+        run = runner.next()
+        run.begin()
+        model = make_model(run.request.directory / "model.safetensors", **parts)
+        run.succeed(model.digest)
+        return name, model
+
+    return trained
+
+
+def download(client, name, **fields):
+    header, *chunks = client.models.DownloadModel(pb.DownloadModelRequest(name=name, **fields))
+    assert header.WhichOneof("part") == "header"
+    return header.header, b"".join(response.chunk for response in chunks)
+
+
+def test_a_model_comes_whole_with_its_checksum(client, trained):
+    name, model = trained()
+    header, content = download(client, name)
+    assert header.format == pb.MODEL_FORMAT_SAFETENSORS
+    assert header.size_bytes == len(content)
+    assert header.sha256 == hashlib.sha256(content).hexdigest()
+    assert header.digest == model.digest
+    assert header.file_name == "my-digits-1.safetensors"
+    assert sum(tensor.size for tensor in load(content).values()) == model.weights.size
+
+
+def test_a_download_goes_on_where_it_broke_off(client, trained, refused):
+    name, _ = trained()
+    whole_header, whole = download(client, name)
+    for offset in (0, 1, len(whole) // 2, len(whole)):
+        header, rest = download(client, name, offset=offset, format=pb.MODEL_FORMAT_SAFETENSORS)
+        assert header == whole_header
+        assert whole[:offset] + rest == whole
+    for offset in (-1, len(whole) + 1):
+        error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, offset=offset))
+        assert (error.code, error.reason) == (StatusCode.OUT_OF_RANGE, "OFFSET_BEYOND_END")
+
+
+def test_large_models_come_in_chunks_under_the_limit(client, runner):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    content = bytes(range(256)) * 20_000
+    run.request.directory.mkdir()
+    (run.request.directory / "model.safetensors").write_bytes(content)
+    run.succeed()
+    _, *chunks = client.models.DownloadModel(pb.DownloadModelRequest(name=name))
+    assert max(len(response.chunk) for response in chunks) == 1 << 20
+    assert b"".join(response.chunk for response in chunks) == content
+
+
+def test_other_formats_are_not_there_yet(client, trained, refused):
+    name, _ = trained()
+    for wanted in (pb.MODEL_FORMAT_ONNX, pb.MODEL_FORMAT_NPZ):
+        error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=wanted))
+        assert (error.code, error.reason) == (StatusCode.UNIMPLEMENTED, "FORMAT_NOT_IMPLEMENTED")
+
+
+def test_there_is_no_model_before_the_end(client, runner, refused):
+    name = client.create().name
+    runner.next().begin()
+    for call, request in (
+        (client.models.DownloadModel, pb.DownloadModelRequest(name=name)),
+        (client.models.Predict, pb.PredictRequest(name=name)),
+    ):
+        error = refused(call, request)
+        assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "NO_MODEL")
+        assert error.metadata == {"state": "RUNNING"}
+
+
+def make_checkpoint(directory, step, digest="d"):
+    folder = directory / "checkpoints" / f"step-{step:09d}"
+    folder.mkdir(parents=True)
+    (folder / "weights.safetensors").write_bytes(b"weights of %d" % step)
+    created = "2026-01-02T03:04:05.678+00:00"
+    (folder / "manifest.json").write_text(json.dumps({"step": step, "created": created, "digest": digest}))
+    return folder
+
+
+def test_checkpoints_newest_first_by_pages_and_their_weights(client, runner, refused):
+    name = client.create().name
+    assert list(client.models.ListCheckpoints(pb.ListCheckpointsRequest(parent=name)).checkpoints) == []
+    run = runner.next()
+    run.begin()
+    for step in (10, 20, 30):
+        folder = make_checkpoint(run.request.directory, step)
+    (run.request.directory / "checkpoints" / ".partial-step-000000040").mkdir()
+    (run.request.directory / "checkpoints" / "step-000000050").mkdir()
+    first = client.models.ListCheckpoints(pb.ListCheckpointsRequest(parent=name, page_size=2))
+    assert [checkpoint.name for checkpoint in first.checkpoints] == [f"{name}/checkpoints/{n}" for n in (30, 20)]
+    assert first.checkpoints[0].create_time.ToJsonString() == "2026-01-02T03:04:05.678Z"
+    assert first.checkpoints[0].size_bytes == sum(file.stat().st_size for file in folder.iterdir())
+    request = pb.ListCheckpointsRequest(parent=name, page_token=first.next_page_token)
+    rest = client.models.ListCheckpoints(request)
+    assert ([checkpoint.step for checkpoint in rest.checkpoints], rest.next_page_token) == ([10], "")
+    header, content = download(client, f"{name}/checkpoints/20")
+    assert (content, header.digest) == (b"weights of 20", "d")
+    error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=f"{name}/checkpoints/21"))
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND")
+
+
+@pytest.mark.parametrize("name", ["", "jobs/none", "jobs/x/checkpoints/y", "jobs/../x", "jobs/x/checkpoints/../1"])
+def test_names_that_name_nothing(client, refused, name):
+    for call, request in (
+        (client.models.DownloadModel, pb.DownloadModelRequest(name=name)),
+        (client.models.Predict, pb.PredictRequest(name=name)),
+        (client.models.ListCheckpoints, pb.ListCheckpointsRequest(parent=name)),
+    ):
+        assert refused(call, request).code is StatusCode.NOT_FOUND
+
+
+def predict(client, name, rows, columns=()):
+    values = np.asarray(rows, np.float32)
+    inputs = pb.Tensor(shape=values.shape, values=values.ravel())
+    response = client.models.Predict(pb.PredictRequest(name=name, inputs=inputs, columns=columns))
+    outputs = np.array(response.outputs.values, np.float32).reshape(tuple(response.outputs.shape))
+    return outputs, list(response.classes), list(response.class_names)
+
+
+ROWS = [[1, 2], [3, -4], [0, 0]]
+
+
+def test_predicts_what_the_model_predicts(client, trained):
+    name, model = trained()
+    outputs, classes, names = predict(client, name, ROWS)
+    np.testing.assert_array_equal(outputs, model.predict(np.array(ROWS, np.float32)))
+    assert classes == outputs.argmax(axis=1).tolist()
+    assert names == []
+
+
+def test_columns_are_brought_into_order_and_others_left_out(client, trained):
+    name, _ = trained(classes=("cat", "dog", "owl"))
+    outputs, _, names = predict(client, name, ROWS)
+    table = [[9, b, 7, a] for a, b in ROWS]
+    again, _, _ = predict(client, name, table, ["y", "b", "other", "a"])
+    np.testing.assert_array_equal(again, outputs)
+    assert names == ["cat", "dog", "owl"]
+
+
+def test_classes_of_a_logit_and_none_of_a_regression(client, trained):
+    name, _ = trained(loss="binary_cross_entropy", units=1)
+    outputs, classes, _ = predict(client, name, [[1, 2], [-9, -9]])
+    assert classes == [1, 0] == (outputs[:, 0] > 0.5).astype(int).tolist()
+    name, _ = trained(loss="mean_squared_error")
+    assert predict(client, name, ROWS)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "values", "columns", "field"),
+    [
+        ([], [], [], "inputs.shape"),
+        ([0, 2], [], [], "inputs.shape"),
+        ([2, 2], [1, 2, 3], [], "inputs.shape"),
+        ([-1, -2], [1, 2], [], "inputs.shape"),
+        ([2**31 - 1, 2**31 - 1, 2**31 - 1], [1], [], "inputs.shape"),
+        ([1, 3], [1, 2, 3], [], "inputs.shape"),
+        ([2], [1, 2], [], "inputs.shape"),
+        ([1, 2], [1, float("nan")], [], "inputs.values"),
+        ([1, 2], [1, float("inf")], [], "inputs.values"),
+        ([1, 2], [1, 2], ["a"], "columns"),
+        ([1, 2], [1, 2], ["a", "c"], "columns"),
+        ([1, 3], [1, 2, 3], ["a", "b", "a"], "columns"),
+    ],
+)
+def test_inputs_that_do_not_fit(client, trained, refused, shape, values, columns, field):
+    name, _ = trained()
+    request = pb.PredictRequest(name=name, inputs=pb.Tensor(shape=shape, values=values), columns=columns)
+    error = refused(client.models.Predict, request)
+    assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", [field])
+
+
+def test_names_of_columns_for_a_network_without_them(client, trained, refused):
+    name, _ = trained(features=())
+    inputs = pb.Tensor(shape=[1, 2], values=[1, 2])
+    error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs, columns=["a", "b"]))
+    assert error.fields == ["columns"]
