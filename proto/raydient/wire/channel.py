@@ -147,9 +147,10 @@ class SharedMemoryChannel(_Channel):
         super().__init__(connection, generation, terms)
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients were to come as two descriptors")
-        weights, gradients = attached.descriptors
-        self.weights = Segment(weights, terms.size * 4).array("<f4", (terms.size,))
-        rows = Segment(gradients, terms.size * terms.slots * 4).array("<f4", (terms.slots, terms.size))
+        weights = Segment(attached.descriptors.pop(0), terms.size * 4)
+        gradients = Segment(attached.descriptors.pop(0), terms.size * terms.slots * 4)
+        self.weights = weights.array("<f4", (terms.size,))
+        rows = gradients.array("<f4", (terms.slots, terms.size))
         self._rows: list[NDArray[np.float32]] = list(rows)
 
     def slot(self, index: int) -> NDArray[np.float32]:

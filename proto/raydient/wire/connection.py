@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 
 from .frames import HEADER, Header, ProtocolError
 
@@ -20,11 +20,14 @@ _CONTROL_SPACE = socket.CMSG_SPACE(_MAXIMUM_DESCRIPTORS * array.array("i").items
 
 @dataclass(slots=True)
 class Frame:
-    """A frame as received. The payload is the receiver's; descriptors belong to whoever takes the frame."""
+    """A frame as received. The payload is the receiver's; descriptors that nobody pops are closed with the frame."""
 
     header: Header
     payload: Buffer = b""
     descriptors: list[int] = field(default_factory=list)
+
+    def __del__(self) -> None:
+        _close_all(self.descriptors)
 
 
 def limited_to(limit: int) -> Callable[[Header], bytearray]:
@@ -138,7 +141,8 @@ class Connection:
                     sent = socket.send_fds(self.socket, [head], descriptors)
                     _close_all(descriptors)
                 else:
-                    sent = self.socket.sendmsg([part for part, _ in islice(outgoing, 8)])
+                    plain = takewhile(lambda item: not item[1], islice(outgoing, 8))
+                    sent = self.socket.sendmsg([part for part, _ in plain])
             except BlockingIOError:
                 return
             while sent:
@@ -152,9 +156,7 @@ class Connection:
     def close(self) -> None:
         """Close the socket and every descriptor that nobody took. Harmless when repeated."""
         _close_all(self._descriptors)
-        if self._frame is not None:
-            _close_all(self._frame.descriptors)
-            self._frame = None
+        self._frame = None
         for _, descriptors in self._outgoing:
             _close_all(descriptors)
         self._outgoing.clear()

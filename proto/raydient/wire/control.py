@@ -6,14 +6,13 @@ JSON's length. Order is kept per connection; delivery ends with the connection.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from .connection import Connection, Frame
 from .endpoint import Endpoint
@@ -262,7 +261,7 @@ def send(connection: Connection, message: Message, bundle: Bundle | None = None)
 
 
 def decode(frame: Frame) -> Received:
-    """The message of a CONTROL frame. ProtocolError if it is none of ours; descriptors are used or closed."""
+    """The message of a CONTROL frame, whose payload and descriptor it takes. ProtocolError if it is none of ours."""
     if frame.header.kind is not Kind.CONTROL:
         raise ProtocolError(f"expected a message, got a {frame.header.kind.name} frame")
     text = bytes(memoryview(frame.payload)[: frame.header.first])
@@ -277,11 +276,9 @@ def decode(frame: Frame) -> Received:
             segment = Segment.create(envelope.size)
             segment.buffer[:] = memoryview(frame.payload)[frame.header.first :]
         return Received(message, Bundle(segment, envelope.places).arrays)
-    except (ValidationError, KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError, OSError) as error:
+        # OSError, OverflowError: a segment that cannot be mapped or is too large to exist.
         raise ProtocolError(f"a message that cannot be read: {error}") from None
-    finally:
-        for descriptor in frame.descriptors:
-            os.close(descriptor)
 
 
 def receive(connection: Connection) -> Received:

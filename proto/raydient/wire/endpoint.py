@@ -63,15 +63,15 @@ def dial(endpoint: Endpoint, secret: bytes, transport: Transport = Transport.AUT
 
 def _open(family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes) -> Connection:
     sock = socket.socket(family, socket.SOCK_STREAM)
+    connection = Connection(sock, limited_to(MAXIMUM_FRAME))
     try:
         sock.settimeout(CONNECT_SECONDS)
         sock.connect(address)
         tune(sock)
-        connection = Connection(sock, limited_to(MAXIMUM_FRAME))
         prove_as_dialler(connection, secret)
         sock.settimeout(None)
     except BaseException:
-        sock.close()
+        connection.close()
         raise
     return connection
 

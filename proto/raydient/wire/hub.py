@@ -40,6 +40,7 @@ class Hub:
         self._strangers: dict[Connection, tuple[ListenerProof, float]] = {}
         self._writers: set[Connection] = set()  # registered for writing too
         self._connections: set[Connection] = set()
+        self._gone: list[Connection] = []  # found out when sending, not reported yet
         self._unix_path: Path | None = None
 
     def listen(self, host: str, unix: str | None = None) -> Endpoint:
@@ -78,7 +79,7 @@ class Hub:
 
     def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
         """Wait for something to happen; give every complete frame and every end of a proven connection."""
-        for key, events in self._selector.select(timeout_seconds):
+        for key, events in self._selector.select(0 if self._gone else timeout_seconds):
             peer = key.fileobj
             if not isinstance(peer, Connection):
                 assert isinstance(peer, socket.socket)
@@ -97,6 +98,8 @@ class Hub:
                 self.drop(peer)
                 if known:
                     yield peer, CLOSED
+        while self._gone:
+            yield self._gone.pop(), CLOSED
         self._expire()
 
     def _read(self, peer: Connection) -> Iterator[tuple[Connection, Frame]]:
@@ -120,6 +123,8 @@ class Hub:
         sock.setblocking(False)
         tune(sock)
         if len(self._strangers) >= MAXIMUM_STRANGERS:
+            self._expire()
+        if len(self._strangers) >= MAXIMUM_STRANGERS:
             sock.close()
             return
         connection, proof = Connection(sock, limited_to(MAXIMUM_FRAME)), ListenerProof(self._secret)
@@ -136,6 +141,18 @@ class Hub:
             now = self._clock()
             for stranger in [s for s, (_, deadline) in self._strangers.items() if deadline < now]:
                 self.drop(stranger)
+
+    @contextlib.contextmanager
+    def sending(self, connection: Connection) -> Iterator[None]:
+        """Send in here: `flushed` follows, and a peer that is gone is no error but reported by the next `poll`."""
+        try:
+            yield
+            self.flushed(connection)
+        except OSError:
+            known = connection in self._connections
+            self.drop(connection)
+            if known:
+                self._gone.append(connection)
 
     def flushed(self, connection: Connection) -> None:
         """Call after `send`: what the kernel did not take yet leaves as soon as it can."""

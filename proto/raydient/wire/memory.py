@@ -74,13 +74,21 @@ class Place:
         """Bytes."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
+    def is_inside(self, size: int) -> bool:
+        """Whether it is an array of plain values inside a segment of `size` bytes; a peer may have said anything."""
+        try:
+            plain = np.dtype(self.dtype).kind in "biuf"
+        except TypeError:
+            return False
+        return plain and min(self.shape, default=0) >= 0 and 0 <= self.offset <= size - self.size
+
 
 class Bundle:
     """Named arrays in one segment; `places` says where, and is all that a peer needs beside the segment."""
 
     def __init__(self, segment: Segment, places: Mapping[str, Place]) -> None:
         for name, place in places.items():
-            if place.offset < 0 or min(place.shape, default=0) < 0 or place.offset + place.size > segment.size:
+            if not place.is_inside(segment.size):
                 raise ValueError(f"array {name} does not lie inside its segment")
         self.segment = segment
         self.places = dict(places)

@@ -90,6 +90,8 @@ class TcpLink(_Link):
     def _allocate(self, header: Header) -> bytearray | memoryview:
         if header.length != self._terms.push_bytes:
             return limited_to(self._terms.note_bytes)(header)
+        if len(self._used) == self._terms.slots:
+            raise ProtocolError("more gradients than the round has leaves")
         buffer = self._free.pop() if self._free else bytearray(self._terms.push_bytes)
         self._used.append(buffer)
         return buffer

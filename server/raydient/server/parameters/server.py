@@ -111,11 +111,9 @@ class ParameterServer:
     def plan(self, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
         """From the next leaf that is handed out on, these workers share the work. All of them are attached."""
         self._workers, self._shares = tuple(workers), tuple(shares)
-        if self._ended:
-            return []
-        if self._open is None:
-            return self._next_round()
-        return self._hand_out(self._open)
+        if self._open is not None:
+            return self._hand_out(self._open)
+        return [] if self._ended else self._next_round()
 
     def detached(self, worker: int) -> list[Action]:
         """A worker is gone. Its leaves go to the others of the plan at once, if there are any."""
@@ -127,12 +125,16 @@ class ParameterServer:
         return self._hand_out(self._open)
 
     def snapshot(self, *, final: bool) -> list[Action]:
-        """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there."""
-        if self._open is None or self._ended:
-            self._ended |= final
-            return [Boundary(self._ended)]
-        self._snapshot_wanted = True
+        """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
+
+        After the final one, and where training diverged, there is no answer.
+        """
+        if self._open is None and self._ended:
+            return []
         self._ended |= final
+        if self._open is None:
+            return [Boundary(final)]
+        self._snapshot_wanted = True
         return []
 
     def push(
@@ -159,7 +161,7 @@ class ParameterServer:
             self.last_loss = float(sums[0]) / (this.stop - this.start)
             norm = self._updater.apply(self.optimizer, self.position.step, opened.gradients, root)
             if not (np.isfinite(norm) and np.isfinite(self.last_loss)):
-                parameter = self._first_non_finite(opened.gradients)
+                parameter = self._first_non_finite(opened.gradients, root)
                 if parameter or not np.isfinite(self.last_loss):
                     self._open, self._ended = None, True
                     return [Diverged(this.step, self.last_loss, parameter)]
@@ -197,9 +199,11 @@ class ParameterServer:
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
 
-    def _first_non_finite(self, gradients: Mapping[Node, Array]) -> str:
-        """The parameter nearest to the loss with a value that is not finite: there backpropagation met it first."""
+    def _first_non_finite(self, gradients: Mapping[Node, Array], root: Node) -> str:
+        """The parameter nearest to the loss whose sum is not finite: there backpropagation met it first."""
         for parameter in reversed(self.layout.parameters):
-            if not all(np.isfinite(parameter.view(gradient)).all() for gradient in gradients.values()):
-                return parameter.name
+            views = {node: parameter.view(gradient) for node, gradient in gradients.items()}
+            with np.errstate(all="ignore"):
+                if not np.isfinite(tree_sum(views, root)).all():
+                    return parameter.name
         return ""

@@ -63,6 +63,7 @@ class Service:
                 for connection, frame in self._hub.poll(None):
                     self._handle(connection, frame)
         finally:
+            self._coordinator.close()
             self._hub.close()
             self._executor.shutdown()
 
@@ -108,19 +109,23 @@ class Service:
         elif isinstance(frame, Closed):
             self._detach(connection)
         else:
+            link = self._links.get(connection)
             try:
-                if frame.header.kind is Kind.PUSH:
-                    self._push(self._links[connection], frame)
+                if link is not None and frame.header.kind is Kind.PUSH:
+                    self._push(link, frame)
                 else:
                     self._attach(connection, frame)
-            except (ProtocolError, KeyError):
+            except ProtocolError:
                 self._hub.drop(connection)
                 self._detach(connection)
 
     def _obey(self, message: control.Message) -> None:
         match message:
             case control.Plan(workers=workers, shares=shares):
-                self._carry_out(self._server.plan(workers, shares))
+                # A worker may have gone since it was counted in; leaves given to it would wait for ever.
+                attached = {link.worker for link in self._links.values()}
+                kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
+                self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
             case control.TakeSnapshot(final=final):
                 self._carry_out(self._server.snapshot(final=final))
             case _:
@@ -130,11 +135,13 @@ class Service:
         header = frame.header
         if header.kind is not Kind.ATTACH or header.generation != self._launch.generation:
             raise ProtocolError("only workers of this generation may attach")
-        self._links[connection] = open_link(
-            connection, header.first, self._bundle.segment, self._terms, self._launch.generation
-        )
-        self._hub.flushed(connection)
-        self._tell(control.Attached(header.first))
+        if any(link.worker == header.first for link in self._links.values()):
+            raise ProtocolError(f"worker {header.first} is attached already")
+        with self._hub.sending(connection):
+            self._links[connection] = open_link(
+                connection, header.first, self._bundle.segment, self._terms, self._launch.generation
+            )
+            self._tell(control.Attached(header.first))
 
     def _detach(self, connection: Connection) -> None:
         link = self._links.pop(connection, None)
@@ -150,8 +157,8 @@ class Service:
         step, began = self._server.position.step, self._clock()
         refusal, actions = self._server.push(header.round, (header.first, header.last), gradient, sums)
         if refusal:
-            refuse(link, header, refusal)
-            self._hub.flushed(link.connection)
+            with self._hub.sending(link.connection):
+                refuse(link, header, refusal)
             return
         self._meters.pushed(seconds.tolist(), len(frame.payload) if gradient is None else self._terms.push_bytes)
         if self._server.position.step != step:
@@ -178,8 +185,8 @@ class Service:
         links = {link.worker: link for link in self._links.values()}
         for assign in assigned:
             link = links[assign.worker]
-            link.assign(assign, self._server.position.step)
-            self._hub.flushed(link.connection)
+            with self._hub.sending(link.connection):
+                link.assign(assign, self._server.position.step)
             self._meters.pulled(self._terms.size * 4)
         if assigned:
             self._status()
@@ -187,12 +194,13 @@ class Service:
     def _snapshot(self, final: bool) -> None:
         position = self._server.position
         message = control.Snapshot(position.round, position.step, position.epoch_sums.tolist(), final)
-        control.send(self._coordinator, message, Bundle.of(self._bundle.arrays))
-        self._hub.flushed(self._coordinator)
+        copy = Bundle.of(self._bundle.arrays)
+        with self._hub.sending(self._coordinator):
+            control.send(self._coordinator, message, copy)
         if final:
             for link in self._links.values():
-                link.connection.send(Header(Kind.STOP, self._launch.generation))
-                self._hub.flushed(link.connection)
+                with self._hub.sending(link.connection):
+                    link.connection.send(Header(Kind.STOP, self._launch.generation))
 
     def _status(self, *, always: bool = False) -> None:
         now = self._clock()
@@ -213,5 +221,5 @@ class Service:
         )
 
     def _tell(self, message: control.Message) -> None:
-        control.send(self._coordinator, message)
-        self._hub.flushed(self._coordinator)
+        with self._hub.sending(self._coordinator):
+            control.send(self._coordinator, message)

@@ -6,6 +6,7 @@ memory bus once. Every operation is element by element, so blocks and threads ch
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from raydient.wire.tree import Node, children
 
 from .optimizers import Array, Optimizer
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 BLOCK = 1 << 15
 """Values per block: 128 KiB, so that the arrays of one step of work fit in a core's second-level cache."""
@@ -39,6 +42,8 @@ class Updater:
         """
         bounds = [self._size * i // self._threads // BLOCK * BLOCK for i in range(self._threads)] + [self._size]
 
+        # What overflows is the caller's to tell, with the norm.
+        @np.errstate(all="ignore")
         def part(thread: int) -> float:
             scratch, total = self._scratch[thread], 0.0
             for start in range(bounds[thread], bounds[thread + 1], BLOCK):
@@ -65,8 +70,8 @@ def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Se
     return np.add(a, b, out=room[depth])
 
 
-def tree_sum(contributions: Mapping[Node, NDArray[np.float64]], node: Node) -> NDArray[np.float64]:
-    """The sum over a node of small vectors, in tree order."""
+def tree_sum(contributions: Mapping[Node, NDArray[Real]], node: Node) -> NDArray[Real]:
+    """The sum over a node of small arrays, in tree order."""
     whole = contributions.get(node)
     if whole is not None:
         return whole
