@@ -1,0 +1,158 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from prometheus_client.parser import text_string_to_metric_families
+
+from raydient.server.api.status import CODES, code_of
+from raydient.server.app import StartError
+from raydient.server.errors import ServiceError
+from raydient.server.jobs.states import IllegalTransition, State
+from raydient.v1 import training_job_pb2 as jobs_pb
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = [f"raydient.v1.{name}Service" for name in ("Training", "Dataset", "Model")]
+
+
+def subclasses(kind):
+    return {kind, *(inner for outer in kind.__subclasses__() for inner in subclasses(outer))}
+
+
+def test_every_error_of_the_tree_has_a_code():
+    for kind in subclasses(ServiceError) - {ServiceError}:
+        assert any(base in CODES for base in kind.__mro__), kind
+    assert code_of(IllegalTransition("a", State.QUEUED, State.RUNNING)) is grpc.StatusCode.FAILED_PRECONDITION
+    assert code_of(RuntimeError()) is grpc.StatusCode.INTERNAL
+
+
+def test_health_of_every_service_and_of_unknown_ones(client):
+    health = health_pb2_grpc.HealthStub(client.channel)
+    for service in (*SERVICES, ""):
+        assert health.Check(health_pb2.HealthCheckRequest(service=service)).status == SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        health.Check(health_pb2.HealthCheckRequest(service="none"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_reflection_tells_the_services_and_their_files(client):
+    database = ProtoReflectionDescriptorDatabase(client.channel)
+    assert set(database.get_services()) >= {*SERVICES, "grpc.health.v1.Health"}
+    for service in SERVICES:
+        file = database.FindFileContainingSymbol(service)
+        assert service.rpartition(".")[2] in [found.name for found in file.service]
+
+
+def test_a_call_in_flight_is_answered_while_the_service_stops(start, runner):
+    checking, go = threading.Event(), threading.Event()
+
+    def check(spec, dataset):
+        checking.set()
+        go.wait()
+
+    served = start(runner, check)
+    health = health_pb2_grpc.HealthStub(served.client.channel)
+    statuses = health.Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]), timeout=30)
+    assert next(statuses).status == SERVING
+    answers = []
+    calling = threading.Thread(target=lambda: answers.append(served.client.create()))
+    calling.start()
+    checking.wait()
+    served.begin_to_stop()
+    assert next(statuses).status == NOT_SERVING
+    statuses.cancel()
+    go.set()
+    calling.join()
+    assert answers[0].state == jobs_pb.TRAINING_JOB_STATE_QUEUED
+    served.stop()
+    assert runner.calls[-1][0] == "close"
+    assert start().client.get(answers[0].name).state != jobs_pb.TRAINING_JOB_STATE_UNSPECIFIED
+
+
+def taken_port():
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    return taken, f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("which", ["address", "metrics_address"])
+def test_an_address_in_use_is_told_in_one_line_and_leaves_nothing_behind(start, which):
+    taken, address = taken_port()
+    with taken, pytest.raises(StartError, match=f"{address}: address already in use") as caught:
+        start(**{which: address})
+    assert "\n" not in str(caught.value)
+    start()
+
+
+def test_a_state_directory_that_is_in_use_or_cannot_be_used(start, tmp_path):
+    start()
+    with pytest.raises(StartError, match="another raydient serve"):
+        start()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "raydient.db").mkdir()
+    with pytest.raises(StartError, match="cannot be opened for writing"):
+        start(state_directory=tmp_path / "broken")
+
+
+def test_a_cluster_that_cannot_be_had_leaves_nothing_behind(tmp_path, start, fake_runner):
+    class Absent(fake_runner):
+        @property
+        def slots(self):
+            raise StartError("no Ray at that address")
+
+        @slots.setter
+        def slots(self, value):
+            pass
+
+    with pytest.raises(StartError, match="no Ray"):
+        start(Absent())
+    start()
+
+
+def test_a_scrape_shows_jobs_and_calls_and_parses(start, runner):
+    served = start(runner)
+    served.client.create()
+    runner.next().begin()
+    with urllib.request.urlopen(served.running.metrics) as response:
+        text = response.read().decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    running = [s.value for s in families["raydient_jobs"].samples if s.labels == {"state": "running"}]
+    assert running == [1.0]
+    calls = [s.labels for s in families["raydient_rpc_seconds"].samples if s.name.endswith("_count")]
+    assert {"method": "/raydient.v1.TrainingService/CreateTrainingJob", "code": "OK"} in calls
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from raydient.server.app import Settings, serve
+sys.exit(serve(Settings("127.0.0.1:0", "127.0.0.1:0", Path(sys.argv[1]))))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_tells_where_and_ends_with_0_when_told_to(tmp_path, number):
+    command = [sys.executable, "-W", "error", "-c", SERVE, tmp_path / "state"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        ready = process.stderr.readline()
+        words = ready.split()
+        assert words[:3] == ["raydient", "serving", "on"], ready + process.stderr.read()
+        assert words[-1].startswith("http://127.0.0.1:")
+        with grpc.insecure_channel(words[3].rstrip(",")) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            assert health.Check(health_pb2.HealthCheckRequest(), timeout=20).status == SERVING
+        process.send_signal(number)
+        rest = process.stderr.read()
+        assert process.wait() == 0, rest
+        assert "Traceback" not in rest
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

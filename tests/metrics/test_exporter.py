@@ -1,0 +1,189 @@
+import math
+import socket
+import urllib.request
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from raydient.server.errors import StartError
+from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
+from raydient.server.jobs.states import State
+from raydient.server.metrics import LINGER_SECONDS, Exporter, JobCollector
+from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Notice, Progress
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+BUCKETS = tuple(range(1, len(STEP_SECONDS_BUCKETS) + 2))
+
+
+def progress(step=3, samples=300, **fields):
+    rest = {
+        "restarts": {"worker": 1},
+        "phase_seconds": {"forward": 0.5, "push": 0.25},
+        "step_seconds_buckets": BUCKETS,
+        "step_seconds_sum": 1.5,
+        "exchange_bytes": {"push": 7, "pull": 9},
+    }
+    return Progress(step, 100, 1, 10, samples, 99.5, 0.1, 0.5, 1, 2, **(rest | fields))
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Scraped:
+    """A collector, what happens to its jobs, and what a scrape shows."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.collector = JobCollector(self.clock)
+        self.states = {}
+
+    def happen(self, job, state, *payloads):
+        before = self.states.get(job)
+        self.states[job] = after = state and Job(job, None, NOW, state=state)
+        events = tuple(JobEvent(job, 1, NOW, payload) for payload in payloads)
+        self.collector.publish(Change(before, after, events))
+
+    def samples(self):
+        registry = CollectorRegistry()
+        registry.register(self.collector)
+        families = text_string_to_metric_families(generate_latest(registry).decode())
+        return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+
+
+@pytest.fixture
+def scraped():
+    return Scraped()
+
+
+def test_everything_that_a_running_job_tells(scraped):
+    metrics = {"train": {"loss": 0.25, "accuracy": 0.5}, "test": {"loss": math.inf}}
+    scraped.happen("a", State.RUNNING, progress(), EpochEnded(1, 3, 0.75, metrics), CheckpointTaken(3, 0.125, 99))
+    found = {key: value for key, value in scraped.samples().items() if "a" in key[1:]}
+    histogram = {key: value for key, value in found.items() if key[0] == "raydient_job_step_seconds_bucket"}
+    bounds = [*map(str, STEP_SECONDS_BUCKETS), "+Inf"]
+    assert {key[1 if key[2] == "a" else 2]: value for key, value in histogram.items()} == dict(
+        zip(bounds, map(float, BUCKETS), strict=True)
+    )
+    assert {key: value for key, value in found.items() if key not in histogram} == {
+        ("raydient_job_loss", "a", "train"): 0.25,
+        ("raydient_job_loss", "a", "test"): math.inf,
+        ("raydient_job_metric", "a", "accuracy", "train"): 0.5,
+        ("raydient_job_epoch_seconds", "a"): 0.75,
+        ("raydient_job_step_loss", "a"): 0.5,
+        ("raydient_job_learning_rate", "a"): 0.1,
+        ("raydient_job_epochs", "a"): 1,
+        ("raydient_job_progress_ratio", "a"): 0.03,
+        ("raydient_job_progress_timestamp_seconds", "a"): NOW.timestamp(),
+        ("raydient_job_workers", "a", "alive"): 1,
+        ("raydient_job_workers", "a", "wanted"): 2,
+        ("raydient_job_steps_total", "a"): 3,
+        ("raydient_job_samples_total", "a"): 300,
+        ("raydient_job_step_seconds_count", "a"): BUCKETS[-1],
+        ("raydient_job_step_seconds_sum", "a"): 1.5,
+        ("raydient_job_phase_seconds_total", "a", "forward"): 0.5,
+        ("raydient_job_phase_seconds_total", "a", "push"): 0.25,
+        ("raydient_job_restarts_total", "a", "worker"): 1,
+        ("raydient_exchange_bytes_total", "a", "push"): 7,
+        ("raydient_exchange_bytes_total", "a", "pull"): 9,
+        ("raydient_job_checkpoints_total", "a"): 1,
+        ("raydient_job_checkpoint_step", "a"): 3,
+        ("raydient_job_checkpoint_seconds", "a"): 0.125,
+        ("raydient_job_checkpoint_size_bytes", "a"): 99,
+        ("raydient_job_checkpoint_timestamp_seconds", "a"): NOW.timestamp(),
+    }
+
+
+def test_steps_made_again_after_a_loss_are_counted_again(scraped):
+    for step in (10, 20, 15, 18):
+        scraped.happen("a", State.RUNNING, progress(step, step * 100))
+    samples = scraped.samples()
+    assert samples["raydient_job_steps_total", "a"] == 23
+    assert samples["raydient_job_samples_total", "a"] == 2300
+    assert samples["raydient_job_progress_ratio", "a"] == 0.18
+
+
+def test_jobs_are_counted_by_state(scraped):
+    scraped.collector.begin([], {State.SUCCEEDED: 5})
+    scraped.happen("a", State.QUEUED)
+    scraped.happen("b", State.QUEUED)
+    scraped.happen("a", State.STARTING, StateChanged(State.STARTING))
+    scraped.happen("c", State.FAILED)
+    scraped.happen("c", None)
+    samples = scraped.samples()
+    found = {state: samples["raydient_jobs", state.value] for state in State}
+    assert found == {**dict.fromkeys(State, 0), State.SUCCEEDED: 5, State.QUEUED: 1, State.STARTING: 1}
+    assert samples["raydient_queue_length",] == 1
+
+
+def names_of(scraped, job):
+    return {key[0] for key in scraped.samples() if job in key[1:]}
+
+
+def test_a_job_vanishes_some_minutes_after_its_end(scraped):
+    scraped.happen("a", State.RUNNING, progress())
+    scraped.happen("b", State.RUNNING, progress())
+    scraped.happen("a", State.SUCCEEDED)
+    scraped.clock.now += LINGER_SECONDS
+    assert names_of(scraped, "a")
+    assert scraped.samples()["raydient_job_workers", "a", "alive"] == 0
+    scraped.clock.now += 1
+    assert not names_of(scraped, "a")
+    assert names_of(scraped, "b")
+    assert scraped.samples()["raydient_jobs", "succeeded"] == 1
+
+
+def test_a_deleted_job_vanishes_at_once(scraped):
+    scraped.happen("a", State.RUNNING, progress())
+    scraped.happen("a", State.SUCCEEDED)
+    scraped.happen("a", None)
+    assert not names_of(scraped, "a")
+
+
+def test_jobs_of_an_earlier_server_begin_with_what_is_known(scraped):
+    job = Job("a", None, NOW, state=State.RUNNING, progress=progress(50))
+    scraped.collector.begin([job], {State.RUNNING: 1})
+    samples = scraped.samples()
+    assert samples["raydient_job_steps_total", "a"] == 0
+    assert samples["raydient_job_progress_ratio", "a"] == 0.5
+    scraped.states["a"] = job
+    scraped.happen("a", State.RUNNING, progress(55), Notice("R", "m"))
+    assert scraped.samples()["raydient_job_steps_total", "a"] == 5
+
+
+def test_a_histogram_that_is_not_whole_is_left_out(scraped):
+    scraped.happen("a", State.RUNNING, progress(step_seconds_buckets=()))
+    assert ("raydient_job_step_seconds_count", "a") not in scraped.samples()
+
+
+def test_hostile_names_do_not_break_the_exposition(scraped):
+    name = 'a"} 1\n\\evil{x="'
+    scraped.happen("a", State.RUNNING, EpochEnded(1, 3, 0.75, {name: {name: 1.0}}))
+    assert scraped.samples()["raydient_job_metric", *sorted(["a", name, name])] == 1.0
+
+
+def test_no_series_bears_the_id_of_a_worker(scraped):
+    scraped.happen("a", State.RUNNING, progress(), EpochEnded(1, 3, 0.75, {"test": {"loss": 1.0}}))
+    labels = {label for family in scraped.collector.collect() for s in family.samples for label in s.labels}
+    assert labels == {"state", "job", "split", "phase", "role", "direction", "le", "version", "python"}
+
+
+def test_serves_over_http_and_ends(scraped):
+    scraped.happen("a", State.RUNNING, progress())
+    exporter = Exporter("127.0.0.1", 0, scraped.collector)
+    exporter.observe_call("/s/M", "OK", 0.003)
+    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics") as response:
+        families = {f.name: f for f in text_string_to_metric_families(response.read().decode())}
+    assert {"raydient_job_steps", "raydient_build_info", "process_cpu_seconds"} <= set(families)
+    buckets = [s for s in families["raydient_rpc_seconds"].samples if s.name.endswith("_bucket")]
+    assert [s.value for s in buckets if s.labels["le"] in ("0.0025", "0.005")] == [0, 1]
+    with pytest.raises(StartError, match=f"cannot serve metrics on 127.0.0.1:{exporter.port}: address already in use"):
+        Exporter("127.0.0.1", exporter.port, scraped.collector)
+    exporter.close()
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", exporter.port)):
+        pass
