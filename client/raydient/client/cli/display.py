@@ -47,7 +47,9 @@ def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str
 
 def value_text(name: str, value: float) -> str:
     """A measured value for people."""
-    return f"{100 * value:.2f} %" if name == "accuracy" else f"{value:.4g}"
+    if name == "accuracy":
+        return f"{100 * value:.2f} %"
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3e}"
 
 
 class _Lines:
@@ -89,4 +91,4 @@ class _Bar:
         self.say(epoch_line(epoch, epochs, metrics, seconds))
 
     def say(self, text: str) -> None:
-        self.progress_bar.console.print(text, markup=False)
+        self.progress_bar.console.print(text, markup=False, soft_wrap=True)

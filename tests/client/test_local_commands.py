@@ -1,0 +1,238 @@
+"""`train`, `check` and `serve`: what the command line makes of what the server's packages do on this machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from raydient.client.cli import options, program
+from raydient.server import app, embedded
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
+from raydient.spec.errors import FieldError, InvalidSpec
+
+
+class Training:
+    """Stands in for `embedded.train`: reports what is asked for and ends as is asked for.
+
+    Attributes:
+        end: how it ends.
+        leaves: file written into the directory before the end.
+        arguments: what it was called with.
+    """
+
+    def __init__(self) -> None:
+        self.end: Finished | BaseException = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
+        self.leaves = "model.safetensors"
+        self.arguments: dict[str, object] = {}
+
+    def __call__(self, spec, dataset, *, directory, report, transport, cluster) -> Finished:
+        self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
+        assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
+        path = directory / self.leaves
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights")
+        report(Started(0, 2))
+        report(Progress(5, 10, 0, 1, 50, 100.0, 0.1, 0.5, 2, 2))
+        report(Notice("WORKER_LOST", "worker 1 is gone"))
+        report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))
+        report(CheckpointTaken(10, 0.1, 1000))
+        if isinstance(self.end, BaseException):
+            raise self.end
+        report(self.end)
+        return self.end
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> Training:
+    training = Training()
+    monkeypatch.setattr(embedded, "train", training)
+    return training
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where training keeps its folders."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "raydient" / "train"
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner(env={"NO_COLOR": "1"}).invoke(program, [str(a) for a in arguments])
+
+
+def test_train_prints_digest_accuracy_and_model(training: Training, state: Path, here: Path, job_yaml: Path) -> None:
+    done = run("train", job_yaml)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"digest         {'d' * 64}",
+        "test loss      0.2500",
+        "test accuracy  96.25 %",
+        "model          points.safetensors",
+    ]
+    assert done.stderr.splitlines() == [
+        "worker 1 is gone",
+        "epoch 1/1  loss 0.5000  test loss 0.2500  test accuracy 96.25 %  0.25 s",
+    ]
+    assert [(path.name, path.read_bytes()) for path in here.iterdir()] == [("points.safetensors", b"weights")]
+    assert list(state.iterdir()) == []
+    assert training.arguments["dataset"] == job_yaml.parent / "points.csv"
+    assert (training.arguments["transport"], training.arguments["cluster"]) == ("auto", "local")
+
+
+def test_train_takes_options(training: Training, state: Path, here: Path, job_yaml: Path) -> None:
+    done = run(
+        "train", job_yaml, "-o", "m.safetensors", "--workers", 7, "--transport", "tcp", "--cluster", "ray", "--json"
+    )
+    assert json.loads(done.stdout) == {
+        "outcome": "succeeded",
+        "digest": "d" * 64,
+        "model": "m.safetensors",
+        "metrics": {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}},
+    }
+    assert training.arguments["spec"].resources.workers == 7  # type: ignore[attr-defined]
+    assert (training.arguments["transport"], training.arguments["cluster"]) == ("tcp", "ray")
+
+
+@pytest.mark.parametrize("output", ["model.onnx", "nowhere/model.safetensors"])
+def test_train_refuses_beforehand_what_would_fail_afterwards(
+    training: Training, state: Path, here: Path, job_yaml: Path, output: str
+) -> None:
+    done = run("train", job_yaml, "-o", output)
+    assert done.exit_code == 2
+    assert output in done.stderr
+    assert training.arguments == {}
+
+
+def test_a_failure_is_told_and_its_checkpoint_kept(training: Training, state: Path, here: Path, job_yaml: Path) -> None:
+    training.end = Finished(Outcome.FAILED, 7, reason="NON_FINITE", message="step 7: the gradient of dense_1 is NaN")
+    training.leaves = "checkpoints/step-000000005"
+    done = run("train", job_yaml)
+    assert done.exit_code == 1
+    [directory] = state.iterdir()
+    assert done.stderr.splitlines()[-2:] == [
+        f"The last good checkpoint is kept: {directory}/checkpoints/step-000000005",
+        "step 7: the gradient of dense_1 is NaN",
+    ]
+    assert list(here.iterdir()) == []
+    error = json.loads(run("train", job_yaml, "--json").stdout)["error"]
+    assert (error["reason"], error["message"]) == ("NON_FINITE", "step 7: the gradient of dense_1 is NaN")
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (KeyboardInterrupt(), 130),
+        (Finished(Outcome.FAILED, 0, reason="WORKER_LOST", message="gone"), 1),
+        (InvalidSpec([FieldError("dataset.label", "there is no column y")]), 2),
+        (OSError(28, "No space left on device", "somewhere"), 1),
+    ],
+)
+def test_an_end_without_a_checkpoint_leaves_nothing(
+    training: Training, state: Path, here: Path, job_yaml: Path, end: Finished | BaseException, status: int
+) -> None:
+    training.end = end
+    training.leaves = "logs"
+    done = run("train", job_yaml)
+    assert done.exit_code == status
+    assert list(state.iterdir()) == list(here.iterdir()) == []
+    assert "Traceback" not in done.stderr
+
+
+def test_what_training_finds_in_the_data_gets_the_line(
+    training: Training, state: Path, here: Path, job_yaml: Path
+) -> None:
+    training.end = InvalidSpec([FieldError("dataset.uri", "row 3 has no number")])
+    assert run("train", job_yaml).stderr.splitlines()[-1] == f"{job_yaml}:3: dataset.uri: row 3 has no number"
+
+
+@pytest.mark.parametrize(("uri", "words"), [("no.csv", "no such file"), ("s3://b/x.csv", "no file on this machine")])
+def test_train_needs_a_local_file(
+    training: Training, state: Path, here: Path, job_yaml: Path, uri: str, words: str
+) -> None:
+    job_yaml.write_text(job_yaml.read_text().replace("points.csv", uri))
+    done = run("train", job_yaml)
+    assert done.exit_code == 2
+    assert f"{job_yaml}:3: dataset.uri: " in done.stderr
+    assert words in done.stderr
+    assert training.arguments == {}
+
+
+@pytest.mark.parametrize("command", ["train", "check", "serve"])
+def test_a_missing_extra_is_named_with_its_pip_line(
+    monkeypatch: pytest.MonkeyPatch, job_yaml: Path, command: str
+) -> None:
+    monkeypatch.setattr(options, "find_spec", lambda name: None if name == "pyarrow" else True)
+    done = run(command, *([] if command == "serve" else [job_yaml]))
+    assert done.exit_code == 1
+    assert "pyarrow" in done.stderr
+    assert "pip install 'raydient[server]'" in done.stderr
+
+
+def test_check_prints_the_layer_table_and_the_gradient_check(job_yaml: Path) -> None:
+    (job_yaml.parent / "points.csv").write_text("a,b,y\n" + "1,2,3\n2,1,5\n" * 30)
+    done = run("check", job_yaml)
+    assert (done.exit_code, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "48 samples to train on, 12 held out"
+    assert [line.split() for line in lines[2:6]] == [
+        ["layer", "kind", "output", "parameters"],
+        ["input", "2"],
+        ["dense_1", "dense", "1", "3"],
+        ["total", "3"],
+    ]
+    assert lines[-1].startswith("gradient check: largest relative error ")
+    found = json.loads(run("check", job_yaml, "--json").stdout)
+    assert found["layers"] == [{"name": "dense_1", "kind": "dense", "output_shape": [1], "parameters": 3}]
+    assert found["gradient_check"]["passed"] is True
+
+
+def test_check_tells_what_is_wrong_with_the_data(job_yaml: Path) -> None:
+    job_yaml.write_text(job_yaml.read_text().replace("points.csv", "points.csv\n  label: z"))
+    done = run("check", job_yaml)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"{job_yaml}:4: dataset.label: ")
+
+
+def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    served = []
+    monkeypatch.setattr(app, "serve", lambda settings: served.append(settings) or 0)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert run("serve").exit_code == 0
+    assert served == [app.Settings(state_directory=tmp_path / "raydient" / "server")]
+    (tmp_path / "file").write_text("")
+    options = ["--address", "0.0.0.0:1", "--metrics-address", "h:2", "--state", tmp_path / "s", "--cluster", "ray"]
+    options += ["--ray-address", "auto", "--slots", 3, "--data-root", tmp_path, "--data-root", "/", "--insecure"]
+    for name in ("--tls-certificate", "--tls-key", "--tokens-file"):
+        options += [name, tmp_path / "file"]
+    assert run("serve", *options).exit_code == 0
+    assert served[1] == app.Settings(
+        address="0.0.0.0:1",
+        metrics_address="h:2",
+        state_directory=tmp_path / "s",
+        cluster="ray",
+        ray_address="auto",
+        slots=3,
+        data_roots=(tmp_path, Path("/")),
+        insecure=True,
+        tls_certificate=tmp_path / "file",
+        tls_key=tmp_path / "file",
+        tokens_file=tmp_path / "file",
+    )
+
+
+def test_a_service_that_cannot_start_is_status_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(_: app.Settings) -> int:
+        raise app.StartError("127.0.0.1:50051 is in use")
+
+    monkeypatch.setattr(app, "serve", refuse)
+    done = run("serve", "--state", tmp_path)
+    assert (done.exit_code, done.stderr) == (2, "127.0.0.1:50051 is in use\n")
