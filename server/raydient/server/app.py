@@ -13,20 +13,26 @@ from typing import Literal
 
 from raydient.spec.job import JobSpec
 
-from .api.security import Address, Security
-from .api.server import ApiServer
+from .api import Address, ApiServer, Security
+from .clusters.cluster import ClusterError
+from .clusters.opening import open_cluster
 from .errors import ServiceError, StartError
-from .jobs.artifacts import Artifacts
-from .jobs.database import Database
-from .jobs.datasets import DatasetStore
-from .jobs.directory import StateDirectory
-from .jobs.dispatcher import Dispatcher
-from .jobs.feed import Feed
-from .jobs.records import Change, Job
-from .jobs.service import JobService
-from .jobs.sources import Sources
-from .jobs.store import JobStore
+from .jobs import (
+    Artifacts,
+    Change,
+    Database,
+    DatasetStore,
+    Dispatcher,
+    Feed,
+    Job,
+    JobService,
+    JobStore,
+    Sources,
+    StateDirectory,
+)
 from .metrics import Exporter, JobCollector
+from .training.preparation import check
+from .training.runner import CoordinatorRunner
 from .training.runs import Runner, RunRequest
 
 __all__ = ["Running", "Settings", "StartError", "serve", "service"]
@@ -47,7 +53,7 @@ class Settings:
         state_directory: where jobs, datasets, checkpoints and models are kept; made if absent.
         cluster: where training runs.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        slots: worker processes at a time; None: one a core, four at least.
+        slots: worker processes at a time, on a cluster that is ours; None: one a core, four at least.
         data_roots: folders whose files jobs may read.
         insecure: listen beyond this machine without TLS and tokens.
         tls_certificate, tls_key: PEM files.
@@ -86,8 +92,6 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from .training.preparation import check  # noqa: PLC0415  (what can fail sooner need not wait for NumPy)
-
     async with service(settings, lambda: _open_runner(settings), check) as running:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         signals = (signal.SIGTERM, signal.SIGINT)
@@ -103,11 +107,13 @@ async def _serve(settings: Settings) -> int:
 
 
 def _open_runner(settings: Settings) -> Runner:
-    from .clusters.opening import open_cluster  # noqa: PLC0415
-    from .training.runner import CoordinatorRunner  # noqa: PLC0415
-
     slots = settings.slots or max(4, os.cpu_count() or 1)
-    return CoordinatorRunner(open_cluster(settings.cluster, slots=slots, address=settings.ray_address))
+    try:
+        return CoordinatorRunner(open_cluster(settings.cluster, slots=slots, address=settings.ray_address))
+    except ImportError as error:
+        raise StartError(f"the cluster needs what is not installed: {error}; pip install 'raydient[server]'") from error
+    except ClusterError as error:
+        raise StartError(str(error)) from error
 
 
 @asynccontextmanager

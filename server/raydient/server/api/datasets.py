@@ -8,8 +8,7 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.errors import InvalidRequest, NotFound, Unsupported
-from raydient.server.jobs.datasets import check_header
-from raydient.server.jobs.service import JobService
+from raydient.server.jobs import JobService, check_header
 from raydient.v1 import dataset_service_pb2 as pb
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 

@@ -6,10 +6,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from raydient.server.jobs import records
-from raydient.server.jobs.artifacts import StoredCheckpoint
-from raydient.server.jobs.sources import STORED
-from raydient.server.jobs.states import State
+from raydient.server.jobs import STORED, State, StoredCheckpoint, records
 from raydient.server.training import reports
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raydient.server.errors import OutOfRange, Unsupported
-from raydient.server.jobs.artifacts import Artifacts
-from raydient.server.jobs.predictor import Predictor
-from raydient.server.jobs.store import JobStore
+from raydient.server.jobs import Artifacts, JobStore, Predictor
 from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
 

@@ -7,10 +7,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raydient.server.errors import StartError
-from raydient.server.jobs.artifacts import Artifacts
-from raydient.server.jobs.feed import Feed
-from raydient.server.jobs.predictor import Predictor
-from raydient.server.jobs.service import JobService
+from raydient.server.jobs import Artifacts, Feed, JobService, Predictor
 from raydient.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,

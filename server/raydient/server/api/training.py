@@ -7,9 +7,7 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.errors import InvalidRequest, NotFound, Unsupported
-from raydient.server.jobs.records import JobFilter
-from raydient.server.jobs.service import JobService
-from raydient.server.jobs.states import State
+from raydient.server.jobs import JobFilter, JobService, State
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import training_service_pb2 as pb
 from raydient.v1.training_job_pb2 import TrainingJob

@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from raydient.server.errors import Conflict, Exhausted, InvalidRequest, Unavailable
-from raydient.server.jobs.feed import Feed, Subscription
-from raydient.server.jobs.records import JobEvent
-from raydient.server.jobs.store import JobStore
+from raydient.server.jobs import Feed, JobEvent, JobStore, Subscription
 from raydient.v1.training_service_pb2 import WatchTrainingJobResponse
 
 from .messages import event_message

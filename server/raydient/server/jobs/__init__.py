@@ -1,0 +1,43 @@
+"""The jobs room: the job store, states, queue and dispatcher, datasets, and what training leaves behind.
+
+Begin reading at `records` (what is kept), `lifecycle` (what happens to it), `dispatcher` (who makes it happen).
+"""
+
+from .artifacts import Artifacts, StoredCheckpoint
+from .database import Database
+from .datasets import DatasetStore, check_header
+from .directory import StateDirectory
+from .dispatcher import Dispatcher
+from .feed import Feed, Subscription
+from .predictor import Predictor
+from .records import Change, Dataset, Job, JobEvent, JobFilter, MetricPoint, StateChanged
+from .service import JobService
+from .sources import STORED, Sources
+from .states import IllegalTransition, State
+from .store import JobStore
+
+__all__ = [
+    "STORED",
+    "Artifacts",
+    "Change",
+    "Database",
+    "Dataset",
+    "DatasetStore",
+    "Dispatcher",
+    "Feed",
+    "IllegalTransition",
+    "Job",
+    "JobEvent",
+    "JobFilter",
+    "JobService",
+    "JobStore",
+    "MetricPoint",
+    "Predictor",
+    "Sources",
+    "State",
+    "StateChanged",
+    "StateDirectory",
+    "StoredCheckpoint",
+    "Subscription",
+    "check_header",
+]

@@ -41,18 +41,22 @@ class Database:
     """One open job store. `read` and `write` may be called from any thread and block it; close it once, at the end."""
 
     def __init__(self, path: Path) -> None:
+        self._engine = _engine(path, "BEGIN IMMEDIATE", "synchronous=FULL")
+        self._readers = _engine(path, "BEGIN", "query_only=ON")
         try:
             # made before SQLite does it, for the mode; the files it puts beside it (-wal, -shm) take the same mode
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._engine = _engine(path, "BEGIN IMMEDIATE")
-            self._readers = _engine(path, "BEGIN")
             with self._engine.begin() as connection:
                 _migrate(connection, path)
         except (OSError, sa.exc.DBAPIError) as error:
+            self._dispose()
             raise StartError(f"the database {path} cannot be opened for writing: {_cause(error)}") from error
+        except StartError:
+            self._dispose()
+            raise
         self._writes: queue.Queue[_Write | None] = queue.Queue(QUEUED_WRITES)
         self._writer = threading.Thread(target=self._write_all, name="job-store-writer", daemon=True)
-        self._door = threading.Lock()
+        self._entry = threading.Lock()
         self._closed = False
         self._writer.start()
 
@@ -71,7 +75,7 @@ class Database:
         not block. An exception from `work` undoes the transaction and is raised here.
         """
         write = _Write(work, committed, Future())
-        with self._door:
+        with self._entry:
             if self._closed:
                 raise Unavailable("the service is shutting down", reason="SHUTTING_DOWN")
             try:
@@ -83,12 +87,15 @@ class Database:
 
     def close(self) -> None:
         """Carry out the writes that wait, then close the file."""
-        with self._door:
+        with self._entry:
             if self._closed:
                 return
             self._closed = True
             self._writes.put(None)
         self._writer.join()
+        self._dispose()
+
+    def _dispose(self) -> None:
         self._readers.dispose()
         self._engine.dispose()
 
@@ -110,7 +117,7 @@ class Database:
             write.answer.set_result(result)
 
 
-def _engine(path: Path, begin: str) -> sa.Engine:
+def _engine(path: Path, begin: str, pragma: str) -> sa.Engine:
     """Connections whose transactions start with the statement `begin`; the driver's own rules are switched off."""
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE_SECONDS}, pool_size=8)
 
@@ -118,8 +125,8 @@ def _engine(path: Path, begin: str) -> sa.Engine:
     def prepare(connection: DBAPIConnection, record: object) -> None:
         assert isinstance(connection, sqlite3.Connection)
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        for setting in ("journal_mode=WAL", "foreign_keys=ON", pragma):
+            connection.execute(f"PRAGMA {setting}")
 
     @sa.event.listens_for(engine, "begin")
     def start(connection: sa.Connection) -> None:

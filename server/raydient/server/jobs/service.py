@@ -1,4 +1,4 @@
-"""What can be done with jobs and datasets, checked: the door for `api/`."""
+"""What can be done with jobs and datasets, checked."""
 
 import hashlib
 import logging

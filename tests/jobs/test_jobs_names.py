@@ -1,0 +1,30 @@
+from raydient.server import api, jobs
+
+
+def test_the_public_names_of_the_room():
+    assert sorted(jobs.__all__) == [
+        "Artifacts",
+        "Change",
+        "Database",
+        "Dataset",
+        "DatasetStore",
+        "Dispatcher",
+        "Feed",
+        "IllegalTransition",
+        "Job",
+        "JobEvent",
+        "JobFilter",
+        "JobService",
+        "JobStore",
+        "MetricPoint",
+        "Predictor",
+        "STORED",
+        "Sources",
+        "State",
+        "StateChanged",
+        "StateDirectory",
+        "StoredCheckpoint",
+        "Subscription",
+        "check_header",
+    ]
+    assert api.__all__ == ["Address", "ApiServer", "Security"]
