@@ -1,0 +1,21 @@
+"""Every benchmark, one after the other: `python -m benchmarks`. One JSON document, by benchmark."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = ("training", "exchange_free", "exchange", "clusters", "start_up")
+
+
+def main() -> None:
+    documents = {}
+    for name in BENCHMARKS:
+        script = Path(__file__).with_name(f"{name}.py")
+        done = subprocess.run([sys.executable, script, *sys.argv[1:]], stdout=subprocess.PIPE, check=True)
+        documents[name] = json.loads(done.stdout)
+    print(json.dumps(documents, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What the benchmarks share: contenders measured in turn, their medians, and one JSON document at the end."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+Measurement = Mapping[str, float]
+"""What one run of a contender gave, by quantity; the unit is the end of the quantity's name."""
+
+PEERS = Path(__file__).with_name("peers")
+
+
+def rounds_wanted(description: str | None, default: int) -> int:
+    """How many rounds the command line asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=default, help="times each contender runs (default %(default)s)")
+    rounds: int = parser.parse_args().rounds
+    return rounds
+
+
+def run_peer(script: str, *arguments: object) -> list[dict[str, Any]]:
+    """Run a script of `peers/` in a process of its own; the JSON lines that it prints."""
+    command = [sys.executable, str(PEERS / script), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+class Comparison:
+    """Contenders that run in turn, A B A B ..., so that whatever else the machine does meets all of them alike."""
+
+    def __init__(self, contenders: Mapping[str, Callable[[], Measurement]]) -> None:
+        self._contenders = contenders
+        self._taken: dict[str, list[Measurement]] = {name: [] for name in contenders}
+        self._ratios: list[dict[str, Any]] = []
+
+    def run(self, rounds: int) -> None:
+        """Run every contender once a round; progress goes to standard error."""
+        for number in range(1, rounds + 1):
+            for name, contender in self._contenders.items():
+                measured = contender()
+                self._taken[name].append(measured)
+                text = "  ".join(f"{quantity} {value:,.4g}" for quantity, value in measured.items())
+                print(f"round {number}/{rounds}  {name}:  {text}", file=sys.stderr, flush=True)
+
+    def median(self, contender: str, quantity: str) -> float:
+        """Over the rounds."""
+        return statistics.median(measured[quantity] for measured in self._taken[contender])
+
+    def ratio(
+        self, quantity: str, of: str, to: str, *, at_least: float | None = None, at_most: float | None = None
+    ) -> None:
+        """Report the ratio of two contenders' medians, and whether it keeps its bound if it has one."""
+        value = self.median(of, quantity) / self.median(to, quantity)
+        told: dict[str, Any] = {"quantity": quantity, "of": of, "to": to, "ratio": rounded(value)}
+        if at_least is not None:
+            told |= {"at_least": rounded(at_least), "kept": value >= at_least}
+        if at_most is not None:
+            told |= {"at_most": rounded(at_most), "kept": value <= at_most}
+        self._ratios.append(told)
+
+    def document(self, benchmark: str, **more: Any) -> dict[str, Any]:
+        """Everything, ready to print."""
+        quantities = {name: list(dict.fromkeys(q for m in taken for q in m)) for name, taken in self._taken.items()}
+        return {
+            "benchmark": benchmark,
+            "machine": machine(),
+            "rounds": max(map(len, self._taken.values())),
+            "medians": {name: {q: rounded(self.median(name, q)) for q in qs} for name, qs in quantities.items()},
+            "ratios": self._ratios,
+            **more,
+            "measured": {
+                name: {q: [rounded(m[q]) for m in self._taken[name]] for q in qs} for name, qs in quantities.items()
+            },
+        }
+
+
+def print_document(document: Mapping[str, Any]) -> None:
+    """The one thing on standard output."""
+    print(json.dumps(document, indent=2), flush=True)
+
+
+def rounded(value: float) -> float:
+    """Four significant digits: none of these figures knows more."""
+    return float(f"{value:.4g}")
+
+
+def machine() -> dict[str, Any]:
+    """What a figure means nothing without. A load average far above 0 says that somebody else was at work, too."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cores": cores,
+        "cpu": _processor(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **_versions(("numpy", "torch", "ray")),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,27 @@
+"""PyTorch DistributedDataParallel over gloo, synchronous SGD: what most would take on CPUs."""
+
+from argparse import Namespace
+
+from measuring import network, parser, random_batch, report, seconds_per_step, spawn_with_gloo
+
+
+def run(rank: int, options: Namespace) -> None:
+    from torch import nn, optim
+
+    model = nn.parallel.DistributedDataParallel(network())
+    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01)
+    x, y = random_batch(options.batch)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    seconds = seconds_per_step(step, options.steps)
+    if rank == 0:
+        report("PyTorch DDP, gloo", seconds, options.batch * options.workers, workers=options.workers)
+
+
+if __name__ == "__main__":
+    options = parser(__doc__).parse_args()
+    spawn_with_gloo(run, options.workers, options)
