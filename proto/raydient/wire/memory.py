@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 _ALIGNMENT = 64
 """Bytes; a cache line, and what BLAS kernels like."""
+_PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
+"""Truth values and numbers: nothing that holds a pointer may come from a peer."""
 
 
 class Segment:
@@ -76,11 +78,8 @@ class Place:
 
     def is_inside(self, size: int) -> bool:
         """Whether it is an array of plain values inside a segment of `size` bytes; a peer may have said anything."""
-        try:
-            plain = np.dtype(self.dtype).kind in "biuf"
-        except TypeError:
-            return False
-        return plain and min(self.shape, default=0) >= 0 and 0 <= self.offset <= size - self.size
+        plain = self.dtype in _PLAIN_TYPES and min(self.shape, default=0) >= 0
+        return plain and 0 <= self.offset <= size - self.size
 
 
 class Bundle:

@@ -1,0 +1,167 @@
+"""Both ends of a connection, proven or not, and a count of what is left open."""
+
+import hmac
+import os
+import socket
+from contextlib import closing
+
+import pytest
+
+from raydient.wire.connection import Connection, limited_to
+from raydient.wire.endpoint import tune, unix_address
+from raydient.wire.frames import Header, Kind
+from raydient.wire.hub import Hub
+
+LIMIT = 1 << 24
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def _tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    tune(one)
+    tune(other)
+    return one, other
+
+
+PAIRS = {"unix": socket.socketpair, "tcp": _tcp_pair}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def open_descriptors():
+    """Counts the descriptors that this process has open."""
+    return lambda: len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def family(request):
+    """Which kind of socket; tests that ask for it run with both."""
+    return request.param
+
+
+@pytest.fixture
+def make_pair():
+    """Makes two connected blocking connections over a Unix socket or TCP; they are closed after the test."""
+    made = []
+
+    def make(family="unix", limit=LIMIT):
+        pair = [Connection(sock, limited_to(limit)) for sock in PAIRS[family]()]
+        made.extend(pair)
+        return pair
+
+    yield make
+    for connection in made:
+        connection.close()
+
+
+@pytest.fixture
+def pair(make_pair, family):
+    return make_pair(family)
+
+
+@pytest.fixture
+def local_pair(make_pair):
+    """Over a Unix socket, where descriptors travel."""
+    return make_pair("unix")
+
+
+@pytest.fixture
+def make_hub(clock):
+    """Makes a listening hub and gives it with its endpoint."""
+    hubs = []
+
+    def make(secret, limit=LIMIT, unix=None):
+        hub = Hub(secret, limit, clock)
+        hubs.append(hub)
+        return hub, hub.listen("127.0.0.1", unix)
+
+    yield make
+    for hub in hubs:
+        hub.close()
+
+
+@pytest.fixture
+def pipe_ends():
+    """The two ends of a pipe: descriptors whose identity a test can check."""
+    read, write = os.pipe()
+    with closing(os.fdopen(read, "rb", 0)) as reading, closing(os.fdopen(write, "wb", 0)) as writing:
+        yield reading, writing
+
+
+class Dialler:
+    """The dialling side step by step, so that one thread plays both sides; written from the description."""
+
+    def __init__(self, hub, endpoint, family="unix"):
+        self.hub = hub
+        kind = socket.AF_UNIX if family == "unix" else socket.AF_INET
+        sock = socket.socket(kind, socket.SOCK_STREAM)
+        sock.settimeout(20)
+        sock.connect(unix_address(endpoint.unix) if family == "unix" else (endpoint.host, endpoint.port))
+        self.connection = Connection(sock, limited_to(LIMIT))
+        self.events = list(hub.poll(20))  # accepted, challenged
+
+    def prove(self, secret, role=b"dialler"):
+        """Answer the challenge; the hub has read the answer when this returns."""
+        challenge = bytes(self.connection.receive().payload)
+        nonce = os.urandom(32)
+        self.connection.send(Header(Kind.PROOF), nonce, hmac.digest(secret, role + challenge + nonce, "sha256"))
+        self.events += self.hub.poll(20)
+        return challenge, nonce
+
+    def join(self, secret):
+        """Prove the secret and check the hub's proof; the connection is the hub's member then."""
+        challenge, nonce = self.prove(secret)
+        answer = self.connection.receive()
+        assert answer.header.kind is Kind.PROOF
+        assert bytes(answer.payload) == hmac.digest(secret, b"listener" + challenge + nonce, "sha256")
+        return self.connection
+
+    @property
+    def is_refused(self):
+        """Whether the hub closes the connection; everything it has said before that is skipped."""
+        try:
+            while self.connection.socket.recv(1 << 16):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            pass
+        return True
+
+    def close(self):
+        self.connection.close()
+
+
+@pytest.fixture
+def dialler():
+    """Makes diallers of a hub; they are closed after the test."""
+    made = []
+
+    def make(*arguments):
+        made.append(Dialler(*arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def dialler_class():
+    """For tests that make their own, many times over."""
+    return Dialler

@@ -1,0 +1,289 @@
+"""One thread that listens: members are heard, strangers and whoever breaks the protocol are shown out."""
+
+import os
+import socket
+from contextlib import closing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.wire.frames import Header, Kind
+from raydient.wire.hub import MAXIMUM_STRANGERS, PROOF_SECONDS, Closed, Hub
+
+SECRET = b"s" * 32
+
+
+def kinds(events):
+    return [None if isinstance(frame, Closed) else frame.header.kind for _, frame in events]
+
+
+def read(hub, count):
+    """Events until there are so many."""
+    events = []
+    while len(events) < count:
+        events += hub.poll(20)
+    return events
+
+
+def test_a_member_is_heard_and_answered(make_hub, dialler, family):
+    hub, endpoint = make_hub(SECRET)
+    there = dialler(hub, endpoint, family)
+    member = there.join(SECRET)
+    member.send(Header(Kind.CONTROL), b"hello")
+    member.send(Header(Kind.STOP))
+
+    (here, first), (same, second) = read(hub, 2)
+    with hub.sending(here):
+        here.send(Header(Kind.REFUSED), b"no")
+
+    assert there.events == []
+    assert bytes(first.payload) == b"hello"
+    assert second.header.kind is Kind.STOP
+    assert here is same
+    assert here.is_local == (family == "unix")
+    assert bytes(member.receive().payload) == b"no"
+
+
+def test_the_end_of_a_member_is_told_once_after_its_last_frame(make_hub, dialler, family):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint, family).join(SECRET)
+    member.send(Header(Kind.STOP))
+    member.close()
+
+    assert kinds(read(hub, 2)) == [Kind.STOP, None]
+    assert list(hub.poll(0)) == []
+
+
+def test_who_does_not_know_the_secret_is_refused_and_never_heard(make_hub, dialler, family):
+    hub, endpoint = make_hub(SECRET)
+    stranger = dialler(hub, endpoint, family)
+
+    stranger.prove(b"t" * 32)
+
+    assert stranger.is_refused
+    assert stranger.events == []
+
+
+def test_a_strangers_frames_are_short(make_hub, dialler, family):
+    hub, endpoint = make_hub(SECRET)
+    stranger = dialler(hub, endpoint, family)
+
+    stranger.connection.socket.sendall(Header(Kind.PROOF, length=65).pack())
+
+    assert list(hub.poll(20)) == []
+    assert stranger.is_refused
+
+
+def test_a_members_frames_are_as_long_as_agreed(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET, limit=1000)
+    member = dialler(hub, endpoint).join(SECRET)
+    member.send(Header(Kind.CONTROL), bytes(1000))
+    assert kinds(read(hub, 1)) == [Kind.CONTROL]
+
+    member.socket.sendall(Header(Kind.CONTROL, length=1001).pack())
+
+    assert kinds(read(hub, 1)) == [None]
+
+
+def test_a_strangers_descriptors_are_closed(make_hub, dialler, open_descriptors, pipe_ends):
+    hub, endpoint = make_hub(SECRET)
+    before = open_descriptors()
+    stranger = dialler(hub, endpoint)
+    socket.send_fds(stranger.connection.socket, [Header(Kind.PROOF).pack()], [pipe_ends[0].fileno()] * 3)
+
+    assert list(hub.poll(20)) == []
+
+    stranger.connection.close()
+    assert open_descriptors() == before
+
+
+def test_a_stranger_has_some_seconds_to_prove_itself(make_hub, dialler, clock):
+    hub, endpoint = make_hub(SECRET)
+    stranger = dialler(hub, endpoint)
+    clock.now += PROOF_SECONDS
+    assert list(hub.poll(0)) == []
+    stranger.connection.socket.setblocking(False)
+    assert stranger.connection.receive().header.kind is Kind.CHALLENGE
+    assert stranger.connection.receive() is None
+
+    clock.now += 0.1
+
+    assert list(hub.poll(0)) == []
+    assert stranger.is_refused
+
+
+def test_a_member_may_be_silent_for_ever(make_hub, dialler, clock):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint).join(SECRET)
+
+    clock.now += 1e6
+    assert list(hub.poll(0)) == []
+    member.send(Header(Kind.STOP))
+
+    assert kinds(read(hub, 1)) == [Kind.STOP]
+
+
+def test_too_many_strangers_are_closed_at_once_until_the_others_time_is_over(make_hub, dialler, clock):
+    hub, endpoint = make_hub(SECRET)
+    strangers = [dialler(hub, endpoint) for _ in range(MAXIMUM_STRANGERS)]
+
+    assert dialler(hub, endpoint).is_refused
+    clock.now += PROOF_SECONDS + 1
+    dialler(hub, endpoint).join(SECRET)
+
+    assert all(stranger.is_refused for stranger in strangers)
+
+
+@settings(max_examples=60)
+@given(
+    garbage=st.binary(max_size=200), proven=st.booleans(), announced=st.sampled_from([None, 2**16, 2**40, 2**64 - 1])
+)
+def test_whatever_one_peer_says_the_others_go_on(dialler_class, garbage, proven, announced):
+    """A peer sends anything, or a header with a huge payload, and closes; nothing of it reaches beyond the hub."""
+    with closing(Hub(SECRET, 1000)) as hub:
+        endpoint = hub.listen("127.0.0.1")
+        with closing(dialler_class(hub, endpoint)) as good, closing(dialler_class(hub, endpoint)) as hostile:
+            member = good.join(SECRET)
+            if proven:
+                hostile.join(SECRET)
+            head = b"" if announced is None else Header(Kind.PROOF, length=announced).pack()
+            hostile.connection.socket.sendall(head + garbage)
+            hostile.close()
+            member.send(Header(Kind.STOP), b"mine")
+
+            events, heard = [], []
+            while not heard:
+                events += hub.poll(20)
+                heard = [(c, f) for c, f in events if not isinstance(f, Closed) and bytes(f.payload) == b"mine"]
+            with hub.sending(heard[0][0]):
+                heard[0][0].send(Header(Kind.STOP))
+
+            assert member.receive().header.kind is Kind.STOP
+            assert proven or len(events) == 1
+
+
+def test_a_peer_that_is_gone_is_no_error_when_sending_but_reported_once(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint).join(SECRET)
+    member.send(Header(Kind.STOP))
+    ((here, _),) = read(hub, 1)
+    member.close()
+
+    for _ in range(2):
+        with hub.sending(here):
+            here.send(Header(Kind.STOP))
+
+    assert [(c, type(f)) for c, f in hub.poll(None)] == [(here, Closed)]
+    assert list(hub.poll(0)) == []
+
+
+def test_an_error_of_our_own_while_sending_is_not_hidden(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint).join(SECRET)
+    member.send(Header(Kind.STOP))
+    ((here, _),) = read(hub, 1)
+
+    with pytest.raises(ZeroDivisionError), hub.sending(here):
+        1 / 0  # noqa: B018
+
+
+def test_what_the_kernel_does_not_take_leaves_while_polling(make_hub, dialler, family):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint, family).join(SECRET)
+    member.send(Header(Kind.STOP))
+    ((here, _),) = read(hub, 1)
+    payload = os.urandom(1 << 23)
+
+    with hub.sending(here):
+        here.send(Header(Kind.WEIGHTS), payload)
+        here.send(Header(Kind.ASSIGN))
+    assert here.pending
+    member.socket.setblocking(False)
+    frames = []
+    while len(frames) < 2:
+        assert list(hub.poll(0)) == []
+        if (frame := member.receive()) is not None:
+            frames.append(frame)
+
+    assert bytes(frames[0].payload) == payload
+    assert not here.pending
+    assert list(hub.poll(0)) == []
+
+
+def test_a_peer_that_leaves_while_bytes_wait_for_it_is_reported(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET)
+    member = dialler(hub, endpoint).join(SECRET)
+    member.send(Header(Kind.STOP))
+    ((here, _),) = read(hub, 1)
+    with hub.sending(here):
+        here.send(Header(Kind.WEIGHTS), bytes(1 << 23))
+
+    member.close()
+
+    assert kinds(read(hub, 1)) == [None]
+
+
+def test_a_dropped_connection_gives_no_event(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET)
+    members = [dialler(hub, endpoint).join(SECRET) for _ in range(2)]
+    here = []
+    for member in members:
+        member.send(Header(Kind.STOP))
+        here += [connection for connection, _ in read(hub, 1)]
+    for member in members:
+        for _ in range(3):
+            member.send(Header(Kind.STOP))
+
+    heard = []
+    for connection, _ in hub.poll(20):
+        heard.append(connection)
+        for other in here:  # the one that is heard too
+            hub.drop(other)
+
+    assert len(heard) == 1
+    assert list(hub.poll(0)) == []
+
+
+def test_a_connection_that_was_dialled_is_heard_too(make_hub, local_pair):
+    hub, _ = make_hub(SECRET, limit=10)
+    here, there = local_pair
+    hub.adopt(here)
+    there.send(Header(Kind.CONTROL), bytes(10))
+    there.socket.sendall(Header(Kind.CONTROL, length=11).pack())
+
+    assert kinds(read(hub, 2)) == [Kind.CONTROL, None]
+
+
+def test_close_leaves_nothing_open_and_no_file(make_hub, dialler, open_descriptors, tmp_path):
+    before = open_descriptors()
+    hub, endpoint = make_hub(SECRET, unix=str(tmp_path / "listener"))
+    peers = [dialler(hub, endpoint, family) for family in ("unix", "tcp")]
+    peers[0].join(SECRET)
+    assert (tmp_path / "listener").exists()
+
+    hub.close()
+    hub.close()
+
+    assert list(tmp_path.iterdir()) == []
+    for peer in peers:
+        assert peer.is_refused
+        peer.connection.close()
+    assert open_descriptors() == before
+
+
+def test_an_address_that_is_not_ours_opens_nothing(open_descriptors):
+    before = open_descriptors()
+    hub = Hub(SECRET, 100)
+
+    with pytest.raises(OSError, match="assign requested address"):
+        hub.listen("192.0.2.1")
+
+    assert open_descriptors() == before
+
+
+def test_two_hubs_have_two_names(make_hub):
+    one, other = (make_hub(SECRET)[1] for _ in range(2))
+
+    assert one.unix != other.unix
+    assert one.port != other.port

@@ -1,0 +1,114 @@
+"""Which rows belong to which round: every sample exactly once an epoch, whatever the sizes."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.wire.schedule import EVALUATION_BLOCK_ROWS, RoundKind, Schedule, default_microbatches
+
+
+@st.composite
+def schedules(draw):
+    batch_size = draw(st.integers(1, 70))
+    return Schedule(
+        train_rows=draw(st.integers(1, 200)),
+        test_rows=draw(st.sampled_from([0, 1, 255, 256, 257, 1000])),
+        epochs=draw(st.integers(1, 3)),
+        batch_size=batch_size,
+        microbatches=draw(st.integers(1, batch_size)),
+    )
+
+
+def rounds_of(schedule):
+    return [schedule.round(number) for number in range(schedule.rounds)]
+
+
+def rows_of(this):
+    return [row for leaf in range(this.leaves) for row in range(*this.leaf(leaf))]
+
+
+@given(schedules())
+def test_every_sample_is_seen_exactly_once_an_epoch(schedule):
+    for epoch in range(schedule.epochs):
+        mine = [r for r in rounds_of(schedule) if r.epoch == epoch]
+        seen = [row for r in mine if r.kind is RoundKind.TRAIN for row in rows_of(r)]
+        evaluated = [row for r in mine if r.kind is RoundKind.EVALUATE for row in rows_of(r)]
+
+        assert seen == list(range(schedule.train_rows))
+        assert evaluated == list(range(schedule.test_rows))
+
+
+@given(schedules())
+def test_leaves_of_a_step_differ_by_at_most_one_row_and_none_is_empty(schedule):
+    for this in rounds_of(schedule):
+        sizes = [stop - start for start, stop in map(this.leaf, range(this.leaves))]
+        assert min(sizes) >= 1
+        if this.kind is RoundKind.TRAIN:
+            assert max(sizes) - min(sizes) <= 1
+            assert this.leaves == min(schedule.microbatches, this.stop - this.start)
+        else:
+            assert set(sizes[:-1]) <= {EVALUATION_BLOCK_ROWS}
+            assert sizes[-1] <= EVALUATION_BLOCK_ROWS
+
+
+@given(schedules())
+def test_rounds_and_steps_are_numbered_without_a_gap(schedule):
+    rounds = rounds_of(schedule)
+    trained = [r for r in rounds if r.kind is RoundKind.TRAIN]
+
+    assert [r.number for r in rounds] == list(range(schedule.rounds))
+    assert [r.step for r in trained] == list(range(schedule.steps))
+    assert all(r.stop - r.start == schedule.batch_size for r in trained if r.stop < schedule.train_rows)
+    for this in rounds:
+        assert this.step == sum(t.number < this.number for t in trained)
+
+
+@given(schedules())
+def test_an_epoch_ends_where_the_next_round_is_of_another(schedule):
+    rounds = rounds_of(schedule)
+    for this, following in zip(rounds, [*rounds[1:], None], strict=True):
+        ends = following is None or following.epoch != this.epoch
+        assert schedule.is_epoch_end(this.number) == ends
+        if ends and schedule.test_rows:
+            assert this.kind is RoundKind.EVALUATE
+
+
+@given(schedules())
+def test_shape_rows_are_the_sizes_of_training_leaves_and_at_most_four(schedule):
+    sizes = {
+        stop - start
+        for this in rounds_of(schedule)
+        if this.kind is RoundKind.TRAIN
+        for start, stop in map(this.leaf, range(this.leaves))
+    }
+
+    assert schedule.shape_rows() == sizes
+    assert len(sizes) <= 4
+
+
+def test_a_schedule_by_hand():
+    schedule = Schedule(train_rows=10, test_rows=300, epochs=2, batch_size=4, microbatches=3)
+
+    assert (schedule.steps_per_epoch, schedule.rounds_per_epoch, schedule.steps, schedule.rounds) == (3, 4, 6, 8)
+    first, last, evaluation = schedule.round(0), schedule.round(6), schedule.round(7)
+    assert [first.leaf(i) for i in range(first.leaves)] == [(0, 1), (1, 2), (2, 4)]
+    assert (last.epoch, last.step, last.start, last.stop, last.leaves) == (1, 5, 8, 10, 2)
+    assert (evaluation.kind, evaluation.step) == (RoundKind.EVALUATE, 6)
+    assert [evaluation.leaf(i) for i in range(evaluation.leaves)] == [(0, 256), (256, 300)]
+    assert schedule.shape_rows() == {1, 2}
+    assert replace(schedule, test_rows=0).rounds == 6
+
+
+@pytest.mark.parametrize("number", [-1, 8])
+def test_a_round_outside_the_job_is_an_error(number):
+    schedule = Schedule(train_rows=10, test_rows=300, epochs=2, batch_size=4, microbatches=3)
+
+    with pytest.raises(IndexError, match=f"round {number} of a job of 8"):
+        schedule.round(number)
+
+
+@pytest.mark.parametrize(("batch_size", "microbatches"), [(1, 1), (31, 1), (64, 2), (128, 4), (256, 8), (4096, 8)])
+def test_microbatches_follow_from_the_batch_size_alone(batch_size, microbatches):
+    assert default_microbatches(batch_size) == microbatches
