@@ -46,7 +46,11 @@ class Segment:
         else:
             descriptor, path = tempfile.mkstemp(prefix="raydient-")
             os.unlink(path)
-        os.ftruncate(descriptor, max(size, 1))
+        try:
+            os.ftruncate(descriptor, max(size, 1))
+        except (OSError, OverflowError):
+            os.close(descriptor)
+            raise
         return cls(descriptor, size)
 
     @property

@@ -1,0 +1,242 @@
+"""Every message comes back as it was, with its arrays, over either kind of socket; what is none breaks the protocol."""
+
+import json
+import math
+import os
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.wire import control
+from raydient.wire.connection import Frame
+from raydient.wire.control import Order, Role
+from raydient.wire.endpoint import Endpoint
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.memory import Bundle
+from raydient.wire.schedule import Schedule
+
+SCHEDULE = Schedule(100, 20, 2, 32, 4)
+ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
+EXAMPLES = [
+    control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
+    control.Attached(3),
+    control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}),
+    control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
+    control.Snapshot(8, 6, [32.0, 1.25], True),
+    control.NonFinite(6, "nan", "dense_1.kernel", False),
+    control.Failed("no room left, δ"),
+    control.Serve([("dense.kernel", (4, 3)), ("dense.bias", (3,))], "adam", {"epsilon": 1e-7}, SCHEDULE, 2, 8, 6, []),
+    control.Plan(2, [0, 3], [1.0, 0.5]),
+    control.TakeSnapshot(False),
+    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT),
+    control.Follow(17),
+    control.Numbered(18, {"type": "Started", "step": 0, "workers": 2}),
+    control.Acknowledge(18),
+    control.Command(Order.INTERRUPT),
+]
+ARRAYS = {
+    "weights": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "labels": np.array([3, -1], np.int64),
+    "none": np.zeros((0, 4)),
+}
+
+
+def listed(value):
+    """With lists for tuples: a message does not say which kind of sequence its fields are."""
+    if isinstance(value, list | tuple):
+        return [listed(v) for v in value]
+    return value
+
+
+def same(one, other):
+    return type(one) is type(other) and all(
+        listed(getattr(one, f.name)) == listed(getattr(other, f.name)) for f in fields(one)
+    )
+
+
+def test_every_message_has_an_example():
+    assert [type(example) for example in EXAMPLES] == list(control.Message.__args__)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
+def test_a_message_comes_back_as_it_was(pair, message):
+    here, there = pair
+    control.send(here, message)
+
+    received = control.receive(there)
+
+    assert same(received.message, message)
+    assert received.arrays == {}
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
+def test_a_message_comes_with_its_arrays(pair, message, open_descriptors):
+    here, there = pair
+    before = open_descriptors()
+    control.send(here, message, Bundle.of(ARRAYS))
+
+    received = control.receive(there)
+
+    assert same(received.message, message)
+    assert received.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert received.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(received.arrays[name], array)
+        received.arrays[name][...] = 1  # they are the receiver's
+    del received
+    assert open_descriptors() == before
+
+
+def test_arrays_over_a_unix_socket_are_the_senders_memory(local_pair):
+    here, there = local_pair
+    bundle = Bundle.of(ARRAYS)
+    control.send(here, control.TakeSnapshot(True), bundle)
+
+    received = control.receive(there).arrays["labels"]
+    received[0] = 99
+
+    assert bundle.arrays["labels"][0] == 99
+
+
+@pytest.mark.parametrize("arrays", [{}, {"empty": np.zeros(0, np.float32)}])
+def test_a_bundle_may_hold_nothing(pair, arrays):
+    here, there = pair
+    control.send(here, EXAMPLES[0], Bundle.of(arrays))
+    control.send(here, EXAMPLES[1])
+
+    first, second = control.receive(there), control.receive(there)
+
+    assert {name: a.size for name, a in first.arrays.items()} == dict.fromkeys(arrays, 0)
+    assert same(second.message, EXAMPLES[1])
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_travels(local_pair, loss):
+    here, there = local_pair
+    control.send(here, control.Status(0, 0, loss, {}, [], 0.0, {}))
+
+    np.testing.assert_equal(control.receive(there).message.loss, loss)
+
+
+GOOD = {"type": "Attached", "body": {"worker": 1}}
+PLACED = {**GOOD, "size": 16}
+
+
+def place(**parts):
+    return {"places": {"a": {"dtype": "<f4", "shape": [4], "offset": 0, **parts}}}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"type":"Attached"}',
+        b"[" * 100_000,
+        json.dumps({**GOOD, "type": "Nonsense"}).encode(),
+        json.dumps({**GOOD, "type": "__class__"}).encode(),
+        json.dumps({**GOOD, "body": {}}).encode(),
+        json.dumps({**GOOD, "body": {"worker": "many"}}).encode(),
+        json.dumps({**GOOD, "body": {"worker": None}}).encode(),
+        json.dumps({"type": "Command", "body": {"order": "explode"}}).encode(),
+    ],
+)
+@pytest.mark.parametrize("with_descriptor", [False, True])
+def test_what_is_no_message_breaks_the_protocol(local_pair, said, with_descriptor, pipe_ends, open_descriptors):
+    here, there = local_pair
+    before = open_descriptors()
+    descriptors = [pipe_ends[0].fileno()] * 2 if with_descriptor else []
+    here.send(Header(Kind.CONTROL, first=len(said)), said, descriptors=descriptors)
+
+    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+        control.receive(there)
+
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {**PLACED, **place(shape=[5])},
+        {**PLACED, **place(offset=-4)},
+        {**PLACED, **place(shape=[-4])},
+        {**PLACED, **place(dtype="|O", shape=[1])},
+        {**PLACED, **place(dtype="bad")},
+        {**PLACED, **place(), "size": 17},
+        {**PLACED, **place(), "size": -1},
+        {**PLACED, **place(), "size": 2**50},
+        {**PLACED, **place(), "size": 2**70},
+        {**PLACED, "places": {"a": None}},
+    ],
+)
+def test_arrays_that_do_not_fit_what_came_break_the_protocol(pair, told, open_descriptors):
+    here, there = pair
+    before = open_descriptors()
+    text = json.dumps(told).encode()
+    bundle = Bundle.of({"a": np.zeros(4, np.float32)})
+    header = Header(Kind.CONTROL, first=len(text))
+    if here.is_local:
+        os.ftruncate(bundle.segment.descriptor, 16)
+        here.send(header, text, descriptors=[bundle.segment.descriptor])
+    else:
+        here.send(header, text, bytes(16))
+    del bundle
+
+    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+        control.receive(there)
+
+    assert open_descriptors() == before
+
+
+def test_a_descriptor_that_is_no_memory_breaks_the_protocol(local_pair, pipe_ends, open_descriptors):
+    here, there = local_pair
+    before = open_descriptors()
+    text = json.dumps({**GOOD, "size": 0, **place(shape=[0])}).encode()
+    here.send(Header(Kind.CONTROL, first=len(text)), text, descriptors=[pipe_ends[0].fileno()])
+
+    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+        control.receive(there)
+
+    assert open_descriptors() == before
+
+
+def test_another_kind_of_frame_is_no_message(local_pair, pipe_ends, open_descriptors):
+    here, there = local_pair
+    before = open_descriptors()
+    here.send(Header(Kind.PUSH), b"{}", descriptors=[pipe_ends[0].fileno()])
+
+    with pytest.raises(ProtocolError, match="expected a message, got a PUSH frame"):
+        control.receive(there)
+
+    assert open_descriptors() == before
+
+
+@given(st.binary(max_size=60), st.integers(0, 2**32 - 1))
+def test_any_bytes_are_a_message_or_break_the_protocol(payload, first):
+    with pytest.raises(ProtocolError):
+        control.decode(Frame(Header(Kind.CONTROL, first=first), payload))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_any_body_is_a_message_or_breaks_the_protocol(example, data):
+    """Real field names, so that the depths of each message are reached."""
+    body = {f.name: data.draw(JSON) for f in fields(example)}
+    text = json.dumps({"type": type(example).__name__, "body": body}).encode()
+    try:
+        received = control.decode(Frame(Header(Kind.CONTROL, first=len(text)), text))
+    except ProtocolError:
+        return
+    assert type(received.message) is type(example)
