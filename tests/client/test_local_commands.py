@@ -1,6 +1,7 @@
 """`train`, `check` and `serve`: what the command line makes of what the server's packages do on this machine."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from raydient.client.cli import options, program
 from raydient.server import app, embedded
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
+
+Ending = Finished | BaseException | signal.Signals
 
 
 class Training:
@@ -22,7 +25,7 @@ class Training:
     """
 
     def __init__(self) -> None:
-        self.end: Finished | BaseException = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
+        self.end: Ending = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
         self.leaves = "model.safetensors"
         self.arguments: dict[str, object] = {}
 
@@ -37,6 +40,8 @@ class Training:
         report(Notice("WORKER_LOST", "worker 1 is gone"))
         report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))
         report(CheckpointTaken(10, 0.1, 1000))
+        if self.end is signal.SIGTERM:
+            signal.raise_signal(self.end)
         if isinstance(self.end, BaseException):
             raise self.end
         report(self.end)
@@ -131,13 +136,19 @@ def test_a_failure_is_told_and_its_checkpoint_kept(training: Training, state: Pa
     ("end", "status"),
     [
         (KeyboardInterrupt(), 130),
+        (signal.SIGTERM, 130),
         (Finished(Outcome.FAILED, 0, reason="WORKER_LOST", message="gone"), 1),
         (InvalidSpec([FieldError("dataset.label", "there is no column y")]), 2),
         (OSError(28, "No space left on device", "somewhere"), 1),
     ],
 )
 def test_an_end_without_a_checkpoint_leaves_nothing(
-    training: Training, state: Path, here: Path, job_yaml: Path, end: Finished | BaseException, status: int
+    training: Training,
+    state: Path,
+    here: Path,
+    job_yaml: Path,
+    end: Finished | BaseException | signal.Signals,
+    status: int,
 ) -> None:
     training.end = end
     training.leaves = "logs"
@@ -145,6 +156,7 @@ def test_an_end_without_a_checkpoint_leaves_nothing(
     assert done.exit_code == status
     assert list(state.iterdir()) == list(here.iterdir()) == []
     assert "Traceback" not in done.stderr
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_what_training_finds_in_the_data_gets_the_line(

@@ -27,6 +27,18 @@ def local_file(spec: JobSpec, directory: Path) -> Path | None:
     raise InvalidSpec([FieldError("dataset.uri", f'"{uri}": {problem} (looked for {path})')])
 
 
+def data_here(spec: JobSpec, directory: Path) -> Path:
+    """The local file that a job trains on, where the job is to run on this machine.
+
+    Raises:
+        InvalidSpec: there is no such file, or the data is not on this machine.
+    """
+    path = local_file(spec, directory)
+    if path is None:
+        raise InvalidSpec([FieldError("dataset.uri", f'"{spec.dataset.uri}" is no file on this machine')])
+    return path
+
+
 def with_dataset(spec: JobSpec, uri: str) -> JobSpec:
     """The same job on other data."""
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": uri})})

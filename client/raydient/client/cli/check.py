@@ -8,7 +8,6 @@ import click
 from .failures import FAILED, Failure, reading
 from .options import debug_option, job_file, json_option, need_server
 from .output import print_json, print_table
-from .train import local_data
 
 if TYPE_CHECKING:
     from raydient.server.training.preparation import Prepared
@@ -30,10 +29,11 @@ def check(*, job: Path, as_json: bool) -> None:
     """
     with reading(job) as file:
         need_server("Checking network and data")
+        from raydient.client.data_file import data_here
         from raydient.server.training.preparation import prepare
         from raydient.workers.network import check_gradients
 
-        prepared = prepare(file.spec, local_data(file))
+        prepared = prepare(file.spec, data_here(file.spec, job.parent))
     data = prepared.dataset
     gradients = check_gradients(prepared.network, data.train_x[:ROWS], data.train_y[:ROWS], file.spec.training.seed)
     found = _found(prepared, gradients)

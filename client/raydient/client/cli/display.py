@@ -41,7 +41,8 @@ def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str
     parts = [f"epoch {of_total}"]
     for split, values in sorted(metrics.items(), key=lambda item: item[0] != "train"):
         prefix = "" if split == "train" else f"{split} "
-        parts += [f"{prefix}{name} {value_text(name, value)}" for name, value in values.items()]
+        names = sorted(values, key=lambda name: (name != "loss", name))
+        parts += [f"{prefix}{name} {value_text(name, values[name])}" for name in names]
     return "  ".join([*parts, f"{seconds:.2f} s"])
 
 

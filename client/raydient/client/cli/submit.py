@@ -85,7 +85,8 @@ def _show(events: Iterator["TrainingJobEvent"], display: Display) -> None:
         match event.WhichOneof("event"):
             case "state_changed":
                 change = event.state_changed
-                display.say(": ".join(part for part in (state_name(change.state), change.message) if part))
+                digest = f"digest {change.digest}" if change.digest else ""
+                display.say(": ".join(filter(None, (state_name(change.state), change.message, digest))))
             case "progress":
                 progress, epochs = event.progress, event.progress.epochs
                 display.progress(progress.step, progress.steps, progress.loss, progress.samples_per_second)

@@ -1,6 +1,7 @@
 """`raydient train`: everything on this machine, without a service."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from .output import print_json, print_pairs
 if TYPE_CHECKING:
     from raydient.server.training.reports import Finished
     from raydient.spec.job import JobSpec
-    from raydient.spec.reading import JobFile
 
     from .display import Metrics
 
@@ -35,10 +35,12 @@ MODEL_FILE = "model.safetensors"
 def train(*, job: Path, output: Path | None, workers: int | None, transport: str, cluster: str, as_json: bool) -> None:
     """Train a job here and now; the model is a file at the end."""
     need_server("Training on this machine")
+    from raydient.client.data_file import data_here
+
     output = _writable(output or Path(f"{job.stem}.safetensors"))
     with reading(job) as file, _workplace() as directory:
         spec = _with_workers(file.spec, workers)
-        finished, metrics = _run(spec, local_data(file), directory, transport, cluster)
+        finished, metrics = _run(spec, data_here(file.spec, job.parent), directory, transport, cluster)
         if finished.outcome != "succeeded":
             raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
         part = output.with_name(f".{output.name}.part")
@@ -79,6 +81,9 @@ def _workplace() -> Iterator[Path]:
     """A private folder for checkpoints; it stays behind only where training failed and left one in it."""
     import platformdirs
 
+    # SIGTERM too has to end the processes and remove the folder.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
     root = platformdirs.user_state_path("raydient") / "train"
     root.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(dir=root))
@@ -91,18 +96,10 @@ def _workplace() -> Iterator[Path]:
         else:
             shutil.rmtree(directory)
         raise
-    shutil.rmtree(directory)
-
-
-def local_data(file: "JobFile") -> Path:
-    """The data file of a job that is to be read on this machine."""
-    from raydient.client.data_file import local_file
-    from raydient.spec.errors import FieldError, InvalidSpec
-
-    data = local_file(file.spec, file.path.parent)
-    if data is None:
-        raise InvalidSpec([FieldError("dataset.uri", f'"{file.spec.dataset.uri}" is no file on this machine')])
-    return data
+    else:
+        shutil.rmtree(directory)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":
