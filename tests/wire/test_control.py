@@ -16,7 +16,7 @@ from raydient.wire.control import Order, Role
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import Schedule
+from raydient.wire.schedule import RoundKind, Schedule
 
 SCHEDULE = Schedule(100, 20, 2, 32, 4)
 ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
@@ -26,7 +26,7 @@ EXAMPLES = [
     control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}),
     control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
     control.Snapshot(8, 6, [32.0, 1.25], True),
-    control.NonFinite(6, "nan", "dense_1.kernel", False),
+    control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Failed("no room left, δ"),
     control.Serve([("dense.kernel", (4, 3)), ("dense.bias", (3,))], "adam", {"epsilon": 1e-7}, SCHEDULE, 2, 8, 6, []),
     control.Plan(2, [0, 3], [1.0, 0.5]),
