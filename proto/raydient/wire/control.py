@@ -7,7 +7,7 @@ JSON's length. Order is kept per connection; delivery ends with the connection.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from .connection import Connection, Frame
 from .endpoint import Endpoint
 from .frames import Header, Kind, ProtocolError
 from .memory import Bundle, Place, Segment
-from .schedule import Schedule
+from .schedule import RoundKind, Schedule
 
 
 class Role(StrEnum):
@@ -101,14 +101,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class NonFinite:
-    """Parameter server: a step's gradient or loss is NaN or infinite; the update was not completed, training stands.
+    """Parameter server: a loss or a gradient is NaN or infinite; the update was not completed, training stands.
 
-    `parameter` is the one nearest to the loss whose gradient is not finite; empty if only the loss is not.
+    `parameter` is the one nearest to the loss whose gradient is not finite, or the one with the largest gradient if all
+    are still `finite`; empty for an evaluation after `step` updates.
     """
 
+    kind: RoundKind
     step: int
-    loss: str
+    loss: float
     parameter: str
+    finite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +245,10 @@ _ENVELOPE = TypeAdapter(_Envelope)
 def send(connection: Connection, message: Message, bundle: Bundle | None = None) -> None:
     """Send a message, with the arrays of `bundle`; the bundle must not change afterwards."""
     name = type(message).__name__
-    body = _adapter(name).dump_python(message, mode="json")
     places = {n: (p.dtype, p.shape, p.offset) for n, p in bundle.places.items()} if bundle else {}
     envelope = {
         "type": name,
-        "body": body,
+        "body": asdict(message),
         "places": {n: {"dtype": d, "shape": s, "offset": o} for n, (d, s, o) in places.items()},
         "size": bundle.segment.size if bundle else 0,
     }

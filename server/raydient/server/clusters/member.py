@@ -33,7 +33,8 @@ def run(role: str, launch: str, host: str) -> None:
 
 
 def _end_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin: its lock, held by this thread for good, would keep the interpreter from ending in peace.
+    while os.read(0, 4096):
         pass
     os._exit(1)
 

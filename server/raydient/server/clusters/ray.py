@@ -6,11 +6,11 @@ retried by Ray, because what to do about a loss is the coordinator's to decide.
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.actor import ActorHandle
@@ -88,7 +88,7 @@ class RayCluster:
         # What an actor prints is in the logs of Ray's session, on its machine.
         detached = role is Role.COORDINATOR
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {
+        options: dict[str, Any] = {
             "num_cpus": 1 if role is Role.WORKER else 0,
             "max_restarts": 0,
             "max_task_retries": 0,
@@ -98,7 +98,7 @@ class RayCluster:
             # The coordinator writes checkpoints where the service reads them; its Unix socket is on this machine too.
             "scheduling_strategy": here if detached else "DEFAULT",
         }
-        actor = ray.remote(**options)(Member).remote()
+        actor: Any = ray.remote(Member).options(**options).remote()
         process = RayProcess(actor, actor.run.remote(role.value, launch, self._one_host))
         self._processes = [p for p in self._processes if p.ended() is None]
         self._processes.append(process)
@@ -120,7 +120,7 @@ class RayCluster:
 class RayProcess:
     """An actor and the one call that it is there for."""
 
-    def __init__(self, actor: ActorHandle, call: ray.ObjectRef) -> None:
+    def __init__(self, actor: ActorHandle[Any], call: "ray.ObjectRef[None]") -> None:
         self._actor, self._call = actor, call
         self._ended: str | None = None
 

@@ -42,11 +42,17 @@ class EpochEnd:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """Loss or gradient of `step` is not finite; no round follows."""
+    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
 
+    `parameter` is the one nearest to the loss whose gradient is not finite: there backpropagation met it first. If all
+    are still `finite` it is the one with the largest gradient; an evaluation has none.
+    """
+
+    kind: RoundKind
     step: int
     loss: float
     parameter: str
+    finite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +163,16 @@ class ParameterServer:
     def _close_round(self, opened: _Open) -> list[Action]:
         this, root = opened.round, (0, opened.round.leaves)
         sums = tree_sum(opened.sums, root)
+        loss, norm = float(sums[0]) / (this.stop - this.start), 0.0
         if this.kind is RoundKind.TRAIN:
-            self.last_loss = float(sums[0]) / (this.stop - this.start)
+            self.last_loss = loss
             norm = self._updater.apply(self.optimizer, self.position.step, opened.gradients, root)
-            if not (np.isfinite(norm) and np.isfinite(self.last_loss)):
-                parameter = self._first_non_finite(opened.gradients, root)
-                if parameter or not np.isfinite(self.last_loss):
-                    self._open, self._ended = None, True
-                    return [Diverged(this.step, self.last_loss, parameter)]
+        if not (np.isfinite(norm) and np.isfinite(loss)):
+            parameter, finite = self._suspect(opened.gradients, root)
+            if not (finite and np.isfinite(loss)):
+                self._open, self._ended = None, True
+                return [Diverged(this.kind, this.step, loss, parameter, finite)]
+        if this.kind is RoundKind.TRAIN:
             self.position.step += 1
             self.position.epoch_sums[0] += this.stop - this.start
             self.position.epoch_sums[1:] += sums
@@ -199,11 +207,18 @@ class ParameterServer:
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
 
-    def _first_non_finite(self, gradients: Mapping[Node, Array], root: Node) -> str:
-        """The parameter nearest to the loss whose sum is not finite: there backpropagation met it first."""
+    def _suspect(self, gradients: Mapping[Node, Array], root: Node) -> tuple[str, bool]:
+        """See `Diverged`: a parameter, and whether every gradient is finite."""
+        largest, suspect = -1.0, ""
+        if not gradients:
+            return suspect, True
         for parameter in reversed(self.layout.parameters):
             views = {node: parameter.view(gradient) for node, gradient in gradients.items()}
             with np.errstate(all="ignore"):
-                if not np.isfinite(tree_sum(views, root)).all():
-                    return parameter.name
-        return ""
+                total = tree_sum(views, root)
+            if not np.isfinite(total).all():
+                return parameter.name, False
+            norm = float(np.linalg.norm(total.astype(np.float64)))
+            if norm > largest:
+                largest, suspect = norm, parameter.name
+        return suspect, True

@@ -179,8 +179,8 @@ class Service:
                 case Boundary(final=final):
                     self._status(always=True)
                     self._snapshot(final)
-                case Diverged(step=step, loss=loss, parameter=parameter):
-                    self._tell(control.NonFinite(step, str(loss), parameter))
+                case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
+                    self._tell(control.NonFinite(kind, step, loss, parameter, finite))
         # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
         links = {link.worker: link for link in self._links.values()}
         for assign in assigned:

@@ -73,7 +73,7 @@ def save_checkpoint(
     `position` has the manifest's fields that tell where training is. OSError leaves the earlier checkpoints alone.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    target = directory / f"step-{position['step']:09d}"
+    target = _path(directory, position["step"])
     partial = directory / f".partial-{target.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -128,6 +128,20 @@ def _load(path: Path, layout: Layout, state: Sequence[str]) -> Checkpoint:
         for parameter, view in layout.views(arrays[name]).items():
             view[...] = tensors[f"{name}/{parameter}"]
     return Checkpoint(manifest, arrays)
+
+
+def discard_checkpoint(directory: Path, step: int) -> None:
+    """Remove the checkpoint of a step, if it is there."""
+    shutil.rmtree(_path(directory, step), ignore_errors=True)
+
+
+def saved_steps(directory: Path) -> list[int]:
+    """Steps of the checkpoints that are there, in order."""
+    return sorted(int(path.name.removeprefix("step-")) for path in _candidates(directory))
+
+
+def _path(directory: Path, step: int) -> Path:
+    return directory / f"step-{step:09d}"
 
 
 def _candidates(directory: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from raydient.wire import control
 from raydient.wire.control import Role
-from raydient.wire.schedule import Schedule
+from raydient.wire.schedule import RoundKind, Schedule
 
 from .failures import Decision, decide
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, Started
@@ -68,13 +68,20 @@ class AskSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Remove the checkpoint of this step."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Give the service a report."""
 
     report: Report
 
 
-Action = Start | Kill | Serve | Work | SetPlan | AskSnapshot | Tell
+Action = Start | Kill | Serve | Work | SetPlan | AskSnapshot | Discard | Tell
 
 
 class Rate:
@@ -120,12 +127,14 @@ class Coordinator:
         workers: int,
         metric_names: Sequence[str],
         checkpoint_seconds: float,
+        keep: int,
         learning_rate: float,
         clock: Callable[[], float],
     ) -> None:
         self.ended = False
         self._schedule, self._wanted, self._metric_names = schedule, workers, tuple(metric_names)
-        self._checkpoint_seconds, self._learning_rate, self._clock = checkpoint_seconds, learning_rate, clock
+        self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
+        self._learning_rate, self._clock = learning_rate, clock
         self._members: dict[int, _Member] = {}
         self._numbers = 0  # members ever started
         self._generation = 0
@@ -138,7 +147,7 @@ class Coordinator:
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
         self._rate = Rate(clock)
-        self._saved_step = -1
+        self._saved: list[int] = []  # steps of checkpoints that are on disk
         self._saved_at = self._epoch_began = clock()
 
     # ---- members
@@ -175,7 +184,7 @@ class Coordinator:
             return []
         actions: list[Action] = []
         if not self._running:
-            step = self._status.step if self._status else max(self._saved_step, 0)
+            step = self._status.step if self._status else self._saved_step
             self._rate.begin(self._samples(step))
             self._epoch_began = self._clock()
             actions.append(Tell(Started(step, len(attached))))
@@ -254,13 +263,18 @@ class Coordinator:
 
     def diverged(self, found: control.NonFinite) -> list[Action]:
         """Loss or gradient is not finite any more."""
-        layer, _, parameter = found.parameter.rpartition(".")
-        where = f"; the first gradient that is not finite is that of layer {layer} ({parameter})" if layer else ""
-        kept = (
-            f"the checkpoint of step {self._saved_step} is kept" if self._saved_step >= 0 else "there is no checkpoint"
-        )
-        message = f"loss {found.loss} at step {found.step}{where}; {kept}"
-        return self._end(Outcome.FAILED, reason="NON_FINITE", message=message)
+        if found.kind is RoundKind.TRAIN:
+            layer, _, parameter = found.parameter.rpartition(".")
+            which = "all gradients are finite, the largest" if found.finite else "the first gradient that is not finite"
+            what = f"loss {found.loss} at step {found.step}; {which} is that of layer {layer} ({parameter})"
+        else:
+            what = f"loss {found.loss} on the held-out part after {found.step} steps"
+        # A checkpoint of this very step holds the weights that the loss is not finite for.
+        bad = [step for step in self._saved if step == found.step]
+        good = [step for step in self._saved if step < found.step]
+        kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
+        end = self._end(Outcome.FAILED, step=found.step, reason="NON_FINITE", message=f"{what}; {kept}")
+        return [*map(Discard, bad), *end]
 
     # ---- checkpoints and the end
 
@@ -277,14 +291,19 @@ class Coordinator:
             actions.append(AskSnapshot(final=False))
         return actions
 
-    def resumed(self, step: int) -> None:
-        """The run goes on from a checkpoint of this step."""
-        self._saved_step = step
+    @property
+    def _saved_step(self) -> int:
+        return self._saved[-1] if self._saved else 0
+
+    def resumed(self, steps: Sequence[int]) -> None:
+        """There are checkpoints of these steps, in order; the run goes on from the last."""
+        self._saved = list(steps)
 
     def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
         """A snapshot is on disk."""
         self._saving = False
-        self._saved_at, self._saved_step = self._clock(), step
+        self._saved_at = self._clock()
+        self._saved = [*(s for s in self._saved if s != step), step][-self._keep :]
         return [Tell(CheckpointTaken(step, seconds, size_bytes))]
 
     def completed(self, step: int, digest: str) -> list[Action]:
@@ -315,5 +334,5 @@ class Coordinator:
     ) -> list[Action]:
         self.ended = True
         if step is None:
-            step = self._status.step if self._status else max(self._saved_step, 0)
+            step = self._status.step if self._status else self._saved_step
         return [Tell(Finished(outcome, step, digest, reason, message))]

@@ -18,8 +18,8 @@ from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Model, save_model
 
-from .checkpoints import Array, load_latest, save_checkpoint
-from .coordinator import Action, AskSnapshot, Coordinator, Kill, Serve, SetPlan, Start, Tell, Work
+from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
+from .coordinator import Action, AskSnapshot, Coordinator, Discard, Kill, Serve, SetPlan, Start, Tell, Work
 from .fingerprint import differences, fingerprint
 from .preparation import Prepared
 from .reports import Notice, Report
@@ -61,6 +61,7 @@ class Execution:
         """
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
+        self._checkpoints = directory / "checkpoints"
         self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
         self._orders, self._clock = orders if orders is not None else [], clock
         spec, network = prepared.spec, prepared.network
@@ -71,6 +72,7 @@ class Execution:
             workers=spec.resources.workers,
             metric_names=network.metric_names,
             checkpoint_seconds=spec.checkpoints.interval_seconds,
+            keep=spec.checkpoints.keep,
             learning_rate=self._optimizer.learning_rate,
             clock=clock,
         )
@@ -182,7 +184,7 @@ class Execution:
         }
         keep = self._prepared.spec.checkpoints.keep
         try:
-            save_checkpoint(self._directory / "checkpoints", layout, arrays, position, keep)
+            save_checkpoint(self._checkpoints, layout, arrays, position, keep)
             digest = self._write_model(arrays) if snapshot.round == schedule.rounds else ""
         except OSError as error:
             self.carry_out(self.coordinator.fail("STORAGE", f"a checkpoint cannot be written: {error.strerror}"))
@@ -227,6 +229,8 @@ class Execution:
                     self._send(self._server(), plan)
                 case AskSnapshot(final=final):
                     self._send(self._server(), control.TakeSnapshot(final))
+                case Discard(step=step):
+                    discard_checkpoint(self._checkpoints, step)
                 case Tell(report=report):
                     self._tell(report)
                 case _:
@@ -259,7 +263,7 @@ class Execution:
 
     def _serve(self, member: int) -> None:
         schedule, network = self._prepared.schedule, self._prepared.network
-        checkpoint = load_latest(self._directory / "checkpoints", network.layout, self._optimizer.state)
+        checkpoint = load_latest(self._checkpoints, network.layout, self._optimizer.state)
         arrays: dict[str, Array]
         sums: Sequence[float] = ()
         if checkpoint is None:
@@ -269,7 +273,7 @@ class Execution:
         else:
             manifest = checkpoint.manifest
             arrays, round_, step, sums = dict(checkpoint.arrays), manifest.round, manifest.step, manifest.epoch_sums
-            self.coordinator.resumed(step)
+            self.coordinator.resumed([s for s in saved_steps(self._checkpoints) if s <= step])
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
             if changed := differences(manifest.numerics, self._numerics):
                 text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"

@@ -1,7 +1,7 @@
 """What a coordinator tells the service about its job: plain values, numbered, delivered at least once and in order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -125,15 +125,14 @@ class Finished:
 
 Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Finished
 
-_ADAPTERS = {
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind) for kind in (Started, Progress, EpochEnded, CheckpointTaken, Notice, Finished)
 }
 
 
 def to_json(report: Report) -> dict[str, Any]:
     """The JSON form of a report: its type and its fields."""
-    name = type(report).__name__
-    return {"type": name, **_ADAPTERS[name].dump_python(report, mode="json")}
+    return {"type": type(report).__name__, **asdict(report)}
 
 
 def from_json(data: Mapping[str, Any]) -> Report:
@@ -142,4 +141,5 @@ def from_json(data: Mapping[str, Any]) -> Report:
     adapter = _ADAPTERS.get(fields.pop("type", ""))
     if adapter is None:
         raise ValueError("a report of unknown type")
-    return adapter.validate_python(fields)
+    report: Report = adapter.validate_python(fields)
+    return report

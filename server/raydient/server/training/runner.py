@@ -47,7 +47,7 @@ class CoordinatorRunner:
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(control.Role.COORDINATOR, LAUNCH.dump_json(launch).decode(), log)
-        return CoordinatorRun(unix, secret, 0, listener, process)
+        return CoordinatorRun(unix, secret, 0, listener=listener, process=process)
 
     def attach(
         self, request: RunRequest, attachment: str, after: int, listener: RunListener
@@ -58,7 +58,7 @@ class CoordinatorRunner:
             connection = dial(_endpoint(unix), secret, Transport.SHARED_MEMORY)
         except OSError:
             return None
-        return CoordinatorRun(unix, secret, after, listener, None, connection)
+        return CoordinatorRun(unix, secret, after, listener=listener, process=None, connection=connection)
 
     def close(self) -> None:
         self._cluster.close()
@@ -77,6 +77,7 @@ class CoordinatorRun:
         unix: str,
         secret: bytes,
         after: int,
+        *,
         listener: RunListener,
         process: Process | None,
         connection: Connection | None = None,

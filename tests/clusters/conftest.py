@@ -1,0 +1,25 @@
+"""Both clusters, for the contract that they share."""
+
+import pytest
+
+from raydient.server.clusters.local import LocalCluster
+from raydient.server.clusters.opening import open_cluster
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """A Ray of this module's own."""
+    cluster = open_cluster("ray", slots=4)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.ray)])
+def cluster(request):
+    """A cluster to start processes on; every one that a test left is ended."""
+    if request.param == "ray":
+        yield request.getfixturevalue("ray_cluster")
+        return
+    local = LocalCluster(4)
+    yield local
+    local.close()

@@ -1,0 +1,101 @@
+"""What every cluster promises about the processes that it starts."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from raydient.server.clusters.opening import reopen_cluster
+from raydient.wire import control, launch
+from raydient.wire.control import Role
+from raydient.wire.endpoint import Endpoint
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import CLOSED, Hub
+
+SECONDS = 60.0
+
+
+class Coordinator:
+    """A listener that members introduce themselves to and that never answers."""
+
+    def __init__(self, host):
+        self.secret = new_secret()
+        self._hub = Hub(self.secret, 1 << 20)
+        self.endpoint = self._hub.listen(host)
+
+    def told(self, member):
+        return launch.to_json(launch.Launch("job", member, 0, self.endpoint, self.secret.hex()))
+
+    def next(self):
+        """The next message, or CLOSED."""
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            for _, frame in self._hub.poll(1.0):
+                return CLOSED if frame is CLOSED else control.decode(frame).message
+        raise TimeoutError
+
+    def close(self):
+        self._hub.close()
+
+
+@pytest.fixture
+def coordinator(cluster):
+    made = Coordinator(cluster.host)
+    yield made
+    made.close()
+
+
+def ended(process):
+    """How a process ended; waits for that, event by event of the clock, not of a guess."""
+    deadline, pause = time.monotonic() + SECONDS, threading.Event()
+    while (how := process.ended()) is None:
+        assert time.monotonic() < deadline, "it goes on"
+        pause.wait(0.01)
+    return how
+
+
+@pytest.mark.parametrize("role", [Role.WORKER, Role.PARAMETER_SERVER])
+def test_a_started_process_introduces_itself(cluster, coordinator, tmp_path, role):
+    process = cluster.start(role, coordinator.told(7), tmp_path / "log")
+    hello = coordinator.next()
+    assert (hello.role, hello.member, hello.generation) == (role, 7, 0)
+    assert hello.process != os.getpid()
+    assert (hello.data_plane is not None) == (role is Role.PARAMETER_SERVER)
+    assert process.ended() is None
+    process.kill()
+    assert process.ended() is not None
+    assert coordinator.next() is CLOSED
+    process.kill()
+
+
+def test_a_killed_process_has_ended(cluster, coordinator, tmp_path):
+    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    pid = coordinator.next().process
+    os.kill(pid, 9)
+    assert ended(process)
+    assert coordinator.next() is CLOSED
+
+
+def test_a_process_without_its_coordinator_ends(cluster, coordinator, tmp_path):
+    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    assert isinstance(coordinator.next(), control.Hello)
+    coordinator.close()
+    assert ended(process)
+
+
+def test_a_process_that_cannot_start_has_ended(cluster, tmp_path):
+    nobody = launch.Launch("job", 1, 0, Endpoint("@raydient-nobody", cluster.host, 9), new_secret().hex())
+    assert ended(cluster.start(Role.WORKER, launch.to_json(nobody), tmp_path / "log"))
+
+
+def test_blas_has_one_thread(cluster, coordinator, tmp_path):
+    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    with open(f"/proc/{coordinator.next().process}/environ", "rb") as file:
+        environment = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if entry)
+    process.kill()
+    assert environment[b"OPENBLAS_NUM_THREADS"] == environment[b"OMP_NUM_THREADS"] == b"1"
+
+
+def test_it_can_be_described_to_another_process(cluster):
+    assert reopen_cluster(cluster.describe()).slots == cluster.slots == 4

@@ -1,0 +1,52 @@
+"""What only local processes promise: they never outlive the one that started them."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+from raydient.wire import control, launch
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import CLOSED, Hub
+
+PARENT = """
+import sys, threading
+from pathlib import Path
+from raydient.server.clusters.local import LocalCluster
+from raydient.wire.control import Role
+LocalCluster(1).start(Role.WORKER, sys.argv[1], Path(sys.argv[2]))
+threading.Event().wait()
+"""
+
+
+def test_a_process_ends_with_a_parent_that_was_killed(tmp_path):
+    secret = new_secret()
+    hub = Hub(secret, 1 << 20)
+    told = launch.to_json(launch.Launch("job", 1, 0, hub.listen("127.0.0.1"), secret.hex()))
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, told, str(tmp_path / "log")])
+
+    def next_frame():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            for _, frame in hub.poll(1.0):
+                return frame
+        raise TimeoutError
+
+    child = control.decode(next_frame()).message.process
+    parent.kill()
+    parent.wait()
+    assert next_frame() is CLOSED
+    pause, deadline = threading.Event(), time.monotonic() + 60
+    while os.path.exists(f"/proc/{child}") and _state(child) != "Z":
+        assert time.monotonic() < deadline
+        pause.wait(0.01)
+    hub.close()
+
+
+def _state(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return "Z"

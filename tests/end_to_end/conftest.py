@@ -1,0 +1,117 @@
+"""Runs of real jobs with real processes."""
+
+import os
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from raydient.server.clusters.local import LocalCluster
+from raydient.server.clusters.opening import open_cluster
+from raydient.server.training.execution import MESSAGE_LIMIT, Execution
+from raydient.server.training.preparation import prepare
+from raydient.server.training.reports import Finished
+from raydient.spec.validation import validate_job
+from raydient.wire.endpoint import Transport
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import Hub
+
+
+class Watched:
+    """A cluster that remembers the processes it started, by role, so that a test can kill one."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+        self.processes = []
+
+    def __getattr__(self, name):
+        return getattr(self._cluster, name)
+
+    def start(self, role, told, log):
+        process = self._cluster.start(role, told, log)
+        self.processes.append((role, process))
+        return process
+
+    def kill(self, role, number):
+        """`kill -9` of the `number`-th living process of a role; its own end is for others to notice."""
+        living = [process for r, process in self.processes if r is role and process.ended() is None]
+        os.kill(living[number % len(living)].pid, 9)
+
+
+def execute(prepared, cluster, directory, tell=lambda report: None, transport="auto"):
+    """Run a job on a cluster that stays open; its last report."""
+    secret, last = new_secret(), []
+
+    def hear(report):
+        last.append(report)
+        tell(report)
+
+    with closing(Hub(secret, MESSAGE_LIMIT)) as hub:
+        Execution(
+            prepared,
+            job="test",
+            directory=directory,
+            cluster=cluster,
+            hub=hub,
+            endpoint=hub.listen(cluster.host),
+            secret=secret,
+            tell=hear,
+            transport=Transport(transport),
+        ).run()
+    assert isinstance(last[-1], Finished)
+    return last[-1]
+
+
+@pytest.fixture
+def local():
+    """The local cluster, watched."""
+    with closing(LocalCluster(4)) as cluster:
+        yield Watched(cluster)
+
+
+@pytest.fixture(scope="module")
+def ray_cluster():
+    """A Ray of this module's own."""
+    with closing(open_cluster("ray", slots=4)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Three classes that a small network can tell apart, 700 rows of 20 values."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 3, 700)
+    x = rng.normal(size=(700, 20)) + 2 * np.eye(3, 20)[labels]
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    np.savez(path, x=x.astype(np.float32), y=labels)
+    return path
+
+
+CLASSIFIER = {
+    "layers": [{"dense": {"units": 48, "activation": "tanh"}}, {"dense": {"units": 3}}],
+    "loss": "softmax_cross_entropy",
+}
+
+
+@pytest.fixture
+def job(data):
+    """Builds a prepared job on that data; keywords replace parts of `training`."""
+
+    def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, **training):
+        spec = {
+            "dataset": {"uri": data.name, "standardize": True},
+            "network": network,
+            "training": {
+                "epochs": 3,
+                "batch_size": 100,
+                "microbatches": 7,
+                "optimizer": "adam",
+                "seed": 11,
+                **training,
+            },
+            "checkpoints": {"interval_seconds": checkpoint_seconds},
+            "resources": {"workers": workers},
+        }
+        return prepare(validate_job(spec), data)
+
+    return make

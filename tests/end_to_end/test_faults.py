@@ -1,0 +1,139 @@
+"""Scheduled faults: which process is killed at which step comes from a seed, the weights come out the same."""
+
+import random
+import re
+
+import numpy as np
+import pytest
+
+from raydient.server.training.checkpoints import load_latest
+from raydient.server.training.reports import EpochEnded, Notice, Outcome, Progress, Started
+from raydient.wire.control import Role
+
+from .conftest import execute
+
+
+class Saboteur:
+    """Kills processes at scheduled steps, as the coordinator's reports tell of them."""
+
+    def __init__(self, cluster, schedule):
+        """`schedule`: (step, role, number among the living) in order."""
+        self._cluster, self._waiting = cluster, list(schedule)
+        self.reports = []
+
+    def __call__(self, report):
+        self.reports.append(report)
+        if isinstance(report, Progress) and self._waiting and report.step >= self._waiting[0][0]:
+            _, role, number = self._waiting.pop(0)
+            self._cluster.kill(role, number)
+
+    @property
+    def done(self):
+        return not self._waiting
+
+    def lost(self, reason):
+        return sum(isinstance(r, Notice) and r.reason == reason for r in self.reports)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """Digest and curve of a job that nobody disturbs, by what was trained."""
+    return {}
+
+
+@pytest.fixture
+def expected(undisturbed, local, tmp_path):
+    def run(prepared):
+        key = str(prepared.spec.training)
+        if key not in undisturbed:
+            reports = []
+            finished = execute(prepared, local, tmp_path / "undisturbed", reports.append)
+            undisturbed[key] = finished.digest, curve(reports)
+        return undisturbed[key]
+
+    return run
+
+
+def curve(reports):
+    """Metrics by epoch; an epoch that was computed again counts as it came out last."""
+    return {r.epoch: r.metrics for r in reports if isinstance(r, EpochEnded)}
+
+
+LONG = {"epochs": 150}
+"""900 steps: long enough for several faults, short enough for a test."""
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_workers_are_replaced_without_rollback(job, local, expected, tmp_path, seed):
+    prepared = job(3, **LONG)
+    chance = random.Random(seed)
+    steps = sorted(chance.sample(range(1, 500), 2))
+    saboteur = Saboteur(local, [(step, Role.WORKER, chance.randrange(3)) for step in steps])
+    finished = execute(prepared, local, tmp_path / "faulty", saboteur)
+    assert saboteur.done
+    assert saboteur.lost("WORKER_LOST") == 2
+    assert (finished.digest, curve(saboteur.reports)) == expected(prepared)
+    progress = [r.step for r in saboteur.reports if isinstance(r, Progress)]
+    assert progress == sorted(progress), "no step was computed twice"
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_killed_parameter_server_rolls_back_to_the_checkpoint(job, local, expected, tmp_path, seed):
+    prepared = job(2, checkpoint_seconds=0.0, **LONG)
+    step = random.Random(seed).randrange(100, 500)
+    saboteur = Saboteur(local, [(step, Role.PARAMETER_SERVER, 0)])
+    finished = execute(prepared, local, tmp_path / "faulty", saboteur)
+    assert saboteur.done
+    assert saboteur.lost("PARAMETER_SERVER_LOST") == 1
+    starts = [r.step for r in saboteur.reports if isinstance(r, Started)]
+    assert len(starts) == 2
+    assert starts[1] > 0, "it went on from a checkpoint"
+    assert (finished.digest, curve(saboteur.reports)) == expected(prepared)
+
+
+def test_without_a_checkpoint_it_begins_again(job, local, expected, tmp_path):
+    prepared = job(2, **LONG)
+    saboteur = Saboteur(local, [(50, Role.PARAMETER_SERVER, 0)])
+    finished = execute(prepared, local, tmp_path / "faulty", saboteur)
+    assert saboteur.lost("PARAMETER_SERVER_LOST") == 1
+    assert (finished.digest, curve(saboteur.reports)) == expected(prepared)
+
+
+def test_a_run_goes_on_from_what_an_earlier_one_left(job, local, expected, tmp_path):
+    prepared = job(2, checkpoint_seconds=0.0, **LONG)
+    directory = tmp_path / "interrupted"
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_200(report):
+        if isinstance(report, Progress) and report.step >= 200:
+            raise Stop
+
+    with pytest.raises(Stop):
+        execute(prepared, local, directory, stop_at_200)
+    reports = []
+    finished = execute(job(4, **LONG), local, directory, reports.append)
+    assert [r.reason for r in reports if isinstance(r, Notice)][:1] == ["RESUMED"]
+    digest, epochs = expected(prepared)
+    assert finished.digest == digest
+    resumed = curve(reports)
+    assert resumed == {epoch: epochs[epoch] for epoch in resumed}
+
+
+def test_a_rate_that_diverges_fails_the_job_and_keeps_the_checkpoint(job, local, tmp_path):
+    # A linear layer and squared errors: above a certain rate each step enlarges the weights until they overflow.
+    network = {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}
+    sgd = {"sgd": {"learning_rate": 3.0}}
+    prepared = job(2, epochs=200, checkpoint_seconds=0.0, network=network, optimizer=sgd)
+    reports = []
+    finished = execute(prepared, local, tmp_path, reports.append)
+    assert (finished.outcome, finished.reason, finished.digest) == (Outcome.FAILED, "NON_FINITE", "")
+    step = rf"at step {finished.step}; .* is that of layer dense_1 \(|on the held-out part after {finished.step} steps"
+    assert re.match(rf"loss (inf|nan) ({step})", finished.message)
+    assert not (tmp_path / "model.safetensors").exists()
+    kept = load_latest(tmp_path / "checkpoints", prepared.network.layout, [])
+    assert kept is not None
+    assert f"the checkpoint of step {kept.manifest.step} is kept" in finished.message
+    assert np.isfinite(kept.arrays["weights"]).all()
+    assert kept.manifest.step < finished.step

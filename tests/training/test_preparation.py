@@ -1,0 +1,51 @@
+"""Wrong jobs are found before anything starts, all errors at once."""
+
+import numpy as np
+import pytest
+
+from raydient.server.training.preparation import prepare
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
+
+
+def job(path, *, units=3, **training):
+    return validate_job(
+        {
+            "dataset": {"uri": path.name},
+            "network": {"layers": [{"dense": {"units": units}}], "loss": "softmax_cross_entropy"},
+            "training": training,
+        }
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, x=rng.random((50, 4)), y=np.arange(50) % 3)
+    return path
+
+
+def test_a_job_that_fits_its_data_is_laid_out(data):
+    prepared = prepare(job(data, epochs=2, batch_size=16, microbatches=3), data)
+    schedule = prepared.schedule
+    assert (schedule.train_rows, schedule.test_rows, schedule.microbatches) == (40, 10, 3)
+    assert (schedule.steps, schedule.rounds) == (6, 8)
+    assert prepared.network.layout.size == 4 * 3 + 3
+
+
+def test_microbatches_come_from_the_batch_size_alone(data):
+    assert prepare(job(data, batch_size=40), data).schedule.microbatches == 1
+
+
+def test_all_errors_at_once(data):
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(job(data, units=2, batch_size=41), data)
+    assert [e.path for e in raised.value.errors] == ["training.batch_size", "network.layers[0].dense.units"]
+    assert "at most 40" in raised.value.errors[0].message
+
+
+def test_a_missing_file(tmp_path):
+    path = tmp_path / "absent.npz"
+    with pytest.raises(InvalidSpec, match=r"dataset\.uri: there is no file"):
+        prepare(job(path), path)
