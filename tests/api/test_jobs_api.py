@@ -206,6 +206,28 @@ def test_lists_by_pages_states_and_labels(client, refused):
     assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["states", "states"])
 
 
+def test_a_page_of_large_jobs_fits_into_one_message(client):
+    dataset = {"uri": client.upload().name, "features": [f"{n:05d}" + "x" * 200 for n in range(4000)]}
+    names = [client.create(dataset=dataset).name for _ in range(6)]
+    request = pb.ListTrainingJobsRequest(page_size=1000)
+    found, pages = [], 0
+    while True:
+        response = client.training.ListTrainingJobs(request)
+        found += [job.name for job in response.training_jobs]
+        pages += 1
+        if not response.next_page_token:
+            break
+        request.page_token = response.next_page_token
+    assert found == names[::-1]
+    assert pages > 1
+
+
+def test_a_specification_too_large_for_the_answers_is_refused(client, refused):
+    features = [f"{n:05d}" + "x" * 200 for n in range(6000)]
+    error = refused(client.create, dataset={"uri": "datasets/x", "features": features})
+    assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["spec"])
+
+
 def test_places_in_the_queue_are_told(client, runner):
     names = [client.create(resources={"workers": 4}).name for _ in range(3)]
     runner.next().begin()

@@ -205,6 +205,15 @@ def test_inputs_that_do_not_fit(client, trained, refused, shape, values, columns
     assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", [field])
 
 
+def test_more_outputs_than_fit_into_one_message(client, trained, refused):
+    name, _ = trained(units=5000)
+    inputs = pb.Tensor(shape=[201, 2], values=[0.0] * 402)
+    error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs))
+    assert error.fields == ["inputs.shape"]
+    assert "at most 200" in error.violations[0][1]
+    assert predict(client, name, [[0, 0]] * 200)[0].shape == (200, 5000)
+
+
 def test_names_of_columns_for_a_network_without_them(client, trained, refused):
     name, _ = trained(features=())
     inputs = pb.Tensor(shape=[1, 2], values=[1, 2])

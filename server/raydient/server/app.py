@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ DRAIN_SECONDS = 20.0
 """How long running jobs may take to checkpoint when the service stops."""
 GRACE_SECONDS = 5.0
 """How long calls in flight may take after that."""
+CALL_THREADS = 32
+"""Calls that wait for the store or a file, at a time."""
 log = logging.getLogger(__name__)
 
 
@@ -129,6 +132,7 @@ async def service(
     security = Security(settings.tls_certificate, settings.tls_key, settings.tokens_file, settings.insecure)
     security.permit(address, metrics)
     address.check_free()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CALL_THREADS, "call"))
     async with AsyncExitStack() as stack:
         directory = StateDirectory(settings.state_directory)
         stack.callback(directory.close)

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from raydient.server.jobs import STORED, State, StoredCheckpoint, records
 from raydient.server.training import reports
+from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
@@ -17,6 +18,7 @@ from raydient.wire.schedule import default_microbatches
 STATES: dict[State, training_job_pb2.TrainingJobState] = {
     state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
 }
+SPEC_BYTES = 1 << 20
 FORMATS = {
     ".csv": dataset_service_pb2.DATASET_FORMAT_CSV,
     ".npz": dataset_service_pb2.DATASET_FORMAT_NPZ,
@@ -25,7 +27,13 @@ FORMATS = {
 
 def read_spec(message: TrainingJobSpec) -> JobSpec:
     """The specification that a message describes. Raises InvalidSpec."""
-    return validate_job(MessageToDict(message, preserving_proto_field_name=True))
+    spec = validate_job(MessageToDict(message, preserving_proto_field_name=True))
+    size = spec_message(spec).ByteSize()
+    if size > SPEC_BYTES:  # it has to fit into answers, with all that is said about the job
+        raise InvalidSpec(
+            [FieldError("", f"with every default written out it takes {size} bytes, at most {SPEC_BYTES}")]
+        )
+    return spec
 
 
 def spec_message(spec: JobSpec) -> TrainingJobSpec:

@@ -17,6 +17,8 @@ from .names import job_and_step, job_id
 from .paging import next_page, page_size, page_start
 
 CHUNK_BYTES = 1 << 20
+PREDICTIONS = 4
+"""So many at a time; other calls need threads, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class ModelServicer(ModelServiceServicer):
         self._store = store
         self._artifacts = artifacts
         self._predictor = predictor
+        self._predictions = asyncio.Semaphore(PREDICTIONS)
 
     async def ListCheckpoints(self, request: pb.ListCheckpointsRequest, context: Any) -> pb.ListCheckpointsResponse:
         """See the proto."""
@@ -42,9 +45,8 @@ class ModelServicer(ModelServiceServicer):
         job = await asyncio.to_thread(self._store.get, job_id(request.parent))
         found = await asyncio.to_thread(self._artifacts.checkpoints, job)
         rest = [checkpoint for checkpoint in found if start is None or checkpoint.step < start[0]]
-        page, token = next_page(request, rest, size, "step")
-        messages = [checkpoint_message(job.id, checkpoint) for checkpoint in page]
-        return pb.ListCheckpointsResponse(checkpoints=messages, next_page_token=token)
+        page, token = next_page(request, rest, size, lambda item: checkpoint_message(job.id, item), "step")
+        return pb.ListCheckpointsResponse(checkpoints=page, next_page_token=token)
 
     async def DownloadModel(
         self, request: pb.DownloadModelRequest, context: Any
@@ -81,9 +83,9 @@ class ModelServicer(ModelServiceServicer):
             raise Unsupported("predicting with a checkpoint is not implemented yet; with the model of a job it is")
         path = await asyncio.to_thread(self._artifacts.model, job)
         inputs = request.inputs
-        found = await asyncio.to_thread(
-            self._predictor.predict, path, inputs.shape, inputs.values, list(request.columns)
-        )
+        columns = list(request.columns)
+        async with self._predictions:
+            found = await asyncio.to_thread(self._predictor.predict, path, inputs.shape, inputs.values, columns)
         outputs = pb.Tensor(shape=found.outputs.shape, values=found.outputs.ravel())
         return pb.PredictResponse(outputs=outputs, classes=found.classes, class_names=found.class_names)
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -12,8 +13,11 @@ from raydient.server.errors import InvalidRequest
 
 DEFAULT_SIZE = 50
 GREATEST_SIZE = 1000
+PAGE_BYTES = 3 << 20
+"""Of all items of a page: well under the 4 MiB that a client accepts."""
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 
 def page_size(request: Any) -> int:
@@ -41,15 +45,25 @@ def page_start(request: Any, *kinds: type) -> tuple[Any, ...] | None:
     return tuple(key)
 
 
-def next_page(request: Any, found: list[T], size: int, *last: str) -> tuple[list[T], str]:
-    """The page and the token of the next one, from `size` + 1 items that were looked for.
+def next_page(
+    request: Any, found: Sequence[T], size: int, convert: Callable[[T], M], *last: str
+) -> tuple[list[M], str]:
+    """The page as messages and the token of the next one, from `size` + 1 items that were looked for.
 
-    `last` names the attributes that make the key of an item; the token is empty on the last page.
+    A page ends sooner where it would not fit into one response. `last` names the attributes that make the key of an
+    item; the token is empty on the last page.
     """
-    page = found[:size]
-    if len(found) <= size:
+    page: list[M] = []
+    room = PAGE_BYTES
+    for item in found[:size]:
+        message = convert(item)
+        room -= message.ByteSize()
+        if page and room < 0:
+            break
+        page.append(message)
+    if len(page) == len(found):
         return page, ""
-    key = [getattr(page[-1], name) for name in last]
+    key = [getattr(found[len(page) - 1], name) for name in last]
     return page, base64.urlsafe_b64encode(json.dumps([_origin(request), *key]).encode()).decode()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.errors import InvalidRequest, NotFound, Unsupported
-from raydient.server.jobs import JobFilter, JobService, State
+from raydient.server.jobs import Job, JobFilter, JobService, State
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import training_service_pb2 as pb
 from raydient.v1.training_job_pb2 import TrainingJob
@@ -19,6 +19,8 @@ from .paging import next_page, page_size, page_start
 from .watching import Watchers
 
 REQUEST_ID_CHARACTERS = 64
+CHECKS = 4
+"""So many specifications are compared with their data at a time; other calls need threads, too."""
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -27,6 +29,7 @@ class TrainingServicer(TrainingServiceServicer):
     def __init__(self, jobs: JobService, watchers: Watchers) -> None:
         self._jobs = jobs
         self._watchers = watchers
+        self._checks = asyncio.Semaphore(CHECKS)
 
     async def CreateTrainingJob(self, request: pb.CreateTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
@@ -36,26 +39,16 @@ class TrainingServicer(TrainingServiceServicer):
             raise InvalidRequest.of("request_id", rule)
         if not request.HasField("spec"):
             raise InvalidSpec([FieldError("", "a specification is needed")])
-        spec = read_spec(request.spec)
-        if request.validate_only:
-            return job_message(await asyncio.to_thread(self._jobs.preview, spec))
-        job = await asyncio.to_thread(self._jobs.create, spec, identity)
-        return job_message(job, self._position(job.id))
+        async with self._checks:
+            return await asyncio.to_thread(self._create, request)
 
     async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        job = await asyncio.to_thread(self._jobs.store.get, job_id(request.name))
-        return job_message(job, self._position(job.id))
+        return await asyncio.to_thread(self._get, job_id(request.name))
 
     async def ListTrainingJobs(self, request: pb.ListTrainingJobsRequest, context: Any) -> pb.ListTrainingJobsResponse:
         """See the proto."""
-        size, start, where = page_size(request), page_start(request, int), _filter(request)
-        before = start[0] if start else None
-        found = await asyncio.to_thread(self._jobs.store.page, size + 1, before, where)
-        page, token = next_page(request, found, size, "number")
-        positions = self._jobs.dispatcher.positions()
-        messages = [job_message(job, positions.get(job.id, 0)) for job in page]
-        return pb.ListTrainingJobsResponse(training_jobs=messages, next_page_token=token)
+        return await asyncio.to_thread(self._list, request)
 
     async def DeleteTrainingJob(self, request: pb.DeleteTrainingJobRequest, context: Any) -> Empty:
         """See the proto."""
@@ -68,7 +61,7 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def CancelTrainingJob(self, request: pb.CancelTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return job_message(await asyncio.to_thread(self._jobs.cancel, job_id(request.name)))
+        return await asyncio.to_thread(self._cancel, job_id(request.name))
 
     async def PauseTrainingJob(self, request: pb.PauseTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
@@ -91,11 +84,32 @@ class TrainingServicer(TrainingServiceServicer):
         size, start = page_size(request), page_start(request, int, str, str)
         job = await asyncio.to_thread(self._jobs.store.get, job_id(request.parent))
         found = await asyncio.to_thread(self._jobs.store.points, job.id, size + 1, start or (0, "", ""))
-        page, token = next_page(request, found, size, "epoch", "split", "name")
-        return pb.ListMetricsResponse(metrics=map(metric_message, page), next_page_token=token)
+        page, token = next_page(request, found, size, metric_message, "epoch", "split", "name")
+        return pb.ListMetricsResponse(metrics=page, next_page_token=token)
 
-    def _position(self, job: str) -> int:
-        return self._jobs.dispatcher.positions().get(job, 0)
+    # The rest runs on threads: large specifications take a while to convert.
+
+    def _create(self, request: pb.CreateTrainingJobRequest) -> TrainingJob:
+        spec = read_spec(request.spec)
+        if request.validate_only:
+            return job_message(self._jobs.preview(spec))
+        return self._message(self._jobs.create(spec, request.request_id))
+
+    def _get(self, identity: str) -> TrainingJob:
+        return self._message(self._jobs.store.get(identity))
+
+    def _cancel(self, identity: str) -> TrainingJob:
+        return self._message(self._jobs.cancel(identity))
+
+    def _message(self, job: Job) -> TrainingJob:
+        return job_message(job, self._jobs.dispatcher.positions().get(job.id, 0))
+
+    def _list(self, request: pb.ListTrainingJobsRequest) -> pb.ListTrainingJobsResponse:
+        size, start, where = page_size(request), page_start(request, int), _filter(request)
+        found = self._jobs.store.page(size + 1, start[0] if start else None, where)
+        positions = self._jobs.dispatcher.positions()
+        page, token = next_page(request, found, size, lambda job: job_message(job, positions.get(job.id, 0)), "number")
+        return pb.ListTrainingJobsResponse(training_jobs=page, next_page_token=token)
 
 
 def _filter(request: pb.ListTrainingJobsRequest) -> JobFilter:

@@ -1,5 +1,6 @@
 """Applies trained networks to samples that come in."""
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from raydient.server.errors import InvalidRequest
 from raydient.workers.network import Model, load_model
 
 MODELS_KEPT = 4
+VALUES_MOST = 1_000_000
+"""Output values of one prediction: 4 bytes each, they have to fit into one message."""
 Array = NDArray[np.float32]
 
 
@@ -52,6 +55,11 @@ class Predictor:
         """
         model = self._model(path)
         inputs = _inputs(model, shape, values, columns)
+        most = VALUES_MOST // math.prod(model.network.output_shape)
+        if len(inputs) > most:
+            raise _invalid(
+                "inputs.shape", f"the outputs of {len(inputs)} samples are too many, at most {most} at a time"
+            )
         outputs = model.predict(inputs)
         return Prediction(outputs, _classes(model, outputs), model.classes)
 

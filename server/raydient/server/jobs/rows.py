@@ -24,9 +24,8 @@ def spec_text(spec: JobSpec) -> str:
 
 
 def job_row(job: Job) -> dict[str, Any]:
-    """All columns but `number`, which the database gives."""
+    """All columns but `number`, which the database gives, and `spec`, which never changes: see `spec_text`."""
     row = {name: getattr(job, name) for name in _PLAIN if name != "number"}
-    row["spec"] = spec_text(job.spec)
     row["request"] = job.request or None  # only those that are set must be unique
     row["state"] = job.state.value
     row["advanced"] = int(job.advanced)
@@ -35,7 +34,7 @@ def job_row(job: Job) -> dict[str, Any]:
     return row
 
 
-def job_record(row: RowMapping) -> Job:
+def job_record(row: RowMapping, spec: JobSpec) -> Job:
     """The inverse of `job_row`."""
     progress = decode("progress", row["progress"]) if row["progress"] else None
     last_epoch = decode("epoch", row["last_epoch"]) if row["last_epoch"] else None
@@ -43,7 +42,7 @@ def job_record(row: RowMapping) -> Job:
     assert last_epoch is None or isinstance(last_epoch, EpochEnded)
     return Job(
         **{name: row[name] for name in _PLAIN},
-        spec=JobSpec.model_validate_json(row["spec"]),
+        spec=spec,
         request=row["request"] or "",
         state=State(row["state"]),
         advanced=bool(row["advanced"]),

@@ -3,19 +3,22 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound
+from raydient.spec.job import JobSpec
 
 from . import schema
 from .database import Database
 from .lifecycle import Update
 from .records import Change, Job, JobEvent, JobFilter, MetricPoint, Payload, StateChanged
-from .rows import event_record, event_row, job_record, job_row, point_record, point_row
+from .rows import event_record, event_row, job_record, job_row, point_record, point_row, spec_text
 from .states import State
 
+SPECS_KEPT = 256
 _jobs, _labels, _events, _metrics = schema.jobs, schema.labels, schema.events, schema.metrics
 
 
@@ -35,6 +38,8 @@ class JobStore:
         self._database = database
         self._publish = publish
         self._clock = clock
+        # a network may have a thousand layers and a job be read several times a second
+        self._spec = lru_cache(SPECS_KEPT)(JobSpec.model_validate_json)
 
     def add(self, job: Job) -> Job:
         """Store a new job with its first event; the job it became, or the one that the same request made before.
@@ -43,10 +48,11 @@ class JobStore:
         """
 
         def work(connection: sa.Connection) -> Change:
-            earlier = _by_request(connection, job.request)
+            earlier = self._by_request(connection, job.request)
             if earlier is not None:
                 return Change(earlier, _same_body(earlier, job))
-            result = connection.execute(sa.insert(_jobs).values(job_row(job)))
+            row = job_row(job) | {"spec": spec_text(job.spec)}
+            result = connection.execute(sa.insert(_jobs).values(row))
             number: int = result.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
             if job.spec.labels:
                 rows = [{"job": job.id, "key": key, "value": value} for key, value in job.spec.labels.items()]
@@ -65,7 +71,7 @@ class JobStore:
         """
 
         def work(connection: sa.Connection) -> Change:
-            before = _get(connection, job_id)
+            before = self._get(connection, job_id)
             update = step(before)
             return Change(before, before) if update is None else self._save(connection, before, update)
 
@@ -77,7 +83,7 @@ class JobStore:
         """Remove a job that has ended with all that belongs to it. Raises NotFound, NotAllowed."""
 
         def work(connection: sa.Connection) -> Change:
-            job = _get(connection, job_id)
+            job = self._get(connection, job_id)
             if not job.state.terminal:
                 message = f"jobs/{job_id} is {job.state.name}; cancel it before it is deleted"
                 raise NotAllowed(message, reason="JOB_NOT_ENDED", metadata={"state": job.state.name})
@@ -90,11 +96,11 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
-        return self._database.read(lambda connection: _get(connection, job_id))
+        return self._database.read(lambda connection: self._get(connection, job_id))
 
     def by_request(self, job: Job) -> Job | None:
         """The job that the same request made before. Raises AlreadyExists if that had another body."""
-        earlier = self._database.read(lambda connection: _by_request(connection, job.request))
+        earlier = self._database.read(lambda connection: self._by_request(connection, job.request))
         return None if earlier is None else _same_body(earlier, job)
 
     def page(self, limit: int, before: int | None = None, where: JobFilter | None = None) -> list[Job]:
@@ -108,13 +114,17 @@ class JobStore:
         for key, value in where.labels.items():
             bearing = sa.select(_labels.c.job).where(_labels.c.key == key, _labels.c.value == value)
             query = query.where(_jobs.c.id.in_(bearing))
-        return self._database.read(lambda connection: [job_record(row) for row in connection.execute(query).mappings()])
+        return self._database.read(
+            lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
+        )
 
     def unfinished(self) -> list[Job]:
         """All jobs that have not ended, oldest first."""
         states = [state.value for state in State if not state.terminal]
         query = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.number)
-        return self._database.read(lambda connection: [job_record(row) for row in connection.execute(query).mappings()])
+        return self._database.read(
+            lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
+        )
 
     def ids(self) -> set[str]:
         """Of all jobs."""
@@ -155,11 +165,8 @@ class JobStore:
             event = self._event(job, payload)
             job = replace(job, sequence=event.sequence)
             events.append(event)
-        row = job_row(job)
-        if before is not None and before.spec == job.spec:
-            del row["spec"]
         unchanged = sa.and_(_jobs.c.id == job.id, _jobs.c.revision == update.job.revision)
-        if connection.execute(sa.update(_jobs).where(unchanged).values(row)).rowcount != 1:
+        if connection.execute(sa.update(_jobs).where(unchanged).values(job_row(job))).rowcount != 1:
             raise Conflict(f"jobs/{job.id} was changed by somebody else meanwhile")
         kept: list[dict[str, Any]] = [event_row(event) for event in events if event.kept]
         if kept:
@@ -175,19 +182,20 @@ class JobStore:
         event = JobEvent(job.id, job.sequence + 1, self._clock(), payload)
         return event if event.kept else replace(event, sequence=job.sequence)
 
+    def _get(self, connection: sa.Connection, job_id: str) -> Job:
+        row = connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().one_or_none()
+        if row is None:
+            raise NotFound(f"there is no jobs/{job_id}", reason="JOB_NOT_FOUND")
+        return self._record(row)
 
-def _get(connection: sa.Connection, job_id: str) -> Job:
-    row = connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"there is no jobs/{job_id}", reason="JOB_NOT_FOUND")
-    return job_record(row)
+    def _by_request(self, connection: sa.Connection, request: str) -> Job | None:
+        if not request:
+            return None
+        row = connection.execute(sa.select(_jobs).where(_jobs.c.request == request)).mappings().one_or_none()
+        return None if row is None else self._record(row)
 
-
-def _by_request(connection: sa.Connection, request: str) -> Job | None:
-    if not request:
-        return None
-    row = connection.execute(sa.select(_jobs).where(_jobs.c.request == request)).mappings().one_or_none()
-    return None if row is None else job_record(row)
+    def _record(self, row: sa.RowMapping) -> Job:
+        return job_record(row, self._spec(row["spec"]))
 
 
 def _same_body(earlier: Job, job: Job) -> Job:
