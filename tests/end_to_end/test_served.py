@@ -1,0 +1,226 @@
+"""The real server as a process of its own: what it accepted survives it."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from urllib.request import urlopen
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from prometheus_client.parser import text_string_to_metric_families
+
+from raydient.client import Client, JobNotSucceeded
+from raydient.server.clusters.opening import open_cluster
+from raydient.server.embedded import train
+
+LONG = {"epochs": 250}
+"""1,500 steps: some seconds."""
+
+
+@contextmanager
+def serving(state, *options):
+    """`raydient serve` on ports of its own; the process and a client of it. Killed at the end if it still runs."""
+    command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(state)]
+    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+    server = subprocess.Popen([*command, *ports, *options], stderr=subprocess.PIPE, text=True)
+    try:
+        heard = []
+        for line in server.stderr:
+            heard.append(line)
+            if found := re.match(r"raydient serving on (\S+), metrics on (\S+)$", line.strip()):
+                break
+        else:
+            pytest.fail(f"the server did not start: {''.join(heard)}")
+        server.address, server.metrics = found[1], found[2]
+        with Client(found[1]) as client:
+            yield server, client
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
+@pytest.fixture
+def spec(job, data):
+    """A job as a user writes it, with its data beside this test."""
+
+    def make(workers=2, checkpoint_seconds=0.0, **training):
+        prepared = job(workers, checkpoint_seconds, **training).spec.canonical()
+        return {**prepared, "dataset": {**prepared["dataset"], "uri": str(data)}}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, data):
+    """The digest of LONG by the embedded mode."""
+    known = {}
+
+    def look_up(prepared):
+        if not known:
+            directory = tmp_path_factory.mktemp("embedded")
+            known["digest"] = train(prepared.spec, data, directory=directory, report=lambda report: None).digest
+        return known["digest"]
+
+    return look_up
+
+
+def wait_for_step(job, step):
+    """Follow a job until it has made so many steps."""
+    for event in job.watch():
+        if event.WhichOneof("event") == "progress" and event.progress.step >= step:
+            return
+    pytest.fail("the job ended too soon")
+
+
+def test_served_and_embedded_are_one(spec, job, undisturbed, tmp_path):
+    with serving(tmp_path / "state") as (server, client):
+        submitted = client.submit(spec(3, **LONG))
+        assert submitted.wait().digest == undisturbed(job(2, **LONG))
+        assert submitted.history().curve("loss", "test")[0] == list(range(1, 251))
+        submitted.download(tmp_path / "model.safetensors")
+        assert (tmp_path / "model.safetensors").stat().st_size > 1000
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+
+
+def test_a_killed_server_lists_every_job_and_goes_on_with_them(spec, job, undisturbed, tmp_path):
+    state = tmp_path / "state"
+    with serving(state, "--slots", "2") as (server, client):
+        running, queued = client.submit(spec(2, **LONG)), client.submit(spec(1, epochs=2))
+        wait_for_step(running, 300)
+        assert queued.refresh().state == "QUEUED", "the cluster is full"
+        server.kill()
+        server.wait()
+    with serving(state, "--slots", "2") as (server, client):
+        assert [j.name for j in client.list()] == [queued.name, running.name]
+        again = client.get(running.name)
+        assert again.wait().digest == undisturbed(job(2, **LONG))
+        reasons = [e.notice.reason for e in again.watch() if e.WhichOneof("event") == "notice"]
+        assert "RESUMED" in reasons
+        assert again.history().curve("loss", "test")[0] == list(range(1, 251))
+        assert client.get(queued.name).wait().state == "SUCCEEDED"
+
+
+def test_a_stopped_server_takes_a_checkpoint_first(spec, job, undisturbed, tmp_path):
+    state = tmp_path / "state"
+    with serving(state) as (server, client):
+        running = client.submit(spec(2, checkpoint_seconds=1000.0, **LONG))
+        wait_for_step(running, 300)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+    (checkpoint,) = (state / "jobs").glob("*/checkpoints/step-*")
+    assert int(checkpoint.name.removeprefix("step-")) >= 300
+    with serving(state) as (server, client):
+        assert client.get(running.name).wait().digest == undisturbed(job(2, **LONG))
+
+
+def test_cancel_ends_every_process_of_the_job(spec, tmp_path):
+    with serving(tmp_path / "state") as (server, client):
+        running = client.submit(spec(2, epochs=100_000))
+        wait_for_step(running, 10)
+        assert len(descendants(server.pid)) >= 4, "coordinator, parameter server, two workers"
+        running.cancel()
+        with pytest.raises(JobNotSucceeded) as ended:
+            running.wait()
+        assert ended.value.state == "CANCELLED"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+        assert descendants(server.pid) == []
+
+
+def test_processes_end_with_a_killed_server(spec, tmp_path):
+    with serving(tmp_path / "state") as (server, client):
+        wait_for_step(client.submit(spec(2, epochs=100_000)), 10)
+        members = descendants(server.pid)
+        watches = [os.pidfd_open(pid) for pid in members]
+        server.kill()
+        for watch in watches:
+            assert becomes_readable(watch, 30), "a process outlives its server"
+            os.close(watch)
+
+
+def test_health_reflection_and_metrics_answer(tmp_path):
+    with serving(tmp_path / "state") as (server, _):
+        channel = grpc.insecure_channel(server.address)
+        with closing(channel):
+            health = health_pb2_grpc.HealthStub(channel)
+            for service in ("", "raydient.v1.TrainingService"):
+                answer = health.Check(health_pb2.HealthCheckRequest(service=service))
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            services = ProtoReflectionDescriptorDatabase(channel).get_services()
+        assert {"raydient.v1.TrainingService", "raydient.v1.DatasetService", "raydient.v1.ModelService"} <= {*services}
+        with urlopen(server.metrics) as answer:
+            families = {family.name for family in text_string_to_metric_families(answer.read().decode())}
+        assert {"raydient_jobs", "raydient_rpc_seconds", "raydient_build_info"} <= families
+
+
+@pytest.mark.ray
+def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_was_killed(spec, job, undisturbed, tmp_path):
+    state = tmp_path / "state"
+    with closing(open_cluster("ray", slots=4)):
+        options = ["--cluster", "ray", "--ray-address", ray_address()]
+        with serving(state, *options) as (server, client):
+            running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))
+            wait_for_step(running, 300)
+            server.kill()
+            server.wait()
+        with serving(state, *options) as (server, client):
+            again = client.get(running.name)
+            wait_for_step(again, 1000)
+            kinds = [e.state_changed.state for e in events_so_far(again) if e.WhichOneof("event") == "state_changed"]
+            notices = [e.notice.reason for e in events_so_far(again) if e.WhichOneof("event") == "notice"]
+            assert len(kinds) == 3, "queued, starting, running, and never again"
+            assert "RESUMED" not in notices
+            again.cancel()
+            with pytest.raises(JobNotSucceeded):
+                again.wait()
+
+
+def ray_address():
+    """Where others join the Ray of this process."""
+    import ray
+
+    return ray.get_runtime_context().gcs_address
+
+
+def events_so_far(job):
+    """The events up to the job's present step."""
+    now = job.refresh().resource.progress.step
+    events = []
+    for event in job.watch():
+        events.append(event)
+        if event.WhichOneof("event") == "progress" and event.progress.step >= now:
+            return events
+    return events
+
+
+def descendants(pid):
+    """Processes below this one, zombies not counted."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(entry))
+    found, waiting = [], [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def becomes_readable(descriptor, seconds):
+    """Whether a descriptor becomes readable in time: a process's, when it ends."""
+    return bool(select.select([descriptor], [], [], seconds)[0])
