@@ -10,6 +10,7 @@ from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
 from raydient.server.training.reports import Finished, Notice, Outcome, Progress, Started
 from raydient.server.training.runs import RunRequest
+from raydient.spec.errors import FieldError, InvalidSpec
 
 
 @pytest.fixture
@@ -163,17 +164,26 @@ def test_a_coordinator_that_cannot_be_started_counts_as_lost(make_dispatcher, su
     assert (failed.reason, failed.run) == ("COORDINATOR_LOST", 4)
 
 
-def test_a_dataset_that_is_gone_fails_the_job_alone(make_dispatcher, submit, waiter, runner, tmp_path):
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        (NotFound("there is no datasets/x", reason="DATASET_NOT_FOUND"), "DATASET_NOT_FOUND", "there is no datasets/x"),
+        (InvalidSpec([FieldError("dataset.uri", "there is no file")]), "INVALID_SPEC", "dataset.uri: there is no file"),
+    ],
+)
+def test_a_dataset_that_is_gone_fails_the_job_alone(
+    make_dispatcher, submit, waiter, runner, tmp_path, error, reason, message
+):
     def dataset(job):
         if job.spec.display_name == "bad":
-            raise NotFound("there is no datasets/x", reason="DATASET_NOT_FOUND")
+            raise error
         return tmp_path / "a.csv"
 
     dispatcher = make_dispatcher(dataset=dataset)
     job = submit(dispatcher, display_name="bad", resources={"workers": 4})
     other = submit(dispatcher, resources={"workers": 4})
     failed = waiter.reaches(job, State.FAILED)
-    assert (failed.reason, failed.message) == ("DATASET_NOT_FOUND", "there is no datasets/x")
+    assert (failed.reason, failed.message, failed.run) == (reason, message, 1)
     assert runner.next().request.job == other.id
 
 

@@ -221,6 +221,19 @@ def test_the_files_are_for_the_owner_alone(tmp_path, store, make_job):
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+def test_a_commit_is_on_the_disk_before_it_is_answered(database):
+    def settings(connection):
+        pragmas = ("journal_mode", "synchronous", "foreign_keys")
+        return [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for pragma in pragmas]
+
+    assert database.write(settings) == ["wal", 2, 1]
+
+
+def test_reading_cannot_write(database):
+    with pytest.raises(Unavailable):
+        database.read(lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
+
+
 def test_a_failing_listener_neither_undoes_a_change_nor_stops_the_writer(database, make_job):
     def fail(change):
         raise ZeroDivisionError

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from raydient.server.errors import Conflict, Exhausted, NotAllowed, NotFound, ServiceError, Unavailable
 from raydient.server.training.reports import Finished, Report
 from raydient.server.training.runs import Run, Runner, RunRequest
+from raydient.spec.errors import InvalidSpec
 
 from . import lifecycle
 from .lifecycle import Update
@@ -28,7 +29,8 @@ RETRY_SECONDS = 1.0
 class Dispatcher:
     """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
 
-    `request` tells what a coordinator needs to know of a job; it raises ServiceError where that cannot be had.
+    `request` tells what a coordinator needs to know of a job; it raises ServiceError or InvalidSpec where that cannot
+    be had any more.
     """
 
     def __init__(
@@ -70,14 +72,16 @@ class Dispatcher:
     def recover(self) -> None:
         """Take up what an earlier server left; before anything else."""
         for job in self._store.unfinished():
-            if job.state is State.QUEUED or (job.state.running and not self._attach(job)):
-                self._queue(job.id)
+            current = self._attach(job) if job.state.running else job
+            if current.state is State.QUEUED:
+                with self._changed:
+                    self._enqueue(current)
         self._start_what_fits()
 
     def submit(self, job: Job) -> None:
         """Queue a stored job."""
         with self._changed:
-            self._scheduler.enqueue(job.id, job.number, job.spec.resources.workers)
+            self._enqueue(job)
         self._start_what_fits()
 
     def cancel(self, job_id: str) -> Job:
@@ -139,9 +143,9 @@ class Dispatcher:
             request = self._request(job)
             with self._starting:
                 run = self._runner.start(request, follower)
-        except ServiceError as error:
-            failure = (error.reason, str(error))
-            self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), *failure))
+        except (ServiceError, InvalidSpec) as error:
+            reason, message = getattr(error, "reason", "INVALID_SPEC"), str(error)
+            self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), reason, message))
             follower.run.cancel()
             self._release(job_id)
         except Exception:
@@ -152,7 +156,8 @@ class Dispatcher:
         else:
             self._adopt(job, run, follower)
 
-    def _attach(self, job: Job) -> bool:
+    def _attach(self, job: Job) -> Job:
+        """Follow the run again, or tell that it is gone; the job as it is then."""
         follower = _Follower(self, job.id, job.run, self._clock)
         run = None
         try:
@@ -161,20 +166,19 @@ class Dispatcher:
         except Exception:
             log.exception("jobs/%s: its coordinator could not be reached", job.id)
         if run is None:
-            self._store.update(job.id, lambda job: lifecycle.abandon(job, self._clock()))
-            return False
+            return self._store.update(job.id, lambda job: lifecycle.abandon(job, self._clock()))
         with self._changed:
             self._scheduler.occupy(job.id, job.spec.resources.workers)
         self._adopt(job, run, follower)
-        return True
+        return job
 
     def _adopt(self, job: Job, run: Run, follower: "_Follower") -> None:
         with self._changed:
             self._runs[job.id] = run
             draining = self._draining
-        now = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
+        current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
         # whoever asked for a stop before the run was known here has left it to be told now
-        if now is not None and now.state is State.CANCELLING:
+        if current is not None and current.state is State.CANCELLING:
             run.cancel()
         elif draining:
             run.interrupt()
@@ -194,26 +198,22 @@ class Dispatcher:
         self._release(job_id)
 
     def _release(self, job_id: str) -> None:
+        job = self.record(job_id, lambda job: None)
         with self._changed:
             self._runs.pop(job_id, None)
-            self._scheduler.release(job_id)
             action = self._afterwards.pop(job_id, None)
+            # at once, lest a younger job take the slots; a cancellation in between is noticed at the start
+            self._scheduler.release(job_id)
+            if job is not None and job.state is State.QUEUED:
+                self._enqueue(job)
         if action is not None:
             action()
-        self._queue(job_id)
         with self._changed:
             self._changed.notify_all()
         self._start_what_fits()
 
-    def _queue(self, job_id: str) -> None:
-        """Into the queue, if that is its state; a cancellation that comes in between is noticed at the start."""
-        try:
-            job = self._store.get(job_id)
-        except NotFound:
-            return
-        if job.state is State.QUEUED:
-            with self._changed:
-                self._scheduler.enqueue(job_id, job.number, job.spec.resources.workers)
+    def _enqueue(self, job: Job) -> None:
+        self._scheduler.enqueue(job.id, job.number, job.spec.resources.workers)
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
         """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone."""
