@@ -1,12 +1,51 @@
 """What tests of several rooms share."""
 
 import queue
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from raydient.server.training.reports import Finished, Outcome, Started
 from raydient.spec.validation import validate_job
+
+# Durations say nothing on a machine that does other things too, and a test leaves no file behind.
+settings.register_profile("raydient", deadline=None, database=None)
+settings.load_profile("raydient")
+
+OUR_THREADS = ("run", "update")
+"""How names of threads begin that a test must not leave behind."""
+
+
+def _children():
+    """Process ids of this process's children, of those too that have ended and were not waited for."""
+    return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
+
+
+def _no_ray(*arguments, **options):
+    raise AssertionError("only tests marked `ray` start it")
+
+
+@pytest.fixture(autouse=True)
+def _a_test_of_its_own(request):
+    """No test joins somebody's Ray, only marked ones start one; none leaves a process or a thread of ours behind."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        starts_ray = request.node.get_closest_marker("ray") is not None
+        if not starts_ray and "ray" in sys.modules:
+            patch.setattr("ray.init", _no_ray)
+        elif not starts_ray:
+            patch.setitem(sys.modules, "ray", None)  # importing it is an error
+        children, threads = _children(), set(threading.enumerate())
+        yield
+        left = [t for t in threading.enumerate() if t not in threads and t.name.startswith(OUR_THREADS)]
+        for thread in left:
+            thread.join(10)
+        assert not [thread.name for thread in left if thread.is_alive()]
+        assert starts_ray or _children() <= children
 
 
 class FakeRun:
