@@ -74,7 +74,8 @@ class DatasetServiceServicer(object):
 
         INVALID_ARGUMENT     INVALID_HEADER: no header, or one that breaks a rule; CHUNK_EXPECTED
         DATA_LOSS            CHECKSUM_MISMATCH, SIZE_MISMATCH: the bytes that came are not those announced; upload again
-        RESOURCE_EXHAUSTED   DATASET_TOO_LARGE, STORE_FULL
+        ALREADY_EXISTS       DATASET_OF_OTHER_FORMAT: the same bytes are stored under a name with another ending
+        RESOURCE_EXHAUSTED   STORE_FULL
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

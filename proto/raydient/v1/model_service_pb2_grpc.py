@@ -85,8 +85,9 @@ class ModelServiceServicer(object):
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
         FAILED_PRECONDITION  NO_MODEL
-        INVALID_ARGUMENT     INVALID_INPUTS: shape, number of values or columns do not fit the network, or a
-        value is not finite
+        INVALID_ARGUMENT     INVALID_INPUTS: shape, number of values or columns do not fit the network, a value is not
+        finite, or there are more outputs than fit into one message
+        UNIMPLEMENTED        UNSUPPORTED: a checkpoint is named; only models predict for now
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
