@@ -4,6 +4,7 @@ import queue
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,11 @@ OUR_THREADS = ("run", "update")
 
 def _children():
     """Process ids of this process's children, of those too that have ended and were not waited for."""
-    return {pid for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()}
+    children = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            children.update((task / "children").read_text().split())
+    return children
 
 
 def _no_ray(*arguments, **options):

@@ -157,6 +157,7 @@ class Connection:
         """Close the socket and every descriptor that nobody took. Harmless when repeated."""
         _close_all(self._descriptors)
         self._frame = None
+        self.allocate = limited_to(0)  # whose buffers it gave may refer to this connection
         for _, descriptors in self._outgoing:
             _close_all(descriptors)
         self._outgoing.clear()

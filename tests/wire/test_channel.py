@@ -1,0 +1,293 @@
+"""One contract for both ways that weights and gradients take, against the server's real end of it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from raydient.server.parameters.links import open_link, refuse
+from raydient.server.parameters.server import Assign
+from raydient.wire.channel import PHASES, Assignment, SharedMemoryChannel, TcpChannel, Terms, attach
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.memory import Bundle
+
+GENERATION = 5
+SECONDS = (0.5, 1.5, 0.25, 2.0)
+
+
+class Both:
+    """A channel and the link at its other end; the test plays worker and server in turn."""
+
+    def __init__(self, pair, terms):
+        worker, self.server = pair
+        self.terms = terms
+        self.bundle = Bundle.allocate({"weights": ("<f4", (terms.size,)), "velocity": ("<f4", (terms.size,))})
+        self.weights = self.bundle.arrays["weights"]
+        with ThreadPoolExecutor(1) as other:
+            attaching = other.submit(attach, worker, 3, GENERATION)
+            self.asked = self.server.receive().header
+            self.server.socket.setblocking(False)
+            self.link = open_link(self.server, 3, self.bundle.segment, terms, GENERATION)
+            self.channel = attaching.result()
+
+    def assign(self, *numbers, step):
+        self.link.assign(Assign(3, *numbers), step)
+
+    def received(self):
+        """The next frame that the worker has sent."""
+        while (frame := self.server.receive()) is None:
+            pass
+        return frame
+
+
+@pytest.fixture
+def make_both(make_pair, family):
+    made = []
+
+    def make(size=6, slots=3, sums=2):
+        made.append(Both(make_pair(family), Terms(size, slots, sums)))
+        return made[-1]
+
+    yield make
+    for both in made:
+        both.channel.close()
+
+
+@pytest.fixture
+def both(make_both):
+    return make_both()
+
+
+def test_attaching_tells_number_and_generation_and_gives_the_terms(both):
+    assert both.asked == Header(Kind.ATTACH, GENERATION, first=3)
+    assert both.channel.terms == both.terms == Terms(6, 3, 2)
+    assert type(both.channel) is (SharedMemoryChannel if both.server.is_local else TcpChannel)
+
+
+def test_the_terms_give_the_sizes_of_a_push():
+    terms = Terms(size=10, slots=3, sums=2)
+
+    assert terms.note_bytes == 8 * (2 + len(PHASES))
+    assert terms.push_bytes == terms.note_bytes + 40
+
+
+def test_weights_are_current_after_the_assignment_and_always_the_same_array(both):
+    weights = both.channel.weights
+    for step in range(3):
+        both.weights[:] = np.arange(6) + step
+        both.assign(step, 0, 2, step=step)
+
+        assert both.channel.wait() == Assignment(step, 0, 2)
+        assert both.channel.weights is weights
+        np.testing.assert_array_equal(weights, np.arange(6) + step)
+
+
+def test_weights_travel_only_when_they_have_changed(both):
+    for round_, step in ((0, 0), (0, 0), (1, 0), (2, 1)):
+        both.assign(round_, 0, 1, step=step)
+    both.server.send(Header(Kind.STOP))
+
+    kinds = []
+    while not kinds or kinds[-1] is not Kind.STOP:
+        kinds.append(both.channel._connection.receive().header.kind)
+
+    weights = 0 if both.server.is_local else 2
+    assert kinds.count(Kind.WEIGHTS) == weights
+    assert len(kinds) == weights + 5
+    assert both.server.is_local or kinds[0] is kinds[4] is Kind.WEIGHTS
+
+
+def test_slots_are_apart_and_always_the_same_arrays(both):
+    slots = [both.channel.slot(index) for index in range(3)]
+    for index, slot in enumerate(slots):
+        assert slot.shape == (6,)
+        assert slot.dtype == np.float32
+        slot[:] = index
+    assert [both.channel.slot(index) is slot for index, slot in enumerate(slots)] == [True] * 3
+    assert [slot.tolist() for slot in slots] == [[index] * 6 for index in range(3)]
+
+
+def test_a_push_brings_gradient_sums_and_seconds(both):
+    both.assign(7, 0, 3, step=0)
+    both.channel.wait()
+    pushed = {}
+    for slot, node in ((2, (0, 2)), (0, (2, 3))):
+        both.channel.slot(slot)[:] = np.arange(6) * (slot + 1)
+        both.channel.push(7, node, slot, np.array([slot, 0.5]), SECONDS)
+        frame = both.received()
+        header = frame.header
+        assert (header.kind, header.generation, header.round) == (Kind.PUSH, GENERATION, 7)
+        assert (header.first, header.last) == node
+        pushed[slot] = both.link.gradient(frame), *both.link.note(frame)
+
+    for slot, (gradient, sums, seconds) in pushed.items():
+        np.testing.assert_array_equal(gradient, np.arange(6) * (slot + 1))
+        assert gradient.dtype == np.float32
+        assert sums.tolist() == [slot, 0.5]
+        assert tuple(seconds) == SECONDS
+
+
+def test_a_push_without_gradient_is_its_sums(both):
+    both.channel.push(7, (0, 1), None, np.array([1.0, 2.0]), SECONDS)
+
+    frame = both.received()
+
+    assert frame.header.length == both.terms.note_bytes
+    sums, seconds = both.link.note(frame)
+    assert sums.tolist() == [1.0, 2.0]
+    assert tuple(seconds) == SECONDS
+
+
+def test_a_slot_may_be_filled_again_in_the_next_round(both):
+    for round_ in range(4):
+        both.assign(round_, 0, 3, step=round_)
+        both.channel.wait()
+        for slot in range(3):
+            both.channel.slot(slot)[:] = 10 * round_ + slot
+            both.channel.push(round_, (slot, slot + 1), slot, np.zeros(2), SECONDS)
+        gradients = [both.link.gradient(both.received()) for _ in range(3)]
+        assert [gradient[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
+
+
+def test_a_refused_push_is_no_news_to_a_worker(both):
+    refuse(both.link, Header(Kind.PUSH, GENERATION, 1, 0, 1), "LATE")
+    both.assign(2, 0, 1, step=0)
+
+    assert both.channel.wait() == Assignment(2, 0, 1)
+
+
+def test_there_is_an_end_of_work(both):
+    both.server.send(Header(Kind.STOP))
+
+    assert both.channel.wait() is None
+
+
+def test_a_server_that_is_gone_is_an_error(both):
+    both.assign(0, 0, 1, step=0)
+    both.server.close()
+
+    assert both.channel.wait() == Assignment(0, 0, 1)
+    with pytest.raises(ConnectionError):
+        both.channel.wait()
+
+    def push_on():
+        while True:  # the kernel takes some before it knows
+            both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
+
+    with pytest.raises(ConnectionError):
+        push_on()
+
+
+def test_a_worker_that_is_gone_is_an_error_at_the_other_end(both):
+    both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
+    both.channel.close()
+
+    assert both.received().header.kind is Kind.PUSH
+    with pytest.raises(ConnectionError):
+        both.received()
+
+
+@pytest.mark.parametrize("kind", [Kind.CHALLENGE, Kind.PROOF, Kind.CONTROL, Kind.ATTACH, Kind.ATTACHED, Kind.PUSH])
+def test_other_frames_are_of_no_use_to_a_worker(both, kind):
+    both.server.send(Header(kind))
+
+    with pytest.raises(ProtocolError, match=f"cannot use a {kind.name} frame"):
+        both.channel.wait()
+
+
+def test_a_worker_takes_no_weights_of_another_size(make_pair):
+    both = Both(make_pair("tcp"), Terms(6, 3, 2))
+    both.server.send(Header(Kind.WEIGHTS), bytes(28))
+
+    with pytest.raises(ProtocolError, match="weights of 28 bytes, 24 were agreed"):
+        both.channel.wait()
+
+
+def test_a_worker_takes_no_large_frames_but_weights(both):
+    both.server.send(Header(Kind.REFUSED), bytes((1 << 16) + 1))
+
+    with pytest.raises(ProtocolError, match="at most 65536 are allowed"):
+        both.channel.wait()
+
+
+def test_a_server_takes_no_more_than_a_push(both):
+    most = both.terms.note_bytes if both.server.is_local else both.terms.push_bytes
+    both.channel._connection.socket.sendall(Header(Kind.PUSH, length=most + 1).pack())
+
+    with pytest.raises(ProtocolError, match="at most"):
+        both.received()
+
+
+def test_a_server_keeps_no_more_gradients_than_a_round_has_leaves(make_pair):
+    both = Both(make_pair("tcp"), Terms(6, 3, 2))
+    for _ in range(4):
+        both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
+    for _ in range(3):
+        both.received()
+
+    with pytest.raises(ProtocolError, match="more gradients than the round has leaves"):
+        both.received()
+
+
+def test_a_push_that_lacks_what_it_must_bring_breaks_the_protocol(both):
+    both.channel._connection.send(Header(Kind.PUSH, slot=3), bytes(both.terms.note_bytes))
+    both.channel._connection.send(Header(Kind.PUSH), bytes(both.terms.note_bytes - 1))
+    first, second = both.received(), both.received()
+
+    with pytest.raises(ProtocolError, match="slot 3 of 3" if both.server.is_local else "without its gradient"):
+        both.link.gradient(first)
+    with pytest.raises(ProtocolError, match="a push without its sums"):
+        both.link.note(second)
+
+
+def test_a_large_vector_travels_both_ways(make_both):
+    both = make_both(size=1 << 20, slots=1)
+    both.weights[:] = np.arange(1 << 20)
+    both.assign(0, 0, 1, step=0)
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(both.channel.wait)
+        while both.server.pending:
+            both.server.flush()
+        waiting.result()
+        both.channel.slot(0)[:] = both.channel.weights[::-1]
+        pushing = other.submit(both.channel.push, 0, (0, 1), 0, np.zeros(2), SECONDS)
+        gradient = both.link.gradient(both.received())
+        pushing.result()
+
+    np.testing.assert_array_equal(gradient, np.arange(1 << 20)[::-1].astype(np.float32))
+
+
+def test_a_server_that_does_not_want_a_worker(local_pair):
+    here, there = local_pair
+    there.send(Header(Kind.STOP))
+
+    with pytest.raises(ProtocolError, match="does not want this worker"):
+        attach(here, 3, GENERATION)
+
+
+def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descriptors):
+    here, there = local_pair
+    there.send(Header(Kind.ATTACHED), Terms(6, 3, 2).pack(), descriptors=[pipe_ends[0].fileno()])
+    before = open_descriptors()
+
+    with pytest.raises(ProtocolError, match="as two descriptors"):
+        attach(here, 3, GENERATION)
+
+    assert open_descriptors() == before
+
+
+def test_nothing_is_left_of_a_channel_and_its_link(make_pair, family, open_descriptors):
+    before = open_descriptors()
+
+    def work():
+        both = Both(make_pair(family), Terms(6, 3, 2))
+        both.assign(0, 0, 1, step=0)
+        both.channel.wait()
+        both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
+        both.link.gradient(both.received())
+        both.channel.close()
+        both.server.close()
+
+    work()
+
+    assert open_descriptors() == before
