@@ -120,6 +120,7 @@ def test_the_end_of_the_server_is_not_taken_for_the_end_of_the_job(start, fake_r
     with pytest.raises(grpc.RpcError) as caught:
         seen.extend(response.event.sequence for response in watch)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "shutting down" in caught.value.details()
     served.stop()
     runner = fake_runner()
     client = start(runner).client
@@ -194,6 +195,40 @@ def watch(store, happen, write=at_once):
 def times(monkeypatch):
     """Records of this module's fake store have no times."""
     monkeypatch.setattr("raydient.server.api.messages._time", lambda time: None)
+
+
+def test_what_happens_while_the_past_is_read_comes_once(monkeypatch):
+    feed, store, written = Feed(), Store(2), []
+
+    def happen():
+        """One more event, stored and published."""
+        event = JobEvent("a", len(store.kept) + 1, None, Notice("R", "m"))
+        store.kept.append(event)
+        store.job = Job("a", None, None, sequence=event.sequence, state=State.RUNNING)
+        feed.publish(Change(store.job, store.job, (event,)))
+
+    class Busy(Store):
+        def get(self, job):
+            happen()
+            found = store.job
+            happen()
+            return found
+
+        def events(self, job, after, limit):
+            happen()
+            found = store.kept[after : after + limit]
+            happen()
+            return found
+
+    async def keep(response):
+        written.append(response.event.sequence)
+        if len(written) == 6:
+            watchers.stop()
+
+    watchers = Watchers(Busy(0), feed)
+    with pytest.raises(Unavailable):
+        asyncio.run(asyncio.wait_for(watchers.watch("a", 0, keep), 20))
+    assert written == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_job_that_is_deleted_while_its_past_is_read():

@@ -111,22 +111,38 @@ def test_a_running_job_is_asked_to_stop(make_dispatcher, submit, waiter, runner)
     assert runner.calls == [("start", job.id), ("cancel", job.id)]
 
 
-def test_a_cancellation_during_the_start_reaches_the_run(make_dispatcher, submit, waiter, fake_runner):
-    started, go = threading.Event(), threading.Event()
+@pytest.fixture
+def slow_runner(fake_runner):
+    """A cluster that starts a run when `go` is set; `starting` tells that it was asked to."""
 
     class Slow(fake_runner):
+        starting, go = threading.Event(), threading.Event()
+
         def start(self, request, listener):
-            started.set()
-            go.wait()
+            self.starting.set()
+            self.go.wait()
             return super().start(request, listener)
 
-    runner = Slow()
-    dispatcher = make_dispatcher(runner)
+    return Slow()
+
+
+def test_a_cancellation_during_the_start_reaches_the_run(make_dispatcher, submit, waiter, slow_runner):
+    dispatcher = make_dispatcher(slow_runner)
     job = submit(dispatcher)
-    started.wait()
+    slow_runner.starting.wait()
     assert dispatcher.cancel(job.id).state is State.CANCELLING
-    go.set()
+    slow_runner.go.set()
     waiter.reaches(job, State.CANCELLED)
+
+
+def test_closing_during_the_start_interrupts_the_run(make_dispatcher, submit, waiter, slow_runner):
+    dispatcher = make_dispatcher(slow_runner)
+    job = submit(dispatcher)
+    slow_runner.starting.wait()
+    assert not dispatcher.close(0)
+    slow_runner.go.set()
+    waiter.reaches(job, State.QUEUED)
+    assert slow_runner.calls == [("start", job.id), ("interrupt", job.id)]
 
 
 def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, waiter, runner):
