@@ -79,6 +79,13 @@ def test_an_epoch_gives_its_points():
     }
 
 
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_epoch_that_is_known_is_no_news(epoch):
+    job = lifecycle.report(running(), 1, 2, EpochEnded(3, 30, 0.5, {"train": {"loss": 0.4}}), NOW).job
+    update = lifecycle.report(job, 1, 3, EpochEnded(epoch, 30, 0.7, {"train": {"loss": 0.4}}), NOW)
+    assert (update.events, update.points, update.job.last_epoch) == ((), (), job.last_epoch)
+
+
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_asked():
     assert lifecycle.cancel(queued(), NOW).job.state is State.CANCELLED
     cancelling = lifecycle.cancel(running(), NOW).job

@@ -5,8 +5,10 @@ import pytest
 
 from raydient.server.training import checkpoints
 from raydient.server.training.checkpoints import load_latest, save_checkpoint
+from raydient.server.training.reports import EpochEnded
 from raydient.wire.layout import Layout
 
+HISTORY = [EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}})]
 LAYOUT = Layout.of([("a.kernel", (2, 3)), ("a.bias", (3,))])
 
 
@@ -18,7 +20,14 @@ def arrays(value):
 
 
 def position(step, epoch_sums=()):
-    return {"round": step + 1, "step": step, "epoch": 0, "epoch_sums": list(epoch_sums), "numerics": {"numpy": "2"}}
+    return {
+        "round": step + 1,
+        "step": step,
+        "epoch": 0,
+        "epoch_sums": list(epoch_sums),
+        "numerics": {"numpy": "2"},
+        "history": HISTORY,
+    }
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
@@ -27,6 +36,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert loaded is not None
     assert (loaded.manifest.step, loaded.manifest.round) == (7, 8)
     assert list(loaded.manifest.epoch_sums) == [3, 0.1, 1e300]
+    assert list(loaded.manifest.history) == HISTORY
     assert loaded.manifest.digest == LAYOUT.digest(arrays(5)["weights"])
     for name, array in arrays(5).items():
         np.testing.assert_array_equal(loaded.arrays[name], array)

@@ -265,3 +265,22 @@ def test_a_loss_that_overflows_on_the_held_out_part_ends_the_job_too(coordinator
     found = control.NonFinite(RoundKind.EVALUATE, 6, float("inf"), "", finite=True)
     (finished,) = reports(coordinator.diverged(found), Finished)
     assert finished.message == "loss inf on the held-out part after 6 steps; there is no good checkpoint"
+
+
+def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):
+    running(coordinator)
+    for epoch in range(2):
+        coordinator.epoch(control.EpochDone(epoch, 3 * (epoch + 1), [100, 50.0, 80.0], []))
+    assert reports(coordinator.epoch(control.EpochDone(1, 6, [100, 50.0, 80.0], [])), EpochEnded) == []
+    (third,) = reports(coordinator.epoch(control.EpochDone(2, 9, [100, 50.0, 80.0], [])), EpochEnded)
+    assert third.epoch == 3
+    assert [epoch.epoch for epoch in coordinator.history] == [1, 2, 3]
+
+
+def test_a_resumed_run_tells_its_past_and_goes_on(coordinator):
+    running(coordinator)
+    past = [EpochEnded(n, 3 * n, 1.0, {"train": {"loss": 0.5}}) for n in (1, 2)]
+    assert reports(coordinator.resumed([3, 6], past), EpochEnded) == past
+    (third,) = reports(coordinator.epoch(control.EpochDone(2, 9, [100, 50.0, 80.0], [])), EpochEnded)
+    assert third.epoch == 3
+    assert reports(coordinator.resumed([9], [*past, third]), EpochEnded) == []

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from threadpoolctl import threadpool_limits
+
 from raydient.spec.job import JobSpec
 
 from .api import Address, ApiServer, Security
@@ -91,6 +93,8 @@ def serve(settings: Settings) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Predictions, too, come out the same whatever else the machine does.
+    threadpool_limits(limits=1, user_api="blas")
     return asyncio.run(_serve(settings))
 
 

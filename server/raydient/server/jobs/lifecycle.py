@@ -113,6 +113,8 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return _started(job, news, now)
         case Progress():
             return Update(_advance(replace(job, progress=news), step=news.step), (news,))
+        case EpochEnded() if job.last_epoch is not None and news.epoch <= job.last_epoch.epoch:
+            return Update(job)  # a run that goes on from a checkpoint tells all of its past
         case EpochEnded():
             return Update(replace(job, last_epoch=news), (news,), tuple(_points(news)))
         case CheckpointTaken():

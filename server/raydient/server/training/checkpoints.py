@@ -25,6 +25,8 @@ from safetensors.numpy import load, save
 
 from raydient.wire.layout import Layout
 
+from .reports import EpochEnded
+
 Array = NDArray[np.float32]
 _WEIGHTS, _OPTIMIZER, _MANIFEST = "weights.safetensors", "optimizer.safetensors", "manifest.json"
 
@@ -41,6 +43,7 @@ class Manifest:
         digest: of the weights.
         created: time, ISO 8601 in UTC.
         numerics: fingerprint of what computed it, see `fingerprint`.
+        history: the epochs that are complete.
         sha256: of each file, by name.
     """
 
@@ -51,6 +54,7 @@ class Manifest:
     digest: str
     created: str
     numerics: Mapping[str, str]
+    history: Sequence[EpochEnded]
     sha256: Mapping[str, str]
 
 

@@ -118,6 +118,7 @@ class Coordinator:
 
     Attributes:
         ended: the run is over: every member is to be ended, nothing more will be asked.
+        history: every epoch that is complete, also those of earlier runs.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Coordinator:
         clock: Callable[[], float],
     ) -> None:
         self.ended = False
+        self.history: list[EpochEnded] = []
         self._schedule, self._wanted, self._metric_names = schedule, workers, tuple(metric_names)
         self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
         self._learning_rate, self._clock = learning_rate, clock
@@ -255,7 +257,13 @@ class Coordinator:
         now = self._clock()
         seconds, self._epoch_began = now - self._epoch_began, now
         metrics = {split: self._means(sums) for split, sums in (("train", done.train), ("test", done.test)) if sums}
-        return [Tell(EpochEnded(done.epoch + 1, done.step, seconds, metrics))]
+        return self._tell_epochs([EpochEnded(done.epoch + 1, done.step, seconds, metrics)])
+
+    def _tell_epochs(self, epochs: Sequence[EpochEnded]) -> list[Action]:
+        """Tell what has not been told: after a rollback an epoch comes once more, with the same metrics."""
+        new = epochs[max(0, len(self.history) + 1 - epochs[0].epoch) :] if epochs else []
+        self.history += new
+        return list(map(Tell, new))
 
     def _means(self, sums: Sequence[float]) -> Mapping[str, float]:
         rows, *rest = sums
@@ -295,9 +303,13 @@ class Coordinator:
     def _saved_step(self) -> int:
         return self._saved[-1] if self._saved else 0
 
-    def resumed(self, steps: Sequence[int]) -> None:
-        """There are checkpoints of these steps, in order; the run goes on from the last."""
+    def resumed(self, steps: Sequence[int], history: Sequence[EpochEnded]) -> list[Action]:
+        """There are checkpoints of these steps, in order; the run goes on from the last, with its `history`.
+
+        The service may never have heard of the last epochs: it was away, and the one who would have told it is gone.
+        """
         self._saved = list(steps)
+        return self._tell_epochs(history)
 
     def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
         """A snapshot is on disk."""

@@ -181,6 +181,7 @@ class Execution:
             "epoch": snapshot.round // schedule.rounds_per_epoch,
             "epoch_sums": list(snapshot.epoch_sums),
             "numerics": self._numerics,
+            "history": [epoch for epoch in self.coordinator.history if epoch.step <= snapshot.step],
         }
         keep = self._prepared.spec.checkpoints.keep
         try:
@@ -273,8 +274,9 @@ class Execution:
         else:
             manifest = checkpoint.manifest
             arrays, round_, step, sums = dict(checkpoint.arrays), manifest.round, manifest.step, manifest.epoch_sums
-            self.coordinator.resumed([s for s in saved_steps(self._checkpoints) if s <= step])
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
+            steps = [s for s in saved_steps(self._checkpoints) if s <= step]
+            self.carry_out(self.coordinator.resumed(steps, manifest.history))
             if changed := differences(manifest.numerics, self._numerics):
                 text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
                 self._tell(Notice("NUMERICS_CHANGED", text))

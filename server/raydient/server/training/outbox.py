@@ -13,7 +13,11 @@ from .reports import Progress, Report, to_json
 
 
 class Outbox:
-    """Delivers reports to whoever follows, in order and at least once. One thread calls it."""
+    """Delivers reports to whoever follows, in order and at least once. One thread calls it.
+
+    Attributes:
+        followed: whether a service has ever asked for reports.
+    """
 
     def __init__(self, hub: Hub, command: Callable[[control.Order], None]) -> None:
         """`command` carries out what the service orders."""
@@ -21,6 +25,7 @@ class Outbox:
         self._number = 0
         self._waiting: deque[tuple[int, Report]] = deque()
         self._follower: Connection | None = None
+        self.followed = False
 
     @property
     def empty(self) -> bool:
@@ -40,7 +45,7 @@ class Outbox:
         """Something that the service says."""
         match message:
             case control.Follow(after=after):
-                self._follower = connection
+                self._follower, self.followed = connection, True
                 self._forget(after)
                 for number, report in list(self._waiting):
                     self._send(number, report)

@@ -1,7 +1,11 @@
 """The process around a coordinator that works for a service: its reports go out through an `Outbox`."""
 
+import fcntl
+import os
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,8 @@ from .outbox import Outbox
 from .preparation import prepare
 from .reports import Finished, Outcome
 
+FOLLOW_SECONDS = 60.0
+"""A coordinator that no service asks for within this time ends: its service died before it noted where to find it."""
 LINGER_SECONDS = 3600.0
 """How long a coordinator keeps the last reports for a service that is away."""
 
@@ -57,10 +63,15 @@ def main(told: str, host: str) -> None:
     """Run a job to its end and stay until the service has all reports."""
     launch = LAUNCH.validate_json(told)
     secret = bytes.fromhex(launch.secret)
-    with closing(reopen_cluster(launch.cluster)) as cluster, closing(Hub(secret, MESSAGE_LIMIT)) as hub:
+    with (
+        _alone(Path(launch.directory)),
+        closing(reopen_cluster(launch.cluster)) as cluster,
+        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+    ):
         endpoint = hub.listen(host, launch.unix)
         orders: list[control.Order] = []
         outbox = Outbox(hub, orders.append)
+        _end_unless_followed(outbox)
         try:
             prepared = prepare(JobSpec.model_validate(launch.specification), Path(launch.dataset))
         except InvalidSpec as invalid:
@@ -82,6 +93,25 @@ def main(told: str, host: str) -> None:
             )
             execution.run()
         _linger(hub, outbox)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold a job's directory: a coordinator that its service has lost sight of may still be at work there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _end_unless_followed(outbox: Outbox) -> None:
+    def look() -> None:
+        if not outbox.followed:
+            os._exit(1)
+
+    watch = threading.Timer(FOLLOW_SECONDS, look)
+    watch.daemon = True
+    watch.start()
 
 
 def _linger(hub: Hub, outbox: Outbox) -> None:
