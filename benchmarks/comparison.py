@@ -33,6 +33,13 @@ def run_peer(script: str, *arguments: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
+def own_session() -> None:
+    """Give this process a session of its own, as the local cluster gives its processes: Linux may share out a busy
+    machine by session (autogroup), and every process of every contender is to get the same share.
+    """
+    os.setsid()
+
+
 class Comparison:
     """Contenders that run in turn, A B A B ..., so that whatever else the machine does meets all of them alike."""
 

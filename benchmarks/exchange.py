@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from comparison import Comparison, Measurement, print_document, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, own_session, print_document, rounds_wanted, run_peer
 
 from raydient.server.clusters.local import LocalCluster
 from raydient.wire import control
@@ -48,6 +48,7 @@ class Task:
 
 def push_gradients(worker: int, endpoint: Endpoint, secret: bytes, task: Task, answers: Any) -> None:
     """A worker without a network; answers with its mean seconds per step."""
+    own_session()
     with closing(attach(dial(endpoint, secret, task.transport), worker, GENERATION)) as channel:
         channel.slot(0)[:] = 1e-3
         sums, nothing = np.zeros(SUMS), (0.0, 0.0, 0.0, 0.0)
@@ -100,7 +101,7 @@ class Exchange:
                 self._serve(connection)
                 for worker in range(WORKERS):
                     arguments = (worker, endpoint, self._secret, self._task, self._answers)
-                    self._workers.append(self._context.Process(target=push_gradients, args=arguments))
+                    self._workers.append(self._context.Process(target=push_gradients, args=arguments, daemon=True))
                     self._workers[-1].start()
             case control.Attached(worker=worker):
                 self._attached.append(worker)

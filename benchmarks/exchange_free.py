@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted
+from comparison import Comparison, Measurement, own_session, print_document, rounded, rounds_wanted
 from numpy.typing import NDArray
 from workload import BATCH, ROWS_PER_WORKER, WARM_UP_STEPS, WORKERS, job, pace_of_training, write_data
 
@@ -78,6 +78,7 @@ class Task:
 
 def compute(worker: int, task: Task, barrier: Barrier, answers: Any) -> None:
     """One of the processes; answers with the seconds of each step after the warm-up."""
+    own_session()
     # One copy of the data for all of them, mapped, as in training.
     data = {name: np.load(task.directory / f"{name}.npy", mmap_mode="r") for name in ("train_x", "train_y")}
     network = build(task.spec.network, data["train_x"].shape[1:])
@@ -91,7 +92,7 @@ def without_exchange(task: Task) -> Measurement:
     """The rates of the processes added up, and how much longer the slower one takes, step by step, than their mean."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(WORKERS), context.SimpleQueue()
-    processes = [context.Process(target=compute, args=(w, task, barrier, answers)) for w in range(WORKERS)]
+    processes = [context.Process(target=compute, args=(w, task, barrier, answers), daemon=True) for w in range(WORKERS)]
     for process in processes:
         process.start()
     steps = [answers.get() for _ in processes]

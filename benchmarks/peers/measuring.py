@@ -72,6 +72,7 @@ def _join_group(rank: int, workers: int, port: int, run: Callable[..., None], ar
     import torch
     from torch import distributed
 
+    os.setsid()  # as our workers: Linux may share out a busy machine by session
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
     try:
