@@ -1,0 +1,67 @@
+"""What is measured, with a clock that the test turns."""
+
+import pytest
+
+from raydient.server.parameters.meters import Meters
+from raydient.server.training.reports import STEP_SECONDS_BUCKETS
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def meters(clock):
+    return Meters(clock)
+
+
+def test_buckets_are_cumulative_and_end_with_all(meters, clock):
+    meters.stepped(0.0)
+    for seconds in (0.001, 0.0009, 0.02, 59.0, 61.0):
+        clock.now = round(clock.now + seconds, 6)
+        meters.stepped(0.0)
+
+    counts = meters.step_seconds_buckets
+
+    assert len(counts) == len(STEP_SECONDS_BUCKETS) + 1
+    assert counts == sorted(counts)
+    assert counts[STEP_SECONDS_BUCKETS.index(0.0025)] == 2
+    assert counts[STEP_SECONDS_BUCKETS.index(0.01)] == 2
+    assert counts[STEP_SECONDS_BUCKETS.index(0.025)] == 3
+    assert counts[STEP_SECONDS_BUCKETS.index(60.0)] == 4
+    assert counts[-1] == 5
+    assert meters.step_seconds_sum == pytest.approx(120.0219)
+
+
+def test_a_step_that_takes_exactly_a_bound_is_within_it(meters, clock):
+    meters.stepped(0.0)
+    clock.now += 0.25
+    meters.stepped(0.0)
+
+    assert meters.step_seconds_buckets[STEP_SECONDS_BUCKETS.index(0.1)] == 0
+    assert meters.step_seconds_buckets[STEP_SECONDS_BUCKETS.index(0.25)] == 1
+
+
+def test_the_first_step_has_no_duration(meters):
+    meters.stepped(0.5)
+
+    assert not any(meters.step_seconds_buckets)
+    assert meters.step_seconds_sum == 0.0
+
+
+def test_phases_and_bytes_add_up(meters):
+    meters.pushed([1.0, 2.0, 0.5, 4.0], 100)
+    meters.pushed([0.5, 0.5, 0.5, 0.5], 11)
+    meters.pulled(70)
+    meters.stepped(0.125)
+
+    assert meters.phase_seconds == {"forward": 1.5, "backward": 2.5, "push": 1.0, "wait": 4.5, "apply": 0.125}
+    assert meters.exchange_bytes == {"push": 111, "pull": 70}

@@ -1,0 +1,107 @@
+"""An update against tree and optimizer over the whole vector: blocks and threads change no bits."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.server.parameters import update
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.update import Updater, tree_sum
+from raydient.wire.tree import children, maximal_subtrees
+
+ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
+SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
+
+
+def naive_sum(leaves, node):
+    if node[1] - node[0] == 1:
+        return leaves[node[0]]
+    left, right = children(node)
+    return naive_sum(leaves, left) + naive_sum(leaves, right)
+
+
+@st.composite
+def rounds(draw):
+    """Number of leaves and the nodes in which they come, from a division among workers."""
+    leaves = draw(st.integers(1, 20))
+    cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=6)))
+    ranges = zip([0, *cuts], [*cuts, leaves], strict=True)
+    return leaves, [node for first, last in ranges for node in maximal_subtrees(first, last, leaves)]
+
+
+@given(
+    case=rounds(),
+    size=st.integers(1, 200),
+    block=st.integers(1, 64),
+    threads=st.integers(1, 4),
+    seed=st.integers(0, 2**32 - 1),
+    rule=st.sampled_from([ADAM, SGD]),
+)
+def test_division_blocks_and_threads_change_no_bit(case, size, block, threads, seed, rule):
+    leaves, nodes = case
+    rng = np.random.default_rng(seed)
+    optimizer = build_optimizer(*rule)
+    gradients = [rng.normal(size=size).astype(np.float32) for _ in range(leaves)]
+    contributions = {node: naive_sum(gradients, node) for node in nodes}
+    for array in contributions.values():
+        array.flags.writeable = False
+    start = rng.normal(size=size).astype(np.float32)
+    arrays = [start.copy(), *(np.zeros_like(start) for _ in optimizer.state)]
+    expected = [array.copy() for array in arrays]
+    total = naive_sum(gradients, (0, leaves))
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
+        patch.setattr(update, "BLOCK", block)
+        patch.setattr(update, "PARALLEL_FROM", 1)
+        updater = Updater(arrays[0], arrays[1:], leaves.bit_length(), threads, executor)
+        for step in range(2):
+            norm = updater.apply(optimizer, step, contributions, (0, leaves))
+            scratch = [np.empty_like(start) for _ in range(2)]
+            optimizer.update(step, expected[0], total, expected[1:], scratch)
+
+    assert [array.tobytes() for array in arrays] == [array.tobytes() for array in expected]
+    assert norm == pytest.approx(float(np.sum(total.astype(np.float64) ** 2)), rel=1e-4)
+
+
+def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
+    size = update.PARALLEL_FROM + update.BLOCK // 3
+    gradient = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    results = []
+    for threads in (1, 2, 3):
+        weights = np.ones(size, np.float32)
+        Updater(weights, [], 1, threads, executor).apply(build_optimizer(*SGD), 0, {(0, 1): gradient}, (0, 1))
+        results.append(weights.tobytes())
+
+    assert len(set(results)) == 1
+    assert np.frombuffer(results[0], np.float32)[-1] == np.float32(1) - gradient[-1] * np.float32(0.1)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", [(0, 0), (1, 99), (2, 50)])
+def test_the_norm_tells_that_a_gradient_is_not_finite(bad, where, executor, monkeypatch):
+    monkeypatch.setattr(update, "BLOCK", 32)
+    gradients = np.ones((3, 100), np.float32)
+    gradients[where] = bad
+    contributions = {(0, 2): gradients[0] + gradients[1], (2, 3): gradients[2]}
+    updater = Updater(np.zeros(100, np.float32), [], 2, 1, executor)
+
+    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, contributions, (0, 3)))
+
+
+def test_the_norm_tells_that_finite_gradients_have_no_finite_sum(executor):
+    huge = np.full(4, 3e38, np.float32)
+    updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor)
+
+    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): huge, (1, 2): huge}, (0, 2)))
+
+
+@given(rounds(), st.integers(0, 2**32 - 1))
+def test_small_sums_are_those_of_the_tree(case, seed):
+    leaves, nodes = case
+    values = [v * 10.0 ** (i % 7) for i, v in enumerate(np.random.default_rng(seed).normal(size=(leaves, 3)))]
+    sums = {node: naive_sum(values, node) for node in nodes}
+
+    assert tree_sum(sums, (0, leaves)).tobytes() == naive_sum(values, (0, leaves)).tobytes()
