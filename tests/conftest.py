@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import os
 import queue
 import sys
 import threading
@@ -51,6 +52,12 @@ def _a_test_of_its_own(request):
             thread.join(10)
         assert not [thread.name for thread in left if thread.is_alive()]
         assert starts_ray or _children() <= children
+
+
+@pytest.fixture
+def open_descriptors():
+    """Counts the descriptors that this process has open."""
+    return lambda: len(os.listdir("/proc/self/fd"))
 
 
 class FakeRun:

@@ -42,12 +42,6 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def open_descriptors():
-    """Counts the descriptors that this process has open."""
-    return lambda: len(os.listdir("/proc/self/fd"))
-
-
 @pytest.fixture(params=["unix", "tcp"])
 def family(request):
     """Which kind of socket; tests that ask for it run with both."""

@@ -111,10 +111,10 @@ class Service:
         else:
             link = self._links.get(connection)
             try:
-                if link is not None and frame.header.kind is Kind.PUSH:
-                    self._push(link, frame)
-                else:
+                if link is None:
                     self._attach(connection, frame)
+                else:
+                    self._push(link, frame)
             except ProtocolError:
                 self._hub.drop(connection)
                 self._detach(connection)
@@ -150,6 +150,8 @@ class Service:
 
     def _push(self, link: Link, frame: Frame) -> None:
         header = frame.header
+        if header.kind is not Kind.PUSH:
+            raise ProtocolError(f"a worker that is attached cannot send a {header.kind.name} frame")
         sums, seconds = link.note(frame)
         opened = self._server.current
         trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
