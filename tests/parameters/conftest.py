@@ -7,13 +7,23 @@ import pytest
 
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
+from raydient.server.parameters.service import Service
 from raydient.server.parameters.update import Updater
+from raydient.wire import control
+from raydient.wire.channel import attach
+from raydient.wire.endpoint import Transport, dial
+from raydient.wire.hub import Closed, Hub
+from raydient.wire.launch import Launch
 from raydient.wire.layout import Layout
+from raydient.wire.memory import Bundle
 from raydient.wire.schedule import RoundKind, Schedule
-from raydient.wire.tree import children
+from raydient.wire.tree import children, maximal_subtrees
 
 SETTINGS = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}
 SUMS = 2
+SECRET = b"s" * 32
+GENERATION = 4
+SECONDS = (0.25, 0.5, 0.0, 0.125)
 
 
 class Job:
@@ -94,3 +104,130 @@ def tree_job():
 def executor():
     with ThreadPoolExecutor(4, thread_name_prefix="update") as pool:
         yield pool
+
+
+class Coordinator:
+    """What a parameter server hears and says, message by message."""
+
+    def __init__(self, job, pool):
+        self.job = job
+        self.hub = Hub(SECRET, 1 << 24)
+        self.heard = []
+        self.workers = []
+        self.connection = None
+        launch = Launch("job", 0, GENERATION, self.hub.listen("127.0.0.1"), SECRET.hex())
+        self.serving = pool.submit(lambda: Service(launch, "127.0.0.1").run())
+
+    def expect(self, kind):
+        """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
+        while True:
+            for connection, frame in self.hub.poll(0.2):
+                assert not isinstance(frame, Closed), "the parameter server is gone"
+                self.connection = connection
+                self.heard.append(control.decode(frame))
+            for index, received in enumerate(self.heard):
+                if isinstance(received.message, kind):
+                    return self.heard.pop(index)
+            if self.serving.done():
+                self.serving.result()
+
+    def tell(self, message, arrays=None):
+        with self.hub.sending(self.connection):
+            control.send(self.connection, message, Bundle.of(arrays) if arrays is not None else None)
+
+    def serve(self, **parts):
+        """Give it the job, from its beginning or from a snapshot; its data plane."""
+        hello, _ = self.expect(control.Hello)
+        kind, settings = self.job.optimizer
+        told = {
+            "parameters": list(self.job.shapes), "optimizer": kind, "settings": settings, "schedule": self.job.schedule,
+            "sums": 2, "round": 0, "step": 0, "epoch_sums": [], "arrays": {"weights": self.job.start}, **parts,
+        }  # fmt: skip
+        arrays = told.pop("arrays")
+        self.tell(control.Serve(**told), arrays)
+        self.data_plane = hello.data_plane
+        return hello
+
+    def attach(self, number, transport, generation=GENERATION):
+        """A worker that has joined."""
+        connection = dial(self.data_plane, SECRET, transport)
+        self.workers.append(connection)
+        channel = attach(connection, number, generation)
+        assert self.expect(control.Attached).message.worker == number
+        return channel
+
+    def plan(self, *workers):
+        self.tell(control.Plan(1, workers, [1.0] * len(workers)))
+
+    def settle(self):
+        """Everything said before this has been heard: a handshake takes more than one round of the server's loop."""
+        dial(self.data_plane, SECRET, Transport.TCP).close()
+
+    def close(self):
+        """End everything; the server's thread ends because its coordinator is gone."""
+        for connection in self.workers:
+            connection.close()
+        self.hub.close()
+
+    def compute(self, channel, assignment):
+        """What a worker does with an assignment; a node takes the slot of its first leaf, so none is used twice."""
+        this = self.job.schedule.round(assignment.round)
+        for node in maximal_subtrees(assignment.first, assignment.last, this.leaves):
+            trains, slot = this.kind is RoundKind.TRAIN, node[0]
+            if trains:
+                channel.slot(slot)[:] = self.job.gradient(channel.weights, this.number, node)
+            channel.push(this.number, node, slot if trains else None, self.job.sums(this.number, node), SECONDS)
+
+    def work(self, channel):
+        """A worker's whole life."""
+        while (assignment := channel.wait()) is not None:
+            self.compute(channel, assignment)
+
+    def assert_completes(self, *channels):
+        """These workers, already planned, bring the job to its end and to the bits of one worker."""
+        with ThreadPoolExecutor(len(channels)) as pool:
+            working = [pool.submit(self.work, channel) for channel in channels]
+            try:
+                final, arrays = self.expect(control.Snapshot)
+            except BaseException:
+                self.close()  # ends the workers, for which the pool waits
+                raise
+            for one in working:
+                one.result(20)
+        assert (final.round, final.step, final.final) == (self.job.schedule.rounds, self.job.schedule.steps, True)
+        self.assert_at(arrays, final.step)
+
+    def assert_at(self, arrays, step):
+        """Weights and optimizer state are those before this step."""
+        names = ("weights", "first_moment", "second_moment")
+        for name, expected in zip(names, self.job.reference[step], strict=True):
+            np.testing.assert_array_equal(arrays[name], expected, name)
+
+
+@pytest.fixture
+def start_service(tree_job):
+    """Starts a parameter server in a thread."""
+    with ThreadPoolExecutor(4, thread_name_prefix="serving") as pool:
+        started = []
+
+        def start():
+            started.append(Coordinator(tree_job, pool))
+            return started[-1]
+
+        yield start
+        for coordinator in started:
+            coordinator.close()
+        for coordinator in started:
+            coordinator.serving.exception(20)
+
+
+@pytest.fixture
+def coordinator(start_service):
+    coordinator = start_service()
+    coordinator.serve()
+    return coordinator
+
+
+@pytest.fixture(params=[Transport.SHARED_MEMORY, Transport.TCP])
+def transport(request):
+    return request.param

@@ -1,19 +1,14 @@
 """The parameter server as an algorithm: whatever workers do and whoever is lost, the bits are those of one worker."""
 
 from concurrent.futures import ThreadPoolExecutor
-from math import isnan
 
 import numpy as np
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.server import Assign, Boundary, Diverged, EpochEnd, ParameterServer, Position
-from raydient.server.parameters.update import Updater
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import RoundKind, Schedule
+from raydient.server.parameters.server import Assign, Boundary, EpochEnd, Position
+from raydient.wire.schedule import RoundKind
 from raydient.wire.tree import maximal_subtrees
 
 
@@ -204,156 +199,3 @@ class Members(RuleBasedStateMachine):
 def test_whatever_happens_the_bits_are_those_of_one_worker(tree_job):
     Members.job = tree_job
     run_state_machine_as_test(Members, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
-
-
-# ---- divergence
-
-
-@pytest.fixture
-def make_server(executor):
-    """One step of two leaves an epoch, then one leaf of evaluation; two parameters of two values."""
-
-    def make(rule="sgd", **options):
-        choice = {"learning_rate": 1e-3, "momentum": 0.0, "nesterov": False} if rule == "sgd" else options
-        optimizer, weights = build_optimizer(rule, choice), np.ones(4, np.float32)
-        server = ParameterServer(
-            layout=Layout.of([("near.input", (2,)), ("near.loss", (2,))]),
-            schedule=Schedule(train_rows=2, test_rows=1, epochs=2, batch_size=2, microbatches=2),
-            optimizer=optimizer,
-            position=Position(0, 0, np.zeros(2)),
-            updater=Updater(weights, [np.zeros(4, np.float32) for _ in optimizer.state], 2, 1, executor),
-        )
-        assert server.plan([0], [1.0]) == [Assign(0, 0, 0, 2)]
-        return server, weights
-
-    return make
-
-
-def push(server, gradients, losses=(1.0, 1.0)):
-    """Both leaves of the open training round; what follows."""
-    number = server.current.number
-    result = []
-    for leaf, (gradient, loss) in enumerate(zip(gradients, losses, strict=True)):
-        array = np.array(gradient, np.float32)
-        refusal, actions = server.push(number, (leaf, leaf + 1), array, np.array([loss]))
-        assert refusal == ""
-        result += actions
-    return result
-
-
-ONES = [1, 1, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("gradients", "parameter"),
-    [
-        ([[np.nan, 1, 1, 1], ONES], "near.input"),
-        ([ONES, [1, 1, np.inf, 1]], "near.loss"),
-        ([[np.nan, np.nan, 1, 1], [1, 1, 1, -np.inf]], "near.loss"),
-        ([[3e38, 1, 1, 1], [3e38, 1, 1, 1]], "near.input"),
-    ],
-    ids=["nan", "infinite", "both", "the sum overflows"],
-)
-def test_the_parameter_nearest_to_the_loss_with_a_gradient_that_is_not_finite_is_named(
-    make_server, gradients, parameter
-):
-    server, _ = make_server()
-
-    assert push(server, gradients) == [Diverged(RoundKind.TRAIN, 0, 1.0, parameter, False)]
-    assert server.position.step == server.position.round == 0
-
-
-def test_the_division_of_the_work_has_no_say_in_divergence(make_server):
-    """The same overflow, once summed by the worker and once by the server."""
-    server, _ = make_server()
-
-    refusal, actions = server.push(0, (0, 2), np.array([np.inf, 2, 2, 2], np.float32), np.array([2.0]))
-
-    assert (refusal, actions) == ("", [Diverged(RoundKind.TRAIN, 0, 1.0, "near.input", False)])
-
-
-def test_a_loss_that_is_not_finite_diverges_with_finite_gradients(make_server):
-    server, _ = make_server()
-
-    (found,) = push(server, [ONES, [1, 5, 1, 1]], losses=(np.nan, 1.0))
-
-    assert isnan(found.loss)
-    assert (found.step, found.parameter, found.finite) == (0, "near.input", True)
-
-
-def test_an_evaluation_whose_loss_is_not_finite_diverges(make_server):
-    server, _ = make_server()
-    assert push(server, [ONES, ONES]) == [Assign(0, 1, 0, 1)]
-
-    assert server.push(1, (0, 1), None, np.array([np.inf])) == (
-        "", [Diverged(RoundKind.EVALUATE, 1, np.inf, "", True)]
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("rule", "options"), [("sgd", {}), ("adam", {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.9, "epsilon": 1e-7})]
-)
-def test_a_huge_gradient_whose_square_overflows_goes_on(make_server, rule, options):
-    server, weights = make_server(rule, **options)
-
-    assert push(server, [[1e25, 1, 1, 1], ONES]) == [Assign(0, 1, 0, 1)]
-    assert server.position.step == 1
-    assert np.isfinite(weights).all()
-
-
-def test_nothing_follows_divergence(make_server):
-    """Above all no snapshot: the update may be half made."""
-    server, _ = make_server()
-    assert server.snapshot(final=False) == []
-    push(server, [[np.nan] * 4, ONES])
-
-    assert server.snapshot(final=False) == server.snapshot(final=True) == []
-    assert server.plan([0, 1], [1.0, 1.0]) == server.detached(0) == []
-    assert server.push(0, (0, 1), np.ones(4, np.float32), np.ones(1)) == ("LATE", [])
-    assert server.current is None
-
-
-# ---- snapshots and the end
-
-
-def test_a_snapshot_is_taken_between_rounds_and_once(make_server):
-    server, _ = make_server()
-    assert server.snapshot(final=False) == []
-    assert server.snapshot(final=False) == []
-
-    assert push(server, [ONES, ONES]) == [Boundary(False), Assign(0, 1, 0, 1)]
-
-
-def test_a_final_snapshot_that_follows_another_is_not_given_early(make_server):
-    server, _ = make_server()
-    assert server.snapshot(final=True) == server.snapshot(final=False) == []
-
-    assert push(server, [ONES, ONES]) == [Boundary(True)]
-    assert server.snapshot(final=True) == []
-
-
-def test_a_final_snapshot_waits_for_whoever_computes_the_rest(make_server):
-    """All workers die while the last round is open: a new one finishes it."""
-    server, _ = make_server()
-    server.snapshot(final=True)
-    assert server.detached(0) == []
-
-    assert server.plan([1], [1.0]) == [Assign(1, 0, 0, 2)]
-    assert push(server, [ONES, ONES]) == [Boundary(True)]
-
-
-def test_a_job_that_is_complete_when_it_is_resumed_ends_at_once(executor, tree_job):
-    position = Position(tree_job.schedule.rounds, tree_job.schedule.steps, np.zeros(3))
-    server, _ = tree_job.server(executor, position, tree_job.reference[-1])
-
-    assert server.plan([0], [1.0]) == [Boundary(True)]
-    assert server.plan([0, 1], [1.0, 1.0]) == []
-
-
-def test_there_is_no_loss_before_the_first_step(make_server):
-    server, _ = make_server()
-    assert isnan(server.last_loss)
-
-    push(server, [ONES, ONES], losses=(3.0, 1.0))
-
-    assert server.last_loss == 2.0
