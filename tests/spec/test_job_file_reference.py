@@ -1,0 +1,119 @@
+"""docs/job-file.md tells every field, default, range and option of the specification, and none that is not there."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from raydient.spec.base import Model, OneOf
+from raydient.spec.job import JobSpec
+from raydient.wire.schedule import default_microbatches
+
+PAGE = (Path(__file__).parents[2] / "docs" / "job-file.md").read_text(encoding="utf-8")
+BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field as a row of the page is to tell it; its path begins anew below each option."""
+
+    path: str
+    info: FieldInfo
+
+    @property
+    def bounds(self) -> set[float]:
+        """Every number that bounds the field: values, lengths."""
+        return {
+            float(getattr(rule, bound))
+            for rule in constraints(self.info)
+            for bound in BOUNDS
+            if getattr(rule, bound, None) is not None
+        }
+
+
+def constraints(part: Any) -> Iterator[Any]:
+    """The rules of `Annotated[...]` and of everything inside."""
+    yield from getattr(part, "metadata", None) or getattr(part, "__metadata__", ())
+    for inner in get_args(getattr(part, "annotation", part)):
+        yield from constraints(inner)
+
+
+def models(annotation: Any) -> list[type[Model]]:
+    """The models inside `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, Model) else []
+    return [model for part in get_args(annotation) for model in models(part)]
+
+
+def walk(model: type[Model], prefix: str = "") -> Iterator[Field | str]:
+    """Every field below a model and, as a text, every option."""
+    for name, info in model.model_fields.items():
+        inner = models(info.annotation)
+        if issubclass(model, OneOf):
+            yield name
+            yield from walk(inner[0], f"{name}.")
+        elif not inner or issubclass(inner[0], OneOf):
+            yield Field(f"{prefix}{name}", info)
+            yield from (part for option in inner for part in walk(option))
+        else:
+            yield from walk(inner[0], f"{prefix}{name}.")
+
+
+PARTS = list(walk(JobSpec))
+FIELDS = {part.path: part for part in PARTS if isinstance(part, Field)}
+OPTIONS = {part for part in PARTS if isinstance(part, str)}
+
+
+def rows(header: str) -> dict[str, list[str]]:
+    """The rows of all tables whose first column has this header: by the code in their first cell, the other cells."""
+    found: dict[str, list[str]] = {}
+    for table in re.findall(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE):
+        for line in table.splitlines():
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            found[name.strip("`")] = cells
+    return found
+
+
+def test_the_specification_is_walked_to_its_leaves() -> None:
+    assert {"dataset.split.test", "dense.units", "adam.beta_1", "constant.value", "network.layers"} <= set(FIELDS)
+    assert {"relu", "he_normal", "sgd", "dense", "binary_cross_entropy"} <= OPTIONS
+
+
+def test_every_field_has_a_row_and_every_row_a_field() -> None:
+    assert set(rows("field")) == set(FIELDS)
+
+
+def test_every_option_has_a_row_and_every_row_an_option() -> None:
+    assert set(rows("option")) == OPTIONS
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
+def test_defaults(field: Field) -> None:
+    told, default = rows("field")[field.path][0], field.info.default
+    if field.info.is_required():
+        assert told == "required"
+    elif isinstance(default, OneOf):
+        assert told == f"`{default.kind}`"
+    elif default is None:
+        assert field.path == "training.microbatches" or told == "its kind and place"
+    else:
+        assert json.loads(told.strip("`")) == (list(default) if isinstance(default, tuple) else default)
+        assert told.strip("`") == told[1:-1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 31, 32, 63, 64, 128, 256, 1000])
+def test_the_default_of_microbatches(batch_size: int) -> None:
+    formula = rows("field")["training.microbatches"][0].strip("`")
+    assert eval(formula, {"batch_size": batch_size, "min": min, "max": max}) == default_microbatches(batch_size)
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS.values() if f.bounds], ids=lambda field: field.path)
+def test_ranges(field: Field) -> None:
+    told = rows("field")[field.path][1]
+    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", told)}
+    assert numbers == field.bounds
