@@ -1,0 +1,54 @@
+"""docs/python-client.md: its example runs as it stands there, and its table names every exception."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import raydient.client
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "python-client.md").read_text(encoding="utf-8")
+ADDRESS = "127.0.0.1:50051"
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a service of this test's own."""
+    command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(tmp_path / "state")]
+    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+    with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, text=True) as server:
+        found = next((m for line in server.stderr if (m := re.match(r"raydient serving on ([^,\s]+)", line))), None)
+        yield found[1]
+        server.terminate()
+        server.communicate()
+
+
+def test_the_example_runs(served, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "examples", "examples")
+    example, *_ = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert ADDRESS in example
+    exec(example.replace(ADDRESS, served), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("jobs/")
+    assert printed[-1] == "[0 1 2 3 4] (5, 10)"
+    assert {"accuracy.png", "digits.safetensors"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_table_names_every_exception():
+    table = PAGE.split("## Exceptions")[1].split("\n## ")[0]
+    exported = (getattr(raydient.client, name) for name in raydient.client.__all__)
+    exceptions = {kind.__name__ for kind in exported if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == exceptions
+
+
+def test_the_tables_name_every_method():
+    told = set(re.findall(r"`(\w+)\(", PAGE))
+    for kind in (raydient.client.Client, raydient.client.Job):
+        methods = {name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")}
+        assert methods - {"close"} <= told
