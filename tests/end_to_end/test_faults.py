@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from raydient.server.training.checkpoints import load_latest
+from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded, Notice, Outcome, Progress, Started
+from raydient.spec.validation import validate_job
 from raydient.wire.control import Role
 
 from .conftest import execute
@@ -134,3 +136,20 @@ def test_a_rate_that_diverges_fails_the_job_and_keeps_the_checkpoint(job, local,
     assert f"the checkpoint of step {kept.manifest.step} is kept" in finished.message
     assert np.isfinite(kept.arrays["weights"]).all()
     assert kept.manifest.step < finished.step
+
+
+def test_weights_that_overflow_in_the_last_update_fail_the_job(local, tmp_path):
+    path = tmp_path / "large.npz"
+    np.savez(path, x=np.full((8, 2), 1e10, np.float32), y=np.ones(8, np.float32))
+    spec = {
+        "dataset": {"uri": path.name, "split": {"test": 0.0}},
+        "network": {
+            "layers": [{"dense": {"units": 1, "kernel_initializer": "zeros"}}],
+            "loss": "mean_squared_error",
+        },
+        "training": {"batch_size": 8, "optimizer": {"sgd": {"learning_rate": 1e30}}},
+    }
+    finished = execute(prepare(validate_job(spec), path), local, tmp_path / "run")
+    assert (finished.outcome, finished.reason) == (Outcome.FAILED, "NON_FINITE")
+    assert finished.message == "dense_1.kernel is not finite after step 1"
+    assert not (tmp_path / "run" / "model.safetensors").exists()

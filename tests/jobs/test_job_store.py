@@ -82,13 +82,13 @@ def test_every_change_is_published_once_in_order_and_progress_bears_the_number_b
     assert [event.sequence for change in changes for event in change.events] == [1, 2, 3, 3, 4]
 
 
-def test_an_epoch_that_is_repeated_replaces_its_points(store, make_job, play):
+def test_an_epoch_that_is_repeated_changes_nothing(store, make_job, play):
     job = play(store.add(make_job()), EPOCH, replace(EPOCH, step=11), replace(EPOCH, epoch=2))
     points = store.points(job.id, 100)
     assert points[:3] == [
-        MetricPoint(1, "test", "accuracy", 11, 0.75),
-        MetricPoint(1, "test", "loss", 11, 0.5),
-        MetricPoint(1, "train", "loss", 11, 0.25),
+        MetricPoint(1, "test", "accuracy", 10, 0.75),
+        MetricPoint(1, "test", "loss", 10, 0.5),
+        MetricPoint(1, "train", "loss", 10, 0.25),
     ]
     assert len(points) == 6
     assert store.points(job.id, 2, (1, "test", "loss")) == points[2:4]

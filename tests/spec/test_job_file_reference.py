@@ -115,5 +115,5 @@ def test_the_default_of_microbatches(batch_size: int) -> None:
 @pytest.mark.parametrize("field", [f for f in FIELDS.values() if f.bounds], ids=lambda field: field.path)
 def test_ranges(field: Field) -> None:
     told = rows("field")[field.path][1]
-    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", told)}
+    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", told)}
     assert numbers == field.bounds

@@ -9,7 +9,7 @@ from .network import Network
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Rate = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32
 
 
 class Split(Model):
@@ -63,7 +63,7 @@ class Adam(Model):
     learning_rate: Rate = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: Rate = 1e-7
+    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-7
 
 
 class Optimizer(OneOf):

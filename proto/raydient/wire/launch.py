@@ -1,6 +1,6 @@
 """What a process of a job is told when it is started: over a pipe or as an actor's argument, never as its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
@@ -24,7 +24,7 @@ class Launch:
     member: int
     generation: int
     coordinator: Endpoint
-    secret: str
+    secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
 
 

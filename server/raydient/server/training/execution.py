@@ -184,6 +184,11 @@ class Execution:
             "history": [epoch for epoch in self.coordinator.history if epoch.step <= snapshot.step],
         }
         keep = self._prepared.spec.checkpoints.keep
+        if not np.isfinite(arrays["weights"]).all():
+            # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
+            found = next(n for n, w in layout.views(arrays["weights"]).items() if not np.isfinite(w).all())
+            self.carry_out(self.coordinator.fail("NON_FINITE", f"{found} is not finite after step {snapshot.step}"))
+            return
         try:
             save_checkpoint(self._checkpoints, layout, arrays, position, keep)
             digest = self._write_model(arrays) if snapshot.round == schedule.rounds else ""

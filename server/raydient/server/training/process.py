@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class CoordinatorLaunch:
     directory: str
     cluster: str
     unix: str
-    secret: str
+    secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
 
 
