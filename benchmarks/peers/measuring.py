@@ -75,7 +75,6 @@ def _join_group(rank: int, workers: int, port: int, run: Callable[..., None], ar
     os.setsid()  # as our workers: Linux may share out a busy machine by session
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
-    try:
-        run(rank, *arguments)
-    finally:
-        distributed.destroy_process_group()
+    run(rank, *arguments)
+    distributed.barrier()  # a group that is left while others still talk in it may abort
+    distributed.destroy_process_group()
