@@ -107,3 +107,10 @@ def test_bind_gives_views(make_network):
     (views,) = network.bind(vector)
     views["bias"][...] = 7
     assert vector.tolist() == [0] * 12 + [7, 7]
+
+
+def test_a_network_too_large_for_any_machine_of_ours_is_refused(make_network):
+    layers = [{"dense": {"units": 1_000_000}}, {"dense": {"units": 1_000_000}}]
+    ((path, message),) = refused(make_network, layers)
+    assert path == "network.layers"
+    assert message == "1,000,008,000,000 parameters are more than the 2,147,483,647 that a network may have"

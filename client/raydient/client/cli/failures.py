@@ -101,6 +101,8 @@ def _told(error: BaseException) -> tuple[int, str, list[str]]:
             return error.exit_code, "USAGE", [error.format_message()]
         case BrokenPipeError():
             return FAILED, "", []
+        case MemoryError():
+            return FAILED, "MEMORY", [f"not enough memory on this machine: {error}"]
         case OSError():
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     if hasattr(error, "reason"):  # a RaydientError

@@ -15,6 +15,9 @@ from .initializers import INITIALIZERS
 from .layers import LAYERS, Layer, Shape, Views
 from .losses import LOSSES
 
+MAXIMUM_PARAMETERS = 2**31 - 1
+"""8 GiB of weights: more is a slip of the pen rather than a network for this service."""
+
 
 class Network:
     """Layers in the order they are applied, and the loss at their end. Immutable; made by `build`.
@@ -82,6 +85,10 @@ def build(network: spec.Network, input_shape: Shape) -> Network:
         errors.append(FieldError("network.loss", message))
     if not any(layer.parameters for layer in layers):
         errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
+    count = sum(prod(p.shape) for layer in layers for p in layer.parameters)
+    if count > MAXIMUM_PARAMETERS:
+        message = f"{count:,} parameters are more than the {MAXIMUM_PARAMETERS:,} that a network may have"
+        errors.append(FieldError("network.layers", message))
     if errors:
         raise InvalidSpec(errors)
     return Network(network, input_shape, layers)
