@@ -73,8 +73,8 @@ def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
 @pytest.mark.parametrize(
     ("content", "path", "words"),
     [
-        (b"", "dataset.uri", ["data.csv is empty"]),
-        (b"\n\n", "dataset.uri", ["data.csv is empty"]),
+        (b"", "dataset.uri", ["the file is empty"]),
+        (b"\n\n", "dataset.uri", ["the file is empty"]),
         (b"a,b,y\n", "dataset.uri", ["a header but no rows"]),
         (b"1,2,3\n4,5,6\n", "dataset.uri", ["no header", "1, 2, 3"]),
         (b"a,a,y\n1,2,0\n", "dataset.uri", ["more than one column named 'a'"]),
@@ -83,7 +83,7 @@ def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
         (b"a,y\n\xff,0\n", "dataset.uri", ["not UTF-8"]),
         (b"\xff\xfea\x00,\x00", "dataset.uri", ["not UTF-8"]),
         (b"y\n0\n", "dataset.features", ["no column besides the label"]),
-        (b"a,b\n1,2\n", "dataset.label", ["'y' is not a column of data.csv", "there are: a, b"]),
+        (b"a,b\n1,2\n", "dataset.label", ["'y' is not a column of the file", "there are: a, b"]),
         (b"a,b,y\n1,2,0\n1,tall,0\n", "dataset.features", ["column 'b'", "'tall' in row 2 (line 3) is not a number"]),
         (b"a,b,y\n1,tall,0\n1,wide,0\n", "dataset.features", ["'tall' in row 1 (line 2)", "(2 such rows)"]),
         (b"a,b,y\n1,,0\n", "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
@@ -105,9 +105,9 @@ def test_all_errors_at_once(errors_of):
     assert [path for path, _ in errors_of(content)] == ["dataset.features", "dataset.features", "dataset.label"]
     errors = errors_of("height,b,label\n1,2,0\n", features=["heigth", "b", "zzz"], label="lable")
     assert errors == [
-        ("dataset.label", "'lable' is not a column of data.csv: did you mean 'label'?"),
-        ("dataset.features[0]", "'heigth' is not a column of data.csv: did you mean 'height'?"),
-        ("dataset.features[2]", "'zzz' is not a column of data.csv, there are: height, b, label"),
+        ("dataset.label", "'lable' is not a column of the file: did you mean 'label'?"),
+        ("dataset.features[0]", "'heigth' is not a column of the file: did you mean 'height'?"),
+        ("dataset.features[2]", "'zzz' is not a column of the file, there are: height, b, label"),
     ]
 
 

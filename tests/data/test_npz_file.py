@@ -62,8 +62,8 @@ STRUCTURED = np.zeros(4, [("a", float)])
 @pytest.mark.parametrize(
     ("arrays", "path", "words"),
     [
-        ({"y": Y}, "dataset.features", ["'x' is not an array of data.npz", "there are: y"]),
-        ({"x": X, "labels": Y}, "dataset.label", ["'y' is not an array of data.npz"]),
+        ({"y": Y}, "dataset.features", ["'x' is not an array of the file", "there are: y"]),
+        ({"x": X, "labels": Y}, "dataset.label", ["'y' is not an array of the file"]),
         ({"x": X, "y": Y[:3]}, "dataset.features", ["(4, 3)", "(3,)"]),
         ({"x": np.float64(1), "y": Y}, "dataset.features", ["one row for each sample"]),
         ({"x": X[:0], "y": Y[:0]}, "dataset.features", ["empty", "(0, 3)"]),
@@ -132,7 +132,7 @@ def npy(array):
 def test_damaged_files(errors_of, content):
     ((path, message),) = errors_of(content, name="data.npz")
     assert path == "dataset.uri"
-    assert message.startswith("data.npz is not an NPZ file: ")
+    assert message.startswith("the file is not an NPZ file: ")
 
 
 def test_an_unknown_version_of_the_format(errors_of):

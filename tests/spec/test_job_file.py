@@ -66,6 +66,7 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("units: 64", "unit: 64", 7, "network.layers[0].dense.unit", ["unknown key", "units"]),
         ("units: 64", f"units: {'9' * 5000}", 7, "network.layers[0].dense.units", ["whole number"]),
         ("activation: relu", "activation: rely", 7, "network.layers[0].dense.activation", ['"rely"', "relu"]),
+        ("softmax_cross_entropy", "softmax", 11, "network.loss", ['"softmax"', "did you mean softmax_cross_entropy?"]),
         ("- flatten:", "- flaten:", 8, "network.layers[1]", ['"flaten"', "did you mean flatten?"]),
         ("- flatten:", "- zzz:", 8, "network.layers[1]", ["known here: dense, flatten, activation"]),
         ("- flatten:", "- 7", 8, "network.layers[1]", ["7 is not a mapping"]),
@@ -208,7 +209,7 @@ def test_errors_found_later_get_the_line_of_what_they_are_about(tmp_path: Path) 
     path = tmp_path / "job.yaml"
     path.write_text(GOOD)
     file = open_job_file(path)
-    located = file.locate([FieldError("dataset.label", "no such column"), FieldError("training.seed", "unlucky")])
+    located = file.locate([FieldError("training.seed", "unlucky"), FieldError("dataset.label", "no such column")])
     assert [e.line for e in located.errors] == [4, 12]
     assert str(located.errors[0]) == "line 4: dataset.label: no such column"
 

@@ -47,5 +47,5 @@ def test_all_errors_at_once(data):
 
 def test_a_missing_file(tmp_path):
     path = tmp_path / "absent.npz"
-    with pytest.raises(InvalidSpec, match=r"dataset\.uri: there is no file"):
+    with pytest.raises(InvalidSpec, match=r"dataset\.uri: there is no such file"):
         prepare(job(path), path)

@@ -28,7 +28,7 @@ class JobFile:
 
     def locate(self, errors: Iterable[FieldError]) -> InvalidSpec:
         """Errors that were found later, as by looking at the data, with their lines in this file."""
-        return InvalidSpec(replace(e, line=self.document.line(e.path)) for e in errors)
+        return InvalidSpec(_in_order(replace(e, line=self.document.line(e.path)) for e in errors))
 
 
 def open_job_file(path: Path) -> JobFile:
@@ -68,5 +68,10 @@ def _validate(document: Document) -> JobSpec:
     else:
         errors = document.errors
     if errors:
-        raise InvalidSpec(sorted(errors, key=lambda e: e.line or 0))
+        raise InvalidSpec(_in_order(errors))
     return spec
+
+
+def _in_order(errors: Iterable[FieldError]) -> list[FieldError]:
+    """As they stand in the file."""
+    return sorted(errors, key=lambda e: e.line or 0)

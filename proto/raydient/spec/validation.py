@@ -65,8 +65,13 @@ def _meant(location: Location, data: Any) -> Location | None:
         for option in empty:
             if key in _model_in(model.model_fields[option].annotation).model_fields:
                 return (*parent, option, key)
-    close = difflib.get_close_matches(str(key), list(model.model_fields), n=1)
+    close = _names_like(str(key), list(model.model_fields))
     return (*parent, close[0]) if close else None
+
+
+def _names_like(name: str, known: Sequence[str]) -> list[str]:
+    """The name it is probably a slip of the pen for, or else those it is a part of."""
+    return difflib.get_close_matches(name, known, n=1) or [each for each in known if len(name) > 2 and name in each]
 
 
 def _model_at(location: Sequence[str | int]) -> type[Model]:

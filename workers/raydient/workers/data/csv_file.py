@@ -33,7 +33,7 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
     """
     try:
         header = _header(path)
-        features = _columns(path, header, spec)
+        features = _columns(header, spec)
         table = _parse(path, [*features, spec.label])
         if table is not None:
             x = _stack(table, features)
@@ -42,13 +42,14 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
                 return RawData(x, _labels(labels.to_pylist()), features)
         return _inspect(path, header, features, spec)
     except UnicodeDecodeError as error:
-        raise _unreadable(path, "is not UTF-8 text") from error
+        raise _unreadable("is not UTF-8 text") from error
     except csv.Error as error:
-        raise _unreadable(path, f"is not a CSV file: {error}") from error
+        raise _unreadable(f"is not a CSV file: {error}") from error
 
 
-def _unreadable(path: Path, message: str) -> InvalidSpec:
-    return InvalidSpec([FieldError("dataset.uri", f"{path.name} {message}")])
+def _unreadable(message: str) -> InvalidSpec:
+    # without the name, which is the server's own where the file was uploaded
+    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
 
 
 def _header(path: Path) -> list[str]:
@@ -57,17 +58,17 @@ def _header(path: Path) -> list[str]:
         reader = csv.reader(file)
         header = next((row for row in reader if row), None)
         if header is None:
-            raise _unreadable(path, "is empty")
+            raise _unreadable("is empty")
         has_rows = any(reader)
     if all(is_number(name) for name in header):
-        raise _unreadable(path, f"has no header: its first line has only numbers ({', '.join(header[:3])}, ...)")
+        raise _unreadable(f"has no header: its first line has only numbers ({', '.join(header[:3])}, ...)")
     problems = [f"has no name for column {i}" for i, name in enumerate(header, start=1) if not name.strip()]
     twice = sorted({name for name in header if name.strip() and header.count(name) > 1}) if _repeats(header) else []
     problems += [f"has more than one column named {name!r}" for name in twice]
     if not has_rows:
         problems.append("has a header but no rows")
     if problems:
-        raise InvalidSpec(FieldError("dataset.uri", f"{path.name} {problem}") for problem in problems)
+        raise InvalidSpec(FieldError("dataset.uri", f"the file {problem}") for problem in problems)
     return header
 
 
@@ -75,18 +76,17 @@ def _repeats(names: Sequence[str]) -> bool:
     return len(set(names)) < len(names)
 
 
-def _columns(path: Path, header: list[str], spec: DatasetSpec) -> tuple[str, ...]:
+def _columns(header: list[str], spec: DatasetSpec) -> tuple[str, ...]:
     """The feature columns: those asked for, or all but the label."""
     errors: list[FieldError] = []
-    what = f"a column of {path.name}"
     if spec.label not in header:
-        errors.append(missing("dataset.label", spec.label, what, header))
+        errors.append(missing("dataset.label", spec.label, "a column of the file", header))
     for i, name in enumerate(spec.features):
         if name not in header:
-            errors.append(missing(f"dataset.features[{i}]", name, what, header))
+            errors.append(missing(f"dataset.features[{i}]", name, "a column of the file", header))
     features = spec.features or tuple(name for name in header if name != spec.label)
     if not features:
-        errors.append(FieldError("dataset.features", f"{path.name} has no column besides the label"))
+        errors.append(FieldError("dataset.features", "the file has no column besides the label"))
     if errors:
         raise InvalidSpec(errors)
     return features
@@ -142,7 +142,7 @@ def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: Dat
             where = f"row {number} (line {rows.line_num})"
             if len(row) != len(header):
                 message = f"has {len(header)} columns in its header but {len(row)} in {where}"
-                raise _unreadable(path, message)
+                raise _unreadable(message)
             for name, place in places.items():
                 if row[place].strip() in MISSING_TEXTS:
                     note(name, f"{where} has no value")
@@ -153,7 +153,7 @@ def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: Dat
                 elif not isfinite(float(row[place])):
                     note(name, f"{row[place]!r} in {where} is not finite")
     if not first:
-        raise _unreadable(path, "is not a CSV file that can be read")
+        raise _unreadable("is not a CSV file that can be read")
     errors = []
     for name, problem in list(first.items())[:SHOWN_ERRORS]:
         more = f" ({count[name]} such rows)" if count[name] > 1 else ""

@@ -96,7 +96,7 @@ def check_labels(dataset: Dataset, network: Network) -> None:
             raise InvalidSpec([FieldError(path, message)])
     elif dataset.train_y.shape[1:] != network.label_shape:
         width = dataset.train_y.shape[1]
-        raise InvalidSpec([FieldError(path, f"{units} outputs, but {width} label values a row: {width} are needed")])
+        raise InvalidSpec([FieldError(path, f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed")])
 
 
 def _read(spec: DatasetSpec, path: Path) -> RawData:
@@ -106,11 +106,11 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
         return InvalidSpec([FieldError("dataset.uri", message)])
 
     if path.suffix.lower() not in SUFFIXES:
-        raise refuse(f"{path.name} has none of the suffixes that can be read: {', '.join(SUFFIXES)}")
+        raise refuse(f"the file's suffix is {path.suffix!r}; read are {' and '.join(SUFFIXES)}")
     if not path.exists():
-        raise refuse(f"there is no file {path}")
+        raise refuse("there is no such file")
     if not path.is_file():
-        raise refuse(f"{path} is not a file")
+        raise refuse("it is not a file")
     # imported here so that whoever needs only the order of samples does not load Arrow
     from . import csv_file, npz_file  # noqa: PLC0415
 
@@ -118,7 +118,7 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
     try:
         return read(path, spec)
     except OSError as error:
-        raise refuse(f"{path} cannot be read: {error.strerror or error}") from error
+        raise refuse(f"the file cannot be read: {error.strerror or error}") from error
 
 
 def _float32(x: NDArray[Any], scaling: Scaling | None) -> NDArray[np.float32]:

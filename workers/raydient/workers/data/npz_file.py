@@ -32,11 +32,11 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
     wanted = {feature_path: (feature, "biuf"), "dataset.label": (spec.label, "biufU")}
     try:
         with zipfile.ZipFile(path) as archive:
-            x, y = _read(archive, path.name, wanted)
+            x, y = _read(archive, wanted)
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
         if isinstance(error, InvalidSpec):
             raise
-        raise InvalidSpec([FieldError("dataset.uri", f"{path.name} is not an NPZ file: {error}")]) from error
+        raise InvalidSpec([FieldError("dataset.uri", f"the file is not an NPZ file: {error}")]) from error
     if not x.ndim or not y.ndim or len(x) != len(y):
         message = f"{feature!r} has shape {x.shape}, {spec.label!r} {y.shape}: both need one row for each sample"
         raise InvalidSpec([FieldError(feature_path, message)])
@@ -47,13 +47,13 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
     return RawData(None if bad_x else samples, None if bad_y else _labels(y), errors=(*bad_x, *bad_y))
 
 
-def _read(archive: zipfile.ZipFile, file: str, wanted: dict[str, tuple[str, str]]) -> list[NDArray[Any]]:
+def _read(archive: zipfile.ZipFile, wanted: dict[str, tuple[str, str]]) -> list[NDArray[Any]]:
     """The wanted arrays; `wanted` gives name and allowed dtype kinds by field path."""
     available = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     errors: list[FieldError] = []
     for path, (name, kinds) in wanted.items():
         if name not in available:
-            errors.append(missing(path, name, f"an array of {file}", available))
+            errors.append(missing(path, name, "an array of the file", available))
         elif problem := _header_problem(archive, name, kinds):
             errors.append(FieldError(path, f"{name!r} {problem}"))
     if errors:
