@@ -5,12 +5,13 @@ import queue
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.reports import Finished, Outcome, Started
 from raydient.spec.validation import validate_job
 
@@ -52,6 +53,13 @@ def _a_test_of_its_own(request):
             thread.join(10)
         assert not [thread.name for thread in left if thread.is_alive()]
         assert starts_ray or _children() <= children
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A Ray of the tests' own, started for the first test that asks and ended with the last."""
+    with closing(open_cluster("ray", slots=4)) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -3,15 +3,6 @@
 import pytest
 
 from raydient.server.clusters.local import LocalCluster
-from raydient.server.clusters.opening import open_cluster
-
-
-@pytest.fixture(scope="module")
-def ray_cluster():
-    """A Ray of this module's own."""
-    cluster = open_cluster("ray", slots=4)
-    yield cluster
-    cluster.close()
 
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.ray)])

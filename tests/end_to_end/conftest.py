@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from raydient.server.clusters.local import LocalCluster
-from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.execution import MESSAGE_LIMIT, Execution
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Finished
@@ -67,13 +66,6 @@ def local():
     """The local cluster, watched."""
     with closing(LocalCluster(4)) as cluster:
         yield Watched(cluster)
-
-
-@pytest.fixture(scope="module")
-def ray_cluster():
-    """A Ray of this module's own."""
-    with closing(open_cluster("ray", slots=4)) as cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from prometheus_client.parser import text_string_to_metric_families
 
 from raydient.client import Client, JobNotSucceeded
-from raydient.server.clusters.opening import open_cluster
 from raydient.server.embedded import train
 
 LONG = {"epochs": 250}
@@ -162,25 +161,25 @@ def test_health_reflection_and_metrics_answer(tmp_path):
 
 
 @pytest.mark.ray
-def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_was_killed(spec, job, undisturbed, tmp_path):
-    state = tmp_path / "state"
-    with closing(open_cluster("ray", slots=4)):
-        options = ["--cluster", "ray", "--ray-address", ray_address()]
-        with serving(state, *options) as (server, client):
-            running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))
-            wait_for_step(running, 300)
-            server.kill()
-            server.wait()
-        with serving(state, *options) as (server, client):
-            again = client.get(running.name)
-            wait_for_step(again, 1000)
-            kinds = [e.state_changed.state for e in events_so_far(again) if e.WhichOneof("event") == "state_changed"]
-            notices = [e.notice.reason for e in events_so_far(again) if e.WhichOneof("event") == "notice"]
-            assert len(kinds) == 3, "queued, starting, running, and never again"
-            assert "RESUMED" not in notices
-            again.cancel()
-            with pytest.raises(JobNotSucceeded):
-                again.wait()
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_was_killed(spec, tmp_path):
+    state, options = tmp_path / "state", ["--cluster", "ray", "--ray-address", ray_address()]
+    with serving(state, *options) as (server, client):
+        running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))
+        wait_for_step(running, 300)
+        server.kill()
+        server.wait()
+    with serving(state, *options) as (server, client):
+        again = client.get(running.name)
+        wait_for_step(again, 1000)
+        events = events_so_far(again)
+        states = [e.state_changed.state for e in events if e.WhichOneof("event") == "state_changed"]
+        notices = [e.notice.reason for e in events if e.WhichOneof("event") == "notice"]
+        assert len(states) == 3, "queued, starting, running, and never again"
+        assert "RESUMED" not in notices
+        again.cancel()
+        with pytest.raises(JobNotSucceeded):
+            again.wait()
 
 
 def ray_address():
