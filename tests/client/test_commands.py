@@ -65,6 +65,18 @@ def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str,
     assert done.exit_code == 3
     assert "127.0.0.1:1" in done.stderr
     assert "raydient serve" in done.stderr
+    as_json = run(*command, "--address", "no:address", "--json")
+    assert as_json.exit_code == 3
+    error = json.loads(as_json.stdout)["error"]
+    assert error["reason"] == "UNREACHABLE"
+    assert "]" not in error["message"]
+
+
+def test_a_token_is_asked_for_only_where_it_is_what_is_missing(run, service) -> None:
+    service.fail("GetTrainingJob", grpc.StatusCode.UNAUTHENTICATED, "who are you", "TOKEN_INVALID")
+    assert "RAYDIENT_TOKEN" in run("get", "one").stderr
+    service.fail("GetTrainingJob", grpc.StatusCode.PERMISSION_DENIED, "not that file", "FILE_OUTSIDE_DATA_ROOTS")
+    assert run("get", "one").stderr == "not that file\n"
 
 
 @pytest.mark.parametrize(("command", "method"), list(zip(COMMANDS, METHODS, strict=True)))

@@ -117,6 +117,19 @@ def test_train_refuses_beforehand_what_would_fail_afterwards(
     assert training.arguments == {}
 
 
+@pytest.mark.parametrize(("output", "root"), [("/proc/m.safetensors", None), ("m.safetensors", "here/file")])
+def test_places_that_cannot_be_written_are_told_before_training(
+    training: Training, here: Path, job_yaml: Path, monkeypatch: pytest.MonkeyPatch, output: str, root: str | None
+) -> None:
+    (here / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(here.parent / (root or "state")))
+    done = run("train", job_yaml, "-o", output)
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert training.arguments == {}
+    assert [path.name for path in here.iterdir()] == ["file"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_a_failure_is_told_and_its_checkpoint_kept(training: Training, state: Path, here: Path, job_yaml: Path) -> None:
     training.end = Finished(Outcome.FAILED, 7, reason="NON_FINITE", message="step 7: the gradient of dense_1 is NaN")
     training.leaves = "checkpoints/step-000000005"
@@ -239,6 +252,13 @@ def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         tls_key=tmp_path / "file",
         tokens_file=tmp_path / "file",
     )
+
+
+def test_a_ray_to_join_needs_the_cluster_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "serve", lambda settings: 0)
+    done = run("serve", "--ray-address", "auto")
+    assert done.exit_code == 2
+    assert "--ray-address needs --cluster ray" in done.stderr
 
 
 def test_a_service_that_cannot_start_is_status_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_the_server_finds_in_the_data_gets_the_line_of_the_file(client: Cli
     )
     with pytest.raises(InvalidSpec) as caught:
         client.submit(job_yaml)
-    assert [(e.path, e.line) for e in caught.value.errors] == [("dataset.label", 2), ("training.batch_size", 1)]
+    assert [(e.path, e.line) for e in caught.value.errors] == [("training.batch_size", 1), ("dataset.label", 2)]
 
 
 def test_a_violation_outside_the_specification_stays_one(client: Client, service, job_yaml: Path) -> None:

@@ -127,8 +127,8 @@ def error_of(error: grpc.RpcError, address: str) -> RaydientError:
     kind = _TYPES.get(code, ServerFault)
     details = _details(error)
     if kind is Unreachable:
-        # gRPC's own text tells of every address and layer; the cause is its end.
-        message = message if details.reason else message.rpartition(": ")[2]
+        # gRPC's own text tells of every address and layer, some in brackets; the cause is its end.
+        message = message if details.reason else message.rpartition(": ")[2].rstrip("]")
         return Unreachable(f"cannot reach raydient at {address}: {message}", reason=details.reason)
     if kind is RequestRefused:
         return RequestRefused(message, reason=details.reason, violations=details.violations)

@@ -1,6 +1,7 @@
 """From whatever went wrong to words, and an exit status that scripts can rely on."""
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ _STATUS = {
 }
 _MENDS = {
     "Unreachable": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
-    "NotPermitted": "A token is given with RAYDIENT_TOKEN.",
+    "TOKEN_INVALID": "A token is given with RAYDIENT_TOKEN.",
 }
 
 
@@ -106,9 +107,17 @@ def _told(error: BaseException) -> tuple[int, str, list[str]]:
         case OSError():
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     if hasattr(error, "reason"):  # a RaydientError
-        mend = [_MENDS[name]] if name in _MENDS else []
-        return _STATUS.get(name, FAILED), error.reason or name, [str(error), *mend]
+        reason = error.reason or _upper_snake(name)
+        return (
+            _STATUS.get(name, FAILED),
+            reason,
+            [str(error), *(_MENDS[key] for key in (name, reason) if key in _MENDS)],
+        )
     return FAILED, "INTERNAL", [f"internal error: {name}: {error}", "Run it again with --debug to see where."]
+
+
+def _upper_snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
 
 
 def _violations(error: BaseException) -> dict[str, Any]:

@@ -20,7 +20,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--ray-address", help="Join this Ray instead of starting one.")
-@click.option("--slots", type=click.IntRange(1), help="Worker processes at a time.  [default: one a core, four at least]")
+@click.option(
+    "--slots", type=click.IntRange(1), help="Worker processes at a time.  [default: one a core, four at least]"
+)
 @click.option("--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below; repeatable.")
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS and tokens.")
 @click.option("--tls-certificate", type=_FILE, help="PEM, with its chain.")
@@ -30,6 +32,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 def serve(*, state_directory: Path | None, **options: Any) -> int:
     """Run the service until it is told to stop."""
     need_server("The service")
+    if options["ray_address"] and options["cluster"] != "ray":
+        raise click.UsageError("--ray-address needs --cluster ray")
     import platformdirs
 
     from raydient.server import app

@@ -81,12 +81,15 @@ def _workplace() -> Iterator[Path]:
     """A private folder for checkpoints; it stays behind only where training failed and left one in it."""
     import platformdirs
 
+    root = platformdirs.user_state_path("raydient") / "train"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=root))
+    except OSError as error:
+        message = f"{root}: checkpoints cannot be kept here: {error.strerror}; XDG_STATE_HOME names another place"
+        raise Failure(message, WRONG_USAGE) from error
     # SIGTERM too has to end the processes and remove the folder.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    root = platformdirs.user_state_path("raydient") / "train"
-    root.mkdir(parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(dir=root))
     try:
         yield directory
     except BaseException:
@@ -114,4 +117,8 @@ def _writable(output: Path) -> Path:
         raise Failure(f"{output}: the model's name has to end in .safetensors", WRONG_USAGE)
     if not output.parent.is_dir():
         raise Failure(f"{output}: there is no folder {output.parent}", WRONG_USAGE)
+    try:
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise Failure(f"{output}: nothing can be written there: {error.strerror}", WRONG_USAGE) from error
     return output

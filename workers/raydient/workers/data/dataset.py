@@ -96,7 +96,8 @@ def check_labels(dataset: Dataset, network: Network) -> None:
             raise InvalidSpec([FieldError(path, message)])
     elif dataset.train_y.shape[1:] != network.label_shape:
         width = dataset.train_y.shape[1]
-        raise InvalidSpec([FieldError(path, f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed")])
+        message = f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
+        raise InvalidSpec([FieldError(path, message)])
 
 
 def _read(spec: DatasetSpec, path: Path) -> RawData:
