@@ -108,11 +108,8 @@ def _told(error: BaseException) -> tuple[int, str, list[str]]:
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     if hasattr(error, "reason"):  # a RaydientError
         reason = error.reason or _upper_snake(name)
-        return (
-            _STATUS.get(name, FAILED),
-            reason,
-            [str(error), *(_MENDS[key] for key in (name, reason) if key in _MENDS)],
-        )
+        mends = [_MENDS[key] for key in (name, reason) if key in _MENDS]
+        return _STATUS.get(name, FAILED), reason, [str(error), *mends]
     return FAILED, "INTERNAL", [f"internal error: {name}: {error}", "Run it again with --debug to see where."]
 
 
