@@ -167,7 +167,7 @@ def test_predicts_what_the_model_predicts(client, trained):
 def test_columns_are_brought_into_order_and_others_left_out(client, trained):
     name, _ = trained(classes=("cat", "dog", "owl"))
     outputs, _, names = predict(client, name, ROWS)
-    table = [[9, b, 7, a] for a, b in ROWS]
+    table = [[9, b, float("nan"), a] for a, b in ROWS]
     again, _, _ = predict(client, name, table, ["y", "b", "other", "a"])
     np.testing.assert_array_equal(again, outputs)
     assert names == ["cat", "dog", "owl"]

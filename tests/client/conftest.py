@@ -84,6 +84,7 @@ class FakeService(
     def add_job(self, name: str = "jobs/one", state: str = "RUNNING", **fields: Any) -> jobs_api.TrainingJob:
         value = jobs_api.TrainingJobState.Value(f"TRAINING_JOB_STATE_{state}")
         job = jobs_api.TrainingJob(name=name, state=value, create_time=Timestamp(seconds=1_800_000_000), **fields)
+        job.spec.training.epochs = 2
         self.jobs[name] = job
         return job
 

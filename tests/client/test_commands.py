@@ -153,6 +153,10 @@ def test_get_shows_how_the_job_is(run, service) -> None:
         "digest": "abc",
         "created": "2027-01-15 08:00:00 UTC",
     }
+    job.end_time.FromSeconds(1_800_000_060)
+    ended = run("get", "one").stdout
+    assert "time left" not in ended
+    assert "workers" not in ended
 
 
 def test_list_shows_jobs_in_columns(run, service) -> None:
@@ -302,7 +306,7 @@ def answer(request: PredictRequest) -> PredictResponse:
     assert list(request.columns) in (["a", "b"], [])
     rows = request.inputs.shape[0]
     return PredictResponse(
-        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes"]
+        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes, sir"]
     )
 
 
@@ -310,14 +314,17 @@ def test_predict(run, service, tmp_path: Path) -> None:
     service.add_job()
     service.predict = answer
     data = tmp_path / "data.csv"
-    data.write_text("a,kind,b\n1,red,2\n3,blue,4\n")
+    data.write_text("a,kind,b,mark\n1,red,2,1\n3,blue,4,nan\n")
     done = run("predict", "one", data)
-    assert done.stdout == "class,output_0,output_1\nyes,0.25,0.75\nyes,0.25,0.75\n"
-    assert "column kind is left out" in done.stderr
+    assert done.stdout == 'class,no,"yes, sir"\n"yes, sir",0.25,0.75\n"yes, sir",0.25,0.75\n'
+    assert done.stderr.splitlines() == [
+        f"{data}:2: column kind is left out: 'red' is not a finite number",
+        f"{data}:3: column mark is left out: 'nan' is not a finite number",
+    ]
     assert list(service.requests["Predict"][0].inputs.values) == [1, 2, 3, 4]
     np.savez(tmp_path / "data.npz", x=np.ones((1, 3)))
     found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
-    assert found == {"classes": ["yes"], "outputs": [[0.25, 0.75]]}
+    assert found == {"classes": ["yes, sir"], "class_names": ["no", "yes, sir"], "outputs": [[0.25, 0.75]]}
 
 
 @pytest.mark.parametrize(

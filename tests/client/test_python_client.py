@@ -87,6 +87,15 @@ def test_the_message_says_what_the_specification_says(client: Client, service, j
     assert len(set(ids)) == 2
 
 
+def test_a_data_file_that_the_server_refuses_is_an_error_of_the_job_file(
+    client: Client, service, job_yaml: Path
+) -> None:
+    service.fail("UploadDataset", grpc.StatusCode.INVALID_ARGUMENT, header__file_name="ends in .txt")
+    with pytest.raises(InvalidSpec) as caught:
+        client.submit(job_yaml)
+    assert [str(e) for e in caught.value.errors] == ["line 3: dataset.uri: ends in .txt"]
+
+
 def test_content_that_the_server_has_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
     client.submit(job_yaml)
     (job_yaml.parent / "points.csv").rename(job_yaml.parent / "same.csv")

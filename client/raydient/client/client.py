@@ -105,7 +105,10 @@ class Client:
     def _submit(self, spec: JobSpec, directory: Path, validate_only: bool, request_id: str | None) -> Job:
         data = local_file(spec, directory)
         if data is not None:
-            spec = with_dataset(spec, upload(self._connection, data).name)
+            try:
+                spec = with_dataset(spec, upload(self._connection, data).name)
+            except RequestRefused as error:
+                raise InvalidSpec(FieldError("dataset.uri", v.message) for v in error.violations) from error
         request = api.CreateTrainingJobRequest(
             spec=ParseDict(spec.canonical(), TrainingJobSpec()),
             request_id=request_id or str(uuid.uuid4()),

@@ -76,7 +76,7 @@ def _show(job: "Job") -> None:
     why = ": ".join(part for part in (resource.state_reason, resource.state_message) if part)
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):
-        pairs += _progress(resource.progress)
+        pairs += _progress(resource.progress, ended=resource.HasField("end_time"))
     losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
     pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
@@ -84,17 +84,17 @@ def _show(job: "Job") -> None:
     print_pairs(pairs + [(word, _time(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
 
 
-def _progress(progress: "TrainingProgress") -> list[tuple[str, str]]:
+def _progress(progress: "TrainingProgress", *, ended: bool) -> list[tuple[str, str]]:
     percent = 100 * progress.step / progress.steps if progress.steps else 0
     steps = f"{progress.step} of {progress.steps} ({percent:.0f} %)"
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(progress.restarts.items()) if count)
     return [
         ("step", steps),
         ("epoch", f"{progress.epoch} of {progress.epochs}"),
-        ("time left", _time_left(progress)),
+        ("time left", "" if ended else _time_left(progress)),
         ("loss", f"{progress.loss:.4g}"),
         ("samples/s", f"{progress.samples_per_second:,.0f}"),
-        ("workers", f"{progress.workers_alive} of {progress.workers_wanted}"),
+        ("workers", "" if ended else f"{progress.workers_alive} of {progress.workers_wanted}"),
         ("restarts", restarts),
     ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import Service, debug_option, job_argument, json_option, with_service
+from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
 from .output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @debug_option
 def metrics(*, job: str, service: Service, as_csv: bool, plot: Path | None, metric: str, as_json: bool) -> None:
     """Show how loss and accuracy went, epoch by epoch."""
+    if plot is not None:
+        need_writable(plot)
     with service.open() as client:
         history = client.get(job).history()
     if plot is not None:

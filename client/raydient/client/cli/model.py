@@ -1,12 +1,13 @@
 """`raydient download` and `raydient predict`."""
 
+import csv
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .failures import WRONG_USAGE, Failure
-from .options import Service, debug_option, job_argument, json_option, with_service
+from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
 from .output import print_json, print_pairs
 from .samples import read_samples
 
@@ -34,8 +35,7 @@ checkpoint_option = click.option(
 def download(*, job: str, service: Service, output: Path | None, checkpoint: int | None, as_json: bool) -> None:
     """Fetch the trained model as a file; its suffix (.safetensors, .onnx, .npz) tells the format."""
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
-    if not output.parent.is_dir():
-        raise Failure(f"{output}: there is no folder {output.parent}", WRONG_USAGE)
+    need_writable(output)
     with service.open() as client:
         done = client.get(job).download(output, checkpoint=checkpoint)
     if as_json:
@@ -56,7 +56,7 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
 def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
     """Apply the trained network to the samples of a file.
 
-    Prints CSV: the most probable class first where there are classes, then the network's outputs.
+    Prints CSV: the most probable class first where there are classes, then the network's outputs, one a class.
     """
     inputs, columns = read_samples(data)
     with service.open() as client:
@@ -64,13 +64,15 @@ def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, a
     classes = _classes(prediction)
     outputs = prediction.outputs.reshape(len(prediction.outputs), -1)
     if as_json:
-        print_json({"classes": classes, "outputs": prediction.outputs.tolist()})
+        names = list(prediction.class_names)
+        print_json({"classes": classes, "class_names": names, "outputs": prediction.outputs.tolist()})
         return
-    names = [f"output_{index}" for index in range(outputs.shape[1])]
-    click.echo(",".join(["class", *names] if classes else names))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    header = prediction.class_names or [f"output_{index}" for index in range(outputs.shape[1])]
+    writer.writerow(["class", *header] if classes else header)
     for index, row in enumerate(outputs):
         cells = [f"{value:.6g}" for value in row]
-        click.echo(",".join([str(classes[index]), *cells] if classes else cells))
+        writer.writerow([classes[index], *cells] if classes else cells)
 
 
 def _classes(prediction: "Prediction") -> list[Any]:

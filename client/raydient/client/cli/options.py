@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,3 +85,13 @@ def need_server(what: str) -> None:
     missing = [name for name in ("pyarrow", "sqlalchemy", "threadpoolctl") if find_spec(name) is None]
     if missing:
         raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[server]'")
+
+
+def need_writable(path: Path) -> None:
+    """Fail if no file can be made beside `path`: before the work whose result goes there."""
+    if not path.parent.is_dir():
+        raise Failure(f"{path}: there is no folder {path.parent}", WRONG_USAGE)
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise Failure(f"{path}: nothing can be written there: {error.strerror}", WRONG_USAGE) from error

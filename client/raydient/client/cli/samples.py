@@ -1,6 +1,7 @@
 """Reading the samples that a network is to be applied to."""
 
 import csv
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def read_samples(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
     """Samples, one a row, and the names of their columns; no names for arrays.
 
-    A CSV file has a header. Columns that are not numbers throughout are left out: the label may be among them. An NPZ
-    file holds the samples as `x`.
+    A CSV file has a header. Columns that are not finite numbers throughout are left out: the label may be among them.
+    An NPZ file holds the samples as `x`.
     """
     match path.suffix.lower():
         case ".csv":
@@ -40,15 +41,23 @@ def _read_csv(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
             raise Failure(f"{path}:{line}: {len(row)} cells, the header has {len(header)}", WRONG_USAGE)
     columns, values = [], []
     for name, cells in zip(header, zip(*rows, strict=True), strict=True) if rows else ():
-        try:
+        bad = next((line for line, cell in enumerate(cells, 2) if not _is_finite(cell)), None)
+        if bad is None:
             values.append(np.array(cells, dtype=np.float32))
-        except ValueError as error:
-            click.echo(f"{path}: column {name} is left out: {error}", err=True)
-        else:
             columns.append(name)
+        else:
+            text = f"column {name} is left out: {cells[bad - 2]!r} is not a finite number"
+            click.echo(f"{path}:{bad}: {text}", err=True)
     if not values:
         raise Failure(f"{path}: there are no samples", WRONG_USAGE)
     return np.stack(values, axis=1), columns
+
+
+def _is_finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _read_npz(path: Path) -> "NDArray[np.float32]":

@@ -65,7 +65,7 @@ def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) 
                 print_json(as_data(event), one_line=True)
         else:
             with open_display() as display:
-                _show(events, display)
+                _show(events, display, job.resource.spec.training.epochs)
     except KeyboardInterrupt:
         for line in (
             f"\ndetached; {job.name} goes on",
@@ -77,10 +77,9 @@ def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) 
     return 0 if job.refresh().state == "SUCCEEDED" else FAILED
 
 
-def _show(events: Iterator["TrainingJobEvent"], display: Display) -> None:
+def _show(events: Iterator["TrainingJobEvent"], display: Display, epochs: int) -> None:
     from raydient.client.job import state_name
 
-    epochs = 0
     for event in events:
         match event.WhichOneof("event"):
             case "state_changed":
@@ -88,7 +87,7 @@ def _show(events: Iterator["TrainingJobEvent"], display: Display) -> None:
                 digest = f"digest {change.digest}" if change.digest else ""
                 display.say(": ".join(filter(None, (state_name(change.state), change.message, digest))))
             case "progress":
-                progress, epochs = event.progress, event.progress.epochs
+                progress = event.progress
                 display.progress(progress.step, progress.steps, progress.loss, progress.samples_per_second)
             case "epoch_ended":
                 ended = event.epoch_ended

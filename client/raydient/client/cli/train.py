@@ -12,7 +12,7 @@ import click
 
 from .display import open_display, value_text
 from .failures import FAILED, WRONG_USAGE, Failure, reading
-from .options import debug_option, job_file, json_option, need_server
+from .options import debug_option, job_file, json_option, need_server, need_writable
 from .output import print_json, print_pairs
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def train(*, job: Path, output: Path | None, workers: int | None, transport: str
     need_server("Training on this machine")
     from raydient.client.data_file import data_here
 
-    output = _writable(output or Path(f"{job.stem}.safetensors"))
+    output = output or Path(f"{job.stem}.safetensors")
+    if output.suffix != ".safetensors":
+        raise Failure(f"{output}: the model's name has to end in .safetensors", WRONG_USAGE)
+    need_writable(output)
     with reading(job) as file, _workplace() as directory:
         spec = _with_workers(file.spec, workers)
         finished, metrics = _run(spec, data_here(file.spec, job.parent), directory, transport, cluster)
@@ -109,16 +112,3 @@ def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":
     if workers is None:
         return spec
     return spec.model_copy(update={"resources": spec.resources.model_copy(update={"workers": workers})})
-
-
-def _writable(output: Path) -> Path:
-    """Refuse before training what would fail after it."""
-    if output.suffix != ".safetensors":
-        raise Failure(f"{output}: the model's name has to end in .safetensors", WRONG_USAGE)
-    if not output.parent.is_dir():
-        raise Failure(f"{output}: there is no folder {output.parent}", WRONG_USAGE)
-    try:
-        tempfile.TemporaryFile(dir=output.parent).close()
-    except OSError as error:
-        raise Failure(f"{output}: nothing can be written there: {error.strerror}", WRONG_USAGE) from error
-    return output

@@ -164,7 +164,9 @@ def check_header(name: str, size_bytes: int, sha256: str) -> None:
     elif PurePath(name).suffix.lower() not in SUFFIXES:
         errors.append(FieldError("header.file_name", f"{name!r} ends neither in {' nor in '.join(SUFFIXES)}"))
     if size_bytes < 1:
-        errors.append(FieldError("header.size_bytes", f"{size_bytes} is not positive"))
+        errors.append(
+            FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")
+        )
     if _SHA256.fullmatch(sha256) is None:
         errors.append(FieldError("header.sha256", f"{sha256[:100]!r} is not 64 lower-case hexadecimal digits"))
     if errors:

@@ -85,11 +85,11 @@ def _inputs(model: Model, shape: Sequence[int], values: Sequence[float], columns
     if not shape or min(shape) < 1 or size != len(values):
         raise _invalid("inputs.shape", f"{list(shape)} has not the {len(values)} values that came")
     inputs = np.array(values, np.float32).reshape(tuple(shape))
+    if columns:
+        inputs = inputs[:, _order(model, shape, columns)]
     if not np.isfinite(inputs).all():
         row = int(np.argwhere(~np.isfinite(inputs))[0][0])
         raise _invalid("inputs.values", f"the sample at position {row} has a value that is not finite")
-    if columns:
-        inputs = inputs[:, _order(model, shape, columns)]
     if inputs.shape[1:] != model.input_shape:
         raise _invalid(
             "inputs.shape", f"a sample has shape {list(inputs.shape[1:])}, needed is {list(model.input_shape)}"
