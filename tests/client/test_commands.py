@@ -41,7 +41,7 @@ METHODS = ["ListTrainingJobs", "GetTrainingJob", "GetTrainingJob", "GetTrainingJ
         (grpc.StatusCode.DATA_LOSS, 1),
         (grpc.StatusCode.INTERNAL, 1),
         (grpc.StatusCode.UNKNOWN, 1),
-        (grpc.StatusCode.CANCELLED, 1),
+        (grpc.StatusCode.CANCELLED, 3),
     ],
 )
 def test_each_code_is_an_exit_status_and_words(run, service, code: grpc.StatusCode, status: int) -> None:

@@ -151,6 +151,7 @@ def test_a_violation_outside_the_specification_stays_one(client: Client, service
     ("code", "kind"),
     [
         (grpc.StatusCode.DEADLINE_EXCEEDED, Unreachable),
+        (grpc.StatusCode.CANCELLED, Unreachable),
         (grpc.StatusCode.INVALID_ARGUMENT, RequestRefused),
         (grpc.StatusCode.OUT_OF_RANGE, RequestRefused),
         (grpc.StatusCode.NOT_FOUND, NotFound),
@@ -164,7 +165,6 @@ def test_a_violation_outside_the_specification_stays_one(client: Client, service
         (grpc.StatusCode.DATA_LOSS, TransferBroken),
         (grpc.StatusCode.INTERNAL, ServerFault),
         (grpc.StatusCode.UNKNOWN, ServerFault),
-        (grpc.StatusCode.CANCELLED, ServerFault),
     ],
 )
 def test_each_status_is_an_exception(client: Client, service, code: grpc.StatusCode, kind: type[RaydientError]) -> None:
@@ -254,6 +254,13 @@ def test_a_watch_that_breaks_goes_on_without_loss_or_repetition(client: Client, 
     durable = [found for found in sequences(list(client.get("one").watch())) if found[1] != "progress"]
     assert durable == [found for found in WHOLE if found[1] != "progress"]
     assert service.calls.count("WatchTrainingJob") > 1
+
+
+def test_a_watch_that_a_killed_server_cut_off_goes_on(client: Client, service) -> None:
+    service.add_job()
+    service.add_events()
+    service.fail("WatchTrainingJob", grpc.StatusCode.CANCELLED)
+    assert sequences(list(client.get("one").watch())) == WHOLE
 
 
 def test_a_stream_that_ends_is_no_job_that_ended(client: Client, service, pauses: list[float]) -> None:

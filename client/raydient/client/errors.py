@@ -106,6 +106,7 @@ class Details:
 _TYPES: dict[grpc.StatusCode, type[RaydientError]] = {
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
+    grpc.StatusCode.CANCELLED: Unreachable,  # not by us: a server that is killed cuts its calls off like this
     grpc.StatusCode.INVALID_ARGUMENT: RequestRefused,
     grpc.StatusCode.OUT_OF_RANGE: RequestRefused,
     grpc.StatusCode.NOT_FOUND: NotFound,

@@ -73,7 +73,8 @@ def _row(job: "Job") -> list[str]:
 def _show(job: "Job") -> None:
     resource = job.resource
     state = f"{job.state} (place {resource.queue_position} in the queue)" if resource.queue_position else job.state
-    why = ": ".join(part for part in (resource.state_reason, resource.state_message) if part)
+    # without a reason the message tells what stands below anyway
+    why = ": ".join(filter(None, (resource.state_reason, resource.state_message))) if resource.state_reason else ""
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):
         pairs += _progress(resource.progress, ended=resource.HasField("end_time"))

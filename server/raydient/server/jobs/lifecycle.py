@@ -91,7 +91,7 @@ def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
     if losses > LOSSES_ALLOWED:
         message = f"the coordinator was lost {losses} times in a row without a new step or checkpoint; last: {why}"
         return move(job, State.FAILED, now, "COORDINATOR_LOST", message)
-    return move(job, State.QUEUED, now, "COORDINATOR_LOST", why)
+    return move(job, State.QUEUED, now, "COORDINATOR_LOST", f"the coordinator was lost: {why}")
 
 
 def abandon(job: Job, now: datetime) -> Update | None:
