@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from raydient.server.training.reports import EpochEnded, Finished, Outcome, Progress
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.v1 import dataset_service_pb2 as datasets_pb
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as pb
 
@@ -200,6 +201,9 @@ def test_lists_by_pages_states_and_labels(client, refused):
         error = refused(list_jobs, pb.ListTrainingJobsRequest(**request))
         assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN")
         assert error.fields == ["page_token"]
+    _, token = page(page_size=2)
+    error = refused(client.datasets.ListDatasets, datasets_pb.ListDatasetsRequest(page_token=token))
+    assert error.reason == "INVALID_PAGE_TOKEN", "the token of another list"
     error = refused(list_jobs, pb.ListTrainingJobsRequest(page_size=-1))
     assert (error.reason, error.fields) == ("INVALID_PAGE_SIZE", ["page_size"])
     error = refused(list_jobs, pb.ListTrainingJobsRequest(states=[0, 99]))

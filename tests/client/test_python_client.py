@@ -263,6 +263,13 @@ def test_a_watch_that_a_killed_server_cut_off_goes_on(client: Client, service) -
     assert sequences(list(client.get("one").watch())) == WHOLE
 
 
+def test_nothing_is_left_to_watch_of_a_job_whose_end_is_known(client: Client, service, pauses: list[float]) -> None:
+    service.add_job(state="FAILED")
+    service.add_events(end="FAILED")
+    assert list(client.get("one").watch(after_sequence=4)) == []
+    assert len(pauses) == 1
+
+
 def test_a_stream_that_ends_is_no_job_that_ended(client: Client, service, pauses: list[float]) -> None:
     service.add_job()
     service.add_events(end="")

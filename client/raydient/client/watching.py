@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from raydient.v1.training_job_pb2 import TrainingJobEvent, TrainingJobState
-from raydient.v1.training_service_pb2 import WatchTrainingJobRequest
+from raydient.v1.training_service_pb2 import GetTrainingJobRequest, WatchTrainingJobRequest
 
 from .connection import Attempts, Connection
 from .errors import LimitReached, Unreachable
@@ -21,20 +21,27 @@ def is_final(event: TrainingJobEvent) -> bool:
 
 
 def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[TrainingJobEvent]:
-    """Events of a job after a number; ends after the event of a final state and at nothing else."""
+    """Events of a job after a number; ends after the event of a final state, or at once if that was before."""
     attempts = Attempts(connection)
+    ended = False
     while True:
         request = WatchTrainingJobRequest(name=name, after_sequence=after_sequence)
+        silent = True
         try:
             for response in connection.stream(connection.training.WatchTrainingJob, request):
                 event: TrainingJobEvent = response.event
                 attempts.succeeded()
+                silent = False
                 if event.WhichOneof("event") != "progress" and event.sequence <= after_sequence:
                     continue
                 after_sequence = max(after_sequence, event.sequence)
                 yield event
                 if is_final(event):
                     return
+            if silent and ended:  # nothing is left to tell of a job that had ended before it was asked for
+                return
+            job = connection.call(connection.training.GetTrainingJob, GetTrainingJobRequest(name=name))
+            ended = job.state in _FINAL
             broken = Unreachable(f"raydient at {connection.address} ended the stream before {name} ended")
         except Unreachable as error:
             broken = error

@@ -72,7 +72,8 @@ def _origin(request: Message) -> str:
     asked: Any = type(request)()
     asked.CopyFrom(request)
     asked.page_size, asked.page_token = 0, ""
-    return hashlib.sha256(asked.SerializeToString(deterministic=True)).hexdigest()[:16]
+    told = asked.DESCRIPTOR.full_name.encode() + b"\0" + asked.SerializeToString(deterministic=True)
+    return hashlib.sha256(told).hexdigest()[:16]
 
 
 def _invalid(why: str) -> InvalidRequest:
