@@ -15,7 +15,7 @@ test:
 	pytest
 
 bench:
-	python -m benchmarks
+	@python -m benchmarks
 
 proto:
 	python proto/generate.py

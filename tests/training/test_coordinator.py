@@ -92,8 +92,8 @@ def test_begins_with_one_parameter_server_and_the_workers(coordinator):
 def test_workers_wait_for_the_parameter_server(coordinator):
     coordinator.begin()
     assert coordinator.hello(2) == []
-    assert coordinator.hello(0) == [Serve(0), Work(2)]
-    assert coordinator.hello(1) == [Work(1)]
+    assert coordinator.hello(0) == [Serve(0), Work(2, place=1)]
+    assert coordinator.hello(1) == [Work(1, place=0)]
 
 
 def test_training_starts_when_the_last_worker_is_attached(coordinator):
@@ -126,7 +126,7 @@ def test_a_lost_worker_is_replaced_and_the_others_go_on(coordinator):
     actions = coordinator.lost(2, "killed by SIGKILL")
     assert [a for a in actions if isinstance(a, (Start, Kill))] == [Start(Role.WORKER, 3, 0)]
     assert reports(actions, Notice) == [Notice("WORKER_LOST", "worker 2: killed by SIGKILL")]
-    assert coordinator.hello(3) == [Work(3)]
+    assert coordinator.hello(3) == [Work(3, place=1)], "it takes the place of the one it replaces"
     joined = coordinator.attached(3)
     assert [a.plan for a in joined if isinstance(a, SetPlan)] == [control.Plan(2, [1, 3], [1.0, 1.0])]
     (progress,) = reports(coordinator.status(status(1)), Progress)

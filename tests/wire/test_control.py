@@ -31,7 +31,7 @@ EXAMPLES = [
     control.Serve([("dense.kernel", (4, 3)), ("dense.bias", (3,))], "adam", {"epsilon": 1e-7}, SCHEDULE, 2, 8, 6, []),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),
-    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT),
+    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT, 1),
     control.Follow(17),
     control.Numbered(18, {"type": "Started", "step": 0, "workers": 2}),
     control.Acknowledge(18),

@@ -163,12 +163,16 @@ class TakeSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """To a worker, with the arrays of the dataset: attach to the parameter server and compute what it assigns."""
+    """To a worker, with the arrays of the dataset: attach to the parameter server and compute what it assigns.
+
+    `place` is its place among the job's workers: from 0, below their number, held by no other living one.
+    """
 
     specification: Mapping[str, Any]
     input_shape: Sequence[int]
     schedule: Schedule
     data_plane: Endpoint
+    place: int
 
 
 # ---- the service and the coordinator

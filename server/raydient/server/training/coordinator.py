@@ -11,6 +11,7 @@ tick(now) -> checkpoints that are due, members that never spoke
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from raydient.wire import control
 from raydient.wire.control import Role
@@ -48,9 +49,10 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Give this worker the dataset and the parameter server's address."""
+    """Give this worker the dataset, the parameter server's address and its place among the workers."""
 
     member: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Rate:
 class _Member:
     role: Role
     since: float
+    place: int  # among the workers; a replacement takes that of the one it replaces
     introduced: bool = False
     attached: bool = False
 
@@ -161,7 +164,9 @@ class Coordinator:
     def _start(self, role: Role) -> Start:
         member = self._numbers
         self._numbers += 1
-        self._members[member] = _Member(role, self._clock())
+        taken = {m.place for m in self._members.values() if m.role is role}
+        place = next(n for n in count() if n not in taken)
+        self._members[member] = _Member(role, self._clock(), place)
         return Start(role, member, self._generation)
 
     def hello(self, member: int) -> list[Action]:
@@ -169,9 +174,9 @@ class Coordinator:
         this = self._members[member]
         this.introduced = True
         if this.role is Role.WORKER:
-            return [Work(member)] if self._has_server() else []
+            return [Work(member, this.place)] if self._has_server() else []
         waiting = [n for n, m in self._members.items() if m.role is Role.WORKER and m.introduced]
-        return [Serve(member), *map(Work, waiting)]
+        return [Serve(member), *(Work(n, self._members[n].place) for n in waiting)]
 
     def _has_server(self) -> bool:
         return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())

@@ -226,10 +226,10 @@ class Execution:
                     self._kill(member)
                 case Serve(member=member):
                     self._serve(member)
-                case Work(member=member):
+                case Work(member=member, place=place):
                     assert self._data_plane is not None
                     spec, network = self._prepared.spec.canonical(), self._prepared.network
-                    work = control.Work(spec, network.input_shape, self._prepared.schedule, self._data_plane)
+                    work = control.Work(spec, network.input_shape, self._prepared.schedule, self._data_plane, place)
                     self._send(member, work, self._data)
                 case SetPlan(plan=plan):
                     self._send(self._server(), plan)
