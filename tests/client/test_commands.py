@@ -73,8 +73,9 @@ def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str,
 
 
 def test_a_token_is_asked_for_only_where_it_is_what_is_missing(run, service) -> None:
-    service.fail("GetTrainingJob", grpc.StatusCode.UNAUTHENTICATED, "who are you", "TOKEN_INVALID")
-    assert "RAYDIENT_TOKEN" in run("get", "one").stderr
+    for reason in ("TOKEN_MISSING", "TOKEN_INVALID"):
+        service.fail("GetTrainingJob", grpc.StatusCode.UNAUTHENTICATED, "who are you", reason)
+        assert "RAYDIENT_TOKEN" in run("get", "one").stderr
     service.fail("GetTrainingJob", grpc.StatusCode.PERMISSION_DENIED, "not that file", "FILE_OUTSIDE_DATA_ROOTS")
     assert run("get", "one").stderr == "not that file\n"
 

@@ -128,14 +128,20 @@ def error_of(error: grpc.RpcError, address: str) -> RaydientError:
     kind = _TYPES.get(code, ServerFault)
     details = _details(error)
     if kind is Unreachable:
-        # gRPC's own text tells of every address and layer, some in brackets; the cause is its end.
-        message = message if details.reason else message.rpartition(": ")[2].rstrip("]")
-        return Unreachable(f"cannot reach raydient at {address}: {message}", reason=details.reason)
+        cause = message if details.reason else _cause(message)
+        return Unreachable(f"cannot reach raydient at {address}: {cause}", reason=details.reason)
     if kind is RequestRefused:
         return RequestRefused(message, reason=details.reason, violations=details.violations)
     if kind is ServerFault and (incident := details.metadata.get("incident")):
         message = f"{message} (incident {incident} in the server's log)"
     return kind(message, reason=details.reason)
+
+
+def _cause(message: str) -> str:
+    """The end of gRPC's own text, which tells of every address and layer, some in brackets."""
+    if "handshake failed" in message:
+        return "the TLS handshake failed: it speaks no TLS, or no authority trusted here vouches for it"
+    return message.rpartition(": ")[2].rstrip("]")
 
 
 def _details(error: grpc.RpcError) -> Details:

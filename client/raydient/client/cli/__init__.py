@@ -8,6 +8,7 @@ Exit status: 0 done, 1 the job or the command failed, 2 wrong usage or invalid f
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -78,4 +79,5 @@ def program() -> None:
 
 def main() -> None:
     """The entry point of the console script."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told in our words, not in gRPC's log too
     program(prog_name="raydient")

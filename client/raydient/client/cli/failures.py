@@ -25,9 +25,11 @@ _STATUS = {
     "NotPermitted": NOT_PERMITTED,
     "NotAllowed": NOT_ALLOWED,
 }
+_GIVE_ONE = "A token is given with RAYDIENT_TOKEN."
 _MENDS = {
     "Unreachable": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
-    "TOKEN_INVALID": "A token is given with RAYDIENT_TOKEN.",
+    "TOKEN_MISSING": _GIVE_ONE,
+    "TOKEN_INVALID": _GIVE_ONE,
 }
 
 
