@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,13 @@ def test_check_prints_the_layer_table_and_the_gradient_check(job_yaml: Path) -> 
     found = json.loads(run("check", job_yaml, "--json").stdout)
     assert found["layers"] == [{"name": "dense_1", "kind": "dense", "output_shape": [1], "parameters": 3}]
     assert found["gradient_check"]["passed"] is True
+
+
+def test_a_full_disk_behind_standard_output_is_told_in_a_line() -> None:
+    command = [sys.executable, "-m", "raydient.client.cli", "version", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "[Errno 28] No space left on device\n")
 
 
 def test_check_tells_what_is_wrong_with_the_data(job_yaml: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,8 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
         for line in lines:
             click.echo(line, err=True)
     if as_json and not isinstance(error, click.exceptions.Abort | KeyboardInterrupt | BrokenPipeError):
-        click.echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
+        with suppress(OSError):  # standard output may be what failed
+            click.echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
     return status
 
 
