@@ -67,6 +67,13 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("units: 64", f"units: {'9' * 5000}", 7, "network.layers[0].dense.units", ["whole number"]),
         ("activation: relu", "activation: rely", 7, "network.layers[0].dense.activation", ['"rely"', "relu"]),
         ("softmax_cross_entropy", "softmax", 11, "network.loss", ['"softmax"', "did you mean softmax_cross_entropy?"]),
+        (
+            "activation: relu",
+            "activation: {relu: {a: 1}}",
+            7,
+            "network.layers[0].dense.activation.relu.a",
+            ["no settings"],
+        ),
         ("- flatten:", "- flaten:", 8, "network.layers[1]", ['"flaten"', "did you mean flatten?"]),
         ("- flatten:", "- zzz:", 8, "network.layers[1]", ["known here: dense, flatten, activation"]),
         ("- flatten:", "- 7", 8, "network.layers[1]", ["7 is not a mapping"]),

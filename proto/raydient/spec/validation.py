@@ -48,6 +48,8 @@ def _unknown_key(location: Location, meant: Location | None) -> FieldError:
     model = _model_at(parent)
     if meant is not None and len(meant) > len(location):
         return FieldError(path_of(location), f"belongs to {meant[-2]}: indent it further")
+    if not model.model_fields:
+        return FieldError(path_of(location), f"unknown key; {parent[-1]} has no settings")
     mend = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
     if issubclass(model, OneOf):
         return FieldError(path_of(parent), f"there is no {shown(key)}; {mend}")
