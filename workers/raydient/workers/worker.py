@@ -48,12 +48,14 @@ def main(told: str, host: str) -> None:
 def _keep_to_a_core(place: int, workers: int) -> None:
     """Stay on one core, with warm caches, where there are as many as workers: each has one then.
 
-    All wait for the slowest in every step, and the one that was moved to another core is the slowest.
+    All wait for the slowest in every step, and the one that was moved to another core is the slowest. SCHED_BATCH: a
+    worker that is woken lets the parameter server, which shares its core, wake the others first.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) == workers:
             os.sched_setaffinity(0, {cores[place]})
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class Worker:
