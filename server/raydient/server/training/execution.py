@@ -78,6 +78,7 @@ class Execution:
         )
         self._processes: dict[int, Process] = {}
         self._members: dict[Connection, int] = {}
+        self._server = -1  # the parameter server's number
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
         self._failures: dict[int, str] = {}  # what members said before they ended
@@ -232,9 +233,9 @@ class Execution:
                     work = control.Work(spec, network.input_shape, self._prepared.schedule, self._data_plane, place)
                     self._send(member, work, self._data)
                 case SetPlan(plan=plan):
-                    self._send(self._server(), plan)
+                    self._send(self._server, plan)
                 case AskSnapshot(final=final):
-                    self._send(self._server(), control.TakeSnapshot(final))
+                    self._send(self._server, control.TakeSnapshot(final))
                 case Discard(step=step):
                     discard_checkpoint(self._checkpoints, step)
                 case Tell(report=report):
@@ -254,10 +255,7 @@ class Execution:
         log = self._directory / "logs" / f"{start.role.value}-{start.member}.log"
         self._processes[start.member] = self._cluster.start(start.role, launch.to_json(told), log)
         if start.role is control.Role.PARAMETER_SERVER:
-            self._server_number = start.member
-
-    def _server(self) -> int:
-        return self._server_number
+            self._server = start.member
 
     def _kill(self, member: int) -> None:
         process = self._processes.pop(member, None)
