@@ -1,7 +1,6 @@
 """Runs on a cluster, as the service sees them: one coordinator process and one following thread each."""
 
 import json
-import secrets
 import threading
 import time
 
@@ -9,7 +8,7 @@ from raydient.server.clusters.cluster import Cluster, Process
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.endpoint import Endpoint, Transport, dial, new_unix_name
-from raydient.wire.handshake import SECRET_BYTES
+from raydient.wire.handshake import new_secret
 
 from .process import LAUNCH, CoordinatorLaunch
 from .reports import Finished, from_json
@@ -34,7 +33,7 @@ class CoordinatorRunner:
         return self._cluster.slots
 
     def start(self, request: RunRequest, listener: RunListener) -> "CoordinatorRun":
-        secret, unix = secrets.token_bytes(SECRET_BYTES), new_unix_name()
+        secret, unix = new_secret(), new_unix_name()
         launch = CoordinatorLaunch(
             job=request.job,
             specification=request.spec.canonical(),
@@ -148,7 +147,7 @@ class CoordinatorRun:
         return None
 
     def _listen(self, connection: Connection) -> bool:
-        """Hand over reports until the last one; False if the coordinator is gone before that."""
+        """Hand over reports until the last one; ConnectionError if the coordinator is gone before that."""
         with self._sending:
             self._connection = connection
             self._send(control.Follow(self._after))
