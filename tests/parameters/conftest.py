@@ -143,8 +143,9 @@ class Coordinator:
         hello, _ = self.expect(control.Hello)
         kind, settings = self.job.optimizer
         told = {
-            "parameters": list(self.job.shapes), "layers": LAYERS, "optimizer": kind, "settings": settings, "schedule": self.job.schedule,
-            "sums": 2, "round": 0, "step": 0, "epoch_sums": [], "arrays": {"weights": self.job.start}, **parts,
+            "parameters": list(self.job.shapes), "layers": LAYERS, "optimizer": kind, "settings": settings,
+            "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
+            "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip
         arrays = told.pop("arrays")
         self.tell(control.Serve(**told), arrays)

@@ -31,7 +31,15 @@ EXAMPLES = [
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Failed("no room left, δ"),
     control.Serve(
-        [("dense.kernel", (4, 3)), ("dense.bias", (3,))], [("dense", 3)], "adam", {"epsilon": 1e-7}, SCHEDULE, 2, 8, 6, []
+        [("dense.kernel", (4, 3)), ("dense.bias", (3,))],
+        [("dense", 3)],
+        "adam",
+        {"epsilon": 1e-7},
+        SCHEDULE,
+        2,
+        8,
+        6,
+        [],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),

@@ -41,7 +41,7 @@ class Terms:
         size: values of the weight vector.
         slots: gradient slots.
         sums: values that ride along with a push.
-        units: units with a rectifier. A slot has a count for each behind the gradient: of the leaves of the node in which
+        units: units with a rectifier. A slot has a count for each behind the gradient: in how many leaves of the node
             the unit was not zero for every sample. They mean something in rounds in which health is measured.
     """
 

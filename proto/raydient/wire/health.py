@@ -12,7 +12,7 @@ class LayerHealth:
         gradient_norm: Euclidean norm of the gradient by all its parameters; None if it has none.
         update_ratio: Euclidean norm of the update over that of the weights before it: 0 if nothing changed, infinite if
             the weights were all zero. None without parameters and where the step was not completed.
-        non_finite_values: values of the gradient that are NaN or infinite.
+        non_finite_values: values of the gradient that are NaN or infinite; None without parameters.
         dead_units_ratio: share of its units whose output was zero for every sample of the batch; None without a
             rectifying activation and where it was not measured.
     """
@@ -20,7 +20,7 @@ class LayerHealth:
     layer: str
     gradient_norm: float | None = None
     update_ratio: float | None = None
-    non_finite_values: int = 0
+    non_finite_values: int | None = None
     dead_units_ratio: float | None = None
 
 

@@ -5,7 +5,7 @@ neither the threads of the update nor the number of workers has a say in any bit
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf, sqrt
 
 import numpy as np
@@ -17,8 +17,9 @@ from raydient.wire.layout import Layout
 from .optimizers import Array
 
 PIECE = 1 << 13
-"""Values per piece, a divisor of the update's blocks; one more ends at each layer's end. Two of it in float64 are 128 KiB."""
+"""Values per piece, a divisor of the update's blocks; a layer's end ends one, too. In float64 it stays in the cache."""
 
+_Part = tuple[int, slice, NDArray[np.float64]]
 _GRADIENT, _WEIGHTS, _UPDATE = range(3)
 
 
@@ -62,21 +63,22 @@ class LayerMeter:
             np.subtract(after[part], square, out=square)
             self._squares[piece, _UPDATE] = np.dot(square, square)
 
-    def _parts(self, start: int, length: int, room: NDArray[np.float64]) -> list[tuple[int, slice, NDArray[np.float64]]]:
-        """Pieces of a part of the vector: number, place in the part and as much of `room`."""
+    def _parts(self, start: int, length: int, room: NDArray[np.float64]) -> Iterator[_Part]:
+        """The pieces of a part of the vector: number, place in the part and as much of `room`."""
         first, last = bisect_left(self._bounds, start), bisect_left(self._bounds, start + length)
         assert self._bounds[first] == start
         assert self._bounds[last] == start + length
-        places = ((n, self._bounds[n] - start, self._bounds[n + 1] - start) for n in range(first, last))
-        return [(n, slice(a, b), room[: b - a]) for n, a, b in places]
+        for n in range(first, last):
+            a, b = self._bounds[n], self._bounds[n + 1]
+            yield n, slice(a - start, b - start), room[: b - a]
 
     def read(self, step: int, active: Array | None, *, updated: bool) -> GradientHealth:
         """What was added, with what the workers counted.
 
         Args:
             step: see `GradientHealth`.
-            active: for each unit with a rectifier, in the order of the network, in how many microbatches it was not zero
-                for every sample; None if that was not counted.
+            active: for each unit with a rectifier, in the order of the network, in how many microbatches it was not
+                zero for every sample; None if that was not counted.
             updated: whether the update was added, too.
         """
         result, first = [], 0

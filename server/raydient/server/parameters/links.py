@@ -25,7 +25,7 @@ class Link(Protocol):
         """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
 
     def gradient(self, frame: Frame) -> Array:
-        """The slot that a push brought or points to, gradient first; it stays as it is until the worker's next round."""
+        """The slot that a push brought or points to, the gradient first; it stays until the worker's next round."""
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums and seconds by phase of a push."""

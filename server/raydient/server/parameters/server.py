@@ -90,8 +90,8 @@ class ParameterServer:
     """The position of a job and the round being computed. One thread calls it.
 
     `updater` holds the weights and is called when a step is complete, with `meter` if health is measured in it. A
-    gradient handed to `push` must stay as it is until the next `Assign` of a later round; behind as many values as there
-    are weights it may have the counts that `LayerMeter.read` takes.
+    gradient handed to `push` must stay as it is until the next `Assign` of a later round; behind the values for each
+    weight it has the counts that `LayerMeter.read` takes.
 
     Attributes:
         last_loss: of the last step; None before the first.
