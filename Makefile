@@ -1,4 +1,4 @@
-.PHONY: install lint type test bench proto
+.PHONY: install lint type test bench proto dashboards dashboard-preview
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -19,3 +19,9 @@ bench:
 
 proto:
 	python proto/generate.py
+
+dashboards:
+	python -m deploy.grafana.program
+
+dashboard-preview:
+	python -m deploy.grafana.preview

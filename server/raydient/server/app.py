@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -151,7 +150,7 @@ async def service(
             _log_change(change)
 
         store = JobStore(database, publish)
-        collector.begin(store.unfinished(), store.counts(), datetime.now(UTC))
+        collector.begin(store.unfinished(), store.counts())
         exporter = Exporter(metrics.host, metrics.port, collector)
         stack.push_async_callback(asyncio.to_thread, exporter.close)
         datasets = DatasetStore(database, directory.datasets)
@@ -162,7 +161,7 @@ async def service(
 
         runner = open_runner()
         stack.push_async_callback(asyncio.to_thread, runner.close)
-        dispatcher = Dispatcher(store, runner, request, observe_slots=collector.use_slots)
+        dispatcher = Dispatcher(store, runner, request)
         jobs = JobService(
             store=store,
             datasets=datasets,

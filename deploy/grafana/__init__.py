@@ -1,0 +1,1 @@
+"""What Grafana is given: dashboards as a program and as JSON, their checks and their pictures."""

@@ -1,0 +1,82 @@
+"""What all dashboards have in common: identity, time, variables, links, alerts as marks."""
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DashboardLinkType, Panel
+
+from .queries import SOURCE, instance_variable, source_variable
+
+SERVICE, JOB, GRADIENT_HEALTH = "raydient-service", "raydient-job", "raydient-gradient-health"
+"""The dashboards' uids."""
+
+TITLES = {SERVICE: "raydient / Service", JOB: "raydient / Job", GRADIENT_HEALTH: "raydient / Gradient health"}
+RAY = (("Ray: cluster", "rayDefaultDashboard"),)
+"""Dashboards that Ray brings, by the uid that it gives them: nodes, processor, memory, object store."""
+
+
+def frame(uid: str, description: str, job: builders.QueryVariable, *, period: str) -> builders.Dashboard:
+    """A dashboard without panels that shows the last `period`."""
+    dashboard = (
+        builders.Dashboard(TITLES[uid])
+        .uid(uid)
+        .description(description)
+        .tags(["raydient"])
+        .readonly()
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .time(f"now-{period}", "now")
+        .refresh("10s")
+        .variables([source_variable(), instance_variable(), job])
+        .annotation(_alerts("" if uid == SERVICE else ', job=~"$job"'))
+    )
+    for other, title in TITLES.items():
+        if other != uid:
+            # a training job is chosen on two dashboards; on the service's, `job` is the name of a scrape
+            alike = SERVICE not in (uid, other)
+            dashboard = dashboard.link(_link(title, other, "${job:queryparam}" if alike else ""))
+    for title, other in RAY:
+        dashboard = dashboard.link(_link(title, other, ""))
+    return dashboard
+
+
+def section(
+    dashboard: builders.Dashboard, title: str, panels: Sequence[Builder[Panel]], *, repeat: str = ""
+) -> builders.Dashboard:
+    """A row with its panels, from left to right; once for each value of the variable `repeat`."""
+    row = builders.Row(title)
+    dashboard = dashboard.with_row(row.repeat(repeat) if repeat else row)
+    for panel in panels:
+        dashboard = dashboard.with_panel(panel)
+    return dashboard
+
+
+def deep_link(title: str, uid: str, job: str) -> builders.DashboardLink:
+    """A link of a panel or a cell to another dashboard, at the same time; `job` is an expression for its id."""
+    builder = builders.DashboardLink(title).type(DashboardLinkType.LINK)
+    return builder.url(_url(uid, f"var-job={job}") + "&${__url_time_range}")
+
+
+def _url(uid: str, *parameters: str) -> str:
+    return f"/d/{uid}?" + "&".join(filter(None, ["${datasource:queryparam}", "${instance:queryparam}", *parameters]))
+
+
+def _link(title: str, uid: str, parameters: str) -> builders.DashboardLink:
+    url = _url(uid, parameters) if uid in TITLES else f"/d/{uid}?${{datasource:queryparam}}"
+    builder = builders.DashboardLink(title).type(DashboardLinkType.LINK).icon("dashboard").tooltip(title)
+    return builder.url(url).keep_time(True)
+
+
+def _alerts(matcher: str) -> builders.AnnotationQuery:
+    """Marks where an alert of ours fires."""
+    return (
+        builders.AnnotationQuery()
+        .name("Alerts")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("red")
+        .expr(f'ALERTS{{alertname=~"Raydient.+", alertstate="firing"{matcher}}}')
+        .title_format("{{alertname}}")
+        .text_format("{{layer}}")
+    )

@@ -1,0 +1,178 @@
+"""The dashboard *Job*: does it learn, how fast, who works on it, what would a crash cost."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from .frame import GRADIENT_HEALTH, JOB, deep_link, frame, section
+from .panels import bars, gauge, lines, named, number, stacked, stairs
+from .queries import per_second, quantiles, query, series, training_job_variable
+
+STATES = {
+    "queued": "yellow",
+    "starting": "blue",
+    "running": "green",
+    "paused": "purple",
+    "cancelling": "orange",
+    "succeeded": "dark-green",
+    "cancelled": "gray",
+    "failed": "red",
+}
+SPLITS = {"train": "blue", "test": "orange"}
+
+
+def job() -> Dashboard:
+    """One section upon the other, repeated for each training job that is chosen."""
+    about = "A training job: learning, speed, workers, checkpoints. Choose more than one to compare them."
+    dashboard = frame(JOB, about, training_job_variable(), period="30m")
+    sections = {"now": _now(), "learning": _learning(), "speed": _speed(), "workers and checkpoints": _members()}
+    for title, panels in sections.items():
+        dashboard = section(dashboard, f"${{job:text}}: {title}", panels, repeat="job")
+    return dashboard
+
+
+def _now() -> list[Builder[Panel]]:
+    done = series("raydient_job_progress_ratio")
+    left = f"(1 - {done}) / (deriv({done}[$__rate_interval]) > 0)"
+    state = number("State", "State of the job; where it failed, for which reason.", "none", "", nothing="not reported")
+    of_state = query(series("raydient_job_state"), "{{state}}", instant=True)
+    reason = query(series("raydient_job_failed"), "{{reason}}", instant=True)
+    restarts = f"sum(increase({series('raydient_job_restarts_total')}[$__range]))"
+    return [
+        named(state, [of_state, reason], STATES),
+        gauge("Progress", "Share of the steps that are done.", "percentunit", [query(done, "done")], width=4, height=4),
+        number("Time left", "Until the last step, at the present speed.", "s", left, nothing="–"),
+        number("Loss, train", "Over the last complete epoch.", "none", series("raydient_job_loss", split="train")),
+        number(
+            "Loss, test", "On the held-out part, after the last epoch.", "none", _loss("test"), nothing="no test part"
+        ),
+        number("Accuracy, test", "On the held-out part, after the last epoch.", "percentunit", _accuracy("test")),
+        number("Workers", "Alive now.", "none", series("raydient_job_workers", state="alive"), width=2),
+        number(
+            *("Restarts", "Workers and parameter servers replaced within the time range.", "none", restarts),
+            steps=[(None, "green"), (0.5, "yellow"), (5, "red")],
+        ).decimals(0),
+    ]
+
+
+def _loss(split: str) -> str:
+    return series("raydient_job_loss", split=split)
+
+
+def _accuracy(split: str) -> str:
+    return series("raydient_job_metric", name="accuracy", split=split)
+
+
+def _learning() -> list[Builder[Panel]]:
+    loss = lines(
+        *(
+            "Loss",
+            "Mean over an epoch: `train` while the weights changed, `test` on the held-out part after it.",
+            "none",
+        ),
+        [query(series("raydient_job_loss"), "{{split}}")],
+        colors=SPLITS,
+        height=9,
+    )
+    accuracy = lines(
+        *("Accuracy", "Share of samples that were classified correctly, by epoch.", "percentunit"),
+        [query(series("raydient_job_metric", name="accuracy"), "{{split}}")],
+        colors=SPLITS,
+        height=9,
+    )
+    step_loss = lines(
+        *("Loss of a step", "Of the newest batch: noisy, but minutes ahead of the epoch's.", "none"),
+        [query(series("raydient_job_step_loss"), "loss")],
+    )
+    rate = lines(
+        *("Learning rate", "Of the last update.", "none"),
+        [query(series("raydient_job_learning_rate"), "learning rate")],
+    )
+    look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${job}")
+    return [loss.links([look]), accuracy, step_loss.links([look]), rate]
+
+
+def _speed() -> list[Builder[Panel]]:
+    steps = f"sum by (job) ({per_second('raydient_job_steps_total')})"
+    work = f"sum by (job, phase) ({per_second('raydient_job_phase_seconds_total')})"
+    return [
+        lines(
+            *("Throughput", "Training samples a second, those repeated after a loss included.", "cps"),
+            [query(f"sum({per_second('raydient_job_samples_total')})", "samples")],
+            width=8,
+        ).min(0),
+        lines(
+            *("Step time", "From one update to the next, evaluations in between included.", "s"),
+            quantiles("raydient_job_step_seconds"),
+            width=8,
+        ).min(0),
+        stacked(
+            lines(
+                "Work in a step",
+                "Time in each phase. `forward`, `backward`, `push` and `wait` are sums over the workers, `apply` is "
+                "the parameter server's; much `wait` means that workers idle.",
+                "s",
+                [query(f"{work} / on (job) group_left () {steps}", "{{phase}}")],
+                width=8,
+            )
+        ),
+        lines(
+            "Exchange",
+            "Payload between workers and parameter server, in shared memory too: gradients pushed, weights pulled.",
+            "Bps",
+            [query(per_second("raydient_exchange_bytes_total"), "{{direction}}")],
+        ).min(0),
+        lines(
+            *("Epoch time", "Wall time of the last complete epoch, evaluation included.", "s"),
+            [query(series("raydient_job_epoch_seconds"), "epoch")],
+        ).min(0),
+    ]
+
+
+def _members() -> list[Builder[Panel]]:
+    age = f"time() - {series('raydient_job_checkpoint_timestamp_seconds')}"
+    replaced = f"increase({series('raydient_job_restarts_total')}[$__rate_interval])"
+    return [
+        stairs(
+            lines(
+                "Workers",
+                "Processes that compute, and how many there should be. Below `minimum` the job waits.",
+                "none",
+                [query(series("raydient_job_workers"), "{{state}}")],
+                width=8,
+                colors={"alive": "green", "wanted": "blue", "starting": "yellow", "minimum": "red"},
+            )
+        ),
+        bars(
+            lines(
+                *("Restarts", "Members that were lost and replaced.", "none"),
+                [query(replaced, "{{role}}")],
+                width=8,
+                colors={"worker": "yellow", "parameter_server": "red"},
+            )
+        ),
+        lines(
+            "Checkpoint age",
+            "Time since the newest checkpoint: what the loss of a parameter server costs. Workers cost nothing.",
+            "s",
+            [query(age, "age")],
+            width=8,
+        ).min(0),
+        lines(
+            *("Checkpoint time", "To write the newest checkpoint; training goes on meanwhile.", "s"),
+            [query(series("raydient_job_checkpoint_seconds"), "write")],
+            width=8,
+        ).min(0),
+        lines(
+            *("Checkpoint size", "Arrays of the newest checkpoint.", "bytes"),
+            [query(series("raydient_job_checkpoint_size_bytes"), "size")],
+            width=8,
+        ).min(0),
+        stairs(
+            lines(
+                *("Checkpoint step", "Step of the newest checkpoint.", "none"),
+                [query(series("raydient_job_checkpoint_step"), "step")],
+                width=8,
+            )
+        ),
+    ]

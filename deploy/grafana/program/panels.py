@@ -1,0 +1,190 @@
+"""The kinds of panel that the dashboards are made of, each with title, description and unit.
+
+Sizes are in cells of Grafana's grid, which is 24 wide.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from grafana_foundation_sdk.builders import bargauge, common, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models.dashboard import DashboardRangeMapOptions as RangeMapOptions
+from grafana_foundation_sdk.models.dashboard import (
+    DynamicConfigValue,
+    FieldColorModeId,
+    RangeMap,
+    Threshold,
+    ThresholdsMode,
+    ValueMappingResult,
+)
+
+from .queries import SOURCE, query
+
+Queries = Sequence[prometheus.Dataquery]
+Steps = Sequence[tuple[float | None, str]]
+"""Thresholds: from which value on which colour; the first has none and begins at the bottom."""
+
+
+def thresholds(steps: Steps) -> builders.ThresholdsConfig:
+    """Colours by value."""
+    config = builders.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE)
+    return config.steps([Threshold(value, color) for value, color in steps])
+
+
+def by_threshold() -> builders.FieldColor:
+    """Coloured by the thresholds."""
+    return builders.FieldColor().mode(FieldColorModeId.THRESHOLDS)
+
+
+def log_scale() -> common.ScaleDistributionConfig:
+    """An axis of powers of ten."""
+    return common.ScaleDistributionConfig().type(kinds.ScaleDistribution.LOG).log(10)
+
+
+def fixed(color: str) -> list[DynamicConfigValue]:
+    """What an override says to give a series one colour."""
+    return [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})]
+
+
+def lines(
+    title: str,
+    description: str,
+    unit: str,
+    queries: Queries,
+    *,
+    width: int = 12,
+    height: int = 8,
+    colors: Mapping[str, str] | None = None,
+    steps: Steps | None = None,
+) -> timeseries.Panel:
+    """Series over time. `colors` by legend; `steps` are drawn as dashed lines across."""
+    panel = (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .unit(unit)
+        .datasource(SOURCE)
+        .span(width)
+        .height(height)
+        .targets(list(queries))
+        .line_width(2)
+        .fill_opacity(0)
+        .show_points(kinds.VisibilityMode.NEVER)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(kinds.LegendDisplayMode.LIST)
+            .placement(kinds.LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING))
+    )
+    for name, color in (colors or {}).items():
+        panel = panel.override_by_name(name, fixed(color))
+    if steps is not None:
+        dashed = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds(thresholds(steps)).thresholds_style(dashed)
+    return panel
+
+
+def powers(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same lines over an axis of powers of ten."""
+    return panel.scale_distribution(log_scale())
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same series, one upon the other."""
+    pile = common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A")
+    return panel.stacking(pile).fill_opacity(60).line_width(1).min(0)
+
+
+def stairs(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same series, for counts that jump."""
+    return panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER).decimals(0).min(0)
+
+
+def bars(panel: timeseries.Panel) -> timeseries.Panel:
+    """The same series, for what happened in each interval."""
+    return panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(80).line_width(1).min(0)
+
+
+def number(
+    title: str,
+    description: str,
+    unit: str,
+    expression: str,
+    *,
+    width: int = 3,
+    height: int = 4,
+    steps: Steps = ((None, "text"),),
+    nothing: str = "no data",
+    now: bool = False,
+) -> stat.Panel:
+    """The newest value in large print, coloured by `steps`; `nothing` is shown where there is none.
+
+    Newest within the time range, or with `now` at its end only.
+    """
+    return (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .unit(unit)
+        .datasource(SOURCE)
+        .span(width)
+        .height(height)
+        .with_target(query(expression, title, instant=now))
+        .reduce_options(newest())
+        .thresholds(thresholds(steps))
+        .color_scheme(by_threshold())
+        .color_mode(kinds.BigValueColorMode.VALUE)
+        .graph_mode(kinds.BigValueGraphMode.NONE)
+        .no_value(nothing)
+    )
+
+
+def tile(panel: stat.Panel) -> stat.Panel:
+    """The same number on a ground of its colour: what has to be seen first."""
+    return panel.color_mode(kinds.BigValueColorMode.BACKGROUND_SOLID)
+
+
+def words(panel: stat.Panel, ranges: Mapping[tuple[float, float], str]) -> stat.Panel:
+    """The same number told in words, by the range from one bound to the other in which it lies."""
+    return panel.mappings(
+        [
+            RangeMap(RangeMapOptions(low, high, ValueMappingResult(text=text, index=index)))
+            for index, ((low, high), text) in enumerate(ranges.items())
+        ]
+    )
+
+
+def named(panel: stat.Panel, queries: Queries, colors: Mapping[str, str]) -> stat.Panel:
+    """Tiles that show which series there are instead of their values, coloured by legend, else red."""
+    panel = panel.targets(list(queries)).text_mode(kinds.BigValueTextMode.NAME).thresholds(thresholds([(None, "red")]))
+    for name, color in colors.items():
+        panel = panel.override_by_name(name, fixed(color))
+    return tile(panel)
+
+
+def gauge(title: str, description: str, unit: str, queries: Queries, *, width: int, height: int) -> bargauge.Panel:
+    """The newest value of each series as a bar from 0 to 1."""
+    return (
+        bargauge.Panel()
+        .title(title)
+        .description(description)
+        .unit(unit)
+        .datasource(SOURCE)
+        .span(width)
+        .height(height)
+        .targets(list(queries))
+        .min(0)
+        .max(1)
+        .reduce_options(newest())
+        .orientation(kinds.VizOrientation.HORIZONTAL)
+        .display_mode(kinds.BarGaugeDisplayMode.BASIC)
+        .thresholds(thresholds([(None, "green")]))
+        .color_scheme(by_threshold())
+    )
+
+
+def newest() -> common.ReduceDataOptions:
+    """The last value that is one."""
+    return common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)

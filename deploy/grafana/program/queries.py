@@ -1,0 +1,97 @@
+"""PromQL: what the panels ask, and the variables that a reader chooses from."""
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.models.common import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+"""What every panel, query and variable reads: the Prometheus that the reader chose."""
+INSTANCE = 'instance=~"$instance"'
+"""The matcher of the chosen instances."""
+
+
+def series(metric: str, /, *matchers: str, **labels: str) -> str:
+    """A selector of the chosen jobs and instances; `labels` have to equal what is given, `matchers` are PromQL."""
+    equal = (f'{label}="{value}"' for label, value in labels.items())
+    return selector(metric, 'job=~"$job"', INSTANCE, *matchers, *equal)
+
+
+def selector(metric: str, /, *matchers: str) -> str:
+    """A selector as it is, for what is not to depend on the chosen jobs."""
+    return f"{metric}{{{', '.join(matchers)}}}"
+
+
+def per_second(metric: str, /, *matchers: str, **labels: str) -> str:
+    """How fast a counter grows."""
+    return f"rate({series(metric, *matchers, **labels)}[$__rate_interval])"
+
+
+def quantiles(histogram: str, /, *matchers: str) -> list[prometheus.Dataquery]:
+    """Queries for median, 95 % and 99 % of a histogram, which is given without `_bucket`."""
+    shares = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
+    return [query(quantile(share, histogram, *matchers), legend) for legend, share in shares.items()]
+
+
+def quantile(share: float, histogram: str, /, *matchers: str, by: str = "le") -> str:
+    """A quantile of a histogram; `by` are the labels that are kept, `le` among them."""
+    return f"histogram_quantile({share}, sum by ({by}) ({per_second(f'{histogram}_bucket', *matchers)}))"
+
+
+def query(expression: str, legend: str = "", *, instant: bool = False) -> prometheus.Dataquery:
+    """One query of a panel: over the whole time range, or its end alone."""
+    builder = prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
+    return builder.instant() if instant else builder.range()
+
+
+def table_query(expression: str) -> prometheus.Dataquery:
+    """A query for rows: one per series, its labels as columns, at the end of the time range."""
+    return query(expression, instant=True).format(PromQueryFormat.TABLE)
+
+
+def source_variable() -> builders.DatasourceVariable:
+    """The Prometheus to read."""
+    return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
+
+
+def instance_variable() -> builders.QueryVariable:
+    """The services, by the address that Prometheus scrapes; all of them at first."""
+    everything = VariableOption(selected=True, text=["All"], value=["$__all"])
+    return (
+        _query_variable("instance", "label_values(raydient_build_info, instance)").include_all(True).current(everything)
+    )
+
+
+def scrape_job_variable() -> builders.QueryVariable:
+    """Prometheus' own `job`: the name under which services are scraped."""
+    return _query_variable("job", "label_values(raydient_build_info, job)")
+
+
+def training_job_variable() -> builders.QueryVariable:
+    """Training jobs that reported within the time range, those first that were heard of last.
+
+    They are shown as display name and id; the value is the id. Each chosen one gets rows of its own.
+    """
+    heard = _over_range("raydient_job_progress_timestamp_seconds")
+    named = f"{heard} * on (job, instance) group_left (display_name) {_over_range('raydient_job_info')}"
+    text = f'query_result(sort_desc(label_join({named}, "name", " · ", "display_name", "job")))'
+    pattern = '/job="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
+    return _query_variable("job", text).regex(pattern).sort(VariableSort.DISABLED)
+
+
+def _over_range(metric: str) -> str:
+    return f"last_over_time({selector(metric, INSTANCE)}[$__range])"
+
+
+def _query_variable(name: str, text: str) -> builders.QueryVariable:
+    return (
+        builders.QueryVariable(name)
+        .label(name.title())
+        .query(text)
+        .datasource(SOURCE)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .all_value(".+")
+    )
