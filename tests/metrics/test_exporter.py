@@ -12,8 +12,18 @@ from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
 from raydient.server.metrics import LINGER_SECONDS, Exporter, JobCollector
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Notice, Progress
+from raydient.spec.job import JobSpec
+from raydient.wire.health import GradientHealth, LayerHealth
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPEC = JobSpec.model_validate(
+    {
+        "display_name": "digits",
+        "dataset": {"uri": "a.csv"},
+        "network": {"layers": [{"dense": {"units": 1}}], "loss": {"mean_squared_error": {}}},
+    }
+)
+HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 BUCKETS = tuple(range(1, len(STEP_SECONDS_BUCKETS) + 2))
 
 
@@ -24,6 +34,7 @@ def progress(step=3, samples=300, **fields):
         "step_seconds_buckets": BUCKETS,
         "step_seconds_sum": 1.5,
         "exchange_bytes": {"push": 7, "pull": 9},
+        "gradient_health": HEALTH,
     }
     return Progress(step, 100, 1, 10, samples, 99.5, 0.1, 0.5, 1, 2, **(rest | fields))
 
@@ -45,7 +56,7 @@ class Scraped:
 
     def happen(self, job, state, *payloads):
         before = self.states.get(job)
-        self.states[job] = after = state and Job(job, None, NOW, state=state)
+        self.states[job] = after = state and Job(job, SPEC, NOW, state=state)
         events = tuple(JobEvent(job, 1, NOW, payload) for payload in payloads)
         self.collector.publish(Change(before, after, events))
 
@@ -82,6 +93,16 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_job_progress_timestamp_seconds", "a"): NOW.timestamp(),
         ("raydient_job_workers", "a", "alive"): 1,
         ("raydient_job_workers", "a", "wanted"): 2,
+        ("raydient_job_workers", "a", "starting"): 1,
+        ("raydient_job_workers", "a", "minimum"): 1,
+        ("raydient_job_state", "a", "running"): 1,
+        ("raydient_job_info", "a", "digits"): 1,
+        ("raydient_job_health_step", "a"): 3,
+        ("raydient_job_gradient_norm", "a", "dense_1"): 0.5,
+        ("raydient_job_update_ratio", "a", "dense_1"): 0.125,
+        ("raydient_job_dead_units_ratio", "a", "dense_1"): 0.25,
+        ("raydient_job_dead_units_ratio", "a", "relu"): 0.0,
+        ("raydient_job_non_finite_values", "a", "dense_1"): 2,
         ("raydient_job_steps_total", "a"): 3,
         ("raydient_job_samples_total", "a"): 300,
         ("raydient_job_step_seconds_count", "a"): BUCKETS[-1],
@@ -109,7 +130,7 @@ def test_steps_made_again_after_a_loss_are_counted_again(scraped):
 
 
 def test_jobs_are_counted_by_state(scraped):
-    scraped.collector.begin([], {State.SUCCEEDED: 5})
+    scraped.collector.begin([], {State.SUCCEEDED: 5}, NOW)
     scraped.happen("a", State.QUEUED)
     scraped.happen("b", State.QUEUED)
     scraped.happen("a", State.STARTING, StateChanged(State.STARTING))
@@ -146,8 +167,8 @@ def test_a_deleted_job_vanishes_at_once(scraped):
 
 
 def test_jobs_of_an_earlier_server_begin_with_what_is_known(scraped):
-    job = Job("a", None, NOW, state=State.RUNNING, progress=progress(50))
-    scraped.collector.begin([job], {State.RUNNING: 1})
+    job = Job("a", SPEC, NOW, state=State.RUNNING, progress=progress(50))
+    scraped.collector.begin([job], {State.RUNNING: 1}, NOW)
     samples = scraped.samples()
     assert samples["raydient_job_steps_total", "a"] == 0
     assert samples["raydient_job_progress_ratio", "a"] == 0.5
@@ -170,7 +191,19 @@ def test_hostile_names_do_not_break_the_exposition(scraped):
 def test_no_series_bears_the_id_of_a_worker(scraped):
     scraped.happen("a", State.RUNNING, progress(), EpochEnded(1, 3, 0.75, {"test": {"loss": 1.0}}))
     labels = {label for family in scraped.collector.collect() for s in family.samples for label in s.labels}
-    assert labels == {"state", "job", "split", "phase", "role", "direction", "le", "version", "python"}
+    assert labels == {
+        "state",
+        "job",
+        "split",
+        "phase",
+        "role",
+        "direction",
+        "le",
+        "version",
+        "python",
+        "layer",
+        "display_name",
+    }
 
 
 def test_serves_over_http_and_ends(scraped):

@@ -12,9 +12,17 @@ from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.jobs.states import State
 from raydient.server.metrics import Exporter, JobCollector
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
+from raydient.spec.job import JobSpec
+from raydient.wire.health import GradientHealth, LayerHealth
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPEC = JobSpec.model_validate(
+    {
+        "dataset": {"uri": "a.csv"},
+        "network": {"layers": [{"dense": {"units": 1}}], "loss": {"mean_squared_error": {}}},
+    }
+)
 REPORTS = (
     Progress(
         *(3, 100, 1, 10, 300, 99.5, 0.1, 0.5, 1, 2),
@@ -23,6 +31,7 @@ REPORTS = (
         step_seconds_buckets=tuple(range(len(STEP_SECONDS_BUCKETS) + 1)),
         step_seconds_sum=1.5,
         exchange_bytes={"push": 7},
+        gradient_health=GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25),)),
     ),
     EpochEnded(1, 3, 0.75, {"train": {"loss": 0.25, "accuracy": 0.5}}),
     CheckpointTaken(3, 0.125, 99),
@@ -33,8 +42,9 @@ REPORTS = (
 def scraped():
     """Type and labels of every metric of ours that a scrape shows while a job runs, by name."""
     collector = JobCollector()
-    job = Job("a", None, NOW, state=State.RUNNING)
-    collector.publish(Change(None, job, tuple(JobEvent("a", 1, NOW, report) for report in REPORTS)))
+    for name, state in {"a": State.RUNNING, "b": State.FAILED, "c": State.QUEUED}.items():
+        job = Job(name, SPEC, NOW, state=state, reason="NON_FINITE")
+        collector.publish(Change(None, job, tuple(JobEvent(name, 1, NOW, report) for report in REPORTS)))
     exporter = Exporter("127.0.0.1", 0, collector)
     exporter.observe_call("/s/M", "OK", 0.003)
     with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics") as response:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
 from raydient.server.parameters.service import Service
@@ -21,6 +22,7 @@ from raydient.wire.tree import children, maximal_subtrees
 
 SETTINGS = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}
 SUMS = 2
+LAYERS = [("first", 0), ("last", 0)]
 SECRET = b"s" * 32
 GENERATION = 4
 SECONDS = (0.25, 0.5, 0.0, 0.125)
@@ -91,6 +93,7 @@ class Job:
             optimizer=rule,
             position=position or Position(0, 0, np.zeros(1 + SUMS)),
             updater=Updater(arrays[0], arrays[1:], (7).bit_length(), 1, executor),
+            meter=LayerMeter(self.layout, LAYERS),
         )
         return server, arrays
 
@@ -140,8 +143,9 @@ class Coordinator:
         hello, _ = self.expect(control.Hello)
         kind, settings = self.job.optimizer
         told = {
-            "parameters": list(self.job.shapes), "optimizer": kind, "settings": settings, "schedule": self.job.schedule,
-            "sums": 2, "round": 0, "step": 0, "epoch_sums": [], "arrays": {"weights": self.job.start}, **parts,
+            "parameters": list(self.job.shapes), "layers": LAYERS, "optimizer": kind, "settings": settings,
+            "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
+            "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip
         arrays = told.pop("arrays")
         self.tell(control.Serve(**told), arrays)

@@ -5,6 +5,7 @@ from math import isnan
 import numpy as np
 import pytest
 
+from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import Assign, Boundary, Diverged, ParameterServer, Position
 from raydient.server.parameters.update import Updater
@@ -19,12 +20,14 @@ def make_server(executor):
     def make(rule="sgd", **options):
         choice = {"learning_rate": 1e-3, "momentum": 0.0, "nesterov": False} if rule == "sgd" else options
         optimizer, weights = build_optimizer(rule, choice), np.ones(4, np.float32)
+        layout = Layout.of([("near.input", (2,)), ("near.loss", (2,))])
         server = ParameterServer(
-            layout=Layout.of([("near.input", (2,)), ("near.loss", (2,))]),
+            layout=layout,
             schedule=Schedule(train_rows=2, test_rows=1, epochs=2, batch_size=2, microbatches=2),
             optimizer=optimizer,
             position=Position(0, 0, np.zeros(2)),
             updater=Updater(weights, [np.zeros(4, np.float32) for _ in optimizer.state], 2, 1, executor),
+            meter=LayerMeter(layout, [("near", 0)]),
         )
         assert server.plan([0], [1.0]) == [Assign(0, 0, 0, 2)]
         return server, weights
@@ -155,7 +158,7 @@ def test_a_job_that_is_complete_when_it_is_resumed_ends_at_once(executor, tree_j
 
 def test_there_is_no_loss_before_the_first_step(make_server):
     server, _ = make_server()
-    assert isnan(server.last_loss)
+    assert server.last_loss is None
 
     push(server, [ONES, ONES], losses=(3.0, 1.0))
 

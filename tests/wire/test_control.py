@@ -15,20 +15,32 @@ from raydient.wire.connection import Frame
 from raydient.wire.control import Order, Role
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.health import GradientHealth, LayerHealth
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import RoundKind, Schedule
 
 SCHEDULE = Schedule(100, 20, 2, 32, 4)
 ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
+HEALTH = GradientHealth(6, (LayerHealth("dense", 0.5, None, 2, 0.25), LayerHealth("activation", math.inf)))
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
     control.Attached(3),
-    control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}),
+    control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}, HEALTH),
     control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
     control.Snapshot(8, 6, [32.0, 1.25], True),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Failed("no room left, δ"),
-    control.Serve([("dense.kernel", (4, 3)), ("dense.bias", (3,))], "adam", {"epsilon": 1e-7}, SCHEDULE, 2, 8, 6, []),
+    control.Serve(
+        [("dense.kernel", (4, 3)), ("dense.bias", (3,))],
+        [("dense", 3)],
+        "adam",
+        {"epsilon": 1e-7},
+        SCHEDULE,
+        2,
+        8,
+        6,
+        [],
+    ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),
     control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT, 1),

@@ -102,6 +102,16 @@ class Checkpoints(Model):
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
 
 
+class Monitoring(Model):
+    """What is watched while training. None of it has a say in the resulting weights.
+
+    Gradient health by layer is measured at the first step, at every step whose number is a multiple of
+    `gradient_health_every`, and at the last; 0 turns it off.
+    """
+
+    gradient_health_every: Annotated[int, Field(ge=0, le=2**31 - 1)] = 50
+
+
 class Resources(Model):
     """What the job runs on. None of it has a say in the resulting weights."""
 
@@ -118,3 +128,4 @@ class JobSpec(Model):
     training: Training = Training()
     checkpoints: Checkpoints = Checkpoints()
     resources: Resources = Resources()
+    monitoring: Monitoring = Monitoring()

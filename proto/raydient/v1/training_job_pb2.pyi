@@ -66,7 +66,7 @@ class TrainingJob(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_training_job_spec_pb2.TrainingJobSpec, _Mapping]] = ..., state: _Optional[_Union[TrainingJobState, str]] = ..., state_reason: _Optional[str] = ..., state_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., last_epoch: _Optional[_Union[EpochEnded, _Mapping]] = ..., digest: _Optional[str] = ..., restarts: _Optional[int] = ..., queue_position: _Optional[int] = ..., dataset: _Optional[str] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
-    __slots__ = ("step", "steps", "epoch", "epochs", "samples", "samples_per_second", "learning_rate", "loss", "workers_alive", "workers_wanted", "restarts", "phase_seconds", "exchange_bytes")
+    __slots__ = ("step", "steps", "epoch", "epochs", "samples", "samples_per_second", "learning_rate", "loss", "workers_alive", "workers_wanted", "restarts", "phase_seconds", "exchange_bytes", "workers_minimum", "gradient_health")
     class RestartsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +101,8 @@ class TrainingProgress(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     PHASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_HEALTH_FIELD_NUMBER: _ClassVar[int]
     step: int
     steps: int
     epoch: int
@@ -114,7 +116,31 @@ class TrainingProgress(_message.Message):
     restarts: _containers.ScalarMap[str, int]
     phase_seconds: _containers.ScalarMap[str, float]
     exchange_bytes: _containers.ScalarMap[str, int]
-    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., samples: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., learning_rate: _Optional[float] = ..., loss: _Optional[float] = ..., workers_alive: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., restarts: _Optional[_Mapping[str, int]] = ..., phase_seconds: _Optional[_Mapping[str, float]] = ..., exchange_bytes: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    workers_minimum: int
+    gradient_health: GradientHealth
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., samples: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., learning_rate: _Optional[float] = ..., loss: _Optional[float] = ..., workers_alive: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., restarts: _Optional[_Mapping[str, int]] = ..., phase_seconds: _Optional[_Mapping[str, float]] = ..., exchange_bytes: _Optional[_Mapping[str, int]] = ..., workers_minimum: _Optional[int] = ..., gradient_health: _Optional[_Union[GradientHealth, _Mapping]] = ...) -> None: ...
+
+class GradientHealth(_message.Message):
+    __slots__ = ("step", "layers")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    layers: _containers.RepeatedCompositeFieldContainer[LayerHealth]
+    def __init__(self, step: _Optional[int] = ..., layers: _Optional[_Iterable[_Union[LayerHealth, _Mapping]]] = ...) -> None: ...
+
+class LayerHealth(_message.Message):
+    __slots__ = ("layer", "gradient_norm", "update_ratio", "non_finite_values", "dead_units_ratio")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_NORM_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    NON_FINITE_VALUES_FIELD_NUMBER: _ClassVar[int]
+    DEAD_UNITS_RATIO_FIELD_NUMBER: _ClassVar[int]
+    layer: str
+    gradient_norm: float
+    update_ratio: float
+    non_finite_values: int
+    dead_units_ratio: float
+    def __init__(self, layer: _Optional[str] = ..., gradient_norm: _Optional[float] = ..., update_ratio: _Optional[float] = ..., non_finite_values: _Optional[int] = ..., dead_units_ratio: _Optional[float] = ...) -> None: ...
 
 class TrainingJobEvent(_message.Message):
     __slots__ = ("sequence", "time", "state_changed", "progress", "epoch_ended", "checkpoint_taken", "notice")

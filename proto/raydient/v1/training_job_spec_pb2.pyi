@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingJobSpec(_message.Message):
-    __slots__ = ("display_name", "labels", "dataset", "network", "training", "checkpoints", "resources")
+    __slots__ = ("display_name", "labels", "dataset", "network", "training", "checkpoints", "resources", "monitoring")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class TrainingJobSpec(_message.Message):
     TRAINING_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    MONITORING_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     labels: _containers.ScalarMap[str, str]
     dataset: DatasetSpec
@@ -30,7 +31,8 @@ class TrainingJobSpec(_message.Message):
     training: Training
     checkpoints: Checkpoints
     resources: Resources
-    def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ...) -> None: ...
+    monitoring: Monitoring
+    def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
     __slots__ = ("uri", "label", "features", "split", "standardize")
@@ -109,3 +111,9 @@ class Resources(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     workers: int
     def __init__(self, workers: _Optional[int] = ...) -> None: ...
+
+class Monitoring(_message.Message):
+    __slots__ = ("gradient_health_every",)
+    GRADIENT_HEALTH_EVERY_FIELD_NUMBER: _ClassVar[int]
+    gradient_health_every: int
+    def __init__(self, gradient_health_every: _Optional[int] = ...) -> None: ...

@@ -35,11 +35,25 @@ _SMALL_PAYLOAD = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the server tells a worker that attaches: values of the weight vector, gradient slots, sums of a push."""
+    """What the server tells a worker that attaches.
+
+    Attributes:
+        size: values of the weight vector.
+        slots: gradient slots.
+        sums: values that ride along with a push.
+        units: units with a rectifier. A slot has a count for each behind the gradient: in how many leaves of the node
+            the unit was not zero for every sample. They mean something in rounds in which health is measured.
+    """
 
     size: int
     slots: int
     sums: int
+    units: int = 0
+
+    @property
+    def slot_size(self) -> int:
+        """Values of a slot."""
+        return self.size + self.units
 
     @property
     def note_bytes(self) -> int:
@@ -49,7 +63,7 @@ class Terms:
     @property
     def push_bytes(self) -> int:
         """Bytes of a push with its gradient."""
-        return self.note_bytes + 4 * self.size
+        return self.note_bytes + 4 * self.slot_size
 
     def pack(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -75,7 +89,7 @@ class Channel(Protocol):
         """The whole flat vector; the same array for the life of the channel, its values change."""
 
     def slot(self, index: int) -> NDArray[np.float32]:
-        """Gradient buffer `index`, as large as the weights; the same array each time."""
+        """Gradient buffer `index`, (terms.slot_size,); the same array each time."""
 
     def wait(self) -> Assignment | None:
         """The next assignment, with `weights` current for it; None when there is no more work.
@@ -148,9 +162,9 @@ class SharedMemoryChannel(_Channel):
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients were to come as two descriptors")
         weights = Segment(attached.descriptors.pop(0), terms.size * 4)
-        gradients = Segment(attached.descriptors.pop(0), terms.size * terms.slots * 4)
+        gradients = Segment(attached.descriptors.pop(0), terms.slot_size * terms.slots * 4)
         self.weights = weights.array("<f4", (terms.size,))
-        rows = gradients.array("<f4", (terms.slots, terms.size))
+        rows = gradients.array("<f4", (terms.slots, terms.slot_size))
         self._rows: list[NDArray[np.float32]] = list(rows)
 
     def slot(self, index: int) -> NDArray[np.float32]:
@@ -179,7 +193,7 @@ class TcpChannel(_Channel):
 
     def slot(self, index: int) -> NDArray[np.float32]:
         if index not in self._slots:
-            self._slots[index] = np.zeros(self.terms.size, "<f4")
+            self._slots[index] = np.zeros(self.terms.slot_size, "<f4")
         return self._slots[index]
 
     def push(

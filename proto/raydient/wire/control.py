@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from .connection import Connection, Frame
 from .endpoint import Endpoint
 from .frames import Header, Kind, ProtocolError
+from .health import GradientHealth
 from .memory import Bundle, Place, Segment
 from .schedule import RoundKind, Schedule
 
@@ -61,6 +62,7 @@ class Status:
         phase_seconds: by phase, all workers together, and `apply`.
         step_seconds_buckets, step_seconds_sum: see `reports.Progress`.
         exchange_bytes: by direction.
+        health: of the gradients, as measured last.
     """
 
     round: int
@@ -70,6 +72,7 @@ class Status:
     step_seconds_buckets: Sequence[int]
     step_seconds_sum: float
     exchange_bytes: Mapping[str, int]
+    health: GradientHealth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,14 @@ class Serve:
 
     Attributes:
         parameters: name and shape in the order of the flat vector.
+        layers: name of every layer, and how many of its units have a rectifier.
         optimizer, settings: the option of the specification and its settings.
         sums: values that ride along with each push, rows not among them.
         step, epoch_sums: see `Snapshot`.
     """
 
     parameters: Sequence[tuple[str, tuple[int, ...]]]
+    layers: Sequence[tuple[str, int]]
     optimizer: str
     settings: Mapping[str, Any]
     schedule: Schedule

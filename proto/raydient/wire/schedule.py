@@ -60,6 +60,7 @@ class Schedule:
     Attributes:
         train_rows, test_rows: samples in the training part and in the held-out part (0: no evaluation).
         epochs, batch_size, microbatches: from the job's specification, resolved.
+        gradient_health_every: likewise; 0: never.
     """
 
     train_rows: int
@@ -67,6 +68,7 @@ class Schedule:
     epochs: int
     batch_size: int
     microbatches: int
+    gradient_health_every: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,6 +98,11 @@ class Schedule:
         start = within * self.batch_size
         stop = min(start + self.batch_size, self.train_rows)
         return Round(number, RoundKind.TRAIN, epoch, step, start, stop, min(self.microbatches, stop - start))
+
+    def measures_health(self, this: Round) -> bool:
+        """Whether gradient health is measured in a round: the first step, every n-th and the last."""
+        number, every = this.step + 1, self.gradient_health_every
+        return this.kind is RoundKind.TRAIN and every > 0 and (number in (1, self.steps) or number % every == 0)
 
     def is_epoch_end(self, number: int) -> bool:
         """Whether this round is the last of its epoch."""

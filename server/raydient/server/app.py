@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -150,7 +151,7 @@ async def service(
             _log_change(change)
 
         store = JobStore(database, publish)
-        collector.begin(store.unfinished(), store.counts())
+        collector.begin(store.unfinished(), store.counts(), datetime.now(UTC))
         exporter = Exporter(metrics.host, metrics.port, collector)
         stack.push_async_callback(asyncio.to_thread, exporter.close)
         datasets = DatasetStore(database, directory.datasets)
@@ -161,7 +162,7 @@ async def service(
 
         runner = open_runner()
         stack.push_async_callback(asyncio.to_thread, runner.close)
-        dispatcher = Dispatcher(store, runner, request)
+        dispatcher = Dispatcher(store, runner, request, observe_slots=collector.use_slots)
         jobs = JobService(
             store=store,
             datasets=datasets,

@@ -124,20 +124,28 @@ class Worker:
         left_node, right_node = children(node)
         left, right = self._sum(this, left_node), self._sum(this, right_node)
         began = self._clock()
-        into = self._channel.slot(left)
-        into += self._channel.slot(right)
+        size = self._slot_size(this)
+        into = self._channel.slot(left)[:size]
+        into += self._channel.slot(right)[:size]
         self._sums[left] += self._sums[right]
         self._free.append(right)
         self._backward_seconds += self._clock() - began
         return left
 
+    def _slot_size(self, this: Round) -> int:
+        """Values of a slot that mean something: behind the gradient there are counts where health is measured."""
+        terms = self._channel.terms
+        return terms.slot_size if self._schedule.measures_health(this) else terms.size
+
     def _train(self, this: Round, leaf: int, slot: int) -> None:
         if slot not in self._gradients:
-            self._gradients[slot] = self._network.bind(self._channel.slot(slot))
+            self._gradients[slot] = self._network.bind(self._channel.slot(slot)[: self._channel.terms.size])
         began = self._clock()
         start, stop = this.leaf(leaf)
         program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
         self._sums[slot] = program.forward(self._weights)
+        if self._schedule.measures_health(this):
+            program.count_active(self._channel.slot(slot)[self._channel.terms.size :])
         middle = self._clock()
         program.backward(self._weights, self._gradients[slot], 1.0 / (this.stop - this.start))
         self._forward_seconds += middle - began

@@ -1,5 +1,6 @@
 """Records as messages, and a message as the specification. The JSON form carries the specification both ways."""
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -87,7 +88,10 @@ def event_message(event: records.JobEvent) -> training_job_pb2.TrainingJobEvent:
 def progress_message(progress: reports.Progress) -> training_job_pb2.TrainingProgress:
     """Without the histogram of step times, which is for the metrics."""
     names = training_job_pb2.TrainingProgress.DESCRIPTOR.fields_by_name
-    return training_job_pb2.TrainingProgress(**{name: getattr(progress, name) for name in names})
+    fields = {name: getattr(progress, name) for name in names}
+    if progress.gradient_health is not None:
+        fields["gradient_health"] = training_job_pb2.GradientHealth(**asdict(progress.gradient_health))
+    return training_job_pb2.TrainingProgress(**fields)
 
 
 def epoch_message(epoch: reports.EpochEnded) -> training_job_pb2.EpochEnded:

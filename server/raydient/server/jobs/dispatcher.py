@@ -30,7 +30,7 @@ class Dispatcher:
     """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
 
     `request` tells what a coordinator needs to know of a job; it raises ServiceError or InvalidSpec where that cannot
-    be had any more.
+    be had any more. `observe_slots` hears how many worker slots there are and how many are held; it must not block.
     """
 
     def __init__(
@@ -39,11 +39,13 @@ class Dispatcher:
         runner: Runner,
         request: Callable[[Job], RunRequest],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        observe_slots: Callable[[int, int], None] = lambda total, held: None,
     ) -> None:
         self._store = store
         self._runner = runner
         self._request = request
         self._clock = clock
+        self._observe_slots = observe_slots
         self._scheduler = Scheduler()
         self._runs: dict[str, Run] = {}
         self._afterwards: dict[str, Callable[[], None]] = {}
@@ -129,6 +131,7 @@ class Dispatcher:
                 return
             for job_id in self._scheduler.take(slots):
                 self._pool.submit(self._guard, self._start, job_id)
+            self._observe_slots(slots, self._scheduler.held)
 
     def _start(self, job_id: str) -> None:
         try:

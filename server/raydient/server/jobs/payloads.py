@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
 
 from .records import Payload, StateChanged
@@ -16,6 +18,7 @@ KINDS: dict[str, type[Payload]] = {
     "checkpoint": CheckpointTaken,
     "notice": Notice,
 }
+_PROGRESS = TypeAdapter(Progress)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -30,5 +33,5 @@ def decode(kind: str, text: str) -> Payload:
     if kind == "state":
         fields["state"] = State(fields["state"])
     if kind == "progress":
-        fields["step_seconds_buckets"] = tuple(fields["step_seconds_buckets"])
+        return _PROGRESS.validate_python(fields)
     return KINDS[kind](**fields)

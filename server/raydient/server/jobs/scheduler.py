@@ -37,6 +37,11 @@ class Scheduler:
         """No job holds a slot."""
         return not self._held
 
+    @property
+    def held(self) -> int:
+        """Slots that are held."""
+        return sum(self._held.values())
+
     def positions(self) -> dict[str, int]:
         """Places in the queue from 1 on, by job."""
         return {entry.job: place for place, entry in enumerate(self._queue, 1)}
@@ -68,7 +73,7 @@ class Scheduler:
         taken: list[str] = []
         while self._open:
             head = next((entry for entry in self._queue if entry.workers <= slots), None)
-            if head is None or head.workers > slots - sum(self._held.values()):
+            if head is None or head.workers > slots - self.held:
                 break
             self._queue.remove(head)
             self._held[head.job] = head.workers

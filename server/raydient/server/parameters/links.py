@@ -25,7 +25,7 @@ class Link(Protocol):
         """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
 
     def gradient(self, frame: Frame) -> Array:
-        """The gradient that a push brought or points to; it stays as it is until the worker's next round."""
+        """The slot that a push brought or points to, the gradient first; it stays until the worker's next round."""
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums and seconds by phase of a push."""
@@ -60,8 +60,8 @@ class SharedMemoryLink(_Link):
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
-        segment = Segment.create(terms.size * terms.slots * 4)
-        self._slots: list[Array] = list(segment.array("<f4", (terms.slots, terms.size)))
+        segment = Segment.create(terms.slot_size * terms.slots * 4)
+        self._slots: list[Array] = list(segment.array("<f4", (terms.slots, terms.slot_size)))
         connection.allocate = limited_to(terms.note_bytes)
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
@@ -109,7 +109,7 @@ class TcpLink(_Link):
     def gradient(self, frame: Frame) -> Array:
         if len(frame.payload) != self._terms.push_bytes:
             raise ProtocolError("a push without its gradient")
-        return np.frombuffer(frame.payload, "<f4", self._terms.size, self._terms.note_bytes)
+        return np.frombuffer(frame.payload, "<f4", self._terms.slot_size, self._terms.note_bytes)
 
 
 def refuse(link: Link, header: Header, reason: str) -> None:

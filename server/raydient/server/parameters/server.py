@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.wire.health import GradientHealth
 from raydient.wire.layout import Layout
 from raydient.wire.schedule import Round, RoundKind, Schedule
 from raydient.wire.tree import Node
 
 from .assignments import Assignments
+from .health import LayerMeter
 from .optimizers import Array, Optimizer
 from .update import Updater, tree_sum
 
@@ -87,8 +89,13 @@ class _Open:
 class ParameterServer:
     """The position of a job and the round being computed. One thread calls it.
 
-    `updater` holds the weights and is called when a step is complete. A gradient handed to `push` must stay as it is
-    until the next `Assign` of a later round.
+    `updater` holds the weights and is called when a step is complete, with `meter` if health is measured in it. A
+    gradient handed to `push` must stay as it is until the next `Assign` of a later round; behind the values for each
+    weight it has the counts that `LayerMeter.read` takes.
+
+    Attributes:
+        last_loss: of the last step; None before the first.
+        health: as measured last, or of the step at which training diverged; None before the first measurement.
     """
 
     def __init__(
@@ -99,10 +106,12 @@ class ParameterServer:
         optimizer: Optimizer,
         position: Position,
         updater: Updater,
+        meter: LayerMeter,
     ) -> None:
         self.layout, self.schedule, self.optimizer, self.position = layout, schedule, optimizer, position
-        self.last_loss = float("nan")
-        self._updater = updater
+        self.last_loss: float | None = None
+        self.health: GradientHealth | None = None
+        self._updater, self._meter = updater, meter
         self._workers: Sequence[int] = ()
         self._shares: Sequence[float] = ()
         self._open: _Open | None = None
@@ -166,10 +175,11 @@ class ParameterServer:
         loss, norm = float(sums[0]) / (this.stop - this.start), 0.0
         if this.kind is RoundKind.TRAIN:
             self.last_loss = loss
-            norm = self._updater.apply(self.optimizer, self.position.step, opened.gradients, root)
+            norm = self._update(opened)
         if not (np.isfinite(norm) and np.isfinite(loss)):
             parameter, finite = self._suspect(opened.gradients, root)
             if not (finite and np.isfinite(loss)):
+                self._examine(opened)
                 self._open, self._ended = None, True
                 return [Diverged(this.kind, this.step, loss, parameter, finite)]
         if this.kind is RoundKind.TRAIN:
@@ -184,6 +194,30 @@ class ParameterServer:
             test = (float(this.stop - this.start), *sums.tolist()) if this.kind is RoundKind.EVALUATE else ()
             actions.append(EpochEnd(this.epoch, self.position.step, train, test))
         return actions + self._next_round()
+
+    def _update(self, opened: _Open) -> float:
+        """Apply the gradient, measuring health where it is due; its squared norm."""
+        root, step = (0, opened.round.leaves), self.position.step
+        meter = self._meter if self.schedule.measures_health(opened.round) else None
+        norm = self._updater.apply(self.optimizer, step, opened.gradients, root, meter)
+        if meter is not None:
+            self.health = meter.read(step + 1, self._active(opened), updated=True)
+        return norm
+
+    def _examine(self, opened: _Open) -> None:
+        """Health of the step that ends training: of its gradient alone, because the update may be half made."""
+        this = opened.round
+        if this.kind is not RoundKind.TRAIN:
+            return
+        with np.errstate(all="ignore"):
+            total = tree_sum({node: g[: self.layout.size] for node, g in opened.gradients.items()}, (0, this.leaves))
+        self._meter.add_gradient(0, total)
+        active = self._active(opened) if self.schedule.measures_health(this) else None
+        self.health = self._meter.read(this.step + 1, active, updated=False)
+
+    def _active(self, opened: _Open) -> Array:
+        """In how many leaves each unit was active, which follows the gradient."""
+        return tree_sum({n: g[self.layout.size :] for n, g in opened.gradients.items()}, (0, opened.round.leaves))
 
     def _next_round(self) -> list[Action]:
         if self.position.round == self.schedule.rounds:

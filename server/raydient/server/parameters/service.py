@@ -1,6 +1,5 @@
 """The process around a parameter server: sockets in, `ParameterServer` called, actions carried out."""
 
-import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import RoundKind
 
+from .health import LayerMeter
 from .links import Link, open_link, refuse
 from .meters import Meters
 from .optimizers import build_optimizer
@@ -88,13 +88,14 @@ class Service:
                 self._bundle.arrays[name][:] = arrays[name]
         weights, *state = self._bundle.arrays.values()
         slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
-        self._terms = Terms(layout.size, slots, serve.sums)
+        self._terms = Terms(layout.size, slots, serve.sums, sum(units for _, units in serve.layers))
         self._server = ParameterServer(
             layout=layout,
             schedule=serve.schedule,
             optimizer=optimizer,
             position=Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))),
             updater=Updater(weights, state, slots.bit_length(), self._threads, self._executor),
+            meter=LayerMeter(layout, serve.layers),
         )
         self._meters = Meters(self._clock)
 
@@ -182,6 +183,7 @@ class Service:
                     self._status(always=True)
                     self._snapshot(final)
                 case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
+                    self._status(always=True)  # with the layers' health
                     self._tell(control.NonFinite(kind, step, loss, parameter, finite))
         # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
         links = {link.worker: link for link in self._links.values()}
@@ -205,8 +207,8 @@ class Service:
                     link.connection.send(Header(Kind.STOP, self._launch.generation))
 
     def _status(self, *, always: bool = False) -> None:
-        now = self._clock()
-        if math.isnan(self._server.last_loss) or not (always or now >= self._next_status):
+        now, loss = self._clock(), self._server.last_loss
+        if loss is None or not (always or now >= self._next_status):
             return  # before the first step there is nothing to tell
         self._next_status = now + STATUS_SECONDS
         position, meters = self._server.position, self._meters
@@ -214,11 +216,12 @@ class Service:
             control.Status(
                 round=position.round,
                 step=position.step,
-                loss=self._server.last_loss,
+                loss=loss,
                 step_seconds_buckets=meters.step_seconds_buckets,
                 step_seconds_sum=meters.step_seconds_sum,
                 phase_seconds=meters.phase_seconds,
                 exchange_bytes=meters.exchange_bytes,
+                health=self._server.health,
             )
         )
 

@@ -6,6 +6,7 @@ memory bus once. Every operation is element by element, so blocks and threads ch
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from raydient.wire.tree import Node, children
 
+from .health import LayerMeter
 from .optimizers import Array, Optimizer
 
 Real = TypeVar("Real", np.float32, np.float64)
@@ -33,30 +35,46 @@ class Updater:
         self._threads = threads if size >= PARALLEL_FROM else 1
         self._executor = executor
         width = min(BLOCK, size)
-        self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 2)] for _ in range(self._threads)]
+        self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
 
-    def apply(self, optimizer: Optimizer, step: int, contributions: Mapping[Node, Array], root: Node) -> float:
+    def apply(
+        self,
+        optimizer: Optimizer,
+        step: int,
+        contributions: Mapping[Node, Array],
+        root: Node,
+        meter: LayerMeter | None = None,
+    ) -> float:
         """Make update number `step`; the squared norm of the summed gradient, not finite if the gradient is not.
 
-        `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were.
+        `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were. A
+        contribution may be longer than the weights; what is behind their length is not looked at. `meter` gets the
+        gradient and the update.
         """
         bounds = [self._size * i // self._threads // BLOCK * BLOCK for i in range(self._threads)] + [self._size]
 
         # What overflows is the caller's to tell, with the norm.
         @np.errstate(all="ignore")
-        def part(thread: int) -> float:
-            scratch, total = self._scratch[thread], 0.0
+        def part(thread: int) -> list[float]:
+            scratch, squares = self._scratch[thread], []
             for start in range(bounds[thread], bounds[thread + 1], BLOCK):
                 stop = min(start + BLOCK, bounds[thread + 1])
                 room = [array[: stop - start] for array in scratch]
-                gradient = _sum(contributions, root, slice(start, stop), room, 2)
-                total += float(np.dot(gradient, gradient))
+                weights, before = self._weights[start:stop], room[2]
+                gradient = _sum(contributions, root, slice(start, stop), room, 3)
+                squares.append(float(np.dot(gradient, gradient)))
                 state = [array[start:stop] for array in self._state]
-                optimizer.update(step, self._weights[start:stop], gradient, state, room[:2])
-            return total
+                if meter is not None:
+                    np.copyto(before, weights)
+                optimizer.update(step, weights, gradient, state, room[:2])
+                if meter is not None:
+                    meter.add_gradient(start, gradient)
+                    meter.add_update(start, before, weights)
+            return squares
 
         others = [self._executor.submit(part, thread) for thread in range(1, self._threads)]
-        return part(0) + sum(other.result() for other in others)
+        # Added block by block, whichever thread had them: the sum is the same for any number of threads.
+        return sum(chain(part(0), *(other.result() for other in others)))
 
 
 def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int) -> Array:

@@ -15,6 +15,7 @@ from itertools import count
 
 from raydient.wire import control
 from raydient.wire.control import Role
+from raydient.wire.health import GradientHealth
 from raydient.wire.schedule import RoundKind, Schedule
 
 from .failures import Decision, decide
@@ -151,6 +152,7 @@ class Coordinator:
         self._losses = 0  # members lost since a step was last completed
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
+        self._health: GradientHealth | None = None  # outlives a parameter server
         self._rate = Rate(clock)
         self._saved: list[int] = []  # steps of checkpoints that are on disk
         self._saved_at = self._epoch_began = clock()
@@ -233,6 +235,7 @@ class Coordinator:
         if status.round > self._furthest:
             self._furthest, self._losses = status.round, 0
         self._status = status
+        self._health = status.health or self._health
         samples = self._samples(status.step)
         progress = Progress(
             step=status.step,
@@ -250,6 +253,8 @@ class Coordinator:
             step_seconds_buckets=tuple(status.step_seconds_buckets),
             step_seconds_sum=status.step_seconds_sum,
             exchange_bytes=status.exchange_bytes,
+            workers_minimum=self._wanted,
+            gradient_health=self._health,
         )
         return [Tell(progress)]
 
@@ -280,6 +285,7 @@ class Coordinator:
             layer, _, parameter = found.parameter.rpartition(".")
             which = "all gradients are finite, the largest" if found.finite else "the first gradient that is not finite"
             what = f"loss {found.loss} at step {found.step}; {which} is that of layer {layer} ({parameter})"
+            what += self._non_finite_values()
         else:
             what = f"loss {found.loss} on the held-out part after {found.step} steps"
         # A checkpoint of this very step holds the weights that the loss is not finite for.
@@ -288,6 +294,12 @@ class Coordinator:
         kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
         end = self._end(Outcome.FAILED, step=found.step, reason="NON_FINITE", message=f"{what}; {kept}")
         return [*map(Discard, bad), *end]
+
+    def _non_finite_values(self) -> str:
+        """By layer, for people."""
+        layers = self._health.layers if self._health else ()
+        counts = [f"{layer.layer} {layer.non_finite_values}" for layer in layers if layer.non_finite_values]
+        return f"; values that are not finite: {', '.join(counts)}" if counts else ""
 
     # ---- checkpoints and the end
 

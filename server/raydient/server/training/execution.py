@@ -286,6 +286,7 @@ class Execution:
         optimizer = self._prepared.spec.training.optimizer
         serve = control.Serve(
             parameters=[(p.name, p.shape) for p in network.layout.parameters],
+            layers=[(layer.name, layer.rectified_units) for layer in network.layers],
             optimizer=optimizer.kind,
             settings=optimizer.value.model_dump(),
             schedule=schedule,

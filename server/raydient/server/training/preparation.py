@@ -41,7 +41,8 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
     if errors:
         raise InvalidSpec(errors)
     microbatches = training.microbatches or default_microbatches(training.batch_size)
-    schedule = Schedule(rows, len(data.test_x), training.epochs, training.batch_size, microbatches)
+    every = spec.monitoring.gradient_health_every
+    schedule = Schedule(rows, len(data.test_x), training.epochs, training.batch_size, microbatches, every)
     return Prepared(spec, data, network, schedule)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from raydient.wire.health import GradientHealth
+
 
 class Outcome(StrEnum):
     """How a run ended."""
@@ -37,6 +39,8 @@ class Progress:
         step_seconds_buckets: cumulative counts of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
         step_seconds_sum: sum over all steps, seconds.
         exchange_bytes: payload of the data plane since the run began, by direction (push, pull).
+        workers_minimum: worker processes without which training waits.
+        gradient_health: by layer, as measured last; None before the first measurement.
     """
 
     step: int
@@ -54,6 +58,8 @@ class Progress:
     step_seconds_buckets: tuple[int, ...] = ()
     step_seconds_sum: float = 0.0
     exchange_bytes: Mapping[str, int] = field(default_factory=dict)
+    workers_minimum: int = 1
+    gradient_health: GradientHealth | None = None
 
 
 STEP_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)

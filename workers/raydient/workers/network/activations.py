@@ -21,6 +21,11 @@ class Activation(ABC):
         """`settings` is what the specification holds under this activation's name."""
         self.settings = settings
 
+    @property
+    def rectifies(self) -> bool:
+        """Whether it gives 0, and passes nothing back, for every z below 0: a unit may be stuck there."""
+        return False
+
     @abstractmethod
     def inplace_forward(self, y: Array, scratch: Array) -> None:
         """Replace z, which `y` holds, by f(z)."""
@@ -71,6 +76,10 @@ class Tanh(Activation):
 class Relu(Activation):
     """f(z) = max(z, 0), f' = 1 where f > 0 and 0 elsewhere, z = 0 included."""
 
+    @property
+    def rectifies(self) -> bool:
+        return True
+
     def inplace_forward(self, y: Array, scratch: Array) -> None:
         y.clip(0, np.inf, out=y)  # three times as fast as np.maximum(y, 0)
 
@@ -82,6 +91,10 @@ class Relu(Activation):
 
 class LeakyRelu(Activation):
     """f(z) = max(z, slope · z) with a slope in [0, 1), f' = 1 where f > 0 and the slope elsewhere."""
+
+    @property
+    def rectifies(self) -> bool:
+        return bool(self.settings.negative_slope == 0)
 
     def inplace_forward(self, y: Array, scratch: Array) -> None:
         np.multiply(y, self.settings.negative_slope, out=scratch)

@@ -57,6 +57,7 @@ class Layer(ABC):
         name: unique in the network.
         input_shape, output_shape: of one sample, without the row axis.
         parameters: in the order they lie in the flat vector.
+        rectified_units: units, places along the last axis of the output, if its activation rectifies; else 0.
         operations: additions and multiplications of the forward pass for one sample, activations not counted.
         output_is_view: y is x under another shape; forward has nothing to do.
         gradient_is_view: dx is dy under another shape, so the derivative passes through in place.
@@ -72,6 +73,7 @@ class Layer(ABC):
         self.input_shape = input_shape
         self.output_shape = input_shape
         self.parameters: tuple[ParameterRule, ...] = ()
+        self.rectified_units = 0
         self.operations = 0
 
     @classmethod
@@ -107,6 +109,7 @@ class Dense(Layer):
             self.operations += units
         self.use_bias = settings.use_bias
         self.activation = activation(settings.activation)
+        self.rectified_units = units if self.activation.rectifies else 0
 
     @classmethod
     def shape_problem(cls, input_shape: Shape) -> str | None:
@@ -156,6 +159,7 @@ class ActivationLayer(Layer):
     def __init__(self, name: str, input_shape: Shape, settings: spec.ActivationLayer) -> None:
         super().__init__(name, input_shape, settings)
         self.activation = activation(settings.function)
+        self.rectified_units = self.output_shape[-1] if self.activation.rectifies else 0
 
     def forward(self, buffers: Buffers, weights: Views) -> None:
         np.copyto(buffers.y, buffers.x)

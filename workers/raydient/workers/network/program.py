@@ -71,6 +71,20 @@ class Program:
             for i in self._backward_order:
                 layers[i].backward(self._buffers[i], weights[i], gradients[i])
 
+    def count_active(self, active: Array) -> None:
+        """Which units with a rectifier were not zero for every sample, after `forward`.
+
+        Args:
+            active: (units with a rectifier), in the order of the layers; 1 for those and 0 for the others, overwritten.
+        """
+        first = 0
+        for layer, y in zip(self.network.layers, self.outputs, strict=True):
+            last = first + layer.rectified_units
+            if last > first:
+                largest = np.max(y, axis=tuple(range(y.ndim - 1)))
+                np.not_equal(largest, 0, out=active[first:last], casting="unsafe")
+            first = last
+
     def predict(self, weights: Sequence[Views]) -> Array:
         """The outputs for `x`, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
 

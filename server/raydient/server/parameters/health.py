@@ -1,0 +1,100 @@
+"""Gradient health by layer: norms of gradient, update and weights, and values that are not finite.
+
+Sums of squares are taken in float64 over fixed pieces of the flat vector and added up in the order of the pieces. So
+neither the threads of the update nor the number of workers has a say in any bit of them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from math import inf, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.wire.layout import Layout
+
+from .optimizers import Array
+
+PIECE = 1 << 13
+"""Values per piece, a divisor of the update's blocks; a layer's end ends one, too. In float64 it stays in the cache."""
+
+_Part = tuple[int, slice, NDArray[np.float64]]
+_GRADIENT, _WEIGHTS, _UPDATE = range(3)
+
+
+class LayerMeter:
+    """Measures one step at a time. Threads may add parts of the vector that do not overlap at the same time.
+
+    A part begins at a multiple of PIECE or where a layer does, and so does what follows it.
+    """
+
+    def __init__(self, layout: Layout, layers: Sequence[tuple[str, int]]) -> None:
+        """`layers` names every layer in the order of the network, with how many of its units have a rectifier."""
+        self._layers = tuple(layers)
+        ends: dict[str, int] = {}  # of those with parameters, in the order of the flat vector
+        for parameter in layout.parameters:
+            ends[parameter.name.rpartition(".")[0]] = parameter.offset + parameter.size
+        self._bounds = sorted({*range(0, layout.size, PIECE), *ends.values(), 0})
+        self._pieces: dict[str, slice] = {}
+        first = 0
+        for layer, end in ends.items():
+            last = bisect_left(self._bounds, end)
+            self._pieces[layer] = slice(first, last)
+            first = last
+        self._squares = np.zeros((len(self._bounds) - 1, 3))
+        self._non_finite = np.zeros(len(self._bounds) - 1, np.int64)
+
+    def add_gradient(self, start: int, gradient: Array) -> None:
+        """The part of the aggregated gradient that begins at value `start` of the flat vector."""
+        room = np.empty(PIECE)
+        for piece, part, square in self._parts(start, len(gradient), room):
+            np.copyto(square, gradient[part])
+            self._squares[piece, _GRADIENT] = total = np.dot(square, square)
+            # The square of a float32 is finite in float64, and so is the sum of as many as there may be.
+            self._non_finite[piece] = 0 if np.isfinite(total) else np.count_nonzero(~np.isfinite(square))
+
+    def add_update(self, start: int, before: Array, after: Array) -> None:
+        """The same part of the weights, before and after the update."""
+        room = np.empty(PIECE)
+        for piece, part, square in self._parts(start, len(before), room):
+            np.copyto(square, before[part])
+            self._squares[piece, _WEIGHTS] = np.dot(square, square)
+            np.subtract(after[part], square, out=square)
+            self._squares[piece, _UPDATE] = np.dot(square, square)
+
+    def _parts(self, start: int, length: int, room: NDArray[np.float64]) -> Iterator[_Part]:
+        """The pieces of a part of the vector: number, place in the part and as much of `room`."""
+        first, last = bisect_left(self._bounds, start), bisect_left(self._bounds, start + length)
+        assert self._bounds[first] == start
+        assert self._bounds[last] == start + length
+        for n in range(first, last):
+            a, b = self._bounds[n], self._bounds[n + 1]
+            yield n, slice(a - start, b - start), room[: b - a]
+
+    def read(self, step: int, active: Array | None, *, updated: bool) -> GradientHealth:
+        """What was added, with what the workers counted.
+
+        Args:
+            step: see `GradientHealth`.
+            active: for each unit with a rectifier, in the order of the network, in how many microbatches it was not
+                zero for every sample; None if that was not counted.
+            updated: whether the update was added, too.
+        """
+        result, first = [], 0
+        for layer, units in self._layers:
+            dead, last = None, first + units
+            if units and active is not None:
+                dead = np.count_nonzero(active[first:last] == 0) / units
+            first = last
+            if layer in self._pieces:
+                result.append(self._layer(layer, dead, updated=updated))
+            elif dead is not None:
+                result.append(LayerHealth(layer, dead_units_ratio=dead))
+        return GradientHealth(step, tuple(result))
+
+    def _layer(self, layer: str, dead: float | None, *, updated: bool) -> LayerHealth:
+        pieces = self._pieces[layer]
+        gradient, weights, update = map(sqrt, np.sum(self._squares[pieces], axis=0).tolist())
+        ratio = (update / weights if weights else inf if update else 0.0) if updated else None
+        return LayerHealth(layer, gradient, ratio, int(np.sum(self._non_finite[pieces])), dead)
