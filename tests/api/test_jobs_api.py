@@ -53,7 +53,7 @@ def test_the_specification_comes_back_with_every_default_written_out(client):
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
-    assert spec["resources"] == {"workers": 2}
+    assert spec["resources"] == {"workers": 2, "placement": {"strategy": {"pack": {}}}}
 
 
 def test_a_specification_that_is_sent_back_makes_the_same_specification(client):

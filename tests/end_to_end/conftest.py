@@ -52,7 +52,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
             directory=directory,
             cluster=cluster,
             hub=hub,
-            endpoint=hub.listen(cluster.host),
+            endpoint=hub.listen(cluster.host, node=cluster.node),
             secret=secret,
             tell=hear,
             transport=Transport(transport),

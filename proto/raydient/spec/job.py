@@ -1,11 +1,12 @@
 """A training job: which data, which network, how it is trained, on what."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
-from .network import Network
+from .network import Empty, Network
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -112,10 +113,39 @@ class Monitoring(Model):
     gradient_health_every: Annotated[int, Field(ge=0, le=2**31 - 1)] = 50
 
 
+class Strategy(OneOf):
+    """How a job's workers are laid out: on as few of a cluster's nodes as hold them, or on as many as there are."""
+
+    pack: Empty | None = None
+    spread: Empty | None = None
+
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?")
+
+
+class Placement(Model):
+    """On which nodes of a Ray cluster; a cluster of one node has no choice.
+
+    `parameter_server`: labels that the node of the parameter server has to have, each with this value.
+    """
+
+    strategy: Strategy = Strategy(pack=Empty())
+    parameter_server: Annotated[dict[str, str], Field(max_length=16)] = {}  # noqa: RUF012  (pydantic copies it)
+
+    @field_validator("parameter_server")
+    @classmethod
+    def _labels_are_plain(cls, labels: dict[str, str]) -> dict[str, str]:
+        for part in (part for label in labels.items() for part in label):
+            if not _LABEL.fullmatch(part):
+                raise ValueError(f'"{part}" is no label of a node: letters, digits and . _ / - between them')
+        return labels
+
+
 class Resources(Model):
     """What the job runs on. None of it has a say in the resulting weights."""
 
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
+    placement: Placement = Placement()
 
 
 class JobSpec(Model):

@@ -107,10 +107,35 @@ class Checkpoints(_message.Message):
     def __init__(self, interval_seconds: _Optional[float] = ..., keep: _Optional[int] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("workers",)
+    __slots__ = ("workers", "placement")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     workers: int
-    def __init__(self, workers: _Optional[int] = ...) -> None: ...
+    placement: Placement
+    def __init__(self, workers: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("strategy", "parameter_server")
+    class ParameterServerEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    PARAMETER_SERVER_FIELD_NUMBER: _ClassVar[int]
+    strategy: Strategy
+    parameter_server: _containers.ScalarMap[str, str]
+    def __init__(self, strategy: _Optional[_Union[Strategy, _Mapping]] = ..., parameter_server: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Strategy(_message.Message):
+    __slots__ = ("pack", "spread")
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    SPREAD_FIELD_NUMBER: _ClassVar[int]
+    pack: _network_pb2.Empty
+    spread: _network_pb2.Empty
+    def __init__(self, pack: _Optional[_Union[_network_pb2.Empty, _Mapping]] = ..., spread: _Optional[_Union[_network_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Monitoring(_message.Message):
     __slots__ = ("gradient_health_every",)

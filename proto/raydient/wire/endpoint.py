@@ -1,4 +1,4 @@
-"""Where a process listens, and how another one reaches it: shared memory where both run on one machine, else TCP."""
+"""Where a process listens, and how another one reaches it: shared memory where both run on one node, else TCP."""
 
 import secrets
 import socket
@@ -15,7 +15,7 @@ CONNECT_SECONDS = 10.0
 
 
 class Transport(StrEnum):
-    """Which way weights and gradients take. AUTO asks the machine: a Unix socket that answers means shared memory."""
+    """Which way weights and gradients take. AUTO: shared memory on one node whose Unix socket answers, else TCP."""
 
     AUTO = "auto"
     SHARED_MEMORY = "shared-memory"
@@ -29,11 +29,14 @@ class Endpoint:
     Attributes:
         unix: name of its Unix socket; a leading `@` stands for Linux's abstract namespace, which leaves no file behind.
         host, port: of its TCP socket.
+        node: which of the cluster's nodes it is on, by the cluster's name for it; several may share a host, even a
+            machine. Empty where there is only one.
     """
 
     unix: str
     host: str
     port: int
+    node: str = ""
 
 
 def new_unix_name() -> str:
@@ -47,12 +50,12 @@ def unix_address(name: str) -> str:
     return "\0" + name[1:] if name.startswith("@") else name
 
 
-def dial(endpoint: Endpoint, secret: bytes, transport: Transport = Transport.AUTO) -> Connection:
-    """Connect and prove the secret in both directions; a blocking connection, `is_local` if it shares memory.
+def dial(endpoint: Endpoint, secret: bytes, transport: Transport = Transport.AUTO, node: str = "") -> Connection:
+    """Connect, from `node`, and prove the secret in both directions; blocking, `is_local` if it shares memory.
 
     Raises OSError if nobody answers, ProtocolError if the listener does not know the secret.
     """
-    if transport is not Transport.TCP:
+    if transport is Transport.SHARED_MEMORY or (transport is Transport.AUTO and endpoint.node == node):
         try:
             return _open(socket.AF_UNIX, unix_address(endpoint.unix), secret)
         except (FileNotFoundError, ConnectionRefusedError):

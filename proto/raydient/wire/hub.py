@@ -43,8 +43,11 @@ class Hub:
         self._gone: list[Connection] = []  # found out when sending, not reported yet
         self._unix_path: Path | None = None
 
-    def listen(self, host: str, unix: str | None = None) -> Endpoint:
-        """Open both sockets; `host` is the address that peers on other machines use. OSError if it is not ours."""
+    def listen(self, host: str, unix: str | None = None, node: str = "") -> Endpoint:
+        """Open both sockets; `host` is the address that peers on other machines use. OSError if it is not ours.
+
+        `node` is where this is, see `Endpoint`.
+        """
         name = unix or new_unix_name()
         self._listen(socket.AF_UNIX, unix_address(name))
         if not name.startswith("@"):
@@ -55,7 +58,7 @@ class Hub:
         except OSError:
             self.close()
             raise
-        return Endpoint(name, host, tcp_listener.getsockname()[1])
+        return Endpoint(name, host, tcp_listener.getsockname()[1], node)
 
     def _listen(self, family: socket.AddressFamily, address: str | tuple[str, int]) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -56,7 +56,7 @@ def train(
             directory=directory,
             cluster=place,
             hub=hub,
-            endpoint=hub.listen(place.host),
+            endpoint=hub.listen(place.host, node=place.node),
             secret=secret,
             tell=tell,
             transport=Transport(transport),

@@ -21,14 +21,14 @@ from .data import epoch_order
 from .network import Network, Program, build
 
 
-def main(told: str, host: str) -> None:
+def main(told: str, host: str, node: str) -> None:
     """Compute for one job until its parameter server says that there is no more work.
 
     Raises ConnectionError when the parameter server or the coordinator is gone.
     """
     launch = from_json(told)
     secret = bytes.fromhex(launch.secret)
-    coordinator = dial(launch.coordinator, secret)
+    coordinator = dial(launch.coordinator, secret, node=node)
     coordinator.allocate = lambda header: bytearray(header.length)  # the dataset, as large as it is, over TCP
     control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
     work, arrays = control.receive(coordinator)
@@ -37,7 +37,8 @@ def main(told: str, host: str) -> None:
     spec = JobSpec.model_validate(work.specification)
     _keep_to_a_core(work.place, spec.resources.workers)
     network = build(spec.network, tuple(work.input_shape))
-    channel = attach(dial(work.data_plane, secret, launch.transport), launch.member, launch.generation)
+    data_plane = dial(work.data_plane, secret, launch.transport, node)
+    channel = attach(data_plane, launch.member, launch.generation)
     try:
         Worker(network=network, schedule=work.schedule, seed=spec.training.seed, data=arrays, channel=channel).run()
     finally:

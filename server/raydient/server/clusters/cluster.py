@@ -3,33 +3,54 @@
 from pathlib import Path
 from typing import Protocol
 
+from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 
 class ClusterError(RuntimeError):
-    """A cluster cannot be opened; the message says why, in one line."""
+    """A cluster cannot be opened or used; the message says why, in one line."""
 
 
 class Process(Protocol):
     """A process that this one started."""
 
+    def waiting(self) -> bool:
+        """Whether the cluster has had no room for it yet; one that runs and says nothing does not wait. Never blocks.
+
+        A process that waited may have ended meanwhile: ask `ended` first.
+        """
+
     def ended(self) -> str | None:
-        """How it ended, in a few words; None while it runs. Never blocks."""
+        """How it ended, in a few words; None while it runs or waits. Never blocks."""
 
     def kill(self) -> None:
         """End it now, as `kill -9` would; it is gone when this returns. Harmless when repeated."""
 
 
 class Cluster(Protocol):
-    """Where processes run. Not thread-safe.
+    """Where processes run. Not thread-safe, but for `slots`.
 
     Attributes:
-        slots: worker processes that it can hold at a time.
         host: address of this machine at which processes on the cluster's other machines reach it.
+        node: name of the node that this process is on, empty where there is only one; see `Endpoint.node`.
     """
 
-    slots: int
     host: str
+    node: str
+
+    @property
+    def slots(self) -> int:
+        """Worker processes that it can hold at a time, as its nodes are now. Never blocks, from any thread."""
+
+    def reserve(self, job: str, workers: int, placement: Placement) -> None:
+        """Ask for room for a job's parameter server and so many workers, given all at once or not yet.
+
+        Once, before the first of them is started; what is started beyond that is placed by itself. Processes wait until
+        there is room. Held until `release`, and not longer than this process lives.
+        """
+
+    def release(self) -> None:
+        """Give back what was reserved; processes in it end. Harmless when repeated, or where nothing was."""
 
     def start(self, role: Role, launch: str, log: Path) -> Process:
         """Start a process of this role; it is told `launch` and nothing else.
@@ -39,7 +60,7 @@ class Cluster(Protocol):
         """
 
     def describe(self) -> str:
-        """What another process needs to use this cluster, for `open_cluster`."""
+        """What another process needs to use this cluster, for `reopen_cluster`."""
 
     def close(self) -> None:
         """Leave the cluster; processes that are still running are ended. Harmless when repeated."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 from .member import BLAS_ENVIRONMENT
@@ -17,10 +18,17 @@ class LocalCluster:
     """Starts children of this process, each in a session of its own: Ctrl-C at a terminal is the parent's to handle."""
 
     host = "127.0.0.1"
+    node = ""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self._processes: list[LocalProcess] = []
+
+    def reserve(self, job: str, workers: int, placement: Placement) -> None:
+        """Nothing to reserve on the one machine; `placement` leaves no choice."""
+
+    def release(self) -> None:
+        """See `reserve`."""
 
     def start(self, role: Role, launch: str, log: Path) -> "LocalProcess":
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +65,9 @@ class LocalProcess:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.pid = process.pid
+
+    def waiting(self) -> bool:
+        return False
 
     def ended(self) -> str | None:
         status = self._process.poll()

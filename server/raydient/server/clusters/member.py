@@ -22,12 +22,15 @@ _MAINS = {
 }
 
 
-def run(role: str, launch: str, host: str) -> None:
-    """Be a process of this role until its work is done; `host` is where peers on other machines reach this one."""
+def run(role: str, launch: str, host: str, node: str) -> None:
+    """Be a process of this role until its work is done.
+
+    `host` is where peers on other machines reach this one, `node` the cluster's name for it; see `Cluster`.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     main = import_module(_MAINS[role]).main
     try:
-        main(launch, host)
+        main(launch, host, node)
     except ConnectionError as error:
         logging.getLogger(role).info("ends because a peer is gone: %s", error)
 
@@ -42,4 +45,4 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     told = sys.stdin.buffer.readline().decode()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    run(sys.argv[1], told, "127.0.0.1")
+    run(sys.argv[1], told, "127.0.0.1", "")

@@ -33,4 +33,4 @@ def reopen_cluster(description: str) -> Cluster:
         return LocalCluster(told["slots"])
     from .ray import RayCluster  # noqa: PLC0415
 
-    return RayCluster(told["slots"], told["host"])
+    return RayCluster(told["slots"], told["host"], refused=told["refused"])

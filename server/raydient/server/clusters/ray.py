@@ -9,32 +9,46 @@ import json
 import secrets
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private.state import available_resources_per_node
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
+from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 from .cluster import ClusterError
 from .member import BLAS_ENVIRONMENT, run
+from .nodes import Node, Nodes
+from .placing import prefer
 
 NAMESPACE = "raydient"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """About the least that Ray accepts: nothing of ours lies there."""
 KILL_SECONDS = 10.0
 _LOOPBACK = "127.0.0.1"
+_NODE_LABEL = "ray.io/node-id"
+_ANYWHERE = "DEFAULT"
+_Place = str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy
 
 
 class Member:
     """The actor: one process of a job."""
 
+    def node(self) -> str:
+        """Where it is. Answered as soon as it is somewhere, so before `run`, of which it is no part."""
+        return _this_node()
+
     def run(self, role: str, launch: str, host: str | None) -> None:
         """Be this process until its work is done."""
-        run(role, launch, host or ray.util.get_node_ip_address())
+        run(role, launch, host or ray.util.get_node_ip_address(), _this_node())
         if role == Role.COORDINATOR:
             ray.actor.exit_actor()  # detached: nobody else ends it
 
@@ -42,13 +56,26 @@ class Member:
 class RayCluster:
     """A Ray cluster, seen from its driver or from inside one of its actors."""
 
-    def __init__(self, slots: int, host: str | None, session: Path | None = None) -> None:
-        """`host` is where all of the cluster is, None if it may have many machines; `session` a Ray's that is ours."""
-        self.slots = slots
+    def __init__(
+        self,
+        slots: int,
+        host: str | None,
+        *,
+        session: Path | None = None,
+        nodes: Nodes | None = None,
+        refused: Sequence[str] = (),
+    ) -> None:
+        """`host` is where all of the cluster is, None if it may have many machines; `session` a Ray's that is ours.
+
+        `nodes` are watched and counted, where they may change; `refused` are ids of those to keep clear of.
+        """
+        self._slots, self._nodes, self._refused = slots, nodes, tuple(refused)
         self.host = host or ray.util.get_node_ip_address()
+        self.node = _this_node()
         self._one_host = host
         self._session = session
         self._processes: list[RayProcess] = []
+        self._group: _Group | None = None
 
     @classmethod
     def start_ray(cls, slots: int) -> "RayCluster":
@@ -73,7 +100,7 @@ class RayCluster:
             if isinstance(error, Exception):
                 raise ClusterError(f"Ray cannot be started: {_first_line(error)}") from error
             raise
-        return cls(slots, _LOOPBACK, session)
+        return cls(slots, _LOOPBACK, session=session)
 
     @classmethod
     def join(cls, address: str) -> "RayCluster":
@@ -82,12 +109,29 @@ class RayCluster:
             ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
         except (RayError, OSError, RuntimeError, ValueError) as error:
             raise ClusterError(f"no Ray at {address} that this machine is a node of: {_first_line(error)}") from error
-        return cls(int(ray.cluster_resources().get("CPU", 0)), None)
+        nodes = Nodes(_alive, lambda new: {})
+        nodes.update()
+        nodes.watch()
+        return cls(0, None, nodes=nodes)
+
+    @property
+    def slots(self) -> int:
+        return self._slots if self._nodes is None else self._nodes.slots
+
+    def reserve(self, job: str, workers: int, placement: Placement) -> None:
+        self.release()
+        self._group = _Group(job, workers, placement, self._usable())
+
+    def release(self) -> None:
+        if self._group is not None:
+            self._group.remove()
+            self._group = None
 
     def start(self, role: Role, launch: str, log: Path) -> "RayProcess":
         # What an actor prints is in the logs of Ray's session, on its machine.
         detached = role is Role.COORDINATOR
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._processes = [p for p in self._processes if p.ended() is None]
+        place = self._place(role)
         options: dict[str, Any] = {
             "num_cpus": 1 if role is Role.WORKER else 0,
             "max_restarts": 0,
@@ -95,34 +139,115 @@ class RayCluster:
             "runtime_env": {"env_vars": BLAS_ENVIRONMENT},
             "lifetime": "detached" if detached else None,
             "name": f"{role}-{secrets.token_hex(8)}" if detached else None,
-            # The coordinator writes checkpoints where the service reads them; its Unix socket is on this machine too.
-            "scheduling_strategy": here if detached else "DEFAULT",
+            "scheduling_strategy": place,
         }
+        if place == _ANYWHERE and (usable := self._usable()):
+            options["label_selector"] = usable
         actor: Any = ray.remote(Member).options(**options).remote()
-        process = RayProcess(actor, actor.run.remote(role.value, launch, self._one_host))
-        self._processes = [p for p in self._processes if p.ended() is None]
+        node, call = actor.node.remote(), actor.run.remote(role.value, launch, self._one_host)
+        process = RayProcess(actor, role, place, node, call)
         self._processes.append(process)
         return process
 
+    def _place(self, role: Role) -> _Place:
+        """Where a process of this role goes."""
+        if role is Role.COORDINATOR:
+            # It writes checkpoints where the service reads them; its Unix socket is on this machine too.
+            return NodeAffinitySchedulingStrategy(self.node, soft=False)
+        if self._group is None:
+            return _ANYWHERE
+        place = self._group.place(role, self._processes)
+        if place is not None:
+            return place
+        free = {node: room.get("CPU", 0.0) for node, room in available_resources_per_node().items()}
+        held = Counter(node for process in self._processes if (node := process.node()))
+        for process in self._processes:
+            if process.waiting() and (node := process.node()) in free:
+                free[node] -= 1
+        node = prefer({n: c for n, c in free.items() if n not in self._refusals()}, held, spread=self._group.spread)
+        # Whoever else uses the cluster may have taken that room meanwhile.
+        return _ANYWHERE if node is None else NodeAffinitySchedulingStrategy(node, True, _spill_on_unavailable=True)
+
+    def _refusals(self) -> Sequence[str]:
+        return [*self._refused, *(self._nodes.refused if self._nodes is not None else ())]
+
+    def _usable(self) -> dict[str, str]:
+        """The label selector of nodes on which processes may run."""
+        refused = self._refusals()
+        return {_NODE_LABEL: f"!in({','.join(refused)})"} if refused else {}
+
     def describe(self) -> str:
-        return json.dumps({"kind": "ray", "slots": self.slots, "host": self._one_host})
+        told = {"kind": "ray", "slots": self.slots, "host": self._one_host, "refused": self._refusals()}
+        return json.dumps(told)
 
     def close(self) -> None:
-        if self._session is not None:
-            ray.shutdown()  # ends every actor with the Ray that they run on
-            shutil.rmtree(self._session, ignore_errors=True)
-            return
-        for process in self._processes:
-            process.kill()
+        if self._nodes is not None:
+            self._nodes.close()
+        if self._session is None:
+            for process in self._processes:
+                process.kill()
         self._processes.clear()
+        self.release()
+        if self._session is not None or self._nodes is not None:
+            ray.shutdown()  # with our Ray all its actors end, with one that was joined those that are not detached
+        if self._session is not None:
+            shutil.rmtree(self._session, ignore_errors=True)
+
+
+class _Group:
+    """Room for the first processes of a job, given all at once."""
+
+    def __init__(self, job: str, workers: int, placement: Placement, usable: Mapping[str, str]) -> None:
+        self.spread = placement.strategy.kind == "spread"
+        self._workers = workers
+        # Without lifetime="detached" Ray removes it with the process that made it, whatever ends that.
+        self._group = placement_group(
+            # The parameter server takes no CPU, but a bundle has to ask for something.
+            [{"memory": 1}, *({"CPU": 1} for _ in range(workers))],
+            strategy="SPREAD" if self.spread else "PACK",
+            name=f"{job}-{secrets.token_hex(4)}",
+            bundle_label_selector=[{**usable, **placement.parameter_server}, *[dict(usable)] * workers],
+        )
+
+    def place(self, role: Role, living: Sequence["RayProcess"]) -> PlacementGroupSchedulingStrategy | None:
+        """A place in the group; None if all are taken."""
+        if role is Role.PARAMETER_SERVER:
+            return PlacementGroupSchedulingStrategy(self._group, 0)
+        inside = [p for p in living if p.role is role and isinstance(p.place, PlacementGroupSchedulingStrategy)]
+        return PlacementGroupSchedulingStrategy(self._group) if len(inside) < self._workers else None
+
+    def remove(self) -> None:
+        if ray.is_initialized():
+            remove_placement_group(self._group)
 
 
 class RayProcess:
-    """An actor and the one call that it is there for."""
+    """An actor and the two calls that it is there for: where it is, and its work."""
 
-    def __init__(self, actor: ActorHandle[Any], call: "ray.ObjectRef[None]") -> None:
-        self._actor, self._call = actor, call
+    def __init__(
+        self,
+        actor: ActorHandle[Any],
+        role: Role,
+        place: _Place,
+        node: "ray.ObjectRef[str]",
+        call: "ray.ObjectRef[None]",
+    ) -> None:
+        self.role, self.place = role, place
+        self._actor, self._whereabouts, self._call = actor, node, call
+        self._node: str | None = None
         self._ended: str | None = None
+
+    def waiting(self) -> bool:
+        if self._ended is not None or self._node is not None or not ray.is_initialized():
+            return False
+        return not ray.wait([self._whereabouts], timeout=0)[0]
+
+    def node(self) -> str | None:
+        """The id of the node that it is on, or is meant for as long as it waits; None if neither is known."""
+        if self._node is None and not self.waiting() and ray.is_initialized():
+            with contextlib.suppress(RayError):
+                self._node = ray.get(self._whereabouts, timeout=0)
+        return self._node or getattr(self.place, "node_id", None)
 
     def ended(self) -> str | None:
         if self._ended is None and ray.is_initialized():
@@ -148,6 +273,19 @@ class RayProcess:
         with contextlib.suppress(RayError):
             ray.kill(self._actor, no_restart=True)
         self._ended = self._look(KILL_SECONDS) or "killed"
+
+
+def _this_node() -> str:
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
+
+
+def _alive() -> list[Node]:
+    return [
+        Node(node["NodeID"], node["NodeManagerAddress"], int(node["Resources"].get("CPU", 0)))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
 
 
 def _first_line(error: Exception) -> str:

@@ -32,18 +32,18 @@ CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
-def main(told: str, host: str) -> None:
+def main(told: str, host: str, node: str) -> None:
     """Serve one job until its coordinator is gone."""
-    Service(from_json(told), host).run()
+    Service(from_json(told), host, node).run()
 
 
 class Service:
     """One thread: everything below `run` happens in it, but for the second half of large updates."""
 
-    def __init__(self, launch: Launch, host: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._launch, self._host = launch, host
+    def __init__(self, launch: Launch, host: str, node: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._launch, self._host, self._node = launch, host, node
         self._clock = clock
-        self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret))
+        self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret), node=node)
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
         self._links: dict[Connection, Link] = {}
         self._next_status = 0.0
@@ -55,7 +55,7 @@ class Service:
 
     def run(self) -> None:
         try:
-            endpoint = self._hub.listen(self._host)
+            endpoint = self._hub.listen(self._host, node=self._node)
             serve, arrays = self._introduce(endpoint)
             self._prepare(serve, arrays)
             self._hub.adopt(self._coordinator)

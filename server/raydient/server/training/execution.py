@@ -90,7 +90,9 @@ class Execution:
 
     def run(self) -> None:
         """Until the run has ended and every process of it is gone."""
+        resources = self._prepared.spec.resources
         try:
+            self._cluster.reserve(self._job, resources.workers, resources.placement)
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
                 for connection, frame in self._hub.poll(TICK_SECONDS):
@@ -106,6 +108,7 @@ class Execution:
         for process in self._processes.values():
             process.kill()
         self._processes.clear()
+        self._cluster.release()
 
     # ---- events
 

@@ -59,7 +59,7 @@ class CoordinatorLaunch:
 LAUNCH = TypeAdapter(CoordinatorLaunch)
 
 
-def main(told: str, host: str) -> None:
+def main(told: str, host: str, node: str) -> None:
     """Run a job to its end and stay until the service has all reports."""
     launch = LAUNCH.validate_json(told)
     secret = bytes.fromhex(launch.secret)
@@ -68,7 +68,7 @@ def main(told: str, host: str) -> None:
         closing(reopen_cluster(launch.cluster)) as cluster,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
-        endpoint = hub.listen(host, launch.unix)
+        endpoint = hub.listen(host, launch.unix, node)
         orders: list[control.Order] = []
         outbox = Outbox(hub, orders.append)
         _end_unless_followed(outbox)
