@@ -1,6 +1,7 @@
 import math
 import socket
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -116,8 +117,18 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_job_checkpoint_step", "a"): 3,
         ("raydient_job_checkpoint_seconds", "a"): 0.125,
         ("raydient_job_checkpoint_size_bytes", "a"): 99,
+        ("raydient_job_checkpoint_interval_seconds", "a"): 10.0,
         ("raydient_job_checkpoint_timestamp_seconds", "a"): NOW.timestamp(),
     }
+
+
+def test_the_initial_loss_is_that_of_the_first_step_and_stays(scraped):
+    first = replace(progress(1), epoch=0, loss=2.5)
+    scraped.happen("a", State.RUNNING, first, replace(first, step=2, loss=2.0), progress(50))
+    scraped.happen("diverged", State.RUNNING, replace(first, loss=math.inf), progress(50))
+    scraped.happen("late", State.RUNNING, progress(50))
+    found = {key[1]: value for key, value in scraped.samples().items() if key[0] == "raydient_job_initial_loss"}
+    assert found == {"a": 2.5}
 
 
 def test_steps_made_again_after_a_loss_are_counted_again(scraped):

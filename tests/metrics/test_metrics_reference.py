@@ -25,7 +25,7 @@ SPEC = JobSpec.model_validate(
 )
 REPORTS = (
     Progress(
-        *(3, 100, 1, 10, 300, 99.5, 0.1, 0.5, 1, 2),
+        *(3, 100, 0, 10, 300, 99.5, 0.1, 0.5, 1, 2),
         restarts={"worker": 1},
         phase_seconds={"apply": 0.5},
         step_seconds_buckets=tuple(range(len(STEP_SECONDS_BUCKETS) + 1)),

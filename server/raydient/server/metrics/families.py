@@ -101,6 +101,11 @@ def _gauges(jobs: _Going) -> Iterator[Metric]:
         for job, (series, progress) in jobs.items():
             family.add_metric([job], value(series, progress))
         yield family
+    initial = GaugeMetricFamily("raydient_job_initial_loss", "Loss of the first step.", labels=["job"])
+    for job, (series, _) in jobs.items():
+        if series.initial_loss is not None:
+            initial.add_metric([job], series.initial_loss)
+    yield initial
     workers = GaugeMetricFamily("raydient_job_workers", "Worker processes.", labels=["job", "state"])
     for job, (series, progress) in jobs.items():
         alive, wanted = progress.workers_alive, progress.workers_wanted
@@ -162,10 +167,12 @@ def _checkpoints(jobs: Mapping[str, tuple[Series, CheckpointTaken]]) -> Iterator
     seconds = GaugeMetricFamily("raydient_job_checkpoint_seconds", "Time to write it.", labels=["job"])
     size = GaugeMetricFamily("raydient_job_checkpoint_size_bytes", "Its size on disk.", labels=["job"])
     when = GaugeMetricFamily("raydient_job_checkpoint_timestamp_seconds", "When it was taken.", labels=["job"])
+    interval = GaugeMetricFamily("raydient_job_checkpoint_interval_seconds", "As the job asks for.", labels=["job"])
     for job, (series, newest) in jobs.items():
+        interval.add_metric([job], series.checkpoint_interval)
         taken.add_metric([job], series.checkpoints)
         step.add_metric([job], newest.step)
         seconds.add_metric([job], newest.seconds)
         size.add_metric([job], newest.size_bytes)
         when.add_metric([job], series.checkpoint_time)
-    yield from (taken, step, seconds, size, when)
+    yield from (taken, step, seconds, size, when, interval)

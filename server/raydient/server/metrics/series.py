@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from math import isfinite
 
 from raydient.server.jobs.records import Job, JobEvent
 from raydient.server.jobs.states import State
@@ -16,15 +17,18 @@ class Series:
     """One job.
 
     `steps` and `samples` only grow, although a job falls back to its checkpoint when a parameter server is lost.
+    `initial_loss` is of the first step that was heard of; unknown where that was not in the first epoch.
     """
 
     state: State = State.QUEUED
     reason: str = ""
     display_name: str = ""
+    checkpoint_interval: float = 0.0
     queued: float | None = None
     ended: float | None = None
     progress: Progress | None = None
     progress_time: float = 0.0
+    initial_loss: float | None = None
     steps: int = 0
     samples: int = 0
     epoch: EpochEnded | None = None
@@ -35,6 +39,7 @@ class Series:
     def become(self, job: Job) -> None:
         """The job is in this state now."""
         self.state, self.reason, self.display_name = job.state, job.reason, job.spec.display_name
+        self.checkpoint_interval = job.spec.checkpoints.interval_seconds
 
     def take(self, event: JobEvent) -> None:
         """Something happened to it."""
@@ -44,6 +49,8 @@ class Series:
                 self.steps += max(0, progress.step - (before.step if before else 0))
                 self.samples += max(0, progress.samples - (before.samples if before else 0))
                 self.progress, self.progress_time = progress, event.time.timestamp()
+                if before is None and progress.epoch == 0 and isfinite(progress.loss):
+                    self.initial_loss = progress.loss
             case EpochEnded() as epoch:
                 self.epoch = epoch
             case CheckpointTaken() as checkpoint:
