@@ -99,6 +99,8 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_job_state", "a", "running"): 1,
         ("raydient_job_info", "a", "digits"): 1,
         ("raydient_job_health_step", "a"): 3,
+        ("raydient_job_layer_info", "01", "a", "dense_1"): 1,
+        ("raydient_job_layer_info", "02", "a", "relu"): 1,
         ("raydient_job_gradient_norm", "a", "dense_1"): 0.5,
         ("raydient_job_update_ratio", "a", "dense_1"): 0.125,
         ("raydient_job_dead_units_ratio", "a", "dense_1"): 0.25,
@@ -120,6 +122,17 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_job_checkpoint_interval_seconds", "a"): 10.0,
         ("raydient_job_checkpoint_timestamp_seconds", "a"): NOW.timestamp(),
     }
+
+
+@pytest.mark.parametrize(("layers", "digits"), [(1, 2), (99, 2), (100, 3)])
+def test_positions_sort_as_the_network_does(scraped, layers, digits):
+    names = [f"dense_{n}" for n in range(layers)]
+    health = GradientHealth(3, tuple(LayerHealth(name, 0.5, 0.125, 0) for name in names))
+    scraped.happen("a", State.RUNNING, progress(gradient_health=health))
+
+    positions = sorted(key[1:] for key in scraped.samples() if key[0] == "raydient_job_layer_info")
+    assert [layer for _, _, layer in positions] == names
+    assert {len(position) for position, _, _ in positions} == {digits}
 
 
 def test_the_initial_loss_is_that_of_the_first_step_and_stays(scraped):
@@ -213,6 +226,7 @@ def test_no_series_bears_the_id_of_a_worker(scraped):
         "version",
         "python",
         "layer",
+        "position",
         "display_name",
     }
 

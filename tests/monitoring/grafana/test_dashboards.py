@@ -1,4 +1,4 @@
-"""The committed dashboards: what the program writes, and without problems."""
+"""The committed dashboards: what the program writes, without problems, and made of metrics that there are."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ import yaml
 from deploy.grafana.folder import DASHBOARDS
 from deploy.grafana.lint import Exceptions, lint
 from deploy.grafana.lint.expressions import expressions, rule_file
+from deploy.grafana.lint.promql import selectors
 from deploy.grafana.lint.rules import panels
 from deploy.grafana.program import dashboards, write
 from deploy.grafana.program.gradients import DEAD, LARGE_UPDATE, VANISHING
@@ -16,6 +17,9 @@ from deploy.grafana.program.service import FAULTS
 
 ROOT = Path(__file__).parents[3]
 RULES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "deploy/prometheus/rules").glob("*.yml")}
+
+PROMETHEUS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
+"""Series that Prometheus itself or its client library makes."""
 
 
 def test_what_is_committed_is_what_the_program_writes(tmp_path):
@@ -61,6 +65,22 @@ def test_an_expression_that_is_not_promql_would_be_found(promtool, tmp_path):
 
     with pytest.raises(AssertionError, match="unclosed left parenthesis"):
         promtool("check", "rules", path)
+
+
+def test_every_metric_is_one_that_the_service_tells(committed):
+    table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    told = set()
+    for name, kind in re.findall(r"^\| `(raydient_\w+)` \| (\w+) \|", table, re.MULTILINE):
+        told |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
+    asked = {
+        selector.metric
+        for dashboard in committed.values()
+        for _, text in expressions(dashboard)
+        for selector in selectors(text)
+    }
+
+    assert asked - told - PROMETHEUS == set()
+    assert len(asked) > 30
 
 
 def test_colours_turn_where_alerts_fire():

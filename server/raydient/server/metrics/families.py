@@ -151,6 +151,13 @@ def _health(jobs: Mapping[str, GradientHealth]) -> Iterator[Metric]:
     for job, health in jobs.items():
         step.add_metric([job], health.step)
     yield step
+    # Prometheus sorts series by their labels: with leading zeros, by the layers' places in the network.
+    place = InfoMetricFamily("raydient_job_layer", "Where in the network the layer is.", labels=["job"])
+    for job, health in jobs.items():
+        digits = max(2, len(str(len(health.layers))))
+        for position, layer in enumerate(health.layers, start=1):
+            place.add_metric([job], {"layer": layer.layer, "position": f"{position:0{digits}}"})
+    yield place
     for name, text in names.items():
         family = GaugeMetricFamily(f"raydient_job_{name}", text, labels=["job", "layer"])
         for job, health in jobs.items():
