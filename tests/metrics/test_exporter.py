@@ -1,5 +1,7 @@
+import gzip
 import math
 import socket
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -229,6 +231,20 @@ def test_no_series_bears_the_id_of_a_worker(scraped):
         "position",
         "display_name",
     }
+
+
+def test_answers_prometheus_with_compressed_text(scraped):
+    scraped.happen("a", State.RUNNING, progress())
+    exporter = Exporter("127.0.0.1", 0, scraped.collector)
+    headers = {"Accept": "application/openmetrics-text;version=1.0.0,*/*;q=0.1", "Accept-Encoding": "gzip"}
+    address = f"http://127.0.0.1:{exporter.port}/metrics"
+    with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        body = gzip.decompress(response.read()).decode()
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(address, b"posted")
+    exporter.close()
+    assert "raydient_job_steps" in {family.name for family in text_string_to_metric_families(body)}
 
 
 def test_serves_over_http_and_ends(scraped):

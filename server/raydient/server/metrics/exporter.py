@@ -1,19 +1,52 @@
 """`/metrics` over HTTP, and how long calls took."""
 
+import gzip
 import socket
 import threading
 from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, GCCollector, Histogram, ProcessCollector, make_wsgi_app
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from raydient.server.errors import StartError
 
 from .collector import JobCollector
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 POLL_SECONDS = 0.1
 """The exporter's thread notices so soon that it is to stop."""
 RPC_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+def _application(registry: CollectorRegistry) -> "WSGIApplication":
+    """Answers with the text format, whatever else was asked for, and compresses lightly: Prometheus reads it as well.
+
+    The library's own application answers Prometheus with OpenMetrics under the strongest compression, which takes twice
+    the time for the same series.
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> list[bytes]:
+        if environ["REQUEST_METHOD"] != "GET":
+            start_response("405 Method Not Allowed", [("Allow", "GET"), ("Content-Length", "0")])
+            return []
+        body, headers = generate_latest(registry), [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)]
+        if "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = gzip.compress(body, compresslevel=1)
+            headers.append(("Content-Encoding", "gzip"))
+        start_response("200 OK", [*headers, ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -56,7 +89,7 @@ class Exporter:
             buckets=RPC_SECONDS_BUCKETS,
         )
         try:
-            self._server = make_server(host, port, make_wsgi_app(registry), _Server, _Handler)
+            self._server = make_server(host, port, _application(registry), _Server, _Handler)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise StartError(f"cannot serve metrics on {host}:{port}: {reason}") from error

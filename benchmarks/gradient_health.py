@@ -1,0 +1,131 @@
+"""What measuring gradient health costs: a step in which it is measured against one in which it is not, and the default.
+
+A worker and the parameter server's update, step by step in one process: what one of two workers computes of a batch,
+then the update. The exchange is left out, which makes the share of a step look larger than it is. One step in so many
+is measured, so the default costs that part of the difference.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from workload import ROWS_PER_WORKER
+
+from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.server import Assign, ParameterServer, Position
+from raydient.server.parameters.update import Updater
+from raydient.spec.job import Monitoring
+from raydient.spec.network import Network as NetworkSpec
+from raydient.wire.channel import Assignment, Terms
+from raydient.wire.schedule import Schedule, default_microbatches
+from raydient.workers.network import Network, build
+from raydient.workers.worker import Worker
+
+UNITS = (128, 512)
+"""Width of both hidden layers of 784-units-units-10."""
+BLOCK_STEPS = 40
+MOST_PERCENT = 1.0
+DEFAULT = Monitoring().gradient_health_every
+SETTINGS = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
+
+
+def network_of(units: int) -> Network:
+    hidden = {"dense": {"units": units, "activation": "relu"}}
+    layers = [hidden, hidden, {"dense": {"units": 10}}]
+    return build(NetworkSpec.model_validate({"layers": layers, "loss": "softmax_cross_entropy"}), (784,))
+
+
+class Steps:
+    """A job without end on one worker, whose channel this is: a push goes straight to the parameter server."""
+
+    def __init__(self, network: Network, every: int, executor: Executor) -> None:
+        microbatches, size = default_microbatches(ROWS_PER_WORKER), network.layout.size
+        schedule = Schedule(ROWS_PER_WORKER * 100, 0, 2**20, ROWS_PER_WORKER, microbatches, every)
+        layers = [(layer.name, layer.rectified_units) for layer in network.layers]
+        self.terms = Terms(size, microbatches, len(network.metric_names), sum(units for _, units in layers))
+        self.weights = np.empty(size, np.float32)
+        network.initialize(0, self.weights)
+        self._slots = np.zeros((self.terms.slots, self.terms.slot_size), np.float32)
+        self._server = ParameterServer(
+            layout=network.layout,
+            schedule=schedule,
+            optimizer=build_optimizer("sgd", SETTINGS),
+            position=Position(0, 0, np.zeros(1 + self.terms.sums)),
+            updater=Updater(self.weights, [], self.terms.slots.bit_length(), 1, executor),
+            meter=LayerMeter(network.layout, layers),
+        )
+        generator = np.random.default_rng(0)
+        x = generator.random((schedule.train_rows, 784), dtype=np.float32)
+        data = {"train_x": x, "train_y": generator.integers(0, 10, len(x)).astype(np.int32)}
+        self._worker = Worker(network=network, schedule=schedule, seed=0, data=data, channel=self)
+        self._next = self._server.plan([0], [1.0])
+        self.block()  # programs are compiled and memory is touched for the first time
+
+    def slot(self, index: int) -> NDArray[np.float32]:
+        slot: NDArray[np.float32] = self._slots[index]
+        return slot
+
+    def push(
+        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+    ) -> None:
+        _, self._next = self._server.push(round_, node, self._slots[slot or 0], sums.copy())
+
+    def block(self) -> Measurement:
+        """Some steps, and how long one takes."""
+        spent = []
+        for _ in range(BLOCK_STEPS):
+            assign = next(action for action in self._next if isinstance(action, Assign))
+            began = time.perf_counter()
+            self._worker.compute(Assignment(assign.round, assign.first, assign.last), 0.0)
+            spent.append(time.perf_counter() - began)
+        return {"step_ms": 1e3 * statistics.median(spent)}
+
+    def wait(self) -> Assignment | None:
+        """Nobody asks."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def main() -> None:
+    rounds = rounds_wanted(__doc__, 25)
+    names = {units: f"784-{units}-{units}-10" for units in UNITS}
+    with ThreadPoolExecutor(1) as executor, threadpool_limits(limits=1, user_api="blas"):
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        contenders = chain.from_iterable(
+            (
+                (f"{names[units]}, not measured", Steps(network_of(units), 0, executor).block),
+                (f"{names[units]}, measured", Steps(network_of(units), 1, executor).block),
+            )
+            for units in UNITS
+        )
+        comparison = Comparison(dict(contenders))
+        comparison.run(rounds)
+    percent = {}
+    for name in names.values():
+        off, on = (comparison.median(f"{name}, {word}", "step_ms") for word in ("not measured", "measured"))
+        comparison.ratio("step_ms", f"{name}, measured", f"{name}, not measured")
+        percent[name] = 100 * (on - off) / DEFAULT / off
+    print_document(
+        comparison.document(
+            "gradient_health",
+            default_every=DEFAULT,
+            default_percent_of_a_step={name: rounded(share) for name, share in percent.items()},
+            at_most_percent=MOST_PERCENT,
+            kept=max(percent.values()) <= MOST_PERCENT,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
