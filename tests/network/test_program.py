@@ -217,3 +217,40 @@ def test_gradient_descent_learns_exclusive_or(make_network):
         vector -= 1.0 * gradient
     assert sums[1] == 4
     assert sums[0] / 4 < 0.05
+
+
+def test_units_with_a_rectifier_that_are_zero_for_every_sample_are_found(make_network):
+    bias = {"constant": {"value": -1.0}}
+    layers = [
+        {"activation": {"function": "relu"}},
+        "flatten",
+        {"dense": {"units": 30, "activation": "relu", "bias_initializer": bias}},
+        {"dense": {"units": 9, "activation": "tanh"}},
+        {"dense": {"units": 20, "activation": {"leaky_relu": {"negative_slope": 0.0}}}},
+        {"dense": {"units": 20, "activation": "leaky_relu", "bias_initializer": bias}},
+        {"dense": {"units": 3}},
+    ]
+    network = make_network(layers, input_shape=(3, 2))
+    assert [layer.rectified_units for layer in network.layers] == [2, 0, 30, 0, 20, 0, 0]
+    program = Program(network, 4)
+    program.x[...], program.y[...] = random_batch(network, 1, 4)
+    program.x[..., 1] = -1  # the second column of every sample
+    program.forward(network.bind(initial(network)))
+    active = np.full(52, np.nan, np.float32)
+    program.count_active(active)
+    expected = [1, 0]
+    for index in (2, 4):
+        units = network.layers[index].output_shape[-1]
+        expected += [any(row[unit] != 0 for row in program.outputs[index]) for unit in range(units)]
+    assert active.tolist() == expected
+    assert 0 < sum(active[2:32]) < 30
+    assert 0 < sum(active[32:]) < 20
+
+
+def test_a_unit_whose_output_is_not_a_number_is_not_dead(make_network):
+    network = make_network([HIDDEN, {"dense": {"units": 3}}])
+    program, active = Program(network, 4), np.zeros(7, np.float32)
+    program.outputs[0][...] = 0
+    program.outputs[0][2, 5] = np.nan
+    program.count_active(active)
+    assert active.tolist() == [0, 0, 0, 0, 0, 1, 0]

@@ -1,8 +1,12 @@
 """The coordinator's decisions, without sockets, processes or time."""
 
+import math
+from dataclasses import replace
+
 import pytest
 
 from raydient.server.training.coordinator import (
+    LAYERS_NAMED,
     START_SECONDS,
     AskSnapshot,
     Coordinator,
@@ -26,6 +30,7 @@ from raydient.server.training.reports import (
 )
 from raydient.wire import control
 from raydient.wire.control import Role
+from raydient.wire.health import GradientHealth, LayerHealth
 from raydient.wire.schedule import RoundKind, Schedule
 
 SCHEDULE = Schedule(train_rows=100, test_rows=10, epochs=3, batch_size=40, microbatches=4)
@@ -265,6 +270,28 @@ def test_a_loss_that_overflows_on_the_held_out_part_ends_the_job_too(coordinator
     found = control.NonFinite(RoundKind.EVALUATE, 6, float("inf"), "", finite=True)
     (finished,) = reports(coordinator.diverged(found), Finished)
     assert finished.message == "loss inf on the held-out part after 6 steps; there is no good checkpoint"
+
+
+def test_the_layers_of_a_step_that_diverges_are_told(coordinator):
+    running(coordinator)
+    layers = [LayerHealth(f"dense_{n}", math.nan, None, n) for n in range(LAYERS_NAMED + 2)]
+    (progress,) = reports(
+        coordinator.status(replace(status(step=6), health=GradientHealth(7, tuple(layers)))), Progress
+    )
+    assert progress.gradient_health == GradientHealth(7, tuple(layers))
+    found = control.NonFinite(RoundKind.TRAIN, 6, math.nan, "dense_2.kernel", finite=False)
+    (finished,) = reports(coordinator.diverged(found), Finished)
+    named = ", ".join(f"dense_{n} {n}" for n in range(2, LAYERS_NAMED + 2))
+    assert f"(kernel); values that are not finite: {named}, 1 more layers; there is" in finished.message
+
+
+def test_health_outlives_the_parameter_server_that_measured_it(coordinator):
+    running(coordinator)
+    health = GradientHealth(4, (LayerHealth("dense_1", 0.5, 0.001, 0),))
+    coordinator.status(replace(status(step=4), health=health))
+    coordinator.lost(0, "killed")
+    (progress,) = reports(coordinator.status(status(step=2)), Progress)
+    assert progress.gradient_health == health
 
 
 def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):

@@ -5,10 +5,13 @@ import typing
 import pytest
 
 from raydient.server.training import reports
+from raydient.wire.health import GradientHealth, LayerHealth
 
+HEALTH = GradientHealth(1, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 EXAMPLES = [
     reports.Started(3, 2),
     reports.Progress(1, 2, 0, 1, 32, 10.5, 0.1, 0.25, 2, 2, {"worker": 1}, {"wait": 0.5}, (1, 2), 0.5, {"push": 7}),
+    reports.Progress(1, 2, 0, 1, 32, 10.5, 0.1, 0.25, 2, 2, gradient_health=HEALTH),
     reports.EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}}),
     reports.CheckpointTaken(3, 0.5, 100),
     reports.Notice("WORKER_LOST", "worker 1: killed"),

@@ -112,3 +112,16 @@ def test_a_round_outside_the_job_is_an_error(number):
 @pytest.mark.parametrize(("batch_size", "microbatches"), [(1, 1), (31, 1), (64, 2), (128, 4), (256, 8), (4096, 8)])
 def test_microbatches_follow_from_the_batch_size_alone(batch_size, microbatches):
     assert default_microbatches(batch_size) == microbatches
+
+
+@given(schedules(), st.integers(1, 20))
+def test_health_is_measured_at_the_first_step_at_multiples_and_at_the_last(schedule, every):
+    schedule = replace(schedule, gradient_health_every=every)
+    measured = [r.step + 1 for r in rounds_of(schedule) if schedule.measures_health(r)]
+
+    assert measured == sorted({1, *range(every, schedule.steps + 1, every), schedule.steps})
+
+
+@given(schedules())
+def test_health_is_measured_never_where_it_is_turned_off(schedule):
+    assert not any(schedule.measures_health(r) for r in rounds_of(schedule))

@@ -23,6 +23,8 @@ from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Pro
 
 START_SECONDS = 120.0
 """How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
+LAYERS_NAMED = 8
+"""So many layers, those nearest to the loss, a message tells of; the rest stand in the report of progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +301,8 @@ class Coordinator:
         """By layer, for people."""
         layers = self._health.layers if self._health else ()
         counts = [f"{layer.layer} {layer.non_finite_values}" for layer in layers if layer.non_finite_values]
-        return f"; values that are not finite: {', '.join(counts)}" if counts else ""
+        more = [f"{len(counts) - LAYERS_NAMED} more layers"] if len(counts) > LAYERS_NAMED else []
+        return f"; values that are not finite: {', '.join(counts[-LAYERS_NAMED:] + more)}" if counts else ""
 
     # ---- checkpoints and the end
 

@@ -1,0 +1,212 @@
+"""Gradient health against the definition over whole vectors; neither blocks, threads nor who summed change a bit."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.server.parameters import health, update
+from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.server import Diverged, ParameterServer, Position
+from raydient.server.parameters.update import Updater
+from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.wire.layout import Layout
+from raydient.wire.schedule import Schedule
+
+SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
+sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
+
+
+def layout_of(sizes):
+    """A layer of two parameters for each size."""
+    return Layout.of(
+        part for n, size in enumerate(sizes) for part in ((f"l{n}.kernel", (size, 2)), (f"l{n}.bias", (1,)))
+    )
+
+
+def naive(sizes, gradient, before, after):
+    """For each layer norm of the gradient, update ratio and values that are not finite, by the definition."""
+    found, start = {}, 0
+    for n, size in enumerate(sizes):
+        g, w, v = (array[start : start + 2 * size + 1].astype(np.float64) for array in (gradient, before, after))
+        with np.errstate(all="ignore"):
+            ratio = np.linalg.norm(v - w) / np.linalg.norm(w)
+        found[f"l{n}"] = (np.linalg.norm(g), ratio, np.sum(~np.isfinite(g)))
+        start += 2 * size + 1
+    return found
+
+
+def measure(sizes, gradients, weights, piece, blocks, threads):
+    """Health of one update, the way it is measured; changes `weights`."""
+    layout = layout_of(sizes)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
+        patch.setattr(health, "PIECE", piece)
+        patch.setattr(update, "BLOCK", piece * blocks)
+        patch.setattr(update, "PARALLEL_FROM", 1)
+        meter = LayerMeter(layout, [(f"l{n}", 0) for n in range(len(sizes))])
+        Updater(weights, [], 2, threads, executor).apply(build_optimizer("sgd", SGD), 0, gradients, (0, 2), meter)
+        return meter.read(1, None, updated=True)
+
+
+@given(
+    sizes=sizes,
+    piece=st.integers(1, 32),
+    blocks=st.integers(1, 4),
+    threads=st.integers(1, 4),
+    bad=st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from([math.nan, math.inf, -math.inf])), max_size=3),
+    scale=st.sampled_from([1e-30, 1.0, 1e25]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_equals_the_naive_twin_whatever_the_blocks_and_threads(sizes, piece, blocks, threads, bad, scale, seed):
+    size, rng = layout_of(sizes).size, np.random.default_rng(seed)
+    left, right = (rng.normal(scale=scale, size=size).astype(np.float32) for _ in range(2))
+    for place, value in bad:
+        left[int(place * size)] = value
+    before = rng.normal(size=size).astype(np.float32)
+    after, again = before.copy(), before.copy()
+
+    found = measure(sizes, {(0, 1): left, (1, 2): right}, after, piece, blocks, threads)
+
+    for layer, (norm, ratio, count) in zip(
+        found.layers, naive(sizes, left + right, before, after).values(), strict=True
+    ):
+        assert layer.gradient_norm == pytest.approx(norm, rel=1e-12, nan_ok=True)
+        assert layer.update_ratio == pytest.approx(ratio, rel=1e-12, nan_ok=True)
+        assert layer.non_finite_values == count
+        assert layer.dead_units_ratio is None
+    assert [layer.layer for layer in found.layers] == [f"l{n}" for n in range(len(sizes))]
+    alone = measure(sizes, {(0, 2): left + right}, again, piece, blocks + 1, 1)
+    assert repr(alone) == repr(found), "one worker summed both, other blocks, one thread"  # repr: nan is not nan
+
+
+def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executor):
+    size = update.PARALLEL_FROM + update.BLOCK // 3
+    layout = Layout.of([("a.kernel", (size // 3,)), ("b.kernel", (size - size // 3,))])
+    gradient = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
+        updater = Updater(weights, [], 1, threads, executor)
+        square = updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): gradient}, (0, 1), meter)
+        found.append((square, meter.read(1, None, updated=True)))
+
+    assert found[0] == found[1] == found[2]
+    assert found[0][1].layers[1].gradient_norm == pytest.approx(float(np.linalg.norm(gradient[size // 3 :])), rel=1e-5)
+
+
+def test_measuring_changes_no_bit_of_the_weights(executor):
+    gradient = np.random.default_rng(0).normal(size=200_000).astype(np.float32)
+    layout, results = Layout.of([("a.kernel", (200_000,))]), set()
+    for meter in (None, LayerMeter(layout, [("a", 0)])):
+        weights = np.linspace(-1, 1, 200_000, dtype=np.float32)
+        updater = Updater(weights, [], 1, 1, executor)
+        updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): gradient}, (0, 1), meter)
+        results.add(weights.tobytes())
+
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ratio"), [([0, 0], [0, 0], 0.0), ([0, 0], [0, 1], math.inf), ([3, 4], [3, 4], 0.0)]
+)
+def test_the_update_ratio_where_something_is_zero(before, after, ratio):
+    meter = LayerMeter(Layout.of([("a.kernel", (2,))]), [("a", 0)])
+    meter.add_gradient(0, np.zeros(2, np.float32))
+    meter.add_update(0, np.array(before, np.float32), np.array(after, np.float32))
+
+    assert meter.read(1, None, updated=True).layers == (LayerHealth("a", 0.0, ratio, 0),)
+
+
+def test_dead_units_are_those_that_no_microbatch_has_seen_alive():
+    meter = LayerMeter(Layout.of([("b.kernel", (2,))]), [("flatten", 0), ("a", 2), ("b", 4), ("c", 1)])
+    meter.add_gradient(0, np.array([3, 4], np.float32))
+    active = np.array([0, 3, 1, 0, 0, 0, 7], np.float32)
+
+    assert meter.read(9, active, updated=False) == GradientHealth(
+        9,
+        (
+            LayerHealth("a", dead_units_ratio=0.5),
+            LayerHealth("b", 5.0, None, 0, 0.75),
+            LayerHealth("c", dead_units_ratio=0.0),
+        ),
+    )
+
+
+# ---- in training
+
+
+@pytest.fixture
+def make_server(executor):
+    """Steps of two leaves without end; one layer of two values and two units, health every fourth step."""
+
+    def make(every=4):
+        layout = Layout.of([("a.kernel", (2,))])
+        return ParameterServer(
+            layout=layout,
+            schedule=Schedule(2, 0, epochs=10, batch_size=2, microbatches=2, gradient_health_every=every),
+            optimizer=build_optimizer("sgd", SGD),
+            position=Position(0, 0, np.zeros(2)),
+            updater=Updater(np.ones(2, np.float32), [], 2, 1, executor),
+            meter=LayerMeter(layout, [("a", 2)]),
+        )
+
+    return make
+
+
+def step(server, *slots, loss=1.0):
+    """Leaves of the open round: gradient and counts; what follows."""
+    number, actions = server.current.number, []
+    for leaf, slot in enumerate(slots):
+        _, more = server.push(number, (leaf, leaf + 1), np.array(slot, np.float32), np.array([loss]))
+        actions += more
+    return actions
+
+
+def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
+    server, seen = make_server(), []
+    server.plan([0], [1.0])
+    assert server.health is None
+    for _ in range(10):
+        step(server, [1, 0, 1, 0], [2, 4, 0, 0])
+        seen.append(server.health.step)
+
+    assert seen == [1, 1, 1, 4, 4, 4, 4, 8, 8, 10]
+    assert server.health.layers[0].gradient_norm == 5.0
+    assert server.health.layers[0].dead_units_ratio == 0.5
+
+
+def test_nothing_is_measured_where_it_is_turned_off(make_server):
+    server = make_server(every=0)
+    server.plan([0], [1.0])
+    for _ in range(10):
+        step(server, [1, 0, 1, 0], [2, 4, 0, 0])
+
+    assert server.health is None
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_a_step_that_diverges_is_examined_whether_or_not_it_is_measured(make_server, done):
+    server = make_server()
+    server.plan([0], [1.0])
+    for _ in range(done):
+        step(server, [1, 0, 1, 0], [2, 4, 0, 0])
+
+    (found,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
+
+    assert isinstance(found, Diverged)
+    (layer,) = server.health.layers
+    assert (server.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
+    assert layer.dead_units_ratio == (None if done else 0.5)
+
+
+def test_finite_gradients_of_a_step_that_diverges_are_told(make_server):
+    server = make_server(every=0)
+    server.plan([0], [1.0])
+
+    step(server, [1, 0, 1, 0], [2, 4, 0, 0], loss=math.inf)
+
+    assert server.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))
