@@ -9,7 +9,7 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from raydient.server.api.security import Address, Guard, Security, read_tokens
+from raydient.server.api.security import Address, Guard, Security, forbidden_mode, read_tokens
 from raydient.server.errors import StartError, Unauthenticated
 from raydient.v1 import training_service_pb2 as pb
 
@@ -115,6 +115,14 @@ def test_other_tokens_are_refused(tokens, metadata, reason):
         Guard(read_tokens(tokens)).check("/any/Method", metadata)
     assert caught.value.reason == reason
     assert TOKEN not in str(caught.value)
+
+
+def test_the_group_may_read_what_root_has_put_there():
+    kubernetes = 0o440
+    assert not kubernetes & forbidden_mode(owner=0, user=10001)
+    assert all(mode & forbidden_mode(owner=0, user=10001) for mode in (0o460, 0o444, 0o640 | 0o001))
+    assert all(kubernetes & forbidden_mode(owner=user, user=user) for user in (0, 10001))
+    assert kubernetes & forbidden_mode(owner=10002, user=10001)
 
 
 def test_a_tokens_file_that_others_may_read_is_refused(tokens):

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
+import os
 import re
 import socket
 import ssl
@@ -130,18 +131,27 @@ class Guard:
             raise Unauthenticated("the token is not known here", reason="TOKEN_INVALID")
 
 
+def forbidden_mode(owner: int, user: int) -> int:
+    """The permissions that a secret file of this owner must not have if the service runs as `user`.
+
+    A file that root has put there may be read by its group: Kubernetes gives secrets to a user in no other way.
+    """
+    return 0o037 if owner == 0 != user else 0o077
+
+
 def read_tokens(path: Path) -> list[bytes]:
     """The SHA-256 hashes of a file's tokens: one a line, in clear or as `sha256:` and hex; `#` begins a comment.
 
     Raises StartError if others may read the file, or if it holds no token or a short one.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat()
         lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise StartError(f"the tokens file {path} cannot be read: {reason}") from error
-    if mode & 0o077:
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & forbidden_mode(found.st_uid, os.geteuid()):
         raise StartError(f"others may read the tokens file {path} (mode {mode:04o}): chmod 600 it")
     tokens = [line for line in lines if line]
     if not tokens:
