@@ -1,4 +1,4 @@
-.PHONY: install lint type test bench proto dashboards dashboard-preview
+.PHONY: install lint type test bench proto dashboards dashboard-preview manifests
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -7,6 +7,8 @@ lint:
 	ruff check .
 	ruff format --check .
 	buf lint proto
+	yamllint .
+	hadolint deploy/Dockerfile
 
 type:
 	mypy
@@ -25,3 +27,6 @@ dashboards:
 
 dashboard-preview:
 	python -m deploy.grafana.preview
+
+manifests:
+	python deploy/kubernetes/rules.py

@@ -45,6 +45,8 @@ def cut(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     kept = {key: cut(value) for key, value in node.items() if not key.startswith(UNUSED) and key != "properties"}
+    if "(?" in str(kept.get("pattern")):
+        del kept["pattern"]  # flags within an expression are Go's, not JSON Schema's
     if "properties" in node:
         kept["properties"] = {name: cut(value) for name, value in node["properties"].items()}
         if "containers" in kept["properties"].get("spec", {}).get("properties", {}):
