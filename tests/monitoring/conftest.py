@@ -21,11 +21,12 @@ def find_program():
 
 @pytest.fixture(scope="session")
 def promtool(find_program):
-    """Runs promtool; what it prints."""
+    """Runs promtool, with `text` to read from; what it prints."""
     program = find_program("promtool")
 
-    def run(*arguments):
-        done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+    def run(*arguments, text=""):
+        command = [program, *map(str, arguments)]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

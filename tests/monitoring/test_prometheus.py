@@ -1,0 +1,237 @@
+"""The real Prometheus with the shipped configuration, and a service that trains the examples: every query has data.
+
+What is changed in a copy of the configuration is what docs/operations.md says one may change: where the service is, and
+how often Prometheus looks. Ray's file is one that is not there.
+"""
+
+import json
+import math
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import grpc
+import pytest
+import yaml
+
+from deploy.grafana.folder import DASHBOARDS, read
+from deploy.grafana.lint.expressions import expressions
+from deploy.grafana.lint.promql import selectors
+from raydient.client import Client, JobNotSucceeded
+from raydient.v1 import dataset_service_pb2, training_service_pb2
+from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
+from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "deploy" / "prometheus"
+EXAMPLES = ROOT / "examples"
+SECONDS = 60.0
+"""How long anything may take that is waited for."""
+RULES = [
+    rule
+    for path in sorted(SHIPPED.glob("rules/*.yml"))
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+
+
+class Prometheus:
+    """One that runs, by its HTTP interface."""
+
+    def __init__(self, address):
+        self._address, self._began = address, time.time()
+
+    def get(self, path, **parameters):
+        with urlopen(f"http://{self._address}/api/v1/{path}?{urlencode(parameters)}", timeout=SECONDS) as answer:
+            return json.load(answer)["data"]
+
+    def numbers(self, expression):
+        """What a panel with this query would have shown since this Prometheus began."""
+        found = self.get("query_range", query=expression, start=self._began, end=time.time(), step="1s")["result"]
+        numbers = [float(value) for series in found for _, value in series["values"]]
+        return [number for number in numbers if not math.isnan(number)]
+
+    def wait_for(self, expression):
+        """Until a query has an answer."""
+        until = time.monotonic() + SECONDS
+        while not self.get("query", query=expression)["result"]:
+            assert time.monotonic() < until, expression
+            time.sleep(0.2)
+
+
+@contextmanager
+def running(command, ready):
+    """A process, once a line of its standard error matches; that line's match too. Ended with SIGTERM."""
+    process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
+    try:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(ready, line):
+                break
+        else:
+            pytest.fail("".join(said))
+        yield process, found
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+
+
+def configure(folder, metrics):
+    """A copy of the configuration for a service whose metrics are at an address, looked at every second."""
+    shutil.copytree(SHIPPED, folder)
+    (folder / "targets" / "raydient.yml").write_text(f"- targets: [{metrics}]", encoding="utf-8")
+    file = folder / "prometheus.yml"
+    text, times = re.subn(r"\b(\w+_interval): \d+s", r"\1: 1s", file.read_text(encoding="utf-8"))
+    assert times == 3
+    file.write_text(text.replace("/tmp/ray/", f"{folder}/"), encoding="utf-8")
+    return file
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def worker_below(pid):
+    """A process that works for a job of the service `pid`."""
+    waiting = [pid]
+    while waiting:
+        this = waiting.pop()
+        if Path(f"/proc/{this}/cmdline").read_bytes().endswith(b"raydient.server.clusters.member\0worker\0"):
+            return this
+        for task in Path(f"/proc/{this}/task").iterdir():
+            waiting += map(int, (task / "children").read_text().split())
+    return None
+
+
+def lose_a_worker(service):
+    worker = worker_below(service.pid)
+    assert worker is not None
+    subprocess.run(["kill", "-9", str(worker)], check=True)
+
+
+def call_badly(address):
+    """A call that is the caller's fault, and an upload that does not come as it was announced."""
+    with grpc.insecure_channel(address) as channel:
+        with pytest.raises(grpc.RpcError):
+            TrainingServiceStub(channel).GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name="jobs/none"))
+        header = dataset_service_pb2.UploadDatasetHeader(file_name="a.csv", size_bytes=3, sha256="0" * 64)
+        parts = [{"header": header}, {"chunk": b"a,b"}]
+        with pytest.raises(grpc.RpcError) as refused:
+            DatasetServiceStub(channel).UploadDataset(
+                iter([dataset_service_pb2.UploadDatasetRequest(**part) for part in parts])
+            )
+        assert refused.value.code() is grpc.StatusCode.DATA_LOSS
+
+
+def live(prometheus, service, address):
+    """All that rules and panels have to show: jobs that run, wait, fail and succeed, a worker lost, calls that fail."""
+    prometheus.wait_for('up{job="raydient"} == 1')
+    digits = yaml.safe_load((EXAMPLES / "digits.yaml").read_text(encoding="utf-8"))
+    digits["training"]["epochs"] = 1_000_000  # until it is cancelled
+    digits["checkpoints"] = {"interval_seconds": 1}
+    with Client(address) as client:
+        long = client.submit(digits, directory=EXAMPLES)
+        others = [client.submit(EXAMPLES / name) for name in ("digits.yaml", "sick/not_finite.yaml")]
+        call_badly(address)
+        prometheus.wait_for("rate(raydient_job_steps_total[10s]) > 0")
+        prometheus.wait_for("raydient_queue_oldest_timestamp_seconds")
+        prometheus.wait_for("raydient_job_checkpoints_total > 1")
+        prometheus.wait_for('raydient_rpc_seconds_count{code="DATA_LOSS"}')
+        lose_a_worker(service)
+        prometheus.wait_for("raydient_job_restarts_total > 0")
+        call_badly(address)  # now that the series are there, it can be seen that they grow
+        client.get(long.name).cancel()
+        others[0].wait()
+        with pytest.raises(JobNotSucceeded):
+            others[1].wait()
+    # Not the last thing to come: what shows it on a grid of seconds comes a moment later.
+    prometheus.wait_for('count_over_time(ALERTS{alertname="RaydientJobFailed", alertstate="firing"}[10s]) > 2')
+
+
+@pytest.fixture(scope="module")
+def prometheus(find_program, tmp_path_factory):
+    """A Prometheus that has watched a service at work."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    serve = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", folder / "state", "--slots", "2"]
+    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+    with running([*serve, *ports], r"serving on (\S+), metrics on http://(\S+)/metrics") as (service, found):
+        address, metrics = found.groups()
+        here = f"127.0.0.1:{free_port()}"
+        options = [
+            f"--config.file={configure(folder / 'configuration', metrics)}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={here}",
+        ]
+        with running([find_program("prometheus"), *options], "ready to receive web requests"):
+            watching = Prometheus(here)
+            live(watching, service, address)
+            yield watching
+    shutil.rmtree(folder)
+
+
+def test_a_query_of_what_is_not_there_has_no_data(prometheus):
+    assert prometheus.numbers("raydient_no_such_metric") == []
+
+
+def test_the_service_is_scraped_and_every_rule_is_evaluated(prometheus):
+    (target,) = prometheus.get("targets")["activeTargets"]
+    assert (target["scrapePool"], target["health"]) == ("raydient", "up")
+    evaluated = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+    assert len(evaluated) == len(RULES)
+    assert {(rule["health"], rule.get("lastError", "")) for rule in evaluated} == {("ok", "")}
+
+
+def test_promtool_has_nothing_to_say_of_what_is_scraped(prometheus, promtool):
+    (target,) = prometheus.get("targets")["activeTargets"]
+    with urlopen(target["scrapeUrl"], timeout=SECONDS) as answer:
+        assert promtool("check", "metrics", text=answer.read().decode()) == ""
+
+
+def test_a_job_keeps_its_label(prometheus):
+    jobs = {series["metric"]["job"] for series in prometheus.get("query", query="raydient_job_failed")["result"]}
+    assert len(jobs) == 1
+    assert re.fullmatch("[0-9a-z]{12}", *jobs)
+
+
+def test_every_query_of_every_rule_has_data(prometheus):
+    records = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
+    # What makes an alert's expression empty in a healthy service is a comparison; the series in it are there.
+    parts = {
+        f"{rule['alert']}: {place}": f"{part.metric}{{{matchers(part)}}}"
+        for rule in RULES
+        if "alert" in rule
+        for place, part in enumerate(selectors(rule["expr"]))
+    }
+    asked = {**records, **{f"{name}, recorded": name for name in records}, **parts}
+    assert len(parts) >= len(RULES) - len(records)
+    assert {name: query for name, query in asked.items() if not prometheus.numbers(query)} == {}
+
+
+def matchers(selector):
+    return ", ".join(f'{label}{operator}"{value}"' for label, (operator, value) in selector.matchers.items())
+
+
+@pytest.mark.parametrize("name", read(DASHBOARDS))
+def test_every_query_of_every_panel_has_data(prometheus, name):
+    asked = list(expressions(read(DASHBOARDS)[name]))
+    assert len(asked) > 10
+    assert [(title, query) for title, query in asked if not prometheus.numbers(query)] == []
+
+
+def test_the_alerts_that_fire_are_those_of_what_happened(prometheus):
+    fired = prometheus.get("series", **{"match[]": 'ALERTS{alertstate="firing"}'})
+    assert {series["alertname"] for series in fired} == {"RaydientJobFailed", "RaydientLossNotFinite"}
