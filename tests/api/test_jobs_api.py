@@ -11,9 +11,15 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import dataset_service_pb2 as datasets_pb
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as pb
+from raydient.wire.health import GradientHealth, LayerHealth
 
 StatusCode = grpc.StatusCode
-PROGRESS = Progress(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2, {"worker": 1}, {"push": 0.5}, (1,), 0.25, {"pull": 7})
+HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
+PROGRESS = Progress(
+    *(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2, {"worker": 1}, {"push": 0.5}, (1,), 0.25, {"pull": 7}),
+    workers_minimum=1,
+    gradient_health=HEALTH,
+)
 EPOCH = EpochEnded(1, 10, 0.5, {"train": {"loss": 0.25}, "test": {"loss": 0.5, "accuracy": 0.75}})
 
 
@@ -31,6 +37,19 @@ def test_a_job_from_creation_to_success(client, runner):
     got = client.get(job.name)
     assert got.state == jobs_pb.TRAINING_JOB_STATE_RUNNING
     assert (got.progress.step, got.progress.workers_alive, dict(got.progress.restarts)) == (3, 2, {"worker": 1})
+    assert MessageToDict(got.progress.gradient_health, preserving_proto_field_name=True) == {
+        "step": "3",
+        "layers": [
+            {
+                "layer": "dense_1",
+                "gradient_norm": 0.5,
+                "update_ratio": 0.001,
+                "non_finite_values": "0",
+                "dead_units_ratio": 0.25,
+            },
+            {"layer": "relu", "dead_units_ratio": 0.0},
+        ],
+    }
     assert [(m.split, m.name, m.value) for m in got.last_epoch.metrics] == [
         ("test", "accuracy", 0.75),
         ("test", "loss", 0.5),

@@ -136,8 +136,12 @@ def test_get_shows_how_the_job_is(run, service) -> None:
     job.progress.samples, job.progress.samples_per_second, job.progress.loss = 3000, 100.0, 0.125
     job.progress.workers_alive, job.progress.workers_wanted = 1, 2
     job.progress.restarts["worker"] = 1
+    job.progress.gradient_health.step = 25
+    layers = job.progress.gradient_health.layers
+    layers.add(layer="dense_1", gradient_norm=0.0625, update_ratio=0.00125, non_finite_values=0, dead_units_ratio=0.25)
+    layers.add(layer="dense_2", gradient_norm=float("nan"), non_finite_values=3)
     job.last_epoch.metrics.add(name="accuracy", split="test", value=0.9625)
-    shown = dict(line.split("  ", 1) for line in run("get", "one").stdout.splitlines())
+    shown = dict(line.strip().split("  ", 1) for line in run("get", "one").stdout.splitlines())
     shown = {name.strip(): value.strip() for name, value in shown.items()}
     assert shown == {
         "name": "jobs/one",
@@ -150,6 +154,9 @@ def test_get_shows_how_the_job_is(run, service) -> None:
         "samples/s": "100",
         "workers": "1 of 2",
         "restarts": "1 worker",
+        "layers": "at step 25",
+        "dense_1": "gradient 0.0625, update ratio 0.00125, dead units 25 %",
+        "dense_2": "gradient nan, values not finite 3",
         "last epoch": "test accuracy 96.25 %",
         "digest": "abc",
         "created": "2027-01-15 08:00:00 UTC",

@@ -43,11 +43,11 @@ def runner(fake_runner):
 def make_dispatcher(waiter, runner, tmp_path, now):
     made = []
 
-    def make(runner=runner, dataset=None):
+    def make(runner=runner, dataset=None, **options):
         def request(job):
             return RunRequest(job.id, job.spec, dataset(job) if dataset else tmp_path / "a.csv", tmp_path / job.id)
 
-        made.append(Dispatcher(waiter, runner, request, clock=lambda: now))
+        made.append(Dispatcher(waiter, runner, request, clock=lambda: now, **options))
         made[-1].recover()
         return made[-1]
 
@@ -64,6 +64,20 @@ def submit(waiter, make_job):
         return job
 
     return submit
+
+
+def test_who_asked_hears_how_many_slots_are_held(make_dispatcher, submit, runner):
+    seen, gone = [], threading.Event()
+    dispatcher = make_dispatcher(observe_slots=lambda total, held: seen.append((total, held)))
+    job = submit(dispatcher, resources={"workers": 3})
+    assert seen == [(runner.slots, 0), (runner.slots, 3)]
+    run = runner.next()
+    run.begin()
+    run.succeed()
+    dispatcher.settled(job.id, gone.set)
+    assert gone.wait(20)
+    dispatcher.cancel(submit(dispatcher, resources={"workers": 1}).id)
+    assert (runner.slots, 0) in seen[2:]
 
 
 def test_a_job_runs_and_its_slots_go_to_the_next(make_dispatcher, submit, waiter, runner):

@@ -4,7 +4,7 @@ import socket
 import urllib.error
 import urllib.request
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -57,10 +57,11 @@ class Scraped:
         self.collector = JobCollector(self.clock)
         self.states = {}
 
-    def happen(self, job, state, *payloads):
-        before = self.states.get(job)
-        self.states[job] = after = state and Job(job, SPEC, NOW, state=state)
-        events = tuple(JobEvent(job, 1, NOW, payload) for payload in payloads)
+    def happen(self, job, state, *payloads, after=0, reason=""):
+        """The job is in this state, `after` so many seconds; what it told."""
+        before, when = self.states.get(job), NOW + timedelta(seconds=after)
+        self.states[job] = after = state and Job(job, SPEC, NOW, state=state, reason=reason)
+        events = tuple(JobEvent(job, 1, when, payload) for payload in payloads)
         self.collector.publish(Change(before, after, events))
 
     def samples(self):
@@ -166,6 +167,64 @@ def test_jobs_are_counted_by_state(scraped):
     found = {state: samples["raydient_jobs", state.value] for state in State}
     assert found == {**dict.fromkeys(State, 0), State.SUCCEEDED: 5, State.QUEUED: 1, State.STARTING: 1}
     assert samples["raydient_queue_length",] == 1
+
+
+def test_a_job_that_failed_tells_why(scraped):
+    scraped.happen("a", State.RUNNING)
+    scraped.happen("a", State.FAILED, StateChanged(State.FAILED, "NON_FINITE"), reason="NON_FINITE")
+    found = {key: value for key, value in scraped.samples().items() if "a" in key[1:]}
+    assert found == {
+        ("raydient_job_state", "a", "failed"): 1,
+        ("raydient_job_failed", "NON_FINITE", "a"): 1,
+        ("raydient_job_info", "a", "digits"): 1,
+    }
+
+
+def test_slots_are_those_last_heard_of(scraped):
+    assert scraped.samples()["raydient_worker_slots", "total"] == 0
+    scraped.collector.use_slots(8, 3)
+    samples = scraped.samples()
+    assert (samples["raydient_worker_slots", "total"], samples["raydient_worker_slots", "held"]) == (8, 3)
+
+
+def waits(samples):
+    """Jobs that waited, seconds in all, and how many waited at most a second."""
+    name = "raydient_queue_wait_seconds"
+    return tuple(samples[key] for key in ((f"{name}_count",), (f"{name}_sum",), (f"{name}_bucket", "1.0")))
+
+
+def test_the_queue_tells_how_long_jobs_waited_and_since_when_one_does(scraped):
+    assert ("raydient_queue_oldest_timestamp_seconds",) not in scraped.samples()
+    scraped.happen("a", State.QUEUED, StateChanged(State.QUEUED))
+    scraped.happen("b", State.QUEUED, StateChanged(State.QUEUED), after=10)
+    assert scraped.samples()["raydient_queue_oldest_timestamp_seconds",] == NOW.timestamp()
+    scraped.happen("a", State.STARTING, StateChanged(State.STARTING), after=30)
+    samples = scraped.samples()
+    assert samples["raydient_queue_oldest_timestamp_seconds",] == NOW.timestamp() + 10
+    assert waits(samples) == (1, 30, 0)
+    scraped.happen("b", State.CANCELLED, StateChanged(State.CANCELLED), after=40)
+    assert ("raydient_queue_oldest_timestamp_seconds",) not in scraped.samples()
+    # Interrupted, it waits anew.
+    scraped.happen("a", State.QUEUED, StateChanged(State.QUEUED), after=100)
+    scraped.happen("a", State.STARTING, StateChanged(State.STARTING), after=100.5)
+    assert waits(scraped.samples()) == (2, 30.5, 1)
+
+
+def test_jobs_that_wait_since_an_earlier_server(scraped):
+    waiting = Job("a", SPEC, NOW)
+    scraped.collector.begin([waiting], {State.QUEUED: 1}, NOW + timedelta(seconds=60))
+    assert scraped.samples()["raydient_queue_oldest_timestamp_seconds",] == NOW.timestamp()
+    scraped.collector.begin([replace(waiting, run=2)], {State.QUEUED: 1}, NOW + timedelta(seconds=60))
+    assert scraped.samples()["raydient_queue_oldest_timestamp_seconds",] == NOW.timestamp() + 60
+
+
+def test_a_hundred_jobs_of_ten_layers_stay_within_their_series(scraped):
+    layers = tuple(LayerHealth(f"dense_{n}", 0.5, 0.125, 2, 0.25) for n in range(10))
+    metrics = {split: {"loss": 0.25, "accuracy": 0.5} for split in ("train", "test")}
+    told = (progress(gradient_health=GradientHealth(3, layers)), EpochEnded(1, 3, 0.75, metrics))
+    for number in range(100):
+        scraped.happen(f"j{number}", State.RUNNING, *told, CheckpointTaken(3, 0.125, 99))
+    assert 5_000 < sum(len(family.samples) for family in scraped.collector.collect()) < 20_000
 
 
 def names_of(scraped, job):

@@ -1,6 +1,8 @@
 """docs/operations.md tells every metric that a live exporter shows, with its type and labels, and no other."""
 
 import re
+import shutil
+import subprocess
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,8 +41,8 @@ REPORTS = (
 
 
 @pytest.fixture(scope="module")
-def scraped():
-    """Type and labels of every metric of ours that a scrape shows while a job runs, by name."""
+def scrape():
+    """All that the exporter shows while one job runs, one waits and one has failed."""
     collector = JobCollector()
     for name, state in {"a": State.RUNNING, "b": State.FAILED, "c": State.QUEUED}.items():
         job = Job(name, SPEC, NOW, state=state, reason="NON_FINITE")
@@ -48,14 +50,20 @@ def scraped():
     exporter = Exporter("127.0.0.1", 0, collector)
     exporter.observe_call("/s/M", "OK", 0.003)
     with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics") as response:
-        families = list(text_string_to_metric_families(response.read().decode()))
+        text = response.read().decode()
     exporter.close()
+    return text
+
+
+@pytest.fixture(scope="module")
+def scraped(scrape):
+    """Type and labels of every metric of ours, by name."""
     return {
         f"{family.name}_total" if family.type == "counter" else family.name: (
             family.type,
             {label for sample in family.samples for label in sample.labels} - {"le"},
         )
-        for family in families
+        for family in text_string_to_metric_families(scrape)
         if family.name.startswith("raydient_") and not family.name.endswith("_created")
     }
 
@@ -64,3 +72,10 @@ def test_the_table_is_what_a_scrape_shows(scraped):
     rows = re.findall(r"^\| `(raydient_\w+)` \| (\w+) \|(.*?)\|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert {name: (kind, set(re.findall(r"\w+", labels))) for name, kind, labels in rows} == scraped
     assert len(rows) == len(scraped)
+
+
+def test_promtool_finds_nothing_amiss(scrape):
+    program = shutil.which("promtool")
+    assert program is not None, "promtool is missing: apt-get install prometheus"
+    done = subprocess.run([program, "check", "metrics"], input=scrape, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from raydient.client.job import Job
-    from raydient.v1.training_job_pb2 import TrainingProgress
+    from raydient.v1.training_job_pb2 import GradientHealth, LayerHealth, TrainingProgress
 
 STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
@@ -97,7 +97,22 @@ def _progress(progress: "TrainingProgress", *, ended: bool) -> list[tuple[str, s
         ("samples/s", f"{progress.samples_per_second:,.0f}"),
         ("workers", "" if ended else f"{progress.workers_alive} of {progress.workers_wanted}"),
         ("restarts", restarts),
+        *_health(progress.gradient_health),
     ]
+
+
+def _health(health: "GradientHealth") -> list[tuple[str, str]]:
+    if not health.layers:
+        return []
+    return [("layers", f"at step {health.step}"), *((f"  {layer.layer}", _layer(layer)) for layer in health.layers)]
+
+
+def _layer(layer: "LayerHealth") -> str:
+    told = [("gradient", f"{layer.gradient_norm:.3g}", layer.HasField("gradient_norm"))]
+    told += [("update ratio", f"{layer.update_ratio:.3g}", layer.HasField("update_ratio"))]
+    told += [("dead units", f"{100 * layer.dead_units_ratio:.0f} %", layer.HasField("dead_units_ratio"))]
+    told += [("values not finite", str(layer.non_finite_values), layer.non_finite_values > 0)]
+    return ", ".join(f"{name} {value}" for name, value, known in told if known)
 
 
 def _time_left(progress: "TrainingProgress") -> str:
