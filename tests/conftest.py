@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.reports import Finished, Outcome, Started
 from raydient.spec.validation import validate_job
+
+from .rays import Rays
 
 # Durations say nothing on a machine that does other things too, and a test leaves no file behind.
 settings.register_profile("raydient", deadline=None, database=None)
@@ -56,10 +57,24 @@ def _a_test_of_its_own(request):
 
 
 @pytest.fixture(scope="session")
-def ray_cluster():
-    """A Ray of the tests' own, started for the first test that asks and ended with the last."""
-    with closing(open_cluster("ray", slots=4)) as cluster:
-        yield cluster
+def rays():
+    """Rays for the tests that ask, ended with the last test."""
+    with closing(Rays()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ray_cluster(rays):
+    """A Ray of the tests' own, as `--cluster ray` starts it."""
+    return rays.own()
+
+
+@pytest.fixture
+def ray_nodes(rays):
+    """A Ray of several nodes, of which there is the first; those that a test adds are gone after it."""
+    nodes = rays.nodes()
+    yield nodes
+    nodes.remove_all()
 
 
 @pytest.fixture

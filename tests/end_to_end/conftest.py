@@ -89,7 +89,7 @@ CLASSIFIER = {
 def job(data):
     """Builds a prepared job on that data; keywords replace parts of `training`."""
 
-    def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, **training):
+    def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, placement=None, **training):
         spec = {
             "dataset": {"uri": data.name, "standardize": True},
             "network": network,
@@ -102,7 +102,7 @@ def job(data):
                 **training,
             },
             "checkpoints": {"interval_seconds": checkpoint_seconds},
-            "resources": {"workers": workers},
+            "resources": {"workers": workers, **({"placement": placement} if placement else {})},
         }
         return prepare(validate_job(spec), data)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 LOOK_SECONDS = 1.0
 """How often the nodes are looked at."""
+CLOSE_SECONDS = 5.0
+"""How long a look that is under way may take when nobody wants to know any more."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,36 +34,37 @@ class Node:
 class Nodes:
     """Looks at the nodes again and again, from a thread of its own: asking a cluster may take long.
 
-    `look` gives the nodes that are alive; `check` says of new ones, by id, why they cannot be used, nothing of others.
+    `look` gives the nodes that are alive; `inspect` says why one cannot be used, an empty text if it can, None as long
+    as that is not known.
     """
 
-    def __init__(
-        self, look: Callable[[], Sequence[Node]], check: Callable[[Sequence[Node]], Mapping[str, str]]
-    ) -> None:
-        self._look, self._check = look, check
-        self._known: dict[str, str] = {}  # why it cannot be used, by id; empty where it can
-        self._alive: Sequence[Node] = ()
+    def __init__(self, look: Callable[[], Sequence[Node]], inspect: Callable[[Node], str | None]) -> None:
+        self._look, self._inspect = look, inspect
+        self._alive: Mapping[Node, str | None] = {}  # what `inspect` says of each; replaced, never changed
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def slots(self) -> int:
         """Worker processes that the nodes which can be used hold in all."""
-        return sum(node.cpus for node in self._alive if not self._known[node.id])
+        return sum(node.cpus for node, why in self._alive.items() if why == "")
 
     @property
-    def refused(self) -> Mapping[str, str]:
-        """Why nodes that are alive cannot be used, by id."""
-        return {node.id: why for node in self._alive if (why := self._known[node.id])}
+    def refused(self) -> Mapping[Node, str]:
+        """Nodes that cannot be used, and why."""
+        return {node: why for node, why in self._alive.items() if why}
+
+    @property
+    def unknown(self) -> Sequence[Node]:
+        """Nodes of which it is not known yet whether they can be used."""
+        return [node for node, why in self._alive.items() if why is None]
 
     def update(self) -> None:
         """Look once."""
-        alive = self._look()
-        new = [node for node in alive if node.id not in self._known]
-        if new:
-            found = self._check(new)
-            self._known |= {node.id: found.get(node.id, "") for node in new}
-        self._alive = alive
+        before = self._alive
+        self._alive = {
+            node: self._inspect(node) if (known := before.get(node)) is None else known for node in self._look()
+        }
 
     def watch(self) -> None:
         """Look every second from now on, until `close`."""
@@ -75,21 +78,21 @@ class Nodes:
                 self.update()
             except Exception:
                 _log.exception("the cluster's nodes could not be looked at")
-                continue
-            self._tell(before)
+            else:
+                self._tell(before)
 
-    def _tell(self, before: Sequence[Node]) -> None:
-        for node in self._alive:
-            if node not in before and (why := self._known[node.id]):
-                _log.warning("%s: no process is placed there", why)
-            elif node not in before:
-                _log.info("%s has joined, %d CPUs", node, node.cpus)
-        for node in before:
-            if node not in self._alive:
-                _log.info("%s is gone", node)
+    def _tell(self, before: Mapping[Node, str | None]) -> None:
+        for node, why in self._alive.items():
+            if why is not None and before.get(node) is None:
+                if why:
+                    _log.warning("%s; no process is placed there", why)
+                else:
+                    _log.info("%s has joined with %d CPUs", node, node.cpus)
+        for node in before.keys() - self._alive.keys():
+            _log.info("%s is gone", node)
 
     def close(self) -> None:
         """Stop looking. Harmless when repeated."""
         self._closed.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSE_SECONDS)

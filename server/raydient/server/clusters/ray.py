@@ -1,16 +1,17 @@
 """Processes as Ray actors: Ray places, starts and watches them and has no part in what they say to each other.
 
-The only module that imports ray. Actors are plain `Member`s, wrapped here and nowhere else; they are never restarted or
-retried by Ray, because what to do about a loss is the coordinator's to decide.
+With `ray_nodes` the only module that imports ray. Actors are plain `Member`s, wrapped here and nowhere else; they are
+never restarted or retried by Ray, because what to do about a loss is the coordinator's to decide.
 """
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import ray
 from ray._private.state import available_resources_per_node
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
-from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from raydient.spec.job import Placement
@@ -26,8 +27,10 @@ from raydient.wire.control import Role
 
 from .cluster import ClusterError
 from .member import BLAS_ENVIRONMENT, run
-from .nodes import Node, Nodes
+from .nodes import Nodes
 from .placing import prefer
+from .ray_nodes import Inspector, alive, check, first_line
+from .versions import disagreement, installed
 
 NAMESPACE = "raydient"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -42,12 +45,14 @@ _Place = str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy
 class Member:
     """The actor: one process of a job."""
 
-    def node(self) -> str:
-        """Where it is. Answered as soon as it is somewhere, so before `run`, of which it is no part."""
-        return _this_node()
+    def whereabouts(self) -> tuple[str, int]:
+        """Its node and its process id. Called before `run`, so answered as soon as Ray has started it."""
+        return _this_node(), os.getpid()
 
-    def run(self, role: str, launch: str, host: str | None) -> None:
-        """Be this process until its work is done."""
+    def run(self, role: str, launch: str, host: str | None, versions: dict[str, str]) -> None:
+        """Be this process until its work is done. ClusterError if other versions are installed here."""
+        if why := disagreement(f"node {ray.util.get_node_ip_address()}", installed(), versions):
+            raise ClusterError(why)
         run(role, launch, host or ray.util.get_node_ip_address(), _this_node())
         if role == Role.COORDINATOR:
             ray.actor.exit_actor()  # detached: nobody else ends it
@@ -98,7 +103,7 @@ class RayCluster:
         except BaseException as error:
             shutil.rmtree(session, ignore_errors=True)
             if isinstance(error, Exception):
-                raise ClusterError(f"Ray cannot be started: {_first_line(error)}") from error
+                raise ClusterError(f"Ray cannot be started: {first_line(error)}") from error
             raise
         return cls(slots, _LOOPBACK, session=session)
 
@@ -108,9 +113,16 @@ class RayCluster:
         try:
             ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
         except (RayError, OSError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"no Ray at {address} that this machine is a node of: {_first_line(error)}") from error
-        nodes = Nodes(_alive, lambda new: {})
-        nodes.update()
+            ray.shutdown()  # it may have got halfway
+            if str(error).startswith("Version mismatch"):
+                raise ClusterError(f"Ray at {address}: {' '.join(str(error).split())}") from error
+            raise ClusterError(f"no Ray at {address} that this machine is a node of: {first_line(error)}") from error
+        nodes = Nodes(alive, Inspector().inspect)
+        try:
+            check(nodes)
+        except ClusterError:
+            ray.shutdown()
+            raise
         nodes.watch()
         return cls(0, None, nodes=nodes)
 
@@ -130,7 +142,9 @@ class RayCluster:
     def start(self, role: Role, launch: str, log: Path) -> "RayProcess":
         # What an actor prints is in the logs of Ray's session, on its machine.
         detached = role is Role.COORDINATOR
-        self._processes = [p for p in self._processes if p.ended() is None]
+        ended = [p for p in self._processes if p.ended() is not None]
+        self._processes = [p for p in self._processes if p not in ended]
+        self._refused += tuple(node for p in ended if p.misplaced and (node := p.node))
         place = self._place(role)
         options: dict[str, Any] = {
             "num_cpus": 1 if role is Role.WORKER else 0,
@@ -144,8 +158,9 @@ class RayCluster:
         if place == _ANYWHERE and (usable := self._usable()):
             options["label_selector"] = usable
         actor: Any = ray.remote(Member).options(**options).remote()
-        node, call = actor.node.remote(), actor.run.remote(role.value, launch, self._one_host)
-        process = RayProcess(actor, role, place, node, call)
+        whereabouts = actor.whereabouts.remote()
+        call = actor.run.remote(role.value, launch, self._one_host, installed())
+        process = RayProcess(actor, role, place, whereabouts, call)
         self._processes.append(process)
         return process
 
@@ -156,20 +171,20 @@ class RayCluster:
             return NodeAffinitySchedulingStrategy(self.node, soft=False)
         if self._group is None:
             return _ANYWHERE
-        place = self._group.place(role, self._processes)
+        place = self._group.place(role, self._processes, self._refused)
         if place is not None:
             return place
         free = {node: room.get("CPU", 0.0) for node, room in available_resources_per_node().items()}
-        held = Counter(node for process in self._processes if (node := process.node()))
+        held = Counter(node for process in self._processes if (node := process.node))
         for process in self._processes:
-            if process.waiting() and (node := process.node()) in free:
+            if process.waiting() and (node := process.node) in free:
                 free[node] -= 1
         node = prefer({n: c for n, c in free.items() if n not in self._refusals()}, held, spread=self._group.spread)
         # Whoever else uses the cluster may have taken that room meanwhile.
         return _ANYWHERE if node is None else NodeAffinitySchedulingStrategy(node, True, _spill_on_unavailable=True)
 
     def _refusals(self) -> Sequence[str]:
-        return [*self._refused, *(self._nodes.refused if self._nodes is not None else ())]
+        return [*self._refused, *(node.id for node in (self._nodes.refused if self._nodes is not None else ()))]
 
     def _usable(self) -> dict[str, str]:
         """The label selector of nodes on which processes may run."""
@@ -197,22 +212,31 @@ class RayCluster:
 class _Group:
     """Room for the first processes of a job, given all at once."""
 
-    def __init__(self, job: str, workers: int, placement: Placement, usable: Mapping[str, str]) -> None:
+    def __init__(self, job: str, workers: int, placement: Placement, usable: dict[str, str]) -> None:
         self.spread = placement.strategy.kind == "spread"
         self._workers = workers
+        bundles, selectors = [{"CPU": 1}] * workers, [usable] * workers
+        # It takes no CPU, so that it fits in beside the first worker. A bundle of its own has to ask for something.
+        self._server = 0
+        if placement.parameter_server or not workers:
+            self._server = workers
+            bundles, selectors = [*bundles, {"memory": 1}], [*selectors, {**usable, **placement.parameter_server}]
         # Without lifetime="detached" Ray removes it with the process that made it, whatever ends that.
         self._group = placement_group(
-            # The parameter server takes no CPU, but a bundle has to ask for something.
-            [{"memory": 1}, *({"CPU": 1} for _ in range(workers))],
+            bundles,
             strategy="SPREAD" if self.spread else "PACK",
             name=f"{job}-{secrets.token_hex(4)}",
-            bundle_label_selector=[{**usable, **placement.parameter_server}, *[dict(usable)] * workers],
+            bundle_label_selector=selectors,
         )
 
-    def place(self, role: Role, living: Sequence["RayProcess"]) -> PlacementGroupSchedulingStrategy | None:
+    def place(
+        self, role: Role, living: Sequence["RayProcess"], refused: Sequence[str]
+    ) -> PlacementGroupSchedulingStrategy | None:
         """A place in the group; None if all are taken."""
         if role is Role.PARAMETER_SERVER:
-            return PlacementGroupSchedulingStrategy(self._group, 0)
+            return PlacementGroupSchedulingStrategy(self._group, self._server)
+        if refused and {*refused} & {*placement_group_table(self._group)["bundles_to_node_id"].values()}:
+            return None  # Ray has moved a bundle to a node that joined, and that turned out not to be of use
         inside = [p for p in living if p.role is role and isinstance(p.place, PlacementGroupSchedulingStrategy)]
         return PlacementGroupSchedulingStrategy(self._group) if len(inside) < self._workers else None
 
@@ -229,25 +253,37 @@ class RayProcess:
         actor: ActorHandle[Any],
         role: Role,
         place: _Place,
-        node: "ray.ObjectRef[str]",
+        whereabouts: "ray.ObjectRef[tuple[str, int]]",
         call: "ray.ObjectRef[None]",
     ) -> None:
         self.role, self.place = role, place
-        self._actor, self._whereabouts, self._call = actor, node, call
-        self._node: str | None = None
+        self._actor, self._whereabouts, self._call = actor, whereabouts, call
+        self._found: tuple[str, int] | None = None
         self._ended: str | None = None
+        self.misplaced = False  # the node has other versions
 
     def waiting(self) -> bool:
-        if self._ended is not None or self._node is not None or not ray.is_initialized():
+        if self._ended is not None or self._found is not None or not ray.is_initialized():
             return False
         return not ray.wait([self._whereabouts], timeout=0)[0]
 
+    @property
     def node(self) -> str | None:
         """The id of the node that it is on, or is meant for as long as it waits; None if neither is known."""
-        if self._node is None and not self.waiting() and ray.is_initialized():
+        found = self._find()
+        return found[0] if found else getattr(self.place, "node_id", None)
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, on its node; None as long as it waits."""
+        found = self._find()
+        return found[1] if found else None
+
+    def _find(self) -> tuple[str, int] | None:
+        if self._found is None and ray.is_initialized() and not self.waiting():
             with contextlib.suppress(RayError):
-                self._node = ray.get(self._whereabouts, timeout=0)
-        return self._node or getattr(self.place, "node_id", None)
+                self._found = ray.get(self._whereabouts, timeout=0)
+        return self._found
 
     def ended(self) -> str | None:
         if self._ended is None and ray.is_initialized():
@@ -262,6 +298,9 @@ class RayProcess:
         except GetTimeoutError:
             return None
         except RayTaskError as error:
+            if isinstance(error.cause, ClusterError):
+                self.misplaced = True
+                return str(error.cause)
             return f"ended with {type(error.cause).__name__}" if error.cause else "ended with an error"
         except RayActorError:
             return "its actor died"
@@ -278,15 +317,3 @@ class RayProcess:
 def _this_node() -> str:
     node: str = ray.get_runtime_context().get_node_id()
     return node
-
-
-def _alive() -> list[Node]:
-    return [
-        Node(node["NodeID"], node["NodeManagerAddress"], int(node["Resources"].get("CPU", 0)))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

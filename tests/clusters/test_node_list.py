@@ -1,0 +1,118 @@
+"""Nodes that come and go, without a cluster."""
+
+import logging
+import threading
+
+import pytest
+
+from raydient.server.clusters import nodes as module
+from raydient.server.clusters.nodes import Node, Nodes
+
+A, B, C = Node("aaaaaaaaaaaa", "10.0.0.1", 2), Node("bbbbbbbbbbbb", "10.0.0.2", 4), Node("cccccccccccc", "10.0.0.2", 8)
+
+
+class Cluster:
+    """Nodes that are alive, and what is known of them."""
+
+    def __init__(self, *alive):
+        self.alive, self.answers, self.asked = list(alive), {A: "", B: "", C: ""}, []
+        self.nodes = Nodes(lambda: self.alive, self._inspect)
+        self.nodes.update()
+
+    def _inspect(self, node):
+        self.asked.append(node)
+        return self.answers[node]
+
+
+def test_slots_are_the_cpus_of_the_living_nodes():
+    cluster = Cluster(A)
+    assert cluster.nodes.slots == 2
+    cluster.alive.append(B)
+    cluster.nodes.update()
+    assert cluster.nodes.slots == 6
+    cluster.alive.remove(A)
+    cluster.nodes.update()
+    assert cluster.nodes.slots == 4
+
+
+def test_a_node_adds_nothing_before_it_is_known_to_be_of_use():
+    cluster = Cluster(A)
+    cluster.answers[B] = None
+    cluster.alive.append(B)
+    cluster.nodes.update()
+    assert (cluster.nodes.slots, cluster.nodes.unknown, cluster.nodes.refused) == (2, [B], {})
+    cluster.answers[B] = "it has other versions"
+    cluster.nodes.update()
+    assert (cluster.nodes.slots, cluster.nodes.unknown, cluster.nodes.refused) == (2, [], {B: cluster.answers[B]})
+
+
+def test_a_node_is_asked_until_it_answers_and_not_again():
+    cluster = Cluster(A)
+    cluster.answers[B] = None
+    cluster.alive.append(B)
+    cluster.nodes.update()
+    cluster.answers[B] = ""
+    cluster.nodes.update()
+    cluster.nodes.update()
+    assert cluster.asked == [A, B, B]
+
+
+def test_what_happens_to_nodes_is_logged_once(caplog, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    cluster = Cluster(A)
+    looked = threading.Semaphore(0)
+
+    def look():
+        looked.release()
+        return list(cluster.alive)
+
+    cluster.nodes = Nodes(look, cluster._inspect)
+    cluster.nodes.update()
+    cluster.answers[C] = "node 10.0.0.2 (cccccccc) has numpy 1, this service has numpy 2"
+
+    def settle():
+        for _ in range(looked._value + 3):
+            assert looked.acquire(timeout=20)
+
+    with caplog.at_level(logging.INFO):
+        cluster.nodes.watch()
+        cluster.alive = [B, C]
+        settle()
+        cluster.alive = [C]
+        settle()
+        cluster.nodes.close()
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "node 10.0.0.1 (aaaaaaaa) is gone",
+        "node 10.0.0.2 (bbbbbbbb) has joined with 4 CPUs",
+        "node 10.0.0.2 (bbbbbbbb) is gone",
+        "node 10.0.0.2 (cccccccc) has numpy 1, this service has numpy 2; no process is placed there",
+    ]
+
+
+def test_a_look_that_fails_changes_nothing(monkeypatch, caplog):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    failed = threading.Semaphore(0)
+    answers = iter([[A]])
+
+    def look():
+        found = next(answers, None)
+        if found is None:
+            failed.release()
+            raise ConnectionError("nobody answers")
+        return found
+
+    nodes = Nodes(look, lambda node: "")
+    nodes.update()
+    nodes.watch()
+    for _ in range(2):
+        assert failed.acquire(timeout=20)
+    nodes.close()
+    assert nodes.slots == 2
+    assert "could not be looked at" in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_closing_is_harmless_at_any_time(times):
+    nodes = Nodes(list, lambda node: "")
+    for _ in range(times):
+        nodes.close()

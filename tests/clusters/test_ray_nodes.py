@@ -1,0 +1,186 @@
+"""What a Ray of several nodes adds: room that comes and goes, placement, and nodes with other versions."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from raydient.spec.job import Placement
+from raydient.wire import control, launch
+from raydient.wire.control import Role
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import CLOSED, Hub
+
+pytestmark = pytest.mark.ray
+
+SECONDS = 60.0
+SPREAD = Placement.model_validate({"strategy": "spread"})
+
+
+def eventually(condition):
+    """Wait until something holds, and give it."""
+    deadline, pause = time.monotonic() + SECONDS, threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it does not come to be"
+        pause.wait(0.02)
+    return found
+
+
+class Silent:
+    """A coordinator that hears members introduce themselves and never answers."""
+
+    def __init__(self, cluster):
+        self._secret, self._cluster = new_secret(), cluster
+        self._hub = Hub(self._secret, 1 << 20)
+        self._endpoint = self._hub.listen(cluster.host, node=cluster.node)
+
+    def told(self, member):
+        return launch.to_json(launch.Launch("job", member, 0, self._endpoint, self._secret.hex()))
+
+    def hello(self):
+        """The next one that introduces itself: its number."""
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            for _, frame in self._hub.poll(1.0):
+                if frame is not CLOSED:
+                    return control.decode(frame).message.member
+        raise TimeoutError
+
+    def close(self):
+        self._hub.close()
+
+
+@pytest.fixture
+def coordinator(ray_nodes):
+    made = Silent(ray_nodes.cluster)
+    yield made
+    made.close()
+    ray_nodes.cluster.release()
+
+
+def groups(name):
+    """States of the placement groups whose name begins so."""
+    from ray.util.placement_group import placement_group_table
+
+    return [group["state"] for group in placement_group_table().values() if group["name"].startswith(name)]
+
+
+def test_nodes_that_join_add_slots_and_those_that_die_take_them_away(ray_nodes):
+    eventually(lambda: ray_nodes.cluster.slots == 2)
+    second = ray_nodes.add(cpus=3)
+    eventually(lambda: ray_nodes.cluster.slots == 5)
+    ray_nodes.remove(second)
+    eventually(lambda: ray_nodes.cluster.slots == 2)
+
+
+def test_a_process_without_room_waits_and_is_told_from_one_that_is_silent(ray_nodes, coordinator, tmp_path):
+    cluster = ray_nodes.cluster
+    cluster.reserve("waiting", 2, Placement())
+    placed = [cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in range(2)]
+    assert sorted(coordinator.hello() for _ in placed) == [0, 1]
+    more, hopeless = (cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in (2, 3))
+    assert [p.waiting() for p in (*placed, more, hopeless)] == [False, False, True, True]
+    assert [p.ended() for p in (*placed, more)] == [None] * 3
+    hopeless.kill()
+    assert hopeless.ended() is not None
+    assert not hopeless.waiting()
+    second = ray_nodes.add()
+    assert coordinator.hello() == 2
+    assert not more.waiting()
+    assert more.node == second
+    for process in (*placed, more):
+        process.kill()
+
+
+def test_workers_beyond_the_group_spread_too(ray_nodes, coordinator, tmp_path):
+    cluster, second = ray_nodes.cluster, ray_nodes.add()
+    cluster.reserve("beyond", 1, SPREAD)
+    processes = []
+    for number in range(4):
+        processes.append(cluster.start(Role.WORKER, coordinator.told(number), tmp_path / "log"))
+        assert coordinator.hello() == number
+    assert sorted(p.node for p in processes) == sorted([ray_nodes.first, second] * 2)
+    assert processes[0].node != processes[1].node
+    for process in processes:
+        process.kill()
+
+
+def test_a_parameter_server_waits_for_a_node_that_it_may_run_on(ray_nodes, coordinator, tmp_path):
+    cluster = ray_nodes.cluster
+    cluster.reserve("choosy", 1, Placement(parameter_server={"disk": "fast"}))
+    server, worker = (
+        cluster.start(role, coordinator.told(n), tmp_path / "log")
+        for n, role in enumerate((Role.PARAMETER_SERVER, Role.WORKER))
+    )
+    assert (server.waiting(), worker.waiting()) == (True, True), "all of a group or nothing"
+    second = ray_nodes.add(labels={"disk": "fast"})
+    assert {coordinator.hello(), coordinator.hello()} == {0, 1}
+    assert server.node == second
+    for process in (server, worker):
+        process.kill()
+
+
+def test_what_was_reserved_is_given_back(ray_nodes):
+    ray_nodes.cluster.reserve("given-back", 2, Placement())
+    assert len(groups("given-back-")) == 1
+    ray_nodes.cluster.release()
+    eventually(lambda: groups("given-back-") == ["REMOVED"])
+
+
+def test_a_group_goes_with_its_coordinator_even_if_that_is_killed(ray_nodes):
+    import ray
+
+    # Pickled by value: the processes of Ray cannot import this module.
+    class Coordinator:
+        def reserve(self, description):
+            from raydient.server.clusters.opening import reopen_cluster
+            from raydient.spec.job import Placement
+
+            self.cluster = reopen_cluster(description)
+            self.cluster.reserve("orphan", 2, Placement())
+            return os.getpid()
+
+    options = {"num_cpus": 0, "lifetime": "detached", "name": "orphan"}
+    made = ray.remote(Coordinator).options(**options).remote()
+    pid = ray.get(made.reserve.remote(ray_nodes.cluster.describe()), timeout=SECONDS)
+    eventually(lambda: groups("orphan-") == ["CREATED"])
+    os.kill(pid, 9)
+    eventually(lambda: groups("orphan-") == ["REMOVED"])
+
+
+@pytest.fixture
+def liar(tmp_path):
+    """The environment of a node on which another NumPy seems to be installed."""
+    metadata = tmp_path / "lies" / "numpy-1.2.3.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.2.3\n")
+    return {"PYTHONPATH": os.pathsep.join([str(metadata.parent.parent), *sys.path])}
+
+
+def test_a_node_with_other_versions_is_not_used(ray_nodes, coordinator, liar, tmp_path, caplog):
+    import numpy as np
+
+    node = ray_nodes.add(environment=liar)
+    cluster, why = ray_nodes.cluster, f"has numpy 1.2.3, this service has numpy {np.__version__}"
+    assert node
+    eventually(lambda: f"({node[:8]}) {why}; no process is placed there" in caplog.text)
+    assert cluster.slots == 2
+    processes = [cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in range(3)]
+    assert sorted([coordinator.hello(), coordinator.hello()]) == [0, 1]
+    assert processes[2].waiting()
+    # One whose parameter server is to be there nevertheless is told why not.
+    cluster.reserve("misled", 0, Placement(parameter_server={"ray.io/node-id": node}))
+    misled = cluster.start(Role.PARAMETER_SERVER, coordinator.told(7), tmp_path / "log")
+    assert eventually(misled.ended).endswith(why)
+    for process in processes:
+        process.kill()
+
+    options = ["--cluster", "ray", "--ray-address", ray_nodes.address, "--state", str(tmp_path / "state")]
+    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "raydient.client.cli", "serve", *options, *ports]
+    served = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False)
+    assert served.returncode == 2
+    assert served.stderr.strip().splitlines()[-1].endswith(why)

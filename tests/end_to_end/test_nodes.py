@@ -1,0 +1,127 @@
+"""A Ray of several nodes: neither where the processes of a job are nor what happens to a node changes the weights."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from raydient.server.clusters.local import LocalCluster
+from raydient.server.training.reports import Notice, Outcome, Progress, Started
+from raydient.wire.control import Role
+
+from .conftest import Watched, execute
+
+pytestmark = pytest.mark.ray
+
+FAST = {"disk": "fast"}
+
+
+class Scene:
+    """A job on nodes: its processes, what was told, and something that is done when a step is reached."""
+
+    def __init__(self, cluster, at_step, act):
+        self._cluster, self._at_step, self._act = Watched(cluster), at_step, act
+        self._acted = False
+        self.reports = []
+
+    def run(self, prepared, directory):
+        finished = execute(prepared, self._cluster, directory, self._hear)
+        assert self._acted
+        assert finished.outcome is Outcome.SUCCEEDED
+        return finished.digest
+
+    def living(self, role):
+        return [process for r, process in self._cluster.processes if r is role and process.ended() is None]
+
+    def told(self, kind):
+        return [report for report in self.reports if isinstance(report, kind)]
+
+    def _hear(self, report):
+        self.reports.append(report)
+        if isinstance(report, Progress) and not self._acted and report.step >= self._at_step:
+            self._acted = True
+            self._act(self)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The digest that local processes compute, once for all that train the same."""
+    known = {}
+
+    def look_up(prepared):
+        key = str(prepared.spec.training)
+        if key not in known:
+            with closing(LocalCluster(4)) as local:
+                known[key] = execute(prepared, local, tmp_path_factory.mktemp("local")).digest
+        return known[key]
+
+    return look_up
+
+
+def shared_memory(process):
+    """Inodes of the segments of ours that a process has mapped; one that two of them have is memory that they share."""
+    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    return {line.split()[4] for line in lines if "/memfd:raydient" in line}
+
+
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_each_worker_exchanges_the_way_its_node_allows(job, ray_nodes, expected, tmp_path, nodes):
+    names = [ray_nodes.first, *(ray_nodes.add(labels=FAST if n == 0 else None) for n in range(nodes - 1))]
+    prepared = job(3, placement={"strategy": "spread", "parameter_server": FAST}, epochs=20)
+    found = []
+
+    def look(scene):
+        (server,) = scene.living(Role.PARAMETER_SERVER)
+        workers = scene.living(Role.WORKER)
+        found.append((server.node, [(w.node, bool(shared_memory(server) & shared_memory(w))) for w in workers]))
+
+    assert Scene(ray_nodes.cluster, 1, look).run(prepared, tmp_path) == expected(prepared)
+    [(server, workers)] = found
+    assert server == names[1]
+    assert {node for node, _ in workers} == {*names}
+    assert all(shares == (node == server) for node, shares in workers)
+    assert len(workers) == 3
+
+
+def test_packed_workers_share_a_node(job, ray_nodes, expected, tmp_path):
+    second = ray_nodes.add(cpus=3)
+    prepared = job(3, epochs=20)
+    found = []
+    scene = Scene(ray_nodes.cluster, 1, lambda scene: found.extend(w.node for w in scene.living(Role.WORKER)))
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    assert found == [second] * 3
+
+
+def test_a_node_that_dies_costs_its_workers_and_nothing_else(job, ray_nodes, expected, tmp_path):
+    second = ray_nodes.add()
+    placement = {"strategy": "spread", "parameter_server": {"ray.io/node-id": ray_nodes.first}}
+    prepared = job(2, placement=placement, epochs=400)  # the loss is to be noticed before the end
+    nodes = []
+
+    def remove(scene):
+        nodes.extend(w.node for w in scene.living(Role.WORKER))
+        ray_nodes.remove(second, killed=True)
+
+    scene = Scene(ray_nodes.cluster, 100, remove)
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    assert sorted(nodes) == sorted([ray_nodes.first, second])
+    assert [notice.reason for notice in scene.told(Notice)][:1] == ["WORKER_LOST"]
+    assert len(scene.told(Started)) == 1, "no step was computed twice"
+
+
+def test_the_node_of_the_parameter_server_dies(job, ray_nodes, expected, tmp_path):
+    second = ray_nodes.add(labels=FAST)
+    prepared = job(2, checkpoint_seconds=0.0, placement={"parameter_server": FAST}, epochs=100)
+    third = []
+
+    def replace(scene):
+        assert [p.node for p in scene.living(Role.PARAMETER_SERVER)] == [second]
+        ray_nodes.remove(second)
+        third.append(ray_nodes.add(labels=FAST))
+
+    scene = Scene(ray_nodes.cluster, 200, replace)
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    assert "PARAMETER_SERVER_LOST" in [notice.reason for notice in scene.told(Notice)]
+    starts = [started.step for started in scene.told(Started)]
+    assert len(starts) == 2
+    assert starts[1] > 0, "it went on from a checkpoint"

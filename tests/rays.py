@@ -1,0 +1,102 @@
+"""The Ray that the tests' process is connected to: one of its own as the service starts it, or one of several nodes."""
+
+import os
+import secrets
+import signal
+from pathlib import Path
+
+from raydient.server.clusters.opening import open_cluster
+
+CONFIGURATION = {
+    # A node that was killed is missed after a second and a half, not after fifteen.
+    "health_check_initial_delay_ms": 500,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 500,
+    "health_check_failure_threshold": 3,
+    "worker_niceness": 0,
+}
+OBJECT_STORE_BYTES = 80 << 20
+
+
+class RayNodes:
+    """A Ray of several nodes, all on this machine; this process, as a service would be, is on the first.
+
+    Attributes:
+        address: where a service joins it.
+        first: id of the first node, which cannot be removed; it has two CPUs.
+        cluster: as `--ray-address` joins it.
+    """
+
+    def __init__(self):
+        from ray.cluster_utils import Cluster
+
+        self._ray = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 2,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "include_dashboard": False,
+                "_system_config": CONFIGURATION,
+            },
+        )
+        self._nodes = {}
+        self.address, self.first = self._ray.address, self._ray.head_node._node_id
+        self.cluster = open_cluster("ray", slots=0, address=self.address)
+
+    def add(self, cpus=2, labels=None, environment=None):
+        """A node more; its id. `environment` is that of its processes."""
+        node = self._ray.add_node(
+            num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, labels=labels, env_vars=environment
+        )
+        self._nodes[node._node_id] = node
+        return node._node_id
+
+    def remove(self, node_id, *, killed=False):
+        """End a node and every process on it; `killed`: at once, as if its machine had lost power."""
+        node = self._nodes.pop(node_id)
+        if killed:
+            raylet = node.all_processes["raylet"][0].process.pid
+            tasks = Path(f"/proc/{raylet}/task").iterdir()
+            children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+            for pid in (raylet, *children):
+                os.kill(pid, signal.SIGKILL)
+        self._ray.remove_node(node, allow_graceful=not killed)
+
+    def remove_all(self):
+        """Every node but the first."""
+        for node_id in list(self._nodes):
+            self.remove(node_id)
+
+    def close(self):
+        self.cluster.close()
+        self.remove_all()
+        self._ray.shutdown()
+
+
+class Rays:
+    """Opens one or the other and closes what was open: a process is connected to one Ray at a time."""
+
+    def __init__(self):
+        self._own = self._nodes = None
+
+    def own(self):
+        """A cluster on a Ray of this process's own, with four slots."""
+        if self._own is None:
+            self.close()
+            self._own = open_cluster("ray", slots=4)
+        return self._own
+
+    def nodes(self):
+        """A Ray of several nodes, of which there is the first."""
+        if self._nodes is None:
+            self.close()
+            # Before Ray is imported, as the other one does it: it reads them only once.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            self._nodes = RayNodes()
+        return self._nodes
+
+    def close(self):
+        for ray in filter(None, (self._own, self._nodes)):
+            ray.close()
+        self._own = self._nodes = None
