@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
 from datetime import datetime
 
 from prometheus_client.metrics_core import Metric
@@ -87,6 +88,7 @@ class JobCollector(Collector):
             told = [
                 *families.of_service(self._counts, self._slots),
                 *families.of_queue(self._counts[State.QUEUED], self._waits, min(queued, default=None)),
-                *families.of_jobs(self._jobs),
             ]
+            jobs = {job: copy(series) for job, series in self._jobs.items()}
         yield from told
+        yield from families.of_jobs(jobs)  # much text; nobody who publishes waits for it
