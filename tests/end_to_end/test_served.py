@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import closing, contextmanager
@@ -158,6 +159,35 @@ def test_health_reflection_and_metrics_answer(tmp_path):
         with urlopen(server.metrics) as answer:
             families = {family.name for family in text_string_to_metric_families(answer.read().decode())}
         assert {"raydient_jobs", "raydient_rpc_seconds", "raydient_build_info"} <= families
+
+
+def test_a_scrape_and_a_client_see_how_each_layer_learns(spec, tmp_path):
+    with serving(tmp_path / "state") as (server, client):
+        job = client.submit(spec(2)).wait()
+        progress = client.get(job.name).resource.progress
+        with urlopen(server.metrics) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+    found = {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+    name, health = job.name.removeprefix("jobs/"), progress.gradient_health
+    assert [layer.layer for layer in health.layers] == ["dense_1", "dense_2"]
+    for layer in health.layers:
+        assert found["raydient_job_gradient_norm", *sorted((name, layer.layer))] == layer.gradient_norm > 0
+        assert found["raydient_job_update_ratio", *sorted((name, layer.layer))] == layer.update_ratio > 0
+        assert found["raydient_job_non_finite_values", *sorted((name, layer.layer))] == layer.non_finite_values == 0
+    assert found["raydient_job_health_step", name] == health.step == progress.steps
+    assert found["raydient_job_state", *sorted((name, "succeeded"))] == 1
+    assert found["raydient_queue_wait_seconds_count",] == 1
+    assert found["raydient_worker_slots", "total"] >= 4
+
+
+def test_a_metrics_port_in_use_is_one_line_and_status_2(tmp_path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(tmp_path / "state")]
+        options = ["--address", "127.0.0.1:0", "--metrics-address", address]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"cannot serve metrics on {address}: address already in use\n"
 
 
 @pytest.mark.ray
