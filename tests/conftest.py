@@ -107,7 +107,7 @@ class FakeRun:
         self._thread.submit(self._listener.report, number, report).result()
 
     def begin(self):
-        self.say(Started(step=0, workers=self.request.spec.resources.workers))
+        self.say(Started(step=0, workers=self.request.workers))
 
     def succeed(self, digest="d" * 64, step=10):
         self.say(Finished(Outcome.SUCCEEDED, step=step, digest=digest))
@@ -123,6 +123,9 @@ class FakeRun:
     def interrupt(self):
         self.runner.calls.append(("interrupt", self.request.job))
         self._stop(Outcome.INTERRUPTED)
+
+    def scale(self, workers, minimum):
+        self.runner.calls.append(("scale", self.request.job, workers, minimum))
 
     def _stop(self, outcome):
         if self.runner.obedient and not self._ended:

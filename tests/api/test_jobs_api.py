@@ -23,6 +23,10 @@ PROGRESS = Progress(
 EPOCH = EpochEnded(1, 10, 0.5, {"train": {"loss": 0.25}, "test": {"loss": 0.5, "accuracy": 0.75}})
 
 
+def exactly(workers):
+    return {"workers": {"min": workers, "max": workers}}
+
+
 def test_a_job_from_creation_to_success(client, runner):
     job = client.create(display_name="digits", labels={"team": "a"})
     assert job.name.startswith("jobs/")
@@ -72,7 +76,7 @@ def test_the_specification_comes_back_with_every_default_written_out(client):
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
-    assert spec["resources"] == {"workers": 2, "placement": {"strategy": {"pack": {}}}}
+    assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}
 
 
 def test_a_specification_that_is_sent_back_makes_the_same_specification(client):
@@ -118,7 +122,7 @@ def test_a_create_without_specification(client, refused):
 
 
 def test_more_workers_than_the_cluster_holds_are_refused(client, refused):
-    error = refused(client.create, resources={"workers": 5})
+    error = refused(client.create, resources=exactly(5))
     assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["spec.resources.workers"])
     assert "4" in error.violations[0][1]
 
@@ -198,7 +202,7 @@ def test_names_that_name_no_job(client, refused, name):
 
 
 def test_lists_by_pages_states_and_labels(client, refused):
-    names = [client.create(labels={"team": "ab"[n % 2]}, resources={"workers": 4}).name for n in range(5)]
+    names = [client.create(labels={"team": "ab"[n % 2]}, resources=exactly(4)).name for n in range(5)]
     client.cancel(names[4])
 
     def page(**request):
@@ -252,7 +256,7 @@ def test_a_specification_too_large_for_the_answers_is_refused(client, refused):
 
 
 def test_places_in_the_queue_are_told(client, runner):
-    names = [client.create(resources={"workers": 4}).name for _ in range(3)]
+    names = [client.create(resources=exactly(4)).name for _ in range(3)]
     runner.next().begin()
     assert [client.get(name).queue_position for name in names] == [0, 1, 2]
     client.cancel(names[1])
@@ -260,7 +264,7 @@ def test_places_in_the_queue_are_told(client, runner):
 
 
 def test_cancelling(client, runner, refused):
-    running, waiting = (client.create(resources={"workers": 4}).name for _ in range(2))
+    running, waiting = (client.create(resources=exactly(4)).name for _ in range(2))
     run = runner.next()
     run.begin()
     assert client.cancel(waiting).state == jobs_pb.TRAINING_JOB_STATE_CANCELLED
@@ -291,7 +295,7 @@ def test_deleting_takes_the_files_along(start, runner, refused, tmp_path):
     assert (got.state_reason, got.state_message) == ("NON_FINITE", "the loss became nan at step 3")
     delete(pb.DeleteTrainingJobRequest(name=job.name))
     assert refused(client.get, job.name).reason == "JOB_NOT_FOUND"
-    following = client.create(resources={"workers": 4})  # starts when the slots of the other are free again
+    following = client.create(resources=exactly(4))  # starts when the slots of the other are free again
     assert runner.next().request.job == following.name.removeprefix("jobs/")
     assert not run.request.directory.exists()
 
@@ -317,11 +321,66 @@ def test_curves_by_pages(client, runner, refused):
 
 
 @pytest.mark.parametrize("method", ["Pause", "Resume", "Scale"])
-def test_what_is_not_implemented_says_so(client, refused, method):
+def test_a_job_that_is_not_there_is_neither_paused_nor_resumed_nor_scaled(client, refused, method):
     request = getattr(pb, f"{method}TrainingJobRequest")(name="jobs/x")
+    if method == "Scale":
+        request.workers = 2
     error = refused(getattr(client.training, f"{method}TrainingJob"), request)
-    assert (error.code, error.reason) == (StatusCode.UNIMPLEMENTED, "UNSUPPORTED")
-    assert "not implemented yet" in error.text
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+
+
+def test_scaling_changes_the_range_and_tells_the_run(client, runner):
+    job = client.create(resources=exactly(2))
+    runner.next().begin()
+    scaled = client.training.ScaleTrainingJob(pb.ScaleTrainingJobRequest(name=job.name, workers=4))
+    assert (scaled.workers.min, scaled.workers.max) == (2, 4)
+    assert scaled.spec.resources.workers.max == 2, "what was asked for stays to be seen"
+    assert ("scale", job.name.removeprefix("jobs/"), 4, 2) in runner.calls
+    fewer = client.training.ScaleTrainingJob(pb.ScaleTrainingJobRequest(name=job.name, workers=1))
+    assert (fewer.workers.min, fewer.workers.max) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("workers", "text"), [(0, "0 is out of range"), (1025, "1025 is out"), (5, "more than the 4 workers")]
+)
+def test_a_number_of_workers_that_cannot_be_is_refused(client, refused, runner, workers, text):
+    job = client.create()
+    runner.next().begin()
+    error = refused(client.training.ScaleTrainingJob, pb.ScaleTrainingJobRequest(name=job.name, workers=workers))
+    assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_WORKERS", ["workers"])
+    assert text in error.text
+    now = client.get(job.name)
+    assert (now.workers, now.state) == (job.workers, jobs_pb.TRAINING_JOB_STATE_RUNNING)
+
+
+def test_pausing_and_resuming(client, refused, runner):
+    blocking, job = (client.create(resources=exactly(n)) for n in (1, 4))
+    error = refused(client.training.PauseTrainingJob, pb.PauseTrainingJobRequest(name=job.name))
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_NOT_RUNNING")
+    assert "is QUEUED: only a RUNNING job can be paused" in error.text
+    run = runner.next()
+    run.begin()
+    paused = client.training.PauseTrainingJob(pb.PauseTrainingJobRequest(name=blocking.name))
+    assert paused.state_reason in ("PAUSING", "PAUSED_BY_USER")
+    assert runner.next().request.job == job.name.removeprefix("jobs/"), "its place is given to the next"
+    assert client.get(blocking.name).state == jobs_pb.TRAINING_JOB_STATE_PAUSED
+    resumed = client.training.ResumeTrainingJob(pb.ResumeTrainingJobRequest(name=blocking.name))
+    assert (resumed.state, resumed.state_reason) == (jobs_pb.TRAINING_JOB_STATE_QUEUED, "RESUMED_BY_USER")
+    error = refused(client.training.ResumeTrainingJob, pb.ResumeTrainingJobRequest(name=blocking.name))
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_NOT_PAUSED")
+
+
+@pytest.mark.parametrize("method", ["Pause", "Scale"])
+def test_a_job_that_has_ended_is_neither_paused_nor_scaled(client, refused, runner, method):
+    job = client.create()
+    run = runner.next()
+    run.begin()
+    run.succeed()
+    request = getattr(pb, f"{method}TrainingJobRequest")(name=job.name)
+    if method == "Scale":
+        request.workers = 99
+    error = refused(getattr(client.training, f"{method}TrainingJob"), request)
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_ENDED")
 
 
 def test_a_fault_of_ours_shows_neither_cause_nor_paths(start, refused, caplog):
@@ -341,7 +400,7 @@ def test_a_fault_of_ours_shows_neither_cause_nor_paths(start, refused, caplog):
 def test_a_new_server_knows_every_job_and_goes_on_with_them(start, fake_runner):
     runner = fake_runner()
     first = start(runner)
-    names = [first.client.create(resources={"workers": 3}).name for _ in range(2)]
+    names = [first.client.create(resources=exactly(3)).name for _ in range(2)]
     runner.next().begin()
     first.stop()
     assert ("interrupt", names[0].removeprefix("jobs/")) in runner.calls

@@ -105,7 +105,7 @@ def test_train_takes_options(training: Training, state: Path, here: Path, job_ya
         "model": "m.safetensors",
         "metrics": {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}},
     }
-    assert training.arguments["spec"].resources.workers == 7  # type: ignore[attr-defined]
+    assert training.arguments["spec"].resources.workers.max == 7  # type: ignore[attr-defined]
     assert (training.arguments["transport"], training.arguments["cluster"]) == ("tcp", "ray")
 
 

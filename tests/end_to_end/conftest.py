@@ -37,9 +37,10 @@ class Watched:
         os.kill(living[number % len(living)].pid, 9)
 
 
-def execute(prepared, cluster, directory, tell=lambda report: None, transport="auto"):
-    """Run a job on a cluster that stays open; its last report."""
+def execute(prepared, cluster, directory, tell=lambda report: None, transport="auto", orders=None):
+    """Run a job on a cluster that stays open; its last report. What `tell` puts into `orders` is obeyed."""
     secret, last = new_secret(), []
+    workers = prepared.spec.resources.workers
 
     def hear(report):
         last.append(report)
@@ -49,6 +50,8 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
         Execution(
             prepared,
             job="test",
+            workers=workers.max,
+            minimum=workers.min,
             directory=directory,
             cluster=cluster,
             hub=hub,
@@ -56,6 +59,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
             secret=secret,
             tell=hear,
             transport=Transport(transport),
+            orders=orders,
         ).run()
     assert isinstance(last[-1], Finished)
     return last[-1]

@@ -44,8 +44,15 @@ def make_dispatcher(waiter, runner, tmp_path, now):
     made = []
 
     def make(runner=runner, dataset=None, **options):
-        def request(job):
-            return RunRequest(job.id, job.spec, dataset(job) if dataset else tmp_path / "a.csv", tmp_path / job.id)
+        def request(job, workers):
+            return RunRequest(
+                job=job.id,
+                workers=workers,
+                minimum=job.workers.min,
+                spec=job.spec,
+                dataset=dataset(job) if dataset else tmp_path / "a.csv",
+                directory=tmp_path / job.id,
+            )
 
         made.append(Dispatcher(waiter, runner, request, clock=lambda: now, **options))
         made[-1].recover()

@@ -2,42 +2,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.server.jobs.scheduler import Scheduler
+from raydient.spec.job import WorkerRange
+
+exactly = WorkerRange.of
 
 
 def filled(*workers):
+    """Jobs that wait: each for so many workers, or for a range of them."""
     scheduler = Scheduler()
     for number, wanted in enumerate(workers, 1):
-        scheduler.enqueue(f"job{number}", number, wanted)
+        scheduler.enqueue(
+            f"job{number}",
+            number,
+            exactly(wanted) if isinstance(wanted, int) else WorkerRange(min=wanted[0], max=wanted[1]),
+        )
     return scheduler
+
+
+def started(scheduler, slots):
+    return [job for job, _ in scheduler.take(slots)]
 
 
 def test_the_oldest_start_first_as_long_as_there_is_room():
     scheduler = filled(2, 1, 2)
-    assert scheduler.take(4) == ["job1", "job2"]
-    assert scheduler.take(4) == []
+    assert started(scheduler, 4) == ["job1", "job2"]
+    assert started(scheduler, 4) == []
     scheduler.release("job2")
-    assert scheduler.take(4) == ["job3"]
+    assert started(scheduler, 4) == ["job3"]
 
 
 def test_a_small_job_does_not_overtake_a_big_one():
     scheduler = filled(3, 2, 1)
-    assert scheduler.take(4) == ["job1"]
+    assert started(scheduler, 4) == ["job1"]
     assert scheduler.positions() == {"job2": 1, "job3": 2}
 
 
 def test_a_job_that_the_cluster_cannot_hold_holds_nobody_up():
     scheduler = filled(8, 1)
-    assert scheduler.take(4) == ["job2"]
+    assert started(scheduler, 4) == ["job2"]
     scheduler.release("job2")
-    assert scheduler.take(8) == ["job1"]
+    assert started(scheduler, 8) == ["job1"]
 
 
 def test_an_interrupted_job_comes_back_to_its_old_place():
     scheduler = filled(4, 4)
-    assert scheduler.take(4) == ["job1"]
-    scheduler.enqueue("job3", 3, 4)
+    assert started(scheduler, 4) == ["job1"]
+    scheduler.enqueue("job3", 3, exactly(4))
     scheduler.release("job1")
-    scheduler.enqueue("job1", 1, 4)
+    scheduler.enqueue("job1", 1, exactly(4))
     assert scheduler.positions() == {"job1": 1, "job2": 2, "job3": 3}
 
 
@@ -46,77 +58,137 @@ def test_a_withdrawn_head_lets_the_next_one_through():
     scheduler.take(4)
     scheduler.withdraw("job2")
     scheduler.withdraw("job2")
-    assert scheduler.take(4) == ["job3"]
+    assert started(scheduler, 4) == ["job3"]
 
 
 def test_runs_found_at_the_start_hold_their_slots():
     scheduler = filled(2)
-    scheduler.occupy("old", 3)
+    scheduler.occupy("old", 0, exactly(3), 3)
     assert not scheduler.idle
-    assert scheduler.take(4) == []
+    assert started(scheduler, 4) == []
     scheduler.release("old")
     assert scheduler.idle
-    assert scheduler.take(4) == ["job1"]
+    assert started(scheduler, 4) == ["job1"]
 
 
 def test_nothing_starts_after_closing():
     scheduler = filled(1)
     scheduler.close()
-    assert scheduler.take(4) == []
+    assert started(scheduler, 4) == []
     assert scheduler.waiting == 1
 
 
+def test_a_job_starts_with_what_there_is_and_grows_when_nobody_waits():
+    scheduler = filled((1, 3), 2, (2, 9))
+    assert scheduler.take(4) == [("job1", 3)]
+    assert scheduler.grow(4) == [], "job2 waits"
+    scheduler.release("job1")
+    assert scheduler.take(4) == [("job2", 2), ("job3", 2)]
+    scheduler.release("job2")
+    assert scheduler.grow(4) == [("job3", 4)]
+    assert scheduler.grow(6) == [("job3", 6)], "the cluster has grown"
+    assert scheduler.grow(2) == [], "it does not take anything away"
+
+
+def test_a_job_that_is_scaled_down_gives_its_slots_away_at_once():
+    scheduler = filled(4, 3)
+    scheduler.take(4)
+    scheduler.resize("job1", exactly(1))
+    assert scheduler.allotment("job1").slots == 1
+    assert scheduler.take(4) == [("job2", 3)]
+
+
+def test_a_job_that_is_scaled_up_waits_for_room():
+    scheduler = filled(1, 3)
+    scheduler.take(4)
+    scheduler.resize("job1", WorkerRange(min=1, max=3))
+    assert scheduler.grow(4) == []
+    scheduler.release("job2")
+    assert scheduler.grow(4) == [("job1", 3)]
+
+
 class Naive:
-    """Says the rule again, in the plainest words."""
+    """Says the rules again, in the plainest words."""
 
     def __init__(self):
-        self.waiting, self.held = {}, {}
+        self.waiting, self.held = {}, {}  # number to (least, most), and to (slots, least, most)
+
+    def free(self, slots):
+        return slots - sum(have for have, _, _ in self.held.values())
 
     def take(self, slots):
         taken = []
         for number in sorted(self.waiting):
-            workers = self.waiting[number]
-            if workers > slots:
+            least, most = self.waiting[number]
+            if least > slots:
                 continue
-            if workers + sum(self.held.values()) > slots:
+            if least > self.free(slots):
                 break
-            self.held[number] = self.waiting.pop(number)
-            taken.append(str(number))
+            have = min(most, self.free(slots))
+            del self.waiting[number]
+            self.held[number] = have, least, most
+            taken.append((str(number), have))
         return taken
+
+    def grow(self, slots):
+        grown = []
+        if any(least <= slots for least, _ in self.waiting.values()):
+            return grown
+        for number in sorted(self.held):
+            have, least, most = self.held[number]
+            while have < most and self.free(slots) > 0:
+                have += 1
+                self.held[number] = have, least, most
+                if (str(number), have - 1) in grown:
+                    grown.remove((str(number), have - 1))
+                grown.append((str(number), have))
+        return grown
+
+
+ranges = st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted).map(tuple)
 
 
 @given(
     st.lists(
         st.one_of(
-            st.tuples(st.just("add"), st.integers(1, 6)),
-            st.tuples(st.just("take"), st.integers(0, 8)),
-            st.tuples(st.sampled_from(["end", "interrupt", "withdraw"]), st.integers(0, 5)),
+            st.tuples(st.just("add"), st.just(0), ranges),
+            st.tuples(st.just("take"), st.integers(0, 8), ranges),
+            st.tuples(st.sampled_from(["end", "interrupt", "withdraw", "resize"]), st.integers(0, 5), ranges),
         ),
         max_size=60,
     )
 )
 def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings):
     scheduler, naive, count = Scheduler(), Naive(), 0
-    for what, number in happenings:
+    for what, number, (least, most) in happenings:
         held, waiting = sorted(naive.held), sorted(naive.waiting)
+        workers = WorkerRange(min=least, max=most)
         if what == "add":
             count += 1
-            scheduler.enqueue(str(count), count, number)
-            naive.waiting[count] = number
+            scheduler.enqueue(str(count), count, workers)
+            naive.waiting[count] = least, most
         elif what == "take":
-            before = sum(naive.held.values())
+            before = scheduler.held
             assert scheduler.take(number) == naive.take(number)
-            assert sum(naive.held.values()) <= max(before, number)
+            assert scheduler.grow(number) == naive.grow(number)
+            assert scheduler.held <= max(before, number)
         elif what == "withdraw" and waiting:
             gone = waiting[number % len(waiting)]
             scheduler.withdraw(str(gone))
             del naive.waiting[gone]
+        elif what == "resize" and held + waiting:
+            job = (held + waiting)[number % len(held + waiting)]
+            scheduler.resize(str(job), workers)
+            if job in naive.held:
+                naive.held[job] = min(naive.held[job][0], most), least, most
+            else:
+                naive.waiting[job] = least, most
         elif what in ("end", "interrupt") and held:
             ended = held[number % len(held)]
-            workers = naive.held.pop(ended)
+            _, *had = naive.held.pop(ended)
             scheduler.release(str(ended))
             if what == "interrupt":
-                scheduler.enqueue(str(ended), ended, workers)
-                naive.waiting[ended] = workers
+                scheduler.enqueue(str(ended), ended, WorkerRange(min=had[0], max=had[1]))
+                naive.waiting[ended] = tuple(had)
         assert scheduler.positions() == {str(n): place for place, n in enumerate(sorted(naive.waiting), 1)}
         assert scheduler.idle == (not naive.held)

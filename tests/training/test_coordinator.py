@@ -5,20 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from raydient.server.training.coordinator import (
-    LAYERS_NAMED,
-    START_SECONDS,
-    AskSnapshot,
-    Coordinator,
-    Discard,
-    Kill,
-    Serve,
-    SetPlan,
-    Start,
-    Tell,
-    Work,
-)
-from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS
+from raydient.server.training.actions import AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from raydient.server.training.coordinator import LAYERS_NAMED, SHORT_SECONDS, START_SECONDS, Coordinator
+from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,
@@ -27,6 +16,7 @@ from raydient.server.training.reports import (
     Outcome,
     Progress,
     Started,
+    Waiting,
 )
 from raydient.wire import control
 from raydient.wire.control import Role
@@ -50,16 +40,25 @@ def clock():
 
 
 @pytest.fixture
-def coordinator(clock):
-    return Coordinator(
-        schedule=SCHEDULE,
-        workers=2,
-        metric_names=("loss", "accuracy"),
-        checkpoint_seconds=10.0,
-        keep=2,
-        learning_rate=0.1,
-        clock=clock,
-    )
+def make_coordinator(clock):
+    def make(workers=2, minimum=2):
+        return Coordinator(
+            schedule=SCHEDULE,
+            workers=workers,
+            minimum=minimum,
+            metric_names=("loss", "accuracy"),
+            checkpoint_seconds=10.0,
+            keep=2,
+            learning_rate=0.1,
+            clock=clock,
+        )
+
+    return make
+
+
+@pytest.fixture
+def coordinator(make_coordinator):
+    return make_coordinator()
 
 
 def status(step, round_=None):
@@ -82,6 +81,24 @@ def running(coordinator):
     return coordinator.attached(1) + coordinator.attached(2)
 
 
+def running_with(coordinator):
+    """The same with as many workers as it wants, from 1 on."""
+    workers = [a.member for a in coordinator.begin() if a.role is Role.WORKER]
+    for member in (0, *workers):
+        coordinator.hello(member)
+    for worker in workers:
+        coordinator.attached(worker)
+    return coordinator
+
+
+def plans(actions):
+    return [a.plan for a in actions if isinstance(a, SetPlan)]
+
+
+def changes(actions):
+    return [a for a in actions if isinstance(a, (Start, Kill))]
+
+
 def reports(actions, kind):
     return [a.report for a in actions if isinstance(a, Tell) and isinstance(a.report, kind)]
 
@@ -97,8 +114,8 @@ def test_begins_with_one_parameter_server_and_the_workers(coordinator):
 def test_workers_wait_for_the_parameter_server(coordinator):
     coordinator.begin()
     assert coordinator.hello(2) == []
-    assert coordinator.hello(0) == [Serve(0), Work(2, place=1)]
-    assert coordinator.hello(1) == [Work(1, place=0)]
+    assert coordinator.hello(0) == [Serve(0), Work(2, place=1, workers=2)]
+    assert coordinator.hello(1) == [Work(1, place=0, workers=2)]
 
 
 def test_training_starts_when_the_last_worker_is_attached(coordinator):
@@ -131,7 +148,7 @@ def test_a_lost_worker_is_replaced_and_the_others_go_on(coordinator):
     actions = coordinator.lost(2, "killed by SIGKILL")
     assert [a for a in actions if isinstance(a, (Start, Kill))] == [Start(Role.WORKER, 3, 0)]
     assert reports(actions, Notice) == [Notice("WORKER_LOST", "worker 2: killed by SIGKILL")]
-    assert coordinator.hello(3) == [Work(3, place=1)], "it takes the place of the one it replaces"
+    assert coordinator.hello(3) == [Work(3, place=1, workers=2)], "it takes the place of the one it replaces"
     joined = coordinator.attached(3)
     assert [a.plan for a in joined if isinstance(a, SetPlan)] == [control.Plan(2, [1, 3], [1.0, 1.0])]
     (progress,) = reports(coordinator.status(status(1)), Progress)
@@ -150,32 +167,45 @@ def test_a_lost_parameter_server_rolls_everything_back_under_a_new_generation(co
     ]
 
 
-def test_losses_without_progress_end_the_job(coordinator):
+def test_losses_without_progress_end_the_job(coordinator, clock):
     running(coordinator)
     for number in range(LOSSES_WITHOUT_PROGRESS):
+        clock.now += TOGETHER_SECONDS
         assert not reports(coordinator.lost(2 + number, "ended with status 1"), Finished)
         coordinator.hello(3 + number)
+    clock.now += TOGETHER_SECONDS
     (finished,) = reports(coordinator.lost(2 + LOSSES_WITHOUT_PROGRESS, "ended with status 1"), Finished)
     assert (finished.outcome, finished.reason) == (Outcome.FAILED, "WORKER_LOST")
     assert "ended with status 1" in finished.message
     assert coordinator.ended
 
 
-def test_a_step_that_was_never_done_before_is_progress(coordinator):
+def test_what_is_lost_together_is_one_mishap(make_coordinator):
+    coordinator = running_with(make_coordinator(8, 1))
+    for worker in range(1, 9):
+        assert not reports(coordinator.lost(worker, "its machine is gone"), Finished)
+    (progress,) = reports(coordinator.status(status(1)), Progress)
+    assert (progress.workers_alive, progress.restarts["worker"]) == (0, 8)
+
+
+def test_a_step_that_was_never_done_before_is_progress(coordinator, clock):
     running(coordinator)
     for number in range(3 * LOSSES_WITHOUT_PROGRESS):
+        clock.now += TOGETHER_SECONDS
         assert not reports(coordinator.lost(2 + number, "ended with status 1"), Finished)
         coordinator.status(status(number + 1))
 
 
-def test_the_same_step_again_is_no_progress(coordinator):
+def test_the_same_step_again_is_no_progress(coordinator, clock):
     running(coordinator)
     coordinator.status(status(1))
     server = 0
     for _ in range(LOSSES_WITHOUT_PROGRESS):
+        clock.now += TOGETHER_SECONDS
         actions = coordinator.lost(server, "ended with status 1")
         server = next(a.member for a in actions if isinstance(a, Start))
         coordinator.status(status(1))
+    clock.now += TOGETHER_SECONDS
     (finished,) = reports(coordinator.lost(server, "ended with status 1"), Finished)
     assert finished.reason == "PARAMETER_SERVER_LOST"
 
@@ -185,10 +215,108 @@ def test_a_silent_process_is_given_up(coordinator, clock):
     for member in (0, 1):
         coordinator.hello(member)
     clock.now += START_SECONDS
-    assert coordinator.tick() == []
+    assert changes(coordinator.tick()) == []
     clock.now += 1
-    actions = coordinator.tick()
-    assert [a for a in actions if isinstance(a, (Start, Kill))] == [Kill(2), Start(Role.WORKER, 3, 0)]
+    assert changes(coordinator.tick()) == [Kill(2), Start(Role.WORKER, 3, 0)]
+
+
+def test_what_comes_after_the_end_is_not_told(coordinator):
+    running(coordinator)
+    coordinator.lost(2, "killed by SIGKILL")
+    coordinator.hello(3)
+    coordinator.completed(9, "abc")
+    assert coordinator.attached(3) == coordinator.tick() == coordinator.scale(1, 1) == []
+
+
+def test_a_member_that_the_cluster_has_no_place_for_is_not_silent(coordinator, clock):
+    coordinator.begin()
+    for member in (0, 1):
+        coordinator.hello(member)
+    for _ in range(3):
+        clock.now += START_SECONDS
+        assert changes(coordinator.tick(unplaced=[2])) == []
+    clock.now += START_SECONDS + 1
+    assert changes(coordinator.tick()) == [Kill(2), Start(Role.WORKER, 3, 0)]
+
+
+def test_more_workers_are_started_and_join_when_they_are_there(coordinator):
+    running(coordinator)
+    assert changes(coordinator.scale(4, 2)) == [Start(Role.WORKER, 3, 0), Start(Role.WORKER, 4, 0)]
+    assert coordinator.scale(4, 2) == [], "harmless when repeated"
+    assert coordinator.hello(4) == [Work(4, place=3, workers=4)]
+    joined = coordinator.attached(4)
+    assert plans(joined) == [control.Plan(2, [1, 2, 4], [1.0] * 3)]
+    assert reports(joined, Notice) == [Notice("WORKER_JOINED", "worker 4 has joined, 3 at work")]
+
+
+def test_a_worker_leaves_when_the_plan_without_it_is_in_force(make_coordinator):
+    coordinator = running_with(make_coordinator(3, 3))
+    coordinator.status(status(1))
+    first = coordinator.scale(1, 1)
+    assert changes(first) == []
+    (plan,) = plans(first)
+    assert plan.workers == [1], "the last places go first"
+    assert reports(first, Progress)[-1].workers_wanted == 1
+    assert coordinator.plan_in_force(plan.number - 1) == []
+    gone = coordinator.plan_in_force(plan.number)
+    assert changes(gone) == [Kill(3), Kill(2)] or changes(gone) == [Kill(2), Kill(3)]
+    assert [notice.reason for notice in reports(gone, Notice)] == ["WORKER_LEFT"] * 2
+
+
+def test_a_worker_that_is_not_at_work_yet_is_the_first_to_go(coordinator):
+    running(coordinator)
+    coordinator.scale(3, 2)
+    assert changes(coordinator.scale(2, 2)) == [Kill(3)]
+
+
+def test_one_that_leaves_and_dies_is_not_replaced(coordinator):
+    running(coordinator)
+    (plan,) = plans(coordinator.scale(1, 1))
+    assert coordinator.lost(2, "killed by SIGKILL") == []
+    assert coordinator.plan_in_force(plan.number) == []
+
+
+def test_training_sets_off_with_the_least_where_there_is_no_place_for_more(make_coordinator):
+    coordinator = make_coordinator(4, 2)
+    coordinator.begin()
+    for member in (0, 1, 2):
+        coordinator.hello(member)
+    assert coordinator.attached(1) == coordinator.tick(unplaced=[3, 4]) == []
+    actions = coordinator.attached(2)
+    assert reports(actions, Started) == [Started(0, 2)]
+    assert plans(actions) == [control.Plan(1, [1, 2], [1.0, 1.0])]
+    coordinator.hello(3)
+    assert plans(coordinator.attached(3)) == [control.Plan(2, [1, 2, 3], [1.0] * 3)]
+
+
+def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock):
+    running(coordinator)
+    coordinator.status(status(1))
+    coordinator.lost(2, "its machine is gone")
+    clock.now += SHORT_SECONDS - 1
+    assert plans(coordinator.tick(unplaced=[3])) == []
+    clock.now += 1
+    standing = coordinator.tick(unplaced=[3])
+    assert [plan.workers for plan in plans(standing)] == [[]]
+    assert reports(standing, Waiting) == [Waiting("1 of at least 2 workers are there; it waits for the others")]
+    assert coordinator.tick(unplaced=[3]) == [], "told once"
+    coordinator.hello(3)
+    again = coordinator.attached(3)
+    assert [plan.workers for plan in plans(again)] == [[1, 3]]
+    assert reports(again, Waiting) == [Waiting("")]
+    clock.now += SHORT_SECONDS
+    assert reports(coordinator.tick(), Waiting) == []
+
+
+def test_fewer_wanted_lets_a_job_that_stands_still_go_on(coordinator, clock):
+    running(coordinator)
+    coordinator.lost(2, "its machine is gone")
+    clock.now += SHORT_SECONDS
+    coordinator.tick(unplaced=[3])
+    actions = coordinator.scale(1, 1)
+    assert changes(actions) == [Kill(3)]
+    assert [plan.workers for plan in plans(actions)] == [[1]]
+    assert reports(actions, Waiting) == [Waiting("")]
 
 
 def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coordinator, clock):

@@ -97,7 +97,9 @@ def test_while_nobody_follows_only_the_newest_progress_is_kept(outbox, service):
 
 
 def test_commands_are_handed_on_and_anything_else_refused(outbox, service):
-    outbox.hear(service.connection, control.Command(control.Order.INTERRUPT))
-    assert outbox.orders == [control.Order.INTERRUPT]
+    given = [control.Command(control.Order.INTERRUPT), control.Scale(3, 1)]
+    for order in given:
+        outbox.hear(service.connection, order)
+    assert outbox.orders == given
     with pytest.raises(ProtocolError):
         outbox.hear(service.connection, control.Attached(1))

@@ -15,6 +15,7 @@ EXAMPLES = [
     reports.EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}}),
     reports.CheckpointTaken(3, 0.5, 100),
     reports.Notice("WORKER_LOST", "worker 1: killed"),
+    reports.Waiting("1 of at least 2 workers are there"),
     reports.Finished(reports.Outcome.FAILED, 3, "", "NON_FINITE", "loss nan"),
 ]
 

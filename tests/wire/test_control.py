@@ -26,6 +26,7 @@ EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
     control.Attached(3),
     control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}, HEALTH),
+    control.PlanInForce(3),
     control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
     control.Snapshot(8, 6, [32.0, 1.25], True),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
@@ -43,11 +44,12 @@ EXAMPLES = [
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),
-    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT, 1),
+    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT, 1, 2),
     control.Follow(17),
     control.Numbered(18, {"type": "Started", "step": 0, "workers": 2}),
     control.Acknowledge(18),
     control.Command(Order.INTERRUPT),
+    control.Scale(4, 2),
 ]
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -1,9 +1,11 @@
 """A training job: which data, which network, how it is trained, on what."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .base import Model, OneOf
 from .network import Empty, Network
@@ -141,10 +143,53 @@ class Placement(Model):
         return labels
 
 
+MAXIMUM_WORKERS = 1024
+Workers = Annotated[int, Field(ge=1, le=MAXIMUM_WORKERS)]
+
+
+class WorkerRange(Model):
+    """How many worker processes: at least `min`, and up to `max` where there is room. A number alone is both."""
+
+    min: Workers
+    max: Workers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_number(cls, data: object) -> object:
+        if isinstance(data, dict | WorkerRange):
+            return data
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise ValueError("a whole number is needed, or a mapping of min and max")
+        if not 1 <= data <= MAXIMUM_WORKERS:
+            raise ValueError(f"{data} is out of range: 1 to {MAXIMUM_WORKERS}")
+        return {"min": data, "max": data}
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min, {self.min}, is more than max, {self.max}")
+        return self
+
+    @classmethod
+    def of(cls, workers: int) -> Self:
+        """Exactly so many."""
+        return cls(min=workers, max=workers)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        title, description = schema.pop("title"), schema.pop("description")
+        number = {"type": "integer", "minimum": 1, "maximum": MAXIMUM_WORKERS}
+        mapping = dict(schema)
+        schema.clear()
+        schema.update(title=title, description=description, anyOf=[number, mapping])
+        return schema
+
+
 class Resources(Model):
     """What the job runs on. None of it has a say in the resulting weights."""
 
-    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+    workers: WorkerRange = WorkerRange.of(2)
     placement: Placement = Placement()
 
 

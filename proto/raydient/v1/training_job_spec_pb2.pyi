@@ -110,9 +110,9 @@ class Resources(_message.Message):
     __slots__ = ("workers", "placement")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
-    workers: int
+    workers: WorkerRange
     placement: Placement
-    def __init__(self, workers: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
+    def __init__(self, workers: _Optional[_Union[WorkerRange, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("strategy", "parameter_server")
@@ -142,3 +142,11 @@ class Monitoring(_message.Message):
     GRADIENT_HEALTH_EVERY_FIELD_NUMBER: _ClassVar[int]
     gradient_health_every: int
     def __init__(self, gradient_health_every: _Optional[int] = ...) -> None: ...
+
+class WorkerRange(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: int
+    max: int
+    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ...) -> None: ...

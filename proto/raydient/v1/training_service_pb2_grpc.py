@@ -147,17 +147,18 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PauseTrainingJob(self, request, context):
-        """Takes a checkpoint and gives the job's place on the cluster back. For now answers UNIMPLEMENTED.
+        """Takes a checkpoint at the end of the current step, ends every process of the job and gives its place on the cluster
+        back. Answers at once, with `state_reason` PAUSING; the job is PAUSED a moment later. Harmless when repeated.
 
         NOT_FOUND            JOB_NOT_FOUND
-        FAILED_PRECONDITION  JOB_NOT_RUNNING
+        FAILED_PRECONDITION  JOB_NOT_RUNNING: it is queued, starting or being cancelled; JOB_ENDED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTrainingJob(self, request, context):
-        """Queues a paused job; it goes on from its checkpoint. For now answers UNIMPLEMENTED.
+        """Queues a paused job, in its old place; it goes on from its checkpoint to the same weights.
 
         NOT_FOUND            JOB_NOT_FOUND
         FAILED_PRECONDITION  JOB_NOT_PAUSED
@@ -167,12 +168,13 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ScaleTrainingJob(self, request, context):
-        """Changes the number of workers of a job that has not ended. The resulting weights do not change. For now answers
-        UNIMPLEMENTED.
+        """Changes the number of workers of a job that has not ended: `max` of its range, and `min` where that was above. They
+        join and leave between two steps, the others go on; the resulting weights do not change. Answers at once: the job
+        grows when there is room and no other job waits. Harmless when repeated.
 
         NOT_FOUND            JOB_NOT_FOUND
         FAILED_PRECONDITION  JOB_ENDED
-        INVALID_ARGUMENT     INVALID_WORKERS
+        INVALID_ARGUMENT     INVALID_WORKERS: less than 1, or more than the cluster can hold
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -76,6 +76,13 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanInForce:
+    """Parameter server: no round is open that began under an earlier plan; who is not in this one has no work left."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochDone:
     """Parameter server: sums over an epoch, by split; the first value is the number of rows."""
 
@@ -170,7 +177,7 @@ class TakeSnapshot:
 class Work:
     """To a worker, with the arrays of the dataset: attach to the parameter server and compute what it assigns.
 
-    `place` is its place among the job's workers: from 0, below their number, held by no other living one.
+    `place` is its place among the job's `workers`: from 0, held by no other living one.
     """
 
     specification: Mapping[str, Any]
@@ -178,6 +185,7 @@ class Work:
     schedule: Schedule
     data_plane: Endpoint
     place: int
+    workers: int
 
 
 # ---- the service and the coordinator
@@ -217,9 +225,17 @@ class Command:
     order: Order
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Service: work with so many workers from now on, but with no fewer than `minimum` for long."""
+
+    workers: int
+    minimum: int
+
+
 Message = (
-    Hello | Attached | Status | EpochDone | Snapshot | NonFinite | Failed | Serve | Plan | TakeSnapshot | Work
-    | Follow | Numbered | Acknowledge | Command
+    Hello | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Failed | Serve | Plan | TakeSnapshot
+    | Work | Follow | Numbered | Acknowledge | Command | Scale
 )  # fmt: skip
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

@@ -157,8 +157,15 @@ async def service(
         datasets = DatasetStore(database, directory.datasets)
         sources = Sources(datasets, settings.data_roots)
 
-        def request(job: Job) -> RunRequest:
-            return RunRequest(job.id, job.spec, sources.find(job.spec.dataset.uri), directory.job(job.id))
+        def request(job: Job, workers: int) -> RunRequest:
+            return RunRequest(
+                job=job.id,
+                workers=workers,
+                minimum=job.workers.min,
+                spec=job.spec,
+                dataset=sources.find(job.spec.dataset.uri),
+                directory=directory.job(job.id),
+            )
 
         runner = open_runner()
         stack.push_async_callback(asyncio.to_thread, runner.close)

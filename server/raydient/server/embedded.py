@@ -1,5 +1,6 @@
 """`raydient train`: a coordinator in this very process, its members beside it, no service."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -45,14 +46,18 @@ def train(
         last[:] = [what]
         report(what)
 
+    range_ = spec.resources.workers
+    workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()
     with (
-        closing(open_cluster(cluster, slots=spec.resources.workers)) as place,
+        closing(open_cluster(cluster, slots=workers)) as place,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
         Execution(
             prepared,
             job=directory.name,
+            workers=workers,
+            minimum=range_.min,
             directory=directory,
             cluster=place,
             hub=hub,

@@ -35,7 +35,7 @@ def main(told: str, host: str, node: str) -> None:
     if not isinstance(work, control.Work):
         raise ProtocolError(f"expected Work, got {type(work).__name__}")
     spec = JobSpec.model_validate(work.specification)
-    _keep_to_a_core(work.place, spec.resources.workers)
+    _keep_to_a_core(work.place, work.workers)
     network = build(spec.network, tuple(work.input_shape))
     data_plane = dial(work.data_plane, secret, launch.transport, node)
     channel = attach(data_plane, launch.member, launch.generation)
@@ -54,7 +54,7 @@ def _keep_to_a_core(place: int, workers: int) -> None:
     """
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
-        if len(cores) == workers:
+        if len(cores) == workers > place:
             os.sched_setaffinity(0, {cores[place]})
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Service, confirm, debug_option, job_argument, json_option, with_service, yes_option
-from .output import as_data, print_json
+from .output import as_data, print_json, workers_text
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
@@ -40,9 +40,16 @@ def resume(*, job: str, service: Service, as_json: bool) -> None:
 @with_service
 @debug_option
 def scale(*, job: str, service: Service, workers: int, as_json: bool) -> None:
-    """Change the number of workers; the resulting weights stay the same."""
+    """Change the number of workers; the resulting weights stay the same.
+
+    They join and leave between two steps, and as there is room on the cluster; `raydient get` shows how many are there.
+    """
     with service.open() as client:
-        _tell(client.get(job).scale(workers), as_json)
+        scaled = client.get(job).scale(workers)
+    if as_json:
+        print_json(as_data(scaled.resource))
+    else:
+        click.echo(f"{scaled.name} {scaled.state}, {workers_text(scaled.resource.workers)} from now on")
 
 
 @click.command()
@@ -80,4 +87,5 @@ def _tell(job: "Job", as_json: bool) -> None:
     if as_json:
         print_json(as_data(job.resource))
     else:
-        click.echo(f"{job.name} {job.state}")
+        why = f": {job.resource.state_message}" if job.resource.state_message else ""
+        click.echo(f"{job.name} {job.state}{why}")

@@ -7,7 +7,7 @@ import click
 
 from .display import value_text
 from .options import Service, debug_option, job_argument, json_option, with_service
-from .output import as_data, print_json, print_pairs, print_table
+from .output import as_data, print_json, print_pairs, print_table, workers_text
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -78,6 +78,8 @@ def _show(job: "Job") -> None:
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):
         pairs += _progress(resource.progress, ended=resource.HasField("end_time"))
+    if resource.HasField("workers") and not resource.HasField("end_time"):
+        pairs.append(("wanted", workers_text(resource.workers)))
     losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
     pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]

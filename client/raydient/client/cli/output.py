@@ -31,6 +31,12 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{name.ljust(width)}  {value}")
 
 
+def workers_text(workers: Any) -> str:
+    """`4 workers`, or `2 to 4 workers`, of a WorkerRange."""
+    number = str(workers.max) if workers.min == workers.max else f"{workers.min} to {workers.max}"
+    return f"{number} worker{'s' * (workers.max > 1)}"
+
+
 def as_data(message: "Message") -> dict[str, Any]:
     """A message in its JSON form with the proto's field names; whole numbers as numbers, where protobuf writes those of
     64 bits as text, which `jq` would compare as text.

@@ -111,4 +111,7 @@ def _workplace() -> Iterator[Path]:
 def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":
     if workers is None:
         return spec
-    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"workers": workers})})
+    from raydient.spec.job import WorkerRange
+
+    resources = spec.resources.model_copy(update={"workers": WorkerRange.of(workers)})
+    return spec.model_copy(update={"resources": resources})

@@ -13,7 +13,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
-from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec, WorkerRange
 from raydient.wire.schedule import default_microbatches
 
 STATES: dict[State, training_job_pb2.TrainingJobState] = {
@@ -58,6 +58,7 @@ def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.T
         digest=job.digest,
         restarts=max(0, job.run - 1),
         queue_position=queue_position,
+        workers=WorkerRange(min=job.workers.min, max=job.workers.max),
         dataset=job.spec.dataset.uri if job.spec.dataset.uri.startswith(STORED) else "",
     )
     if job.id:

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
-from raydient.server.errors import InvalidRequest, NotFound, Unsupported
+from raydient.server.errors import InvalidRequest, NotFound
 from raydient.server.jobs import Job, JobFilter, JobService, State
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import training_service_pb2 as pb
@@ -65,15 +65,15 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def PauseTrainingJob(self, request: pb.PauseTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        raise Unsupported("pausing jobs is not implemented yet; cancelling is")
+        return await asyncio.to_thread(self._pause, job_id(request.name))
 
     async def ResumeTrainingJob(self, request: pb.ResumeTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        raise Unsupported("resuming jobs is not implemented yet")
+        return await asyncio.to_thread(self._resume, job_id(request.name))
 
     async def ScaleTrainingJob(self, request: pb.ScaleTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        raise Unsupported("scaling a job is not implemented yet; its specification says how many workers it gets")
+        return await asyncio.to_thread(self._scale, job_id(request.name), request.workers)
 
     async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
         """See the proto."""
@@ -100,6 +100,15 @@ class TrainingServicer(TrainingServiceServicer):
 
     def _cancel(self, identity: str) -> TrainingJob:
         return self._message(self._jobs.cancel(identity))
+
+    def _pause(self, identity: str) -> TrainingJob:
+        return self._message(self._jobs.pause(identity))
+
+    def _resume(self, identity: str) -> TrainingJob:
+        return self._message(self._jobs.resume(identity))
+
+    def _scale(self, identity: str, workers: int) -> TrainingJob:
+        return self._message(self._jobs.scale(identity, workers))
 
     def _message(self, job: Job) -> TrainingJob:
         return job_message(job, self._jobs.dispatcher.positions().get(job.id, 0))

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 15.0
 """How long the processes of a run that has reported its end may take to go, before their slots are given away."""
+SLOTS_SECONDS = 1.0
+"""How often the dispatcher looks whether the cluster has grown."""
 RETRY_SECONDS = 1.0
 """Pause before a report is applied again that the store could not take (a full disk, say)."""
 
@@ -29,15 +31,16 @@ RETRY_SECONDS = 1.0
 class Dispatcher:
     """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
 
-    `request` tells what a coordinator needs to know of a job; it raises ServiceError or InvalidSpec where that cannot
-    be had any more. `observe_slots` hears how many worker slots there are and how many are held; it must not block.
+    `request` tells what a coordinator needs to know of a job that gets so many workers; it raises ServiceError or
+    InvalidSpec where that cannot be had any more. `observe_slots` hears how many worker slots there are and how many
+    are held; it must not block.
     """
 
     def __init__(
         self,
         store: JobStore,
         runner: Runner,
-        request: Callable[[Job], RunRequest],
+        request: Callable[[Job, int], RunRequest],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         observe_slots: Callable[[int, int], None] = lambda total, held: None,
     ) -> None:
@@ -48,12 +51,14 @@ class Dispatcher:
         self._observe_slots = observe_slots
         self._scheduler = Scheduler()
         self._runs: dict[str, Run] = {}
+        self._resumed: dict[str, Job] = {}  # those whose last run is not quite gone
         self._afterwards: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
         self._draining = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
         self._pool = ThreadPoolExecutor(8, "jobs")
+        self._watch = threading.Thread(target=self._watch_slots, name="slots", daemon=True)
 
     @property
     def slots(self) -> int:
@@ -79,6 +84,7 @@ class Dispatcher:
                 with self._changed:
                     self._enqueue(current)
         self._start_what_fits()
+        self._watch.start()
 
     def submit(self, job: Job) -> None:
         """Queue a stored job."""
@@ -95,6 +101,35 @@ class Dispatcher:
         if run is not None and job.state is State.CANCELLING:
             run.cancel()
         self._start_what_fits()  # it may have been the head that the others waited for
+        return job
+
+    def scale(self, job_id: str, workers: int) -> Job:
+        """Give a job so many workers, as soon as there is room. Raises NotFound, NotAllowed."""
+        job = self._store.update(job_id, lambda job: lifecycle.scale(job, workers))
+        with self._changed:
+            self._scheduler.resize(job_id, job.workers)
+        self._tell_allotment(job_id)
+        self._start_what_fits()
+        return job
+
+    def pause(self, job_id: str) -> Job:
+        """Let a job leave the cluster, with a checkpoint. Raises NotFound, NotAllowed."""
+        job = self._store.update(job_id, lifecycle.pause)
+        with self._changed:
+            run = self._runs.get(job_id)
+        if run is not None and job.pausing:
+            run.interrupt()
+        return job
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a paused job. Raises NotFound, NotAllowed."""
+        job = self._store.update(job_id, lambda job: lifecycle.resume(job, self._clock()))
+        with self._changed:
+            if self._scheduler.allotment(job_id) is not None:
+                self._resumed[job_id] = job
+            else:
+                self._enqueue(job)
+        self._start_what_fits()
         return job
 
     def settled(self, job_id: str, action: Callable[[], None]) -> None:
@@ -121,6 +156,8 @@ class Dispatcher:
         with self._changed:
             done = self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
         self._closed.set()
+        if self._watch.is_alive():
+            self._watch.join()
         self._pool.shutdown(wait=done, cancel_futures=True)
         return done
 
@@ -129,11 +166,29 @@ class Dispatcher:
         with self._changed:
             if self._draining:
                 return
-            for job_id in self._scheduler.take(slots):
-                self._pool.submit(self._guard, self._start, job_id)
+            for job_id, workers in self._scheduler.take(slots):
+                self._pool.submit(self._guard, self._start, job_id, workers)
+            grown = self._scheduler.grow(slots)
             self._observe_slots(slots, self._scheduler.held)
+        for job_id, _ in grown:
+            self._tell_allotment(job_id)
 
-    def _start(self, job_id: str) -> None:
+    def _watch_slots(self) -> None:
+        """Machines join a cluster and leave it without a word to us."""
+        slots = self._runner.slots
+        while not self._closed.wait(SLOTS_SECONDS):
+            before, slots = slots, self._runner.slots
+            if slots != before:
+                self._guard(self._start_what_fits)
+
+    def _tell_allotment(self, job_id: str) -> None:
+        """Tell the job's run how many workers it has; one that is just being started is told when it is known."""
+        with self._changed:
+            run, allotment = self._runs.get(job_id), self._scheduler.allotment(job_id)
+        if run is not None and allotment is not None:
+            run.scale(allotment.slots, allotment.workers.min)
+
+    def _start(self, job_id: str, workers: int) -> None:
         try:
             job = None if self._draining else self.record(job_id, lambda job: lifecycle.start(job, self._clock()))
         except NotAllowed:  # cancelled since it was taken
@@ -143,7 +198,7 @@ class Dispatcher:
             return
         follower = _Follower(self, job_id, job.run, self._clock)
         try:
-            request = self._request(job)
+            request = self._request(job, workers)
             with self._starting:
                 run = self._runner.start(request, follower)
         except (ServiceError, InvalidSpec) as error:
@@ -157,7 +212,7 @@ class Dispatcher:
             follower.run.cancel()
             self._release(job_id)
         else:
-            self._adopt(job, run, follower)
+            self._adopt(job, run, follower, workers)
 
     def _attach(self, job: Job) -> Job:
         """Follow the run again, or tell that it is gone; the job as it is then."""
@@ -165,26 +220,31 @@ class Dispatcher:
         run = None
         try:
             if job.attachment:
-                run = self._runner.attach(self._request(job), job.attachment, job.report, follower)
+                run = self._runner.attach(self._request(job, job.workers.min), job.attachment, job.report, follower)
         except Exception:
             log.exception("jobs/%s: its coordinator could not be reached", job.id)
         if run is None:
             return self._store.update(job.id, lambda job: lifecycle.abandon(job, self._clock()))
         with self._changed:
-            self._scheduler.occupy(job.id, job.spec.resources.workers)
-        self._adopt(job, run, follower)
+            at_work = job.progress.workers_wanted if job.progress is not None else 0
+            self._scheduler.occupy(job.id, job.number, job.workers, at_work)
+        self._adopt(job, run, follower, 0)
         return job
 
-    def _adopt(self, job: Job, run: Run, follower: "_Follower") -> None:
+    def _adopt(self, job: Job, run: Run, follower: "_Follower", workers: int) -> None:
+        """Follow a run that was started with so many workers, 0 if that is not known."""
         with self._changed:
             self._runs[job.id] = run
             draining = self._draining
+            allotment = self._scheduler.allotment(job.id)
         current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
         # whoever asked for a stop before the run was known here has left it to be told now
         if current is not None and current.state is State.CANCELLING:
             run.cancel()
-        elif draining:
+        elif draining or (current is not None and current.pausing):
             run.interrupt()
+        elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
+            self._tell_allotment(job.id)
         follower.run.set_result(run)
 
     def retire(self, job_id: str, run: Future[Run]) -> None:
@@ -207,6 +267,7 @@ class Dispatcher:
             action = self._afterwards.pop(job_id, None)
             # at once, lest a younger job take the slots; a cancellation in between is noticed at the start
             self._scheduler.release(job_id)
+            job = self._resumed.pop(job_id, job)
             if job is not None and job.state is State.QUEUED:
                 self._enqueue(job)
         if action is not None:
@@ -216,7 +277,7 @@ class Dispatcher:
         self._start_what_fits()
 
     def _enqueue(self, job: Job) -> None:
-        self._scheduler.enqueue(job.id, job.number, job.spec.resources.workers)
+        self._scheduler.enqueue(job.id, job.number, job.workers)
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
         """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone."""

@@ -16,6 +16,7 @@ from raydient.server.training.reports import (
     Progress,
     Report,
     Started,
+    Waiting,
 )
 
 from .records import Job, MetricPoint, Payload, StateChanged
@@ -52,6 +53,7 @@ def move(job: Job, state: State, now: datetime, reason: str = "", message: str =
         ended=now if state.terminal else None,
         attachment=job.attachment if state.running else "",
         digest=digest,
+        pausing=job.pausing and state.running,
     )
     return Update(changed, (StateChanged(state, reason, message, digest),))
 
@@ -74,10 +76,46 @@ def cancel(job: Job, now: datetime) -> Update | None:
     if job.state in (State.CANCELLING, State.CANCELLED):
         return None
     if job.state.terminal:
-        message = f"jobs/{job.id} has already ended: it is {job.state.name}"
-        raise NotAllowed(message, reason="JOB_ENDED", metadata={"state": job.state.name})
+        raise _ended(job)
     waiting = job.state in (State.QUEUED, State.PAUSED)
     return move(job, State.CANCELLED if waiting else State.CANCELLING, now, "CANCELLED_BY_USER")
+
+
+def scale(job: Job, workers: int) -> Update | None:
+    """The user wants so many workers from now on."""
+    if job.state.terminal or job.state is State.CANCELLING:
+        raise _ended(job)
+    if workers == job.workers.max and job.scaled:
+        return None
+    return Update(replace(job, scaled=workers), (Notice("SCALED", f"{workers} workers are asked for"),))
+
+
+def pause(job: Job) -> Update | None:
+    """The user wants it to leave the cluster for a while, with a checkpoint. Repeating it is harmless."""
+    if job.state is State.PAUSED or job.pausing:
+        return None
+    if job.state.terminal:
+        raise _ended(job)
+    if job.state is not State.RUNNING:
+        message = f"jobs/{job.id} is {job.state.name}: only a RUNNING job can be paused"
+        raise NotAllowed(message, reason="JOB_NOT_RUNNING", metadata={"state": job.state.name})
+    message = "it takes a checkpoint and leaves the cluster"
+    return Update(replace(job, pausing=True, reason="PAUSING", message=message), (Notice("PAUSING", message),))
+
+
+def resume(job: Job, now: datetime) -> Update:
+    """The user wants a paused job to go on."""
+    if job.state is not State.PAUSED:
+        what = "still pausing" if job.pausing else job.state.name
+        message = f"jobs/{job.id} is {what}: only a PAUSED job can be resumed"
+        raise NotAllowed(message, reason="JOB_NOT_PAUSED", metadata={"state": job.state.name})
+    return move(job, State.QUEUED, now, "RESUMED_BY_USER", "goes on from its last checkpoint")
+
+
+def _ended(job: Job) -> NotAllowed:
+    verb = "is ending" if job.state is State.CANCELLING else "has already ended"
+    message = f"jobs/{job.id} {verb}: it is {job.state.name}"
+    return NotAllowed(message, reason="JOB_ENDED", metadata={"state": job.state.name})
 
 
 def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
@@ -91,6 +129,8 @@ def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
     if losses > LOSSES_ALLOWED:
         message = f"the coordinator was lost {losses} times in a row without a new step or checkpoint; last: {why}"
         return move(job, State.FAILED, now, "COORDINATOR_LOST", message)
+    if job.pausing:
+        return move(job, State.PAUSED, now, "PAUSED_BY_USER", f"the coordinator was lost meanwhile: {why}")
     return move(job, State.QUEUED, now, "COORDINATOR_LOST", f"the coordinator was lost: {why}")
 
 
@@ -100,6 +140,8 @@ def abandon(job: Job, now: datetime) -> Update | None:
         return None
     if job.state is State.CANCELLING:
         return move(job, State.CANCELLED, now, job.reason)
+    if job.pausing:
+        return move(job, State.PAUSED, now, "PAUSED_BY_USER")
     return move(job, State.QUEUED, now, "SERVER_RESTARTED", "goes on from its last checkpoint")
 
 
@@ -121,6 +163,8 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return Update(_advance(job, checkpoint=news.step), (news,))
         case Notice():
             return Update(job, (news,))
+        case Waiting():
+            return _waiting(job, news)
         case Finished():
             return _finished(job, news, now)
 
@@ -132,11 +176,21 @@ def _started(job: Job, news: Started, now: datetime) -> Update:
     return move(job, State.RUNNING, now, message=f"{news.workers} workers, from step {news.step}")
 
 
+def _waiting(job: Job, news: Waiting) -> Update:
+    reason, message = ("WAITING_FOR_WORKERS", news.message) if news.message else ("", "")
+    shown = job if job.state is State.CANCELLING or job.pausing else replace(job, reason=reason, message=message)
+    notice = Notice(reason or "WORKERS_ARE_BACK", message or "there are enough workers again")
+    return Update(shown, (notice,))
+
+
 def _finished(job: Job, news: Finished, now: datetime) -> Update:
     state = ENDS[news.outcome]
     reason, message = news.reason, news.message
     if job.state is State.CANCELLING and state in (State.QUEUED, State.CANCELLED):
         state, reason = State.CANCELLED, job.reason
+    elif state is State.QUEUED and job.pausing:
+        state, reason = State.PAUSED, "PAUSED_BY_USER"
+        message = f"it goes on from step {news.step} when it is resumed"
     elif state is State.QUEUED:
         reason = reason or "INTERRUPTED"
     passed: tuple[Payload, ...] = ()

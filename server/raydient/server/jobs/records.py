@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePath
 
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
-from raydient.spec.job import JobSpec
+from raydient.spec.job import JobSpec, WorkerRange
 
 from .states import State
 
@@ -32,6 +32,8 @@ class Job:
         losses: coordinators lost in a row without a new step or checkpoint in between.
         advanced: there was a new step or checkpoint since the last loss.
         digest: of the final weights; empty unless SUCCEEDED.
+        scaled: workers that were asked for since; 0 if the specification's number holds.
+        pausing: it is to be PAUSED as soon as its run has ended.
     """
 
     id: str
@@ -57,6 +59,14 @@ class Job:
     losses: int = 0
     advanced: bool = False
     digest: str = ""
+    scaled: int = 0
+    pausing: bool = False
+
+    @property
+    def workers(self) -> WorkerRange:
+        """How many it may have now."""
+        asked = self.spec.resources.workers
+        return WorkerRange(min=min(asked.min, self.scaled), max=self.scaled) if self.scaled else asked
 
 
 @dataclass(frozen=True, slots=True)

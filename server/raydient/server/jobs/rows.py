@@ -14,7 +14,9 @@ from .records import Dataset, Job, JobEvent, MetricPoint
 from .states import State
 
 _PLAIN = [
-    f.name for f in fields(Job) if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced")
+    f.name
+    for f in fields(Job)
+    if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced", "pausing")
 ]
 
 
@@ -28,7 +30,7 @@ def job_row(job: Job) -> dict[str, Any]:
     row = {name: getattr(job, name) for name in _PLAIN if name != "number"}
     row["request"] = job.request or None  # only those that are set must be unique
     row["state"] = job.state.value
-    row["advanced"] = int(job.advanced)
+    row["advanced"], row["pausing"] = int(job.advanced), int(job.pausing)
     row["progress"] = job.progress and encode(job.progress)[1]
     row["last_epoch"] = job.last_epoch and encode(job.last_epoch)[1]
     return row
@@ -46,6 +48,7 @@ def job_record(row: RowMapping, spec: JobSpec) -> Job:
         request=row["request"] or "",
         state=State(row["state"]),
         advanced=bool(row["advanced"]),
+        pausing=bool(row["pausing"]),
         progress=progress,
         last_epoch=last_epoch,
     )

@@ -1,7 +1,10 @@
-"""Who starts next: first come, first served, on a number of worker slots. Plain logic, neither threads nor I/O."""
+"""Who starts next and who may grow: first come, first served, on a number of worker slots. Neither threads nor I/O."""
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from raydient.spec.job import WorkerRange
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -10,21 +13,37 @@ class Waiting:
 
     number: int
     job: str = field(compare=False)
-    workers: int = field(compare=False)
+    workers: WorkerRange = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job that holds so many slots, and may hold as many as its range says."""
+
+    number: int
+    slots: int
+    workers: WorkerRange
+
+
+class Allotment(NamedTuple):
+    """A job and the slots that it has from now on."""
+
+    job: str
+    slots: int
 
 
 class Scheduler:
     """Jobs that wait and jobs that hold slots.
 
-    Strictly in order: the oldest job that the cluster could hold at all starts as soon as its workers fit into the free
-    slots, and until then no younger one overtakes it, so that a big job is never starved by small ones. A job that
-    wants more workers than the cluster has slots (it was accepted by a bigger cluster) is passed over until there
-    are enough.
+    Strictly in order: the oldest job that the cluster could hold at all starts as soon as its least number of workers
+    fits into the free slots, and until then no younger one overtakes it, so that a big job is never starved by small
+    ones. A job that wants more workers than the cluster has slots (it was accepted by a bigger cluster) is passed over
+    until there are enough. What is free while nobody waits goes to those that run, the oldest first.
     """
 
     def __init__(self) -> None:
         self._queue: list[Waiting] = []
-        self._held: dict[str, int] = {}
+        self._held: dict[str, Held] = {}
         self._open = True
 
     @property
@@ -39,14 +58,18 @@ class Scheduler:
 
     @property
     def held(self) -> int:
-        """Slots that are held."""
-        return sum(self._held.values())
+        """Slots that jobs hold."""
+        return sum(job.slots for job in self._held.values())
 
     def positions(self) -> dict[str, int]:
         """Places in the queue from 1 on, by job."""
         return {entry.job: place for place, entry in enumerate(self._queue, 1)}
 
-    def enqueue(self, job: str, number: int, workers: int) -> None:
+    def allotment(self, job: str) -> Held | None:
+        """What the job holds; None if it does not run."""
+        return self._held.get(job)
+
+    def enqueue(self, job: str, number: int, workers: WorkerRange) -> None:
         """It waits from now on, behind those with lower numbers."""
         assert job not in self._held
         assert job not in self.positions()
@@ -56,26 +79,48 @@ class Scheduler:
         """It waits no longer; harmless if it did not."""
         self._queue = [entry for entry in self._queue if entry.job != job]
 
-    def occupy(self, job: str, workers: int) -> None:
-        """It runs already, since before this server began."""
-        self._held[job] = workers
+    def occupy(self, job: str, number: int, workers: WorkerRange, slots: int) -> None:
+        """It runs already, since before this server began, with so many workers."""
+        self._held[job] = Held(number, min(max(slots, workers.min), workers.max), workers)
+
+    def resize(self, job: str, workers: WorkerRange) -> None:
+        """It may have so many workers from now on; what it holds beyond that is free at once."""
+        self._queue = [replace(entry, workers=workers) if entry.job == job else entry for entry in self._queue]
+        held = self._held.get(job)
+        if held is not None:
+            self._held[job] = Held(held.number, min(held.slots, workers.max), workers)
 
     def release(self, job: str) -> None:
         """It holds its slots no longer; harmless if it did not."""
         self._held.pop(job, None)
 
     def close(self) -> None:
-        """Nothing starts any more."""
+        """Nothing starts or grows any more."""
         self._open = False
 
-    def take(self, slots: int) -> list[str]:
+    def take(self, slots: int) -> list[Allotment]:
         """The jobs to be started now, of `slots` in all; they hold their slots from here on."""
-        taken: list[str] = []
-        while self._open:
-            head = next((entry for entry in self._queue if entry.workers <= slots), None)
-            if head is None or head.workers > slots - self.held:
+        taken: list[Allotment] = []
+        while self._open and (head := self._head(slots)) is not None:
+            free = slots - self.held
+            if head.workers.min > free:
                 break
             self._queue.remove(head)
-            self._held[head.job] = head.workers
-            taken.append(head.job)
+            self._held[head.job] = Held(head.number, min(head.workers.max, free), head.workers)
+            taken.append(Allotment(head.job, self._held[head.job].slots))
         return taken
+
+    def grow(self, slots: int) -> list[Allotment]:
+        """The jobs that have more slots now than before, of `slots` in all; none while another waits to be started."""
+        grown: list[Allotment] = []
+        if not self._open or self._head(slots) is not None:
+            return grown
+        for job, held in sorted(self._held.items(), key=lambda item: item[1].number):
+            more = min(held.workers.max - held.slots, slots - self.held)
+            if more > 0:
+                self._held[job] = replace(held, slots=held.slots + more)
+                grown.append(Allotment(job, held.slots + more))
+        return grown
+
+    def _head(self, slots: int) -> Waiting | None:
+        return next((entry for entry in self._queue if entry.workers.min <= slots), None)

@@ -61,6 +61,8 @@ jobs = Table(
     Column("losses", Integer, nullable=False),
     Column("advanced", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("scaled", Integer, nullable=False, server_default="0"),
+    Column("pausing", Integer, nullable=False, server_default="0"),
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,  # a number is never given twice, not even after a deletion
 )

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raydient.server.errors import Exhausted, NotAllowed
+from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.job import JobSpec
+from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
 
 from .datasets import DatasetStore
 from .directory import StateDirectory
@@ -79,9 +79,9 @@ class JobService:
 
     def validate(self, spec: JobSpec) -> None:
         """Check all that can be checked before a job starts. Raises InvalidSpec, NotFound, NotPermitted."""
-        slots = self.dispatcher.slots
-        if spec.resources.workers > slots:
-            message = f"{spec.resources.workers} is more than the {slots} workers that the cluster can hold"
+        slots, least = self.dispatcher.slots, spec.resources.workers.min
+        if least > slots:
+            message = f"{least} is more than the {slots} workers that the cluster can hold"
             raise InvalidSpec([FieldError("resources.workers", message)])
         self._check(spec, self._sources.find(spec.dataset.uri))
 
@@ -93,6 +93,26 @@ class JobService:
     def cancel(self, job_id: str) -> Job:
         """Stop a job for good; harmless when repeated. Raises NotFound, NotAllowed."""
         return self.dispatcher.cancel(job_id)
+
+    def scale(self, job_id: str, workers: int) -> Job:
+        """Give a job so many workers, as soon as there is room. Raises NotFound, NotAllowed, InvalidRequest."""
+        if not 1 <= workers <= MAXIMUM_WORKERS:
+            raise InvalidRequest.of(
+                "workers", f"{workers} is out of range: 1 to {MAXIMUM_WORKERS}", reason="INVALID_WORKERS"
+            )
+        slots = self.dispatcher.slots
+        if workers > slots and not self.store.get(job_id).state.terminal:
+            message = f"{workers} is more than the {slots} workers that the cluster can hold"
+            raise InvalidRequest.of("workers", message, reason="INVALID_WORKERS")
+        return self.dispatcher.scale(job_id, workers)
+
+    def pause(self, job_id: str) -> Job:
+        """Let a job leave the cluster, with a checkpoint; harmless when repeated. Raises NotFound, NotAllowed."""
+        return self.dispatcher.pause(job_id)
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a paused job. Raises NotFound, NotAllowed."""
+        return self.dispatcher.resume(job_id)
 
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended, with all its files. Raises NotFound, NotAllowed."""

@@ -142,12 +142,15 @@ class ParameterServer:
     def snapshot(self, *, final: bool) -> list[Action]:
         """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
 
+        Where no plan names a worker the open round may never end: the answer is then what it began with.
         After the final one, and where training diverged, there is no answer.
         """
         if self._open is None and self._ended:
             return []
         self._ended |= final
-        if self._open is None:
+        if self._open is None or not self._workers:
+            if final:
+                self._open = None
             return [Boundary(final)]
         self._snapshot_wanted = True
         return []

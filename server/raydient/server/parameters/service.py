@@ -17,7 +17,7 @@ from raydient.wire.hub import Closed, Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import RoundKind
+from raydient.wire.schedule import Round, RoundKind
 
 from .health import LayerMeter
 from .links import Link, open_link, refuse
@@ -47,6 +47,7 @@ class Service:
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
         self._links: dict[Connection, Link] = {}
         self._next_status = 0.0
+        self._plan: tuple[int, Round | None] | None = None  # the plan not in force yet, and the round it waits for
         self._running = True
         self._threads = min(
             2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -122,10 +123,11 @@ class Service:
 
     def _obey(self, message: control.Message) -> None:
         match message:
-            case control.Plan(workers=workers, shares=shares):
+            case control.Plan(number=number, workers=workers, shares=shares):
                 # A worker may have gone since it was counted in; leaves given to it would wait for ever.
                 attached = {link.worker for link in self._links.values()}
                 kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
+                self._plan = number, self._server.current
                 self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
             case control.TakeSnapshot(final=final):
                 self._carry_out(self._server.snapshot(final=final))
@@ -186,6 +188,7 @@ class Service:
                     self._status(always=True)  # with the layers' health
                     self._tell(control.NonFinite(kind, step, loss, parameter, finite))
         # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
+        self._confirm_plan()
         links = {link.worker: link for link in self._links.values()}
         for assign in assigned:
             link = links[assign.worker]
@@ -194,6 +197,15 @@ class Service:
             self._meters.pulled(self._terms.size * 4)
         if assigned:
             self._status()
+
+    def _confirm_plan(self) -> None:
+        """Tell when the round that was open when the plan came is over: who is not in the plan has no work then."""
+        if self._plan is None:
+            return
+        number, waited_for = self._plan
+        if waited_for is None or self._server.current is not waited_for:
+            self._plan = None
+            self._tell(control.PlanInForce(number))
 
     def _snapshot(self, final: bool) -> None:
         position = self._server.position

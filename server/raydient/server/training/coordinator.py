@@ -4,119 +4,31 @@ begin -> [Start ...]                  one parameter server and the workers
 hello(parameter server) -> [Serve]    it gets weights and position
 hello(worker) -> [Work]               as soon as there is a parameter server to attach to
 attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
+scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Kill ...]
 lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
 saved(...), status(...) -> reports
-tick(now) -> checkpoints that are due, members that never spoke
+tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth
 from raydient.wire.schedule import RoundKind, Schedule
 
-from .failures import Decision, decide
-from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, Started
+from .actions import Action, AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from .failures import Decision, Losses
+from .rate import Rate
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started, Waiting
+from .roster import Roster
 
 START_SECONDS = 120.0
 """How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
 LAYERS_NAMED = 8
 """So many layers, those nearest to the loss, a message tells of; the rest stand in the report of progress."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Start a member."""
-
-    role: Role
-    member: int
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """End a member; its loss is not to be reported."""
-
-    member: int
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """Give this parameter server the weights and the position of the last checkpoint, or of the beginning."""
-
-    member: int
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Give this worker the dataset, the parameter server's address and its place among the workers."""
-
-    member: int
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
-class SetPlan:
-    """Send the parameter server a plan."""
-
-    plan: control.Plan
-
-
-@dataclass(frozen=True, slots=True)
-class AskSnapshot:
-    """Ask the parameter server for a snapshot."""
-
-    final: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """Remove the checkpoint of this step."""
-
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Give the service a report."""
-
-    report: Report
-
-
-Action = Start | Kill | Serve | Work | SetPlan | AskSnapshot | Discard | Tell
-
-
-class Rate:
-    """Samples per second, over stretches long enough to mean something."""
-
-    SHORTEST_SECONDS = 0.1
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._then, self._samples, self._rate = clock, clock(), 0, 0.0
-
-    def begin(self, samples: int) -> None:
-        """Samples that are not to be counted."""
-        self._then, self._samples = self._clock(), samples
-
-    def after(self, samples: int) -> float:
-        """The rate now that so many samples are done; over a stretch too short, the one before."""
-        now = self._clock()
-        if now - self._then >= self.SHORTEST_SECONDS:
-            self._rate = (samples - self._samples) / (now - self._then)
-            self._then, self._samples = now, samples
-        return self._rate
-
-
-@dataclass(slots=True)
-class _Member:
-    role: Role
-    since: float
-    place: int  # among the workers; a replacement takes that of the one it replaces
-    introduced: bool = False
-    attached: bool = False
+SHORT_SECONDS = 30.0
+"""So long a job goes on with fewer workers than its minimum, which are being replaced; then it stands and says so."""
 
 
 class Coordinator:
@@ -132,6 +44,7 @@ class Coordinator:
         *,
         schedule: Schedule,
         workers: int,
+        minimum: int,
         metric_names: Sequence[str],
         checkpoint_seconds: float,
         keep: int,
@@ -140,18 +53,20 @@ class Coordinator:
     ) -> None:
         self.ended = False
         self.history: list[EpochEnded] = []
-        self._schedule, self._wanted, self._metric_names = schedule, workers, tuple(metric_names)
+        self._schedule, self._metric_names = schedule, tuple(metric_names)
         self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
         self._learning_rate, self._clock = learning_rate, clock
-        self._members: dict[int, _Member] = {}
-        self._numbers = 0  # members ever started
+        self._roster = Roster(workers, minimum)
+        self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
         self._plans = 0
         self._running = False  # a plan has been sent in this generation
         self._stopping = False  # a final snapshot has been asked for
         self._saving = False  # a snapshot is on its way
         self._furthest = 0  # rounds ever completed
-        self._losses = 0  # members lost since a step was last completed
+        self._losses = Losses(clock)
+        self._short_since: float | None = None  # since when fewer workers than the minimum are at work
+        self._standing = False  # no plan names a worker, because they are too few
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
         self._health: GradientHealth | None = None  # outlives a parameter server
@@ -163,81 +78,135 @@ class Coordinator:
 
     def begin(self) -> list[Action]:
         """Start everything."""
-        return [self._start(Role.PARAMETER_SERVER), *(self._start(Role.WORKER) for _ in range(self._wanted))]
+        self._short_since = self._clock()
+        return [self._start(Role.PARAMETER_SERVER), *self._start_missing()]
 
     def _start(self, role: Role) -> Start:
-        member = self._numbers
-        self._numbers += 1
-        taken = {m.place for m in self._members.values() if m.role is role}
-        place = next(n for n in count() if n not in taken)
-        self._members[member] = _Member(role, self._clock(), place)
-        return Start(role, member, self._generation)
+        return Start(role, self._roster.add(role, self._clock()), self._generation)
+
+    def _start_missing(self) -> list[Start]:
+        return [self._start(Role.WORKER) for _ in range(self._roster.missing)]
 
     def hello(self, member: int) -> list[Action]:
         """A member has introduced itself."""
-        this = self._members[member]
-        this.introduced = True
-        if this.role is Role.WORKER:
-            return [Work(member, this.place)] if self._has_server() else []
-        waiting = [n for n, m in self._members.items() if m.role is Role.WORKER and m.introduced]
-        return [Serve(member), *(Work(n, self._members[n].place) for n in waiting)]
+        roster = self._roster
+        roster[member].introduced = True
+        if roster[member].role is Role.PARAMETER_SERVER:
+            return [Serve(member), *map(self._work, roster.introduced)]
+        return [self._work(member)] if roster.has_server else []
 
-    def _has_server(self) -> bool:
-        return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())
+    def _work(self, worker: int) -> Work:
+        return Work(worker, self._roster[worker].place, self._roster.wanted)
 
     def attached(self, worker: int) -> list[Action]:
         """The parameter server says that a worker has joined it."""
-        if worker not in self._members:
+        if self.ended or worker not in self._roster:
             return []
-        self._members[worker].attached = True
-        attached = self._attached()
-        if not self._running and len(attached) < self._wanted:
-            return []
-        actions: list[Action] = []
+        self._roster[worker].attached = True
         if not self._running:
-            step = self._status.step if self._status else self._saved_step
-            self._rate.begin(self._samples(step))
-            self._epoch_began = self._clock()
-            actions.append(Tell(Started(step, len(attached))))
-        else:
-            actions.append(Tell(Notice("WORKER_JOINED", f"worker {worker} has joined, {len(attached)} at work")))
-        self._running = True
-        self._plans += 1
-        return [*actions, SetPlan(control.Plan(self._plans, attached, [1.0] * len(attached)))]
+            return self._set_off()
+        at_work = len(self._roster.at_work)
+        joined = Tell(Notice("WORKER_JOINED", f"worker {worker} has joined, {at_work} at work"))
+        return [joined, *self._changed()]
 
-    def _attached(self) -> list[int]:
-        return [n for n, m in self._members.items() if m.attached]
+    def _set_off(self) -> list[Action]:
+        """Begin to train if everybody is here for whom the cluster has a place, and these are enough."""
+        if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
+            return []
+        step = self._status.step if self._status else self._saved_step
+        self._rate.begin(self._samples(step))
+        self._epoch_began = self._clock()
+        self._running = True
+        return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
+
+    def _changed(self) -> list[Action]:
+        """Others are at work than before: a new plan, and progress that shows it."""
+        plan = [self._plan()] if self._running and not self._standing else []
+        return [*plan, *self._watch_minimum(), *self._progress()]
+
+    def _plan(self) -> SetPlan:
+        self._plans += 1
+        workers = [] if self._standing else self._roster.at_work
+        return SetPlan(control.Plan(self._plans, workers, [1.0] * len(workers)))
+
+    def plan_in_force(self, number: int) -> list[Action]:
+        """Whom this plan does not name has no work left: that is how workers leave."""
+        actions: list[Action] = []
+        for worker in self._roster.gone_with(number):
+            self._roster.remove(worker)
+            text = f"worker {worker} has left, {len(self._roster.at_work)} at work"
+            actions += [Kill(worker), Tell(Notice("WORKER_LEFT", text))]
+        return actions
+
+    def scale(self, workers: int, minimum: int) -> list[Action]:
+        """Work with so many workers from now on, for long with no fewer than `minimum`."""
+        roster = self._roster
+        if self.ended or (workers, minimum) == (roster.wanted, roster.minimum):
+            return []
+        roster.wanted, roster.minimum = workers, minimum
+        surplus = roster.surplus()
+        leaving = [n for n in surplus if self._running and roster[n].attached]
+        roster.leave(leaving, self._plans + 1)
+        killed = [Kill(n) for n in surplus if n not in leaving and roster.remove(n)]
+        first: list[Action] = [*killed, *self._start_missing()]  # never both
+        if not self._running:
+            return [*first, *self._set_off()]
+        return [*first, *(self._changed() if leaving else [*self._watch_minimum(), *self._progress()])]
 
     def lost(self, member: int, why: str) -> list[Action]:
         """A member is gone: its process ended, or its connection did."""
-        this = self._members.pop(member, None)
-        if this is None or self.ended:
+        this = self._roster.remove(member)
+        if this is None or self.ended or this.leaving is not None:
             return []
-        self._losses += 1
+        losses = self._losses.count()
         name = f"{this.role.value.replace('_', ' ')} {member}"
-        decision = decide(this.role, self._losses)
+        decision = self._losses.decide(this.role)
         if decision is Decision.FAIL:
-            message = f"{name}: {why}; {self._losses} processes lost without a step completed in between"
+            message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
             return self._end(Outcome.FAILED, reason=f"{this.role.value.upper()}_LOST", message=message)
         self._restarts[this.role.value] += 1
         notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.REPLACE:
-            return [notice, self._start(Role.WORKER)]
-        killed = [Kill(n) for n in self._members]
-        self._members.clear()
+            return [notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
+        killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
-        self._running = self._saving = False
+        self._running = self._saving = self._standing = False
         self._status = None
         return [notice, *killed, *self.begin()]
+
+    def _watch_minimum(self) -> list[Action]:
+        """Stand still when too few workers are at work for too long, and go on when there are enough again."""
+        roster = self._roster
+        if roster.enough:
+            self._short_since = None
+            if not self._standing:
+                return []
+            self._standing = False
+            return [Tell(Waiting("")), *([self._plan()] if self._running else [])]
+        if self._short_since is None:
+            self._short_since = self._clock()
+        if self._standing or self._clock() - self._short_since < SHORT_SECONDS:
+            return []
+        self._standing = True
+        message = f"{len(roster.at_work)} of at least {roster.minimum} workers are there; it waits for the others"
+        return [Tell(Waiting(message)), *([self._plan()] if self._running else [])]
 
     # ---- training
 
     def status(self, status: control.Status) -> list[Action]:
         """The parameter server tells where it is."""
         if status.round > self._furthest:
-            self._furthest, self._losses = status.round, 0
+            self._furthest = status.round
+            self._losses.forget()
         self._status = status
         self._health = status.health or self._health
+        return self._progress()
+
+    def _progress(self) -> list[Action]:
+        """Where training is, as soon as a first step is made."""
+        status = self._status
+        if status is None:
+            return []
         samples = self._samples(status.step)
         progress = Progress(
             step=status.step,
@@ -248,14 +217,14 @@ class Coordinator:
             samples_per_second=self._rate.after(samples),
             learning_rate=self._learning_rate,
             loss=status.loss,
-            workers_alive=len(self._attached()),
-            workers_wanted=self._wanted,
+            workers_alive=len(self._roster.at_work),
+            workers_wanted=self._roster.wanted,
+            workers_minimum=self._roster.minimum,
             restarts=dict(self._restarts),
             phase_seconds=status.phase_seconds,
             step_seconds_buckets=tuple(status.step_seconds_buckets),
             step_seconds_sum=status.step_seconds_sum,
             exchange_bytes=status.exchange_bytes,
-            workers_minimum=self._wanted,
             gradient_health=self._health,
         )
         return [Tell(progress)]
@@ -306,13 +275,19 @@ class Coordinator:
 
     # ---- checkpoints and the end
 
-    def tick(self) -> list[Action]:
-        """Time has passed."""
+    def tick(self, unplaced: Collection[int] = ()) -> list[Action]:
+        """Time has passed; the cluster has no place yet for the members `unplaced`."""
+        if self.ended:
+            return []
         now = self._clock()
-        silent = [n for n, m in self._members.items() if not m.introduced and now - m.since > START_SECONDS]
+        self._unplaced = unplaced
+        self._roster.wait(unplaced, now)
         actions: list[Action] = []
-        for member in silent:
+        for member in self._roster.silent(now - START_SECONDS):
             actions += [Kill(member), *self.lost(member, f"not started within {START_SECONDS:.0f} seconds")]
+        if self.ended:
+            return actions
+        actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
         due = now - self._saved_at >= self._checkpoint_seconds
         if due and self._running and not self._saving and self._status and self._status.step > self._saved_step:
             self._saving = True

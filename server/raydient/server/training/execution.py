@@ -18,8 +18,9 @@ from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Model, save_model
 
+from .actions import Action, AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
 from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
-from .coordinator import Action, AskSnapshot, Coordinator, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from .coordinator import Coordinator
 from .fingerprint import differences, fingerprint
 from .preparation import Prepared
 from .reports import Notice, Report
@@ -43,6 +44,8 @@ class Execution:
         prepared: Prepared,
         *,
         job: str,
+        workers: int,
+        minimum: int,
         directory: Path,
         cluster: Cluster,
         hub: Hub,
@@ -51,16 +54,17 @@ class Execution:
         tell: Callable[[Report], None],
         transport: Transport = Transport.AUTO,
         stranger: Callable[[Connection, control.Message], None] | None = None,
-        orders: list[control.Order] | None = None,
+        orders: list[control.Command | control.Scale] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Members reach `hub` at `endpoint`, where it listens already.
+        """Members reach `hub` at `endpoint`, where it listens already; `workers` are wanted, and at least `minimum`.
 
         `stranger` hears what connections say that are no members, and may put something into `orders`, which are
         carried out one after the other; `tell` gets the reports, in order.
         """
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
+        self._minimum = minimum
         self._checkpoints = directory / "checkpoints"
         self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
         self._orders, self._clock = orders if orders is not None else [], clock
@@ -69,7 +73,8 @@ class Execution:
         self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
         self.coordinator = Coordinator(
             schedule=prepared.schedule,
-            workers=spec.resources.workers,
+            workers=workers,
+            minimum=minimum,
             metric_names=network.metric_names,
             checkpoint_seconds=spec.checkpoints.interval_seconds,
             keep=spec.checkpoints.keep,
@@ -90,16 +95,17 @@ class Execution:
 
     def run(self) -> None:
         """Until the run has ended and every process of it is gone."""
-        resources = self._prepared.spec.resources
         try:
-            self._cluster.reserve(self._job, resources.workers, resources.placement)
+            # Together those without which it cannot begin; the others wherever there is room.
+            self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
                 for connection, frame in self._hub.poll(TICK_SECONDS):
                     self._handle(connection, frame)
                 self._watch_processes()
                 self._obey()
-                self.carry_out(self.coordinator.tick())
+                unplaced = [member for member, process in self._processes.items() if process.waiting()]
+                self.carry_out(self.coordinator.tick(unplaced))
         finally:
             self.close()
 
@@ -123,7 +129,8 @@ class Execution:
             if isinstance(message, control.Hello):
                 self._hello(connection, message)
             elif member is not None:
-                self._hear(member, message, arrays)
+                if not self.coordinator.ended:  # what is on its way still tells nothing new
+                    self._hear(member, message, arrays)
             elif self._stranger is not None:
                 self._stranger(connection, message)
         except ProtocolError as error:
@@ -144,6 +151,8 @@ class Execution:
         match message:
             case control.Attached(worker=worker):
                 self.carry_out(self.coordinator.attached(worker))
+            case control.PlanInForce(number=number):
+                self.carry_out(self.coordinator.plan_in_force(number))
             case control.Status():
                 self.carry_out(self.coordinator.status(message))
             case control.EpochDone():
@@ -159,8 +168,13 @@ class Execution:
 
     def _obey(self) -> None:
         while self._orders:
-            cancel = self._orders.pop(0) is control.Order.CANCEL
-            self.carry_out(self.coordinator.cancel() if cancel else self.coordinator.interrupt())
+            match self._orders.pop(0):
+                case control.Scale(workers=workers, minimum=minimum):
+                    self.carry_out(self.coordinator.scale(workers, minimum))
+                case control.Command(order=control.Order.CANCEL):
+                    self.carry_out(self.coordinator.cancel())
+                case control.Command(order=control.Order.INTERRUPT):
+                    self.carry_out(self.coordinator.interrupt())
 
     def _disconnected(self, connection: Connection) -> None:
         # Its process is about to end and then says more about the reason than a connection can.
@@ -230,11 +244,8 @@ class Execution:
                     self._kill(member)
                 case Serve(member=member):
                     self._serve(member)
-                case Work(member=member, place=place):
-                    assert self._data_plane is not None
-                    spec, network = self._prepared.spec.canonical(), self._prepared.network
-                    work = control.Work(spec, network.input_shape, self._prepared.schedule, self._data_plane, place)
-                    self._send(member, work, self._data)
+                case Work():
+                    self._work(action)
                 case SetPlan(plan=plan):
                     self._send(self._server, plan)
                 case AskSnapshot(final=final):
@@ -259,6 +270,18 @@ class Execution:
         self._processes[start.member] = self._cluster.start(start.role, launch.to_json(told), log)
         if start.role is control.Role.PARAMETER_SERVER:
             self._server = start.member
+
+    def _work(self, action: Work) -> None:
+        assert self._data_plane is not None
+        work = control.Work(
+            specification=self._prepared.spec.canonical(),
+            input_shape=self._prepared.network.input_shape,
+            schedule=self._prepared.schedule,
+            data_plane=self._data_plane,
+            place=action.place,
+            workers=action.workers,
+        )
+        self._send(action.member, work, self._data)
 
     def _kill(self, member: int) -> None:
         process = self._processes.pop(member, None)

@@ -1,11 +1,14 @@
 """What to do when a process of a job is lost: a policy that looks at counts and returns a decision."""
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 from raydient.wire.control import Role
 
 LOSSES_WITHOUT_PROGRESS = 3
-"""Processes that may be lost in a row, with no step completed in between, before the job itself is at fault."""
+"""How often processes may be lost in a row, with no step completed in between, before the job itself is at fault."""
+TOGETHER_SECONDS = 2.0
+"""What is lost within this time after another is the same mishap: a machine that went down took several with it."""
 
 
 class Decision(Enum):
@@ -14,8 +17,26 @@ class Decision(Enum):
     FAIL = auto()
 
 
-def decide(role: Role, losses_without_progress: int) -> Decision:
-    """The decision on losing a process of this role; the count includes this loss."""
-    if losses_without_progress > LOSSES_WITHOUT_PROGRESS:
-        return Decision.FAIL
-    return Decision.ROLL_BACK if role is Role.PARAMETER_SERVER else Decision.REPLACE
+class Losses:
+    """Counts mishaps since a step was last completed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._number, self._last = clock, 0, -TOGETHER_SECONDS
+
+    def count(self) -> int:
+        """A process is lost; how many mishaps there are now."""
+        now = self._clock()
+        if not self._number or now - self._last >= TOGETHER_SECONDS:
+            self._number += 1
+            self._last = now
+        return self._number
+
+    def forget(self) -> None:
+        """A step was completed that never was before."""
+        self._number = 0
+
+    def decide(self, role: Role) -> Decision:
+        """The decision on the process of this role that was counted last."""
+        if self._number > LOSSES_WITHOUT_PROGRESS:
+            return Decision.FAIL
+        return Decision.ROLL_BACK if role is Role.PARAMETER_SERVER else Decision.REPLACE

@@ -19,7 +19,7 @@ class Outbox:
         followed: whether a service has ever asked for reports.
     """
 
-    def __init__(self, hub: Hub, command: Callable[[control.Order], None]) -> None:
+    def __init__(self, hub: Hub, command: Callable[[control.Command | control.Scale], None]) -> None:
         """`command` carries out what the service orders."""
         self._hub, self._command = hub, command
         self._number = 0
@@ -51,8 +51,8 @@ class Outbox:
                     self._send(number, report)
             case control.Acknowledge(number=number):
                 self._forget(number)
-            case control.Command(order=order):
-                self._command(order)
+            case control.Command() | control.Scale():
+                self._command(message)
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__} of a service")
 

@@ -38,6 +38,7 @@ class CoordinatorLaunch:
 
     Attributes:
         job: the job's id.
+        workers, minimum: see `RunRequest`.
         specification: of the job, in JSON form.
         dataset, directory: paths, see `RunRequest`.
         cluster: see `Cluster.describe`.
@@ -47,6 +48,8 @@ class CoordinatorLaunch:
     """
 
     job: str
+    workers: int
+    minimum: int
     specification: dict[str, Any]
     dataset: str
     directory: str
@@ -69,7 +72,7 @@ def main(told: str, host: str, node: str) -> None:
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
         endpoint = hub.listen(host, launch.unix, node)
-        orders: list[control.Order] = []
+        orders: list[control.Command | control.Scale] = []
         outbox = Outbox(hub, orders.append)
         _end_unless_followed(outbox)
         try:
@@ -81,6 +84,8 @@ def main(told: str, host: str, node: str) -> None:
             execution = Execution(
                 prepared,
                 job=launch.job,
+                workers=launch.workers,
+                minimum=launch.minimum,
                 directory=Path(launch.directory),
                 cluster=cluster,
                 hub=hub,

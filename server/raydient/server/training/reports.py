@@ -33,7 +33,8 @@ class Progress:
         samples_per_second: over the last report interval.
         learning_rate: of the last update.
         loss: of the last step, training part.
-        workers_alive, workers_wanted: processes.
+        workers_alive, workers_wanted: processes at work, and how many there shall be.
+        workers_minimum: with fewer it does not go on for long.
         restarts: members replaced, by role.
         phase_seconds: seconds spent since the run began, by phase (forward, backward, push, wait, apply), all workers.
         step_seconds_buckets: cumulative counts of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
@@ -103,6 +104,13 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The run stands still, or cannot begin, for the reason in `message`; empty: it goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """All members are attached and the first step (or the one after the checkpoint) is about to run."""
 
@@ -129,10 +137,11 @@ class Finished:
     message: str = ""
 
 
-Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Finished
+Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Waiting | Finished
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Started, Progress, EpochEnded, CheckpointTaken, Notice, Finished)
+    kind.__name__: TypeAdapter(kind)
+    for kind in (Started, Progress, EpochEnded, CheckpointTaken, Notice, Waiting, Finished)
 }
 
 

@@ -36,6 +36,8 @@ class CoordinatorRunner:
         secret, unix = new_secret(), new_unix_name()
         launch = CoordinatorLaunch(
             job=request.job,
+            workers=request.workers,
+            minimum=request.minimum,
             specification=request.spec.canonical(),
             dataset=str(request.dataset),
             directory=str(request.directory),
@@ -86,7 +88,7 @@ class CoordinatorRun:
         self._listener, self._process = listener, process
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
         self._connection: Connection | None = None
-        self._order: control.Order | None = None
+        self._unsent: list[control.Message] = []  # before there is a connection
         self._thread = threading.Thread(target=self._follow, args=(connection,), name="run", daemon=True)
         self._thread.start()
 
@@ -95,20 +97,24 @@ class CoordinatorRun:
         return json.dumps({"unix": self._unix, "secret": self._secret.hex()})
 
     def cancel(self) -> None:
-        self._command(control.Order.CANCEL)
+        self._command(control.Command(control.Order.CANCEL))
 
     def interrupt(self) -> None:
-        self._command(control.Order.INTERRUPT)
+        self._command(control.Command(control.Order.INTERRUPT))
+
+    def scale(self, workers: int, minimum: int) -> None:
+        self._command(control.Scale(workers, minimum))
 
     def join(self, timeout_seconds: float) -> bool:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def _command(self, order: control.Order) -> None:
+    def _command(self, order: control.Message) -> None:
         with self._sending:
-            self._order = order
             if self._connection is not None:
-                self._send(control.Command(order))
+                self._send(order)
+            else:
+                self._unsent.append(order)
 
     def _send(self, message: control.Message) -> None:
         assert self._connection is not None
@@ -151,8 +157,8 @@ class CoordinatorRun:
         with self._sending:
             self._connection = connection
             self._send(control.Follow(self._after))
-            if self._order is not None:
-                self._send(control.Command(self._order))
+            for order in self._unsent:
+                self._send(order)
         while True:
             message = control.receive(connection).message
             if not isinstance(message, control.Numbered):

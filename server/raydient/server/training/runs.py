@@ -15,6 +15,7 @@ class RunRequest:
 
     Attributes:
         job: the job's id.
+        workers, minimum: so many to begin with, and the least with which the job goes on for long.
         spec: its specification, validated.
         dataset: the data file on this machine.
         directory: where checkpoints and the model are kept; created if absent. If it holds a checkpoint the run goes
@@ -22,6 +23,8 @@ class RunRequest:
     """
 
     job: str
+    workers: int
+    minimum: int
     spec: JobSpec
     dataset: Path
     directory: Path
@@ -52,6 +55,9 @@ class Run(Protocol):
 
     def interrupt(self) -> None:
         """Ask for a checkpoint and an end; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
+
+    def scale(self, workers: int, minimum: int) -> None:
+        """Ask for so many workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the last call to the listener to return and all processes to end; False if it takes longer."""

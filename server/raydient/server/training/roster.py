@@ -1,0 +1,117 @@
+"""Who takes part in a run: members started, introduced, attached and about to leave. A table with questions."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import count
+
+from raydient.wire.control import Role
+
+
+@dataclass(slots=True)
+class Member:
+    """A process of the run.
+
+    Attributes:
+        since: when it was started, or last known to wait for a place on the cluster.
+        place: among the workers, from 0; a replacement takes that of the one it replaces.
+        leaving: number of the first plan that is without this worker; it is ended when that plan is in force.
+    """
+
+    role: Role
+    since: float
+    place: int
+    introduced: bool = False
+    attached: bool = False
+    leaving: int | None = None
+
+
+class Roster:
+    """The members of a run.
+
+    Attributes:
+        wanted: workers that there shall be.
+        minimum: the least with which the job goes on for long; never above `wanted`.
+    """
+
+    def __init__(self, wanted: int, minimum: int) -> None:
+        self.wanted, self.minimum = wanted, minimum
+        self._members: dict[int, Member] = {}
+        self._numbers = 0  # members ever started
+
+    def __contains__(self, member: int) -> bool:
+        return member in self._members
+
+    def __getitem__(self, member: int) -> Member:
+        return self._members[member]
+
+    def add(self, role: Role, now: float) -> int:
+        """A member that is being started; its number, never given twice."""
+        number, self._numbers = self._numbers, self._numbers + 1
+        taken = {m.place for m in self._members.values() if m.role is role}
+        self._members[number] = Member(role, now, next(n for n in count() if n not in taken))
+        return number
+
+    def remove(self, member: int) -> Member | None:
+        """It is gone; None if it was before."""
+        return self._members.pop(member, None)
+
+    def clear(self) -> list[int]:
+        """Everybody is to go; who was there."""
+        everybody = list(self._members)
+        self._members.clear()
+        return everybody
+
+    @property
+    def has_server(self) -> bool:
+        """A parameter server has introduced itself."""
+        return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())
+
+    @property
+    def introduced(self) -> list[int]:
+        """Workers that have introduced themselves."""
+        return [n for n, m in self._workers() if m.introduced]
+
+    @property
+    def at_work(self) -> list[int]:
+        """Workers that a plan may name: attached, and not about to leave."""
+        return [n for n, m in self._workers() if m.attached and m.leaving is None]
+
+    @property
+    def missing(self) -> int:
+        """Workers to be started; below 0, to be ended."""
+        return self.wanted - sum(m.leaving is None for _, m in self._workers())
+
+    @property
+    def enough(self) -> bool:
+        """At least the minimum are at work."""
+        return len(self.at_work) >= self.minimum
+
+    def all_here(self, unplaced: Collection[int]) -> bool:
+        """Every worker is attached but those that the cluster has no place for."""
+        return all(m.attached or n in unplaced for n, m in self._workers())
+
+    def surplus(self) -> list[int]:
+        """The workers to be ended: first those that are not at work yet, then those in the last places."""
+        staying = [(m.attached, -m.place, n) for n, m in self._workers() if m.leaving is None]
+        return [n for _, _, n in sorted(staying)[: max(0, -self.missing)]]
+
+    def leave(self, workers: Collection[int], plan: int) -> None:
+        """These leave when this plan is in force."""
+        for worker in workers:
+            self._members[worker].leaving = plan
+
+    def gone_with(self, plan: int) -> list[int]:
+        """Workers that have no work left now that this plan is in force."""
+        return [n for n, m in self._workers() if m.leaving is not None and m.leaving <= plan]
+
+    def silent(self, before: float) -> list[int]:
+        """Members started before that time which have not introduced themselves."""
+        return [n for n, m in self._members.items() if not m.introduced and m.since < before]
+
+    def wait(self, unplaced: Collection[int], now: float) -> None:
+        """The cluster has no place for these yet: no fault of theirs."""
+        for member in self._members.keys() & set(unplaced):
+            self._members[member].since = now
+
+    def _workers(self) -> list[tuple[int, Member]]:
+        return [(n, m) for n, m in self._members.items() if m.role is Role.WORKER]

@@ -1,0 +1,61 @@
+"""Workers that are added to and taken from a running job: the others go on, and the weights come out the same."""
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from raydient.server.training.reports import Notice, Outcome, Progress, Started
+from raydient.wire import control
+from raydient.wire.control import Role
+
+from .conftest import execute
+
+LONG = {"epochs": 500}
+"""3,000 steps: workers take a second to join."""
+
+
+class Scaler:
+    """Gives orders at scheduled steps, as the coordinator's reports tell of them."""
+
+    def __init__(self, cluster, schedule):
+        """`schedule`: (step, workers) in order."""
+        self._cluster, self._waiting = cluster, list(schedule)
+        self.orders, self.reports, self.alive = [], [], []
+
+    def __call__(self, report):
+        self.reports.append(report)
+        if isinstance(report, Progress):
+            self.alive.append((report.workers_wanted, report.workers_alive))
+            if self._waiting and report.step >= self._waiting[0][0] and report.workers_alive == report.workers_wanted:
+                _, workers = self._waiting.pop(0)
+                self.orders.append(control.Scale(workers, 1))
+
+    @property
+    def done(self):
+        return not self._waiting
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_scaling_up_and_down_changes_no_bit_and_disturbs_nobody(job, local, tmp_path, seed):
+    expected = execute(job(1, **LONG), local, tmp_path / "one").digest
+    local.processes.clear()
+    chance = random.Random(seed)
+    numbers = [3, *(chance.choice([1, 2, 4]) for _ in range(2)), 2]
+    steps = sorted(chance.sample(range(1, 600), len(numbers)))
+    scaler = Scaler(local, list(zip(steps, numbers, strict=True)))
+    finished = execute(job(2, **LONG), local, tmp_path / "scaled", scaler, orders=scaler.orders)
+    assert scaler.done
+    assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, expected)
+    started = [role for role, _ in local.processes]
+    more = sum(max(0, after - before) for before, after in pairwise([2, *numbers]))
+    assert started.count(Role.WORKER) == 2 + more, "nobody was started again"
+    assert started.count(Role.PARAMETER_SERVER) == 1
+    reasons = [r.reason for r in scaler.reports if isinstance(r, Notice)]
+    assert reasons.count("WORKER_JOINED") == more
+    assert reasons.count("WORKER_LEFT") == sum(max(0, b - a) for b, a in pairwise([2, *numbers]))
+    assert "WORKER_LOST" not in reasons
+    assert {wanted for wanted, _ in scaler.alive} == {2, *numbers}
+    progress = [r.step for r in scaler.reports if isinstance(r, Progress)]
+    assert progress == sorted(progress), "no step was computed twice"
+    assert sum(isinstance(r, Started) for r in scaler.reports) == 1
