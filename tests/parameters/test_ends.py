@@ -138,14 +138,24 @@ def test_a_final_snapshot_that_follows_another_is_not_given_early(make_server):
     assert server.snapshot(final=True) == []
 
 
-def test_a_final_snapshot_waits_for_whoever_computes_the_rest(make_server):
-    """All workers die while the last round is open: a new one finishes it."""
-    server, _ = make_server()
-    server.snapshot(final=True)
-    assert server.detached(0) == []
+def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
+    """All workers die while a round is open: what it began with is what there is."""
+    server, weights = make_server()
+    began = weights.copy()
+    assert server.snapshot(final=True) == []
+    assert server.detached(0) == [Boundary(True)]
+    assert server.plan([1], [1.0]) == []
+    assert (server.current, server.position.round) == (None, 0)
+    assert (weights == began).all()
 
-    assert server.plan([1], [1.0]) == [Assign(1, 0, 0, 2)]
-    assert push(server, [ONES, ONES]) == [Boundary(True)]
+
+def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):
+    server, _ = make_server()
+    assert server.plan([], []) == []
+    assert server.snapshot(final=False) == [Boundary(False)]
+    assert push(server, [ONES, ONES]) == [], "nobody is planned for"
+    assert server.position.step == 1
+    assert server.plan([1], [1.0]) == [Assign(1, 1, 0, 1)]
 
 
 def test_a_job_that_is_complete_when_it_is_resumed_ends_at_once(executor, tree_job):

@@ -55,8 +55,18 @@ class Members(RuleBasedStateMachine):
                     self.over = final
                     assert self.server.current is None or not final
                     assert final == (self.final or self.server.position.round == self.job.schedule.rounds)
+                    if final:
+                        self.forget_the_open_round()
                 case _:
                     raise AssertionError(action)
+
+    def forget_the_open_round(self):
+        """Nobody was there to complete it: whoever goes on begins it anew, and what is on its way comes too late."""
+        round_ = self.server.position.round
+        self.counted.pop(round_, None)
+        self.pushed = [pushed for pushed in self.pushed if pushed[0] != round_]
+        for nodes in self.attached.values():
+            nodes[:] = [node for node in nodes if node[0] != round_]
 
     def push(self, round_, node):
         """Push what a worker would have computed from the weights as they are."""

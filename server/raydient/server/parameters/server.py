@@ -127,7 +127,7 @@ class ParameterServer:
         """From the next leaf that is handed out on, these workers share the work. All of them are attached."""
         self._workers, self._shares = tuple(workers), tuple(shares)
         if self._open is not None:
-            return self._hand_out(self._open)
+            return self._deal(self._open)
         return [] if self._ended else self._next_round()
 
     def detached(self, worker: int) -> list[Action]:
@@ -137,7 +137,13 @@ class ParameterServer:
         if self._open is None:
             return []
         self._open.assignments.forget(worker)
-        return self._hand_out(self._open)
+        return self._deal(self._open)
+
+    def _deal(self, opened: _Open) -> list[Action]:
+        """Others share the work of the open round now; without any, what was asked for need not wait for its end."""
+        if self._snapshot_wanted and not self._workers:
+            return self._give_snapshot()
+        return self._hand_out(opened)
 
     def snapshot(self, *, final: bool) -> list[Action]:
         """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
@@ -148,12 +154,15 @@ class ParameterServer:
         if self._open is None and self._ended:
             return []
         self._ended |= final
-        if self._open is None or not self._workers:
-            if final:
-                self._open = None
-            return [Boundary(final)]
         self._snapshot_wanted = True
-        return []
+        return self._give_snapshot() if self._open is None or not self._workers else []
+
+    def _give_snapshot(self) -> list[Action]:
+        """Of the weights as they are: a round that is open has not touched them."""
+        self._snapshot_wanted = False
+        if self._ended:
+            self._open = None
+        return [Boundary(self._ended)]
 
     def push(
         self, round_: int, node: Node, gradient: Array | None, sums: NDArray[np.float64]
@@ -226,8 +235,7 @@ class ParameterServer:
         if self.position.round == self.schedule.rounds:
             self._ended = self._snapshot_wanted = True
         if self._snapshot_wanted:
-            self._snapshot_wanted = False
-            boundary: list[Action] = [Boundary(self._ended)]
+            boundary = self._give_snapshot()
             return boundary if self._ended else [*boundary, *self._begin()]
         return [] if self._ended else self._begin()
 
