@@ -1,0 +1,69 @@
+"""The health check of the image, against a service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[2] / "deploy" / "image" / "raydient-health"
+TLS = Path(__file__).parent / "tls"
+
+
+@pytest.fixture
+def check():
+    """Runs it with these variables of the client; its exit status and what it says."""
+
+    def run(address, authority=None):
+        variables = {"RAYDIENT_ADDRESS": address, "GRPC_VERBOSITY": "NONE"}
+        if authority is not None:
+            variables["RAYDIENT_TLS_CA"] = str(authority)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAYDIENT_")}
+        done = subprocess.run(
+            [sys.executable, PROGRAM], env=environment | variables, check=False, stderr=subprocess.PIPE, text=True
+        )
+        return done.returncode, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def signed(tmp_path):
+    """A certificate for `localhost` that an authority signed, and its key."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
+    openssl("req", *new, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=leaf")
+    (tmp_path / "names").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    given = ("-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+    openssl("x509", "-req", *given, "-out", "leaf.pem")
+    return tmp_path / "leaf.pem", tmp_path / "leaf.key"
+
+
+def test_a_service_that_serves(start, check):
+    served = start()
+    assert check(served.running.address) == (0, f"{served.running.address}: SERVING\n")
+
+
+def test_it_needs_no_token_and_trusts_the_services_own_certificate(start, check, signed, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("0123456789abcdef0123456789abcdef\n")
+    tokens.chmod(0o600)
+    certificate, key = signed
+    served = start(address="localhost:0", tls_certificate=certificate, tls_key=key, tokens_file=tokens)
+    assert check(served.running.address, certificate)[0] == 0
+    status, told = check(served.running.address, TLS / "localhost.pem")
+    assert status == 1
+    assert "UNAVAILABLE" in told
+
+
+def test_nobody_there(start, check):
+    served = start()
+    served.stop()
+    status, told = check(served.running.address)
+    assert status == 1
+    assert told.startswith(f"{served.running.address}: UNAVAILABLE")
