@@ -44,8 +44,8 @@ class Both:
 def make_both(make_pair, family):
     made = []
 
-    def make(size=6, slots=3, sums=2):
-        made.append(Both(make_pair(family), Terms(size, slots, sums)))
+    def make(size=6, slots=3, sums=2, units=0):
+        made.append(Both(make_pair(family), Terms(size, slots, sums, units)))
         return made[-1]
 
     yield make
@@ -105,6 +105,19 @@ def test_slots_are_apart_and_always_the_same_arrays(both):
         slot[:] = index
     assert [both.channel.slot(index) is slot for index, slot in enumerate(slots)] == [True] * 3
     assert [slot.tolist() for slot in slots] == [[index] * 6 for index in range(3)]
+
+
+def test_counts_of_units_travel_behind_the_gradient(make_both):
+    both = make_both(size=6, units=4)
+    assert (both.channel.weights.shape, both.terms.slot_size) == ((6,), 10)
+    slots = [both.channel.slot(index) for index in range(3)]
+    for index, slot in enumerate(slots):
+        slot[:] = np.arange(10) + index
+        both.channel.push(0, (index, index + 1), index, np.zeros(2), SECONDS)
+
+    for index, expected in enumerate(slots):
+        np.testing.assert_array_equal(both.link.gradient(both.received()), expected)
+        assert expected.tolist() == list(range(index, index + 10))
 
 
 def test_a_push_brings_gradient_sums_and_seconds(both):
