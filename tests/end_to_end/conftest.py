@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from raydient.server.clusters.local import LocalCluster
+from raydient.server.embedded import train
 from raydient.server.training.execution import MESSAGE_LIMIT, Execution
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Finished
@@ -111,3 +112,29 @@ def job(data):
         return prepare(validate_job(spec), data)
 
     return make
+
+
+@pytest.fixture
+def spec(job, data):
+    """A job as a user writes it, with its data beside this test."""
+
+    def make(workers=2, checkpoint_seconds=0.0, **training):
+        prepared = job(workers, checkpoint_seconds, **training).spec.canonical()
+        return {**prepared, "dataset": {**prepared["dataset"], "uri": str(data)}}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory, data):
+    """The digest of a job by the embedded mode, where nobody disturbs it."""
+    known = {}
+
+    def look_up(prepared):
+        key = str(prepared.spec.training)
+        if key not in known:
+            directory = tmp_path_factory.mktemp("embedded")
+            known[key] = train(prepared.spec, data, directory=directory, report=lambda report: None).digest
+        return known[key]
+
+    return look_up

@@ -38,20 +38,20 @@ class Saboteur:
 
 
 @pytest.fixture(scope="module")
-def undisturbed():
+def known():
     """Digest and curve of a job that nobody disturbs, by what was trained."""
     return {}
 
 
 @pytest.fixture
-def expected(undisturbed, local, tmp_path):
+def expected(known, local, tmp_path):
     def run(prepared):
         key = str(prepared.spec.training)
-        if key not in undisturbed:
+        if key not in known:
             reports = []
             finished = execute(prepared, local, tmp_path / "undisturbed", reports.append)
-            undisturbed[key] = finished.digest, curve(reports)
-        return undisturbed[key]
+            known[key] = finished.digest, curve(reports)
+        return known[key]
 
     return run
 

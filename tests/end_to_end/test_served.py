@@ -1,13 +1,11 @@
 """The real server as a process of its own: what it accepted survives it."""
 
 import os
-import re
-import select
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from urllib.request import urlopen
 
 import grpc
@@ -16,67 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
 
-from raydient.client import Client, JobNotSucceeded
-from raydient.server.embedded import train
+from raydient.client import JobNotSucceeded
+
+from .serving import becomes_readable, descendants, events_so_far, serving, wait_for_step
 
 LONG = {"epochs": 250}
 """1,500 steps: some seconds."""
-
-
-@contextmanager
-def serving(state, *options):
-    """`raydient serve` on ports of its own; the process and a client of it. Killed at the end if it still runs."""
-    command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(state)]
-    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
-    server = subprocess.Popen([*command, *ports, *options], stderr=subprocess.PIPE, text=True)
-    try:
-        heard = []
-        for line in server.stderr:
-            heard.append(line)
-            if found := re.match(r"raydient serving on (\S+), metrics on (\S+)$", line.strip()):
-                break
-        else:
-            pytest.fail(f"the server did not start: {''.join(heard)}")
-        server.address, server.metrics = found[1], found[2]
-        with Client(found[1]) as client:
-            yield server, client
-    finally:
-        server.kill()
-        server.wait()
-        server.stderr.close()
-
-
-@pytest.fixture
-def spec(job, data):
-    """A job as a user writes it, with its data beside this test."""
-
-    def make(workers=2, checkpoint_seconds=0.0, **training):
-        prepared = job(workers, checkpoint_seconds, **training).spec.canonical()
-        return {**prepared, "dataset": {**prepared["dataset"], "uri": str(data)}}
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, data):
-    """The digest of LONG by the embedded mode."""
-    known = {}
-
-    def look_up(prepared):
-        if not known:
-            directory = tmp_path_factory.mktemp("embedded")
-            known["digest"] = train(prepared.spec, data, directory=directory, report=lambda report: None).digest
-        return known["digest"]
-
-    return look_up
-
-
-def wait_for_step(job, step):
-    """Follow a job until it has made so many steps."""
-    for event in job.watch():
-        if event.WhichOneof("event") == "progress" and event.progress.step >= step:
-            return
-    pytest.fail("the job ended too soon")
 
 
 def test_served_and_embedded_are_one(spec, job, undisturbed, tmp_path):
@@ -217,39 +160,3 @@ def ray_address():
     import ray
 
     return ray.get_runtime_context().gcs_address
-
-
-def events_so_far(job):
-    """The events up to the job's present step."""
-    now = job.refresh().resource.progress.step
-    events = []
-    for event in job.watch():
-        events.append(event)
-        if event.WhichOneof("event") == "progress" and event.progress.step >= now:
-            return events
-    return events
-
-
-def descendants(pid):
-    """Processes below this one, zombies not counted."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat") as file:
-                    state, parent = file.read().rpartition(")")[2].split()[:2]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(entry))
-    found, waiting = [], [pid]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-def becomes_readable(descriptor, seconds):
-    """Whether a descriptor becomes readable in time: a process's, when it ends."""
-    return bool(select.select([descriptor], [], [], seconds)[0])

@@ -1,0 +1,101 @@
+"""The real server as a process, for tests."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from raydient.client import Client
+
+
+@contextmanager
+def serving(state, *options):
+    """`raydient serve` on ports of its own; the process and a client of it. Killed at the end if it still runs."""
+    command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(state)]
+    ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
+    server = subprocess.Popen([*command, *ports, *options], stderr=subprocess.PIPE, text=True)
+    try:
+        heard = []
+        for line in server.stderr:
+            heard.append(line)
+            if found := re.match(r"raydient serving on (\S+), metrics on (\S+)$", line.strip()):
+                break
+        else:
+            pytest.fail(f"the server did not start: {''.join(heard)}")
+        server.address, server.metrics = found[1], found[2]
+        with Client(found[1]) as client:
+            yield server, client
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
+def wait_for_step(job, step):
+    """Follow a job until it has made so many steps."""
+    for event in job.watch():
+        if event.WhichOneof("event") == "progress" and event.progress.step >= step:
+            return
+    pytest.fail("the job ended too soon")
+
+
+def wait_until(job, holds):
+    """Follow a job until its progress is such that `holds`."""
+    for event in job.watch():
+        if event.WhichOneof("event") == "progress" and holds(event.progress):
+            return
+    pytest.fail("the job ended too soon")
+
+
+def wait_for_notices(job, reason, number):
+    """Follow a job until something has been told so many times."""
+    for event in job.watch():
+        number -= event.WhichOneof("event") == "notice" and event.notice.reason == reason
+        if not number:
+            return
+    pytest.fail("the job ended too soon")
+
+
+def notices(job):
+    """Reasons of all notices of a job that has ended."""
+    return [event.notice.reason for event in job.watch() if event.WhichOneof("event") == "notice"]
+
+
+def events_so_far(job):
+    """The events up to the job's present step."""
+    now = job.refresh().resource.progress.step
+    events = []
+    for event in job.watch():
+        events.append(event)
+        if event.WhichOneof("event") == "progress" and event.progress.step >= now:
+            return events
+    return events
+
+
+def descendants(pid):
+    """Processes below this one, zombies not counted."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(entry))
+    found, waiting = [], [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def becomes_readable(descriptor, seconds):
+    """Whether a descriptor becomes readable in time: a process's, when it ends."""
+    return bool(select.select([descriptor], [], [], seconds)[0])
