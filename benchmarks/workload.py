@@ -85,6 +85,6 @@ def pace_of_training(spec: JobSpec, data: Path, *, cluster: str = "local", trans
     first = next(p for p in progress if p.step >= WARM_UP_STEPS)
     steps = last.step - first.step
     spent = {phase: 1e3 * (last.phase_seconds[phase] - first.phase_seconds[phase]) for phase in (*PHASES, "apply")}
-    workers = {phase: spent[phase] / steps / spec.resources.workers for phase in PHASES}
+    workers = {phase: spent[phase] / steps / spec.resources.workers.max for phase in PHASES}
     seconds = last.step_seconds_sum - first.step_seconds_sum
     return Pace(1e3 * seconds / steps, {**workers, "apply": spent["apply"] / steps})

@@ -1,0 +1,198 @@
+"""Workers that join and that die while a job trains: how long the others stand, and until it goes on.
+
+One job with two workers, 784-128-128-10 on random data, on plain processes and on a Ray. A third worker joins and
+leaves, twenty times; then a worker is killed with SIGKILL, twenty times. The parameter server's own histogram of step
+times gives the longest step of each event, as the upper edge of its bucket. Times from an order on are told by
+progress, which comes every 0.2 seconds at the most: they are that much too long.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from comparison import machine, print_document, rounded, rounds_wanted
+from workload import job, write_data
+
+from raydient.server.clusters.opening import open_cluster
+from raydient.server.training.execution import MESSAGE_LIMIT, Execution
+from raydient.server.training.preparation import prepare
+from raydient.server.training.reports import STEP_SECONDS_BUCKETS, Notice, Progress, Report
+from raydient.spec.job import JobSpec
+from raydient.wire import control
+from raydient.wire.control import Role
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import Hub
+
+SETTLE_SECONDS = 0.5
+"""Between two events, for steps as usual."""
+NARROW = [{"dense": {"units": 128, "activation": "relu"}}, {"dense": {"units": 128, "activation": "relu"}}]
+
+
+class Watched:
+    """A cluster that remembers the workers it started."""
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self.workers: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    def start(self, role: Role, told: str, log: Path) -> Any:
+        process = self._cluster.start(role, told, log)
+        if role is Role.WORKER:
+            self.workers.append(process)
+        return process
+
+    def kill_one(self) -> None:
+        """The youngest worker ends as by `kill -9`; nobody is told."""
+        os.kill(next(w for w in reversed(self.workers) if w.ended() is None).pid, signal.SIGKILL)
+
+
+class Scenario:
+    """Hears the reports of the job and says what happens next; its generator waits for one report after the other."""
+
+    def __init__(self, cluster: Watched, rounds: int) -> None:
+        self.orders: list[control.Command | control.Scale] = []
+        self.joins: list[dict[str, float]] = []
+        self.deaths: list[dict[str, float]] = []
+        self._cluster, self._rounds = cluster, rounds
+        self._script = self._play()
+        next(self._script)
+
+    def hear(self, report: Report) -> None:
+        try:
+            self._script.send(report)
+        except StopIteration:
+            self.orders.append(control.Command(control.Order.CANCEL))
+
+    def _play(self) -> "Iterator[Any]":
+        progress = yield from self._steps(50)
+        for number in range(self._rounds):
+            before, began = progress, time.monotonic()
+            self.orders.append(control.Scale(3, 1))
+            yield from self._notice("WORKER_JOINED")
+            progress = yield from self._steps(2)
+            self.joins.append(
+                {"first_gradient_s": time.monotonic() - began, "longest_step_s": longest(before, progress)}
+            )
+            self.orders.append(control.Scale(2, 1))
+            yield from self._notice("WORKER_LEFT")
+            progress = yield from self._settle()
+            self._tell(number, "join", self.joins[-1])
+        for number in range(self._rounds):
+            before, began = progress, time.monotonic()
+            self._cluster.kill_one()
+            yield from self._notice("WORKER_LOST")
+            progress = yield from self._steps(1)
+            next_step = time.monotonic() - began
+            yield from self._notice("WORKER_JOINED")
+            replaced = time.monotonic() - began
+            progress = yield from self._settle()
+            longest_step = longest(before, progress)
+            self.deaths.append({"next_step_s": next_step, "longest_step_s": longest_step, "replaced_s": replaced})
+            self._tell(number, "death", self.deaths[-1])
+
+    def _steps(self, number: int) -> "Iterator[Any]":
+        """Wait for progress by so many steps."""
+        first: int | None = None
+        while True:
+            report = yield
+            if isinstance(report, Progress):
+                first = report.step if first is None else first
+                if report.step >= first + number:
+                    return report
+
+    def _notice(self, reason: str) -> "Iterator[Any]":
+        while not (isinstance(report := (yield), Notice) and report.reason == reason):
+            pass
+
+    def _settle(self) -> "Iterator[Any]":
+        until = time.monotonic() + SETTLE_SECONDS
+        while not (isinstance(report := (yield), Progress) and time.monotonic() >= until):
+            pass
+        return report
+
+    def _tell(self, number: int, what: str, found: dict[str, float]) -> None:
+        print(f"{what} {number + 1}/{self._rounds}  {json.dumps(found)}", file=sys.stderr, flush=True)
+
+
+def longest(before: Progress, after: Progress) -> float:
+    """The upper edge of the bucket of the longest step in between."""
+    counts = [b - a for a, b in zip(before.step_seconds_buckets, after.step_seconds_buckets, strict=True)]
+    return next(
+        edge for edge, count in zip((*STEP_SECONDS_BUCKETS, float("inf")), counts, strict=True) if count == counts[-1]
+    )
+
+
+def narrow_job(data: Path) -> JobSpec:
+    """784-128-128-10, and no end."""
+    wide = job(data, 4).canonical()
+    wide["network"]["layers"] = [*NARROW, {"dense": {"units": 10}}]
+    wide["training"]["epochs"] = 1_000_000
+    return JobSpec.model_validate(wide)
+
+
+def play(kind: str, data: Path, rounds: int) -> Scenario:
+    secret = new_secret()
+    prepared = prepare(narrow_job(data), data)
+    with (
+        TemporaryDirectory(prefix="raydient-benchmark-") as directory,
+        closing(open_cluster(kind, slots=4)) as cluster,
+        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+    ):
+        watched = Watched(cluster)
+        scenario = Scenario(watched, rounds)
+        Execution(
+            prepared,
+            job="elastic",
+            workers=2,
+            minimum=2,  # both are there when it begins
+            directory=Path(directory),
+            cluster=watched,
+            hub=hub,
+            endpoint=hub.listen(cluster.host, node=cluster.node),
+            secret=secret,
+            tell=scenario.hear,
+            orders=scenario.orders,
+        ).run()
+    return scenario
+
+
+def summary(events: list[dict[str, float]]) -> dict[str, Any]:
+    """Median, and the value that 95 of 100 do not exceed: the 19th of 20."""
+    found = {}
+    for quantity in events[0]:
+        values = sorted(event[quantity] for event in events)
+        last = -(-len(values) * 95 // 100) - 1
+        found[quantity] = {"p50": rounded(values[len(values) // 2]), "p95": rounded(values[last])}
+    return found
+
+
+def main() -> None:
+    rounds = rounds_wanted(__doc__, 20)
+    results: dict[str, Any] = {}
+    with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
+        data = Path(directory) / "random.npz"
+        write_data(data)
+        for kind, first_gradient in (("local", 3.0), ("ray", 6.0)):
+            scenario = play(kind, data, rounds)
+            joins, deaths = summary(scenario.joins), summary(scenario.deaths)
+            kept = {
+                "join: the others stand at most 1 s": joins["longest_step_s"]["p95"] <= 1.0,
+                f"join: first gradient in {first_gradient:.0f} s": joins["first_gradient_s"]["p95"] <= first_gradient,
+                "death: next step in 4 s": deaths["next_step_s"]["p95"] <= 4.0,
+            }
+            results[kind] = {"join": joins, "death": deaths, "kept": kept}
+    print_document({"benchmark": "elastic", "machine": machine(), "events": rounds, **results})
+
+
+if __name__ == "__main__":
+    main()
