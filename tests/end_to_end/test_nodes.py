@@ -7,6 +7,7 @@ import pytest
 
 from raydient.server.clusters.local import LocalCluster
 from raydient.server.training.reports import Notice, Outcome, Progress, Started
+from raydient.wire import control
 from raydient.wire.control import Role
 
 from .conftest import Watched, execute
@@ -22,10 +23,10 @@ class Scene:
     def __init__(self, cluster, at_step, act):
         self._cluster, self._at_step, self._act = Watched(cluster), at_step, act
         self._acted = False
-        self.reports = []
+        self.reports, self.orders = [], []
 
     def run(self, prepared, directory):
-        finished = execute(prepared, self._cluster, directory, self._hear)
+        finished = execute(prepared, self._cluster, directory, self._hear, orders=self.orders)
         assert self._acted
         assert finished.outcome is Outcome.SUCCEEDED
         return finished.digest
@@ -125,3 +126,26 @@ def test_the_node_of_the_parameter_server_dies(job, ray_nodes, expected, tmp_pat
     starts = [started.step for started in scene.told(Started)]
     assert len(starts) == 2
     assert starts[1] > 0, "it went on from a checkpoint"
+
+
+def test_a_node_that_is_added_takes_workers_when_the_job_is_scaled(job, ray_nodes, expected, tmp_path):
+    prepared = job(2, epochs=700)  # Ray takes a while for a node and its first processes
+    added, where = [], []
+
+    def grow(scene):
+        added.append(ray_nodes.add(cpus=2))
+        scene.orders.append(control.Scale(4, 2))
+
+    class Growing(Scene):
+        def _hear(self, report):
+            super()._hear(report)
+            if isinstance(report, Notice) and report.reason == "WORKER_JOINED" and report.message.endswith("4 at work"):
+                where.extend(worker.node for worker in self.living(Role.WORKER))
+                self.orders.append(control.Scale(1, 1))
+
+    scene = Growing(ray_nodes.cluster, 50, grow)
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    assert sorted(where) == sorted([ray_nodes.first] * 2 + added * 2)
+    reasons = [notice.reason for notice in scene.told(Notice)]
+    assert [reasons.count(reason) for reason in ("WORKER_JOINED", "WORKER_LEFT", "WORKER_LOST")] == [2, 3, 0]
+    assert len(scene.told(Started)) == 1
