@@ -36,11 +36,14 @@ class JobCollector(Collector):
     def begin(self, jobs: Iterable[Job], counts: Mapping[State, int], now: datetime) -> None:
         """With the jobs that have not ended, and how many there are in each state; before any change.
 
-        A job that waits again after it has run is taken to wait since `now`: since when is not known.
+        A job that waits again after it has run is taken to wait since `now`, and one that runs to have been heard of
+        then: since when is not known.
         """
         self._counts.update(counts)
         for job in jobs:
-            series = self._jobs[job.id] = Series(epoch=job.last_epoch, progress=job.progress)
+            series = self._jobs[job.id] = Series(
+                epoch=job.last_epoch, progress=job.progress, progress_time=now.timestamp()
+            )
             series.become(job)
             if job.state is State.QUEUED:
                 series.queued = (now if job.run else job.created).timestamp()
