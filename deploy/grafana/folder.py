@@ -12,10 +12,10 @@ class FolderError(Exception):
     """There is no folder of dashboards where one was named, or it holds none."""
 
 
-def require(folder: Path) -> Path:
+def require(folder: Path, what: str = "dashboards") -> Path:
     """The folder itself. Raises FolderError where it is none."""
     if not folder.is_dir():
-        raise FolderError(f"dashboards folder {folder} is missing")
+        raise FolderError(f"{what} folder {folder} is missing")
     return folder
 
 

@@ -70,12 +70,12 @@ def _verdict() -> list[Builder[Panel]]:
             {(-1, 2): "no", (2, 3): "weak layers", (3, 1000): "vanishing"},
         ),
         number(
-            *("Powers of ten between layers", "Largest norm over smallest, as a logarithm.", "none", spread),
+            *("Powers of ten apart", "Largest norm over smallest, as a logarithm.", "none", spread),
             width=4,
             steps=powers_of_ten,
         ).decimals(1),
         number(
-            "Layers hardly reached",
+            "Layers not reached",
             f"Their norm is below {VANISHING:g} of the largest layer's.",
             *("none", weak),
             steps=[green, (1, "red")],
@@ -207,5 +207,5 @@ def _over_time() -> list[Builder[Panel]]:
                 "none",
                 _lines_of("raydient_job_non_finite_values"),
             )
-        ),
+        ).decimals(0),
     ]

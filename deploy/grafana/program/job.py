@@ -18,6 +18,7 @@ STATES = {
     "cancelled": "gray",
     "failed": "red",
 }
+PHASES = {"forward": "blue", "backward": "purple", "push": "orange", "wait": "gray", "apply": "green"}
 SPLITS = {"train": "blue", "test": "orange"}
 
 
@@ -87,7 +88,7 @@ def _learning() -> list[Builder[Panel]]:
     rate = lines(
         *("Learning rate", "Of the last update.", "none"),
         [query(series("raydient_job_learning_rate"), "learning rate")],
-    )
+    ).min(0)
     look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${job}")
     return [loss.links([look]), accuracy, step_loss.links([look]), rate]
 
@@ -114,6 +115,7 @@ def _speed() -> list[Builder[Panel]]:
                 "s",
                 [query(f"{work} / on (job) group_left () {steps}", "{{phase}}")],
                 width=8,
+                colors=PHASES,
             )
         ),
         lines(
@@ -145,12 +147,12 @@ def _members() -> list[Builder[Panel]]:
         ),
         bars(
             lines(
-                *("Restarts", "Members that were lost and replaced.", "none"),
+                *("Restarts", "Members replaced, in the interval before each bar.", "none"),
                 [query(replaced, "{{role}}")],
                 width=8,
                 colors={"worker": "yellow", "parameter_server": "red"},
             )
-        ),
+        ).decimals(0),
         lines(
             "Checkpoint age",
             "Time since the newest checkpoint: what the loss of a parameter server costs. Workers cost nothing.",

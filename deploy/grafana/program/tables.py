@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from grafana_foundation_sdk.builders import table
+from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
 
 from .frame import JOB, deep_link
@@ -22,13 +22,14 @@ def jobs(*, width: int, height: int) -> table.Panel:
     panel = _table(
         "Jobs, with those that ended a short while ago",
         "What runs, how far it is and how well it does. The name leads to the job's dashboard.",
-        {"job": "Id", **{name: title for name, (title, _) in columns.items()}},
+        {**{name: title for name, (title, _) in columns.items()}, "job": "Id"},
         [expression for _, expression in columns.values()],
     )
     link = deep_link("Open the job", JOB, "${__data.fields.Id}").build()
     return (
         panel.span(width)
         .height(height)
+        .sort_by([common.TableSortByFieldState().display_name("Workers").desc(True)])  # what runs comes first
         .override_by_name("Job", [DynamicConfigValue("links", [{"title": link.title, "url": link.url}])])
         .override_by_name("State", _colored(STATES))
         .override_by_name("Progress", _filled())

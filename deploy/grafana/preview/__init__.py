@@ -1,0 +1,1 @@
+"""Pictures of the dashboards: what each panel asks a real Prometheus, drawn by matplotlib; no screenshots."""

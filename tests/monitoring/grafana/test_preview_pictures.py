@@ -1,0 +1,181 @@
+"""The pictures: every panel of every dashboard is drawn, and shows what Prometheus said."""
+
+import re
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from deploy.grafana.lint.rules import panels
+from deploy.grafana.preview.colors import NAMED
+from deploy.grafana.preview.page import DRAWN, picture, save
+from deploy.grafana.preview.panel import Panel
+from deploy.grafana.preview.prometheus import Series, Window
+from deploy.grafana.preview.table import merged
+from deploy.grafana.preview.tiles import in_words
+
+WINDOW = Window(1_700_000_000.0, 1_700_000_300.0, 5.0)
+
+
+class Canned:
+    """A Prometheus that answers every question with the same series, and remembers the questions."""
+
+    def __init__(self, *found):
+        self.found = found
+        self.asked = []
+
+    def instant(self, expression, at):
+        self.asked.append(expression)
+        return [Series(labels, np.array([at]), np.array([values[-1]])) for labels, values in self.found]
+
+    def over(self, expression, window):
+        self.asked.append(expression)
+        times = window.times
+        shown = [(labels, np.resize(np.asarray(values, float), len(times))) for labels, values in self.found]
+        return [Series(labels, times, values) for labels, values in shown]
+
+
+def layer(number, *values):
+    place = f"{number:02} dense_{number}"
+    labels = {"place": place, "job": "0a", "name": "digits · 0a", "instance": "i", "state": "running", "split": "train"}
+    return {"display_name": "digits", "layer": place[3:], **labels}, values
+
+
+def drawn(panel, *found):
+    """The axes with one panel on it, of a canned answer."""
+    axes = Figure(figsize=(6, 4)).add_axes((0.1, 0.1, 0.8, 0.8))
+    DRAWN[panel.kind](axes, panel, panel.ask(Canned(*found), WINDOW, 20.0), WINDOW)
+    return axes
+
+
+def of(dashboard, title):
+    return next(Panel(p, {"job": "0a", "job:text": "digits"}) for p in panels(dashboard) if p["title"] == title)
+
+
+def words(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("service", []),
+        ("service", [layer(1, np.nan, 1e-5), layer(2, 0.5, 3.0)]),
+        ("job", [layer(1, 0.0)]),
+        ("gradient-health", [layer(1, 0.0)]),
+        ("gradient-health", [layer(1, np.nan, 1e-5), layer(2, 0.5, 3.0)]),
+    ],
+)
+def test_every_dashboard_is_drawn(committed, name, found, tmp_path):
+    prometheus = Canned(*found)
+    figure = picture(committed[name], prometheus, WINDOW, 5.0)
+    save(figure, tmp_path / "picture.png")
+
+    shown = {text.get_text() for text in figure.texts}
+    assert {panel["title"] for panel in panels(committed[name])} <= shown
+    assert any("not a screenshot" in text for text in shown)
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert not [text for text in prometheus.asked if re.search(r"\$[a-z_{]", text)]
+
+
+def test_every_kind_of_panel_can_be_drawn(committed):
+    assert {panel["type"] for dashboard in committed.values() for panel in panels(dashboard)} == set(DRAWN)
+
+
+def test_queries_get_the_chosen_job_and_the_interval_of_rates(committed):
+    prometheus = Canned(layer(1, 0.5))
+    picture(committed["job"], prometheus, WINDOW, 5.0, "digits")
+
+    assert 'raydient_job_loss{job=~"0a", instance=~".+"}' in prometheus.asked
+    assert 'sum(rate(raydient_job_samples_total{job=~"0a", instance=~".+"}[20s]))' in prometheus.asked
+    assert any(text.endswith("[300s]))") for text in prometheus.asked)
+
+
+def test_a_vanishing_gradient_is_seen(committed):
+    dashboard = committed["gradient-health"]
+    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [5.0]))) == ["vanishing"]
+    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [2.5]))) == ["weak layers"]
+    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [0.5]))) == ["no"]
+
+    bars = drawn(of(dashboard, "How much of the gradient reaches each layer"), layer(2, 1.0), layer(1, 1e-6))
+    assert [label.get_text() for label in bars.get_xticklabels()] == ["01 dense_1", "02 dense_2"]
+    assert [to_hex(bar.get_facecolor()) for bar in bars.patches] == [NAMED["red"], NAMED["green"]]
+    assert bars.get_yscale() == "log"
+    assert [bar.get_y() + bar.get_height() for bar in bars.patches] == pytest.approx([1e-6, 1.0])
+
+
+def test_rows_of_a_heat_map_rise_with_the_network(committed):
+    axes = drawn(of(committed["gradient-health"], "Gradient norm by layer and time"), layer(1, -6.0), layer(2, -1.0))
+
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["01 dense_1", "02 dense_2"]
+    cells = axes.collections[0]
+    assert cells.get_array().reshape(2, -1)[:, 0].tolist() == [-6.0, -1.0]
+    assert cells.get_clim() == (-8, 1)
+
+
+def test_lines_have_the_names_and_colours_of_their_series(committed):
+    axes = drawn(of(committed["job"], "Loss"), ({"split": "train"}, [2.0]), ({"split": "test"}, [1.0]))
+
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
+    assert [line.get_color() for line in axes.lines[:2]] == [NAMED["blue"], NAMED["orange"]]
+    assert axes.lines[0].get_ydata().tolist() == [2.0] * 61
+
+
+def test_zero_has_no_place_among_powers_of_ten(committed):
+    axes = drawn(of(committed["gradient-health"], "Gradient norm by layer"), layer(1, 0.0, 1e-3))
+
+    assert np.isnan(axes.lines[0].get_ydata()[0])
+    assert axes.get_yscale() == "log"
+
+
+def test_states_are_shown_by_name(committed):
+    assert words(drawn(of(committed["job"], "State"), ({"state": "failed", "reason": "NON_FINITE"}, [1.0]))) == [
+        "failed",
+        "NON_FINITE",
+    ]
+
+
+@pytest.mark.parametrize(("title", "said"), [("Longest wait", "nothing waits"), ("Running", "no data")])
+def test_what_is_not_there_is_told(committed, title, said):
+    assert words(drawn(of(committed["service"], title))) == [said]
+
+
+def test_a_table_has_a_row_for_each_job(committed):
+    panel = of(committed["service"], "Jobs, with those that ended a short while ago")
+
+    class Told(Canned):
+        def instant(self, expression, at):
+            answers = {
+                "info": [({"job": "a", "display_name": "x"}, [1]), ({"job": "b", "display_name": "y"}, [1])],
+                "state": [({"job": "a", "state": "queued"}, [1]), ({"job": "b", "state": "running"}, [1])],
+                "progress": [({"job": "b"}, [0.5])],
+                "loss": [({"job": "b"}, [0.25])],
+                "workers": [({"job": "b"}, [2])],
+            }
+            self.found = next(found for name, found in answers.items() if f"raydient_job_{name}" in expression)
+            return super().instant(expression, at)
+
+    axes = Figure(figsize=(9, 3)).add_axes((0, 0, 1, 1))
+    DRAWN["table"](axes, panel, panel.ask(Told(), WINDOW, 20.0), WINDOW)
+    lines = {}
+    for text in axes.texts:
+        lines.setdefault(text.get_position()[1], []).append(text.get_text())
+    assert [lines[y] for y in sorted(lines)] == [
+        ["Job", "State", "Progress", "Loss", "Workers", "Id"],
+        ["y", "running", "50 %", "0.25", "2", "b"],
+        ["x", "queued", "", "", "", "a"],
+    ]
+
+
+def test_rows_that_contradict_each_other_stay_apart():
+    at = np.array([1.0])
+    one, other = Series({"job": "a", "state": "x"}, at, at), Series({"job": "a", "state": "y"}, at, at)
+
+    assert [row["state"] for row in merged([[one, other]])] == ["x", "y"]
+
+
+def test_a_mapped_value_is_told_in_words_and_others_as_they_are(committed):
+    panel = of(committed["gradient-health"], "Powers of ten apart")
+
+    assert in_words(panel, 4.96) == "5.0"
