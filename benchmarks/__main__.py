@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("training", "exchange_free", "exchange", "clusters", "start_up", "gradient_health", "scrape")
+BENCHMARKS = ("training", "exchange_free", "exchange", "clusters", "nodes", "start_up", "gradient_health", "scrape")
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ def write_data(path: Path) -> None:
     np.savez(path, x=x, y=generator.integers(0, 10, rows))
 
 
-def job(data: Path, microbatches: int | None, workers: int = WORKERS) -> JobSpec:
-    """The job; `microbatches` None is the default for its batch."""
+def job(data: Path, microbatches: int | None, workers: int = WORKERS, strategy: str = "pack") -> JobSpec:
+    """The job; `microbatches` None is the default for its batch, `strategy` lays it out on a cluster's nodes."""
     return JobSpec.model_validate(
         {
             "dataset": {"uri": data.name, "split": {"test": 0.0}},
@@ -46,7 +46,7 @@ def job(data: Path, microbatches: int | None, workers: int = WORKERS) -> JobSpec
                 "microbatches": microbatches,
                 "optimizer": {"sgd": {"learning_rate": 0.01}},
             },
-            "resources": {"workers": workers},
+            "resources": {"workers": workers, "placement": {"strategy": strategy}},
         }
     )
 
@@ -69,7 +69,9 @@ class Pace:
         return BATCH / self.step_ms * 1e3
 
 
-def pace_of_training(spec: JobSpec, data: Path, *, cluster: str = "local", transport: str = "auto") -> Pace:
+def pace_of_training(
+    spec: JobSpec, data: Path, *, cluster: str = "local", transport: str = "auto", ray_address: str | None = None
+) -> Pace:
     """Train the job from its start to its end, on processes of its own."""
     progress: list[Progress] = []
 
@@ -78,7 +80,8 @@ def pace_of_training(spec: JobSpec, data: Path, *, cluster: str = "local", trans
             progress.append(report)
 
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
-        finished = train(spec, data, directory=Path(directory), report=hear, cluster=cluster, transport=transport)
+        where = {"cluster": cluster, "ray_address": ray_address}
+        finished = train(spec, data, directory=Path(directory), report=hear, transport=transport, **where)
     last = progress[-1]
     if finished.outcome is not Outcome.SUCCEEDED or any(last.restarts.values()):
         raise RuntimeError(f"training did not go through undisturbed: {finished.message or last.restarts}")

@@ -24,6 +24,7 @@ def train(
     report: Callable[[Report], None],
     transport: str = "auto",
     cluster: str = "local",
+    ray_address: str | None = None,
 ) -> Finished:
     """Train a job to its end and return how it ended; the model is then `directory`/model.safetensors.
 
@@ -34,6 +35,7 @@ def train(
         report: hears everything on the way, in this thread.
         transport: see `Transport`.
         cluster: `local` or `ray`.
+        ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
 
     Raises:
         InvalidSpec: before anything is started or written.
@@ -50,7 +52,7 @@ def train(
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()
     with (
-        closing(open_cluster(cluster, slots=workers)) as place,
+        closing(open_cluster(cluster, slots=workers, address=ray_address)) as place,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
         Execution(
