@@ -190,6 +190,8 @@ class Service:
         # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
         self._confirm_plan()
         links = {link.worker: link for link in self._links.values()}
+        # Those whose weights have to travel first: theirs is the longest way, and sending takes this thread a while.
+        assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
         for assign in assigned:
             link = links[assign.worker]
             with self._hub.sending(link.connection):
