@@ -1,7 +1,9 @@
 """Scheduled faults: which process is killed at which step comes from a seed, the weights come out the same."""
 
+import contextlib
 import random
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -153,3 +155,33 @@ def test_weights_that_overflow_in_the_last_update_fail_the_job(local, tmp_path):
     assert (finished.outcome, finished.reason) == (Outcome.FAILED, "NON_FINITE")
     assert finished.message == "dense_1.kernel is not finite after step 1"
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+class Dozing:
+    """A process that is looked at so slowly that much may happen meanwhile."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def __getattr__(self, name):
+        return getattr(self._process, name)
+
+    def ended(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process._process.wait(0.2)
+        return self._process.ended()
+
+
+def test_a_worker_that_has_no_more_to_do_is_not_lost(job, local, tmp_path, monkeypatch):
+    # The last snapshot is sent before a worker is told to end, but who looks at the worker first sees that sooner.
+    start = local._cluster.start
+
+    def start_one(role, *told):
+        process = start(role, *told)
+        return Dozing(process) if role is Role.WORKER else process
+
+    monkeypatch.setattr(local._cluster, "start", start_one)
+    reports = []
+    finished = execute(job(2), local, tmp_path, reports.append)
+    assert finished.outcome is Outcome.SUCCEEDED
+    assert [report for report in reports if isinstance(report, Notice)] == []

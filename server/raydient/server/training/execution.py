@@ -86,6 +86,7 @@ class Execution:
         self._server = -1  # the parameter server's number
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
+        self._ended: set[int] = set()  # members whose process was found to have ended
         self._failures: dict[int, str] = {}  # what members said before they ended
         self._numerics = fingerprint()
         data = prepared.dataset
@@ -100,7 +101,7 @@ class Execution:
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
-                for connection, frame in self._hub.poll(TICK_SECONDS):
+                for connection, frame in self._hub.poll(0 if self._ended else TICK_SECONDS):
                     self._handle(connection, frame)
                 self._watch_processes()
                 self._obey()
@@ -181,9 +182,14 @@ class Execution:
         self._parting[self._members.pop(connection)] = self._clock() + PARTING_SECONDS
 
     def _watch_processes(self) -> None:
-        now = self._clock()
+        now, found = self._clock(), self._ended
+        self._ended = set()
         for member, process in list(self._processes.items()):
             how = process.ended()
+            if how is not None and member not in found:
+                # What was said before it ended may be here by now and comes first: that all is done, for one.
+                self._ended.add(member)
+                continue
             if how is None and self._parting.get(member, now) < now:
                 process.kill()
                 how = "its connection ended, it did not"
