@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from raydient.spec import network as spec
 from raydient.workers.network import build, check_gradients, gradient_check, random_batch
 from raydient.workers.network.activations import ACTIVATIONS, Tanh
-from raydient.workers.network.layers import LAYERS, Dense
+from raydient.workers.network.layers import LAYERS
+from raydient.workers.network.layers.dense import Dense
 from raydient.workers.network.losses import LOSSES
 
-LAYER_SETTINGS = {"dense": {"units": 5}, "activation": {"function": "tanh"}}
+from .examples import EXAMPLES, cases, graph
+
 OUTPUTS = {"binary_cross_entropy": 1}
 
 
@@ -42,25 +44,23 @@ def test_loss(make_network, loss):
     assert report.passed, report
 
 
-@pytest.mark.parametrize("kind", LAYERS)
-def test_layer_between_layers(make_network, kind):
-    middle = {kind: LAYER_SETTINGS.get(kind, {})}
-    report = check(make_network([{"dense": {"units": 4, "activation": "tanh"}}, middle, {"dense": {"units": 3}}]))
+@pytest.mark.parametrize("case", cases().values(), ids=cases())
+def test_layer_between_layers(make_network, case):
+    report = check(make_network(graph(*case), input_shape=(4,)))
     assert report.passed, report
 
 
-@pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("input_shape", [(6,), (3, 2)])
-def test_layer_at_the_beginning(make_network, kind, input_shape):
-    before = ["flatten"] if LAYERS[kind].shape_problem(input_shape) else []
-    layers = [*before, {kind: LAYER_SETTINGS.get(kind, {})}, "flatten", {"dense": {"units": 3}}]
-    report = check(make_network(layers, input_shape=input_shape))
+@pytest.mark.parametrize("case", [c for c in cases().values() if len(c[2]) == 1], ids=lambda case: case[0])
+def test_layer_at_the_beginning(make_network, case):
+    kind, settings, (shape,) = case
+    report = check(make_network([{kind: settings}, "flatten", {"dense": {"units": 3}}], input_shape=shape))
     assert report.passed, report
 
 
 def test_tables_cover_the_specification():
     assert ACTIVATIONS.keys() == spec.Activation.model_fields.keys()
-    assert LAYERS.keys() == spec.Layer.model_fields.keys()
+    assert LAYERS.keys() == spec.Layer.model_fields.keys() - {"shared"}
+    assert LAYERS.keys() == EXAMPLES.keys()
     assert LOSSES.keys() == spec.Loss.model_fields.keys()
 
 

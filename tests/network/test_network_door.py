@@ -14,6 +14,7 @@ def test_public_names():
         "ModelError",
         "Network",
         "ParameterCheck",
+        "Pass",
         "Program",
         "Scaling",
         "build",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.workers.network import Program, random_batch
-from raydient.workers.network.layers import Dense
+from raydient.workers.network.layers.dense import Dense
 from raydient.workers.network.losses import LOSSES
 
 HIDDEN = {"dense": {"units": 7, "activation": "relu"}}

@@ -87,7 +87,8 @@ def agree_on_kind(field: FieldInfo, described: FieldDescriptor, *, is_option: bo
     if isinstance(kind, type) and issubclass(kind, Model):
         assert described.type == FieldDescriptor.TYPE_MESSAGE
     else:
-        assert described.type == SCALARS[kind]
+        may_be_negative = kind is int and any(getattr(rule, "ge", 0) < 0 for rule in field.metadata)
+        assert described.type == (FieldDescriptor.TYPE_INT32 if may_be_negative else SCALARS[kind])
     assert (described.containing_oneof is not None and described.containing_oneof.name == "kind") == is_option
 
 
@@ -128,6 +129,8 @@ def test_an_option_that_is_not_set_is_told() -> None:
 def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     """Plain data for a field, mostly within its limits."""
     kind = bare(annotation)
+    if name == "axes":
+        return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:
         return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=3, unique_by=repr)
     if get_origin(kind) is dict:
@@ -135,7 +138,11 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     if issubclass(kind, Model):
         return models(kind)
     if kind is str:
-        return st.from_regex(r"\A[a-z]{12,20}\Z") if name == "name" else st.text(min_size=1, max_size=9)
+        return (
+            st.from_regex(r"\A[a-z]{12,20}\Z")
+            if name in ("name", "inputs", "layer")
+            else st.text(min_size=1, max_size=9)
+        )
     return {int: st.integers(1, 9), float: st.floats(0.01, 0.99), bool: st.booleans()}[kind]
 
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from raydient.spec.base import Model, OneOf
 from raydient.spec.job import JobSpec
+from raydient.spec.network import Placed
 from raydient.wire.schedule import default_microbatches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "job-file.md").read_text(encoding="utf-8")
@@ -54,7 +55,9 @@ def walk(model: type[Model], prefix: str = "") -> Iterator[Field | str]:
     """Every field below a model and, as a text, every option."""
     for name, info in model.model_fields.items():
         inner = models(info.annotation)
-        if issubclass(model, OneOf):
+        if issubclass(model, Placed) and name in Placed.model_fields:
+            yield Field(f"layer.{name}", info)  # every kind has them, the page tells them once
+        elif issubclass(model, OneOf):
             yield name
             yield from walk(inner[0], f"{name}.")
         elif not inner or issubclass(inner[0], OneOf):
@@ -115,5 +118,5 @@ def test_the_default_of_microbatches(batch_size: int) -> None:
 @pytest.mark.parametrize("field", [f for f in FIELDS.values() if f.bounds], ids=lambda field: field.path)
 def test_ranges(field: Field) -> None:
     told = rows("field")[field.path][1]
-    numbers = {float(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", told)}
+    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", told)}
     assert numbers == field.bounds

@@ -4,13 +4,34 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from .base import Model, OneOf
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A layer's name; parameters are called `{layer}.{parameter}`."""
+INPUT = "input"
+"""What a layer calls the samples themselves among its inputs."""
+MAXIMUM_INPUTS = 64
+Inputs = Annotated[
+    tuple[Name, ...],
+    Field(max_length=MAXIMUM_INPUTS, strict=False),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": NAME_PATTERN},
+                {"type": "array", "items": {"type": "string", "pattern": NAME_PATTERN}, "maxItems": MAXIMUM_INPUTS},
+            ],
+        }
+    ),
+]
+"""Names of the layers whose outputs a layer takes, in order; one name may stand alone. Empty: the layer before it."""
+
+
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Axis = Annotated[int, Field(ge=0, le=7)]
 
 
 class Empty(Model):
@@ -51,7 +72,14 @@ class Activation(OneOf):
     leaky_relu: LeakyRelu | None = None
 
 
-class Dense(Model):
+class Placed(Model):
+    """What every layer has: its name, and where it stands in the graph."""
+
+    name: Name | None = None
+    inputs: Inputs = ()
+
+
+class Dense(Placed):
     """A fully connected layer: activation(x @ kernel + bias)."""
 
     units: Annotated[int, Field(ge=1, le=1_048_576)]
@@ -59,20 +87,51 @@ class Dense(Model):
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
-    name: Name | None = None
 
 
-class Flatten(Model):
+class Flatten(Placed):
     """One vector per sample, whatever its shape was."""
 
-    name: Name | None = None
+
+class Reshape(Placed):
+    """The values of a sample in another shape, the last axis running fastest."""
+
+    shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8, strict=False)]
 
 
-class ActivationLayer(Model):
+class Transpose(Placed):
+    """The axes of a sample in another order: `axes` names each once, from 0."""
+
+    axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=8, strict=False)]
+
+    @field_validator("axes")
+    @classmethod
+    def _each_once(cls, axes: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(axes) != list(range(len(axes))):
+            raise ValueError(f"{list(axes)} does not name each of the axes 0 to {len(axes) - 1} once")
+        return axes
+
+
+class ActivationLayer(Placed):
     """An activation as a layer of its own."""
 
     function: Activation
-    name: Name | None = None
+
+
+class Merge(Placed):
+    """Two inputs or more, of one shape, made one value by value."""
+
+
+class Concatenate(Placed):
+    """Two inputs or more, one behind the other along an axis of the sample; -1 is the last."""
+
+    axis: Annotated[int, Field(ge=-8, le=7)] = -1
+
+
+class Shared(Placed):
+    """An earlier layer once more, with the same parameters, applied to another input."""
+
+    layer: Name
 
 
 class Layer(OneOf):
@@ -80,7 +139,14 @@ class Layer(OneOf):
 
     dense: Dense | None = None
     flatten: Flatten | None = None
+    reshape: Reshape | None = None
+    transpose: Transpose | None = None
     activation: ActivationLayer | None = None
+    add: Merge | None = None
+    multiply: Merge | None = None
+    concatenate: Concatenate | None = None
+    dot: Merge | None = None
+    shared: Shared | None = None
 
 
 class Loss(OneOf):
@@ -98,7 +164,7 @@ class Loss(OneOf):
 
 
 class Network(Model):
-    """Layers applied one after the other, and the loss at their end."""
+    """Layers, and the loss at their end. Without `inputs` each takes what the one before it gives."""
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
     loss: Loss
@@ -110,6 +176,8 @@ class Network(Model):
         for index, name in enumerate(layer_names(layers)):
             if first.setdefault(name, index) != index:
                 raise ValueError(f'layers {first[name]} and {index} are both called "{name}": give one another name')
+            if name == INPUT:
+                raise ValueError(f'layer {index} is called "{INPUT}", as the samples are: give it another name')
         return layers
 
 

@@ -15,44 +15,112 @@ class Network(_message.Message):
     def __init__(self, layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., loss: _Optional[_Union[Loss, _Mapping]] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "activation")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
+    RESHAPE_FIELD_NUMBER: _ClassVar[int]
+    TRANSPOSE_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLY_FIELD_NUMBER: _ClassVar[int]
+    CONCATENATE_FIELD_NUMBER: _ClassVar[int]
+    DOT_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     dense: Dense
     flatten: Flatten
+    reshape: Reshape
+    transpose: Transpose
     activation: ActivationLayer
-    def __init__(self, dense: _Optional[_Union[Dense, _Mapping]] = ..., flatten: _Optional[_Union[Flatten, _Mapping]] = ..., activation: _Optional[_Union[ActivationLayer, _Mapping]] = ...) -> None: ...
+    add: Merge
+    multiply: Merge
+    concatenate: Concatenate
+    dot: Merge
+    shared: Shared
+    def __init__(self, dense: _Optional[_Union[Dense, _Mapping]] = ..., flatten: _Optional[_Union[Flatten, _Mapping]] = ..., reshape: _Optional[_Union[Reshape, _Mapping]] = ..., transpose: _Optional[_Union[Transpose, _Mapping]] = ..., activation: _Optional[_Union[ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[Merge, _Mapping]] = ..., multiply: _Optional[_Union[Merge, _Mapping]] = ..., concatenate: _Optional[_Union[Concatenate, _Mapping]] = ..., dot: _Optional[_Union[Merge, _Mapping]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ...) -> None: ...
 
 class Dense(_message.Message):
-    __slots__ = ("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "name")
+    __slots__ = ("name", "inputs", "units", "activation", "use_bias", "kernel_initializer", "bias_initializer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     USE_BIAS_FIELD_NUMBER: _ClassVar[int]
     KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
-    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
     units: int
     activation: Activation
     use_bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
-    name: str
-    def __init__(self, units: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[Initializer, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[Initializer, _Mapping]] = ...) -> None: ...
 
 class Flatten(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "inputs")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Reshape(_message.Message):
+    __slots__ = ("name", "inputs", "shape")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., shape: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Transpose(_message.Message):
+    __slots__ = ("name", "inputs", "axes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    AXES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    axes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., axes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Merge(_message.Message):
+    __slots__ = ("name", "inputs")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Concatenate(_message.Message):
+    __slots__ = ("name", "inputs", "axis")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    AXIS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    axis: int
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., axis: _Optional[int] = ...) -> None: ...
+
+class Shared(_message.Message):
+    __slots__ = ("name", "inputs", "layer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    layer: str
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., layer: _Optional[str] = ...) -> None: ...
 
 class ActivationLayer(_message.Message):
-    __slots__ = ("function", "name")
-    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("name", "inputs", "function")
     NAME_FIELD_NUMBER: _ClassVar[int]
-    function: Activation
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, function: _Optional[_Union[Activation, _Mapping]] = ..., name: _Optional[str] = ...) -> None: ...
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    function: Activation
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., function: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("identity", "sigmoid", "tanh", "relu", "leaky_relu")

@@ -12,6 +12,7 @@ class Purpose(StrEnum):
     PARAMETER = "parameter"  # by parameter name: initial values
     SPLIT = "split"  # which rows are held out
     EPOCH = "epoch"  # by epoch: the order in which samples are visited
+    LAYER = "layer"  # by step, microbatch and layer: what is random in a forward pass
     GRADIENT_CHECK = "gradient_check"  # by part of the check
 
 

@@ -18,7 +18,7 @@ from raydient.wire.schedule import Round, RoundKind, Schedule
 from raydient.wire.tree import Node, children, maximal_subtrees
 
 from .data import epoch_order
-from .network import Network, Program, build
+from .network import Network, Pass, Program, build
 
 
 def main(told: str, host: str, node: str) -> None:
@@ -144,7 +144,7 @@ class Worker:
         began = self._clock()
         start, stop = this.leaf(leaf)
         program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
-        self._sums[slot] = program.forward(self._weights)
+        self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, this.step, leaf))
         if self._schedule.measures_health(this):
             program.count_active(self._channel.slot(slot)[self._channel.terms.size :])
         middle = self._clock()

@@ -1,11 +1,12 @@
 """The network room: layers, losses, initializers, the compiled program, the gradient check and the model file.
 
-Where to begin reading: `layers.Dense` is the chain rule in six lines, `activations` and `losses` are what it multiplies
+Where to begin reading: `layers.dense` is the chain rule in six lines, `activations` and `losses` are what it multiplies
 by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
 """
 
 from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch
 from .graph import Network, build
+from .layers import Pass
 from .model import Model, ModelError, load_model, save_model
 from .program import Program
 from .scaling import Scaling
@@ -18,6 +19,7 @@ __all__ = [
     "ModelError",
     "Network",
     "ParameterCheck",
+    "Pass",
     "Program",
     "Scaling",
     "build",

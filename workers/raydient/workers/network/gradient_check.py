@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from raydient.workers.streams import Purpose, stream
 
 from .graph import Network
+from .layers import Pass
 from .program import Program
 
 STEP = 1e-5
@@ -16,6 +17,10 @@ STEP = 1e-5
 
 TOLERANCE = 1e-6
 """Largest relative error of a correct derivative; wrong ones miss it by orders of magnitude."""
+
+
+TRAINING = Pass(training=True)
+"""Some pass of training, always the same one: what is random does not change between two points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ class _Point:
         self.weights = program.network.bind(vector)
 
     def loss(self) -> float:
-        return float(self.program.forward(self.weights)[0]) / self.program.rows
+        return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
 
     def quotient(self, i: int) -> float | None:
         """The difference quotient by value `i` of the flat vector; None where a kink is too near."""

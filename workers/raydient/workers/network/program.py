@@ -1,14 +1,14 @@
 """A network compiled for one number of rows: every buffer is allocated once, no array in the steady state."""
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .graph import Network
-from .layers import Buffers, Shape, Views
+from .layers import INFERENCE, Pass, Views
+from .memory import plan
 
 Array = NDArray[np.floating]
 
@@ -16,11 +16,13 @@ Array = NDArray[np.floating]
 class Program:
     """Forward and backward pass of `network` over exactly `rows` samples. For one thread at a time.
 
-    The caller fills `x` and `y`, calls `forward` and then, once, `backward`. The results are a pure function of x, y
-    and the weights: same shapes, same operations, same bits on the same machine.
+    The caller fills `x` and `y`, calls `forward` and then, once, `backward`. The results are a pure function of x, y,
+    the weights and the pass: same shapes, same operations, same bits on the same machine.
 
-    The derivatives live in two slabs of memory that take turns: while one holds a layer's dy, the other is first the
-    activation's scratch and then receives dx.
+    Backpropagation goes through the layers in reverse. When a layer's turn comes, every layer that takes its output has
+    left its derivative, and their sum, dy, is complete: where a value goes on two ways, the derivatives add. The same
+    holds for the parameters of layers that share them. Derivatives live in slabs of memory that are given on as soon as
+    they are used up: two for a chain of layers, more where paths run side by side (`memory.plan`).
 
     Attributes:
         x: samples, (rows, *input shape), of the program's dtype.
@@ -32,26 +34,35 @@ class Program:
         self.network = network
         self.rows = rows
         self.x: Array = np.zeros((rows, *network.input_shape), dtype)
-        self.outputs = self._allocate_outputs()
-        slabs = [np.zeros(rows * max(prod(layer.output_shape) for layer in network.layers), dtype) for _ in range(2)]
-        gradient, scratch = (_shaped(slab, rows, network.output_shape) for slab in slabs)
-        self._loss = network.loss(self.outputs[-1], gradient, scratch)
+        self._plan = plan(network, self.x)
+        self.outputs = self._plan.outputs
+        self._loss = network.loss(self.outputs[-1], self._plan.gradient, self._plan.scratch)
         self.y: NDArray[Any] = self._loss.labels
-        self._first_to_learn = next(i for i, layer in enumerate(network.layers) if layer.parameters)
-        self._buffers = self._plan(gradient, slabs)
-        self._backward_order = tuple(range(len(network.layers) - 1, self._first_to_learn - 1, -1))
+        self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
+        self._shared = self._later_uses(np.dtype(dtype))
 
-    def forward(self, weights: Sequence[Views]) -> NDArray[np.float64]:
+    def _later_uses(self, dtype: np.dtype[Any]) -> dict[int, Views]:
+        """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
+        first: dict[int, int] = {}
+        later: dict[int, Views] = {}
+        for place in self._plan.backward_order:
+            node = self.network.nodes[place]
+            if first.setdefault(node.owner, place) != place:
+                later[place] = {p.name: np.zeros(p.shape, dtype) for p in node.layer.parameters}
+        return later
+
+    def forward(self, weights: Sequence[Views], this: Pass = INFERENCE) -> NDArray[np.float64]:
         """The network's outputs for `x` and the loss against `y`.
 
         Args:
             weights: `network.bind(vector)`; only read.
+            this: what the pass is for; a backward pass belongs to one of training.
 
         Returns:
             For each of `network.metric_names` the sum over the rows; (metrics,), overwritten by the next call.
         """
         with _quiet():
-            self._run(weights)
+            self._run(weights, this)
             self._loss.forward()
         return self._loss.sums
 
@@ -65,11 +76,16 @@ class Program:
             gradients: `network.bind(vector)` of the gradient's vector; overwritten.
             scale: factor of the loss.
         """
-        layers = self.network.layers
         with _quiet():
             self._loss.backward(scale)
-            for i in self._backward_order:
-                layers[i].backward(self._buffers[i], weights[i], gradients[i])
+            for place in self._plan.backward_order:
+                layer, buffers = self._layers[place]
+                room = self._shared.get(place)
+                layer.backward(buffers, weights[place], gradients[place] if room is None else room)
+                for name, gradient in (room or {}).items():
+                    np.add(gradients[place][name], gradient, out=gradients[place][name])
+                for total, part in self._plan.joins[place]:
+                    np.add(total, part, out=total)
 
     def count_active(self, active: Array) -> None:
         """Which units with a rectifier were not zero for every sample, after `forward`.
@@ -92,44 +108,13 @@ class Program:
             (rows, *output shape); the program's own buffer, overwritten by the next call.
         """
         with _quiet():
-            self._run(weights)
+            self._run(weights, INFERENCE)
             self._loss.inplace_predict(self.outputs[-1])
         return self.outputs[-1]
 
-    def _run(self, weights: Sequence[Views]) -> None:
-        for layer, buffers, views in zip(self.network.layers, self._buffers, weights, strict=True):
-            layer.forward(buffers, views)
-
-    def _allocate_outputs(self) -> tuple[Array, ...]:
-        """Each layer's output, in order."""
-        outputs: list[Array] = []
-        x = self.x
-        for layer in self.network.layers:
-            shape = (self.rows, *layer.output_shape)
-            x = x.reshape(shape) if layer.output_is_view else np.zeros(shape, self.x.dtype)
-            outputs.append(x)
-        return tuple(outputs)
-
-    def _plan(self, dy: Array, slabs: list[Array]) -> tuple[Buffers, ...]:
-        """The arrays of each layer, in order; `dy`, in the first slab, is the derivative by the last output."""
-        buffers: list[Buffers] = []
-        taken, free = slabs
-        for i, layer in reversed(list(enumerate(self.network.layers))):
-            x = self.outputs[i - 1] if i else self.x
-            scratch, dx = _shaped(free, self.rows, layer.output_shape), None
-            if i > self._first_to_learn and layer.gradient_is_view:
-                dx = dy.reshape(x.shape)
-            elif i > self._first_to_learn:
-                dx = _shaped(free, self.rows, layer.input_shape)
-                taken, free = free, taken
-            buffers.append(Buffers(x, self.outputs[i], dy, dx, scratch))
-            dy = dy if dx is None else dx
-        return tuple(reversed(buffers))
-
-
-def _shaped(slab: Array, rows: int, shape: Shape) -> Array:
-    """The beginning of a slab as (rows, *shape)."""
-    return slab[: rows * prod(shape)].reshape(rows, *shape)
+    def _run(self, weights: Sequence[Views], this: Pass) -> None:
+        for (layer, buffers), views in zip(self._layers, weights, strict=True):
+            layer.forward(buffers, views, this)
 
 
 def _quiet() -> np.errstate:

@@ -1,0 +1,38 @@
+"""Examples of every kind of layer: what the tests of a kind are run on. A new kind joins and inherits all of them.
+
+By kind: settings, and the shapes of the inputs of one sample.
+"""
+
+Example = tuple[dict, list[tuple[int, ...]]]
+
+EXAMPLES: dict[str, list[Example]] = {
+    "dense": [({"units": 5, "activation": "tanh"}, [(6,)]), ({"units": 3, "use_bias": False}, [(6,)])],
+    "flatten": [({}, [(3, 2)]), ({}, [(6,)])],
+    "reshape": [({"shape": [2, 3]}, [(6,)]), ({"shape": [6]}, [(3, 2)])],
+    "transpose": [({"axes": [1, 0]}, [(3, 2)]), ({"axes": [2, 0, 1]}, [(2, 3, 2)])],
+    "activation": [({"function": "tanh"}, [(6,)]), ({"function": "relu"}, [(3, 2)])],
+    "add": [({}, [(6,), (6,)]), ({}, [(3, 2)] * 3)],
+    "multiply": [({}, [(6,), (6,)]), ({}, [(3, 2)] * 3)],
+    "concatenate": [({}, [(6,), (3,)]), ({"axis": 0}, [(3, 2), (1, 2), (2, 2)])],
+    "dot": [({}, [(6,), (6,)]), ({}, [(3, 2), (3, 2)])],
+}
+
+
+def cases():
+    """(kind, settings, input shapes) of every example, with an id each."""
+    return {f"{kind}-{n}": (kind, *example) for kind, found in EXAMPLES.items() for n, example in enumerate(found)}
+
+
+def graph(kind, settings, shapes):
+    """Layers in which one of this kind stands between others that learn: each input is made by a dense layer."""
+    layers = []
+    for n, shape in enumerate(shapes):
+        size = 1
+        for length in shape:
+            size *= length
+        layers += [
+            {"dense": {"name": f"before_{n}", "units": size, "activation": "tanh", "inputs": "input"}},
+            {"reshape": {"name": f"shaped_{n}", "shape": list(shape)}},
+        ]
+    middle = {kind: {**settings, "name": "middle", "inputs": [f"shaped_{n}" for n in range(len(shapes))]}}
+    return [*layers, middle, "flatten", {"dense": {"units": 3, "name": "after"}}]

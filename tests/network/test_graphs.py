@@ -1,0 +1,158 @@
+"""Graphs: any of them against the difference quotient, branches against naive sums, and what is no graph."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.spec.errors import InvalidSpec
+from raydient.workers.network import Program, check_gradients, random_batch
+
+WIDTH = 3
+"""Every value in a random graph is a vector of so many numbers, so that anything may be joined with anything."""
+
+
+@st.composite
+def graphs(draw):
+    """Layers that take anything made before them; what nobody took is joined at the end."""
+    layers, made, owners = [], ["input"], []
+    for n in range(draw(st.integers(1, 6))):
+        name = f"layer_{n}"
+        kind = draw(
+            st.sampled_from(["dense", "dense", "add", "multiply", "activation", *(["shared"] if owners else [])])
+        )
+        count = draw(st.integers(2, 3)) if kind in ("add", "multiply") else 1
+        inputs = draw(st.lists(st.sampled_from(made), min_size=count, max_size=count))
+        options = {
+            "dense": {"units": WIDTH, "activation": "tanh"},
+            "activation": {"function": "sigmoid"},
+            "shared": {"layer": draw(st.sampled_from(owners)) if owners else ""},
+        }.get(kind, {})
+        layers.append({kind: {**options, "name": name, "inputs": inputs}})
+        made.append(name)
+        owners += [name] * (kind == "dense")
+    taken = {source for layer in layers for options in layer.values() for source in options["inputs"]}
+    loose = [name for name in made[1:] if name not in taken]
+    if len(loose) > 1:
+        layers.append({"add": {"name": "joined", "inputs": loose}})
+        loose = ["joined"]
+    return [*layers, {"dense": {"units": 2, "name": "last", "inputs": loose}}]
+
+
+@settings(derandomize=True, deadline=None, max_examples=120)
+@given(layers=graphs(), rows=st.integers(1, 4), seed=st.integers(0, 1000), order=st.randoms(use_true_random=False))
+def test_any_graph(make_network, layers, rows, seed, order):
+    *before, last = layers
+    order.shuffle(before)  # names, not places, say who takes what
+    network = make_network([*before, last], "sum_squared_error", (WIDTH,))
+    assert check_gradients(network, *random_batch(network, seed, rows), seed).passed
+
+
+def test_two_branches_share_a_layer_and_meet_again(make_network):
+    layers = [
+        {"dense": {"units": 4, "name": "left", "inputs": "input", "activation": "tanh"}},
+        {"dense": {"units": 4, "name": "right", "inputs": "input", "activation": "sigmoid"}},
+        {"dense": {"units": 5, "name": "encoder", "inputs": "left", "activation": "tanh"}},
+        {"shared": {"layer": "encoder", "name": "again", "inputs": "right"}},
+        {"multiply": {"inputs": ["encoder", "again"]}},
+        {"dense": {"units": 1}},
+    ]
+    network = make_network(layers, "sum_squared_error", (3,))
+    assert [p.name for p in network.layout.parameters if "again" in p.name] == []
+    assert check_gradients(network, *random_batch(network, 1, 5), 1).passed
+
+
+def test_where_a_value_goes_on_two_ways_the_derivatives_add(make_network):
+    """y = w x + (w x)², written out: dy/dw = x + 2 w x²."""
+    layers = [
+        {"dense": {"units": 1, "use_bias": False, "name": "w"}},
+        {"multiply": {"name": "square", "inputs": ["w", "w"]}},
+        {"add": {"inputs": ["w", "square"]}},
+    ]
+    network = make_network(layers, "sum_squared_error", (1,))
+    program = Program(network, 1, np.float64)
+    weights, gradient, x, t = np.array([0.5]), np.zeros(1), 3.0, 1.0
+    program.x[...], program.y[...] = x, t
+    y = 0.5 * x + (0.5 * x) ** 2
+    assert program.forward(network.bind(weights))[0] == pytest.approx((y - t) ** 2)
+    program.backward(network.bind(weights), network.bind(gradient), 1.0)
+    assert gradient[0] == pytest.approx(2 * (y - t) * (x + 2 * 0.5 * x**2))
+
+
+def test_a_chain_takes_turns_in_two_slabs_whatever_its_length(make_network):
+    network = make_network([{"dense": {"units": 6, "activation": "tanh"}}] * 9 + [{"dense": {"units": 3}}])
+    program = Program(network, 8)
+    owners = {id(buffers.dy.base) for _, buffers in program._layers}
+    assert len(owners) == 2
+
+
+@pytest.mark.parametrize(
+    ("layers", "path", "message"),
+    [
+        (
+            [{"dense": {"units": 3, "inputs": "inptu"}}],
+            "network.layers[0].dense.inputs",
+            '"inptu" is no layer; did you mean input?',
+        ),
+        (
+            [
+                {"dense": {"units": 3, "name": "a", "inputs": "c"}},
+                {"dense": {"units": 3, "name": "b", "inputs": "a"}},
+                {"add": {"name": "c", "inputs": ["b", "input"]}},
+                {"dense": {"units": 3, "inputs": "c"}},
+            ],
+            "network.layers[0].dense.inputs",
+            "a cycle: a takes c takes b takes a",
+        ),
+        (
+            [{"dense": {"units": 4, "name": "lost"}}, {"dense": {"units": 3, "inputs": "input"}}],
+            "network.layers[0].dense",
+            "nothing takes what lost gives",
+        ),
+        ([{"add": {"inputs": "input"}}, {"dense": {"units": 3}}], "network.layers[0].add.inputs", "at least 2 inputs"),
+        (
+            [{"dense": {"units": 3, "inputs": ["input", "input"]}}],
+            "network.layers[0].dense.inputs",
+            "takes 1 input, it has 2",
+        ),
+        (
+            [
+                {"dense": {"units": 4, "name": "a", "inputs": "input"}},
+                {"dense": {"units": 5, "name": "b", "inputs": "input"}},
+                {"add": {"inputs": ["a", "b"]}},
+            ],
+            "network.layers[2].add",
+            "a gives samples of shape (4) and b gives samples of shape (5), add_1 takes samples of one shape",
+        ),
+        (
+            [
+                {"dense": {"units": 4, "name": "a"}},
+                {"shared": {"layer": "a", "name": "b"}},
+                {"dense": {"units": 3}},
+            ],
+            "network.layers[1].shared",
+            "a takes samples of shape (6), b is given (4)",
+        ),
+        (
+            [{"dense": {"units": 4}}, {"shared": {"layer": "dense_9"}}],
+            "network.layers[1].shared.layer",
+            '"dense_9" is no layer; did you mean dense_1?',
+        ),
+        (
+            [{"reshape": {"shape": [4, 2]}}, "flatten", {"dense": {"units": 3}}],
+            "network.layers[0].reshape",
+            "the data gives samples of shape (6), reshape_1 makes (4, 2) of them: 8 values of 6",
+        ),
+        (
+            [{"concatenate": {"axis": 2, "inputs": ["input", "input"]}}, {"dense": {"units": 3}}],
+            "network.layers[0].concatenate",
+            "has axis 2: samples of 1 axes have 0 to 0",
+        ),
+    ],
+)
+def test_what_is_no_graph_is_refused_with_its_path(make_network, layers, path, message):
+    with pytest.raises(InvalidSpec) as refused:
+        make_network(layers)
+    found = {error.path: error.message for error in refused.value.errors}
+    assert path in found, found
+    assert message in found[path]

@@ -1,0 +1,29 @@
+"""An activation as a layer of its own."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.spec import network as spec
+from raydient.workers.network.activations import activation
+
+from .layer import Buffers, Layer, Pass, Shape, Views
+
+
+class ActivationLayer(Layer):
+    """y = f(x) for each value."""
+
+    kind = "activation"
+    gradient_is_view = True
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.ActivationLayer) -> None:
+        super().__init__(name, input_shapes, settings)
+        self.activation = activation(settings.function)
+        self.rectified_units = self.output_shape[-1] if self.activation.rectifies else 0
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        np.copyto(buffers.y, buffers.x)
+        self.activation.inplace_forward(buffers.y, buffers.scratch)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch)

@@ -1,0 +1,52 @@
+"""The fully connected layer: the chain rule in six lines."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.spec import network as spec
+from raydient.workers.network.activations import activation
+
+from .layer import Buffers, Layer, ParameterRule, Pass, Shape, Views
+
+
+class Dense(Layer):
+    """y = f(x K + b), with f an activation: y, dy (rows, units); x, dx (rows, inputs); K (inputs, units); b (units).
+
+    With dz = dy · f'(z) the chain rule gives dK = xᵀ dz, db = Σ_rows dz and dx = dz Kᵀ.
+    """
+
+    kind = "dense"
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Dense) -> None:
+        super().__init__(name, input_shapes, settings)
+        (inputs,), units = self.input_shape, settings.units
+        self.output_shape = (units,)
+        self.parameters = (ParameterRule("kernel", (inputs, units), settings.kernel_initializer, inputs, units),)
+        self.operations = 2 * inputs * units
+        if settings.use_bias:
+            self.parameters += (ParameterRule("bias", (units,), settings.bias_initializer, inputs, units),)
+            self.operations += units
+        self.use_bias = settings.use_bias
+        self.activation = activation(settings.activation)
+        self.rectified_units = units if self.activation.rectifies else 0
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Dense) -> str | None:
+        return None if len(input_shapes[0]) == 1 else "takes one vector per sample: add `flatten` before it"
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        y = buffers.y
+        np.matmul(buffers.x, weights["kernel"], out=y)
+        if self.use_bias:
+            np.add(y, weights["bias"], out=y)
+        self.activation.inplace_forward(y, buffers.scratch)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        dz = buffers.dy
+        self.activation.inplace_backward(buffers.y, dz, buffers.scratch)
+        np.matmul(buffers.x.T, dz, out=gradients["kernel"])
+        if self.use_bias:
+            np.add.reduce(dz, axis=0, out=gradients["bias"])
+        if buffers.dx is not None:
+            np.matmul(dz, weights["kernel"].T, out=buffers.dx)

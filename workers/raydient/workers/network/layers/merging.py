@@ -1,0 +1,126 @@
+"""Layers in which paths of the graph join. Where a value goes on two ways, `Program` adds the derivatives up."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from math import prod
+
+import numpy as np
+
+from raydient.spec import network as spec
+
+from .layer import Buffers, Layer, Pass, Shape, Views
+
+
+class Add(Layer):
+    """y = Σ x_i; each dx_i = dy."""
+
+    kind = "add"
+    inputs = (2, None)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
+        super().__init__(name, input_shapes, settings)
+        self.operations = (len(input_shapes) - 1) * prod(self.output_shape)
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
+        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        first, second, *others = buffers.xs
+        np.add(first, second, out=buffers.y)
+        for x in others:
+            np.add(buffers.y, x, out=buffers.y)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        for dx in buffers.dxs:
+            if dx is not None:
+                np.copyto(dx, buffers.dy)
+
+
+class Multiply(Layer):
+    """y = Π x_i for each value; dx_i = dy · Π of the others, as products and not as y / x_i, which may be 0 / 0."""
+
+    kind = "multiply"
+    inputs = (2, None)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
+        super().__init__(name, input_shapes, settings)
+        self.operations = (len(input_shapes) - 1) * prod(self.output_shape)
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
+        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        first, second, *others = buffers.xs
+        np.multiply(first, second, out=buffers.y)
+        for x in others:
+            np.multiply(buffers.y, x, out=buffers.y)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        for i, dx in enumerate(buffers.dxs):
+            if dx is None:
+                continue
+            np.copyto(dx, buffers.dy)
+            for j, x in enumerate(buffers.xs):
+                if j != i:
+                    np.multiply(dx, x, out=dx)
+
+
+class Concatenate(Layer):
+    """The inputs one behind the other along an axis of the sample; each dx_i is its part of dy."""
+
+    kind = "concatenate"
+    inputs = (2, None)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Concatenate) -> None:
+        super().__init__(name, input_shapes, settings)
+        axis = settings.axis % len(self.input_shape)
+        sizes = [shape[axis] for shape in self.input_shapes]
+        self.output_shape = (*self.input_shape[:axis], sum(sizes), *self.input_shape[axis + 1 :])
+        before = (slice(None),) * (axis + 1)  # the row axis, too
+        self._parts = [(*before, slice(a, b)) for a, b in pairwise(accumulate(sizes, initial=0))]
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Concatenate) -> str | None:
+        rank = len(input_shapes[0])
+        if not -rank <= settings.axis < rank:
+            return f"has axis {settings.axis}: samples of {rank} axes have 0 to {rank - 1}, or -{rank} to -1"
+        axis = settings.axis % rank
+        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in input_shapes}
+        same = len(others) == 1 and len({len(shape) for shape in input_shapes}) == 1
+        return None if same else f"takes samples that differ along axis {settings.axis} alone"
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        for part, x in zip(self._parts, buffers.xs, strict=True):
+            np.copyto(buffers.y[part], x)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        for part, dx in zip(self._parts, buffers.dxs, strict=True):
+            if dx is not None:
+                np.copyto(dx, buffers.dy[part])
+
+
+class Dot(Layer):
+    """y = Σ a · b along the last axis, which becomes 1: for vectors a number per sample. da = dy · b, db = dy · a."""
+
+    kind = "dot"
+    inputs = (2, 2)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
+        super().__init__(name, input_shapes, settings)
+        self.output_shape = (*self.input_shape[:-1], 1)
+        self.operations = 2 * prod(self.input_shape)
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
+        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        a, b = buffers.xs
+        np.einsum("...k,...k->...", a, b, out=buffers.y[..., 0])
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        for dx, other in zip(buffers.dxs, reversed(buffers.xs), strict=True):
+            if dx is not None:
+                np.multiply(buffers.dy, other, out=dx)

@@ -1,0 +1,204 @@
+"""The arrays of a program: outputs, and slabs of memory that derivatives share, planned before anything is allocated.
+
+The backward pass is played through once with numbers instead of arrays: a derivative takes a free slab when the first
+layer writes it and gives it back when its own layer is done. So a chain of layers needs two slabs, whatever its length,
+and a graph as many as derivatives are alive at a time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Network
+from .layers import Buffers, Memory, Shape
+from .wiring import SAMPLES
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a program works on; places are those of `Network.nodes`.
+
+    Attributes:
+        outputs: of each node.
+        buffers: of each node.
+        backward_order: places of the nodes that the backward pass goes through.
+        joins: for each node the pairs (total, part): after its backward pass, part is added to total.
+        gradient: derivative of the loss by the last output.
+        scratch: like it, for the loss to use before the backward pass.
+    """
+
+    outputs: tuple[Array, ...]
+    buffers: tuple[Buffers, ...]
+    backward_order: tuple[int, ...]
+    joins: tuple[tuple[tuple[Array, Array], ...], ...]
+    gradient: Array
+    scratch: Array
+
+
+def plan(network: Network, x: Array) -> Plan:
+    """The arrays of a program of `network` whose samples are `x`, (rows, *input shape)."""
+    outputs = _outputs(network, x)
+    planner = _Planner(network, len(x))
+    planner.play()
+    slabs = [np.zeros(size, x.dtype) for size in planner.sizes]
+    work = _shared_work(network, x)
+
+    def array(part: "_Part | None") -> Array | None:
+        return None if part is None else slabs[part.slab][: len(x) * prod(part.shape)].reshape(len(x), *part.shape)
+
+    def some(part: "_Part") -> Array:
+        found = array(part)
+        assert found is not None
+        return found
+
+    buffers = []
+    for place, node in enumerate(network.nodes):
+        y, turn = outputs[place], planner.turns.get(place)
+        xs = tuple(x if source == SAMPLES else outputs[source] for source in node.sources)
+        saved = {name: np.zeros(shape, dtype or x.dtype) for name, (shape, dtype) in node.layer.saved(len(x)).items()}
+        scratch = some(turn.scratch if turn else _Part(0, node.layer.output_shape))
+        dy = some(turn.dy) if turn else y[:0]
+        dxs = tuple(array(part) for part in turn.dxs) if turn else (None,) * len(xs)
+        buffers.append(Buffers(xs, y, dy, dxs, scratch, saved, work[place]))
+    turns = [planner.turns.get(place) for place in range(len(network.nodes))]
+    return Plan(
+        outputs=outputs,
+        buffers=tuple(buffers),
+        backward_order=tuple(planner.turns),
+        joins=tuple(tuple((some(a), some(b)) for a, b in (turn.joins if turn else ())) for turn in turns),
+        gradient=some(planner.first),
+        scratch=some(planner.scratch),
+    )
+
+
+def _outputs(network: Network, x: Array) -> tuple[Array, ...]:
+    outputs: list[Array] = []
+    for node in network.nodes:
+        shape = (len(x), *node.layer.output_shape)
+        source = x if node.sources[0] == SAMPLES else outputs[node.sources[0]]
+        outputs.append(source.reshape(shape) if node.layer.output_is_view else np.zeros(shape, x.dtype))
+    return tuple(outputs)
+
+
+def _shared_work(network: Network, x: Array) -> list[dict[str, NDArray[Any]]]:
+    """What layers need within a call: all of it in one slab, as large as the layer that needs most wants it."""
+    wanted = [layer.work(len(x)) for layer in network.layers]
+    slab = np.zeros(max(map(_bytes(x.dtype), wanted), default=0), np.uint8)
+    return [_carve(slab, memory, x.dtype) for memory in wanted]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def _bytes(dtype: np.dtype[Any]) -> Callable[[Memory], int]:
+    def count(memory: Memory) -> int:
+        return sum(_aligned(prod(shape) * np.dtype(kind or dtype).itemsize) for shape, kind in memory.values())
+
+    return count
+
+
+def _carve(slab: NDArray[np.uint8], memory: Memory, dtype: np.dtype[Any]) -> dict[str, NDArray[Any]]:
+    arrays, start = {}, 0
+    for name, (shape, kind) in memory.items():
+        size = prod(shape) * np.dtype(kind or dtype).itemsize
+        arrays[name] = slab[start : start + size].view(kind or dtype).reshape(shape)
+        start += _aligned(size)
+    return arrays
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The beginning of a slab, as (rows, *shape)."""
+
+    slab: int
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The derivatives of one node while it is its turn in the backward pass."""
+
+    dy: _Part
+    scratch: _Part
+    dxs: tuple[_Part | None, ...]
+    joins: tuple[tuple[_Part, _Part], ...]
+
+
+class _Planner:
+    """Plays the backward pass through.
+
+    Attributes:
+        turns: of the nodes that take part, in their order.
+        sizes: of the slabs, in values.
+        first, scratch: see `Plan.gradient` and `Plan.scratch`.
+    """
+
+    def __init__(self, network: Network, rows: int) -> None:
+        self._network, self._rows = network, rows
+        self.turns: dict[int, _Turn] = {}
+        self.sizes: list[int] = []
+        self._free: list[int] = []
+        self._derivatives: dict[int, _Part] = {}  # by node, from the first that writes it on
+        last = network.layers[-1].output_shape
+        self.first, self.scratch = self._take(last), self._take(last)
+        self._free.append(self.scratch.slab)
+        largest = rows * max(prod(layer.output_shape) for layer in network.layers)
+        self.sizes[:] = [largest, largest]  # any layer's scratch, in the forward pass, too
+
+    def play(self) -> None:
+        learns = self._learning()
+        self._derivatives[len(self._network.nodes) - 1] = self.first
+        for place in reversed(range(len(self._network.nodes))):
+            if learns[place]:
+                self.turns[place] = self._turn(place, learns)
+
+    def _learning(self) -> list[bool]:
+        """Whether a node has parameters, or one before it has: only there derivatives are of use."""
+        learns: list[bool] = []
+        for node in self._network.nodes:
+            learns.append(bool(node.layer.parameters) or any(s != SAMPLES and learns[s] for s in node.sources))
+        return learns
+
+    def _turn(self, place: int, learns: list[bool]) -> _Turn:
+        node = self._network.nodes[place]
+        dy = self._derivatives.pop(place)
+        scratch = self._take(node.layer.output_shape)
+        spare, passed_on = [scratch.slab], False
+        dxs: list[_Part | None] = []
+        joins: list[tuple[_Part, _Part]] = []
+        used: list[int] = []  # by parts, which are added up when the layer has written all of them
+        for source, shape in zip(node.sources, node.layer.input_shapes, strict=True):
+            if source == SAMPLES or not learns[source]:
+                dxs.append(None)
+                continue
+            total = self._derivatives.get(source)
+            if node.layer.gradient_is_view:
+                part, passed_on = _Part(dy.slab, shape), total is None
+            else:
+                part = self._take(shape, spare.pop() if spare else None)
+            dxs.append(part)
+            if total is None:
+                self._derivatives[source] = part
+            else:
+                joins.append((total, part))
+                used.append(part.slab)
+        self._free += spare + [slab for slab in used if slab != dy.slab]
+        if not passed_on:
+            self._free.append(dy.slab)
+        return _Turn(dy, scratch, tuple(dxs), tuple(joins))
+
+    def _take(self, shape: Shape, slab: int | None = None) -> _Part:
+        """A free slab, made large enough; a new one if none is."""
+        if slab is None:
+            slab = self._free.pop() if self._free else len(self.sizes)
+        if slab == len(self.sizes):
+            self.sizes.append(0)
+        self.sizes[slab] = max(self.sizes[slab], self._rows * prod(shape))
+        return _Part(slab, shape)
