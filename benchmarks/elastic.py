@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -183,7 +183,8 @@ def main() -> None:
         data = Path(directory) / "random.npz"
         write_data(data)
         for kind, first_gradient in (("local", 3.0), ("ray", 6.0)):
-            scenario = play(kind, data, rounds)
+            with redirect_stdout(sys.stderr):  # Ray tells of every worker that dies
+                scenario = play(kind, data, rounds)
             joins, deaths = summary(scenario.joins), summary(scenario.deaths)
             kept = {
                 "join: the others stand at most 1 s": joins["longest_step_s"]["p95"] <= 1.0,

@@ -1,8 +1,9 @@
 """`raydient train`: a coordinator in this very process, its members beside it, no service."""
 
 import os
+import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 
 from raydient.spec.job import JobSpec
@@ -52,6 +53,7 @@ def train(
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()
     with (
+        redirect_stdout(sys.stderr),  # Ray writes there what it notices; standard output is for results
         closing(open_cluster(cluster, slots=workers, address=ray_address)) as place,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
