@@ -9,7 +9,7 @@ import pytest
 
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import Dataset as DatasetSpec
-from raydient.spec.network import Loss
+from raydient.spec.losses import Loss
 from raydient.workers.data import Dataset, load
 
 Load = Callable[..., Dataset]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from raydient.spec import network as spec
+from raydient.spec import functions as spec
 from raydient.workers.network.activations import ACTIVATIONS, activation
 
 FORMULAS = {

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydient.spec import functions
 from raydient.spec import network as spec
 from raydient.workers.network import build, check_gradients, gradient_check, random_batch
 from raydient.workers.network.activations import ACTIVATIONS, Tanh
@@ -58,7 +59,7 @@ def test_layer_at_the_beginning(make_network, case):
 
 
 def test_tables_cover_the_specification():
-    assert ACTIVATIONS.keys() == spec.Activation.model_fields.keys()
+    assert ACTIVATIONS.keys() == functions.Activation.model_fields.keys()
     assert LAYERS.keys() == spec.Layer.model_fields.keys() - {"shared"}
     assert LAYERS.keys() == EXAMPLES.keys()
     assert LOSSES.keys() == spec.Loss.model_fields.keys()

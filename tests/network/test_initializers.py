@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from raydient.spec import network as spec
+from raydient.spec import functions as spec
 from raydient.workers.network.initializers import INITIALIZERS
 
 FAN_IN, FAN_OUT = 300, 500

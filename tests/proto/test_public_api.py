@@ -8,6 +8,9 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from raydient.v1 import (
     dataset_service_pb2,
+    functions_pb2,
+    layers_pb2,
+    losses_pb2,
     model_service_pb2,
     network_pb2,
     training_job_pb2,
@@ -19,6 +22,9 @@ FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
         dataset_service_pb2,
+        functions_pb2,
+        layers_pb2,
+        losses_pb2,
         model_service_pb2,
         network_pb2,
         training_job_pb2,

@@ -129,6 +129,8 @@ def test_an_option_that_is_not_set_is_told() -> None:
 def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     """Plain data for a field, mostly within its limits."""
     kind = bare(annotation)
+    if name == "axis":
+        return st.integers(-8, 7)
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from raydient.spec.base import Model, OneOf
 from raydient.spec.job import JobSpec
-from raydient.spec.network import Placed
+from raydient.spec.layers import Placed
 from raydient.wire.schedule import default_microbatches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "job-file.md").read_text(encoding="utf-8")

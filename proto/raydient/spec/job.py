@@ -8,7 +8,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Model, OneOf
-from .network import Empty, Network
+from .functions import Empty
+from .network import Network
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

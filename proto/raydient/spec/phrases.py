@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .network import NAME_PATTERN
+from .layers import NAME_PATTERN
 
 Finding = dict[str, Any]
 """One of pydantic's error details: type, loc, msg, input, ctx."""

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from . import job, network
-from .base import OneOf
+from .base import Model, OneOf
 from .job import JobSpec
 
 Schema = dict[str, Any]
@@ -16,8 +15,9 @@ def job_schema() -> Schema:
     schema: Schema = JobSpec.model_json_schema()
     for part in _parts(schema):
         _leave_out_null(part)
+    models = {model.__name__: model for model in _models(Model)}
     for name in schema["$defs"]:
-        if issubclass(getattr(job, name, None) or getattr(network, name), OneOf):
+        if issubclass(models[name], OneOf):
             schema["$defs"][name] = _one_of(schema["$defs"], name)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "raydient training job"}
 
@@ -25,6 +25,12 @@ def job_schema() -> Schema:
 def job_schema_text() -> str:
     """The same as text: what is committed as `job.schema.json`."""
     return json.dumps(job_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _models(model: type[Model]) -> Iterator[type[Model]]:
+    yield model
+    for child in model.__subclasses__():
+        yield from _models(child)
 
 
 def _parts(value: Any) -> Iterator[Schema]:

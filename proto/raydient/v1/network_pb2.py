@@ -22,45 +22,19 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from raydient.v1 import layers_pb2 as raydient_dot_v1_dot_layers__pb2
+from raydient.v1 import losses_pb2 as raydient_dot_v1_dot_losses__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/network.proto\x12\x0braydient.v1\"N\n\x07Network\x12\"\n\x06layers\x18\x01 \x03(\x0b\x32\x12.raydient.v1.Layer\x12\x1f\n\x04loss\x18\x02 \x01(\x0b\x32\x11.raydient.v1.Loss\"\xad\x03\n\x05Layer\x12#\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x12.raydient.v1.DenseH\x00\x12\'\n\x07\x66latten\x18\x02 \x01(\x0b\x32\x14.raydient.v1.FlattenH\x00\x12\'\n\x07reshape\x18\x03 \x01(\x0b\x32\x14.raydient.v1.ReshapeH\x00\x12+\n\ttranspose\x18\x04 \x01(\x0b\x32\x16.raydient.v1.TransposeH\x00\x12\x32\n\nactivation\x18\x05 \x01(\x0b\x32\x1c.raydient.v1.ActivationLayerH\x00\x12!\n\x03\x61\x64\x64\x18\x06 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12&\n\x08multiply\x18\x07 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12/\n\x0b\x63oncatenate\x18\x08 \x01(\x0b\x32\x18.raydient.v1.ConcatenateH\x00\x12!\n\x03\x64ot\x18\t \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12%\n\x06shared\x18\n \x01(\x0b\x32\x13.raydient.v1.SharedH\x00\x42\x06\n\x04kind\"\x8c\x02\n\x05\x44\x65nse\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x12\n\x05units\x18\x03 \x01(\rH\x01\x88\x01\x01\x12+\n\nactivation\x18\x04 \x01(\x0b\x32\x17.raydient.v1.Activation\x12\x15\n\x08use_bias\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x34\n\x12kernel_initializer\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x32\n\x10\x62ias_initializer\x18\x07 \x01(\x0b\x32\x18.raydient.v1.InitializerB\x07\n\x05_nameB\x08\n\x06_unitsB\x0b\n\t_use_bias\"5\n\x07\x46latten\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"D\n\x07Reshape\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\r\n\x05shape\x18\x03 \x03(\rB\x07\n\x05_name\"E\n\tTranspose\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x0c\n\x04\x61xes\x18\x03 \x03(\rB\x07\n\x05_name\"3\n\x05Merge\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"U\n\x0b\x43oncatenate\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x11\n\x04\x61xis\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_axis\"R\n\x06Shared\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x12\n\x05layer\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_layer\"h\n\x0f\x41\x63tivationLayer\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12)\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x17.raydient.v1.ActivationB\x07\n\x05_name\"\xd9\x01\n\nActivation\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07sigmoid\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04tanh\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04relu\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12,\n\nleaky_relu\x18\x05 \x01(\x0b\x32\x16.raydient.v1.LeakyReluH\x00\x42\x06\n\x04kind\";\n\tLeakyRelu\x12\x1b\n\x0enegative_slope\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_negative_slope\"\xb7\x02\n\x0bInitializer\x12,\n\x0eglorot_uniform\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rglorot_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nhe_uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\the_normal\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05zeros\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04ones\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x07 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x42\x06\n\x04kind\"(\n\x08\x43onstant\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"\xda\x01\n\x04Loss\x12/\n\x11sum_squared_error\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x30\n\x12mean_squared_error\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x33\n\x15softmax_cross_entropy\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x32\n\x14\x62inary_cross_entropy\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\x07\n\x05\x45mptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/network.proto\x12\x0braydient.v1\x1a\x18raydient/v1/layers.proto\x1a\x18raydient/v1/losses.proto\"N\n\x07Network\x12\"\n\x06layers\x18\x01 \x03(\x0b\x32\x12.raydient.v1.Layer\x12\x1f\n\x04loss\x18\x02 \x01(\x0b\x32\x11.raydient.v1.Loss\"\xad\x03\n\x05Layer\x12#\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x12.raydient.v1.DenseH\x00\x12\'\n\x07\x66latten\x18\x02 \x01(\x0b\x32\x14.raydient.v1.FlattenH\x00\x12\'\n\x07reshape\x18\x03 \x01(\x0b\x32\x14.raydient.v1.ReshapeH\x00\x12+\n\ttranspose\x18\x04 \x01(\x0b\x32\x16.raydient.v1.TransposeH\x00\x12\x32\n\nactivation\x18\x05 \x01(\x0b\x32\x1c.raydient.v1.ActivationLayerH\x00\x12!\n\x03\x61\x64\x64\x18\x06 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12&\n\x08multiply\x18\x07 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12/\n\x0b\x63oncatenate\x18\x08 \x01(\x0b\x32\x18.raydient.v1.ConcatenateH\x00\x12!\n\x03\x64ot\x18\t \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12%\n\x06shared\x18\n \x01(\x0b\x32\x13.raydient.v1.SharedH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.network_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NETWORK']._serialized_start=42
-  _globals['_NETWORK']._serialized_end=120
-  _globals['_LAYER']._serialized_start=123
-  _globals['_LAYER']._serialized_end=552
-  _globals['_DENSE']._serialized_start=555
-  _globals['_DENSE']._serialized_end=823
-  _globals['_FLATTEN']._serialized_start=825
-  _globals['_FLATTEN']._serialized_end=878
-  _globals['_RESHAPE']._serialized_start=880
-  _globals['_RESHAPE']._serialized_end=948
-  _globals['_TRANSPOSE']._serialized_start=950
-  _globals['_TRANSPOSE']._serialized_end=1019
-  _globals['_MERGE']._serialized_start=1021
-  _globals['_MERGE']._serialized_end=1072
-  _globals['_CONCATENATE']._serialized_start=1074
-  _globals['_CONCATENATE']._serialized_end=1159
-  _globals['_SHARED']._serialized_start=1161
-  _globals['_SHARED']._serialized_end=1243
-  _globals['_ACTIVATIONLAYER']._serialized_start=1245
-  _globals['_ACTIVATIONLAYER']._serialized_end=1349
-  _globals['_ACTIVATION']._serialized_start=1352
-  _globals['_ACTIVATION']._serialized_end=1569
-  _globals['_LEAKYRELU']._serialized_start=1571
-  _globals['_LEAKYRELU']._serialized_end=1630
-  _globals['_INITIALIZER']._serialized_start=1633
-  _globals['_INITIALIZER']._serialized_end=1944
-  _globals['_CONSTANT']._serialized_start=1946
-  _globals['_CONSTANT']._serialized_end=1986
-  _globals['_LOSS']._serialized_start=1989
-  _globals['_LOSS']._serialized_end=2207
-  _globals['_EMPTY']._serialized_start=2209
-  _globals['_EMPTY']._serialized_end=2216
+  _globals['_NETWORK']._serialized_start=94
+  _globals['_NETWORK']._serialized_end=172
+  _globals['_LAYER']._serialized_start=175
+  _globals['_LAYER']._serialized_end=604
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
 from raydient.v1 import network_pb2 as _network_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -133,9 +134,9 @@ class Strategy(_message.Message):
     __slots__ = ("pack", "spread")
     PACK_FIELD_NUMBER: _ClassVar[int]
     SPREAD_FIELD_NUMBER: _ClassVar[int]
-    pack: _network_pb2.Empty
-    spread: _network_pb2.Empty
-    def __init__(self, pack: _Optional[_Union[_network_pb2.Empty, _Mapping]] = ..., spread: _Optional[_Union[_network_pb2.Empty, _Mapping]] = ...) -> None: ...
+    pack: _functions_pb2.Empty
+    spread: _functions_pb2.Empty
+    def __init__(self, pack: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., spread: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Monitoring(_message.Message):
     __slots__ = ("gradient_health_every",)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import Dataset as DatasetSpec
-from raydient.spec.network import Loss
+from raydient.spec.losses import Loss
 from raydient.workers.network import Network, Scaling
 
 from .labels import ENCODERS, LabelError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec import network as spec
+from raydient.spec import functions as spec
 
 Array = NDArray[np.float32]
 Fill = Callable[[Array, np.random.Generator, int, int, Any], None]

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError
+from raydient.spec.layers import INPUT
 
 from .layers import LAYERS
 
@@ -42,7 +43,7 @@ def wire(layers: Sequence[spec.Layer]) -> tuple[list[Wire], list[FieldError]]:
     In the order of the list where that is possible. Without rules broken only.
     """
     names = spec.layer_names(layers)
-    places = {spec.INPUT: SAMPLES, **{name: index for index, name in enumerate(names)}}
+    places = {INPUT: SAMPLES, **{name: index for index, name in enumerate(names)}}
     errors: list[FieldError] = []
     wires = []
     for index, (choice, name) in enumerate(zip(layers, names, strict=True)):
@@ -65,13 +66,13 @@ def wire(layers: Sequence[spec.Layer]) -> tuple[list[Wire], list[FieldError]]:
             message = f"nothing takes what {w.name} gives, and it is not the last: name it among the inputs of another"
             errors.append(FieldError(path(w.index, layers[w.index]), message))
     if SAMPLES not in used:
-        errors.append(FieldError("network.layers", f"no layer takes the samples: name `{spec.INPUT}` among its inputs"))
+        errors.append(FieldError("network.layers", f"no layer takes the samples: name `{INPUT}` among its inputs"))
     return order, errors
 
 
 def _unknown(name: str, places: dict[str, int]) -> str:
     close = get_close_matches(name, places, 1)
-    return f'"{name}" is no layer' + (f"; did you mean {close[0]}?" if close else f"; the samples are `{spec.INPUT}`")
+    return f'"{name}" is no layer' + (f"; did you mean {close[0]}?" if close else f"; the samples are `{INPUT}`")
 
 
 def _resolve_shared(wires: list[Wire], places: dict[str, int]) -> list[FieldError]:

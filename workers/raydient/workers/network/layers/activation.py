@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raydient.spec import network as spec
+from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
 
 from .layer import Buffers, Layer, Pass, Shape, Views

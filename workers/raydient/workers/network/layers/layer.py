@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from raydient.spec import network as spec
+from raydient.spec import functions as spec
 from raydient.workers.streams import Purpose, stream
 
 Array = NDArray[np.floating]

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from raydient.spec import network as spec
+from raydient.spec import layers as spec
 
 from .layer import Buffers, Layer, Pass, Shape, Views, shape_text
 

@@ -1,0 +1,94 @@
+"""Layers: what every one has, and the plain ones; other families have modules of their own. Names are Keras's."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+
+from .base import Model
+from .functions import Activation, Empty, Initializer
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+"""A layer's name; parameters are called `{layer}.{parameter}`."""
+INPUT = "input"
+"""What a layer calls the samples themselves among its inputs."""
+MAXIMUM_INPUTS = 64
+Inputs = Annotated[
+    tuple[Name, ...],
+    Field(max_length=MAXIMUM_INPUTS, strict=False),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": NAME_PATTERN},
+                {"type": "array", "items": {"type": "string", "pattern": NAME_PATTERN}, "maxItems": MAXIMUM_INPUTS},
+            ],
+        }
+    ),
+]
+"""Names of the layers whose outputs a layer takes, in order; one name may stand alone. Empty: the layer before it."""
+
+Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Axis = Annotated[int, Field(ge=0, le=7)]
+
+
+class Placed(Model):
+    """What every layer has: its name, and where it stands in the graph."""
+
+    name: Name | None = None
+    inputs: Inputs = ()
+
+
+class Dense(Placed):
+    """A fully connected layer: activation(x @ kernel + bias)."""
+
+    units: Annotated[int, Field(ge=1, le=1_048_576)]
+    activation: Activation = Activation(identity=Empty())
+    use_bias: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
+
+
+class Flatten(Placed):
+    """One vector per sample, whatever its shape was."""
+
+
+class Reshape(Placed):
+    """The values of a sample in another shape, the last axis running fastest."""
+
+    shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8, strict=False)]
+
+
+class Transpose(Placed):
+    """The axes of a sample in another order: `axes` names each once, from 0."""
+
+    axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=8, strict=False)]
+
+    @field_validator("axes")
+    @classmethod
+    def _each_once(cls, axes: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(axes) != list(range(len(axes))):
+            raise ValueError(f"{list(axes)} does not name each of the axes 0 to {len(axes) - 1} once")
+        return axes
+
+
+class ActivationLayer(Placed):
+    """An activation as a layer of its own."""
+
+    function: Activation
+
+
+class Merge(Placed):
+    """Two inputs or more, of one shape, made one value by value."""
+
+
+class Concatenate(Placed):
+    """Two inputs or more, one behind the other along an axis of the sample; -1 is the last."""
+
+    axis: Annotated[int, Field(ge=-8, le=7)] = -1
+
+
+class Shared(Placed):
+    """An earlier layer once more, with the same parameters, applied to another input."""
+
+    layer: Name
