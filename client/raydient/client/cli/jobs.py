@@ -77,9 +77,10 @@ def _show(job: "Job") -> None:
     why = ": ".join(filter(None, (resource.state_reason, resource.state_message))) if resource.state_reason else ""
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):
-        pairs += _progress(resource.progress, ended=resource.HasField("end_time"))
+        at_work = not resource.HasField("end_time") and job.state not in ("QUEUED", "PAUSED")
+        pairs += _progress(resource.progress, at_work=at_work)
     if resource.HasField("workers") and not resource.HasField("end_time"):
-        pairs.append(("wanted", workers_text(resource.workers)))
+        pairs.append(("asked for", workers_text(resource.workers)))
     losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
     pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
@@ -87,17 +88,17 @@ def _show(job: "Job") -> None:
     print_pairs(pairs + [(word, _time(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
 
 
-def _progress(progress: "TrainingProgress", *, ended: bool) -> list[tuple[str, str]]:
+def _progress(progress: "TrainingProgress", *, at_work: bool) -> list[tuple[str, str]]:
     percent = 100 * progress.step / progress.steps if progress.steps else 0
     steps = f"{progress.step} of {progress.steps} ({percent:.0f} %)"
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(progress.restarts.items()) if count)
     return [
         ("step", steps),
         ("epoch", f"{progress.epoch} of {progress.epochs}"),
-        ("time left", "" if ended else _time_left(progress)),
+        ("time left", _time_left(progress) if at_work else ""),
         ("loss", f"{progress.loss:.4g}"),
         ("samples/s", f"{progress.samples_per_second:,.0f}"),
-        ("workers", "" if ended else f"{progress.workers_alive} of {progress.workers_wanted}"),
+        ("workers", f"{progress.workers_alive} of {progress.workers_wanted}" if at_work else ""),
         ("restarts", restarts),
         *_health(progress.gradient_health),
     ]
