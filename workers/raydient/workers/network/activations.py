@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from raydient.spec import functions as spec
 
+from .onnx_graph import OnnxGraph
+
 Array = NDArray[np.floating]
 
 
@@ -34,6 +36,10 @@ class Activation(ABC):
     def inplace_backward(self, y: Array, dy: Array, scratch: Array) -> None:
         """Multiply `dy`, the derivative of the loss by y, by f'(z): it becomes the derivative by z."""
 
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        """Add operators that compute f to `graph`; the name of f(z) there."""
+        raise TypeError(f"{type(self).__name__} has no form in ONNX")
+
 
 class Identity(Activation):
     """f(z) = z."""
@@ -43,6 +49,9 @@ class Identity(Activation):
 
     def inplace_backward(self, y: Array, dy: Array, scratch: Array) -> None:
         """Nothing to do: f' = 1."""
+
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        return z
 
 
 class Sigmoid(Activation):
@@ -60,6 +69,9 @@ class Sigmoid(Activation):
         np.multiply(scratch, y, out=scratch)
         np.multiply(dy, scratch, out=dy)
 
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Sigmoid", [z])
+
 
 class Tanh(Activation):
     """f(z) = tanh(z), f' = 1 - f²."""
@@ -71,6 +83,9 @@ class Tanh(Activation):
         np.multiply(y, y, out=scratch)
         np.subtract(1, scratch, out=scratch)
         np.multiply(dy, scratch, out=dy)
+
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Tanh", [z])
 
 
 class Relu(Activation):
@@ -88,6 +103,9 @@ class Relu(Activation):
         np.greater(y, 0, out=scratch, casting="unsafe")
         np.multiply(dy, scratch, out=dy)
 
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("Relu", [z])
+
 
 class LeakyRelu(Activation):
     """f(z) = max(z, slope · z) with a slope in [0, 1), f' = 1 where f > 0 and the slope elsewhere."""
@@ -104,6 +122,9 @@ class LeakyRelu(Activation):
         np.greater(y, 0, out=scratch, casting="unsafe")
         np.maximum(scratch, self.settings.negative_slope, out=scratch)
         np.multiply(dy, scratch, out=dy)
+
+    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
+        return graph.node("LeakyRelu", [z], alpha=self.settings.negative_slope)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

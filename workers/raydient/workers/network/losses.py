@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .activations import Sigmoid
+from .onnx_graph import OnnxGraph
 
 Array = NDArray[np.floating]
 Shape = tuple[int, ...]
@@ -60,6 +61,11 @@ class Loss(ABC):
     @abstractmethod
     def inplace_predict(self, outputs: Array) -> None:
         """Apply to `outputs` the activation that the loss assumes after them, if it assumes one."""
+
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        """The same as operators in `graph`; the name of the prediction there."""
+        return outputs
 
 
 class SumSquaredError(Loss):
@@ -154,6 +160,10 @@ class SoftmaxCrossEntropy(Loss):
         np.add.reduce(outputs, axis=1, keepdims=True, out=self._row)
         np.divide(outputs, self._row, out=outputs)
 
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        return graph.node("Softmax", [outputs], axis=-1)
+
 
 class BinaryCrossEntropy(Loss):
     """-t log p - (1 - t) log(1 - p) with p = sigmoid(y) for each row: one output y (a logit), labels t of 0 and 1.
@@ -199,6 +209,10 @@ class BinaryCrossEntropy(Loss):
 
     def inplace_predict(self, outputs: Array) -> None:
         self._sigmoid.inplace_forward(outputs, self.scratch)
+
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        return graph.node("Sigmoid", [outputs])
 
 
 LOSSES: dict[str, type[Loss]] = {

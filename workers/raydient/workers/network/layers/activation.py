@@ -6,6 +6,7 @@ import numpy as np
 
 from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
+from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Pass, Shape, Views
 
@@ -27,3 +28,6 @@ class ActivationLayer(Layer):
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return self.activation.to_onnx(graph, xs[0])

@@ -6,6 +6,7 @@ import numpy as np
 
 from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
+from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, ParameterRule, Pass, Shape, Views
 
@@ -50,3 +51,9 @@ class Dense(Layer):
             np.add.reduce(dz, axis=0, out=gradients["bias"])
         if buffers.dx is not None:
             np.matmul(dz, weights["kernel"].T, out=buffers.dx)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        z = graph.node("MatMul", [xs[0], graph.parameter("kernel")])
+        if self.use_bias:
+            z = graph.node("Add", [z, graph.parameter("bias")])
+        return self.activation.to_onnx(graph, z)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.spec import functions as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
 from raydient.workers.streams import Purpose, stream
 
 Array = NDArray[np.floating]
@@ -143,6 +144,18 @@ class Layer(ABC):
         """From dy compute dxs and the gradient by each parameter, overwriting them; xs and y are as forward left
         them.
         """
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        """Add to `graph` operators that compute for any number of rows what `forward` does without training.
+
+        Args:
+            graph: knows this layer's parameters by their names within it.
+            xs: names of the inputs.
+
+        Returns:
+            The name of the output.
+        """
+        raise TypeError(f"{self.kind} has no form in ONNX")
 
 
 def shape_text(shape: Shape) -> str:

@@ -1,12 +1,14 @@
 """Layers in which paths of the graph join. Where a value goes on two ways, `Program` adds the derivatives up."""
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import accumulate, pairwise
 from math import prod
 
 import numpy as np
 
 from raydient.spec import layers as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Pass, Shape, Views
 
@@ -35,6 +37,9 @@ class Add(Layer):
         for dx in buffers.dxs:
             if dx is not None:
                 np.copyto(dx, buffers.dy)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("Sum", xs)
 
 
 class Multiply(Layer):
@@ -66,6 +71,9 @@ class Multiply(Layer):
                 if j != i:
                     np.multiply(dx, x, out=dx)
 
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return reduce(lambda product, x: graph.node("Mul", [product, x]), xs)
+
 
 class Concatenate(Layer):
     """The inputs one behind the other along an axis of the sample; each dx_i is its part of dy."""
@@ -78,7 +86,8 @@ class Concatenate(Layer):
         axis = settings.axis % len(self.input_shape)
         sizes = [shape[axis] for shape in self.input_shapes]
         self.output_shape = (*self.input_shape[:axis], sum(sizes), *self.input_shape[axis + 1 :])
-        before = (slice(None),) * (axis + 1)  # the row axis, too
+        self._axis = axis + 1  # the row axis, too
+        before = (slice(None),) * self._axis
         self._parts = [(*before, slice(a, b)) for a, b in pairwise(accumulate(sizes, initial=0))]
 
     @classmethod
@@ -99,6 +108,9 @@ class Concatenate(Layer):
         for part, dx in zip(self._parts, buffers.dxs, strict=True):
             if dx is not None:
                 np.copyto(dx, buffers.dy[part])
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("Concat", xs, axis=self._axis)
 
 
 class Dot(Layer):
@@ -124,3 +136,6 @@ class Dot(Layer):
         for dx, other in zip(buffers.dxs, reversed(buffers.xs), strict=True):
             if dx is not None:
                 np.multiply(buffers.dy, other, out=dx)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("ReduceSum", [graph.node("Mul", xs), graph.constant([-1])], keepdims=1)

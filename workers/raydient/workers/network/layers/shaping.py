@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from raydient.spec import layers as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Pass, Shape, Views, shape_text
 
@@ -21,6 +22,9 @@ class _Reshaping(Layer):
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         """Nothing to do: dx is dy."""
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("Reshape", [xs[0], graph.constant([0, *self.output_shape])])  # 0: as many rows as there are
 
 
 class Flatten(_Reshaping):
@@ -72,3 +76,6 @@ class Transpose(Layer):
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         if buffers.dx is not None:
             np.copyto(buffers.dx, buffers.dy.transpose(self._backward_axes))
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("Transpose", xs, perm=self._forward_axes)
