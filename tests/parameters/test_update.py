@@ -80,6 +80,24 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     assert np.frombuffer(results[0][0], np.float32)[-1] == np.float32(1) - gradient[-1] * np.float32(0.1)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_weights_that_are_told_to_be_updated_are_final(threads, executor, monkeypatch):
+    monkeypatch.setattr(update, "BLOCK", 32)
+    monkeypatch.setattr(update, "PARALLEL_FROM", 1)
+    weights, told = np.zeros(200, np.float32), []
+    updater = Updater(
+        weights, [], 1, threads, executor, updated=lambda stop: told.append((stop, weights[:stop].copy()))
+    )
+
+    updater.apply(build_optimizer(*SGD), 0, {(0, 1): np.arange(1, 201, dtype=np.float32)}, (0, 1))
+
+    stops = [stop for stop, _ in told]
+    assert stops == ([32, 64, 96, 128, 160, 192, 200] if threads == 1 else [32, 64, 96, 200])
+    for stop, seen in told:
+        assert seen.tobytes() == weights[:stop].tobytes()
+    assert (weights < 0).all()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", [(0, 0), (1, 99), (2, 50)])
 def test_the_norm_tells_that_a_gradient_is_not_finite(bad, where, executor, monkeypatch):

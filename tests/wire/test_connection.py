@@ -119,6 +119,20 @@ def test_what_the_kernel_does_not_take_waits_for_flush(pair):
     assert frames[1].header.kind is Kind.ASSIGN
 
 
+def test_a_payload_may_come_in_pieces(pair):
+    here, there = pair
+    here.begin(Header(Kind.WEIGHTS, round=3), 5)
+    assert here.pending
+    here.more(b"ab")
+    here.more(memoryview(b"cde"))
+    here.send(Header(Kind.ASSIGN, round=3))
+
+    first, second = there.receive(), there.receive()
+
+    assert (first.header.kind, first.header.length, bytes(first.payload)) == (Kind.WEIGHTS, 5, b"abcde")
+    assert second.header.kind is Kind.ASSIGN
+
+
 def test_a_blocking_send_returns_when_the_kernel_has_it_all(pair):
     here, there = pair
     payload = os.urandom(1 << 23)

@@ -125,6 +125,16 @@ class Connection:
         self._outgoing.extend((part, []) for part in parts)
         self.flush()
 
+    def begin(self, header: Header, length: int) -> None:
+        """Announce a frame whose payload of `length` bytes comes in pieces, by `more`; no other goes in between."""
+        header.length = length
+        self._outgoing.append((memoryview(header.pack()), []))
+
+    def more(self, part: Buffer) -> None:
+        """Send the next piece of the payload that was announced; see `send`."""
+        self._outgoing.append((memoryview(part).cast("B"), []))
+        self.flush()
+
     @property
     def pending(self) -> bool:
         """Whether bytes wait for `flush`."""

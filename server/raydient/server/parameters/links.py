@@ -1,6 +1,7 @@
 """The server's end of one worker's data plane: where its gradients are found and how it gets the weights."""
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.hub import Hub
 from raydient.wire.memory import Segment
 
 from .optimizers import Array
-from .server import Assign
+from .server import Assign, Position
 
 
 class Link(Protocol):
@@ -23,6 +25,12 @@ class Link(Protocol):
 
     def assign(self, assign: Assign, step: int) -> None:
         """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
+
+    def weights(self, round_: int, step: int, stop: int) -> None:
+        """The first `stop` weights are those after `step` updates: send what of them must travel. Never blocks.
+
+        Called while `round_` ends, with growing `stop` up to the number of weights.
+        """
 
     def gradient(self, frame: Frame) -> Array:
         """The slot that a push brought or points to, the gradient first; it stays until the worker's next round."""
@@ -35,6 +43,18 @@ def open_link(connection: Connection, worker: int, weights: Segment, terms: Term
     """Answer a worker that wants to attach."""
     kind = SharedMemoryLink if connection.is_local else TcpLink
     return kind(connection, worker, weights, terms, generation)
+
+
+def passing_on(hub: Hub, links: Mapping[Connection, Link], position: Position) -> Callable[[int], None]:
+    """What `Updater` tells of its progress, passed on to links: weights travel while the others are still updated."""
+
+    def updated(stop: int) -> None:
+        for link in links.values():
+            if not link.connection.is_local:
+                with hub.sending(link.connection):
+                    link.weights(position.round, position.step + 1, stop)
+
+    return updated
 
 
 class _Link:
@@ -69,6 +89,9 @@ class SharedMemoryLink(_Link):
     def assign(self, assign: Assign, step: int) -> None:
         self._send_assign(assign)
 
+    def weights(self, round_: int, step: int, stop: int) -> None:
+        """The worker sees them where they are."""
+
     def gradient(self, frame: Frame) -> Array:
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
@@ -80,7 +103,8 @@ class TcpLink(_Link):
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
-        self._step = -1
+        self._step = -1  # of the weights that were sent last
+        self._sent = 0  # of them, values
         self._round = -1
         self._free: list[bytearray] = []
         self._used: list[bytearray] = []
@@ -102,9 +126,19 @@ class TcpLink(_Link):
             self._free += self._used
             self._used = []
         if step != self._step:
-            self._step = step
-            self.connection.send(Header(Kind.WEIGHTS, self._generation, assign.round), self._weights.data)
+            self._send_weights(step, len(self._weights))
         self._send_assign(assign)
+
+    def weights(self, round_: int, step: int, stop: int) -> None:
+        if round_ == self._round:  # it is at work, so it will want them
+            self._send_weights(step, stop)
+
+    def _send_weights(self, step: int, stop: int) -> None:
+        if step != self._step:
+            self._step, self._sent = step, 0
+            self.connection.begin(Header(Kind.WEIGHTS, self._generation), self._weights.nbytes)
+        self.connection.more(self._weights[self._sent : stop].data)
+        self._sent = stop
 
     def gradient(self, frame: Frame) -> Array:
         if len(frame.payload) != self._terms.push_bytes:

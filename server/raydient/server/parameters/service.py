@@ -20,7 +20,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.schedule import Round, RoundKind
 
 from .health import LayerMeter
-from .links import Link, open_link, refuse
+from .links import Link, open_link, passing_on, refuse
 from .meters import Meters
 from .optimizers import build_optimizer
 from .server import Action, Assign, Boundary, Diverged, EpochEnd, ParameterServer, Position
@@ -90,12 +90,21 @@ class Service:
         weights, *state = self._bundle.arrays.values()
         slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
         self._terms = Terms(layout.size, slots, serve.sums, sum(units for _, units in serve.layers))
+        position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
+        updater = Updater(
+            weights,
+            state,
+            depth=slots.bit_length(),
+            threads=self._threads,
+            executor=self._executor,
+            updated=passing_on(self._hub, self._links, position),
+        )
         self._server = ParameterServer(
             layout=layout,
             schedule=serve.schedule,
             optimizer=optimizer,
-            position=Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))),
-            updater=Updater(weights, state, slots.bit_length(), self._threads, self._executor),
+            position=position,
+            updater=updater,
             meter=LayerMeter(layout, serve.layers),
         )
         self._meters = Meters(self._clock)

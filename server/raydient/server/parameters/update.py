@@ -4,7 +4,7 @@ Blocks are small enough that a block's sum is still in the cache when the optimi
 memory bus once. Every operation is element by element, so blocks and threads change no bit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import chain
 from typing import TypeVar
@@ -28,12 +28,24 @@ PARALLEL_FROM = 1 << 20
 class Updater:
     """Updates one vector of weights and its optimizer state in place; owns the scratch memory for that."""
 
-    def __init__(self, weights: Array, state: Sequence[Array], depth: int, threads: int, executor: Executor) -> None:
-        """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time."""
+    def __init__(
+        self,
+        weights: Array,
+        state: Sequence[Array],
+        depth: int,
+        threads: int,
+        executor: Executor,
+        *,
+        updated: Callable[[int], None] = lambda stop: None,
+    ) -> None:
+        """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time.
+
+        `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
+        """
         self._weights, self._state = weights, state
         size = self._size = len(weights)
         self._threads = threads if size >= PARALLEL_FROM else 1
-        self._executor = executor
+        self._executor, self._updated = executor, updated
         width = min(BLOCK, size)
         self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
 
@@ -70,11 +82,16 @@ class Updater:
                 if meter is not None:
                     meter.add_gradient(start, gradient)
                     meter.add_update(start, before, weights)
+                if thread == 0:
+                    self._updated(stop)
             return squares
 
         others = [self._executor.submit(part, thread) for thread in range(1, self._threads)]
         # Added block by block, whichever thread had them: the sum is the same for any number of threads.
-        return sum(chain(part(0), *(other.result() for other in others)))
+        total = sum(chain(part(0), *(other.result() for other in others)))
+        if others:
+            self._updated(self._size)
+        return total
 
 
 def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int) -> Array:
