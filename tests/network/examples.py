@@ -15,6 +15,13 @@ EXAMPLES: dict[str, list[Example]] = {
     "multiply": [({}, [(6,), (6,)]), ({}, [(3, 2)] * 3)],
     "concatenate": [({}, [(6,), (3,)]), ({"axis": 0}, [(3, 2), (1, 2), (2, 2)])],
     "dot": [({}, [(6,), (6,)]), ({}, [(3, 2), (3, 2)])],
+    "dropout": [({"rate": 0.4}, [(6,)]), ({"rate": 0.0}, [(3, 2)])],
+    "layer_normalization": [
+        ({}, [(6,)]),
+        ({"epsilon": 0.1}, [(2, 3, 4)]),
+        ({"center": False}, [(3, 4)]),
+        ({"scale": False, "center": False}, [(6,)]),
+    ],
 }
 
 

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from .base import Model, OneOf
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Reshape, Shared, Transpose
 from .losses import Loss
+from .normalization import LayerNormalization
+from .regularization import Dropout
 
 
 class Layer(OneOf):
@@ -24,6 +26,8 @@ class Layer(OneOf):
     concatenate: Concatenate | None = None
     dot: Merge | None = None
     shared: Shared | None = None
+    dropout: Dropout | None = None
+    layer_normalization: LayerNormalization | None = None
 
 
 class Network(Model):

@@ -1,5 +1,7 @@
 from raydient.v1 import layers_pb2 as _layers_pb2
 from raydient.v1 import losses_pb2 as _losses_pb2
+from raydient.v1 import normalization_pb2 as _normalization_pb2
+from raydient.v1 import regularization_pb2 as _regularization_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -17,7 +19,7 @@ class Network(_message.Message):
     def __init__(self, layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +30,8 @@ class Layer(_message.Message):
     CONCATENATE_FIELD_NUMBER: _ClassVar[int]
     DOT_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    LAYER_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     dense: _layers_pb2.Dense
     flatten: _layers_pb2.Flatten
     reshape: _layers_pb2.Reshape
@@ -38,4 +42,6 @@ class Layer(_message.Message):
     concatenate: _layers_pb2.Concatenate
     dot: _layers_pb2.Merge
     shared: _layers_pb2.Shared
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ...) -> None: ...
+    dropout: _regularization_pb2.Dropout
+    layer_normalization: _normalization_pb2.LayerNormalization
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ...) -> None: ...

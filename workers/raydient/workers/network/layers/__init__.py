@@ -2,13 +2,27 @@
 
 from .activation import ActivationLayer
 from .dense import Dense
+from .dropout import Dropout
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
+from .layer_normalization import LayerNormalization
 from .merging import Add, Concatenate, Dot, Multiply
 from .shaping import Flatten, Reshape, Transpose
 
 LAYERS: dict[str, type[Layer]] = {
     layer.kind: layer
-    for layer in (Dense, Flatten, Reshape, Transpose, ActivationLayer, Add, Multiply, Concatenate, Dot)
+    for layer in (
+        Dense,
+        Flatten,
+        Reshape,
+        Transpose,
+        ActivationLayer,
+        Add,
+        Multiply,
+        Concatenate,
+        Dot,
+        Dropout,
+        LayerNormalization,
+    )
 }
 
 __all__ = [

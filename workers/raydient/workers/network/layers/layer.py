@@ -16,7 +16,7 @@ Array = NDArray[np.floating]
 Views = Mapping[str, Array]
 """A layer's parameters, or the gradients by them, inside a flat vector: by name within the layer."""
 Shape = tuple[int, ...]
-Memory = Mapping[str, tuple[Shape, DTypeLike]]
+Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 """Arrays that a layer asks for, by name: their shapes, the row axis included, and types; None is the program's own."""
 
 

@@ -1,0 +1,18 @@
+"""Layers that shift and scale values to mean 0 and variance 1. Names are Keras's."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .layers import Placed
+
+Epsilon = Annotated[float, Field(gt=0)]
+"""Added to a variance, so that one of 0 can be divided by."""
+
+
+class LayerNormalization(Placed):
+    """Normalized along the last axis, each sample and place by itself; then times gamma, plus beta (Ba et al. 2016)."""
+
+    epsilon: Epsilon = 1e-3
+    center: bool = True
+    scale: bool = True

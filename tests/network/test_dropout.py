@@ -1,0 +1,63 @@
+"""Dropout: what it drops, how much, and that this follows from the place in training alone."""
+
+import numpy as np
+import pytest
+
+from raydient.workers.network import Pass, Program
+
+ONE = Pass(training=True, seed=3, step=5, microbatch=2)
+
+
+@pytest.fixture
+def dropped(make_network):
+    """What a layer of some rate makes of ones."""
+
+    def run(this, rate=0.3, layers=None, dtype=np.float32):
+        network = make_network(layers or [{"dropout": {"rate": rate}}, {"dense": {"units": 1}}], "sum_squared_error")
+        program = Program(network, 500, dtype)
+        program.x[...] = 1
+        program.forward(network.bind(np.zeros(network.layout.size, dtype)), this)
+        return program.outputs[0].copy()
+
+    return run
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
+def test_values_are_dropped_and_the_others_make_up_for_it(dropped, rate):
+    y = dropped(ONE, rate)
+    assert set(np.unique(y)) <= {np.float32(0), np.float32(1 / (1 - rate))}
+    assert np.mean(y == 0) == pytest.approx(rate, abs=0.03)
+    assert y.mean() == pytest.approx(1, abs=0.2)
+
+
+def test_evaluation_and_prediction_pass_everything(dropped):
+    assert (dropped(Pass()) == 1).all()
+
+
+def test_the_same_place_in_training_drops_the_same(dropped):
+    assert np.array_equal(dropped(ONE), dropped(ONE))
+
+
+@pytest.mark.parametrize(
+    "other", [Pass(True, 4, 5, 2), Pass(True, 3, 6, 2), Pass(True, 3, 5, 3)], ids=["seed", "step", "microbatch"]
+)
+def test_another_place_drops_others(dropped, other):
+    assert not np.array_equal(dropped(ONE), dropped(other))
+
+
+def test_another_layer_drops_others(dropped):
+    named = [{"dropout": {"rate": 0.3, "name": "other"}}, {"dense": {"units": 1}}]
+    assert not np.array_equal(dropped(ONE), dropped(ONE, layers=named))
+
+
+def test_what_is_dropped_passes_nothing_back(make_network):
+    network = make_network([{"dense": {"units": 6}}, {"dropout": {"rate": 0.5}}], "sum_squared_error")
+    program = Program(network, 50, np.float64)
+    vector = np.ones(network.layout.size)
+    program.x[...], program.y[...] = 1, 0
+    program.forward(network.bind(vector), ONE)
+    gradient = np.zeros(network.layout.size)
+    program.backward(network.bind(vector), network.bind(gradient), 1.0)
+    mask = program.outputs[1] / program.outputs[0]
+    expected = (2 * program.outputs[1] * mask).sum(0)  # by the bias
+    np.testing.assert_allclose(network.layout.views(gradient)["dense_1.bias"], expected)

@@ -1,0 +1,43 @@
+"""Dropout, keyed by seed, step, microbatch and layer: whoever computes a microbatch drops the same values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.spec import regularization as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Buffers, Layer, Memory, Pass, Shape, Views
+
+
+class Dropout(Layer):
+    """y = m · x with m = 0 with probability p, else 1 / (1 - p), so that y keeps x's mean; dx = m · dy.
+
+    Srivastava et al. (2014). This is the inverted form: evaluation and prediction, where y = x, know nothing of p.
+    """
+
+    kind = "dropout"
+    gradient_is_view = True
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Dropout) -> None:
+        super().__init__(name, input_shapes, settings)
+        self._rate = settings.rate
+
+    def saved(self, rows: int) -> Memory:
+        return {"mask": ((rows, *self.output_shape), None)}
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        if not this.training:
+            np.copyto(buffers.y, buffers.x)
+            return
+        mask = buffers.saved["mask"]
+        this.generator(self.name).random(dtype=mask.dtype, out=mask)  # uniform in [0, 1)
+        np.greater_equal(mask, self._rate, out=mask, casting="unsafe")
+        np.multiply(mask, 1 / (1 - self._rate), out=mask)
+        np.multiply(buffers.x, mask, out=buffers.y)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        np.multiply(buffers.dy, buffers.saved["mask"], out=buffers.dy)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        return graph.node("Identity", xs)
