@@ -30,7 +30,7 @@ class OnnxGraph:
 
     Attributes:
         nodes: each after those that it takes.
-        initializers: parameters and constants by name, float32, int64 or bool.
+        initializers: parameters and constants by name: float32, int64, bool or float64.
     """
 
     def __init__(self) -> None:
@@ -71,20 +71,32 @@ class OnnxGraph:
         """The values of a parameter, for `constant` in another arrangement where an operator wants it so."""
         return self._weights[name]
 
-    def constant(self, values: ArrayLike) -> str:
-        """An array that is known: integers become int64, other numbers float32. Equal ones are one."""
+    def constant(self, values: ArrayLike, *, exact: bool = False) -> str:
+        """An array that is known: integers become int64, other numbers float32 or, `exact`, float64. Equal ones are
+        one.
+        """
         array = np.asarray(values)
-        if array.dtype != np.bool_:
-            array = array.astype(np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32)
+        if np.issubdtype(array.dtype, np.integer):
+            array = array.astype(np.int64)
+        elif array.dtype != np.bool_:
+            array = array.astype(np.float64 if exact else np.float32)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
             self._constants[key] = name = self._unique(f"{self._place}/constant" if self._place else "constant")
             self.initializers[name] = array
         return self._constants[key]
 
-    def name_input(self, name: str) -> str:
-        """Take a name for a value that is fed into the graph."""
+    def feed(self, name: str) -> str:
+        """A value that comes from outside; the names of these are to be taken first."""
+        assert name not in self._taken, name
         self._taken.add(name)
+        return name
+
+    def give(self, value: str, name: str) -> str:
+        """Give a value to the outside under a name."""
+        assert name not in self._taken, name
+        self._taken.add(name)
+        self.nodes.append(OnnxNode("Identity", self._unique("Identity"), (value,), (name,), {}))
         return name
 
     def _unique(self, wanted: str) -> str:

@@ -1,0 +1,58 @@
+"""A model as NPZ holds all that predicting takes, and no pickles."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from raydient.workers.network import Model, Scaling
+from raydient.workers.network.npz_export import write_npz
+
+
+@pytest.fixture
+def model(make_network):
+    network = make_network([{"dense": {"units": 3}}], input_shape=(2,))
+    scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
+    weights = np.arange(network.layout.size, dtype=np.float32)
+    return Model(network.spec, (2,), weights, ("länge", "b"), "kind", ("x", "y", "z"), scaling)
+
+
+def written(model):
+    file = io.BytesIO()
+    write_npz(model, file)
+    return file.getvalue()
+
+
+def test_all_of_it_without_pickles(model):
+    with np.load(io.BytesIO(written(model)), allow_pickle=False) as file:
+        found = dict(file)
+    for name, view in model.network.layout.views(model.weights).items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found.pop(name), view)
+    np.testing.assert_array_equal(found.pop("scaling_mean"), model.scaling.mean)
+    np.testing.assert_array_equal(found.pop("scaling_scale"), model.scaling.scale)
+    assert json.loads(found.pop("network").item()) == model.specification.canonical()
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "format": "raydient-npz/1",
+        "input_shape": [2],
+        "features": ["länge", "b"],
+        "classes": ["x", "y", "z"],
+        "label": "kind",
+        "digest": model.digest,
+    }
+
+
+def test_without_scaling_and_names(model):
+    plain = Model(model.specification, model.input_shape, model.weights)
+    with np.load(io.BytesIO(written(plain)), allow_pickle=False) as file:
+        assert "scaling_mean" not in file
+        assert file["features"].tolist() == []
+
+
+def test_the_same_model_gives_the_same_bytes(model):
+    content = written(model)
+    assert content == written(model)
+    dates = {member.date_time for member in zipfile.ZipFile(io.BytesIO(content)).infolist()}
+    assert dates == {(1980, 1, 1, 0, 0, 0)}  # the time of writing is not among them

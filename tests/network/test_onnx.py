@@ -1,0 +1,137 @@
+"""Exported models against ONNX Runtime: an engine that shares nothing with ours computes the same numbers."""
+
+import io
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.workers.network import Model, Scaling, onnx_export
+from raydient.workers.network.activations import ACTIVATIONS
+from raydient.workers.network.losses import LOSSES
+from raydient.workers.network.onnx_export import ModelTooLargeError, write_onnx
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .examples import cases, graph
+from .test_gradient_check import OUTPUTS
+from .test_graphs import WIDTH, graphs
+
+TOLERANCE = 1e-5
+
+
+def model_of(network, seed=1, **more):
+    """A model whose parameters are all random: no bias is 0, no scale 1."""
+    weights = np.empty(network.layout.size, np.float32)
+    network.initialize(seed, weights)
+    weights += np.random.default_rng(seed).normal(0, 0.1, weights.size).astype(np.float32)
+    return Model(network.spec, network.input_shape, weights, **more)
+
+
+def samples(model, rows=5, seed=2):
+    return np.random.default_rng(seed).standard_normal((rows, *model.input_shape)).astype(np.float32)
+
+
+def written(model):
+    file = io.BytesIO()
+    write_onnx(model, file)
+    return file.getvalue()
+
+
+def run(content, x):
+    """What ONNX Runtime makes of samples, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    (outputs,) = session.run(["output"], {"input": x})
+    return outputs
+
+
+def agree(model, x):
+    content = written(model)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    for rows in (x, x[:1]):
+        np.testing.assert_allclose(run(content, rows), model.predict(rows), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("case", cases().values(), ids=cases())
+def test_layer_between_layers(make_network, case):
+    model = model_of(make_network(graph(*case), input_shape=(4,)))
+    agree(model, samples(model))
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+@pytest.mark.parametrize("size", [1, 30])
+def test_activation(make_network, kind, size):
+    model = model_of(make_network([{"activation": {"function": kind}}, {"dense": {"units": 3}}]))
+    agree(model, size * samples(model))
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_activation_that_a_loss_assumes_is_behind(make_network, kind):
+    model = model_of(make_network([{"dense": {"units": OUTPUTS.get(kind, 3)}}], kind))
+    agree(model, samples(model))
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(layers=graphs(), rows=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_any_graph(make_network, layers, rows, seed):
+    model = model_of(make_network(layers, "sum_squared_error", (WIDTH,)), seed)
+    agree(model, samples(model, rows, seed))
+
+
+def test_takes_raw_samples_and_standardizes_as_training_did(make_network):
+    """A mean of a million against a deviation of 1 leaves float32 no digits for the difference of rounded values."""
+    scaling = Scaling(np.array([1e6 + 1 / 3, 0.1]), np.array([1.5, 1e-3]))
+    model = model_of(make_network([{"dense": {"units": 3}}], "mean_squared_error", (2,)), scaling=scaling)
+    agree(model, (samples(model) * scaling.scale + scaling.mean).astype(np.float32))
+
+
+def test_a_shared_layer_has_one_initializer_by_its_own_name(make_network):
+    layers = [
+        {"dense": {"units": 6, "name": "encoder"}},
+        {"shared": {"layer": "encoder", "name": "again"}},
+        {"dense": {"units": 3, "name": "head", "use_bias": False}},
+    ]
+    model = model_of(make_network(layers))
+    agree(model, samples(model))
+    found = onnx.load_from_string(written(model)).graph.initializer
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in found}
+    assert sorted(arrays) == ["encoder.bias", "encoder.kernel", "head.kernel"]
+    for name, view in model.network.layout.views(model.weights).items():
+        np.testing.assert_array_equal(arrays[name], view)
+
+
+def test_names_and_classes_come_along(make_network):
+    names = {"feature_names": ("länge", "b"), "label": "kind", "classes": ("x", "y", "z")}
+    model = model_of(make_network([{"dense": {"units": 3}}], input_shape=(2,)), **names)
+    message = onnx.load_from_string(written(model))
+    metadata = {entry.key: entry.value for entry in message.metadata_props}
+    assert (json.loads(metadata["features"]), metadata["label"]) == (["länge", "b"], "kind")
+    assert json.loads(metadata["classes"]) == ["x", "y", "z"]
+    assert metadata["digest"] == model.digest
+    assert [value.name for value in (*message.graph.input, *message.graph.output)] == ["input", "output"]
+
+
+def test_the_same_model_gives_the_same_bytes(make_network):
+    model = model_of(make_network([{"dense": {"units": 3}}]), scaling=Scaling(np.zeros(6), np.ones(6)))
+    assert written(model) == written(model)
+
+
+def test_what_does_not_fit_into_a_file_is_refused(make_network, monkeypatch):
+    model = model_of(make_network([{"dense": {"units": 3}}]))
+    monkeypatch.setattr(onnx_export, "MAXIMUM_BYTES", model.weights.nbytes - 1)
+    with pytest.raises(ModelTooLargeError, match="84 bytes of parameters are more than the 2 GiB"):
+        written(model)
+
+
+def test_equal_constants_are_one_and_names_are_unique():
+    made = OnnxGraph()
+    x = made.feed("x")
+    assert made.constant([0, 2]) == made.constant(np.array([0, 2]))
+    assert made.constant([0.0, 2.0]) != made.constant([0.0, 2.0], exact=True)
+    assert [made.node("Relu", [x]), made.node("Relu", [x])] == ["Relu", "Relu_2"]
+    assert [array.dtype for array in made.initializers.values()] == [np.int64, np.float32, np.float64]

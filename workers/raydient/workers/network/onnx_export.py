@@ -1,0 +1,94 @@
+"""A model as an ONNX file: the network from raw samples to predictions, as any runtime for ONNX computes it."""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import BinaryIO
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from .model import Model
+from .onnx_graph import OPERATOR_SET, OnnxGraph, OnnxNode
+from .wiring import SAMPLES
+
+FORMAT = "raydient-onnx/1"
+INPUT, OUTPUT, ROWS = "input", "output", "samples"
+"""Names of the graph's input and output, and of their first axis, which takes any number of samples."""
+IR_VERSION = 9
+"""The first version of the file format that knows `OPERATOR_SET`: runtimes of 2023 read it."""
+MAXIMUM_BYTES = (1 << 31) - (1 << 24)
+"""Of parameters: a protobuf message has to stay below 2 GiB, and the graph needs some of it."""
+
+
+class ModelTooLargeError(ValueError):
+    """A model that does not fit into an ONNX file."""
+
+
+def write_onnx(model: Model, file: BinaryIO) -> None:
+    """Write `model` as ONNX: takes what `Model.predict` takes and gives what it gives. Same model, same bytes.
+
+    Standardization is in front and, where the loss assumes one, the activation behind; features, classes and label are
+    the file's metadata. Parameters are initializers under their own names.
+
+    Raises:
+        ModelTooLargeError: the parameters take 2 GiB or more.
+    """
+    size = model.weights.nbytes
+    if size > MAXIMUM_BYTES:
+        raise ModelTooLargeError(f"{size:,} bytes of parameters are more than the 2 GiB that an ONNX file may have")
+    graph = _graph(model)
+    message = helper.make_model(
+        helper.make_graph(
+            [_node(node) for node in graph.nodes],
+            "network",
+            [_value(INPUT, model.input_shape)],
+            [_value(OUTPUT, model.network.output_shape)],
+            [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
+        ),
+        producer_name="raydient",
+        producer_version=version("raydient"),
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", OPERATOR_SET)],
+    )
+    helper.set_model_props(message, _metadata(model))
+    file.write(message.SerializeToString(deterministic=True))
+
+
+def _graph(model: Model) -> OnnxGraph:
+    """The operators from INPUT to OUTPUT."""
+    graph, network = OnnxGraph(), model.network
+    samples = graph.feed(INPUT)
+    if model.scaling:
+        # in float64, as training standardized: a mean that is large against the deviation would cost digits
+        exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
+        shifted = graph.node("Sub", [exact, graph.constant(model.scaling.mean, exact=True)])
+        scaled = graph.node("Div", [shifted, graph.constant(model.scaling.scale, exact=True)])
+        samples = graph.node("Cast", [scaled], to=TensorProto.FLOAT)
+    made = {SAMPLES: samples}
+    for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
+        with graph.layer(node.layer.name, node.parameters_of, views):
+            made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
+    prediction = network.loss.to_onnx(graph, made[len(network.nodes) - 1])
+    graph.give(prediction, OUTPUT)
+    return graph
+
+
+def _node(node: OnnxNode) -> onnx.NodeProto:
+    made = helper.make_node(node.operator, node.inputs, node.outputs, node.name)
+    made.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(node.attributes.items()))
+    return made
+
+
+def _value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [ROWS, *shape])
+
+
+def _metadata(model: Model) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "features": json.dumps(model.feature_names),
+        "label": model.label,
+        "classes": json.dumps(model.classes),
+        "digest": model.digest,
+    }
