@@ -24,15 +24,40 @@ A step with learning rate 2, w₁ = 0.8 - 2 · 0.130664 and so on, and forward a
     a₁ = σ(0.538673 · 1.5 - 0.374218)  =  0.606779
     a₂ = σ(-1.068138 · a₁ + 1.090735)  =  0.608881
     L  = (0.608881 - 1)²               =  0.152974
+
+docs/backpropagation.md tells the same to readers.
 """
+
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from raydient.server.parameters.optimizers import Sgd
 from raydient.workers.network import Program
+from raydient.workers.network.layers import Buffers, Pass
+
+PAGE = Path(__file__).parents[2] / "docs" / "backpropagation.md"
+
+X, T, RATE = 1.5, 1.0, 2.0
+WEIGHTS = [0.8, -0.2, -1.5, 0.5]
+FORWARD = {"z₁": 1.0, "a₁": 0.731059, "z₂": -0.596588, "a₂": 0.355125}
+LOSS = 0.415864
+BACKWARD = {"∂L/∂a₂": -1.28975, "∂L/∂z₂": -0.295367, "∂L/∂a₁": 0.443051, "∂L/∂z₁": 0.087109}
+"""By what each layer gives, from the last to the first."""
+GRADIENT = {"∂L/∂w₁": 0.130664, "∂L/∂b₁": 0.087109, "∂L/∂w₂": -0.215931, "∂L/∂b₂": -0.295367}
+UPDATED = [0.538673, -0.374218, -1.068138, 1.090735]
+FORWARD_AGAIN = [0.606779, 0.608881]
+LOSS_AGAIN = 0.152974
+
+
+def near(values):
+    return pytest.approx(values, abs=1e-6)
 
 
 def test_chain_of_two_logistic_neurons(make_network):
+    """The step as training makes it."""
     neuron = {"dense": {"units": 1, "activation": "sigmoid"}}
     network = make_network([neuron, neuron], "sum_squared_error", (1,))
     assert [p.name for p in network.layout.parameters] == [
@@ -41,20 +66,57 @@ def test_chain_of_two_logistic_neurons(make_network):
         "dense_2.kernel",
         "dense_2.bias",
     ]
-    vector, gradient = np.array([0.8, -0.2, -1.5, 0.5]), np.empty(4)
+    vector, gradient = np.array(WEIGHTS), np.empty(4)
     weights, gradients = network.bind(vector), network.bind(gradient)
     program = Program(network, 1, np.float64)
-    program.x[...], program.y[...] = 1.5, 1.0
+    program.x[...], program.y[...] = X, T
 
     loss, absolute_error = program.forward(weights)
-    assert program.outputs[0].item() == pytest.approx(0.731059, abs=1e-6)
-    assert program.outputs[1].item() == pytest.approx(0.355125, abs=1e-6)
-    assert loss == pytest.approx(0.415864, abs=1e-6)
-    assert absolute_error == pytest.approx(1 - 0.355125, abs=1e-6)
+    assert [y.item() for y in program.outputs] == near([FORWARD["a₁"], FORWARD["a₂"]])
+    assert loss == near(LOSS)
+    assert absolute_error == near(1 - FORWARD["a₂"])
 
     program.backward(weights, gradients, 1.0)
-    assert gradient == pytest.approx([0.130664, 0.087109, -0.215931, -0.295367], abs=1e-6)
+    assert gradient == near(list(GRADIENT.values()))
 
-    vector -= 2 * gradient
-    assert vector == pytest.approx([0.538673, -0.374218, -1.068138, 1.090735], abs=1e-6)
-    assert program.forward(weights)[0] == pytest.approx(0.152974, abs=1e-6)
+    Sgd(RATE).update(0, vector, gradient, (), (np.empty(4), np.empty(4)))
+    assert vector == near(UPDATED)
+    assert program.forward(weights)[0] == near(LOSS_AGAIN)
+    assert [y.item() for y in program.outputs] == near(FORWARD_AGAIN)
+
+
+def test_number_by_number(make_network):
+    """The same with z and a in layers of their own, which are called one after the other."""
+    layers = [{"dense": {"units": 1}}, {"activation": {"function": "sigmoid"}}] * 2
+    network = make_network(layers, "sum_squared_error", (1,))
+    gradient = np.empty(4)
+    weights, gradients = network.bind(np.array(WEIGHTS)), network.bind(gradient)
+    values = [np.full((1, 1), X), *(np.empty((1, 1)) for _ in layers)]
+    slopes = [np.empty((1, 1)) for _ in values]
+    for place in (1, 3):
+        slopes[place] = slopes[place + 1]  # an activation makes ∂L/∂z of ∂L/∂a where that lies
+    buffers = [
+        Buffers((values[n],), values[n + 1], slopes[n + 1], (slopes[n],), np.empty((1, 1))) for n in range(len(layers))
+    ]
+
+    for n, told in enumerate(FORWARD.values()):
+        network.layers[n].forward(buffers[n], weights[n], Pass(training=True))
+        assert values[n + 1].item() == near(told)
+    loss = network.loss(values[-1], slopes[-1], np.empty((1, 1)))
+    loss.labels[...] = T
+    loss.forward()
+    assert loss.sums[0] == near(LOSS)
+
+    loss.backward(1.0)
+    for n, told in zip(reversed(range(len(layers))), BACKWARD.values(), strict=True):
+        assert slopes[n + 1].item() == near(told)
+        network.layers[n].backward(buffers[n], weights[n], gradients[n])
+    assert gradient == near(list(GRADIENT.values()))
+
+
+def test_the_page_has_these_numbers():
+    rows = re.findall(r"^\| \$(.+?)\$ \|.*\| (-?[\d.]+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    told = {name.translate(str.maketrans("", "", r"{} ")): float(value) for name, value in rows}
+    as_written = str.maketrans({"₁": "_1", "₂": "_2", "∂": r"\partial"})
+    names = {name.translate(as_written): value for name, value in (FORWARD | {"L": LOSS} | BACKWARD | GRADIENT).items()}
+    assert told == names | dict(zip(("w_1'", "b_1'", "w_2'", "b_2'"), UPDATED, strict=True)) | {"L'": LOSS_AGAIN}
