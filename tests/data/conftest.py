@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import InvalidSpec
-from raydient.spec.job import Dataset as DatasetSpec
 from raydient.spec.losses import Loss
 from raydient.workers.data import Dataset, load
 

@@ -13,6 +13,7 @@ def test_public_names():
         "Model",
         "ModelError",
         "Network",
+        "Output",
         "ParameterCheck",
         "Pass",
         "Program",
@@ -22,6 +23,7 @@ def test_public_names():
         "describe",
         "load_model",
         "random_batch",
+        "random_batches",
         "save_model",
     ]
     assert all(hasattr(network, name) for name in network.__all__)

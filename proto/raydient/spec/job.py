@@ -8,42 +8,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Model, OneOf
+from .dataset import Dataset, Fraction
 from .functions import Empty
 from .network import Network
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32
-
-
-class Split(Model):
-    """Which share of the rows is held out for evaluation; drawn from the job's seed."""
-
-    test: Fraction = 0.2
-
-
-class Dataset(Model):
-    """Where the samples are.
-
-    A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
-    shape) and `y`, or the arrays named by `features` and `label`.
-    """
-
-    uri: Annotated[str, Field(min_length=1, max_length=4096)]
-    label: Annotated[str, Field(min_length=1, max_length=256)] = "y"
-    features: Annotated[tuple[str, ...], Field(max_length=65_536, strict=False)] = ()
-    split: Split = Split()
-    standardize: bool = False
-
-    @field_validator("features")
-    @classmethod
-    def _features_are_distinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if len(set(features)) < len(features):
-            twice = next(name for name in features if features.count(name) > 1)
-            raise ValueError(f'"{twice}" is named twice')
-        if info.data.get("label") in features:
-            raise ValueError(f'"{info.data["label"]}" is the label, so it cannot be a feature too')
-        return features
 
 
 class Sgd(Model):

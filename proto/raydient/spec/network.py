@@ -1,4 +1,4 @@
-"""The network of a job: a graph of layers, and the loss at its end."""
+"""The network of a job: a graph of layers, and the losses at its ends."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from .base import Model, OneOf
-from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Reshape, Shared, Transpose
+from .dataset import LABEL
+from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
 from .normalization import LayerNormalization
 from .regularization import Dropout
@@ -30,11 +31,34 @@ class Layer(OneOf):
     layer_normalization: LayerNormalization | None = None
 
 
+class Output(Model):
+    """One of several outputs: what a layer gives, compared with a label by a loss.
+
+    Training makes the sum of all losses small, each times its weight.
+    """
+
+    layer: Name
+    label: Name
+    loss: Loss
+    weight: Annotated[float, Field(gt=0, le=1e30)] = 1.0
+
+
 class Network(Model):
-    """Layers, and the loss at their end. Without `inputs` each takes what the one before it gives."""
+    """Layers, and the loss at their end. Without `inputs` each takes what the one before it gives.
+
+    Where several layers give outputs, `outputs` names them and stands instead of `loss`.
+    """
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
-    loss: Loss
+    loss: Loss | None = None
+    outputs: Annotated[tuple[Output, ...], Field(max_length=64, strict=False)] = ()
+
+    @property
+    def named_outputs(self) -> tuple[Output, ...]:
+        """The outputs; the only one is that of the last layer."""
+        if self.loss is None:
+            return self.outputs
+        return (Output(layer=layer_names(self.layers)[-1], label=LABEL, loss=self.loss),)
 
     @field_validator("layers")
     @classmethod
@@ -46,6 +70,15 @@ class Network(Model):
             if name == INPUT:
                 raise ValueError(f'layer {index} is called "{INPUT}", as the samples are: give it another name')
         return layers
+
+    @field_validator("outputs")
+    @classmethod
+    def _a_layer_is_one_output(cls, outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+        layers = [output.layer for output in outputs]
+        for layer, count in Counter(layers).items():
+            if count > 1:
+                raise ValueError(f"{layer} is an output {count} times: it has one loss")
+        return outputs
 
 
 def layer_names(layers: Sequence[Layer]) -> tuple[str, ...]:

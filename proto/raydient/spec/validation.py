@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -10,7 +10,11 @@ from .base import Model, OneOf
 from .document import Location, path_of
 from .errors import FieldError, InvalidSpec
 from .job import JobSpec
+from .links import broken_links
 from .phrases import Finding, phrase, shown
+
+_KEY = "[key]"
+"""What pydantic puts behind a key that is itself wrong."""
 
 
 def validate_job(data: object) -> JobSpec:
@@ -20,9 +24,12 @@ def validate_job(data: object) -> JobSpec:
         InvalidSpec: carries every broken rule.
     """
     try:
-        return JobSpec.model_validate(data)
+        job = JobSpec.model_validate(data)
     except ValidationError as error:
         raise InvalidSpec(_translate(error, data)) from None
+    if errors := list(broken_links(job)):
+        raise InvalidSpec(errors)
+    return job
 
 
 def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
@@ -36,7 +43,7 @@ def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
         elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
             continue
         elif finding["type"] != "missing" or location not in unknown.values():
-            yield FieldError(path_of(location), phrase(finding))
+            yield FieldError(path_of([step for step in location if step != _KEY]), phrase(finding))
 
 
 def _is_within(inner: Location, outer: Location) -> bool:
@@ -65,7 +72,7 @@ def _meant(location: Location, data: Any) -> Location | None:
     if issubclass(model, OneOf) and isinstance(data, dict):
         empty = [option for option in model.model_fields if option in data and not data[option]]
         for option in empty:
-            if key in _model_in(model.model_fields[option].annotation).model_fields:
+            if key in _models_in(model.model_fields[option].annotation)[0].model_fields:
                 return (*parent, option, key)
     close = _names_like(str(key), list(model.model_fields))
     return (*parent, close[0]) if close else None
@@ -78,14 +85,18 @@ def _names_like(name: str, known: Sequence[str]) -> list[str]:
 
 def _model_at(location: Sequence[str | int]) -> type[Model]:
     model: type[Model] = JobSpec
+    by_name = False  # the next step is a name that the user chose
     for step in location:
-        if isinstance(step, str):
-            model = _model_in(model.model_fields[step].annotation)
+        if isinstance(step, str) and not by_name:
+            annotation = model.model_fields[step].annotation
+            model, by_name = _models_in(annotation)[0], get_origin(annotation) is dict
+        else:
+            by_name = False
     return model
 
 
-def _model_in(annotation: Any) -> type[Model]:
-    """The model inside `Model`, `Model | None` or `tuple[Model, ...]`."""
+def _models_in(annotation: Any) -> list[type[Model]]:
+    """The models inside `Model`, `Model | None`, `tuple[Model, ...]` or `dict[str, Model]`."""
     if isinstance(annotation, type) and issubclass(annotation, Model):
-        return annotation
-    return next(_model_in(a) for a in get_args(annotation) if a not in (type(None), ...))
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

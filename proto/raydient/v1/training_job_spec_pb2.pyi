@@ -36,18 +36,44 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels")
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Input
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     URI_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     STANDARDIZE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
     split: Split
     standardize: bool
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ...) -> None: ...
+    inputs: _containers.MessageMap[str, Input]
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("columns", "categories")
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    columns: _containers.RepeatedScalarFieldContainer[str]
+    categories: bool
+    def __init__(self, columns: _Optional[_Iterable[str]] = ..., categories: bool = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("test",)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.job import Dataset as DatasetSpec
 
 from .raw import Labels, RawData, is_number, missing
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.job import Dataset as DatasetSpec
 from raydient.spec.losses import Loss
 from raydient.workers.network import Network, Scaling
 

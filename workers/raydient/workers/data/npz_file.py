@@ -10,8 +10,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.job import Dataset as DatasetSpec
 
 from .raw import Labels, RawData, missing
 

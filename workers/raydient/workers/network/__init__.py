@@ -4,8 +4,8 @@ Where to begin reading: `layers.dense` is the chain rule in six lines, `activati
 by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
 """
 
-from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch
-from .graph import Network, build
+from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch, random_batches
+from .graph import Network, Output, build
 from .layers import Pass
 from .model import Model, ModelError, load_model, save_model
 from .program import Program
@@ -18,6 +18,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Network",
+    "Output",
     "ParameterCheck",
     "Pass",
     "Program",
@@ -27,5 +28,6 @@ __all__ = [
     "describe",
     "load_model",
     "random_batch",
+    "random_batches",
     "save_model",
 ]

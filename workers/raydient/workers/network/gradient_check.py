@@ -1,7 +1,9 @@
 """Backpropagation against the difference quotient: the one check that every layer, activation and loss must pass."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from raydient.workers.streams import Purpose, stream
 
 from .graph import Network
 from .layers import Pass
+from .named import by_name, only
 from .program import Program
 
 STEP = 1e-5
@@ -18,6 +21,8 @@ STEP = 1e-5
 TOLERANCE = 1e-6
 """Largest relative error of a correct derivative; wrong ones miss it by orders of magnitude."""
 
+
+Arrays = Mapping[str, NDArray[Any]]
 
 TRAINING = Pass(training=True)
 """Some pass of training, always the same one: what is random does not change between two points."""
@@ -63,16 +68,25 @@ class GradientReport:
 
 
 def random_batch(network: Network, seed: int, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Samples (rows, *input shape) and labels (rows, *label shape) for a check where there are no data."""
+    """Samples (rows, *input shape) and labels (rows, *label shape) for a check where there are no data.
+
+    Of a network of one input and one output; of others `random_batches` makes them by name.
+    """
+    xs, ys = random_batches(network, seed, rows)
+    return only(xs), only(ys)
+
+
+def random_batches(network: Network, seed: int, rows: int) -> tuple[Arrays, Arrays]:
+    """Samples of every input and labels of every output, by name."""
     generator = stream(Purpose.GRADIENT_CHECK, seed, "batch")
-    x = generator.standard_normal((rows, *network.input_shape))
-    return x, network.loss.random_labels(generator, rows, network.output_shape)
+    xs = {name: generator.standard_normal((rows, *shape)) for name, shape in network.input_shapes.items()}
+    return xs, {o.name: o.loss.random_labels(generator, rows, o.shape) for o in network.outputs}
 
 
 def check_gradients(
     network: Network,
-    x: NDArray[np.number],
-    y: NDArray[np.number],
+    x: NDArray[np.number] | Arrays,
+    y: NDArray[np.number] | Arrays,
     seed: int,
     *,
     entries_per_parameter: int = 64,
@@ -84,13 +98,18 @@ def check_gradients(
     its sign, because a kink there spoils the quotient.
 
     Args:
-        x: a few samples, (rows, *input shape), standardized or so: the quotient suffers from large values.
-        y: their labels, (rows, *label shape).
+        x: a few samples, (rows, *input shape), standardized or so: the quotient suffers from large values. Of several
+            inputs by name.
+        y: their labels, (rows, *label shape). Of several outputs by name.
         seed: of weights, noise and the choice of entries.
         entries_per_parameter: values checked of a larger parameter, drawn by seed; smaller ones are checked whole.
     """
-    program = Program(network, len(x), np.float64)
-    program.x[...], program.y[...] = x, y
+    xs, ys = by_name(x, network.input_shapes), by_name(y, [output.name for output in network.outputs])
+    program = Program(network, len(next(iter(xs.values()))), np.float64)
+    for name, samples in xs.items():
+        program.xs[name][...] = samples
+    for name, labels in ys.items():
+        program.ys[name][...] = labels
     vector = _weights(network, seed)
     point = _Point(program, vector)
     gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero

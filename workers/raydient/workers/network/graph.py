@@ -1,21 +1,24 @@
 """From a specification to a network: names, shapes and parameter layout, with nothing allocated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
 from raydient.wire.layout import Layout
 from raydient.workers.streams import Purpose, stream
 
 from .initializers import INITIALIZERS
 from .layers import LAYERS, Layer, Shape, Views, shape_text
-from .losses import LOSSES
-from .wiring import SAMPLES, Wire, path, wire
+from .losses import LOSSES, Loss
+from .named import only
+from .wiring import Wire, input_number, is_input, path, wire
 
 MAXIMUM_PARAMETERS = 2**31 - 1
 """8 GiB of weights: more is a slip of the pen rather than a network for this service."""
@@ -27,7 +30,8 @@ class Node:
 
     Attributes:
         layer: what it computes.
-        sources: places, in the order of `Network.nodes`, of what it takes; SAMPLES for the network's input.
+        sources: places, in the order of `Network.nodes`, of what it takes; below 0 for an input
+            (`wiring.is_input`).
         owner: place of the first node that uses the same parameters: its own, unless the layer is shared.
         parameters_of: name of the layer whose parameters they are called after.
     """
@@ -38,20 +42,58 @@ class Node:
     parameters_of: str
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one layer gives, and the loss by which it is compared with a label.
+
+    Attributes:
+        name: of the layer.
+        place: of its node.
+        shape: of one sample's output, without the row axis.
+        label: name of what it is compared with.
+        loss: how.
+        weight: of the loss within the sum that training makes small.
+    """
+
+    name: str
+    place: int
+    shape: Shape
+    label: str
+    loss: type[Loss]
+    weight: float
+
+    @property
+    def label_shape(self) -> Shape:
+        """Of one sample's label, as the loss wants it."""
+        return self.loss.label_shape(self.shape)
+
+    @property
+    def label_dtype(self) -> np.dtype[Any]:
+        """Likewise."""
+        return np.dtype(self.loss.label_dtype)
+
+
 class Network:
-    """A graph of layers, each after those that it takes, and the loss at its end. Immutable; made by `build`.
+    """A graph of layers, each after those that it takes, and the losses at its ends. Immutable; made by `build`.
 
     Attributes:
         spec: what it was built from.
-        nodes: layers and where they stand; the last one gives the network's output.
+        nodes: layers and where they stand.
         layers: those of the nodes, in the same order: named, with known shapes.
         layout: of all parameters in the flat vector, named `{layer}.{parameter}`.
-        input_shape, output_shape: of one sample, without the row axis.
-        label_shape, label_dtype: of one sample's label, as the loss wants it.
-        metric_names: what the loss sums over rows, `loss` first.
+        input_shapes: of one sample of each input, without the row axis, by name.
+        outputs: in the order of the specification; without `outputs` there the last layer's.
+        metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
+            several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
     """
 
-    def __init__(self, specification: spec.Network, input_shape: Shape, nodes: Sequence[Node]) -> None:
+    def __init__(
+        self,
+        specification: spec.Network,
+        input_shapes: Mapping[str, Shape],
+        nodes: Sequence[Node],
+        outputs: Sequence[Output],
+    ) -> None:
         self.spec = specification
         self.nodes = tuple(nodes)
         self.layers = tuple(node.layer for node in nodes)
@@ -61,12 +103,39 @@ class Network:
             if node.owner == place
             for p in node.layer.parameters
         )
-        self.input_shape = input_shape
-        self.output_shape = self.layers[-1].output_shape
-        self.loss = LOSSES[specification.loss.kind]
-        self.label_shape = self.loss.label_shape(self.output_shape)
-        self.label_dtype = np.dtype(self.loss.label_dtype)
-        self.metric_names = self.loss.metric_names
+        self.input_shapes = dict(input_shapes)
+        self.outputs = tuple(outputs)
+        self.metric_names = self._metric_names()
+
+    def _metric_names(self) -> tuple[str, ...]:
+        if not self.spec.outputs:
+            return self.outputs[0].loss.metric_names
+        return ("loss", *(f"{o.name}_{metric}" for o in self.outputs for metric in o.loss.metric_names))
+
+    @property
+    def input_shape(self) -> Shape:
+        """Of one sample of the only input."""
+        return only(self.input_shapes)
+
+    @property
+    def output(self) -> Output:
+        """The only output."""
+        return only({output.name: output for output in self.outputs})
+
+    @property
+    def output_shape(self) -> Shape:
+        """Of one sample of the only output."""
+        return self.output.shape
+
+    @property
+    def label_shape(self) -> Shape:
+        """Of one sample's label where there is one output."""
+        return self.output.label_shape
+
+    @property
+    def label_dtype(self) -> np.dtype[Any]:
+        """Likewise."""
+        return self.output.label_dtype
 
     def bind(self, vector: NDArray[np.floating]) -> tuple[Views, ...]:
         """For each layer the views of its parameters inside `vector` (layout.size,), by name within the layer.
@@ -91,16 +160,25 @@ class Network:
                 fill(views[p.name], generator, p.fan_in, p.fan_out, p.initializer.value)
 
 
-def build(network: spec.Network, input_shape: Shape) -> Network:
-    """The network that a specification describes, for samples of `input_shape` (without the row axis).
+def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape]) -> Network:
+    """The network that a specification describes.
+
+    Args:
+        network: the specification.
+        input_shapes: of one sample (without the row axis) of each input, by the names that layers call them; of the
+            only one, `input`, the shape alone.
 
     Raises:
         InvalidSpec: with every rule broken: a graph that is none, shapes that do not fit, nothing to train.
     """
-    wires, errors = wire(network.layers)
+    if not isinstance(input_shapes, Mapping):
+        input_shapes = {INPUT: tuple(input_shapes)}
+    if not network.named_outputs:
+        raise InvalidSpec([FieldError("network.loss", "is missing")])
+    wires, errors = wire(network, tuple(input_shapes))
     if errors:
         raise InvalidSpec(errors)
-    builder = _Builder(network, input_shape)
+    builder = _Builder(network, input_shapes)
     for this in wires:
         builder.add(this)
     return builder.finish()
@@ -109,15 +187,16 @@ def build(network: spec.Network, input_shape: Shape) -> Network:
 class _Builder:
     """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
 
-    def __init__(self, network: spec.Network, input_shape: Shape) -> None:
-        self._network, self._input_shape = network, input_shape
+    def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape]) -> None:
+        self._network, self._input_shapes = network, input_shapes
+        self._inputs = tuple(input_shapes)
         self._nodes: list[Node] = []
-        self._places: dict[int, int] = {SAMPLES: SAMPLES}  # from the list to the order of nodes
+        self._places: dict[int, int] = {}  # from the list to the order of nodes
         self._owners: dict[int, int] = {}  # from the list to the first node with the parameters
         self._errors: list[FieldError] = []
 
     def add(self, this: Wire) -> None:
-        sources = tuple(self._places[source] for source in this.sources)
+        sources = tuple(source if is_input(source) else self._places[source] for source in this.sources)
         shapes = [self._shape(source) for source in sources]
         kind, settings = LAYERS[this.choice.kind], this.choice.value
         where = path(this.index, self._network.layers[this.index])
@@ -140,17 +219,30 @@ class _Builder:
             self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
 
     def _shape(self, source: int) -> Shape:
-        return self._input_shape if source == SAMPLES else self._nodes[source].layer.output_shape
+        if is_input(source):
+            return self._input_shapes[self._inputs[input_number(source)]]
+        return self._nodes[source].layer.output_shape
 
     def _given(self, source: int) -> str:
-        who = "the data gives" if source == SAMPLES else f"{self._nodes[source].layer.name} gives"
-        return f"{who} samples of shape {shape_text(self._shape(source))}"
+        who = self._nodes[source].layer.name if not is_input(source) else "the data"
+        if is_input(source) and self._inputs != (INPUT,):
+            who = f"the input {self._inputs[input_number(source)]}"
+        return f"{who} gives samples of shape {shape_text(self._shape(source))}"
+
+    def _outputs(self) -> tuple[Output, ...]:
+        places = {node.layer.name: place for place, node in enumerate(self._nodes)}
+        outputs = []
+        for number, choice in enumerate(self._network.named_outputs):
+            place, loss = places[choice.layer], LOSSES[choice.loss.kind]
+            shape = self._nodes[place].layer.output_shape
+            if problem := loss.shape_problem(shape):
+                where = f"network.outputs[{number}].loss" if self._network.outputs else "network.loss"
+                self._errors.append(FieldError(where, f"{self._given(place)}, {choice.loss.kind} {problem}"))
+            outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.weight))
+        return tuple(outputs)
 
     def finish(self) -> Network:
-        layers, errors, loss = [node.layer for node in self._nodes], self._errors, self._network.loss
-        if problem := LOSSES[loss.kind].shape_problem(layers[-1].output_shape):
-            given = self._given(len(layers) - 1)
-            errors.append(FieldError("network.loss", f"{given}, {loss.kind} {problem}"))
+        layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
         owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]
@@ -160,4 +252,4 @@ class _Builder:
             errors.append(FieldError("network.layers", message))
         if errors:
             raise InvalidSpec(errors)
-        return Network(self._network, self._input_shape, self._nodes)
+        return Network(self._network, self._input_shapes, self._nodes, outputs)

@@ -5,7 +5,7 @@ layer writes it and gives it back when its own layer is done. So a chain of laye
 and a graph as many as derivatives are alive at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .graph import Network
 from .layers import Buffers, Memory, Shape
-from .wiring import SAMPLES
+from .wiring import input_number, is_input
 
 Array = NDArray[np.floating]
 
@@ -29,21 +29,22 @@ class Plan:
         buffers: of each node.
         backward_order: places of the nodes that the backward pass goes through.
         joins: for each node the pairs (total, part): after its backward pass, part is added to total.
-        gradient: derivative of the loss by the last output.
-        scratch: like it, for the loss to use before the backward pass.
+        gradients: derivative of the loss by each of the network's outputs.
+        scratches: like them, for the losses to use before the backward pass, one after the other: they share memory.
     """
 
     outputs: tuple[Array, ...]
     buffers: tuple[Buffers, ...]
     backward_order: tuple[int, ...]
     joins: tuple[tuple[tuple[Array, Array], ...], ...]
-    gradient: Array
-    scratch: Array
+    gradients: tuple[Array, ...]
+    scratches: tuple[Array, ...]
 
 
-def plan(network: Network, x: Array) -> Plan:
-    """The arrays of a program of `network` whose samples are `x`, (rows, *input shape)."""
-    outputs = _outputs(network, x)
+def plan(network: Network, inputs: Sequence[Array]) -> Plan:
+    """The arrays of a program of `network` whose samples are `inputs`, each (rows, *input shape)."""
+    x = inputs[0]  # of the rows and the type of all
+    outputs = _outputs(network, inputs)
     planner = _Planner(network, len(x))
     planner.play()
     slabs = [np.zeros(size, x.dtype) for size in planner.sizes]
@@ -60,7 +61,7 @@ def plan(network: Network, x: Array) -> Plan:
     buffers = []
     for place, node in enumerate(network.nodes):
         y, turn = outputs[place], planner.turns.get(place)
-        xs = tuple(x if source == SAMPLES else outputs[source] for source in node.sources)
+        xs = tuple(_value(source, inputs, outputs) for source in node.sources)
         saved = {name: np.zeros(shape, dtype or x.dtype) for name, (shape, dtype) in node.layer.saved(len(x)).items()}
         scratch = some(turn.scratch if turn else _Part(0, node.layer.output_shape))
         dy = some(turn.dy) if turn else y[:0]
@@ -72,17 +73,21 @@ def plan(network: Network, x: Array) -> Plan:
         buffers=tuple(buffers),
         backward_order=tuple(planner.turns),
         joins=tuple(tuple((some(a), some(b)) for a, b in (turn.joins if turn else ())) for turn in turns),
-        gradient=some(planner.first),
-        scratch=some(planner.scratch),
+        gradients=tuple(map(some, planner.firsts)),
+        scratches=tuple(map(some, planner.scratches)),
     )
 
 
-def _outputs(network: Network, x: Array) -> tuple[Array, ...]:
+def _value(source: int, inputs: Sequence[Array], outputs: Sequence[Array]) -> Array:
+    return inputs[input_number(source)] if is_input(source) else outputs[source]
+
+
+def _outputs(network: Network, inputs: Sequence[Array]) -> tuple[Array, ...]:
     outputs: list[Array] = []
     for node in network.nodes:
+        x = _value(node.sources[0], inputs, outputs)
         shape = (len(x), *node.layer.output_shape)
-        source = x if node.sources[0] == SAMPLES else outputs[node.sources[0]]
-        outputs.append(source.reshape(shape) if node.layer.output_is_view else np.zeros(shape, x.dtype))
+        outputs.append(x.reshape(shape) if node.layer.output_is_view else np.zeros(shape, x.dtype))
     return tuple(outputs)
 
 
@@ -137,7 +142,7 @@ class _Planner:
     Attributes:
         turns: of the nodes that take part, in their order.
         sizes: of the slabs, in values.
-        first, scratch: see `Plan.gradient` and `Plan.scratch`.
+        firsts, scratches: see `Plan.gradients` and `Plan.scratches`.
     """
 
     def __init__(self, network: Network, rows: int) -> None:
@@ -146,15 +151,16 @@ class _Planner:
         self.sizes: list[int] = []
         self._free: list[int] = []
         self._derivatives: dict[int, _Part] = {}  # by node, from the first that writes it on
-        last = network.layers[-1].output_shape
-        self.first, self.scratch = self._take(last), self._take(last)
-        self._free.append(self.scratch.slab)
+        self.firsts = [self._take(output.shape) for output in network.outputs]
+        spare = self._take(())
+        self.scratches = [self._take(output.shape, spare.slab) for output in network.outputs]
+        self._free.append(spare.slab)
         largest = rows * max(prod(layer.output_shape) for layer in network.layers)
-        self.sizes[:] = [largest, largest]  # any layer's scratch, in the forward pass, too
+        self.sizes[0] = self.sizes[spare.slab] = largest  # any layer's scratch, in the forward pass, too
 
     def play(self) -> None:
         learns = self._learning()
-        self._derivatives[len(self._network.nodes) - 1] = self.first
+        self._derivatives = {o.place: part for o, part in zip(self._network.outputs, self.firsts, strict=True)}
         for place in reversed(range(len(self._network.nodes))):
             if learns[place]:
                 self.turns[place] = self._turn(place, learns)
@@ -163,7 +169,7 @@ class _Planner:
         """Whether a node has parameters, or one before it has: only there derivatives are of use."""
         learns: list[bool] = []
         for node in self._network.nodes:
-            learns.append(bool(node.layer.parameters) or any(s != SAMPLES and learns[s] for s in node.sources))
+            learns.append(bool(node.layer.parameters) or any(not is_input(s) and learns[s] for s in node.sources))
         return learns
 
     def _turn(self, place: int, learns: list[bool]) -> _Turn:
@@ -175,7 +181,7 @@ class _Planner:
         joins: list[tuple[_Part, _Part]] = []
         used: list[int] = []  # by parts, which are added up when the layer has written all of them
         for source, shape in zip(node.sources, node.layer.input_shapes, strict=True):
-            if source == SAMPLES or not learns[source]:
+            if is_input(source) or not learns[source]:
                 dxs.append(None)
                 continue
             total = self._derivatives.get(source)

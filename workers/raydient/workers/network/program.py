@@ -1,6 +1,6 @@
 """A network compiled for one number of rows: every buffer is allocated once, no array in the steady state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import DTypeLike, NDArray
 from .graph import Network
 from .layers import INFERENCE, Pass, Views
 from .memory import plan
+from .named import only
+from .objective import Objective
 
 Array = NDArray[np.floating]
 
@@ -16,8 +18,8 @@ Array = NDArray[np.floating]
 class Program:
     """Forward and backward pass of `network` over exactly `rows` samples. For one thread at a time.
 
-    The caller fills `x` and `y`, calls `forward` and then, once, `backward`. The results are a pure function of x, y,
-    the weights and the pass: same shapes, same operations, same bits on the same machine.
+    The caller fills inputs and labels, calls `forward` and then, once, `backward`. The results are a pure function of
+    them, the weights and the pass: same shapes, same operations, same bits on the same machine.
 
     Backpropagation goes through the layers in reverse. When a layer's turn comes, every layer that takes its output has
     left its derivative, and their sum, dy, is complete: where a value goes on two ways, the derivatives add. The same
@@ -25,19 +27,22 @@ class Program:
     they are used up: two for a chain of layers, more where paths run side by side (`memory.plan`).
 
     Attributes:
-        x: samples, (rows, *input shape), of the program's dtype.
-        y: labels, (rows, *label shape); int32 class indices or the program's dtype, as the loss wants.
-        outputs: each layer's output for `x`, (rows, *output shape), as `forward` left it; to be read only.
+        xs: samples, for each input (rows, *input shape), of the program's dtype; by name.
+        ys: labels, for each output (rows, *label shape), int32 class indices or the program's dtype, as the loss
+            wants; by name.
+        outputs: each layer's output, (rows, *output shape), as `forward` left it; to be read only.
     """
 
     def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32) -> None:
         self.network = network
         self.rows = rows
-        self.x: Array = np.zeros((rows, *network.input_shape), dtype)
-        self._plan = plan(network, self.x)
+        self.xs: Mapping[str, Array] = {
+            name: np.zeros((rows, *shape), dtype) for name, shape in network.input_shapes.items()
+        }
+        self._plan = plan(network, tuple(self.xs.values()))
         self.outputs = self._plan.outputs
-        self._loss = network.loss(self.outputs[-1], self._plan.gradient, self._plan.scratch)
-        self.y: NDArray[Any] = self._loss.labels
+        self._objective = Objective(network, self._plan)
+        self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
         self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
 
@@ -51,8 +56,18 @@ class Program:
                 later[place] = {p.name: np.zeros(p.shape, dtype) for p in node.layer.parameters}
         return later
 
+    @property
+    def x(self) -> Array:
+        """The samples of the only input."""
+        return only(self.xs)
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """The labels of the only output."""
+        return only(self.ys)
+
     def forward(self, weights: Sequence[Views], this: Pass = INFERENCE) -> NDArray[np.float64]:
-        """The network's outputs for `x` and the loss against `y`.
+        """The network's outputs and their loss against the labels.
 
         Args:
             weights: `network.bind(vector)`; only read.
@@ -63,8 +78,8 @@ class Program:
         """
         with _quiet():
             self._run(weights, this)
-            self._loss.forward()
-        return self._loss.sums
+            self._objective.forward()
+        return self._objective.sums
 
     def backward(self, weights: Sequence[Views], gradients: Sequence[Views], scale: float) -> None:
         """Backpropagation: the gradient of `scale` times the summed loss by every parameter.
@@ -77,7 +92,7 @@ class Program:
             scale: factor of the loss.
         """
         with _quiet():
-            self._loss.backward(scale)
+            self._objective.backward(scale)
             for place in self._plan.backward_order:
                 layer, buffers = self._layers[place]
                 room = self._shared.get(place)
@@ -102,15 +117,18 @@ class Program:
             first = last
 
     def predict(self, weights: Sequence[Views]) -> Array:
-        """The outputs for `x`, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
+        """The only output, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
 
         Returns:
             (rows, *output shape); the program's own buffer, overwritten by the next call.
         """
+        return only(self.predict_all(weights))
+
+    def predict_all(self, weights: Sequence[Views]) -> Mapping[str, Array]:
+        """The same of every output, by name."""
         with _quiet():
             self._run(weights, INFERENCE)
-            self._loss.inplace_predict(self.outputs[-1])
-        return self.outputs[-1]
+            return self._objective.predict()
 
     def _run(self, weights: Sequence[Views], this: Pass) -> None:
         for (layer, buffers), views in zip(self._layers, weights, strict=True):

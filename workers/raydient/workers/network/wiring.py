@@ -1,6 +1,6 @@
 """Which layer takes what from which: the names in a specification resolved, and the layers put in order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -10,8 +10,15 @@ from raydient.spec.layers import INPUT
 
 from .layers import LAYERS
 
-SAMPLES = -1
-"""Stands for the samples among the sources of a layer."""
+
+def is_input(source: int) -> bool:
+    """Whether a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
+    return source < 0
+
+
+def input_number(source: int) -> int:
+    """Which of the inputs, from 0."""
+    return -1 - source
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,7 @@ class Wire:
 
     Attributes:
         index: its place in the list.
-        sources: places of the layers that it takes, or SAMPLES.
+        sources: places of the layers that it takes, or inputs (`is_input`).
         choice: its specification; for a shared layer that of the layer whose parameters it uses.
         owner: place and name of the layer whose parameters it uses: its own, unless it is shared.
     """
@@ -37,42 +44,78 @@ def path(index: int, choice: spec.Layer) -> str:
     return f"network.layers[{index}].{choice.kind}"
 
 
-def wire(layers: Sequence[spec.Layer]) -> tuple[list[Wire], list[FieldError]]:
-    """The layers in an order in which each comes after those that it takes, the output last; and every broken rule.
+def wire(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Wire], list[FieldError]]:
+    """The layers in an order in which each comes after those that it takes; and every broken rule.
 
     In the order of the list where that is possible. Without rules broken only.
+
+    Args:
+        inputs: the network's inputs, by the names that layers call them.
     """
+    layers = network.layers
     names = spec.layer_names(layers)
-    places = {INPUT: SAMPLES, **{name: index for index, name in enumerate(names)}}
-    errors: list[FieldError] = []
+    errors = _names_taken(layers, names, inputs)
+    places = {**{name: -1 - k for k, name in enumerate(inputs)}, **{name: index for index, name in enumerate(names)}}
     wires = []
     for index, (choice, name) in enumerate(zip(layers, names, strict=True)):
         where, wanted = path(index, choice), choice.value.inputs
         for source in wanted:
             if source not in places:
                 errors.append(FieldError(f"{where}.inputs", _unknown(source, places)))
+        if index == 0 and not wanted and len(inputs) > 1:
+            errors.append(FieldError(f"{where}.inputs", f"which of the inputs does it take: {', '.join(inputs)}?"))
         sources = tuple(places[source] for source in wanted if source in places) or (index - 1,)
         wires.append(Wire(index, name, sources, choice, (index, name)))
     errors += _resolve_shared(wires, places)
+    for number, output in enumerate(network.outputs):
+        if places.get(output.layer, -1) < 0:
+            errors.append(FieldError(f"network.outputs[{number}].layer", _unknown(output.layer, places)))
     if errors:
         return [], errors
     for this in wires:
         errors += _number_of_inputs(this)
     order, stuck = _in_order(wires)
     errors += [FieldError(f"{path(w.index, layers[w.index])}.inputs", _cycle(w, wires)) for w in stuck[:1]]
-    used = {source for w in wires for source in w.sources}
-    for w in wires[:-1]:
+    outputs = {places[output.layer] for output in network.named_outputs}
+    return order, [*errors, *_unused(network, wires, tuple(inputs), outputs)]
+
+
+def _names_taken(layers: Sequence[spec.Layer], names: Sequence[str], inputs: Sequence[str]) -> list[FieldError]:
+    return [
+        FieldError(f"{path(index, choice)}.name", f'"{name}" is an input: give the layer another name')
+        for index, (choice, name) in enumerate(zip(layers, names, strict=True))
+        if name in inputs
+    ]
+
+
+def _unused(
+    network: spec.Network, wires: Sequence[Wire], inputs: tuple[str, ...], outputs: set[int]
+) -> Iterator[FieldError]:
+    """Layers that lead nowhere, and inputs that nobody takes."""
+    used = {source for w in wires for source in w.sources} | outputs
+    what = "an output" if network.outputs else "the last"
+    for w in wires:
         if w.index not in used:
-            message = f"nothing takes what {w.name} gives, and it is not the last: name it among the inputs of another"
-            errors.append(FieldError(path(w.index, layers[w.index]), message))
-    if SAMPLES not in used:
-        errors.append(FieldError("network.layers", f"no layer takes the samples: name `{INPUT}` among its inputs"))
-    return order, errors
+            message = f"nothing takes what {w.name} gives, and it is not {what}: name it among the inputs of another"
+            yield FieldError(path(w.index, network.layers[w.index]), message)
+    for number, name in enumerate(inputs):
+        if -1 - number in used:
+            continue
+        if inputs == (INPUT,):
+            yield FieldError("network.layers", f"no layer takes the samples: name `{INPUT}` among its inputs")
+        else:
+            message = "no layer takes it: name it among the inputs of one, or leave it out"
+            yield FieldError(f"dataset.inputs.{name}", message)
 
 
 def _unknown(name: str, places: dict[str, int]) -> str:
     close = get_close_matches(name, places, 1)
-    return f'"{name}" is no layer' + (f"; did you mean {close[0]}?" if close else f"; the samples are `{INPUT}`")
+    if close:
+        return f'"{name}" is no layer; did you mean {close[0]}?'
+    inputs = [known for known, place in places.items() if is_input(place)]
+    return f'"{name}" is no layer; ' + (
+        f"the samples are `{INPUT}`" if inputs == [INPUT] else f"the inputs are {', '.join(inputs)}"
+    )
 
 
 def _resolve_shared(wires: list[Wire], places: dict[str, int]) -> list[FieldError]:
@@ -84,7 +127,7 @@ def _resolve_shared(wires: list[Wire], places: dict[str, int]) -> list[FieldErro
         owner = places.get(name)
         if owner is None:
             errors.append(FieldError(where, _unknown(name, places)))
-        elif owner in (SAMPLES, i) or wires[owner].choice.kind == "shared":
+        elif is_input(owner) or owner == i or wires[owner].choice.kind == "shared":
             errors.append(FieldError(where, f"{name} has no parameters of its own to share"))
         else:
             wires[i] = Wire(i, this.name, this.sources, wires[owner].choice, (owner, name))
@@ -103,8 +146,9 @@ def _number_of_inputs(this: Wire) -> list[FieldError]:
 
 def _in_order(wires: Sequence[Wire]) -> tuple[list[Wire], list[Wire]]:
     """Sorted topologically, stable; and those that wait for each other."""
-    done, order, waiting = {SAMPLES}, [], list(wires)
-    while ready := next((w for w in waiting if done.issuperset(w.sources)), None):
+    done: set[int] = set()
+    order, waiting = [], list(wires)
+    while ready := next((w for w in waiting if done.issuperset(s for s in w.sources if not is_input(s))), None):
         order.append(ready)
         done.add(ready.index)
         waiting.remove(ready)

@@ -1,0 +1,120 @@
+"""The data of a job: one table or array with its label, or several inputs and labels by name."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from .base import Model
+from .layers import INPUT, Name
+
+LABEL = "label"
+"""What the only label of a job is called where labels have names."""
+DEFAULT_LABEL = "y"
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Column = Annotated[str, Field(min_length=1, max_length=256)]
+Columns = Annotated[
+    tuple[Column, ...],
+    Field(min_length=1, max_length=65_536, strict=False),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+
+
+class Split(Model):
+    """Which share of the rows is held out for evaluation; drawn from the job's seed."""
+
+    test: Fraction = 0.2
+
+
+class Input(Model):
+    """One of several inputs: an array of an NPZ file or columns of a CSV file, side by side.
+
+    Where the values are categories each becomes its place in the sorted list of all that the column holds, from 0: what
+    an embedding takes. The model keeps the lists.
+    """
+
+    columns: Columns
+    categories: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_alone(cls, data: object) -> object:
+        return {"columns": data} if isinstance(data, str | list | tuple) else data
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_distinct(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(columns)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        title, description = schema.pop("title"), schema.pop("description")
+        columns = schema["properties"]["columns"]
+        one = {"type": "string", **columns["items"]}
+        schema["properties"]["columns"] = {"anyOf": [one, columns]}
+        mapping = dict(schema)
+        schema.clear()
+        schema.update(title=title, description=description, anyOf=[one, columns, mapping])
+        return schema
+
+
+class Dataset(Model):
+    """Where the samples are.
+
+    A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
+    shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
+    `inputs` instead, one of several outputs what they are compared with in `labels`.
+    """
+
+    uri: Annotated[str, Field(min_length=1, max_length=4096)]
+    label: Column = DEFAULT_LABEL
+    features: Annotated[tuple[str, ...], Field(max_length=65_536, strict=False)] = ()
+    split: Split = Split()
+    standardize: bool = False
+    inputs: Annotated[dict[Name, Input], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
+    labels: Annotated[dict[Name, Column], Field(max_length=64)] = {}  # noqa: RUF012
+
+    @field_validator("features")
+    @classmethod
+    def _features_are_distinct(cls, features: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("label") in features:
+            raise ValueError(f'"{info.data["label"]}" is the label, so it cannot be a feature too')
+        return _distinct(features)
+
+    @field_validator("inputs")
+    @classmethod
+    def _instead_of_features(cls, inputs: dict[str, Input], info: ValidationInfo) -> dict[str, Input]:
+        if inputs and info.data.get("features"):
+            raise ValueError("stands instead of `features`: leave one of them out")
+        return inputs
+
+    @field_validator("labels")
+    @classmethod
+    def _instead_of_label(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if labels and info.data.get("label") != DEFAULT_LABEL:
+            raise ValueError("stands instead of `label`: leave one of them out")
+        taken = {column: name for name, given in info.data.get("inputs", {}).items() for column in given.columns}
+        for name, column in labels.items():
+            if column in taken:
+                raise ValueError(f'"{column}" is the label {name}, so it cannot be in the input {taken[column]} too')
+        return labels
+
+    @property
+    def named_labels(self) -> Mapping[str, str]:
+        """The column or array of each label, by its name."""
+        return self.labels or {LABEL: self.label}
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What layers call the inputs."""
+        return tuple(self.inputs) or (INPUT,)
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'"{twice}" is named twice')
+    return names

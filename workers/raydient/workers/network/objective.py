@@ -1,0 +1,57 @@
+"""What training makes small: the losses at the outputs of one program, each times its weight."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .graph import Network
+from .losses import Loss
+from .memory import Plan
+
+Array = NDArray[np.floating]
+
+
+class Objective:
+    """The losses of one program.
+
+    Attributes:
+        labels: of each output, (rows, *label shape), filled by the caller; by name.
+        sums: float64, for each of `Network.metric_names` the sum over rows.
+    """
+
+    def __init__(self, network: Network, plan: Plan) -> None:
+        values = [plan.outputs[output.place] for output in network.outputs]
+        self._outputs, self._values = network.outputs, values
+        self._losses: list[Loss] = [
+            output.loss(*arrays)
+            for output, *arrays in zip(network.outputs, values, plan.gradients, plan.scratches, strict=True)
+        ]
+        self.labels: dict[str, NDArray[Any]] = {
+            output.name: loss.labels for output, loss in zip(network.outputs, self._losses, strict=True)
+        }
+        self._plain = not network.spec.outputs
+        self.sums = self._losses[0].sums if self._plain else np.zeros(len(network.metric_names))
+
+    def forward(self) -> None:
+        """Compute `sums` from outputs and labels."""
+        for loss in self._losses:
+            loss.forward()
+        if not self._plain:
+            self.sums[0] = sum(o.weight * loss.sums[0] for o, loss in zip(self._outputs, self._losses, strict=True))
+            np.concatenate([loss.sums for loss in self._losses], out=self.sums[1:])
+
+    def backward(self, scale: float) -> None:
+        """Compute the derivative by each output of `scale` times the weighted sum. Once after each forward."""
+        for output, loss in zip(self._outputs, self._losses, strict=True):
+            loss.backward(scale * output.weight)
+
+    def predict(self) -> dict[str, Array]:
+        """The outputs with the activation that each loss assumes; the program's own buffers, by name.
+
+        Another layer may take an output, or be a view of it, so it is left as it is.
+        """
+        for value, loss in zip(self._values, self._losses, strict=True):
+            np.copyto(loss.gradient, value)
+            loss.inplace_predict(loss.gradient)
+        return {output.name: loss.gradient for output, loss in zip(self._outputs, self._losses, strict=True)}
