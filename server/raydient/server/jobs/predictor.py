@@ -115,7 +115,7 @@ def _order(model: Model, shape: Sequence[int], columns: Sequence[str]) -> list[i
 
 
 def _classes(model: Model, outputs: Array) -> NDArray[np.int32] | None:
-    match model.specification.loss.kind:
+    match model.specification.named_outputs[0].loss.kind:
         case "softmax_cross_entropy":
             return np.asarray(outputs.argmax(axis=-1), np.int32)
         case "binary_cross_entropy":

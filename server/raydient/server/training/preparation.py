@@ -27,7 +27,7 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
     """
     training = spec.training
-    data = load(spec.dataset, dataset, spec.network.loss, training.seed)
+    data = load(spec.dataset, dataset, spec.network.named_outputs[0].loss, training.seed)
     errors: list[FieldError] = []
     rows = len(data.train_x)
     if training.batch_size > rows:
