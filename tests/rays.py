@@ -73,6 +73,18 @@ class RayNodes:
         self._ray.shutdown()
 
 
+def _started(start):
+    """What `start` starts. A node of Ray has 30 seconds for it, by a constant that nobody can set; a machine that does
+    something else meanwhile may need longer, and then it is tried once more. What was left ends with this process.
+    """
+    try:
+        return start()
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        return start()
+
+
 class Rays:
     """Opens one or the other and closes what was open: a process is connected to one Ray at a time."""
 
@@ -83,7 +95,7 @@ class Rays:
         """A cluster on a Ray of this process's own, with four slots."""
         if self._own is None:
             self.close()
-            self._own = open_cluster("ray", slots=4)
+            self._own = _started(lambda: open_cluster("ray", slots=4))
         return self._own
 
     def nodes(self):
@@ -93,7 +105,7 @@ class Rays:
             # Before Ray is imported, as the other one does it: it reads them only once.
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-            self._nodes = RayNodes()
+            self._nodes = _started(RayNodes)
         return self._nodes
 
     def close(self):
