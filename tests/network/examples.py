@@ -22,6 +22,34 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"center": False}, [(3, 4)]),
         ({"scale": False, "center": False}, [(6,)]),
     ],
+    "conv1d": [
+        ({"filters": 3, "kernel_size": 3, "activation": "tanh"}, [(6, 2)]),
+        ({"filters": 4, "kernel_size": 2, "strides": 2, "padding": "same", "groups": 2}, [(5, 2)]),
+        ({"filters": 2, "kernel_size": 3, "dilation_rate": 2, "use_bias": False}, [(7, 1)]),
+        ({"filters": 2, "kernel_size": 5, "padding": {"explicit": {"before": 3, "after": 1}}}, [(3, 2)]),
+    ],
+    "conv2d": [
+        ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(4, 5, 2)]),
+        *(
+            (
+                {
+                    "filters": 4,
+                    "kernel_size": [3, 2],
+                    "padding": padding,
+                    "strides": strides,
+                    "dilation_rate": dilation,
+                    "groups": groups,
+                    "activation": "sigmoid",
+                    "use_bias": groups == 1,
+                },
+                [(6, 5, 4 if groups == 4 else 2)],
+            )
+            for padding in ("valid", "same", {"explicit": {"before": [2, 1], "after": [0, 3]}})
+            for strides in (1, 2, [3, 1])
+            for dilation in (1, 2)
+            for groups in (1, 2, 4)
+        ),
+    ],
 }
 
 

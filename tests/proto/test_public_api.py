@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from raydient.v1 import (
+    convolution_pb2,
     dataset_service_pb2,
     functions_pb2,
     layers_pb2,
@@ -18,11 +19,13 @@ from raydient.v1 import (
     training_job_pb2,
     training_job_spec_pb2,
     training_service_pb2,
+    windows_pb2,
 )
 
 FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
+        convolution_pb2,
         dataset_service_pb2,
         functions_pb2,
         layers_pb2,
@@ -34,6 +37,7 @@ FILES: list[FileDescriptor] = [
         training_job_pb2,
         training_job_spec_pb2,
         training_service_pb2,
+        windows_pb2,
     )
 ]
 

@@ -141,7 +141,8 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:
-        return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=3, unique_by=repr)
+        most = 2 if name in ("kernel_size", "strides", "dilation_rate", "pool_size", "before", "after") else 3
+        return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=most, unique_by=repr)
     if get_origin(kind) is dict:
         key, value = get_args(kind)
         keys = st.text(max_size=5) if key is str else values("name", key)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from .base import Model, OneOf
+from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
@@ -29,6 +30,8 @@ class Layer(OneOf):
     shared: Shared | None = None
     dropout: Dropout | None = None
     layer_normalization: LayerNormalization | None = None
+    conv1d: Conv1d | None = None
+    conv2d: Conv2d | None = None
 
 
 class Output(Model):

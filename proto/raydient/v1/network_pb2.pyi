@@ -1,3 +1,4 @@
+from raydient.v1 import convolution_pb2 as _convolution_pb2
 from raydient.v1 import layers_pb2 as _layers_pb2
 from raydient.v1 import losses_pb2 as _losses_pb2
 from raydient.v1 import normalization_pb2 as _normalization_pb2
@@ -33,7 +34,7 @@ class Output(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "conv1d", "conv2d")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +47,8 @@ class Layer(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
     LAYER_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    CONV1D_FIELD_NUMBER: _ClassVar[int]
+    CONV2D_FIELD_NUMBER: _ClassVar[int]
     dense: _layers_pb2.Dense
     flatten: _layers_pb2.Flatten
     reshape: _layers_pb2.Reshape
@@ -58,4 +61,6 @@ class Layer(_message.Message):
     shared: _layers_pb2.Shared
     dropout: _regularization_pb2.Dropout
     layer_normalization: _normalization_pb2.LayerNormalization
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ...) -> None: ...
+    conv1d: _convolution_pb2.Conv1d
+    conv2d: _convolution_pb2.Conv2d
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ...) -> None: ...

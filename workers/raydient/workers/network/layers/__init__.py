@@ -1,6 +1,7 @@
 """The table of layers. A new kind of layer joins it and inherits every test."""
 
 from .activation import ActivationLayer
+from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
@@ -22,6 +23,8 @@ LAYERS: dict[str, type[Layer]] = {
         Dot,
         Dropout,
         LayerNormalization,
+        Conv1d,
+        Conv2d,
     )
 }
 

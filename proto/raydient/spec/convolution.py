@@ -1,0 +1,42 @@
+"""Convolutions over sequences and images, channels last. Names are Keras's."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .functions import Activation, Empty, Initializer
+from .layers import Placed
+from .windows import Padding, Size, Sizes
+
+Filters = Annotated[int, Field(ge=1, le=1_048_576)]
+Groups = Annotated[int, Field(ge=1, le=1_048_576)]
+
+
+class Conv1d(Placed):
+    """A convolution over sequences (length, channels): activation(x * kernel + bias)."""
+
+    filters: Filters
+    kernel_size: Size
+    strides: Size = 1
+    padding: Padding = Padding(valid=Empty())
+    dilation_rate: Size = 1
+    groups: Groups = 1
+    activation: Activation = Activation(identity=Empty())
+    use_bias: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
+
+
+class Conv2d(Placed):
+    """A convolution over images (height, width, channels): activation(x * kernel + bias)."""
+
+    filters: Filters
+    kernel_size: Sizes
+    strides: Sizes = (1,)
+    padding: Padding = Padding(valid=Empty())
+    dilation_rate: Sizes = (1,)
+    groups: Groups = 1
+    activation: Activation = Activation(identity=Empty())
+    use_bias: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
