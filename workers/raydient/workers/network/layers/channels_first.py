@@ -1,6 +1,7 @@
 """What convolution and pooling need in ONNX, whose operators have the channels before the axes of an image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from raydient.workers.network.onnx_graph import OnnxGraph
 
@@ -17,7 +18,7 @@ def to_channels_last(graph: OnnxGraph, x: str, dimensions: int) -> str:
     return graph.node("Transpose", [x], perm=[0, *range(2, dimensions + 2), 1])
 
 
-def onnx_attributes(axes: Sequence[Axis]) -> dict[str, list[int]]:
+def onnx_attributes(axes: Sequence[Axis]) -> dict[str, Any]:
     """The windows along these axes as ONNX's operators call them."""
     return {
         "kernel_shape": [axis.window for axis in axes],
