@@ -107,7 +107,7 @@ def test_predicting_leaves_an_output_to_those_that_take_it_or_view_it():
 
 @st.composite
 def graphs(draw):
-    """Layers of vectors of three numbers over two inputs; outputs are those that nobody takes and some that one does."""
+    """Vectors of three numbers over two inputs; outputs are those that nobody takes and some that one does."""
     layers, made = [], ["a", "b"]
     for n in range(draw(st.integers(2, 7))):
         kind = draw(st.sampled_from(["dense", "add", "multiply", "activation"]))
