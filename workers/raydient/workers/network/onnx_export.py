@@ -10,7 +10,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .model import Model
 from .onnx_graph import OPERATOR_SET, OnnxGraph, OnnxNode
-from .wiring import SAMPLES
 
 FORMAT = "raydient-onnx/1"
 INPUT, OUTPUT, ROWS = "input", "output", "samples"
@@ -65,11 +64,11 @@ def _graph(model: Model) -> OnnxGraph:
         shifted = graph.node("Sub", [exact, graph.constant(model.scaling.mean, exact=True)])
         scaled = graph.node("Div", [shifted, graph.constant(model.scaling.scale, exact=True)])
         samples = graph.node("Cast", [scaled], to=TensorProto.FLOAT)
-    made = {SAMPLES: samples}
+    made = {-1: samples}
     for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
         with graph.layer(node.layer.name, node.parameters_of, views):
             made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
-    prediction = network.loss.to_onnx(graph, made[len(network.nodes) - 1])
+    prediction = network.output.loss.to_onnx(graph, made[network.output.place])
     graph.give(prediction, OUTPUT)
     return graph
 
