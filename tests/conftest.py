@@ -142,7 +142,7 @@ class FakeRunner:
     """A cluster on which nothing runs. `runs` holds the runs that were started, in order, for the test to play."""
 
     def __init__(self, slots=4, obedient=True):
-        self.slots = slots
+        self.slots, self.reserves = slots, False
         self.obedient = obedient
         self.runs = queue.Queue()
         self.alive = set()

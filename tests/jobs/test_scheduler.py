@@ -107,14 +107,29 @@ def test_a_job_that_is_scaled_up_waits_for_room():
     assert scheduler.grow(4) == [("job1", 3)]
 
 
+def test_what_a_cluster_reserves_stays_with_a_job_that_is_scaled_down():
+    scheduler = Scheduler(reserves=True)
+    scheduler.enqueue("job1", 1, exactly(3))
+    scheduler.enqueue("job2", 2, exactly(2))
+    assert scheduler.take(4) == [("job1", 3)]
+    scheduler.resize("job1", exactly(1))
+    assert (scheduler.allotment("job1").slots, scheduler.held) == (1, 3)
+    assert scheduler.take(4) == []
+    scheduler.withdraw("job2")
+    scheduler.resize("job1", WorkerRange(min=1, max=4))
+    assert scheduler.grow(4) == [("job1", 4)], "its own reservation is free for it"
+
+
 class Naive:
     """Says the rules again, in the plainest words."""
 
-    def __init__(self):
+    def __init__(self, reserves):
+        self.reserves, self.reserved = reserves, {}
         self.waiting, self.held = {}, {}  # number to (least, most), and to (slots, least, most)
 
-    def free(self, slots):
-        return slots - sum(have for have, _, _ in self.held.values())
+    def free(self, slots, but=None):
+        taken = {n: max(have, self.reserved[n] if n != but else 0) for n, (have, _, _) in self.held.items()}
+        return slots - sum(taken.values())
 
     def take(self, slots):
         taken = []
@@ -127,6 +142,7 @@ class Naive:
             have = min(most, self.free(slots))
             del self.waiting[number]
             self.held[number] = have, least, most
+            self.reserved[number] = least if self.reserves else 0
             taken.append((str(number), have))
         return taken
 
@@ -136,7 +152,7 @@ class Naive:
             return grown
         for number in sorted(self.held):
             have, least, most = self.held[number]
-            while have < most and self.free(slots) > 0:
+            while have < most and self.free(slots, but=number) > 0:
                 have += 1
                 self.held[number] = have, least, most
                 if (str(number), have - 1) in grown:
@@ -156,10 +172,11 @@ ranges = st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted).map(tuple)
             st.tuples(st.sampled_from(["end", "interrupt", "withdraw", "resize"]), st.integers(0, 5), ranges),
         ),
         max_size=60,
-    )
+    ),
+    st.booleans(),
 )
-def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings):
-    scheduler, naive, count = Scheduler(), Naive(), 0
+def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings, reserves):
+    scheduler, naive, count = Scheduler(reserves=reserves), Naive(reserves), 0
     for what, number, (least, most) in happenings:
         held, waiting = sorted(naive.held), sorted(naive.waiting)
         workers = WorkerRange(min=least, max=most)

@@ -32,11 +32,13 @@ class Cluster(Protocol):
 
     Attributes:
         host: address of this machine at which processes on the cluster's other machines reach it.
+        reserves: what `reserve` asks for is held as a whole until `release`; else each process holds its part.
         node: name of the node that this process is on, empty where there is only one; see `Endpoint.node`.
     """
 
     host: str
     node: str
+    reserves: bool
 
     @property
     def slots(self) -> int:

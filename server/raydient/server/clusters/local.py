@@ -19,6 +19,7 @@ class LocalCluster:
 
     host = "127.0.0.1"
     node = ""
+    reserves = False
 
     def __init__(self, slots: int) -> None:
         self.slots = slots

@@ -61,6 +61,8 @@ class Member:
 class RayCluster:
     """A Ray cluster, seen from its driver or from inside one of its actors."""
 
+    reserves = True
+
     def __init__(
         self,
         slots: int,

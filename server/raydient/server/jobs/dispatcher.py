@@ -49,7 +49,7 @@ class Dispatcher:
         self._request = request
         self._clock = clock
         self._observe_slots = observe_slots
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(reserves=runner.reserves)
         self._runs: dict[str, Run] = {}
         self._resumed: dict[str, Job] = {}  # those whose last run is not quite gone
         self._afterwards: dict[str, Callable[[], None]] = {}

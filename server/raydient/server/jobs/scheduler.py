@@ -18,11 +18,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job that holds so many slots, and may hold as many as its range says."""
+    """A job that has so many workers, and may have as many as its range says; `reserved` slots it holds in any case."""
 
     number: int
     slots: int
     workers: WorkerRange
+    reserved: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Slots that others cannot have."""
+        return max(self.slots, self.reserved)
 
 
 class Allotment(NamedTuple):
@@ -41,7 +47,9 @@ class Scheduler:
     until there are enough. What is free while nobody waits goes to those that run, the oldest first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reserves: bool = False) -> None:
+        """`reserves`: the cluster keeps what a job needs at least until it ends, even if it is scaled below that."""
+        self._reserves = reserves
         self._queue: list[Waiting] = []
         self._held: dict[str, Held] = {}
         self._open = True
@@ -59,7 +67,7 @@ class Scheduler:
     @property
     def held(self) -> int:
         """Slots that jobs hold."""
-        return sum(job.slots for job in self._held.values())
+        return sum(job.taken for job in self._held.values())
 
     def positions(self) -> dict[str, int]:
         """Places in the queue from 1 on, by job."""
@@ -81,14 +89,17 @@ class Scheduler:
 
     def occupy(self, job: str, number: int, workers: WorkerRange, slots: int) -> None:
         """It runs already, since before this server began, with so many workers."""
-        self._held[job] = Held(number, min(max(slots, workers.min), workers.max), workers)
+        self._held[job] = self._hold(number, min(max(slots, workers.min), workers.max), workers)
+
+    def _hold(self, number: int, slots: int, workers: WorkerRange) -> Held:
+        return Held(number, slots, workers, workers.min if self._reserves else 0)
 
     def resize(self, job: str, workers: WorkerRange) -> None:
-        """It may have so many workers from now on; what it holds beyond that is free at once."""
+        """It may have so many workers from now on; what it holds beyond that and is not reserved is free at once."""
         self._queue = [replace(entry, workers=workers) if entry.job == job else entry for entry in self._queue]
         held = self._held.get(job)
         if held is not None:
-            self._held[job] = Held(held.number, min(held.slots, workers.max), workers)
+            self._held[job] = replace(held, slots=min(held.slots, workers.max), workers=workers)
 
     def release(self, job: str) -> None:
         """It holds its slots no longer; harmless if it did not."""
@@ -106,7 +117,7 @@ class Scheduler:
             if head.workers.min > free:
                 break
             self._queue.remove(head)
-            self._held[head.job] = Held(head.number, min(head.workers.max, free), head.workers)
+            self._held[head.job] = self._hold(head.number, min(head.workers.max, free), head.workers)
             taken.append(Allotment(head.job, self._held[head.job].slots))
         return taken
 
@@ -116,7 +127,7 @@ class Scheduler:
         if not self._open or self._head(slots) is not None:
             return grown
         for job, held in sorted(self._held.items(), key=lambda item: item[1].number):
-            more = min(held.workers.max - held.slots, slots - self.held)
+            more = min(held.workers.max - held.slots, slots - self.held + held.taken - held.slots)
             if more > 0:
                 self._held[job] = replace(held, slots=held.slots + more)
                 grown.append(Allotment(job, held.slots + more))

@@ -32,6 +32,10 @@ class CoordinatorRunner:
     def slots(self) -> int:
         return self._cluster.slots
 
+    @property
+    def reserves(self) -> bool:
+        return self._cluster.reserves
+
     def start(self, request: RunRequest, listener: RunListener) -> "CoordinatorRun":
         secret, unix = new_secret(), new_unix_name()
         launch = CoordinatorLaunch(

@@ -70,6 +70,10 @@ class Runner(Protocol):
     def slots(self) -> int:
         """Worker processes that the cluster can hold in all, whoever holds them now."""
 
+    @property
+    def reserves(self) -> bool:
+        """Whether it keeps what a run needs at least until the run ends, even if that is scaled below it."""
+
     def start(self, request: RunRequest, listener: RunListener) -> Run:
         """Start a coordinator and return at once."""
 
