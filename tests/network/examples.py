@@ -50,6 +50,30 @@ EXAMPLES: dict[str, list[Example]] = {
             for groups in (1, 2, 4)
         ),
     ],
+    "max_pooling1d": [
+        ({}, [(6, 2)]),
+        ({"pool_size": 3, "strides": 1, "padding": "same"}, [(5, 2)]),
+        ({"pool_size": 2, "strides": 3, "padding": {"explicit": {"before": 1}}}, [(6, 2)]),
+    ],
+    "max_pooling2d": [
+        ({}, [(4, 6, 2)]),
+        ({"pool_size": [3, 2], "strides": 2, "padding": "same"}, [(5, 4, 2)]),
+        ({"pool_size": [2, 3], "strides": [1, 2]}, [(4, 6, 2)]),
+        ({"pool_size": 3, "padding": {"explicit": {"before": [1, 2], "after": [0, 1]}}}, [(6, 5, 2)]),
+    ],
+    "average_pooling1d": [
+        ({}, [(6, 2)]),
+        ({"pool_size": 3, "strides": 1, "padding": "same"}, [(5, 2)]),
+        ({"pool_size": 2, "strides": 3, "padding": {"explicit": {"before": 1}}}, [(6, 2)]),
+    ],
+    "average_pooling2d": [
+        ({}, [(4, 6, 2)]),
+        ({"pool_size": [3, 2], "strides": 2, "padding": "same"}, [(5, 4, 2)]),
+        ({"pool_size": [2, 3], "strides": [1, 2]}, [(4, 6, 2)]),
+        ({"pool_size": 3, "padding": {"explicit": {"before": [1, 2], "after": [0, 1]}}}, [(6, 5, 2)]),
+    ],
+    "global_average_pooling1d": [({}, [(4, 3)])],
+    "global_average_pooling2d": [({}, [(3, 2, 2)])],
 }
 
 

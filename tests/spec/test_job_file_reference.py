@@ -105,6 +105,7 @@ def test_defaults(field: Field) -> None:
     elif default is None:
         assert field.path == "training.microbatches" or told in (
             "its kind and place",
+            "as `pool_size`",
             "required, unless there are `outputs`",
         )
     else:

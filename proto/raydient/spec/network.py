@@ -12,6 +12,7 @@ from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
 from .normalization import LayerNormalization
+from .pooling import GlobalPooling, Pooling1d, Pooling2d
 from .regularization import Dropout
 
 
@@ -32,6 +33,12 @@ class Layer(OneOf):
     layer_normalization: LayerNormalization | None = None
     conv1d: Conv1d | None = None
     conv2d: Conv2d | None = None
+    max_pooling1d: Pooling1d | None = None
+    max_pooling2d: Pooling2d | None = None
+    average_pooling1d: Pooling1d | None = None
+    average_pooling2d: Pooling2d | None = None
+    global_average_pooling1d: GlobalPooling | None = None
+    global_average_pooling2d: GlobalPooling | None = None
 
 
 class Output(Model):

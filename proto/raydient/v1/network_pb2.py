@@ -26,20 +26,21 @@ from raydient.v1 import convolution_pb2 as raydient_dot_v1_dot_convolution__pb2
 from raydient.v1 import layers_pb2 as raydient_dot_v1_dot_layers__pb2
 from raydient.v1 import losses_pb2 as raydient_dot_v1_dot_losses__pb2
 from raydient.v1 import normalization_pb2 as raydient_dot_v1_dot_normalization__pb2
+from raydient.v1 import pooling_pb2 as raydient_dot_v1_dot_pooling__pb2
 from raydient.v1 import regularization_pb2 as raydient_dot_v1_dot_regularization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/network.proto\x12\x0braydient.v1\x1a\x1draydient/v1/convolution.proto\x1a\x18raydient/v1/layers.proto\x1a\x18raydient/v1/losses.proto\x1a\x1fraydient/v1/normalization.proto\x1a raydient/v1/regularization.proto\"t\n\x07Network\x12\"\n\x06layers\x18\x01 \x03(\x0b\x32\x12.raydient.v1.Layer\x12\x1f\n\x04loss\x18\x02 \x01(\x0b\x32\x11.raydient.v1.Loss\x12$\n\x07outputs\x18\x03 \x03(\x0b\x32\x13.raydient.v1.Output\"\x85\x01\n\x06Output\x12\x12\n\x05layer\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1f\n\x04loss\x18\x03 \x01(\x0b\x32\x11.raydient.v1.Loss\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_layerB\x08\n\x06_labelB\t\n\x07_weight\"\xe4\x04\n\x05Layer\x12#\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x12.raydient.v1.DenseH\x00\x12\'\n\x07\x66latten\x18\x02 \x01(\x0b\x32\x14.raydient.v1.FlattenH\x00\x12\'\n\x07reshape\x18\x03 \x01(\x0b\x32\x14.raydient.v1.ReshapeH\x00\x12+\n\ttranspose\x18\x04 \x01(\x0b\x32\x16.raydient.v1.TransposeH\x00\x12\x32\n\nactivation\x18\x05 \x01(\x0b\x32\x1c.raydient.v1.ActivationLayerH\x00\x12!\n\x03\x61\x64\x64\x18\x06 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12&\n\x08multiply\x18\x07 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12/\n\x0b\x63oncatenate\x18\x08 \x01(\x0b\x32\x18.raydient.v1.ConcatenateH\x00\x12!\n\x03\x64ot\x18\t \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12%\n\x06shared\x18\n \x01(\x0b\x32\x13.raydient.v1.SharedH\x00\x12\'\n\x07\x64ropout\x18\x0b \x01(\x0b\x32\x14.raydient.v1.DropoutH\x00\x12>\n\x13layer_normalization\x18\x0c \x01(\x0b\x32\x1f.raydient.v1.LayerNormalizationH\x00\x12%\n\x06\x63onv1d\x18\r \x01(\x0b\x32\x13.raydient.v1.Conv1dH\x00\x12%\n\x06\x63onv2d\x18\x0e \x01(\x0b\x32\x13.raydient.v1.Conv2dH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/network.proto\x12\x0braydient.v1\x1a\x1draydient/v1/convolution.proto\x1a\x18raydient/v1/layers.proto\x1a\x18raydient/v1/losses.proto\x1a\x1fraydient/v1/normalization.proto\x1a\x19raydient/v1/pooling.proto\x1a raydient/v1/regularization.proto\"t\n\x07Network\x12\"\n\x06layers\x18\x01 \x03(\x0b\x32\x12.raydient.v1.Layer\x12\x1f\n\x04loss\x18\x02 \x01(\x0b\x32\x11.raydient.v1.Loss\x12$\n\x07outputs\x18\x03 \x03(\x0b\x32\x13.raydient.v1.Output\"\x85\x01\n\x06Output\x12\x12\n\x05layer\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1f\n\x04loss\x18\x03 \x01(\x0b\x32\x11.raydient.v1.Loss\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_layerB\x08\n\x06_labelB\t\n\x07_weight\"\xb0\x07\n\x05Layer\x12#\n\x05\x64\x65nse\x18\x01 \x01(\x0b\x32\x12.raydient.v1.DenseH\x00\x12\'\n\x07\x66latten\x18\x02 \x01(\x0b\x32\x14.raydient.v1.FlattenH\x00\x12\'\n\x07reshape\x18\x03 \x01(\x0b\x32\x14.raydient.v1.ReshapeH\x00\x12+\n\ttranspose\x18\x04 \x01(\x0b\x32\x16.raydient.v1.TransposeH\x00\x12\x32\n\nactivation\x18\x05 \x01(\x0b\x32\x1c.raydient.v1.ActivationLayerH\x00\x12!\n\x03\x61\x64\x64\x18\x06 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12&\n\x08multiply\x18\x07 \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12/\n\x0b\x63oncatenate\x18\x08 \x01(\x0b\x32\x18.raydient.v1.ConcatenateH\x00\x12!\n\x03\x64ot\x18\t \x01(\x0b\x32\x12.raydient.v1.MergeH\x00\x12%\n\x06shared\x18\n \x01(\x0b\x32\x13.raydient.v1.SharedH\x00\x12\'\n\x07\x64ropout\x18\x0b \x01(\x0b\x32\x14.raydient.v1.DropoutH\x00\x12>\n\x13layer_normalization\x18\x0c \x01(\x0b\x32\x1f.raydient.v1.LayerNormalizationH\x00\x12%\n\x06\x63onv1d\x18\r \x01(\x0b\x32\x13.raydient.v1.Conv1dH\x00\x12%\n\x06\x63onv2d\x18\x0e \x01(\x0b\x32\x13.raydient.v1.Conv2dH\x00\x12/\n\rmax_pooling1d\x18\x0f \x01(\x0b\x32\x16.raydient.v1.Pooling1dH\x00\x12/\n\rmax_pooling2d\x18\x10 \x01(\x0b\x32\x16.raydient.v1.Pooling2dH\x00\x12\x33\n\x11\x61verage_pooling1d\x18\x11 \x01(\x0b\x32\x16.raydient.v1.Pooling1dH\x00\x12\x33\n\x11\x61verage_pooling2d\x18\x12 \x01(\x0b\x32\x16.raydient.v1.Pooling2dH\x00\x12>\n\x18global_average_pooling1d\x18\x13 \x01(\x0b\x32\x1a.raydient.v1.GlobalPoolingH\x00\x12>\n\x18global_average_pooling2d\x18\x14 \x01(\x0b\x32\x1a.raydient.v1.GlobalPoolingH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.network_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NETWORK']._serialized_start=192
-  _globals['_NETWORK']._serialized_end=308
-  _globals['_OUTPUT']._serialized_start=311
-  _globals['_OUTPUT']._serialized_end=444
-  _globals['_LAYER']._serialized_start=447
-  _globals['_LAYER']._serialized_end=1059
+  _globals['_NETWORK']._serialized_start=219
+  _globals['_NETWORK']._serialized_end=335
+  _globals['_OUTPUT']._serialized_start=338
+  _globals['_OUTPUT']._serialized_end=471
+  _globals['_LAYER']._serialized_start=474
+  _globals['_LAYER']._serialized_end=1418
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ from raydient.v1 import convolution_pb2 as _convolution_pb2
 from raydient.v1 import layers_pb2 as _layers_pb2
 from raydient.v1 import losses_pb2 as _losses_pb2
 from raydient.v1 import normalization_pb2 as _normalization_pb2
+from raydient.v1 import pooling_pb2 as _pooling_pb2
 from raydient.v1 import regularization_pb2 as _regularization_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -34,7 +35,7 @@ class Output(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "conv1d", "conv2d")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +50,12 @@ class Layer(_message.Message):
     LAYER_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     CONV1D_FIELD_NUMBER: _ClassVar[int]
     CONV2D_FIELD_NUMBER: _ClassVar[int]
+    MAX_POOLING1D_FIELD_NUMBER: _ClassVar[int]
+    MAX_POOLING2D_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_POOLING1D_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_POOLING2D_FIELD_NUMBER: _ClassVar[int]
+    GLOBAL_AVERAGE_POOLING1D_FIELD_NUMBER: _ClassVar[int]
+    GLOBAL_AVERAGE_POOLING2D_FIELD_NUMBER: _ClassVar[int]
     dense: _layers_pb2.Dense
     flatten: _layers_pb2.Flatten
     reshape: _layers_pb2.Reshape
@@ -63,4 +70,10 @@ class Layer(_message.Message):
     layer_normalization: _normalization_pb2.LayerNormalization
     conv1d: _convolution_pb2.Conv1d
     conv2d: _convolution_pb2.Conv2d
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ...) -> None: ...
+    max_pooling1d: _pooling_pb2.Pooling1d
+    max_pooling2d: _pooling_pb2.Pooling2d
+    average_pooling1d: _pooling_pb2.Pooling1d
+    average_pooling2d: _pooling_pb2.Pooling2d
+    global_average_pooling1d: _pooling_pb2.GlobalPooling
+    global_average_pooling2d: _pooling_pb2.GlobalPooling
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ...) -> None: ...

@@ -4,9 +4,11 @@ from .activation import ActivationLayer
 from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
+from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
 from .layer_normalization import LayerNormalization
 from .merging import Add, Concatenate, Dot, Multiply
+from .pooling import AveragePooling1d, AveragePooling2d, MaxPooling1d, MaxPooling2d
 from .shaping import Flatten, Reshape, Transpose
 
 LAYERS: dict[str, type[Layer]] = {
@@ -25,6 +27,12 @@ LAYERS: dict[str, type[Layer]] = {
         LayerNormalization,
         Conv1d,
         Conv2d,
+        MaxPooling1d,
+        MaxPooling2d,
+        AveragePooling1d,
+        AveragePooling2d,
+        GlobalAveragePooling1d,
+        GlobalAveragePooling2d,
     )
 }
 

@@ -11,6 +11,7 @@ from raydient.spec.windows import Padding
 from .layer import Shape
 
 Array = NDArray[np.floating]
+SAMPLES_BY_DIMENSIONS = {1: "sequences (length, channels)", 2: "images (height, width, channels)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,7 @@ def geometry(axes: Sequence[Axis]) -> Geometry:
 def rank_problem(dimensions: int, shape: Shape, padding: Padding) -> str | None:
     """Why a layer whose windows have so many dimensions cannot take samples of this shape; None if it can."""
     if len(shape) != dimensions + 1:
-        wanted = ("sequences (length, channels)", "images (height, width, channels)")[dimensions - 1]
-        return f"takes {wanted}: add `reshape` before it"
+        return f"takes {SAMPLES_BY_DIMENSIONS[dimensions]}: add `reshape` before it"
     given = padding.explicit
     if given is not None and dimensions == 1 and max(len(given.before), len(given.after)) > 1:
         return "takes sequences: its padding is one number before and one after"
