@@ -3,6 +3,9 @@
 By kind: settings, and the shapes of the inputs of one sample.
 """
 
+from raydient.workers.network.layers import LAYERS
+from raydient.workers.network.layers.embedding import Embedding
+
 Example = tuple[dict, list[tuple[int, ...]]]
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -21,6 +24,16 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"epsilon": 0.1}, [(2, 3, 4)]),
         ({"center": False}, [(3, 4)]),
         ({"scale": False, "center": False}, [(6,)]),
+    ],
+    "embedding": [
+        ({"input_dim": 5, "output_dim": 3}, [(4,)]),
+        ({"input_dim": 2, "output_dim": 1, "embeddings_initializer": "he_normal"}, [(2, 2)]),
+    ],
+    "lstm": [
+        ({"units": 3}, [(4, 2)]),
+        ({"units": 2, "return_sequences": True, "unit_forget_bias": False}, [(3, 3)]),
+        ({"units": 3}, [(4, 2), (4,)]),
+        ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
     ],
     "conv1d": [
         ({"filters": 3, "kernel_size": 3, "activation": "tanh"}, [(6, 2)]),
@@ -83,12 +96,17 @@ def cases():
 
 
 def graph(kind, settings, shapes):
-    """Layers in which one of this kind stands between others that learn: each input is made by a dense layer."""
+    """Layers in which one of this kind stands between others that learn: each input is made by a dense layer. Samples
+    have 4 values; one that looks numbers up in a table takes them as they are.
+    """
     layers = []
     for n, shape in enumerate(shapes):
         size = 1
         for length in shape:
             size *= length
+        if LAYERS[kind] is Embedding:
+            layers.append({"reshape": {"name": f"shaped_{n}", "shape": list(shape), "inputs": "input"}})
+            continue
         layers += [
             {"dense": {"name": f"before_{n}", "units": size, "activation": "tanh", "inputs": "input"}},
             {"reshape": {"name": f"shaped_{n}", "shape": list(shape)}},

@@ -21,6 +21,7 @@ def test_public_names():
         "build",
         "check_gradients",
         "describe",
+        "index_problems",
         "load_model",
         "random_batch",
         "random_batches",

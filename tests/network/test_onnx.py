@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydient.workers.network import Model, Scaling, onnx_export
+from raydient.workers.network import Model, Scaling, onnx_export, random_batch
 from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.losses import LOSSES
 from raydient.workers.network.onnx_export import ModelTooLargeError, write_onnx
@@ -32,7 +32,7 @@ def model_of(network, seed=1, **more):
 
 
 def samples(model, rows=5, seed=2):
-    return np.random.default_rng(seed).standard_normal((rows, *model.input_shape)).astype(np.float32)
+    return random_batch(model.network, seed, rows)[0].astype(np.float32)
 
 
 def written(model):

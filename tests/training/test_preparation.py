@@ -49,3 +49,24 @@ def test_a_missing_file(tmp_path):
     path = tmp_path / "absent.npz"
     with pytest.raises(InvalidSpec, match=r"dataset\.uri: there is no such file"):
         prepare(job(path), path)
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_numbers_that_an_embedding_cannot_look_up(tmp_path, standardize):
+    path = tmp_path / "words.npz"
+    np.savez(path, x=np.arange(40).reshape(20, 2), y=np.arange(20) % 3)
+    layers = [{"embedding": {"input_dim": 39, "output_dim": 2}}, "flatten", {"dense": {"units": 3}}]
+    job = {
+        "dataset": {"uri": path.name, "standardize": standardize},
+        "network": {"layers": layers, "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 4},
+    }
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(validate_job(job), path)
+    ((where, message),) = [(e.path, e.message) for e in raised.value.errors]
+    if standardize:
+        assert where == "network.layers[0].embedding.inputs"
+        assert "`dataset.standardize` makes fractions" in message
+    else:
+        assert where == "network.layers[0].embedding.input_dim"
+        assert message == "the largest number in the data is 39: 40 vectors are needed, not 39"

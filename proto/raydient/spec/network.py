@@ -13,6 +13,7 @@ from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, 
 from .losses import Loss
 from .normalization import LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
+from .recurrent import Embedding, Lstm
 from .regularization import Dropout
 
 
@@ -31,6 +32,8 @@ class Layer(OneOf):
     shared: Shared | None = None
     dropout: Dropout | None = None
     layer_normalization: LayerNormalization | None = None
+    embedding: Embedding | None = None
+    lstm: Lstm | None = None
     conv1d: Conv1d | None = None
     conv2d: Conv2d | None = None
     max_pooling1d: Pooling1d | None = None

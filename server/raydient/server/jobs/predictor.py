@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
-from raydient.workers.network import Model, load_model
+from raydient.workers.network import Model, index_problems, load_model
 
 MODELS_KEPT = 4
 VALUES_MOST = 1_000_000
@@ -94,6 +94,8 @@ def _inputs(model: Model, shape: Sequence[int], values: Sequence[float], columns
         raise _invalid(
             "inputs.shape", f"a sample has shape {list(inputs.shape[1:])}, needed is {list(model.input_shape)}"
         )
+    if problems := index_problems(model.network, inputs):
+        raise _invalid("inputs.values", problems[0].message)
     return inputs
 
 

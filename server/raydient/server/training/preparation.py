@@ -6,7 +6,7 @@ from pathlib import Path
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.wire.schedule import Schedule, default_microbatches
-from raydient.workers.data import Dataset, check_labels, load
+from raydient.workers.data import Dataset, check_indices, check_labels, load
 from raydient.workers.network import Network, build
 
 
@@ -36,6 +36,7 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
     try:
         network = build(spec.network, data.input_shape)
         check_labels(data, network)
+        check_indices(data, network)
     except InvalidSpec as invalid:
         errors += invalid.errors
     if errors:

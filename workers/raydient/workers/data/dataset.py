@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.losses import Loss
-from raydient.workers.network import Network, Scaling
+from raydient.workers.network import Network, Scaling, index_problems
 
 from .labels import ENCODERS, LabelError
 from .order import split_rows
@@ -98,6 +98,17 @@ def check_labels(dataset: Dataset, network: Network) -> None:
         width = dataset.train_y.shape[1]
         message = f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
         raise InvalidSpec([FieldError(path, message)])
+
+
+def check_indices(dataset: Dataset, network: Network) -> None:
+    """Check that the samples are whole numbers within the range of every embedding.
+
+    Raises:
+        InvalidSpec: a number that is not whole, below 0, or too large.
+    """
+    found = [problem for x in (dataset.train_x, dataset.test_x) for problem in index_problems(network, x)]
+    if found:
+        raise InvalidSpec(list({error.path: error for error in found}.values()))
 
 
 def _read(spec: DatasetSpec, path: Path) -> RawData:

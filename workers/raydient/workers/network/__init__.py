@@ -6,6 +6,7 @@ by, `program.Program` runs them forwards and backwards, and `gradient_check` pro
 
 from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch, random_batches
 from .graph import Network, Output, build
+from .indices import index_problems
 from .layers import Pass
 from .model import Model, ModelError, load_model, save_model
 from .program import Program
@@ -26,6 +27,7 @@ __all__ = [
     "build",
     "check_gradients",
     "describe",
+    "index_problems",
     "load_model",
     "random_batch",
     "random_batches",

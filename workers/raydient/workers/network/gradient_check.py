@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from raydient.workers.streams import Purpose, stream
 
 from .graph import Network
+from .indices import index_limits
 from .layers import Pass
 from .named import by_name, only
 from .program import Program
@@ -79,7 +80,11 @@ def random_batch(network: Network, seed: int, rows: int) -> tuple[NDArray[np.flo
 def random_batches(network: Network, seed: int, rows: int) -> tuple[Arrays, Arrays]:
     """Samples of every input and labels of every output, by name."""
     generator = stream(Purpose.GRADIENT_CHECK, seed, "batch")
-    xs = {name: generator.standard_normal((rows, *shape)) for name, shape in network.input_shapes.items()}
+    limits, xs = index_limits(network), {}
+    for name, shape in network.input_shapes.items():
+        xs[name] = generator.standard_normal((rows, *shape))
+        if name in limits:
+            xs[name] = generator.integers(0, limits[name], (rows, *shape)).astype(np.float64)
     return xs, {o.name: o.loss.random_labels(generator, rows, o.shape) for o in network.outputs}
 
 

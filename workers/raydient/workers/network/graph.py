@@ -158,6 +158,7 @@ class Network:
                 generator = stream(Purpose.PARAMETER, seed, f"{node.parameters_of}.{p.name}")
                 fill = INITIALIZERS[p.initializer.kind]
                 fill(views[p.name], generator, p.fan_in, p.fan_out, p.initializer.value)
+                views[p.name][..., slice(*p.ones)] = 1
 
 
 def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape]) -> Network:
@@ -207,6 +208,9 @@ class _Builder:
             if kind.shape_problem(shapes, settings):
                 raise InvalidSpec(self._errors)  # nothing is known of what follows
         layer = kind(this.name, shapes, settings)
+        if layer.index_limit is not None and not all(map(self._out_of_the_data, sources)):
+            text = f"{this.name} takes whole numbers out of the data, not what other layers compute"
+            self._errors.append(FieldError(f"{where}.inputs", text))
         self._places[this.index] = place = len(self._nodes)
         owner = self._owners.setdefault(this.owner[0], place)
         if owner != place:
@@ -217,6 +221,13 @@ class _Builder:
         if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:
             text = f"{owner.name} takes samples of shape {shape_text(owner.input_shape)}"
             self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
+
+    def _out_of_the_data(self, source: int) -> bool:
+        """Whether a layer only hands on values of the samples, in whatever shape."""
+        if is_input(source):
+            return True
+        node = self._nodes[source]
+        return node.layer.rearranges and all(map(self._out_of_the_data, node.sources))
 
     def _shape(self, source: int) -> Shape:
         if is_input(source):

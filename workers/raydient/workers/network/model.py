@@ -18,6 +18,7 @@ from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 
 from .graph import Network, build
+from .indices import index_problems
 from .program import Program
 from .scaling import Scaling
 
@@ -72,10 +73,12 @@ class Model:
             (n, *output shape).
 
         Raises:
-            ValueError: `x` has another shape.
+            ValueError: `x` has another shape, or numbers that the network cannot look up.
         """
         if x.shape[1:] != self.input_shape or x.ndim == 0:
             raise ValueError(f"samples of shape {self.input_shape} are needed, x has shape {x.shape}")
+        if problems := index_problems(self.network, x):
+            raise ValueError(problems[0].message)
         program, weights = Program(self.network, BLOCK_ROWS), self.network.bind(self.weights)
         outputs = np.empty((len(x), *self.network.output_shape), np.float32)
         for start in range(0, len(x), BLOCK_ROWS):

@@ -4,9 +4,11 @@ from .activation import ActivationLayer
 from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
+from .embedding import Embedding
 from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
 from .layer_normalization import LayerNormalization
+from .lstm import Lstm
 from .merging import Add, Concatenate, Dot, Multiply
 from .pooling import AveragePooling1d, AveragePooling2d, MaxPooling1d, MaxPooling2d
 from .shaping import Flatten, Reshape, Transpose
@@ -25,6 +27,8 @@ LAYERS: dict[str, type[Layer]] = {
         Dot,
         Dropout,
         LayerNormalization,
+        Embedding,
+        Lstm,
         Conv1d,
         Conv2d,
         MaxPooling1d,

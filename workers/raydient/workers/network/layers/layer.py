@@ -22,13 +22,18 @@ Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 
 @dataclass(frozen=True, slots=True)
 class ParameterRule:
-    """A parameter before it exists: its name within the layer, its shape and how it begins."""
+    """A parameter before it exists: its name within the layer, its shape and how it begins.
+
+    Attributes:
+        ones: from which place along the last axis to below which one it begins at 1 instead.
+    """
 
     name: str
     shape: Shape
     initializer: spec.Initializer
     fan_in: int
     fan_out: int
+    ones: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,15 @@ class Layer(ABC):
         operations: additions and multiplications of the forward pass for one sample, activations not counted.
         output_is_view: y is x under another shape; forward has nothing to do. For layers of one input.
         gradient_is_view: dx is dy under another shape, so the derivative passes through in place. Likewise.
+        rearranges: each value of y is one of x, in another place.
+        index_limit: where its input is whole numbers out of the data, from 0 to below this one; else None.
     """
 
     kind: ClassVar[str]
     inputs: ClassVar[tuple[int, int | None]] = (1, 1)
     output_is_view: ClassVar[bool] = False
     gradient_is_view: ClassVar[bool] = False
+    rearranges: ClassVar[bool] = False
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
         """`settings` is what the specification holds under this layer's kind."""
@@ -113,6 +121,7 @@ class Layer(ABC):
         self.parameters: tuple[ParameterRule, ...] = ()
         self.rectified_units = 0
         self.operations = 0
+        self.index_limit: int | None = None
 
     @property
     def input_shape(self) -> Shape:

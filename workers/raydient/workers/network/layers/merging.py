@@ -79,6 +79,7 @@ class Concatenate(Layer):
     """The inputs one behind the other along an axis of the sample; each dx_i is its part of dy."""
 
     kind = "concatenate"
+    rearranges = True
     inputs = (2, None)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Concatenate) -> None:

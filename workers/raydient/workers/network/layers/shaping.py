@@ -16,6 +16,7 @@ class _Reshaping(Layer):
 
     output_is_view = True
     gradient_is_view = True
+    rearranges = True
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         """Nothing to do: y is x."""
@@ -56,6 +57,7 @@ class Transpose(Layer):
     """The axes of a sample in another order; its own inverse with the inverse order."""
 
     kind = "transpose"
+    rearranges = True
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Transpose) -> None:
         super().__init__(name, input_shapes, settings)

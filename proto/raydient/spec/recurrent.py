@@ -1,0 +1,29 @@
+"""Sequences: embedding and the recurrent layers. Names are Keras's."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .functions import Empty, Initializer
+from .layers import Placed
+
+Units = Annotated[int, Field(ge=1, le=1_048_576)]
+
+
+class Embedding(Placed):
+    """A learnt vector for each of the whole numbers from 0 to below `input_dim`, in place of the number."""
+
+    input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
+    output_dim: Units
+    embeddings_initializer: Initializer = Initializer(glorot_uniform=Empty())
+
+
+class Lstm(Placed):
+    """Long short-term memory over a sequence of vectors."""
+
+    units: Units
+    return_sequences: bool = False
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    recurrent_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
+    unit_forget_bias: bool = True

@@ -1,0 +1,42 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Embedding(_message.Message):
+    __slots__ = ("name", "inputs", "input_dim", "output_dim", "embeddings_initializer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_DIM_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_DIM_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    input_dim: int
+    output_dim: int
+    embeddings_initializer: _functions_pb2.Initializer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
+
+class Lstm(_message.Message):
+    __slots__ = ("name", "inputs", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FORGET_BIAS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    units: int
+    return_sequences: bool
+    kernel_initializer: _functions_pb2.Initializer
+    recurrent_initializer: _functions_pb2.Initializer
+    bias_initializer: _functions_pb2.Initializer
+    unit_forget_bias: bool
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ...) -> None: ...

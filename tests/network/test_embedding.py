@@ -1,0 +1,92 @@
+"""Embedding: its sum against a naive loop, its bits, and numbers that it cannot look up."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.spec.errors import InvalidSpec
+from raydient.workers.network import Model, Program, index_problems, random_batch
+
+WORDS = {"embedding": {"input_dim": 7, "output_dim": 3, "name": "words"}}
+LAST = {"dense": {"units": 3}}
+
+
+def gradient_of(network, x, y, dtype):
+    vector = np.empty(network.layout.size, np.float32)
+    network.initialize(1, vector)
+    vector = vector.astype(dtype)
+    program, gradient = Program(network, len(x), dtype), np.full_like(vector, np.nan)
+    program.x[...], program.y[...] = x, y
+    program.forward(network.bind(vector))
+    program.backward(network.bind(vector), network.bind(gradient), 1.0)
+    return network.bind(gradient)[0]["embeddings"], program.outputs[0], network.bind(vector)
+
+
+@given(seed=st.integers(0, 1000), rows=st.integers(1, 9), steps=st.integers(1, 5))
+@settings(deadline=None, max_examples=40)
+def test_equals_a_loop_over_all_places(make_network, seed, rows, steps):
+    network = make_network([WORDS, "flatten", {"dense": {"units": 3}}], "sum_squared_error", (steps,))
+    x, y = random_batch(network, seed, rows)
+    found, looked_up, (words, _, dense) = gradient_of(network, x, y, np.float64)
+    expected = np.zeros((7, 3))
+    for n in range(rows):
+        row = np.concatenate([words["embeddings"][int(i)] for i in x[n]])
+        dy = 2 * (row @ dense["kernel"] + dense["bias"] - y[n]) @ dense["kernel"].T
+        for t in range(steps):
+            assert np.array_equal(looked_up[n, t], words["embeddings"][int(x[n, t])])
+            expected[int(x[n, t])] += dy[3 * t : 3 * t + 3]
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_equal_numbers_are_added_up_in_the_order_of_their_places(make_network):
+    """Float32 sums in another order have other bits: a sort that is not stable would show."""
+    network = make_network([WORDS, "flatten", LAST], input_shape=(40,))
+    x, y = random_batch(network, 2, 50)
+    found, _, _ = gradient_of(network, x, y, np.float32)
+    again, _, _ = gradient_of(network, x, y, np.float32)
+    assert found.tobytes() == again.tobytes()
+    assert np.count_nonzero(found) == found.size
+
+
+def test_words_that_do_not_occur_have_no_gradient(make_network):
+    network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
+    found, _, _ = gradient_of(network, np.array([[1, 5], [5, 5]]), np.array([0, 1]), np.float32)
+    assert np.flatnonzero(found.any(axis=1)).tolist() == [1, 5]
+
+
+def test_only_data_can_be_looked_up(make_network):
+    layers = [{"dense": {"units": 4, "name": "made"}}, {"reshape": {"shape": [2, 2]}}, WORDS, "flatten", LAST]
+    with pytest.raises(InvalidSpec) as refused:
+        make_network(layers)
+    assert [(e.path, e.message) for e in refused.value.errors] == [
+        (
+            "network.layers[2].embedding.inputs",
+            "words takes whole numbers out of the data, not what other layers compute",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "message"),
+    [
+        (7, "input_dim", "the largest number in the data is 7: 8 vectors are needed, not 7"),
+        (-1, "inputs", "the data has -1, words takes whole numbers from 0 to 6"),
+        (1.5, "inputs", "the data has 1.5, words takes whole numbers from 0 to 6"),
+    ],
+)
+def test_numbers_that_cannot_be_looked_up(make_network, value, field, message):
+    network = make_network([{"transpose": {"axes": [0]}}, WORDS, "flatten", LAST], input_shape=(2,))
+    x = np.array([[0, 6], [1, value]], np.float32)
+    assert index_problems(network, x[:1]) == []
+    ((path, found),) = [(e.path, e.message) for e in index_problems(network, x)]
+    assert path == f"network.layers[1].embedding.{field}"
+    assert message in found
+    model = Model(network.spec, (2,), np.zeros(network.layout.size, np.float32))
+    with pytest.raises(ValueError, match=r"the data has|the largest number"):
+        model.predict(x)
+
+
+def test_no_samples_no_problems(make_network):
+    network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
+    assert index_problems(network, np.zeros((0, 2), np.float32)) == []

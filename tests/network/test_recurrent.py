@@ -1,0 +1,155 @@
+"""Recurrent layers against naive twins, step by step and row by row; steps that are passed over."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.spec.errors import InvalidSpec
+from raydient.workers.network import Model, Program, check_gradients, random_batch
+
+from .test_onnx import agree
+
+WORDS, SIZE, STEPS = 6, 3, 5
+LAYERS = {"lstm": {"units": 4}}
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def naive_lstm(x, mask, weights):
+    """States after each step of one sequence x (steps, features), as Keras's documentation words them."""
+    h = c = np.zeros(len(weights["recurrent_kernel"]))
+    states = []
+    for now, counts in zip(x, mask, strict=True):
+        i, f, g, o = np.split(now @ weights["kernel"] + h @ weights["recurrent_kernel"] + weights["bias"], 4)
+        if counts:
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+        states.append(h)
+    return np.array(states)
+
+
+TWINS = {"lstm": naive_lstm}
+KINDS = [(kind, options) for kind, options in LAYERS.items() if kind in TWINS]
+
+
+def masked(kind, options, **more):
+    """Words looked up, then a recurrent layer that passes over zeros."""
+    layers = [
+        {"embedding": {"input_dim": WORDS, "output_dim": SIZE, "name": "words"}},
+        {kind: {**options, **more, "inputs": ["words", "input"], "name": "middle"}},
+        "flatten",
+        {"dense": {"units": 3}},
+    ]
+    return layers, (STEPS,)
+
+
+def program_of(network, rows, seed=1, dtype=np.float64):
+    vector = np.empty(network.layout.size, np.float32)
+    network.initialize(seed, vector)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, vector.shape)
+    return Program(network, rows, dtype), (vector + noise).astype(dtype)
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("sequences", [False, True])
+@given(seed=st.integers(0, 1000), rows=st.integers(1, 4))
+@settings(deadline=None, max_examples=15)
+def test_equals_the_naive_twin(make_network, kind, options, sequences, seed, rows):
+    layers, shape = masked(kind, options, return_sequences=sequences)
+    network = make_network(layers, input_shape=shape)
+    program, vector = program_of(network, rows, seed)
+    program.x[...], program.y[...] = random_batch(network, seed, rows)
+    weights = network.bind(vector)
+    program.forward(weights)
+    for n, words in enumerate(program.x.astype(int)):
+        states = TWINS[kind](weights[0]["embeddings"][words], words != 0, weights[1])
+        expected = states if sequences else states[-1]
+        np.testing.assert_allclose(program.outputs[1][n], expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_gradients_past_steps_that_do_not_count(make_network, kind, options, sequences):
+    layers, shape = masked(kind, options, return_sequences=sequences)
+    network = make_network(layers, input_shape=shape)
+    x, y = random_batch(network, 3, 6)
+    x[0], x[1, :3], x[2, 2:] = 0, 0, 0  # nothing, padded in front, padded behind
+    assert 0 < np.count_nonzero(x) < x.size
+    report = check_gradients(network, x, y, 3)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_onnx_runtime_passes_over_the_same_steps(make_network, kind, options, sequences):
+    layers, shape = masked(kind, options, return_sequences=sequences)
+    network = make_network(layers, input_shape=shape)
+    _, vector = program_of(network, 1, dtype=np.float32)
+    agree(Model(network.spec, shape, vector), random_batch(network, 4, 20)[0].astype(np.float32))
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("in_front", [False, True])
+def test_padding_changes_nothing(make_network, kind, options, in_front):
+    layers, _ = masked(kind, options)
+    short, long = make_network(layers, input_shape=(3,)), make_network(layers, input_shape=(7,))
+    x, y = np.array([[1, 2, 3], [5, 4, 1.0]]), np.array([0, 2])
+    padded = np.pad(x, [(0, 0), (4, 0) if in_front else (0, 4)])
+    gradients = []
+    for network, samples in ((short, x), (long, padded)):
+        program, vector = program_of(network, 2)
+        program.x[...], program.y[...] = samples, y
+        gradient = np.empty_like(vector)
+        program.forward(network.bind(vector))
+        program.backward(network.bind(vector), network.bind(gradient), 0.5)
+        gradients.append(gradient)
+    np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-15)
+
+
+def test_a_row_does_not_know_its_neighbours_mask(make_network):
+    layers, shape = masked("lstm", {"units": 4})
+    network = make_network(layers, input_shape=shape)
+    program, vector = program_of(network, 2)
+    outputs = []
+    for neighbour in (np.zeros(STEPS), np.array([1, 0, 2, 0, 3])):
+        program.x[...] = [[1, 0, 2, 3, 0], neighbour]
+        outputs.append(program.predict(network.bind(vector))[0].copy())
+    assert np.array_equal(*outputs)
+
+
+def test_a_long_cell_remembers_because_the_forget_gate_begins_open(make_network):
+    for open_gate, bias in ((True, [0, 0, 1, 1, 0, 0, 0, 0]), (False, [0] * 8)):
+        layers = [{"lstm": {"units": 2, "unit_forget_bias": open_gate, "name": "cell"}}, {"dense": {"units": 3}}]
+        network = make_network(layers, input_shape=(4, 3))
+        vector = np.empty(network.layout.size, np.float32)
+        network.initialize(1, vector)
+        assert network.bind(vector)[0]["bias"].tolist() == bias
+
+
+def test_extreme_gates_stay_numbers(make_network):
+    network = make_network([{"lstm": {"units": 2}}, {"dense": {"units": 3}}], input_shape=(4, 3))
+    program, vector = program_of(network, 2, dtype=np.float32)
+    vector *= 1e6
+    program.x[...], program.y[...] = random_batch(network, 1, 2)
+    assert np.isfinite(program.forward(network.bind(vector))).all()
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "message"),
+    [
+        ([{"lstm": {"units": 2}}], (6,), "takes a sequence of vectors per sample, (steps, features)"),
+        (
+            [{"lstm": {"units": 2, "inputs": ["input", "input"]}}],
+            (4, 2),
+            "one number for each of the 4 steps, shape (4)",
+        ),
+    ],
+)
+def test_what_is_no_sequence_is_refused(make_network, layers, shape, message):
+    with pytest.raises(InvalidSpec) as refused:
+        make_network([*layers, {"dense": {"units": 3}}], input_shape=shape)
+    assert refused.value.errors[0].path == "network.layers[0].lstm"
+    assert message in refused.value.errors[0].message

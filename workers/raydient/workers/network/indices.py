@@ -1,0 +1,78 @@
+"""Samples that a network takes as whole numbers: their range, and data that do not keep to it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec.errors import FieldError
+from raydient.spec.network import layer_names
+
+from .graph import Network, Node
+from .named import by_name
+from .wiring import input_number, is_input, path
+
+Samples = NDArray[np.number]
+
+
+def index_limits(network: Network) -> dict[str, int]:
+    """For each input that layers look up: its samples have to be whole numbers from 0 to below this one."""
+    limits: dict[str, int] = {}
+    for lookup in _lookups(network):
+        for name in lookup.inputs:
+            limits[name] = min(lookup.limit, limits.get(name, lookup.limit))
+    return limits
+
+
+def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list[FieldError]:
+    """Why layers cannot look samples up, x (n, *input shape), by name where there are several inputs: a number not
+    whole, below 0 or too large. By the path of the layer's field.
+    """
+    samples = by_name(x, network.input_shapes)
+    found = (_problem(lookup, samples[name]) for lookup in _lookups(network) for name in lookup.inputs)
+    return [problem for problem in found if problem]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """A layer that takes numbers from 0 to below `limit` out of `inputs`."""
+
+    name: str
+    path: str
+    limit: int
+    inputs: tuple[str, ...]
+
+
+def _lookups(network: Network) -> Iterator[_Lookup]:
+    names = layer_names(network.spec.layers)
+    for node in network.nodes:
+        if node.layer.index_limit is not None:
+            place = names.index(node.layer.name)
+            where = path(place, network.spec.layers[place])
+            inputs = tuple(dict.fromkeys(_origins(network, node)))
+            yield _Lookup(node.layer.name, where, node.layer.index_limit, inputs)
+
+
+def _origins(network: Network, node: Node) -> Iterator[str]:
+    """The inputs whose values a layer takes, handed on by layers that only rearrange them."""
+    for source in node.sources:
+        if is_input(source):
+            yield tuple(network.input_shapes)[input_number(source)]
+        else:
+            yield from _origins(network, network.nodes[source])
+
+
+def _problem(lookup: _Lookup, x: Samples) -> FieldError | None:
+    if not x.size:
+        return None
+    wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"
+    if len(fractions := x[x != np.floor(x)]):
+        text = f"the data has {fractions[0]:g}, {wanted}; `dataset.standardize` makes fractions of any"
+        return FieldError(f"{lookup.path}.inputs", text)
+    if (least := x.min()) < 0:
+        return FieldError(f"{lookup.path}.inputs", f"the data has {least:.0f}, {wanted}")
+    if (largest := x.max()) >= lookup.limit:
+        needed = f"{largest + 1:.0f} vectors are needed, not {lookup.limit}"
+        return FieldError(f"{lookup.path}.input_dim", f"the largest number in the data is {largest:.0f}: {needed}")
+    return None

@@ -1,0 +1,85 @@
+"""A learnt vector for each number of a vocabulary, as for words (Bengio et al. 2003)."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from raydient.spec import recurrent as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+
+
+class Embedding(Layer):
+    """y = E[x]: x (rows, ...) of whole numbers, y (rows, ..., output_dim), E (input_dim, output_dim).
+
+    dE[i] = Σ dy over all places where x is i; rows that the microbatch does not use are 0. There is no derivative by x.
+    Whether the data keep to the numbers from 0 to below input_dim is checked before training (`indices.check`); here a
+    number outside takes the nearest row.
+
+    The sum is sparse as far as it goes: a gradient is exchanged whole, so all of dE is set to 0, but only rows in use
+    are computed. They are sorted by number, ties by place, and each run of equal ones is added up in that order, so the
+    bits are fixed. That takes half the time of `np.add.at`.
+    """
+
+    kind = "embedding"
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Embedding) -> None:
+        super().__init__(name, input_shapes, settings)
+        self.index_limit, size = settings.input_dim, settings.output_dim
+        self.output_shape = (*self.input_shape, size)
+        # A vector's values come from one number each: the vocabulary's size has no say in theirs.
+        shape = (settings.input_dim, size)
+        self.parameters = (ParameterRule("embeddings", shape, settings.embeddings_initializer, size, size),)
+
+    def work(self, rows: int) -> Memory:
+        places = rows * prod(self.input_shape)
+        return {
+            "indices": ((places,), np.int64),
+            "keys": ((places,), np.int64),
+            "starts": ((places,), np.int64),
+            "first": ((places,), np.bool_),
+            "sorted": ((places, self.output_shape[-1]), None),
+            "sums": ((places, self.output_shape[-1]), None),
+        }
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        indices = buffers.work["indices"]
+        np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
+        y = buffers.y.reshape(len(indices), -1)
+        np.take(weights["embeddings"], indices, axis=0, out=y, mode="clip")  # other modes allocate
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        work, gradient = buffers.work, gradients["embeddings"]
+        indices, keys, starts, first = work["indices"], work["keys"], work["starts"], work["first"]
+        count = len(keys)
+        np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
+        np.clip(indices, 0, len(gradient) - 1, out=indices)
+        starts.fill(1)
+        np.add.accumulate(starts, out=starts)
+        np.subtract(starts, 1, out=starts)  # 0, 1, 2, ...
+        # One sort of index · count + place: stable, and in place.
+        np.multiply(indices, count, out=keys)
+        np.add(keys, starts, out=keys)
+        keys.sort()
+        np.floor_divide(keys, count, out=indices)
+        np.remainder(keys, count, out=keys)  # now the places
+        # The places in the sorted order where a run of equal indices begins, in front; behind them count.
+        first[0] = True
+        np.not_equal(indices[1:], indices[:-1], out=first[1:])
+        runs = np.count_nonzero(first)
+        np.logical_not(first, out=first)
+        np.copyto(starts, count, where=first)
+        starts.sort()
+        np.take(buffers.dy.reshape(count, -1), keys, axis=0, out=work["sorted"], mode="clip")
+        np.add.reduceat(work["sorted"], starts[:runs], axis=0, out=work["sums"][:runs])
+        np.take(indices, starts[:runs], out=keys[:runs], mode="clip")
+        gradient.fill(0)
+        gradient[keys[:runs]] = work["sums"][:runs]
+        if buffers.dx is not None:
+            buffers.dx.fill(0)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        indices = graph.node("Cast", [xs[0]], to=7)  # int64
+        return graph.node("Gather", [graph.parameter("embeddings"), indices], axis=0)

@@ -1,0 +1,152 @@
+"""Long short-term memory."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.spec import recurrent as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Array, Buffers, Memory, ParameterRule, Pass, Shape, Views
+from .recurrent import Recurrent
+
+
+class Lstm(Recurrent):
+    """A cell c that gates write to, keep and read from (Hochreiter and Schmidhuber 1997; the forget gate f is Gers,
+    Schmidhuber and Cummins 2000), with the gates in Keras's order i, f, g, o:
+
+        (i, f, g, o) = (σ, σ, tanh, σ)(x K + h' R + b)       h', c': those of the step before
+        c = f · c' + i · g
+        h = o · tanh(c)
+
+    Backwards through a step, with dh and dc coming from the steps after it:
+
+        do = dh · tanh(c)       dc += dh · o · (1 - tanh²(c))
+        di = dc · g             df = dc · c'       dg = dc · i
+        dz = (di · i (1 - i), df · f (1 - f), dg · (1 - g²), do · o (1 - o))
+        dh' = dz Rᵀ             dc' = dc · f
+
+    Along c the derivative is only multiplied by f, not by a matrix: it need not vanish. So b begins at 1 for f.
+
+    A step that is passed over has the gates (0, 1, 0, 0): then c = c', and nothing comes back but dc. h and dh are
+    handed past it.
+    """
+
+    kind = "lstm"
+    gates = 4
+    carried = 2
+    onnx_name = "LSTM"
+    onnx_order = (0, 3, 1, 2)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Lstm) -> None:
+        super().__init__(name, input_shapes, settings)
+        forget = (self.units, 2 * self.units) if settings.unit_forget_bias else (0, 0)
+        shape = (self.width,)
+        bias = ParameterRule("bias", shape, settings.bias_initializer, self.features, self.width, ones=forget)
+        self.parameters += (bias,)
+        self.operations += self.steps * (self.width + 4 * self.units)
+
+    def saved(self, rows: int) -> Memory:
+        """cells: before each step, and the last; squashed: their tanh after each step."""
+        return {
+            **super().saved(rows),
+            "cells": ((self.steps + 1, rows, self.units), None),
+            "squashed": ((self.steps, rows, self.units), None),
+        }
+
+    def work(self, rows: int) -> Memory:
+        return {
+            **super().work(rows),
+            "scale": ((self.width,), None),
+            "shift": ((self.width,), None),
+            "dc": ((rows, self.units), None),
+            "part": ((rows, self.units), None),
+        }
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        saved, work = buffers.saved, buffers.work
+        states, cells, squashed = saved["states"], saved["cells"], saved["squashed"]
+        step, part, scale, shift = work["step"], work["part"], work["scale"], work["shift"]
+        self._squash(scale, shift)
+        self.begin(buffers, weights)
+        cells[0].fill(0)
+        for t, z in enumerate(saved["gates"]):
+            np.matmul(states[t], weights["recurrent_kernel"], out=step)
+            np.add(step, weights["bias"], out=step)
+            np.add(z, step, out=z)
+            np.multiply(z, scale, out=z)
+            np.tanh(z, out=z)
+            np.multiply(z, scale, out=z)
+            np.add(z, shift, out=z)
+            i, f, g, o = self._split(z)
+            if self.masked:
+                skipped = saved["skipped"][t]
+                np.copyto(f, 1, where=skipped)
+                for gate in (i, g, o):
+                    np.copyto(gate, 0, where=skipped)
+            h, c = states[t + 1], cells[t + 1]
+            np.multiply(f, cells[t], out=c)
+            np.multiply(i, g, out=part)
+            np.add(c, part, out=c)
+            np.tanh(c, out=squashed[t])
+            np.multiply(o, squashed[t], out=h)
+            if self.masked:
+                np.copyto(h, states[t], where=skipped)
+        self.finish(buffers)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        saved, work = buffers.saved, buffers.work
+        gates, cells, squashed = saved["gates"], saved["cells"], saved["squashed"]
+        slope, dh, dc, part, dh_before = work["step"], work["dh"], work["dc"], work["part"], work["dh_before"]
+        _, _, g_slope, _ = self._split(slope)
+        dh.fill(0)
+        dc.fill(0)
+        for t in reversed(range(self.steps)):
+            self.add_dy(buffers, t, dh)
+            i, f, g, o = self._split(gates[t])
+            np.subtract(1, gates[t], out=slope)
+            np.multiply(slope, gates[t], out=slope)
+            np.multiply(g, g, out=g_slope)
+            np.subtract(1, g_slope, out=g_slope)
+            np.multiply(squashed[t], squashed[t], out=part)
+            np.subtract(1, part, out=part)
+            np.multiply(part, o, out=part)
+            np.multiply(part, dh, out=part)
+            np.add(dc, part, out=dc)
+            np.multiply(dh, squashed[t], out=o)
+            np.multiply(dc, i, out=part)
+            np.multiply(dc, g, out=i)
+            np.copyto(g, part)
+            np.copyto(part, dc)
+            np.multiply(dc, f, out=dc)
+            np.multiply(part, cells[t], out=f)
+            np.multiply(gates[t], slope, out=gates[t])
+            np.matmul(gates[t], weights["recurrent_kernel"].T, out=dh_before)
+            if self.masked:
+                np.copyto(dh_before, dh, where=saved["skipped"][t])
+            dh, dh_before = dh_before, dh
+        self.recurrent_gradient(buffers, gradients)
+        np.add.reduce(gates, axis=(0, 1), out=gradients["bias"])
+        self.input_gradients(buffers, weights, gradients)
+
+    def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
+        bias = graph.weights("bias")
+        return bias, np.zeros_like(bias)
+
+    def onnx_step(self, graph: OnnxGraph, z: str, carried: tuple[str, ...]) -> tuple[str, ...]:
+        h, c = carried
+        z = graph.node("Add", [z, graph.node("MatMul", [h, graph.parameter("recurrent_kernel")])])
+        functions = ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid")
+        i, f, g, o = (graph.node(name, [self.onnx_gate(graph, z, k)]) for k, name in enumerate(functions))
+        c = graph.node("Add", [graph.node("Mul", [f, c]), graph.node("Mul", [i, g])])
+        return graph.node("Mul", [o, graph.node("Tanh", [c])]), c
+
+    def _squash(self, scale: Array, shift: Array) -> None:
+        """σ(z) = 1/2 tanh(z / 2) + 1/2: with these, all gates are one call of tanh, which overflows nowhere."""
+        scale.fill(0.5)
+        self._split(scale)[2].fill(1)
+        np.subtract(1, scale, out=shift)
+
+    def _split(self, z: Array) -> tuple[Array, ...]:
+        """The columns of each gate."""
+        return tuple(z[..., k * self.units : (k + 1) * self.units] for k in range(self.gates))

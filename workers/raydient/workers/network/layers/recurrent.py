@@ -1,0 +1,174 @@
+"""What recurrent layers have in common: sequences with time in front, and steps that are passed over."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Shape, Views, shape_text
+
+
+class Recurrent(Layer):
+    """A state h that each step of a sequence makes anew from the one before and from its input, 0 at first.
+
+    Inputs are x (rows, steps, features) and perhaps a mask (rows, steps): where it is 0 a row passes over the step and
+    keeps its state, so that sequences of several lengths fit in one array, padded in front, behind or between. The
+    output is h after each step, (rows, steps, units), or after the last, (rows, units).
+
+    Inside, arrays have time in front: a step is contiguous. All gates are one product: K (features, gates · units) with
+    the inputs of all steps at once before the loop, R (units, gates · units) with the state in each step. Backward
+    leaves the derivatives by the gates of every step in place of the gates, and the gradients by K, R and the bias are
+    one product or sum over all steps after the loop (backpropagation through time, Werbos 1990).
+    """
+
+    inputs = (1, 2)
+    gates: ClassVar[int]
+    """How many blocks of `units` columns the kernels have."""
+    carried: ClassVar[int]
+    """How many vectors a step hands to the next."""
+    onnx_name: ClassVar[str]
+    onnx_order: ClassVar[tuple[int, ...]]
+    """For each gate in ONNX's order its place in ours."""
+    onnx_attributes: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
+        super().__init__(name, input_shapes, settings)
+        (self.steps, self.features), self.units = self.input_shape, settings.units
+        self.return_sequences = settings.return_sequences
+        self.masked = len(self.input_shapes) == 2
+        self.output_shape = (self.steps, self.units) if self.return_sequences else (self.units,)
+        self.width = self.gates * self.units
+        self.parameters = (
+            self._kernel("kernel", self.features, settings.kernel_initializer),
+            self._kernel("recurrent_kernel", self.units, settings.recurrent_initializer),
+        )
+        self.operations = self.steps * 2 * (self.features + self.units) * self.width
+
+    def _kernel(self, name: str, rows: int, initializer: Any) -> ParameterRule:
+        return ParameterRule(name, (rows, self.width), initializer, rows, self.width)
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:
+        x, *mask = input_shapes
+        if len(x) != 2:
+            return "takes a sequence of vectors per sample, (steps, features)"
+        if mask and mask[0] != x[:1]:
+            return f"takes as its mask one number for each of the {x[0]} steps, shape {shape_text(x[:1])}"
+        return None
+
+    def saved(self, rows: int) -> Memory:
+        """gates: by step; states: before each step, and the last; skipped: where the mask is 0."""
+        skipped: Memory = {"skipped": ((self.steps, rows, 1), np.bool_)} if self.masked else {}
+        return {
+            "gates": ((self.steps, rows, self.width), None),
+            "states": ((self.steps + 1, rows, self.units), None),
+            **skipped,
+        }
+
+    def work(self, rows: int) -> Memory:
+        """x: time in front, and in the end the derivative by it; step: as large as the gates of one step."""
+        return {
+            "x": ((self.steps, rows, self.features), None),
+            "step": ((rows, self.width), None),
+            "dh": ((rows, self.units), None),
+            "dh_before": ((rows, self.units), None),
+        }
+
+    def begin(self, buffers: Buffers, weights: Views) -> None:
+        """Fill `gates` with x K, clear the first state, find the steps to pass over."""
+        x, gates = buffers.work["x"], buffers.saved["gates"]
+        np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
+        np.matmul(_flat(x), weights["kernel"], out=_flat(gates))
+        buffers.saved["states"][0].fill(0)
+        if self.masked:
+            np.equal(buffers.xs[1].T, 0, out=buffers.saved["skipped"][..., 0])
+
+    def finish(self, buffers: Buffers) -> None:
+        """Fill y from the states."""
+        states = buffers.saved["states"]
+        np.copyto(buffers.y, states[1:].transpose(1, 0, 2) if self.return_sequences else states[-1])
+
+    def add_dy(self, buffers: Buffers, step: int, dh: Array) -> None:
+        """To dh, the derivative by the state after a step through all that follows, add that by the output itself."""
+        if self.return_sequences:
+            np.add(dh, buffers.dy[:, step], out=dh)
+        elif step == self.steps - 1:
+            np.add(dh, buffers.dy, out=dh)
+
+    def input_gradients(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        """From the derivatives in `gates` the gradient by K, and dx."""
+        x, dz = buffers.work["x"], _flat(buffers.saved["gates"])
+        np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
+        np.matmul(_flat(x).T, dz, out=gradients["kernel"])
+        dx = buffers.dxs[0]
+        if dx is not None:
+            np.matmul(dz, weights["kernel"].T, out=_flat(x))
+            np.copyto(dx, x.transpose(1, 0, 2))
+        for dmask in buffers.dxs[1:]:
+            if dmask is not None:
+                dmask.fill(0)
+
+    def recurrent_gradient(self, buffers: Buffers, gradients: Views) -> None:
+        """From the derivatives in `gates` the gradient by R."""
+        before = _flat(buffers.saved["states"][:-1])
+        np.matmul(before.T, _flat(buffers.saved["gates"]), out=gradients["recurrent_kernel"])
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        """One operator; with a mask the steps one after the other, because operators know no steps passed over."""
+        return self._onnx_steps(graph, xs) if self.masked else self._onnx_operator(graph, xs[0])
+
+    @abstractmethod
+    def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
+        """Added to the inputs' product and to the state's, (gates · units) each."""
+
+    @abstractmethod
+    def onnx_step(self, graph: OnnxGraph, z: str, carried: tuple[str, ...]) -> tuple[str, ...]:
+        """What is carried on, h first, from the inputs' product with its bias and from what was carried so far."""
+
+    def _onnx_operator(self, graph: OnnxGraph, x: str) -> str:
+        def arranged(
+            values: Array,
+        ) -> Array:  # (..., gates · units) in ONNX's order of gates, as (1, gates · units, ...)
+            blocks = values.reshape(-1, self.gates, self.units)[:, self.onnx_order]
+            return blocks.reshape(-1, self.width).T[np.newaxis]
+
+        kernels = [graph.constant(arranged(graph.weights(name))) for name in ("kernel", "recurrent_kernel")]
+        bias = graph.constant(np.concatenate([arranged(bias)[..., 0] for bias in self.onnx_biases(graph)], axis=1))
+        inputs = [graph.node("Transpose", [x], perm=[1, 0, 2]), *kernels, bias]
+        attributes = {"hidden_size": self.units, **self.onnx_attributes}
+        if not self.return_sequences:
+            return graph.node(
+                "Squeeze", [graph.node(self.onnx_name, inputs, output=1, **attributes), graph.constant([0])]
+            )
+        states = graph.node("Squeeze", [graph.node(self.onnx_name, inputs, **attributes), graph.constant([1])])
+        return graph.node("Transpose", [states], perm=[1, 0, 2])
+
+    def _onnx_steps(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        products = graph.node("MatMul", [xs[0], graph.parameter("kernel")])
+        products = graph.node("Add", [products, graph.constant(self.onnx_biases(graph)[0])])
+        counts = graph.node("Cast", [xs[1]], to=9)  # bool
+        carried = (graph.constant(np.zeros((1, self.units))),) * self.carried
+        states = []
+        for t in range(self.steps):
+            z = graph.node("Gather", [products, graph.constant(t)], axis=1)
+            counted = graph.node("Gather", [counts, graph.constant([t])], axis=1)
+            new = self.onnx_step(graph, z, carried)
+            carried = tuple(graph.node("Where", [counted, a, b]) for a, b in zip(new, carried, strict=True))
+            states.append(carried[0])
+        if not self.return_sequences:
+            return states[-1]
+        return graph.node("Concat", [graph.node("Unsqueeze", [h, graph.constant([1])]) for h in states], axis=1)
+
+    def onnx_gate(self, graph: OnnxGraph, z: str, gate: int) -> str:
+        """The columns of one gate of (rows, gates · units)."""
+        bounds = [graph.constant([k * self.units]) for k in (gate, gate + 1)]
+        return graph.node("Slice", [z, *bounds, graph.constant([1])])
+
+
+def _flat(x: Array) -> Array:
+    """(steps, rows, n) as (steps · rows, n)."""
+    return x.reshape(-1, x.shape[-1])
