@@ -4,6 +4,7 @@ from raydient.v1 import losses_pb2 as _losses_pb2
 from raydient.v1 import normalization_pb2 as _normalization_pb2
 from raydient.v1 import pooling_pb2 as _pooling_pb2
 from raydient.v1 import regularization_pb2 as _regularization_pb2
+from raydient.v1 import recurrent_pb2 as _recurrent_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -35,7 +36,7 @@ class Output(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +49,8 @@ class Layer(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
     LAYER_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    LSTM_FIELD_NUMBER: _ClassVar[int]
     CONV1D_FIELD_NUMBER: _ClassVar[int]
     CONV2D_FIELD_NUMBER: _ClassVar[int]
     MAX_POOLING1D_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +71,8 @@ class Layer(_message.Message):
     shared: _layers_pb2.Shared
     dropout: _regularization_pb2.Dropout
     layer_normalization: _normalization_pb2.LayerNormalization
+    embedding: _recurrent_pb2.Embedding
+    lstm: _recurrent_pb2.Lstm
     conv1d: _convolution_pb2.Conv1d
     conv2d: _convolution_pb2.Conv2d
     max_pooling1d: _pooling_pb2.Pooling1d
@@ -76,4 +81,4 @@ class Layer(_message.Message):
     average_pooling2d: _pooling_pb2.Pooling2d
     global_average_pooling1d: _pooling_pb2.GlobalPooling
     global_average_pooling2d: _pooling_pb2.GlobalPooling
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ...) -> None: ...
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., embedding: _Optional[_Union[_recurrent_pb2.Embedding, _Mapping]] = ..., lstm: _Optional[_Union[_recurrent_pb2.Lstm, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ...) -> None: ...
