@@ -24,7 +24,6 @@ def test_the_public_names_of_the_room():
         "StateChanged",
         "StateDirectory",
         "StoredCheckpoint",
-        "StoredModels",
         "Subscription",
         "check_header",
     ]

@@ -1,0 +1,86 @@
+"""Write the made data of the examples, `sequences.csv` and `flats.csv`: `python examples/make_data.py [FOLDER]`.
+
+The same files every time, on any machine: Python guarantees what `random.Random(seed).random()` gives.
+"""
+
+import csv
+import math
+import random
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LENGTH = 20
+MARKS = "AB"
+"""The symbols 0 and 1; 2 to 5 are noise."""
+NOISE = (2, 3, 4, 5)
+
+DISTRICTS = {
+    "airport": 1.6,
+    "canal": 3.4,
+    "castle": 4.6,
+    "docks": 2.9,
+    "fairground": 2.0,
+    "garden": 3.7,
+    "hill": 4.2,
+    "market": 3.9,
+    "mill": 2.5,
+    "station": 2.3,
+    "tower": 3.1,
+    "university": 3.6,
+}
+"""Thousands for a square metre."""
+KINDS = {"attic": 0.85, "flat": 1.0, "house": 1.25, "studio": 1.1}
+SOUGHT_AFTER = {("docks", "attic"), ("tower", "attic"), ("airport", "house"), ("station", "studio")}
+"""Pairs that are worth half as much again: what neither column tells alone."""
+BANDS = ((150, "low"), (280, "middle"), (math.inf, "high"))
+
+
+def sequences(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
+    """Two marks somewhere in noise, and in which order they come: the temporal order problem of Hochreiter and
+    Schmidhuber (1997), shorter.
+    """
+    yield [*(f"symbol_{n}" for n in range(1, LENGTH + 1)), "order"]
+    for _ in range(rows):
+        symbols = [pick(NOISE, generator) for _ in range(LENGTH)]
+        first = int(generator.random() * LENGTH)
+        second = (first + 1 + int(generator.random() * (LENGTH - 1))) % LENGTH
+        marks = [pick((0, 1), generator) for _ in range(2)]
+        for place, mark in zip(sorted((first, second)), marks, strict=True):
+            symbols[place] = mark
+        yield [*symbols, "".join(MARKS[mark] for mark in marks)]
+
+
+def flats(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
+    """Prices (thousands) by district and kind, two columns with categories, and by area and age, with 5 % of noise."""
+    yield ["district", "kind", "area", "age", "price", "band"]
+    for _ in range(rows):
+        district, kind = pick(list(DISTRICTS), generator), pick(list(KINDS), generator)
+        area, age = 25 + 95 * generator.random(), 80 * generator.random()
+        factor = KINDS[kind] * (1.5 if (district, kind) in SOUGHT_AFTER else 1) * (1 - 0.004 * age)
+        noise = sum(generator.random() for _ in range(12)) - 6  # about normal, of variance 1
+        price = DISTRICTS[district] * area * factor * (1 + 0.05 * noise)
+        band = next(name for limit, name in BANDS if price < limit)
+        yield [district, kind, f"{area:.0f}", f"{age:.0f}", f"{price:.1f}", band]
+
+
+def pick(choices: Sequence[T], generator: random.Random) -> T:
+    """One of them, all equally likely."""
+    return choices[int(generator.random() * len(choices))]
+
+
+def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def main(folder: Path) -> None:
+    write(folder / "sequences.csv", sequences(3000, random.Random(1)))
+    write(folder / "flats.csv", flats(3000, random.Random(2)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
