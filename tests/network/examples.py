@@ -87,6 +87,12 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "global_average_pooling1d": [({}, [(4, 3)])],
     "global_average_pooling2d": [({}, [(3, 2, 2)])],
+    "batch_normalization": [
+        ({}, [(6,)]),
+        ({"epsilon": 0.1}, [(2, 3, 4)]),
+        ({"center": False}, [(3, 4)]),
+        ({"scale": False, "center": False}, [(6,)]),
+    ],
 }
 
 

@@ -55,3 +55,61 @@ def test_a_large_mean_does_not_drown_the_variance(make_network, offset):
     vector = np.concatenate([np.ones(64), np.zeros(64)]).astype(np.float32)
     y, _ = run(network, x + offset, 0, vector, dtype=np.float32)
     np.testing.assert_allclose(y, (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True), atol=0.01)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=3), rows=st.integers(1, 5), seed=st.integers(0, 99))
+def test_batch_normalization_equals_its_twin(make_network, shape, rows, seed):
+    layer = {"batch_normalization": {"epsilon": 0.01}}
+    network = make_network([layer, "flatten"], "sum_squared_error", tuple(shape))
+    random = np.random.default_rng(seed)
+    x, dy = random.normal(3, 2, (2, rows, *shape))
+    gamma, beta, mean, variance = random.uniform(0.5, 2, size=(4, shape[-1]))
+    vector = np.concatenate([gamma, beta, mean, variance])
+    others, count = tuple(range(x.ndim - 1)), x.size // shape[-1]
+
+    y, gradients = run(network, x, dy, vector)
+    normalized = (x - x.mean(others)) / np.sqrt(x.var(others) + 0.01)
+    np.testing.assert_allclose(y, gamma * normalized + beta, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gradients["gamma"], (normalized * dy).sum(others), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gradients["beta"], dy.sum(others), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gradients["moving_mean"], x.mean(others), rtol=1e-9, atol=1e-12)
+    unbiased = x.var(others, ddof=1) if count > 1 else np.zeros(shape[-1])
+    np.testing.assert_allclose(gradients["moving_variance"], unbiased, rtol=1e-9, atol=1e-12)
+
+    y, _ = run(network, x, dy, vector, Pass())
+    np.testing.assert_allclose(y, gamma * (x - mean) / np.sqrt(variance + 0.01) + beta, rtol=1e-9, atol=1e-12)
+
+
+def test_statistics_of_microbatches_add_up_to_the_batch_s(make_network):
+    network = make_network([{"batch_normalization": {}}, {"dense": {"units": 1}}], "sum_squared_error", (3,))
+    x, vector = np.random.default_rng(1).normal(3, 2, (12, 3)), np.ones(network.layout.size)
+    totals = np.zeros(network.layout.size)
+    for rows in (x[:7], x[7:]):
+        program, gradient = Program(network, len(rows), np.float64), np.full_like(totals, np.nan)
+        program.x[...] = rows
+        program.forward(network.bind(vector), TRAINING)
+        program.backward(network.bind(vector), network.bind(gradient), 1 / len(x))
+        totals += gradient
+    found = network.layout.views(totals)
+    np.testing.assert_allclose(found["batch_normalization_1.moving_mean"], x.mean(0))
+    within = 7 / 12 * x[:7].var(0, ddof=1) + 5 / 12 * x[7:].var(0, ddof=1)
+    np.testing.assert_allclose(found["batch_normalization_1.moving_variance"], within)
+
+
+def test_a_layer_that_is_shared_leaves_the_mean_of_its_uses(make_network):
+    layers = [
+        {"dense": {"units": 3, "name": "a", "inputs": "input"}},
+        {"dense": {"units": 3, "name": "b", "inputs": "input"}},
+        {"batch_normalization": {"name": "one", "inputs": "a"}},
+        {"shared": {"layer": "one", "name": "two", "inputs": "b"}},
+        {"add": {"inputs": ["one", "two"]}},
+    ]
+    network = make_network(layers, "sum_squared_error", (4,))
+    program, vector = Program(network, 9, np.float64), np.random.default_rng(2).normal(size=network.layout.size)
+    program.x[...] = np.random.default_rng(1).normal(size=(9, 4))
+    gradient = np.full_like(vector, np.nan)
+    program.forward(network.bind(vector), TRAINING)
+    program.backward(network.bind(vector), network.bind(gradient), 1 / 9)
+    a, b = (y.mean(0) for y, layer in zip(program.outputs, network.layers, strict=True) if layer.name in "ab")
+    np.testing.assert_allclose(network.layout.views(gradient)["one.moving_mean"], (a + b) / 2)

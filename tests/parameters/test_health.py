@@ -121,6 +121,19 @@ def test_the_update_ratio_where_something_is_zero(before, after, ratio):
     assert meter.read(1, None, updated=True).layers == (LayerHealth("a", 0.0, ratio, 0),)
 
 
+def test_moving_averages_have_no_part_in_the_norms_of_their_layer():
+    shapes = [("a.kernel", (2,)), ("b.gamma", (2,)), ("b.mean", (3,)), ("c.mean", (2,)), ("d.kernel", (1,))]
+    meter = LayerMeter(Layout.of(shapes, {"b.mean": 0.9, "c.mean": 0.5}), [(name, 0) for name in "abcd"])
+    meter.add_gradient(0, np.array([0, 1, 3, 4, math.nan, 9, 9, 9, 9, 2], np.float32))
+    meter.add_update(0, np.ones(10, np.float32), np.array([1, 1, 1, 1, 9, 9, 9, 9, 9, 3], np.float32))
+
+    assert meter.read(1, None, updated=True).layers == (
+        LayerHealth("a", 1.0, 0.0, 0),
+        LayerHealth("b", 5.0, 0.0, 0),
+        LayerHealth("d", 2.0, 2.0, 0),
+    )
+
+
 def test_dead_units_are_those_that_no_microbatch_has_seen_alive():
     meter = LayerMeter(Layout.of([("b.kernel", (2,))]), [("flatten", 0), ("a", 2), ("b", 4), ("c", 1)])
     meter.add_gradient(0, np.array([3, 4], np.float32))

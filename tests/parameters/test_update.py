@@ -80,6 +80,45 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     assert np.frombuffer(results[0][0], np.float32)[-1] == np.float32(1) - gradient[-1] * np.float32(0.1)
 
 
+@given(
+    size=st.integers(1, 200),
+    cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6),
+    block=st.integers(1, 64),
+    threads=st.integers(1, 3),
+    rule=st.sampled_from([ADAM, SGD]),
+)
+def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size, cuts, block, threads, rule):
+    cuts = sorted(min(cut, size) for cut in cuts)
+    averages = [(slice(a, b), 0.9) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if a < b]
+    learned = np.ones(size, bool)
+    for where, _ in averages:
+        learned[where] = False
+    rng, optimizer = np.random.default_rng(size), build_optimizer(*rule)
+    start, gradient = rng.normal(size=(2, size)).astype(np.float32)
+    arrays = [start.copy(), *(np.zeros_like(start) for _ in optimizer.state)]
+    expected = [array[learned] for array in arrays]
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
+        patch.setattr(update, "BLOCK", block)
+        patch.setattr(update, "PARALLEL_FROM", 1)
+        updater = Updater(arrays[0], arrays[1:], 1, threads, executor, averages=averages)
+        norm = updater.apply(optimizer, 0, {(0, 1): gradient}, (0, 1))
+
+    scratch = [np.empty_like(expected[0]) for _ in range(2)]
+    optimizer.update(0, expected[0], gradient[learned], expected[1:], scratch)
+    assert [array[learned].tobytes() for array in arrays] == [array.tobytes() for array in expected]
+    np.testing.assert_allclose(arrays[0][~learned], (0.9 * start + 0.1 * gradient)[~learned], rtol=1e-5, atol=1e-6)
+    assert all((array[~learned] == 0).all() for array in arrays[1:])
+    assert norm == pytest.approx(float(np.sum(gradient[learned].astype(np.float64) ** 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_the_norm_tells_that_a_statistic_is_not_finite(bad, executor):
+    updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor, averages=[(slice(2, 4), 0.5)])
+
+    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): np.array([1, 1, 1, bad])}, (0, 1)))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_weights_that_are_told_to_be_updated_are_final(threads, executor, monkeypatch):
     monkeypatch.setattr(update, "BLOCK", 32)

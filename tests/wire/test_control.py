@@ -32,8 +32,8 @@ EXAMPLES = [
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Failed("no room left, δ"),
     control.Serve(
-        [("dense.kernel", (4, 3)), ("dense.bias", (3,))],
-        [("dense", 3)],
+        [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,))],
+        [("dense", 3), ("batch", 0)],
         "adam",
         {"epsilon": 1e-7},
         SCHEDULE,
@@ -41,6 +41,7 @@ EXAMPLES = [
         8,
         6,
         [],
+        {"batch.moving_mean": 0.99},
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),

@@ -11,7 +11,7 @@ from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
-from .normalization import LayerNormalization
+from .normalization import BatchNormalization, LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
 from .recurrent import Embedding, Lstm
 from .regularization import Dropout
@@ -42,6 +42,7 @@ class Layer(OneOf):
     average_pooling2d: Pooling2d | None = None
     global_average_pooling1d: GlobalPooling | None = None
     global_average_pooling2d: GlobalPooling | None = None
+    batch_normalization: BatchNormalization | None = None
 
 
 class Output(Model):

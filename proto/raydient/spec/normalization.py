@@ -16,3 +16,14 @@ class LayerNormalization(Placed):
     epsilon: Epsilon = 1e-3
     center: bool = True
     scale: bool = True
+
+
+class BatchNormalization(Placed):
+    """Normalized by channel, the last axis, over a microbatch in training, by moving averages elsewhere; then times
+    gamma, plus beta (Ioffe and Szegedy 2015).
+    """
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    epsilon: Epsilon = 1e-3
+    center: bool = True
+    scale: bool = True

@@ -19,3 +19,19 @@ class LayerNormalization(_message.Message):
     center: bool
     scale: bool
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., epsilon: _Optional[float] = ..., center: bool = ..., scale: bool = ...) -> None: ...
+
+class BatchNormalization(_message.Message):
+    __slots__ = ("name", "inputs", "momentum", "epsilon", "center", "scale")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    MOMENTUM_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    CENTER_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    momentum: float
+    epsilon: float
+    center: bool
+    scale: bool
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., momentum: _Optional[float] = ..., epsilon: _Optional[float] = ..., center: bool = ..., scale: bool = ...) -> None: ...

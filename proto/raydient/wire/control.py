@@ -144,6 +144,7 @@ class Serve:
         optimizer, settings: the option of the specification and its settings.
         sums: values that ride along with each push, rows not among them.
         step, epoch_sums: see `Snapshot`.
+        averages: momentum of the parameters that are moving averages, by name.
     """
 
     parameters: Sequence[tuple[str, tuple[int, ...]]]
@@ -155,6 +156,7 @@ class Serve:
     round: int
     step: int
     epoch_sums: Sequence[float]
+    averages: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

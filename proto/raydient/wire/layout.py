@@ -2,9 +2,10 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,14 @@ class Parameter:
         name: unique within the network, for example `dense_1.kernel`.
         shape: its shape, row-major.
         offset: index of its first value in the flat vector.
+        momentum: None if it is learned. Else it is a moving average of statistics that travel where a gradient would:
+            an update leaves so much of it, and what the gradient's place holds makes up the rest.
     """
 
     name: str
     shape: tuple[int, ...]
     offset: int
+    momentum: float | None = None
 
     @property
     def size(self) -> int:
@@ -40,13 +44,18 @@ class Layout:
     parameters: tuple[Parameter, ...]
 
     @classmethod
-    def of(cls, shapes: Iterable[tuple[str, Sequence[int]]]) -> "Layout":
-        """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug."""
+    def of(
+        cls, shapes: Iterable[tuple[str, Sequence[int]]], averages: Mapping[str, float] = MappingProxyType({})
+    ) -> "Layout":
+        """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug.
+
+        `averages` has the momentum of those that are not learned, by name.
+        """
         parameters, offset, names = [], 0, set()
         for name, shape in shapes:
             assert name not in names, f"parameter name {name} used twice"
             names.add(name)
-            parameters.append(Parameter(name, tuple(shape), offset))
+            parameters.append(Parameter(name, tuple(shape), offset, averages.get(name)))
             offset += parameters[-1].size
         return cls(tuple(parameters))
 
@@ -54,6 +63,11 @@ class Layout:
     def size(self) -> int:
         """Values in the flat vector."""
         return sum(p.size for p in self.parameters)
+
+    @property
+    def averages(self) -> dict[str, float]:
+        """The momentum of each moving average, by name."""
+        return {p.name: p.momentum for p in self.parameters if p.momentum is not None}
 
     def views(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         """Every parameter's view of `vector`, by name."""

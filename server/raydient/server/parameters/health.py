@@ -26,22 +26,24 @@ _GRADIENT, _WEIGHTS, _UPDATE = range(3)
 class LayerMeter:
     """Measures one step at a time. Threads may add parts of the vector that do not overlap at the same time.
 
-    A part begins at a multiple of PIECE or where a layer does, and so does what follows it.
+    A part begins at a multiple of PIECE or where a layer does, and so does what follows it. Moving averages, which
+    stand at a layer's end, have no part in its norms.
     """
 
     def __init__(self, layout: Layout, layers: Sequence[tuple[str, int]]) -> None:
         """`layers` names every layer in the order of the network, with how many of its units have a rectifier."""
         self._layers = tuple(layers)
-        ends: dict[str, int] = {}  # of those with parameters, in the order of the flat vector
+        learned: dict[str, tuple[int, int]] = {}  # of those that learn, in the order of the flat vector
         for parameter in layout.parameters:
-            ends[parameter.name.rpartition(".")[0]] = parameter.offset + parameter.size
-        self._bounds = sorted({*range(0, layout.size, PIECE), *ends.values(), 0})
-        self._pieces: dict[str, slice] = {}
-        first = 0
-        for layer, end in ends.items():
-            last = bisect_left(self._bounds, end)
-            self._pieces[layer] = slice(first, last)
-            first = last
+            if parameter.momentum is None:
+                layer, end = parameter.name.rpartition(".")[0], parameter.offset + parameter.size
+                learned[layer] = learned.get(layer, (parameter.offset, end))[0], end
+        ends = (end for bounds in learned.values() for end in bounds)
+        self._bounds = sorted({*range(0, layout.size, PIECE), *ends, 0, layout.size})
+        self._pieces = {
+            layer: slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))
+            for layer, (start, end) in learned.items()
+        }
         self._squares = np.zeros((len(self._bounds) - 1, 3))
         self._non_finite = np.zeros(len(self._bounds) - 1, np.int64)
 

@@ -264,6 +264,6 @@ class ParameterServer:
             if not np.isfinite(total).all():
                 return parameter.name, False
             norm = float(np.linalg.norm(total.astype(np.float64)))
-            if norm > largest:
+            if parameter.momentum is None and norm > largest:
                 largest, suspect = norm, parameter.name
         return suspect, True

@@ -80,7 +80,7 @@ class Service:
     def _prepare(self, serve: control.Message, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         if not isinstance(serve, control.Serve):
             raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
-        layout = Layout.of(serve.parameters)
+        layout = Layout.of(serve.parameters, serve.averages)
         optimizer = build_optimizer(serve.optimizer, serve.settings)
         names = ("weights", *optimizer.state)
         self._bundle = Bundle.allocate(dict.fromkeys(names, ("<f4", (layout.size,))))
@@ -97,6 +97,9 @@ class Service:
             depth=slots.bit_length(),
             threads=self._threads,
             executor=self._executor,
+            averages=[
+                (slice(p.offset, p.offset + p.size), p.momentum) for p in layout.parameters if p.momentum is not None
+            ],
             updated=passing_on(self._hub, self._links, position),
         )
         self._server = ParameterServer(

@@ -4,7 +4,7 @@ Blocks are small enough that a block's sum is still in the cache when the optimi
 memory bus once. Every operation is element by element, so blocks and threads change no bit.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import chain
 from typing import TypeVar
@@ -36,16 +36,19 @@ class Updater:
         threads: int,
         executor: Executor,
         *,
+        averages: Sequence[tuple[slice, float]] = (),
         updated: Callable[[int], None] = lambda stop: None,
     ) -> None:
         """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time.
 
+        `averages` are the places of moving averages, in order, and their momentum: there w <- momentum w +
+        (1 - momentum) g instead of the optimizer's rule, and g has no part in the norm.
         `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
         """
         self._weights, self._state = weights, state
         size = self._size = len(weights)
         self._threads = threads if size >= PARALLEL_FROM else 1
-        self._executor, self._updated = executor, updated
+        self._executor, self._updated, self._averages = executor, updated, averages
         width = min(BLOCK, size)
         self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
 
@@ -74,11 +77,18 @@ class Updater:
                 room = [array[: stop - start] for array in scratch]
                 weights, before = self._weights[start:stop], room[2]
                 gradient = _sum(contributions, root, slice(start, stop), room, 3)
-                squares.append(float(np.dot(gradient, gradient)))
-                state = [array[start:stop] for array in self._state]
                 if meter is not None:
                     np.copyto(before, weights)
-                optimizer.update(step, weights, gradient, state, room[:2])
+                for a, b, momentum in self._stretches(start, stop):
+                    w, g, free = (array[a - start : b - start] for array in (weights, gradient, room[0]))
+                    square = float(np.dot(g, g))
+                    if momentum is None:
+                        squares.append(square)
+                        state = [array[a:b] for array in self._state]
+                        optimizer.update(step, w, g, state, (free, room[1][a - start : b - start]))
+                    else:
+                        squares.append(0.0 * square)  # NaN if that is not finite
+                        _average(w, g, momentum, free)
                 if meter is not None:
                     meter.add_gradient(start, gradient)
                     meter.add_update(start, before, weights)
@@ -92,6 +102,25 @@ class Updater:
         if others:
             self._updated(self._size)
         return total
+
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, float | None]]:
+        """A block by what is done there: begin, end, and the momentum where there is a moving average."""
+        for where, momentum in self._averages:
+            first, last = max(where.start, start), min(where.stop, stop)
+            if first < last:
+                if start < first:
+                    yield start, first, None
+                yield first, last, momentum
+                start = last
+        if start < stop:
+            yield start, stop, None
+
+
+def _average(weights: Array, statistic: Array, momentum: float, scratch: Array) -> None:
+    """Move the average, element by element as optimizers work."""
+    np.multiply(statistic, np.float32(1 - momentum), out=scratch)
+    weights *= np.float32(momentum)
+    weights += scratch
 
 
 def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int) -> Array:

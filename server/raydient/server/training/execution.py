@@ -326,6 +326,7 @@ class Execution:
             round=round_,
             step=step,
             epoch_sums=sums,
+            averages=network.layout.averages,
         )
         self._send(member, serve, Bundle.of(arrays))
 

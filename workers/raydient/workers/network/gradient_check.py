@@ -55,7 +55,7 @@ class ParameterCheck:
 
 @dataclass(frozen=True, slots=True)
 class GradientReport:
-    """The check of a network, parameter by parameter, in the order of the layout."""
+    """The check of a network, by parameter that is learned, in the order of the layout."""
 
     parameters: tuple[ParameterCheck, ...]
 
@@ -125,6 +125,8 @@ def check_gradients(
 
     checks = []
     for p in network.layout.parameters:
+        if p.momentum is not None:
+            continue  # a statistic stands there, no derivative
         places = np.arange(p.size)
         if p.size > entries_per_parameter:
             generator = stream(Purpose.GRADIENT_CHECK, seed, "entries", p.name)

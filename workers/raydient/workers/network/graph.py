@@ -97,11 +97,15 @@ class Network:
         self.spec = specification
         self.nodes = tuple(nodes)
         self.layers = tuple(node.layer for node in nodes)
-        self.layout = Layout.of(
-            (f"{node.parameters_of}.{p.name}", p.shape)
+        rules = {
+            f"{node.parameters_of}.{p.name}": p
             for place, node in enumerate(nodes)
             if node.owner == place
             for p in node.layer.parameters
+        }
+        self.layout = Layout.of(
+            ((name, rule.shape) for name, rule in rules.items()),
+            {name: rule.momentum for name, rule in rules.items() if rule.momentum is not None},
         )
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)

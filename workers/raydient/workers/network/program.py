@@ -45,6 +45,7 @@ class Program:
         self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
         self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
+        self._statistics = self._find_statistics()
 
     def _later_uses(self, dtype: np.dtype[Any]) -> dict[int, Views]:
         """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
@@ -66,6 +67,16 @@ class Program:
         """The labels of the only output."""
         return only(self.ys)
 
+    def _find_statistics(self) -> tuple[tuple[int, str, int], ...]:
+        """Moving averages: the node that has one, its name there, and how many nodes share it."""
+        owners = [node.owner for node in self.network.nodes]
+        return tuple(
+            (place, p.name, owners.count(place))
+            for place, node in enumerate(self.network.nodes)
+            for p in node.layer.parameters
+            if p.momentum is not None and node.owner == place
+        )
+
     def forward(self, weights: Sequence[Views], this: Pass = INFERENCE) -> NDArray[np.float64]:
         """The network's outputs and their loss against the labels.
 
@@ -84,7 +95,8 @@ class Program:
     def backward(self, weights: Sequence[Views], gradients: Sequence[Views], scale: float) -> None:
         """Backpropagation: the gradient of `scale` times the summed loss by every parameter.
 
-        With `scale` = 1 / rows of the whole batch the gradients of its microbatches add up to that of its mean loss.
+        With `scale` = 1 / rows of the whole batch the gradients of its microbatches add up to that of its mean loss,
+        and the statistics in the places of moving averages, weighted with the microbatch's share, to their mean.
 
         Args:
             weights: those that `forward` was called with, unchanged since.
@@ -101,6 +113,8 @@ class Program:
                     np.add(gradients[place][name], gradient, out=gradients[place][name])
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
+            for place, name, uses in self._statistics:
+                np.multiply(gradients[place][name], self.rows * scale / uses, out=gradients[place][name])
 
     def count_active(self, active: Array) -> None:
         """Which units with a rectifier were not zero for every sample, after `forward`.

@@ -33,8 +33,9 @@ def describe(network: Network, rows: int) -> tuple[LayerRow, ...]:
     """The layer table of `network` for programs of `rows` samples."""
     table = []
     for layer in network.layers:
-        parameters = sum(prod(p.shape) for p in layer.parameters)
+        parameters = sum(prod(p.shape) for p in layer.parameters if p.momentum is None)
+        values = sum(prod(p.shape) for p in layer.parameters)
         outputs = 0 if layer.output_is_view else rows * prod(layer.output_shape)
-        size = FLOAT32_BYTES * (2 * parameters + outputs)
+        size = FLOAT32_BYTES * (2 * values + outputs)
         table.append(LayerRow(layer.name, layer.kind, layer.output_shape, parameters, layer.operations, size))
     return tuple(table)

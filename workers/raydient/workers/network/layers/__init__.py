@@ -1,6 +1,7 @@
 """The table of layers. A new kind of layer joins it and inherits every test."""
 
 from .activation import ActivationLayer
+from .batch_normalization import BatchNormalization
 from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
@@ -37,6 +38,7 @@ LAYERS: dict[str, type[Layer]] = {
         AveragePooling2d,
         GlobalAveragePooling1d,
         GlobalAveragePooling2d,
+        BatchNormalization,
     )
 }
 

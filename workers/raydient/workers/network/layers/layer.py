@@ -26,6 +26,8 @@ class ParameterRule:
 
     Attributes:
         ones: from which place along the last axis to below which one it begins at 1 instead.
+        momentum: if given, it is not learned but a moving average of statistics, see `Parameter.momentum`; a layer has
+            those behind what it learns.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ParameterRule:
     fan_in: int
     fan_out: int
     ones: tuple[int, int] = (0, 0)
+    momentum: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ class Layer(ABC):
     @abstractmethod
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         """From dy compute dxs and the gradient by each parameter, overwriting them; xs and y are as forward left
-        them.
+        them. In the place of a moving average's gradient it leaves this microbatch's statistic.
         """
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:

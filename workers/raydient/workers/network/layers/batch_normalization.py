@@ -1,0 +1,120 @@
+"""Batch normalization: over a microbatch in training, over everything seen in training elsewhere."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from raydient.spec import functions
+from raydient.spec import normalization as spec
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+
+
+class BatchNormalization(Layer):
+    """y = γ n + β with n = (x - μ) / s, s = √(σ² + ε), μ and σ² by channel, the last axis (Ioffe and Szegedy 2015).
+
+    In training μ and σ² are mean and variance over the other axes of the microbatch. With means over the same axes,
+    dx = γ / s · (dy - mean(dy) - n · mean(n · dy)): without the parts of dy that a shift or a scale of x would undo.
+    dγ = Σ n · dy and dβ = Σ dy.
+
+    Elsewhere they are moving averages, which travel as parameters do: backward leaves μ and σ² of the microbatch where
+    a gradient would be, `Program` weights them with its share of the batch, the reduction tree adds them up, and the
+    parameter server moves the average. σ² is then the unbiased estimate, as in the paper's algorithm 2.
+    """
+
+    kind = "batch_normalization"
+    gradient_is_view = True
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.BatchNormalization) -> None:
+        super().__init__(name, input_shapes, settings)
+        self._epsilon, self._scale, self._center = settings.epsilon, settings.scale, settings.center
+        self._size = size = self.output_shape[-1]
+        ones = functions.Initializer(ones=functions.Empty())
+        zeros = functions.Initializer(zeros=functions.Empty())
+        if self._scale:
+            self.parameters += (ParameterRule("gamma", (size,), ones, size, size),)
+        if self._center:
+            self.parameters += (ParameterRule("beta", (size,), zeros, size, size),)
+        self.parameters += (
+            ParameterRule("moving_mean", (size,), zeros, size, size, momentum=settings.momentum),
+            ParameterRule("moving_variance", (size,), ones, size, size, momentum=settings.momentum),
+        )
+        self.operations = 2 * prod(self.output_shape)
+
+    def saved(self, rows: int) -> Memory:
+        channels = ((self._size,), None)
+        return {
+            "normalized": ((rows * prod(self.output_shape[:-1]), self._size), None),
+            "mean": channels,
+            "variance": channels,
+            "factor": channels,
+        }
+
+    def work(self, rows: int) -> Memory:
+        return {"shift": ((self._size,), None), "slope": ((self._size,), None)}
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        n, factor = buffers.saved["normalized"], buffers.saved["factor"]
+        x, y = buffers.x.reshape(n.shape), buffers.y.reshape(n.shape)
+        if not this.training:
+            self._inverse(weights["moving_variance"], factor)
+            if self._scale:
+                np.multiply(factor, weights["gamma"], out=factor)
+            np.subtract(x, weights["moving_mean"], out=y)
+            np.multiply(y, factor, out=y)
+        else:
+            mean, variance = buffers.saved["mean"], buffers.saved["variance"]
+            np.add.reduce(x, axis=0, out=mean)
+            np.divide(mean, len(x), out=mean)
+            np.subtract(x, mean, out=n)
+            np.multiply(n, n, out=y)
+            np.add.reduce(y, axis=0, out=variance)
+            np.divide(variance, len(x), out=variance)
+            self._inverse(variance, factor)
+            np.multiply(n, factor, out=n)
+            if self._scale:
+                np.multiply(n, weights["gamma"], out=y)
+                np.multiply(factor, weights["gamma"], out=factor)
+            else:
+                np.copyto(y, n)
+        if self._center:
+            np.add(y, weights["beta"], out=y)
+
+    def _inverse(self, variance: Array, out: Array) -> None:
+        """1 / s."""
+        np.add(variance, self._epsilon, out=out)
+        np.sqrt(out, out=out)
+        np.reciprocal(out, out=out)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        n, saved = buffers.saved["normalized"], buffers.saved
+        dy, product = buffers.dy.reshape(n.shape), buffers.scratch.reshape(n.shape)
+        shift, slope = buffers.work["shift"], buffers.work["slope"]
+        np.add.reduce(dy, axis=0, out=shift)
+        np.multiply(n, dy, out=product)
+        np.add.reduce(product, axis=0, out=slope)
+        if self._center:
+            np.copyto(gradients["beta"], shift)
+        if self._scale:
+            np.copyto(gradients["gamma"], slope)
+        np.copyto(gradients["moving_mean"], saved["mean"])
+        np.multiply(saved["variance"], len(n) / max(len(n) - 1, 1), out=gradients["moving_variance"])
+        if buffers.dx is None:
+            return
+        np.divide(shift, len(n), out=shift)
+        np.divide(slope, len(n), out=slope)
+        np.multiply(n, slope, out=product)
+        np.subtract(dy, shift, out=dy)
+        np.subtract(dy, product, out=dy)
+        np.multiply(dy, saved["factor"], out=dy)
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        """Written out: the operator of this name has the channels elsewhere."""
+        factor = np.reciprocal(np.sqrt(graph.weights("moving_variance") + self._epsilon))
+        if self._scale:
+            factor = factor * graph.weights("gamma")
+        y = graph.node("Sub", [*xs, graph.parameter("moving_mean")])
+        y = graph.node("Mul", [y, graph.constant(factor)])
+        return graph.node("Add", [y, graph.parameter("beta")]) if self._center else y
