@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 
@@ -17,8 +17,42 @@ class Constant(Model):
     value: float = 0.0
 
 
+Moderate = Annotated[float, Field(ge=-1e30, le=1e30)]
+"""A number that float32 holds, and twice it, too."""
+
+
+class Orthogonal(Model):
+    """A matrix with orthogonal rows or columns, whichever are fewer, each of length `gain`."""
+
+    gain: Annotated[float, Field(gt=0, le=1e30)] = 1.0
+
+
+class RandomUniform(Model):
+    """Uniform from `minval` to `maxval`."""
+
+    minval: Moderate = -0.05
+    maxval: Moderate = 0.05
+
+    @field_validator("maxval")
+    @classmethod
+    def _above_minval(cls, maxval: float, info: ValidationInfo) -> float:
+        if maxval <= info.data.get("minval", -float("inf")):
+            raise ValueError(f"{maxval:g} is not above minval, {info.data['minval']:g}")
+        return maxval
+
+
+class RandomNormal(Model):
+    """Normal, not truncated."""
+
+    mean: Moderate = 0.0
+    stddev: Annotated[float, Field(ge=0, le=1e30)] = 0.05
+
+
 class Initializer(OneOf):
-    """How a parameter begins. Glorot: Glorot and Bengio (2010); He: He et al. (2015)."""
+    """How a parameter begins.
+
+    Glorot: Glorot and Bengio (2010); He: He et al. (2015); LeCun: LeCun et al. (1998); orthogonal: Saxe et al. (2014).
+    """
 
     glorot_uniform: Empty | None = None
     glorot_normal: Empty | None = None
@@ -27,6 +61,11 @@ class Initializer(OneOf):
     zeros: Empty | None = None
     ones: Empty | None = None
     constant: Constant | None = None
+    lecun_uniform: Empty | None = None
+    lecun_normal: Empty | None = None
+    orthogonal: Orthogonal | None = None
+    random_uniform: RandomUniform | None = None
+    random_normal: RandomNormal | None = None
 
 
 class LeakyRelu(Model):
@@ -35,11 +74,24 @@ class LeakyRelu(Model):
     negative_slope: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
 
+class Elu(Model):
+    """x where x is positive, alpha (exp(x) - 1) elsewhere."""
+
+    alpha: Annotated[float, Field(gt=0, le=1000)] = 1.0
+
+
 class Activation(OneOf):
-    """A function applied to each value."""
+    """A function applied to each value; softmax to each vector along the last axis."""
 
     identity: Empty | None = None
     sigmoid: Empty | None = None
     tanh: Empty | None = None
     relu: Empty | None = None
     leaky_relu: LeakyRelu | None = None
+    elu: Elu | None = None
+    selu: Empty | None = None
+    gelu: Empty | None = None
+    silu: Empty | None = None
+    softplus: Empty | None = None
+    softmax: Empty | None = None
+    hard_step: Empty | None = None

@@ -1,18 +1,50 @@
 """Losses. Names are Keras's, in snake case."""
 
-from .base import OneOf
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Model, OneOf
 from .functions import Empty
+
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SoftmaxCrossEntropy(Model):
+    """Labels are class indices or, if `one_hot`, one probability per class.
+
+    `label_smoothing` of the label is spread evenly over the classes (Szegedy et al. 2016).
+    """
+
+    label_smoothing: Smoothing = 0.0
+    one_hot: bool = False
+
+
+class BinaryCrossEntropy(Model):
+    """Labels 0 and 1; `label_smoothing` moves both that share of the way to the middle."""
+
+    label_smoothing: Smoothing = 0.0
+
+
+class Huber(Model):
+    """Squares of errors up to `delta`, straight lines beyond (Huber 1964)."""
+
+    delta: Annotated[float, Field(gt=0, le=1e30)] = 1.0
 
 
 class Loss(OneOf):
     """What training makes small.
 
-    `sum_squared_error` sums over a sample's outputs, `mean_squared_error` averages over them; `softmax_cross_entropy`
-    takes one output per class and class indices as labels, `binary_cross_entropy` one output (a logit) and labels 0
-    and 1. Each is then averaged over the samples of a batch.
+    `sum_squared_error` sums over a sample's outputs, the others on numbers average over them; `softmax_cross_entropy`
+    takes one output per class, `binary_cross_entropy` and `hinge` one output and labels 0 and 1, `poisson` logarithms of
+    rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
     """
 
     sum_squared_error: Empty | None = None
     mean_squared_error: Empty | None = None
-    softmax_cross_entropy: Empty | None = None
-    binary_cross_entropy: Empty | None = None
+    softmax_cross_entropy: SoftmaxCrossEntropy | None = None
+    binary_cross_entropy: BinaryCrossEntropy | None = None
+    mean_absolute_error: Empty | None = None
+    huber: Huber | None = None
+    hinge: Empty | None = None
+    poisson: Empty | None = None

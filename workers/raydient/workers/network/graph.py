@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec import functions
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.wire.layout import Layout
 from raydient.workers.streams import Purpose, stream
 
+from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS
 from .layers import LAYERS, Layer, Shape, Views, shape_text
-from .losses import LOSSES, Loss
+from .losses import Loss, loss_class
 from .named import only
 from .wiring import Wire, input_number, is_input, path, wire
 
@@ -52,6 +54,7 @@ class Output:
         shape: of one sample's output, without the row axis.
         label: name of what it is compared with.
         loss: how.
+        settings: of the loss, as its specification holds them.
         weight: of the loss within the sum that training makes small.
     """
 
@@ -60,6 +63,7 @@ class Output:
     shape: Shape
     label: str
     loss: type[Loss]
+    settings: Any
     weight: float
 
     @property
@@ -165,13 +169,14 @@ class Network:
                 views[p.name][..., slice(*p.ones)] = 1
 
 
-def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape]) -> Network:
+def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, training: bool = False) -> Network:
     """The network that a specification describes.
 
     Args:
         network: the specification.
         input_shapes: of one sample (without the row axis) of each input, by the names that layers call them; of the
             only one, `input`, the shape alone.
+        training: refuse also what has no derivative to train with.
 
     Raises:
         InvalidSpec: with every rule broken: a graph that is none, shapes that do not fit, nothing to train.
@@ -186,6 +191,8 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape]) -> N
     builder = _Builder(network, input_shapes)
     for this in wires:
         builder.add(this)
+        if training:
+            builder.check_derivatives(this)
     return builder.finish()
 
 
@@ -221,6 +228,16 @@ class _Builder:
             self._check_shared(where, layer, self._nodes[owner].layer)
         self._nodes.append(Node(layer, sources, owner, this.owner[1]))
 
+    def check_derivatives(self, this: Wire) -> None:
+        """Every activation among a layer's settings must have a derivative to train with."""
+        where = path(this.index, self._network.layers[this.index])
+        for field in type(this.choice.value).model_fields:
+            choice = getattr(this.choice.value, field)
+            if isinstance(choice, functions.Activation) and not ACTIVATIONS[choice.kind].trains:
+                text = f"{choice.kind} has derivative 0 wherever it has one: nothing before it would learn. "
+                mend = "Train with sigmoid; it is for inference only"
+                self._errors.append(FieldError(f"{where}.{field}", text + mend))
+
     def _check_shared(self, where: str, layer: Layer, owner: Layer) -> None:
         if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:
             text = f"{owner.name} takes samples of shape {shape_text(owner.input_shape)}"
@@ -248,12 +265,12 @@ class _Builder:
         places = {node.layer.name: place for place, node in enumerate(self._nodes)}
         outputs = []
         for number, choice in enumerate(self._network.named_outputs):
-            place, loss = places[choice.layer], LOSSES[choice.loss.kind]
+            place, loss = places[choice.layer], loss_class(choice.loss)
             shape = self._nodes[place].layer.output_shape
             if problem := loss.shape_problem(shape):
                 where = f"network.outputs[{number}].loss" if self._network.outputs else "network.loss"
                 self._errors.append(FieldError(where, f"{self._given(place)}, {choice.loss.kind} {problem}"))
-            outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.weight))
+            outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.loss.value, choice.weight))
         return tuple(outputs)
 
     def finish(self) -> Network:

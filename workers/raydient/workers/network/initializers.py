@@ -1,4 +1,7 @@
-"""Initializers: how parameters begin. Variances after Glorot and Bengio (2010) and He et al. (2015)."""
+"""Initializers: how parameters begin.
+
+Variances after Glorot and Bengio (2010), He et al. (2015) and LeCun et al. (1998).
+"""
 
 from collections.abc import Callable
 from math import sqrt
@@ -46,6 +49,48 @@ def he_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: 
     _normal(out, generator, 2 / fan_in)
 
 
+def lecun_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+    """Variance 1 / fan in, uniform: what SELU's constants assume, uniform or normal."""
+    _uniform(out, generator, 1 / fan_in)
+
+
+def lecun_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+    """The same variance, normal and not truncated."""
+    _normal(out, generator, 1 / fan_in)
+
+
+def orthogonal(
+    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Orthogonal
+) -> None:
+    """Orthogonal rows or columns, whichever are fewer, each of length `gain` (Saxe et al. 2014): no vector grows or
+    shrinks on the way. All axes but the last are the rows.
+
+    Q of the decomposition QR of a matrix of normal numbers; with R's diagonal positive, Q is uniformly distributed.
+    """
+    matrix = out.reshape(-1, out.shape[-1])
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    q, r = np.linalg.qr(generator.standard_normal(tall.shape))
+    tall[...] = settings.gain * q * np.copysign(1, np.diagonal(r))
+
+
+def random_uniform(
+    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomUniform
+) -> None:
+    """Uniform from `minval` to `maxval`."""
+    generator.random(out=out, dtype=np.float32)
+    out *= settings.maxval - settings.minval
+    out += settings.minval
+
+
+def random_normal(
+    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomNormal
+) -> None:
+    """Normal with `mean` and standard deviation `stddev`, not truncated."""
+    generator.standard_normal(out=out, dtype=np.float32)
+    out *= settings.stddev
+    out += settings.mean
+
+
 def zeros(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """Every value 0. For biases: kernels of zeros give every unit the same gradient for ever."""
     out.fill(0)
@@ -69,4 +114,9 @@ INITIALIZERS: dict[str, Fill] = {
     "zeros": zeros,
     "ones": ones,
     "constant": constant,
+    "lecun_uniform": lecun_uniform,
+    "lecun_normal": lecun_normal,
+    "orthogonal": orthogonal,
+    "random_uniform": random_uniform,
+    "random_normal": random_normal,
 }

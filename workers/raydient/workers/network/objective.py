@@ -24,7 +24,7 @@ class Objective:
         values = [plan.outputs[output.place] for output in network.outputs]
         self._outputs, self._values = network.outputs, values
         self._losses: list[Loss] = [
-            output.loss(*arrays)
+            output.loss(output.settings, *arrays)
             for output, *arrays in zip(network.outputs, values, plan.gradients, plan.scratches, strict=True)
         ]
         self.labels: dict[str, NDArray[Any]] = {

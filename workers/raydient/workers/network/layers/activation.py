@@ -8,7 +8,7 @@ from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, Pass, Shape, Views
 
 
 class ActivationLayer(Layer):
@@ -22,12 +22,15 @@ class ActivationLayer(Layer):
         self.activation = activation(settings.function)
         self.rectified_units = self.output_shape[-1] if self.activation.rectifies else 0
 
+    def saved(self, rows: int) -> Memory:
+        return self.activation.saved((rows, *self.output_shape))
+
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         np.copyto(buffers.y, buffers.x)
-        self.activation.inplace_forward(buffers.y, buffers.scratch)
+        self.activation.inplace_forward(buffers.y, buffers.scratch, buffers.saved)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch)
+        self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch, buffers.saved)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         return self.activation.to_onnx(graph, xs[0])

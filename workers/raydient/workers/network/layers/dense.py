@@ -8,7 +8,7 @@ from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
 
 
 class Dense(Layer):
@@ -36,16 +36,19 @@ class Dense(Layer):
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Dense) -> str | None:
         return None if len(input_shapes[0]) == 1 else "takes one vector per sample: add `flatten` before it"
 
+    def saved(self, rows: int) -> Memory:
+        return self.activation.saved((rows, *self.output_shape))
+
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         y = buffers.y
         np.matmul(buffers.x, weights["kernel"], out=y)
         if self.use_bias:
             np.add(y, weights["bias"], out=y)
-        self.activation.inplace_forward(y, buffers.scratch)
+        self.activation.inplace_forward(y, buffers.scratch, buffers.saved)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         dz = buffers.dy
-        self.activation.inplace_backward(buffers.y, dz, buffers.scratch)
+        self.activation.inplace_backward(buffers.y, dz, buffers.scratch, buffers.saved)
         np.matmul(buffers.x.T, dz, out=gradients["kernel"])
         if self.use_bias:
             np.add.reduce(dz, axis=0, out=gradients["bias"])

@@ -1,0 +1,90 @@
+"""What every loss is: value, metrics and derivative, side by side."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+Array = NDArray[np.floating]
+Shape = tuple[int, ...]
+
+
+class Loss(ABC):
+    """A loss at the end of one program, over buffers that it is given.
+
+    `outputs` (rows, k) is what the last layer computes, `gradient` like it takes the derivative of the loss by it,
+    `scratch` like it may be used within a call; `settings` is what the specification holds under the loss's name.
+
+    Attributes:
+        metric_names: what `forward` sums over the rows, the loss first.
+        labels: (rows, *label shape), filled by the caller.
+        weights: (rows,), factors of each row's loss, 1 unless the caller writes others. Metrics are not weighted.
+        sums: float64, one value per metric name.
+    """
+
+    metric_names: ClassVar[tuple[str, ...]]
+    label_dtype: ClassVar[type[np.generic]] = np.float32
+
+    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+        self.settings = settings
+        self.outputs, self.gradient, self.scratch = outputs, gradient, scratch
+        dtype = outputs.dtype if np.issubdtype(self.label_dtype, np.floating) else self.label_dtype
+        self.labels = np.zeros((len(outputs), *self.label_shape(outputs.shape[1:])), dtype)
+        self.weights = np.ones(len(outputs), outputs.dtype)
+        self.sums = np.zeros(len(self.metric_names))
+        self.losses = np.zeros(len(outputs), outputs.dtype)
+        self._factors = np.zeros((len(outputs), 1), outputs.dtype)
+
+    @classmethod
+    def of(cls, settings: Any) -> "type[Loss]":
+        """The class for these settings, where they decide on the form of the labels."""
+        return cls
+
+    @classmethod
+    def shape_problem(cls, output_shape: Shape) -> str | None:
+        """Why the loss cannot take outputs of this shape, and the mend; None if it can."""
+        return None if len(output_shape) == 1 else "takes one vector per sample: add `flatten` after the last layer"
+
+    @classmethod
+    def label_shape(cls, output_shape: Shape) -> Shape:
+        """Shape of one sample's label."""
+        return output_shape
+
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+        """Labels that the loss accepts, (rows, *label shape), for checks where there are no data."""
+        return generator.standard_normal((rows, *output_shape))
+
+    def forward(self) -> None:
+        """Compute `sums` from outputs, labels and weights."""
+        self.measure()
+        np.multiply(self.losses, self.weights, out=self.losses)
+        self.sums[0] = np.add.reduce(self.losses, dtype=np.float64)
+
+    def backward(self, scale: float) -> None:
+        """Compute `gradient`, the derivative by outputs of `scale` times the sum over rows. Once after each forward."""
+        factors = self._factors
+        np.multiply(self.weights, scale, out=factors[:, 0])
+        self.differentiate(factors)
+
+    @abstractmethod
+    def measure(self) -> None:
+        """Compute each row's loss, `losses`, and the sums after the first; may leave in `gradient` what
+        `differentiate` needs.
+        """
+
+    @abstractmethod
+    def differentiate(self, factors: Array) -> None:
+        """Compute `gradient`, the derivative of each row's loss by its outputs times its factor; (rows, 1)."""
+
+    @abstractmethod
+    def inplace_predict(self, outputs: Array) -> None:
+        """Apply to `outputs` the activation that the loss assumes after them, if it assumes one."""
+
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        """The same as operators in `graph`; the name of the prediction there."""
+        return outputs

@@ -1,0 +1,130 @@
+"""Losses on labels that are numbers: one output per value of the label."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .loss import Array, Loss, Shape
+
+
+class _Difference(Loss):
+    """A function of the errors e = y - t, averaged over a row's outputs. `gradient` holds e between the passes."""
+
+    metric_names = ("loss", "mean_absolute_error")
+
+    @property
+    def share(self) -> float:
+        """Factor of each value in its row's loss."""
+        return 1 / self.outputs.shape[1]
+
+    def measure(self) -> None:
+        error, scratch = self.gradient, self.scratch
+        np.subtract(self.outputs, self.labels, out=error)
+        self.add_up(error, scratch)
+        np.multiply(self.losses, self.share, out=self.losses)
+        np.absolute(error, out=scratch)
+        self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / error.shape[1]
+
+    def differentiate(self, factors: Array) -> None:
+        np.multiply(factors, self.share, out=factors)
+        self.inplace_slopes(self.gradient)
+        np.multiply(self.gradient, factors, out=self.gradient)
+
+    @abstractmethod
+    def add_up(self, error: Array, scratch: Array) -> None:
+        """Write the summed costs of each row's errors to `losses`."""
+
+    @abstractmethod
+    def inplace_slopes(self, error: Array) -> None:
+        """Replace each error by the derivative of its cost."""
+
+    def inplace_predict(self, outputs: Array) -> None:
+        """Nothing to do."""
+
+
+class MeanSquaredError(_Difference):
+    """e², without a factor 1/2; derivative 2 e."""
+
+    def add_up(self, error: Array, scratch: Array) -> None:
+        np.vecdot(error, error, out=self.losses)
+
+    def inplace_slopes(self, error: Array) -> None:
+        np.multiply(error, 2, out=error)
+
+
+class SumSquaredError(MeanSquaredError):
+    """The same, but the sum over a row's outputs."""
+
+    @property
+    def share(self) -> float:
+        return 1.0
+
+
+class MeanAbsoluteError(_Difference):
+    """|e|; derivative the sign of e, 0 at 0."""
+
+    def add_up(self, error: Array, scratch: Array) -> None:
+        np.absolute(error, out=scratch)
+        np.add.reduce(scratch, axis=1, out=self.losses)
+
+    def inplace_slopes(self, error: Array) -> None:
+        np.sign(error, out=error)
+
+
+class Huber(_Difference):
+    """e² / 2 where |e| <= δ and δ |e| - δ² / 2 elsewhere (Huber 1964); derivative c, which is e cut off at ±δ.
+
+    Both are c e - c² / 2.
+    """
+
+    def add_up(self, error: Array, scratch: Array) -> None:
+        squares = self._factors[:, 0]
+        error.clip(-self.settings.delta, self.settings.delta, out=scratch)
+        np.vecdot(scratch, error, out=self.losses)
+        np.vecdot(scratch, scratch, out=squares)
+        np.multiply(squares, 0.5, out=squares)
+        np.subtract(self.losses, squares, out=self.losses)
+
+    def inplace_slopes(self, error: Array) -> None:
+        error.clip(-self.settings.delta, self.settings.delta, out=error)
+
+
+class Poisson(Loss):
+    """exp(y) - t y, averaged over a row's outputs y, which are logarithms of rates, with counts t as labels.
+
+    Minus the logarithm of a Poisson distribution's probability of t, without log t!, which no output changes;
+    derivative exp(y) - t. Outputs as logarithms keep rates positive. `gradient` holds exp(y) between the passes.
+    """
+
+    metric_names = ("loss", "mean_absolute_error")
+
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+        return generator.poisson(2, (rows, *output_shape))
+
+    def measure(self) -> None:
+        rate, scratch, outputs = self.gradient, self.scratch, self.outputs.shape[1]
+        np.exp(self.outputs, out=rate)
+        np.multiply(self.outputs, self.labels, out=scratch)
+        np.subtract(rate, scratch, out=scratch)
+        np.add.reduce(scratch, axis=1, out=self.losses)
+        np.divide(self.losses, outputs, out=self.losses)
+        np.subtract(rate, self.labels, out=scratch)
+        np.absolute(scratch, out=scratch)
+        self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / outputs
+
+    def differentiate(self, factors: Array) -> None:
+        np.divide(factors, self.outputs.shape[1], out=factors)
+        np.subtract(self.gradient, self.labels, out=self.gradient)
+        np.multiply(self.gradient, factors, out=self.gradient)
+
+    def inplace_predict(self, outputs: Array) -> None:
+        np.exp(outputs, out=outputs)
+
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        return graph.node("Exp", [outputs])
