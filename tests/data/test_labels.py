@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from raydient.workers.data.labels import ENCODERS, LabelError
+from raydient.spec.losses import Loss
+from raydient.workers.data.labels import ENCODERS, LabelError, encode
 from raydient.workers.network import Program, build
 from raydient.workers.network.losses import LOSSES
 
@@ -41,10 +42,16 @@ def make_spec():
         ("binary_cross_entropy", np.array([True, False]), np.array([[1], [0]], np.float32)),
         ("mean_squared_error", np.array([1.5, -2]), np.array([[1.5], [-2]], np.float32)),
         ("sum_squared_error", np.array([[1, 2], [3, 4]]), np.array([[1, 2], [3, 4]], np.float32)),
+        ("mean_absolute_error", np.array([1.5, -2]), np.array([[1.5], [-2]], np.float32)),
+        ("huber", np.array([1.5, -2]), np.array([[1.5], [-2]], np.float32)),
+        ("hinge", np.array([1, 0]), np.array([[1], [0]], np.float32)),
+        ("poisson", np.array([[0, 7]]), np.array([[0, 7]], np.float32)),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(2), np.eye(2, dtype=np.float32)),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.array([[0.25, 0.75]]), np.array([[0.25, 0.75]], np.float32)),
     ],
 )
 def test_numbers(loss, labels, expected):
-    encoded, classes = ENCODERS[loss](labels)
+    encoded, classes = encode(Loss.model_validate(loss), labels)
     assert classes == ()
     assert encoded.dtype == expected.dtype
     assert np.array_equal(encoded, expected)
@@ -64,8 +71,13 @@ def test_numbers(loss, labels, expected):
         ("mean_squared_error", ["low", "high"], "'low' in row 1 is text.*softmax_cross_entropy"),
         ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
         ("mean_squared_error", np.array([1e39]), "too large for float32"),
+        ("hinge", np.array([1, -1]), "-1 in row 2 is neither 0 nor 1"),
+        ("poisson", np.array([[1, 2], [0, -3]]), "-3 in row 2 is below 0, and poisson counts"),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.array([0, 1]), r"has shape \(2,\).*one value per class"),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(3) * 2, r"2 in row 1 is the sum.*3 such rows"),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.array([[1.5, -0.5]]), "1 in row 1 is the sum"),
     ],
 )
 def test_labels_that_do_not_fit(loss, labels, message):
     with pytest.raises(LabelError, match=message):
-        ENCODERS[loss](labels)
+        encode(Loss.model_validate(loss), labels)

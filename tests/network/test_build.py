@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.spec.errors import InvalidSpec
-from raydient.workers.network import describe
+from raydient.workers.network import build, describe
 from raydient.workers.network.losses import LOSSES
 
 
@@ -32,6 +32,9 @@ def test_a_name_of_its_own_keeps_the_count(make_network):
         ("binary_cross_entropy", ("loss", "accuracy"), 1, (1,), np.float32),
         ("sum_squared_error", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
         ("mean_squared_error", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
+        ({"softmax_cross_entropy": {"one_hot": True}}, ("loss", "accuracy"), 3, (3,), np.float32),
+        ("hinge", ("loss", "accuracy"), 1, (1,), np.float32),
+        ("poisson", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
     ],
 )
 def test_what_a_loss_asks_for(make_network, loss, metrics, units, label_shape, dtype):
@@ -75,6 +78,20 @@ def test_binary_cross_entropy_takes_one_output(make_network):
     assert path == "network.loss"
     assert "(2)" in message
     assert "units: 1" in message
+
+
+def test_a_step_is_for_inference_only(make_network):
+    layers = ["flatten", {"dense": {"units": 2, "activation": "hard_step"}}, {"activation": {"function": "hard_step"}}]
+    network = make_network([*layers, {"dense": {"units": 3}}])
+    with pytest.raises(InvalidSpec) as caught:
+        build(network.spec, network.input_shape, training=True)
+    assert [error.path for error in caught.value.errors] == [
+        "network.layers[1].dense.activation",
+        "network.layers[2].activation.function",
+    ]
+    assert caught.value.errors[0].message.startswith(
+        "hard_step has derivative 0 wherever it has one: nothing before it"
+    )
 
 
 def test_nothing_to_train(make_network):

@@ -15,7 +15,7 @@ from raydient.workers.network.losses import LOSSES
 
 from .examples import EXAMPLES, cases, graph
 
-OUTPUTS = {"binary_cross_entropy": 1}
+OUTPUTS = {"binary_cross_entropy": 1, "hinge": 1}
 
 
 def check(network, seed=1, rows=5, **options):
@@ -42,6 +42,32 @@ def test_activation_at_the_end(make_network, activation):
 def test_loss(make_network, loss):
     layers = [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": OUTPUTS.get(loss, 3)}}]
     report = check(make_network(layers, loss))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        {"softmax_cross_entropy": {"label_smoothing": 0.3}},
+        {"softmax_cross_entropy": {"one_hot": True}},
+        {"softmax_cross_entropy": {"one_hot": True, "label_smoothing": 0.3}},
+        {"binary_cross_entropy": {"label_smoothing": 0.3}},
+        {"huber": {"delta": 0.1}},
+    ],
+    ids=str,
+)
+def test_loss_with_settings(make_network, loss):
+    layers = [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": OUTPUTS.get(next(iter(loss)), 3)}}]
+    report = check(make_network(layers, loss))
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("case", [c for c in cases().values() if "activation" in (c[1] or {})], ids=lambda c: c[0])
+@pytest.mark.parametrize("activation", ["gelu", "softmax"])
+def test_layer_with_an_activation_that_asks_for_more(make_network, case, activation):
+    """One that keeps an array for backward, and one for which a value of the output depends on all of z."""
+    kind, options, shapes = case
+    report = check(make_network(graph(kind, {**options, "activation": activation}, shapes), input_shape=(4,)))
     assert report.passed, report
 
 
@@ -136,8 +162,8 @@ def test_a_slightly_wrong_activation_is_found(make_network, monkeypatch):
     assert check(network).passed
     original = Tanh.inplace_backward
 
-    def wrong(self, y, dy, scratch):
-        original(self, y, dy, scratch)
+    def wrong(self, y, dy, scratch, saved):
+        original(self, y, dy, scratch, saved)
         dy *= 1.0001
 
     monkeypatch.setattr(Tanh, "inplace_backward", wrong)

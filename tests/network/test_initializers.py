@@ -9,7 +9,7 @@ from raydient.spec import functions as spec
 from raydient.workers.network.initializers import INITIALIZERS
 
 FAN_IN, FAN_OUT = 300, 500
-GLOROT, HE = 2 / (FAN_IN + FAN_OUT), 2 / FAN_IN
+GLOROT, HE, LECUN = 2 / (FAN_IN + FAN_OUT), 2 / FAN_IN, 1 / FAN_IN
 
 
 def kernel(make_network, initializer, seed=1):
@@ -30,7 +30,9 @@ def test_table_covers_the_specification():
     assert INITIALIZERS.keys() == spec.Initializer.model_fields.keys()
 
 
-@pytest.mark.parametrize(("kind", "variance"), [("glorot_uniform", GLOROT), ("he_uniform", HE)])
+@pytest.mark.parametrize(
+    ("kind", "variance"), [("glorot_uniform", GLOROT), ("he_uniform", HE), ("lecun_uniform", LECUN)]
+)
 def test_uniform(make_network, kind, variance):
     values = kernel(make_network, kind)
     limit = math.sqrt(3 * variance)
@@ -40,7 +42,7 @@ def test_uniform(make_network, kind, variance):
     assert values.var() == pytest.approx(variance, rel=0.01)
 
 
-@pytest.mark.parametrize(("kind", "variance"), [("glorot_normal", GLOROT), ("he_normal", HE)])
+@pytest.mark.parametrize(("kind", "variance"), [("glorot_normal", GLOROT), ("he_normal", HE), ("lecun_normal", LECUN)])
 def test_normal(make_network, kind, variance):
     values = kernel(make_network, kind)
     assert values.mean() == pytest.approx(0, abs=0.01 * math.sqrt(variance))
@@ -51,6 +53,49 @@ def test_normal(make_network, kind, variance):
 @pytest.mark.parametrize(("choice", "value"), [("zeros", 0), ("ones", 1), ({"constant": {"value": -2.5}}, -2.5)])
 def test_constants(make_network, choice, value):
     assert (kernel(make_network, choice) == value).all()
+
+
+@pytest.mark.parametrize(
+    ("choice", "limits"),
+    [("random_uniform", (-0.05, 0.05)), ({"random_uniform": {"minval": 1.0, "maxval": 4.0}}, (1, 4))],
+)
+def test_random_uniform(make_network, choice, limits):
+    values, (low, high) = kernel(make_network, choice), limits
+    assert low <= values.min() < low + 0.001 * (high - low)
+    assert high - 0.001 * (high - low) < values.max() <= high
+    assert values.mean() == pytest.approx((low + high) / 2, abs=0.01 * (high - low))
+
+
+@pytest.mark.parametrize(
+    ("choice", "mean", "deviation"),
+    [("random_normal", 0, 0.05), ({"random_normal": {"mean": 2.0, "stddev": 3.0}}, 2, 3)],
+)
+def test_random_normal(make_network, choice, mean, deviation):
+    values = kernel(make_network, choice)
+    assert values.mean() == pytest.approx(mean, abs=0.02 * deviation)
+    assert values.std() == pytest.approx(deviation, rel=0.01)
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.5])
+def test_orthogonal(make_network, gain):
+    values = kernel(make_network, {"orthogonal": {"gain": gain}}).astype(float)
+    np.testing.assert_allclose(values @ values.T, gain**2 * np.eye(FAN_IN), atol=1e-5)  # fewer rows than columns
+    assert abs(values.mean()) < 0.001
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (2, 3, 4), (1,), (7,)])
+def test_orthogonal_of_any_shape(shape):
+    out = np.empty(shape, np.float32)
+    settings = spec.Initializer.model_validate("orthogonal").value
+    INITIALIZERS["orthogonal"](out, np.random.default_rng(1), 1, 1, settings)
+    rows = out.reshape(-1, shape[-1]).astype(float)
+    fewer = rows if len(rows) < shape[-1] else rows.T
+    np.testing.assert_allclose(fewer @ fewer.T, np.eye(len(fewer)), atol=1e-6)
+
+
+def test_limits_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match=r"0\.05 is not above minval, 1"):
+        spec.Initializer.model_validate({"random_uniform": {"minval": 1.0, "maxval": 0.05}})
 
 
 def test_the_seed_decides(make_network):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.workers.network.losses import LOSSES
+from raydient.spec import losses as spec
+from raydient.workers.network.losses import LOSSES, loss_class
 
 
 def squared(y, t):
@@ -31,41 +32,120 @@ def binary(y, t):
     return loss, (y[0] > 0) == (t[0] == 1)
 
 
+def absolute(y, t):
+    mean = squared(y, t)[1]
+    return mean, mean
+
+
+def huber(delta):
+    def cost(e):
+        return e * e / 2 if abs(e) <= delta else delta * (abs(e) - delta / 2)
+
+    return lambda y, t: (sum(cost(a - b) for a, b in zip(y, t, strict=True)) / len(y), squared(y, t)[1])
+
+
+def smoothed(spread):
+    def cost(y, t):
+        target = [spread / len(y) + (1 - spread) * (k == t) for k in range(len(y))]
+        return one_hot(0)(y, target)[0], y.index(max(y)) == t
+
+    return cost
+
+
+def one_hot(spread):
+    def cost(y, t):
+        target = [spread / len(y) + (1 - spread) * p for p in t]
+        each = [p * softmax(y, k)[0] for k, p in enumerate(target)]
+        return sum(each), y.index(max(y)) == t.index(max(t))
+
+    return cost
+
+
+def binary_smoothed(spread):
+    def cost(y, t):
+        share = (1 - spread) * t[0] + spread / 2
+        return share * binary(y, [1])[0] + (1 - share) * binary(y, [0])[0], binary(y, t)[1]
+
+    return cost
+
+
+def hinge(y, t):
+    return max(0, 1 - y[0] * (1 if t[0] else -1)), binary(y, t)[1]
+
+
+def poisson(y, t):
+    mean = sum(math.exp(a) - a * b for a, b in zip(y, t, strict=True)) / len(y)
+    return mean, squared([math.exp(a) for a in y], t)[1]
+
+
 TWINS = {
-    "sum_squared_error": squared,
-    "mean_squared_error": mean_squared,
-    "softmax_cross_entropy": softmax,
-    "binary_cross_entropy": binary,
+    "sum_squared_error": ("sum_squared_error", squared),
+    "mean_squared_error": ("mean_squared_error", mean_squared),
+    "softmax_cross_entropy": ("softmax_cross_entropy", softmax),
+    "smoothed": ({"softmax_cross_entropy": {"label_smoothing": 0.2}}, smoothed(0.2)),
+    "one_hot": ({"softmax_cross_entropy": {"one_hot": True}}, one_hot(0)),
+    "one_hot smoothed": ({"softmax_cross_entropy": {"one_hot": True, "label_smoothing": 0.2}}, one_hot(0.2)),
+    "binary_cross_entropy": ("binary_cross_entropy", binary),
+    "binary smoothed": ({"binary_cross_entropy": {"label_smoothing": 0.2}}, binary_smoothed(0.2)),
+    "mean_absolute_error": ("mean_absolute_error", absolute),
+    "huber": ("huber", huber(1)),
+    "huber, wide": ({"huber": {"delta": 20.0}}, huber(20)),
+    "hinge": ("hinge", hinge),
+    "poisson": ("poisson", poisson),
 }
+ONE_OUTPUT = ("binary_cross_entropy", "hinge")
 
 
-def make(kind, outputs):
-    outputs = np.array(outputs)
-    return LOSSES[kind](outputs, np.full_like(outputs, np.nan), np.full_like(outputs, np.nan))
+def make(choice, outputs):
+    outputs, choice = np.array(outputs), spec.Loss.model_validate(choice)
+    empty = np.full_like(outputs, np.nan)
+    return loss_class(choice)(choice.value, outputs, empty, empty.copy())
 
 
 def test_twins_cover_the_table():
-    assert TWINS.keys() == LOSSES.keys()
+    assert {spec.Loss.model_validate(choice).kind for choice, _ in TWINS.values()} == LOSSES.keys()
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(("choice", "twin"), TWINS.values(), ids=TWINS)
 @given(data=st.data())
-def test_sums_are_those_of_the_twin(kind, data):
+def test_sums_are_those_of_the_twin(choice, twin, data):
     rows = data.draw(st.integers(1, 6))
-    units = 1 if kind == "binary_cross_entropy" else data.draw(st.integers(1, 5))
+    units = 1 if any(kind in choice for kind in ONE_OUTPUT) else data.draw(st.integers(1, 5))
     numbers = st.floats(-50, 50).map(lambda v: round(v, 3))
     y = data.draw(st.lists(st.lists(numbers, min_size=units, max_size=units), min_size=rows, max_size=rows))
     generator = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    loss = make(kind, y)
-    loss.labels[...] = LOSSES[kind].random_labels(generator, rows, (units,))
+    loss = make(choice, y)
+    loss.labels[...] = loss.random_labels(generator, rows, (units,))
+    loss.weights[...] = generator.integers(0, 4, rows) / 2
     loss.forward()
-    expected = np.sum([TWINS[kind](row, label) for row, label in zip(y, loss.labels.tolist(), strict=True)], axis=0)
-    np.testing.assert_allclose(loss.sums, expected, rtol=1e-12, atol=1e-12)
+    each = [twin(row, label) for row, label in zip(y, loss.labels.tolist(), strict=True)]
+    expected = [sum(w * value for w, (value, _) in zip(loss.weights, each, strict=True)), sum(m for _, m in each)]
+    np.testing.assert_allclose(loss.sums, expected, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize("choice", [choice for choice, _ in TWINS.values()], ids=TWINS)
+def test_a_row_counts_as_often_as_its_weight_says(choice):
+    """Weights are whole numbers here: the sums and derivatives are those of rows that are there so often."""
+    units = 1 if any(kind in choice for kind in ONE_OUTPUT) else 4
+    generator = np.random.default_rng(0)
+    y, times = generator.standard_normal((5, units)), np.array([1, 0, 3, 2, 1])
+    weighted, repeated = make(choice, y), make(choice, y.repeat(times, axis=0))
+    weighted.labels[...] = weighted.random_labels(generator, 5, (units,))
+    repeated.labels[...] = weighted.labels.repeat(times, axis=0)
+    weighted.weights[...] = times
+    for loss in (weighted, repeated):
+        loss.forward()
+        loss.backward(0.5)
+    assert weighted.sums[0] == pytest.approx(repeated.sums[0], rel=1e-12)
+    first = [0, 1, 4, 6]  # of the repeated rows, for each weight but 0
+    expected = repeated.gradient[first] * times[times > 0][:, np.newaxis]
+    np.testing.assert_allclose(weighted.gradient[times > 0], expected, rtol=1e-12)
+    assert (weighted.gradient[1] == 0).all()
 
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_scale_is_a_factor_of_the_gradient(kind):
-    units = 1 if kind == "binary_cross_entropy" else 4
+    units = 1 if kind in ONE_OUTPUT else 4
     y = np.random.default_rng(0).standard_normal((5, units))
     gradients = []
     for scale in (1.0, 0.25):

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.workers.network import Program, random_batch
+from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.layers.dense import Dense
 from raydient.workers.network.losses import LOSSES
+
+from .test_gradient_check import OUTPUTS
 
 HIDDEN = {"dense": {"units": 7, "activation": "relu"}}
 LAYERS = [HIDDEN, {"dense": {"units": 6, "activation": "tanh"}}, {"dense": {"units": 3}}]
@@ -59,7 +62,7 @@ def test_equals_the_naive_twin(make_network, rows, seed):
 @given(shares=st.lists(st.integers(1, 20), min_size=1, max_size=5), loss=st.sampled_from(sorted(LOSSES)))
 @settings(deadline=None, max_examples=40)
 def test_microbatches_add_up_to_the_batch(make_network, shares, loss):
-    last = {"dense": {"units": 1 if loss == "binary_cross_entropy" else 3}}
+    last = {"dense": {"units": OUTPUTS.get(loss, 3)}}
     network, rows = make_network([HIDDEN, last], loss), sum(shares)
     vector, (x, y) = initial(network, dtype=np.float64), random_batch(network, 5, rows)
     sums, gradient = step(Program(network, rows, np.float64), vector, (x, y))
@@ -87,9 +90,8 @@ def test_steady_state_allocates_nothing(make_network, loss):
 
     What NumPy takes within a call to convert types is 64 KB, whatever the arrays' size, and given back at once.
     """
-    last = {"dense": {"units": 1 if loss == "binary_cross_entropy" else 10}}
-    kinds = ("sigmoid", "tanh", "relu", "leaky_relu")
-    stack = [{"dense": {"units": 200, "activation": kind}} for kind in kinds]
+    last = {"dense": {"units": OUTPUTS.get(loss, 10)}}
+    stack = [{"dense": {"units": 200, "activation": kind}} for kind in ACTIVATIONS]
     network = make_network([*stack, {"activation": {"function": "relu"}}, "flatten", last], loss, (200,))
     rows = 1000
     vector, program = initial(network), Program(network, rows)

@@ -189,7 +189,17 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
         described = str(error)
         assert any(
             words in described
-            for words in ("momentum", "batch_size", "label", "called", "twice", "than max", "instead of", "times")
+            for words in (
+                "momentum",
+                "batch_size",
+                "label",
+                "called",
+                "twice",
+                "than max",
+                "instead of",
+                "times",
+                "minval",
+            )
         ), described
         return
     for form in (data, spec.canonical()):

@@ -35,9 +35,9 @@ class Huber(Model):
 class Loss(OneOf):
     """What training makes small.
 
-    `sum_squared_error` sums over a sample's outputs, the others on numbers average over them; `softmax_cross_entropy`
-    takes one output per class, `binary_cross_entropy` and `hinge` one output and labels 0 and 1, `poisson` logarithms of
-    rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
+    `sum_squared_error` sums over a sample's outputs, the others on numbers average over them. `softmax_cross_entropy`
+    takes one output per class, `binary_cross_entropy` and `hinge` one output and labels 0 and 1, `poisson` logarithms
+    of rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
     """
 
     sum_squared_error: Empty | None = None

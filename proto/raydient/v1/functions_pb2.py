@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/functions.proto\x12\x0braydient.v1\"\xd9\x01\n\nActivation\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07sigmoid\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04tanh\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04relu\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12,\n\nleaky_relu\x18\x05 \x01(\x0b\x32\x16.raydient.v1.LeakyReluH\x00\x42\x06\n\x04kind\";\n\tLeakyRelu\x12\x1b\n\x0enegative_slope\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_negative_slope\"\xb7\x02\n\x0bInitializer\x12,\n\x0eglorot_uniform\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rglorot_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nhe_uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\the_normal\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05zeros\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04ones\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x07 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x42\x06\n\x04kind\"(\n\x08\x43onstant\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"\x07\n\x05\x45mptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/functions.proto\x12\x0braydient.v1\"\xde\x03\n\nActivation\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07sigmoid\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04tanh\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04relu\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12,\n\nleaky_relu\x18\x05 \x01(\x0b\x32\x16.raydient.v1.LeakyReluH\x00\x12\x1f\n\x03\x65lu\x18\x06 \x01(\x0b\x32\x10.raydient.v1.EluH\x00\x12\"\n\x04selu\x18\x07 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04gelu\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04silu\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08softplus\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07softmax\x18\x0b \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\thard_step\x18\x0c \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"#\n\x03\x45lu\x12\x12\n\x05\x61lpha\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_alpha\";\n\tLeakyRelu\x12\x1b\n\x0enegative_slope\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_negative_slope\"\xa9\x04\n\x0bInitializer\x12,\n\x0eglorot_uniform\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rglorot_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nhe_uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\the_normal\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05zeros\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04ones\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x07 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x12+\n\rlecun_uniform\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12*\n\x0clecun_normal\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12-\n\northogonal\x18\n \x01(\x0b\x32\x17.raydient.v1.OrthogonalH\x00\x12\x34\n\x0erandom_uniform\x18\x0b \x01(\x0b\x32\x1a.raydient.v1.RandomUniformH\x00\x12\x32\n\rrandom_normal\x18\x0c \x01(\x0b\x32\x19.raydient.v1.RandomNormalH\x00\x42\x06\n\x04kind\"(\n\nOrthogonal\x12\x11\n\x04gain\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_gain\"O\n\rRandomUniform\x12\x13\n\x06minval\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06maxval\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_minvalB\t\n\x07_maxval\"J\n\x0cRandomNormal\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_meanB\t\n\x07_stddev\"(\n\x08\x43onstant\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"\x07\n\x05\x45mptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,13 +32,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.functions_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACTIVATION']._serialized_start=45
-  _globals['_ACTIVATION']._serialized_end=262
-  _globals['_LEAKYRELU']._serialized_start=264
-  _globals['_LEAKYRELU']._serialized_end=323
-  _globals['_INITIALIZER']._serialized_start=326
-  _globals['_INITIALIZER']._serialized_end=637
-  _globals['_CONSTANT']._serialized_start=639
-  _globals['_CONSTANT']._serialized_end=679
-  _globals['_EMPTY']._serialized_start=681
-  _globals['_EMPTY']._serialized_end=688
+  _globals['_ACTIVATION']._serialized_end=523
+  _globals['_ELU']._serialized_start=525
+  _globals['_ELU']._serialized_end=560
+  _globals['_LEAKYRELU']._serialized_start=562
+  _globals['_LEAKYRELU']._serialized_end=621
+  _globals['_INITIALIZER']._serialized_start=624
+  _globals['_INITIALIZER']._serialized_end=1177
+  _globals['_ORTHOGONAL']._serialized_start=1179
+  _globals['_ORTHOGONAL']._serialized_end=1219
+  _globals['_RANDOMUNIFORM']._serialized_start=1221
+  _globals['_RANDOMUNIFORM']._serialized_end=1300
+  _globals['_RANDOMNORMAL']._serialized_start=1302
+  _globals['_RANDOMNORMAL']._serialized_end=1376
+  _globals['_CONSTANT']._serialized_start=1378
+  _globals['_CONSTANT']._serialized_end=1418
+  _globals['_EMPTY']._serialized_start=1420
+  _globals['_EMPTY']._serialized_end=1427
 # @@protoc_insertion_point(module_scope)

@@ -6,18 +6,38 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Activation(_message.Message):
-    __slots__ = ("identity", "sigmoid", "tanh", "relu", "leaky_relu")
+    __slots__ = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "softmax", "hard_step")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SIGMOID_FIELD_NUMBER: _ClassVar[int]
     TANH_FIELD_NUMBER: _ClassVar[int]
     RELU_FIELD_NUMBER: _ClassVar[int]
     LEAKY_RELU_FIELD_NUMBER: _ClassVar[int]
+    ELU_FIELD_NUMBER: _ClassVar[int]
+    SELU_FIELD_NUMBER: _ClassVar[int]
+    GELU_FIELD_NUMBER: _ClassVar[int]
+    SILU_FIELD_NUMBER: _ClassVar[int]
+    SOFTPLUS_FIELD_NUMBER: _ClassVar[int]
+    SOFTMAX_FIELD_NUMBER: _ClassVar[int]
+    HARD_STEP_FIELD_NUMBER: _ClassVar[int]
     identity: Empty
     sigmoid: Empty
     tanh: Empty
     relu: Empty
     leaky_relu: LeakyRelu
-    def __init__(self, identity: _Optional[_Union[Empty, _Mapping]] = ..., sigmoid: _Optional[_Union[Empty, _Mapping]] = ..., tanh: _Optional[_Union[Empty, _Mapping]] = ..., relu: _Optional[_Union[Empty, _Mapping]] = ..., leaky_relu: _Optional[_Union[LeakyRelu, _Mapping]] = ...) -> None: ...
+    elu: Elu
+    selu: Empty
+    gelu: Empty
+    silu: Empty
+    softplus: Empty
+    softmax: Empty
+    hard_step: Empty
+    def __init__(self, identity: _Optional[_Union[Empty, _Mapping]] = ..., sigmoid: _Optional[_Union[Empty, _Mapping]] = ..., tanh: _Optional[_Union[Empty, _Mapping]] = ..., relu: _Optional[_Union[Empty, _Mapping]] = ..., leaky_relu: _Optional[_Union[LeakyRelu, _Mapping]] = ..., elu: _Optional[_Union[Elu, _Mapping]] = ..., selu: _Optional[_Union[Empty, _Mapping]] = ..., gelu: _Optional[_Union[Empty, _Mapping]] = ..., silu: _Optional[_Union[Empty, _Mapping]] = ..., softplus: _Optional[_Union[Empty, _Mapping]] = ..., softmax: _Optional[_Union[Empty, _Mapping]] = ..., hard_step: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+
+class Elu(_message.Message):
+    __slots__ = ("alpha",)
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    alpha: float
+    def __init__(self, alpha: _Optional[float] = ...) -> None: ...
 
 class LeakyRelu(_message.Message):
     __slots__ = ("negative_slope",)
@@ -26,7 +46,7 @@ class LeakyRelu(_message.Message):
     def __init__(self, negative_slope: _Optional[float] = ...) -> None: ...
 
 class Initializer(_message.Message):
-    __slots__ = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones", "constant")
+    __slots__ = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones", "constant", "lecun_uniform", "lecun_normal", "orthogonal", "random_uniform", "random_normal")
     GLOROT_UNIFORM_FIELD_NUMBER: _ClassVar[int]
     GLOROT_NORMAL_FIELD_NUMBER: _ClassVar[int]
     HE_UNIFORM_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +54,11 @@ class Initializer(_message.Message):
     ZEROS_FIELD_NUMBER: _ClassVar[int]
     ONES_FIELD_NUMBER: _ClassVar[int]
     CONSTANT_FIELD_NUMBER: _ClassVar[int]
+    LECUN_UNIFORM_FIELD_NUMBER: _ClassVar[int]
+    LECUN_NORMAL_FIELD_NUMBER: _ClassVar[int]
+    ORTHOGONAL_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_UNIFORM_FIELD_NUMBER: _ClassVar[int]
+    RANDOM_NORMAL_FIELD_NUMBER: _ClassVar[int]
     glorot_uniform: Empty
     glorot_normal: Empty
     he_uniform: Empty
@@ -41,7 +66,34 @@ class Initializer(_message.Message):
     zeros: Empty
     ones: Empty
     constant: Constant
-    def __init__(self, glorot_uniform: _Optional[_Union[Empty, _Mapping]] = ..., glorot_normal: _Optional[_Union[Empty, _Mapping]] = ..., he_uniform: _Optional[_Union[Empty, _Mapping]] = ..., he_normal: _Optional[_Union[Empty, _Mapping]] = ..., zeros: _Optional[_Union[Empty, _Mapping]] = ..., ones: _Optional[_Union[Empty, _Mapping]] = ..., constant: _Optional[_Union[Constant, _Mapping]] = ...) -> None: ...
+    lecun_uniform: Empty
+    lecun_normal: Empty
+    orthogonal: Orthogonal
+    random_uniform: RandomUniform
+    random_normal: RandomNormal
+    def __init__(self, glorot_uniform: _Optional[_Union[Empty, _Mapping]] = ..., glorot_normal: _Optional[_Union[Empty, _Mapping]] = ..., he_uniform: _Optional[_Union[Empty, _Mapping]] = ..., he_normal: _Optional[_Union[Empty, _Mapping]] = ..., zeros: _Optional[_Union[Empty, _Mapping]] = ..., ones: _Optional[_Union[Empty, _Mapping]] = ..., constant: _Optional[_Union[Constant, _Mapping]] = ..., lecun_uniform: _Optional[_Union[Empty, _Mapping]] = ..., lecun_normal: _Optional[_Union[Empty, _Mapping]] = ..., orthogonal: _Optional[_Union[Orthogonal, _Mapping]] = ..., random_uniform: _Optional[_Union[RandomUniform, _Mapping]] = ..., random_normal: _Optional[_Union[RandomNormal, _Mapping]] = ...) -> None: ...
+
+class Orthogonal(_message.Message):
+    __slots__ = ("gain",)
+    GAIN_FIELD_NUMBER: _ClassVar[int]
+    gain: float
+    def __init__(self, gain: _Optional[float] = ...) -> None: ...
+
+class RandomUniform(_message.Message):
+    __slots__ = ("minval", "maxval")
+    MINVAL_FIELD_NUMBER: _ClassVar[int]
+    MAXVAL_FIELD_NUMBER: _ClassVar[int]
+    minval: float
+    maxval: float
+    def __init__(self, minval: _Optional[float] = ..., maxval: _Optional[float] = ...) -> None: ...
+
+class RandomNormal(_message.Message):
+    __slots__ = ("mean", "stddev")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STDDEV_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    stddev: float
+    def __init__(self, mean: _Optional[float] = ..., stddev: _Optional[float] = ...) -> None: ...
 
 class Constant(_message.Message):
     __slots__ = ("value",)

@@ -7,13 +7,41 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Loss(_message.Message):
-    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy")
+    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy", "mean_absolute_error", "huber", "hinge", "poisson")
     SUM_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     MEAN_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     SOFTMAX_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
     BINARY_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ABSOLUTE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    HUBER_FIELD_NUMBER: _ClassVar[int]
+    HINGE_FIELD_NUMBER: _ClassVar[int]
+    POISSON_FIELD_NUMBER: _ClassVar[int]
     sum_squared_error: _functions_pb2.Empty
     mean_squared_error: _functions_pb2.Empty
-    softmax_cross_entropy: _functions_pb2.Empty
-    binary_cross_entropy: _functions_pb2.Empty
-    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    softmax_cross_entropy: SoftmaxCrossEntropy
+    binary_cross_entropy: BinaryCrossEntropy
+    mean_absolute_error: _functions_pb2.Empty
+    huber: Huber
+    hinge: _functions_pb2.Empty
+    poisson: _functions_pb2.Empty
+    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+
+class SoftmaxCrossEntropy(_message.Message):
+    __slots__ = ("label_smoothing", "one_hot")
+    LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    ONE_HOT_FIELD_NUMBER: _ClassVar[int]
+    label_smoothing: float
+    one_hot: bool
+    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ...) -> None: ...
+
+class BinaryCrossEntropy(_message.Message):
+    __slots__ = ("label_smoothing",)
+    LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    label_smoothing: float
+    def __init__(self, label_smoothing: _Optional[float] = ...) -> None: ...
+
+class Huber(_message.Message):
+    __slots__ = ("delta",)
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    delta: float
+    def __init__(self, delta: _Optional[float] = ...) -> None: ...

@@ -122,6 +122,8 @@ def _classes(model: Model, outputs: Array) -> NDArray[np.int32] | None:
             return np.asarray(outputs.argmax(axis=-1), np.int32)
         case "binary_cross_entropy":
             return (outputs.reshape(len(outputs)) > 0.5).astype(np.int32)
+        case "hinge":
+            return (outputs.reshape(len(outputs)) > 0).astype(np.int32)
         case _:
             return None
 

@@ -34,7 +34,7 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
         errors.append(FieldError("training.batch_size", message))
     try:
-        network = build(spec.network, data.input_shape)
+        network = build(spec.network, data.input_shape, training=True)
         check_labels(data, network)
         check_indices(data, network)
     except InvalidSpec as invalid:

@@ -12,7 +12,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.losses import Loss
 from raydient.workers.network import Network, Scaling, index_problems
 
-from .labels import ENCODERS, LabelError
+from .labels import LabelError, encode
 from .order import split_rows
 from .raw import RawData
 
@@ -25,8 +25,8 @@ class Dataset:
 
     Attributes:
         train_x, test_x: float32, C-contiguous, (n, *input shape).
-        train_y, test_y: int32 (n,) class indices for softmax_cross_entropy; float32 (n, 1) zeros and ones for
-            binary_cross_entropy; float32 (n, k) for squared errors.
+        train_y, test_y: int32 (n,) class indices or float32 (n, k) probabilities for softmax_cross_entropy; float32
+            (n, 1) zeros and ones for binary_cross_entropy and hinge; float32 (n, k) for losses on numbers.
         feature_names: the columns of a table; empty for arrays.
         classes: the text of each class index; empty where labels are numbers.
         scaling: the standardization that x went through, fitted on the training part; None if there was none.
@@ -56,7 +56,7 @@ def load(spec: DatasetSpec, path: Path, loss: Loss, seed: int) -> Dataset:
     errors, encoded = list(raw.errors), None
     if raw.labels is not None:
         try:
-            encoded = ENCODERS[loss.kind](raw.labels)
+            encoded = encode(loss, raw.labels)
         except LabelError as problem:
             errors.append(FieldError("dataset.label", f"{spec.label!r}: {problem}"))
     if raw.features is None or encoded is None:

@@ -44,7 +44,7 @@ class Activation(ABC):
         """Whether it gives 0, and passes nothing back, for every z below 0: a unit may be stuck there."""
         return False
 
-    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike]]:
+    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
         """Arrays to keep for a z of `shape`, by name: for `Layer.saved`, whose form this is."""
         return {}
 
@@ -181,7 +181,6 @@ class Elu(Activation):
         return graph.node("Elu", [z], alpha=self.settings.alpha)
 
 
-
 class Selu(Elu):
     """ELU times λ, with λ and α such that mean 0 and variance 1 pass through (Klambauer et al. 2017)."""
 
@@ -193,14 +192,13 @@ class Selu(Elu):
         return graph.node("Selu", [z])
 
 
-
 class Silu(Activation):
     """f(z) = z σ(z) with the logistic sigmoid σ, f' = σ + f (1 - σ) (Elfwing et al. 2018; also called swish).
 
     f goes down and up again, so that it does not tell z: σ is kept.
     """
 
-    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike]]:
+    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
         return {"gate": (shape, None)}
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
@@ -220,7 +218,6 @@ class Silu(Activation):
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return graph.node("Mul", [z, graph.node("Sigmoid", [z])])
-
 
 
 class Gelu(Silu):
@@ -252,6 +249,7 @@ class Gelu(Silu):
         np.multiply(scratch, 3 * self._CUBIC, out=scratch)
         np.add(scratch, self._LINEAR, out=scratch)
         np.multiply(scratch, y, out=scratch)
+        scratch.clip(-1e30, 1e30, out=scratch)  # it is multiplied by 0 where y is that large: infinity would be NaN
         np.subtract(1, scratch, out=scratch)
         np.subtract(gate, 1, out=gate)
         np.multiply(gate, scratch, out=gate)
@@ -260,7 +258,6 @@ class Gelu(Silu):
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return graph.node("Gelu", [z], approximate="tanh")
-
 
 
 class Softplus(Activation):
@@ -281,7 +278,6 @@ class Softplus(Activation):
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return graph.node("Softplus", [z])
-
 
 
 class Softmax(Activation):
@@ -307,7 +303,6 @@ class Softmax(Activation):
         return graph.node("Softmax", [z], axis=-1)
 
 
-
 class HardStep(Activation):
     """f(z) = 1 where z >= 0 and 0 elsewhere, f' = 0: nothing can be learnt through it. For inference only."""
 
@@ -321,7 +316,6 @@ class HardStep(Activation):
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return graph.node("Cast", [graph.node("GreaterOrEqual", [z, graph.constant(0.0)])], to=FLOAT)
-
 
 
 def _logistic_of_negative(z: Array) -> None:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raydient.spec import convolution as spec
-from raydient.workers.network.activations import activation
+from raydient.workers.network.activations import Saved, activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .channels_first import onnx_attributes, to_channels_first, to_channels_last
-from .columns import Columns
+from .columns import Block, Columns
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
 from .windows import Array, Axis, axis, both, fit_problem, geometry, rank_problem
 
@@ -62,6 +62,9 @@ class Convolution(Layer):
                 return f"has {groups} groups, which do not divide {count} {what}"
         return fit_problem("kernel", cls._axes(shape, settings))
 
+    def saved(self, rows: int) -> Memory:
+        return self.activation.saved((rows, *self.output_shape))
+
     def work(self, rows: int) -> Memory:
         images, down = self._columns.block_shape(rows)
         *_, filters = kernel = self.parameters[0].shape
@@ -81,7 +84,9 @@ class Convolution(Layer):
             np.matmul(columns, kernel, out=self._by_group(z))
             if self.use_bias:
                 np.add(z, weights["bias"], out=z)
-            self.activation.inplace_forward(z, work["scratch"][: z.shape[0], : z.shape[1]])
+            self.activation.inplace_forward(
+                z, work["scratch"][: z.shape[0], : z.shape[1]], self._saved_of(block, buffers.saved)
+            )
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
@@ -91,9 +96,8 @@ class Convolution(Layer):
         sums = gradients  # the first block's go there, those of the others to `work` and from there are added
         for block, columns in self._columns.of(x, work):
             dz = dy[block.images, block.rows]
-            self.activation.inplace_backward(
-                y[block.images, block.rows], dz, work["scratch"][: dz.shape[0], : dz.shape[1]]
-            )
+            scratch, saved = work["scratch"][: dz.shape[0], : dz.shape[1]], self._saved_of(block, buffers.saved)
+            self.activation.inplace_backward(y[block.images, block.rows], dz, scratch, saved)
             np.matmul(columns.swapaxes(1, 2), self._by_group(dz), out=self._by_group(sums["kernel"]))
             if self.use_bias:
                 np.add.reduce(dz.reshape(-1, dz.shape[-1]), axis=0, out=sums["bias"])
@@ -112,6 +116,10 @@ class Convolution(Layer):
         x = to_channels_first(graph, xs[0], self.dimensions)
         z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._sliding))
         return self.activation.to_onnx(graph, to_channels_last(graph, z, self.dimensions))
+
+    def _saved_of(self, block: Block, saved: Saved) -> Saved:
+        """What the activation keeps, of one block."""
+        return {name: self._geometry.results(array)[block.images, block.rows] for name, array in saved.items()}
 
     def _by_group(self, array: Array) -> Array:
         """Of (..., filters) the view as a matrix for each group: (groups, ..., filters of a group)."""

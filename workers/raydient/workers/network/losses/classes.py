@@ -214,10 +214,9 @@ class BinaryCrossEntropy(_TwoClasses):
 
 
 class Hinge(_TwoClasses):
-    """max(0, 1 - s y) for each row with s = 2 t - 1, which is -1 or 1 (Cortes and Vapnik 1995); derivative -s where that
-    is above 0, else 0.
+    """max(0, 1 - s y) for each row with s = 2 t - 1, which is -1 or 1; derivative -s where that is above 0, else 0.
 
-    A row on the right side and at least 1 away from 0 has no say any more.
+    Cortes and Vapnik (1995). A row on the right side and at least 1 away from 0 has no say any more.
     """
 
     def _signs_and_margins(self) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ class _Difference(Loss):
     @property
     def share(self) -> float:
         """Factor of each value in its row's loss."""
-        return 1 / self.outputs.shape[1]
+        return 1 / int(self.outputs.shape[1])
 
     def measure(self) -> None:
         error, scratch = self.gradient, self.scratch
