@@ -51,6 +51,8 @@ DERIVATIVES = {
     "softplus": logistic,
     "hard_step": lambda z: 0.0,
 }
+ROUNDING = {"gelu": 2e-5}
+"""An exponential multiplies the rounding error of its argument by the argument, here up to 87."""
 BY_VALUE = sorted(ACTIVATIONS.keys() - {"softmax"})
 
 values = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(-80, 80, width=32))
@@ -78,7 +80,7 @@ def test_formulas_cover_the_table():
 def test_forward_is_the_formula(kind, z):
     y = z.copy()
     forward(kind, y)
-    np.testing.assert_allclose(y, [FORMULAS[kind](float(v)) for v in z], rtol=2e-6, atol=1e-30)
+    np.testing.assert_allclose(y, [FORMULAS[kind](float(v)) for v in z], rtol=ROUNDING.get(kind, 2e-6), atol=1e-30)
 
 
 @pytest.mark.parametrize("kind", BY_VALUE)
