@@ -57,33 +57,36 @@ class Lstm(Recurrent):
     def work(self, rows: int) -> Memory:
         return {
             **super().work(rows),
-            "scale": ((self.width,), None),
-            "shift": ((self.width,), None),
+            "scale": ((self.gates, 1, 1), None),
+            "shift": ((self.gates, 1, 1), None),
             "dc": ((rows, self.units), None),
-            "part": ((rows, self.units), None),
         }
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         saved, work = buffers.saved, buffers.work
         states, cells, squashed = saved["states"], saved["cells"], saved["squashed"]
         step, part, scale, shift = work["step"], work["part"], work["scale"], work["shift"]
-        self._squash(scale, shift)
+        recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self.by_gate(weights["bias"][np.newaxis])
+        # σ(z) = 1/2 tanh(z / 2) + 1/2: so all gates are one call of tanh, which overflows nowhere.
+        scale.fill(0.5)
+        scale[2] = 1
+        np.subtract(1, scale, out=shift)
         self.begin(buffers, weights)
         cells[0].fill(0)
-        for t, z in enumerate(saved["gates"]):
-            np.matmul(states[t], weights["recurrent_kernel"], out=step)
-            np.add(step, weights["bias"], out=step)
-            np.add(z, step, out=z)
-            np.multiply(z, scale, out=z)
-            np.tanh(z, out=z)
-            np.multiply(z, scale, out=z)
-            np.add(z, shift, out=z)
-            i, f, g, o = self._split(z)
+        for t, gates in enumerate(saved["gates"]):
+            z = self.by_gate(gates)
+            np.matmul(states[t], recurrent, out=step)
+            np.add(step, z, out=step)
+            np.add(step, bias, out=step)
+            np.multiply(step, scale, out=step)
+            np.tanh(step, out=step)
+            np.multiply(step, scale, out=step)
+            np.add(step, shift, out=step)
+            i, f, g, o = step
             if self.masked:
-                skipped = saved["skipped"][t]
-                np.copyto(f, 1, where=skipped)
+                np.copyto(f, 1, where=saved["skipped"][t])
                 for gate in (i, g, o):
-                    np.copyto(gate, 0, where=skipped)
+                    np.copyto(gate, 0, where=saved["skipped"][t])
             h, c = states[t + 1], cells[t + 1]
             np.multiply(f, cells[t], out=c)
             np.multiply(i, g, out=part)
@@ -91,42 +94,51 @@ class Lstm(Recurrent):
             np.tanh(c, out=squashed[t])
             np.multiply(o, squashed[t], out=h)
             if self.masked:
-                np.copyto(h, states[t], where=skipped)
+                np.copyto(h, states[t], where=saved["skipped"][t])
+            np.copyto(z, step)
         self.finish(buffers)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         saved, work = buffers.saved, buffers.work
-        gates, cells, squashed = saved["gates"], saved["cells"], saved["squashed"]
-        slope, dh, dc, part, dh_before = work["step"], work["dh"], work["dc"], work["part"], work["dh_before"]
-        _, _, g_slope, _ = self._split(slope)
+        cells, squashed, dc, part = saved["cells"], saved["squashed"], work["dc"], work["part"]
+        step, parts, dh, dh_before = work["step"], work["parts"], work["dh"], work["dh_before"]
+        transposed = work["transposed"]
+        np.copyto(transposed, self.by_gate(weights["recurrent_kernel"]).transpose(0, 2, 1))
         dh.fill(0)
         dc.fill(0)
         for t in reversed(range(self.steps)):
             self.add_dy(buffers, t, dh)
-            i, f, g, o = self._split(gates[t])
-            np.subtract(1, gates[t], out=slope)
-            np.multiply(slope, gates[t], out=slope)
-            np.multiply(g, g, out=g_slope)
-            np.subtract(1, g_slope, out=g_slope)
+            gates = self.by_gate(saved["gates"][t])
+            np.copyto(parts, gates)
+            i, f, g, o = parts
+            di, df, dg, do = step
+            # The slopes, dσ = σ (1 - σ) and dtanh = 1 - tanh², then each times what comes from behind.
+            np.subtract(1, parts, out=step)
+            np.multiply(step, parts, out=step)
+            np.multiply(g, g, out=dg)
+            np.subtract(1, dg, out=dg)
+            np.multiply(do, dh, out=do)
+            np.multiply(do, squashed[t], out=do)
             np.multiply(squashed[t], squashed[t], out=part)
             np.subtract(1, part, out=part)
             np.multiply(part, o, out=part)
             np.multiply(part, dh, out=part)
             np.add(dc, part, out=dc)
-            np.multiply(dh, squashed[t], out=o)
-            np.multiply(dc, i, out=part)
-            np.multiply(dc, g, out=i)
-            np.copyto(g, part)
-            np.copyto(part, dc)
+            np.multiply(g, dc, out=g)
+            np.multiply(i, dc, out=i)
+            np.multiply(cells[t], dc, out=part)
             np.multiply(dc, f, out=dc)
-            np.multiply(part, cells[t], out=f)
-            np.multiply(gates[t], slope, out=gates[t])
-            np.matmul(gates[t], weights["recurrent_kernel"].T, out=dh_before)
+            np.multiply(di, g, out=di)
+            np.multiply(dg, i, out=dg)
+            np.multiply(df, part, out=df)
+            np.copyto(gates, step)
+            np.matmul(step, transposed, out=parts)
+            np.add.reduce(parts, axis=0, out=dh_before)
             if self.masked:
                 np.copyto(dh_before, dh, where=saved["skipped"][t])
             dh, dh_before = dh_before, dh
         self.recurrent_gradient(buffers, gradients)
-        np.add.reduce(gates, axis=(0, 1), out=gradients["bias"])
+        np.add.reduce(saved["gates"], axis=(0, 1), out=gradients["bias"])
         self.input_gradients(buffers, weights, gradients)
 
     def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
@@ -140,13 +152,3 @@ class Lstm(Recurrent):
         i, f, g, o = (graph.node(name, [self.onnx_gate(graph, z, k)]) for k, name in enumerate(functions))
         c = graph.node("Add", [graph.node("Mul", [f, c]), graph.node("Mul", [i, g])])
         return graph.node("Mul", [o, graph.node("Tanh", [c])]), c
-
-    def _squash(self, scale: Array, shift: Array) -> None:
-        """σ(z) = 1/2 tanh(z / 2) + 1/2: with these, all gates are one call of tanh, which overflows nowhere."""
-        scale.fill(0.5)
-        self._split(scale)[2].fill(1)
-        np.subtract(1, scale, out=shift)
-
-    def _split(self, z: Array) -> tuple[Array, ...]:
-        """The columns of each gate."""
-        return tuple(z[..., k * self.units : (k + 1) * self.units] for k in range(self.gates))
