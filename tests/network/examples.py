@@ -35,6 +35,12 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"units": 3}, [(4, 2), (4,)]),
         ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
     ],
+    "gru": [
+        ({"units": 3}, [(4, 2)]),
+        ({"units": 2, "reset_after": False}, [(4, 2)]),
+        ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
+        ({"units": 3, "return_sequences": True, "reset_after": False}, [(4, 2), (4,)]),
+    ],
     "conv1d": [
         ({"filters": 3, "kernel_size": 3, "activation": "tanh"}, [(6, 2)]),
         ({"filters": 4, "kernel_size": 2, "strides": 2, "padding": "same", "groups": 2}, [(5, 2)]),

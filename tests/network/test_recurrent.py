@@ -1,5 +1,7 @@
 """Recurrent layers against naive twins, step by step and row by row; steps that are passed over."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,6 @@ from raydient.workers.network import Model, Program, check_gradients, random_bat
 from .test_onnx import agree
 
 WORDS, SIZE, STEPS = 6, 3, 5
-LAYERS = {"lstm": {"units": 4}}
 
 
 def sigmoid(z):
@@ -31,8 +32,25 @@ def naive_lstm(x, mask, weights):
     return np.array(states)
 
 
-TWINS = {"lstm": naive_lstm}
-KINDS = [(kind, options) for kind, options in LAYERS.items() if kind in TWINS]
+def naive_gru(x, mask, weights, reset_after=True):
+    """Likewise."""
+    kernel, recurrent, bias = weights["kernel"], weights["recurrent_kernel"], weights["bias"]
+    b, b_inner = bias if reset_after else (bias, np.zeros_like(bias))
+    h, states = np.zeros(len(recurrent)), []
+    for now, counts in zip(x, mask, strict=True):
+        (xz, xr, xg), (hz, hr, hg) = np.split(now @ kernel + b, 3), np.split(h @ recurrent + b_inner, 3)
+        z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+        g = np.tanh(xg + (r * hg if reset_after else (r * h) @ np.split(recurrent, 3, axis=1)[2]))
+        h = z * h + (1 - z) * g if counts else h
+        states.append(h)
+    return np.array(states)
+
+
+KINDS = [("lstm", {"units": 4}), ("gru", {"units": 4}), ("gru", {"units": 3, "reset_after": False})]
+
+
+def twin_of(kind, options):
+    return naive_lstm if kind == "lstm" else partial(naive_gru, reset_after=options.get("reset_after", True))
 
 
 def masked(kind, options, **more):
@@ -65,7 +83,7 @@ def test_equals_the_naive_twin(make_network, kind, options, sequences, seed, row
     weights = network.bind(vector)
     program.forward(weights)
     for n, words in enumerate(program.x.astype(int)):
-        states = TWINS[kind](weights[0]["embeddings"][words], words != 0, weights[1])
+        states = twin_of(kind, options)(weights[0]["embeddings"][words], words != 0, weights[1])
         expected = states if sequences else states[-1]
         np.testing.assert_allclose(program.outputs[1][n], expected, rtol=1e-12, atol=1e-14)
 
@@ -109,8 +127,9 @@ def test_padding_changes_nothing(make_network, kind, options, in_front):
     np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-15)
 
 
-def test_a_row_does_not_know_its_neighbours_mask(make_network):
-    layers, shape = masked("lstm", {"units": 4})
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+def test_a_row_does_not_know_its_neighbours_mask(make_network, kind, options):
+    layers, shape = masked(kind, options)
     network = make_network(layers, input_shape=shape)
     program, vector = program_of(network, 2)
     outputs = []
@@ -129,8 +148,9 @@ def test_a_long_cell_remembers_because_the_forget_gate_begins_open(make_network)
         assert network.bind(vector)[0]["bias"].tolist() == bias
 
 
-def test_extreme_gates_stay_numbers(make_network):
-    network = make_network([{"lstm": {"units": 2}}, {"dense": {"units": 3}}], input_shape=(4, 3))
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+def test_extreme_gates_stay_numbers(make_network, kind, options):
+    network = make_network([{kind: options}, {"dense": {"units": 3}}], input_shape=(4, 3))
     program, vector = program_of(network, 2, dtype=np.float32)
     vector *= 1e6
     program.x[...], program.y[...] = random_batch(network, 1, 2)

@@ -13,7 +13,7 @@ from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, 
 from .losses import Loss
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
-from .recurrent import Embedding, Lstm
+from .recurrent import Embedding, Gru, Lstm
 from .regularization import Dropout
 
 
@@ -34,6 +34,7 @@ class Layer(OneOf):
     layer_normalization: LayerNormalization | None = None
     embedding: Embedding | None = None
     lstm: Lstm | None = None
+    gru: Gru | None = None
     conv1d: Conv1d | None = None
     conv2d: Conv2d | None = None
     max_pooling1d: Pooling1d | None = None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .functions import Empty, Initializer
+from .functions import Empty, Initializer, Orthogonal, RandomUniform
 from .layers import Placed
 
 Units = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -15,7 +15,7 @@ class Embedding(Placed):
 
     input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
     output_dim: Units
-    embeddings_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
 
 
 class Lstm(Placed):
@@ -24,6 +24,17 @@ class Lstm(Placed):
     units: Units
     return_sequences: bool = False
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
-    recurrent_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    recurrent_initializer: Initializer = Initializer(orthogonal=Orthogonal())
     bias_initializer: Initializer = Initializer(zeros=Empty())
     unit_forget_bias: bool = True
+
+
+class Gru(Placed):
+    """A gated recurrent unit over a sequence of vectors."""
+
+    units: Units
+    return_sequences: bool = False
+    reset_after: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    recurrent_initializer: Initializer = Initializer(orthogonal=Orthogonal())
+    bias_initializer: Initializer = Initializer(zeros=Empty())

@@ -36,7 +36,7 @@ class Output(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d", "batch_normalization")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "gru", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d", "batch_normalization")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class Layer(_message.Message):
     LAYER_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     LSTM_FIELD_NUMBER: _ClassVar[int]
+    GRU_FIELD_NUMBER: _ClassVar[int]
     CONV1D_FIELD_NUMBER: _ClassVar[int]
     CONV2D_FIELD_NUMBER: _ClassVar[int]
     MAX_POOLING1D_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +75,7 @@ class Layer(_message.Message):
     layer_normalization: _normalization_pb2.LayerNormalization
     embedding: _recurrent_pb2.Embedding
     lstm: _recurrent_pb2.Lstm
+    gru: _recurrent_pb2.Gru
     conv1d: _convolution_pb2.Conv1d
     conv2d: _convolution_pb2.Conv2d
     max_pooling1d: _pooling_pb2.Pooling1d
@@ -83,4 +85,4 @@ class Layer(_message.Message):
     global_average_pooling1d: _pooling_pb2.GlobalPooling
     global_average_pooling2d: _pooling_pb2.GlobalPooling
     batch_normalization: _normalization_pb2.BatchNormalization
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., embedding: _Optional[_Union[_recurrent_pb2.Embedding, _Mapping]] = ..., lstm: _Optional[_Union[_recurrent_pb2.Lstm, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., batch_normalization: _Optional[_Union[_normalization_pb2.BatchNormalization, _Mapping]] = ...) -> None: ...
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., embedding: _Optional[_Union[_recurrent_pb2.Embedding, _Mapping]] = ..., lstm: _Optional[_Union[_recurrent_pb2.Lstm, _Mapping]] = ..., gru: _Optional[_Union[_recurrent_pb2.Gru, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., batch_normalization: _Optional[_Union[_normalization_pb2.BatchNormalization, _Mapping]] = ...) -> None: ...

@@ -40,3 +40,23 @@ class Lstm(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     unit_forget_bias: bool
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ...) -> None: ...
+
+class Gru(_message.Message):
+    __slots__ = ("name", "inputs", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    RESET_AFTER_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    units: int
+    return_sequences: bool
+    reset_after: bool
+    kernel_initializer: _functions_pb2.Initializer
+    recurrent_initializer: _functions_pb2.Initializer
+    bias_initializer: _functions_pb2.Initializer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...

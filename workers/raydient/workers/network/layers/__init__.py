@@ -7,6 +7,7 @@ from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
 from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d
+from .gru import Gru
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
 from .layer_normalization import LayerNormalization
 from .lstm import Lstm
@@ -30,6 +31,7 @@ LAYERS: dict[str, type[Layer]] = {
         LayerNormalization,
         Embedding,
         Lstm,
+        Gru,
         Conv1d,
         Conv2d,
         MaxPooling1d,

@@ -93,7 +93,7 @@ class Recurrent(Layer):
         """Fill `gates` with x K, clear the first state, find the steps to pass over."""
         x, gates = buffers.work["x"], buffers.saved["gates"]
         np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
-        np.matmul(_flat(x), weights["kernel"], out=_flat(gates))
+        np.matmul(flat(x), weights["kernel"], out=flat(gates))
         buffers.saved["states"][0].fill(0)
         if self.masked:
             np.equal(buffers.xs[1].T, 0, out=buffers.saved["skipped"][..., 0])
@@ -112,12 +112,12 @@ class Recurrent(Layer):
 
     def input_gradients(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         """From the derivatives in `gates` the gradient by K, and dx."""
-        x, dz = buffers.work["x"], _flat(buffers.saved["gates"])
+        x, dz = buffers.work["x"], flat(buffers.saved["gates"])
         np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
-        np.matmul(_flat(x).T, dz, out=gradients["kernel"])
+        np.matmul(flat(x).T, dz, out=gradients["kernel"])
         dx = buffers.dxs[0]
         if dx is not None:
-            np.matmul(dz, weights["kernel"].T, out=_flat(x))
+            np.matmul(dz, weights["kernel"].T, out=flat(x))
             np.copyto(dx, x.transpose(1, 0, 2))
         for dmask in buffers.dxs[1:]:
             if dmask is not None:
@@ -125,8 +125,8 @@ class Recurrent(Layer):
 
     def recurrent_gradient(self, buffers: Buffers, gradients: Views) -> None:
         """From the derivatives in `gates` the gradient by R."""
-        before = _flat(buffers.saved["states"][:-1])
-        np.matmul(before.T, _flat(buffers.saved["gates"]), out=gradients["recurrent_kernel"])
+        before = flat(buffers.saved["states"][:-1])
+        np.matmul(before.T, flat(buffers.saved["gates"]), out=gradients["recurrent_kernel"])
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         """One operator; with a mask the steps one after the other, because operators know no steps passed over."""
@@ -180,6 +180,6 @@ class Recurrent(Layer):
         return graph.node("Slice", [z, *bounds, graph.constant([1])])
 
 
-def _flat(x: Array) -> Array:
+def flat(x: Array) -> Array:
     """(steps, rows, n) as (steps · rows, n)."""
     return x.reshape(-1, x.shape[-1])
