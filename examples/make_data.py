@@ -55,14 +55,14 @@ def sequences(rows: int, generator: random.Random) -> Iterable[Sequence[object]]
 
 
 def flats(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
-    """Prices (thousands) by district and kind, two columns with categories, and by area and age, with 5 % of noise."""
+    """Prices (thousands) by district and kind, two columns with categories, and by area and age, with 2 % of noise."""
     yield ["district", "kind", "area", "age", "price", "band"]
     for _ in range(rows):
         district, kind = pick(list(DISTRICTS), generator), pick(list(KINDS), generator)
         area, age = 25 + 95 * generator.random(), 80 * generator.random()
         factor = KINDS[kind] * (1.5 if (district, kind) in SOUGHT_AFTER else 1) * (1 - 0.004 * age)
         noise = sum(generator.random() for _ in range(12)) - 6  # about normal, of variance 1
-        price = DISTRICTS[district] * area * factor * (1 + 0.05 * noise)
+        price = DISTRICTS[district] * area * factor * (1 + 0.02 * noise)
         band = next(name for limit, name in BANDS if price < limit)
         yield [district, kind, f"{area:.0f}", f"{age:.0f}", f"{price:.1f}", band]
 
