@@ -72,6 +72,7 @@ class Convolution(Layer):
         return {
             **self._columns.work(rows),
             "scratch": (scratch, None),
+            "ones": ((prod(scratch[:3]),), None),
             "kernel": (kernel, None),
             "bias": ((filters,), None),
         }
@@ -93,6 +94,8 @@ class Convolution(Layer):
         dy = self._geometry.results(buffers.dy)
         dx = None if buffers.dx is None else self._geometry.images(buffers.dx)
         kernel = self._by_group(weights["kernel"])
+        ones = work["ones"]
+        ones.fill(1)
         sums = gradients  # the first block's go there, those of the others to `work` and from there are added
         for block, columns in self._columns.of(x, work):
             dz = dy[block.images, block.rows]
@@ -100,7 +103,8 @@ class Convolution(Layer):
             self.activation.inplace_backward(y[block.images, block.rows], dz, scratch, saved)
             np.matmul(columns.swapaxes(1, 2), self._by_group(dz), out=self._by_group(sums["kernel"]))
             if self.use_bias:
-                np.add.reduce(dz.reshape(-1, dz.shape[-1]), axis=0, out=sums["bias"])
+                rows = dz.reshape(-1, dz.shape[-1])
+                np.matmul(ones[: len(rows)], rows, out=sums["bias"])  # five times as fast as a sum along the axis
             if sums is not gradients:
                 for name, gradient in gradients.items():
                     np.add(gradient, sums[name], out=gradient)
