@@ -1,14 +1,18 @@
+import errno
 import hashlib
+import io
 import json
 
 import grpc
 import numpy as np
+import onnxruntime
 import pytest
 from safetensors.numpy import load
 
+from raydient.server.jobs import models
 from raydient.spec.network import Network
 from raydient.v1 import model_service_pb2 as pb
-from raydient.workers.network import Model, build, save_model
+from raydient.workers.network import Model, ModelTooLargeError, build, save_model
 
 StatusCode = grpc.StatusCode
 
@@ -85,11 +89,72 @@ def test_large_models_come_in_chunks_under_the_limit(client, runner):
     assert b"".join(response.chunk for response in chunks) == content
 
 
-def test_other_formats_are_not_there_yet(client, trained, refused):
+def test_onnx_computes_what_the_model_predicts(client, trained):
+    name, model = trained(classes=("cat", "dog", "owl"))
+    header, content = download(client, name, format=pb.MODEL_FORMAT_ONNX)
+    assert (header.format, header.file_name) == (pb.MODEL_FORMAT_ONNX, "my-digits-1.onnx")
+    assert (header.size_bytes, header.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert header.digest == model.digest
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (outputs,) = session.run(None, {"input": np.array(ROWS, np.float32)})
+    np.testing.assert_allclose(outputs, model.predict(np.array(ROWS, np.float32)), atol=1e-6)
+
+
+def test_npz_holds_the_arrays(client, trained):
+    name, model = trained()
+    header, content = download(client, name, format=pb.MODEL_FORMAT_NPZ)
+    assert (header.format, header.file_name) == (pb.MODEL_FORMAT_NPZ, "my-digits-1.npz")
+    assert (header.size_bytes, header.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["dense_1.kernel"].ravel(), model.weights[:6])
+
+
+@pytest.mark.parametrize("wanted", [pb.MODEL_FORMAT_ONNX, pb.MODEL_FORMAT_NPZ])
+def test_a_converted_download_goes_on_where_it_broke_off_and_leaves_nothing(client, trained, tmp_path, wanted):
     name, _ = trained()
-    for wanted in (pb.MODEL_FORMAT_ONNX, pb.MODEL_FORMAT_NPZ):
-        error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=wanted))
-        assert (error.code, error.reason) == (StatusCode.UNIMPLEMENTED, "FORMAT_NOT_IMPLEMENTED")
+    files = sorted(tmp_path.rglob("*"))
+    header, whole = download(client, name, format=wanted)
+    again, rest = download(client, name, format=wanted, offset=100)
+    assert (again, whole[:100] + rest) == (header, whole)
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_format_of_a_later_version(client, trained, refused):
+    name, _ = trained()
+    error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=99))
+    assert (error.code, error.reason) == (StatusCode.UNIMPLEMENTED, "FORMAT_NOT_IMPLEMENTED")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (ModelTooLargeError("too large"), StatusCode.FAILED_PRECONDITION, "MODEL_TOO_LARGE"),
+        (OSError(errno.ENOSPC, "no space"), StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL"),
+    ],
+)
+def test_a_conversion_that_fails_leaves_nothing(client, trained, tmp_path, refused, monkeypatch, error, code, reason):
+    name, _ = trained()
+    files = sorted(tmp_path.rglob("*"))
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(models, "export_model", fail)
+    told = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=pb.MODEL_FORMAT_ONNX))
+    assert (told.code, told.reason) == (code, reason)
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_weights_that_are_no_model(client, trained, tmp_path, refused):
+    name, _ = trained()
+    (path,) = tmp_path.rglob("model.safetensors")
+    path.write_bytes(b"damaged")
+    for call, request in (
+        (client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=pb.MODEL_FORMAT_NPZ)),
+        (client.models.Predict, pb.PredictRequest(name=name)),
+    ):
+        error = refused(call, request)
+        assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "MODEL_UNREADABLE")
 
 
 def test_there_is_no_model_before_the_end(client, runner, refused):
@@ -219,3 +284,16 @@ def test_names_of_columns_for_a_network_without_them(client, trained, refused):
     inputs = pb.Tensor(shape=[1, 2], values=[1, 2])
     error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs, columns=["a", "b"]))
     assert error.fields == ["columns"]
+
+
+def test_a_checkpoint_predicts_and_is_converted_as_a_model_is(client, runner):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    folder = make_checkpoint(run.request.directory, 10)
+    model = make_model(folder / "weights.safetensors")
+    outputs, _, _ = predict(client, f"{name}/checkpoints/10", ROWS)
+    np.testing.assert_array_equal(outputs, model.predict(np.array(ROWS, np.float32)))
+    header, content = download(client, f"{name}/checkpoints/10", format=pb.MODEL_FORMAT_ONNX)
+    assert header.file_name == f"{name.removeprefix('jobs/')}-step-10.onnx"
+    assert b"dense_1.kernel" in content

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,6 +15,8 @@ from raydient.client.cli import options, program
 from raydient.server import app, embedded
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.network import Network
+from raydient.workers.network import Model, save_model
 
 Ending = Finished | BaseException | signal.Signals
 
@@ -23,12 +27,13 @@ class Training:
     Attributes:
         end: how it ends.
         leaves: file written into the directory before the end.
+        model: what is in it.
         arguments: what it was called with.
     """
 
     def __init__(self) -> None:
         self.end: Ending = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
-        self.leaves = "model.safetensors"
+        self.leaves, self.model = "model.safetensors", b"weights"
         self.arguments: dict[str, object] = {}
 
     def __call__(self, spec, dataset, *, directory, report, transport, cluster) -> Finished:
@@ -36,7 +41,7 @@ class Training:
         assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
         path = directory / self.leaves
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"weights")
+        path.write_bytes(self.model)
         report(Started(0, 2))
         report(Progress(5, 10, 0, 1, 50, 100.0, 0.1, 0.5, 2, 2))
         report(Notice("WORKER_LOST", "worker 1 is gone"))
@@ -109,7 +114,37 @@ def test_train_takes_options(training: Training, state: Path, here: Path, job_ya
     assert (training.arguments["transport"], training.arguments["cluster"]) == ("tcp", "ray")
 
 
-@pytest.mark.parametrize("output", ["model.onnx", "nowhere/model.safetensors"])
+@pytest.fixture
+def trained(tmp_path: Path) -> Model:
+    specification = Network.model_validate({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
+    return Model(specification, (2,), np.arange(3, dtype=np.float32))
+
+
+def test_train_writes_the_format_that_is_asked_for(
+    training: Training, state: Path, here: Path, job_yaml: Path, trained: Model
+) -> None:
+    save_model(here / "model.safetensors", trained)
+    training.model = (here / "model.safetensors").read_bytes()
+    (here / "model.safetensors").unlink()
+    assert run("train", job_yaml, "-o", "m.onnx").exit_code == 0
+    assert onnx.load(here / "m.onnx").graph.output[0].name == "output"
+    assert run("train", job_yaml, "-o", "m.npz").exit_code == 0
+    with np.load(here / "m.npz", allow_pickle=False) as arrays:
+        assert arrays["digest"] == trained.digest
+    assert sorted(path.name for path in here.iterdir()) == ["m.npz", "m.onnx"]
+
+
+def test_a_model_that_cannot_be_converted_leaves_its_checkpoint(
+    training: Training, state: Path, here: Path, job_yaml: Path
+) -> None:
+    training.leaves = "checkpoints/step-000000005"
+    done = run("train", job_yaml, "-o", "m.onnx")
+    assert done.exit_code == 1
+    assert "The last good checkpoint is kept" in done.stderr
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["model.pickle", "nowhere/model.safetensors"])
 def test_train_refuses_beforehand_what_would_fail_afterwards(
     training: Training, state: Path, here: Path, job_yaml: Path, output: str
 ) -> None:

@@ -24,6 +24,7 @@ def test_the_public_names_of_the_room():
         "StateChanged",
         "StateDirectory",
         "StoredCheckpoint",
+        "StoredModels",
         "Subscription",
         "check_header",
     ]

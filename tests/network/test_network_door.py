@@ -8,10 +8,12 @@ from raydient.workers import network
 
 def test_public_names():
     assert sorted(network.__all__) == [
+        "ExportFormat",
         "GradientReport",
         "LayerRow",
         "Model",
         "ModelError",
+        "ModelTooLargeError",
         "Network",
         "Output",
         "ParameterCheck",
@@ -21,6 +23,7 @@ def test_public_names():
         "build",
         "check_gradients",
         "describe",
+        "export_model",
         "index_problems",
         "load_model",
         "random_batch",
@@ -31,7 +34,8 @@ def test_public_names():
 
 
 def test_brings_along_neither_cluster_nor_service():
-    foreign = ("ray", "grpc", "google.protobuf", "prometheus_client", "pyarrow", "raydient.server", "raydient.v1")
+    ours = ("raydient.server", "raydient.v1")
+    foreign = ("ray", "grpc", "google.protobuf", "prometheus_client", "pyarrow", "onnx", *ours)
     code = f"import raydient.workers.network, sys; sys.exit(', '.join(m for m in {foreign} if m in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydient.workers.network import Model, Scaling, onnx_export, random_batch
+from raydient.workers.network import Model, ModelTooLargeError, Scaling, onnx_export, random_batch
 from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.losses import LOSSES
-from raydient.workers.network.onnx_export import ModelTooLargeError, write_onnx
+from raydient.workers.network.onnx_export import write_onnx
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .examples import cases, graph

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from raydient.server.training import checkpoints
 from raydient.server.training.checkpoints import load_latest, save_checkpoint
@@ -30,8 +31,13 @@ def position(step, epoch_sums=()):
     }
 
 
+def save(directory, value, position, keep):
+    digest = LAYOUT.digest(arrays(value)["weights"])
+    save_checkpoint(directory, LAYOUT, arrays(value), position, metadata={"digest": digest, "more": "ü"}, keep=keep)
+
+
 def test_what_is_saved_is_what_is_loaded(tmp_path):
-    save_checkpoint(tmp_path, LAYOUT, arrays(5), position(7, [3, 0.1, 1e300]), keep=2)
+    save(tmp_path, 5, position(7, [3, 0.1, 1e300]), keep=2)
     loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
     assert loaded is not None
     assert (loaded.manifest.step, loaded.manifest.round) == (7, 8)
@@ -40,6 +46,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert loaded.manifest.digest == LAYOUT.digest(arrays(5)["weights"])
     for name, array in arrays(5).items():
         np.testing.assert_array_equal(loaded.arrays[name], array)
+    with safe_open(tmp_path / "step-000000007" / "weights.safetensors", framework="np") as file:
+        assert file.metadata() == {"digest": loaded.manifest.digest, "more": "ü"}
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
@@ -48,7 +56,7 @@ def test_without_a_checkpoint_there_is_none(tmp_path):
 
 def test_only_the_newest_are_kept(tmp_path):
     for step in (1, 2, 10, 200):
-        save_checkpoint(tmp_path, LAYOUT, arrays(step), position(step), keep=2)
+        save(tmp_path, step, position(step), keep=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010", "step-000000200"]
 
 
@@ -56,7 +64,7 @@ def test_only_the_newest_are_kept(tmp_path):
 @pytest.mark.parametrize("damage", ["truncated", "absent", "flipped"])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, file, damage):
     for step in (1, 2):
-        save_checkpoint(tmp_path, LAYOUT, arrays(step), position(step), keep=2)
+        save(tmp_path, step, position(step), keep=2)
     path = tmp_path / "step-000000002" / file
     data = path.read_bytes()
     if damage == "absent":
@@ -73,13 +81,13 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, file, damage):
 
 
 def test_a_checkpoint_of_another_optimizer_is_passed_over(tmp_path):
-    save_checkpoint(tmp_path, LAYOUT, arrays(1), position(1), keep=2)
+    save(tmp_path, 1, position(1), keep=2)
     assert load_latest(tmp_path, LAYOUT, ["first_moment", "second_moment"]) is None
 
 
 @pytest.mark.parametrize("failing_write", [1, 2, 3])
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(tmp_path, monkeypatch, failing_write):
-    save_checkpoint(tmp_path, LAYOUT, arrays(1), position(1), keep=1)
+    save(tmp_path, 1, position(1), keep=1)
     write, writes = checkpoints._write_durably, []
 
     def full(path, data):
@@ -90,7 +98,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(tmp_path, mo
 
     monkeypatch.setattr(checkpoints, "_write_durably", full)
     with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(tmp_path, LAYOUT, arrays(2), position(2), keep=1)
+        save(tmp_path, 2, position(2), keep=1)
     assert [p.name for p in tmp_path.iterdir()] == ["step-000000001"]
     loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
     assert loaded is not None
@@ -101,5 +109,5 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_replaced(tmp_path):
     (tmp_path / ".partial-step-000000003").mkdir()
     (tmp_path / ".partial-step-000000003" / "weights.safetensors").write_bytes(b"half")
     assert load_latest(tmp_path, LAYOUT, []) is None
-    save_checkpoint(tmp_path, LAYOUT, arrays(3), position(3), keep=1)
+    save(tmp_path, 3, position(3), keep=1)
     assert [p.name for p in tmp_path.iterdir()] == ["step-000000003"]

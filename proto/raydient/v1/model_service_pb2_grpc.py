@@ -69,12 +69,16 @@ class ModelServiceServicer(object):
     def DownloadModel(self, request, context):
         """The weights as a file. The first response bears the header, every further one a chunk of at most 1 MiB. A download
         that broke off goes on with `offset`; the header comes again, and if its checksum is another one the file has
-        changed and the client begins anew.
+        changed and the client begins anew. Weights are kept as safetensors; another format is made for each call, the same
+        bytes each time.
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
-        FAILED_PRECONDITION  NO_MODEL: the job has not succeeded, so name one of its checkpoints
+        FAILED_PRECONDITION  NO_MODEL: the job has not succeeded, so name one of its checkpoints;
+        MODEL_TOO_LARGE: the parameters do not fit into the 2 GiB of an ONNX file
         OUT_OF_RANGE         OFFSET_BEYOND_END
-        UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED
+        RESOURCE_EXHAUSTED   STORE_FULL: there is no room on the server to make the file
+        DATA_LOSS            MODEL_UNREADABLE: what is stored cannot be converted, since it is damaged
+        UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED: a format that this version does not know
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +91,7 @@ class ModelServiceServicer(object):
         FAILED_PRECONDITION  NO_MODEL
         INVALID_ARGUMENT     INVALID_INPUTS: shape, number of values or columns do not fit the network, a value is not
         finite, or there are more outputs than fit into one message
-        UNIMPLEMENTED        UNSUPPORTED: a checkpoint is named; only models predict for now
+        DATA_LOSS            MODEL_UNREADABLE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,14 +26,18 @@ checkpoint_option = click.option(
     "--output",
     metavar="MODEL",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Its suffix tells the format.",
+    help="Its suffix tells the format: .safetensors (default), .onnx or .npz.",
 )
 @checkpoint_option
 @json_option
 @with_service
 @debug_option
 def download(*, job: str, service: Service, output: Path | None, checkpoint: int | None, as_json: bool) -> None:
-    """Fetch the trained model as a file; its suffix (.safetensors, .onnx, .npz) tells the format."""
+    """Fetch the trained model as a file.
+
+    ONNX takes raw samples and gives what `predict` gives, in any runtime for ONNX; safetensors and NPZ are the weights
+    with all that a prediction takes beside them.
+    """
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
     need_writable(output)
     with service.open() as client:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from .display import Metrics
 
 MODEL_FILE = "model.safetensors"
+SUFFIXES = (".safetensors", ".onnx", ".npz")
+OUTPUT_HELP = "Where the model goes; .safetensors, .onnx or .npz tells the format."
 
 
 @click.command()
 @job_file
-@click.option("-o", "--output", metavar="MODEL", type=click.Path(dir_okay=False, path_type=Path), help="Where it goes.")
+@click.option("-o", "--output", metavar="MODEL", type=click.Path(dir_okay=False, path_type=Path), help=OUTPUT_HELP)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Instead of the job file's number.")
 @click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), default="auto", show_default=True)
 @click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
@@ -38,22 +40,37 @@ def train(*, job: Path, output: Path | None, workers: int | None, transport: str
     from raydient.client.data_file import data_here
 
     output = output or Path(f"{job.stem}.safetensors")
-    if output.suffix != ".safetensors":
-        raise Failure(f"{output}: the model's name has to end in .safetensors", WRONG_USAGE)
+    if output.suffix not in SUFFIXES:
+        raise Failure(f"{output}: the model's name has to end in one of {', '.join(SUFFIXES)}", WRONG_USAGE)
     need_writable(output)
     with reading(job) as file, _workplace() as directory:
         spec = _with_workers(file.spec, workers)
         finished, metrics = _run(spec, data_here(file.spec, job.parent), directory, transport, cluster)
         if finished.outcome != "succeeded":
             raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
-        part = output.with_name(f".{output.name}.part")
-        shutil.move(directory / MODEL_FILE, part)
-        part.replace(output)
+        _deliver(directory / MODEL_FILE, output)
     if as_json:
         print_json({"outcome": finished.outcome, "digest": finished.digest, "model": str(output), "metrics": metrics})
         return
     held_out = [(f"test {name}", value_text(name, value)) for name, value in metrics.get("test", {}).items()]
     print_pairs([("digest", finished.digest), *held_out, ("model", str(output))])
+
+
+def _deliver(model: Path, output: Path) -> None:
+    """Put the model where it is wanted, in the format that its suffix tells; there it is whole or not at all."""
+    from raydient.workers.network import ExportFormat, export_model, load_model
+
+    part = output.with_name(f".{output.name}.part")
+    if output.suffix == model.suffix:
+        shutil.move(model, part)
+    else:
+        try:
+            with part.open("wb") as file:
+                export_model(load_model(model), ExportFormat(output.suffix), file)
+        except BaseException:
+            part.unlink()
+            raise
+    part.replace(output)
 
 
 def _run(spec: "JobSpec", data: Path, directory: Path, transport: str, cluster: str) -> tuple["Finished", "Metrics"]:

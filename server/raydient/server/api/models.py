@@ -5,39 +5,47 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from raydient.server.errors import OutOfRange, Unsupported
-from raydient.server.jobs import Artifacts, JobStore, Predictor
+from raydient.server.jobs import Artifacts, JobStore, Predictor, StoredModels
 from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
+from raydient.workers.network import ExportFormat
 
 from .messages import checkpoint_message
 from .names import job_and_step, job_id
 from .paging import next_page, page_size, page_start
 
 CHUNK_BYTES = 1 << 20
-PREDICTIONS = 4
-"""So many at a time; other calls need threads, too."""
+PREDICTIONS, EXPORTS = 4, 2
+"""So many at a time; other calls need threads, too, and an export four times the memory of its weights."""
+SUFFIXES = {
+    pb.MODEL_FORMAT_SAFETENSORS: ".safetensors",
+    pb.MODEL_FORMAT_ONNX: ExportFormat.ONNX.value,
+    pb.MODEL_FORMAT_NPZ: ExportFormat.NPZ.value,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """A file to download: where it is, what it is called there, the digest of what is in it."""
+    """Weights that are kept: their file, what to call a copy, without a suffix, and their digest."""
 
     path: Path
-    file_name: str
+    stem: str
     digest: str
 
 
 class ModelServicer(ModelServiceServicer):
     """Checkpoints and models of jobs."""
 
-    def __init__(self, store: JobStore, artifacts: Artifacts, predictor: Predictor) -> None:
+    def __init__(self, store: JobStore, artifacts: Artifacts, models: StoredModels) -> None:
         self._store = store
         self._artifacts = artifacts
-        self._predictor = predictor
+        self._models = models
+        self._predictor = Predictor(models)
         self._predictions = asyncio.Semaphore(PREDICTIONS)
+        self._exports = asyncio.Semaphore(EXPORTS)
 
     async def ListCheckpoints(self, request: pb.ListCheckpointsRequest, context: Any) -> pb.ListCheckpointsResponse:
         """See the proto."""
@@ -52,22 +60,22 @@ class ModelServicer(ModelServiceServicer):
         self, request: pb.DownloadModelRequest, context: Any
     ) -> AsyncIterator[pb.DownloadModelResponse]:
         """See the proto."""
-        if request.format not in (pb.MODEL_FORMAT_UNSPECIFIED, pb.MODEL_FORMAT_SAFETENSORS):
-            message = "models are written as safetensors only for now"
-            raise Unsupported(message, reason="FORMAT_NOT_IMPLEMENTED")
+        chosen = request.format or pb.MODEL_FORMAT_SAFETENSORS
+        if chosen not in SUFFIXES:
+            raise Unsupported(f"format {chosen} is unknown to this version", reason="FORMAT_NOT_IMPLEMENTED")
         weights = await asyncio.to_thread(self._find, request.name)
-        with await asyncio.to_thread(weights.path.open, "rb") as file:
-            sha256 = await asyncio.to_thread(self._artifacts.checksum, file)
+        file, sha256 = await self._open(weights.path, chosen)
+        with file:
             size = await asyncio.to_thread(file.seek, 0, 2)
             if not 0 <= request.offset <= size:
                 message = f"offset {request.offset} is not within the file's {size} bytes"
                 raise OutOfRange(message, reason="OFFSET_BEYOND_END")
             yield pb.DownloadModelResponse(
                 header=pb.DownloadModelHeader(
-                    format=pb.MODEL_FORMAT_SAFETENSORS,
+                    format=chosen,
                     size_bytes=size,
                     sha256=sha256,
-                    file_name=weights.file_name,
+                    file_name=weights.stem + SUFFIXES[chosen],
                     digest=weights.digest,
                 )
             )
@@ -77,17 +85,21 @@ class ModelServicer(ModelServiceServicer):
 
     async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         """See the proto."""
-        identity, step = job_and_step(request.name)
-        job = await asyncio.to_thread(self._store.get, identity)
-        if step is not None:
-            raise Unsupported("predicting with a checkpoint is not implemented yet; with the model of a job it is")
-        path = await asyncio.to_thread(self._artifacts.model, job)
+        weights = await asyncio.to_thread(self._find, request.name)
         inputs = request.inputs
         columns = list(request.columns)
         async with self._predictions:
-            found = await asyncio.to_thread(self._predictor.predict, path, inputs.shape, inputs.values, columns)
+            found = await asyncio.to_thread(self._predictor.predict, weights.path, inputs.shape, inputs.values, columns)
         outputs = pb.Tensor(shape=found.outputs.shape, values=found.outputs.ravel())
         return pb.PredictResponse(outputs=outputs, classes=found.classes, class_names=found.class_names)
+
+    async def _open(self, path: Path, chosen: pb.ModelFormat) -> tuple[IO[bytes], str]:
+        """Weights in a format: an open file and its SHA-256."""
+        if chosen == pb.MODEL_FORMAT_SAFETENSORS:
+            file = await asyncio.to_thread(path.open, "rb")
+            return file, await asyncio.to_thread(self._artifacts.checksum, file)
+        async with self._exports:
+            return await asyncio.to_thread(self._models.export, path, ExportFormat(SUFFIXES[chosen]))
 
     def _find(self, name: str) -> _Weights:
         identity, step = job_and_step(name)
@@ -95,6 +107,6 @@ class ModelServicer(ModelServiceServicer):
         if step is None:
             title = job.spec.display_name or job.id
             stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in title).strip(".") or job.id
-            return _Weights(self._artifacts.model(job), f"{stem}.safetensors", job.digest)
+            return _Weights(self._artifacts.model(job), stem, job.digest)
         checkpoint = self._artifacts.checkpoint(job, step)
-        return _Weights(checkpoint.weights, f"{job.id}-step-{step}.safetensors", checkpoint.digest)
+        return _Weights(checkpoint.weights, f"{job.id}-step-{step}", checkpoint.digest)

@@ -7,7 +7,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raydient.server.errors import StartError
-from raydient.server.jobs import Artifacts, Feed, JobService, Predictor
+from raydient.server.jobs import Artifacts, Feed, JobService, StoredModels
 from raydient.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,
@@ -59,7 +59,7 @@ class ApiServer:
         options = list(OPTIONS.items())
         self._server = grpc.aio.server(interceptors=[CallInterceptor(security.guard(), observe)], options=options)
         training = TrainingServicer(jobs, self._watchers)
-        models = ModelServicer(jobs.store, artifacts, Predictor())
+        models = ModelServicer(jobs.store, artifacts, StoredModels())
         training_service_pb2_grpc.add_TrainingServiceServicer_to_server(training, self._server)
         dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(jobs), self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)

@@ -9,6 +9,7 @@ from .datasets import DatasetStore, check_header
 from .directory import StateDirectory
 from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
+from .models import StoredModels
 from .predictor import Predictor
 from .records import Change, Dataset, Job, JobEvent, JobFilter, MetricPoint, StateChanged
 from .service import JobService
@@ -38,6 +39,7 @@ __all__ = [
     "StateChanged",
     "StateDirectory",
     "StoredCheckpoint",
+    "StoredModels",
     "Subscription",
     "check_header",
 ]

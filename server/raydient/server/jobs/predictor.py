@@ -1,8 +1,6 @@
 """Applies trained networks to samples that come in."""
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
-from raydient.workers.network import Model, index_problems, load_model
+from raydient.workers.network import Model, index_problems
 
-MODELS_KEPT = 4
+from .models import StoredModels
+
 VALUES_MOST = 1_000_000
 """Output values of one prediction: 4 bytes each, they have to fit into one message."""
 Array = NDArray[np.float32]
@@ -35,17 +34,16 @@ class Prediction:
 
 
 class Predictor:
-    """Keeps the models used last. May be used from any thread; `predict` blocks it."""
+    """May be used from any thread; `predict` blocks it."""
 
-    def __init__(self) -> None:
-        self._models: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, models: StoredModels) -> None:
+        self._models = models
 
     def predict(self, path: Path, shape: Sequence[int], values: Sequence[float], columns: Sequence[str]) -> Prediction:
         """Apply the model at `path` to samples in the units of the training data.
 
         Args:
-            path: the model file.
+            path: the file of a model, or of a checkpoint's weights.
             shape: of the inputs, samples first.
             values: the inputs in row-major order.
             columns: their names if they are a table, in any order and number as long as all features are there.
@@ -53,7 +51,7 @@ class Predictor:
         Raises:
             InvalidRequest: with the field at fault.
         """
-        model = self._model(path)
+        model = self._models.load(path)
         inputs = _inputs(model, shape, values, columns)
         most = VALUES_MOST // math.prod(model.network.output_shape)
         if len(inputs) > most:
@@ -62,20 +60,6 @@ class Predictor:
             )
         outputs = model.predict(inputs)
         return Prediction(outputs, _classes(model, outputs), model.classes)
-
-    def _model(self, path: Path) -> Model:
-        status = path.stat()
-        key = (str(path), status.st_mtime_ns, status.st_size)
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-                return self._models[key]
-        model = load_model(path)
-        with self._lock:
-            self._models[key] = model
-            while len(self._models) > MODELS_KEPT:
-                self._models.popitem(last=False)
-        return model
 
 
 def _inputs(model: Model, shape: Sequence[int], values: Sequence[float], columns: Sequence[str]) -> Array:

@@ -1,6 +1,6 @@
 """Checkpoints: what a job needs to go on to the same bits, on disk, whole or not at all.
 
-    checkpoints/step-000000120/weights.safetensors      one tensor per parameter
+    checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
                                optimizer.safetensors    one tensor per parameter and array of the optimizer
                                manifest.json            position, digests, numerics; written last
 
@@ -70,11 +70,18 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    directory: Path, layout: Layout, arrays: Mapping[str, Array], position: Mapping[str, Any], keep: int
+    directory: Path,
+    layout: Layout,
+    arrays: Mapping[str, Array],
+    position: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, str],
+    keep: int,
 ) -> Path:
     """Write a checkpoint of these flat vectors, durable on return, and drop all but the newest `keep` in `directory`.
 
-    `position` has the manifest's fields that tell where training is. OSError leaves the earlier checkpoints alone.
+    `position` has the manifest's fields that tell where training is; `metadata` goes into the file of the weights,
+    their `digest` among it. OSError leaves the earlier checkpoints alone.
     """
     directory.mkdir(parents=True, exist_ok=True)
     target = _path(directory, position["step"])
@@ -85,10 +92,10 @@ def save_checkpoint(
         state = {
             f"{name}/{p}": v for name in arrays if name != "weights" for p, v in layout.views(arrays[name]).items()
         }
-        files = {_WEIGHTS: save(dict(layout.views(arrays["weights"]))), _OPTIMIZER: save(state)}
+        files = {_WEIGHTS: save(dict(layout.views(arrays["weights"])), dict(metadata)), _OPTIMIZER: save(state)}
         manifest = Manifest(
             **position,
-            digest=layout.digest(arrays["weights"]),
+            digest=metadata["digest"],
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         )

@@ -207,36 +207,36 @@ class Execution:
             "numerics": self._numerics,
             "history": [epoch for epoch in self.coordinator.history if epoch.step <= snapshot.step],
         }
-        keep = self._prepared.spec.checkpoints.keep
         if not np.isfinite(arrays["weights"]).all():
             # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
             found = next(n for n, w in layout.views(arrays["weights"]).items() if not np.isfinite(w).all())
             self.carry_out(self.coordinator.fail("NON_FINITE", f"{found} is not finite after step {snapshot.step}"))
             return
         try:
-            save_checkpoint(self._checkpoints, layout, arrays, position, keep)
-            digest = self._write_model(arrays) if snapshot.round == schedule.rounds else ""
+            model = self._model(arrays["weights"])
+            keep = self._prepared.spec.checkpoints.keep
+            save_checkpoint(self._checkpoints, layout, arrays, position, metadata=model.metadata, keep=keep)
+            if complete := snapshot.round == schedule.rounds:
+                save_model(self._directory / MODEL_FILE, model)
         except OSError as error:
             self.carry_out(self.coordinator.fail("STORAGE", f"a checkpoint cannot be written: {error.strerror}"))
             return
         size = sum(array.nbytes for array in arrays.values())
         self.carry_out(self.coordinator.saved(snapshot.step, self._clock() - began, size))
         if snapshot.final:
-            self.carry_out(self.coordinator.completed(snapshot.step, digest))
+            self.carry_out(self.coordinator.completed(snapshot.step, model.digest if complete else ""))
 
-    def _write_model(self, arrays: control.Arrays) -> str:
+    def _model(self, weights: Array) -> Model:
         data, spec = self._prepared.dataset, self._prepared.spec
-        model = Model(
+        return Model(
             specification=spec.network,
             input_shape=data.input_shape,
             feature_names=data.feature_names,
             classes=data.classes,
             label=spec.dataset.label,
             scaling=data.scaling,
-            weights=arrays["weights"],
+            weights=weights,
         )
-        save_model(self._directory / MODEL_FILE, model)
-        return model.digest
 
     # ---- actions
 

@@ -4,20 +4,23 @@ Where to begin reading: `layers.dense` is the chain rule in six lines, `activati
 by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
 """
 
+from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch, random_batches
 from .graph import Network, Output, build
 from .indices import index_problems
 from .layers import Pass
-from .model import Model, ModelError, load_model, save_model
+from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .program import Program
 from .scaling import Scaling
 from .summary import LayerRow, describe
 
 __all__ = [
+    "ExportFormat",
     "GradientReport",
     "LayerRow",
     "Model",
     "ModelError",
+    "ModelTooLargeError",
     "Network",
     "Output",
     "ParameterCheck",
@@ -27,6 +30,7 @@ __all__ = [
     "build",
     "check_gradients",
     "describe",
+    "export_model",
     "index_problems",
     "load_model",
     "random_batch",

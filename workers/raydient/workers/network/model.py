@@ -31,6 +31,10 @@ class ModelError(ValueError):
     """A file that is no model of ours, or a damaged one."""
 
 
+class ModelTooLargeError(ValueError):
+    """A model that does not fit into the format that is asked for."""
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A trained network. Immutable and safe to share between threads.
@@ -63,6 +67,20 @@ class Model:
         """SHA-256 of the weights, see `Layout.digest`."""
         return self.network.layout.digest(self.weights)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What a safetensors file of the weights says beside them, so that `load_model` reads it."""
+        return {
+            "format": FORMAT,
+            "network": json.dumps(self.specification.canonical()),
+            "input_shape": json.dumps(self.input_shape),
+            "features": json.dumps(self.feature_names),
+            "label": self.label,
+            "classes": json.dumps(self.classes),
+            "scaling": json.dumps(self.scaling and {k: getattr(self.scaling, k).tolist() for k in ("mean", "scale")}),
+            "digest": self.digest,
+        }
+
     def predict(self, x: NDArray[np.number]) -> NDArray[np.float32]:
         """Outputs for raw samples: probabilities for the cross-entropies, else what the last layer gives.
 
@@ -93,17 +111,7 @@ def save_model(path: Path, model: Model) -> None:
 
     The file appears whole or not at all, and is durable when this returns.
     """
-    metadata = {
-        "format": FORMAT,
-        "network": json.dumps(model.specification.canonical()),
-        "input_shape": json.dumps(model.input_shape),
-        "features": json.dumps(model.feature_names),
-        "label": model.label,
-        "classes": json.dumps(model.classes),
-        "scaling": json.dumps(model.scaling and {k: getattr(model.scaling, k).tolist() for k in ("mean", "scale")}),
-        "digest": model.digest,
-    }
-    _write_atomically(path, save(model.network.layout.views(model.weights), metadata))
+    _write_atomically(path, save(model.network.layout.views(model.weights), model.metadata))
 
 
 def load_model(path: Path) -> Model:

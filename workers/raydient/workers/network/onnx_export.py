@@ -8,20 +8,18 @@ from typing import BinaryIO
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from .model import Model
+from .graph import Network
+from .model import Model, ModelTooLargeError
 from .onnx_graph import OPERATOR_SET, OnnxGraph, OnnxNode
+from .wiring import input_place
 
 FORMAT = "raydient-onnx/1"
-INPUT, OUTPUT, ROWS = "input", "output", "samples"
-"""Names of the graph's input and output, and of their first axis, which takes any number of samples."""
+OUTPUT, ROWS = "output", "samples"
+"""Names of the output, where the specification names none, and of the first axis, which takes any number of samples."""
 IR_VERSION = 9
 """The first version of the file format that knows `OPERATOR_SET`: runtimes of 2023 read it."""
 MAXIMUM_BYTES = (1 << 31) - (1 << 24)
 """Of parameters: a protobuf message has to stay below 2 GiB, and the graph needs some of it."""
-
-
-class ModelTooLargeError(ValueError):
-    """A model that does not fit into an ONNX file."""
 
 
 def write_onnx(model: Model, file: BinaryIO) -> None:
@@ -36,13 +34,13 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     size = model.weights.nbytes
     if size > MAXIMUM_BYTES:
         raise ModelTooLargeError(f"{size:,} bytes of parameters are more than the 2 GiB that an ONNX file may have")
-    graph = _graph(model)
+    graph, network = _graph(model), model.network
     message = helper.make_model(
         helper.make_graph(
             [_node(node) for node in graph.nodes],
             "network",
-            [_value(INPUT, model.input_shape)],
-            [_value(OUTPUT, model.network.output_shape)],
+            [_value(name, shape) for name, shape in network.input_shapes.items()],
+            [_value(name, o.shape) for name, o in zip(_output_names(network), network.outputs, strict=True)],
             [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
         ),
         producer_name="raydient",
@@ -55,22 +53,30 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
 
 
 def _graph(model: Model) -> OnnxGraph:
-    """The operators from INPUT to OUTPUT."""
+    """The operators from the inputs to the outputs."""
     graph, network = OnnxGraph(), model.network
-    samples = graph.feed(INPUT)
-    if model.scaling:
-        # in float64, as training standardized: a mean that is large against the deviation would cost digits
-        exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
-        shifted = graph.node("Sub", [exact, graph.constant(model.scaling.mean, exact=True)])
-        scaled = graph.node("Div", [shifted, graph.constant(model.scaling.scale, exact=True)])
-        samples = graph.node("Cast", [scaled], to=TensorProto.FLOAT)
-    made = {-1: samples}
+    fed = [graph.feed(name) for name in network.input_shapes]
+    made = {input_place(number): _standardized(graph, model, name) for number, name in enumerate(fed)}
     for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
         with graph.layer(node.layer.name, node.parameters_of, views):
             made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
-    prediction = network.output.loss.to_onnx(graph, made[network.output.place])
-    graph.give(prediction, OUTPUT)
+    for name, output in zip(_output_names(network), network.outputs, strict=True):
+        graph.give(output.loss.to_onnx(graph, made[output.place]), name)
     return graph
+
+
+def _standardized(graph: OnnxGraph, model: Model, samples: str) -> str:
+    """In float64, as training did: a mean that is large against the deviation would cost digits."""
+    if model.scaling is None:
+        return samples
+    exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
+    shifted = graph.node("Sub", [exact, graph.constant(model.scaling.mean, exact=True)])
+    scaled = graph.node("Div", [shifted, graph.constant(model.scaling.scale, exact=True)])
+    return graph.node("Cast", [scaled], to=TensorProto.FLOAT)
+
+
+def _output_names(network: Network) -> list[str]:
+    return [output.name for output in network.outputs] if network.spec.outputs else [OUTPUT]
 
 
 def _node(node: OnnxNode) -> onnx.NodeProto:

@@ -21,6 +21,11 @@ def input_number(source: int) -> int:
     return -1 - source
 
 
+def input_place(number: int) -> int:
+    """What stands among sources for an input, counted from 0."""
+    return -1 - number
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """A layer of a specification with its place in the graph.
@@ -55,7 +60,10 @@ def wire(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Wire], list
     layers = network.layers
     names = spec.layer_names(layers)
     errors = _names_taken(layers, names, inputs)
-    places = {**{name: -1 - k for k, name in enumerate(inputs)}, **{name: index for index, name in enumerate(names)}}
+    places = {
+        **{name: input_place(k) for k, name in enumerate(inputs)},
+        **{name: index for index, name in enumerate(names)},
+    }
     wires = []
     for index, (choice, name) in enumerate(zip(layers, names, strict=True)):
         where, wanted = path(index, choice), choice.value.inputs
@@ -99,7 +107,7 @@ def _unused(
             message = f"nothing takes what {w.name} gives, and it is not {what}: name it among the inputs of another"
             yield FieldError(path(w.index, network.layers[w.index]), message)
     for number, name in enumerate(inputs):
-        if -1 - number in used:
+        if input_place(number) in used:
             continue
         if inputs == (INPUT,):
             yield FieldError("network.layers", f"no layer takes the samples: name `{INPUT}` among its inputs")

@@ -1,0 +1,77 @@
+"""Models that training left, read from their files."""
+
+import errno
+import hashlib
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from raydient.server.errors import DataLoss, Exhausted, NotAllowed, NotFound
+from raydient.workers.network import ExportFormat, Model, ModelError, ModelTooLargeError, export_model, load_model
+
+MODELS_KEPT = 4
+
+
+class StoredModels:
+    """Keeps the models used last. May be used from any thread; methods block it."""
+
+    def __init__(self) -> None:
+        self._models: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, path: Path) -> Model:
+        """The model in the file of a model or of a checkpoint's weights. Raises NotFound, DataLoss."""
+        with _told():
+            status = path.stat()
+            key = (str(path), status.st_mtime_ns, status.st_size)
+            with self._lock:
+                if key in self._models:
+                    self._models.move_to_end(key)
+                    return self._models[key]
+            model = load_model(path)
+        with self._lock:
+            self._models[key] = model
+            while len(self._models) > MODELS_KEPT:
+                self._models.popitem(last=False)
+        return model
+
+    def export(self, path: Path, wanted: ExportFormat) -> tuple[IO[bytes], str]:
+        """The model in the file at `path` in another format: a file that vanishes when it is closed, and its SHA-256.
+
+        The same model gives the same bytes, so that a download can go on in a file that is made anew.
+
+        Raises:
+            NotFound, DataLoss: there is no model.
+            NotAllowed: it does not fit into the format.
+            Exhausted: there is no room for the file.
+        """
+        model = self.load(path)
+        with _told(), ExitStack() as opened:
+            file = opened.enter_context(tempfile.TemporaryFile(dir=path.parent))
+            export_model(model, wanted, file)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            opened.pop_all()
+        return file, sha256
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What may be wrong with files, in words for the caller."""
+    try:
+        yield
+    except ModelError as error:
+        message = "the stored weights are damaged, or of a version that kept no network beside them"
+        raise DataLoss(message, reason="MODEL_UNREADABLE") from error
+    except ModelTooLargeError as error:
+        raise NotAllowed(str(error), reason="MODEL_TOO_LARGE") from error
+    except FileNotFoundError as error:
+        raise NotFound("the weights were removed meanwhile", reason="CHECKPOINT_NOT_FOUND") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Exhausted("the disk of the server is full", reason="STORE_FULL") from error
+        raise
