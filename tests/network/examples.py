@@ -93,6 +93,12 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "global_average_pooling1d": [({}, [(4, 3)])],
     "global_average_pooling2d": [({}, [(3, 2, 2)])],
+    "multi_head_attention": [
+        ({"num_heads": 2, "key_dim": 3}, [(4, 5)]),
+        ({"num_heads": 1, "key_dim": 4, "causal": True}, [(5, 3)]),
+        ({"num_heads": 3, "key_dim": 2, "use_bias": False}, [(3, 4), (5, 2)]),
+        ({"num_heads": 2, "key_dim": 2, "causal": True}, [(4, 3), (6, 3)]),
+    ],
     "batch_normalization": [
         ({}, [(6,)]),
         ({"epsilon": 0.1}, [(2, 3, 4)]),

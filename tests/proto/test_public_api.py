@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from raydient.v1 import (
+    attention_pb2,
     convolution_pb2,
     dataset_service_pb2,
     functions_pb2,
@@ -27,6 +28,7 @@ from raydient.v1 import (
 FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
+        attention_pb2,
         convolution_pb2,
         dataset_service_pb2,
         functions_pb2,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from .attention import MultiHeadAttention
 from .base import Model, OneOf
 from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
@@ -44,6 +45,7 @@ class Layer(OneOf):
     global_average_pooling1d: GlobalPooling | None = None
     global_average_pooling2d: GlobalPooling | None = None
     batch_normalization: BatchNormalization | None = None
+    multi_head_attention: MultiHeadAttention | None = None
 
 
 class Output(Model):

@@ -1,3 +1,4 @@
+from raydient.v1 import attention_pb2 as _attention_pb2
 from raydient.v1 import convolution_pb2 as _convolution_pb2
 from raydient.v1 import layers_pb2 as _layers_pb2
 from raydient.v1 import losses_pb2 as _losses_pb2
@@ -36,7 +37,7 @@ class Output(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
-    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "gru", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d", "batch_normalization")
+    __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "gru", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d", "batch_normalization", "multi_head_attention")
     DENSE_FIELD_NUMBER: _ClassVar[int]
     FLATTEN_FIELD_NUMBER: _ClassVar[int]
     RESHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +62,7 @@ class Layer(_message.Message):
     GLOBAL_AVERAGE_POOLING1D_FIELD_NUMBER: _ClassVar[int]
     GLOBAL_AVERAGE_POOLING2D_FIELD_NUMBER: _ClassVar[int]
     BATCH_NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
+    MULTI_HEAD_ATTENTION_FIELD_NUMBER: _ClassVar[int]
     dense: _layers_pb2.Dense
     flatten: _layers_pb2.Flatten
     reshape: _layers_pb2.Reshape
@@ -85,4 +87,5 @@ class Layer(_message.Message):
     global_average_pooling1d: _pooling_pb2.GlobalPooling
     global_average_pooling2d: _pooling_pb2.GlobalPooling
     batch_normalization: _normalization_pb2.BatchNormalization
-    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., embedding: _Optional[_Union[_recurrent_pb2.Embedding, _Mapping]] = ..., lstm: _Optional[_Union[_recurrent_pb2.Lstm, _Mapping]] = ..., gru: _Optional[_Union[_recurrent_pb2.Gru, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., batch_normalization: _Optional[_Union[_normalization_pb2.BatchNormalization, _Mapping]] = ...) -> None: ...
+    multi_head_attention: _attention_pb2.MultiHeadAttention
+    def __init__(self, dense: _Optional[_Union[_layers_pb2.Dense, _Mapping]] = ..., flatten: _Optional[_Union[_layers_pb2.Flatten, _Mapping]] = ..., reshape: _Optional[_Union[_layers_pb2.Reshape, _Mapping]] = ..., transpose: _Optional[_Union[_layers_pb2.Transpose, _Mapping]] = ..., activation: _Optional[_Union[_layers_pb2.ActivationLayer, _Mapping]] = ..., add: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., multiply: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., concatenate: _Optional[_Union[_layers_pb2.Concatenate, _Mapping]] = ..., dot: _Optional[_Union[_layers_pb2.Merge, _Mapping]] = ..., shared: _Optional[_Union[_layers_pb2.Shared, _Mapping]] = ..., dropout: _Optional[_Union[_regularization_pb2.Dropout, _Mapping]] = ..., layer_normalization: _Optional[_Union[_normalization_pb2.LayerNormalization, _Mapping]] = ..., embedding: _Optional[_Union[_recurrent_pb2.Embedding, _Mapping]] = ..., lstm: _Optional[_Union[_recurrent_pb2.Lstm, _Mapping]] = ..., gru: _Optional[_Union[_recurrent_pb2.Gru, _Mapping]] = ..., conv1d: _Optional[_Union[_convolution_pb2.Conv1d, _Mapping]] = ..., conv2d: _Optional[_Union[_convolution_pb2.Conv2d, _Mapping]] = ..., max_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., max_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., average_pooling1d: _Optional[_Union[_pooling_pb2.Pooling1d, _Mapping]] = ..., average_pooling2d: _Optional[_Union[_pooling_pb2.Pooling2d, _Mapping]] = ..., global_average_pooling1d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., global_average_pooling2d: _Optional[_Union[_pooling_pb2.GlobalPooling, _Mapping]] = ..., batch_normalization: _Optional[_Union[_normalization_pb2.BatchNormalization, _Mapping]] = ..., multi_head_attention: _Optional[_Union[_attention_pb2.MultiHeadAttention, _Mapping]] = ...) -> None: ...

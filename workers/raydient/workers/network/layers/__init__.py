@@ -1,6 +1,7 @@
 """The table of layers. A new kind of layer joins it and inherits every test."""
 
 from .activation import ActivationLayer
+from .attention import MultiHeadAttention
 from .batch_normalization import BatchNormalization
 from .convolution import Conv1d, Conv2d
 from .dense import Dense
@@ -41,6 +42,7 @@ LAYERS: dict[str, type[Layer]] = {
         GlobalAveragePooling1d,
         GlobalAveragePooling2d,
         BatchNormalization,
+        MultiHeadAttention,
     )
 }
 

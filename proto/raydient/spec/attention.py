@@ -1,0 +1,20 @@
+"""Attention. Names are Keras's."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .layers import Placed
+
+
+class MultiHeadAttention(Placed):
+    """Scaled dot-product attention in several heads, and a projection of what they give (Vaswani et al. 2017).
+
+    Of one input, (length, features), each place looks at every other: self-attention; of two, each place of the first
+    looks at the second.
+    """
+
+    num_heads: Annotated[int, Field(ge=1, le=1024)]
+    key_dim: Annotated[int, Field(ge=1, le=65_536)]
+    causal: bool = False
+    use_bias: bool = True

@@ -1,0 +1,198 @@
+"""Multi-head attention: each place of a sequence takes from the others what resembles what it looks for."""
+
+from collections.abc import Iterator, Sequence
+from math import sqrt
+
+import numpy as np
+
+from raydient.spec import attention as spec
+from raydient.spec import functions
+from raydient.workers.network.onnx_graph import OnnxGraph
+
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+
+BLOCK = 1 << 16
+"""Scores, of a whole number of samples, that are worked on at a time: 256 KiB of them stay in the cache meanwhile."""
+HIDDEN = -1e30
+"""Added to the score of what must not be seen: its exponential is 0."""
+
+
+class MultiHeadAttention(Layer):
+    """For each of H heads C = P V with P = softmax(Q Kᵀ / √d) along the last axis; y = (C of all heads) O (Vaswani et
+    al. 2017).
+
+    Q, K and V are the inputs times a kernel each, plus a bias: Q (T, d) comes from the first input, (T, features), K
+    and V (S, d) from the second, (S, features), or from the first again: self-attention. With `causal` place t sees 0
+    to t alone.
+
+    P is kept as E = exp(scores - their maximum) and 1 / Σ E, which multiplies the shorter rows of C instead of those of
+    E. The derivative by the scores is P · (dP - Σ P · dP) with dP = dC Vᵀ, and Σ_s P · dP = Σ_d C · dC, a sum over
+    fewer values (Dao et al. 2022).
+    """
+
+    kind = "multi_head_attention"
+    inputs = (1, 2)
+
+    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.MultiHeadAttention) -> None:
+        super().__init__(name, input_shapes, settings)
+        self._heads, self._size, self._causal = settings.num_heads, settings.key_dim, settings.causal
+        (self._queries, features), (self._keys, source) = self.input_shapes[0], self.input_shapes[-1]
+        inner = self._heads * self._size
+        self._use_bias = settings.use_bias
+        glorot = functions.Initializer(glorot_uniform=functions.Empty())
+        zeros = functions.Initializer(zeros=functions.Empty())
+        for part, inputs, outputs in (
+            ("query", features, inner),
+            ("key", source, inner),
+            ("value", source, inner),
+            ("output", inner, features),
+        ):
+            self.parameters += (ParameterRule(f"{part}_kernel", (inputs, outputs), glorot, inputs, outputs),)
+            if self._use_bias:
+                self.parameters += (ParameterRule(f"{part}_bias", (outputs,), zeros, inputs, outputs),)
+        projections = 4 * inner * (self._queries * features + self._keys * source)
+        self.operations = projections + 4 * inner * self._queries * self._keys
+
+    @classmethod
+    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.MultiHeadAttention) -> str | None:
+        sequences = all(len(shape) == 2 for shape in input_shapes)
+        return None if sequences else "takes sequences of vectors, samples of shape (length, features)"
+
+    def saved(self, rows: int) -> Memory:
+        queries = (rows, self._queries, self._heads, self._size)
+        keys = (rows, self._keys, self._heads, self._size)
+        return {
+            "query": (queries, None),
+            "key": (keys, None),
+            "value": (keys, None),
+            "context": (queries, None),
+            "exponentials": ((rows, self._heads, self._queries, self._keys), None),
+            "inverse": ((rows, self._heads, self._queries, 1), None),
+        }
+
+    def work(self, rows: int) -> Memory:
+        memory: Memory = {
+            "mask": ((self._queries, self._keys), None),
+            "context": ((rows, self._queries, self._heads, self._size), None),
+            "scores": ((min(rows, self._block), self._heads, self._queries, self._keys), None),
+            "sums": ((min(rows, self._block), self._queries, self._heads), None),
+        }
+        return memory if len(self.input_shapes) == 1 else {**memory, "part": ((rows, *self.input_shapes[1]), None)}
+
+    @property
+    def _block(self) -> int:
+        return max(1, BLOCK // (self._heads * self._queries * self._keys))
+
+    def _blocks(self, rows: int) -> Iterator[slice]:
+        return (slice(first, first + self._block) for first in range(0, rows, self._block))
+
+    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+        saved, xs = buffers.saved, buffers.xs
+        for part, x in (("query", xs[0]), ("key", xs[-1]), ("value", xs[-1])):
+            self._project(x, weights, part, saved[part])
+        np.multiply(saved["query"], 1 / sqrt(self._size), out=saved["query"])
+        mask = buffers.work["mask"]
+        if self._causal:
+            np.greater(np.arange(self._keys), np.arange(self._queries)[:, None], out=mask, casting="unsafe")
+            np.multiply(mask, HIDDEN, out=mask)
+        for block in self._blocks(len(buffers.y)):
+            q, k, v, context = (_by_head(saved[part][block]) for part in ("query", "key", "value", "context"))
+            scores, row = saved["exponentials"][block], saved["inverse"][block]
+            np.matmul(q, k.swapaxes(2, 3), out=scores)
+            if self._causal:
+                np.add(scores, mask, out=scores)
+            np.max(scores, axis=3, keepdims=True, out=row)
+            np.subtract(scores, row, out=scores)
+            np.exp(scores, out=scores)
+            np.sum(scores, axis=3, keepdims=True, out=row)
+            np.reciprocal(row, out=row)
+            np.matmul(scores, v, out=context)
+            np.multiply(context, row, out=context)
+        self._project(saved["context"], weights, "output", buffers.y)
+
+    def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
+        saved, work, dy = buffers.saved, buffers.work, buffers.dy
+        dcontext = work["context"]
+        self._learn(saved["context"], dy, gradients, "output")
+        self._pass_back(dcontext, dcontext, weights, {"output": dy})
+        for block in self._blocks(len(dy)):
+            exponentials, inverse = saved["exponentials"][block], saved["inverse"][block]
+            q, k, v = (_by_head(saved[part][block]) for part in ("query", "key", "value"))
+            dc, count = _by_head(dcontext[block]), len(q)
+            dscores, sums = work["scores"][:count], work["sums"][:count]
+            np.multiply(dc, inverse, out=dc)
+            np.einsum("nthd,nthd->nth", dcontext[block], saved["context"][block], out=sums)
+            np.matmul(dc, v.swapaxes(2, 3), out=dscores)
+            np.subtract(dscores, sums.transpose(0, 2, 1)[..., None], out=dscores)
+            np.multiply(dscores, exponentials, out=dscores)
+            # Each derivative goes where what was used for the last time lies.
+            np.matmul(exponentials.swapaxes(2, 3), dc, out=v)
+            np.matmul(dscores, k, out=dc)
+            np.matmul(dscores.swapaxes(2, 3), q, out=k)
+        dquery, dkey, dvalue = dcontext, saved["key"], saved["value"]
+        np.multiply(dquery, 1 / sqrt(self._size), out=dquery)
+        self._learn(buffers.xs[0], dquery, gradients, "query")
+        self._learn(buffers.xs[-1], dkey, gradients, "key")
+        self._learn(buffers.xs[-1], dvalue, gradients, "value")
+        parts = {"query": dquery, "key": dkey, "value": dvalue}
+        if len(buffers.xs) == 1:
+            self._pass_back(buffers.dx, dy, weights, parts)
+        else:
+            self._pass_back(buffers.dxs[0], dy, weights, {"query": dquery})
+            self._pass_back(buffers.dxs[1], work["part"], weights, {"key": dkey, "value": dvalue})
+
+    def _project(self, x: Array, weights: Views, part: str, y: Array) -> None:
+        kernel = weights[f"{part}_kernel"]
+        inputs, outputs = kernel.shape
+        y = y.reshape(-1, outputs)
+        np.matmul(x.reshape(-1, inputs), kernel, out=y)
+        if self._use_bias:
+            np.add(y, weights[f"{part}_bias"], out=y)
+
+    def _learn(self, x: Array, dy: Array, gradients: Views, part: str) -> None:
+        """The gradient by kernel and bias of y = x · kernel + bias."""
+        kernel = gradients[f"{part}_kernel"]
+        inputs, outputs = kernel.shape
+        dy = dy.reshape(-1, outputs)
+        np.matmul(x.reshape(-1, inputs).T, dy, out=kernel)
+        if self._use_bias:
+            np.add.reduce(dy, axis=0, out=gradients[f"{part}_bias"])
+
+    def _pass_back(self, dx: Array | None, room: Array, weights: Views, parts: dict[str, Array]) -> None:
+        """dx = Σ dy · kernelᵀ over the projections that took x; the contents of `room`, which is like dx, are lost."""
+        if dx is None:
+            return
+        into = dx
+        for part, dy in parts.items():
+            kernel = weights[f"{part}_kernel"]
+            inputs, outputs = kernel.shape
+            np.matmul(dy.reshape(-1, outputs), kernel.T, out=into.reshape(-1, inputs))
+            if into is not dx:
+                np.add(dx, into, out=dx)
+            into = room
+
+    def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
+        def project(x: str, part: str) -> str:
+            y = graph.node("MatMul", [x, graph.parameter(f"{part}_kernel")])
+            return graph.node("Add", [y, graph.parameter(f"{part}_bias")]) if self._use_bias else y
+
+        def by_head(x: str, length: int, order: Sequence[int]) -> str:
+            shape = graph.constant([0, length, self._heads, self._size])
+            return graph.node("Transpose", [graph.node("Reshape", [x, shape])], perm=order)
+
+        q = by_head(project(xs[0], "query"), self._queries, (0, 2, 1, 3))
+        k = by_head(project(xs[-1], "key"), self._keys, (0, 2, 3, 1))
+        v = by_head(project(xs[-1], "value"), self._keys, (0, 2, 1, 3))
+        scores = graph.node("Mul", [graph.node("MatMul", [q, k]), graph.constant(1 / sqrt(self._size))])
+        if self._causal:
+            hidden = np.triu(np.full((self._queries, self._keys), HIDDEN), 1)
+            scores = graph.node("Add", [scores, graph.constant(hidden)])
+        context = graph.node("MatMul", [graph.node("Softmax", [scores], axis=-1), v])
+        context = graph.node("Transpose", [context], perm=(0, 2, 1, 3))
+        whole = graph.constant([0, self._queries, self._heads * self._size])
+        return project(graph.node("Reshape", [context, whole]), "output")
+
+
+def _by_head(array: Array) -> Array:
+    """(samples, length, heads, d) with the heads before the length: a matrix for each head."""
+    return array.transpose(0, 2, 1, 3)
