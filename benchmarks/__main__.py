@@ -5,7 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("training", "exchange_free", "exchange", "clusters", "nodes", "start_up", "gradient_health", "scrape")
+BENCHMARKS = (
+    "training",
+    "exchange_free",
+    "exchange",
+    "clusters",
+    "nodes",
+    "start_up",
+    "gradient_health",
+    "scrape",
+    "recurrent",
+)
 
 
 def main() -> None:
