@@ -80,8 +80,9 @@ def compute(worker: int, task: Task, barrier: Barrier, answers: Any) -> None:
     """One of the processes; answers with the seconds of each step after the warm-up."""
     own_session()
     # One copy of the data for all of them, mapped, as in training.
-    data = {name: np.load(task.directory / f"{name}.npy", mmap_mode="r") for name in ("train_x", "train_y")}
-    network = build(task.spec.network, data["train_x"].shape[1:])
+    x, y = (np.load(task.directory / f"{name}.npy", mmap_mode="r") for name in "xy")
+    network = build(task.spec.network, x.shape[1:])
+    data = {"train/x/input": x, f"train/y/{network.output.name}": y}
     channel = SolitaryChannel(network, task.schedule, worker, barrier)
     seed = task.spec.training.seed
     Worker(network=network, schedule=task.schedule, seed=seed, data=data, channel=channel).run()
@@ -142,8 +143,8 @@ def main() -> None:
         write_data(data)
         spec = job(data, MICROBATCHES)
         prepared = prepare(spec, data)
-        np.save(directory / "train_x.npy", prepared.dataset.train_x)
-        np.save(directory / "train_y.npy", prepared.dataset.train_y)
+        np.save(directory / "x.npy", prepared.dataset.train.x)
+        np.save(directory / "y.npy", prepared.dataset.train.y)
         comparison = Comparison(
             {
                 FULL: lambda: training(spec, data),

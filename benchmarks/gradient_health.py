@@ -64,7 +64,8 @@ class Steps:
         )
         generator = np.random.default_rng(0)
         x = generator.random((schedule.train_rows, 784), dtype=np.float32)
-        data = {"train_x": x, "train_y": generator.integers(0, 10, len(x)).astype(np.int32)}
+        y = generator.integers(0, 10, len(x)).astype(np.int32)
+        data = {"train/x/input": x, f"train/y/{network.output.name}": y}
         self._worker = Worker(network=network, schedule=schedule, seed=0, data=data, channel=self)
         self._next = self._server.plan([0], [1.0])
         self.block()  # programs are compiled and memory is touched for the first time

@@ -12,7 +12,7 @@ from safetensors.numpy import load
 from raydient.server.jobs import models
 from raydient.spec.network import Network
 from raydient.v1 import model_service_pb2 as pb
-from raydient.workers.network import Model, ModelTooLargeError, build, save_model
+from raydient.workers.network import Model, ModelTooLargeError, Preprocessing, Target, build, save_model
 
 StatusCode = grpc.StatusCode
 
@@ -26,7 +26,8 @@ def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"),
     specification = network(loss, units)
     size = build(specification, (2,)).layout.size
     weights = np.arange(size, dtype=np.float32) / 8
-    model = Model(specification, (2,), weights, feature_names=features, label="y", classes=classes)
+    given = Preprocessing((2,), features, is_table=bool(features))
+    model = Model.plain(specification, given, weights, Target("y", classes))
     path.parent.mkdir(exist_ok=True)
     save_model(path, model)
     return model

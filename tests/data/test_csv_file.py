@@ -11,24 +11,24 @@ finite = st.floats(-(2.0**100), 2.0**100)
 
 def test_features_are_all_columns_but_the_label(load_file):
     data = load_file(GOOD)
-    assert data.feature_names == ("a", "b")
-    assert data.train_x.tolist() == [[1, 2.5], [-3, 400]]
-    assert data.train_x.dtype == np.float32
-    assert data.train_x.flags.c_contiguous
-    assert data.train_y.tolist() == [0, 1]
-    assert data.train_y.dtype == np.int32
+    assert data.input.feature_names == ("a", "b")
+    assert data.train.x.tolist() == [[1, 2.5], [-3, 400]]
+    assert data.train.x.dtype == np.float32
+    assert data.train.x.flags.c_contiguous
+    assert data.train.y.tolist() == [0, 1]
+    assert data.train.y.dtype == np.int32
 
 
 def test_the_label_may_be_anywhere(load_file):
     data = load_file("kind,a\n1,5\n0,6\n", label="kind")
-    assert data.train_x.tolist() == [[5], [6]]
-    assert data.train_y.tolist() == [1, 0]
+    assert data.train.x.tolist() == [[5], [6]]
+    assert data.train.y.tolist() == [1, 0]
 
 
 def test_features_asked_for_come_in_that_order(load_file):
     data = load_file("a,b,note,y\n1,2,free text,0\n3,4,,1\n", features=["b", "a"])
-    assert data.feature_names == ("b", "a")
-    assert data.train_x.tolist() == [[2, 1], [4, 3]]
+    assert data.input.feature_names == ("b", "a")
+    assert data.train.x.tolist() == [[2, 1], [4, 3]]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_features_asked_for_come_in_that_order(load_file):
 )
 def test_dialects(load_file, content):
     data = load_file(content)
-    assert data.feature_names == ("a", "b")
-    assert data.train_x.tolist() == [[1, 2.5], [-3, 400]]
-    assert data.train_y.tolist() == [0, 1]
+    assert data.input.feature_names == ("a", "b")
+    assert data.train.x.tolist() == [[1, 2.5], [-3, 400]]
+    assert data.train.y.tolist() == [0, 1]
 
 
 @given(values=st.lists(st.tuples(finite, finite), min_size=1, max_size=20))
@@ -55,18 +55,18 @@ def test_dialects(load_file, content):
 def test_numbers_come_back(load_file, values):
     data = load_file("a,y\n" + "".join(f"{a!r},{y!r}\n" for a, y in values), "mean_squared_error")
     expected = np.array(values, np.float32)
-    assert np.array_equal(data.train_x[:, 0], expected[:, 0])
-    assert np.array_equal(data.train_y[:, 0], expected[:, 1])
+    assert np.array_equal(data.train.x[:, 0], expected[:, 0])
+    assert np.array_equal(data.train.y[:, 0], expected[:, 1])
 
 
 def test_text_labels_are_numbered_in_sorted_order(load_file):
     data = load_file('a,y\n1,dog\n2,cat\n3,dog\n4,"ape, small"\n')
-    assert data.classes == ("ape, small", "cat", "dog")
-    assert data.train_y.tolist() == [2, 1, 2, 0]
+    assert data.target.classes == ("ape, small", "cat", "dog")
+    assert data.train.y.tolist() == [2, 1, 2, 0]
 
 
 def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
-    assert load_file("a,y\n1,1_0\n2,2_0\n").classes == ("1_0", "2_0")
+    assert load_file("a,y\n1,1_0\n2,2_0\n").target.classes == ("1_0", "2_0")
     assert errors_of("a,y\n1_0,0\n") == [("dataset.features", "column 'a': '1_0' in row 1 (line 2) is not a number")]
 
 

@@ -21,25 +21,25 @@ X, Y = GENERATOR.normal(5, 3, (50, 2, 3)), GENERATOR.integers(0, 3, 50)
 def test_split_keeps_samples_and_labels_together(load_file):
     rows = np.arange(50)
     data = load_file({"x": rows, "y": rows}, split={"test": 0.3})
-    assert (len(data.train_x), len(data.test_x)) == (35, 15)
-    for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
+    assert (len(data.train.x), len(data.test.x)) == (35, 15)
+    for x, y in ((data.train.x, data.train.y), (data.test.x, data.test.y)):
         assert np.array_equal(x[:, 0], y)
         assert (np.diff(y) > 0).all()
-    assert sorted([*data.train_y, *data.test_y]) == rows.tolist()
+    assert sorted([*data.train.y, *data.test.y]) == rows.tolist()
 
 
 def test_the_seed_decides_the_split(load_file):
-    first, again, other = (load_file({"x": X, "y": Y}, seed=s, split={"test": 0.5}).test_x for s in (1, 1, 2))
+    first, again, other = (load_file({"x": X, "y": Y}, seed=s, split={"test": 0.5}).test.x for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_no_split(load_file):
     data = load_file({"x": X, "y": Y})
-    assert data.test_x.shape == (0, 2, 3)
-    assert data.test_y.shape == (0,)
-    assert np.array_equal(data.train_x, X.astype(np.float32))
-    assert data.scaling is None
+    assert data.test.x.shape == (0, 2, 3)
+    assert data.test.y.shape == (0,)
+    assert np.array_equal(data.train.x, X.astype(np.float32))
+    assert data.input.scaling is None
 
 
 def test_nothing_left_to_train_on(errors_of):
@@ -51,11 +51,13 @@ def test_nothing_left_to_train_on(errors_of):
 def test_standardization_knows_the_training_part_only(load_file):
     data = load_file({"x": X, "y": Y}, split={"test": 0.4}, standardize=True)
     plain = load_file({"x": X, "y": Y}, split={"test": 0.4})
-    np.testing.assert_allclose(data.train_x.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(data.train_x.std(axis=0), 1, rtol=1e-5)
-    assert np.abs(data.test_x.mean(axis=0)).max() > 0.01
-    for scaled, raw in ((data.train_x, plain.train_x), (data.test_x, plain.test_x)):
-        np.testing.assert_allclose(scaled, (raw - data.scaling.mean) / data.scaling.scale, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(data.train.x.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(data.train.x.std(axis=0), 1, rtol=1e-5)
+    assert np.abs(data.test.x.mean(axis=0)).max() > 0.01
+    for scaled, raw in ((data.train.x, plain.train.x), (data.test.x, plain.test.x)):
+        np.testing.assert_allclose(
+            scaled, (raw - data.input.scaling.mean) / data.input.scaling.scale, rtol=1e-4, atol=1e-5
+        )
 
 
 @given(value=st.floats(-1e30, 1e30), rows=st.integers(1, 200))
@@ -77,7 +79,7 @@ def test_standardization_rounds_once(offset):
 
 def test_a_variance_too_small_for_a_number(load_file):
     data = load_file({"x": np.array([0, 1e-200]), "y": Y[:2]}, standardize=True)
-    assert np.isfinite(data.train_x).all()
+    assert np.isfinite(data.train.x).all()
 
 
 def test_the_digits(load_file):
@@ -87,12 +89,12 @@ def test_the_digits(load_file):
             "network": {"layers": [{"dense": {"units": 10}}], "loss": "softmax_cross_entropy"},
         }
     )
-    data = load(spec.dataset, DIGITS, spec.network.loss, seed=1)
-    assert data.train_x.shape == (1438, 64)
-    assert data.test_x.shape == (359, 64)
-    assert data.feature_names[:2] == ("pixel_0_0", "pixel_0_1")
-    assert set(data.train_y.tolist()) == set(range(10))
-    check_labels(data, build(spec.network, data.input_shape))
+    data = load(spec.dataset, DIGITS, spec.network.named_outputs, seed=1)
+    assert data.train.x.shape == (1438, 64)
+    assert data.test.x.shape == (359, 64)
+    assert data.input.feature_names[:2] == ("pixel_0_0", "pixel_0_1")
+    assert set(data.train.y.tolist()) == set(range(10))
+    check_labels(data, build(spec.network, data.input_shapes))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_the_suffix_decides(errors_of, name, content, message):
 
 
 def test_suffixes_in_capitals(load_file):
-    assert load_file("a,y\n1,0\n", name="DATA.CSV").train_x.tolist() == [[1]]
+    assert load_file("a,y\n1,0\n", name="DATA.CSV").train.x.tolist() == [[1]]
 
 
 @pytest.mark.parametrize(("name", "message"), [("absent.csv", "no such file"), ("folder.csv", "is not a file")])
@@ -122,13 +124,18 @@ def test_no_file(tmp_path, name, message):
         }
     )
     with pytest.raises(InvalidSpec, match=message) as caught:
-        load(spec.dataset, tmp_path / name, spec.network.loss, 1)
+        load(spec.dataset, tmp_path / name, spec.network.named_outputs, 1)
     assert str(tmp_path) not in str(caught.value), "the place on the server is nobody's business"
     assert [error.path for error in caught.value.errors] == ["dataset.uri"]
 
 
 def network(units, loss, input_shape=(2, 3)):
-    layers = ["flatten", {"dense": {"units": 4}}, {"dense": {"units": units}}, {"activation": {"function": "tanh"}}]
+    layers = [
+        "flatten",
+        {"dense": {"units": 4}},
+        {"dense": {"units": units}},
+        {"activation": {"function": "tanh", "name": "predicts_label"}},
+    ]
     return build(Network.model_validate({"layers": layers, "loss": loss}), input_shape)
 
 
@@ -150,7 +157,7 @@ def test_a_class_beyond_the_outputs(load_file):
 def test_a_class_that_only_the_held_out_part_has(load_file):
     arrays = {"x": np.arange(20), "y": np.arange(20)}
     splits = (load_file(arrays, seed=seed, split={"test": 0.5}) for seed in range(20))
-    data = next(data for data in splits if 19 in data.test_y)
+    data = next(data for data in splits if 19 in data.test.y)
     _, message = label_error(data, network(19, "softmax_cross_entropy", (1,)))
     assert "the largest class in the data is 19" in message
 

@@ -15,39 +15,39 @@ Y = np.array([0, 1, 1, 0])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.uint8, np.int64, np.bool_])
 def test_numbers_of_any_type(load_file, dtype):
     data = load_file({"x": X.astype(dtype), "y": Y})
-    assert data.train_x.dtype == np.float32
-    assert np.array_equal(data.train_x, X.astype(dtype).astype(np.float32))
-    assert data.feature_names == ()
+    assert data.train.x.dtype == np.float32
+    assert np.array_equal(data.train.x, X.astype(dtype).astype(np.float32))
+    assert data.input.feature_names == ()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_samples_of_any_shape(load_file, order):
     images = np.random.default_rng(1).random((4, 5, 6, 3))
     data = load_file({"x": np.array(images, order=order), "y": Y})
-    assert data.input_shape == (5, 6, 3)
-    assert data.train_x.flags.c_contiguous
-    assert np.array_equal(data.train_x, images.astype(np.float32))
+    assert data.input.shape == (5, 6, 3)
+    assert data.train.x.flags.c_contiguous
+    assert np.array_equal(data.train.x, images.astype(np.float32))
 
 
 def test_one_number_a_sample(load_file):
-    assert load_file({"x": X[:, 0], "y": Y}).train_x.tolist() == [[0], [3], [6], [9]]
+    assert load_file({"x": X[:, 0], "y": Y}).train.x.tolist() == [[0], [3], [6], [9]]
 
 
 def test_arrays_by_name(load_file):
     data = load_file({"pixels": X, "digit": Y, "x": X + 1}, features=["pixels"], label="digit")
-    assert np.array_equal(data.train_x, X)
+    assert np.array_equal(data.train.x, X)
 
 
 def test_compressed(load_file, tmp_path):
     file = io.BytesIO()
     np.savez_compressed(file, x=X, y=Y)
-    assert np.array_equal(load_file(file.getvalue(), name="data.npz").train_x, X)
+    assert np.array_equal(load_file(file.getvalue(), name="data.npz").train.x, X)
 
 
 def test_text_labels(load_file):
     data = load_file({"x": X, "y": np.array(["b", "a", "a", "b"])})
-    assert data.classes == ("a", "b")
-    assert data.train_y.tolist() == [1, 0, 0, 1]
+    assert data.target.classes == ("a", "b")
+    assert data.train.y.tolist() == [1, 0, 0, 1]
 
 
 def with_nan(place):

@@ -35,8 +35,8 @@ def test_the_only_step_against_one_pass_over_the_whole_batch(job, local, tmp_pat
     network, data = prepared.network, prepared.dataset
     weights, gradient = np.zeros(network.layout.size, np.float32), np.zeros(network.layout.size, np.float32)
     network.initialize(prepared.spec.training.seed, weights)
-    program = Program(network, len(data.train_x))
-    program.x[:], program.y[:] = data.train_x, data.train_y
+    program = Program(network, len(data.train.x))
+    program.x[:], program.y[:] = data.train.x, data.train.y
     program.forward(network.bind(weights))
     program.backward(network.bind(weights), network.bind(gradient), 1 / program.rows)
     assert health.step == 1

@@ -26,7 +26,7 @@ def naive(prepared):
 
     def gradient(rows, scale):
         program, result = Program(network, len(rows)), np.zeros_like(weights)
-        program.x[:], program.y[:] = data.train_x[rows], data.train_y[rows]
+        program.x[:], program.y[:] = data.train.x[rows], data.train.y[rows]
         program.forward(bound)
         program.backward(bound, network.bind(result), scale)
         return result

@@ -17,6 +17,7 @@ def test_the_public_names_of_the_room():
         "JobService",
         "JobStore",
         "MetricPoint",
+        "Prediction",
         "Predictor",
         "STORED",
         "Sources",

@@ -31,7 +31,7 @@ def model(make_network):
     network = make_network(LAYERS, input_shape=(2,))
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(1, weights)
-    return Model(network.spec, (2,), weights)
+    return Model.plain(network.spec, (2,), weights)
 
 
 def test_it_agrees_with_ours(digest, model, tmp_path):
@@ -42,5 +42,5 @@ def test_it_agrees_with_ours(digest, model, tmp_path):
 def test_it_sees_a_changed_bit(digest, model, tmp_path):
     before = model.digest
     model.weights.view(np.uint32)[3] ^= 1
-    save_model(tmp_path / "model.safetensors", Model(model.specification, (2,), model.weights))
+    save_model(tmp_path / "model.safetensors", Model.plain(model.specification, (2,), model.weights))
     assert digest(tmp_path / "model.safetensors") != before

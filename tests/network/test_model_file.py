@@ -1,5 +1,6 @@
 """Models on disk: whole or not at all, and believed only after checking."""
 
+import json
 import os
 
 import numpy as np
@@ -7,7 +8,17 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from raydient.workers.network import Model, ModelError, Program, Scaling, load_model, save_model
+from raydient.spec.network import Network
+from raydient.workers.network import (
+    Model,
+    ModelError,
+    Preprocessing,
+    Program,
+    Scaling,
+    Target,
+    load_model,
+    save_model,
+)
 
 LAYERS = [{"dense": {"units": 4, "activation": "relu"}}, {"dense": {"units": 3}}]
 
@@ -18,7 +29,8 @@ def model(make_network):
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(1, weights)
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
-    return Model(network.spec, (2,), weights, ("länge", "b"), "kind", ("x", "y", "z"), scaling)
+    given = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    return Model.plain(network.spec, given, weights, Target("kind", ("x", "y", "z")))
 
 
 @pytest.fixture
@@ -32,12 +44,8 @@ def test_comes_back_whole(path, model):
     loaded = load_model(path)
     assert loaded.digest == model.digest
     assert loaded.specification == model.specification
-    assert (loaded.input_shape, loaded.feature_names, loaded.label, loaded.classes) == (
-        (2,),
-        ("länge", "b"),
-        "kind",
-        ("x", "y", "z"),
-    )
+    assert (loaded.input.shape, loaded.input.feature_names) == ((2,), ("länge", "b"))
+    assert loaded.target == Target("kind", ("x", "y", "z"))
     x = np.random.default_rng(1).standard_normal((7, 2))
     assert np.array_equal(loaded.predict(x), model.predict(x))
 
@@ -45,8 +53,8 @@ def test_comes_back_whole(path, model):
 def test_without_scaling(tmp_path, make_network):
     network = make_network(LAYERS, input_shape=(2,))
     weights = np.ones(network.layout.size, np.float32)
-    save_model(tmp_path / "m.safetensors", Model(network.spec, (2,), weights))
-    assert load_model(tmp_path / "m.safetensors").scaling is None
+    save_model(tmp_path / "m.safetensors", Model.plain(network.spec, (2,), weights))
+    assert load_model(tmp_path / "m.safetensors").input.scaling is None
 
 
 def test_is_plain_safetensors(path, model):
@@ -67,12 +75,12 @@ def test_predicts_from_raw_samples(model, rows):
     assert outputs.dtype == np.float32
     if rows:
         program = Program(model.network, rows)
-        program.x[...] = (x - model.scaling.mean) / model.scaling.scale
+        program.x[...] = (x - model.input.scaling.mean) / model.input.scaling.scale
         np.testing.assert_allclose(outputs, program.predict(model.network.bind(model.weights)), rtol=1e-5)
 
 
 def test_samples_of_another_shape_are_refused(model):
-    with pytest.raises(ValueError, match=r"shape \(2,\) are needed, x has shape \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"input: samples of shape \(2,\) are needed, there are \(5, 3\)"):
         model.predict(np.zeros((5, 3)))
 
 
@@ -124,6 +132,11 @@ def changed(path, tensors=None, **metadata):
     save_file({**load_file(path), **(tensors or {})}, path, new)
 
 
+def inputs(**changes):
+    given = {"shape": [2], "columns": ["a", "b"], "is_table": True, "scaling": None, "vocabulary": []}
+    return json.dumps({"input": given | changes})
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -132,9 +145,11 @@ def changed(path, tensors=None, **metadata):
         ({"network": None}, "damaged metadata"),
         ({"network": "{"}, "damaged metadata"),
         ({"network": '{"layers": [], "loss": {"softmax_cross_entropy": {}}}'}, "damaged metadata"),
-        ({"input_shape": "[2, 2]"}, "damaged metadata"),
-        ({"input_shape": "[5]"}, r"its network has float32 .*\(5, 4\)"),
-        ({"scaling": "[1]"}, "damaged metadata"),
+        ({"inputs": "[2, 2]"}, "damaged metadata"),
+        ({"inputs": inputs(shape=[2, 2])}, "damaged metadata"),
+        ({"inputs": inputs(shape=[5])}, r"its network has float32 .*\(5, 4\)"),
+        ({"inputs": inputs(scaling=[1])}, "damaged metadata"),
+        ({"targets": "[]"}, "damaged metadata"),
         ({"digest": "0" * 64}, "not 0000"),
     ],
 )
@@ -156,3 +171,60 @@ def test_tensors_must_fit_the_network(path, tensors):
     changed(path, tensors)
     with pytest.raises(ModelError, match="its network has"):
         load_model(path)
+
+
+def test_a_file_of_the_first_version_is_read(path, model):
+    """What version 1 wrote of the same model: no names of inputs and outputs."""
+    scaling = {"mean": [1.5, 0.1], "scale": [2.0, 1 / 3]}
+    changed(
+        path,
+        format="raydient-model/1",
+        inputs=None,
+        targets=None,
+        input_shape="[2]",
+        features=json.dumps(["länge", "b"]),
+        label="kind",
+        classes=json.dumps(["x", "y", "z"]),
+        scaling=json.dumps(scaling),
+    )
+    loaded = load_model(path)
+    assert loaded.target == model.target
+    assert loaded.input.feature_names == ("länge", "b")
+    x = np.random.default_rng(1).standard_normal((7, 2))
+    assert np.array_equal(loaded.predict(x), model.predict(x))
+
+
+def test_several_inputs_and_outputs_come_back(tmp_path):
+    specification = Network.model_validate(
+        {
+            "layers": [
+                {"dense": {"name": "a", "units": 2, "inputs": "town"}},
+                {"dense": {"name": "b", "units": 1, "inputs": "size"}},
+            ],
+            "outputs": [
+                {"layer": "a", "label": "kind", "loss": "softmax_cross_entropy"},
+                {"layer": "b", "label": "price", "loss": "mean_squared_error"},
+            ],
+        }
+    )
+    inputs = {
+        "town": Preprocessing((1,), ("town",), is_table=True, vocabulary=("Bonn", "Kiel", "Köln")),
+        "size": Preprocessing((2,), ("area", "rooms"), True, Scaling(np.array([50.0, 2]), np.array([10.0, 1]))),
+    }
+    weights = np.arange(7, dtype=np.float32)
+    model = Model(specification, inputs, weights, {"a": Target("kind", ("flat", "house")), "b": Target("price")})
+    save_model(tmp_path / "m.safetensors", model)
+    loaded = load_model(tmp_path / "m.safetensors")
+    assert loaded.targets == model.targets
+    found = loaded.predict_all({"town": np.array([["Köln"], ["Bonn"]]), "size": np.array([[60, 3], [40, 2]])})
+    np.testing.assert_allclose(found["b"], [[4 * 1 + 5 * 1 + 6], [4 * -1 + 6]])
+    logits = np.array([[0 * 2 + 2, 1 * 2 + 3], [2, 3]])
+    np.testing.assert_allclose(found["a"], np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-6)
+    for bad, message in (
+        ({"town": np.array([["Ulm"]]), "size": np.ones((1, 2))}, "town: 'Ulm' of sample 1 is none of the 3 categories"),
+        ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: numbers are needed"),
+        ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "other numbers of samples"),
+        ({"size": np.ones((2, 2))}, "needed are town, size, given size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            loaded.predict_all(bad)

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from raydient.workers.network import Model, Scaling
+from raydient.workers.network import Model, Preprocessing, Scaling, Target
 from raydient.workers.network.npz_export import write_npz
 
 
@@ -16,7 +16,8 @@ def model(make_network):
     network = make_network([{"dense": {"units": 3}}], input_shape=(2,))
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
     weights = np.arange(network.layout.size, dtype=np.float32)
-    return Model(network.spec, (2,), weights, ("länge", "b"), "kind", ("x", "y", "z"), scaling)
+    given = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    return Model.plain(network.spec, given, weights, Target("kind", ("x", "y", "z")))
 
 
 def written(model):
@@ -45,7 +46,7 @@ def test_all_of_it_without_pickles(model):
 
 
 def test_without_scaling_and_names(model):
-    plain = Model(model.specification, model.input_shape, model.weights)
+    plain = Model.plain(model.specification, model.input.shape, model.weights)
     with np.load(io.BytesIO(written(plain)), allow_pickle=False) as file:
         assert "scaling_mean" not in file
         assert file["features"].tolist() == []

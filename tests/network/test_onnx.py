@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raydient.workers.network import Model, ModelTooLargeError, Scaling, onnx_export, random_batch
+from raydient.workers.network import (
+    Model,
+    ModelTooLargeError,
+    Preprocessing,
+    Scaling,
+    Target,
+    onnx_export,
+    random_batch,
+)
 from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.losses import LOSSES
 from raydient.workers.network.onnx_export import write_onnx
@@ -23,12 +31,12 @@ from .test_graphs import WIDTH, graphs
 TOLERANCE = 1e-5
 
 
-def model_of(network, seed=1, **more):
+def model_of(network, seed=1, *, target=None, **preprocessing):
     """A model whose parameters are all random: no bias is 0, no scale 1."""
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(seed, weights)
     weights += np.random.default_rng(seed).normal(0, 0.1, weights.size).astype(np.float32)
-    return Model(network.spec, network.input_shape, weights, **more)
+    return Model.plain(network.spec, Preprocessing(network.input_shape, **preprocessing), weights, target)
 
 
 def samples(model, rows=5, seed=2):
@@ -106,7 +114,7 @@ def test_a_shared_layer_has_one_initializer_by_its_own_name(make_network):
 
 
 def test_names_and_classes_come_along(make_network):
-    names = {"feature_names": ("länge", "b"), "label": "kind", "classes": ("x", "y", "z")}
+    names = {"columns": ("länge", "b"), "is_table": True, "target": Target("kind", ("x", "y", "z"))}
     model = model_of(make_network([{"dense": {"units": 3}}], input_shape=(2,)), **names)
     message = onnx.load_from_string(written(model))
     metadata = {entry.key: entry.value for entry in message.metadata_props}

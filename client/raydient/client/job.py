@@ -1,7 +1,7 @@
 """One job of the service."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .connection import Connection
 from .download import Downloaded, download_model
 from .errors import JobNotSucceeded
 from .history import History, Point
-from .prediction import Prediction, predict
+from .prediction import Prediction, predict, predict_all
 from .watching import watch
 
 _PREFIX = "TRAINING_JOB_STATE_"
@@ -141,6 +141,14 @@ class Job:
         With `columns`, the server finds the features by name.
         """
         return predict(self._connection, self._weights(checkpoint), inputs, columns)
+
+    def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | None = None) -> dict[str, Prediction]:
+        """Apply a network with named inputs or outputs; what each output gives, by its name.
+
+        `arrays` are numbers or, of categories, texts, one sample a row: by the names of the inputs, or of the columns
+        or arrays that they were in the training data. What else there is, as the labels, is left alone.
+        """
+        return predict_all(self._connection, self._weights(checkpoint), arrays)
 
     def _weights(self, checkpoint: int | None) -> str:
         return self.name if checkpoint is None else f"{self.name}/checkpoints/{checkpoint}"

@@ -89,8 +89,8 @@ class ModelServiceServicer(object):
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
         FAILED_PRECONDITION  NO_MODEL
-        INVALID_ARGUMENT     INVALID_INPUTS: shape, number of values or columns do not fit the network, a value is not
-        finite, or there are more outputs than fit into one message
+        INVALID_ARGUMENT     INVALID_INPUTS: shape, names, number of values or columns do not fit the network, a value
+        is not finite or no category, or there are more outputs than fit into one message
         DATA_LOSS            MODEL_UNREADABLE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

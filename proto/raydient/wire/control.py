@@ -183,7 +183,7 @@ class Work:
     """
 
     specification: Mapping[str, Any]
-    input_shape: Sequence[int]
+    input_shapes: Mapping[str, Sequence[int]]
     schedule: Schedule
     data_plane: Endpoint
     place: int

@@ -36,7 +36,7 @@ def main(told: str, host: str, node: str) -> None:
         raise ProtocolError(f"expected Work, got {type(work).__name__}")
     spec = JobSpec.model_validate(work.specification)
     _keep_to_a_core(work.place, work.workers)
-    network = build(spec.network, tuple(work.input_shape))
+    network = build(spec.network, {name: tuple(shape) for name, shape in work.input_shapes.items()})
     data_plane = dial(work.data_plane, secret, launch.transport, node)
     channel = attach(data_plane, launch.member, launch.generation)
     try:
@@ -72,7 +72,9 @@ class Worker:
         channel: Channel,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`data` has `train_x`, `train_y`, `test_x`, `test_y`: one sample a row."""
+        """`data` has `train/x/NAME` for each input, `train/y/NAME` for each output and likewise `test`: one sample a
+        row.
+        """
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
         self._weights = network.bind(channel.weights)
@@ -168,8 +170,10 @@ class Worker:
         if program is None:
             program = self._programs[len(rows)] = Program(self._network, len(rows))
         # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
-        np.take(self._data[f"{part}_x"], rows, axis=0, out=program.x, mode="clip")
-        np.take(self._data[f"{part}_y"], rows, axis=0, out=program.y, mode="clip")
+        for name, x in program.xs.items():
+            np.take(self._data[f"{part}/x/{name}"], rows, axis=0, out=x, mode="clip")
+        for name, y in program.ys.items():
+            np.take(self._data[f"{part}/y/{name}"], rows, axis=0, out=y, mode="clip")
         return program
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:

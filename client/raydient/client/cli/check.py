@@ -34,8 +34,10 @@ def check(*, job: Path, as_json: bool) -> None:
         from raydient.workers.network import check_gradients
 
         prepared = prepare(file.spec, data_here(file.spec, job.parent))
-    data = prepared.dataset
-    gradients = check_gradients(prepared.network, data.train_x[:ROWS], data.train_y[:ROWS], file.spec.training.seed)
+    data = prepared.dataset.train
+    xs = {name: x[:ROWS] for name, x in data.xs.items()}
+    ys = {name: y[:ROWS] for name, y in data.ys.items()}
+    gradients = check_gradients(prepared.network, xs, ys, file.spec.training.seed)
     found = _found(prepared, gradients)
     if as_json:
         print_json(found)
@@ -55,9 +57,9 @@ def _found(prepared: "Prepared", gradients: "GradientReport") -> dict[str, Any]:
         for row in describe(prepared.network, rows)
     ]
     return {
-        "train_samples": len(prepared.dataset.train_x),
-        "test_samples": len(prepared.dataset.test_x),
-        "input_shape": list(prepared.dataset.input_shape),
+        "train_samples": prepared.dataset.train.rows,
+        "test_samples": prepared.dataset.test.rows,
+        "inputs": {name: list(shape) for name, shape in prepared.dataset.input_shapes.items()},
         "layers": layers,
         "parameters": sum(layer["parameters"] for layer in layers),
         "gradient_check": {"passed": gradients.passed, "largest_relative_error": gradients.largest_error},
@@ -66,7 +68,7 @@ def _found(prepared: "Prepared", gradients: "GradientReport") -> dict[str, Any]:
 
 def _show(found: dict[str, Any]) -> None:
     click.echo(f"{found['train_samples']} samples to train on, {found['test_samples']} held out\n")
-    rows = [["input", "", _shape(found["input_shape"]), ""]]
+    rows = [[name, "", _shape(shape), ""] for name, shape in found["inputs"].items()]
     rows += [[x["name"], x["kind"], _shape(x["output_shape"]), f"{x['parameters']:,}"] for x in found["layers"]]
     print_table(["layer", "kind", "output", "parameters"], [*rows, ["total", "", "", f"{found['parameters']:,}"]])
     error = found["gradient_check"]["largest_relative_error"]

@@ -3,7 +3,7 @@
 import csv
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,9 +28,25 @@ def read_samples(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
     raise Failure(f"{path}: samples are read from .csv and .npz", WRONG_USAGE)
 
 
-def _read_csv(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
+def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
+    """Every column of a CSV file, (samples,), as texts, or every array of an NPZ file; by name."""
     import numpy as np
 
+    match path.suffix.lower():
+        case ".csv":
+            header, rows = _table(path)
+            return {name: np.array([row[place] for row in rows], np.str_) for place, name in enumerate(header)}
+        case ".npz":
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    return dict(arrays)
+            except (ValueError, EOFError) as error:
+                raise Failure(f"{path}: not an NPZ file: {error}", WRONG_USAGE) from error
+    raise Failure(f"{path}: samples are read from .csv and .npz", WRONG_USAGE)
+
+
+def _table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, each with as many cells."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             header, *rows = csv.reader(file)
@@ -39,6 +55,13 @@ def _read_csv(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
     for line, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise Failure(f"{path}:{line}: {len(row)} cells, the header has {len(header)}", WRONG_USAGE)
+    return header, rows
+
+
+def _read_csv(path: Path) -> tuple["NDArray[np.float32]", list[str]]:
+    import numpy as np
+
+    header, rows = _table(path)
     columns, values = [], []
     for name, cells in zip(header, zip(*rows, strict=True), strict=True) if rows else ():
         bad = next((line for line, cell in enumerate(cells, 2) if not _is_finite(cell)), None)

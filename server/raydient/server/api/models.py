@@ -2,13 +2,17 @@
 """ModelService: see model_service.proto for what each method promises."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from raydient.server.errors import OutOfRange, Unsupported
-from raydient.server.jobs import Artifacts, JobStore, Predictor, StoredModels
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.server.errors import InvalidRequest, OutOfRange, Unsupported
+from raydient.server.jobs import Artifacts, JobStore, Prediction, Predictor, StoredModels
 from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
 from raydient.workers.network import ExportFormat
@@ -86,12 +90,15 @@ class ModelServicer(ModelServiceServicer):
     async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         """See the proto."""
         weights = await asyncio.to_thread(self._find, request.name)
-        inputs = request.inputs
-        columns = list(request.columns)
+        path = weights.path
         async with self._predictions:
-            found = await asyncio.to_thread(self._predictor.predict, weights.path, inputs.shape, inputs.values, columns)
-        outputs = pb.Tensor(shape=found.outputs.shape, values=found.outputs.ravel())
-        return pb.PredictResponse(outputs=outputs, classes=found.classes, class_names=found.class_names)
+            if request.arrays:
+                arrays = {name: _array(name, tensor) for name, tensor in request.arrays.items()}
+                every = await asyncio.to_thread(self._predictor.predict_all, path, arrays)
+                return pb.PredictResponse(predictions={name: pb.Prediction(**_parts(p)) for name, p in every.items()})
+            inputs, columns = request.inputs, list(request.columns)
+            found = await asyncio.to_thread(self._predictor.predict, path, inputs.shape, inputs.values, columns)
+        return pb.PredictResponse(**_parts(found))
 
     async def _open(self, path: Path, chosen: pb.ModelFormat) -> tuple[IO[bytes], str]:
         """Weights in a format: an open file and its SHA-256."""
@@ -110,3 +117,18 @@ class ModelServicer(ModelServiceServicer):
             return _Weights(self._artifacts.model(job), stem, job.digest)
         checkpoint = self._artifacts.checkpoint(job, step)
         return _Weights(checkpoint.weights, f"{job.id}-step-{step}", checkpoint.digest)
+
+
+def _array(name: str, tensor: pb.Tensor) -> NDArray[Any]:
+    """A tensor's numbers or texts in its shape."""
+    given = np.array(tensor.texts, np.str_) if tensor.texts else np.array(tensor.values, np.float32)
+    if min(tensor.shape, default=0) < 1 or math.prod(tensor.shape) != len(given):
+        message = f"{list(tensor.shape)} has not the {len(given)} values that came"
+        raise InvalidRequest.of(f"arrays.{name}.shape", message, reason="INVALID_INPUTS")
+    return given.reshape(tuple(tensor.shape))
+
+
+def _parts(found: Prediction) -> dict[str, Any]:
+    """What both messages of a prediction say."""
+    outputs = pb.Tensor(shape=found.outputs.shape, values=found.outputs.ravel())
+    return {"outputs": outputs, "classes": found.classes, "class_names": found.class_names}

@@ -10,7 +10,7 @@ from .directory import StateDirectory
 from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
 from .models import StoredModels
-from .predictor import Predictor
+from .predictor import Prediction, Predictor
 from .records import Change, Dataset, Job, JobEvent, JobFilter, MetricPoint, StateChanged
 from .service import JobService
 from .sources import STORED, Sources
@@ -33,6 +33,7 @@ __all__ = [
     "JobService",
     "JobStore",
     "MetricPoint",
+    "Prediction",
     "Predictor",
     "Sources",
     "State",

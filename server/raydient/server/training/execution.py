@@ -89,10 +89,7 @@ class Execution:
         self._ended: set[int] = set()  # members whose process was found to have ended
         self._failures: dict[int, str] = {}  # what members said before they ended
         self._numerics = fingerprint()
-        data = prepared.dataset
-        self._data = Bundle.of(
-            {"train_x": data.train_x, "train_y": data.train_y, "test_x": data.test_x, "test_y": data.test_y}
-        )
+        self._data = Bundle.of(prepared.dataset.arrays())
 
     def run(self) -> None:
         """Until the run has ended and every process of it is gone."""
@@ -228,15 +225,7 @@ class Execution:
 
     def _model(self, weights: Array) -> Model:
         data, spec = self._prepared.dataset, self._prepared.spec
-        return Model(
-            specification=spec.network,
-            input_shape=data.input_shape,
-            feature_names=data.feature_names,
-            classes=data.classes,
-            label=spec.dataset.label,
-            scaling=data.scaling,
-            weights=weights,
-        )
+        return Model(spec.network, data.inputs, weights, data.targets)
 
     # ---- actions
 
@@ -281,7 +270,7 @@ class Execution:
         assert self._data_plane is not None
         work = control.Work(
             specification=self._prepared.spec.canonical(),
-            input_shape=self._prepared.network.input_shape,
+            input_shapes=self._prepared.network.input_shapes,
             schedule=self._prepared.schedule,
             data_plane=self._data_plane,
             place=action.place,

@@ -27,14 +27,14 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
     """
     training = spec.training
-    data = load(spec.dataset, dataset, spec.network.named_outputs[0].loss, training.seed)
+    data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed)
     errors: list[FieldError] = []
-    rows = len(data.train_x)
+    rows = data.train.rows
     if training.batch_size > rows:
         message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
         errors.append(FieldError("training.batch_size", message))
     try:
-        network = build(spec.network, data.input_shape, training=True)
+        network = build(spec.network, data.input_shapes, training=True)
         check_labels(data, network)
         check_indices(data, network)
     except InvalidSpec as invalid:
@@ -43,7 +43,7 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         raise InvalidSpec(errors)
     microbatches = training.microbatches or default_microbatches(training.batch_size)
     every = spec.monitoring.gradient_health_every
-    schedule = Schedule(rows, len(data.test_x), training.epochs, training.batch_size, microbatches, every)
+    schedule = Schedule(rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
     return Prepared(spec, data, network, schedule)
 
 

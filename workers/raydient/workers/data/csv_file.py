@@ -1,7 +1,8 @@
 """Reading CSV files: a fast way for good files, and a careful one that finds out what is wrong with the others."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
 
-from .raw import Labels, RawData, is_number, missing
+from .raw import Labels, RawData, RawInput, is_number, label_path, missing
 
 BLOCK_BYTES = 16 * 2**20
 """Read at a time; a row must fit."""
@@ -25,6 +27,25 @@ MISSING_TEXTS = frozenset(pa_csv.ConvertOptions().null_values)
 """What stands for a missing value: nothing, NA, NaN, null and their like."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns that a job names.
+
+    Attributes:
+        inputs: of each input, by its name.
+        labels: of each label, by its name.
+        numbers: those read as numbers.
+        texts: those read as text: labels and categories.
+        paths: where each stands in the specification.
+    """
+
+    inputs: Mapping[str, tuple[str, ...]]
+    labels: Mapping[str, str]
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]
+    paths: Mapping[str, str]
+
+
 def read(path: Path, spec: DatasetSpec) -> RawData:
     """The samples of a CSV file with a header.
 
@@ -33,14 +54,10 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
     """
     try:
         header = _header(path)
-        features = _columns(header, spec)
-        table = _parse(path, [*features, spec.label])
-        if table is not None:
-            x = _stack(table, features)
-            labels = table.column(spec.label)
-            if np.isfinite(x).all() and not labels.null_count:
-                return RawData(x, _labels(labels.to_pylist()), features)
-        return _inspect(path, header, features, spec)
+        columns = _columns(header, spec)
+        table = _parse(path, columns)
+        raw = None if table is None else _raw(table, columns)
+        return raw or _inspect(path, header, columns)
     except UnicodeDecodeError as error:
         raise _unreadable("is not UTF-8 text") from error
     except csv.Error as error:
@@ -76,25 +93,35 @@ def _repeats(names: Sequence[str]) -> bool:
     return len(set(names)) < len(names)
 
 
-def _columns(header: list[str], spec: DatasetSpec) -> tuple[str, ...]:
-    """The feature columns: those asked for, or all but the label."""
-    errors: list[FieldError] = []
-    if spec.label not in header:
-        errors.append(missing("dataset.label", spec.label, "a column of the file", header))
-    for i, name in enumerate(spec.features):
-        if name not in header:
-            errors.append(missing(f"dataset.features[{i}]", name, "a column of the file", header))
-    features = spec.features or tuple(name for name in header if name != spec.label)
-    if not features:
-        errors.append(FieldError("dataset.features", "the file has no column besides the label"))
+def _columns(header: list[str], spec: DatasetSpec) -> _Columns:
+    """The columns that are asked for; in the plain case all but the label are features."""
+    labels = spec.named_labels
+    paths = {label: label_path(spec, name) for name, label in labels.items()}
+    if spec.inputs:
+        inputs = {name: given.columns for name, given in spec.inputs.items()}
+        for name, names in inputs.items():
+            paths |= {column: f"dataset.inputs.{name}.columns[{i}]" for i, column in enumerate(names)}
+    else:
+        features = spec.features or tuple(name for name in header if name not in labels.values())
+        inputs = {INPUT: features}
+        paths |= {
+            name: f"dataset.features[{i}]" if spec.features else "dataset.features" for i, name in enumerate(features)
+        }
+        if not features:
+            raise InvalidSpec([FieldError("dataset.features", "the file has no column besides the label")])
+    errors = [
+        missing(where, name, "a column of the file", header) for name, where in paths.items() if name not in header
+    ]
     if errors:
         raise InvalidSpec(errors)
-    return features
+    kept_as_text = {c for given in spec.inputs.values() if given.categories for c in given.columns}
+    kept_as_text |= set(labels.values())
+    texts = tuple(name for name in paths if name in kept_as_text)
+    return _Columns(inputs, labels, tuple(name for name in paths if name not in kept_as_text), texts, paths)
 
 
-def _parse(path: Path, columns: list[str]) -> pa.Table | None:
-    """The columns, the last one as text and the others as numbers; None if something is wrong with them."""
-    *numbers, label = columns
+def _parse(path: Path, columns: _Columns) -> pa.Table | None:
+    """The columns; None if something is wrong with them."""
     try:
         return pa_csv.read_csv(
             path,
@@ -102,13 +129,29 @@ def _parse(path: Path, columns: list[str]) -> pa.Table | None:
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=columns,
-                column_types={**dict.fromkeys(numbers, pa.float64()), label: pa.string()},
+                include_columns=[*columns.numbers, *columns.texts],
+                column_types={
+                    **dict.fromkeys(columns.numbers, pa.float64()),
+                    **dict.fromkeys(columns.texts, pa.string()),
+                },
                 strings_can_be_null=True,
             ),
         )
     except pa.ArrowInvalid:
         return None
+
+
+def _raw(table: pa.Table, columns: _Columns) -> RawData | None:
+    """What the table holds; None if values are missing or not finite."""
+    if any(table.column(name).null_count for name in columns.texts):
+        return None
+    inputs = {}
+    for name, names in columns.inputs.items():
+        values = _texts(table, names) if set(names) <= set(columns.texts) else _stack(table, names)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            return None
+        inputs[name] = RawInput(values, names, is_table=True)
+    return RawData(inputs, {name: _labels(table.column(c).to_pylist()) for name, c in columns.labels.items()})
 
 
 def _stack(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float64]:
@@ -119,17 +162,22 @@ def _stack(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float64]:
     return x
 
 
+def _texts(table: pa.Table, columns: Sequence[str]) -> NDArray[np.str_]:
+    """The same of columns of text."""
+    return np.stack([np.array(table.column(name).to_pylist(), np.str_) for name in columns], axis=1)
+
+
 def _labels(texts: list[str]) -> Labels:
     """Numbers if every one is a number, else the texts."""
     return np.array(texts, np.float64) if all(is_number(text) for text in texts) else texts
 
 
-def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: DatasetSpec) -> RawData:
+def _inspect(path: Path, header: list[str], columns: _Columns) -> RawData:
     """Go through a bad file cell by cell: for each column the first bad value, and how many there are."""
     first: dict[str, str] = {}
     count: dict[str, int] = {}
-    labels: list[str] = []
-    places = {name: header.index(name) for name in (*features, spec.label)}
+    texts: dict[str, list[str]] = {name: [] for name in columns.labels.values()}
+    places = {name: header.index(name) for name in (*columns.numbers, *columns.texts)}
 
     def note(name: str, problem: str) -> None:
         first.setdefault(name, problem)
@@ -146,8 +194,8 @@ def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: Dat
             for name, place in places.items():
                 if row[place].strip() in MISSING_TEXTS:
                     note(name, f"{where} has no value")
-                elif name == spec.label:
-                    labels.append(row[place])
+                elif name in columns.texts:
+                    texts.get(name, []).append(row[place])
                 elif not is_number(row[place]):
                     note(name, f"{row[place]!r} in {where} is not a number")
                 elif not isfinite(float(row[place])):
@@ -157,13 +205,9 @@ def _inspect(path: Path, header: list[str], features: tuple[str, ...], spec: Dat
     errors = []
     for name, problem in list(first.items())[:SHOWN_ERRORS]:
         more = f" ({count[name]} such rows)" if count[name] > 1 else ""
-        errors.append(FieldError(_column_path(name, spec), f"column {name!r}: {problem}{more}"))
+        errors.append(FieldError(columns.paths[name], f"column {name!r}: {problem}{more}"))
     if len(first) > SHOWN_ERRORS:
-        errors.append(FieldError("dataset.features", f"{len(first) - SHOWN_ERRORS} more columns have bad values"))
-    return RawData(None, None if spec.label in first else _labels(labels), features, tuple(errors))
-
-
-def _column_path(name: str, spec: DatasetSpec) -> str:
-    if name == spec.label:
-        return "dataset.label"
-    return f"dataset.features[{spec.features.index(name)}]" if name in spec.features else "dataset.features"
+        where = "dataset.features" if INPUT in columns.inputs else "dataset.inputs"
+        errors.append(FieldError(where, f"{len(first) - SHOWN_ERRORS} more columns have bad values"))
+    labels = {name: _labels(texts[column]) for name, column in columns.labels.items() if column not in first}
+    return RawData(None, labels, tuple(errors))

@@ -1,5 +1,6 @@
 """From a data file to arrays ready for training."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,74 +10,118 @@ from numpy.typing import NDArray
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.spec.losses import Loss
-from raydient.workers.network import Network, Scaling, index_problems
+from raydient.spec.network import Output, layer_names
+from raydient.workers.network import Network, Preprocessing, Scaling, Target, index_problems, is_input, only
+from raydient.workers.network import Output as NetworkOutput
 
 from .labels import LabelError, encode
 from .order import split_rows
-from .raw import RawData
+from .raw import RawData, RawInput, label_path
 
 SUFFIXES = (".csv", ".npz")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Dataset:
-    """Samples and labels, split into training part and held-out part, each in the order of the file.
+class Part:
+    """Samples and labels of one part, in the order of the file.
 
     Attributes:
-        train_x, test_x: float32, C-contiguous, (n, *input shape).
-        train_y, test_y: int32 (n,) class indices or float32 (n, k) probabilities for softmax_cross_entropy; float32
-            (n, 1) zeros and ones for binary_cross_entropy and hinge; float32 (n, k) for losses on numbers.
-        feature_names: the columns of a table; empty for arrays.
-        classes: the text of each class index; empty where labels are numbers.
-        scaling: the standardization that x went through, fitted on the training part; None if there was none.
+        xs: of each input, by name: float32, C-contiguous, (n, *input shape).
+        ys: of each output, by name: int32 (n,) class indices or float32 (n, k) probabilities for softmax_cross_entropy;
+            float32 (n, 1) zeros and ones for binary_cross_entropy and hinge; float32 (n, k) for losses on numbers.
     """
 
-    train_x: NDArray[np.float32]
-    train_y: NDArray[Any]
-    test_x: NDArray[np.float32]
-    test_y: NDArray[Any]
-    feature_names: tuple[str, ...]
-    classes: tuple[str, ...]
-    scaling: Scaling | None
+    xs: Mapping[str, NDArray[np.float32]]
+    ys: Mapping[str, NDArray[Any]]
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample."""
-        return self.train_x.shape[1:]
+    def rows(self) -> int:
+        """How many samples."""
+        return len(next(iter(self.xs.values())))
+
+    @property
+    def x(self) -> NDArray[np.float32]:
+        """Those of the only input."""
+        return only(self.xs)
+
+    @property
+    def y(self) -> NDArray[Any]:
+        """Those of the only output."""
+        return only(self.ys)
 
 
-def load(spec: DatasetSpec, path: Path, loss: Loss, seed: int) -> Dataset:
+@dataclass(frozen=True, eq=False, slots=True)
+class Dataset:
+    """A training part and a held-out part.
+
+    Attributes:
+        inputs: by name, how raw values became these; fitted on the training part, vocabularies on the whole file.
+        targets: by the name of the output, what its labels stand for.
+    """
+
+    train: Part
+    test: Part
+    inputs: Mapping[str, Preprocessing]
+    targets: Mapping[str, Target]
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample of each input."""
+        return {name: given.shape for name, given in self.inputs.items()}
+
+    @property
+    def input(self) -> Preprocessing:
+        """The only input."""
+        return only(self.inputs)
+
+    @property
+    def target(self) -> Target:
+        """The only output."""
+        return only(self.targets)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as one flat mapping, `train/x/NAME`, `train/y/NAME`, `test/x/NAME`, ..., as workers take it."""
+        parts = {"train": self.train, "test": self.test}
+        return {
+            f"{part}/{kind}/{name}": array
+            for part, data in parts.items()
+            for kind, arrays in (("x", data.xs), ("y", data.ys))
+            for name, array in arrays.items()
+        }
+
+
+def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) -> Dataset:
     """Read the file at `path`, which is where `spec.uri` lies on this machine.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; paths begin with `dataset.`.
     """
     raw = _read(spec, path)
-    errors, encoded = list(raw.errors), None
-    if raw.labels is not None:
-        try:
-            encoded = encode(loss, raw.labels)
-        except LabelError as problem:
-            errors.append(FieldError("dataset.label", f"{spec.label!r}: {problem}"))
-    if raw.features is None or encoded is None:
+    errors, encoded = list(raw.errors), {}
+    for output in outputs:
+        if output.label in raw.labels:
+            try:
+                encoded[output.layer] = encode(output.loss, raw.labels[output.label])
+            except LabelError as problem:
+                column = spec.named_labels[output.label]
+                errors.append(FieldError(label_path(spec, output.label), f"{column!r}: {problem}"))
+    if raw.inputs is None or len(encoded) < len(outputs):
         raise InvalidSpec(errors)
-    labels, classes = encoded
-    train, test = split_rows(seed, len(labels), spec.split.test)
+    found = raw.inputs
+    rows = len(next(iter(found.values())).values)
+    train, test = split_rows(seed, rows, spec.split.test)
     if not len(train):
-        message = f"{spec.split.test} of {len(labels)} rows leaves none to train on"
+        message = f"{spec.split.test} of {rows} rows leaves none to train on"
         raise InvalidSpec([FieldError("dataset.split.test", message)])
-    train_x, test_x = raw.features[train], raw.features[test]
-    scaling = Scaling.fit(train_x) if spec.standardize else None
-    return Dataset(
-        train_x=_float32(train_x, scaling),
-        train_y=labels[train],
-        test_x=_float32(test_x, scaling),
-        test_y=labels[test],
-        feature_names=raw.feature_names,
-        classes=classes,
-        scaling=scaling,
-    )
+    inputs = {name: _preprocessing(spec, name, given, train) for name, given in found.items()}
+
+    def part(rows: NDArray[np.int64]) -> Part:
+        xs = {name: _float32(inputs[name], given.values[rows], spec, name) for name, given in found.items()}
+        return Part(xs, {name: labels[rows] for name, (labels, _) in encoded.items()})
+
+    labels = spec.named_labels
+    targets = {output.layer: Target(labels[output.label], encoded[output.layer][1]) for output in outputs}
+    return Dataset(part(train), part(test), inputs, targets)
 
 
 def check_labels(dataset: Dataset, network: Network) -> None:
@@ -85,19 +130,45 @@ def check_labels(dataset: Dataset, network: Network) -> None:
     Raises:
         InvalidSpec: a class index beyond the output units, or another number of targets than of outputs.
     """
-    (units,) = network.output_shape
-    index, layer = next((i, k) for i, k in reversed(list(enumerate(network.spec.layers))) if k.kind == "dense")
-    path = f"network.layers[{index}].{layer.kind}.units"
-    if network.label_shape == ():
-        largest = max(int(y.max()) for y in (dataset.train_y, dataset.test_y) if len(y))
+    errors = []
+    for output in network.outputs:
+        if problem := _label_problem(dataset, output):
+            errors.append(FieldError(_units_path(network, output.place), problem))
+    if errors:
+        raise InvalidSpec(errors)
+
+
+def _label_problem(dataset: Dataset, output: NetworkOutput) -> str | None:
+    (units,) = output.shape
+    train, test = dataset.train.ys[output.name], dataset.test.ys[output.name]
+    if output.label_shape == ():
+        largest = max(int(y.max()) for y in (train, test) if len(y))
         if largest >= units:
-            name = f" ({dataset.classes[largest]!r})" if dataset.classes else ""
-            message = f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
-            raise InvalidSpec([FieldError(path, message)])
-    elif dataset.train_y.shape[1:] != network.label_shape:
-        width = dataset.train_y.shape[1]
-        message = f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
-        raise InvalidSpec([FieldError(path, message)])
+            classes = dataset.targets[output.name].classes
+            name = f" ({classes[largest]!r})" if classes else ""
+            return f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
+    elif train.shape[1:] != output.label_shape:
+        width = train.shape[1]
+        return f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
+    return None
+
+
+def _units_path(network: Network, place: int) -> str:
+    """Where the number of an output's units is said: at the last dense layer before it."""
+    while network.layers[place].kind != "dense" and not is_input(network.nodes[place].sources[0]):
+        place = network.nodes[place].sources[0]
+    names = layer_names(network.spec.layers)
+    index = names.index(network.layers[place].name)
+    return f"network.layers[{index}].{network.spec.layers[index].kind}.units"
+
+
+def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64]) -> Preprocessing:
+    shape, given = raw.values.shape[1:], spec.inputs.get(name)
+    if given is not None and given.categories:
+        vocabulary = tuple(np.unique(raw.values.astype(np.str_)).tolist())
+        return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary)
+    scaling = Scaling.fit(raw.values[train]) if spec.standardize else None
+    return Preprocessing(shape, raw.columns, raw.is_table, scaling)
 
 
 def check_indices(dataset: Dataset, network: Network) -> None:
@@ -106,7 +177,7 @@ def check_indices(dataset: Dataset, network: Network) -> None:
     Raises:
         InvalidSpec: a number that is not whole, below 0, or too large.
     """
-    found = [problem for x in (dataset.train_x, dataset.test_x) for problem in index_problems(network, x)]
+    found = [problem for part in (dataset.train, dataset.test) for problem in index_problems(network, part.xs)]
     if found:
         raise InvalidSpec(list({error.path: error for error in found}.values()))
 
@@ -133,10 +204,11 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
         raise refuse(f"the file cannot be read: {error.strerror or error}") from error
 
 
-def _float32(x: NDArray[Any], scaling: Scaling | None) -> NDArray[np.float32]:
+def _float32(given: Preprocessing, x: NDArray[Any], spec: DatasetSpec, name: str) -> NDArray[np.float32]:
     """The samples as the network takes them, contiguous."""
     with np.errstate(over="ignore"):
-        result = scaling.apply(x) if scaling else np.ascontiguousarray(x, np.float32)
+        result = given.apply(x)
     if not np.isfinite(result).all():
-        raise InvalidSpec([FieldError("dataset.features", "there are values too large for float32")])
+        where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
+        raise InvalidSpec([FieldError(where, "there are values too large for float32")])
     return result

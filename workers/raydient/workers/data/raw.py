@@ -1,11 +1,13 @@
 """What a reader hands on: the file's contents as they are, and what is wrong with them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError
 
 Labels = NDArray[Any] | list[str]
@@ -13,20 +15,38 @@ Labels = NDArray[Any] | list[str]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class RawData:
+class RawInput:
     """Samples as they stand in the file, rows first.
 
     Attributes:
-        features: numbers of any type, (n, *shape); None if there are errors in them.
-        labels: one for each row; None if there are errors in them.
-        feature_names: one for each column of a table; empty for arrays.
+        values: numbers of any type or, of categories, texts; (n, *shape).
+        columns: of the table, in order, or the name of the array.
+        is_table: which of the two.
+    """
+
+    values: NDArray[Any]
+    columns: tuple[str, ...]
+    is_table: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RawData:
+    """What a file holds of what a job names.
+
+    Attributes:
+        inputs: by name; None if there are errors in one of them.
+        labels: by name, those without errors: one for each row.
         errors: what is wrong with the values.
     """
 
-    features: NDArray[Any] | None
-    labels: Labels | None
-    feature_names: tuple[str, ...] = ()
+    inputs: Mapping[str, RawInput] | None
+    labels: Mapping[str, Labels]
     errors: tuple[FieldError, ...] = ()
+
+
+def label_path(spec: Dataset, name: str) -> str:
+    """Where a label stands in the specification."""
+    return f"dataset.labels.{name}" if spec.labels else "dataset.label"
 
 
 def is_number(text: str) -> bool:

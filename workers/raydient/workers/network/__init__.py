@@ -10,9 +10,12 @@ from .graph import Network, Output, build
 from .indices import index_problems
 from .layers import Pass
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
+from .named import only
+from .preprocessing import Preprocessing, Target
 from .program import Program
 from .scaling import Scaling
 from .summary import LayerRow, describe
+from .wiring import is_input
 
 __all__ = [
     "ExportFormat",
@@ -25,14 +28,18 @@ __all__ = [
     "Output",
     "ParameterCheck",
     "Pass",
+    "Preprocessing",
     "Program",
     "Scaling",
+    "Target",
     "build",
     "check_gradients",
     "describe",
     "export_model",
     "index_problems",
+    "is_input",
     "load_model",
+    "only",
     "random_batch",
     "random_batches",
     "save_model",

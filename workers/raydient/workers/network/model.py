@@ -3,10 +3,11 @@
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,18 @@ from safetensors.numpy import save
 
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.layers import INPUT
 
 from .graph import Network, build
 from .indices import index_problems
+from .layers import Shape
+from .named import by_name, only
+from .preprocessing import Preprocessing, Target
 from .program import Program
 from .scaling import Scaling
 
-FORMAT = "raydient-model/1"
+FORMAT = "raydient-model/2"
+"""Version 1 had one input and one output without names; such files are read, too."""
 BLOCK_ROWS = 256
 """Rows predicted at a time, always: another shape of a matrix product gives other bits."""
 
@@ -41,26 +47,53 @@ class Model:
 
     Attributes:
         specification: of the network.
-        input_shape: of one sample, without the row axis.
+        inputs: how raw samples become what it takes, by the names of the inputs.
         weights: the flat float32 vector, laid out as `network.layout`.
-        feature_names: columns that make a sample, in order; empty where samples are arrays.
-        label: name of what is predicted.
-        classes: text of each class index; empty where labels are numbers.
-        scaling: standardization that raw samples go through first, or None.
+        targets: what the outputs stand for, by their names.
     """
 
     specification: spec.Network
-    input_shape: tuple[int, ...]
+    inputs: Mapping[str, Preprocessing]
     weights: NDArray[np.float32] = field(repr=False)
-    feature_names: tuple[str, ...] = ()
-    label: str = ""
-    classes: tuple[str, ...] = ()
-    scaling: Scaling | None = None
+    targets: Mapping[str, Target]
+
+    @classmethod
+    def plain(
+        cls,
+        specification: spec.Network,
+        input: Preprocessing | Shape,  # noqa: A002  (what it is)
+        weights: NDArray[np.float32],
+        target: Target | None = None,
+    ) -> Self:
+        """A model of one input and one output."""
+        given = input if isinstance(input, Preprocessing) else Preprocessing(input)
+        (output,) = specification.named_outputs
+        return cls(specification, {INPUT: given}, weights, {output.layer: target or Target()})
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there are one input and one output, both without names of the user's."""
+        return tuple(self.inputs) == (INPUT,) and not self.specification.outputs
+
+    @property
+    def input(self) -> Preprocessing:
+        """The only input."""
+        return only(self.inputs)
+
+    @property
+    def target(self) -> Target:
+        """What the only output stands for."""
+        return only(self.targets)
+
+    @property
+    def input_shapes(self) -> dict[str, Shape]:
+        """Of one sample of each input, without the row axis."""
+        return {name: given.shape for name, given in self.inputs.items()}
 
     @cached_property
     def network(self) -> Network:
         """The network, built."""
-        return build(self.specification, self.input_shape)
+        return build(self.specification, self.input_shapes)
 
     @cached_property
     def digest(self) -> str:
@@ -73,37 +106,54 @@ class Model:
         return {
             "format": FORMAT,
             "network": json.dumps(self.specification.canonical()),
-            "input_shape": json.dumps(self.input_shape),
-            "features": json.dumps(self.feature_names),
-            "label": self.label,
-            "classes": json.dumps(self.classes),
-            "scaling": json.dumps(self.scaling and {k: getattr(self.scaling, k).tolist() for k in ("mean", "scale")}),
+            "inputs": json.dumps({name: _input_data(given) for name, given in self.inputs.items()}),
+            "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
             "digest": self.digest,
         }
 
-    def predict(self, x: NDArray[np.number]) -> NDArray[np.float32]:
-        """Outputs for raw samples: probabilities for the cross-entropies, else what the last layer gives.
+    def predict(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The only output for raw samples of the only input: (n, *output shape) for (n, *input shape).
+
+        See `predict_all`.
+        """
+        return only(self.predict_all(by_name(x, self.inputs)))
+
+    def predict_all(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Outputs for raw samples: probabilities for the cross-entropies, else what the layer gives.
 
         Args:
-            x: (n, *input shape), in the units of the data file: standardizing is done here.
+            xs: of each input, by name, (n, *input shape), as they stand in a data file: standardizing, and finding the
+                places of categories, is done here.
 
         Returns:
-            (n, *output shape).
+            Of each output, by name, (n, *output shape).
 
         Raises:
-            ValueError: `x` has another shape, or numbers that the network cannot look up.
+            ValueError: an input has another shape, another name or another number of samples, or numbers that the
+                network cannot look up.
         """
-        if x.shape[1:] != self.input_shape or x.ndim == 0:
-            raise ValueError(f"samples of shape {self.input_shape} are needed, x has shape {x.shape}")
-        if problems := index_problems(self.network, x):
-            raise ValueError(problems[0].message)
+        xs = by_name(xs, self.inputs)
+        rows = len(next(iter(xs.values())))
+        if any(len(x) != rows for x in xs.values()):
+            raise ValueError("there are other numbers of samples of one input than of another")
         program, weights = Program(self.network, BLOCK_ROWS), self.network.bind(self.weights)
-        outputs = np.empty((len(x), *self.network.output_shape), np.float32)
-        for start in range(0, len(x), BLOCK_ROWS):
-            block = x[start : start + BLOCK_ROWS]
-            program.x[: len(block)] = self.scaling.apply(block) if self.scaling else block
-            outputs[start : start + BLOCK_ROWS] = program.predict(weights)[: len(block)]
+        outputs = {o.name: np.empty((rows, *o.shape), np.float32) for o in self.network.outputs}
+        ready = {name: self._prepared(name, x) for name, x in xs.items()}
+        if problems := index_problems(self.network, ready):
+            raise ValueError(problems[0].message)
+        for start in range(0, rows, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, rows - start)
+            for name, x in ready.items():
+                program.xs[name][:count] = x[start : start + count]
+            for name, y in program.predict_all(weights).items():
+                outputs[name][start : start + count] = y[:count]
         return outputs
+
+    def _prepared(self, name: str, raw: NDArray[Any]) -> NDArray[np.float32]:
+        try:
+            return self.inputs[name].apply(raw)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -126,19 +176,52 @@ def load_model(path: Path) -> Model:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
+        if metadata.get("format") not in ("raydient-model/1", FORMAT):
             raise ModelError(f"{path} is no {FORMAT} file: its format is {metadata.get('format', 'not told')}")
         return _from_file(path, tensors, metadata)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file: {error}") from error
-    except (KeyError, TypeError, json.JSONDecodeError, ValidationError, InvalidSpec) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, ValidationError, InvalidSpec) as error:
         raise ModelError(f"{path} has damaged metadata: {error}") from error
+
+
+def _input_data(given: Preprocessing) -> dict[str, Any]:
+    scaling = given.scaling and {key: getattr(given.scaling, key).tolist() for key in ("mean", "scale")}
+    return {
+        "shape": given.shape,
+        "columns": given.columns,
+        "is_table": given.is_table,
+        "scaling": scaling,
+        "vocabulary": given.vocabulary,
+    }
+
+
+def _input(data: dict[str, Any]) -> Preprocessing:
+    scaling = data["scaling"] and Scaling(*(np.array(data["scaling"][key]) for key in ("mean", "scale")))
+    vocabulary = tuple(data["vocabulary"])
+    return Preprocessing(tuple(data["shape"]), tuple(data["columns"]), bool(data["is_table"]), scaling, vocabulary)
+
+
+def _ends(specification: spec.Network, metadata: dict[str, str]) -> tuple[dict[str, Preprocessing], dict[str, Target]]:
+    """Inputs and outputs as either version of the format tells them."""
+    if metadata["format"] == FORMAT:
+        inputs = {name: _input(data) for name, data in json.loads(metadata["inputs"]).items()}
+        targets = json.loads(metadata["targets"])
+        return inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()}
+    read = {key: json.loads(metadata[key]) for key in ("input_shape", "features", "classes", "scaling")}
+    columns = read["features"]
+    data = {"shape": read["input_shape"], "columns": columns, "scaling": read["scaling"], "vocabulary": ()}
+    (output,) = specification.named_outputs
+    return (
+        {INPUT: _input(data | {"is_table": bool(columns)})},
+        {output.layer: Target(metadata["label"], tuple(read["classes"]))},
+    )
 
 
 def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
-    input_shape = tuple(json.loads(metadata["input_shape"]))
-    layout = build(specification, input_shape).layout
+    inputs, targets = _ends(specification, metadata)
+    layout = build(specification, {name: given.shape for name, given in inputs.items()}).layout
     wanted = {p.name: p.shape for p in layout.parameters}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if wanted != found or any(tensor.dtype != np.float32 for tensor in tensors.values()):
@@ -146,16 +229,7 @@ def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str,
     weights = np.empty(layout.size, np.float32)
     for name, view in layout.views(weights).items():
         view[...] = tensors[name]
-    scaling = json.loads(metadata["scaling"])
-    model = Model(
-        specification=specification,
-        input_shape=input_shape,
-        weights=weights,
-        feature_names=tuple(json.loads(metadata["features"])),
-        label=metadata["label"],
-        classes=tuple(json.loads(metadata["classes"])),
-        scaling=scaling and Scaling(np.array(scaling["mean"]), np.array(scaling["scale"])),
-    )
+    model = Model(specification, inputs, weights, targets)
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
     return model

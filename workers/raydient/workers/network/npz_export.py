@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .model import Model
+from .preprocessing import Preprocessing
 
 FORMAT = "raydient-npz/1"
 
@@ -15,18 +16,35 @@ def write_npz(model: Model, file: BinaryIO) -> None:
 
     Parameters are float32 arrays by their names, `{layer}.{parameter}`. The rest has names without a dot: `features`,
     `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `scaling_mean` and `scaling_scale`
-    (float64) where samples are standardized.
+    (float64) where samples are standardized. Where inputs or outputs have names, a slash and the name follow:
+    `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the
+    categories.
     """
     arrays: dict[str, Any] = {
         **model.network.layout.views(model.weights),
         "format": FORMAT,
         "network": json.dumps(model.specification.canonical()),
-        "input_shape": np.array(model.input_shape, np.int64),
-        "features": np.array(model.feature_names, np.str_),
-        "classes": np.array(model.classes, np.str_),
-        "label": model.label,
         "digest": model.digest,
     }
-    if model.scaling:
-        arrays |= {"scaling_mean": model.scaling.mean, "scaling_scale": model.scaling.scale}
+    for name, given in model.inputs.items():
+        arrays |= _named(_input(given), "" if model.is_plain else name)
+    for name, target in model.targets.items():
+        found = {"label": target.label, "classes": np.array(target.classes, np.str_)}
+        arrays |= _named(found, "" if model.is_plain else name)
     np.savez(file, **arrays)
+
+
+def _input(given: Preprocessing) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        "input_shape": np.array(given.shape, np.int64),
+        "features": np.array(given.feature_names, np.str_),
+    }
+    if given.scaling:
+        arrays |= {"scaling_mean": given.scaling.mean, "scaling_scale": given.scaling.scale}
+    if given.vocabulary:
+        arrays["vocabulary"] = np.array(given.vocabulary)
+    return arrays
+
+
+def _named(arrays: dict[str, Any], name: str) -> dict[str, Any]:
+    return {f"{key}/{name}": value for key, value in arrays.items()} if name else arrays

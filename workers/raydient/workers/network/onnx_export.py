@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from .graph import Network
 from .model import Model, ModelTooLargeError
 from .onnx_graph import OPERATOR_SET, OnnxGraph, OnnxNode
+from .scaling import Scaling
 from .wiring import input_place
 
 FORMAT = "raydient-onnx/1"
@@ -25,7 +26,10 @@ MAXIMUM_BYTES = (1 << 31) - (1 << 24)
 def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX: takes what `Model.predict` takes and gives what it gives. Same model, same bytes.
 
-    Standardization is in front and, where the loss assumes one, the activation behind; features, classes and label are
+    Inputs and outputs have the names that they have in the network; an only output is `output`. Categories are taken as
+    their places in the vocabulary, which is among the metadata.
+
+    Standardization is in front and, where the loss assumes one, the activation behind; columns, classes and labels are
     the file's metadata. Parameters are initializers under their own names.
 
     Raises:
@@ -56,7 +60,7 @@ def _graph(model: Model) -> OnnxGraph:
     """The operators from the inputs to the outputs."""
     graph, network = OnnxGraph(), model.network
     fed = [graph.feed(name) for name in network.input_shapes]
-    made = {input_place(number): _standardized(graph, model, name) for number, name in enumerate(fed)}
+    made = {input_place(k): _standardized(graph, model.inputs[name].scaling, name) for k, name in enumerate(fed)}
     for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
         with graph.layer(node.layer.name, node.parameters_of, views):
             made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
@@ -65,13 +69,13 @@ def _graph(model: Model) -> OnnxGraph:
     return graph
 
 
-def _standardized(graph: OnnxGraph, model: Model, samples: str) -> str:
+def _standardized(graph: OnnxGraph, scaling: Scaling | None, samples: str) -> str:
     """In float64, as training did: a mean that is large against the deviation would cost digits."""
-    if model.scaling is None:
+    if scaling is None:
         return samples
     exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
-    shifted = graph.node("Sub", [exact, graph.constant(model.scaling.mean, exact=True)])
-    scaled = graph.node("Div", [shifted, graph.constant(model.scaling.scale, exact=True)])
+    shifted = graph.node("Sub", [exact, graph.constant(scaling.mean, exact=True)])
+    scaled = graph.node("Div", [shifted, graph.constant(scaling.scale, exact=True)])
     return graph.node("Cast", [scaled], to=TensorProto.FLOAT)
 
 
@@ -90,10 +94,14 @@ def _value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
 
 
 def _metadata(model: Model) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "features": json.dumps(model.feature_names),
-        "label": model.label,
-        "classes": json.dumps(model.classes),
-        "digest": model.digest,
-    }
+    told = {"format": FORMAT, "digest": model.digest}
+    if model.is_plain:
+        target = model.target
+        return told | {
+            "features": json.dumps(model.input.feature_names),
+            "label": target.label,
+            "classes": json.dumps(target.classes),
+        }
+    inputs = {name: {"columns": g.columns, "vocabulary": g.vocabulary} for name, g in model.inputs.items()}
+    targets = {name: {"label": t.label, "classes": t.classes} for name, t in model.targets.items()}
+    return told | {"inputs": json.dumps(inputs), "outputs": json.dumps(targets)}
