@@ -117,7 +117,7 @@ def test_train_takes_options(training: Training, state: Path, here: Path, job_ya
 @pytest.fixture
 def trained(tmp_path: Path) -> Model:
     specification = Network.model_validate({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
-    return Model(specification, (2,), np.arange(3, dtype=np.float32))
+    return Model.plain(specification, (2,), np.arange(3, dtype=np.float32))
 
 
 def test_train_writes_the_format_that_is_asked_for(

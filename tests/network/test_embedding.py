@@ -82,7 +82,7 @@ def test_numbers_that_cannot_be_looked_up(make_network, value, field, message):
     ((path, found),) = [(e.path, e.message) for e in index_problems(network, x)]
     assert path == f"network.layers[1].embedding.{field}"
     assert message in found
-    model = Model(network.spec, (2,), np.zeros(network.layout.size, np.float32))
+    model = Model.plain(network.spec, (2,), np.zeros(network.layout.size, np.float32))
     with pytest.raises(ValueError, match=r"the data has|the largest number"):
         model.predict(x)
 

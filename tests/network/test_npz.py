@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from raydient.spec.network import Network
 from raydient.workers.network import Model, Preprocessing, Scaling, Target
 from raydient.workers.network.npz_export import write_npz
 
@@ -32,8 +33,8 @@ def test_all_of_it_without_pickles(model):
     for name, view in model.network.layout.views(model.weights).items():
         assert found[name].dtype == np.float32
         np.testing.assert_array_equal(found.pop(name), view)
-    np.testing.assert_array_equal(found.pop("scaling_mean"), model.scaling.mean)
-    np.testing.assert_array_equal(found.pop("scaling_scale"), model.scaling.scale)
+    np.testing.assert_array_equal(found.pop("scaling_mean"), model.input.scaling.mean)
+    np.testing.assert_array_equal(found.pop("scaling_scale"), model.input.scaling.scale)
     assert json.loads(found.pop("network").item()) == model.specification.canonical()
     assert {name: array.tolist() for name, array in found.items()} == {
         "format": "raydient-npz/1",
@@ -57,3 +58,24 @@ def test_the_same_model_gives_the_same_bytes(model):
     assert content == written(model)
     dates = {member.date_time for member in zipfile.ZipFile(io.BytesIO(content)).infolist()}
     assert dates == {(1980, 1, 1, 0, 0, 0)}  # the time of writing is not among them
+
+
+def test_of_several_inputs_and_outputs_the_names_follow():
+    layers = [
+        {"dense": {"name": "a", "units": 1, "inputs": "town"}},
+        {"dense": {"name": "b", "units": 1, "inputs": "size"}},
+    ]
+    outputs = [{"layer": name, "label": f"of_{name}", "loss": "mean_squared_error"} for name in "ab"]
+    specification = Network.model_validate({"layers": layers, "outputs": outputs})
+    inputs = {
+        "town": Preprocessing((1,), ("town",), True, vocabulary=("Bonn", "Kiel")),
+        "size": Preprocessing((1,), ("size",), True, Scaling(np.array([5.0]), np.array([2.0]))),
+    }
+    model = Model(specification, inputs, np.ones(4, np.float32), {name: Target(name.upper()) for name in "ab"})
+    file = io.BytesIO()
+    write_npz(model, file)
+    with np.load(io.BytesIO(file.getvalue()), allow_pickle=False) as found:
+        assert found["vocabulary/town"].tolist() == ["Bonn", "Kiel"]
+        assert found["scaling_mean/size"] == 5
+        assert (found["label/a"], found["label/b"], found["input_shape/town"]) == ("A", "B", 1)
+        assert "vocabulary/size" not in found

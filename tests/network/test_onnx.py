@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydient.spec.network import Network
 from raydient.workers.network import (
     Model,
     ModelTooLargeError,
     Preprocessing,
     Scaling,
     Target,
+    build,
     onnx_export,
     random_batch,
 )
@@ -143,3 +145,36 @@ def test_equal_constants_are_one_and_names_are_unique():
     assert made.constant([0.0, 2.0]) != made.constant([0.0, 2.0], exact=True)
     assert [made.node("Relu", [x]), made.node("Relu", [x])] == ["Relu", "Relu_2"]
     assert [array.dtype for array in made.initializers.values()] == [np.int64, np.float32, np.float64]
+
+
+def test_several_inputs_and_outputs_have_their_names():
+    layers = [
+        {"dense": {"name": "left", "units": 4, "activation": "tanh", "inputs": "table"}},
+        {"embedding": {"name": "right", "input_dim": 3, "output_dim": 4, "inputs": "town"}},
+        {"flatten": {"name": "flat"}},
+        {"add": {"name": "both", "inputs": ["left", "flat"]}},
+        {"dense": {"name": "kind", "units": 3, "inputs": "both"}},
+        {"dense": {"name": "price", "units": 1, "inputs": "both"}},
+    ]
+    outputs = [
+        {"layer": "kind", "label": "k", "loss": "softmax_cross_entropy"},
+        {"layer": "price", "label": "p", "loss": "mean_squared_error"},
+    ]
+    specification = Network.model_validate({"layers": layers, "outputs": outputs})
+    inputs = {
+        "table": Preprocessing((2,), ("a", "b"), True, Scaling(np.array([5.0, -1]), np.array([2.0, 3]))),
+        "town": Preprocessing((1,), ("town",), True, vocabulary=("Bonn", "Kiel", "Ulm")),
+    }
+    network = build(specification, {name: given.shape for name, given in inputs.items()})
+    weights = np.random.default_rng(1).normal(0, 0.5, network.layout.size).astype(np.float32)
+    model = Model(specification, inputs, weights, {"kind": Target("k", ("x", "y", "z")), "price": Target("p")})
+    content = written(model)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    towns, table = np.array([["Kiel"], ["Ulm"]]), np.array([[1, 2], [3, 4]], np.float32)
+    expected = model.predict_all({"table": table, "town": towns})
+    found = session.run(["kind", "price"], {"table": table, "town": np.array([[1], [2]], np.float32)})
+    np.testing.assert_allclose(found[0], expected["kind"], rtol=TOLERANCE)
+    np.testing.assert_allclose(found[1], expected["price"], rtol=TOLERANCE)
+    metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    assert json.loads(metadata["inputs"])["town"] == {"columns": ["town"], "vocabulary": ["Bonn", "Kiel", "Ulm"]}
+    assert json.loads(metadata["outputs"])["kind"] == {"label": "k", "classes": ["x", "y", "z"]}

@@ -45,7 +45,9 @@ EXAMPLES = [
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),
-    control.Work({"display_name": "x", "network": {"layers": []}}, [28, 28, 1], SCHEDULE, ENDPOINT, 1, 2),
+    control.Work(
+        {"display_name": "x", "network": {"layers": []}}, {"image": [28, 28, 1], "table": [3]}, SCHEDULE, ENDPOINT, 1, 2
+    ),
     control.Follow(17),
     control.Numbered(18, {"type": "Started", "step": 0, "workers": 2}),
     control.Acknowledge(18),

@@ -1,0 +1,74 @@
+"""Rules between data and network, each told by the path of the field."""
+
+import pytest
+
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
+
+OUTPUT = {"layer": "dense_1", "label": "kind", "loss": "mean_squared_error"}
+
+
+def job(dataset, network):
+    layers = [{"dense": {"units": 1}}]
+    return {"dataset": {"uri": "a.csv", **dataset}, "network": {"layers": layers, **network}}
+
+
+def test_both_forms_are_read():
+    plain = validate_job(job({}, {"loss": "mean_squared_error"}))
+    assert [(o.layer, o.label, o.weight) for o in plain.network.named_outputs] == [("dense_1", "label", 1.0)]
+    assert (plain.dataset.input_names, dict(plain.dataset.named_labels)) == (("input",), {"label": "y"})
+    named = validate_job(
+        job({"inputs": {"a": "x", "b": ["c", "d"]}, "labels": {"kind": "k"}}, {"outputs": [OUTPUT | {"weight": 2.0}]})
+    )
+    assert {name: (given.columns, given.categories) for name, given in named.dataset.inputs.items()} == {
+        "a": (("x",), False),
+        "b": (("c", "d"), False),
+    }
+    assert validate_job(named.canonical()) == named
+
+
+def test_one_output_may_be_compared_with_the_only_label():
+    found = validate_job(job({"label": "digit"}, {"outputs": [OUTPUT | {"label": "label"}]}))
+    assert found.dataset.named_labels[found.network.named_outputs[0].label] == "digit"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "network", "path", "message"),
+    [
+        ({}, {}, "network.loss", "is missing"),
+        ({}, {"loss": "mean_squared_error", "outputs": [OUTPUT]}, "network.outputs", "instead of `loss`"),
+        ({"labels": {"kind": "k"}}, {"loss": "mean_squared_error"}, "dataset.labels", "needs `network.outputs`"),
+        ({"labels": {"kind": "k", "b": "c"}}, {"outputs": [OUTPUT]}, "dataset.labels.b", "no output predicts it"),
+        ({"labels": {"sort": "k"}}, {"outputs": [OUTPUT]}, "network.outputs[0].label", '"kind" is no label'),
+        (
+            {"labels": {"kind": "k"}},
+            {"outputs": [{"layer": "dense_1", "label": "kind"}]},
+            "network.outputs[0].loss",
+            "is missing",
+        ),
+        ({"labels": {"kind": "k"}}, {"outputs": [OUTPUT, OUTPUT]}, "network.outputs", "dense_1 is an output 2 times"),
+        (
+            {"labels": {"kind": "k"}},
+            {"outputs": [OUTPUT | {"weight": 0}]},
+            "network.outputs[0].weight",
+            "0 is too small: it must be above 0",
+        ),
+        ({"inputs": {"a": "x"}, "features": ["x"]}, {"loss": "mean_squared_error"}, "dataset.inputs", "`features`"),
+        ({"label": "z", "labels": {"kind": "k"}}, {"outputs": [OUTPUT]}, "dataset.labels", "instead of `label`"),
+        (
+            {"inputs": {"a": ["x", "k"]}, "labels": {"kind": "k"}},
+            {"outputs": [OUTPUT]},
+            "dataset.labels",
+            '"k" is the label kind, so it cannot be in the input a too',
+        ),
+        ({"inputs": {"a": ["x", "x"]}}, {"loss": "mean_squared_error"}, "dataset.inputs.a.columns", "named twice"),
+        ({"inputs": {"A": "x"}}, {"loss": "mean_squared_error"}, "dataset.inputs.A", "a lower-case letter"),
+        ({"inputs": {"a": {"colums": "x"}}}, {"loss": "mean_squared_error"}, "dataset.inputs.a.colums", "columns?"),
+    ],
+)
+def test_what_does_not_fit_together(dataset, network, path, message):
+    with pytest.raises(InvalidSpec) as refused:
+        validate_job(job(dataset, network))
+    found = {error.path: error.message for error in refused.value.errors}
+    assert path in found, found
+    assert message in found[path]
