@@ -57,7 +57,7 @@ def test_the_running_statistics_are_those_of_the_training_part(job, local, tmp_p
     prepared = job(3, network=network, epochs=20, microbatches=2, optimizer=optimizer)
     execute(prepared, local, tmp_path)
 
-    model, x = load_model(tmp_path / "model.safetensors"), prepared.dataset.train_x
+    model, x = load_model(tmp_path / "model.safetensors"), prepared.dataset.train.x
     weights, program = model.network.bind(model.weights), Program(model.network, len(x))
     program.x[:] = x
     whole = program.predict(weights).copy()
