@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
+    "network",
     "training",
     "exchange_free",
     "exchange",

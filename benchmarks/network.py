@@ -1,0 +1,149 @@
+"""The network engine on one core against PyTorch eager: training steps with SGD, and predictions.
+
+mlp is 784-512-512-10; cnn is convolution 3 x 3 of 32, convolution 3 x 3 of 64, max pooling, dense 128, dense 10 on
+28 x 28 x 1; both with ReLU and softmax cross-entropy. What is timed is the processor's time. `matrix_product` is the
+share of a step that matrix products would take at the rate that this core reaches on large ones: no step can be faster.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from threadpoolctl import threadpool_limits
+
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.spec.network import Network as NetworkSpec
+from raydient.workers.network import Pass, Program, build
+
+RELU = {"activation": "relu"}
+MODELS = {
+    "mlp": ([{"dense": {"units": 512, **RELU}}] * 2, (784,)),
+    "cnn": (
+        [
+            {"conv2d": {"filters": 32, "kernel_size": 3, **RELU}},
+            {"conv2d": {"filters": 64, "kernel_size": 3, **RELU}},
+            "max_pooling2d",
+            "flatten",
+            {"dense": {"units": 128, **RELU}},
+        ],
+        (28, 28, 1),
+    ),
+}
+SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
+UPDATED_AT_A_TIME = 64 * 1024
+WARM_UP_STEPS = 5
+LARGE = 768
+PRODUCTS = 20
+PEAK = "matrix product"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is compared: `steps` of them are timed in a round, and PyTorch's time is at least `floor` times ours."""
+
+    model: str
+    batch: int
+    predict: bool
+    steps: int
+    floor: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {'predict' if self.predict else 'train'} {self.batch}"
+
+
+CASES = (
+    Case("mlp", 32, False, 200, 1.2),
+    Case("mlp", 128, False, 60, 1.25),
+    Case("mlp", 512, False, 20, 1.1),
+    Case("cnn", 64, False, 10, 1.05),
+    Case("mlp", 1, True, 2000, 1.0),
+    Case("mlp", 256, True, 80, 1.0),
+    Case("cnn", 1, True, 200, 1.0),
+    Case("cnn", 256, True, 5, 1.0),
+)
+
+
+class Ours:
+    """A program of a case's model, with the parameter server's optimizer."""
+
+    def __init__(self, case: Case) -> None:
+        layers, shape = MODELS[case.model]
+        description = {"layers": [*layers, {"dense": {"units": 10}}], "loss": "softmax_cross_entropy"}
+        network = build(NetworkSpec.model_validate(description), shape)
+        self._case, self._program = case, Program(network, case.batch)
+        self._vector, self._gradient = np.zeros((2, network.layout.size), np.float32)
+        self._scratch = np.empty((2, UPDATED_AT_A_TIME), np.float32)
+        network.initialize(0, self._vector)
+        self._weights, self._gradients = network.bind(self._vector), network.bind(self._gradient)
+        self._optimizer = build_optimizer("sgd", SGD)
+        generator = np.random.default_rng(0)
+        self._program.x[...] = generator.random(self._program.x.shape)
+        self._program.y[...] = generator.integers(0, 10, case.batch)
+        matrices = (layer.operations * case.batch for layer in network.layers if layer.parameters)
+        first, *others = matrices
+        # backward: by the parameters and, but for the first layer, by its input, each as many operations as forward
+        self.operations = first + sum(others) if case.predict else 2 * first + 3 * sum(others)
+
+    def measure(self) -> Measurement:
+        step = self._predict if self._case.predict else self._train
+        return {"step_ms": 1e3 * seconds_per_call(step, self._case.steps)}
+
+    def _predict(self) -> None:
+        self._program.predict(self._weights)
+
+    def _train(self) -> None:
+        self._program.forward(self._weights, Pass(training=True))
+        self._program.backward(self._weights, self._gradients, 1 / self._case.batch)
+        for first in range(0, self._vector.size, UPDATED_AT_A_TIME):
+            weights, gradient = (a[first : first + UPDATED_AT_A_TIME] for a in (self._vector, self._gradient))
+            self._optimizer.update(0, weights, gradient, (), self._scratch[:, : weights.size])
+
+
+def seconds_per_call(call: Callable[[], object], calls: int) -> float:
+    for _ in range(WARM_UP_STEPS):
+        call()
+    began = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - began) / calls
+
+
+def theirs(case: Case) -> Measurement:
+    options = ["--model", case.model, "--batch", case.batch, "--steps", case.steps, *["--predict"] * case.predict]
+    (measured,) = run_peer("torch_network.py", *options)
+    return {"step_ms": measured["ms_per_step"]}
+
+
+def peak() -> Measurement:
+    """How many operations a second large matrix products come to."""
+    a, b, c = np.random.default_rng(0).random((3, LARGE, LARGE), dtype=np.float32)
+    return {"gigaflops": 2e-9 * LARGE**3 / seconds_per_call(lambda: np.matmul(a, b, out=c), PRODUCTS)}
+
+
+def main() -> None:
+    rounds = rounds_wanted(__doc__, 7)
+    with threadpool_limits(limits=1, user_api="blas"):
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        ours = {case: Ours(case) for case in CASES}
+        contenders: dict[str, Callable[[], Measurement]] = {PEAK: peak}
+        for case in CASES:
+            contenders[f"{case.name}, raydient"] = ours[case].measure
+            contenders[f"{case.name}, PyTorch"] = partial(theirs, case)
+        comparison = Comparison(contenders)
+        comparison.run(rounds)
+    rate, shares = 1e9 * comparison.median(PEAK, "gigaflops"), {}
+    for case, measured in ours.items():
+        name = f"{case.name}, raydient"
+        comparison.ratio("step_ms", f"{case.name}, PyTorch", name, at_least=case.floor)
+        shares[case.name] = rounded(1e3 * measured.operations / rate / comparison.median(name, "step_ms"))
+    print_document(comparison.document("network", matrix_product=shares))
+
+
+if __name__ == "__main__":
+    main()
