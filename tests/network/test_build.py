@@ -116,6 +116,35 @@ def test_layer_table(make_network):
     assert [row.parameters for row in table] == [0, 28, 12]
     assert [row.operations for row in table] == [0, 2 * 6 * 4 + 4, 2 * 4 * 3]
     assert [row.bytes for row in table] == [0, 4 * (2 * 28 + 40), 4 * (2 * 12 + 30)]
+    assert [row.inputs for row in table] == [("input",), ("flatten_1",), ("dense_1",)]
+
+
+def test_layer_table_of_a_graph(make_network):
+    """Parameters that layers share are counted once; what a layer keeps for backward is counted."""
+    layers = [
+        {"dense": {"name": "encoder", "units": 6}},
+        {"shared": {"name": "again", "layer": "encoder"}},
+        {"dropout": {"name": "some", "rate": 0.5, "inputs": "encoder"}},
+        {"add": {"name": "both", "inputs": ["again", "some"]}},
+        {"dense": {"name": "head", "units": 3}},
+    ]
+    network = make_network(layers)
+    table = {row.name: row for row in describe(network, rows=10)}
+    assert [row.inputs for row in table.values()] == [
+        ("input",),
+        ("encoder",),
+        ("encoder",),
+        ("again", "some"),
+        ("both",),
+    ]
+    assert [(row.parameters, row.shares) for row in table.values()] == [
+        (42, ""),
+        (0, "encoder"),
+        *[(0, "")] * 2,
+        (21, ""),
+    ]
+    assert sum(row.parameters for row in table.values()) == network.layout.size
+    assert table["some"].bytes == 4 * 2 * 60  # output and mask
 
 
 def test_bind_gives_views(make_network):

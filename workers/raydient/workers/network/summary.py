@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from math import prod
 
-from .graph import Network
+import numpy as np
 
-FLOAT32_BYTES = 4
+from .graph import Network, Node
+from .wiring import input_number, is_input
+
+FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,28 +17,48 @@ class LayerRow:
 
     Attributes:
         name, kind: `dense_1`, `dense`.
+        inputs: names of the layers, or inputs of the network, that it takes.
         output_shape: of one sample, without the row axis.
-        parameters: number of values that are learned.
+        parameters: number of values of its own in the flat vector, running statistics among them; those of a shared
+            layer are its owner's.
+        shares: name of that owner; empty where the layer is not shared.
         operations: additions and multiplications of the forward pass for one sample, activations not counted;
             backward takes about twice as many.
-        bytes: of parameters, gradients and outputs, in a program of the given rows.
+        bytes: of parameters, gradients, outputs and what else backward needs, in a program of the given rows. The
+            derivatives, which layers hand on, come on top.
     """
 
     name: str
     kind: str
+    inputs: tuple[str, ...]
     output_shape: tuple[int, ...]
     parameters: int
+    shares: str
     operations: int
     bytes: int
 
 
 def describe(network: Network, rows: int) -> tuple[LayerRow, ...]:
     """The layer table of `network` for programs of `rows` samples."""
-    table = []
-    for layer in network.layers:
-        parameters = sum(prod(p.shape) for p in layer.parameters if p.momentum is None)
-        values = sum(prod(p.shape) for p in layer.parameters)
-        outputs = 0 if layer.output_is_view else rows * prod(layer.output_shape)
-        size = FLOAT32_BYTES * (2 * values + outputs)
-        table.append(LayerRow(layer.name, layer.kind, layer.output_shape, parameters, layer.operations, size))
-    return tuple(table)
+    return tuple(_row(network, place, node, rows) for place, node in enumerate(network.nodes))
+
+
+def _row(network: Network, place: int, node: Node, rows: int) -> LayerRow:
+    layer, owns = node.layer, node.owner == place
+    parameters = sum(prod(p.shape) for p in layer.parameters) if owns else 0
+    outputs = 0 if layer.output_is_view else rows * prod(layer.output_shape)
+    saved = sum(prod(shape) * np.dtype(kind or FLOAT32).itemsize for shape, kind in layer.saved(rows).values())
+    return LayerRow(
+        name=layer.name,
+        kind=layer.kind,
+        inputs=tuple(_source(network, source) for source in node.sources),
+        output_shape=layer.output_shape,
+        parameters=parameters,
+        shares="" if owns else node.parameters_of,
+        operations=layer.operations,
+        bytes=FLOAT32.itemsize * (2 * parameters + outputs) + saved,
+    )
+
+
+def _source(network: Network, source: int) -> str:
+    return tuple(network.input_shapes)[input_number(source)] if is_input(source) else network.layers[source].name
