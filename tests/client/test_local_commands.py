@@ -1,6 +1,8 @@
 """`train`, `check` and `serve`: what the command line makes of what the server's packages do on this machine."""
 
 import json
+import math
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +18,8 @@ from raydient.server import app, embedded
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Network
-from raydient.workers.network import Model, save_model
+from raydient.workers import network
+from raydient.workers.network import GradientReport, Model, ParameterCheck, save_model
 
 Ending = Finished | BaseException | signal.Signals
 
@@ -239,22 +242,94 @@ def test_a_missing_extra_is_named_with_its_pip_line(
     assert "pip install 'raydient[server]'" in done.stderr
 
 
-def test_check_prints_the_layer_table_and_the_gradient_check(job_yaml: Path) -> None:
+@pytest.fixture
+def points(job_yaml: Path) -> Path:
+    """Sixty rows of two features for the job file."""
     (job_yaml.parent / "points.csv").write_text("a,b,y\n" + "1,2,3\n2,1,5\n" * 30)
-    done = run("check", job_yaml)
+    return job_yaml
+
+
+def test_check_prints_the_layer_table_and_the_gradient_check(points: Path) -> None:
+    done = run("check", points)
     assert (done.exit_code, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "48 samples to train on, 12 held out"
     assert [line.split() for line in lines[2:6]] == [
-        ["layer", "kind", "output", "parameters"],
+        ["layer", "kind", "output", "parameters", "operations", "bytes"],
         ["input", "2"],
-        ["dense_1", "dense", "1", "3"],
-        ["total", "3"],
+        ["dense_1", "dense", "1", "3", "5", "152"],
+        ["total", "3", "5", "152"],
     ]
-    assert lines[-1].startswith("gradient check: largest relative error ")
-    found = json.loads(run("check", job_yaml, "--json").stdout)
-    assert found["layers"] == [{"name": "dense_1", "kind": "dense", "output_shape": [1], "parameters": 3}]
-    assert found["gradient_check"]["passed"] is True
+    assert lines[-3] == "bytes: parameters, gradients, and what backward needs, for 32 samples at a time"
+    assert lines[-1].startswith("gradient check: 3 values of 2 parameters, on 8 samples; largest relative error ")
+    found = json.loads(run("check", points, "--json").stdout)
+    assert found["layers"] == [
+        {
+            "name": "dense_1",
+            "kind": "dense",
+            "inputs": ["input"],
+            "output_shape": [1],
+            "parameters": 3,
+            "shares": "",
+            "operations": 5,
+            "bytes": 152,
+        }
+    ]
+    assert (found["parameters"], found["operations"], found["bytes"], found["microbatch_samples"]) == (3, 5, 152, 32)
+    checked = found["gradient_check"]
+    assert (checked["passed"], checked["samples"]) == (True, 8)
+    assert [(p["name"], p["values"]) for p in checked["parameters"]] == [("dense_1.kernel", 2), ("dense_1.bias", 1)]
+    assert checked["largest_relative_error"] == max(p["largest_relative_error"] for p in checked["parameters"])
+
+
+GRAPH = """\
+  layers:
+    - dense: {name: encoder, units: 2, inputs: input}
+    - shared: {name: again, layer: encoder, inputs: encoder}
+    - add: {name: both, inputs: [encoder, again]}
+    - dense: {name: head, units: 1}
+"""
+
+
+def test_check_of_a_graph_tells_who_takes_what(points: Path) -> None:
+    text = points.read_text()
+    points.write_text(re.sub(r"^  layers:.*?(?=^  \w)", GRAPH, text, flags=re.DOTALL | re.MULTILINE))
+    lines = run("check", points).stdout.splitlines()
+    assert [re.split(r"  +", line)[:5] for line in lines[2:8]] == [
+        ["layer", "kind", "inputs", "output", "parameters"],
+        ["input", "2"],
+        ["encoder", "dense", "input", "2", "6"],
+        ["again", "dense of encoder", "encoder", "2", "0"],
+        ["both", "add", "encoder, again", "2", "0"],
+        ["head", "dense", "both", "1", "3"],
+    ]
+
+
+def report(entries: int, error: float) -> GradientReport:
+    wrong = ParameterCheck("dense_1.kernel", entries, error, (1, 0), 0.5, 0.25)
+    return GradientReport((wrong, ParameterCheck("dense_1.bias", 1, 1e-9, (0,), 1.0, 1.0)))
+
+
+@pytest.mark.parametrize("error", [0.5, math.nan])
+def test_check_tells_a_wrong_derivative(points: Path, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+    monkeypatch.setattr(network, "check_gradients", lambda *_: report(2, error))
+    done = run("check", points)
+    assert done.exit_code == 1
+    assert done.stderr == "backpropagation is wrong: dense_1.kernel[1, 0] is 0.5, the difference quotient 0.25\n"
+    found = json.loads(run("check", points, "--json").stdout.partition("\n}\n")[0] + "}")
+    assert found["gradient_check"]["passed"] is False
+
+
+def test_check_tells_what_could_not_be_checked(points: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "check_gradients", lambda *_: report(0, math.nan))
+    done = run("check", points)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-2:] == [
+        "gradient check: 1 values of 1 parameters, on 8 samples; largest relative error 1.0e-09, dense_1.bias[0]",
+        "dense_1.kernel: not checked, every value has a kink too near for a difference quotient",
+    ]
+    found = json.loads(run("check", points, "--json").stdout)
+    assert found["gradient_check"]["parameters"][0]["largest_relative_error"] is None
 
 
 def test_a_full_disk_behind_standard_output_is_told_in_a_line() -> None:

@@ -1,5 +1,7 @@
 """`raydient check`: is the job file right, what does the network look like, are its derivatives right."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from raydient.server.training.preparation import Prepared
-    from raydient.workers.network import GradientReport
+    from raydient.workers.network import GradientReport, ParameterCheck
 
 ROWS = 8
 """Samples of the training part that the gradient check runs on."""
@@ -24,8 +26,8 @@ ROWS = 8
 def check(*, job: Path, as_json: bool) -> None:
     """Validate a job, print its layer table and check its gradients.
 
-    Reads the data too. The gradient check compares backpropagation with the difference quotient in float64, on a few
-    of the job's own samples.
+    Reads the data too, and starts nothing. The gradient check compares backpropagation with the difference quotient in
+    float64, on a few of the job's own samples.
     """
     with reading(job) as file:
         need_server("Checking network and data")
@@ -34,46 +36,99 @@ def check(*, job: Path, as_json: bool) -> None:
         from raydient.workers.network import check_gradients
 
         prepared = prepare(file.spec, data_here(file.spec, job.parent))
+    found = _found(prepared)
+    if not as_json:
+        _show(found)
     data = prepared.dataset.train
     xs = {name: x[:ROWS] for name, x in data.xs.items()}
     ys = {name: y[:ROWS] for name, y in data.ys.items()}
     gradients = check_gradients(prepared.network, xs, ys, file.spec.training.seed)
-    found = _found(prepared, gradients)
+    # where each value has a kink too near, there is nothing to compare
+    checked = [p for p in gradients.parameters if p.entries]
+    wrong = [p for p in checked if not p.passed]
+    found["gradient_check"] = _gradients(gradients, min(ROWS, data.rows), not wrong)
     if as_json:
         print_json(found)
     else:
-        _show(found)
-    if not gradients.passed:
-        wrong = ", ".join(p.name for p in gradients.parameters if not p.passed)
-        raise Failure(f"backpropagation is wrong for {wrong}", FAILED, "WRONG_GRADIENT")
+        _show_gradients(found["gradient_check"], checked)
+    if wrong:
+        raise Failure("\n".join(map(_difference, wrong)), FAILED, "WRONG_GRADIENT")
 
 
-def _found(prepared: "Prepared", gradients: "GradientReport") -> dict[str, Any]:
+def _found(prepared: "Prepared") -> dict[str, Any]:
+    from dataclasses import asdict
+
     from raydient.workers.network import describe
 
     rows = -(-prepared.schedule.batch_size // prepared.schedule.microbatches)
-    layers = [
-        {"name": row.name, "kind": row.kind, "output_shape": list(row.output_shape), "parameters": row.parameters}
-        for row in describe(prepared.network, rows)
-    ]
+    layers = [asdict(row) for row in describe(prepared.network, rows)]
     return {
         "train_samples": prepared.dataset.train.rows,
         "test_samples": prepared.dataset.test.rows,
         "inputs": {name: list(shape) for name, shape in prepared.dataset.input_shapes.items()},
         "layers": layers,
-        "parameters": sum(layer["parameters"] for layer in layers),
-        "gradient_check": {"passed": gradients.passed, "largest_relative_error": gradients.largest_error},
+        **{what: sum(layer[what] for layer in layers) for what in ("parameters", "operations", "bytes")},
+        "microbatch_samples": rows,
     }
+
+
+def _gradients(gradients: "GradientReport", samples: int, passed: bool) -> dict[str, Any]:
+    parameters = [
+        {"name": p.name, "values": p.entries, "largest_relative_error": _finite(p.largest_error)}
+        for p in gradients.parameters
+    ]
+    errors = [p.largest_error for p in gradients.parameters if p.entries]
+    largest = _finite(max(errors, default=math.nan))
+    return {"passed": passed, "samples": samples, "largest_relative_error": largest, "parameters": parameters}
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no other numbers."""
+    return value if math.isfinite(value) else None
 
 
 def _show(found: dict[str, Any]) -> None:
     click.echo(f"{found['train_samples']} samples to train on, {found['test_samples']} held out\n")
-    rows = [[name, "", _shape(shape), ""] for name, shape in found["inputs"].items()]
-    rows += [[x["name"], x["kind"], _shape(x["output_shape"]), f"{x['parameters']:,}"] for x in found["layers"]]
-    print_table(["layer", "kind", "output", "parameters"], [*rows, ["total", "", "", f"{found['parameters']:,}"]])
-    error = found["gradient_check"]["largest_relative_error"]
-    click.echo(f"\ngradient check: largest relative error {error:.1e}")
+    layers, inputs = found["layers"], found["inputs"]
+    before = [tuple(inputs), *((layer["name"],) for layer in layers)]
+    is_chain = all(layer["inputs"] == one for layer, one in zip(layers, before, strict=False))
+    rows = [["layer", "kind", "inputs", "output", "parameters", "operations", "bytes"]]
+    rows += [[name, "", "", _shape(shape), "", "", ""] for name, shape in inputs.items()]
+    for layer in layers:
+        kind = f"{layer['kind']} of {layer['shares']}" if layer["shares"] else layer["kind"]
+        rows.append([layer["name"], kind, ", ".join(layer["inputs"]), _shape(layer["output_shape"]), *_numbers(layer)])
+    rows.append(["total", "", "", "", *_numbers(found)])
+    header, *table = [row[:2] + row[3:] for row in rows] if is_chain else rows
+    print_table(header, table)
+    click.echo(
+        "\noperations: additions and multiplications forward, for one sample"
+        f"\nbytes: parameters, gradients, and what backward needs, for {found['microbatch_samples']} samples at a time"
+    )
 
 
-def _shape(shape: list[int]) -> str:
+def _show_gradients(found: dict[str, Any], checked: "Sequence[ParameterCheck]") -> None:
+    values, samples = sum(p["values"] for p in found["parameters"]), found["samples"]
+    text = f"\ngradient check: {values} values of {len(checked)} parameters, on {samples} samples"
+    if checked:
+        worst = max(checked, key=lambda p: p.largest_error)
+        text += f"; largest relative error {worst.largest_error:.1e}, {_place(worst)}"
+    click.echo(text)
+    for p in found["parameters"]:
+        if not p["values"]:
+            click.echo(f"{p['name']}: not checked, every value has a kink too near for a difference quotient")
+
+
+def _difference(p: "ParameterCheck") -> str:
+    return f"backpropagation is wrong: {_place(p)} is {p.backward:.6g}, the difference quotient {p.quotient:.6g}"
+
+
+def _place(p: "ParameterCheck") -> str:
+    return f"{p.name}[{', '.join(map(str, p.place))}]"
+
+
+def _numbers(counts: dict[str, Any]) -> list[str]:
+    return [f"{counts[what]:,}" for what in ("parameters", "operations", "bytes")]
+
+
+def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
