@@ -20,6 +20,7 @@ from raydient.workers.network import (
     build,
     onnx_export,
     random_batch,
+    random_batches,
 )
 from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.losses import LOSSES
@@ -29,6 +30,7 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .examples import cases, graph
 from .test_gradient_check import OUTPUTS
 from .test_graphs import WIDTH, graphs
+from .test_several import graphs as graphs_of_several
 
 TOLERANCE = 1e-5
 
@@ -51,20 +53,22 @@ def written(model):
     return file.getvalue()
 
 
-def run(content, x):
-    """What ONNX Runtime makes of samples, on one thread."""
+def run(content, xs):
+    """What ONNX Runtime makes of samples, on one thread; both by name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
-    (outputs,) = session.run(["output"], {"input": x})
-    return outputs
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, xs), strict=True))
 
 
 def agree(model, x):
     content = written(model)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     for rows in (x, x[:1]):
-        np.testing.assert_allclose(run(content, rows), model.predict(rows), rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_allclose(
+            run(content, {"input": rows})["output"], model.predict(rows), rtol=TOLERANCE, atol=TOLERANCE
+        )
 
 
 @pytest.mark.parametrize("case", cases().values(), ids=cases())
@@ -91,6 +95,66 @@ def test_the_activation_that_a_loss_assumes_is_behind(make_network, kind):
 def test_any_graph(make_network, layers, rows, seed):
     model = model_of(make_network(layers, "sum_squared_error", (WIDTH,)), seed)
     agree(model, samples(model, rows, seed))
+
+
+@settings(derandomize=True, deadline=None, max_examples=30)
+@given(graph=graphs_of_several(), rows=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_any_graph_of_several_inputs_and_outputs(graph, rows, seed):
+    layers, outputs = graph
+    shapes = {"a": (3,), "b": (3,)}
+    network = build(Network.model_validate({"layers": layers, "outputs": outputs}), shapes)
+    weights = np.random.default_rng(seed).normal(0, 0.5, network.layout.size).astype(np.float32)
+    inputs = {name: Preprocessing(shape) for name, shape in shapes.items()}
+    model = Model(network.spec, inputs, weights, {output.name: Target() for output in network.outputs})
+    xs = {name: x.astype(np.float32) for name, x in random_batches(network, seed, rows)[0].items()}
+    found = run(written(model), xs)
+    for name, expected in model.predict_all(xs).items():
+        np.testing.assert_allclose(found[name], expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+WHOLE = {
+    "convolutions": (
+        (8, 8, 1),
+        [
+            {"conv2d": {"filters": 4, "kernel_size": 3, "padding": "same"}},
+            "batch_normalization",
+            {"activation": {"function": "relu"}},
+            {"max_pooling2d": {"pool_size": 2}},
+            {"conv2d": {"filters": 6, "kernel_size": 3, "groups": 2, "activation": "silu"}},
+            "global_average_pooling2d",
+            {"dropout": {"rate": 0.3}},
+            {"dense": {"units": 3}},
+        ],
+    ),
+    "sequences": (
+        (7,),
+        [
+            {"embedding": {"input_dim": 5, "output_dim": 4}},
+            {"lstm": {"units": 6, "return_sequences": True}},
+            {"gru": {"units": 5}},
+            {"dense": {"units": 3}},
+        ],
+    ),
+    "transformer": (
+        (6, 8),
+        [
+            {"layer_normalization": {"name": "normal", "inputs": "input"}},
+            {"multi_head_attention": {"name": "attended", "num_heads": 2, "key_dim": 4, "causal": True}},
+            {"add": {"name": "residual", "inputs": ["input", "attended"]}},
+            {"conv1d": {"name": "wide", "filters": 16, "kernel_size": 1, "activation": "gelu"}},
+            {"conv1d": {"name": "narrow", "filters": 8, "kernel_size": 1}},
+            {"add": {"name": "again", "inputs": ["residual", "narrow"]}},
+            "flatten",
+            {"dense": {"units": 3}},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("shape", "layers"), WHOLE.values(), ids=WHOLE)
+def test_whole_networks(make_network, shape, layers):
+    model = model_of(make_network(layers, input_shape=shape))
+    agree(model, samples(model, 9))
 
 
 def test_takes_raw_samples_and_standardizes_as_training_did(make_network):
@@ -169,12 +233,12 @@ def test_several_inputs_and_outputs_have_their_names():
     weights = np.random.default_rng(1).normal(0, 0.5, network.layout.size).astype(np.float32)
     model = Model(specification, inputs, weights, {"kind": Target("k", ("x", "y", "z")), "price": Target("p")})
     content = written(model)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     towns, table = np.array([["Kiel"], ["Ulm"]]), np.array([[1, 2], [3, 4]], np.float32)
     expected = model.predict_all({"table": table, "town": towns})
-    found = session.run(["kind", "price"], {"table": table, "town": np.array([[1], [2]], np.float32)})
-    np.testing.assert_allclose(found[0], expected["kind"], rtol=TOLERANCE)
-    np.testing.assert_allclose(found[1], expected["price"], rtol=TOLERANCE)
+    found = run(content, {"table": table, "town": np.array([[1], [2]], np.float32)})
+    assert list(found) == ["kind", "price"]
+    np.testing.assert_allclose(found["kind"], expected["kind"], rtol=TOLERANCE)
+    np.testing.assert_allclose(found["price"], expected["price"], rtol=TOLERANCE)
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
     assert json.loads(metadata["inputs"])["town"] == {"columns": ["town"], "vocabulary": ["Bonn", "Kiel", "Ulm"]}
     assert json.loads(metadata["outputs"])["kind"] == {"label": "k", "classes": ["x", "y", "z"]}

@@ -56,9 +56,9 @@ class Activation(ABC):
     def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
         """Multiply `dy`, the derivative of the loss by y, by f'(z): it becomes the derivative by z."""
 
+    @abstractmethod
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         """Add operators that compute f to `graph`; the name of f(z) there."""
-        raise TypeError(f"{type(self).__name__} has no form in ONNX")
 
 
 class Identity(Activation):

@@ -157,6 +157,7 @@ class Layer(ABC):
         them. In the place of a moving average's gradient it leaves this microbatch's statistic.
         """
 
+    @abstractmethod
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         """Add to `graph` operators that compute for any number of rows what `forward` does without training.
 
@@ -167,7 +168,6 @@ class Layer(ABC):
         Returns:
             The name of the output.
         """
-        raise TypeError(f"{self.kind} has no form in ONNX")
 
 
 def shape_text(shape: Shape) -> str:
