@@ -100,6 +100,17 @@ def test_nothing_to_train(make_network):
     assert "no layer has parameters" in message
 
 
+def test_nothing_that_learns(make_network):
+    ((path, message),) = refused(make_network, [{"dense": {"units": 3, "trainable": False}}])
+    assert path == "network.layers"
+    assert "every layer has `trainable: false`" in message
+
+
+def test_penalties_go_with_the_kernel(make_network):
+    layers = [{"dense": {"units": 4, "kernel_regularizer": {"l2": 0.5}}}, {"dense": {"units": 3}}]
+    assert make_network(layers).penalties == {"dense_1.kernel": (0.0, 0.5)}
+
+
 def test_all_errors_at_once(make_network):
     errors = refused(make_network, [{"dense": {"units": 3}}, {"dense": {"units": 2}}], "binary_cross_entropy", (4, 4))
     assert [path for path, _ in errors] == ["network.layers[0].dense", "network.loss"]

@@ -256,3 +256,35 @@ def test_a_unit_whose_output_is_not_a_number_is_not_dead(make_network):
     program.outputs[0][2, 5] = np.nan
     program.count_active(active)
     assert active.tolist() == [0, 0, 0, 0, 0, 1, 0]
+
+
+@given(frozen=st.sets(st.integers(0, 2), max_size=2), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=20)
+def test_frozen_layers_have_gradient_zero_and_the_others_theirs(make_network, frozen, seed):
+    def built(trainable):
+        layers = [{"dense": {**layer["dense"], "trainable": trainable(i)}} for i, layer in enumerate(LAYERS)]
+        return make_network(layers)
+
+    plain, network = built(lambda _: True), built(lambda i: i not in frozen)
+    vector, batch = initial(network, seed), random_batch(network, seed, 9)
+    (_, expected), (_, gradient) = (step(Program(n, 9), vector, batch) for n in (plain, network))
+    names = {f"dense_{i + 1}" for i in frozen}
+    for p in network.layout.parameters:
+        wanted = np.zeros(p.shape, np.float32) if p.name.partition(".")[0] in names else p.view(expected)
+        assert p.view(gradient).tobytes() == wanted.tobytes()
+
+
+def test_nothing_is_computed_for_frozen_layers_at_the_beginning(make_network, monkeypatch):
+    """Their derivatives are of no use, nor those of what stands before them."""
+    called = []
+    backward = Dense.backward
+
+    def counted(self, *arrays):
+        called.append(self.name)
+        backward(self, *arrays)
+
+    monkeypatch.setattr(Dense, "backward", counted)
+    first, second, third = LAYERS
+    network = make_network([{"dense": {**layer["dense"], "trainable": False}} for layer in (first, second)] + [third])
+    step(Program(network, 4), initial(network), random_batch(network, 1, 4))
+    assert called == ["dense_3"]

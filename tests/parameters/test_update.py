@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from raydient.server.parameters import update
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.update import Updater, tree_sum
+from raydient.wire.layout import FROZEN
 from raydient.wire.tree import children, maximal_subtrees
 
 ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
+MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
 SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
 
 
@@ -163,3 +165,48 @@ def test_small_sums_are_those_of_the_tree(case, seed):
     sums = {node: naive_sum(values, node) for node in nodes}
 
     assert tree_sum(sums, (0, leaves)).tobytes() == naive_sum(values, (0, leaves)).tobytes()
+
+
+@given(
+    size=st.integers(1, 200),
+    cuts=st.lists(st.integers(0, 200), min_size=2, max_size=2),
+    block=st.sampled_from([1, 16, 1000]),
+    threads=st.sampled_from([1, 3]),
+    leaves=st.integers(1, 3),
+    l1=st.sampled_from([0.0, 0.25]),
+    l2=st.sampled_from([0.0, 0.5]),
+)
+def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threads, leaves, l1, l2):
+    """Numbers are small multiples of powers of two, so that every sum is exact in whatever order."""
+    a, b = sorted(min(cut, size) for cut in cuts)
+    rng, optimizer = np.random.default_rng(size), build_optimizer(*SGD)
+    start = rng.integers(-8, 8, size).astype(np.float32) / 4
+    gradients = rng.integers(-8, 8, (leaves, size)).astype(np.float32)
+    kept = gradients.copy()
+    contributions = {(leaf, leaf + 1): gradients[leaf] for leaf in range(leaves)}
+    weights, expected = start.copy(), start.copy()
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
+        patch.setattr(update, "BLOCK", block)
+        patch.setattr(update, "PARALLEL_FROM", 1)
+        updater = Updater(weights, [], 2, threads, executor, penalties=[(slice(a, b), l1, l2)])
+        norm = updater.apply(optimizer, 0, contributions, (0, leaves))
+
+    total = gradients.sum(axis=0)
+    total[a:b] += np.float32(l1) * np.sign(start[a:b]) + 2 * np.float32(l2) * start[a:b]
+    optimizer.update(0, expected, total, [], [np.empty_like(total) for _ in range(2)])
+    assert weights.tobytes() == expected.tobytes()
+    assert norm == pytest.approx(float(np.sum(total.astype(np.float64) ** 2)), rel=1e-6)
+    assert gradients.tobytes() == kept.tobytes()
+
+
+@pytest.mark.parametrize("rule", [ADAM, SGD, MOMENTUM])
+def test_what_is_frozen_keeps_every_bit(rule, executor):
+    weights = np.array([-0.0, 1e-45, np.pi, 1.0, 2.0], np.float32)
+    start, optimizer = weights.copy(), build_optimizer(*rule)
+    state = [np.zeros_like(weights) for _ in optimizer.state]
+    updater = Updater(weights, state, 1, 1, executor, averages=[(slice(0, 3), FROZEN)])
+    for step in range(3):
+        updater.apply(optimizer, step, {(0, 1): np.array([0, 0, 0, 1, 1], np.float32)}, (0, 1))
+    assert weights[:3].tobytes() == start[:3].tobytes()
+    assert (weights[3:] != start[3:]).all()

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from raydient.spec.base import Model, OneOf
 from raydient.spec.job import JobSpec
-from raydient.spec.layers import Placed
+from raydient.spec.layers import Learned, Placed
 from raydient.wire.schedule import default_microbatches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "job-file.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def walk(model: type[Model], prefix: str = "") -> Iterator[Field | str]:
     """Every field below a model and, as a text, every option."""
     for name, info in model.model_fields.items():
         inner = models(info.annotation)
-        if issubclass(model, Placed) and name in Placed.model_fields:
+        if issubclass(model, Placed) and name in Learned.model_fields:
             yield Field(f"layer.{name}", info)  # every kind has them, the page tells them once
         elif issubclass(model, OneOf):
             yield name

@@ -42,6 +42,7 @@ EXAMPLES = [
         6,
         [],
         {"batch.moving_mean": 0.99},
+        {"dense.kernel": (0.25, 0.0)},
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .functions import Activation, Empty, Initializer
-from .layers import Placed
+from .functions import Activation, Empty, Initializer, Regularizer
+from .layers import Learned
 from .windows import Padding, Size, Sizes
 
 Filters = Annotated[int, Field(ge=1, le=1_048_576)]
 Groups = Annotated[int, Field(ge=1, le=1_048_576)]
 
 
-class Conv1d(Placed):
+class Conv1d(Learned):
     """A convolution over sequences (length, channels): activation(x * kernel + bias)."""
 
     filters: Filters
@@ -25,9 +25,10 @@ class Conv1d(Placed):
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
+    kernel_regularizer: Regularizer = Regularizer()
 
 
-class Conv2d(Placed):
+class Conv2d(Learned):
     """A convolution over images (height, width, channels): activation(x * kernel + bias)."""
 
     filters: Filters
@@ -40,3 +41,4 @@ class Conv2d(Placed):
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
+    kernel_regularizer: Regularizer = Regularizer()

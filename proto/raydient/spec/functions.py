@@ -68,6 +68,13 @@ class Initializer(OneOf):
     random_normal: RandomNormal | None = None
 
 
+class Regularizer(Model):
+    """A penalty on large weights w, added to the loss that training makes small: l1 · Σ |w| + l2 · Σ w²."""
+
+    l1: Annotated[float, Field(ge=0, le=1e30)] = 0.0
+    l2: Annotated[float, Field(ge=0, le=1e30)] = 0.0
+
+
 class LeakyRelu(Model):
     """x where x is positive, `negative_slope` times x elsewhere."""
 

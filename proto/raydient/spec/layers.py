@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from .base import Model
-from .functions import Activation, Empty, Initializer
+from .functions import Activation, Empty, Initializer, Regularizer
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -39,7 +39,13 @@ class Placed(Model):
     inputs: Inputs = ()
 
 
-class Dense(Placed):
+class Learned(Placed):
+    """What every layer has that learns: whether it does."""
+
+    trainable: bool = True
+
+
+class Dense(Learned):
     """A fully connected layer: activation(x @ kernel + bias)."""
 
     units: Annotated[int, Field(ge=1, le=1_048_576)]
@@ -47,6 +53,7 @@ class Dense(Placed):
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
+    kernel_regularizer: Regularizer = Regularizer()
 
 
 class Flatten(Placed):

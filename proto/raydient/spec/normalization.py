@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .layers import Placed
+from .layers import Learned, Placed
 
 Epsilon = Annotated[float, Field(gt=0)]
 """Added to a variance, so that one of 0 can be divided by."""
 
 
-class LayerNormalization(Placed):
+class LayerNormalization(Learned):
     """Normalized along the last axis, each sample and place by itself; then times gamma, plus beta (Ba et al. 2016)."""
 
     epsilon: Epsilon = 1e-3

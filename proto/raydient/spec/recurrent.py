@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from .functions import Empty, Initializer, Orthogonal, RandomUniform
-from .layers import Placed
+from .layers import Learned
 
 Units = Annotated[int, Field(ge=1, le=1_048_576)]
 
 
-class Embedding(Placed):
+class Embedding(Learned):
     """A learnt vector for each of the whole numbers from 0 to below `input_dim`, in place of the number."""
 
     input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
@@ -18,7 +18,7 @@ class Embedding(Placed):
     embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
 
 
-class Lstm(Placed):
+class Lstm(Learned):
     """Long short-term memory over a sequence of vectors."""
 
     units: Units
@@ -29,7 +29,7 @@ class Lstm(Placed):
     unit_forget_bias: bool = True
 
 
-class Gru(Placed):
+class Gru(Learned):
     """A gated recurrent unit over a sequence of vectors."""
 
     units: Units

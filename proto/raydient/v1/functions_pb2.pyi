@@ -101,6 +101,14 @@ class Constant(_message.Message):
     value: float
     def __init__(self, value: _Optional[float] = ...) -> None: ...
 
+class Regularizer(_message.Message):
+    __slots__ = ("l1", "l2")
+    L1_FIELD_NUMBER: _ClassVar[int]
+    L2_FIELD_NUMBER: _ClassVar[int]
+    l1: float
+    l2: float
+    def __init__(self, l1: _Optional[float] = ..., l2: _Optional[float] = ...) -> None: ...
+
 class Empty(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -7,18 +7,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LayerNormalization(_message.Message):
-    __slots__ = ("name", "inputs", "epsilon", "center", "scale")
+    __slots__ = ("name", "inputs", "trainable", "epsilon", "center", "scale")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
     CENTER_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
     epsilon: float
     center: bool
     scale: bool
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., epsilon: _Optional[float] = ..., center: bool = ..., scale: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., epsilon: _Optional[float] = ..., center: bool = ..., scale: bool = ...) -> None: ...
 
 class BatchNormalization(_message.Message):
     __slots__ = ("name", "inputs", "momentum", "epsilon", "center", "scale")

@@ -8,23 +8,26 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Embedding(_message.Message):
-    __slots__ = ("name", "inputs", "input_dim", "output_dim", "embeddings_initializer")
+    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
     input_dim: int
     output_dim: int
     embeddings_initializer: _functions_pb2.Initializer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
 
 class Lstm(_message.Message):
-    __slots__ = ("name", "inputs", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     RETURN_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
     KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
@@ -33,18 +36,20 @@ class Lstm(_message.Message):
     UNIT_FORGET_BIAS_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
     units: int
     return_sequences: bool
     kernel_initializer: _functions_pb2.Initializer
     recurrent_initializer: _functions_pb2.Initializer
     bias_initializer: _functions_pb2.Initializer
     unit_forget_bias: bool
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ...) -> None: ...
 
 class Gru(_message.Message):
-    __slots__ = ("name", "inputs", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
     RETURN_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
     RESET_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -53,10 +58,11 @@ class Gru(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
     units: int
     return_sequences: bool
     reset_after: bool
     kernel_initializer: _functions_pb2.Initializer
     recurrent_initializer: _functions_pb2.Initializer
     bias_initializer: _functions_pb2.Initializer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...

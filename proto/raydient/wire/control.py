@@ -145,6 +145,7 @@ class Serve:
         sums: values that ride along with each push, rows not among them.
         step, epoch_sums: see `Snapshot`.
         averages: momentum of the parameters that are moving averages, by name.
+        penalties: on the parameters that have one, by name: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
     """
 
     parameters: Sequence[tuple[str, tuple[int, ...]]]
@@ -157,6 +158,7 @@ class Serve:
     step: int
     epoch_sums: Sequence[float]
     averages: Mapping[str, float] = field(default_factory=dict)
+    penalties: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+FROZEN = 1.0
+"""The momentum of what stays as it is, bit by bit; its gradient is 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -20,7 +23,7 @@ class Parameter:
         shape: its shape, row-major.
         offset: index of its first value in the flat vector.
         momentum: None if it is learned. Else it is a moving average of statistics that travel where a gradient would:
-            an update leaves so much of it, and what the gradient's place holds makes up the rest.
+            an update leaves so much of it, and what the gradient's place holds makes up the rest. FROZEN: all of it.
     """
 
     name: str

@@ -100,6 +100,11 @@ class Service:
             averages=[
                 (slice(p.offset, p.offset + p.size), p.momentum) for p in layout.parameters if p.momentum is not None
             ],
+            penalties=[
+                (slice(p.offset, p.offset + p.size), *serve.penalties[p.name])
+                for p in layout.parameters
+                if p.name in serve.penalties
+            ],
             updated=passing_on(self._hub, self._links, position),
         )
         self._server = ParameterServer(

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.wire.layout import FROZEN
 from raydient.wire.tree import Node, children
 
 from .health import LayerMeter
@@ -37,18 +38,22 @@ class Updater:
         executor: Executor,
         *,
         averages: Sequence[tuple[slice, float]] = (),
+        penalties: Sequence[tuple[slice, float, float]] = (),
         updated: Callable[[int], None] = lambda stop: None,
     ) -> None:
         """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time.
 
         `averages` are the places of moving averages, in order, and their momentum: there w <- momentum w +
         (1 - momentum) g instead of the optimizer's rule, and g has no part in the norm.
+        `penalties` are places with l1 and l2: there the gradient is that of l1 · Σ |w| + l2 · Σ w² besides the loss,
+        l1 sign(w) + 2 l2 w more, added once, to the sum.
         `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
         """
         self._weights, self._state = weights, state
         size = self._size = len(weights)
         self._threads = threads if size >= PARALLEL_FROM else 1
         self._executor, self._updated, self._averages = executor, updated, averages
+        self._penalties = penalties
         width = min(BLOCK, size)
         self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
 
@@ -77,6 +82,7 @@ class Updater:
                 room = [array[: stop - start] for array in scratch]
                 weights, before = self._weights[start:stop], room[2]
                 gradient = _sum(contributions, root, slice(start, stop), room, 3)
+                gradient = self._penalized(gradient, start, stop, room)
                 if meter is not None:
                     np.copyto(before, weights)
                 for a, b, momentum in self._stretches(start, stop):
@@ -103,6 +109,25 @@ class Updater:
             self._updated(self._size)
         return total
 
+    def _penalized(self, gradient: Array, start: int, stop: int, room: Sequence[Array]) -> Array:
+        """The gradient of a block with that of the penalties; contributions are left as they were."""
+        for where, l1, l2 in self._penalties:
+            first, last = max(where.start, start), min(where.stop, stop)
+            if first >= last:
+                continue
+            if gradient is not room[3]:
+                np.copyto(room[3], gradient)
+                gradient = room[3]
+            w, g, free = self._weights[first:last], gradient[first - start : last - start], room[0][: last - first]
+            if l2:
+                np.multiply(w, np.float32(2 * l2), out=free)
+                g += free
+            if l1:
+                np.sign(w, out=free)
+                free *= np.float32(l1)
+                g += free
+        return gradient
+
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, float | None]]:
         """A block by what is done there: begin, end, and the momentum where there is a moving average."""
         for where, momentum in self._averages:
@@ -118,6 +143,8 @@ class Updater:
 
 def _average(weights: Array, statistic: Array, momentum: float, scratch: Array) -> None:
     """Move the average, element by element as optimizers work."""
+    if momentum == FROZEN:
+        return
     np.multiply(statistic, np.float32(1 - momentum), out=scratch)
     weights *= np.float32(momentum)
     weights += scratch

@@ -316,6 +316,7 @@ class Execution:
             step=step,
             epoch_sums=sums,
             averages=network.layout.averages,
+            penalties=network.penalties,
         )
         self._send(member, serve, Bundle.of(arrays))
 

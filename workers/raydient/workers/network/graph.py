@@ -1,7 +1,7 @@
 """From a specification to a network: names, shapes and parameter layout, with nothing allocated."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -12,12 +12,12 @@ from raydient.spec import functions
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.wire.layout import Layout
+from raydient.wire.layout import FROZEN, Layout
 from raydient.workers.streams import Purpose, stream
 
 from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS
-from .layers import LAYERS, Layer, Shape, Views, shape_text
+from .layers import LAYERS, Layer, ParameterRule, Shape, Views, shape_text
 from .losses import Loss, loss_class
 from .named import only
 from .wiring import Wire, input_number, is_input, path, wire
@@ -85,6 +85,7 @@ class Network:
         nodes: layers and where they stand.
         layers: those of the nodes, in the same order: named, with known shapes.
         layout: of all parameters in the flat vector, named `{layer}.{parameter}`.
+        penalties: by name of a parameter that has one, l1 and l2 of l1 · Σ |w| + l2 · Σ w².
         input_shapes: of one sample of each input, without the row axis, by name.
         outputs: in the order of the specification; without `outputs` there the last layer's.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
@@ -111,6 +112,7 @@ class Network:
             ((name, rule.shape) for name, rule in rules.items()),
             {name: rule.momentum for name, rule in rules.items() if rule.momentum is not None},
         )
+        self.penalties = {name: rule.penalty for name, rule in rules.items() if any(rule.penalty)}
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()
@@ -196,6 +198,14 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
     return builder.finish()
 
 
+def _treated(rule: ParameterRule, settings: Any) -> ParameterRule:
+    """A layer's parameter as its settings want it treated: frozen, or with a penalty."""
+    if not getattr(settings, "trainable", True):
+        return replace(rule, momentum=FROZEN)
+    regularizer = getattr(settings, f"{rule.name}_regularizer", None)
+    return replace(rule, penalty=(regularizer.l1, regularizer.l2)) if regularizer else rule
+
+
 class _Builder:
     """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
 
@@ -219,6 +229,7 @@ class _Builder:
             if kind.shape_problem(shapes, settings):
                 raise InvalidSpec(self._errors)  # nothing is known of what follows
         layer = kind(this.name, shapes, settings)
+        layer.parameters = tuple(_treated(p, settings) for p in layer.parameters)
         if layer.index_limit is not None and not all(map(self._out_of_the_data, sources)):
             text = f"{this.name} takes whole numbers out of the data, not what other layers compute"
             self._errors.append(FieldError(f"{where}.inputs", text))
@@ -277,6 +288,8 @@ class _Builder:
         layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
+        elif all(p.momentum is not None for layer in layers for p in layer.parameters):
+            errors.append(FieldError("network.layers", "every layer has `trainable: false`, nothing to train"))
         owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]
         count = sum(prod(p.shape) for layer in owners for p in layer.parameters)
         if count > MAXIMUM_PARAMETERS:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.wire.layout import FROZEN
+
 from .graph import Network
 from .layers import Buffers, Memory, Shape
 from .wiring import input_number, is_input
@@ -166,10 +168,13 @@ class _Planner:
                 self.turns[place] = self._turn(place, learns)
 
     def _learning(self) -> list[bool]:
-        """Whether a node has parameters, or one before it has: only there derivatives are of use."""
+        """Whether a node has parameters that are not frozen, or one before it: only there derivatives are of use."""
         learns: list[bool] = []
         for node in self._network.nodes:
-            learns.append(bool(node.layer.parameters) or any(not is_input(s) and learns[s] for s in node.sources))
+            learns.append(
+                any(p.momentum != FROZEN for p in node.layer.parameters)
+                or any(not is_input(s) and learns[s] for s in node.sources)
+            )
         return learns
 
     def _turn(self, place: int, learns: list[bool]) -> _Turn:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from raydient.wire.layout import FROZEN
+
 from .graph import Network
 from .layers import INFERENCE, Pass, Views
 from .memory import plan
@@ -46,6 +48,12 @@ class Program:
         self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
         self._statistics = self._find_statistics()
+        self._frozen = tuple(
+            (place, p.name)
+            for place, node in enumerate(network.nodes)
+            for p in node.layer.parameters
+            if p.momentum == FROZEN
+        )
 
     def _later_uses(self, dtype: np.dtype[Any]) -> dict[int, Views]:
         """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
@@ -74,7 +82,7 @@ class Program:
             (place, p.name, owners.count(place))
             for place, node in enumerate(self.network.nodes)
             for p in node.layer.parameters
-            if p.momentum is not None and node.owner == place
+            if p.momentum not in (None, FROZEN) and node.owner == place
         )
 
     def forward(self, weights: Sequence[Views], this: Pass = INFERENCE) -> NDArray[np.float64]:
@@ -115,6 +123,8 @@ class Program:
                     np.add(total, part, out=total)
             for place, name, uses in self._statistics:
                 np.multiply(gradients[place][name], self.rows * scale / uses, out=gradients[place][name])
+            for place, name in self._frozen:
+                gradients[place][name].fill(0)
 
     def count_active(self, active: Array) -> None:
         """Which units with a rectifier were not zero for every sample, after `forward`.
