@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .layers import Placed
+from .layers import Learned
 
 
-class MultiHeadAttention(Placed):
+class MultiHeadAttention(Learned):
     """Scaled dot-product attention in several heads, and a projection of what they give (Vaswani et al. 2017).
 
     Of one input, (length, features), each place looks at every other: self-attention; of two, each place of the first
