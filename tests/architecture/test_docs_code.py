@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,14 +22,15 @@ def named(text, page):
             yield name, page.parent / target
 
 
+@cache
 def definitions(path):
     """The source of each class, function and constant of a file, by dotted name."""
     text = path.read_text(encoding="utf-8")
-    found = {}
+    lines, found = text.splitlines(), {}
 
     def walk(body, prefix):
         for node in body:
-            source = ast.get_source_segment(text, node, padded=True)
+            source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
             match node:
                 case ast.ClassDef() | ast.FunctionDef():
                     found[prefix + node.name] = source
