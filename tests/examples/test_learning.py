@@ -15,7 +15,6 @@ WANTED = {
     "digits": {"accuracy": (0.96, 1)},
     "digits_convolution": {"accuracy": (0.98, 1)},
     "flats_embedding": {"accuracy": (0.92, 1)},
-    "flats_two_outputs": {"band_accuracy": (0.92, 1), "price_mean_absolute_error": (0, 10)},
     "sequences_attention": {"accuracy": (0.98, 1)},
     "sequences_lstm": {"accuracy": (0.98, 1)},
     "ten_layers_relu": {"accuracy": (0.90, 1)},
