@@ -50,13 +50,13 @@ class Gru(Recurrent):
         saved, states = buffers.saved, buffers.saved["states"]
         step, parts, part = buffers.work["step"], buffers.work["parts"], buffers.work["part"]
         recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self._biases(weights)
+        many = 3 if self.reset_after else 2  # gates that take the state as it is
         self.begin(buffers, weights)
         for t, gates in enumerate(saved["gates"]):
             before, h, inner = states[t], states[t + 1], saved["inner"][t]
             np.add(self.by_gate(gates), bias[0], out=step)
             switches, g = step[:2], step[2]
             z, r = switches
-            many = 3 if self.reset_after else 2
             np.matmul(before, recurrent[:many], out=parts[:many])
             if self.reset_after:
                 np.add(parts, bias[1], out=parts)
@@ -91,7 +91,7 @@ class Gru(Recurrent):
             np.copyto(parts, gates)
             z, r, g = parts
             dz, dr, dg = step
-            np.subtract(1, parts, out=step)  # of z, r the slope's other factor; for dg, 1 - z is needed as it is
+            np.subtract(1, parts, out=step)  # a factor of the slopes of z and r; and of dg it is 1 - z
             np.multiply(g, g, out=dg)
             np.subtract(1, dg, out=dg)
             np.multiply(dg, dz, out=dg)
