@@ -111,6 +111,21 @@ def test_penalties_go_with_the_kernel(make_network):
     assert make_network(layers).penalties == {"dense_1.kernel": (0.0, 0.5)}
 
 
+def test_penalties_on_sequences(make_network):
+    layers = [
+        {"embedding": {"input_dim": 4, "output_dim": 2, "embeddings_regularizer": {"l1": 1.0}}},
+        {"gru": {"units": 2, "return_sequences": True, "recurrent_regularizer": {"l1": 2.0}}},
+        {"lstm": {"units": 2, "kernel_regularizer": {"l2": 3.0}, "recurrent_regularizer": {"l2": 4.0}}},
+        {"dense": {"units": 3}},
+    ]
+    assert make_network(layers).penalties == {
+        "embedding_1.embeddings": (1.0, 0.0),
+        "gru_1.recurrent_kernel": (2.0, 0.0),
+        "lstm_1.kernel": (0.0, 3.0),
+        "lstm_1.recurrent_kernel": (0.0, 4.0),
+    }
+
+
 def test_all_errors_at_once(make_network):
     errors = refused(make_network, [{"dense": {"units": 3}}, {"dense": {"units": 2}}], "binary_cross_entropy", (4, 4))
     assert [path for path, _ in errors] == ["network.layers[0].dense", "network.loss"]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .functions import Empty, Initializer, Orthogonal, RandomUniform
+from .functions import Empty, Initializer, Orthogonal, RandomUniform, Regularizer
 from .layers import Learned
 
 Units = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -16,6 +16,7 @@ class Embedding(Learned):
     input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
     output_dim: Units
     embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
+    embeddings_regularizer: Regularizer = Regularizer()
 
 
 class Lstm(Learned):
@@ -27,6 +28,8 @@ class Lstm(Learned):
     recurrent_initializer: Initializer = Initializer(orthogonal=Orthogonal())
     bias_initializer: Initializer = Initializer(zeros=Empty())
     unit_forget_bias: bool = True
+    kernel_regularizer: Regularizer = Regularizer()
+    recurrent_regularizer: Regularizer = Regularizer()
 
 
 class Gru(Learned):
@@ -38,3 +41,5 @@ class Gru(Learned):
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     recurrent_initializer: Initializer = Initializer(orthogonal=Orthogonal())
     bias_initializer: Initializer = Initializer(zeros=Empty())
+    kernel_regularizer: Regularizer = Regularizer()
+    recurrent_regularizer: Regularizer = Regularizer()

@@ -8,23 +8,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Embedding(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer")
+    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     INPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
     input_dim: int
     output_dim: int
     embeddings_initializer: _functions_pb2.Initializer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
+    embeddings_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Lstm(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +36,8 @@ class Lstm(_message.Message):
     RECURRENT_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     UNIT_FORGET_BIAS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -43,10 +47,12 @@ class Lstm(_message.Message):
     recurrent_initializer: _functions_pb2.Initializer
     bias_initializer: _functions_pb2.Initializer
     unit_forget_bias: bool
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ...) -> None: ...
+    kernel_regularizer: _functions_pb2.Regularizer
+    recurrent_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Gru(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +62,8 @@ class Gru(_message.Message):
     KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -65,4 +73,6 @@ class Gru(_message.Message):
     kernel_initializer: _functions_pb2.Initializer
     recurrent_initializer: _functions_pb2.Initializer
     bias_initializer: _functions_pb2.Initializer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ...) -> None: ...
+    kernel_regularizer: _functions_pb2.Regularizer
+    recurrent_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...

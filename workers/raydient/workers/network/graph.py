@@ -202,7 +202,7 @@ def _treated(rule: ParameterRule, settings: Any) -> ParameterRule:
     """A layer's parameter as its settings want it treated: frozen, or with a penalty."""
     if not getattr(settings, "trainable", True):
         return replace(rule, momentum=FROZEN)
-    regularizer = getattr(settings, f"{rule.name}_regularizer", None)
+    regularizer = getattr(settings, f"{rule.name.removesuffix('_kernel')}_regularizer", None)
     return replace(rule, penalty=(regularizer.l1, regularizer.l2)) if regularizer else rule
 
 
