@@ -9,12 +9,15 @@ from contextlib import closing
 from urllib.request import urlopen
 
 import grpc
+import numpy as np
+import onnxruntime
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from prometheus_client.parser import text_string_to_metric_families
 
 from raydient.client import JobNotSucceeded
+from raydient.workers.network import load_model
 
 from .serving import becomes_readable, descendants, events_so_far, serving, wait_for_step
 
@@ -31,6 +34,30 @@ def test_served_and_embedded_are_one(spec, job, undisturbed, tmp_path):
         assert (tmp_path / "model.safetensors").stat().st_size > 1000
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=30) == 0
+
+
+def test_a_checkpoint_is_a_model_in_every_format(spec, data, tmp_path):
+    """What the service predicts with it, ONNX Runtime and NumPy compute from the downloads."""
+    with np.load(data) as arrays:
+        x = arrays["x"][:20]
+    with serving(tmp_path / "state") as (_, client):
+        job = client.submit(spec(2)).wait()
+        last, before = (checkpoint.step for checkpoint in job.checkpoints())
+        predicted = job.predict(x, checkpoint=before).outputs
+        assert not np.array_equal(predicted, job.predict(x).outputs)
+        np.testing.assert_array_equal(job.predict(x).outputs, job.predict(x, checkpoint=last).outputs)
+        files = {suffix: tmp_path / f"model{suffix}" for suffix in (".onnx", ".npz", ".safetensors")}
+        digests = {job.download(path, checkpoint=before).digest for path in files.values()}
+    session = onnxruntime.InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"input": x})[0], predicted, atol=1e-6)
+    model = load_model(files[".safetensors"])
+    np.testing.assert_array_equal(model.predict(x), predicted)
+    with np.load(files[".npz"], allow_pickle=False) as arrays:
+        scaled = (x - arrays["scaling_mean"]) / arrays["scaling_scale"]
+        hidden = np.tanh(scaled @ arrays["dense_1.kernel"] + arrays["dense_1.bias"])
+        outputs = hidden @ arrays["dense_2.kernel"] + arrays["dense_2.bias"]
+        np.testing.assert_array_equal(outputs.argmax(axis=1), predicted.argmax(axis=1))
+        assert digests == {model.digest, str(arrays["digest"])}
 
 
 def test_a_killed_server_lists_every_job_and_goes_on_with_them(spec, job, undisturbed, tmp_path):

@@ -82,7 +82,7 @@ def _is_terminal() -> bool:
 
 def need_server(what: str) -> None:
     """Fail with the pip line if the extra `server` is not installed."""
-    missing = [name for name in ("pyarrow", "sqlalchemy", "threadpoolctl") if find_spec(name) is None]
+    missing = [name for name in ("onnx", "pyarrow", "sqlalchemy", "threadpoolctl") if find_spec(name) is None]
     if missing:
         raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[server]'")
 
