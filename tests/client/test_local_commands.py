@@ -270,6 +270,7 @@ def test_check_prints_the_layer_table_and_the_gradient_check(points: Path) -> No
             "inputs": ["input"],
             "output_shape": [1],
             "parameters": 3,
+            "learned": 3,
             "shares": "",
             "operations": 5,
             "bytes": 152,
@@ -303,6 +304,19 @@ def test_check_of_a_graph_tells_who_takes_what(points: Path) -> None:
         ["both", "add", "encoder, again", "2", "0"],
         ["head", "dense", "both", "1", "3"],
     ]
+
+
+def test_check_tells_what_is_not_learned(points: Path) -> None:
+    layers = "[dense: {units: 4, trainable: false}, batch_normalization, dense: {units: 1}]"
+    points.write_text(points.read_text().replace("\n    - dense: {units: 1}", f" {layers}"))
+    lines = run("check", points).stdout.splitlines()
+    assert [re.split(r"  +", line)[1:4:2] for line in lines[4:7]] == [
+        ["dense, frozen", "12"],
+        ["batch_normalization", "16"],
+        ["dense", "5"],
+    ]
+    assert lines[7].split()[:2] == ["total", "33"]
+    assert lines[9] == "13 of the parameters are learned; others are frozen, or running statistics"
 
 
 def report(entries: int, error: float) -> GradientReport:

@@ -173,6 +173,12 @@ def test_layer_table_of_a_graph(make_network):
     assert table["some"].bytes == 4 * 2 * 60  # output and mask
 
 
+def test_layer_table_tells_what_is_learned(make_network):
+    layers = [{"dense": {"units": 4, "trainable": False}}, "batch_normalization", {"dense": {"units": 3}}]
+    table = describe(make_network(layers), rows=10)
+    assert [(row.parameters, row.learned) for row in table] == [(28, 0), (16, 8), (15, 15)]
+
+
 def test_bind_gives_views(make_network):
     network = make_network([{"dense": {"units": 2}}])
     vector = np.zeros(network.layout.size, np.float32)

@@ -67,7 +67,7 @@ def _found(prepared: "Prepared") -> dict[str, Any]:
         "test_samples": prepared.dataset.test.rows,
         "inputs": {name: list(shape) for name, shape in prepared.dataset.input_shapes.items()},
         "layers": layers,
-        **{what: sum(layer[what] for layer in layers) for what in ("parameters", "operations", "bytes")},
+        **{what: sum(layer[what] for layer in layers) for what in ("parameters", "learned", "operations", "bytes")},
         "microbatch_samples": rows,
     }
 
@@ -95,11 +95,13 @@ def _show(found: dict[str, Any]) -> None:
     rows = [["layer", "kind", "inputs", "output", "parameters", "operations", "bytes"]]
     rows += [[name, "", "", _shape(shape), "", "", ""] for name, shape in inputs.items()]
     for layer in layers:
-        kind = f"{layer['kind']} of {layer['shares']}" if layer["shares"] else layer["kind"]
-        rows.append([layer["name"], kind, ", ".join(layer["inputs"]), _shape(layer["output_shape"]), *_numbers(layer)])
+        rows.append([layer["name"], _kind(layer), ", ".join(layer["inputs"]), _shape(layer["output_shape"])])
+        rows[-1] += _numbers(layer)
     rows.append(["total", "", "", "", *_numbers(found)])
     header, *table = [row[:2] + row[3:] for row in rows] if is_chain else rows
     print_table(header, table)
+    if found["learned"] < found["parameters"]:
+        click.echo(f"\n{found['learned']:,} of the parameters are learned; others are frozen, or running statistics")
     click.echo(
         "\noperations: additions and multiplications forward, for one sample"
         f"\nbytes: parameters, gradients, and what backward needs, for {found['microbatch_samples']} samples at a time"
@@ -124,6 +126,12 @@ def _difference(p: "ParameterCheck") -> str:
 
 def _place(p: "ParameterCheck") -> str:
     return f"{p.name}[{', '.join(map(str, p.place))}]"
+
+
+def _kind(layer: dict[str, Any]) -> str:
+    if layer["shares"]:
+        return f"{layer['kind']} of {layer['shares']}"
+    return f"{layer['kind']}, frozen" if layer["parameters"] and not layer["learned"] else str(layer["kind"])
 
 
 def _numbers(counts: dict[str, Any]) -> list[str]:

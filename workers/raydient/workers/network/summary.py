@@ -19,8 +19,8 @@ class LayerRow:
         name, kind: `dense_1`, `dense`.
         inputs: names of the layers, or inputs of the network, that it takes.
         output_shape: of one sample, without the row axis.
-        parameters: number of values of its own in the flat vector, running statistics among them; those of a shared
-            layer are its owner's.
+        parameters: number of values of its own in the flat vector; those of a shared layer are its owner's.
+        learned: how many of them training changes by their gradients; the others are frozen or running statistics.
         shares: name of that owner; empty where the layer is not shared.
         operations: additions and multiplications of the forward pass for one sample, activations not counted;
             backward takes about twice as many.
@@ -33,6 +33,7 @@ class LayerRow:
     inputs: tuple[str, ...]
     output_shape: tuple[int, ...]
     parameters: int
+    learned: int
     shares: str
     operations: int
     bytes: int
@@ -44,8 +45,9 @@ def describe(network: Network, rows: int) -> tuple[LayerRow, ...]:
 
 
 def _row(network: Network, place: int, node: Node, rows: int) -> LayerRow:
-    layer, owns = node.layer, node.owner == place
-    parameters = sum(prod(p.shape) for p in layer.parameters) if owns else 0
+    layer = node.layer
+    own = layer.parameters if node.owner == place else ()
+    parameters = sum(prod(p.shape) for p in own)
     outputs = 0 if layer.output_is_view else rows * prod(layer.output_shape)
     saved = sum(prod(shape) * np.dtype(kind or FLOAT32).itemsize for shape, kind in layer.saved(rows).values())
     return LayerRow(
@@ -54,7 +56,8 @@ def _row(network: Network, place: int, node: Node, rows: int) -> LayerRow:
         inputs=tuple(_source(network, source) for source in node.sources),
         output_shape=layer.output_shape,
         parameters=parameters,
-        shares="" if owns else node.parameters_of,
+        learned=sum(prod(p.shape) for p in own if p.momentum is None),
+        shares="" if node.owner == place else node.parameters_of,
         operations=layer.operations,
         bytes=FLOAT32.itemsize * (2 * parameters + outputs) + saved,
     )
