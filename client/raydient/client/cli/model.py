@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
 from .output import print_json, print_pairs
-from .samples import read_samples
+from .samples import read_arrays, read_samples
 
 if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
@@ -60,23 +61,45 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
 def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
     """Apply the trained network to the samples of a file.
 
-    Prints CSV: the most probable class first where there are classes, then the network's outputs, one a class.
+    Prints CSV: the most probable class first where there are classes, then the network's outputs, one a class. Of
+    several outputs each column begins with the name of its output. A network of several inputs finds them by the names
+    of columns or arrays, as in its training data.
     """
-    inputs, columns = read_samples(data)
     with service.open() as client:
-        prediction = client.get(job).predict(inputs, columns, checkpoint=checkpoint)
-    classes = _classes(prediction)
-    outputs = prediction.outputs.reshape(len(prediction.outputs), -1)
+        found = client.get(job)
+        spec = found.resource.spec
+        if spec.dataset.inputs or spec.network.outputs:
+            predictions = found.predict_all(read_arrays(data), checkpoint=checkpoint)
+        else:
+            inputs, columns = read_samples(data)
+            predictions = {"": found.predict(inputs, columns, checkpoint=checkpoint)}
     if as_json:
-        names = list(prediction.class_names)
-        print_json({"classes": classes, "class_names": names, "outputs": prediction.outputs.tolist()})
-        return
+        told = {name: _as_json(prediction) for name, prediction in predictions.items()}
+        print_json(told.get("", told))
+    else:
+        _print_csv(predictions)
+
+
+def _as_json(prediction: "Prediction") -> dict[str, Any]:
+    names = list(prediction.class_names)
+    return {"classes": _classes(prediction), "class_names": names, "outputs": prediction.outputs.tolist()}
+
+
+def _print_csv(predictions: "Mapping[str, Prediction]") -> None:
+    """A line a sample, the outputs side by side; the output without a name is the only one."""
+    header: list[str] = []
+    columns: list[list[Any]] = []
+    for name, prediction in predictions.items():
+        outputs = prediction.outputs.reshape(len(prediction.outputs), -1)
+        titles = list(prediction.class_names) or [f"output_{index}" for index in range(outputs.shape[1])]
+        cells = [[f"{value:.6g}" for value in column] for column in outputs.T]
+        if classes := _classes(prediction):
+            titles, cells = ["class", *titles], [classes, *cells]
+        header += [f"{name}.{title}" if name else title for title in titles]
+        columns += cells
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    header = prediction.class_names or [f"output_{index}" for index in range(outputs.shape[1])]
-    writer.writerow(["class", *header] if classes else header)
-    for index, row in enumerate(outputs):
-        cells = [f"{value:.6g}" for value in row]
-        writer.writerow([classes[index], *cells] if classes else cells)
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
 
 
 def _classes(prediction: "Prediction") -> list[Any]:

@@ -35,6 +35,8 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
     match path.suffix.lower():
         case ".csv":
             header, rows = _table(path)
+            if not rows:
+                raise Failure(f"{path}: there are no samples", WRONG_USAGE)
             return {name: np.array([row[place] for row in rows], np.str_) for place, name in enumerate(header)}
         case ".npz":
             try:

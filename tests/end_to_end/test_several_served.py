@@ -1,0 +1,97 @@
+"""A network of several inputs and outputs through everything: workers, the service, the model file, predictions."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raydient.client import InvalidSpec, RequestRefused
+from raydient.server.training.preparation import prepare
+from raydient.spec.reading import read_job_file
+from raydient.spec.validation import validate_job
+from raydient.workers.network import load_model
+
+from .conftest import execute
+from .serving import serving
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+JOB = EXAMPLES / "two_inputs.yaml"
+
+
+def job(workers, epochs=2):
+    data = read_job_file(JOB).canonical()
+    data["training"]["epochs"] = epochs
+    data["resources"] = {"workers": workers}
+    return data
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """The first flats as the file has them: every column, as text."""
+    with (EXAMPLES / "flats.csv").open(newline="") as file:
+        header, *lines = csv.reader(file)
+    return {name: [line[place] for line in lines[:20]] for place, name in enumerate(header)}
+
+
+def test_any_number_of_workers_gives_the_same_bits(local, tmp_path):
+    found = set()
+    for workers in (1, 3):
+        prepared = prepare(validate_job(job(workers)), EXAMPLES / "flats.csv")
+        found.add(execute(prepared, local, tmp_path / str(workers)).digest)
+    assert len(found) == 1
+    model = load_model(tmp_path / "3" / "model.safetensors")
+    assert found == {model.digest}
+    assert model.inputs["district"].vocabulary[:2] == ("airport", "canal")
+    assert model.targets["band"].classes == ("high", "low", "middle")
+
+
+def test_submitted_watched_and_predicted(rows, tmp_path):
+    with serving(tmp_path / "state") as (_, client):
+        submitted = client.submit(job(2), directory=EXAMPLES)
+        submitted.wait()
+        history = submitted.history()
+        (_, total), (_, price), (_, band) = (
+            history.curve(name, "test") for name in ("loss", "price_loss", "band_loss")
+        )
+        np.testing.assert_allclose(total, np.array(price) * 0.001 + band, rtol=1e-12)
+        assert len(history.curve("band_accuracy", "train")[0]) == 2
+        submitted.download(tmp_path / "model.safetensors")
+        model = load_model(tmp_path / "model.safetensors")
+        numbers = np.array([rows["area"], rows["age"]], np.float32).T
+        by_input = {"numbers": numbers, "district": rows["district"], "kind": rows["kind"]}
+        texts = {name: np.array(rows[name])[:, np.newaxis] for name in ("district", "kind")}
+        expected = model.predict_all({"numbers": numbers, **texts})
+        for arrays in (rows, by_input):
+            found = submitted.predict_all(arrays)
+            assert list(found) == ["band", "price"]
+            for name, outputs in expected.items():
+                np.testing.assert_array_equal(found[name].outputs, outputs)
+            assert found["band"].class_names == ("high", "low", "middle")
+            assert found["band"].classes.tolist() == expected["band"].argmax(axis=1).tolist()
+            assert found["price"].classes is None
+        for wrong, path, message in (
+            ({"numbers": numbers, "kind": rows["kind"]}, "arrays", "the input district is missing"),
+            ({**rows, "district": ["nowhere"] * 20}, "arrays", "district: 'nowhere' of sample 1 is none of the 12"),
+            ({**rows, "area": ["wide"] * 20}, "arrays.numbers", "numbers are needed"),
+            ({**by_input, "numbers": numbers[:, :1]}, "arrays.numbers", "a sample has shape [1], needed is [2]"),
+            ({**by_input, "numbers": numbers * np.nan}, "arrays.numbers", "the sample at position 0 has a value"),
+        ):
+            with pytest.raises(RequestRefused) as refused:
+                submitted.predict_all(wrong)
+            (violation,) = refused.value.violations
+            assert violation.path == path
+            assert message in violation.message
+        with pytest.raises(RequestRefused, match="give its inputs by name: district, kind, numbers"):
+            submitted.predict(numbers)
+
+
+def test_what_does_not_fit_is_refused_when_it_is_submitted(tmp_path):
+    fed, looked_up = job(2), job(2)
+    fed["dataset"]["inputs"]["spare"] = {"columns": ["age"]}
+    looked_up["network"]["layers"][0]["embedding"]["input_dim"] = 11
+    with serving(tmp_path / "state") as (_, client):
+        for data, path in ((fed, "dataset.inputs.spare"), (looked_up, "network.layers[0].embedding.input_dim")):
+            with pytest.raises(InvalidSpec) as refused:
+                client.submit(data, directory=EXAMPLES)
+            assert [error.path for error in refused.value.errors] == [path]
