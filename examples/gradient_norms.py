@@ -84,7 +84,7 @@ def picture(jobs: Sequence[Norms]) -> Figure:
     handles, labels = row[0].get_legend_handles_labels()
     labels[0] += " (input)"
     labels[-1] += " (output)"
-    figure.legend(handles[::-1], labels[::-1], loc="outside right", frameon=False)
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", frameon=False)
     return figure
 
 
