@@ -16,6 +16,7 @@ BENCHMARKS = (
     "gradient_health",
     "scrape",
     "recurrent",
+    "attention",
 )
 
 

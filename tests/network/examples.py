@@ -9,7 +9,11 @@ from raydient.workers.network.layers.embedding import Embedding
 Example = tuple[dict, list[tuple[int, ...]]]
 
 EXAMPLES: dict[str, list[Example]] = {
-    "dense": [({"units": 5, "activation": "tanh"}, [(6,)]), ({"units": 3, "use_bias": False}, [(6,)])],
+    "dense": [
+        ({"units": 5, "activation": "tanh"}, [(6,)]),
+        ({"units": 3, "use_bias": False}, [(6,)]),
+        ({"units": 2, "activation": "sigmoid"}, [(2, 3)]),
+    ],
     "flatten": [({}, [(3, 2)]), ({}, [(6,)])],
     "reshape": [({"shape": [2, 3]}, [(6,)]), ({"shape": [6]}, [(3, 2)])],
     "transpose": [({"axes": [1, 0]}, [(3, 2)]), ({"axes": [2, 0, 1]}, [(2, 3, 2)])],

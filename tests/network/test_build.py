@@ -51,18 +51,19 @@ def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)
     return [(error.path, error.message) for error in caught.value.errors]
 
 
-def test_dense_after_images_names_shape_and_mend(make_network):
+def test_images_as_outputs_name_shape_and_mend(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3}}], input_shape=(8, 8))
-    assert path == "network.layers[0].dense"
-    assert message.startswith("the data gives samples of shape (8, 8), dense_1 takes one vector per sample")
-    assert message.endswith("add `flatten` before it")
+    assert path == "network.loss"
+    assert message.startswith("dense_1 gives samples of shape (8, 3)")
+    assert message.endswith("add `flatten` after the last layer")
 
 
 def test_shapes_that_do_not_fit_name_both_layers(make_network):
-    layers = [{"activation": {"function": "relu", "name": "first"}}, {"dense": {"units": 3, "name": "second"}}]
-    ((path, message),) = refused(make_network, layers, input_shape=(8, 8))
-    assert path == "network.layers[1].dense"
-    assert "first gives samples of shape (8, 8), second takes" in message
+    second = {"multi_head_attention": {"num_heads": 1, "key_dim": 2, "name": "second"}}
+    layers = [{"activation": {"function": "relu", "name": "first"}}, second, {"dense": {"units": 3}}]
+    ((path, message),) = refused(make_network, layers, input_shape=(8,))
+    assert path == "network.layers[1].multi_head_attention"
+    assert "first gives samples of shape (8), second takes" in message
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -127,8 +128,10 @@ def test_penalties_on_sequences(make_network):
 
 
 def test_all_errors_at_once(make_network):
-    errors = refused(make_network, [{"dense": {"units": 3}}, {"dense": {"units": 2}}], "binary_cross_entropy", (4, 4))
-    assert [path for path, _ in errors] == ["network.layers[0].dense", "network.loss"]
+    parts = [{"dense": {"units": units, "name": name, "inputs": "input"}} for name, units in (("a", 3), ("b", 4))]
+    layers = [*parts, {"add": {"inputs": ["a", "b"]}}, {"dense": {"units": 2}}]
+    errors = refused(make_network, layers, "binary_cross_entropy")
+    assert [path for path, _ in errors] == ["network.layers[2].add", "network.loss"]
 
 
 def test_layer_table(make_network):

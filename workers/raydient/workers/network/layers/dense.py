@@ -1,6 +1,7 @@
 """The fully connected layer: the chain rule in six lines."""
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -8,55 +9,61 @@ from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
 
 
 class Dense(Layer):
     """y = f(x K + b), with f an activation: y, dy (rows, units); x, dx (rows, inputs); K (inputs, units); b (units).
 
     With dz = dy · f'(z) the chain rule gives dK = xᵀ dz, db = Σ_rows dz and dx = dz Kᵀ.
+
+    Samples of more axes are so many rows: what is connected is the last axis, at every place with the same kernel.
     """
 
     kind = "dense"
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Dense) -> None:
         super().__init__(name, input_shapes, settings)
-        (inputs,), units = self.input_shape, settings.units
-        self.output_shape = (units,)
+        (*places, inputs), units = self.input_shape, settings.units
+        self.output_shape = (*places, units)
         self.parameters = (ParameterRule("kernel", (inputs, units), settings.kernel_initializer, inputs, units),)
-        self.operations = 2 * inputs * units
+        self.operations = prod(places) * units * (2 * inputs + settings.use_bias)
         if settings.use_bias:
             self.parameters += (ParameterRule("bias", (units,), settings.bias_initializer, inputs, units),)
-            self.operations += units
         self.use_bias = settings.use_bias
         self.activation = activation(settings.activation)
         self.rectified_units = units if self.activation.rectifies else 0
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Dense) -> str | None:
-        return None if len(input_shapes[0]) == 1 else "takes one vector per sample: add `flatten` before it"
+        return None if input_shapes[0] else "takes vectors"
 
     def saved(self, rows: int) -> Memory:
         return self.activation.saved((rows, *self.output_shape))
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
-        y = buffers.y
-        np.matmul(buffers.x, weights["kernel"], out=y)
+        x, y = _rows(buffers.x), _rows(buffers.y)
+        np.matmul(x, weights["kernel"], out=y)
         if self.use_bias:
             np.add(y, weights["bias"], out=y)
-        self.activation.inplace_forward(y, buffers.scratch, buffers.saved)
+        self.activation.inplace_forward(buffers.y, buffers.scratch, buffers.saved)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        dz = buffers.dy
-        self.activation.inplace_backward(buffers.y, dz, buffers.scratch, buffers.saved)
-        np.matmul(buffers.x.T, dz, out=gradients["kernel"])
+        self.activation.inplace_backward(buffers.y, buffers.dy, buffers.scratch, buffers.saved)
+        x, dz = _rows(buffers.x), _rows(buffers.dy)
+        np.matmul(x.T, dz, out=gradients["kernel"])
         if self.use_bias:
             np.add.reduce(dz, axis=0, out=gradients["bias"])
         if buffers.dx is not None:
-            np.matmul(dz, weights["kernel"].T, out=buffers.dx)
+            np.matmul(dz, weights["kernel"].T, out=_rows(buffers.dx))
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         z = graph.node("MatMul", [xs[0], graph.parameter("kernel")])
         if self.use_bias:
             z = graph.node("Add", [z, graph.parameter("bias")])
         return self.activation.to_onnx(graph, z)
+
+
+def _rows(array: Array) -> Array:
+    """As a matrix, whatever the axes of a sample."""
+    return array.reshape(-1, array.shape[-1])
