@@ -49,11 +49,6 @@ class Columns:
         """Of one window in one group."""
         return self.geometry.height.window * self.geometry.width.window * self.channels // self.groups
 
-    @property
-    def _apart(self) -> int:
-        """How many positions across lie between two whose windows do not overlap."""
-        return -(-self.geometry.width.extent // self.geometry.width.stride)
-
     def block_shape(self, rows: int) -> tuple[int, int]:
         """Images, and rows of positions, of one block."""
         down, across = self.geometry.height.positions, self.geometry.width.positions
@@ -65,7 +60,7 @@ class Columns:
         images, down = self.block_shape(rows)
         g = self.geometry
         lines = images * down * self.groups
-        at_once = -(-g.width.positions // self._apart) * self.values // g.height.window
+        at_once = -(-g.width.positions // g.width.apart) * self.values // g.height.window
         memory: dict[str, tuple[Shape, DTypeLike | None]] = {
             "columns": ((self.groups, images * down * g.width.positions, self.values), None),
             "sums": ((lines * at_once,), None),
@@ -100,7 +95,7 @@ class Columns:
             d_padded[block.here] = 0
         total = self._by_group(self.geometry.windows(d_padded)[block.here, block.rows])
         parts = columns.reshape(total.shape)
-        width, apart = self.geometry.width, self._apart
+        width, apart = self.geometry.width, self.geometry.width.apart
         for i in range(self.geometry.height.window):
             for first in range(min(apart, width.positions)):
                 some = np.s_[:, :, :, first::apart, i]

@@ -14,6 +14,7 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .channels_first import onnx_attributes, to_channels_first, to_channels_last
 from .columns import Block, Columns
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .spreading import Spreading
 from .windows import Array, Axis, axis, both, fit_problem, geometry, rank_problem
 
 
@@ -69,8 +70,10 @@ class Convolution(Layer):
         images, down = self._columns.block_shape(rows)
         *_, filters = kernel = self.parameters[0].shape
         scratch = (images, down, self._geometry.width.positions, filters)
+        spreading = self._spreading(rows)
         return {
             **self._columns.work(rows),
+            **(spreading.work(images) if spreading else {}),
             "scratch": (scratch, None),
             "ones": ((prod(scratch[:3]),), None),
             "kernel": (kernel, None),
@@ -94,6 +97,8 @@ class Convolution(Layer):
         dy = self._geometry.results(buffers.dy)
         dx = None if buffers.dx is None else self._geometry.images(buffers.dx)
         kernel = self._by_group(weights["kernel"])
+        spreading = self._spreading(len(x))
+        turned = spreading.turn(weights["kernel"], work) if spreading else kernel
         ones = work["ones"]
         ones.fill(1)
         sums = gradients  # the first block's go there, those of the others to `work` and from there are added
@@ -109,7 +114,14 @@ class Convolution(Layer):
                 for name, gradient in gradients.items():
                     np.add(gradient, sums[name], out=gradient)
             sums = work
-            if dx is not None:
+            if dx is None:
+                continue
+            if spreading:
+                d_padded = work["d_padded"][block.here] if self._geometry.is_padded else dx[block.images]
+                spreading.spread(dz, turned, d_padded, work)
+                if self._geometry.is_padded:
+                    np.copyto(dx[block.images], self._geometry.inner(d_padded))
+            else:
                 np.matmul(self._by_group(dz), kernel.swapaxes(1, 2), out=columns)
                 self._columns.add(block, columns, dx, work)
 
@@ -120,6 +132,14 @@ class Convolution(Layer):
         x = to_channels_first(graph, xs[0], self.dimensions)
         z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._sliding))
         return self.activation.to_onnx(graph, to_channels_last(graph, z, self.dimensions))
+
+    def _spreading(self, rows: int) -> Spreading | None:
+        """How derivatives by the inputs are computed where blocks are of whole images and the stride allows it."""
+        height = self._geometry.height
+        whole = self._columns.block_shape(rows)[1] == height.positions
+        if height.stride > 1 or not whole:
+            return None
+        return Spreading(self._geometry, self.input_shape[-1], self.output_shape[-1], self._groups)
 
     def _saved_of(self, block: Block, saved: Saved) -> Saved:
         """What the activation keeps, of one block."""

@@ -39,6 +39,11 @@ class Axis:
         return (self.window - 1) * self.dilation + 1
 
     @property
+    def apart(self) -> int:
+        """How many windows on is the next that does not overlap one."""
+        return -(-self.extent // self.stride)
+
+    @property
     def padded(self) -> int:
         """Values of the image with what is added."""
         return self.before + self.size + self.after

@@ -1,0 +1,92 @@
+"""Derivatives of a convolution spread back over whole images: less to add up than `Columns.add` has, which does any."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layer import Memory
+from .windows import Array, Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """dx[h] = Σ_i dz[h - i d] K_iᵀ along the height, for a stride of 1 there: rows of dz become columns side by side,
+    so that the product adds up over the rows i of the kernel. What is left to add is what overlaps along the width.
+    """
+
+    geometry: Geometry
+    channels: int
+    filters: int
+    groups: int
+
+    def work(self, images: int) -> Memory:
+        """Memory for so many images at a time."""
+        h, w = self.geometry.height, self.geometry.width
+        filters = self.filters // self.groups
+        places = images * h.padded * -(-w.positions // w.apart)
+        return {
+            "d_rows": ((images, h.padded + h.extent - 1, w.positions, self.filters), None),
+            "d_columns": ((places * h.window * self.filters,), None),
+            "d_sums": ((places * w.window * self.channels,), None),
+            "d_kernel": ((self.groups, h.window, filters, w.window, self.channels // self.groups), None),
+        }
+
+    def turn(self, kernel: Array, work: Mapping[str, NDArray[Any]]) -> Array:
+        """The kernel (height, width, channels of a group, filters) as `spread` wants it, the last row first: (groups,
+        height · filters of a group, width · channels of a group).
+        """
+        turned: Array = work["d_kernel"]
+        groups, height, filters, width, channels = turned.shape
+        parts = kernel.reshape(height, width, channels, groups, filters)
+        np.copyto(turned, parts[::-1].transpose(3, 0, 4, 1, 2))
+        return turned.reshape(groups, height * filters, width * channels)
+
+    def spread(self, dz: Array, turned: Array, d_padded: Array, work: Mapping[str, NDArray[Any]]) -> None:
+        """From dz (images, positions down, positions across, filters) compute the derivatives by padded images (images,
+        padded height, padded width, channels).
+        """
+        rows, edge = work["d_rows"][: len(dz)], self.geometry.height.extent - 1
+        rows[:, :edge] = rows[:, rows.shape[1] - edge :] = 0
+        np.copyto(rows[:, edge : rows.shape[1] - edge], dz)
+        d_padded.fill(0)
+        columns, targets = self._columns_of(rows), self._targets_in(d_padded)
+        apart = self.geometry.width.apart
+        for first in range(min(apart, dz.shape[2])):
+            some, here = columns[:, :, :, first::apart], targets[:, :, :, first::apart]
+            factor = work["d_columns"][: some.size].reshape(self.groups, -1, turned.shape[1])
+            np.copyto(factor.reshape(some.shape), some)
+            added = work["d_sums"][: here.size].reshape(here.shape)
+            np.matmul(factor, turned, out=added.reshape(self.groups, -1, turned.shape[2]))
+            np.add(here, added, out=added)
+            np.copyto(here, added)
+
+    def _columns_of(self, rows: Array) -> Array:
+        """Of dz with rows of zeros around it the view (groups, images, padded height, positions across, kernel height,
+        filters of a group).
+        """
+        images, _, across, filters = rows.shape
+        n, down, right, f = rows.strides
+        height = self.geometry.height
+        size = filters // self.groups
+        return np.lib.stride_tricks.as_strided(
+            rows,
+            (self.groups, images, height.padded, across, height.window, size),
+            (f * size, n, down, right, down * height.dilation, f),
+        )
+
+    def _targets_in(self, d_padded: Array) -> Array:
+        """Of derivatives by padded images the view (groups, images, padded height, positions across, kernel width,
+        channels of a group).
+        """
+        images, down, _, channels = d_padded.shape
+        n, h, w, c = d_padded.strides
+        width = self.geometry.width
+        size = channels // self.groups
+        return np.lib.stride_tricks.as_strided(
+            d_padded,
+            (self.groups, images, down, width.positions, width.window, size),
+            (c * size, n, h, w * width.stride, w * width.dilation, c),
+        )
