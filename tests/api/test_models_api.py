@@ -17,13 +17,13 @@ from raydient.workers.network import Model, ModelTooLargeError, Preprocessing, T
 StatusCode = grpc.StatusCode
 
 
-def network(loss, units=3):
-    return Network.model_validate({"layers": [{"dense": {"units": units}}], "loss": loss})
+def network(loss, units=3, before=()):
+    return Network.model_validate({"layers": [*before, {"dense": {"units": units}}], "loss": loss})
 
 
-def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"), classes=()):
+def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"), classes=(), before=()):
     """A model of two inputs whose weights are 0, 1, 2, ..."""
-    specification = network(loss, units)
+    specification = network(loss, units, before)
     size = build(specification, (2,)).layout.size
     weights = np.arange(size, dtype=np.float32) / 8
     given = Preprocessing((2,), features, is_table=bool(features))
@@ -269,6 +269,15 @@ def test_inputs_that_do_not_fit(client, trained, refused, shape, values, columns
     request = pb.PredictRequest(name=name, inputs=pb.Tensor(shape=shape, values=values), columns=columns)
     error = refused(client.models.Predict, request)
     assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", [field])
+
+
+def test_numbers_that_the_network_cannot_look_up(client, trained, refused):
+    name, model = trained(before=[{"embedding": {"input_dim": 5, "output_dim": 2}}, "flatten"])
+    np.testing.assert_array_equal(predict(client, name, [[0, 4]])[0], model.predict(np.array([[0, 4]], np.float32)))
+    for wrong in (5, -1, 0.5):
+        inputs = pb.Tensor(shape=[1, 2], values=[0, wrong])
+        error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs))
+        assert (error.reason, error.fields) == ("INVALID_INPUTS", ["inputs.values"])
 
 
 def test_more_outputs_than_fit_into_one_message(client, trained, refused):

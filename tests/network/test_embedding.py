@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
-from raydient.workers.network import Model, Program, index_problems, random_batch
+from raydient.workers.network import Model, Program, check_gradients, index_problems, random_batch
 
 WORDS = {"embedding": {"input_dim": 7, "output_dim": 3, "name": "words"}}
 LAST = {"dense": {"units": 3}}
@@ -85,6 +85,16 @@ def test_numbers_that_cannot_be_looked_up(make_network, value, field, message):
     model = Model.plain(network.spec, (2,), np.zeros(network.layout.size, np.float32))
     with pytest.raises(ValueError, match=r"the data has|the largest number"):
         model.predict(x)
+
+
+def test_a_table_that_is_shared_is_told_where_it_stands(make_network):
+    layers = [WORDS, {"shared": {"layer": "words", "name": "again", "inputs": "input"}}]
+    layers += [{"multiply": {"inputs": ["words", "again"]}}, "flatten", LAST]
+    network = make_network(layers, input_shape=(2,))
+    assert {e.path for e in index_problems(network, np.array([[0, 9]]))} == {"network.layers[0].embedding.input_dim"}
+    found = index_problems(network, np.array([[0, 0.5]]))
+    assert [e.path for e in found] == ["network.layers[0].embedding.inputs", "network.layers[1].shared.inputs"]
+    assert check_gradients(network, *random_batch(network, 1, 4), 1).passed
 
 
 def test_no_samples_no_problems(make_network):

@@ -36,10 +36,16 @@ def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """A layer that takes numbers from 0 to below `limit` out of `inputs`."""
+    """A layer that takes numbers from 0 to below `limit` out of `inputs`.
+
+    Attributes:
+        path: where it stands in the specification.
+        limit_path: where the limit does: at the layer that a shared one shares with.
+    """
 
     name: str
     path: str
+    limit_path: str
     limit: int
     inputs: tuple[str, ...]
 
@@ -48,10 +54,12 @@ def _lookups(network: Network) -> Iterator[_Lookup]:
     names = layer_names(network.spec.layers)
     for node in network.nodes:
         if node.layer.index_limit is not None:
-            place = names.index(node.layer.name)
-            where = path(place, network.spec.layers[place])
+            own, owner = (
+                path(place, network.spec.layers[place])
+                for place in map(names.index, (node.layer.name, node.parameters_of))
+            )
             inputs = tuple(dict.fromkeys(_origins(network, node)))
-            yield _Lookup(node.layer.name, where, node.layer.index_limit, inputs)
+            yield _Lookup(node.layer.name, own, owner, node.layer.index_limit, inputs)
 
 
 def _origins(network: Network, node: Node) -> Iterator[str]:
@@ -68,11 +76,12 @@ def _problem(lookup: _Lookup, x: Samples) -> FieldError | None:
         return None
     wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"
     if len(fractions := x[x != np.floor(x)]):
-        text = f"the data has {fractions[0]:g}, {wanted}; `dataset.standardize` makes fractions of any"
-        return FieldError(f"{lookup.path}.inputs", text)
+        return FieldError(f"{lookup.path}.inputs", f"the data has {fractions[0]:g}, {wanted}, not standardized ones")
     if (least := x.min()) < 0:
         return FieldError(f"{lookup.path}.inputs", f"the data has {least:.0f}, {wanted}")
     if (largest := x.max()) >= lookup.limit:
         needed = f"{largest + 1:.0f} vectors are needed, not {lookup.limit}"
-        return FieldError(f"{lookup.path}.input_dim", f"the largest number in the data is {largest:.0f}: {needed}")
+        return FieldError(
+            f"{lookup.limit_path}.input_dim", f"the largest number in the data is {largest:.0f}: {needed}"
+        )
     return None
