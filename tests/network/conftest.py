@@ -13,11 +13,14 @@ MakeNetwork = Callable[..., Network]
 
 @pytest.fixture(scope="session")
 def make_network() -> MakeNetwork:
-    """`make_network(layers, loss, input_shape)` from the words of a job file."""
+    """`make_network(layers, loss, input_shape, metrics)` from the words of a job file."""
 
     def make(
-        layers: Sequence[Any], loss: Any = "softmax_cross_entropy", input_shape: tuple[int, ...] = (6,)
+        layers: Sequence[Any],
+        loss: Any = "softmax_cross_entropy",
+        input_shape: tuple[int, ...] = (6,),
+        metrics: Sequence[Any] = (),
     ) -> Network:
-        return build(spec.Network.model_validate({"layers": layers, "loss": loss}), input_shape)
+        return build(spec.Network.model_validate({"layers": layers, "loss": loss, "metrics": metrics}), input_shape)
 
     return make

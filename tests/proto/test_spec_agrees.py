@@ -191,6 +191,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
             words in described
             for words in (
                 "momentum",
+                "go with one output",
                 "batch_size",
                 "label",
                 "called",

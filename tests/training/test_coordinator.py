@@ -46,7 +46,7 @@ def make_coordinator(clock):
             schedule=SCHEDULE,
             workers=workers,
             minimum=minimum,
-            metric_names=("loss", "accuracy"),
+            finish=lambda sums: {"loss": sums[1] / sums[0], "accuracy": sums[2] / sums[0]},
             checkpoint_seconds=10.0,
             keep=2,
             learning_rate=0.1,

@@ -31,7 +31,7 @@ class Members(RuleBasedStateMachine):
             schedule=Schedule(train_rows=1000, test_rows=0, epochs=1000, batch_size=10, microbatches=4),
             workers=2,
             minimum=2,
-            metric_names=("loss",),
+            finish=lambda sums: {"loss": sums[1] / sums[0]},
             checkpoint_seconds=1e9,
             keep=1,
             learning_rate=0.1,

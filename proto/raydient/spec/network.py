@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from .attention import MultiHeadAttention
 from .base import Model, OneOf
@@ -12,6 +12,7 @@ from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
+from .metrics import Metric
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
 from .recurrent import Embedding, Gru, Lstm
@@ -69,6 +70,7 @@ class Network(Model):
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
     loss: Loss | None = None
     outputs: Annotated[tuple[Output, ...], Field(max_length=64, strict=False)] = ()
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=64, strict=False)] = ()
 
     @property
     def named_outputs(self) -> tuple[Output, ...]:
@@ -87,6 +89,16 @@ class Network(Model):
             if name == INPUT:
                 raise ValueError(f'layer {index} is called "{INPUT}", as the samples are: give it another name')
         return layers
+
+    @field_validator("metrics")
+    @classmethod
+    def _a_metric_is_measured_once(cls, metrics: tuple[Metric, ...], info: ValidationInfo) -> tuple[Metric, ...]:
+        for name, count in Counter(metric.name for metric in metrics).items():
+            if count > 1:
+                raise ValueError(f"{name} is there twice")
+        if metrics and info.data.get("outputs"):
+            raise ValueError("go with one output: of several, what their losses measure is told for each")
+        return metrics
 
     @field_validator("outputs")
     @classmethod

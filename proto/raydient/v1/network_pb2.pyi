@@ -2,6 +2,7 @@ from raydient.v1 import attention_pb2 as _attention_pb2
 from raydient.v1 import convolution_pb2 as _convolution_pb2
 from raydient.v1 import layers_pb2 as _layers_pb2
 from raydient.v1 import losses_pb2 as _losses_pb2
+from raydient.v1 import metrics_pb2 as _metrics_pb2
 from raydient.v1 import normalization_pb2 as _normalization_pb2
 from raydient.v1 import pooling_pb2 as _pooling_pb2
 from raydient.v1 import regularization_pb2 as _regularization_pb2
@@ -15,14 +16,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Network(_message.Message):
-    __slots__ = ("layers", "loss", "outputs")
+    __slots__ = ("layers", "loss", "outputs", "metrics")
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     layers: _containers.RepeatedCompositeFieldContainer[Layer]
     loss: _losses_pb2.Loss
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
-    def __init__(self, layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.MetricSpec]
+    def __init__(self, layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.MetricSpec, _Mapping]]] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("layer", "label", "loss", "weight")

@@ -45,7 +45,7 @@ class Coordinator:
         schedule: Schedule,
         workers: int,
         minimum: int,
-        metric_names: Sequence[str],
+        finish: Callable[[Sequence[float]], Mapping[str, float]],
         checkpoint_seconds: float,
         keep: int,
         learning_rate: float,
@@ -53,7 +53,7 @@ class Coordinator:
     ) -> None:
         self.ended = False
         self.history: list[EpochEnded] = []
-        self._schedule, self._metric_names = schedule, tuple(metric_names)
+        self._schedule, self._finish = schedule, finish
         self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
         self._learning_rate, self._clock = learning_rate, clock
         self._roster = Roster(workers, minimum)
@@ -237,7 +237,7 @@ class Coordinator:
         """An epoch is complete."""
         now = self._clock()
         seconds, self._epoch_began = now - self._epoch_began, now
-        metrics = {split: self._means(sums) for split, sums in (("train", done.train), ("test", done.test)) if sums}
+        metrics = {split: self._finish(sums) for split, sums in (("train", done.train), ("test", done.test)) if sums}
         return self._tell_epochs([EpochEnded(done.epoch + 1, done.step, seconds, metrics)])
 
     def _tell_epochs(self, epochs: Sequence[EpochEnded]) -> list[Action]:
@@ -245,10 +245,6 @@ class Coordinator:
         new = epochs[max(0, len(self.history) + 1 - epochs[0].epoch) :] if epochs else []
         self.history += new
         return list(map(Tell, new))
-
-    def _means(self, sums: Sequence[float]) -> Mapping[str, float]:
-        rows, *rest = sums
-        return {name: value / rows for name, value in zip(self._metric_names, rest, strict=True)}
 
     def diverged(self, found: control.NonFinite) -> list[Action]:
         """Loss or gradient is not finite any more."""

@@ -19,6 +19,7 @@ from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS
 from .layers import LAYERS, Layer, ParameterRule, Shape, Views, shape_text
 from .losses import Loss, loss_class
+from .metrics import METRICS, counted, finish, metric_problem
 from .named import only
 from .wiring import Wire, input_number, is_input, path, wire
 
@@ -88,6 +89,8 @@ class Network:
         penalties: by name of a parameter that has one, l1 and l2 of l1 · Σ |w| + l2 · Σ w².
         input_shapes: of one sample of each input, without the row axis, by name.
         outputs: in the order of the specification; without `outputs` there the last layer's.
+        metrics, metric_sizes: those besides, and how many sums each needs.
+        sums: how many there are in all, those of `metric_names` first.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
             several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
     """
@@ -116,6 +119,19 @@ class Network:
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()
+        self.metrics = counted(specification.metrics)
+        self.metric_sizes = tuple(
+            METRICS[choice.kind].size(specification.loss.kind, self.outputs[0].shape[0])
+            for choice in self.metrics
+            if specification.loss
+        )
+        self.sums = len(self.metric_names) + sum(self.metric_sizes)
+
+    def finish(self, sums: Sequence[float]) -> Mapping[str, float]:
+        """Values of loss and metrics by name, from the number of rows and then the sums of `Program.forward` over
+        them.
+        """
+        return finish(self.metric_names, self.metrics, self.metric_sizes, np.asarray(sums))
 
     def _metric_names(self) -> tuple[str, ...]:
         if not self.spec.outputs:
@@ -284,7 +300,13 @@ class _Builder:
             outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.loss.value, choice.weight))
         return tuple(outputs)
 
+    def _check_metrics(self) -> None:
+        for number, choice in enumerate(self._network.metrics):
+            if self._network.loss and (problem := metric_problem(choice, self._network.loss.kind)):
+                self._errors.append(FieldError(f"network.metrics[{number}].{choice.kind}", problem))
+
     def finish(self) -> Network:
+        self._check_metrics()
         layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from .graph import Network
 from .losses import Loss
 from .memory import Plan
+from .metrics import METRICS, Metric
 
 Array = NDArray[np.floating]
 
@@ -17,7 +18,7 @@ class Objective:
 
     Attributes:
         labels: of each output, (rows, *label shape), filled by the caller; by name.
-        sums: float64, for each of `Network.metric_names` the sum over rows.
+        sums: float64, for each of `Network.metric_names` the sum over rows, then those of each metric.
     """
 
     def __init__(self, network: Network, plan: Plan) -> None:
@@ -31,13 +32,27 @@ class Objective:
             output.name: loss.labels for output, loss in zip(network.outputs, self._losses, strict=True)
         }
         self._plain = not network.spec.outputs
-        self.sums = self._losses[0].sums if self._plain else np.zeros(len(network.metric_names))
+        self.sums, self._names = np.zeros(network.sums), len(network.metric_names)
+        self._metrics = self._bind_metrics(network)
+
+    def _bind_metrics(self, network: Network) -> list[tuple[Metric, NDArray[np.float64]]]:
+        bound, start = [], self._names
+        for choice, size in zip(network.metrics, network.metric_sizes, strict=True):
+            (values, loss), sums = (self._values[0], self._losses[0]), self.sums[start : start + size]
+            kind = network.spec.named_outputs[0].loss.kind
+            bound.append((METRICS[choice.kind](choice.value, kind, values, loss.labels), sums))
+            start += size
+        return bound
 
     def forward(self) -> None:
         """Compute `sums` from outputs and labels."""
         for loss in self._losses:
             loss.forward()
-        if not self._plain:
+        for metric, sums in self._metrics:
+            metric.count(sums)
+        if self._plain:
+            self.sums[: self._names] = self._losses[0].sums
+        else:
             self.sums[0] = sum(o.weight * loss.sums[0] for o, loss in zip(self._outputs, self._losses, strict=True))
             np.concatenate([loss.sums for loss in self._losses], out=self.sums[1:])
 

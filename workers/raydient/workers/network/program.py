@@ -93,7 +93,8 @@ class Program:
             this: what the pass is for; a backward pass belongs to one of training.
 
         Returns:
-            For each of `network.metric_names` the sum over the rows; (metrics,), overwritten by the next call.
+            For each of `network.metric_names` the sum over the rows, then those of `network.metrics`; (network.sums,),
+            overwritten by the next call.
         """
         with _quiet():
             self._run(weights, this)

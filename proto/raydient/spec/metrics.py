@@ -1,0 +1,33 @@
+"""Metrics besides the loss. Names are Keras's, in snake case."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Model, OneOf
+from .functions import Empty
+
+
+class TopK(Model):
+    """How often the true class is among the k with the largest outputs."""
+
+    k: Annotated[int, Field(ge=1, le=1_048_576)] = 5
+
+
+class Metric(OneOf):
+    """What is measured besides the loss, on the training part while it is trained on, and on the held-out part."""
+
+    accuracy: Empty | None = None
+    top_k: TopK | None = None
+    precision: Empty | None = None
+    recall: Empty | None = None
+    f1: Empty | None = None
+    auc: Empty | None = None
+    mean_absolute_error: Empty | None = None
+    root_mean_squared_error: Empty | None = None
+    r2: Empty | None = None
+
+    @property
+    def name(self) -> str:
+        """What its values are called: `precision`, `top_5`."""
+        return f"top_{self.value.k}" if self.kind == "top_k" else self.kind

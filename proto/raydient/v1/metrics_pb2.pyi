@@ -1,0 +1,35 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MetricSpec(_message.Message):
+    __slots__ = ("accuracy", "top_k", "precision", "recall", "f1", "auc", "mean_absolute_error", "root_mean_squared_error", "r2")
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    F1_FIELD_NUMBER: _ClassVar[int]
+    AUC_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ABSOLUTE_ERROR_FIELD_NUMBER: _ClassVar[int]
+    ROOT_MEAN_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
+    R2_FIELD_NUMBER: _ClassVar[int]
+    accuracy: _functions_pb2.Empty
+    top_k: TopK
+    precision: _functions_pb2.Empty
+    recall: _functions_pb2.Empty
+    f1: _functions_pb2.Empty
+    auc: _functions_pb2.Empty
+    mean_absolute_error: _functions_pb2.Empty
+    root_mean_squared_error: _functions_pb2.Empty
+    r2: _functions_pb2.Empty
+    def __init__(self, accuracy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., top_k: _Optional[_Union[TopK, _Mapping]] = ..., precision: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., recall: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., f1: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., auc: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., root_mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., r2: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+
+class TopK(_message.Message):
+    __slots__ = ("k",)
+    K_FIELD_NUMBER: _ClassVar[int]
+    k: int
+    def __init__(self, k: _Optional[int] = ...) -> None: ...

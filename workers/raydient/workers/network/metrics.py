@@ -1,0 +1,296 @@
+"""Metrics besides the loss: each counts sums, which are added up along the reduction tree, and makes a value of them.
+
+Sums of rows are all that a metric may keep, so its value does not depend on who computed which rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec import metrics as spec
+
+Array = NDArray[np.floating]
+Sums = NDArray[np.float64]
+CLASSES = frozenset({"softmax_cross_entropy"})
+TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
+NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson"})
+BINS = 200
+
+
+class Metric(ABC):
+    """A metric of one program: `outputs` (rows, k) is what the last layer computes, `labels` what the loss takes.
+
+    Attributes:
+        losses: kinds of loss that it goes with.
+    """
+
+    losses: ClassVar[frozenset[str]]
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
+
+    @classmethod
+    @abstractmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        """How many sums it needs for so many outputs."""
+
+    @abstractmethod
+    def count(self, sums: Sums) -> None:
+        """Overwrite `sums` with those over the rows."""
+
+    @classmethod
+    @abstractmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        """The value for the sums over so many rows; a number for any sums that can be."""
+
+
+class _Counts(Metric):
+    """True positives, all that were taken for positive and all that are: of each class, or of class 1 of two."""
+
+    losses = CLASSES | TWO_CLASSES
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        rows = len(outputs)
+        self._predicted, self._true = np.zeros(rows, np.intp), np.zeros(rows, np.intp)
+        self._hit = np.zeros(rows)
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 3 * outputs
+
+    def count(self, sums: Sums) -> None:
+        predicted, true, hit = self._predicted, self._true, self._hit
+        classes = len(sums) // 3
+        if self.loss in TWO_CLASSES:
+            np.greater(self.outputs[:, 0], 0, out=predicted, casting="unsafe")
+            np.copyto(true, self.labels[:, 0], casting="unsafe")
+        else:
+            np.argmax(self.outputs, axis=1, out=predicted)
+            true_classes(self.labels, true)
+        np.equal(predicted, true, out=hit, casting="unsafe")
+        kinds = max(classes, 2)
+        sums[:classes] = np.bincount(true, hit, kinds)[-classes:]
+        sums[classes : 2 * classes] = np.bincount(predicted, minlength=kinds)[-classes:]
+        sums[2 * classes :] = np.bincount(true, minlength=kinds)[-classes:]
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        hits, predicted, true = np.asarray(sums).reshape(3, -1)
+        above, below = cls.share(hits, predicted, true)
+        return float(np.mean(above / np.maximum(below, 1)))  # where nothing is below, nothing is above: 0
+
+    @staticmethod
+    @abstractmethod
+    def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
+        """What stands above and below the line, of each class; the mean over classes is the value."""
+
+
+class Precision(_Counts):
+    """Of what was taken for a class, how much is of it."""
+
+    @staticmethod
+    def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
+        return hits, predicted
+
+
+class Recall(_Counts):
+    """Of what is of a class, how much was taken for it."""
+
+    @staticmethod
+    def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
+        return hits, true
+
+
+class F1(_Counts):
+    """The harmonic mean of precision and recall of a class (van Rijsbergen 1979)."""
+
+    @staticmethod
+    def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
+        return 2 * hits, predicted + true
+
+
+class TopK(Metric):
+    """How often the true class is among the k with the largest outputs; of equal outputs the first counts as larger."""
+
+    losses = CLASSES
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        rows, classes = outputs.shape
+        self._columns, self._starts = np.arange(classes), np.arange(rows) * classes
+        self._true, self._place = np.zeros((rows, 1), np.intp), np.zeros(rows, np.intp)
+        self._at_label = np.zeros((rows, 1), outputs.dtype)
+        self._larger, self._equal, self._first = (np.zeros(outputs.shape, np.bool_) for _ in range(3))
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 1
+
+    def count(self, sums: Sums) -> None:
+        true_classes(self.labels, self._true[:, 0])
+        np.add(self._starts, self._true[:, 0], out=self._place)
+        np.take(self.outputs.reshape(-1), self._place, out=self._at_label[:, 0], mode="clip")
+        np.greater(self.outputs, self._at_label, out=self._larger)
+        np.equal(self.outputs, self._at_label, out=self._equal)
+        np.less(self._columns, self._true, out=self._first)
+        np.logical_and(self._equal, self._first, out=self._equal)
+        np.logical_or(self._larger, self._equal, out=self._larger)
+        np.add.reduce(self._larger, axis=1, out=self._place)
+        np.less(self._place, self.settings.k, out=self._first[:, 0])
+        sums[0] = np.count_nonzero(self._first[:, 0])
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        return float(sums[0]) / rows
+
+
+class Auc(Metric):
+    """The area under the curve of true positives over false ones: how often a row of class 1 is above one of class 0.
+
+    By a histogram of sigmoid(output) with `BINS` equal bins; two rows in the same bin count one half.
+    """
+
+    losses = TWO_CLASSES
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        self._score, self._positive = np.zeros(len(outputs)), np.zeros(len(outputs))
+        self._bin = np.zeros(len(outputs), np.intp)
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 2 * BINS
+
+    def count(self, sums: Sums) -> None:
+        score, bins = self._score, self._bin
+        self.outputs[:, 0].clip(-87, 87, out=score)
+        np.negative(score, out=score)
+        np.exp(score, out=score)
+        np.add(score, 1, out=score)
+        np.divide(BINS, score, out=score)
+        np.copyto(bins, score, casting="unsafe")
+        bins.clip(0, BINS - 1, out=bins)  # what is no number lands somewhere: the loss tells it
+        np.copyto(self._positive, self.labels[:, 0])
+        sums[:BINS] = np.bincount(bins, self._positive, BINS)
+        sums[BINS:] = np.bincount(bins, minlength=BINS)
+        sums[BINS:] -= sums[:BINS]
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        positive, negative = np.asarray(sums).reshape(2, BINS)
+        pairs = positive.sum() * negative.sum()
+        below = np.cumsum(negative) - negative / 2
+        return float((positive * below).sum() / pairs) if pairs else 0.5
+
+
+class _Errors(Metric):
+    losses = NUMBERS
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        self._error = np.zeros(outputs.shape)
+
+    def _square(self) -> Sums:
+        """The squared errors."""
+        error = self._error
+        np.copyto(error, self.outputs)
+        if self.loss == "poisson":
+            np.exp(error, out=error)
+        np.subtract(error, self.labels, out=error)
+        np.multiply(error, error, out=error)
+        return error
+
+
+class RootMeanSquaredError(_Errors):
+    """The root of the mean of squared errors, over rows and outputs."""
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 1
+
+    def count(self, sums: Sums) -> None:
+        squares = self._square()
+        sums[0] = np.add.reduce(squares, axis=None) / squares.shape[1]
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        return sqrt(sums[0] / rows)
+
+
+class R2(_Errors):
+    """1 - squared errors / squared distances of the labels from their mean, averaged over outputs.
+
+    An output whose labels are all alike has none of it to explain, and counts 0.
+    """
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 3 * outputs
+
+    def count(self, sums: Sums) -> None:
+        errors, labels, squares = sums.reshape(3, -1)
+        np.add.reduce(self._square(), axis=0, out=errors)
+        np.copyto(self._error, self.labels)
+        np.add.reduce(self._error, axis=0, out=labels)
+        np.multiply(self._error, self._error, out=self._error)
+        np.add.reduce(self._error, axis=0, out=squares)
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        errors, labels, squares = np.asarray(sums).reshape(3, -1)
+        spread = squares - labels * labels / rows
+        known = spread > 1e-12 * squares  # less is rounding
+        return float(np.mean(np.where(known, 1 - errors / np.where(known, spread, 1), 0)))
+
+
+def true_classes(labels: NDArray[Any], out: NDArray[np.intp]) -> None:
+    """Class indices from labels that are some, or probabilities."""
+    if labels.ndim == 1:
+        np.copyto(out, labels)
+    else:
+        np.argmax(labels, axis=1, out=out)
+
+
+METRICS: dict[str, type[Metric]] = {
+    "top_k": TopK,
+    "precision": Precision,
+    "recall": Recall,
+    "f1": F1,
+    "auc": Auc,
+    "root_mean_squared_error": RootMeanSquaredError,
+    "r2": R2,
+}
+BY_LOSSES = {"accuracy": CLASSES | TWO_CLASSES, "mean_absolute_error": NUMBERS}
+"""Metrics that losses measure anyhow: of which losses."""
+
+
+def metric_problem(choice: spec.Metric, loss: str) -> str | None:
+    """Why a metric does not go with a loss; None if it does."""
+    allowed = BY_LOSSES[choice.kind] if choice.kind in BY_LOSSES else METRICS[choice.kind].losses
+    return None if loss in allowed else f"{choice.kind} goes with {', '.join(sorted(allowed))}, not with {loss}"
+
+
+def counted(choices: Sequence[spec.Metric]) -> tuple[spec.Metric, ...]:
+    """Those that are to be counted besides what losses measure anyhow."""
+    return tuple(choice for choice in choices if choice.kind in METRICS)
+
+
+def finish(
+    names: Sequence[str], choices: Sequence[spec.Metric], sizes: Sequence[int], sums: Sums
+) -> Mapping[str, float]:
+    """Values by name. `sums` begins with the number of rows, then comes one for each of `names`, whose mean is the
+    value, then those of each of `choices`.
+    """
+    rows = float(sums[0])
+    values = {name: float(value) / rows for name, value in zip(names, sums[1:], strict=False)}
+    start = 1 + len(names)
+    for choice, size in zip(choices, sizes, strict=True):
+        values[choice.name] = METRICS[choice.kind].finish(sums[start : start + size], rows)
+        start += size
+    assert start == len(sums), (start, len(sums))
+    return values
