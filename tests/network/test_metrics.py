@@ -67,7 +67,7 @@ def predictions(y, kind):
 
 
 def root_mean_squared_error(y, t, kind):
-    return math.sqrt(mean((a - b) ** 2 for p, row in zip(predictions(y, kind), t, strict=True) for a, b in zip(p, row)))
+    return math.sqrt(float(np.mean((np.array(predictions(y, kind)) - t) ** 2)))
 
 
 def r2(y, t, kind):
