@@ -149,6 +149,24 @@ def test_a_long_cell_remembers_because_the_forget_gate_begins_open(make_network)
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
+@pytest.mark.parametrize("units", [5, 48, 128])
+def test_bits_do_not_depend_on_where_memory_lies(make_network, kind, options, units):
+    """Gates are taken out of kernels as views, whose rows begin anywhere."""
+    network = make_network([{kind: {**options, "units": units}}, {"dense": {"units": 3}}], input_shape=(6, 7))
+    _, values = program_of(network, 32, dtype=np.float32)
+    batch, results = random_batch(network, 1, 32), set()
+    for offset in range(17):
+        vector, gradient = (np.zeros(values.size + 17, np.float32)[offset : offset + values.size] for _ in range(2))
+        vector[...] = values
+        program = Program(network, 32)
+        program.x[...], program.y[...] = batch
+        sums = program.forward(network.bind(vector)).tobytes()
+        program.backward(network.bind(vector), network.bind(gradient), 1 / 32)
+        results.add((sums, gradient.tobytes()))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
 def test_extreme_gates_stay_numbers(make_network, kind, options):
     network = make_network([{kind: options}, {"dense": {"units": 3}}], input_shape=(4, 3))
     program, vector = program_of(network, 2, dtype=np.float32)
