@@ -368,6 +368,15 @@ def test_predict_several_outputs_from_columns_or_arrays(run, service, tmp_path: 
     assert (list(sent["image"].shape), list(sent["town"].texts)) == ([1, 3, 2], ["Ulm"])
 
 
+def test_predict_the_only_output_of_named_inputs(run, service, tmp_path: Path) -> None:
+    service.add_job().spec.dataset.inputs["town"].columns.append("town")
+    only = OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2]))
+    service.predict = lambda _: PredictResponse(predictions={"dense_1": only})
+    (tmp_path / "data.csv").write_text("town\nUlm\nBonn\n")
+    assert run("predict", "one", tmp_path / "data.csv").stdout == "output_0\n1\n2\n"
+    assert json.loads(run("predict", "one", tmp_path / "data.csv", "--json").stdout)["outputs"] == [[1], [2]]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from raydient.spec.errors import FieldError, InvalidSpec
     from raydient.spec.job import JobSpec
 
+    from .building import Graph, Node, layer, sequential
     from .client import Client
     from .errors import (
         JobNotSucceeded,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Client": "raydient.client.client",
     "FieldError": "raydient.spec.errors",
+    "Graph": "raydient.client.building",
     "History": "raydient.client.history",
     "InvalidSpec": "raydient.spec.errors",
     "Job": "raydient.client.job",
@@ -47,6 +49,7 @@ _HOME = {
     "JobSpec": "raydient.spec.job",
     "LimitReached": "raydient.client.errors",
     "MissingExtra": "raydient.client.errors",
+    "Node": "raydient.client.building",
     "NotAllowed": "raydient.client.errors",
     "NotFound": "raydient.client.errors",
     "NotPermitted": "raydient.client.errors",
@@ -57,12 +60,18 @@ _HOME = {
     "ServerFault": "raydient.client.errors",
     "TransferBroken": "raydient.client.errors",
     "Unreachable": "raydient.client.errors",
+    "layer": "raydient.client.building",
+    "sequential": "raydient.client.building",
 }
 
 __all__ = [  # noqa: RUF022  (the order of use)
     "Client",
     "Job",
     "JobSpec",
+    "Graph",
+    "Node",
+    "layer",
+    "sequential",
     "History",
     "Prediction",
     "RaydientError",

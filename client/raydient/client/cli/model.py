@@ -70,6 +70,9 @@ def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, a
         spec = found.resource.spec
         if spec.dataset.inputs or spec.network.outputs:
             predictions = found.predict_all(read_arrays(data), checkpoint=checkpoint)
+            if not spec.network.outputs:
+                (only,) = predictions.values()
+                predictions = {"": only}
         else:
             inputs, columns = read_samples(data)
             predictions = {"": found.predict(inputs, columns, checkpoint=checkpoint)}

@@ -1,0 +1,95 @@
+"""Networks written in Python: the list and the graph, as the data that a job file would hold under `network`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raydient.spec.layers import INPUT
+from raydient.spec.network import Layer
+
+Option = str | Mapping[str, Any]
+"""A loss, an activation, ...: its name, or its name with settings, `{"huber": {"delta": 2.0}}`."""
+Data = dict[str, Any]
+
+
+def layer(kind: str, **settings: Any) -> Data:
+    """One layer for `sequential`: `layer("dense", units=10)`.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if kind not in Layer.model_fields:
+        raise ValueError(f"there is no layer {kind!r}, there are: {', '.join(Layer.model_fields)}")
+    return {kind: settings}
+
+
+def sequential(layers: Sequence[Data], loss: Option) -> Data:
+    """A network whose layers each take what the one before gives, the first one the samples."""
+    return {"layers": list(layers), "loss": loss}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value in a graph: an input, or what a layer gives."""
+
+    name: str
+
+
+class Graph:
+    """A network of any shape, made layer by layer.
+
+    What its layers take are nodes that it made before, so a graph cannot have a cycle.
+    """
+
+    def __init__(self) -> None:
+        self._layers: list[Data] = []
+        self._outputs: list[Data] = []
+        self._nodes: set[Node] = set()
+        self._kinds: Counter[str] = Counter()
+
+    def input(self, name: str = INPUT) -> Node:
+        """An input by its name in `dataset.inputs`; the only one has none there and needs none here."""
+        return self._made(Node(name))
+
+    def layer(self, kind: str, *inputs: Node, name: str | None = None, **settings: Any) -> Node:
+        """Add a layer that takes these nodes. A setting that names a layer, as that of `shared`, may be its node.
+
+        Raises:
+            ValueError: no such kind, no inputs, a node that is not of this graph, or a name that is taken.
+        """
+        if not inputs:
+            raise ValueError(f"{kind} takes nothing: give the nodes that it takes")
+        told = {key: value.name if isinstance(value, Node) else value for key, value in settings.items()}
+        for node in (*inputs, *(value for value in settings.values() if isinstance(value, Node))):
+            self._own(node)
+        self._kinds[kind] += 1
+        node = Node(name or f"{kind}_{self._kinds[kind]}")
+        if node in self._nodes:
+            raise ValueError(f"{node.name} is there already: give the {kind} another name")
+        self._layers.append(layer(kind, name=node.name, inputs=[taken.name for taken in inputs], **told))
+        return self._made(node)
+
+    def output(self, node: Node, *, label: str, loss: Option, weight: float = 1.0) -> None:
+        """Compare what a layer gives with a label of `dataset.labels`."""
+        self._own(node)
+        self._outputs.append({"layer": node.name, "label": label, "loss": loss, "weight": weight})
+
+    def network(self, loss: Option | None = None) -> Data:
+        """The data for `network` in a job: with `loss` the last layer is the only output, else there are `output`s.
+
+        Raises:
+            ValueError: both, or neither.
+        """
+        if (loss is None) == (not self._outputs):
+            raise ValueError("a graph has outputs, each with its loss, or is given the loss of its last layer")
+        layers = [dict(each) for each in self._layers]
+        return {"layers": layers, "loss": loss} if loss is not None else {"layers": layers, "outputs": self._outputs[:]}
+
+    def _made(self, node: Node) -> Node:
+        self._nodes.add(node)
+        return node
+
+    def _own(self, node: Node) -> None:
+        if node not in self._nodes:
+            raise ValueError(f"{node.name} is not of this graph")
