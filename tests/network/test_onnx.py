@@ -235,10 +235,13 @@ def test_several_inputs_and_outputs_have_their_names():
     content = written(model)
     towns, table = np.array([["Kiel"], ["Ulm"]]), np.array([[1, 2], [3, 4]], np.float32)
     expected = model.predict_all({"table": table, "town": towns})
-    found = run(content, {"table": table, "town": np.array([[1], [2]], np.float32)})
+    found = run(content, {"table": table, "town": towns.astype(object)})
     assert list(found) == ["kind", "price"]
     np.testing.assert_allclose(found["kind"], expected["kind"], rtol=TOLERANCE)
     np.testing.assert_allclose(found["price"], expected["price"], rtol=TOLERANCE)
+    onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
+    with pytest.raises(Exception, match="out of"):
+        run(content, {"table": table, "town": np.array([["Kiel"], ["Rome"]], object)})
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
     assert json.loads(metadata["inputs"])["town"] == {"columns": ["town"], "vocabulary": ["Bonn", "Kiel", "Ulm"]}
     assert json.loads(metadata["outputs"])["kind"] == {"label": "k", "classes": ["x", "y", "z"]}

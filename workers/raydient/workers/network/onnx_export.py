@@ -10,7 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .graph import Network
 from .model import Model, ModelTooLargeError
-from .onnx_graph import OPERATOR_SET, OnnxGraph, OnnxNode
+from .onnx_graph import OPERATOR_SETS, OnnxGraph, OnnxNode
+from .preprocessing import Preprocessing
 from .scaling import Scaling
 from .wiring import input_place
 
@@ -18,7 +19,9 @@ FORMAT = "raydient-onnx/1"
 OUTPUT, ROWS = "output", "samples"
 """Names of the output, where the specification names none, and of the first axis, which takes any number of samples."""
 IR_VERSION = 9
-"""The first version of the file format that knows `OPERATOR_SET`: runtimes of 2023 read it."""
+"""The first version of the file format that knows `OPERATOR_SETS`: runtimes of 2023 read it."""
+NO_PLACE = -(2.0**31)
+"""Of a text that is no category: below what any table of an embedding has places for."""
 MAXIMUM_BYTES = (1 << 31) - (1 << 24)
 """Of parameters: a protobuf message has to stay below 2 GiB, and the graph needs some of it."""
 
@@ -27,7 +30,7 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX: takes what `Model.predict` takes and gives what it gives. Same model, same bytes.
 
     Inputs and outputs have the names that they have in the network; an only output is `output`. Categories are taken as
-    their places in the vocabulary, which is among the metadata.
+    texts; for one that training did not see the runtime fails.
 
     Standardization is in front and, where the loss assumes one, the activation behind; columns, classes and labels are
     the file's metadata. Parameters are initializers under their own names.
@@ -39,18 +42,19 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     if size > MAXIMUM_BYTES:
         raise ModelTooLargeError(f"{size:,} bytes of parameters are more than the 2 GiB that an ONNX file may have")
     graph, network = _graph(model), model.network
+    domains = sorted({"", *(node.domain for node in graph.nodes)})
     message = helper.make_model(
         helper.make_graph(
             [_node(node) for node in graph.nodes],
             "network",
-            [_value(name, shape) for name, shape in network.input_shapes.items()],
+            [_value(name, given.shape, is_text=bool(given.vocabulary)) for name, given in model.inputs.items()],
             [_value(name, o.shape) for name, o in zip(_output_names(network), network.outputs, strict=True)],
             [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
         ),
         producer_name="raydient",
         producer_version=version("raydient"),
         ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPERATOR_SET)],
+        opset_imports=[helper.make_opsetid(domain, OPERATOR_SETS[domain]) for domain in domains],
     )
     helper.set_model_props(message, _metadata(model))
     file.write(message.SerializeToString(deterministic=True))
@@ -60,7 +64,7 @@ def _graph(model: Model) -> OnnxGraph:
     """The operators from the inputs to the outputs."""
     graph, network = OnnxGraph(), model.network
     fed = [graph.feed(name) for name in network.input_shapes]
-    made = {input_place(k): _standardized(graph, model.inputs[name].scaling, name) for k, name in enumerate(fed)}
+    made = {input_place(k): _prepared(graph, model.inputs[name], name) for k, name in enumerate(fed)}
     for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
         with graph.layer(node.layer.name, node.parameters_of, views):
             made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
@@ -69,10 +73,24 @@ def _graph(model: Model) -> OnnxGraph:
     return graph
 
 
-def _standardized(graph: OnnxGraph, scaling: Scaling | None, samples: str) -> str:
-    """In float64, as training did: a mean that is large against the deviation would cost digits."""
-    if scaling is None:
+def _prepared(graph: OnnxGraph, given: Preprocessing, samples: str) -> str:
+    """What `Preprocessing.apply` does."""
+    if given.vocabulary:
+        return graph.node(
+            "LabelEncoder",
+            [samples],
+            domain="ai.onnx.ml",
+            keys_strings=given.vocabulary,
+            values_floats=[float(place) for place in range(len(given.vocabulary))],
+            default_float=NO_PLACE,
+        )
+    if given.scaling is None:
         return samples
+    return _standardized(graph, given.scaling, samples)
+
+
+def _standardized(graph: OnnxGraph, scaling: Scaling, samples: str) -> str:
+    """In float64, as training did: a mean that is large against the deviation would cost digits."""
     exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
     shifted = graph.node("Sub", [exact, graph.constant(scaling.mean, exact=True)])
     scaled = graph.node("Div", [shifted, graph.constant(scaling.scale, exact=True)])
@@ -84,13 +102,14 @@ def _output_names(network: Network) -> list[str]:
 
 
 def _node(node: OnnxNode) -> onnx.NodeProto:
-    made = helper.make_node(node.operator, node.inputs, node.outputs, node.name)
+    made = helper.make_node(node.operator, node.inputs, node.outputs, node.name, domain=node.domain)
     made.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(node.attributes.items()))
     return made
 
 
-def _value(name: str, shape: Sequence[int]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [ROWS, *shape])
+def _value(name: str, shape: Sequence[int], *, is_text: bool = False) -> onnx.ValueInfoProto:
+    kind = TensorProto.STRING if is_text else TensorProto.FLOAT
+    return helper.make_tensor_value_info(name, kind, [ROWS, *shape])
 
 
 def _metadata(model: Model) -> dict[str, str]:

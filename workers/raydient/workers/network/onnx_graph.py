@@ -10,19 +10,20 @@ from numpy.typing import ArrayLike, NDArray
 
 Attribute = int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
 
-OPERATOR_SET = 20
-"""Version of the operators' definitions: https://onnx.ai/onnx/operators."""
+OPERATOR_SETS = {"": 20, "ai.onnx.ml": 4}
+"""Versions of the operators' definitions by domain: https://onnx.ai/onnx/operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
-    """An operator at work: `outputs[i]` is empty where nobody wants the i-th."""
+    """An operator at work: `outputs[i]` is empty where nobody wants the i-th. The domain of ONNX itself is empty."""
 
     operator: str
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute]
+    domain: str = ""
 
 
 class OnnxGraph:
@@ -48,15 +49,18 @@ class OnnxGraph:
         yield
         self._place, self._parameters_of, self._weights = "", "", {}
 
-    def node(self, operator: str, inputs: Sequence[str], *, output: int = 0, **attributes: Attribute) -> str:
-        """Apply an operator of `OPERATOR_SET` to values; an empty name leaves out an optional input.
+    def node(
+        self, operator: str, inputs: Sequence[str], *, output: int = 0, domain: str = "", **attributes: Attribute
+    ) -> str:
+        """Apply an operator of `OPERATOR_SETS` to values; an empty name leaves out an optional input.
 
         Args:
             output: which of the operator's outputs is wanted.
+            domain: of the operator.
             attributes: as the operator calls them.
         """
         name = self._unique(f"{self._place}/{operator}" if self._place else operator)
-        self.nodes.append(OnnxNode(operator, name, tuple(inputs), (*[""] * output, name), attributes))
+        self.nodes.append(OnnxNode(operator, name, tuple(inputs), (*[""] * output, name), attributes, domain))
         return name
 
     def parameter(self, name: str) -> str:
