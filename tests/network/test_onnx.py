@@ -190,6 +190,13 @@ def test_names_and_classes_come_along(make_network):
     assert [value.name for value in (*message.graph.input, *message.graph.output)] == ["input", "output"]
 
 
+def test_an_only_output_is_called_so_in_the_metadata_too():
+    specification = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "mean_squared_error"})
+    model = Model(specification, {"table": Preprocessing((2,))}, np.zeros(6, np.float32), {"dense_1": Target("price")})
+    metadata = {entry.key: entry.value for entry in onnx.load_from_string(written(model)).metadata_props}
+    assert json.loads(metadata["outputs"]) == {"output": {"label": "price", "classes": []}}
+
+
 def test_the_same_model_gives_the_same_bytes(make_network):
     model = model_of(make_network([{"dense": {"units": 3}}]), scaling=Scaling(np.zeros(6), np.ones(6)))
     assert written(model) == written(model)

@@ -122,5 +122,7 @@ def _metadata(model: Model) -> dict[str, str]:
             "classes": json.dumps(target.classes),
         }
     inputs = {name: {"columns": g.columns, "vocabulary": g.vocabulary} for name, g in model.inputs.items()}
-    targets = {name: {"label": t.label, "classes": t.classes} for name, t in model.targets.items()}
+    named = zip(_output_names(model.network), model.network.outputs, strict=True)
+    found = {name: model.targets[output.name] for name, output in named}
+    targets = {name: {"label": target.label, "classes": target.classes} for name, target in found.items()}
     return told | {"inputs": json.dumps(inputs), "outputs": json.dumps(targets)}
