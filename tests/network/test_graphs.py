@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program, check_gradients, random_batch
 
+NORMALIZATIONS = ("layer_normalization", "batch_normalization")
 WIDTH = 3
 """Every value in a random graph is a vector of so many numbers, so that anything may be joined with anything."""
 
@@ -18,19 +19,20 @@ def graphs(draw):
     layers, made, owners = [], ["input"], []
     for n in range(draw(st.integers(1, 6))):
         name = f"layer_{n}"
-        kind = draw(
-            st.sampled_from(["dense", "dense", "add", "multiply", "activation", *(["shared"] if owners else [])])
-        )
+        kinds = ["dense", "dense", "add", "multiply", "activation", "dropout", *NORMALIZATIONS]
+        kind = draw(st.sampled_from(kinds + ["shared"] * bool(owners)))
         count = draw(st.integers(2, 3)) if kind in ("add", "multiply") else 1
         inputs = draw(st.lists(st.sampled_from(made), min_size=count, max_size=count))
         options = {
             "dense": {"units": WIDTH, "activation": "tanh"},
             "activation": {"function": "sigmoid"},
+            "dropout": {"rate": 0.3},
+            **{key: {"epsilon": 0.1} for key in NORMALIZATIONS},  # where values hardly differ, the quotient is poor
             "shared": {"layer": draw(st.sampled_from(owners)) if owners else ""},
         }.get(kind, {})
         layers.append({kind: {**options, "name": name, "inputs": inputs}})
         made.append(name)
-        owners += [name] * (kind == "dense")
+        owners += [name] * (kind in ("dense", *NORMALIZATIONS))
     taken = {source for layer in layers for options in layer.values() for source in options["inputs"]}
     loose = [name for name in made[1:] if name not in taken]
     if len(loose) > 1:
