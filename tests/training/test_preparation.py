@@ -38,6 +38,17 @@ def test_microbatches_come_from_the_batch_size_alone(data):
     assert prepare(job(data, batch_size=40), data).schedule.microbatches == 1
 
 
+@pytest.mark.parametrize(("microbatches", "fits"), [(8, True), (9, False)])
+def test_a_variance_needs_two_rows(data, microbatches, fits):
+    spec = job(data, batch_size=16, microbatches=microbatches).canonical()
+    spec["network"]["layers"].insert(0, {"batch_normalization": {}})
+    if fits:
+        assert prepare(validate_job(spec), data).schedule.microbatches == microbatches
+    else:
+        with pytest.raises(InvalidSpec, match=r"training\.microbatches: 9 of 16 samples have 1 row"):
+            prepare(validate_job(spec), data)
+
+
 def test_all_errors_at_once(data):
     with pytest.raises(InvalidSpec) as raised:
         prepare(job(data, units=2, batch_size=41), data)

@@ -29,6 +29,7 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
     training = spec.training
     data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed)
     errors: list[FieldError] = []
+    microbatches = training.microbatches or default_microbatches(training.batch_size)
     rows = data.train.rows
     if training.batch_size > rows:
         message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
@@ -37,14 +38,24 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         network = build(spec.network, data.input_shapes, training=True)
         check_labels(data, network)
         check_indices(data, network)
+        errors += _too_small(network, training.batch_size, microbatches)
     except InvalidSpec as invalid:
         errors += invalid.errors
     if errors:
         raise InvalidSpec(errors)
-    microbatches = training.microbatches or default_microbatches(training.batch_size)
     every = spec.monitoring.gradient_health_every
     schedule = Schedule(rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
     return Prepared(spec, data, network, schedule)
+
+
+def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:
+    """Microbatches with fewer rows than a layer can train on."""
+    demanding = max(network.layers, key=lambda layer: layer.least_rows)
+    least, rows = demanding.least_rows, batch_size // microbatches
+    if rows >= least:
+        return []
+    text = f"{microbatches} of {batch_size} samples have {rows} row, {demanding.name} needs {least} for a variance"
+    return [FieldError("training.microbatches", f"{text}: batch_size has to be {least} times as large or more")]
 
 
 def check(spec: JobSpec, dataset: Path) -> None:

@@ -41,6 +41,7 @@ class BatchNormalization(Layer):
             ParameterRule("moving_mean", (size,), zeros, size, size, momentum=settings.momentum),
             ParameterRule("moving_variance", (size,), ones, size, size, momentum=settings.momentum),
         )
+        self.least_rows = 1 if prod(self.output_shape[:-1]) > 1 else 2
         self.operations = 2 * prod(self.output_shape)
 
     def saved(self, rows: int) -> Memory:
@@ -100,7 +101,10 @@ class BatchNormalization(Layer):
         if self._scale:
             np.copyto(gradients["gamma"], slope)
         np.copyto(gradients["moving_mean"], saved["mean"])
-        np.multiply(saved["variance"], len(n) / max(len(n) - 1, 1), out=gradients["moving_variance"])
+        if len(n) > 1:
+            np.multiply(saved["variance"], len(n) / (len(n) - 1), out=gradients["moving_variance"])
+        else:  # one value has no variance: the average stays where it is
+            np.copyto(gradients["moving_variance"], weights["moving_variance"])
         if buffers.dx is None:
             return
         np.divide(shift, len(n), out=shift)

@@ -105,6 +105,7 @@ class Layer(ABC):
         input_shapes, output_shape: of one sample, without the row axis.
         parameters: in the order they lie in the flat vector.
         rectified_units: units, places along the last axis of the output, if its activation rectifies; else 0.
+        least_rows: of a microbatch in training.
         operations: additions and multiplications of the forward pass for one sample, activations not counted.
         output_is_view: y is x under another shape; forward has nothing to do. For layers of one input.
         gradient_is_view: dx is dy under another shape, so the derivative passes through in place. Likewise.
@@ -125,6 +126,7 @@ class Layer(ABC):
         self.output_shape: Shape = self.input_shapes[0]
         self.parameters: tuple[ParameterRule, ...] = ()
         self.rectified_units = 0
+        self.least_rows = 1
         self.operations = 0
         self.index_limit: int | None = None
 
