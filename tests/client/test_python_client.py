@@ -29,8 +29,8 @@ from raydient.client import (
 from raydient.client.connection import IDEMPOTENT, RECONNECT_SECONDS, service_config
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
+from raydient.v1.model_service_pb2 import ModelFormat, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
-from raydient.v1.model_service_pb2 import PredictRequest, PredictResponse, Tensor
 from raydient.v1.training_job_pb2 import TrainingJobEvent
 
 
@@ -359,6 +359,14 @@ def test_a_download_is_whole_however_often_it_breaks(
     offsets = [request.offset for request in service.requests["DownloadModel"]]
     assert offsets == [1000 * sum(breaks[:n]) for n in range(len(breaks) + 1)]
     assert {request.name for request in service.requests["DownloadModel"]} == {"jobs/one/checkpoints/7"}
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])
+def test_the_suffix_is_the_format(client: Client, service, tmp_path: Path, suffix: str) -> None:
+    service.add_job()
+    client.get("one").download(tmp_path / f"model.{suffix}")
+    (request,) = service.requests["DownloadModel"]
+    assert ModelFormat.Name(request.format) == f"MODEL_FORMAT_{suffix.upper()}"
 
 
 def test_a_download_that_does_not_match_leaves_nothing(client: Client, service, tmp_path: Path) -> None:
