@@ -190,6 +190,16 @@ def test_names_and_classes_come_along(make_network):
     assert [value.name for value in (*message.graph.input, *message.graph.output)] == ["input", "output"]
 
 
+def test_names_of_the_users_and_of_ours_never_meet():
+    layers = [{"dense": {"units": 2, "name": name}} for name in ("cast", "identity", "constant")]
+    specification = Network.model_validate({"layers": layers, "loss": "mean_squared_error"})
+    given = Preprocessing((2,), scaling=Scaling(np.zeros(2), np.ones(2)))
+    model = Model(specification, {"output": given}, np.ones(18, np.float32), {"constant": Target()})
+    x = np.array([[1, 2]], np.float32)
+    expected = model.predict_all({"output": x})["constant"]
+    np.testing.assert_allclose(run(written(model), {"output": x})["constant"], expected)
+
+
 def test_an_only_output_is_called_so_in_the_metadata_too():
     specification = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "mean_squared_error"})
     model = Model(specification, {"table": Preprocessing((2,))}, np.zeros(6, np.float32), {"dense_1": Target("price")})
@@ -214,7 +224,7 @@ def test_equal_constants_are_one_and_names_are_unique():
     x = made.feed("x")
     assert made.constant([0, 2]) == made.constant(np.array([0, 2]))
     assert made.constant([0.0, 2.0]) != made.constant([0.0, 2.0], exact=True)
-    assert [made.node("Relu", [x]), made.node("Relu", [x])] == ["Relu", "Relu_2"]
+    assert [made.node("Relu", [x]), made.node("Relu", [x])] == ["/Relu", "/Relu_2"]
     assert [array.dtype for array in made.initializers.values()] == [np.int64, np.float32, np.float64]
 
 

@@ -98,7 +98,8 @@ def _standardized(graph: OnnxGraph, scaling: Scaling, samples: str) -> str:
 
 
 def _output_names(network: Network) -> list[str]:
-    return [output.name for output in network.outputs] if network.spec.outputs else [OUTPUT]
+    plain = not network.spec.outputs and OUTPUT not in network.input_shapes
+    return [OUTPUT] if plain else [output.name for output in network.outputs]
 
 
 def _node(node: OnnxNode) -> onnx.NodeProto:

@@ -1,5 +1,6 @@
 """A graph of ONNX operators while it is made: plain data, which `onnx_export` turns into the file."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class OnnxGraph:
         self.nodes: list[OnnxNode] = []
         self.initializers: dict[str, NDArray[Any]] = {}
         self._taken: set[str] = set()
-        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # by a digest of their values
         self._place, self._parameters_of = "", ""
         self._weights: Mapping[str, NDArray[np.floating]] = {}
 
@@ -59,7 +60,7 @@ class OnnxGraph:
             domain: of the operator.
             attributes: as the operator calls them.
         """
-        name = self._unique(f"{self._place}/{operator}" if self._place else operator)
+        name = self._unique(operator)
         self.nodes.append(OnnxNode(operator, name, tuple(inputs), (*[""] * output, name), attributes, domain))
         return name
 
@@ -84,9 +85,9 @@ class OnnxGraph:
             array = array.astype(np.int64)
         elif array.dtype != np.bool_:
             array = array.astype(np.float64 if exact else np.float32)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(np.ascontiguousarray(array).data).digest())
         if key not in self._constants:
-            self._constants[key] = name = self._unique(f"{self._place}/constant" if self._place else "constant")
+            self._constants[key] = name = self._unique("constant")
             self.initializers[name] = array
         return self._constants[key]
 
@@ -103,7 +104,9 @@ class OnnxGraph:
         self.nodes.append(OnnxNode("Identity", self._unique("Identity"), (value,), (name,), {}))
         return name
 
-    def _unique(self, wanted: str) -> str:
+    def _unique(self, what: str) -> str:
+        """A name with a slash: those of inputs and outputs have none."""
+        wanted = f"{self._place}/{what}"
         name, count = wanted, 1
         while name in self._taken:
             count += 1
