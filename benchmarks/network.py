@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
@@ -38,6 +39,7 @@ UPDATED_AT_A_TIME = 64 * 1024
 WARM_UP_STEPS = 5
 LARGE = 768
 PRODUCTS = 20
+GROWTH_OF = ("mlp train 32",)
 PEAK = "matrix product"
 
 
@@ -93,6 +95,13 @@ class Ours:
         step = self._predict if self._case.predict else self._train
         return {"step_ms": 1e3 * seconds_per_call(step, self._case.steps)}
 
+    def resident_growth(self, steps: int) -> int:
+        """By how many bytes this process grows in so many steps."""
+        before = resident_bytes()
+        for _ in range(steps):
+            self._train()
+        return resident_bytes() - before
+
     def _predict(self) -> None:
         self._program.predict(self._weights)
 
@@ -102,6 +111,14 @@ class Ours:
         for first in range(0, self._vector.size, UPDATED_AT_A_TIME):
             weights, gradient = (a[first : first + UPDATED_AT_A_TIME] for a in (self._vector, self._gradient))
             self._optimizer.update(0, weights, gradient, (), self._scratch[:, : weights.size])
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use, on Linux; elsewhere 0."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def seconds_per_call(call: Callable[[], object], calls: int) -> float:
@@ -137,12 +154,13 @@ def main() -> None:
             contenders[f"{case.name}, PyTorch"] = partial(theirs, case)
         comparison = Comparison(contenders)
         comparison.run(rounds)
+        grown = {case.name: ours[case].resident_growth(1000) for case in CASES if case.name in GROWTH_OF}
     rate, shares = 1e9 * comparison.median(PEAK, "gigaflops"), {}
     for case, measured in ours.items():
         name = f"{case.name}, raydient"
         comparison.ratio("step_ms", f"{case.name}, PyTorch", name, at_least=case.floor)
         shares[case.name] = rounded(1e3 * measured.operations / rate / comparison.median(name, "step_ms"))
-    print_document(comparison.document("network", matrix_product=shares))
+    print_document(comparison.document("network", matrix_product=shares, resident_growth_bytes_in_1000_steps=grown))
 
 
 if __name__ == "__main__":
