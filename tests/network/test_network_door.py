@@ -32,7 +32,9 @@ def test_public_names():
         "only",
         "random_batch",
         "random_batches",
+        "read_weights",
         "save_model",
+        "weights_problem",
     ]
     assert all(hasattr(network, name) for name in network.__all__)
 

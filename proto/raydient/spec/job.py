@@ -59,6 +59,7 @@ class Training(Model):
     microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     optimizer: Optimizer = Optimizer(sgd=Sgd())
+    initial_weights: Annotated[str, Field(max_length=4096)] = ""
 
     @field_validator("microbatches")
     @classmethod

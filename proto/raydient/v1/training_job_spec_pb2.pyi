@@ -82,18 +82,20 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     batch_size: int
     microbatches: int
     seed: int
     optimizer: Optimizer
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ...) -> None: ...
+    initial_weights: str
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ...) -> None: ...
 
 class Optimizer(_message.Message):
     __slots__ = ("sgd", "adam")

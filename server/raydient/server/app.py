@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -100,7 +101,8 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    async with service(settings, lambda: _open_runner(settings), check) as running:
+    find_problems = partial(check, jobs=settings.state_directory / "jobs")
+    async with service(settings, lambda: _open_runner(settings), find_problems) as running:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:  # only now: starting Ray puts handlers of its own in place

@@ -26,6 +26,7 @@ def train(
     transport: str = "auto",
     cluster: str = "local",
     ray_address: str | None = None,
+    files: Path | None = None,
 ) -> Finished:
     """Train a job to its end and return how it ended; the model is then `directory`/model.safetensors.
 
@@ -36,13 +37,14 @@ def train(
         report: hears everything on the way, in this thread.
         transport: see `Transport`.
         cluster: `local` or `ray`.
+        files: what a relative path of `training.initial_weights` begins at; the working directory if None.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
 
     Raises:
         InvalidSpec: before anything is started or written.
         KeyboardInterrupt: on Ctrl-C, after every process has been ended.
     """
-    prepared = prepare(spec, dataset)
+    prepared = prepare(spec, dataset, files=files or Path())
     last: list[Report] = []
 
     def tell(what: Report) -> None:

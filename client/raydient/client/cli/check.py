@@ -35,7 +35,7 @@ def check(*, job: Path, as_json: bool) -> None:
         from raydient.server.training.preparation import prepare
         from raydient.workers.network import check_gradients
 
-        prepared = prepare(file.spec, data_here(file.spec, job.parent))
+        prepared = prepare(file.spec, data_here(file.spec, job.parent), files=job.parent)
     found = _found(prepared)
     if not as_json:
         _show(found)

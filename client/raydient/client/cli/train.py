@@ -45,7 +45,8 @@ def train(*, job: Path, output: Path | None, workers: int | None, transport: str
     need_writable(output)
     with reading(job) as file, _workplace() as directory:
         spec = _with_workers(file.spec, workers)
-        finished, metrics = _run(spec, data_here(file.spec, job.parent), directory, transport, cluster)
+        places = data_here(file.spec, job.parent), directory, job.parent
+        finished, metrics = _run(spec, places, transport, cluster)
         if finished.outcome != "succeeded":
             raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
         _deliver(directory / MODEL_FILE, output)
@@ -73,8 +74,13 @@ def _deliver(model: Path, output: Path) -> None:
     part.replace(output)
 
 
-def _run(spec: "JobSpec", data: Path, directory: Path, transport: str, cluster: str) -> tuple["Finished", "Metrics"]:
-    """Train, showing progress; how it ended and what was measured last."""
+def _run(
+    spec: "JobSpec", places: tuple[Path, Path, Path], transport: str, cluster: str
+) -> tuple["Finished", "Metrics"]:
+    """Train, showing progress; how it ended and what was measured last.
+
+    `places` are the data, the folder for checkpoints and the one that paths in the job file begin at.
+    """
     from raydient.server import embedded
     from raydient.server.training import reports
 
@@ -92,7 +98,10 @@ def _run(spec: "JobSpec", data: Path, directory: Path, transport: str, cluster: 
                 case reports.Notice():
                     display.say(report.message)
 
-        finished = embedded.train(spec, data, directory=directory, report=show, transport=transport, cluster=cluster)
+        data, directory, files = places
+        finished = embedded.train(
+            spec, data, directory=directory, report=show, transport=transport, cluster=cluster, files=files
+        )
     return finished, metrics
 
 

@@ -16,7 +16,7 @@ from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
-from raydient.workers.network import Model, save_model
+from raydient.workers.network import Model, read_weights, save_model
 
 from .actions import Action, AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
 from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
@@ -293,7 +293,10 @@ class Execution:
         sums: Sequence[float] = ()
         if checkpoint is None:
             weights = np.zeros(network.layout.size, np.float32)
-            network.initialize(self._prepared.spec.training.seed, weights)
+            if self._prepared.initial_weights is None:
+                network.initialize(self._prepared.spec.training.seed, weights)
+            else:
+                read_weights(network, self._prepared.initial_weights, weights)
             arrays, round_, step = {"weights": weights}, 0, 0
         else:
             manifest = checkpoint.manifest

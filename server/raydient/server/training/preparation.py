@@ -7,7 +7,9 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.wire.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, check_indices, check_labels, load
-from raydient.workers.network import Network, build
+from raydient.workers.network import Network, build, weights_problem
+
+from .initial_weights import FIELD, find_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +20,13 @@ class Prepared:
     dataset: Dataset
     network: Network
     schedule: Schedule
+    initial_weights: Path | None = None
 
 
-def prepare(spec: JobSpec, dataset: Path) -> Prepared:
+def prepare(spec: JobSpec, dataset: Path, *, jobs: Path | None = None, files: Path | None = None) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
+
+    `jobs` and `files` are where weights to start from are looked for, see `find_weights`.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
@@ -39,13 +44,14 @@ def prepare(spec: JobSpec, dataset: Path) -> Prepared:
         check_labels(data, network)
         check_indices(data, network)
         errors += _too_small(network, training.batch_size, microbatches)
+        initial = _initial_weights(spec, network, jobs, files)
     except InvalidSpec as invalid:
         errors += invalid.errors
     if errors:
         raise InvalidSpec(errors)
     every = spec.monitoring.gradient_health_every
     schedule = Schedule(rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
-    return Prepared(spec, data, network, schedule)
+    return Prepared(spec, data, network, schedule, initial)
 
 
 def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:
@@ -58,6 +64,16 @@ def _too_small(network: Network, batch_size: int, microbatches: int) -> list[Fie
     return [FieldError("training.microbatches", f"{text}: batch_size has to be {least} times as large or more")]
 
 
-def check(spec: JobSpec, dataset: Path) -> None:
+def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None) -> None:
     """Find what `prepare` would find."""
-    prepare(spec, dataset)
+    prepare(spec, dataset, jobs=jobs)
+
+
+def _initial_weights(spec: JobSpec, network: Network, jobs: Path | None, files: Path | None) -> Path | None:
+    told = spec.training.initial_weights
+    if not told:
+        return None
+    path = find_weights(told, jobs=jobs, files=files)
+    if problem := weights_problem(network, path):
+        raise InvalidSpec([FieldError(FIELD, f"{told} {problem}")])
+    return path

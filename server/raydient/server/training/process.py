@@ -76,7 +76,8 @@ def main(told: str, host: str, node: str) -> None:
         outbox = Outbox(hub, orders.append)
         _end_unless_followed(outbox)
         try:
-            prepared = prepare(JobSpec.model_validate(launch.specification), Path(launch.dataset))
+            jobs = Path(launch.directory).parent
+            prepared = prepare(JobSpec.model_validate(launch.specification), Path(launch.dataset), jobs=jobs)
         except InvalidSpec as invalid:
             # The service has checked this before; data that changed since then for one.
             outbox.put(Finished(Outcome.FAILED, 0, "", "INVALID_SPEC", "; ".join(map(str, invalid.errors))))

@@ -14,6 +14,7 @@ from .named import only
 from .preprocessing import Preprocessing, Target
 from .program import Program
 from .scaling import Scaling
+from .starting import read_weights, weights_problem
 from .summary import LayerRow, describe
 from .wiring import is_input
 
@@ -42,5 +43,7 @@ __all__ = [
     "only",
     "random_batch",
     "random_batches",
+    "read_weights",
     "save_model",
+    "weights_problem",
 ]

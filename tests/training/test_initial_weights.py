@@ -1,0 +1,87 @@
+"""Starting from weights: which file is meant, what is refused, and that training begins there."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from raydient.server.training.initial_weights import find_weights
+from raydient.server.training.preparation import prepare
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
+from raydient.workers.network import read_weights
+
+KERNEL, BIAS = np.arange(6, dtype=np.float32).reshape(2, 3), np.full(3, 7, np.float32)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """A job that starts from a file, which holds the tensors that this is called with; of None it holds none."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((9, 2)), y=np.arange(9) % 3)
+
+    def prepared(tensors):
+        if tensors is None:
+            (tmp_path / "weights.safetensors").write_bytes(b"no tensors")
+        else:
+            save_file(tensors, tmp_path / "weights.safetensors")
+        spec = validate_job(
+            {
+                "dataset": {"uri": "data.npz"},
+                "network": {"layers": [{"dense": {"units": 3, "name": "d"}}], "loss": "softmax_cross_entropy"},
+                "training": {"initial_weights": "weights.safetensors", "batch_size": 2},
+            }
+        )
+        return prepare(spec, tmp_path / "data.npz", files=tmp_path)
+
+    return prepared
+
+
+def test_weights_are_those_of_the_file(job):
+    prepared = job({"d.bias": BIAS, "d.kernel": KERNEL})
+    vector = np.full(prepared.network.layout.size, np.nan, np.float32)
+    read_weights(prepared.network, prepared.initial_weights, vector)
+    assert vector.tolist() == [0, 1, 2, 3, 4, 5, 7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"d.kernel": KERNEL}, "has no d.bias, which the network needs"),
+        ({"other": BIAS}, "has no d.kernel and 1 more, which the network needs"),
+        ({"d.kernel": KERNEL, "d.bias": BIAS, "e.bias": BIAS}, "has e.bias, which the network has not"),
+        ({"d.kernel": KERNEL.T.copy(), "d.bias": BIAS}, "has d.kernel as F32 [3, 2], the network as F32 [2, 3]"),
+        ({"d.kernel": KERNEL, "d.bias": BIAS.astype(np.float64)}, "has d.bias as F64 [3], the network as F32 [3]"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_with_the_path(job, tensors, message):
+    with pytest.raises(InvalidSpec) as caught:
+        job(tensors)
+    (error,) = caught.value.errors
+    assert error.path == "training.initial_weights"
+    assert error.message == f"weights.safetensors {message}"
+
+
+def test_a_file_of_another_kind_is_refused(job):
+    with pytest.raises(InvalidSpec, match="is no safetensors file that can be read"):
+        job(None)
+
+
+def test_a_job_is_its_model(tmp_path):
+    (tmp_path / "a-1").mkdir()
+    (tmp_path / "a-1" / "model.safetensors").touch()
+    assert find_weights("jobs/a-1", jobs=tmp_path) == tmp_path / "a-1" / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("told", "places", "message"),
+    [
+        ("jobs/a-1", {"files": True}, "is a job of a service, which is not asked here"),
+        ("jobs/a-2", {"jobs": True}, "there is no model of jobs/a-2"),
+        ("model.safetensors", {"jobs": True}, "is a file, which `raydient train` alone reads"),
+        ("jobs/../secret", {"jobs": True}, "is a file, which `raydient train` alone reads"),
+        ("/etc/passwd", {"jobs": True}, "is a file, which `raydient train` alone reads"),
+        ("absent.safetensors", {"files": True}, "there is no file 'absent.safetensors'"),
+    ],
+)
+def test_what_is_not_to_be_read_here_is_refused(tmp_path, told, places, message):
+    with pytest.raises(InvalidSpec, match=message):
+        find_weights(told, **dict.fromkeys(places, tmp_path))
