@@ -39,7 +39,7 @@ class Training:
         self.leaves, self.model = "model.safetensors", b"weights"
         self.arguments: dict[str, object] = {}
 
-    def __call__(self, spec, dataset, *, directory, report, transport, cluster) -> Finished:
+    def __call__(self, spec, dataset, *, directory, report, transport, cluster, files) -> Finished:
         self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
         assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
         path = directory / self.leaves
