@@ -23,6 +23,7 @@ def test_public_names():
         "Scaling",
         "Target",
         "build",
+        "category_texts",
         "check_gradients",
         "describe",
         "export_model",

@@ -193,10 +193,10 @@ def named(layer, **changes):
             "age gives samples of shape (2), binary_cross_entropy takes one output",
         ),
         (
-            [{"flatten": {"inputs": "table"}}, *named("right", inputs="image")[1:]],
+            [{"reshape": {"inputs": "image", "shape": [5]}}, *LAYERS[1:]],
             OUTPUTS,
-            "network.layers[2].dense",
-            "the input image gives samples of shape (4, 3), right takes",
+            "network.layers[0].reshape",
+            "the input image gives samples of shape (4, 3), reshape_1 makes (5) of them",
         ),
     ],
 )

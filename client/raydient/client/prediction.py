@@ -64,7 +64,7 @@ def predict_all(connection: Connection, name: str, arrays: Mapping[str, Any]) ->
         raise ValueError(f"as many samples of each are needed, one a row, and at least one: {sorted(counts)}")
     (count,) = counts
     answers = []
-    for rows in _portions(count, sum(values[0].size for values in given.values())):
+    for rows in _portions(count, sum(values.size for values in given.values()) // count):
         tensors = {key: _tensor(values[rows]) for key, values in given.items()}
         request = PredictRequest(name=name, arrays=tensors)
         answers.append(connection.call(connection.models.Predict, request).predictions)

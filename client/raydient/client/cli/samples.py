@@ -37,7 +37,7 @@ def read_arrays(path: Path) -> "dict[str, NDArray[Any]]":
             header, rows = _table(path)
             if not rows:
                 raise Failure(f"{path}: there are no samples", WRONG_USAGE)
-            return {name: np.array([row[place] for row in rows], np.str_) for place, name in enumerate(header)}
+            return {name: np.array([row[place] for row in rows], object) for place, name in enumerate(header)}
         case ".npz":
             try:
                 with np.load(path, allow_pickle=False) as arrays:

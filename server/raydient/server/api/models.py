@@ -121,7 +121,7 @@ class ModelServicer(ModelServiceServicer):
 
 def _array(name: str, tensor: pb.Tensor) -> NDArray[Any]:
     """A tensor's numbers or texts in its shape."""
-    given = np.array(tensor.texts, np.str_) if tensor.texts else np.array(tensor.values, np.float32)
+    given = np.array(tensor.texts, object) if tensor.texts else np.array(tensor.values, np.float32)
     if min(tensor.shape, default=0) < 1 or math.prod(tensor.shape) != len(given):
         message = f"{list(tensor.shape)} has not the {len(given)} values that came"
         raise InvalidRequest.of(f"arrays.{name}.shape", message, reason="INVALID_INPUTS")

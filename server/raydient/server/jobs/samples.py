@@ -47,7 +47,7 @@ def _input(name: str, given: Preprocessing, arrays: Arrays) -> NDArray[Any]:
     if values.shape[1:] != given.shape:
         shape = list(values.shape[1:])
         raise invalid(f"arrays.{name}", f"a sample has shape {shape}, needed is {list(given.shape)}")
-    if values.dtype.kind == "U" and not given.vocabulary:
+    if values.dtype.kind == "O" and not given.vocabulary:
         values = _numbers(name, values)  # a table's cells may all come as they are written
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0])

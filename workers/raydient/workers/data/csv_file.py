@@ -162,9 +162,9 @@ def _stack(table: pa.Table, columns: Sequence[str]) -> NDArray[np.float64]:
     return x
 
 
-def _texts(table: pa.Table, columns: Sequence[str]) -> NDArray[np.str_]:
+def _texts(table: pa.Table, columns: Sequence[str]) -> NDArray[np.object_]:
     """The same of columns of text."""
-    return np.stack([np.array(table.column(name).to_pylist(), np.str_) for name in columns], axis=1)
+    return np.stack([np.array(table.column(name).to_pylist(), object) for name in columns], axis=1)
 
 
 def _labels(texts: list[str]) -> Labels:

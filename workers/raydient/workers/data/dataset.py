@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output, layer_names
-from raydient.workers.network import Network, Preprocessing, Scaling, Target, index_problems, is_input, only
+from raydient.workers.network import (
+    Network,
+    Preprocessing,
+    Scaling,
+    Target,
+    category_texts,
+    index_problems,
+    is_input,
+    only,
+)
 from raydient.workers.network import Output as NetworkOutput
 
 from .labels import LabelError, encode
@@ -165,7 +174,7 @@ def _units_path(network: Network, place: int) -> str:
 def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64]) -> Preprocessing:
     shape, given = raw.values.shape[1:], spec.inputs.get(name)
     if given is not None and given.categories:
-        vocabulary = tuple(np.unique(raw.values.astype(np.str_)).tolist())
+        vocabulary = tuple(sorted(set(category_texts(raw.values))))
         return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary)
     scaling = Scaling.fit(raw.values[train]) if spec.standardize else None
     return Preprocessing(shape, raw.columns, raw.is_table, scaling)

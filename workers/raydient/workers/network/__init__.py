@@ -11,7 +11,7 @@ from .indices import index_problems
 from .layers import Pass
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .named import only
-from .preprocessing import Preprocessing, Target
+from .preprocessing import Preprocessing, Target, category_texts
 from .program import Program
 from .scaling import Scaling
 from .starting import read_weights, weights_problem
@@ -34,6 +34,7 @@ __all__ = [
     "Scaling",
     "Target",
     "build",
+    "category_texts",
     "check_gradients",
     "describe",
     "export_model",

@@ -34,7 +34,7 @@ class Preprocessing:
         return self.columns if self.is_table else ()
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Samples (n, *shape), numbers or, of categories, texts, as the network takes them, in a new array.
+        """Samples (n, *shape), numbers or, of categories, texts, as the network takes them, C-contiguous.
 
         Raises:
             ValueError: another shape, or texts where numbers are needed, or a text that is no category.
@@ -45,7 +45,7 @@ class Preprocessing:
             return categories(raw, self.vocabulary)
         if raw.dtype.kind not in "biuf":
             raise ValueError("numbers are needed, there are texts")
-        return self.scaling.apply(raw) if self.scaling else np.array(raw, np.float32, order="C")
+        return self.scaling.apply(raw) if self.scaling else np.ascontiguousarray(raw, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,25 @@ class Target:
 
 
 def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
-    """The place of each value in a sorted vocabulary, from 0; an embedding takes numbers of the network's own type.
+    """The place of each value in a vocabulary, from 0; an embedding takes numbers of the network's own type.
 
-    Numbers are categories by their text; a whole one is written without a point.
+    Raises:
+        ValueError: a value is not in the vocabulary.
+    """
+    places = {text: place for place, text in enumerate(vocabulary)}
+    texts = category_texts(raw)
+    found = np.array([places.get(text, -1) for text in texts], np.float32)
+    if len(unknown := np.flatnonzero(found < 0)):
+        row = unknown[0] * len(raw) // len(texts)
+        raise ValueError(f"{texts[unknown[0]]!r} of sample {row + 1} is none of the {len(vocabulary)} categories")
+    return found.reshape(raw.shape)
+
+
+def category_texts(raw: NDArray[Any]) -> list[str]:
+    """Values in row-major order as texts; a whole number is written without a point.
+
+    No array of fixed-width text is made, in which one long value would make all of them long.
     """
     if raw.dtype.kind == "f" and (raw == np.floor(raw)).all():
         raw = raw.astype(np.int64)
-    texts, known = raw.astype(np.str_), np.array(vocabulary)
-    places = np.minimum(np.searchsorted(known, texts), len(known) - 1)
-    unknown = known[places] != texts
-    if unknown.any():
-        first = tuple(np.argwhere(unknown)[0])
-        raise ValueError(f"{str(texts[first])!r} of sample {first[0] + 1} is none of the {len(known)} categories")
-    return np.array(places, np.float32, order="C")
+    return [str(value) for value in raw.ravel().tolist()]
