@@ -101,6 +101,16 @@ def test_nothing_to_train(make_network):
     assert "no layer has parameters" in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "units", "classes"), [("softmax_cross_entropy", 4, 4), ("binary_cross_entropy", 1, 2)]
+)
+def test_there_is_a_weight_for_each_class(make_network, kind, units, classes):
+    loss = {kind: {"class_weight": [1.0, 2.0, 3.0]}}
+    ((path, message),) = refused(make_network, [{"dense": {"units": units}}], loss)
+    assert path == f"network.loss.{kind}.class_weight"
+    assert message == f"has 3 weights for {classes} classes"
+
+
 def test_nothing_that_learns(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3, "trainable": False}}])
     assert path == "network.layers"

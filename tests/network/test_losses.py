@@ -223,3 +223,26 @@ def test_prediction_is_a_probability():
     outputs = np.array([[0], [1e30], [-1e30]], np.float32)
     make("binary_cross_entropy", outputs).inplace_predict(outputs)
     np.testing.assert_allclose(outputs, [[0.5], [1], [0]], atol=1e-30)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_each_class_has_its_weight(one_hot):
+    """Equal outputs: every sample's loss is log 3 times the weight of its class."""
+    settings = {"class_weight": [1.0, 0.0, 2.5], "one_hot": one_hot}
+    loss = make({"softmax_cross_entropy": settings}, np.zeros((4, 3)))
+    loss.labels[...] = np.eye(3)[[0, 1, 2, 2]] if one_hot else [0, 1, 2, 2]
+    loss.forward()
+    assert loss.sums[0] == pytest.approx(6 * math.log(3))
+    loss.backward(1.0)
+    np.testing.assert_allclose(
+        loss.gradient[:3], [[-2 / 3, 1 / 3, 1 / 3], [0, 0, 0], [5 / 6, 5 / 6, -5 / 3]], atol=1e-12
+    )
+
+
+def test_both_of_two_classes_have_their_weight():
+    loss = make({"binary_cross_entropy": {"class_weight": [0.5, 3.0]}}, np.zeros((2, 1)))
+    loss.labels[...] = [[0], [1]]
+    loss.forward()
+    assert loss.sums[0] == pytest.approx(3.5 * math.log(2))
+    loss.backward(1.0)
+    np.testing.assert_allclose(loss.gradient, [[0.25], [-1.5]])

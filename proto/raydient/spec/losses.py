@@ -8,6 +8,8 @@ from .base import Model, OneOf
 from .functions import Empty
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
+ClassWeight = Annotated[tuple[Annotated[float, Field(ge=0, le=1e30)], ...], Field(max_length=65_536, strict=False)]
+"""Factors of the losses of each class's samples, by class index; empty: 1."""
 
 
 class SoftmaxCrossEntropy(Model):
@@ -18,12 +20,14 @@ class SoftmaxCrossEntropy(Model):
 
     label_smoothing: Smoothing = 0.0
     one_hot: bool = False
+    class_weight: ClassWeight = ()
 
 
 class BinaryCrossEntropy(Model):
     """Labels 0 and 1; `label_smoothing` moves both that share of the way to the middle."""
 
     label_smoothing: Smoothing = 0.0
+    class_weight: ClassWeight = ()
 
 
 class Huber(Model):

@@ -1,7 +1,8 @@
 from raydient.v1 import functions_pb2 as _functions_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -27,18 +28,22 @@ class Loss(_message.Message):
     def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
-    __slots__ = ("label_smoothing", "one_hot")
+    __slots__ = ("label_smoothing", "one_hot", "class_weight")
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     ONE_HOT_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     label_smoothing: float
     one_hot: bool
-    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ...) -> None: ...
+    class_weight: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ..., class_weight: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class BinaryCrossEntropy(_message.Message):
-    __slots__ = ("label_smoothing",)
+    __slots__ = ("label_smoothing", "class_weight")
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     label_smoothing: float
-    def __init__(self, label_smoothing: _Optional[float] = ...) -> None: ...
+    class_weight: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, label_smoothing: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Huber(_message.Message):
     __slots__ = ("delta",)

@@ -294,9 +294,11 @@ class _Builder:
         for number, choice in enumerate(self._network.named_outputs):
             place, loss = places[choice.layer], loss_class(choice.loss)
             shape = self._nodes[place].layer.output_shape
+            where = f"network.outputs[{number}].loss" if self._network.outputs else "network.loss"
             if problem := loss.shape_problem(shape):
-                where = f"network.outputs[{number}].loss" if self._network.outputs else "network.loss"
                 self._errors.append(FieldError(where, f"{self._given(place)}, {choice.loss.kind} {problem}"))
+            elif problem := loss.weight_problem(choice.loss.value, shape):
+                self._errors.append(FieldError(f"{where}.{choice.loss.kind}.class_weight", problem))
             outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.loss.value, choice.weight))
         return tuple(outputs)
 

@@ -23,6 +23,7 @@ class _Softmax(Loss):
         self._total = np.zeros((rows, 1), outputs.dtype)
         self._best = np.zeros(rows, np.intp)
         self._hit = np.zeros(rows, np.bool_)
+        self._class_weight = np.array(settings.class_weight, outputs.dtype)
 
     def _shift(self, outputs: Array, out: Array) -> None:
         """Outputs minus the largest of their row, so that no exponential overflows."""
@@ -89,6 +90,8 @@ class SoftmaxCrossEntropy(_Softmax):
         np.add.reduce(exponentials, axis=1, keepdims=True, out=self._total)
         np.log(self._total[:, 0], out=losses)
         np.subtract(losses, self._at_label, out=losses)
+        if self._class_weight.size:
+            np.take(self._class_weight, self.labels, out=self.weights, mode="clip")
         self._count_hits(self.labels)
 
     def differentiate(self, factors: Array) -> None:
@@ -135,6 +138,8 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         np.log(self._total, out=self._row)
         np.multiply(self._row, self._mass, out=self._row)
         np.subtract(self._row[:, 0], losses, out=losses)
+        if self._class_weight.size:
+            np.matmul(self.labels, self._class_weight, out=self.weights)
         np.argmax(self.labels, axis=1, out=self._true)
         self._count_hits(self._true)
 
@@ -195,6 +200,10 @@ class BinaryCrossEntropy(_TwoClasses):
         np.exp(curved, out=curved)
         np.log1p(curved, out=curved)
         np.add(linear[:, 0], curved[:, 0], out=self.losses)
+        if self.settings.class_weight:
+            zero, one = self.settings.class_weight
+            np.multiply(self.labels[:, 0], one - zero, out=self.weights)
+            np.add(self.weights, zero, out=self.weights)
         self._count_hits()
 
     def differentiate(self, factors: Array) -> None:

@@ -21,7 +21,7 @@ class Loss(ABC):
     Attributes:
         metric_names: what `forward` sums over the rows, the loss first.
         labels: (rows, *label shape), filled by the caller.
-        weights: (rows,), factors of each row's loss, 1 unless the caller writes others. Metrics are not weighted.
+        weights: (rows,), factors of each row's loss: 1, or its class's weight. Metrics are not weighted.
         sums: float64, one value per metric name.
     """
 
@@ -47,6 +47,12 @@ class Loss(ABC):
     def shape_problem(cls, output_shape: Shape) -> str | None:
         """Why the loss cannot take outputs of this shape, and the mend; None if it can."""
         return None if len(output_shape) == 1 else "takes one vector per sample: add `flatten` after the last layer"
+
+    @classmethod
+    def weight_problem(cls, settings: Any, output_shape: Shape) -> str | None:
+        """Why the class weights in the settings do not fit outputs of this shape; None if they do, or there are none."""
+        given, classes = len(getattr(settings, "class_weight", ())), max(output_shape[0], 2)
+        return None if given in (0, classes) else f"has {given} weights for {classes} classes"
 
     @classmethod
     def label_shape(cls, output_shape: Shape) -> Shape:
