@@ -50,7 +50,7 @@ class Loss(ABC):
 
     @classmethod
     def weight_problem(cls, settings: Any, output_shape: Shape) -> str | None:
-        """Why the class weights in the settings do not fit outputs of this shape; None if they do, or there are none."""
+        """Why class weights in the settings do not fit outputs of this shape; None if they do, or there are none."""
         given, classes = len(getattr(settings, "class_weight", ())), max(output_shape[0], 2)
         return None if given in (0, classes) else f"has {given} weights for {classes} classes"
 
