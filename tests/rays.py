@@ -74,13 +74,14 @@ class RayNodes:
 
 
 def _started(start):
-    """What `start` starts. A node of Ray has 30 seconds for it, by a constant that nobody can set; a machine that does
-    something else meanwhile may need longer, and then it is tried once more. What was left ends with this process.
+    """What `start` starts. The processes of a Ray node have 15 and 30 seconds for it, by constants that nobody can set; a
+    machine that does something else meanwhile may need longer, and then it is tried once more. What was left ends with
+    this process.
     """
     try:
         return start()
     except Exception as error:
-        if "timed out during startup" not in str(error):
+        if "timed out" not in str(error).lower():
             raise
         return start()
 
