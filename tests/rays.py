@@ -74,9 +74,9 @@ class RayNodes:
 
 
 def _started(start):
-    """What `start` starts. The processes of a Ray node have 15 and 30 seconds for it, by constants that nobody can set; a
-    machine that does something else meanwhile may need longer, and then it is tried once more. What was left ends with
-    this process.
+    """What `start` starts. The processes of a Ray node have 15 and 30 seconds for it, by constants that nobody can set;
+    a machine that does something else meanwhile may need longer, and then it is tried once more. What was left ends
+    with this process.
     """
     try:
         return start()
