@@ -106,6 +106,7 @@ def test_defaults(field: Field) -> None:
         assert field.path == "training.microbatches" or told in (
             "its kind and place",
             "as `pool_size`",
+            "all 1",
             "required, unless there are `outputs`",
         )
     else:

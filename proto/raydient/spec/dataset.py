@@ -13,6 +13,8 @@ from .layers import INPUT, Name
 LABEL = "label"
 """What the only label of a job is called where labels have names."""
 DEFAULT_LABEL = "y"
+SAMPLE_WEIGHT = "sample weight"
+"""What the weights are called among the columns read beside the inputs; no name of a label has a space."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 Columns = Annotated[
@@ -66,7 +68,8 @@ class Dataset(Model):
 
     A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
     shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
-    `inputs` instead, one of several outputs what they are compared with in `labels`.
+    `inputs` instead, one of several outputs what they are compared with in `labels`. `sample_weight` is a factor of
+    each sample's loss, 0 or more.
     """
 
     uri: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -76,6 +79,7 @@ class Dataset(Model):
     standardize: bool = False
     inputs: Annotated[dict[Name, Input], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
     labels: Annotated[dict[Name, Column], Field(max_length=64)] = {}  # noqa: RUF012
+    sample_weight: Column | None = None
 
     @field_validator("features")
     @classmethod
@@ -106,6 +110,20 @@ class Dataset(Model):
     def named_labels(self) -> Mapping[str, str]:
         """The column or array of each label, by its name."""
         return self.labels or {LABEL: self.label}
+
+    @field_validator("sample_weight")
+    @classmethod
+    def _a_column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
+        given, labels = info.data.get("inputs", {}), info.data.get("labels", {}) or {LABEL: info.data.get("label")}
+        taken = {*info.data.get("features", ()), *labels.values(), *(c for i in given.values() for c in i.columns)}
+        if column in taken:
+            raise ValueError(f'"{column}" is an input or a label, so it cannot be the weight too')
+        return column
+
+    @property
+    def read_beside(self) -> Mapping[str, str]:
+        """The columns or arrays that are read beside the inputs: labels, and the weights under SAMPLE_WEIGHT."""
+        return {**self.named_labels, **({SAMPLE_WEIGHT: self.sample_weight} if self.sample_weight else {})}
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 from raydient.v1 import network_pb2 as raydient_dot_v1_dot_network__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raydient/v1/training_job_spec.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\x1a\x19raydient/v1/network.proto\"\xa8\x03\n\x0fTrainingJobSpec\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x06labels\x18\x02 \x03(\x0b\x32(.raydient.v1.TrainingJobSpec.LabelsEntry\x12)\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x18.raydient.v1.DatasetSpec\x12%\n\x07network\x18\x04 \x01(\x0b\x32\x14.raydient.v1.Network\x12\'\n\x08training\x18\x05 \x01(\x0b\x32\x15.raydient.v1.Training\x12-\n\x0b\x63heckpoints\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Checkpoints\x12)\n\tresources\x18\x07 \x01(\x0b\x32\x16.raydient.v1.Resources\x12+\n\nmonitoring\x18\x08 \x01(\x0b\x32\x17.raydient.v1.Monitoring\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_display_name\"\x82\x03\n\x0b\x44\x61tasetSpec\x12\x10\n\x03uri\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12!\n\x05split\x18\x04 \x01(\x0b\x32\x12.raydient.v1.Split\x12\x18\n\x0bstandardize\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x34\n\x06inputs\x18\x06 \x03(\x0b\x32$.raydient.v1.DatasetSpec.InputsEntry\x12\x34\n\x06labels\x18\x07 \x03(\x0b\x32$.raydient.v1.DatasetSpec.LabelsEntry\x1a\x41\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.raydient.v1.Input:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04_uriB\x08\n\x06_labelB\x0e\n\x0c_standardize\"@\n\x05Input\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"#\n\x05Split\x12\x11\n\x04test\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_test\"\xf7\x01\n\x08Training\x12\x13\n\x06\x65pochs\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x19\n\x0cmicrobatches\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x03\x88\x01\x01\x12)\n\toptimizer\x18\x05 \x01(\x0b\x32\x16.raydient.v1.Optimizer\x12\x1c\n\x0finitial_weights\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x0f\n\r_microbatchesB\x07\n\x05_seedB\x12\n\x10_initial_weights\"W\n\tOptimizer\x12\x1f\n\x03sgd\x18\x01 \x01(\x0b\x32\x10.raydient.v1.SgdH\x00\x12!\n\x04\x61\x64\x61m\x18\x02 \x01(\x0b\x32\x11.raydient.v1.AdamH\x00\x42\x06\n\x04kind\"{\n\x03Sgd\x12\x1a\n\rlearning_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08momentum\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08nesterov\x18\x03 \x01(\x08H\x02\x88\x01\x01\x42\x10\n\x0e_learning_rateB\x0b\n\t_momentumB\x0b\n\t_nesterov\"\x96\x01\n\x04\x41\x64\x61m\x12\x1a\n\rlearning_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65ta_1\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06\x62\x65ta_2\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x65psilon\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_learning_rateB\t\n\x07_beta_1B\t\n\x07_beta_2B\n\n\x08_epsilon\"]\n\x0b\x43heckpoints\x12\x1d\n\x10interval_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04keep\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x13\n\x11_interval_secondsB\x07\n\x05_keep\"a\n\tResources\x12)\n\x07workers\x18\x01 \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x16.raydient.v1.Placement\"\xb3\x01\n\tPlacement\x12\'\n\x08strategy\x18\x01 \x01(\x0b\x32\x15.raydient.v1.Strategy\x12\x45\n\x10parameter_server\x18\x02 \x03(\x0b\x32+.raydient.v1.Placement.ParameterServerEntry\x1a\x36\n\x14ParameterServerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x08Strategy\x12\"\n\x04pack\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06spread\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"J\n\nMonitoring\x12\"\n\x15gradient_health_every\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x18\n\x16_gradient_health_every\"A\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raydient/v1/training_job_spec.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\x1a\x19raydient/v1/network.proto\"\xa8\x03\n\x0fTrainingJobSpec\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x38\n\x06labels\x18\x02 \x03(\x0b\x32(.raydient.v1.TrainingJobSpec.LabelsEntry\x12)\n\x07\x64\x61taset\x18\x03 \x01(\x0b\x32\x18.raydient.v1.DatasetSpec\x12%\n\x07network\x18\x04 \x01(\x0b\x32\x14.raydient.v1.Network\x12\'\n\x08training\x18\x05 \x01(\x0b\x32\x15.raydient.v1.Training\x12-\n\x0b\x63heckpoints\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Checkpoints\x12)\n\tresources\x18\x07 \x01(\x0b\x32\x16.raydient.v1.Resources\x12+\n\nmonitoring\x18\x08 \x01(\x0b\x32\x17.raydient.v1.Monitoring\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_display_name\"\xb0\x03\n\x0b\x44\x61tasetSpec\x12\x10\n\x03uri\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05label\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x03(\t\x12!\n\x05split\x18\x04 \x01(\x0b\x32\x12.raydient.v1.Split\x12\x18\n\x0bstandardize\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x34\n\x06inputs\x18\x06 \x03(\x0b\x32$.raydient.v1.DatasetSpec.InputsEntry\x12\x34\n\x06labels\x18\x07 \x03(\x0b\x32$.raydient.v1.DatasetSpec.LabelsEntry\x12\x1a\n\rsample_weight\x18\x08 \x01(\tH\x03\x88\x01\x01\x1a\x41\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.raydient.v1.Input:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04_uriB\x08\n\x06_labelB\x0e\n\x0c_standardizeB\x10\n\x0e_sample_weight\"@\n\x05Input\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"#\n\x05Split\x12\x11\n\x04test\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_test\"\xf7\x01\n\x08Training\x12\x13\n\x06\x65pochs\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x19\n\x0cmicrobatches\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\rH\x03\x88\x01\x01\x12)\n\toptimizer\x18\x05 \x01(\x0b\x32\x16.raydient.v1.Optimizer\x12\x1c\n\x0finitial_weights\x18\x06 \x01(\tH\x04\x88\x01\x01\x42\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x0f\n\r_microbatchesB\x07\n\x05_seedB\x12\n\x10_initial_weights\"W\n\tOptimizer\x12\x1f\n\x03sgd\x18\x01 \x01(\x0b\x32\x10.raydient.v1.SgdH\x00\x12!\n\x04\x61\x64\x61m\x18\x02 \x01(\x0b\x32\x11.raydient.v1.AdamH\x00\x42\x06\n\x04kind\"{\n\x03Sgd\x12\x1a\n\rlearning_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08momentum\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08nesterov\x18\x03 \x01(\x08H\x02\x88\x01\x01\x42\x10\n\x0e_learning_rateB\x0b\n\t_momentumB\x0b\n\t_nesterov\"\x96\x01\n\x04\x41\x64\x61m\x12\x1a\n\rlearning_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x62\x65ta_1\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06\x62\x65ta_2\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07\x65psilon\x18\x04 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_learning_rateB\t\n\x07_beta_1B\t\n\x07_beta_2B\n\n\x08_epsilon\"]\n\x0b\x43heckpoints\x12\x1d\n\x10interval_seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04keep\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x13\n\x11_interval_secondsB\x07\n\x05_keep\"a\n\tResources\x12)\n\x07workers\x18\x01 \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12)\n\tplacement\x18\x02 \x01(\x0b\x32\x16.raydient.v1.Placement\"\xb3\x01\n\tPlacement\x12\'\n\x08strategy\x18\x01 \x01(\x0b\x32\x15.raydient.v1.Strategy\x12\x45\n\x10parameter_server\x18\x02 \x03(\x0b\x32+.raydient.v1.Placement.ParameterServerEntry\x1a\x36\n\x14ParameterServerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\\\n\x08Strategy\x12\"\n\x04pack\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06spread\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"J\n\nMonitoring\x12\"\n\x15gradient_health_every\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x18\n\x16_gradient_health_every\"A\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03max\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x06\n\x04_minB\x06\n\x04_maxb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,35 +46,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGJOBSPEC_LABELSENTRY']._serialized_start=471
   _globals['_TRAININGJOBSPEC_LABELSENTRY']._serialized_end=516
   _globals['_DATASETSPEC']._serialized_start=536
-  _globals['_DATASETSPEC']._serialized_end=922
-  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_start=776
-  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_end=841
+  _globals['_DATASETSPEC']._serialized_end=968
+  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_start=804
+  _globals['_DATASETSPEC_INPUTSENTRY']._serialized_end=869
   _globals['_DATASETSPEC_LABELSENTRY']._serialized_start=471
   _globals['_DATASETSPEC_LABELSENTRY']._serialized_end=516
-  _globals['_INPUT']._serialized_start=924
-  _globals['_INPUT']._serialized_end=988
-  _globals['_SPLIT']._serialized_start=990
-  _globals['_SPLIT']._serialized_end=1025
-  _globals['_TRAINING']._serialized_start=1028
-  _globals['_TRAINING']._serialized_end=1275
-  _globals['_OPTIMIZER']._serialized_start=1277
-  _globals['_OPTIMIZER']._serialized_end=1364
-  _globals['_SGD']._serialized_start=1366
-  _globals['_SGD']._serialized_end=1489
-  _globals['_ADAM']._serialized_start=1492
-  _globals['_ADAM']._serialized_end=1642
-  _globals['_CHECKPOINTS']._serialized_start=1644
-  _globals['_CHECKPOINTS']._serialized_end=1737
-  _globals['_RESOURCES']._serialized_start=1739
-  _globals['_RESOURCES']._serialized_end=1836
-  _globals['_PLACEMENT']._serialized_start=1839
-  _globals['_PLACEMENT']._serialized_end=2018
-  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_start=1964
-  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_end=2018
-  _globals['_STRATEGY']._serialized_start=2020
-  _globals['_STRATEGY']._serialized_end=2112
-  _globals['_MONITORING']._serialized_start=2114
-  _globals['_MONITORING']._serialized_end=2188
-  _globals['_WORKERRANGE']._serialized_start=2190
-  _globals['_WORKERRANGE']._serialized_end=2255
+  _globals['_INPUT']._serialized_start=970
+  _globals['_INPUT']._serialized_end=1034
+  _globals['_SPLIT']._serialized_start=1036
+  _globals['_SPLIT']._serialized_end=1071
+  _globals['_TRAINING']._serialized_start=1074
+  _globals['_TRAINING']._serialized_end=1321
+  _globals['_OPTIMIZER']._serialized_start=1323
+  _globals['_OPTIMIZER']._serialized_end=1410
+  _globals['_SGD']._serialized_start=1412
+  _globals['_SGD']._serialized_end=1535
+  _globals['_ADAM']._serialized_start=1538
+  _globals['_ADAM']._serialized_end=1688
+  _globals['_CHECKPOINTS']._serialized_start=1690
+  _globals['_CHECKPOINTS']._serialized_end=1783
+  _globals['_RESOURCES']._serialized_start=1785
+  _globals['_RESOURCES']._serialized_end=1882
+  _globals['_PLACEMENT']._serialized_start=1885
+  _globals['_PLACEMENT']._serialized_end=2064
+  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_start=2010
+  _globals['_PLACEMENT_PARAMETERSERVERENTRY']._serialized_end=2064
+  _globals['_STRATEGY']._serialized_start=2066
+  _globals['_STRATEGY']._serialized_end=2158
+  _globals['_MONITORING']._serialized_start=2160
+  _globals['_MONITORING']._serialized_end=2234
+  _globals['_WORKERRANGE']._serialized_start=2236
+  _globals['_WORKERRANGE']._serialized_end=2301
 # @@protoc_insertion_point(module_scope)

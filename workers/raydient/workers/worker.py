@@ -168,12 +168,15 @@ class Worker:
         """The program for so many rows, with these rows as its inputs and labels."""
         program = self._programs.get(len(rows))
         if program is None:
-            program = self._programs[len(rows)] = Program(self._network, len(rows))
+            weighted = "train/weights" in self._data
+            program = self._programs[len(rows)] = Program(self._network, len(rows), weighted=weighted)
         # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
         for name, x in program.xs.items():
             np.take(self._data[f"{part}/x/{name}"], rows, axis=0, out=x, mode="clip")
         for name, y in program.ys.items():
             np.take(self._data[f"{part}/y/{name}"], rows, axis=0, out=y, mode="clip")
+        if program.sample_weights is not None:
+            np.take(self._data[f"{part}/weights"], rows, out=program.sample_weights, mode="clip")
         return program
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:

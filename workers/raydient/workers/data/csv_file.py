@@ -94,8 +94,8 @@ def _repeats(names: Sequence[str]) -> bool:
 
 
 def _columns(header: list[str], spec: DatasetSpec) -> _Columns:
-    """The columns that are asked for; in the plain case all but the label are features."""
-    labels = spec.named_labels
+    """The columns that are asked for; in the plain case all but label and weight are features."""
+    labels = spec.read_beside
     paths = {label: label_path(spec, name) for name, label in labels.items()}
     if spec.inputs:
         inputs = {name: given.columns for name, given in spec.inputs.items()}

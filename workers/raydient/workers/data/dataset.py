@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.dataset import SAMPLE_WEIGHT
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Output, layer_names
@@ -25,7 +26,7 @@ from raydient.workers.network import Output as NetworkOutput
 
 from .labels import LabelError, encode
 from .order import split_rows
-from .raw import RawData, RawInput, label_path
+from .raw import Labels, RawData, RawInput, label_path
 
 SUFFIXES = (".csv", ".npz")
 
@@ -38,10 +39,12 @@ class Part:
         xs: of each input, by name: float32, C-contiguous, (n, *input shape).
         ys: of each output, by name: int32 (n,) class indices or float32 (n, k) probabilities for softmax_cross_entropy;
             float32 (n, 1) zeros and ones for binary_cross_entropy and hinge; float32 (n, k) for losses on numbers.
+        weights: factors of the samples' losses, float32 (n,); None where all are 1.
     """
 
     xs: Mapping[str, NDArray[np.float32]]
     ys: Mapping[str, NDArray[Any]]
+    weights: NDArray[np.float32] | None = None
 
     @property
     def rows(self) -> int:
@@ -89,9 +92,12 @@ class Dataset:
         return only(self.targets)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of it as one flat mapping, `train/x/NAME`, `train/y/NAME`, `test/x/NAME`, ..., as workers take it."""
+        """All of it as one flat mapping, `train/x/NAME`, `train/y/NAME`, `test/x/NAME`, ..., as workers take it; with
+        `train/weights` and `test/weights` where samples have them.
+        """
         parts = {"train": self.train, "test": self.test}
-        return {
+        weights = {f"{part}/weights": data.weights for part, data in parts.items() if data.weights is not None}
+        return weights | {
             f"{part}/{kind}/{name}": array
             for part, data in parts.items()
             for kind, arrays in (("x", data.xs), ("y", data.ys))
@@ -114,7 +120,8 @@ def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) ->
             except LabelError as problem:
                 column = spec.named_labels[output.label]
                 errors.append(FieldError(label_path(spec, output.label), f"{column!r}: {problem}"))
-    if raw.inputs is None or len(encoded) < len(outputs):
+    weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
+    if errors or raw.inputs is None or len(encoded) < len(outputs):
         raise InvalidSpec(errors)
     found = raw.inputs
     rows = len(next(iter(found.values())).values)
@@ -126,11 +133,28 @@ def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) ->
 
     def part(rows: NDArray[np.int64]) -> Part:
         xs = {name: _float32(inputs[name], given.values[rows], spec, name) for name, given in found.items()}
-        return Part(xs, {name: labels[rows] for name, (labels, _) in encoded.items()})
+        ys = {name: labels[rows] for name, (labels, _) in encoded.items()}
+        return Part(xs, ys, None if weights is None else weights[rows])
 
     labels = spec.named_labels
     targets = {output.layer: Target(labels[output.label], encoded[output.layer][1]) for output in outputs}
     return Dataset(part(train), part(test), inputs, targets)
+
+
+def _weights(given: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
+    """The factors of the samples' losses; what is wrong with them joins `errors`."""
+    if given is None:
+        return None
+    if not isinstance(given, np.ndarray) or given.ndim != 1:
+        errors.append(FieldError("dataset.sample_weight", "one number for each sample is needed"))
+        return None
+    with np.errstate(over="ignore"):
+        weights = given.astype(np.float32)
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        text = f"{given[bad[0]]} in row {bad[0] + 1} is no weight: it must be 0 or more, and fit float32"
+        errors.append(FieldError("dataset.sample_weight", text))
+    return weights
 
 
 def check_labels(dataset: Dataset, network: Network) -> None:

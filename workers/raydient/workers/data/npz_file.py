@@ -26,7 +26,7 @@ def read(path: Path, spec: DatasetSpec) -> RawData:
     Raises:
         InvalidSpec: no NPZ file, or arrays that are not there or cannot be samples and labels.
     """
-    inputs, labels = _inputs(spec), spec.named_labels
+    inputs, labels = _inputs(spec), spec.read_beside
     wanted = {where: (array, kinds) for array, where, kinds in inputs.values()}
     wanted |= {label_path(spec, name): (array, "biufU") for name, array in labels.items()}
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from raydient.spec.dataset import Dataset
+from raydient.spec.dataset import SAMPLE_WEIGHT, Dataset
 from raydient.spec.errors import FieldError
 
 Labels = NDArray[Any] | list[str]
@@ -35,7 +35,7 @@ class RawData:
 
     Attributes:
         inputs: by name; None if there are errors in one of them.
-        labels: by name, those without errors: one for each row.
+        labels: by name, those without errors: one for each row; the weights of samples among them.
         errors: what is wrong with the values.
     """
 
@@ -45,7 +45,9 @@ class RawData:
 
 
 def label_path(spec: Dataset, name: str) -> str:
-    """Where a label stands in the specification."""
+    """Where a label, or the weight of a sample, stands in the specification."""
+    if name == SAMPLE_WEIGHT:
+        return "dataset.sample_weight"
     return f"dataset.labels.{name}" if spec.labels else "dataset.label"
 
 

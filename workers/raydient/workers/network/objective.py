@@ -44,6 +44,13 @@ class Objective:
             start += size
         return bound
 
+    def weigh_samples(self) -> Array:
+        """Weigh each sample's losses by a factor from now on, (rows,), which the caller fills; 1 at first."""
+        weights = np.ones_like(self._losses[0].weights)
+        for loss in self._losses:
+            loss.weigh_samples(weights)
+        return weights
+
     def forward(self) -> None:
         """Compute `sums` from outputs and labels."""
         for loss in self._losses:

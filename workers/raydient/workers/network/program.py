@@ -32,10 +32,11 @@ class Program:
         xs: samples, for each input (rows, *input shape), of the program's dtype; by name.
         ys: labels, for each output (rows, *label shape), int32 class indices or the program's dtype, as the loss
             wants; by name.
+        sample_weights: factors of the samples' losses, (rows,), where they are `weighted`, else None.
         outputs: each layer's output, (rows, *output shape), as `forward` left it; to be read only.
     """
 
-    def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32) -> None:
+    def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32, *, weighted: bool = False) -> None:
         self.network = network
         self.rows = rows
         self.xs: Mapping[str, Array] = {
@@ -45,6 +46,7 @@ class Program:
         self.outputs = self._plan.outputs
         self._objective = Objective(network, self._plan)
         self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
+        self.sample_weights = self._objective.weigh_samples() if weighted else None
         self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
         self._statistics = self._find_statistics()

@@ -21,7 +21,8 @@ class Loss(ABC):
     Attributes:
         metric_names: what `forward` sums over the rows, the loss first.
         labels: (rows, *label shape), filled by the caller.
-        weights: (rows,), factors of each row's loss: 1, or its class's weight. Metrics are not weighted.
+        weights: (rows,), factors of each row's loss by its class: 1, or its class's weight. Metrics are not weighted.
+        sample_weights: (rows,), further factors by the row, filled by the caller; None where there are none.
         sums: float64, one value per metric name.
     """
 
@@ -33,10 +34,15 @@ class Loss(ABC):
         self.outputs, self.gradient, self.scratch = outputs, gradient, scratch
         dtype = outputs.dtype if np.issubdtype(self.label_dtype, np.floating) else self.label_dtype
         self.labels = np.zeros((len(outputs), *self.label_shape(outputs.shape[1:])), dtype)
-        self.weights = np.ones(len(outputs), outputs.dtype)
+        self.weights = self._weights = np.ones(len(outputs), outputs.dtype)
+        self.sample_weights: Array | None = None
         self.sums = np.zeros(len(self.metric_names))
         self.losses = np.zeros(len(outputs), outputs.dtype)
         self._factors = np.zeros((len(outputs), 1), outputs.dtype)
+
+    def weigh_samples(self, weights: Array) -> None:
+        """Take `weights` for `sample_weights` from now on."""
+        self.sample_weights, self._weights = weights, np.ones_like(self.weights)
 
     @classmethod
     def of(cls, settings: Any) -> "type[Loss]":
@@ -67,13 +73,15 @@ class Loss(ABC):
     def forward(self) -> None:
         """Compute `sums` from outputs, labels and weights."""
         self.measure()
-        np.multiply(self.losses, self.weights, out=self.losses)
+        if self.sample_weights is not None:
+            np.multiply(self.weights, self.sample_weights, out=self._weights)
+        np.multiply(self.losses, self._weights, out=self.losses)
         self.sums[0] = np.add.reduce(self.losses, dtype=np.float64)
 
     def backward(self, scale: float) -> None:
         """Compute `gradient`, the derivative by outputs of `scale` times the sum over rows. Once after each forward."""
         factors = self._factors
-        np.multiply(self.weights, scale, out=factors[:, 0])
+        np.multiply(self._weights, scale, out=factors[:, 0])
         self.differentiate(factors)
 
     @abstractmethod
