@@ -74,6 +74,7 @@ def test_the_specification_comes_back_with_every_default_written_out(client):
         "microbatches": 1,
         "seed": 0,
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
+        "initial_weights": "",
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}
