@@ -23,7 +23,7 @@ from .paging import next_page, page_size, page_start
 
 CHUNK_BYTES = 1 << 20
 PREDICTIONS, EXPORTS = 4, 2
-"""So many at a time; other calls need threads, too, and an export three times the memory of its weights."""
+"""So many at a time; other calls need threads, too, and an export a multiple of its weights' memory."""
 SUFFIXES = {
     pb.MODEL_FORMAT_SAFETENSORS: ".safetensors",
     pb.MODEL_FORMAT_ONNX: ExportFormat.ONNX.value,
