@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import accumulate, pairwise
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,11 +14,10 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .layer import Buffers, Layer, Pass, Shape, Views
 
 
-class Add(Layer):
-    """y = Σ x_i; each dx_i = dy."""
+class _OfOneShape(Layer):
+    """A merge of inputs of one shape, value by value; y has that shape too, unless a kind says otherwise."""
 
-    kind = "add"
-    inputs = (2, None)
+    inputs: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
         super().__init__(name, input_shapes, settings)
@@ -26,6 +26,12 @@ class Add(Layer):
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
         return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
+
+
+class Add(_OfOneShape):
+    """y = Σ x_i; each dx_i = dy."""
+
+    kind = "add"
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         first, second, *others = buffers.xs
@@ -42,19 +48,10 @@ class Add(Layer):
         return graph.node("Sum", xs)
 
 
-class Multiply(Layer):
+class Multiply(_OfOneShape):
     """y = Π x_i for each value; dx_i = dy · Π of the others, as products and not as y / x_i, which may be 0 / 0."""
 
     kind = "multiply"
-    inputs = (2, None)
-
-    def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Merge) -> None:
-        super().__init__(name, input_shapes, settings)
-        self.operations = (len(input_shapes) - 1) * prod(self.output_shape)
-
-    @classmethod
-    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
-        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         first, second, *others = buffers.xs
@@ -114,7 +111,7 @@ class Concatenate(Layer):
         return graph.node("Concat", xs, axis=self._axis)
 
 
-class Dot(Layer):
+class Dot(_OfOneShape):
     """y = Σ a · b along the last axis, which becomes 1: for vectors a number per sample. da = dy · b, db = dy · a."""
 
     kind = "dot"
@@ -124,10 +121,6 @@ class Dot(Layer):
         super().__init__(name, input_shapes, settings)
         self.output_shape = (*self.input_shape[:-1], 1)
         self.operations = 2 * prod(self.input_shape)
-
-    @classmethod
-    def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
-        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         a, b = buffers.xs
