@@ -13,6 +13,7 @@ BENCHMARKS = (
     "clusters",
     "nodes",
     "start_up",
+    "elastic",
     "gradient_health",
     "scrape",
     "recurrent",

@@ -5,24 +5,21 @@ before attention and before an MLP of 1,024 units with GELU, both with a path ar
 large one: what no better code around them can take away.
 """
 
-import os
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import numpy as np
 from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from one_core import large_product, stay_on_one_core, training_step
 from threadpoolctl import threadpool_limits
 
 from raydient.spec.network import Network as NetworkSpec
-from raydient.workers.network import Pass, Program, build, random_batch
+from raydient.workers.network import build
 
 HEADS, SIZE, LENGTH, ROWS, CLASSES = 4, 64, 128, 16, 10
 FEATURES = HEADS * SIZE
 HIDDEN = 4 * FEATURES
 FLOOR = 0.9
 STEPS, WARM_UP_STEPS = 20, 3
-LARGE = 1024
 
 LAYERS: list[dict[str, Any]] = [
     {"dense": {"name": "before", "units": FEATURES}},  # so that the block's derivative by its input is asked for
@@ -46,33 +43,11 @@ def product_operations() -> int:
     return 2 * places * (3 * (weights + scores) - FEATURES**2) + 6 * ROWS * LENGTH * FEATURES * CLASSES
 
 
-def seconds_per_call(call: Callable[[], object], calls: int) -> float:
-    for _ in range(WARM_UP_STEPS):
-        call()
-    began = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - began) / calls
-
-
 def ours() -> Measurement:
     """Forward, backward and update of one microbatch."""
     specification = NetworkSpec.model_validate({"layers": LAYERS, "loss": "softmax_cross_entropy"})
     network = build(specification, (LENGTH, FEATURES))
-    weights = np.empty(network.layout.size, np.float32)
-    network.initialize(0, weights)
-    gradient, program = np.empty_like(weights), Program(network, ROWS)
-    program.x[...], program.y[...] = random_batch(network, 0, ROWS)
-    views, gradients, this = network.bind(weights), network.bind(gradient), Pass(training=True)
-
-    def step() -> None:
-        program.forward(views, this)
-        program.backward(views, gradients, 1 / ROWS)
-        np.multiply(gradient, 0.01, out=gradient)
-        np.subtract(weights, gradient, out=weights)
-
-    seconds = seconds_per_call(step, STEPS)
-    return {"samples_per_s": ROWS / seconds, "step_ms": seconds * 1e3}
+    return training_step(network, ROWS, STEPS, WARM_UP_STEPS)
 
 
 def torch() -> Measurement:
@@ -83,16 +58,12 @@ def torch() -> Measurement:
     return {"samples_per_s": result["samples_per_s"], "step_ms": result["ms_per_step"]}
 
 
-def large_product() -> Measurement:
-    a, out = np.full((LARGE, LARGE), 0.5, np.float32), np.empty((LARGE, LARGE), np.float32)
-    return {"operations_per_s": 2 * LARGE**3 / seconds_per_call(lambda: np.matmul(a, a, out=out), 10)}
-
-
 def main() -> None:
     rounds = rounds_wanted(__doc__, 5)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # peers inherit it
-    comparison = Comparison({"large_product": large_product, "raydient": ours, "torch": torch})
+    stay_on_one_core()
+    comparison = Comparison(
+        {"large_product": partial(large_product, 10, WARM_UP_STEPS), "raydient": ours, "torch": torch}
+    )
     with threadpool_limits(1):
         comparison.run(rounds)
     comparison.ratio("samples_per_s", "raydient", "torch", at_least=FLOOR)

@@ -4,23 +4,20 @@
 large one: what no better code around them can take away.
 """
 
-import os
-import time
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from one_core import large_product, stay_on_one_core, training_step
 from threadpoolctl import threadpool_limits
 
 from raydient.spec.network import Network as NetworkSpec
-from raydient.workers.network import Pass, Program, build, random_batch
+from raydient.workers.network import build
 
 UNITS, FEATURES, LENGTH, ROWS, CLASSES = 128, 128, 64, 32, 10
 GATES = {"lstm": 4, "gru": 3}
 FLOOR = {"lstm": 0.9, "gru": None}
 STEPS, WARM_UP_STEPS = 60, 5
-LARGE = 1024
 
 
 def product_operations(kind: str) -> int:
@@ -28,33 +25,11 @@ def product_operations(kind: str) -> int:
     return 2 * ROWS * LENGTH * GATES[kind] * UNITS * (2 * FEATURES + 3 * UNITS)
 
 
-def seconds_per_call(call: Callable[[], object], calls: int) -> float:
-    for _ in range(WARM_UP_STEPS):
-        call()
-    began = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - began) / calls
-
-
 def ours(kind: str) -> Measurement:
     """Forward, backward and update of one microbatch."""
     layers = [{kind: {"units": UNITS}}, {"dense": {"units": CLASSES}}]
     network = build(NetworkSpec.model_validate({"layers": layers, "loss": "softmax_cross_entropy"}), (LENGTH, FEATURES))
-    weights = np.empty(network.layout.size, np.float32)
-    network.initialize(0, weights)
-    gradient, program = np.empty_like(weights), Program(network, ROWS)
-    program.x[...], program.y[...] = random_batch(network, 0, ROWS)
-    views, gradients, this = network.bind(weights), network.bind(gradient), Pass(training=True)
-
-    def step() -> None:
-        program.forward(views, this)
-        program.backward(views, gradients, 1 / ROWS)
-        np.multiply(gradient, 0.01, out=gradient)
-        np.subtract(weights, gradient, out=weights)
-
-    seconds = seconds_per_call(step, STEPS)
-    return {"samples_per_s": ROWS / seconds, "step_ms": seconds * 1e3}
+    return training_step(network, ROWS, STEPS, WARM_UP_STEPS)
 
 
 def torch(kind: str) -> Measurement:
@@ -65,15 +40,10 @@ def torch(kind: str) -> Measurement:
     return {"samples_per_s": result["samples_per_s"], "step_ms": result["ms_per_step"]}
 
 
-def large_product() -> Measurement:
-    a, out = np.full((LARGE, LARGE), 0.5, np.float32), np.empty((LARGE, LARGE), np.float32)
-    return {"operations_per_s": 2 * LARGE**3 / seconds_per_call(lambda: np.matmul(a, a, out=out), 20)}
-
-
 def main() -> None:
     rounds = rounds_wanted(__doc__, 5)
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # peers inherit it
-    contenders: dict[str, Callable[[], Measurement]] = {"large_product": large_product}
+    stay_on_one_core()
+    contenders: dict[str, Callable[[], Measurement]] = {"large_product": partial(large_product, 20, WARM_UP_STEPS)}
     for kind in GATES:
         contenders |= {kind: partial(ours, kind), f"torch_{kind}": partial(torch, kind)}
     comparison = Comparison(contenders)
