@@ -271,6 +271,7 @@ def test_check_prints_the_layer_table_and_the_gradient_check(points: Path) -> No
             "output_shape": [1],
             "parameters": 3,
             "learned": 3,
+            "frozen": False,
             "shares": "",
             "operations": 5,
             "bytes": 152,

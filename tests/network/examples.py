@@ -108,6 +108,8 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"epsilon": 0.1}, [(2, 3, 4)]),
         ({"center": False}, [(3, 4)]),
         ({"scale": False, "center": False}, [(6,)]),
+        ({"trainable": False}, [(2, 3, 4)]),
+        ({"trainable": False, "scale": False}, [(6,)]),
     ],
 }
 

@@ -114,7 +114,7 @@ def test_there_is_a_weight_for_each_class(make_network, kind, units, classes):
 def test_nothing_that_learns(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3, "trainable": False}}])
     assert path == "network.layers"
-    assert "every layer has `trainable: false`" in message
+    assert message == "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
 
 
 def test_penalties_go_with_the_kernel(make_network):
@@ -187,9 +187,12 @@ def test_layer_table_of_a_graph(make_network):
 
 
 def test_layer_table_tells_what_is_learned(make_network):
-    layers = [{"dense": {"units": 4, "trainable": False}}, "batch_normalization", {"dense": {"units": 3}}]
+    statistics = {"batch_normalization": {"center": False, "scale": False}}
+    layers = [{"dense": {"units": 4, "trainable": False}}, "batch_normalization", statistics, {"dense": {"units": 3}}]
+    layers.insert(3, {"batch_normalization": {"trainable": False}})
     table = describe(make_network(layers), rows=10)
-    assert [(row.parameters, row.learned) for row in table] == [(28, 0), (16, 8), (15, 15)]
+    found = [(row.parameters, row.learned, row.frozen) for row in table]
+    assert found == [(28, 0, True), (16, 8, False), (8, 0, False), (16, 0, True), (15, 15, False)]
 
 
 def test_bind_gives_views(make_network):

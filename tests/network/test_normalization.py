@@ -113,3 +113,41 @@ def test_a_layer_that_is_shared_leaves_the_mean_of_its_uses(make_network):
     program.backward(network.bind(vector), network.bind(gradient), 1 / 9)
     a, b = (y.mean(0) for y, layer in zip(program.outputs, network.layers, strict=True) if layer.name in "ab")
     np.testing.assert_allclose(network.layout.views(gradient)["one.moving_mean"], (a + b) / 2)
+
+
+FROZEN = {"batch_normalization": {"epsilon": 0.01, "trainable": False}}
+
+
+def test_frozen_batch_normalization_is_that_of_inference_in_training_too(make_network):
+    network = make_network([FROZEN, "flatten", {"dense": {"units": 1}}], "sum_squared_error", (2, 3))
+    random = np.random.default_rng(1)
+    vector = random.uniform(0.5, 2, network.layout.size)
+    x = random.normal(3, 2, (5, 2, 3))
+    trained, _ = run(network, x, 1, vector)
+    elsewhere, _ = run(network, x, 1, vector, Pass())
+    gamma, beta, mean, variance = vector[:12].reshape(4, 3)
+    assert np.array_equal(trained, elsewhere)
+    np.testing.assert_allclose(trained, gamma * (x - mean) / np.sqrt(variance + 0.01) + beta, rtol=1e-9, atol=1e-12)
+
+
+def test_frozen_batch_normalization_hands_a_scaled_derivative_on_and_learns_nothing(make_network):
+    layers = [{"dense": {"units": 3}}, FROZEN]
+    network = make_network(layers, "sum_squared_error", (2,))
+    program, vector = Program(network, 4, np.float64), np.random.default_rng(1).uniform(0.5, 2, network.layout.size)
+    gradient = np.full_like(vector, np.nan)
+    program.x[...] = np.random.default_rng(2).normal(size=(4, 2))
+    program.forward(network.bind(vector), TRAINING)
+    dy = 2 * (program.outputs[1] - program.y)
+    program.backward(network.bind(vector), network.bind(gradient), 1)
+    views, found = network.layout.views(vector), network.layout.views(gradient)
+    slope = views["batch_normalization_1.gamma"] / np.sqrt(views["batch_normalization_1.moving_variance"] + 0.01)
+    np.testing.assert_allclose(found["dense_1.bias"], (dy * slope).sum(0), rtol=1e-9)
+    for name, g in found.items():
+        assert name.startswith("dense_1.") or not g.any()
+
+
+def test_one_row_is_enough_for_what_is_frozen(make_network):
+    def least(layer):
+        return make_network([layer, {"dense": {"units": 1}}], "hinge").layers[0].least_rows
+
+    assert (least("batch_normalization"), least(FROZEN)) == (2, 1)

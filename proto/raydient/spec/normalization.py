@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .layers import Learned, Placed
+from .layers import Learned
 
 Epsilon = Annotated[float, Field(gt=0)]
 """Added to a variance, so that one of 0 can be divided by."""
@@ -18,9 +18,9 @@ class LayerNormalization(Learned):
     scale: bool = True
 
 
-class BatchNormalization(Placed):
+class BatchNormalization(Learned):
     """Normalized by channel, the last axis, over a microbatch in training, by moving averages elsewhere; then times
-    gamma, plus beta (Ioffe and Szegedy 2015).
+    gamma, plus beta (Ioffe and Szegedy 2015). Not `trainable`: by moving averages, which stay, in training, too.
     """
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99

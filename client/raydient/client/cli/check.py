@@ -131,7 +131,7 @@ def _place(p: "ParameterCheck") -> str:
 def _kind(layer: dict[str, Any]) -> str:
     if layer["shares"]:
         return f"{layer['kind']} of {layer['shares']}"
-    return f"{layer['kind']}, frozen" if layer["parameters"] and not layer["learned"] else str(layer["kind"])
+    return f"{layer['kind']}, frozen" if layer["frozen"] else str(layer["kind"])
 
 
 def _numbers(counts: dict[str, Any]) -> list[str]:

@@ -313,7 +313,8 @@ class _Builder:
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
         elif all(p.momentum is not None for layer in layers for p in layer.parameters):
-            errors.append(FieldError("network.layers", "every layer has `trainable: false`, nothing to train"))
+            text = "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
+            errors.append(FieldError("network.layers", text))
         owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]
         count = sum(prod(p.shape) for layer in owners for p in layer.parameters)
         if count > MAXIMUM_PARAMETERS:

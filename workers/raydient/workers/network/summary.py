@@ -5,6 +5,8 @@ from math import prod
 
 import numpy as np
 
+from raydient.wire.layout import FROZEN
+
 from .graph import Network, Node
 from .wiring import input_number, is_input
 
@@ -21,6 +23,7 @@ class LayerRow:
         output_shape: of one sample, without the row axis.
         parameters: number of values of its own in the flat vector; those of a shared layer are its owner's.
         learned: how many of them training changes by their gradients; the others are frozen or running statistics.
+        frozen: whether it has some, and all of them stay as they begin.
         shares: name of that owner; empty where the layer is not shared.
         operations: additions and multiplications of the forward pass for one sample, activations not counted;
             backward takes about twice as many.
@@ -34,6 +37,7 @@ class LayerRow:
     output_shape: tuple[int, ...]
     parameters: int
     learned: int
+    frozen: bool
     shares: str
     operations: int
     bytes: int
@@ -57,6 +61,7 @@ def _row(network: Network, place: int, node: Node, rows: int) -> LayerRow:
         output_shape=layer.output_shape,
         parameters=parameters,
         learned=sum(prod(p.shape) for p in own if p.momentum is None),
+        frozen=bool(own) and all(p.momentum == FROZEN for p in own),
         shares="" if node.owner == place else node.parameters_of,
         operations=layer.operations,
         bytes=FLOAT32.itemsize * (2 * parameters + outputs) + saved,

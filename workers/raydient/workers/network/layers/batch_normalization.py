@@ -22,6 +22,9 @@ class BatchNormalization(Layer):
     Elsewhere they are moving averages, which travel as parameters do: backward leaves μ and σ² of the microbatch where
     a gradient would be, `Program` weights them with its share of the batch, the reduction tree adds them up, and the
     parameter server moves the average. σ² is then the unbiased estimate, as in the paper's algorithm 2.
+
+    Where the layer does not learn, the averages stay and are used in training, too. y is then no more than a shift and
+    a scale of x, and dx = γ / s · dy.
     """
 
     kind = "batch_normalization"
@@ -30,6 +33,7 @@ class BatchNormalization(Layer):
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.BatchNormalization) -> None:
         super().__init__(name, input_shapes, settings)
         self._epsilon, self._scale, self._center = settings.epsilon, settings.scale, settings.center
+        self._frozen = not settings.trainable
         self._size = size = self.output_shape[-1]
         ones = functions.Initializer(ones=functions.Empty())
         zeros = functions.Initializer(zeros=functions.Empty())
@@ -41,11 +45,13 @@ class BatchNormalization(Layer):
             ParameterRule("moving_mean", (size,), zeros, size, size, momentum=settings.momentum),
             ParameterRule("moving_variance", (size,), ones, size, size, momentum=settings.momentum),
         )
-        self.least_rows = 1 if prod(self.output_shape[:-1]) > 1 else 2
+        self.least_rows = 1 if self._frozen or prod(self.output_shape[:-1]) > 1 else 2
         self.operations = 2 * prod(self.output_shape)
 
     def saved(self, rows: int) -> Memory:
         channels = ((self._size,), None)
+        if self._frozen:
+            return {"factor": channels}
         return {
             "normalized": ((rows * prod(self.output_shape[:-1]), self._size), None),
             "mean": channels,
@@ -57,16 +63,15 @@ class BatchNormalization(Layer):
         return {"shift": ((self._size,), None), "slope": ((self._size,), None)}
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
-        n, factor = buffers.saved["normalized"], buffers.saved["factor"]
-        x, y = buffers.x.reshape(n.shape), buffers.y.reshape(n.shape)
-        if not this.training:
+        x, y, factor = self._rows(buffers.x), self._rows(buffers.y), buffers.saved["factor"]
+        if self._frozen or not this.training:
             self._inverse(weights["moving_variance"], factor)
             if self._scale:
                 np.multiply(factor, weights["gamma"], out=factor)
             np.subtract(x, weights["moving_mean"], out=y)
             np.multiply(y, factor, out=y)
         else:
-            mean, variance = buffers.saved["mean"], buffers.saved["variance"]
+            n, mean, variance = (buffers.saved[name] for name in ("normalized", "mean", "variance"))
             np.add.reduce(x, axis=0, out=mean)
             np.divide(mean, len(x), out=mean)
             np.subtract(x, mean, out=n)
@@ -83,6 +88,10 @@ class BatchNormalization(Layer):
         if self._center:
             np.add(y, weights["beta"], out=y)
 
+    def _rows(self, array: Array) -> Array:
+        """As a matrix: a channel is a column."""
+        return array.reshape(-1, self._size)
+
     def _inverse(self, variance: Array, out: Array) -> None:
         """1 / s."""
         np.add(variance, self._epsilon, out=out)
@@ -90,8 +99,11 @@ class BatchNormalization(Layer):
         np.reciprocal(out, out=out)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        n, saved = buffers.saved["normalized"], buffers.saved
-        dy, product = buffers.dy.reshape(n.shape), buffers.scratch.reshape(n.shape)
+        saved, dy, product = buffers.saved, self._rows(buffers.dy), self._rows(buffers.scratch)
+        if self._frozen:
+            np.multiply(dy, saved["factor"], out=dy)
+            return
+        n = saved["normalized"]
         shift, slope = buffers.work["shift"], buffers.work["slope"]
         np.add.reduce(dy, axis=0, out=shift)
         np.multiply(n, dy, out=product)
