@@ -115,3 +115,15 @@ def test_what_is_no_sequence_is_refused(make_network, shape):
     layers = [{"multi_head_attention": {"num_heads": 1, "key_dim": 2}}, "flatten", {"dense": {"units": 1}}]
     with pytest.raises(InvalidSpec, match=r"multi_head_attention_1 takes sequences of vectors, samples of shape"):
         make_network(layers, input_shape=shape)
+
+
+def test_kernels_and_biases_begin_as_they_are_told(make_network):
+    constants = {"kernel_initializer": {"constant": {"value": 2}}, "bias_initializer": "ones"}
+    settings = {"num_heads": 2, "key_dim": 3, **constants}
+    network = make_network([{"multi_head_attention": settings}, "flatten"], "huber", (4, 5))
+    vector = np.empty(network.layout.size, np.float32)
+    network.initialize(1, vector)
+    (views,) = [view for view in network.bind(vector) if view]
+    assert len(views) == 8
+    for name, view in views.items():
+        assert (view == (2 if name.endswith("_kernel") else 1)).all()

@@ -1,11 +1,22 @@
 """Names, shapes and layout of a network, and what is refused."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.network import Layer
 from raydient.workers.network import build, describe
 from raydient.workers.network.losses import LOSSES
+
+from .examples import EXAMPLES, graph
+
+
+def regularizers(kind):
+    """Settings of a kind of layer that are penalties."""
+    (settings,) = (option for option in get_args(Layer.model_fields[kind].annotation) if option is not type(None))
+    return [name for name in settings.model_fields if name.endswith("_regularizer")]
 
 
 def test_names_count_within_a_kind(make_network):
@@ -102,7 +113,8 @@ def test_nothing_to_train(make_network):
 
 
 @pytest.mark.parametrize(
-    ("kind", "units", "classes"), [("softmax_cross_entropy", 4, 4), ("binary_cross_entropy", 1, 2)]
+    ("kind", "units", "classes"),
+    [("softmax_cross_entropy", 4, 4), ("binary_cross_entropy", 1, 2), ("hinge", 1, 2)],
 )
 def test_there_is_a_weight_for_each_class(make_network, kind, units, classes):
     loss = {kind: {"class_weight": [1.0, 2.0, 3.0]}}
@@ -135,6 +147,23 @@ def test_penalties_on_sequences(make_network):
         "lstm_1.kernel": (0.0, 3.0),
         "lstm_1.recurrent_kernel": (0.0, 4.0),
     }
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if regularizers(kind)])
+def test_every_penalty_that_a_layer_may_have_is_one_while_it_learns(make_network, kind):
+    settings, shapes = EXAMPLES[kind][0]
+    given = {name: {"l1": 1.0 + n, "l2": 2.0 + n} for n, name in enumerate(regularizers(kind))}
+    for trainable in (True, False):
+        layers = graph(kind, {**settings, **given, "trainable": trainable}, shapes)
+        penalties = make_network(layers, input_shape=(4,)).penalties
+        assert set(penalties.values()) == ({(r["l1"], r["l2"]) for r in given.values()} if trainable else set())
+
+
+def test_each_kernel_of_attention_has_the_penalty(make_network):
+    settings = {"num_heads": 2, "key_dim": 3, "kernel_regularizer": {"l2": 0.5}}
+    penalties = make_network([{"multi_head_attention": settings}, "flatten"], "huber", (4, 5)).penalties
+    parts = ("query", "key", "value", "output")
+    assert penalties == {f"multi_head_attention_1.{part}_kernel": (0.0, 0.5) for part in parts}
 
 
 def test_all_errors_at_once(make_network):

@@ -56,6 +56,7 @@ def test_loss(make_network, loss):
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5]}},
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5], "one_hot": True}},
         {"binary_cross_entropy": {"class_weight": [0.5, 3.0]}},
+        {"hinge": {"class_weight": [0.5, 3.0]}},
     ],
     ids=str,
 )

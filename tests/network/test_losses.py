@@ -246,3 +246,12 @@ def test_both_of_two_classes_have_their_weight():
     assert loss.sums[0] == pytest.approx(3.5 * math.log(2))
     loss.backward(1.0)
     np.testing.assert_allclose(loss.gradient, [[0.25], [-1.5]])
+
+
+def test_both_of_two_classes_have_their_weight_by_distance():
+    loss = make({"hinge": {"class_weight": [0.5, 3.0]}}, [[0.5], [0.5], [-2.0]])
+    loss.labels[...] = [[0], [1], [0]]
+    loss.forward()
+    assert loss.sums.tolist() == [0.5 * 1.5 + 3 * 0.5, 2]
+    loss.backward(2.0)
+    assert loss.gradient.tolist() == [[1], [-6], [0]]

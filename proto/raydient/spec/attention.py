@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from .functions import Empty, Initializer, Regularizer
 from .layers import Learned
 
 
@@ -18,3 +19,6 @@ class MultiHeadAttention(Learned):
     key_dim: Annotated[int, Field(ge=1, le=65_536)]
     causal: bool = False
     use_bias: bool = True
+    kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
+    bias_initializer: Initializer = Initializer(zeros=Empty())
+    kernel_regularizer: Regularizer = Regularizer()

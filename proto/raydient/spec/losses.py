@@ -30,6 +30,12 @@ class BinaryCrossEntropy(Model):
     class_weight: ClassWeight = ()
 
 
+class Hinge(Model):
+    """Labels 0 and 1, which stand for -1 and 1."""
+
+    class_weight: ClassWeight = ()
+
+
 class Huber(Model):
     """Squares of errors up to `delta`, straight lines beyond (Huber 1964)."""
 
@@ -50,5 +56,5 @@ class Loss(OneOf):
     binary_cross_entropy: BinaryCrossEntropy | None = None
     mean_absolute_error: Empty | None = None
     huber: Huber | None = None
-    hinge: Empty | None = None
+    hinge: Hinge | None = None
     poisson: Empty | None = None

@@ -1,13 +1,14 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MultiHeadAttention(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "num_heads", "key_dim", "causal", "use_bias")
+    __slots__ = ("name", "inputs", "trainable", "num_heads", "key_dim", "causal", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +16,9 @@ class MultiHeadAttention(_message.Message):
     KEY_DIM_FIELD_NUMBER: _ClassVar[int]
     CAUSAL_FIELD_NUMBER: _ClassVar[int]
     USE_BIAS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -22,4 +26,7 @@ class MultiHeadAttention(_message.Message):
     key_dim: int
     causal: bool
     use_bias: bool
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., num_heads: _Optional[int] = ..., key_dim: _Optional[int] = ..., causal: bool = ..., use_bias: bool = ...) -> None: ...
+    kernel_initializer: _functions_pb2.Initializer
+    bias_initializer: _functions_pb2.Initializer
+    kernel_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., num_heads: _Optional[int] = ..., key_dim: _Optional[int] = ..., causal: bool = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...

@@ -23,9 +23,9 @@ class Loss(_message.Message):
     binary_cross_entropy: BinaryCrossEntropy
     mean_absolute_error: _functions_pb2.Empty
     huber: Huber
-    hinge: _functions_pb2.Empty
+    hinge: Hinge
     poisson: _functions_pb2.Empty
-    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
     __slots__ = ("label_smoothing", "one_hot", "class_weight")
@@ -44,6 +44,12 @@ class BinaryCrossEntropy(_message.Message):
     label_smoothing: float
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, label_smoothing: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Hinge(_message.Message):
+    __slots__ = ("class_weight",)
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    class_weight: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, class_weight: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Huber(_message.Message):
     __slots__ = ("delta",)

@@ -17,7 +17,7 @@ from raydient.workers.streams import Purpose, stream
 
 from .activations import ACTIVATIONS
 from .initializers import INITIALIZERS
-from .layers import LAYERS, Layer, ParameterRule, Shape, Views, shape_text
+from .layers import LAYERS, Layer, Shape, Views, shape_text
 from .losses import Loss, loss_class
 from .metrics import METRICS, counted, finish, metric_problem
 from .named import only
@@ -115,7 +115,11 @@ class Network:
             ((name, rule.shape) for name, rule in rules.items()),
             {name: rule.momentum for name, rule in rules.items() if rule.momentum is not None},
         )
-        self.penalties = {name: rule.penalty for name, rule in rules.items() if any(rule.penalty)}
+        self.penalties = {
+            name: (rule.penalty.l1, rule.penalty.l2)
+            for name, rule in rules.items()
+            if rule.momentum is None and (rule.penalty.l1 or rule.penalty.l2)
+        }
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()
@@ -214,14 +218,6 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
     return builder.finish()
 
 
-def _treated(rule: ParameterRule, settings: Any) -> ParameterRule:
-    """A layer's parameter as its settings want it treated: frozen, or with a penalty."""
-    if not getattr(settings, "trainable", True):
-        return replace(rule, momentum=FROZEN)
-    regularizer = getattr(settings, f"{rule.name.removesuffix('_kernel')}_regularizer", None)
-    return replace(rule, penalty=(regularizer.l1, regularizer.l2)) if regularizer else rule
-
-
 class _Builder:
     """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
 
@@ -245,7 +241,8 @@ class _Builder:
             if kind.shape_problem(shapes, settings):
                 raise InvalidSpec(self._errors)  # nothing is known of what follows
         layer = kind(this.name, shapes, settings)
-        layer.parameters = tuple(_treated(p, settings) for p in layer.parameters)
+        if not getattr(settings, "trainable", True):
+            layer.parameters = tuple(replace(p, momentum=FROZEN) for p in layer.parameters)
         if layer.index_limit is not None and not all(map(self._out_of_the_data, sources)):
             text = f"{this.name} takes whole numbers out of the data, not what other layers compute"
             self._errors.append(FieldError(f"{where}.inputs", text))

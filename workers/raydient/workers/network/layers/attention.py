@@ -6,7 +6,6 @@ from math import sqrt
 import numpy as np
 
 from raydient.spec import attention as spec
-from raydient.spec import functions
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
@@ -39,17 +38,17 @@ class MultiHeadAttention(Layer):
         (self._queries, features), (self._keys, source) = self.input_shapes[0], self.input_shapes[-1]
         inner = self._heads * self._size
         self._use_bias = settings.use_bias
-        glorot = functions.Initializer(glorot_uniform=functions.Empty())
-        zeros = functions.Initializer(zeros=functions.Empty())
+        kernel, bias, penalty = settings.kernel_initializer, settings.bias_initializer, settings.kernel_regularizer
         for part, inputs, outputs in (
             ("query", features, inner),
             ("key", source, inner),
             ("value", source, inner),
             ("output", inner, features),
         ):
-            self.parameters += (ParameterRule(f"{part}_kernel", (inputs, outputs), glorot, inputs, outputs),)
+            shape = (inputs, outputs)
+            self.parameters += (ParameterRule(f"{part}_kernel", shape, kernel, inputs, outputs, penalty=penalty),)
             if self._use_bias:
-                self.parameters += (ParameterRule(f"{part}_bias", (outputs,), zeros, inputs, outputs),)
+                self.parameters += (ParameterRule(f"{part}_bias", (outputs,), bias, inputs, outputs),)
         projections = 4 * inner * (self._queries * features + self._keys * source)
         self.operations = projections + 4 * inner * self._queries * self._keys
 

@@ -40,7 +40,10 @@ class Convolution(Layer):
         self._columns = Columns(self._geometry, channels, self._groups)
         kernel = (*(one.window for one in axes), channels // self._groups, filters)
         fan_in, fan_out = prod(kernel[:-1]), prod(kernel[:-2]) * filters
-        self.parameters = (ParameterRule("kernel", kernel, settings.kernel_initializer, fan_in, fan_out),)
+        penalty = settings.kernel_regularizer
+        self.parameters = (
+            ParameterRule("kernel", kernel, settings.kernel_initializer, fan_in, fan_out, penalty=penalty),
+        )
         self.operations = prod(self.output_shape) * (2 * fan_in + settings.use_bias)
         if settings.use_bias:
             self.parameters += (ParameterRule("bias", (filters,), settings.bias_initializer, fan_in, fan_out),)

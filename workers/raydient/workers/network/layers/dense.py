@@ -26,7 +26,8 @@ class Dense(Layer):
         super().__init__(name, input_shapes, settings)
         (*places, inputs), units = self.input_shape, settings.units
         self.output_shape = (*places, units)
-        self.parameters = (ParameterRule("kernel", (inputs, units), settings.kernel_initializer, inputs, units),)
+        kernel, penalty = settings.kernel_initializer, settings.kernel_regularizer
+        self.parameters = (ParameterRule("kernel", (inputs, units), kernel, inputs, units, penalty=penalty),)
         self.operations = prod(places) * units * (2 * inputs + settings.use_bias)
         if settings.use_bias:
             self.parameters += (ParameterRule("bias", (units,), settings.bias_initializer, inputs, units),)

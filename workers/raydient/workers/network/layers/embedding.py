@@ -31,7 +31,10 @@ class Embedding(Layer):
         self.output_shape = (*self.input_shape, size)
         # A vector's values come from one number each: the vocabulary's size has no say in theirs.
         shape = (settings.input_dim, size)
-        self.parameters = (ParameterRule("embeddings", shape, settings.embeddings_initializer, size, size),)
+        penalty = settings.embeddings_regularizer
+        self.parameters = (
+            ParameterRule("embeddings", shape, settings.embeddings_initializer, size, size, penalty=penalty),
+        )
 
     def work(self, rows: int) -> Memory:
         places = rows * prod(self.input_shape)

@@ -28,7 +28,7 @@ class ParameterRule:
         ones: from which place along the last axis to below which one it begins at 1 instead.
         momentum: if given, it is not learned but a moving average of statistics, see `Parameter.momentum`; a layer has
             those behind what it learns. FROZEN: it stays as it is.
-        penalty: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
+        penalty: on large values of it, while it learns.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ParameterRule:
     fan_out: int
     ones: tuple[int, int] = (0, 0)
     momentum: float | None = None
-    penalty: tuple[float, float] = (0.0, 0.0)
+    penalty: spec.Regularizer = spec.Regularizer()  # noqa: RUF009  (it is immutable)
 
 
 @dataclass(frozen=True, slots=True)

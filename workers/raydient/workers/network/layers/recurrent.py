@@ -44,13 +44,15 @@ class Recurrent(Layer):
         self.output_shape = (self.steps, self.units) if self.return_sequences else (self.units,)
         self.width = self.gates * self.units
         self.parameters = (
-            self._kernel("kernel", self.features, settings.kernel_initializer),
-            self._kernel("recurrent_kernel", self.units, settings.recurrent_initializer),
+            self._kernel("kernel", self.features, settings.kernel_initializer, settings.kernel_regularizer),
+            self._kernel(
+                "recurrent_kernel", self.units, settings.recurrent_initializer, settings.recurrent_regularizer
+            ),
         )
         self.operations = self.steps * 2 * (self.features + self.units) * self.width
 
-    def _kernel(self, name: str, rows: int, initializer: Any) -> ParameterRule:
-        return ParameterRule(name, (rows, self.width), initializer, rows, self.width)
+    def _kernel(self, name: str, rows: int, initializer: Any, penalty: Any) -> ParameterRule:
+        return ParameterRule(name, (rows, self.width), initializer, rows, self.width, penalty=penalty)
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:

@@ -169,7 +169,12 @@ class _TwoClasses(Loss):
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
         return generator.integers(0, 2, (rows, 1))
 
-    def _count_hits(self) -> None:
+    def _weigh_and_count(self) -> None:
+        """The classes' weights of the rows, and how many are on the right side."""
+        if self.settings.class_weight:
+            zero, one = self.settings.class_weight
+            np.multiply(self.labels[:, 0], one - zero, out=self.weights)
+            np.add(self.weights, zero, out=self.weights)
         np.greater(self.outputs, 0, out=self._hit)
         np.equal(self._hit, self.labels, out=self._hit)
         self.sums[1] = np.count_nonzero(self._hit)
@@ -200,11 +205,7 @@ class BinaryCrossEntropy(_TwoClasses):
         np.exp(curved, out=curved)
         np.log1p(curved, out=curved)
         np.add(linear[:, 0], curved[:, 0], out=self.losses)
-        if self.settings.class_weight:
-            zero, one = self.settings.class_weight
-            np.multiply(self.labels[:, 0], one - zero, out=self.weights)
-            np.add(self.weights, zero, out=self.weights)
-        self._count_hits()
+        self._weigh_and_count()
 
     def differentiate(self, factors: Array) -> None:
         gradient, target = self.gradient, self.scratch
@@ -239,7 +240,7 @@ class Hinge(_TwoClasses):
     def measure(self) -> None:
         _, margins = self._signs_and_margins()
         margins[:, 0].clip(0, np.inf, out=self.losses)
-        self._count_hits()
+        self._weigh_and_count()
 
     def differentiate(self, factors: Array) -> None:
         signs, margins = self._signs_and_margins()
