@@ -50,9 +50,13 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"filters": 4, "kernel_size": 2, "strides": 2, "padding": "same", "groups": 2}, [(5, 2)]),
         ({"filters": 2, "kernel_size": 3, "dilation_rate": 2, "use_bias": False}, [(7, 1)]),
         ({"filters": 2, "kernel_size": 5, "padding": {"explicit": {"before": 3, "after": 1}}}, [(3, 2)]),
+        ({"filters": 3, "kernel_size": 3, "padding": "same", "groups": 3, "activation": "tanh"}, [(6, 3)]),
     ],
     "conv2d": [
         ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(4, 5, 2)]),
+        ({"filters": 3, "kernel_size": 1, "activation": "tanh"}, [(3, 4, 2)]),
+        ({"filters": 4, "kernel_size": 3, "padding": "same", "groups": 2, "activation": "tanh"}, [(4, 5, 6)]),
+        ({"filters": 12, "kernel_size": 2, "groups": 2, "activation": "tanh"}, [(3, 3, 12)]),
         *(
             (
                 {

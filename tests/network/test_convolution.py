@@ -4,12 +4,15 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program, random_batch
-from raydient.workers.network.layers import columns
+from raydient.workers.network.layers import columns, depthwise, pointwise
+from raydient.workers.network.layers.depthwise import Depthwise
+from raydient.workers.network.layers.pointwise import Pointwise
+from raydient.workers.network.layers.products import Products
 
 PADDINGS = ["valid", "same", {"explicit": {"before": [2, 1], "after": [0, 3]}}]
 
@@ -44,20 +47,27 @@ def naive(x, kernel, bias, strides, padding, dilations, groups):
     return z
 
 
+SIZES = {
+    Products: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 3, 1), (2, 6, 6), (2, 3, 11)]),
+    Pointwise: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 1, 3), (2, 6, 6), (2, 3, 11)]),
+    Depthwise: st.tuples(st.integers(2, 3), st.integers(1, 3), st.integers(1, 3)),
+}
+"""Groups, and channels and filters of each, for which an algorithm is chosen."""
+
+
 @st.composite
-def convolutions(draw):
+def convolutions(draw, algorithm):
     """Settings and the shape of an image that they fit."""
-    small = st.integers(1, 3)
-    pair = st.tuples(small, small)
-    groups, channels, filters = draw(st.tuples(small, st.integers(1, 2), st.integers(1, 2)))
-    kernel_size, dilations = draw(pair), draw(pair)
+    pair = st.just((1, 1)) if algorithm is Pointwise else st.tuples(st.integers(1, 3), st.integers(1, 3))
+    groups, channels, filters = draw(SIZES[algorithm])
+    kernel_size, strides, dilations = draw(pair), draw(pair), draw(pair)
     height, width = ((k - 1) * d + 1 + draw(st.integers(0, 4)) for k, d in zip(kernel_size, dilations, strict=True))
     options = {
         "filters": filters * groups,
         "kernel_size": list(kernel_size),
-        "strides": list(draw(pair)),
+        "strides": list(strides),
         "dilation_rate": list(dilations),
-        "padding": draw(st.sampled_from(PADDINGS)),
+        "padding": "valid" if algorithm is Pointwise else draw(st.sampled_from(PADDINGS)),
         "groups": groups,
     }
     return options, (height, width, channels * groups)
@@ -73,11 +83,13 @@ def outputs(network, rows, vector, x):
     return y, gradient
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
-@given(case=convolutions(), rows=st.integers(1, 4), seed=st.integers(0, 1000))
-def test_equals_the_naive_twin(make_network, case, rows, seed):
-    options, shape = case
+@pytest.mark.parametrize("algorithm", SIZES, ids=lambda kind: kind.__name__)
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(data=st.data(), rows=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_equals_the_naive_twin(make_network, algorithm, data, rows, seed):
+    options, shape = data.draw(convolutions(algorithm))
     network = make_network([{"conv2d": options}, "flatten", {"dense": {"units": 1}}], "sum_squared_error", shape)
+    assume(type(network.layers[0]._algorithm) is algorithm)  # a product of windows may turn out to be pointwise
     vector = np.random.default_rng(seed).standard_normal(network.layout.size)
     x, _ = random_batch(network, seed, rows)
     expected = naive(
@@ -92,19 +104,51 @@ def test_equals_the_naive_twin(make_network, case, rows, seed):
     np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("padding", PADDINGS, ids=str)
-@pytest.mark.parametrize("groups", [1, 2])
-def test_blocks_make_no_difference(make_network, monkeypatch, padding, groups):
-    """From one row of positions to all images at once, with a last block that is smaller."""
-    conv = {"filters": 4, "kernel_size": 3, "padding": padding, "groups": groups, "activation": "tanh"}
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(case=convolutions(Depthwise), rows=st.integers(1, 4), blocks=st.integers(1, 500), kernels=st.integers(1, 200))
+def test_depthwise_equals_the_products(make_network, case, rows, blocks, kernels):
+    """Derivatives, too, those by the inputs as they show in the kernel of a layer before; in blocks of every size."""
+    options, shape = case
+    before = {"conv2d": {"filters": shape[-1], "kernel_size": 1, "groups": shape[-1]}}
+    layers = [before, {"conv2d": options}, "flatten", {"dense": {"units": 1}}]
+    results = []
+    for largest in (depthwise.LARGEST_KERNEL, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(depthwise, "LARGEST_KERNEL", largest)
+            patch.setattr(depthwise, "BLOCK_VALUES", blocks)
+            patch.setattr(depthwise, "KERNEL_VALUES", kernels)
+            network = make_network(layers, "sum_squared_error", shape)
+            vector = np.random.default_rng(1).standard_normal(network.layout.size)
+            results.append(outputs(network, rows, vector, random_batch(network, 1, rows)[0]))
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+BLOCKS = {Products: columns, Pointwise: pointwise, Depthwise: depthwise}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        *((Products, {"padding": padding}) for padding in PADDINGS),
+        *((Products, {"padding": padding, "groups": 2, "filters": 36}) for padding in PADDINGS),
+        (Pointwise, {"kernel_size": 1}),
+        *((Depthwise, {"padding": padding, "groups": 4}) for padding in PADDINGS),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_blocks_make_no_difference(make_network, monkeypatch, algorithm, options):
+    """From one row of positions, or one image, to all images at once, with a last block that is smaller."""
+    conv = {"filters": 8, "kernel_size": 3, "activation": "tanh", **options}
     layers = [{"conv2d": conv}, {"conv2d": {**conv, "strides": 2}}, "flatten", {"dense": {"units": 1}}]
-    network = make_network(layers, "sum_squared_error", (8, 7, 2))
+    network = make_network(layers, "sum_squared_error", (8, 7, 4))
+    assert type(network.layers[0]._algorithm) is algorithm
     vector, results, shapes = np.random.default_rng(1).standard_normal(network.layout.size), [], set()
-    for values in (1, 300, 1200, 5000, 10**6):
-        monkeypatch.setattr(columns, "BLOCK_VALUES", values)
-        shapes.add(network.layers[0]._columns.block_shape(5))
+    for values in (1, 500, 1200, 2000, 5000, 10**6):
+        monkeypatch.setattr(BLOCKS[algorithm], "BLOCK_VALUES", values)
+        shapes.add(network.layers[0]._algorithm.block_shape(5))
         results.append(outputs(network, 5, vector, random_batch(network, 1, 5)[0]))
-    assert len(shapes) >= 4
+    assert len(shapes) >= 3
     for y, gradient in results[1:]:
         np.testing.assert_allclose(y, results[0][0], rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(gradient, results[0][1], rtol=1e-10, atol=1e-10)

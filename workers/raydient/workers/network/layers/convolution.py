@@ -1,4 +1,4 @@
-"""Convolutions: columns of a few images at a time, so that they stay in the cache, and one matrix product with each."""
+"""Convolutions: what a layer of one is, with the algorithm that its shapes ask for."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -11,11 +11,13 @@ from raydient.spec import convolution as spec
 from raydient.workers.network.activations import Saved, activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
+from .algorithm import Algorithm, Part, Work
 from .channels_first import onnx_attributes, to_channels_first, to_channels_last
-from .columns import Block, Columns
+from .depthwise import Depthwise
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
-from .spreading import Spreading
-from .windows import Array, Axis, axis, both, fit_problem, geometry, rank_problem
+from .pointwise import Pointwise
+from .products import Products
+from .windows import Array, Axis, Geometry, axis, both, fit_problem, geometry, rank_problem
 
 
 class Convolution(Layer):
@@ -24,9 +26,8 @@ class Convolution(Layer):
     z[n, p, q, f] = b[f] + Σ_ijc x[n, p s + i d, q s + j d, c] K[i, j, c, f], s the stride and d the dilation.
 
     x (rows, height, width, channels); K (kernel height, kernel width, channels / groups, filters); y (rows, p, q,
-    filters). With X the matrix whose rows are the windows of x, z = X K + b, and the chain rule is that of a dense
-    layer: dK = Xᵀ dz, db = Σ dz, dX = dz Kᵀ; dx adds dX up, each value where it was taken from. X is many times as
-    large as x, so it is made anew for a few images at a time, backward as well as forward.
+    filters). In groups, each filter sees the channels of its own group only. How z is computed, and by the chain rule
+    dK and dx, is the algorithm's; db = Σ dz.
     """
 
     dimensions: ClassVar[int]
@@ -37,7 +38,7 @@ class Convolution(Layer):
         channels, filters = self.input_shape[-1], settings.filters
         self.output_shape = (*(one.positions for one in axes), filters)
         self._geometry, self._groups = geometry(axes), settings.groups
-        self._columns = Columns(self._geometry, channels, self._groups)
+        self._algorithm = _algorithm(self._geometry, channels, filters, self._groups)
         kernel = (*(one.window for one in axes), channels // self._groups, filters)
         fan_in, fan_out = prod(kernel[:-1]), prod(kernel[:-2]) * filters
         penalty = settings.kernel_regularizer
@@ -70,63 +71,41 @@ class Convolution(Layer):
         return self.activation.saved((rows, *self.output_shape))
 
     def work(self, rows: int) -> Memory:
-        images, down = self._columns.block_shape(rows)
-        *_, filters = kernel = self.parameters[0].shape
-        scratch = (images, down, self._geometry.width.positions, filters)
-        spreading = self._spreading(rows)
+        images, down = self._algorithm.block_shape(rows)
+        across, filters = self.output_shape[-2:]
         return {
-            **self._columns.work(rows),
-            **(spreading.work(images) if spreading else {}),
-            "scratch": (scratch, None),
-            "ones": ((prod(scratch[:3]),), None),
-            "kernel": (kernel, None),
+            **self._algorithm.work(rows),
+            "scratch": ((images, down, across, filters), None),
+            "ones": ((images * down * across,), None),
             "bias": ((filters,), None),
         }
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
-        kernel = self._by_group(weights["kernel"])
-        for block, columns in self._columns.of(x, work):
-            z = y[block.images, block.rows]
-            np.matmul(columns, kernel, out=self._by_group(z))
+        for part in self._algorithm.forward(x, self._kernel(weights), y, work):
+            z = y[part]
             if self.use_bias:
                 np.add(z, weights["bias"], out=z)
-            self.activation.inplace_forward(
-                z, work["scratch"][: z.shape[0], : z.shape[1]], self._saved_of(block, buffers.saved)
-            )
+            self.activation.inplace_forward(z, self._scratch(z, work), self._saved_of(part, buffers.saved))
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
         dy = self._geometry.results(buffers.dy)
         dx = None if buffers.dx is None else self._geometry.images(buffers.dx)
-        kernel = self._by_group(weights["kernel"])
-        spreading = self._spreading(len(x))
-        turned = spreading.turn(weights["kernel"], work) if spreading else kernel
         ones = work["ones"]
         ones.fill(1)
-        sums = gradients  # the first block's go there, those of the others to `work` and from there are added
-        for block, columns in self._columns.of(x, work):
-            dz = dy[block.images, block.rows]
-            scratch, saved = work["scratch"][: dz.shape[0], : dz.shape[1]], self._saved_of(block, buffers.saved)
-            self.activation.inplace_backward(y[block.images, block.rows], dz, scratch, saved)
-            np.matmul(columns.swapaxes(1, 2), self._by_group(dz), out=self._by_group(sums["kernel"]))
+        sums = gradients  # the first part's go there, those of the others to `work` and from there are added
+        kernel, d_kernel = self._kernel(weights), self._kernel(gradients)
+        for part in self._algorithm.backward(x, kernel, dy, work, dx=dx, d_kernel=d_kernel):
+            dz = dy[part]
+            saved = self._saved_of(part, buffers.saved)
+            self.activation.inplace_backward(y[part], dz, self._scratch(dz, work), saved)
             if self.use_bias:
                 rows = dz.reshape(-1, dz.shape[-1])
                 np.matmul(ones[: len(rows)], rows, out=sums["bias"])  # five times as fast as a sum along the axis
-            if sums is not gradients:
-                for name, gradient in gradients.items():
-                    np.add(gradient, sums[name], out=gradient)
+                if sums is not gradients:
+                    np.add(gradients["bias"], sums["bias"], out=gradients["bias"])
             sums = work
-            if dx is None:
-                continue
-            if spreading:
-                d_padded = work["d_padded"][block.here] if self._geometry.is_padded else dx[block.images]
-                spreading.spread(dz, turned, d_padded, work)
-                if self._geometry.is_padded:
-                    np.copyto(dx[block.images], self._geometry.inner(d_padded))
-            else:
-                np.matmul(self._by_group(dz), kernel.swapaxes(1, 2), out=columns)
-                self._columns.add(block, columns, dx, work)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         last = self.dimensions + 1
@@ -136,21 +115,21 @@ class Convolution(Layer):
         z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._sliding))
         return self.activation.to_onnx(graph, to_channels_last(graph, z, self.dimensions))
 
-    def _spreading(self, rows: int) -> Spreading | None:
-        """How derivatives by the inputs are computed where blocks are of whole images and the stride allows it."""
-        height = self._geometry.height
-        whole = self._columns.block_shape(rows)[1] == height.positions
-        if height.stride > 1 or not whole:
-            return None
-        return Spreading(self._geometry, self.input_shape[-1], self.output_shape[-1], self._groups)
+    def _kernel(self, views: Views) -> Array:
+        """The kernel, or the gradient by it, as one for images."""
+        kernel = views["kernel"]
+        height, width = self._geometry.height.window, self._geometry.width.window
+        return kernel.reshape(height, width, *kernel.shape[-2:])
 
-    def _saved_of(self, block: Block, saved: Saved) -> Saved:
-        """What the activation keeps, of one block."""
-        return {name: self._geometry.results(array)[block.images, block.rows] for name, array in saved.items()}
+    def _scratch(self, part: Array, work: Work) -> Array:
+        """For the activation of a part."""
+        images, down, *_ = part.shape
+        scratch: Array = work["scratch"][:images, :down]
+        return scratch
 
-    def _by_group(self, array: Array) -> Array:
-        """Of (..., filters) the view as a matrix for each group: (groups, ..., filters of a group)."""
-        return array.reshape(-1, self._groups, array.shape[-1] // self._groups).swapaxes(0, 1)
+    def _saved_of(self, part: Part, saved: Saved) -> Saved:
+        """What the activation keeps, of one part."""
+        return {name: self._geometry.results(array)[part] for name, array in saved.items()}
 
 
 class Conv2d(Convolution):
@@ -192,3 +171,11 @@ class Conv1d(Convolution):
                 padding=settings.padding,
             ),
         )
+
+
+def _algorithm(geometry_: Geometry, channels: int, filters: int, groups: int) -> Algorithm:
+    """The fastest one for these shapes."""
+    if groups > 1 and Depthwise.pays(channels // groups, filters // groups):
+        return Depthwise(geometry_, channels, filters, groups)
+    kind = Pointwise if Pointwise.fits(geometry_) else Products
+    return kind(geometry_, channels, filters, groups)

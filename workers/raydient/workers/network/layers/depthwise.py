@@ -1,0 +1,201 @@
+"""Convolutions of many groups with few channels each, as depthwise ones are: sums of products, place by place.
+
+A matrix product needs rows and columns to be worth its while, and the kernel of such a group has hardly any. Here all
+groups are computed at once, value by value, along lines that lie in memory one after the other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike
+
+from .algorithm import Algorithm, Part, Work
+from .layer import Memory, Shape
+from .windows import Array, Axis, Geometry
+
+BLOCK_VALUES = 128 * 1024
+"""Padded values of a block of images: 512 KiB in float32, to stay in the second-level cache."""
+KERNEL_VALUES = 64 * 1024
+"""Of a kernel repeated along a line, for the same reason."""
+LARGEST_KERNEL = 32
+"""Channels times filters of a group up to which this is faster than a matrix product for each group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """`count` stretches of `size` values of a line, one after the other from the `first` value on."""
+
+    first: int
+    count: int
+    size: int
+
+    def of(self, lines: Array) -> Array:
+        """Of (..., values of a line) the view (..., count, size)."""
+        some = lines[..., self.first : self.first + self.count * self.size]
+        return some.reshape(*lines.shape[:-1], self.count, self.size)
+
+
+class Depthwise(Algorithm):
+    """A group has c channels and m filters; with c = 1 the convolution is called depthwise, and m its multiplier. With
+
+    X_k[n, h, w, f] = x[n, h, w, c ⌊f / m⌋ + k], the k-th channel that filter f sees,
+
+    z[n, p, q, f] = Σ_kij X_k[n, p s + i d, q s + j d, f] K[i, j, k, f] is a sum of products value by value. For given
+    k, i and j the values (q, f) of a row are a line without gaps in z, in X_k, if need be in a copy that leaves out
+    what the stride jumps over, and in K repeated for each q. dK is a sum of lines likewise, added up over q in the end.
+
+    dX_k[n, h, w, f] = Σ_ij dz[n, (h - i d) / s, (w - j d) / s, f] K[i, j, k, f], over whole places within dz only, is
+    the same sum as z with a stride of 1: of dz with s - 1 zeros between its values and zeros around them, and of the
+    kernel turned around. dx[n, h, w, c g + k] is the sum of dX_k over the filters of group g.
+    """
+
+    def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
+        self._geometry, self._filters = geometry, filters
+        self._channels, self._multiplier = channels // groups, filters // groups
+        self._kernel = self._channels, geometry.height.window, geometry.width.window
+        positions = max(1, KERNEL_VALUES // (prod(self._kernel) * filters))
+        self._forward = _stretches(geometry.width.positions, positions, filters)
+        self._backward = _stretches(geometry.width.size, positions, filters)
+
+    @staticmethod
+    def pays(channels: int, filters: int) -> bool:
+        """Whether it is the faster way for groups of so many channels and filters."""
+        return channels * filters <= LARGEST_KERNEL
+
+    def block_shape(self, rows: int) -> tuple[int, int]:
+        h, w = self._geometry.height, self._geometry.width
+        fit = BLOCK_VALUES // (self._channels * h.padded * w.padded * self._filters)
+        return max(1, min(rows, fit)), h.positions
+
+    def work(self, rows: int) -> Memory:
+        (images, _), h, w = self.block_shape(rows), self._geometry.height, self._geometry.width
+        memory: dict[str, tuple[Shape, DTypeLike | None]] = {
+            "padded": ((self._channels, images, h.padded, w.padded, self._filters), None),
+            "d_padded": ((images, h.size + h.extent - 1, w.size + w.extent - 1, self._filters), None),
+            "forward_kernel": ((*self._kernel, self._forward[0].size), None),
+            "backward_kernel": ((*self._kernel, self._backward[0].size), None),
+            "sums": ((self._forward[0].size,), None),
+        }
+        if w.stride > 1:
+            memory["columns"] = (self._channels, images, h.padded, w.window, w.positions, self._filters), None
+        if not self._is_plain:
+            memory["shares"] = (images, h.size, w.size, self._filters), None
+        return memory
+
+    def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
+        repeated = self._repeat(kernel, work["forward_kernel"])
+        for images, windows in self._windows(x, work):
+            lines = _lines(z[images])
+            for some in self._forward:
+                factors = some.of(windows), repeated[..., : some.size]
+                np.einsum("knpijbx,kijx->npbx", *factors, out=some.of(lines))
+            yield images, slice(None)
+
+    def backward(
+        self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
+    ) -> Iterator[Part]:
+        turned = self._repeat(kernel[::-1, ::-1], work["backward_kernel"])
+        d_repeated, sums = work["forward_kernel"], work["sums"]
+        d_repeated.fill(0)
+        work["d_padded"].fill(0)
+        for images, windows in self._windows(x, work):
+            yield images, slice(None)
+            lines = _lines(dz[images])
+            for some, place in product(self._forward, np.ndindex(self._kernel)):
+                k, i, j = place
+                added = sums[: some.size]
+                np.einsum("npbx,npbx->x", some.of(windows[k, :, :, i, j]), some.of(lines), out=added)
+                total = d_repeated[place][: some.size]
+                np.add(total, added, out=total)
+            if dx is not None:
+                self._spread(dz[images], turned, dx[images], work)
+        by_position = d_repeated.reshape(*self._kernel, -1, self._filters)
+        np.add.reduce(by_position, axis=3, out=d_kernel.transpose(2, 0, 1, 3))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether each filter has a channel of its own."""
+        return self._channels == self._multiplier == 1
+
+    def _repeat(self, kernel: Array, out: Array) -> Array:
+        """K (height, width, channels of a group, filters) along a line: (channels, height, width, values)."""
+        by_position = out.reshape(*self._kernel, -1, self._filters)
+        np.copyto(by_position, kernel.transpose(2, 0, 1, 3)[:, :, :, np.newaxis])
+        return out
+
+    def _windows(self, x: Array, work: Work) -> Iterator[tuple[slice, Array]]:
+        """Block by block which images, and the lines of X: (channels of a group, images, positions down, window height,
+        window width, values of a line); they last until the next ones.
+        """
+        padded, size, g = work["padded"], self.block_shape(len(x))[0], self._geometry
+        padded.fill(0)
+        for first in range(0, len(x), size):
+            images = slice(first, min(first + size, len(x)))
+            some = padded[:, : images.stop - first]
+            for k, m in np.ndindex(self._channels, self._multiplier):
+                np.copyto(g.inner(some[k])[..., m :: self._multiplier], x[images, ..., k :: self._channels])
+            yield images, self._windows_of(some, work)
+
+    def _windows_of(self, padded: Array, work: Work) -> Array:
+        channels, images, down, _, filters = padded.shape
+        k, n, h, w, f = padded.strides
+        height, width = self._geometry.height, self._geometry.width
+        across = w * width.dilation
+        if width.stride > 1:
+            shape = channels, images, down, width.window, width.positions, filters
+            columns = work["columns"][:, :images]
+            np.copyto(columns, as_strided(padded, shape, (k, n, h, across, w * width.stride, f)))
+            k, n, h, across, _, f = columns.strides
+            padded = columns
+        shape = channels, images, height.positions, height.window, width.window, width.positions * filters
+        return as_strided(padded, shape, (k, n, h * height.stride, h * height.dilation, across, f))
+
+    def _spread(self, dz: Array, turned: Array, dx: Array, work: Work) -> None:
+        """From dz (images, positions down, positions across, filters) compute dx."""
+        height, width = self._geometry.height, self._geometry.width
+        d_padded = work["d_padded"][: len(dz)]
+        (down, to_down), (across, to_across) = _laid(height), _laid(width)
+        np.copyto(d_padded[:, to_down, to_across], dz[:, down, across])
+        n, h, w, f = d_padded.strides
+        shape = len(dz), height.size, height.window, width.window, width.size * self._filters
+        windows = as_strided(d_padded, shape, (n, h, h * height.dilation, w * width.dilation, f))
+        shares = dx if self._is_plain else work["shares"][: len(dz)]
+        for k, kernel in enumerate(turned):
+            for some in self._backward:
+                factors = some.of(windows), kernel[..., : some.size]
+                np.einsum("npijbx,ijx->npbx", *factors, out=some.of(_lines(shares)))
+            if not self._is_plain:
+                self._add_up(shares, dx[..., k :: self._channels])
+
+    def _add_up(self, shares: Array, dx: Array) -> None:
+        """Over the filters of each group: (..., filters) to (..., groups)."""
+        np.copyto(dx, shares[..., :: self._multiplier])
+        for m in range(1, self._multiplier):
+            np.add(dx, shares[..., m :: self._multiplier], out=dx)
+
+
+def _lines(results: Array) -> Array:
+    """The view of images (images, height, width, filters) as lines: (images, height, width · filters)."""
+    return results.reshape(*results.shape[:2], -1)
+
+
+def _stretches(positions: int, most: int, filters: int) -> tuple[Stretches, ...]:
+    """A line of so many positions in stretches of at most `most` positions: equal ones, and a smaller last one if need
+    be.
+    """
+    size = ceil(positions / ceil(positions / most))
+    count, rest = divmod(positions, size)
+    equal = Stretches(0, count, size * filters)
+    return (equal, Stretches(count * equal.size, 1, rest * filters)) if rest else (equal,)
+
+
+def _laid(axis: Axis) -> tuple[slice, slice]:
+    """For derivatives by an axis' positions which of them are laid between zeros, and where."""
+    first, size = axis.extent - 1 - axis.before, axis.size + axis.extent - 1
+    begin = max(0, ceil(-first / axis.stride))
+    end = max(begin, min(axis.positions, ceil((size - first) / axis.stride)))
+    return slice(begin, end), slice(first + begin * axis.stride, first + end * axis.stride, axis.stride)
