@@ -28,7 +28,11 @@ def test_a_graph_is_that_of_two_inputs() -> None:
     hidden = graph.layer("dense", flat, name="hidden", units=48, activation="relu")
     more = graph.layer("dense", hidden, name="more", units=48, activation="relu")
     graph.output(
-        graph.layer("dense", more, name="price", units=1), label="price", loss="mean_squared_error", weight=0.001
+        graph.layer("dense", more, name="price", units=1),
+        label="price",
+        loss="mean_squared_error",
+        weight=0.001,
+        metrics=["r2"],
     )
     graph.output(graph.layer("dense", more, name="band", units=3), label="band", loss="softmax_cross_entropy")
     built = Network.model_validate(graph.network())
@@ -47,14 +51,15 @@ def test_layers_without_names_get_them_and_may_be_shared() -> None:
     again = graph.layer("shared", graph.layer("dense", samples, units=4), layer=encoder)
     assert [node.name for node in (samples, encoder, again)] == ["input", "dense_1", "shared_1"]
     graph.layer("dense", graph.layer("add", encoder, again), units=1)
-    built = Network.model_validate(graph.network(loss={"huber": {"delta": 2.0}}))
+    built = Network.model_validate(graph.network(loss={"huber": {"delta": 2.0}}, metrics=["r2"]))
     assert [each.value.name for each in built.layers] == ["dense_1", "dense_2", "shared_1", "add_1", "dense_3"]
     assert built.layers[2].value.layer == "dense_1"
     assert built.named_outputs[0].layer == "dense_3"
+    assert [metric.name for metric in built.metrics] == ["r2"]
 
 
 def test_a_submitted_network_arrives_as_it_was_built(client, service) -> None:
-    network = sequential([layer("dense", units=3)], "sum_squared_error")
+    network = sequential([layer("dense", units=3)], "sum_squared_error", metrics=["root_mean_squared_error"])
     job = client.submit({"dataset": {"uri": f"datasets/{'0' * 64}"}, "network": network})
     assert job.spec.network == Network.model_validate(network)
 
@@ -63,6 +68,8 @@ def test_what_is_no_graph_is_told_where_it_is_written() -> None:
     graph, other = Graph(), Graph()
     samples = graph.input()
     first = graph.layer("dense", samples, units=2, name="first")
+    several = Graph()
+    several.output(several.layer("dense", several.input(), units=1), label="y", loss="mean_squared_error")
     for wrong, message in (
         (lambda: graph.layer("dence", samples), "there is no layer 'dence', there are: dense, flatten"),
         (lambda: layer("dence"), "there is no layer 'dence'"),
@@ -70,6 +77,7 @@ def test_what_is_no_graph_is_told_where_it_is_written() -> None:
         (lambda: graph.layer("flatten", samples, name="first"), "first is there already"),
         (lambda: other.layer("flatten", first), "first is not of this graph"),
         (lambda: other.output(first, label="y", loss="mean_squared_error"), "first is not of this graph"),
+        (lambda: several.network(metrics=["r2"]), "each output has its own metrics"),
         (graph.network, "has outputs, each with its loss, or is given"),
     ):
         with pytest.raises(ValueError, match=message):

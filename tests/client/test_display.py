@@ -21,6 +21,10 @@ def test_an_epoch_in_one_line() -> None:
     assert epoch_line(3, 0, {}, 1.5) == "epoch 3  1.50 s"
 
 
+def test_shares_are_percent() -> None:
+    assert value_text("accuracy", 0.5) == value_text("band_accuracy", 0.5) == "50.00 %"
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0, "0.0000"), (-0.5, "-0.5000"), (1e-9, "1.000e-09"), (float("nan"), "nan")]
 )

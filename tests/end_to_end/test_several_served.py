@@ -55,7 +55,8 @@ def test_submitted_watched_and_predicted(rows, tmp_path):
             history.curve(name, "test") for name in ("loss", "price_loss", "band_loss")
         )
         np.testing.assert_allclose(total, np.array(price) * 0.001 + band, rtol=1e-12)
-        assert len(history.curve("band_accuracy", "train")[0]) == 2
+        for name in ("band_accuracy", "price_r2"):
+            assert len(history.curve(name, "train")[0]) == len(history.curve(name, "test")[0]) == 2
         submitted.download(tmp_path / "model.safetensors")
         model = load_model(tmp_path / "model.safetensors")
         numbers = np.array([rows["area"], rows["age"]], np.float32).T

@@ -93,9 +93,10 @@ def test_orthogonal_of_any_shape(shape):
     np.testing.assert_allclose(fewer @ fewer.T, np.eye(len(fewer)), atol=1e-6)
 
 
-def test_limits_in_the_wrong_order_are_refused():
+@pytest.mark.parametrize("settings", [{"minval": 1.0, "maxval": 0.05}, {"minval": 1.0}], ids=str)
+def test_limits_in_the_wrong_order_are_refused(settings):
     with pytest.raises(ValueError, match=r"0\.05 is not above minval, 1"):
-        spec.Initializer.model_validate({"random_uniform": {"minval": 1.0, "maxval": 0.05}})
+        spec.Initializer.model_validate({"random_uniform": settings})
 
 
 def test_the_seed_decides(make_network):

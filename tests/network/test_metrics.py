@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from raydient.spec import metrics as spec
 from raydient.spec.errors import InvalidSpec
-from raydient.workers.network import Program
+from raydient.spec.network import Network
+from raydient.workers.network import Program, build
 from raydient.workers.network.metrics import BY_LOSSES, METRICS
 
 
@@ -124,6 +125,62 @@ def test_value_is_that_of_the_twin(make_network, kind, loss, data):
     assert network.finish(sums)[name] == pytest.approx(TWINS[kind](outputs, labels, loss), rel=1e-9, abs=1e-9)
 
 
+OUTPUTS = {
+    "sort": ("softmax_cross_entropy", 4),
+    "sorted": ("softmax_cross_entropy", 3),
+    "sick": ("binary_cross_entropy", 1),
+    "late": ("hinge", 1),
+    "visits": ("poisson", 2),
+    "price": ("mean_squared_error", 1),
+}
+"""Loss and number of units."""
+
+
+def outputs_with_metrics():
+    """A network of one layer for each output, which gives the samples of its own input; and all metrics that fit."""
+    layers = [{"dense": {"name": name, "units": units, "inputs": f"of_{name}"}} for name, (_, units) in OUTPUTS.items()]
+    metrics = {
+        name: [
+            {"top_k": {"k": 2}} if kind == "top_k" else kind
+            for kind, metric in METRICS.items()
+            if loss in metric.losses
+        ]
+        for name, (loss, _) in OUTPUTS.items()
+    }
+    outputs = [
+        {"layer": name, "label": name, "loss": loss, "metrics": metrics[name]} for name, (loss, _) in OUTPUTS.items()
+    ]
+    shapes = {f"of_{name}": (units,) for name, (_, units) in OUTPUTS.items()}
+    return build(Network.model_validate({"layers": layers, "outputs": outputs}), shapes)
+
+
+@given(shares=st.lists(st.integers(1, 5), min_size=1, max_size=3), seed=st.integers(0, 1000))
+def test_each_output_has_its_own(shares, seed):
+    network, generator = outputs_with_metrics(), np.random.default_rng(seed)
+    vector = np.zeros(network.layout.size)
+    for views in network.bind(vector):
+        views["kernel"][...] = np.eye(len(views["kernel"]))
+    sums, seen = np.zeros(1 + network.sums), {name: ([], []) for name in OUTPUTS}
+    for rows in shares:
+        program = Program(network, rows, np.float64)
+        for output in network.outputs:
+            x, y = program.xs[f"of_{output.name}"], program.ys[output.name]
+            x[...] = generator.integers(-3, 4, x.shape) / 2
+            y[...] = output.loss.random_labels(generator, rows, output.shape)
+            seen[output.name][0].extend(x.tolist())
+            seen[output.name][1].extend(y.tolist())
+        sums += [rows, *program.forward(network.bind(vector))]
+    found = network.finish(sums)
+    expected = {
+        f"{name}_{'top_2' if kind == 'top_k' else kind}": TWINS[kind](*seen[name], loss)
+        for name, (loss, _) in OUTPUTS.items()
+        for kind, metric in METRICS.items()
+        if loss in metric.losses
+    }
+    assert found.keys() == expected.keys() | set(network.metric_names)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
 @pytest.mark.parametrize(("kind", "loss"), CASES)
 def test_nothing_of_batch_size_is_allocated(make_network, kind, loss):
     """Arrays of a batch are 200,000 bytes at least; what NumPy takes to convert types is 64 KB at most."""
@@ -174,6 +231,16 @@ def test_a_metric_that_does_not_go_with_the_loss_is_refused(make_network, kind, 
     assert error.path == f"network.metrics[0].{kind}"
     assert error.message.startswith(f"{kind} goes with ")
     assert error.message.endswith(f"not with {loss}")
+
+
+def test_at_an_output_that_it_does_not_go_with_it_is_refused_with_its_path():
+    network = outputs_with_metrics().spec.canonical()
+    network["outputs"][1]["metrics"].insert(1, {"auc": {}})
+    with pytest.raises(InvalidSpec) as caught:
+        build(Network.model_validate(network), {f"of_{name}": (units,) for name, (_, units) in OUTPUTS.items()})
+    (error,) = caught.value.errors
+    assert error.path == "network.outputs[1].metrics[1].auc"
+    assert error.message == "auc goes with binary_cross_entropy, hinge, not with softmax_cross_entropy"
 
 
 def test_twice_the_same_is_refused(make_network):

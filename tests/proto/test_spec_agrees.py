@@ -173,6 +173,7 @@ def linked(data: dict[str, Any]) -> dict[str, Any]:
     network, dataset = dict(data["network"]), dict(data["dataset"])
     if network.get("outputs"):
         network.pop("loss", None)
+        network.pop("metrics", None)
         dataset.pop("label", None)
         dataset["labels"] = {output["label"]: f"column of {output['label']}" for output in network["outputs"]}
     else:
@@ -191,7 +192,6 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
             words in described
             for words in (
                 "momentum",
-                "go with one output",
                 "batch_size",
                 "label",
                 "called",

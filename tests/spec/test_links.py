@@ -49,6 +49,18 @@ def test_one_output_may_be_compared_with_the_only_label():
         ({"labels": {"kind": "k"}}, {"outputs": [OUTPUT, OUTPUT]}, "network.outputs", "dense_1 is an output 2 times"),
         (
             {"labels": {"kind": "k"}},
+            {"outputs": [OUTPUT], "metrics": ["r2"]},
+            "network.metrics",
+            "beside `outputs` give them in each of those, `network.outputs[0].metrics`",
+        ),
+        (
+            {"labels": {"kind": "k"}},
+            {"outputs": [OUTPUT | {"metrics": ["r2", "r2"]}]},
+            "network.outputs[0].metrics",
+            "r2 is there twice",
+        ),
+        (
+            {"labels": {"kind": "k"}},
             {"outputs": [OUTPUT | {"weight": 0}]},
             "network.outputs[0].weight",
             "0 is too small: it must be above 0",

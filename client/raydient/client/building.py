@@ -9,7 +9,7 @@ from raydient.spec.layers import INPUT
 from raydient.spec.network import Layer
 
 Option = str | Mapping[str, Any]
-"""A loss, an activation, ...: its name, or its name with settings, `{"huber": {"delta": 2.0}}`."""
+"""A loss, a metric, ...: its name, or its name with settings, `{"huber": {"delta": 2.0}}`."""
 Data = dict[str, Any]
 
 
@@ -24,9 +24,9 @@ def layer(kind: str, **settings: Any) -> Data:
     return {kind: settings}
 
 
-def sequential(layers: Sequence[Data], loss: Option) -> Data:
+def sequential(layers: Sequence[Data], loss: Option, *, metrics: Sequence[Option] = ()) -> Data:
     """A network whose layers each take what the one before gives, the first one the samples."""
-    return {"layers": list(layers), "loss": loss}
+    return {"layers": list(layers), "loss": loss, "metrics": list(metrics)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +70,28 @@ class Graph:
         self._layers.append(layer(kind, name=node.name, inputs=[taken.name for taken in inputs], **told))
         return self._made(node)
 
-    def output(self, node: Node, *, label: str, loss: Option, weight: float = 1.0) -> None:
+    def output(
+        self, node: Node, *, label: str, loss: Option, weight: float = 1.0, metrics: Sequence[Option] = ()
+    ) -> None:
         """Compare what a layer gives with a label of `dataset.labels`."""
         self._own(node)
-        self._outputs.append({"layer": node.name, "label": label, "loss": loss, "weight": weight})
+        output = {"layer": node.name, "label": label, "loss": loss, "weight": weight, "metrics": list(metrics)}
+        self._outputs.append(output)
 
-    def network(self, loss: Option | None = None) -> Data:
+    def network(self, loss: Option | None = None, *, metrics: Sequence[Option] = ()) -> Data:
         """The data for `network` in a job: with `loss` the last layer is the only output, else there are `output`s.
 
         Raises:
-            ValueError: both, or neither.
+            ValueError: both, or neither; metrics without `loss`.
         """
         if (loss is None) == (not self._outputs):
             raise ValueError("a graph has outputs, each with its loss, or is given the loss of its last layer")
         layers = [dict(each) for each in self._layers]
-        return {"layers": layers, "loss": loss} if loss is not None else {"layers": layers, "outputs": self._outputs[:]}
+        if loss is not None:
+            return sequential(layers, loss, metrics=metrics)
+        if metrics:
+            raise ValueError("each output has its own metrics: give them to `output`")
+        return {"layers": layers, "outputs": self._outputs[:]}
 
     def _made(self, node: Node) -> Node:
         self._nodes.add(node)

@@ -31,7 +31,7 @@ class RandomUniform(Model):
     """Uniform from `minval` to `maxval`."""
 
     minval: Moderate = -0.05
-    maxval: Moderate = 0.05
+    maxval: Annotated[Moderate, Field(validate_default=True)] = 0.05
 
     @field_validator("maxval")
     @classmethod

@@ -1,8 +1,9 @@
 """Metrics besides the loss. Names are Keras's, in snake case."""
 
+from collections import Counter
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .base import Model, OneOf
 from .functions import Empty
@@ -31,3 +32,14 @@ class Metric(OneOf):
     def name(self) -> str:
         """What its values are called: `precision`, `top_5`."""
         return f"top_{self.value.k}" if self.kind == "top_k" else self.kind
+
+
+def _each_once(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    for name, count in Counter(metric.name for metric in metrics).items():
+        if count > 1:
+            raise ValueError(f"{name} is there twice")
+    return metrics
+
+
+Metrics = Annotated[tuple[Metric, ...], Field(max_length=64, strict=False), AfterValidator(_each_once)]
+"""What is measured at one output; each has a name of its own."""

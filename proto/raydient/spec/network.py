@@ -12,7 +12,7 @@ from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
 from .losses import Loss
-from .metrics import Metric
+from .metrics import Metrics
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
 from .recurrent import Embedding, Gru, Lstm
@@ -52,32 +52,33 @@ class Layer(OneOf):
 class Output(Model):
     """One of several outputs: what a layer gives, compared with a label by a loss.
 
-    Training makes the sum of all losses small, each times its weight.
+    Training makes the sum of all losses small, each times its weight. `metrics` are measured besides.
     """
 
     layer: Name
     label: Name
     loss: Loss
     weight: Annotated[float, Field(gt=0, le=1e30)] = 1.0
+    metrics: Metrics = ()
 
 
 class Network(Model):
     """Layers, and the loss at their end. Without `inputs` each takes what the one before it gives.
 
-    Where several layers give outputs, `outputs` names them and stands instead of `loss`.
+    Where several layers give outputs, `outputs` names them and stands instead of `loss` and `metrics`.
     """
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
     loss: Loss | None = None
     outputs: Annotated[tuple[Output, ...], Field(max_length=64, strict=False)] = ()
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=64, strict=False)] = ()
+    metrics: Metrics = ()
 
     @property
     def named_outputs(self) -> tuple[Output, ...]:
         """The outputs; the only one is that of the last layer."""
         if self.loss is None:
             return self.outputs
-        return (Output(layer=layer_names(self.layers)[-1], label=LABEL, loss=self.loss),)
+        return (Output(layer=layer_names(self.layers)[-1], label=LABEL, loss=self.loss, metrics=self.metrics),)
 
     @field_validator("layers")
     @classmethod
@@ -92,12 +93,11 @@ class Network(Model):
 
     @field_validator("metrics")
     @classmethod
-    def _a_metric_is_measured_once(cls, metrics: tuple[Metric, ...], info: ValidationInfo) -> tuple[Metric, ...]:
-        for name, count in Counter(metric.name for metric in metrics).items():
-            if count > 1:
-                raise ValueError(f"{name} is there twice")
+    def _metrics_are_those_of_an_output(cls, metrics: Metrics, info: ValidationInfo) -> Metrics:
         if metrics and info.data.get("outputs"):
-            raise ValueError("go with one output: of several, what their losses measure is told for each")
+            raise ValueError(
+                "go with `loss`: beside `outputs` give them in each of those, `network.outputs[0].metrics`"
+            )
         return metrics
 
     @field_validator("outputs")

@@ -28,16 +28,18 @@ class Network(_message.Message):
     def __init__(self, layers: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.MetricSpec, _Mapping]]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("layer", "label", "loss", "weight")
+    __slots__ = ("layer", "label", "loss", "weight", "metrics")
     LAYER_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     layer: str
     label: str
     loss: _losses_pb2.Loss
     weight: float
-    def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.MetricSpec]
+    def __init__(self, layer: _Optional[str] = ..., label: _Optional[str] = ..., loss: _Optional[_Union[_losses_pb2.Loss, _Mapping]] = ..., weight: _Optional[float] = ..., metrics: _Optional[_Iterable[_Union[_metrics_pb2.MetricSpec, _Mapping]]] = ...) -> None: ...
 
 class Layer(_message.Message):
     __slots__ = ("dense", "flatten", "reshape", "transpose", "activation", "add", "multiply", "concatenate", "dot", "shared", "dropout", "layer_normalization", "embedding", "lstm", "gru", "conv1d", "conv2d", "max_pooling1d", "max_pooling2d", "average_pooling1d", "average_pooling2d", "global_average_pooling1d", "global_average_pooling2d", "batch_normalization", "multi_head_attention")

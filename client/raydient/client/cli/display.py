@@ -48,7 +48,7 @@ def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str
 
 def value_text(name: str, value: float) -> str:
     """A measured value for people."""
-    if name == "accuracy":
+    if name == "accuracy" or name.endswith("_accuracy"):
         return f"{100 * value:.2f} %"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3e}"
 

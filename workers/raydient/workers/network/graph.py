@@ -16,10 +16,11 @@ from raydient.wire.layout import FROZEN, Layout
 from raydient.workers.streams import Purpose, stream
 
 from .activations import ACTIVATIONS
+from .counting import Counted, counted, finish
 from .initializers import INITIALIZERS
 from .layers import LAYERS, Layer, Shape, Views, shape_text
 from .losses import Loss, loss_class
-from .metrics import METRICS, counted, finish, metric_problem
+from .metrics import metric_problem
 from .named import only
 from .wiring import Wire, input_number, is_input, path, wire
 
@@ -47,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one layer gives, and the loss by which it is compared with a label.
+    """What one layer gives, and how it is compared with a label.
 
     Attributes:
         name: of the layer.
@@ -57,6 +58,8 @@ class Output:
         loss: how.
         settings: of the loss, as its specification holds them.
         weight: of the loss within the sum that training makes small.
+        metrics: what is counted besides what the loss measures.
+        prefix: of the names of its values: of an only output nothing, else the output's name and `_`.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Output:
     loss: type[Loss]
     settings: Any
     weight: float
+    metrics: tuple[Counted, ...]
+    prefix: str
 
     @property
     def label_shape(self) -> Shape:
@@ -89,7 +94,7 @@ class Network:
         penalties: by name of a parameter that has one, l1 and l2 of l1 · Σ |w| + l2 · Σ w².
         input_shapes: of one sample of each input, without the row axis, by name.
         outputs: in the order of the specification; without `outputs` there the last layer's.
-        metrics, metric_sizes: those besides, and how many sums each needs.
+        metrics: those besides, of one output after the other; each needs several sums.
         sums: how many there are in all, those of `metric_names` first.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
             several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
@@ -123,24 +128,18 @@ class Network:
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()
-        self.metrics = counted(specification.metrics)
-        self.metric_sizes = tuple(
-            METRICS[choice.kind].size(specification.loss.kind, self.outputs[0].shape[0])
-            for choice in self.metrics
-            if specification.loss
-        )
-        self.sums = len(self.metric_names) + sum(self.metric_sizes)
+        self.metrics = tuple(metric for output in self.outputs for metric in output.metrics)
+        self.sums = len(self.metric_names) + sum(metric.size for metric in self.metrics)
 
     def finish(self, sums: Sequence[float]) -> Mapping[str, float]:
         """Values of loss and metrics by name, from the number of rows and then the sums of `Program.forward` over
         them.
         """
-        return finish(self.metric_names, self.metrics, self.metric_sizes, np.asarray(sums))
+        return finish(self.metric_names, self.metrics, sums)
 
     def _metric_names(self) -> tuple[str, ...]:
-        if not self.spec.outputs:
-            return self.outputs[0].loss.metric_names
-        return ("loss", *(f"{o.name}_{metric}" for o in self.outputs for metric in o.loss.metric_names))
+        names = tuple(output.prefix + name for output in self.outputs for name in output.loss.metric_names)
+        return ("loss", *names) if self.spec.outputs else names
 
     @property
     def input_shape(self) -> Shape:
@@ -285,27 +284,28 @@ class _Builder:
             who = f"the input {self._inputs[input_number(source)]}"
         return f"{who} gives samples of shape {shape_text(self._shape(source))}"
 
-    def _outputs(self) -> tuple[Output, ...]:
-        places = {node.layer.name: place for place, node in enumerate(self._nodes)}
-        outputs = []
-        for number, choice in enumerate(self._network.named_outputs):
-            place, loss = places[choice.layer], loss_class(choice.loss)
-            shape = self._nodes[place].layer.output_shape
-            where = f"network.outputs[{number}].loss" if self._network.outputs else "network.loss"
-            if problem := loss.shape_problem(shape):
-                self._errors.append(FieldError(where, f"{self._given(place)}, {choice.loss.kind} {problem}"))
-            elif problem := loss.weight_problem(choice.loss.value, shape):
-                self._errors.append(FieldError(f"{where}.{choice.loss.kind}.class_weight", problem))
-            outputs.append(Output(choice.layer, place, shape, choice.label, loss, choice.loss.value, choice.weight))
-        return tuple(outputs)
+    def _output(self, choice: spec.Output, where: str, prefix: str) -> Output:
+        place = next(place for place, node in enumerate(self._nodes) if node.layer.name == choice.layer)
+        shape = self._nodes[place].layer.output_shape
+        loss, kind, settings = loss_class(choice.loss), choice.loss.kind, choice.loss.value
+        if problem := loss.shape_problem(shape):
+            self._errors.append(FieldError(f"{where}.loss", f"{self._given(place)}, {kind} {problem}"))
+        elif problem := loss.weight_problem(settings, shape):
+            self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
+        for number, metric in enumerate(choice.metrics):
+            if problem := metric_problem(metric, kind):
+                self._errors.append(FieldError(f"{where}.metrics[{number}].{metric.kind}", problem))
+        metrics = counted(choice.metrics, kind, prod(shape), prefix)
+        return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
 
-    def _check_metrics(self) -> None:
-        for number, choice in enumerate(self._network.metrics):
-            if self._network.loss and (problem := metric_problem(choice, self._network.loss.kind)):
-                self._errors.append(FieldError(f"network.metrics[{number}].{choice.kind}", problem))
+    def _outputs(self) -> tuple[Output, ...]:
+        network = self._network
+        if not network.outputs:
+            return tuple(self._output(choice, "network", "") for choice in network.named_outputs)
+        named = enumerate(network.outputs)
+        return tuple(self._output(choice, f"network.outputs[{n}]", f"{choice.layer}_") for n, choice in named)
 
     def finish(self) -> Network:
-        self._check_metrics()
         layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))

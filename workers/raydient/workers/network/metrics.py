@@ -4,7 +4,6 @@ Sums of rows are all that a metric may keep, so its value does not depend on who
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any, ClassVar
 
@@ -273,24 +272,3 @@ def metric_problem(choice: spec.Metric, loss: str) -> str | None:
     """Why a metric does not go with a loss; None if it does."""
     allowed = BY_LOSSES[choice.kind] if choice.kind in BY_LOSSES else METRICS[choice.kind].losses
     return None if loss in allowed else f"{choice.kind} goes with {', '.join(sorted(allowed))}, not with {loss}"
-
-
-def counted(choices: Sequence[spec.Metric]) -> tuple[spec.Metric, ...]:
-    """Those that are to be counted besides what losses measure anyhow."""
-    return tuple(choice for choice in choices if choice.kind in METRICS)
-
-
-def finish(
-    names: Sequence[str], choices: Sequence[spec.Metric], sizes: Sequence[int], sums: Sums
-) -> Mapping[str, float]:
-    """Values by name. `sums` begins with the number of rows, then comes one for each of `names`, whose mean is the
-    value, then those of each of `choices`.
-    """
-    rows = float(sums[0])
-    values = {name: float(value) / rows for name, value in zip(names, sums[1:], strict=False)}
-    start = 1 + len(names)
-    for choice, size in zip(choices, sizes, strict=True):
-        values[choice.name] = METRICS[choice.kind].finish(sums[start : start + size], rows)
-        start += size
-    assert start == len(sums), (start, len(sums))
-    return values

@@ -1,5 +1,6 @@
 """What training makes small: the losses at the outputs of one program, each times its weight."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 from .graph import Network
 from .losses import Loss
 from .memory import Plan
-from .metrics import METRICS, Metric
 
 Array = NDArray[np.floating]
 
@@ -18,7 +18,7 @@ class Objective:
 
     Attributes:
         labels: of each output, (rows, *label shape), filled by the caller; by name.
-        sums: float64, for each of `Network.metric_names` the sum over rows, then those of each metric.
+        sums: float64, for each of `Network.metric_names` the sum over rows, then those of each of `Network.metrics`.
     """
 
     def __init__(self, network: Network, plan: Plan) -> None:
@@ -33,16 +33,13 @@ class Objective:
         }
         self._plain = not network.spec.outputs
         self.sums, self._names = np.zeros(network.sums), len(network.metric_names)
-        self._metrics = self._bind_metrics(network)
-
-    def _bind_metrics(self, network: Network) -> list[tuple[Metric, NDArray[np.float64]]]:
-        bound, start = [], self._names
-        for choice, size in zip(network.metrics, network.metric_sizes, strict=True):
-            (values, loss), sums = (self._values[0], self._losses[0]), self.sums[start : start + size]
-            kind = network.spec.named_outputs[0].loss.kind
-            bound.append((METRICS[choice.kind](choice.value, kind, values, loss.labels), sums))
-            start += size
-        return bound
+        self._metrics = [
+            metric.bind(value, loss.labels)
+            for output, value, loss in zip(network.outputs, values, self._losses, strict=True)
+            for metric in output.metrics
+        ]
+        ends = np.cumsum([self._names, *(metric.size for metric in network.metrics)])
+        self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]
 
     def weigh_samples(self) -> Array:
         """Weigh each sample's losses by a factor from now on, (rows,), which the caller fills; 1 at first."""
@@ -55,13 +52,13 @@ class Objective:
         """Compute `sums` from outputs and labels."""
         for loss in self._losses:
             loss.forward()
-        for metric, sums in self._metrics:
-            metric.count(sums)
+        for metric, part in zip(self._metrics, self._parts, strict=True):
+            metric.count(part)
         if self._plain:
             self.sums[: self._names] = self._losses[0].sums
         else:
             self.sums[0] = sum(o.weight * loss.sums[0] for o, loss in zip(self._outputs, self._losses, strict=True))
-            np.concatenate([loss.sums for loss in self._losses], out=self.sums[1:])
+            np.concatenate([loss.sums for loss in self._losses], out=self.sums[1 : self._names])
 
     def backward(self, scale: float) -> None:
         """Compute the derivative by each output of `scale` times the weighted sum. Once after each forward."""
