@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from prometheus_client.parser import text_string_to_metric_families
 
 from raydient.client import JobNotSucceeded
+from raydient.server.embedded import train
+from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
 
 from .serving import becomes_readable, descendants, events_so_far, serving, wait_for_step
@@ -89,6 +91,27 @@ def test_a_stopped_server_takes_a_checkpoint_first(spec, job, undisturbed, tmp_p
     assert int(checkpoint.name.removeprefix("step-")) >= 300
     with serving(state) as (server, client):
         assert client.get(running.name).wait().digest == undisturbed(job(2, **LONG))
+
+
+def test_a_job_goes_on_without_the_one_whose_weights_it_began_with(spec, data, tmp_path):
+    def begun_with(weights):
+        told = spec(2, **LONG)
+        return {**told, "training": {**told["training"], "initial_weights": weights}}
+
+    state = tmp_path / "state"
+    with serving(state) as (server, client):
+        first = client.submit(spec(2)).wait()
+        first.download(tmp_path / "first.safetensors")
+        second = client.submit(begun_with(first.name))
+        wait_for_step(second, 300)
+        first.delete()
+        server.kill()
+        server.wait()
+    with serving(state) as (server, client):
+        digest = client.get(second.name).wait().digest
+    told = validate_job(begun_with("first.safetensors"))
+    finished = train(told, data, directory=tmp_path / "again", report=lambda report: None, files=tmp_path)
+    assert digest == finished.digest
 
 
 def test_cancel_ends_every_process_of_the_job(spec, tmp_path):

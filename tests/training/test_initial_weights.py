@@ -65,6 +65,41 @@ def test_a_file_of_another_kind_is_refused(job):
         job(None)
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_weights_outlive_the_job_that_they_come_from(tmp_path, monkeypatch, links):
+    """With a second name, or as a copy where a file can have one only."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((9, 2)), y=np.arange(9) % 3)
+    model, kept = tmp_path / "other" / "model.safetensors", tmp_path / "this.safetensors"
+    model.parent.mkdir()
+    save_file({"d.bias": BIAS, "d.kernel": KERNEL}, model)
+    spec = validate_job(
+        {
+            "dataset": {"uri": "data.npz"},
+            "network": {"layers": [{"dense": {"units": 3, "name": "d"}}], "loss": "softmax_cross_entropy"},
+            "training": {"initial_weights": "jobs/other", "batch_size": 2},
+        }
+    )
+
+    def prepared():
+        return prepare(spec, tmp_path / "data.npz", jobs=tmp_path, kept=kept)
+
+    def refuse(*paths):
+        raise PermissionError(paths)
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    assert prepared().initial_weights == kept
+    assert kept.stat().st_nlink == (2 if links else 1)
+    model.unlink()
+    vector = np.full(9, np.nan, np.float32)
+    read_weights(prepared().network, prepared().initial_weights, vector)
+    assert vector.tolist() == [0, 1, 2, 3, 4, 5, 7, 7, 7]
+    kept.unlink()
+    with pytest.raises(InvalidSpec, match="there is no model of jobs/other"):
+        prepared()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "other"]
+
+
 def test_a_job_is_its_model(tmp_path):
     (tmp_path / "a-1").mkdir()
     (tmp_path / "a-1" / "model.safetensors").touch()

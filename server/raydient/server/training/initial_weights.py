@@ -1,11 +1,15 @@
 """From `training.initial_weights` to a file on this machine: another job's model, or a file where that is allowed."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 from raydient.spec.errors import FieldError, InvalidSpec
 
 FIELD = "training.initial_weights"
+KEPT_FILE = "initial.safetensors"
+"""What a job's own folder calls the weights that it began with."""
 _JOB = re.compile(r"jobs/([a-z0-9][a-z0-9-]*)")
 
 
@@ -35,6 +39,24 @@ def find_weights(told: str, *, jobs: Path | None = None, files: Path | None = No
     if not path.is_file():
         raise _invalid(f"there is no file {told!r}")
     return path
+
+
+def keep_weights(found: Path, kept: Path) -> None:
+    """Make another job's model outlive that job, under a second name: it may have to be read again, and model files
+    never change.
+
+    Raises:
+        InvalidSpec: the other job was deleted just now.
+        OSError: there is no room, on a file system where a file has one name only.
+    """
+    try:
+        os.link(found, kept)
+    except FileNotFoundError:
+        raise _invalid("the job with these weights was deleted") from None
+    except OSError:
+        part = kept.with_suffix(".partial")
+        shutil.copyfile(found, part)
+        os.replace(part, kept)
 
 
 def _invalid(message: str) -> InvalidSpec:

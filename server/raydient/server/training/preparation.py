@@ -9,7 +9,7 @@ from raydient.wire.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, check_indices, check_labels, load
 from raydient.workers.network import Network, build, weights_problem
 
-from .initial_weights import FIELD, find_weights
+from .initial_weights import FIELD, find_weights, keep_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,13 @@ class Prepared:
     initial_weights: Path | None = None
 
 
-def prepare(spec: JobSpec, dataset: Path, *, jobs: Path | None = None, files: Path | None = None) -> Prepared:
+def prepare(
+    spec: JobSpec, dataset: Path, *, jobs: Path | None = None, files: Path | None = None, kept: Path | None = None
+) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
 
-    `jobs` and `files` are where weights to start from are looked for, see `find_weights`.
+    `jobs` and `files` are where weights to start from are looked for, see `find_weights`. With `kept` they are looked
+    for there first, and put there: a job that goes on does so whatever became of the other one.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
@@ -44,7 +47,7 @@ def prepare(spec: JobSpec, dataset: Path, *, jobs: Path | None = None, files: Pa
         check_labels(data, network)
         check_indices(data, network)
         errors += _too_small(network, training.batch_size, microbatches)
-        initial = _initial_weights(spec, network, jobs, files)
+        initial = _initial_weights(spec, network, jobs, files, kept)
     except InvalidSpec as invalid:
         errors += invalid.errors
     if errors:
@@ -69,11 +72,15 @@ def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None) -> None:
     prepare(spec, dataset, jobs=jobs)
 
 
-def _initial_weights(spec: JobSpec, network: Network, jobs: Path | None, files: Path | None) -> Path | None:
+def _initial_weights(
+    spec: JobSpec, network: Network, jobs: Path | None, files: Path | None, kept: Path | None
+) -> Path | None:
     told = spec.training.initial_weights
     if not told:
         return None
-    path = find_weights(told, jobs=jobs, files=files)
+    path = kept if kept is not None and kept.is_file() else find_weights(told, jobs=jobs, files=files)
     if problem := weights_problem(network, path):
         raise InvalidSpec([FieldError(FIELD, f"{told} {problem}")])
-    return path
+    if kept is not None and path != kept:
+        keep_weights(path, kept)
+    return kept or path

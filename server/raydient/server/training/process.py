@@ -22,6 +22,7 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 
 from .execution import MESSAGE_LIMIT, Execution
+from .initial_weights import KEPT_FILE
 from .outbox import Outbox
 from .preparation import prepare
 from .reports import Finished, Outcome
@@ -76,8 +77,8 @@ def main(told: str, host: str, node: str) -> None:
         outbox = Outbox(hub, orders.append)
         _end_unless_followed(outbox)
         try:
-            jobs = Path(launch.directory).parent
-            prepared = prepare(JobSpec.model_validate(launch.specification), Path(launch.dataset), jobs=jobs)
+            directory, spec = Path(launch.directory), JobSpec.model_validate(launch.specification)
+            prepared = prepare(spec, Path(launch.dataset), jobs=directory.parent, kept=directory / KEPT_FILE)
         except InvalidSpec as invalid:
             # The service has checked this before; data that changed since then for one.
             outbox.put(Finished(Outcome.FAILED, 0, "", "INVALID_SPEC", "; ".join(map(str, invalid.errors))))
@@ -87,7 +88,7 @@ def main(told: str, host: str, node: str) -> None:
                 job=launch.job,
                 workers=launch.workers,
                 minimum=launch.minimum,
-                directory=Path(launch.directory),
+                directory=directory,
                 cluster=cluster,
                 hub=hub,
                 endpoint=endpoint,
