@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.spec.network import Network as NetworkSpec
+from raydient.wire.memory import Bundle
 from raydient.workers.network import Pass, Program, build
 
 RELU = {"activation": "relu"}
@@ -78,7 +79,8 @@ class Ours:
         description = {"layers": [*layers, {"dense": {"units": 10}}], "loss": "softmax_cross_entropy"}
         network = build(NetworkSpec.model_validate(description), shape)
         self._case, self._program = case, Program(network, case.batch)
-        self._vector, self._gradient = np.zeros((2, network.layout.size), np.float32)
+        shared = Bundle.allocate(dict.fromkeys(("weights", "gradient"), ("<f4", (network.layout.size,))))
+        self._vector, self._gradient = shared.arrays.values()
         self._scratch = np.empty((2, UPDATED_AT_A_TIME), np.float32)
         network.initialize(0, self._vector)
         self._weights, self._gradients = network.bind(self._vector), network.bind(self._gradient)

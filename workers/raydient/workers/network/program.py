@@ -10,7 +10,7 @@ from raydient.wire.layout import FROZEN
 
 from .graph import Network
 from .layers import INFERENCE, Pass, Views
-from .memory import plan
+from .memory import aligned_zeros, plan
 from .named import only
 from .objective import Objective
 
@@ -40,7 +40,7 @@ class Program:
         self.network = network
         self.rows = rows
         self.xs: Mapping[str, Array] = {
-            name: np.zeros((rows, *shape), dtype) for name, shape in network.input_shapes.items()
+            name: aligned_zeros((rows, *shape), dtype) for name, shape in network.input_shapes.items()
         }
         self._plan = plan(network, tuple(self.xs.values()))
         self.outputs = self._plan.outputs

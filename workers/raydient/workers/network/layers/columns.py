@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,8 +82,16 @@ class Columns:
                 np.copyto(self.geometry.inner(padded)[block.here], x[block.images])
             found = self._by_group(windows[block.here, block.rows])
             columns = work["columns"][:, : found[0, ..., 0, 0, 0].size]
-            np.copyto(columns.reshape(found.shape), found)
+            self._copy(found, columns.reshape(found.shape))
             yield block, columns
+
+    def _copy(self, windows: Array, columns: Array) -> None:
+        """NumPy walks along a window's row; where that is a few values, it is faster from window to window."""
+        if self.channels > self.groups:
+            np.copyto(columns, windows)
+            return
+        for i, j in product(range(self.geometry.height.window), range(self.geometry.width.window)):
+            np.copyto(columns[..., i, j, :], windows[..., i, j, :])
 
     def add(self, block: Block, columns: Array, dx: Array, work: Work) -> None:
         """Put what the columns of a block hold back where `of` took it, adding it up; to be called for every block.

@@ -78,14 +78,19 @@ class Convolution(Layer):
             "scratch": ((images, down, across, filters), None),
             "ones": ((images * down * across,), None),
             "bias": ((filters,), None),
+            "biases": ((across, filters), None),
         }
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
+        biases = work["biases"]  # of a row of positions, so that NumPy has longer loops
+        if self.use_bias:
+            np.copyto(biases, weights["bias"])
         for part in self._algorithm.forward(x, self._kernel(weights), y, work):
             z = y[part]
             if self.use_bias:
-                np.add(z, weights["bias"], out=z)
+                rows = z.reshape(*z.shape[:2], -1)
+                np.add(rows, biases.reshape(-1), out=rows)
             self.activation.inplace_forward(z, self._scratch(z, work), self._saved_of(part, buffers.saved))
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:

@@ -11,6 +11,9 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
 
+TRANSPOSED_FROM = 1 << 16
+"""Values of a kernel from which (K dzᵀ)ᵀ may be the faster way."""
+
 
 class Dense(Layer):
     """y = f(x K + b), with f an activation: y, dy (rows, units); x, dx (rows, inputs); K (inputs, units); b (units).
@@ -18,6 +21,9 @@ class Dense(Layer):
     With dz = dy · f'(z) the chain rule gives dK = xᵀ dz, db = Σ_rows dz and dx = dz Kᵀ.
 
     Samples of more axes are so many rows: what is connected is the last axis, at every place with the same kernel.
+
+    For a product with Kᵀ the matrix library rearranges K, which counts where dz has few rows. There dx is computed as
+    (K dzᵀ)ᵀ: the same sums in the same order, in half to nine tenths of the time.
     """
 
     kind = "dense"
@@ -42,6 +48,12 @@ class Dense(Layer):
     def saved(self, rows: int) -> Memory:
         return self.activation.saved((rows, *self.output_shape))
 
+    def work(self, rows: int) -> Memory:
+        inputs, units = self.parameters[0].shape
+        rows *= prod(self.output_shape[:-1])
+        is_transposed = rows <= units // 4 and inputs * units >= TRANSPOSED_FROM
+        return {"transposed": ((inputs, rows), None)} if is_transposed else {}
+
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         x, y = _rows(buffers.x), _rows(buffers.y)
         np.matmul(x, weights["kernel"], out=y)
@@ -55,7 +67,12 @@ class Dense(Layer):
         np.matmul(x.T, dz, out=gradients["kernel"])
         if self.use_bias:
             np.add.reduce(dz, axis=0, out=gradients["bias"])
-        if buffers.dx is not None:
+        if buffers.dx is None:
+            return
+        if (transposed := buffers.work.get("transposed")) is not None:
+            np.matmul(weights["kernel"], dz.T, out=transposed)
+            np.copyto(_rows(buffers.dx), transposed.T)
+        else:
             np.matmul(dz, weights["kernel"].T, out=_rows(buffers.dx))
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:

@@ -39,6 +39,7 @@ class Pooling(Layer):
         self.operations = prod(self.output_shape) * prod(one.window for one in self._sliding)
         self._places = list(product(range(self._geometry.height.window), range(self._geometry.width.window)))
         self._apart = all(one.stride >= one.window for one in self._sliding)
+        self._covers = all(one.stride == one.window and one.size % one.window == 0 for one in self._sliding)
 
     @classmethod
     def _axes(cls, shape: Shape, settings: Any) -> tuple[Axis, ...]:
@@ -86,7 +87,8 @@ class Pooling(Layer):
         y, dy, dx = g.results(buffers.y), g.results(buffers.dy), g.images(buffers.dx)
         for images, windows in self._windows(buffers):
             target = buffers.work["d_padded"][: len(windows)] if g.is_padded else dx[images]
-            target.fill(0)
+            if g.is_padded or not self._covers:
+                target.fill(0)
             self._share_out(windows, y[images], dy[images], g.windows(target), buffers)
             if g.is_padded:
                 np.copyto(dx[images], g.inner(target))
@@ -113,7 +115,9 @@ class Pooling(Layer):
 
     @abstractmethod
     def _share_out(self, windows: Array, y: Array, dy: Array, d_windows: Array, buffers: Buffers) -> None:
-        """Give each value of the windows its part of dy; `d_windows` are windows over zeros. dy may be overwritten."""
+        """Give each value of the windows its part of dy, which may be overwritten; `d_windows` are windows over zeros,
+        or over anything where they cover the image without overlapping.
+        """
 
     def _give(self, d: Array, share: Array) -> None:
         """Add shares to the values at one place of the windows."""
@@ -135,11 +139,15 @@ class MaxPooling(Pooling):
 
     def _share_out(self, windows: Array, y: Array, dy: Array, d_windows: Array, buffers: Buffers) -> None:
         share = buffers.work["share"][: len(y)]
-        for i, j in self._places:
+        *others, last = self._places
+        for i, j in others:
+            given = d_windows[:, :, :, i, j] if self._apart else share
             np.equal(windows[:, :, :, i, j], y, out=share, casting="unsafe")
-            np.multiply(share, dy, out=share)
-            np.subtract(dy, share, out=dy)  # exact: what has been given is not given again
-            self._give(d_windows[:, :, :, i, j], share)
+            np.multiply(share, dy, out=given)
+            np.subtract(dy, given, out=dy)  # exact: what has been given is not given again
+            if not self._apart:
+                self._give(d_windows[:, :, :, i, j], share)
+        self._give(d_windows[:, :, :, last[0], last[1]], dy)  # if no one else was it, the last one is the largest
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         x = to_channels_first(graph, xs[0], self.dimensions)

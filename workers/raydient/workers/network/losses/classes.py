@@ -18,20 +18,24 @@ class _Softmax(Loss):
 
     def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
         super().__init__(settings, outputs, gradient, scratch)
-        rows = len(outputs)
+        rows, classes = outputs.shape
         self._row = np.zeros((rows, 1), outputs.dtype)
         self._total = np.zeros((rows, 1), outputs.dtype)
+        self._row_starts = np.arange(rows) * classes
+        self._places = np.zeros(rows, np.intp)  # of one value of each row among all
         self._best = np.zeros(rows, np.intp)
         self._hit = np.zeros(rows, np.bool_)
         self._class_weight = np.array(settings.class_weight, outputs.dtype)
 
     def _shift(self, outputs: Array, out: Array) -> None:
-        """Outputs minus the largest of their row, so that no exponential overflows."""
-        np.maximum.reduce(outputs, axis=1, keepdims=True, out=self._row)
+        """Outputs minus the largest of their row, so that no exponential overflows. Its place stays in `_best`."""
+        np.argmax(outputs, axis=1, out=self._best)  # to look the largest up there is faster than np.maximum.reduce
+        np.add(self._row_starts, self._best, out=self._places)
+        np.take(outputs.reshape(-1), self._places, out=self._row[:, 0], mode="clip")  # other modes allocate
         np.subtract(outputs, self._row, out=out)
 
     def _count_hits(self, classes: NDArray[np.integer]) -> None:
-        np.argmax(self.outputs, axis=1, out=self._best)
+        """How often the class whose output is the largest, as `_shift` found it, is the true one."""
         np.equal(self._best, classes, out=self._hit)
         self.sums[1] = np.count_nonzero(self._hit)
 
@@ -58,10 +62,7 @@ class SoftmaxCrossEntropy(_Softmax):
 
     def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
         super().__init__(settings, outputs, gradient, scratch)
-        rows, classes = outputs.shape
-        self._row_starts = np.arange(rows) * classes
-        self._label_places = np.zeros(rows, np.intp)  # of each row's label in the flattened gradient
-        self._at_label = np.zeros(rows, outputs.dtype)
+        self._at_label = np.zeros(len(outputs), outputs.dtype)
         self._spread = settings.label_smoothing
 
     @classmethod
@@ -79,8 +80,8 @@ class SoftmaxCrossEntropy(_Softmax):
     def measure(self) -> None:
         exponentials, flat, losses = self.gradient, self.gradient.reshape(-1), self.losses
         self._shift(self.outputs, exponentials)
-        np.add(self._row_starts, self.labels, out=self._label_places)
-        np.take(flat, self._label_places, out=self._at_label, mode="clip")  # other modes allocate
+        np.add(self._row_starts, self.labels, out=self._places)
+        np.take(flat, self._places, out=self._at_label, mode="clip")
         if self._spread:
             np.multiply(self._at_label, 1 - self._spread, out=self._at_label)
             np.add.reduce(exponentials, axis=1, out=losses)
@@ -102,9 +103,9 @@ class SoftmaxCrossEntropy(_Softmax):
             np.multiply(factors, self._spread / self.outputs.shape[1], out=self._row)
             np.subtract(gradient, self._row, out=gradient)
             np.multiply(factors, 1 - self._spread, out=factors)
-        np.take(flat, self._label_places, out=self._at_label, mode="clip")
+        np.take(flat, self._places, out=self._at_label, mode="clip")
         np.subtract(self._at_label, factors[:, 0], out=self._at_label)
-        flat[self._label_places] = self._at_label
+        flat[self._places] = self._at_label
 
 
 class OneHotSoftmaxCrossEntropy(_Softmax):
