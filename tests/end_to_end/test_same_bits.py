@@ -1,55 +1,12 @@
 """The first promise: workers, transport and cluster are no input to the weights."""
 
-from itertools import pairwise
-
-import numpy as np
 import pytest
 
-from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.training.reports import EpochEnded, Outcome
-from raydient.workers.data import epoch_order
-from raydient.workers.network import Program, load_model
+from raydient.workers.network import load_model
 
 from .conftest import execute
-
-
-def naive(prepared):
-    """The digest by a loop in this process that knows no workers, servers or rounds: only the definition."""
-    schedule, network, data = prepared.schedule, prepared.network, prepared.dataset
-    training = prepared.spec.training
-    weights = np.zeros(network.layout.size, np.float32)
-    network.initialize(training.seed, weights)
-    optimizer = build_optimizer(training.optimizer.kind, training.optimizer.value.model_dump())
-    state = [np.zeros_like(weights) for _ in optimizer.state]
-    scratch = [np.empty_like(weights), np.empty_like(weights)]
-    bound, step = network.bind(weights), 0
-
-    def gradient(rows, scale):
-        program, result = Program(network, len(rows)), np.zeros_like(weights)
-        program.x[:], program.y[:] = data.train.x[rows], data.train.y[rows]
-        program.forward(bound)
-        program.backward(bound, network.bind(result), scale)
-        return result
-
-    def tree(parts):
-        if len(parts) == 1:
-            return parts[0]
-        left = 1
-        while left * 2 < len(parts):
-            left *= 2
-        return tree(parts[:left]) + tree(parts[left:])
-
-    for epoch in range(training.epochs):
-        order = epoch_order(training.seed, epoch, schedule.train_rows)
-        for start in range(0, schedule.train_rows, schedule.batch_size):
-            batch = order[start : start + schedule.batch_size]
-            count = min(schedule.microbatches, len(batch))
-            bounds = [len(batch) * i // count for i in range(count + 1)]
-            shares = [batch[a:b] for a, b in pairwise(bounds)]
-            total = tree([gradient(share, 1.0 / len(batch)) for share in shares])
-            optimizer.update(step, weights, total, state, scratch)
-            step += 1
-    return network.layout.digest(weights)
+from .naive import naive
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +17,7 @@ def expected():
     def look_up(prepared):
         key = str(prepared.spec.training)
         if key not in known:
-            known[key] = naive(prepared)
+            known[key] = naive(prepared).digest
         return known[key]
 
     return look_up

@@ -1,0 +1,97 @@
+"""Training by a loop in this process that knows no workers, servers or rounds: only the definition."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.wire.layout import FROZEN
+from raydient.workers.data import epoch_order
+from raydient.workers.network import Pass, Program, read_weights
+
+
+@dataclass
+class Trained:
+    """What comes out.
+
+    Attributes:
+        digest: of the weights.
+        curve: metrics of the training part by epoch, their sums added one after the other.
+    """
+
+    digest: str = ""
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def naive(prepared):
+    """Train a prepared job."""
+    schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
+    training, trained = prepared.spec.training, Trained()
+    weights = np.zeros(network.layout.size, np.float32)
+    if prepared.initial_weights is None:
+        network.initialize(training.seed, weights)
+    else:
+        read_weights(network, prepared.initial_weights, weights)
+    update, bound, step = Update(training.optimizer, network, weights), network.bind(weights), 0
+
+    def gradient(rows, leaf, scale):
+        program, result = Program(network, len(rows), weighted=data.weights is not None), np.zeros_like(weights)
+        for name, x in program.xs.items():
+            x[:] = data.xs[name][rows]
+        for name, y in program.ys.items():
+            y[:] = data.ys[name][rows]
+        if data.weights is not None:
+            program.sample_weights[:] = data.weights[rows]
+        sums[:] += [len(rows), *program.forward(bound, Pass(True, training.seed, step, leaf))]
+        program.backward(bound, network.bind(result), scale)
+        return result
+
+    for epoch in range(training.epochs):
+        order, sums = epoch_order(training.seed, epoch, schedule.train_rows), np.zeros(1 + network.sums)
+        for start in range(0, schedule.train_rows, schedule.batch_size):
+            batch = order[start : start + schedule.batch_size]
+            count = min(schedule.microbatches, len(batch))
+            bounds = [len(batch) * i // count for i in range(count + 1)]
+            shares = [batch[a:b] for a, b in pairwise(bounds)]
+            update(step, tree([gradient(share, leaf, 1.0 / len(batch)) for leaf, share in enumerate(shares)]))
+            step += 1
+        trained.curve.append(dict(network.finish(sums)))
+    trained.digest = network.layout.digest(weights)
+    return trained
+
+
+def tree(parts):
+    """The sum: left is the largest power of two below the count."""
+    if len(parts) == 1:
+        return parts[0]
+    left = 1
+    while left * 2 < len(parts):
+        left *= 2
+    return tree(parts[:left]) + tree(parts[left:])
+
+
+class Update:
+    """One parameter after the other: what is learned by the optimizer, averages by theirs, frozen ones not at all."""
+
+    def __init__(self, optimizer, network, weights):
+        self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
+        self._network, self._weights = network, weights
+        self._state = [np.zeros_like(weights) for _ in self._optimizer.state]
+        self._scratch = [np.empty_like(weights) for _ in range(2)]
+
+    def __call__(self, step, gradient):
+        for p in self._network.layout.parameters:
+            where = slice(p.offset, p.offset + p.size)
+            w, g, state, scratch = (
+                self._weights[where],
+                gradient[where],
+                [array[where] for array in self._state],
+                [array[where] for array in self._scratch],
+            )
+            if p.momentum is None:
+                l1, l2 = np.float32(self._network.penalties.get(p.name, (0, 0)))
+                g = g + 2 * l2 * w + l1 * np.sign(w)
+                self._optimizer.update(step, w, g, state, scratch)
+            elif p.momentum != FROZEN:
+                w[:] = np.float32(p.momentum) * w + np.float32(1 - p.momentum) * g
