@@ -76,10 +76,9 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
     for place, node in enumerate(network.nodes):
         y, turn = outputs[place], planner.turns.get(place)
         xs = tuple(_value(source, inputs, outputs) for source in node.sources)
-        saved = {
-            name: aligned_zeros(shape, dtype or x.dtype) for name, (shape, dtype) in node.layer.saved(len(x)).items()
-        }
-        scratch = some(turn.scratch if turn else _Part(0, node.layer.output_shape))
+        kept = node.layer.saved(len(x))
+        saved = {name: aligned_zeros(shape, dtype or x.dtype) for name, (shape, dtype) in kept.items()}
+        scratch = some(turn.scratch if turn else _Part(planner.largest, node.layer.output_shape))
         dy = some(turn.dy) if turn else y[:0]
         dxs = tuple(array(part) for part in turn.dxs) if turn else (None,) * len(xs)
         buffers.append(Buffers(xs, y, dy, dxs, scratch, saved, work[place]))
@@ -158,6 +157,7 @@ class _Planner:
     Attributes:
         turns: of the nodes that take part, in their order.
         sizes: of the slabs, in values.
+        largest: which of them is.
         firsts, scratches: see `Plan.gradients` and `Plan.scratches`.
     """
 
@@ -165,14 +165,13 @@ class _Planner:
         self._network, self._rows = network, rows
         self.turns: dict[int, _Turn] = {}
         self.sizes: list[int] = []
+        self.largest = 0
         self._free: list[int] = []
         self._derivatives: dict[int, _Part] = {}  # by node, from the first that writes it on
         self.firsts = [self._take(output.shape) for output in network.outputs]
         spare = self._take(())
         self.scratches = [self._take(output.shape, spare.slab) for output in network.outputs]
         self._free.append(spare.slab)
-        largest = rows * max(prod(layer.output_shape) for layer in network.layers)
-        self.sizes[0] = self.sizes[spare.slab] = largest  # any layer's scratch, in the forward pass, too
 
     def play(self) -> None:
         learns = self._learning()
@@ -180,6 +179,10 @@ class _Planner:
         for place in reversed(range(len(self._network.nodes))):
             if learns[place]:
                 self.turns[place] = self._turn(place, learns)
+        # Layers without a turn need scratch in the forward pass, where any slab is free.
+        self.largest = max(range(len(self.sizes)), key=self.sizes.__getitem__)
+        for layer in self._network.layers:
+            self._take(layer.output_shape, self.largest)
 
     def _learning(self) -> list[bool]:
         """Whether a node has parameters that are not frozen, or one before it: only there derivatives are of use."""
@@ -220,10 +223,15 @@ class _Planner:
         return _Turn(dy, scratch, tuple(dxs), tuple(joins))
 
     def _take(self, shape: Shape, slab: int | None = None) -> _Part:
-        """A free slab, made large enough; a new one if none is."""
-        if slab is None:
-            slab = self._free.pop() if self._free else len(self.sizes)
-        if slab == len(self.sizes):
+        """The slab given, or of the free ones the smallest that is large enough; else the largest of them is made so,
+        and a new one is if none is free.
+        """
+        size = self._rows * prod(shape)
+        if slab is None and self._free:
+            slab = min(self._free, key=lambda free: (self.sizes[free] < size, abs(self.sizes[free] - size)))
+            self._free.remove(slab)
+        elif slab is None:
+            slab = len(self.sizes)
             self.sizes.append(0)
-        self.sizes[slab] = max(self.sizes[slab], self._rows * prod(shape))
+        self.sizes[slab] = max(self.sizes[slab], size)
         return _Part(slab, shape)

@@ -12,8 +12,8 @@ from .layer import Memory, Shape
 from .windows import Array, Geometry
 
 BLOCK_VALUES = 192 * 1024
-"""Columns of a block, in values: 768 KiB in float32, so that they are still in the second-level cache when the product
-reads them. A constant and not the machine's, because the blocks decide about the order of sums.
+"""Columns of a block, or what is made of them, in values: 768 KiB in float32, so that they are still in the second-level
+cache when they are read. A constant and not the machine's, because the blocks decide about the order of sums.
 """
 Work = Mapping[str, NDArray[Any]]
 
@@ -38,11 +38,13 @@ class Block(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The windows of images (images, height, width, channels) as rows of a matrix for each group of channels:
-    (groups, windows, window height · window width · channels of the group).
+    (groups, windows, window height · window width · channels of the group). A product makes `filters` values of each
+    window.
     """
 
     geometry: Geometry
     channels: int
+    filters: int
     groups: int
 
     @property
@@ -53,7 +55,7 @@ class Columns:
     def block_shape(self, rows: int) -> tuple[int, int]:
         """Images, and rows of positions, of one block."""
         down, across = self.geometry.height.positions, self.geometry.width.positions
-        fit = max(1, BLOCK_VALUES // (across * self.values * self.groups))
+        fit = max(1, BLOCK_VALUES // (across * max(self.values * self.groups, self.filters)))
         return (min(rows, fit // down), down) if fit >= down else (1, fit)
 
     def work(self, rows: int) -> Memory:

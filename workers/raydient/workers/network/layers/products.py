@@ -19,7 +19,7 @@ class Products(Algorithm):
 
     def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
         self._geometry, self._channels, self._filters, self._groups = geometry, channels, filters, groups
-        self._columns = Columns(geometry, channels, groups)
+        self._columns = Columns(geometry, channels, filters, groups)
 
     def block_shape(self, rows: int) -> tuple[int, int]:
         return self._columns.block_shape(rows)
