@@ -12,8 +12,9 @@ from .layer import Memory, Shape
 from .windows import Array, Geometry
 
 BLOCK_VALUES = 192 * 1024
-"""Columns of a block, or what is made of them, in values: 768 KiB in float32, so that they are still in the second-level
-cache when they are read. A constant and not the machine's, because the blocks decide about the order of sums.
+"""Columns of a block, or what is made of them, in values: 768 KiB in float32, so that they are still in the
+second-level cache when they are read. A constant and not the machine's, because the blocks decide about the order of
+sums.
 """
 Work = Mapping[str, NDArray[Any]]
 
