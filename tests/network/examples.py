@@ -3,6 +3,10 @@
 By kind: settings, and the shapes of the inputs of one sample.
 """
 
+from math import prod
+from typing import get_args
+
+from raydient.spec.network import Layer
 from raydient.workers.network.layers import LAYERS
 from raydient.workers.network.layers.embedding import Embedding
 
@@ -123,21 +127,31 @@ def cases():
     return {f"{kind}-{n}": (kind, *example) for kind, found in EXAMPLES.items() for n, example in enumerate(found)}
 
 
-def graph(kind, settings, shapes):
+def graph(kind, settings, shapes, *, activation=None, units=3):
     """Layers in which one of this kind stands between others that learn: each input is made by a dense layer. Samples
     have 4 values; one that looks numbers up in a table takes them as they are.
+
+    `activation` is the layer's own, if it has one, else that of a layer behind it; `units` are those of the last.
     """
     layers = []
     for n, shape in enumerate(shapes):
-        size = 1
-        for length in shape:
-            size *= length
         if LAYERS[kind] is Embedding:
             layers.append({"reshape": {"name": f"shaped_{n}", "shape": list(shape), "inputs": "input"}})
             continue
         layers += [
-            {"dense": {"name": f"before_{n}", "units": size, "activation": "tanh", "inputs": "input"}},
+            {"dense": {"name": f"before_{n}", "units": prod(shape), "activation": "tanh", "inputs": "input"}},
             {"reshape": {"name": f"shaped_{n}", "shape": list(shape)}},
         ]
     middle = {kind: {**settings, "name": "middle", "inputs": [f"shaped_{n}" for n in range(len(shapes))]}}
-    return [*layers, middle, "flatten", {"dense": {"units": 3, "name": "after"}}]
+    behind = []
+    if activation and has_activation(kind):
+        middle[kind]["activation"] = activation
+    elif activation:
+        behind = [{"activation": {"function": activation}}]
+    return [*layers, middle, *behind, "flatten", {"dense": {"units": units, "name": "after"}}]
+
+
+def has_activation(kind):
+    """Whether a layer of this kind has an activation of its own."""
+    choice = Layer.model_fields[kind].annotation
+    return any("activation" in getattr(option, "model_fields", {}) for option in get_args(choice))

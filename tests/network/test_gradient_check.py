@@ -66,13 +66,13 @@ def test_loss_with_settings(make_network, loss):
     assert report.passed, report
 
 
-@pytest.mark.parametrize("case", [c for c in cases().values() if "activation" in (c[1] or {})], ids=lambda c: c[0])
-@pytest.mark.parametrize("activation", ["gelu", "softmax"])
-def test_layer_with_an_activation_that_asks_for_more(make_network, case, activation):
-    """One that keeps an array for backward, and one for which a value of the output depends on all of z."""
-    kind, options, shapes = case
-    report = check(make_network(graph(kind, {**options, "activation": activation}, shapes), input_shape=(4,)))
-    assert report.passed, report
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("case", cases().values(), ids=cases())
+def test_every_layer_with_every_activation_under_every_loss(make_network, case, activation):
+    for loss in LOSSES:
+        layers = graph(*case, activation=activation, units=OUTPUTS.get(loss, 3))
+        report = check(make_network(layers, loss, (4,)), rows=3, entries_per_parameter=4)
+        assert report.passed, (loss, report)
 
 
 @pytest.mark.parametrize("case", cases().values(), ids=cases())
