@@ -67,13 +67,8 @@ class Dense(Layer):
         np.matmul(x.T, dz, out=gradients["kernel"])
         if self.use_bias:
             np.add.reduce(dz, axis=0, out=gradients["bias"])
-        if buffers.dx is None:
-            return
-        if (transposed := buffers.work.get("transposed")) is not None:
-            np.matmul(weights["kernel"], dz.T, out=transposed)
-            np.copyto(_rows(buffers.dx), transposed.T)
-        else:
-            np.matmul(dz, weights["kernel"].T, out=_rows(buffers.dx))
+        if buffers.dx is not None:
+            _times_transposed(dz, weights["kernel"], _rows(buffers.dx), buffers.work.get("transposed"))
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         z = graph.node("MatMul", [xs[0], graph.parameter("kernel")])
@@ -85,3 +80,12 @@ class Dense(Layer):
 def _rows(array: Array) -> Array:
     """As a matrix, whatever the axes of a sample."""
     return array.reshape(-1, array.shape[-1])
+
+
+def _times_transposed(dz: Array, kernel: Array, dx: Array, transposed: Array | None) -> None:
+    """dx = dz Kᵀ; with room for dxᵀ the other way round."""
+    if transposed is None:
+        np.matmul(dz, kernel.T, out=dx)
+    else:
+        np.matmul(kernel, dz.T, out=transposed)
+        np.copyto(dx, transposed.T)
