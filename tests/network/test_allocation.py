@@ -60,6 +60,27 @@ def test_steady_state_allocates_nothing(make_network, case):
     assert peak - before < WITHIN_A_CALL
 
 
+def test_a_step_over_a_large_table_takes_memory_for_the_rows_in_use_alone(make_network):
+    words = {"embedding": {"input_dim": 1 << 20, "output_dim": 4, "name": "words"}}
+    again = {"shared": {"layer": "words", "name": "again", "inputs": "input"}}
+    layers = [words, again, {"add": {"inputs": ["words", "again"]}}, "flatten", {"dense": {"units": 3}}]
+    network = make_network(layers, input_shape=(4,))
+    program, vector = Program(network, 200), np.zeros(network.layout.size, np.float32)
+    account = np.zeros(1 + (1 << 20), np.int32)
+    weights = network.bind(vector)
+    gradients = network.bind(np.zeros_like(vector), {"words.embeddings": account})
+    with traced() as memory:
+        for seed in range(3):
+            program.x[...], program.y[...] = random_batch(network, seed, 200)
+            before, _ = memory.get_traced_memory()
+            memory.reset_peak()
+            program.forward(weights, Pass(training=True))
+            program.backward(weights, gradients, 1 / 200)
+            after, peak = memory.get_traced_memory()
+    assert after - before < 16_000
+    assert peak - before < WITHIN_A_CALL < 1 << 20, "less than a byte a row"
+
+
 RELU = {"activation": "relu"}
 DENSE = {"dense": {"units": 300, **RELU}}
 CONVOLUTION = {"conv2d": {"filters": 24, "kernel_size": 3, "padding": "same", **RELU}}

@@ -55,6 +55,45 @@ def test_words_that_do_not_occur_have_no_gradient(make_network):
     assert np.flatnonzero(found.any(axis=1)).tolist() == [1, 5]
 
 
+LARGE = {"embedding": {"input_dim": 1 << 14, "output_dim": 4, "name": "words"}}
+AGAIN = {"shared": {"layer": "words", "name": "again", "inputs": "input"}}
+
+
+def step_with_account(network, rows):
+    """A function that makes a backward pass over new numbers, below 1000; gradient and account that it leaves."""
+    vector, gradient = np.empty(network.layout.size, np.float32), np.zeros(network.layout.size, np.float32)
+    network.initialize(1, vector)
+    program, account = Program(network, rows), np.zeros(1 + (1 << 14), np.int32)
+    weights, gradients = network.bind(vector), network.bind(gradient, {"words.embeddings": account})
+    rng = np.random.default_rng(0)
+
+    def step():
+        program.x[...] = rng.integers(0, 1000, program.x.shape)
+        program.forward(weights)
+        program.backward(weights, gradients, 1.0)
+        return program.x, gradients[0]["embeddings"], account
+
+    return step
+
+
+@pytest.mark.parametrize("layers", [[LARGE], [LARGE, AGAIN, {"add": {"inputs": ["words", "again"]}}]])
+def test_with_an_account_only_rows_in_use_are_touched(make_network, layers):
+    """The others stand for zeros; here they are marked."""
+    step = step_with_account(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
+    _, gradient, _ = step()
+    gradient[1000:] = np.nan
+    for _ in range(3):
+        x, gradient, account = step()
+        used = account[1 : 1 + account[0]].tolist()
+        assert used == np.unique(x).tolist() == np.flatnonzero(gradient[:1000].any(axis=1)).tolist()
+        assert np.isnan(gradient[1000:]).all()
+
+
+def test_small_tables_have_no_account(make_network):
+    assert make_network([WORDS, "flatten", LAST], input_shape=(2,)).layout.sparse == ()
+    assert make_network([LARGE, "flatten", LAST], input_shape=(2,)).layout.sparse == ("words.embeddings",)
+
+
 def test_only_data_can_be_looked_up(make_network):
     layers = [{"dense": {"units": 4, "name": "made"}}, {"reshape": {"shape": [2, 2]}}, WORDS, "flatten", LAST]
     with pytest.raises(InvalidSpec) as refused:

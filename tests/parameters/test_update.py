@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters import update
 from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.update import Updater, tree_sum
+from raydient.server.parameters.sums import tree_sum
+from raydient.server.parameters.update import Updater
 from raydient.wire.layout import FROZEN
 from raydient.wire.tree import children, maximal_subtrees
 

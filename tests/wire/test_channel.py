@@ -9,10 +9,13 @@ from raydient.server.parameters.links import open_link, refuse
 from raydient.server.parameters.server import Assign
 from raydient.wire.channel import PHASES, Assignment, SharedMemoryChannel, TcpChannel, Terms, attach
 from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
+from raydient.wire.sparse import between, tables_of
 
 GENERATION = 5
 SECONDS = (0.5, 1.5, 0.25, 2.0)
+SPARSE = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sparse=["b", "d"])
 
 
 class Both:
@@ -44,8 +47,8 @@ class Both:
 def make_both(make_pair, family):
     made = []
 
-    def make(size=6, slots=3, sums=2, units=0):
-        made.append(Both(make_pair(family), Terms(size, slots, sums, units)))
+    def make(size=6, slots=3, sums=2, units=0, tables=()):
+        made.append(Both(make_pair(family), Terms(size, slots, sums, units, tables)))
         return made[-1]
 
     yield make
@@ -68,7 +71,21 @@ def test_the_terms_give_the_sizes_of_a_push():
     terms = Terms(size=10, slots=3, sums=2)
 
     assert terms.note_bytes == 8 * (2 + len(PHASES))
-    assert terms.push_bytes == terms.note_bytes + 40
+    assert terms.push_bytes == terms.least_push_bytes == terms.note_bytes + 40
+
+
+def test_with_tables_a_push_is_as_long_as_there_are_rows_in_use():
+    terms = Terms(SPARSE.size, 3, 2, 4, tables_of(SPARSE, SPARSE.size + 4))
+    slot = np.zeros(terms.slot_size, np.float32)
+
+    assert terms.least_push_bytes == terms.bytes_of(slot) == terms.note_bytes + 4 * (4 + 4 + 2)
+    first, second = terms.tables
+    first.of(slot).write(np.array([0, 3]), np.ones((2, 5), np.float32))
+    assert terms.bytes_of(slot) == terms.least_push_bytes + 4 * 2 * (1 + 5)
+    first.of(slot).write(np.arange(4), np.ones((4, 5), np.float32))
+    second.of(slot).write(np.arange(70), np.ones((70, 2), np.float32))
+    assert terms.bytes_of(slot) == terms.push_bytes
+    assert Terms.unpack(terms.pack()) == terms
 
 
 def test_weights_are_current_after_the_assignment_and_always_the_same_array(both):
@@ -160,6 +177,65 @@ def test_a_slot_may_be_filled_again_in_the_next_round(both):
             both.channel.push(round_, (slot, slot + 1), slot, np.zeros(2), SECONDS)
         gradients = [both.link.gradient(both.received()) for _ in range(3)]
         assert [gradient[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
+
+
+def test_of_tables_the_rows_in_use_arrive_whatever_was_there_before(make_both):
+    """Over many rounds, in which slots are used again in another order."""
+    units = 4
+    both = make_both(size=SPARSE.size, units=units, tables=tables_of(SPARSE, SPARSE.size + units))
+    terms, rng = both.terms, np.random.default_rng(3)
+    for round_ in range(8):
+        both.assign(round_, 0, 3, step=0)
+        both.channel.wait()
+        expected, found = [], []
+        for leaf, index in enumerate(rng.permutation(3)[: rng.integers(1, 4)]):
+            slot = both.channel.slot(int(index))
+            for where in between(terms.tables, 0, terms.counted_size):
+                slot[where] = rng.normal(size=where.stop - where.start)
+            for table in terms.tables:
+                numbers = np.flatnonzero(rng.random(table.rows) < rng.choice([0, 0.02, 0.4]))
+                table.of(slot).write(numbers, rng.normal(size=(len(numbers), table.width)))
+            both.channel.push(round_, (leaf, leaf + 1), int(index), np.zeros(2), SECONDS)
+            frame = both.received()
+            if not both.server.is_local:
+                assert frame.header.length == terms.bytes_of(slot)
+            found.append(both.link.gradient(frame))
+            expected.append(slot)
+        for gradient, slot in zip(found, expected, strict=True):
+            assert gradient[: terms.counted_size].tobytes() == slot[: terms.counted_size].tobytes()
+            for table in terms.tables:
+                assert table.of(gradient).used.tolist() == table.of(slot).used.tolist()
+
+
+def test_rows_that_a_table_cannot_have_in_use_break_the_protocol(make_both):
+    both = make_both(size=SPARSE.size, tables=tables_of(SPARSE, SPARSE.size))
+    (table, _), slot = both.terms.tables, both.channel.slot(0)
+    table.of(slot).write(np.array([1, 2]), np.ones((2, 5), np.float32))
+    table.of(slot).account[2] = 1
+    both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
+
+    with pytest.raises(ProtocolError, match="a table of 4 rows cannot have"):
+        both.link.gradient(both.received())
+
+
+def test_a_server_takes_no_push_whose_length_none_can_have(make_pair):
+    for difference in (-4, -1, 1):
+        both = Both(make_pair("tcp"), Terms(SPARSE.size, 3, 2, 0, tables_of(SPARSE, SPARSE.size)))
+        length = (both.terms.push_bytes if difference > 0 else both.terms.least_push_bytes) + difference
+        both.channel._connection.socket.sendall(Header(Kind.PUSH, length=length).pack())
+
+        with pytest.raises(ProtocolError, match="at most"):
+            both.received()
+
+
+def test_a_push_that_is_shorter_than_its_rows_breaks_the_protocol(make_pair):
+    both = Both(make_pair("tcp"), Terms(SPARSE.size, 3, 2, 0, tables_of(SPARSE, SPARSE.size)))
+    payload = np.zeros(both.terms.least_push_bytes // 4, np.int32)
+    payload[-2] = 1  # the number of rows that the first table has in use
+    both.channel._connection.send(Header(Kind.PUSH), payload.data)
+
+    with pytest.raises(ProtocolError, match="cut off"):
+        both.link.gradient(both.received())
 
 
 def test_a_refused_push_is_no_news_to_a_worker(both):

@@ -43,6 +43,7 @@ EXAMPLES = [
         [],
         {"batch.moving_mean": 0.99},
         {"dense.kernel": (0.25, 0.0)},
+        ["dense.kernel"],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),

@@ -18,14 +18,15 @@ next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .connection import Connection, Frame, limited_to
+from .connection import Buffer, Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
 from .memory import Segment
+from .sparse import Table, pack, packed_size
 
 PHASES = ("forward", "backward", "push", "wait")
 """What a worker spends its seconds on; they travel behind the sums of a push."""
@@ -43,17 +44,30 @@ class Terms:
         sums: values that ride along with a push.
         units: units with a rectifier. A slot has a count for each behind the gradient: in how many leaves of the node
             the unit was not zero for every sample. They mean something in rounds in which health is measured.
+        tables: parameters whose gradients are sparse, in the order of the vector. A slot has an account for each behind
+            the counts.
     """
 
     size: int
     slots: int
     sums: int
     units: int = 0
+    tables: tuple[Table, ...] = ()
+
+    @classmethod
+    def unpack(cls, data: Buffer) -> Self:
+        told = json.loads(bytes(data))
+        return cls(**{**told, "tables": tuple(Table(**table) for table in told["tables"])})
+
+    @property
+    def counted_size(self) -> int:
+        """Values of a slot, the counts of units included."""
+        return self.size + self.units
 
     @property
     def slot_size(self) -> int:
         """Values of a slot."""
-        return self.size + self.units
+        return self.counted_size + sum(1 + table.rows for table in self.tables)
 
     @property
     def note_bytes(self) -> int:
@@ -62,8 +76,17 @@ class Terms:
 
     @property
     def push_bytes(self) -> int:
-        """Bytes of a push with its gradient."""
+        """Bytes of a push with its gradient, at the most: with every row of every table in use."""
         return self.note_bytes + 4 * self.slot_size
+
+    @property
+    def least_push_bytes(self) -> int:
+        """Bytes of a push with its gradient, at the least: with no row of any table in use."""
+        return self.push_bytes - 4 * sum(table.rows * (1 + table.width) for table in self.tables)
+
+    def bytes_of(self, slot: NDArray[np.float32]) -> int:
+        """Bytes of a push with the gradient in `slot`."""
+        return self.note_bytes + 4 * packed_size(self.tables, slot, self.counted_size)
 
     def pack(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -112,7 +135,7 @@ def attach(connection: Connection, worker: int, generation: int) -> Channel:
     frame = connection.receive()
     if frame is None or frame.header.kind is not Kind.ATTACHED:
         raise ProtocolError("the parameter server does not want this worker")
-    terms = Terms(**json.loads(bytes(frame.payload)))
+    terms = Terms.unpack(frame.payload)
     if connection.is_local:
         return SharedMemoryChannel(connection, generation, terms, frame)
     return TcpChannel(connection, generation, terms)
@@ -177,7 +200,10 @@ class SharedMemoryChannel(_Channel):
 
 
 class TcpChannel(_Channel):
-    """Weights are received in place, gradients sent from where backward wrote them: one copy each way, the wire's."""
+    """Weights are received in place, gradients sent from where backward wrote them: one copy each way, the wire's.
+
+    Of tables with sparse gradients only the rows in use are sent, after one more copy.
+    """
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         super().__init__(connection, generation, terms)
@@ -199,5 +225,5 @@ class TcpChannel(_Channel):
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        gradient = () if slot is None else (self.slot(slot).data,)
+        gradient = () if slot is None else pack(self.terms.tables, self.slot(slot), self.terms.counted_size)
         self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *gradient)

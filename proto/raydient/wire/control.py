@@ -146,6 +146,7 @@ class Serve:
         step, epoch_sums: see `Snapshot`.
         averages: momentum of the parameters that are moving averages, by name.
         penalties: on the parameters that have one, by name: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
+        sparse: names of the tables whose gradients are sparse.
     """
 
     parameters: Sequence[tuple[str, tuple[int, ...]]]
@@ -159,6 +160,7 @@ class Serve:
     epoch_sums: Sequence[float]
     averages: Mapping[str, float] = field(default_factory=dict)
     penalties: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sparse: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -24,12 +24,14 @@ class Parameter:
         offset: index of its first value in the flat vector.
         momentum: None if it is learned. Else it is a moving average of statistics that travel where a gradient would:
             an update leaves so much of it, and what the gradient's place holds makes up the rest. FROZEN: all of it.
+        sparse: a table, (rows, width), whose gradient is zero but for a few rows; see `sparse`.
     """
 
     name: str
     shape: tuple[int, ...]
     offset: int
     momentum: float | None = None
+    sparse: bool = False
 
     @property
     def size(self) -> int:
@@ -48,17 +50,21 @@ class Layout:
 
     @classmethod
     def of(
-        cls, shapes: Iterable[tuple[str, Sequence[int]]], averages: Mapping[str, float] = MappingProxyType({})
+        cls,
+        shapes: Iterable[tuple[str, Sequence[int]]],
+        averages: Mapping[str, float] = MappingProxyType({}),
+        sparse: Collection[str] = (),
     ) -> "Layout":
         """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug.
 
-        `averages` has the momentum of those that are not learned, by name.
+        `averages` has the momentum of those that are not learned, by name; `sparse` names the tables with sparse
+        gradients.
         """
         parameters, offset, names = [], 0, set()
         for name, shape in shapes:
             assert name not in names, f"parameter name {name} used twice"
             names.add(name)
-            parameters.append(Parameter(name, tuple(shape), offset, averages.get(name)))
+            parameters.append(Parameter(name, tuple(shape), offset, averages.get(name), name in sparse))
             offset += parameters[-1].size
         return cls(tuple(parameters))
 
@@ -71,6 +77,11 @@ class Layout:
     def averages(self) -> dict[str, float]:
         """The momentum of each moving average, by name."""
         return {p.name: p.momentum for p in self.parameters if p.momentum is not None}
+
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """Names of the tables whose gradients are sparse."""
+        return tuple(p.name for p in self.parameters if p.sparse)
 
     def views(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         """Every parameter's view of `vector`, by name."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
 from raydient.wire.launch import from_json
 from raydient.wire.schedule import Round, RoundKind, Schedule
+from raydient.wire.sparse import add
 from raydient.wire.tree import Node, children, maximal_subtrees
 
 from .data import epoch_order
 from .network import Network, Pass, Program, build
+from .network.layers import Views
 
 
 def main(told: str, host: str, node: str) -> None:
@@ -78,7 +80,7 @@ class Worker:
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
         self._weights = network.bind(channel.weights)
-        self._gradients: dict[int, Any] = {}
+        self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
         self._epoch = -1
@@ -127,28 +129,32 @@ class Worker:
         left_node, right_node = children(node)
         left, right = self._sum(this, left_node), self._sum(this, right_node)
         began = self._clock()
-        size = self._slot_size(this)
-        into = self._channel.slot(left)[:size]
-        into += self._channel.slot(right)[:size]
+        terms = self._channel.terms
+        # Behind the gradient there are counts where health is measured.
+        size = terms.counted_size if self._schedule.measures_health(this) else terms.size
+        add(terms.tables, self._channel.slot(left), self._channel.slot(right), size)
         self._sums[left] += self._sums[right]
         self._free.append(right)
         self._backward_seconds += self._clock() - began
         return left
 
-    def _slot_size(self, this: Round) -> int:
-        """Values of a slot that mean something: behind the gradient there are counts where health is measured."""
-        terms = self._channel.terms
-        return terms.slot_size if self._schedule.measures_health(this) else terms.size
+    def _bind(self, slot: int) -> Sequence[Views]:
+        """The gradients in a slot, with the accounts of those that are sparse."""
+        array, terms = self._channel.slot(slot), self._channel.terms
+        accounts = {table.offset: table.of(array).account for table in terms.tables}
+        named = {p.name: accounts[p.offset] for p in self._network.layout.parameters if p.offset in accounts}
+        return self._network.bind(array[: terms.size], named)
 
     def _train(self, this: Round, leaf: int, slot: int) -> None:
         if slot not in self._gradients:
-            self._gradients[slot] = self._network.bind(self._channel.slot(slot)[: self._channel.terms.size])
+            self._gradients[slot] = self._bind(slot)
         began = self._clock()
         start, stop = this.leaf(leaf)
         program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
         self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, this.step, leaf))
         if self._schedule.measures_health(this):
-            program.count_active(self._channel.slot(slot)[self._channel.terms.size :])
+            terms = self._channel.terms
+            program.count_active(self._channel.slot(slot)[terms.size : terms.counted_size])
         middle = self._clock()
         program.backward(self._weights, self._gradients[slot], 1.0 / (this.stop - this.start))
         self._forward_seconds += middle - began

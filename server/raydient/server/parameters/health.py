@@ -28,11 +28,15 @@ class LayerMeter:
 
     A part begins at a multiple of PIECE or where a layer does, and so does what follows it. Moving averages, which
     stand at a layer's end, have no part in its norms.
+
+    Attributes:
+        units: with a rectifier, in all.
     """
 
     def __init__(self, layout: Layout, layers: Sequence[tuple[str, int]]) -> None:
         """`layers` names every layer in the order of the network, with how many of its units have a rectifier."""
         self._layers = tuple(layers)
+        self.units = sum(units for _, units in layers)
         learned: dict[str, tuple[int, int]] = {}  # of those that learn, in the order of the flat vector
         for parameter in layout.parameters:
             if parameter.momentum is None:

@@ -12,6 +12,7 @@ from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.memory import Segment
+from raydient.wire.sparse import unpack
 
 from .optimizers import Array
 from .server import Assign, Position
@@ -95,36 +96,45 @@ class SharedMemoryLink(_Link):
     def gradient(self, frame: Frame) -> Array:
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
-        return self._slots[frame.header.slot]
+        slot = self._slots[frame.header.slot]
+        for table in self._terms.tables:
+            table.check(table.of(slot).used)
+        return slot
 
 
 class TcpLink(_Link):
-    """Gradients are received into buffers that are used again each round; weights are sent from where they lie."""
+    """Gradients are received into buffers that are used again each round; weights are sent from where they lie.
+
+    A push is the gradient as it comes, unless there are tables: then slots are made of pushes, and made again of those
+    of the next round by changing the rows in use.
+    """
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
         self._step = -1  # of the weights that were sent last
         self._sent = 0  # of them, values
         self._round = -1
-        self._free: list[bytearray] = []
-        self._used: list[bytearray] = []
+        self._free: list[memoryview] = []
+        self._used: list[memoryview] = []
+        self._slots: list[Array] = []
+        self._made = 0  # of them, in this round
         connection.allocate = self._allocate
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        if header.length != self._terms.push_bytes:
+        if not self._terms.least_push_bytes <= header.length <= self._terms.push_bytes or header.length % 4:
             return limited_to(self._terms.note_bytes)(header)
         if len(self._used) == self._terms.slots:
             raise ProtocolError("more gradients than the round has leaves")
-        buffer = self._free.pop() if self._free else bytearray(self._terms.push_bytes)
+        buffer = self._free.pop() if self._free else np.empty(self._terms.push_bytes, np.uint8).data
         self._used.append(buffer)
-        return buffer
+        return buffer[: header.length]
 
     def assign(self, assign: Assign, step: int) -> None:
         if assign.round != self._round:
             self._round = assign.round
             self._free += self._used
-            self._used = []
+            self._used, self._made = [], 0
         if step != self._step:
             self._send_weights(step, len(self._weights))
         self._send_assign(assign)
@@ -141,9 +151,18 @@ class TcpLink(_Link):
         self._sent = stop
 
     def gradient(self, frame: Frame) -> Array:
-        if len(frame.payload) != self._terms.push_bytes:
+        terms = self._terms
+        if len(frame.payload) < terms.least_push_bytes:
             raise ProtocolError("a push without its gradient")
-        return np.frombuffer(frame.payload, "<f4", self._terms.slot_size, self._terms.note_bytes)
+        gradient = np.frombuffer(frame.payload, "<f4", offset=terms.note_bytes)
+        if not terms.tables:
+            return gradient
+        if self._made == len(self._slots):
+            self._slots.append(np.zeros(terms.slot_size, "<f4"))
+        slot = self._slots[self._made]
+        self._made += 1
+        unpack(terms.tables, gradient, slot, terms.counted_size)
+        return slot
 
 
 def refuse(link: Link, header: Header, reason: str) -> None:

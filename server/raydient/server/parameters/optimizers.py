@@ -20,6 +20,9 @@ class Optimizer(Protocol):
     state: ClassVar[tuple[str, ...]]
     """Names of the arrays it remembers per parameter; they begin as zeros."""
 
+    rests_at_zero: ClassVar[bool]
+    """Whether a gradient of 0 leaves weight and state as they are, bit by bit."""
+
     learning_rate: float
 
     def update(
@@ -32,6 +35,7 @@ class Sgd:
     """w <- w - rate g (Robbins and Monro 1951)."""
 
     state: ClassVar[tuple[str, ...]] = ()
+    rests_at_zero: ClassVar[bool] = True
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -47,6 +51,7 @@ class Momentum:
     """v <- m v - rate g, w <- w + v (Polyak 1964); Nesterov's form: w <- w + m v - rate g (Sutskever et al. 2013)."""
 
     state: ClassVar[tuple[str, ...]] = ("velocity",)
+    rests_at_zero: ClassVar[bool] = False
 
     def __init__(self, learning_rate: float, momentum: float, nesterov: bool) -> None:
         self.learning_rate, self.momentum, self.nesterov = learning_rate, momentum, nesterov
@@ -75,6 +80,7 @@ class Adam:
     """
 
     state: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    rests_at_zero: ClassVar[bool] = False
 
     def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
         self.learning_rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon

@@ -19,7 +19,8 @@ from raydient.wire.tree import Node
 from .assignments import Assignments
 from .health import LayerMeter
 from .optimizers import Array, Optimizer
-from .update import Updater, tree_sum
+from .sums import tree_sum
+from .update import Updater
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,8 @@ class ParameterServer:
 
     def _active(self, opened: _Open) -> Array:
         """In how many leaves each unit was active, which follows the gradient."""
-        return tree_sum({n: g[self.layout.size :] for n, g in opened.gradients.items()}, (0, opened.round.leaves))
+        counts = slice(self.layout.size, self.layout.size + self._meter.units)
+        return tree_sum({node: g[counts] for node, g in opened.gradients.items()}, (0, opened.round.leaves))
 
     def _next_round(self) -> list[Action]:
         if self.position.round == self.schedule.rounds:

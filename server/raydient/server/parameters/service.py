@@ -18,6 +18,7 @@ from raydient.wire.launch import Launch, from_json
 from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import Round, RoundKind
+from raydient.wire.sparse import tables_of
 
 from .health import LayerMeter
 from .links import Link, open_link, passing_on, refuse
@@ -80,7 +81,7 @@ class Service:
     def _prepare(self, serve: control.Message, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         if not isinstance(serve, control.Serve):
             raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
-        layout = Layout.of(serve.parameters, serve.averages)
+        layout = Layout.of(serve.parameters, serve.averages, serve.sparse)
         optimizer = build_optimizer(serve.optimizer, serve.settings)
         names = ("weights", *optimizer.state)
         self._bundle = Bundle.allocate(dict.fromkeys(names, ("<f4", (layout.size,))))
@@ -89,7 +90,9 @@ class Service:
                 self._bundle.arrays[name][:] = arrays[name]
         weights, *state = self._bundle.arrays.values()
         slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
-        self._terms = Terms(layout.size, slots, serve.sums, sum(units for _, units in serve.layers))
+        units = sum(count for _, count in serve.layers)
+        tables = tables_of(layout, layout.size + units)
+        self._terms = Terms(layout.size, slots, serve.sums, units, tables)
         position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
         updater = Updater(
             weights,
@@ -105,6 +108,7 @@ class Service:
                 for p in layout.parameters
                 if p.name in serve.penalties
             ],
+            tables=tables,
             updated=passing_on(self._hub, self._links, position),
         )
         self._server = ParameterServer(
@@ -182,7 +186,9 @@ class Service:
             with self._hub.sending(link.connection):
                 refuse(link, header, refusal)
             return
-        self._meters.pushed(seconds.tolist(), len(frame.payload) if gradient is None else self._terms.push_bytes)
+        self._meters.pushed(
+            seconds.tolist(), len(frame.payload) if gradient is None else self._terms.bytes_of(gradient)
+        )
         if self._server.position.step != step:
             self._meters.stepped(self._clock() - began)
         self._carry_out(actions)

@@ -1,24 +1,24 @@
 """One update of the weights: sum the contributions in tree order and apply the optimizer, block by block.
 
 Blocks are small enough that a block's sum is still in the cache when the optimizer reads it: each gradient crosses the
-memory bus once. Every operation is element by element, so blocks and threads change no bit.
+memory bus once. Every operation is element by element, so blocks and threads change no bit. Of a table of which few
+rows are in use only those rows are summed, and only they are updated where the others would stay as they are.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import chain
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raydient.wire.layout import FROZEN
-from raydient.wire.tree import Node, children
+from raydient.wire.sparse import Table, between
+from raydient.wire.tree import Node
 
 from .health import LayerMeter
 from .optimizers import Array, Optimizer
-
-Real = TypeVar("Real", np.float32, np.float64)
+from .rows import Rows, few_rows
+from .sums import sum_within
 
 BLOCK = 1 << 17
 """Values per block: 512 KiB. Smaller ones spend more in calls, and threads in handing each other the interpreter."""
@@ -39,6 +39,7 @@ class Updater:
         *,
         averages: Sequence[tuple[slice, float]] = (),
         penalties: Sequence[tuple[slice, float, float]] = (),
+        tables: Sequence[Table] = (),
         updated: Callable[[int], None] = lambda stop: None,
     ) -> None:
         """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time.
@@ -47,15 +48,19 @@ class Updater:
         (1 - momentum) g instead of the optimizer's rule, and g has no part in the norm.
         `penalties` are places with l1 and l2: there the gradient is that of l1 · Σ |w| + l2 · Σ w² besides the loss,
         l1 sign(w) + 2 l2 w more, added once, to the sum.
+        `tables`, in order, have sparse gradients: contributions have accounts of them.
         `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
         """
         self._weights, self._state = weights, state
         size = self._size = len(weights)
         self._threads = threads if size >= PARALLEL_FROM else 1
         self._executor, self._updated, self._averages = executor, updated, averages
-        self._penalties = penalties
+        self._penalties, self._tables = penalties, tables
+        self._frozen = {where.start for where, momentum in averages if momentum == FROZEN}
         width = min(BLOCK, size)
         self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
+        # Sums of rows amid the zeros of those that are not in use, within `apply`; else all zero.
+        self._spread_out = np.zeros(size if tables else 0, np.float32)
 
     def apply(
         self,
@@ -68,20 +73,23 @@ class Updater:
         """Make update number `step`; the squared norm of the summed gradient, not finite if the gradient is not.
 
         `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were. A
-        contribution may be longer than the weights; what is behind their length is not looked at. `meter` gets the
-        gradient and the update.
+        contribution may be longer than the weights; behind their length only accounts of tables are looked at. `meter`
+        gets the gradient and the update.
         """
-        bounds = [self._size * i // self._threads // BLOCK * BLOCK for i in range(self._threads)] + [self._size]
+        few = few_rows(self._tables, contributions)
+        alone = [rows for rows in few if meter is None and self._others_rest(rows.table, optimizer)]
+        spread = [rows for rows in few if rows not in alone]
+        blocks = self._blocks([rows.table for rows in alone])
+        threads = self._threads if sum(stop - start for start, stop in blocks) >= PARALLEL_FROM else 1
 
         # What overflows is the caller's to tell, with the norm.
         @np.errstate(all="ignore")
         def part(thread: int) -> list[float]:
-            scratch, squares = self._scratch[thread], []
-            for start in range(bounds[thread], bounds[thread + 1], BLOCK):
-                stop = min(start + BLOCK, bounds[thread + 1])
-                room = [array[: stop - start] for array in scratch]
+            squares = []
+            for start, stop in blocks[len(blocks) * thread // threads : len(blocks) * (thread + 1) // threads]:
+                room = [array[: stop - start] for array in self._scratch[thread]]
                 weights, before = self._weights[start:stop], room[2]
-                gradient = _sum(contributions, root, slice(start, stop), room, 3)
+                gradient = self._sum(contributions, root, (start, stop), [rows.table for rows in spread], room)
                 gradient = self._penalized(gradient, start, stop, room)
                 if meter is not None:
                     np.copyto(before, weights)
@@ -98,16 +106,75 @@ class Updater:
                 if meter is not None:
                     meter.add_gradient(start, gradient)
                     meter.add_update(start, before, weights)
-                if thread == 0:
+                if thread == 0 and stop < self._size:
                     self._updated(stop)
             return squares
 
-        others = [self._executor.submit(part, thread) for thread in range(1, self._threads)]
+        for rows in spread:
+            self._spread(rows, contributions, root)
+        # Rows first: once a block is told to be updated, so is all before it.
+        learned = [rows for rows in alone if rows.table.offset not in self._frozen]
+        squares = [self._update_rows(optimizer, step, rows, contributions, root) for rows in learned]
+        others = [self._executor.submit(part, thread) for thread in range(1, threads)]
         # Added block by block, whichever thread had them: the sum is the same for any number of threads.
-        total = sum(chain(part(0), *(other.result() for other in others)))
-        if others:
-            self._updated(self._size)
+        total = sum(chain(squares, part(0), *(other.result() for other in others)))
+        self._updated(self._size)
+        for rows in spread:
+            rows.table.values(self._spread_out)[rows.numbers] = 0
         return total
+
+    def _blocks(self, without: Sequence[Table]) -> list[tuple[int, int]]:
+        """Begin and end of each block, these tables left out."""
+        return [
+            (start, min(start + BLOCK, where.stop))
+            for where in between(without, 0, self._size)
+            for start in range(where.start, where.stop, BLOCK)
+        ]
+
+    def _others_rest(self, table: Table, optimizer: Optimizer) -> bool:
+        """Whether the rows of a table that are not in use keep weights and state, bit by bit."""
+        penalized = any(where.start == table.offset for where, _, _ in self._penalties)
+        return table.offset in self._frozen or (optimizer.rests_at_zero and not penalized)
+
+    @np.errstate(all="ignore")
+    def _update_rows(
+        self, optimizer: Optimizer, step: int, rows: Rows, contributions: Mapping[Node, Array], root: Node
+    ) -> float:
+        """Update these rows alone, by an optimizer that remembers nothing; the squared norm of their gradient."""
+        table, total = rows.table.values(self._weights), 0.0
+        for numbers, gradient in rows.sums(contributions, root):
+            weights = table.take(numbers, axis=0)
+            optimizer.update(step, weights, gradient, (), (np.empty_like(weights), np.empty_like(weights)))
+            table[numbers] = weights
+            total += float(np.vdot(gradient, gradient))
+        return total
+
+    @np.errstate(all="ignore")
+    def _spread(self, rows: Rows, contributions: Mapping[Node, Array], root: Node) -> None:
+        table = rows.table.values(self._spread_out)
+        for numbers, gradient in rows.sums(contributions, root):
+            table[numbers] = gradient
+
+    def _sum(
+        self,
+        contributions: Mapping[Node, Array],
+        root: Node,
+        block: tuple[int, int],
+        spread: Sequence[Table],
+        room: Sequence[Array],
+    ) -> Array:
+        """The summed gradient of a block, of these tables as it is spread out."""
+        start, stop = block
+        pieces = list(between(spread, start, stop))
+        if pieces == [slice(start, stop)]:
+            return sum_within(contributions, root, pieces[0], room[3:])
+        if not pieces:
+            return self._spread_out[start:stop]
+        np.copyto(room[3], self._spread_out[start:stop])
+        for piece in pieces:
+            part = [array[piece.start - start : piece.stop - start] for array in room[3:]]
+            np.copyto(part[0], sum_within(contributions, root, piece, part))
+        return room[3]
 
     def _penalized(self, gradient: Array, start: int, stop: int, room: Sequence[Array]) -> Array:
         """The gradient of a block with that of the penalties; contributions are left as they were."""
@@ -148,23 +215,3 @@ def _average(weights: Array, statistic: Array, momentum: float, scratch: Array) 
     np.multiply(statistic, np.float32(1 - momentum), out=scratch)
     weights *= np.float32(momentum)
     weights += scratch
-
-
-def _sum(contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int) -> Array:
-    """The sum over a node, in `room[depth]` unless one contribution is all of it."""
-    whole = contributions.get(node)
-    if whole is not None:
-        return whole[where]
-    left, right = children(node)
-    a = _sum(contributions, left, where, room, depth)
-    b = _sum(contributions, right, where, room, depth + 1)
-    return np.add(a, b, out=room[depth])
-
-
-def tree_sum(contributions: Mapping[Node, NDArray[Real]], node: Node) -> NDArray[Real]:
-    """The sum over a node of small arrays, in tree order."""
-    whole = contributions.get(node)
-    if whole is not None:
-        return whole
-    left, right = children(node)
-    return tree_sum(contributions, left) + tree_sum(contributions, right)

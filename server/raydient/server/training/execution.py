@@ -320,6 +320,7 @@ class Execution:
             epoch_sums=sums,
             averages=network.layout.averages,
             penalties=network.penalties,
+            sparse=network.layout.sparse,
         )
         self._send(member, serve, Bundle.of(arrays))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from raydient.workers.streams import Purpose, stream
 from .activations import ACTIVATIONS
 from .counting import Counted, counted, finish
 from .initializers import INITIALIZERS
-from .layers import LAYERS, Layer, Shape, Views, shape_text
+from .layers import LAYERS, Layer, Shape, Views, account_of, shape_text
 from .losses import Loss, loss_class
 from .metrics import metric_problem
 from .named import only
@@ -119,6 +120,7 @@ class Network:
         self.layout = Layout.of(
             ((name, rule.shape) for name, rule in rules.items()),
             {name: rule.momentum for name, rule in rules.items() if rule.momentum is not None},
+            {name for name, rule in rules.items() if rule.sparse},
         )
         self.penalties = {
             name: (rule.penalty.l1, rule.penalty.l2)
@@ -166,15 +168,24 @@ class Network:
         """Likewise."""
         return self.output.label_dtype
 
-    def bind(self, vector: NDArray[np.floating]) -> tuple[Views, ...]:
+    def bind(
+        self, vector: NDArray[np.floating], accounts: Mapping[str, NDArray[np.int32]] = MappingProxyType({})
+    ) -> tuple[Views, ...]:
         """For each layer the views of its parameters inside `vector` (layout.size,), by name within the layer.
 
         For weights and gradients alike. Views, never copies: bind once and change the vector in place. Layers that
-        share parameters have the same views.
+        share parameters have the same views. `accounts` are those of sparse gradients, by the parameter's name.
         """
-        views = self.layout.views(vector)
+        arrays: dict[str, NDArray[Any]] = {**self.layout.views(vector)}
+        arrays |= {account_of(name): account for name, account in accounts.items()}
         return tuple(
-            {p.name: views[f"{node.parameters_of}.{p.name}"] for p in node.layer.parameters} for node in self.nodes
+            {
+                name: arrays[f"{node.parameters_of}.{name}"]
+                for p in node.layer.parameters
+                for name in (p.name, account_of(p.name))
+                if f"{node.parameters_of}.{name}" in arrays
+            }
+            for node in self.nodes
         )
 
     def initialize(self, seed: int, vector: NDArray[np.float32]) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.wire.layout import FROZEN
+from raydient.wire.sparse import RowSparse
 
 from .graph import Network
-from .layers import INFERENCE, Pass, Views
+from .layers import INFERENCE, Pass, Views, account_of
 from .memory import aligned_zeros, plan
 from .named import only
 from .objective import Objective
@@ -57,14 +58,16 @@ class Program:
             if p.momentum == FROZEN
         )
 
-    def _later_uses(self, dtype: np.dtype[Any]) -> dict[int, Views]:
+    def _later_uses(self, dtype: np.dtype[Any]) -> Mapping[int, Views]:
         """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
         first: dict[int, int] = {}
-        later: dict[int, Views] = {}
+        later: dict[int, dict[str, NDArray[Any]]] = {}
         for place in self._plan.backward_order:
             node = self.network.nodes[place]
             if first.setdefault(node.owner, place) != place:
-                later[place] = {p.name: np.zeros(p.shape, dtype) for p in node.layer.parameters}
+                parameters = node.layer.parameters
+                later[place] = {p.name: np.zeros(p.shape, dtype) for p in parameters}
+                later[place] |= {account_of(p.name): np.zeros(1 + p.shape[0], np.int32) for p in parameters if p.sparse}
         return later
 
     @property
@@ -111,7 +114,8 @@ class Program:
 
         Args:
             weights: those that `forward` was called with, unchanged since.
-            gradients: `network.bind(vector)` of the gradient's vector; overwritten.
+            gradients: `network.bind(vector)` of the gradient's vector; overwritten. Where there are accounts, what they
+                say of the vector is true.
             scale: factor of the loss.
         """
         with _quiet():
@@ -120,14 +124,27 @@ class Program:
                 layer, buffers = self._layers[place]
                 room = self._shared.get(place)
                 layer.backward(buffers, weights[place], gradients[place] if room is None else room)
-                for name, gradient in (room or {}).items():
-                    np.add(gradients[place][name], gradient, out=gradients[place][name])
+                if room is not None:
+                    self._add(place, gradients[place], room)
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
             for place, name, uses in self._statistics:
                 np.multiply(gradients[place][name], self.rows * scale / uses, out=gradients[place][name])
             for place, name in self._frozen:
-                gradients[place][name].fill(0)
+                account = gradients[place].get(account_of(name))
+                if account is not None:
+                    RowSparse(gradients[place][name], account).clear()
+                else:
+                    gradients[place][name].fill(0)
+
+    def _add(self, place: int, total: Views, part: Views) -> None:
+        """Add gradients by the same parameters."""
+        for p in self.network.nodes[place].layer.parameters:
+            account = account_of(p.name)
+            if account in total:
+                RowSparse(total[p.name], total[account]).add(RowSparse(part[p.name], part[account]))
+            else:
+                np.add(total[p.name], part[p.name], out=total[p.name])
 
     def count_active(self, active: Array) -> None:
         """Which units with a rectifier were not zero for every sample, after `forward`.

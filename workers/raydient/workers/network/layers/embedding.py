@@ -6,9 +6,13 @@ from math import prod
 import numpy as np
 
 from raydient.spec import recurrent as spec
+from raydient.wire.sparse import RowSparse
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of
+
+SPARSE_FROM = 1 << 16
+"""Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping account of its rows."""
 
 
 class Embedding(Layer):
@@ -18,9 +22,9 @@ class Embedding(Layer):
     Whether the data keep to the numbers from 0 to below input_dim is checked before training (`indices.check`); here a
     number outside takes the nearest row.
 
-    The sum is sparse as far as it goes: a gradient is exchanged whole, so all of dE is set to 0, but only rows in use
-    are computed. They are sorted by number, ties by place, and each run of equal ones is added up in that order, so the
-    bits are fixed. That takes half the time of `np.add.at`.
+    dE is sparse: only rows in use are computed, and with an account of the gradient at hand only those of its last use
+    are cleared. So what a step costs does not grow with the vocabulary. Places are sorted by number, ties by place, and
+    each run of equal numbers is added up in that order, so the bits are fixed. That takes half the time of `np.add.at`.
     """
 
     kind = "embedding"
@@ -31,10 +35,9 @@ class Embedding(Layer):
         self.output_shape = (*self.input_shape, size)
         # A vector's values come from one number each: the vocabulary's size has no say in theirs.
         shape = (settings.input_dim, size)
-        penalty = settings.embeddings_regularizer
-        self.parameters = (
-            ParameterRule("embeddings", shape, settings.embeddings_initializer, size, size, penalty=penalty),
-        )
+        initializer, penalty = settings.embeddings_initializer, settings.embeddings_regularizer
+        sparse = prod(shape) >= SPARSE_FROM
+        self.parameters = (ParameterRule("embeddings", shape, initializer, size, size, penalty=penalty, sparse=sparse),)
 
     def work(self, rows: int) -> Memory:
         places = rows * prod(self.input_shape)
@@ -78,8 +81,12 @@ class Embedding(Layer):
         np.take(buffers.dy.reshape(count, -1), keys, axis=0, out=work["sorted"], mode="clip")
         np.add.reduceat(work["sorted"], starts[:runs], axis=0, out=work["sums"][:runs])
         np.take(indices, starts[:runs], out=keys[:runs], mode="clip")
-        gradient.fill(0)
-        gradient[keys[:runs]] = work["sums"][:runs]
+        account = gradients.get(account_of("embeddings"))
+        if account is not None:
+            RowSparse(gradient, account).write(keys[:runs], work["sums"][:runs])
+        else:
+            gradient.fill(0)
+            gradient[keys[:runs]] = work["sums"][:runs]
         if buffers.dx is not None:
             buffers.dx.fill(0)
 

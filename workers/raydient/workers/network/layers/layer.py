@@ -13,8 +13,9 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from raydient.workers.streams import Purpose, stream
 
 Array = NDArray[np.floating]
-Views = Mapping[str, Array]
-"""A layer's parameters, or the gradients by them, inside a flat vector: by name within the layer."""
+Views = Mapping[str, NDArray[Any]]
+"""A layer's parameters, or the gradients by them, inside a flat vector: by name within the layer. Beside a sparse
+parameter's gradient there may be its account, see `account_of`."""
 Shape = tuple[int, ...]
 Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 """Arrays that a layer asks for, by name: their shapes, the row axis included, and types; None is the program's own."""
@@ -29,6 +30,8 @@ class ParameterRule:
         momentum: if given, it is not learned but a moving average of statistics, see `Parameter.momentum`; a layer has
             those behind what it learns. FROZEN: it stays as it is.
         penalty: on large values of it, while it learns.
+        sparse: a table, (rows, width), whose gradient is zero but for a few rows. The layer keeps the account of the
+            gradient (`wire.sparse.RowSparse`) where it is given one.
     """
 
     name: str
@@ -39,6 +42,12 @@ class ParameterRule:
     ones: tuple[int, int] = (0, 0)
     momentum: float | None = None
     penalty: spec.Regularizer = spec.Regularizer()  # noqa: RUF009  (it is immutable)
+    sparse: bool = False
+
+
+def account_of(parameter: str) -> str:
+    """Under which name views have the account of a sparse parameter."""
+    return f"{parameter}.account"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""Sums of gradients that are zero but for some rows: only over the rows that anybody uses."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from raydient.wire.sparse import Numbers, Table, union
+from raydient.wire.tree import Node
+
+from .optimizers import Array
+from .sums import tree_sum
+
+BLOCK = 1 << 15
+"""Values of a block of rows: 128 KiB, small enough that the memory of one is still in the cache for the next."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The rows of a table that are in use in one step."""
+
+    table: Table
+    numbers: Numbers
+
+    def sums(self, contributions: Mapping[Node, Array], root: Node) -> Iterator[tuple[Numbers, Array]]:
+        """These rows' numbers and sums over `root`, in tree order, block by block."""
+        views = {node: self.table.values(slot) for node, slot in contributions.items()}
+        step = max(1, BLOCK // self.table.width)
+        for start in range(0, len(self.numbers), step):
+            numbers = self.numbers[start : start + step]
+            # A contribution that does not use one of them has zeros there.
+            yield numbers, tree_sum({node: view.take(numbers, axis=0) for node, view in views.items()}, root)
+
+
+def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Array]) -> list[Rows]:
+    """Of the tables of which few rows are in use in all of these slots together, those rows."""
+    found = []
+    for table in tables:
+        gradients = [table.of(slot) for slot in contributions.values()]
+        numbers = union([gradient.used for gradient in gradients])
+        if gradients[0].are_few(numbers):
+            found.append(Rows(table, numbers))
+    return found

@@ -1,0 +1,88 @@
+"""The process around a parameter server, told that one parameter's gradient is sparse."""
+
+import numpy as np
+import pytest
+
+from raydient.wire import control
+from raydient.wire.frames import Header, Kind
+from raydient.wire.schedule import RoundKind
+
+from .conftest import GENERATION, SECONDS, SUMS
+
+SHAPES = [("table", (100, 4)), ("dense.bias", (3,))]
+SERVED = {
+    "parameters": SHAPES,
+    "sparse": ["table"],
+    "layers": [("table", 0), ("dense", 3)],
+    "optimizer": "sgd",
+    "settings": {"learning_rate": 0.5, "momentum": 0.0, "nesterov": False},
+    "arrays": {"weights": np.zeros(403, np.float32)},
+}
+
+
+@pytest.fixture
+def serving(start_service):
+    """A parameter server of one table, 100 times 4, and a bias."""
+    coordinator = start_service()
+    coordinator.serve(**SERVED)
+    return coordinator
+
+
+def push_root(job, channel, assignment):
+    """Push what all leaves of a round together have: in step s, rows s and 99 of the table in use, all ones."""
+    this = job.schedule.round(assignment.round)
+    root, slot = (0, this.leaves), None
+    if this.kind is RoundKind.TRAIN:
+        slot = this.number % channel.terms.slots
+        channel.slot(slot)[: channel.terms.counted_size][400:] = 1
+        (table,) = channel.terms.tables
+        table.of(channel.slot(slot)).write(np.array([this.step, 99]), np.ones((2, 4), np.float32))
+    channel.push(this.number, root, slot, np.zeros(SUMS), SECONDS)
+
+
+def test_rows_in_use_are_exchanged_and_updated_and_no_others(serving, tree_job, transport):
+    channel = serving.attach(0, transport)
+    serving.plan(0)
+    while (assignment := channel.wait()) is not None:
+        push_root(tree_job, channel, assignment)
+
+    final, arrays = serving.expect(control.Snapshot)
+
+    steps = tree_job.schedule.steps
+    expected = np.zeros((100, 4), np.float32)
+    expected[:steps] = -0.5
+    expected[99] = -0.5 * steps
+    assert final.step == steps
+    np.testing.assert_array_equal(arrays["weights"][:400].reshape(100, 4), expected)
+    assert (arrays["weights"][400:] == -0.5 * steps).all()
+    status = [m for m, _ in serving.heard if isinstance(m, control.Status)][-1]
+    gradient = 4 * (3 + 3 + 1 + 2 * (1 + 4))  # bias, counts of units, number of rows, two rows and their numbers
+    assert status.exchange_bytes["push"] == tree_job.schedule.rounds * channel.terms.note_bytes + steps * gradient
+
+
+def test_a_worker_with_rows_that_there_are_not_is_dropped_and_the_others_go_on(serving, tree_job, transport):
+    good, bad = serving.attach(0, transport), serving.attach(1, transport)
+    serving.plan(1)
+    assignment = bad.wait()
+    (table,) = bad.terms.tables
+    table.of(bad.slot(0)).account[:3] = 2, 7, 7
+    bad.push(0, (0, 7), 0, np.zeros(SUMS), SECONDS)
+
+    with pytest.raises(ConnectionError):
+        bad.wait()
+    serving.plan(0)
+    while (assignment := good.wait()) is not None:
+        push_root(tree_job, good, assignment)
+    assert serving.expect(control.Snapshot).message.step == tree_job.schedule.steps
+
+
+def test_a_push_over_tcp_that_ends_within_its_rows_is_dropped(serving, tree_job):
+    bad = serving.attach(1, "tcp")
+    serving.plan(1)
+    bad.wait()
+    payload = np.zeros(bad.terms.least_push_bytes // 4, np.int32)
+    payload[-1] = 100
+    serving.workers[-1].send(Header(Kind.PUSH, GENERATION, 0, 0, 7), payload.data)
+
+    with pytest.raises(ConnectionError):
+        bad.wait()

@@ -1,0 +1,158 @@
+"""Updates with sparse gradients against an updater that is told of no tables, byte by byte."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydient.server.parameters import health, rows, update
+from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.update import Updater
+from raydient.wire import sparse
+from raydient.wire.layout import FROZEN, Layout
+from raydient.wire.sparse import tables_of
+from raydient.wire.tree import maximal_subtrees
+
+RULES = {
+    "adam": ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
+    "momentum": ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+    "sgd": ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}),
+}
+SHAPES = {"a.kernel": (3, 2), "b.table": (9, 4), "c.table": (40, 3), "d.bias": (5,), "e.table": (7, 1)}
+TABLES = [name for name in SHAPES if name.endswith("table")]
+LAYERS = [(name.partition(".")[0], 0) for name in SHAPES]
+
+
+def slot_of(layout, tables, rng, share):
+    """A gradient whose tables have about that share of their rows in use, negative zeros among their values."""
+    slot = np.zeros(layout.size + sum(1 + table.rows for table in tables), np.float32)
+    slot[: layout.size] = rng.normal(size=layout.size)
+    for table in tables:
+        numbers = np.flatnonzero(rng.random(table.rows) < share)
+        table.values(slot)[:] = 0
+        values = rng.normal(size=(len(numbers), table.width)).astype(np.float32)
+        values[rng.random(values.shape) < 0.2] = -0.0
+        table.of(slot).write(numbers, values)
+    return slot
+
+
+@st.composite
+def divisions(draw):
+    """Number of leaves, and the nodes in which they come."""
+    leaves = draw(st.integers(1, 9))
+    cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=3)))
+    ranges = zip([0, *cuts], [*cuts, leaves], strict=True)
+    return leaves, [node for first, last in ranges for node in maximal_subtrees(first, last, leaves)]
+
+
+@given(
+    division=divisions(),
+    rule=st.sampled_from(list(RULES)),
+    share=st.sampled_from([0.0, 0.03, 0.3, 1.0]),
+    few=st.sampled_from([1, 2, 32]),
+    block=st.integers(1, 64),
+    rows_block=st.integers(1, 20),
+    threads=st.integers(1, 3),
+    frozen=st.sampled_from([None, *TABLES]),
+    penalized=st.sampled_from([None, *SHAPES]),
+    measured=st.sets(st.integers(0, 2)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_rows_alone_give_the_bits_of_the_whole_table(
+    division, rule, share, few, block, rows_block, threads, frozen, penalized, measured, seed
+):
+    leaves, nodes = division
+    rng, optimizer = np.random.default_rng(seed), build_optimizer(*RULES[rule])
+    layout = Layout.of(SHAPES.items(), sparse=TABLES)
+    tables = tables_of(layout, layout.size)
+    places = {p.name: slice(p.offset, p.offset + p.size) for p in layout.parameters}
+    settings = {
+        "averages": [(places[frozen], FROZEN)] if frozen else [],
+        "penalties": [(places[penalized], 0.25, 0.5)] if penalized not in (None, frozen) else [],
+    }
+    start = rng.normal(size=layout.size).astype(np.float32)
+    start[rng.random(len(start)) < 0.2] = -0.0
+    ours, twin = ([start.copy(), *(np.zeros_like(start) for _ in optimizer.state)] for _ in range(2))
+    told = []
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as executor:
+        patch.setattr(update, "BLOCK", block)
+        patch.setattr(update, "PARALLEL_FROM", 1)
+        patch.setattr(rows, "BLOCK", rows_block)
+        patch.setattr(health, "PIECE", block)
+        patch.setattr(sparse, "FEW", few)
+        depth = leaves.bit_length()
+        settings["updated"] = lambda stop: told.append((stop, ours[0][:stop].copy()))
+        with_tables = Updater(ours[0], ours[1:], depth, threads, executor, tables=tables, **settings)
+        settings["updated"] = lambda stop: None
+        without = Updater(twin[0], twin[1:], depth, 1, executor, **settings)
+        for step in range(3):
+            slots = {node: slot_of(layout, tables, rng, share) for node in nodes}
+            before = {node: slot.tobytes() for node, slot in slots.items()}
+            norms, measurements = [], []
+            for updater in (with_tables, without):
+                meter = None
+                if step in measured:
+                    meter = LayerMeter(layout, LAYERS)
+                norms.append(updater.apply(optimizer, step, slots, (0, leaves), meter))
+                measurements.append(meter and meter.read(step, None, updated=True))
+            assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
+            assert norms[0] == pytest.approx(norms[1], rel=1e-4)
+            assert measurements[0] == measurements[1]
+            assert {node: slot.tobytes() for node, slot in slots.items()} == before
+            for stop, seen in told:
+                assert seen.tobytes() == ours[0][:stop].tobytes(), "told of before they had their new values"
+            stops = [stop for stop, _ in told]
+            assert stops == sorted(set(stops)), "each is more than the one before"
+            assert stops[-1] == layout.size
+            told.clear()
+
+
+@pytest.fixture
+def step(executor):
+    """Makes the first update of a large table of ones behind two other weights; weights and norm after it.
+
+    Contributions are given by their rows in use: {number: value all over the row}. Every row that none of them uses is
+    marked with NaN, which stands for a zero: whoever looks at one shows it.
+    """
+    layout = Layout.of([("dense", (2,)), ("table", (1000, 2))], sparse=["table"])
+    (table,) = tables_of(layout, layout.size)
+
+    def make(rule, *contributions):
+        slots = {}
+        for leaf, used in enumerate(contributions):
+            slot = np.zeros(layout.size + 1 + table.rows, np.float32)
+            values = np.repeat(np.array([*used.values()], np.float32), 2).reshape(-1, 2)
+            table.of(slot).write(np.array([*used], np.int64), values)
+            slots[leaf, leaf + 1] = slot
+        others = np.setdiff1d(np.arange(table.rows), [number for used in contributions for number in used])
+        for slot in slots.values():
+            table.values(slot)[others] = np.nan
+        optimizer, weights = build_optimizer(*RULES[rule]), np.ones(layout.size, np.float32)
+        state = [np.zeros_like(weights) for _ in optimizer.state]
+        updater = Updater(weights, state, 3, 1, executor, tables=(table,))
+        norm = updater.apply(optimizer, 0, slots, (0, len(slots)))
+        return table.values(weights), norm
+
+    return make
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rows_that_are_not_in_use_are_not_looked_at(step, rule):
+    weights, norm = step(rule, {3: 1.0, 10: 2.0}, {10: 4.0, 999: 8.0})
+
+    assert norm == 2 * (1 + 36 + 64)
+    assert np.flatnonzero((weights != 1).any(axis=1)).tolist() == [3, 10, 999]
+    if rule == "sgd":
+        np.testing.assert_array_equal(weights[10], np.float32(1) - np.float32(6) * np.float32(0.1))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("values", [({5: np.nan}, {}), ({5: np.inf}, {5: -np.inf}), ({5: 3e38}, {5: 3e38})])
+def test_the_norm_tells_that_a_row_is_not_finite(step, rule, values):
+    _, norm = step(rule, *values)
+
+    assert not np.isfinite(norm)

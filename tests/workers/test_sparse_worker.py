@@ -1,0 +1,98 @@
+"""The worker's loop on a channel with accounts of its embeddings, against one without: the same pushes, bit by bit."""
+
+import numpy as np
+import pytest
+
+from raydient.spec import network as spec
+from raydient.wire.channel import Assignment, Terms
+from raydient.wire.schedule import Schedule
+from raydient.wire.sparse import tables_of
+from raydient.workers.network import build
+from raydient.workers.worker import Worker
+
+VOCABULARY = 1 << 14
+WORDS = {"embedding": {"input_dim": VOCABULARY, "output_dim": 4, "name": "words"}}
+FROZEN = {"embedding": {"input_dim": VOCABULARY, "output_dim": 4, "name": "frozen", "trainable": False}}
+LAST = {"dense": {"units": 3, "activation": "relu"}}
+NETWORKS = {
+    "one": [WORDS, "flatten", LAST],
+    "shared": [
+        WORDS,
+        {"shared": {"layer": "words", "name": "again", "inputs": "input"}},
+        {"shared": {"layer": "words", "name": "and_again", "inputs": "input"}},
+        {"multiply": {"inputs": ["words", "again", "and_again"]}},
+        "flatten",
+        LAST,
+    ],
+    "frozen": [
+        FROZEN,
+        {"embedding": {**WORDS["embedding"], "inputs": "input"}},
+        {"add": {"inputs": ["frozen", "words"]}},
+        "flatten",
+        LAST,
+    ],
+}
+
+
+class Recording:
+    """A channel that gives out assignments and keeps what was pushed."""
+
+    def __init__(self, network, assignments, tables):
+        self.terms = Terms(network.layout.size, 5, network.sums, 3, tables)
+        self.weights = np.zeros(network.layout.size, np.float32)
+        network.initialize(1, self.weights)
+        self.pushed = {}
+        self._slots = np.zeros((5, self.terms.slot_size), np.float32)
+        self._assignments = iter(assignments)
+
+    def slot(self, index):
+        return self._slots[index]
+
+    def wait(self):
+        return next(self._assignments, None)
+
+    def push(self, round_, node, slot, sums, seconds):
+        gradient = None if slot is None else self._slots[slot, : self.terms.counted_size].tobytes()
+        used = [] if slot is None else [table.of(self._slots[slot]).used.tolist() for table in self.terms.tables]
+        self.pushed[round_, node] = gradient, sums.tobytes(), used
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    layers = NETWORKS[request.param]
+    return build(spec.Network.model_validate({"layers": layers, "loss": "softmax_cross_entropy"}), (6,))
+
+
+@pytest.mark.parametrize("few", [1, 32, 1 << 14])
+def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
+    monkeypatch.setattr("raydient.wire.sparse.FEW", few)
+    schedule = Schedule(90, 40, epochs=2, batch_size=20, microbatches=5, gradient_health_every=3)
+    rng = np.random.default_rng(0)
+    data = {}
+    for part, rows in (("train", 90), ("test", 40)):
+        # Some numbers often, others once.
+        data[f"{part}/x/input"] = np.minimum(rng.zipf(1.2, (rows, 6)), VOCABULARY - 1).astype(np.float32)
+        data[f"{part}/y/{network.output.name}"] = rng.integers(0, 3, rows).astype(np.int32)
+    assignments = []
+    for number in range(schedule.rounds):
+        leaves = schedule.round(number).leaves
+        first = number % 2 if leaves > 2 else 0
+        assignments += [Assignment(number, first, leaves)] + [Assignment(number, 0, first)] * (first > 0)
+    results = []
+    for tables in (tables_of(network.layout, network.layout.size + 3), ()):
+        channel = Recording(network, assignments, tables)
+        worker = Worker(network=network, schedule=schedule, seed=4, data=data, channel=channel, clock=lambda: 0.0)
+        worker.run()
+        results.append(channel)
+
+    ours, twin = (channel.pushed for channel in results)
+    assert network.layout.sparse
+    assert ours.keys() == twin.keys()
+    for key, (gradient, sums, used) in ours.items():
+        assert gradient == twin[key][0], key
+        assert sums == twin[key][1]
+        if gradient is not None:
+            vector = np.frombuffer(gradient, np.float32)
+            for name, table, numbers in zip(network.layout.sparse, results[0].terms.tables, used, strict=True):
+                assert bool(numbers) == (not name.startswith("frozen"))
+                assert set(np.flatnonzero(table.values(vector).any(axis=1))) <= set(numbers)
