@@ -15,10 +15,11 @@ from numpy.typing import DTypeLike
 
 from .algorithm import Algorithm, Part, Work
 from .layer import Memory, Shape
-from .windows import Array, Axis, Geometry
+from .phases import phases
+from .windows import Array, Geometry
 
-BLOCK_VALUES = 128 * 1024
-"""Padded values of a block of images: 512 KiB in float32, to stay in the second-level cache."""
+BLOCK_VALUES = 256 * 1024
+"""Padded values of a block of images: 1 MiB in float32, so that most of it stays in the second-level cache."""
 KERNEL_VALUES = 64 * 1024
 """Of a kernel repeated along a line, for the same reason."""
 LARGEST_KERNEL = 32
@@ -48,9 +49,9 @@ class Depthwise(Algorithm):
     k, i and j the values (q, f) of a row are a line without gaps in z, in X_k, if need be in a copy that leaves out
     what the stride jumps over, and in K repeated for each q. dK is a sum of lines likewise, added up over q in the end.
 
-    dX_k[n, h, w, f] = Σ_ij dz[n, (h - i d) / s, (w - j d) / s, f] K[i, j, k, f], over whole places within dz only, is
-    the same sum as z with a stride of 1: of dz with s - 1 zeros between its values and zeros around them, and of the
-    kernel turned around. dx[n, h, w, c g + k] is the sum of dX_k over the filters of group g.
+    dX_k[n, h, w, f] = Σ_ij dz[n, (h - i d) / s, (w - j d) / s, f] K[i, j, k, f], where these are positions, is for each
+    phase of rows and columns (see `phases`) such a sum, too, with a stride of 1: of dz within zeros and of those places
+    of the kernel that the phase is met at, the last one first. dx[n, h, w, c g + k] adds dX_k up over group g.
     """
 
     def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
@@ -59,7 +60,8 @@ class Depthwise(Algorithm):
         self._kernel = self._channels, geometry.height.window, geometry.width.window
         positions = max(1, KERNEL_VALUES // (prod(self._kernel) * filters))
         self._forward = _stretches(geometry.width.positions, positions, filters)
-        self._backward = _stretches(geometry.width.size, positions, filters)
+        self._down, self._across = phases(geometry.height), phases(geometry.width)
+        self._backward = [_stretches(phase.count, positions, filters) for phase in self._across.each]
 
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
@@ -75,15 +77,15 @@ class Depthwise(Algorithm):
         (images, _), h, w = self.block_shape(rows), self._geometry.height, self._geometry.width
         memory: dict[str, tuple[Shape, DTypeLike | None]] = {
             "padded": ((self._channels, images, h.padded, w.padded, self._filters), None),
-            "d_padded": ((images, h.size + h.extent - 1, w.size + w.extent - 1, self._filters), None),
+            "d_padded": ((images, self._down.padded, self._across.padded, self._filters), None),
             "forward_kernel": ((*self._kernel, self._forward[0].size), None),
-            "backward_kernel": ((*self._kernel, self._backward[0].size), None),
+            "backward_kernel": ((*self._kernel, max(stretches[0].size for stretches in self._backward)), None),
             "sums": ((self._forward[0].size,), None),
         }
         if w.stride > 1:
             memory["columns"] = (self._channels, images, h.padded, w.window, w.positions, self._filters), None
         if not self._is_plain:
-            memory["shares"] = (images, h.size, w.size, self._filters), None
+            memory["shares"] = (images * h.size * w.size * self._filters,), None
         return memory
 
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
@@ -98,7 +100,7 @@ class Depthwise(Algorithm):
     def backward(
         self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
     ) -> Iterator[Part]:
-        turned = self._repeat(kernel[::-1, ::-1], work["backward_kernel"])
+        repeated = self._repeat(kernel, work["backward_kernel"])
         d_repeated, sums = work["forward_kernel"], work["sums"]
         d_repeated.fill(0)
         work["d_padded"].fill(0)
@@ -112,14 +114,14 @@ class Depthwise(Algorithm):
                 total = d_repeated[place][: some.size]
                 np.add(total, added, out=total)
             if dx is not None:
-                self._spread(dz[images], turned, dx[images], work)
+                self._spread(dz[images], repeated, dx[images], work)
         by_position = d_repeated.reshape(*self._kernel, -1, self._filters)
         np.add.reduce(by_position, axis=3, out=d_kernel.transpose(2, 0, 1, 3))
 
     @property
     def _is_plain(self) -> bool:
-        """Whether each filter has a channel of its own."""
-        return self._channels == self._multiplier == 1
+        """Whether dx is dX: each filter has a channel of its own, and there is one phase."""
+        return self._channels == self._multiplier == self._geometry.height.stride == self._geometry.width.stride == 1
 
     def _repeat(self, kernel: Array, out: Array) -> Array:
         """K (height, width, channels of a group, filters) along a line: (channels, height, width, values)."""
@@ -154,22 +156,30 @@ class Depthwise(Algorithm):
         shape = channels, images, height.positions, height.window, width.window, width.positions * filters
         return as_strided(padded, shape, (k, n, h * height.stride, h * height.dilation, across, f))
 
-    def _spread(self, dz: Array, turned: Array, dx: Array, work: Work) -> None:
+    def _spread(self, dz: Array, repeated: Array, dx: Array, work: Work) -> None:
         """From dz (images, positions down, positions across, filters) compute dx."""
-        height, width = self._geometry.height, self._geometry.width
-        d_padded = work["d_padded"][: len(dz)]
-        (down, to_down), (across, to_across) = _laid(height), _laid(width)
-        np.copyto(d_padded[:, to_down, to_across], dz[:, down, across])
+        d_padded, (_, positions_down, positions_across, _) = work["d_padded"][: len(dz)], dz.shape
+        top, left = self._down.before, self._across.before
+        np.copyto(d_padded[:, top : top + positions_down, left : left + positions_across], dz)
         n, h, w, f = d_padded.strides
-        shape = len(dz), height.size, height.window, width.window, width.size * self._filters
-        windows = as_strided(d_padded, shape, (n, h, h * height.dilation, w * width.dilation, f))
-        shares = dx if self._is_plain else work["shares"][: len(dz)]
-        for k, kernel in enumerate(turned):
-            for some in self._backward:
-                factors = some.of(windows), kernel[..., : some.size]
-                np.einsum("npijbx,ijx->npbx", *factors, out=some.of(_lines(shares)))
-            if not self._is_plain:
-                self._add_up(shares, dx[..., k :: self._channels])
+        for down, (across, stretches) in product(self._down.each, zip(self._across.each, self._backward, strict=True)):
+            target = dx[:, down.values, across.values]
+            if not down.taps or not across.taps:
+                target.fill(0)
+                continue
+            windows = as_strided(
+                d_padded[:, down.start :, across.start :],
+                (len(dz), down.count, down.taps, across.taps, across.count * self._filters),
+                (n, h, h * down.apart, w * across.apart, f),
+            )
+            shape = len(dz), down.count, across.count, self._filters
+            shares = dx if self._is_plain else work["shares"][: prod(shape)].reshape(shape)
+            for k, kernel in enumerate(repeated[:, down.places, across.places]):
+                for some in stretches:
+                    factors = some.of(windows), kernel[..., : some.size]
+                    np.einsum("npijbx,ijx->npbx", *factors, out=some.of(_lines(shares)))
+                if shares is not dx:
+                    self._add_up(shares, target[..., k :: self._channels])
 
     def _add_up(self, shares: Array, dx: Array) -> None:
         """Over the filters of each group: (..., filters) to (..., groups)."""
@@ -191,11 +201,3 @@ def _stretches(positions: int, most: int, filters: int) -> tuple[Stretches, ...]
     count, rest = divmod(positions, size)
     equal = Stretches(0, count, size * filters)
     return (equal, Stretches(count * equal.size, 1, rest * filters)) if rest else (equal,)
-
-
-def _laid(axis: Axis) -> tuple[slice, slice]:
-    """For derivatives by an axis' positions which of them are laid between zeros, and where."""
-    first, size = axis.extent - 1 - axis.before, axis.size + axis.extent - 1
-    begin = max(0, ceil(-first / axis.stride))
-    end = max(begin, min(axis.positions, ceil((size - first) / axis.stride)))
-    return slice(begin, end), slice(first + begin * axis.stride, first + end * axis.stride, axis.stride)
