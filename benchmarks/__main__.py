@@ -18,6 +18,7 @@ BENCHMARKS = (
     "scrape",
     "recurrent",
     "attention",
+    "depthwise",
 )
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of single layers on one core share: a training step of ours, and the rate of a large product."""
+"""What the benchmarks of single layers on one core share: a step of ours, and the rate of a large product."""
 
 import os
 import time
@@ -9,6 +9,7 @@ from comparison import Measurement
 
 from raydient.workers.network import Network, Pass, Program, random_batch
 
+Clock = Callable[[], float]
 LARGE = 1024
 
 
@@ -18,17 +19,19 @@ def stay_on_one_core() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def seconds_per_call(call: Callable[[], object], calls: int, warm_up: int) -> float:
-    """Mean wall time of so many calls, after those that are not counted."""
+def seconds_per_call(call: Callable[[], object], calls: int, warm_up: int, clock: Clock = time.perf_counter) -> float:
+    """Mean time of so many calls, after those that are not counted."""
     for _ in range(warm_up):
         call()
-    began = time.perf_counter()
+    began = clock()
     for _ in range(calls):
         call()
-    return (time.perf_counter() - began) / calls
+    return (clock() - began) / calls
 
 
-def training_step(network: Network, rows: int, steps: int, warm_up: int) -> Measurement:
+def training_step(
+    network: Network, rows: int, steps: int, warm_up: int, clock: Clock = time.perf_counter
+) -> Measurement:
     """Forward, backward and update of one microbatch."""
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(0, weights)
@@ -42,7 +45,17 @@ def training_step(network: Network, rows: int, steps: int, warm_up: int) -> Meas
         np.multiply(gradient, 0.01, out=gradient)
         np.subtract(weights, gradient, out=weights)
 
-    seconds = seconds_per_call(step, steps, warm_up)
+    seconds = seconds_per_call(step, steps, warm_up, clock)
+    return {"samples_per_s": rows / seconds, "step_ms": seconds * 1e3}
+
+
+def prediction(network: Network, rows: int, calls: int, warm_up: int, clock: Clock = time.perf_counter) -> Measurement:
+    """The forward pass of one batch."""
+    weights = np.empty(network.layout.size, np.float32)
+    network.initialize(0, weights)
+    program, views = Program(network, rows), network.bind(weights)
+    program.x[...], _ = random_batch(network, 0, rows)
+    seconds = seconds_per_call(lambda: program.predict(views), calls, warm_up, clock)
     return {"samples_per_s": rows / seconds, "step_ms": seconds * 1e3}
 
 

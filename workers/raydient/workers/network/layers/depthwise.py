@@ -1,13 +1,13 @@
 """Convolutions of many groups with few channels each, as depthwise ones are: sums of products, place by place.
 
 A matrix product needs rows and columns to be worth its while, and the kernel of such a group has hardly any. Here all
-groups are computed at once, value by value, along lines that lie in memory one after the other.
+groups are computed at once, value by value, along lines that lie in memory without gaps. `einsum` without `optimize`
+is one loop that multiplies and adds: it reads and writes a third of what `multiply` and `add` for each place would.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
-from math import ceil, prod
+from math import prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -15,29 +15,16 @@ from numpy.typing import DTypeLike
 
 from .algorithm import Algorithm, Part, Work
 from .layer import Memory, Shape
+from .lines import cut, lines_of
 from .phases import phases
 from .windows import Array, Geometry
 
 BLOCK_VALUES = 256 * 1024
-"""Padded values of a block of images: 1 MiB in float32, so that most of it stays in the second-level cache."""
+"""Of a block of images: 1 MiB in float32, so that most of it stays in the second-level cache."""
 KERNEL_VALUES = 64 * 1024
 """Of a kernel repeated along a line, for the same reason."""
-LARGEST_KERNEL = 32
-"""Channels times filters of a group up to which this is faster than a matrix product for each group."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretches:
-    """`count` stretches of `size` values of a line, one after the other from the `first` value on."""
-
-    first: int
-    count: int
-    size: int
-
-    def of(self, lines: Array) -> Array:
-        """Of (..., values of a line) the view (..., count, size)."""
-        some = lines[..., self.first : self.first + self.count * self.size]
-        return some.reshape(*lines.shape[:-1], self.count, self.size)
+LARGEST_KERNEL = 16
+"""Channels times filters of a group up to which this is faster than matrix products, one for each group."""
 
 
 class Depthwise(Algorithm):
@@ -59,9 +46,9 @@ class Depthwise(Algorithm):
         self._channels, self._multiplier = channels // groups, filters // groups
         self._kernel = self._channels, geometry.height.window, geometry.width.window
         positions = max(1, KERNEL_VALUES // (prod(self._kernel) * filters))
-        self._forward = _stretches(geometry.width.positions, positions, filters)
+        self._forward = cut(geometry.width.positions, positions, filters)
         self._down, self._across = phases(geometry.height), phases(geometry.width)
-        self._backward = [_stretches(phase.count, positions, filters) for phase in self._across.each]
+        self._backward = [cut(phase.count, positions, filters) for phase in self._across.each]
 
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
@@ -70,7 +57,8 @@ class Depthwise(Algorithm):
 
     def block_shape(self, rows: int) -> tuple[int, int]:
         h, w = self._geometry.height, self._geometry.width
-        fit = BLOCK_VALUES // (self._channels * h.padded * w.padded * self._filters)
+        across = w.padded if w.stride == 1 else max(w.padded, w.window * w.positions)
+        fit = BLOCK_VALUES // (self._channels * h.padded * across * self._filters)
         return max(1, min(rows, fit)), h.positions
 
     def work(self, rows: int) -> Memory:
@@ -79,7 +67,7 @@ class Depthwise(Algorithm):
             "padded": ((self._channels, images, h.padded, w.padded, self._filters), None),
             "d_padded": ((images, self._down.padded, self._across.padded, self._filters), None),
             "forward_kernel": ((*self._kernel, self._forward[0].size), None),
-            "backward_kernel": ((*self._kernel, max(stretches[0].size for stretches in self._backward)), None),
+            "backward_kernel": ((*self._kernel, max(line[0].size for line in self._backward)), None),
             "sums": ((self._forward[0].size,), None),
         }
         if w.stride > 1:
@@ -91,10 +79,10 @@ class Depthwise(Algorithm):
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
         repeated = self._repeat(kernel, work["forward_kernel"])
         for images, windows in self._windows(x, work):
-            lines = _lines(z[images])
-            for some in self._forward:
-                factors = some.of(windows), repeated[..., : some.size]
-                np.einsum("knpijbx,kijx->npbx", *factors, out=some.of(lines))
+            lines = lines_of(z[images])
+            for stretches in self._forward:
+                factors = stretches.of(windows), repeated[..., : stretches.size]
+                np.einsum("knpijbx,kijx->npbx", *factors, out=stretches.of(lines))
             yield images, slice(None)
 
     def backward(
@@ -106,12 +94,11 @@ class Depthwise(Algorithm):
         work["d_padded"].fill(0)
         for images, windows in self._windows(x, work):
             yield images, slice(None)
-            lines = _lines(dz[images])
-            for some, place in product(self._forward, np.ndindex(self._kernel)):
-                k, i, j = place
-                added = sums[: some.size]
-                np.einsum("npbx,npbx->x", some.of(windows[k, :, :, i, j]), some.of(lines), out=added)
-                total = d_repeated[place][: some.size]
+            lines = lines_of(dz[images])
+            for stretches, (k, i, j) in product(self._forward, np.ndindex(self._kernel)):
+                factors = stretches.of(windows[k, :, :, i, j]), stretches.of(lines)
+                added, total = sums[: stretches.size], d_repeated[k, i, j, : stretches.size]
+                np.einsum("npbx,npbx->x", *factors, out=added)
                 np.add(total, added, out=total)
             if dx is not None:
                 self._spread(dz[images], repeated, dx[images], work)
@@ -162,7 +149,7 @@ class Depthwise(Algorithm):
         top, left = self._down.before, self._across.before
         np.copyto(d_padded[:, top : top + positions_down, left : left + positions_across], dz)
         n, h, w, f = d_padded.strides
-        for down, (across, stretches) in product(self._down.each, zip(self._across.each, self._backward, strict=True)):
+        for down, (across, line) in product(self._down.each, zip(self._across.each, self._backward, strict=True)):
             target = dx[:, down.values, across.values]
             if not down.taps or not across.taps:
                 target.fill(0)
@@ -175,9 +162,9 @@ class Depthwise(Algorithm):
             shape = len(dz), down.count, across.count, self._filters
             shares = dx if self._is_plain else work["shares"][: prod(shape)].reshape(shape)
             for k, kernel in enumerate(repeated[:, down.places, across.places]):
-                for some in stretches:
-                    factors = some.of(windows), kernel[..., : some.size]
-                    np.einsum("npijbx,ijx->npbx", *factors, out=some.of(_lines(shares)))
+                for stretches in line:
+                    factors = stretches.of(windows), kernel[..., : stretches.size]
+                    np.einsum("npijbx,ijx->npbx", *factors, out=stretches.of(lines_of(shares)))
                 if shares is not dx:
                     self._add_up(shares, target[..., k :: self._channels])
 
@@ -186,18 +173,3 @@ class Depthwise(Algorithm):
         np.copyto(dx, shares[..., :: self._multiplier])
         for m in range(1, self._multiplier):
             np.add(dx, shares[..., m :: self._multiplier], out=dx)
-
-
-def _lines(results: Array) -> Array:
-    """The view of images (images, height, width, filters) as lines: (images, height, width · filters)."""
-    return results.reshape(*results.shape[:2], -1)
-
-
-def _stretches(positions: int, most: int, filters: int) -> tuple[Stretches, ...]:
-    """A line of so many positions in stretches of at most `most` positions: equal ones, and a smaller last one if need
-    be.
-    """
-    size = ceil(positions / ceil(positions / most))
-    count, rest = divmod(positions, size)
-    equal = Stretches(0, count, size * filters)
-    return (equal, Stretches(count * equal.size, 1, rest * filters)) if rest else (equal,)
