@@ -27,7 +27,7 @@ class Pointwise(Algorithm):
 
     def block_shape(self, rows: int) -> tuple[int, int]:
         down, across = self._places
-        return max(1, min(rows, BLOCK_VALUES // (down * across * self._channels))), down
+        return max(1, min(rows, BLOCK_VALUES // (down * across * max(self._channels, self._filters)))), down
 
     def work(self, rows: int) -> Memory:
         return {"kernel": ((1, 1, self._channels // self._groups, self._filters), None)}
