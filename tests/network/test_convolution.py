@@ -73,6 +73,28 @@ def convolutions(draw, algorithm):
     return options, (height, width, channels * groups)
 
 
+@pytest.mark.parametrize(
+    ("options", "channels", "algorithm"),
+    [
+        ({"kernel_size": 3, "filters": 4, "groups": 4}, 4, Depthwise),
+        ({"kernel_size": 1, "filters": 32, "groups": 4, "strides": 2, "padding": "same"}, 4, Depthwise),
+        ({"kernel_size": 3, "filters": 8, "groups": 2}, 8, Depthwise),
+        ({"kernel_size": 3, "filters": 36, "groups": 4}, 4, Products),
+        ({"kernel_size": 3, "filters": 8, "groups": 2}, 10, Products),
+        ({"kernel_size": 3, "filters": 1}, 1, Products),
+        ({"kernel_size": 1, "filters": 1}, 1, Pointwise),
+        ({"kernel_size": 1, "filters": 8, "groups": 2, "dilation_rate": 2}, 10, Pointwise),
+        ({"kernel_size": 1, "filters": 8, "strides": [1, 2]}, 4, Products),
+        ({"kernel_size": [1, 2], "filters": 8}, 4, Products),
+        ({"kernel_size": 1, "filters": 8, "padding": {"explicit": {"before": [0, 1]}}}, 4, Products),
+    ],
+    ids=str,
+)
+def test_shapes_choose_the_algorithm(make_network, options, channels, algorithm):
+    network = make_network([{"conv2d": options}, "flatten", {"dense": {"units": 3}}], input_shape=(5, 5, channels))
+    assert type(network.layers[0]._algorithm) is algorithm
+
+
 def outputs(network, rows, vector, x):
     """Of the first layer, in float64, and the gradient of the summed loss by every parameter."""
     program, gradient = Program(network, rows, np.float64), np.full_like(vector, np.nan)
@@ -112,12 +134,13 @@ def test_depthwise_equals_the_products(make_network, case, rows, blocks, kernels
     before = {"conv2d": {"filters": shape[-1], "kernel_size": 1, "groups": shape[-1]}}
     layers = [before, {"conv2d": options}, "flatten", {"dense": {"units": 1}}]
     results = []
-    for largest in (depthwise.LARGEST_KERNEL, 0):
+    for largest, algorithm in ((depthwise.LARGEST_KERNEL, Depthwise), (0, (Products, Pointwise))):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "LARGEST_KERNEL", largest)
             patch.setattr(depthwise, "BLOCK_VALUES", blocks)
             patch.setattr(depthwise, "KERNEL_VALUES", kernels)
             network = make_network(layers, "sum_squared_error", shape)
+            assert isinstance(network.layers[1]._algorithm, algorithm)
             vector = np.random.default_rng(1).standard_normal(network.layout.size)
             results.append(outputs(network, rows, vector, random_batch(network, 1, rows)[0]))
     for ours, theirs in zip(*results, strict=True):

@@ -23,8 +23,9 @@ BLOCK_VALUES = 256 * 1024
 """Of a block of images: 1 MiB in float32, so that most of it stays in the second-level cache."""
 KERNEL_VALUES = 64 * 1024
 """Of a kernel repeated along a line, for the same reason."""
+MOST_FILTERS = 8
 LARGEST_KERNEL = 16
-"""Channels times filters of a group up to which this is faster than matrix products, one for each group."""
+"""Filters of a group, and channels times filters, up to which this is faster than matrix products of each group."""
 
 
 class Depthwise(Algorithm):
@@ -53,7 +54,7 @@ class Depthwise(Algorithm):
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
         """Whether it is the faster way for groups of so many channels and filters."""
-        return channels * filters <= LARGEST_KERNEL
+        return filters <= MOST_FILTERS and channels * filters <= LARGEST_KERNEL
 
     def block_shape(self, rows: int) -> tuple[int, int]:
         h, w = self._geometry.height, self._geometry.width
