@@ -6,7 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.recurrent import Embedding as EmbeddingSpec
 from raydient.workers.network import Model, Program, check_gradients, index_problems, random_batch
+from raydient.workers.network.layers import Buffers
+from raydient.workers.network.layers.embedding import Embedding
 
 WORDS = {"embedding": {"input_dim": 7, "output_dim": 3, "name": "words"}}
 LAST = {"dense": {"units": 3}}
@@ -47,6 +50,24 @@ def test_equal_numbers_are_added_up_in_the_order_of_their_places(make_network):
     again, _, _ = gradient_of(network, x, y, np.float32)
     assert found.tobytes() == again.tobytes()
     assert np.count_nonzero(found) == found.size
+
+
+@given(seed=st.integers(0, 1000), vocabulary=st.sampled_from([3, 40, 2000]))
+def test_each_sum_is_that_of_its_places_alone(seed, vocabulary):
+    """Bit by bit: however many other numbers there are, and whether they occur once or over and over."""
+    rng = np.random.default_rng(seed)
+    layer = Embedding("words", [(4,)], EmbeddingSpec(input_dim=vocabulary, output_dim=3))
+    x = rng.integers(0, vocabulary, (25, 4)).astype(np.float32)
+    dy = rng.normal(size=(25, 4, 3)).astype(np.float32)
+    dy[rng.random(dy.shape) < 0.2] = -0.0
+    work = {name: np.empty(shape, kind or np.float32) for name, (shape, kind) in layer.work(25).items()}
+    found = np.full((vocabulary, 3), np.nan, np.float32)
+    layer.backward(Buffers((x,), dy, dy.copy(), (None,), dy, {}, work), {}, {"embeddings": found})
+
+    expected = np.zeros((vocabulary, 3), np.float32)
+    for number in set(x.ravel().tolist()):
+        expected[int(number)] = np.add.reduceat(dy[x == number], [0], axis=0)[0]
+    assert found.tobytes() == expected.tobytes()
 
 
 def test_words_that_do_not_occur_have_no_gradient(make_network):

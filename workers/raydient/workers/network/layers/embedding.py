@@ -1,18 +1,22 @@
 """A learnt vector for each number of a vocabulary, as for words (Bengio et al. 2003)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raydient.spec import recurrent as spec
 from raydient.wire.sparse import RowSparse
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of
 
 SPARSE_FROM = 1 << 16
 """Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping account of its rows."""
+FEW_REPEATED = 4
+"""Places for one whose number occurs more than once, from which on it pays to tell the others apart."""
 
 
 class Embedding(Layer):
@@ -45,7 +49,9 @@ class Embedding(Layer):
             "indices": ((places,), np.int64),
             "keys": ((places,), np.int64),
             "starts": ((places,), np.int64),
+            "numbers": ((places,), np.int64),
             "first": ((places,), np.bool_),
+            "repeated": ((places,), np.bool_),
             "sorted": ((places, self.output_shape[-1]), None),
             "sums": ((places, self.output_shape[-1]), None),
         }
@@ -57,11 +63,27 @@ class Embedding(Layer):
         np.take(weights["embeddings"], indices, axis=0, out=y, mode="clip")  # other modes allocate
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        work, gradient = buffers.work, gradients["embeddings"]
+        gradient, account = gradients["embeddings"], gradients.get(account_of("embeddings"))
+        runs = self._sort(buffers, len(gradient))
+        numbers, sums = buffers.work["numbers"][:runs], buffers.work["sums"][:runs]
+        _add_up(buffers.dy.reshape(len(buffers.work["keys"]), -1), runs, buffers.work)
+        if account is not None:
+            RowSparse(gradient, account).write(numbers, sums)
+        else:
+            gradient.fill(0)
+            gradient[numbers] = sums
+        if buffers.dx is not None:
+            buffers.dx.fill(0)
+
+    def _sort(self, buffers: Buffers, limit: int) -> int:
+        """Leave in `keys` the places of x sorted by number, in `first` whether a run of equal ones begins there, in
+        `starts` where the runs begin and in `numbers` theirs; how many there are.
+        """
+        work = buffers.work
         indices, keys, starts, first = work["indices"], work["keys"], work["starts"], work["first"]
         count = len(keys)
         np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
-        np.clip(indices, 0, len(gradient) - 1, out=indices)
+        np.clip(indices, 0, limit - 1, out=indices)
         starts.fill(1)
         np.add.accumulate(starts, out=starts)
         np.subtract(starts, 1, out=starts)  # 0, 1, 2, ...
@@ -71,25 +93,38 @@ class Embedding(Layer):
         keys.sort()
         np.floor_divide(keys, count, out=indices)
         np.remainder(keys, count, out=keys)  # now the places
-        # The places in the sorted order where a run of equal indices begins, in front; behind them count.
         first[0] = True
         np.not_equal(indices[1:], indices[:-1], out=first[1:])
-        runs = np.count_nonzero(first)
-        np.logical_not(first, out=first)
-        np.copyto(starts, count, where=first)
+        runs = int(np.count_nonzero(first))
+        np.logical_not(first, out=work["repeated"])
+        np.copyto(starts, count, where=work["repeated"])
         starts.sort()
-        np.take(buffers.dy.reshape(count, -1), keys, axis=0, out=work["sorted"], mode="clip")
-        np.add.reduceat(work["sorted"], starts[:runs], axis=0, out=work["sums"][:runs])
-        np.take(indices, starts[:runs], out=keys[:runs], mode="clip")
-        account = gradients.get(account_of("embeddings"))
-        if account is not None:
-            RowSparse(gradient, account).write(keys[:runs], work["sums"][:runs])
-        else:
-            gradient.fill(0)
-            gradient[keys[:runs]] = work["sums"][:runs]
-        if buffers.dx is not None:
-            buffers.dx.fill(0)
+        np.take(indices, starts[:runs], out=work["numbers"][:runs], mode="clip")
+        return runs
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         indices = graph.node("Cast", [xs[0]], to=7)  # int64
         return graph.node("Gather", [graph.parameter("embeddings"), indices], axis=0)
+
+
+def _add_up(dy: Array, runs: int, work: Mapping[str, NDArray[Any]]) -> None:
+    """Leave in `sums` for each run the sum of its rows of dy.
+
+    A number that occurs once has its row for a sum, which is ten times as fast to take as to add up.
+    """
+    keys, starts, first, repeated = work["keys"], work["starts"][:runs], work["first"], work["repeated"]
+    sums = work["sums"][:runs]
+    np.logical_and(first[:-1], first[1:], out=repeated[:-1])
+    repeated[-1] = first[-1]
+    np.logical_not(repeated, out=repeated)
+    if FEW_REPEATED * np.count_nonzero(repeated) > len(keys):
+        np.take(dy, keys, axis=0, out=work["sorted"], mode="clip")
+        np.add.reduceat(work["sorted"], starts, axis=0, out=sums)
+        return
+    np.take(keys, starts, out=work["indices"][:runs], mode="clip")
+    np.take(dy, work["indices"][:runs], axis=0, out=sums, mode="clip")
+    places = np.flatnonzero(repeated)
+    if len(places):
+        rows = np.take(dy, keys[places], axis=0, out=work["sorted"][: len(places)], mode="clip")
+        begins = np.flatnonzero(first[places])
+        sums[np.searchsorted(starts, places[begins])] = np.add.reduceat(rows, begins, axis=0)
