@@ -26,8 +26,8 @@ _GRADIENT, _WEIGHTS, _UPDATE = range(3)
 class LayerMeter:
     """Measures one step at a time. Threads may add parts of the vector that do not overlap at the same time.
 
-    A part begins at a multiple of PIECE or where a layer does, and so does what follows it. Moving averages, which
-    stand at a layer's end, have no part in its norms.
+    A part begins at a multiple of PIECE or where a layer does or a table with a sparse gradient, and so does what
+    follows it. Moving averages, which stand at a layer's end, have no part in its norms.
 
     Attributes:
         units: with a rectifier, in all.
@@ -43,7 +43,8 @@ class LayerMeter:
                 layer, end = parameter.name.rpartition(".")[0], parameter.offset + parameter.size
                 learned[layer] = learned.get(layer, (parameter.offset, end))[0], end
         ends = (end for bounds in learned.values() for end in bounds)
-        self._bounds = sorted({*range(0, layout.size, PIECE), *ends, 0, layout.size})
+        tables = (bound for p in layout.parameters if p.sparse for bound in (p.offset, p.offset + p.size))
+        self._bounds = sorted({*range(0, layout.size, PIECE), *ends, *tables, 0, layout.size})
         self._pieces = {
             layer: slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))
             for layer, (start, end) in learned.items()
@@ -68,6 +69,23 @@ class LayerMeter:
             self._squares[piece, _WEIGHTS] = np.dot(square, square)
             np.subtract(after[part], square, out=square)
             self._squares[piece, _UPDATE] = np.dot(square, square)
+
+    def add_table(self, start: int, weights: Array) -> None:
+        """A table before an update that changes nothing but the rows that `add_rows` tells of."""
+        room = np.empty(PIECE)
+        for piece, part, square in self._parts(start, len(weights), room):
+            np.copyto(square, weights[part])
+            self._squares[piece] = 0
+            self._squares[piece, _WEIGHTS] = np.dot(square, square)
+            self._non_finite[piece] = 0
+
+    def add_rows(self, start: int, gradient: Array, before: Array, after: Array) -> None:
+        """Rows of the table that begins at value `start`: their aggregated gradient, and they before and after."""
+        piece = bisect_left(self._bounds, start)
+        g, update = gradient.astype(np.float64), np.subtract(after, before, dtype=np.float64)
+        self._squares[piece, _GRADIENT] += np.vdot(g, g)
+        self._squares[piece, _UPDATE] += np.vdot(update, update)
+        self._non_finite[piece] += np.count_nonzero(~np.isfinite(g))
 
     def _parts(self, start: int, length: int, room: NDArray[np.float64]) -> Iterator[_Part]:
         """The pieces of a part of the vector: number, place in the part and as much of `room`."""

@@ -5,19 +5,19 @@ memory bus once. Every operation is element by element, so blocks and threads ch
 rows are in use only those rows are summed, and only they are updated where the others would stay as they are.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import chain
 
 import numpy as np
 
 from raydient.wire.layout import FROZEN
-from raydient.wire.sparse import Table, between
+from raydient.wire.sparse import Numbers, Table, between
 from raydient.wire.tree import Node
 
 from .health import LayerMeter
 from .optimizers import Array, Optimizer
-from .rows import Rows, few_rows
+from .rows import few_rows
 from .sums import sum_within
 
 BLOCK = 1 << 17
@@ -77,7 +77,7 @@ class Updater:
         gets the gradient and the update.
         """
         few = few_rows(self._tables, contributions)
-        alone = [rows for rows in few if meter is None and self._others_rest(rows.table, optimizer)]
+        alone = [rows for rows in few if self._others_rest(rows.table, optimizer)]
         spread = [rows for rows in few if rows not in alone]
         blocks = self._blocks([rows.table for rows in alone])
         threads = self._threads if sum(stop - start for start, stop in blocks) >= PARALLEL_FROM else 1
@@ -111,10 +111,13 @@ class Updater:
             return squares
 
         for rows in spread:
-            self._spread(rows, contributions, root)
+            self._spread(rows.table, rows.sums(contributions, root))
         # Rows first: once a block is told to be updated, so is all before it.
-        learned = [rows for rows in alone if rows.table.offset not in self._frozen]
-        squares = [self._update_rows(optimizer, step, rows, contributions, root) for rows in learned]
+        squares = [
+            self._update_rows(optimizer, step, rows.table, rows.sums(contributions, root), meter)
+            for rows in alone
+            if rows.table.offset not in self._frozen
+        ]
         others = [self._executor.submit(part, thread) for thread in range(1, threads)]
         # Added block by block, whichever thread had them: the sum is the same for any number of threads.
         total = sum(chain(squares, part(0), *(other.result() for other in others)))
@@ -124,11 +127,11 @@ class Updater:
         return total
 
     def _blocks(self, without: Sequence[Table]) -> list[tuple[int, int]]:
-        """Begin and end of each block, these tables left out."""
+        """Begin and end of each block, these tables left out; all end at multiples of BLOCK or where a table begins."""
         return [
-            (start, min(start + BLOCK, where.stop))
+            (max(where.start, start), min(where.stop, start + BLOCK))
             for where in between(without, 0, self._size)
-            for start in range(where.start, where.stop, BLOCK)
+            for start in range(where.start // BLOCK * BLOCK, where.stop, BLOCK)
         ]
 
     def _others_rest(self, table: Table, optimizer: Optimizer) -> bool:
@@ -138,22 +141,32 @@ class Updater:
 
     @np.errstate(all="ignore")
     def _update_rows(
-        self, optimizer: Optimizer, step: int, rows: Rows, contributions: Mapping[Node, Array], root: Node
+        self,
+        optimizer: Optimizer,
+        step: int,
+        table: Table,
+        sums: Iterable[tuple[Numbers, Array]],
+        meter: LayerMeter | None,
     ) -> float:
-        """Update these rows alone, by an optimizer that remembers nothing; the squared norm of their gradient."""
-        table, total = rows.table.values(self._weights), 0.0
-        for numbers, gradient in rows.sums(contributions, root):
-            weights = table.take(numbers, axis=0)
-            optimizer.update(step, weights, gradient, (), (np.empty_like(weights), np.empty_like(weights)))
-            table[numbers] = weights
+        """Update rows alone, by an optimizer that remembers nothing; the squared norm of their gradient."""
+        values, total = table.values(self._weights), 0.0
+        if meter is not None:
+            meter.add_table(table.offset, values.reshape(-1))
+        for numbers, gradient in sums:
+            before = values.take(numbers, axis=0)
+            after = before.copy()
+            optimizer.update(step, after, gradient, (), (np.empty_like(after), np.empty_like(after)))
+            values[numbers] = after
             total += float(np.vdot(gradient, gradient))
+            if meter is not None:
+                meter.add_rows(table.offset, gradient, before, after)
         return total
 
     @np.errstate(all="ignore")
-    def _spread(self, rows: Rows, contributions: Mapping[Node, Array], root: Node) -> None:
-        table = rows.table.values(self._spread_out)
-        for numbers, gradient in rows.sums(contributions, root):
-            table[numbers] = gradient
+    def _spread(self, table: Table, sums: Iterable[tuple[Numbers, Array]]) -> None:
+        values = table.values(self._spread_out)
+        for numbers, gradient in sums:
+            values[numbers] = gradient
 
     def _sum(
         self,
