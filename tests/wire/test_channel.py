@@ -124,6 +124,11 @@ def test_slots_are_apart_and_always_the_same_arrays(both):
     assert [slot.tolist() for slot in slots] == [[index] * 6 for index in range(3)]
 
 
+def test_weights_and_slots_begin_with_a_cache_line(both):
+    arrays = [both.channel.weights, *(both.channel.slot(index) for index in range(3))]
+    assert [array.ctypes.data % 64 for array in arrays] == [0] * 4
+
+
 def test_counts_of_units_travel_behind_the_gradient(make_both):
     both = make_both(size=6, units=4)
     assert (both.channel.weights.shape, both.terms.slot_size) == ((6,), 10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire.memory import Bundle, Place, Segment
+from raydient.wire.memory import CACHE_LINE, Bundle, Place, Segment, aligned_zeros
 
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -140,3 +140,12 @@ def test_whatever_a_peer_announces_is_an_array_inside_the_segment_or_a_value_err
     except ValueError:
         return
     assert offset + array.nbytes <= 64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.bool_])
+def test_aligned_zeros_begin_with_a_cache_line(dtype):
+    shapes = [(), (1,), (7, 3), (1000,), (2, 0)]
+    arrays = [aligned_zeros(shape, dtype) for shape in shapes]
+    assert [array.ctypes.data % CACHE_LINE for array in arrays if array.size] == [0] * 4
+    assert [array.shape for array in arrays] == shapes
+    assert all(array.dtype == dtype and not array.any() and array.flags.c_contiguous for array in arrays)

@@ -18,6 +18,7 @@ next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from .connection import Buffer, Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
-from .memory import Segment
+from .memory import CACHE_LINE, Segment, aligned_zeros
 from .sparse import Table, pack, packed_size
 
 PHASES = ("forward", "backward", "push", "wait")
@@ -68,6 +69,12 @@ class Terms:
     def slot_size(self) -> int:
         """Values of a slot."""
         return self.counted_size + sum(1 + table.rows for table in self.tables)
+
+    @property
+    def slots_shape(self) -> tuple[int, int]:
+        """Of all slots in shared memory: each begins with a cache line, behind up to 15 values that nobody uses."""
+        values = CACHE_LINE // 4
+        return self.slots, -(-self.slot_size // values) * values
 
     @property
     def note_bytes(self) -> int:
@@ -185,10 +192,10 @@ class SharedMemoryChannel(_Channel):
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients were to come as two descriptors")
         weights = Segment(attached.descriptors.pop(0), terms.size * 4)
-        gradients = Segment(attached.descriptors.pop(0), terms.slot_size * terms.slots * 4)
+        gradients = Segment(attached.descriptors.pop(0), prod(terms.slots_shape) * 4)
         self.weights = weights.array("<f4", (terms.size,))
-        rows = gradients.array("<f4", (terms.slots, terms.slot_size))
-        self._rows: list[NDArray[np.float32]] = list(rows)
+        rows = gradients.array("<f4", terms.slots_shape)
+        self._rows: list[NDArray[np.float32]] = [row[: terms.slot_size] for row in rows]
 
     def slot(self, index: int) -> NDArray[np.float32]:
         return self._rows[index]
@@ -207,7 +214,7 @@ class TcpChannel(_Channel):
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         super().__init__(connection, generation, terms)
-        self.weights = np.zeros(terms.size, "<f4")
+        self.weights = aligned_zeros((terms.size,), "<f4")
         self._slots: dict[int, NDArray[np.float32]] = {}
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
@@ -219,7 +226,7 @@ class TcpChannel(_Channel):
 
     def slot(self, index: int) -> NDArray[np.float32]:
         if index not in self._slots:
-            self._slots[index] = np.zeros(self.terms.slot_size, "<f4")
+            self._slots[index] = aligned_zeros((self.terms.slot_size,), "<f4")
         return self._slots[index]
 
     def push(

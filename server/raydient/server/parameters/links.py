@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
-from raydient.wire.memory import Segment
+from raydient.wire.memory import Segment, aligned_zeros
 from raydient.wire.sparse import unpack
 
 from .optimizers import Array
@@ -81,8 +82,8 @@ class SharedMemoryLink(_Link):
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
-        segment = Segment.create(terms.slot_size * terms.slots * 4)
-        self._slots: list[Array] = list(segment.array("<f4", (terms.slots, terms.slot_size)))
+        segment = Segment.create(prod(terms.slots_shape) * 4)
+        self._slots: list[Array] = [row[: terms.slot_size] for row in segment.array("<f4", terms.slots_shape)]
         connection.allocate = limited_to(terms.note_bytes)
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
@@ -158,7 +159,7 @@ class TcpLink(_Link):
         if not terms.tables:
             return gradient
         if self._made == len(self._slots):
-            self._slots.append(np.zeros(terms.slot_size, "<f4"))
+            self._slots.append(aligned_zeros((terms.slot_size,), "<f4"))
         slot = self._slots[self._made]
         self._made += 1
         unpack(terms.tables, gradient, slot, terms.counted_size)

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 
 from raydient.wire.layout import FROZEN
+from raydient.wire.memory import aligned_zeros
 from raydient.wire.sparse import Numbers, Table, between
 from raydient.wire.tree import Node
 
@@ -58,7 +59,7 @@ class Updater:
         self._penalties, self._tables = penalties, tables
         self._frozen = {where.start for where, momentum in averages if momentum == FROZEN}
         width = min(BLOCK, size)
-        self._scratch = [[np.empty(width, np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
+        self._scratch = [[aligned_zeros((width,), np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
         # Sums of rows amid the zeros of those that are not in use, within `apply`; else all zero.
         self._spread_out = np.zeros(size if tables else 0, np.float32)
 

@@ -11,27 +11,16 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from raydient.wire.layout import FROZEN
+from raydient.wire.memory import CACHE_LINE, aligned_zeros
 
 from .graph import Network
 from .layers import Buffers, Memory, Shape
 from .wiring import input_number, is_input
 
 Array = NDArray[np.floating]
-CACHE_LINE = 64
-"""Bytes, and those of the widest vector registers."""
-
-
-def aligned_zeros(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
-    """An array of zeros that begins with a cache line, where NumPy's may begin anywhere: each load of a vector register
-    then touches one line, not two. Matrix products take up to 5 % less time, sums and products value by value 10 %.
-    """
-    size = prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    return room[start : start + size].view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.wire.layout import FROZEN
+from raydient.wire.memory import aligned_zeros
 from raydient.wire.sparse import RowSparse
 
 from .graph import Network
 from .layers import INFERENCE, Pass, Views, account_of
-from .memory import aligned_zeros, plan
+from .memory import plan
 from .named import only
 from .objective import Objective
 
