@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
-from raydient.workers.network import Program, random_batch
+from raydient.workers.network import Pass, Program, random_batch
 from raydient.workers.network.layers import pooling
 
 from .test_convolution import PADDINGS, around
@@ -42,7 +42,7 @@ def through(network, x, dy):
     program = Program(network, len(x), np.float64)
     layer, buffers = program._layers[1]
     buffers.x[...] = x
-    layer.forward(buffers, {}, None)
+    layer.forward(buffers, {}, Pass(training=True))
     y = buffers.y.copy()
     buffers.dy[...] = dy.reshape(y.shape)
     layer.backward(buffers, {}, {})

@@ -68,86 +68,111 @@ class Pooling(Layer):
 
     def work(self, rows: int) -> Memory:
         images, g = self._block(rows), self._geometry
-        results = (images, g.height.positions, g.width.positions, self._channels)
-        memory: dict[str, tuple[Shape, DTypeLike | None]] = {"share": (results, None), "weight": (results[1:3], None)}
+        memory: dict[str, tuple[Shape, DTypeLike | None]] = {"weight": ((*self._results(images)[1:3],), None)}
+        if not self._apart:
+            memory["share"] = self._results(images), None
         if g.is_padded:
             padded = (images, g.height.padded, g.width.padded, self._channels)
             memory |= {"padded": (padded, None), "d_padded": (padded, None)}
         return memory
 
+    def _results(self, images: int) -> Shape:
+        """The shape of the results of so many images."""
+        return images, self._geometry.height.positions, self._geometry.width.positions, self._channels
+
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         y = self._geometry.results(buffers.y)
         for images, windows in self._windows(buffers):
-            self._pool(windows, y[images], buffers)
+            self._pool(windows, y[images], buffers, images, this)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         if buffers.dx is None:
             return
         g = self._geometry
-        y, dy, dx = g.results(buffers.y), g.results(buffers.dy), g.images(buffers.dx)
-        for images, windows in self._windows(buffers):
-            target = buffers.work["d_padded"][: len(windows)] if g.is_padded else dx[images]
+        dy, dx = g.results(buffers.dy), g.images(buffers.dx)
+        for images in self._blocks(len(dx)):
+            target = buffers.work["d_padded"][: images.stop - images.start] if g.is_padded else dx[images]
             if g.is_padded or not self._covers:
                 target.fill(0)
-            self._share_out(windows, y[images], dy[images], g.windows(target), buffers)
+            self._share_out(dy[images], g.windows(target), buffers, images)
             if g.is_padded:
                 np.copyto(dx[images], g.inner(target))
+
+    def _blocks(self, rows: int) -> Iterator[slice]:
+        size = self._block(rows)
+        return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
     def _windows(self, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
         """Block by block which images, and their windows as `Geometry.windows` gives them; read before the next one."""
         g, x = self._geometry, self._geometry.images(buffers.x)
         padded = buffers.work["padded"] if g.is_padded else x
-        windows, size = g.windows(padded), self._block(len(x))
+        windows = g.windows(padded)
         if padded is not x:
             padded.fill(self.around)
-        for first in range(0, len(x), size):
-            images = slice(first, min(first + size, len(x)))
+        for images in self._blocks(len(x)):
             if padded is x:
                 yield images, windows[images]
             else:
-                here = slice(0, images.stop - first)
+                here = slice(0, images.stop - images.start)
                 np.copyto(g.inner(padded)[here], x[images])
                 yield images, windows[here]
 
     @abstractmethod
-    def _pool(self, windows: Array, y: Array, buffers: Buffers) -> None:
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
         """Compute y (images, positions down, positions across, channels) of some images."""
 
     @abstractmethod
-    def _share_out(self, windows: Array, y: Array, dy: Array, d_windows: Array, buffers: Buffers) -> None:
+    def _share_out(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
         """Give each value of the windows its part of dy, which may be overwritten; `d_windows` are windows over zeros,
         or over anything where they cover the image without overlapping.
         """
 
-    def _give(self, d: Array, share: Array) -> None:
-        """Add shares to the values at one place of the windows."""
-        if self._apart:
-            np.copyto(d, share)
-        else:
-            np.add(d, share, out=d)
-
 
 class MaxPooling(Pooling):
-    """y = the largest of a window; all of dy goes to it, to the first one in reading order where several are."""
+    """y = the largest of a window; all of dy goes to it, to the first one in reading order where several are. Which one
+    it is forward leaves for backward, a byte each: a quarter of what it would have to read again.
+    """
 
     around = -inf
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers) -> None:
-        np.copyto(y, windows[:, :, :, 0, 0])
-        for i, j in self._places[1:]:
-            np.maximum(y, windows[:, :, :, i, j], out=y)
+    def saved(self, rows: int) -> Memory:
+        return {"place": (self._results(rows), self._number)}
 
-    def _share_out(self, windows: Array, y: Array, dy: Array, d_windows: Array, buffers: Buffers) -> None:
-        share = buffers.work["share"][: len(y)]
-        *others, last = self._places
-        for i, j in others:
-            given = d_windows[:, :, :, i, j] if self._apart else share
-            np.equal(windows[:, :, :, i, j], y, out=share, casting="unsafe")
-            np.multiply(share, dy, out=given)
-            np.subtract(dy, given, out=dy)  # exact: what has been given is not given again
-            if not self._apart:
-                self._give(d_windows[:, :, :, i, j], share)
-        self._give(d_windows[:, :, :, last[0], last[1]], dy)  # if no one else was it, the last one is the largest
+    def work(self, rows: int) -> Memory:
+        results = self._results(self._block(rows))
+        return {**super().work(rows), "is_it": (results, np.bool_), "number": (results, self._number)}
+
+    @property
+    def _number(self) -> np.dtype[Any]:
+        """The type for the number of a place within a window."""
+        return np.min_scalar_type(-len(self._places))
+
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
+        place = buffers.saved["place"][images]
+        larger, number = (buffers.work[name][: len(y)] for name in ("is_it", "number"))
+        if this.training:
+            place.fill(0)
+        np.copyto(y, windows[:, :, :, 0, 0])
+        for n, (i, j) in enumerate(self._places[1:], 1):
+            x = windows[:, :, :, i, j]
+            if this.training:
+                np.greater(x, y, out=larger)  # and not if it is as large: the first one stays
+                np.copyto(number, larger)
+                np.multiply(number, n, out=number)
+                np.maximum(place, number, out=place)
+            np.maximum(y, x, out=y)
+
+    def _share_out(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
+        place, is_it = buffers.saved["place"][images], buffers.work["is_it"][: len(dy)]
+        for n, (i, j) in enumerate(self._places):
+            d = d_windows[:, :, :, i, j]
+            np.equal(place, n, out=is_it)
+            if self._apart:
+                np.multiply(dy, is_it, out=d)
+            else:
+                share = buffers.work["share"][: len(dy)]
+                np.multiply(dy, is_it, out=share)
+                np.add(d, share, out=d)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         x = to_channels_first(graph, xs[0], self.dimensions)
@@ -166,16 +191,20 @@ class AveragePooling(Pooling):
         np.copyto(weight, 1 / np.outer(*counts), casting="same_kind")
         return weight[..., np.newaxis]
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers) -> None:
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
         np.copyto(y, windows[:, :, :, 0, 0])
         for i, j in self._places[1:]:
             np.add(y, windows[:, :, :, i, j], out=y)
         np.multiply(y, self._weight(buffers), out=y)
 
-    def _share_out(self, windows: Array, y: Array, dy: Array, d_windows: Array, buffers: Buffers) -> None:
+    def _share_out(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
         np.multiply(dy, self._weight(buffers), out=dy)
         for i, j in self._places:
-            self._give(d_windows[:, :, :, i, j], dy)
+            d = d_windows[:, :, :, i, j]
+            if self._apart:
+                np.copyto(d, dy)
+            else:
+                np.add(d, dy, out=d)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         x = to_channels_first(graph, xs[0], self.dimensions)
