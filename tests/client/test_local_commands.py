@@ -21,6 +21,7 @@ from raydient.spec.network import Network
 from raydient.workers import network
 from raydient.workers.network import GradientReport, Model, ParameterCheck, save_model
 
+ROOT = Path(__file__).parents[2]
 Ending = Finished | BaseException | signal.Signals
 
 
@@ -247,6 +248,20 @@ def points(job_yaml: Path) -> Path:
     """Sixty rows of two features for the job file."""
     (job_yaml.parent / "points.csv").write_text("a,b,y\n" + "1,2,3\n2,1,5\n" * 30)
     return job_yaml
+
+
+def test_check_prints_what_the_job_file_s_page_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = "raydient check examples/digits_convolution.yaml"
+    page = (ROOT / "docs" / "job-file.md").read_text()
+    _, _, shown = page.partition(f"$ {command}\n")
+    shown, _, _ = shown.partition("```")
+    # How large the largest rounding error is, and where, is the processor's.
+    found, expected = (
+        text.partition("largest relative error")[0] for text in (run(*command.split()[1:]).stdout, shown)
+    )
+    assert found == expected
+    assert len(expected) > 500
 
 
 def test_check_prints_the_layer_table_and_the_gradient_check(points: Path) -> None:
