@@ -19,6 +19,7 @@ BENCHMARKS = (
     "recurrent",
     "attention",
     "depthwise",
+    "embedding",
 )
 
 

@@ -61,7 +61,7 @@ class Updater:
         width = min(BLOCK, size)
         self._scratch = [[aligned_zeros((width,), np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
         # Sums of rows amid the zeros of those that are not in use, within `apply`; else all zero.
-        self._spread_out = np.zeros(size if tables else 0, np.float32)
+        self._spread_out = aligned_zeros((size if tables else 0,), np.float32)
 
     def apply(
         self,
@@ -155,7 +155,7 @@ class Updater:
             meter.add_table(table.offset, values.reshape(-1))
         for numbers, gradient in sums:
             before = values.take(numbers, axis=0)
-            after = before.copy()
+            after = before if meter is None else before.copy()
             optimizer.update(step, after, gradient, (), (np.empty_like(after), np.empty_like(after)))
             values[numbers] = after
             total += float(np.vdot(gradient, gradient))
