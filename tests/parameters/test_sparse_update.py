@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters import health, rows, update
+from raydient.server.parameters import health, update
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.update import Updater
@@ -81,7 +81,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as executor:
         patch.setattr(update, "BLOCK", block)
         patch.setattr(update, "PARALLEL_FROM", 1)
-        patch.setattr(rows, "BLOCK", rows_block)
+        patch.setattr(sparse, "BLOCK", rows_block)
         patch.setattr(health, "PIECE", block)
         patch.setattr(sparse, "FEW", few)
         depth = leaves.bit_length()

@@ -36,11 +36,12 @@ def empty(rows, width):
     return RowSparse(np.zeros((rows, width), np.float32), np.zeros(1 + rows, np.int32))
 
 
-@given(st.data(), st.integers(1, 70), st.integers(1, 3), st.sampled_from([1, 8, 32]))
-def test_writing_and_adding_over_and_over_give_what_dense_gradients_give(data, rows, width, few):
+@given(st.data(), st.integers(1, 70), st.integers(1, 3), st.sampled_from([1, 8, 32]), st.integers(1, 20))
+def test_writing_and_adding_over_and_over_give_what_dense_gradients_give(data, rows, width, few, block):
     ours, other = empty(rows, width), empty(rows, width)
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(sparse, "FEW", few)
+        patch.setattr(sparse, "BLOCK", block)
         for _ in range(data.draw(st.integers(1, 4))):
             cases = [data.draw(some_rows(rows, width)) for _ in range(2)]
             for gradient, case in zip((ours, other), cases, strict=True):

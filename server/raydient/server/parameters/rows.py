@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from raydient.wire.sparse import Numbers, Table, union
+from raydient.wire.sparse import Numbers, Table, blocks, union
 from raydient.wire.tree import Node
 
 from .optimizers import Array
 from .sums import tree_sum
-
-BLOCK = 1 << 15
-"""Values of a block of rows: 128 KiB, small enough that the memory of one is still in the cache for the next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,9 +20,7 @@ class Rows:
     def sums(self, contributions: Mapping[Node, Array], root: Node) -> Iterator[tuple[Numbers, Array]]:
         """These rows' numbers and sums over `root`, in tree order, block by block."""
         views = {node: self.table.values(slot) for node, slot in contributions.items()}
-        step = max(1, BLOCK // self.table.width)
-        for start in range(0, len(self.numbers), step):
-            numbers = self.numbers[start : start + step]
+        for numbers in blocks(self.numbers, self.table.width):
             # A contribution that does not use one of them has zeros there.
             yield numbers, tree_sum({node: view.take(numbers, axis=0) for node, view in views.items()}, root)
 
