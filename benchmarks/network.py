@@ -17,6 +17,7 @@ from comparison import Comparison, Measurement, print_document, rounded, rounds_
 from threadpoolctl import threadpool_limits
 
 from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.update import BLOCK
 from raydient.spec.network import Network as NetworkSpec
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Pass, Program, build
@@ -36,7 +37,6 @@ MODELS = {
     ),
 }
 SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
-UPDATED_AT_A_TIME = 64 * 1024
 WARM_UP_STEPS = 5
 LARGE = 768
 PRODUCTS = 20
@@ -81,7 +81,7 @@ class Ours:
         self._case, self._program = case, Program(network, case.batch)
         shared = Bundle.allocate(dict.fromkeys(("weights", "gradient"), ("<f4", (network.layout.size,))))
         self._vector, self._gradient = shared.arrays.values()
-        self._scratch = np.empty((2, UPDATED_AT_A_TIME), np.float32)
+        self._scratch = np.empty((2, BLOCK), np.float32)
         network.initialize(0, self._vector)
         self._weights, self._gradients = network.bind(self._vector), network.bind(self._gradient)
         self._optimizer = build_optimizer("sgd", SGD)
@@ -110,8 +110,8 @@ class Ours:
     def _train(self) -> None:
         self._program.forward(self._weights, Pass(training=True))
         self._program.backward(self._weights, self._gradients, 1 / self._case.batch)
-        for first in range(0, self._vector.size, UPDATED_AT_A_TIME):
-            weights, gradient = (a[first : first + UPDATED_AT_A_TIME] for a in (self._vector, self._gradient))
+        for first in range(0, self._vector.size, BLOCK):
+            weights, gradient = (a[first : first + BLOCK] for a in (self._vector, self._gradient))
             self._optimizer.update(0, weights, gradient, (), self._scratch[:, : weights.size])
 
 
