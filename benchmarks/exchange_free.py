@@ -11,10 +11,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from comparison import Comparison, Measurement, own_session, print_document, rounded, rounds_wanted
@@ -25,6 +25,7 @@ from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training.preparation import prepare
 from raydient.spec.job import JobSpec
 from raydient.wire.channel import Assignment, Terms
+from raydient.wire.memory import aligned_zeros
 from raydient.wire.schedule import Schedule
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker
@@ -38,15 +39,16 @@ class SolitaryChannel:
     """A worker's channel to nobody: it gives out leaf `worker` of every step at once; `began` is when each was."""
 
     def __init__(self, network: Network, schedule: Schedule, worker: int, barrier: Barrier) -> None:
-        self.terms = Terms(network.layout.size, MICROBATCHES, len(network.metric_names))
-        self.weights = np.zeros(network.layout.size, np.float32)
+        units = sum(layer.rectified_units for layer in network.layers)
+        self.terms = Terms(network.layout.size, MICROBATCHES, network.sums, units)
+        self.weights = aligned_zeros((network.layout.size,), np.float32)
         network.initialize(0, self.weights)
         self.began: list[float] = []
-        self._slots = np.zeros((self.terms.slots, self.terms.size), np.float32)
+        self._slots = aligned_zeros(self.terms.slots_shape, np.float32)
         self._steps, self._worker, self._barrier = schedule.steps, worker, barrier
 
     def slot(self, index: int) -> NDArray[np.float32]:
-        slot: NDArray[np.float32] = self._slots[index]
+        slot: NDArray[np.float32] = self._slots[index, : self.terms.slot_size]
         return slot
 
     def wait(self) -> Assignment | None:
@@ -76,7 +78,7 @@ class Task:
     directory: Path
 
 
-def compute(worker: int, task: Task, barrier: Barrier, answers: Any) -> None:
+def compute(worker: int, task: Task, barrier: Barrier, answer: Connection) -> None:
     """One of the processes; answers with the seconds of each step after the warm-up."""
     own_session()
     # One copy of the data for all of them, mapped, as in training.
@@ -86,19 +88,19 @@ def compute(worker: int, task: Task, barrier: Barrier, answers: Any) -> None:
     channel = SolitaryChannel(network, task.schedule, worker, barrier)
     seed = task.spec.training.seed
     Worker(network=network, schedule=task.schedule, seed=seed, data=data, channel=channel).run()
-    answers.put([b - a for a, b in pairwise(channel.began[WARM_UP_STEPS:])])
+    answer.send([b - a for a, b in pairwise(channel.began[WARM_UP_STEPS:])])
 
 
 def without_exchange(task: Task) -> Measurement:
     """The rates of the processes added up, and how much longer the slower one takes, step by step, than their mean."""
     context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(WORKERS), context.SimpleQueue()
-    processes = [context.Process(target=compute, args=(w, task, barrier, answers), daemon=True) for w in range(WORKERS)]
-    for process in processes:
-        process.start()
-    steps = [answers.get() for _ in processes]
-    for process in processes:
-        process.join()
+    barrier, answers = context.Barrier(WORKERS), []
+    for worker in range(WORKERS):
+        receiving, sending = context.Pipe(duplex=False)
+        context.Process(target=compute, args=(worker, task, barrier, sending), daemon=True).start()
+        sending.close()  # so that a process that ends without an answer ends the waiting for it
+        answers.append(receiving)
+    steps = [answer.recv() for answer in answers]
     slower = statistics.mean(max(together) - statistics.mean(together) for together in zip(*steps, strict=True))
     return {
         RATE: sum(ROWS_PER_WORKER / statistics.mean(own) for own in steps),
