@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from threadpoolctl import threadpool_info
 
-REDUCTION_VERSION = "1"
+REDUCTION_VERSION = "2"
 """Changes whenever the order of any sum of ours changes."""
 
 
