@@ -2,11 +2,14 @@
 
 import json
 import math
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import onnx
@@ -362,11 +365,31 @@ def test_check_tells_what_could_not_be_checked(points: Path, monkeypatch: pytest
     assert found["gradient_check"]["parameters"][0]["largest_relative_error"] is None
 
 
-def test_a_full_disk_behind_standard_output_is_told_in_a_line() -> None:
-    command = [sys.executable, "-m", "raydient.client.cli", "version", "--json"]
+@pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
+def print_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Run `raydient version --json` in a process with this standard output: its exit status and what it complains."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", request.param)
+
+    def print_to(output: IO[str] | int) -> tuple[int, str]:
+        command = [sys.executable, "-m", "raydient.client.cli", "version", "--json"]
+        done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+        return done.returncode, done.stderr
+
+    return print_to
+
+
+def test_a_full_disk_behind_standard_output_is_told_in_a_line(print_version: Callable[..., tuple[int, str]]) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "[Errno 28] No space left on device\n")
+        assert print_version(full) == (1, "[Errno 28] No space left on device\n")
+
+
+def test_a_reader_who_has_gone_is_not_worth_a_word(print_version: Callable[..., tuple[int, str]]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        assert print_version(writer) == (1, "")
+    finally:
+        os.close(writer)
 
 
 def test_check_tells_what_is_wrong_with_the_data(job_yaml: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from .failures import report
+from .failures import give_up_output, report
 
 # name: (module, its command), in the order of --help
 COMMANDS = {
@@ -67,6 +67,7 @@ class Program(click.Group):
             if not standalone_mode:
                 raise
             status = report(error, as_json="--json" in args, debug="--debug" in args)
+            give_up_output()
         if not standalone_mode:
             return status
         sys.exit(status or 0)

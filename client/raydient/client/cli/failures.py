@@ -1,6 +1,7 @@
 """From whatever went wrong to words, and an exit status that scripts can rely on."""
 
 import json
+import os
 import re
 import sys
 import traceback
@@ -90,6 +91,17 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
         with suppress(OSError):  # standard output may be what failed
             click.echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
     return status
+
+
+def give_up_output() -> None:
+    """If standard output cannot be written to, leave unwritten what is in its buffer: the interpreter would try again
+    at its end, fail again, tell so in its own words and make 120 of the exit status.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _told(error: BaseException) -> tuple[int, str, list[str]]:
