@@ -1,8 +1,10 @@
 """The Ray that the tests' process is connected to: one of its own as the service starts it, or one of several nodes."""
 
+import gc
 import os
 import secrets
 import signal
+import warnings
 from pathlib import Path
 
 from raydient.server.clusters.opening import open_cluster
@@ -61,6 +63,8 @@ class RayNodes:
             for pid in (raylet, *children):
                 os.kill(pid, signal.SIGKILL)
         self._ray.remove_node(node, allow_graceful=not killed)
+        del node
+        _collect_handles()
 
     def remove_all(self):
         """Every node but the first."""
@@ -83,7 +87,17 @@ def _started(start):
     except Exception as error:
         if "timed out" not in str(error).lower():
             raise
-        return start()
+    _collect_handles()
+    return start()
+
+
+def _collect_handles():
+    """Collect Ray's handles of processes here. Of one that has not ended a second after it was killed, and of those of
+    a start that failed, Ray drops the handle, and Python complains in whichever test collects it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"subprocess \d+ is still running", ResourceWarning)
+        gc.collect()
 
 
 class Rays:
@@ -110,6 +124,8 @@ class Rays:
         return self._nodes
 
     def close(self):
-        for ray in filter(None, (self._own, self._nodes)):
-            ray.close()
+        opened = [ray for ray in (self._own, self._nodes) if ray]
         self._own = self._nodes = None
+        while opened:
+            opened.pop().close()
+            _collect_handles()
