@@ -1,6 +1,6 @@
 """Multi-head attention: each place of a sequence takes from the others what resembles what it looks for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from raydient.spec import attention as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks
 
 BLOCK = 1 << 16
 """Scores, of a whole number of samples, that are worked on at a time: 256 KiB of them stay in the cache meanwhile."""
@@ -82,9 +82,6 @@ class MultiHeadAttention(Layer):
     def _block(self) -> int:
         return max(1, BLOCK // (self._heads * self._queries * self._keys))
 
-    def _blocks(self, rows: int) -> Iterator[slice]:
-        return (slice(first, first + self._block) for first in range(0, rows, self._block))
-
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
         saved, xs = buffers.saved, buffers.xs
         for part, x in (("query", xs[0]), ("key", xs[-1]), ("value", xs[-1])):
@@ -94,7 +91,7 @@ class MultiHeadAttention(Layer):
         if self._causal:
             np.greater(np.arange(self._keys), np.arange(self._queries)[:, None], out=mask, casting="unsafe")
             np.multiply(mask, HIDDEN, out=mask)
-        for block in self._blocks(len(buffers.y)):
+        for block in blocks(len(buffers.y), self._block):
             q, k, v, context = (_by_head(saved[part][block]) for part in ("query", "key", "value", "context"))
             scores, row = saved["exponentials"][block], saved["inverse"][block]
             np.matmul(q, k.swapaxes(2, 3), out=scores)
@@ -114,7 +111,7 @@ class MultiHeadAttention(Layer):
         dcontext = work["context"]
         self._learn(saved["context"], dy, gradients, "output")
         self._pass_back(dcontext, dcontext, weights, {"output": dy})
-        for block in self._blocks(len(dy)):
+        for block in blocks(len(dy), self._block):
             exponentials, inverse = saved["exponentials"][block], saved["inverse"][block]
             q, k, v = (_by_head(saved[part][block]) for part in ("query", "key", "value"))
             dc, count = _by_head(dcontext[block]), len(q)

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
 from .algorithm import Algorithm, Part, Work
-from .layer import Memory, Shape
+from .layer import Memory, Shape, blocks
 from .lines import cut, lines_of
 from .phases import phases
 from .windows import Array, Geometry
@@ -121,11 +121,10 @@ class Depthwise(Algorithm):
         """Block by block which images, and the lines of X: (channels of a group, images, positions down, window height,
         window width, values of a line); they last until the next ones.
         """
-        padded, size, g = work["padded"], self.block_shape(len(x))[0], self._geometry
+        padded, g = work["padded"], self._geometry
         padded.fill(0)
-        for first in range(0, len(x), size):
-            images = slice(first, min(first + size, len(x)))
-            some = padded[:, : images.stop - first]
+        for images in blocks(len(x), self.block_shape(len(x))[0]):
+            some = padded[:, : images.stop - images.start]
             for k, m in np.ndindex(self._channels, self._multiplier):
                 np.copyto(g.inner(some[k])[..., m :: self._multiplier], x[images, ..., k :: self._channels])
             yield images, self._windows_of(some, work)

@@ -1,7 +1,7 @@
 """What every kind of layer is: a shape rule, parameters, and forward and backward side by side."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -181,6 +181,11 @@ class Layer(ABC):
         Returns:
             The name of the output.
         """
+
+
+def blocks(rows: int, size: int) -> Iterator[slice]:
+    """So many rows, at most `size` at a time."""
+    return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
 
 def shape_text(shape: Shape) -> str:

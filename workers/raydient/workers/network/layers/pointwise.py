@@ -6,7 +6,7 @@ import numpy as np
 
 from .algorithm import Algorithm, Part, Work, by_group
 from .columns import BLOCK_VALUES
-from .layer import Memory
+from .layer import Memory, blocks
 from .windows import Array, Geometry
 
 
@@ -34,7 +34,7 @@ class Pointwise(Algorithm):
 
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
         matrix = by_group(kernel, self._groups)
-        for images in self._blocks(len(x)):
+        for images in blocks(len(x), self.block_shape(len(x))[0]):
             np.matmul(by_group(x[images], self._groups), matrix, out=by_group(z[images], self._groups))
             yield images, slice(None)
 
@@ -43,7 +43,7 @@ class Pointwise(Algorithm):
     ) -> Iterator[Part]:
         transposed = by_group(kernel, self._groups).swapaxes(1, 2)
         sums = d_kernel  # the first block's go there, those of the others to `work` and from there are added
-        for images in self._blocks(len(x)):
+        for images in blocks(len(x), self.block_shape(len(x))[0]):
             yield images, slice(None)
             part = by_group(dz[images], self._groups)
             np.matmul(by_group(x[images], self._groups).swapaxes(1, 2), part, out=by_group(sums, self._groups))
@@ -52,7 +52,3 @@ class Pointwise(Algorithm):
             sums = work["kernel"]
             if dx is not None:
                 np.matmul(part, transposed, out=by_group(dx[images], self._groups))
-
-    def _blocks(self, rows: int) -> Iterator[slice]:
-        images, _ = self.block_shape(rows)
-        return (slice(first, first + images) for first in range(0, rows, images))

@@ -7,13 +7,12 @@ from math import inf, prod
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from raydient.spec import pooling as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .channels_first import onnx_attributes, to_channels_first, to_channels_last
-from .layer import Buffers, Layer, Memory, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, Pass, Shape, Views, blocks
 from .windows import Array, Axis, axis, both, fit_problem, geometry, rank_problem
 
 BLOCK_VALUES = 128 * 1024
@@ -67,14 +66,9 @@ class Pooling(Layer):
         return max(1, min(rows, BLOCK_VALUES // prod(self.input_shape)))
 
     def work(self, rows: int) -> Memory:
-        images, g = self._block(rows), self._geometry
-        memory: dict[str, tuple[Shape, DTypeLike | None]] = {"weight": ((*self._results(images)[1:3],), None)}
-        if not self._apart:
-            memory["share"] = self._results(images), None
-        if g.is_padded:
-            padded = (images, g.height.padded, g.width.padded, self._channels)
-            memory |= {"padded": (padded, None), "d_padded": (padded, None)}
-        return memory
+        g = self._geometry
+        padded = (self._block(rows), g.height.padded, g.width.padded, self._channels)
+        return {"padded": (padded, None), "d_padded": (padded, None)} if g.is_padded else {}
 
     def _results(self, images: int) -> Shape:
         """The shape of the results of so many images."""
@@ -90,17 +84,13 @@ class Pooling(Layer):
             return
         g = self._geometry
         dy, dx = g.results(buffers.dy), g.images(buffers.dx)
-        for images in self._blocks(len(dx)):
+        for images in blocks(len(dx), self._block(len(dx))):
             target = buffers.work["d_padded"][: images.stop - images.start] if g.is_padded else dx[images]
             if g.is_padded or not self._covers:
                 target.fill(0)
             self._share_out(dy[images], g.windows(target), buffers, images)
             if g.is_padded:
                 np.copyto(dx[images], g.inner(target))
-
-    def _blocks(self, rows: int) -> Iterator[slice]:
-        size = self._block(rows)
-        return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
     def _windows(self, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
         """Block by block which images, and their windows as `Geometry.windows` gives them; read before the next one."""
@@ -109,7 +99,7 @@ class Pooling(Layer):
         windows = g.windows(padded)
         if padded is not x:
             padded.fill(self.around)
-        for images in self._blocks(len(x)):
+        for images in blocks(len(x), self._block(len(x))):
             if padded is x:
                 yield images, windows[images]
             else:
@@ -140,7 +130,8 @@ class MaxPooling(Pooling):
 
     def work(self, rows: int) -> Memory:
         results = self._results(self._block(rows))
-        return {**super().work(rows), "is_it": (results, np.bool_), "number": (results, self._number)}
+        share: Memory = {} if self._apart else {"share": (results, None)}
+        return {**super().work(rows), **share, "is_it": (results, np.bool_), "number": (results, self._number)}
 
     @property
     def _number(self) -> np.dtype[Any]:
@@ -183,6 +174,9 @@ class AveragePooling(Pooling):
     """y = the mean of those values of a window that are the image's, whatever was added; dy is shared out evenly."""
 
     around = 0.0
+
+    def work(self, rows: int) -> Memory:
+        return {**super().work(rows), "weight": (self._results(rows)[1:3], None)}
 
     def _weight(self, buffers: Buffers) -> Array:
         """1 / (values of the image), for each window, (positions down, positions across, 1)."""
