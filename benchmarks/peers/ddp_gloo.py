@@ -2,22 +2,15 @@
 
 from argparse import Namespace
 
-from measuring import network, parser, random_batch, report, seconds_per_step, spawn_with_gloo
+from measuring import network, parser, random_batch, report, seconds_per_step, spawn_with_gloo, step_of
 
 
 def run(rank: int, options: Namespace) -> None:
-    from torch import nn, optim
+    from torch import nn
 
     model = nn.parallel.DistributedDataParallel(network())
-    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01)
     x, y = random_batch(options.batch)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    seconds = seconds_per_step(step, options.steps)
+    seconds = seconds_per_step(step_of(model, x, y), options.steps)
     if rank == 0:
         report("PyTorch DDP, gloo", seconds, options.batch * options.workers, workers=options.workers)
 

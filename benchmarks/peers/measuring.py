@@ -45,6 +45,24 @@ def convolutions() -> Any:
     return nn.Sequential(*convolution, nn.Linear(9216, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
+def step_of(model: Any, x: Any, y: Any, *, predict: bool = False) -> Callable[[], None]:
+    """A training step of a classifier with SGD, or a prediction with softmax."""
+    import torch
+
+    optimizer, loss = torch.optim.SGD(model.parameters(), 0.01), torch.nn.CrossEntropyLoss()
+
+    def train() -> None:
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    def forward() -> None:
+        with torch.inference_mode():
+            torch.softmax(model(x), 1)
+
+    return forward if predict else train
+
+
 def seconds_per_step(step: Callable[[], object], steps: int, clock: Callable[[], float] = time.perf_counter) -> float:
     """Mean over `steps` calls, after a few that are not counted."""
     for _ in range(WARM_UP_STEPS):

@@ -4,7 +4,7 @@ dense layer, softmax cross-entropy, SGD. What is timed is the processor's time.
 
 import time
 
-from measuring import parser, report, seconds_per_step
+from measuring import parser, report, seconds_per_step, step_of
 
 
 def main() -> None:
@@ -25,19 +25,9 @@ def main() -> None:
     convolutions = [part for kind in chosen.layers for part in (nn.Conv2d(n, n, **kinds[kind]), nn.ReLU())]
     mean = (nn.AdaptiveAvgPool2d(1), nn.Flatten())
     model = nn.Sequential(*convolutions, *mean, nn.Linear(n, chosen.classes))
-    optimizer, loss = torch.optim.SGD(model.parameters(), 0.01), nn.CrossEntropyLoss()
     x, y = torch.rand(chosen.batch, n, size, size), torch.randint(0, chosen.classes, (chosen.batch,))
 
-    def train() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    def predict() -> None:
-        with torch.inference_mode():
-            torch.softmax(model(x), 1)
-
-    seconds = seconds_per_step(predict if chosen.predict else train, chosen.steps, time.process_time)
+    seconds = seconds_per_step(step_of(model, x, y, predict=chosen.predict), chosen.steps, time.process_time)
     report(f"PyTorch {chosen.layers}", seconds, chosen.batch)
 
 

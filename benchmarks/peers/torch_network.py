@@ -5,7 +5,7 @@ What is timed is the processor's time: there is one thread, and what else runs d
 
 import time
 
-from measuring import convolutions, network, parser, random_batch, report, seconds_per_step
+from measuring import convolutions, network, parser, random_batch, report, seconds_per_step, step_of
 
 MLP, CNN = "mlp", "cnn"
 
@@ -16,25 +16,13 @@ def main() -> None:
     options.add_argument("--predict", action="store_true", help="forward pass only, with softmax")
     arguments = options.parse_args()
     import torch
-    from torch import nn
 
     torch.set_num_threads(1)
     model = network() if arguments.model == MLP else convolutions()
     x, y = random_batch(arguments.batch)
     if arguments.model == CNN:
         x = x.reshape(-1, 1, 28, 28)
-    optimizer, loss = torch.optim.SGD(model.parameters(), 0.01), nn.CrossEntropyLoss()
-
-    def train() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    def predict() -> None:
-        with torch.inference_mode():
-            torch.softmax(model(x), 1)
-
-    seconds = seconds_per_step(predict if arguments.predict else train, arguments.steps, time.process_time)
+    seconds = seconds_per_step(step_of(model, x, y, predict=arguments.predict), arguments.steps, time.process_time)
     report("PyTorch, one process", seconds, arguments.batch, model=arguments.model)
 
 
