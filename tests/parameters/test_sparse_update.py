@@ -14,7 +14,8 @@ from raydient.server.parameters.update import Updater
 from raydient.wire import sparse
 from raydient.wire.layout import FROZEN, Layout
 from raydient.wire.sparse import tables_of
-from raydient.wire.tree import maximal_subtrees
+
+from .test_update import rounds
 
 RULES = {
     "adam": ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
@@ -39,17 +40,8 @@ def slot_of(layout, tables, rng, share):
     return slot
 
 
-@st.composite
-def divisions(draw):
-    """Number of leaves, and the nodes in which they come."""
-    leaves = draw(st.integers(1, 9))
-    cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=3)))
-    ranges = zip([0, *cuts], [*cuts, leaves], strict=True)
-    return leaves, [node for first, last in ranges for node in maximal_subtrees(first, last, leaves)]
-
-
 @given(
-    division=divisions(),
+    division=rounds(most=9, most_cuts=3),
     rule=st.sampled_from(list(RULES)),
     share=st.sampled_from([0.0, 0.03, 0.3, 1.0]),
     few=st.sampled_from([1, 2, 32]),

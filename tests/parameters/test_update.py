@@ -27,10 +27,10 @@ def naive_sum(leaves, node):
 
 
 @st.composite
-def rounds(draw):
+def rounds(draw, most=20, most_cuts=6):
     """Number of leaves and the nodes in which they come, from a division among workers."""
-    leaves = draw(st.integers(1, 20))
-    cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=6)))
+    leaves = draw(st.integers(1, most))
+    cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=most_cuts)))
     ranges = zip([0, *cuts], [*cuts, leaves], strict=True)
     return leaves, [node for first, last in ranges for node in maximal_subtrees(first, last, leaves)]
 
