@@ -6,7 +6,9 @@ import pytest
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
 from raydient.spec.validation import validate_job
-from raydient.workers.data import load
+from raydient.workers.data import check_labels, load
+from raydient.workers.data.order import split_rows
+from raydient.workers.network import build
 
 OUTPUTS = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"}).named_outputs
 
@@ -53,3 +55,50 @@ def test_what_is_no_weight_is_refused_with_its_path(tmp_path, values, message):
 def test_a_label_is_no_weight():
     with pytest.raises(InvalidSpec, match=r'dataset\.sample_weight: "y" is an input or a label'):
         dataset("a.csv", sample_weight="y")
+
+
+@pytest.mark.parametrize(
+    ("is_heavy", "part", "count"),
+    [("test", "training", 7), ("train", "held-out", 3), ("neither", "training", 7)],
+)
+def test_a_part_without_any_weight_is_refused(tmp_path, is_heavy, part, count):
+    train, test = split_rows(1, 10, 0.3)
+    weights = np.zeros(10)
+    weights[{"test": test, "train": train, "neither": []}[is_heavy]] = 1.0
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.arange(10.0), y=np.arange(10) % 2, w=weights)
+    with pytest.raises(InvalidSpec) as refused:
+        load(dataset(path.name, split={"test": 0.3}), path, OUTPUTS, seed=1)
+    (error,) = refused.value.errors
+    assert error.path == "dataset.sample_weight"
+    assert error.message == f"all {count} samples of the {part} part have weight 0"
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        ({"softmax_cross_entropy": {"class_weight": [0, 0, 1]}}, np.arange(10) % 2),
+        ({"softmax_cross_entropy": {"class_weight": [0, 0, 1], "one_hot": True}}, np.eye(3)[np.arange(10) % 2]),
+        ({"binary_cross_entropy": {"class_weight": [0, 1]}}, np.zeros(10)),
+        ({"hinge": {"class_weight": [1, 0]}}, np.ones(10)),
+    ],
+)
+def test_a_part_of_classes_without_weight_is_refused(tmp_path, loss, labels):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.arange(10.0), y=labels)
+    units = 3 if "softmax_cross_entropy" in loss else 1
+    network = {"layers": [{"dense": {"units": units}}], "loss": loss}
+    job = validate_job({"dataset": {"uri": path.name, "split": {"test": 0}}, "network": network})
+    data = load(job.dataset, path, job.network.named_outputs, seed=1)
+    with pytest.raises(InvalidSpec) as refused:
+        check_labels(data, build(job.network, data.input_shapes))
+    (error,) = refused.value.errors
+    assert error.path == f"network.loss.{next(iter(loss))}.class_weight"
+    assert error.message == "every sample of the training part, or its class, has weight 0"
+
+
+def test_class_weights_are_not_all_zero():
+    loss = {"softmax_cross_entropy": {"class_weight": [0, 0]}}
+    job = {"dataset": {"uri": "a.csv"}, "network": {"layers": [{"dense": {"units": 2}}], "loss": loss}}
+    with pytest.raises(InvalidSpec, match="class_weight: every class has weight 0"):
+        validate_job(job)

@@ -21,6 +21,7 @@ def test_public_names():
         "Preprocessing",
         "Program",
         "Scaling",
+        "ScalingError",
         "Target",
         "build",
         "category_texts",

@@ -2,13 +2,25 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from .base import Model, OneOf
 from .functions import Empty
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
-ClassWeight = Annotated[tuple[Annotated[float, Field(ge=0, le=1e30)], ...], Field(max_length=65_536, strict=False)]
+
+
+def _some_weight(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if weights and not any(weights):
+        raise ValueError("every class has weight 0, so nothing would be learnt: give at least one a weight above 0")
+    return weights
+
+
+ClassWeight = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1e30)], ...],
+    Field(max_length=65_536, strict=False),
+    AfterValidator(_some_weight),
+]
 """Factors of the losses of each class's samples, by class index; empty: 1."""
 
 

@@ -1,6 +1,6 @@
 """From a data file to arrays ready for training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from raydient.workers.network import (
     Network,
     Preprocessing,
     Scaling,
+    ScalingError,
     Target,
     category_texts,
     index_problems,
@@ -129,10 +130,14 @@ def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) ->
     if not len(train):
         message = f"{spec.split.test} of {rows} rows leaves none to train on"
         raise InvalidSpec([FieldError("dataset.split.test", message)])
+    for what, part_rows in (("training", train), ("held-out", test)):
+        if weights is not None and len(part_rows) and not weights[part_rows].any():
+            message = f"all {len(part_rows)} samples of the {what} part have weight 0"
+            raise InvalidSpec([FieldError("dataset.sample_weight", message)])
     inputs = {name: _preprocessing(spec, name, given, train) for name, given in found.items()}
 
     def part(rows: NDArray[np.int64]) -> Part:
-        xs = {name: _float32(inputs[name], given.values[rows], spec, name) for name, given in found.items()}
+        xs = {name: _float32(inputs[name], given, rows, spec, name) for name, given in found.items()}
         ys = {name: labels[rows] for name, (labels, _) in encoded.items()}
         return Part(xs, ys, None if weights is None else weights[rows])
 
@@ -161,12 +166,15 @@ def check_labels(dataset: Dataset, network: Network) -> None:
     """Check that the labels fit the network's outputs.
 
     Raises:
-        InvalidSpec: a class index beyond the output units, or another number of targets than of outputs.
+        InvalidSpec: a class index beyond the output units, another number of targets than of outputs, or a part in
+            which every sample has weight 0.
     """
     errors = []
     for output in network.outputs:
         if problem := _label_problem(dataset, output):
             errors.append(FieldError(_units_path(network, output.place), problem))
+        else:
+            errors += _zero_weights(dataset, network, output)
     if errors:
         raise InvalidSpec(errors)
 
@@ -186,6 +194,28 @@ def _label_problem(dataset: Dataset, output: NetworkOutput) -> str | None:
     return None
 
 
+def _zero_weights(dataset: Dataset, network: Network, output: NetworkOutput) -> Iterator[FieldError]:
+    """Parts whose loss would be 0 because every sample, or its class, has weight 0."""
+    for what, part in (("training", dataset.train), ("held-out", dataset.test)):
+        weights = _class_weights(output.settings, part.ys[output.name])
+        if part.rows and not (weights if part.weights is None else weights * part.weights).any():
+            places = [choice.layer for choice in network.spec.outputs]
+            where = f"network.outputs[{places.index(output.name)}]" if places else "network"
+            kind = network.spec.named_outputs[places.index(output.name) if places else 0].loss.kind
+            message = f"every sample of the {what} part, or its class, has weight 0"
+            yield FieldError(f"{where}.loss.{kind}.class_weight", message)
+
+
+def _class_weights(settings: Any, labels: NDArray[Any]) -> NDArray[np.float64]:
+    """The weight of each sample's class, (n,); 1 for losses without classes."""
+    weights: NDArray[np.float64] = np.array(getattr(settings, "class_weight", ()), np.float64)
+    if not len(weights):
+        return np.ones(len(labels))
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return np.asarray(labels @ weights, np.float64)
+    return weights[labels.reshape(-1).astype(np.int64)]
+
+
 def _units_path(network: Network, place: int) -> str:
     """Where the number of an output's units is said: at the last dense layer before it."""
     while network.layers[place].kind != "dense" and not is_input(network.nodes[place].sources[0]):
@@ -200,8 +230,12 @@ def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[n
     if given is not None and given.categories:
         vocabulary = tuple(sorted(set(category_texts(raw.values))))
         return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary)
-    scaling = Scaling.fit(raw.values[train]) if spec.standardize else None
-    return Preprocessing(shape, raw.columns, raw.is_table, scaling)
+    if not spec.standardize:
+        return Preprocessing(shape, raw.columns, raw.is_table)
+    try:
+        return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]))
+    except ScalingError as error:
+        raise InvalidSpec([FieldError("dataset.standardize", f"{_feature(raw, error.place)}: {error}")]) from None
 
 
 def check_indices(dataset: Dataset, network: Network) -> None:
@@ -237,11 +271,23 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
         raise refuse(f"the file cannot be read: {error.strerror or error}") from error
 
 
-def _float32(given: Preprocessing, x: NDArray[Any], spec: DatasetSpec, name: str) -> NDArray[np.float32]:
-    """The samples as the network takes them, contiguous."""
+def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
+    """One feature of a sample, for a person."""
+    if raw.is_table:
+        return f"column {raw.columns[place[0]]!r}"
+    return f"{raw.columns[0]!r}, position {place}"
+
+
+def _float32(
+    given: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
+) -> NDArray[np.float32]:
+    """The samples of some rows as the network takes them, contiguous."""
     with np.errstate(over="ignore"):
-        result = given.apply(x)
-    if not np.isfinite(result).all():
+        result = given.apply(raw.values[rows])
+    if not (finite := np.isfinite(result)).all():
+        row, *place = (int(i) for i in np.argwhere(~finite)[0])
+        text = f"{_feature(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
+        what = "is too far from the training part's values" if given.scaling else "is too large"
         where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
-        raise InvalidSpec([FieldError(where, "there are values too large for float32")])
+        raise InvalidSpec([FieldError(where, f"{text} {what} for float32")])
     return result

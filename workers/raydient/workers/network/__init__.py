@@ -13,7 +13,7 @@ from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .named import only
 from .preprocessing import Preprocessing, Target, category_texts
 from .program import Program
-from .scaling import Scaling
+from .scaling import Scaling, ScalingError
 from .starting import read_weights, weights_problem
 from .summary import LayerRow, describe
 from .wiring import is_input
@@ -32,6 +32,7 @@ __all__ = [
     "Preprocessing",
     "Program",
     "Scaling",
+    "ScalingError",
     "Target",
     "build",
     "category_texts",

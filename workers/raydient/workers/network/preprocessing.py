@@ -76,6 +76,7 @@ def category_texts(raw: NDArray[Any]) -> list[str]:
 
     No array of fixed-width text is made, in which one long value would make all of them long.
     """
+    values = raw.ravel().tolist()
     if raw.dtype.kind == "f" and (raw == np.floor(raw)).all():
-        raw = raw.astype(np.int64)
-    return [str(value) for value in raw.ravel().tolist()]
+        values = [int(value) for value in values]  # Python's integers, which have no largest
+    return [str(value) for value in values]
