@@ -228,7 +228,7 @@ def test_monitors_find_their_ports(rendered):
     assert service_monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert service["metadata"]["name"] == "raydient", "the scrape job's name, which rules ask for"
     (endpoint,) = service_monitor["spec"]["endpoints"]
-    assert endpoint["honorLabels"] is True
+    assert "honorLabels" not in endpoint
     assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
     from_nodes = pod_monitor["spec"]["podMetricsEndpoints"]
     assert [port["port"] for port in from_nodes] == ["metrics"]

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,6 +15,7 @@ from raydient.server.errors import StartError
 from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
 from raydient.server.metrics import LINGER_SECONDS, Exporter, JobCollector
+from raydient.server.metrics.series import PEAK_SECONDS
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Notice, Progress
 from raydient.spec.job import JobSpec
 from raydient.wire.health import GradientHealth, LayerHealth
@@ -90,6 +92,7 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_job_loss", "a", "test"): math.inf,
         ("raydient_job_metric", "a", "accuracy", "train"): 0.5,
         ("raydient_job_epoch_seconds", "a"): 0.75,
+        ("raydient_job_recent_peak_loss", "a"): 0.25,
         ("raydient_job_step_loss", "a"): 0.5,
         ("raydient_job_learning_rate", "a"): 0.1,
         ("raydient_job_epochs", "a"): 1,
@@ -145,6 +148,21 @@ def test_the_initial_loss_is_that_of_the_first_step_and_stays(scraped):
     scraped.happen("late", State.RUNNING, progress(50))
     found = {key[1]: value for key, value in scraped.samples().items() if key[0] == "raydient_job_initial_loss"}
     assert found == {"a": 2.5}
+
+
+def test_the_recent_peak_is_the_largest_loss_of_the_last_minutes(scraped):
+    drawn, losses, recent = Random(3), [], {}
+    scraped.happen("a", State.RUNNING, progress())
+    for number in range(1, 200):
+        scraped.clock.now += drawn.choice((0, 1, 40, PEAK_SECONDS))
+        losses.append((scraped.clock.now, drawn.random()))
+        scraped.happen("a", State.RUNNING, EpochEnded(number, number, 1.0, {"train": {"loss": losses[-1][1]}}))
+        later = scraped.clock.now + drawn.choice((0, 0, 100))
+        scraped.clock.now = later
+        recent[number] = max(loss for when, loss in losses if later - when <= PEAK_SECONDS)
+        assert scraped.samples()["raydient_job_recent_peak_loss", "a"] == recent[number]
+    scraped.clock.now += 2 * PEAK_SECONDS
+    assert ("raydient_job_recent_peak_loss", "a") not in scraped.samples()
 
 
 def test_steps_made_again_after_a_loss_are_counted_again(scraped):
@@ -278,7 +296,7 @@ def test_no_series_bears_the_id_of_a_worker(scraped):
     labels = {label for family in scraped.collector.collect() for s in family.samples for label in s.labels}
     assert labels == {
         "state",
-        "job",
+        "training_job",
         "split",
         "phase",
         "role",

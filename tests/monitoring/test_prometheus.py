@@ -145,7 +145,8 @@ def live(prometheus, service, address):
     digits["checkpoints"] = {"interval_seconds": 1}
     with Client(address) as client:
         long = client.submit(digits, directory=EXAMPLES)
-        others = [client.submit(EXAMPLES / name) for name in ("digits.yaml", "sick/not_finite.yaml")]
+        examples = ("digits.yaml", "sick/not_finite.yaml", "sick/diverging.yaml")
+        others = [client.submit(EXAMPLES / name) for name in examples]
         call_badly(address)
         prometheus.wait_for("rate(raydient_job_steps_total[10s]) > 0")
         prometheus.wait_for("raydient_queue_oldest_timestamp_seconds")
@@ -158,6 +159,8 @@ def live(prometheus, service, address):
         others[0].wait()
         with pytest.raises(JobNotSucceeded):
             others[1].wait()
+        others[2].wait()
+    prometheus.wait_for('ALERTS{alertname="RaydientLossDiverging"}')
     # Not the last thing to come: what shows it on a grid of seconds comes a moment later.
     prometheus.wait_for('count_over_time(ALERTS{alertname="RaydientJobFailed", alertstate="firing"}[10s]) > 2')
 
@@ -201,10 +204,10 @@ def test_promtool_has_nothing_to_say_of_what_is_scraped(prometheus, promtool):
         assert promtool("check", "metrics", text=answer.read().decode()) == ""
 
 
-def test_a_job_keeps_its_label(prometheus):
-    jobs = {series["metric"]["job"] for series in prometheus.get("query", query="raydient_job_failed")["result"]}
-    assert len(jobs) == 1
-    assert re.fullmatch("[0-9a-z]{12}", *jobs)
+def test_a_training_job_has_its_own_label_beside_that_of_prometheus(prometheus):
+    (failed,) = prometheus.get("query", query="raydient_job_failed")["result"]
+    assert failed["metric"]["job"] == "raydient"
+    assert re.fullmatch("[0-9a-z]{12}", failed["metric"]["training_job"])
 
 
 def test_every_query_of_every_rule_has_data(prometheus):
@@ -230,6 +233,12 @@ def test_every_query_of_every_panel_has_data(prometheus, name):
     asked = list(expressions(read(DASHBOARDS)[name]))
     assert len(asked) > 10
     assert [(title, query) for title, query in asked if not prometheus.numbers(query)] == []
+
+
+def test_a_network_that_diverges_within_a_second_has_its_alert(prometheus):
+    pending = prometheus.get("series", **{"match[]": 'ALERTS{alertname="RaydientLossDiverging"}'})
+    (diverging,) = prometheus.get("query", query='raydient_job_info{display_name="diverging"}')["result"]
+    assert diverging["metric"]["training_job"] in {alert["training_job"] for alert in pending}
 
 
 def test_the_alerts_that_fire_are_those_of_what_happened(prometheus):

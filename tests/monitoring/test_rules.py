@@ -13,6 +13,7 @@ FOLDER = ROOT / "deploy" / "prometheus"
 RULES = sorted((FOLDER / "rules").glob("*.yml"))
 TESTS = sorted((FOLDER / "tests").glob("*.yml"))
 RUNBOOK = "docs/runbook.md"
+RUNBOOK_URL = f"https://raydient.example/{RUNBOOK}"
 
 
 def rules(kind):
@@ -54,16 +55,18 @@ def test_alerts_fire_when_they_should_and_are_quiet_when_they_should_not(promtoo
     assert "SUCCESS" in promtool("test", "rules", path)
 
 
-def test_a_job_keeps_its_label():
+def test_no_scrape_overrides_the_labels_of_prometheus():
     scrapes = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    assert [scrape["job_name"] for scrape in scrapes if scrape.get("honor_labels")] == ["raydient"]
+    assert scrapes[0]["job_name"] == "raydient"
+    assert not any("honor_labels" in scrape for scrape in scrapes)
 
 
 def test_recording_rules_are_named_level_metric_operations():
     assert rules("record")
     for rule in rules("record"):
         level, metric, operations = rule["record"].split(":")
-        assert set(level.split("_")) <= {"instance", "job", "layer", "method", "phase", "split"}
+        labels = set(level.replace("training_job", "trainingjob").split("_"))
+        assert labels <= {"instance", "trainingjob", "layer", "method", "phase", "split"}
         assert metric.startswith("raydient_")
         assert re.fullmatch("(mean|rate|ratio|increase|min|max|p95|p99)(_(rate|max))?([0-9]+[mh])?", operations)
 
@@ -78,7 +81,7 @@ def test_an_alert_has_all_that_belongs_to_it(alert):
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
-    assert rule["annotations"]["runbook_url"] == f"{RUNBOOK}#{alert.lower()}"
+    assert rule["annotations"]["runbook_url"] == f"{RUNBOOK_URL}#{alert.lower()}"
     assert any(cases(alert)), "no test in which it fires"
     assert not all(cases(alert)), "no test in which it is quiet"
 

@@ -92,7 +92,7 @@ class Timeline:
             self.samples[f"{sample.name}{{{text}}}"][self.scrapes] = sample.value
         self.samples['up{job="raydient"}'][self.scrapes] = 1
         self.scrapes += 1
-        return sum(sample.labels.get("job") == self._job.id for sample in found)
+        return sum(sample.labels.get("training_job") == self._job.id for sample in found)
 
     def series(self):
         """The samples as promtool takes them."""

@@ -8,7 +8,7 @@ from .problems import Json
 from .promql import expanded
 from .rules import panels, variables
 
-ANYTHING = {"job": ".+", "instance": ".+"}
+ANYTHING = {"job": ".+", "instance": ".+", "training_job": ".+"}
 """Values of the variables that match all there is."""
 
 

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DashboardLinkType, Panel
 
-from .queries import SOURCE, instance_variable, source_variable
+from .queries import SOURCE, TRAINING_JOBS, instance_variable, scrape_job_variable, source_variable
 
 SERVICE, JOB, GRADIENT_HEALTH = "raydient-service", "raydient-job", "raydient-gradient-health"
 """The dashboards' uids."""
@@ -16,8 +16,8 @@ RAY = (("Ray: cluster", "rayDefaultDashboard"),)
 """Dashboards that Ray brings, by the uid that it gives them: nodes, processor, memory, object store."""
 
 
-def frame(uid: str, description: str, job: builders.QueryVariable, *, period: str) -> builders.Dashboard:
-    """A dashboard without panels that shows the last `period`."""
+def frame(uid: str, description: str, *variables: builders.QueryVariable, period: str) -> builders.Dashboard:
+    """A dashboard without panels that shows the last `period`; `variables` come beside those of the services."""
     dashboard = (
         builders.Dashboard(TITLES[uid])
         .uid(uid)
@@ -28,14 +28,13 @@ def frame(uid: str, description: str, job: builders.QueryVariable, *, period: st
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time(f"now-{period}", "now")
         .refresh("10s")
-        .variables([source_variable(), instance_variable(), job])
-        .annotation(_alerts("" if uid == SERVICE else ', job=~"$job"'))
+        .variables([source_variable(), scrape_job_variable(), instance_variable(), *variables])
+        .annotation(_alerts("" if uid == SERVICE else f", {TRAINING_JOBS}"))
     )
     for other, title in TITLES.items():
         if other != uid:
-            # a training job is chosen on two dashboards; on the service's, `job` is the name of a scrape
-            alike = SERVICE not in (uid, other)
-            dashboard = dashboard.link(_link(title, other, "${job:queryparam}" if alike else ""))
+            both = SERVICE not in (uid, other)  # a training job is chosen on the two others
+            dashboard = dashboard.link(_link(title, other, "${training_job:queryparam}" if both else ""))
     for title, other in RAY:
         dashboard = dashboard.link(_link(title, other, ""))
     return dashboard
@@ -55,11 +54,13 @@ def section(
 def deep_link(title: str, uid: str, job: str) -> builders.DashboardLink:
     """A link of a panel or a cell to another dashboard, at the same time; `job` is an expression for its id."""
     builder = builders.DashboardLink(title).type(DashboardLinkType.LINK)
-    return builder.url(_url(uid, f"var-job={job}") + "&${__url_time_range}")
+    return builder.url(_url(uid, f"var-training_job={job}") + "&${__url_time_range}")
 
 
 def _url(uid: str, *parameters: str) -> str:
-    return f"/d/{uid}?" + "&".join(filter(None, ["${datasource:queryparam}", "${instance:queryparam}", *parameters]))
+    return f"/d/{uid}?" + "&".join(
+        filter(None, ["${datasource:queryparam}", "${job:queryparam}", "${instance:queryparam}", *parameters])
+    )
 
 
 def _link(title: str, uid: str, parameters: str) -> builders.DashboardLink:

@@ -19,7 +19,7 @@ from .panels import bars, by_threshold, lines, log_scale, number, powers, thresh
 from .queries import SOURCE, query, series, table_query, training_job_variable
 
 NORM = series("raydient_job_gradient_norm")
-RATIO = f"{NORM} / on (job, instance) group_left () max by (job, instance) ({NORM})"
+RATIO = f"{NORM} / on (training_job, instance) group_left () max by (training_job, instance) ({NORM})"
 """Norm of each layer over that of the layer with the largest."""
 
 WEAK, VANISHING = 1e-2, 1e-3
@@ -40,13 +40,13 @@ def gradient_health() -> Dashboard:
     )
     dashboard = frame(GRADIENT_HEALTH, about, training_job_variable(), period="30m")
     panels = [*_verdict(), _staircase(), _heat_map(), *_over_time()]
-    return section(dashboard, "${job:text}: gradients by layer", panels, repeat="job")
+    return section(dashboard, "${training_job:text}: gradients by layer", panels, repeat="training_job")
 
 
 def _in_order(values: str) -> str:
     """The series of each layer, labelled with its place in the network and its name, and therefore sorted by place."""
     place = series("raydient_job_layer_info")
-    placed = f"({values}) * on (job, instance, layer) group_left (position) {place}"
+    placed = f"({values}) * on (training_job, instance, layer) group_left (position) {place}"
     return f'max by (place) (label_join({placed}, "place", " ", "position", "layer"))'
 
 
@@ -168,7 +168,7 @@ def _lines_of(metric: str) -> list[Dataquery]:
 
 
 def _over_time() -> list[Builder[Panel]]:
-    back = deep_link("The job", JOB, "${job}")
+    back = deep_link("The job", JOB, "${training_job}")
     return [
         powers(
             lines(

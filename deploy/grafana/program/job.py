@@ -28,7 +28,7 @@ def job() -> Dashboard:
     dashboard = frame(JOB, about, training_job_variable(), period="30m")
     sections = {"now": _now(), "learning": _learning(), "speed": _speed(), "workers and checkpoints": _members()}
     for title, panels in sections.items():
-        dashboard = section(dashboard, f"${{job:text}}: {title}", panels, repeat="job")
+        dashboard = section(dashboard, f"${{training_job:text}}: {title}", panels, repeat="training_job")
     return dashboard
 
 
@@ -89,13 +89,13 @@ def _learning() -> list[Builder[Panel]]:
         *("Learning rate", "Of the last update.", "none"),
         [query(series("raydient_job_learning_rate"), "learning rate")],
     ).min(0)
-    look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${job}")
+    look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${training_job}")
     return [loss.links([look]), accuracy, step_loss.links([look]), rate]
 
 
 def _speed() -> list[Builder[Panel]]:
-    steps = f"sum by (job) ({per_second('raydient_job_steps_total')})"
-    work = f"sum by (job, phase) ({per_second('raydient_job_phase_seconds_total')})"
+    steps = f"sum by (training_job) ({per_second('raydient_job_steps_total')})"
+    work = f"sum by (training_job, phase) ({per_second('raydient_job_phase_seconds_total')})"
     return [
         lines(
             *("Throughput", "Training samples a second, those repeated after a loss included.", "cps"),
@@ -113,7 +113,7 @@ def _speed() -> list[Builder[Panel]]:
                 "Time in each phase. `forward`, `backward`, `push` and `wait` are sums over the workers, `apply` is "
                 "the parameter server's; much `wait` means that workers idle.",
                 "s",
-                [query(f"{work} / on (job) group_left () {steps}", "{{phase}}")],
+                [query(f"{work} / on (training_job) group_left () {steps}", "{{phase}}")],
                 width=8,
                 colors=PHASES,
             )

@@ -8,18 +8,24 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """What every panel, query and variable reads: the Prometheus that the reader chose."""
-INSTANCE = 'instance=~"$instance"'
-"""The matcher of the chosen instances."""
+SERVICES = ('job=~"$job"', 'instance=~"$instance"')
+"""Matchers of the chosen services: Prometheus' own labels, the scrape's name and the address."""
+TRAINING_JOBS = 'training_job=~"$training_job"'
+"""Matcher of the chosen training jobs."""
 
 
 def series(metric: str, /, *matchers: str, **labels: str) -> str:
-    """A selector of the chosen jobs and instances; `labels` have to equal what is given, `matchers` are PromQL."""
+    """A selector of the chosen services and, for metrics of a training job, of the chosen training jobs.
+
+    `labels` have to equal the given values; `matchers` are PromQL.
+    """
     equal = (f'{label}="{value}"' for label, value in labels.items())
-    return selector(metric, 'job=~"$job"', INSTANCE, *matchers, *equal)
+    jobs = (TRAINING_JOBS,) if metric.startswith("raydient_job_") else ()
+    return selector(metric, *SERVICES, *jobs, *matchers, *equal)
 
 
 def selector(metric: str, /, *matchers: str) -> str:
-    """A selector as it is, for what is not to depend on the chosen jobs."""
+    """A selector of these matchers alone."""
     return f"{metric}{{{', '.join(matchers)}}}"
 
 
@@ -64,30 +70,31 @@ def instance_variable() -> builders.QueryVariable:
 
 
 def scrape_job_variable() -> builders.QueryVariable:
-    """Prometheus' own `job`: the name under which services are scraped."""
-    return _query_variable("job", "label_values(raydient_build_info, job)")
+    """The names under which Prometheus scrapes services, its own label `job`; all of them at first."""
+    everything = VariableOption(selected=True, text=["All"], value=["$__all"])
+    return _query_variable("job", "label_values(raydient_build_info, job)").include_all(True).current(everything)
 
 
 def training_job_variable() -> builders.QueryVariable:
-    """Training jobs that reported within the time range, those first that were heard of last.
+    """Training jobs that reported within the time range, the most recent first.
 
-    They are shown as display name and id; the value is the id. Each chosen one gets rows of its own.
+    The text is display name and id, the value is the id. Each chosen one gets rows of its own.
     """
-    heard = _over_range("raydient_job_progress_timestamp_seconds")
-    named = f"{heard} * on (job, instance) group_left (display_name) {_over_range('raydient_job_info')}"
-    text = f'query_result(sort_desc(label_join({named}, "name", " · ", "display_name", "job")))'
-    pattern = '/job="(?<value>[^"]+)".*name="(?<text>[^"]+)"/'
-    return _query_variable("job", text).regex(pattern).sort(VariableSort.DISABLED)
+    reported = _over_range("raydient_job_progress_timestamp_seconds")
+    named = f"{reported} * on (training_job, instance) group_left (display_name) {_over_range('raydient_job_info')}"
+    text = f'query_result(sort_desc(label_join({named}, "name", " · ", "display_name", "training_job")))'
+    pattern = '/[{,]name="(?<text>[^"]+)".*training_job="(?<value>[^"]+)"/'
+    return _query_variable("training_job", text).regex(pattern).sort(VariableSort.DISABLED)
 
 
 def _over_range(metric: str) -> str:
-    return f"last_over_time({selector(metric, INSTANCE)}[$__range])"
+    return f"last_over_time({selector(metric, *SERVICES)}[$__range])"
 
 
 def _query_variable(name: str, text: str) -> builders.QueryVariable:
     return (
         builders.QueryVariable(name)
-        .label(name.title())
+        .label(name.replace("_", " ").title())
         .query(text)
         .datasource(SOURCE)
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)

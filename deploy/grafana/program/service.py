@@ -7,18 +7,18 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from .frame import SERVICE, frame, section
 from .job import STATES
 from .panels import bars, lines, number, stacked, stairs, tile
-from .queries import per_second, quantile, quantiles, query, scrape_job_variable, series
+from .queries import per_second, quantile, quantiles, query, series
 from .tables import alerts, jobs
 
-FAULTS = 'code=~"DATA_LOSS|INTERNAL|RESOURCE_EXHAUSTED|UNAVAILABLE|UNKNOWN"'
-"""Calls that the service could not answer, as in the alert RaydientApiErrors; other errors are the client's."""
 BUT_WATCHING = 'method!~".*/Watch.*"'
+FAULTS = (('code=~"DATA_LOSS|INTERNAL|UNAVAILABLE|UNKNOWN"',), ('code="RESOURCE_EXHAUSTED"', BUT_WATCHING))
+"""Calls that the service could not answer, as in the alert RaydientApiErrors; other errors are the client's."""
 
 
 def service() -> Dashboard:
     """For all services that are scraped, or some of them."""
     about = "The service: jobs, queue, worker slots, calls. A job's name in the table leads to its own dashboard."
-    dashboard = frame(SERVICE, about, scrape_job_variable(), period="1h")
+    dashboard = frame(SERVICE, about, period="1h")
     for title, panels in {"Now": _now(), "Jobs": _jobs(), "Calls": _calls(), "Process": _process()}.items():
         dashboard = section(dashboard, title, panels)
     return dashboard
@@ -28,7 +28,8 @@ def _now() -> list[Builder[Panel]]:
     oldest = f"time() - {series('raydient_queue_oldest_timestamp_seconds')}"
     held, total = (f"sum({series('raydient_worker_slots', state=state)})" for state in ("held", "total"))
     answered = f"sum({per_second('raydient_rpc_seconds_count')})"
-    faults = f"(sum({per_second('raydient_rpc_seconds_count', FAULTS)}) or vector(0)) / {answered}"
+    faulty = " or ".join(per_second("raydient_rpc_seconds_count", *matchers) for matchers in FAULTS)
+    faults = f"(sum({faulty}) or vector(0)) / {answered}"
     return [
         tile(
             number(

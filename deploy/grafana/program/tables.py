@@ -7,22 +7,22 @@ from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, Dynam
 
 from .frame import JOB, deep_link
 from .job import STATES
-from .queries import INSTANCE, SOURCE, selector, table_query
+from .queries import SERVICES, SOURCE, selector, table_query
 
 
 def jobs(*, width: int, height: int) -> table.Panel:
-    """The jobs that Prometheus hears of now. `job` is their id here, not the name of a scrape: all are shown."""
+    """Every training job that the chosen services report now."""
     columns = {
-        "display_name": ("Job", f"max by (job, display_name) ({_of('raydient_job_info')})"),
-        "state": ("State", f"max by (job, state) ({_of('raydient_job_state')})"),
-        "Value #C": ("Progress", f"max by (job) ({_of('raydient_job_progress_ratio')})"),
-        "Value #D": ("Loss", f"max by (job) ({_of('raydient_job_loss', split='train')})"),
-        "Value #E": ("Workers", f"max by (job) ({_of('raydient_job_workers', state='alive')})"),
+        "display_name": ("Job", f"max by (training_job, display_name) ({_of('raydient_job_info')})"),
+        "state": ("State", f"max by (training_job, state) ({_of('raydient_job_state')})"),
+        "Value #C": ("Progress", f"max by (training_job) ({_of('raydient_job_progress_ratio')})"),
+        "Value #D": ("Loss", f"max by (training_job) ({_of('raydient_job_loss', split='train')})"),
+        "Value #E": ("Workers", f"max by (training_job) ({_of('raydient_job_workers', state='alive')})"),
     }
     panel = _table(
         "Jobs, with those that ended a short while ago",
         "What runs, how far it is and how well it does. The name leads to the job's dashboard.",
-        {**{name: title for name, (title, _) in columns.items()}, "job": "Id"},
+        {**{name: title for name, (title, _) in columns.items()}, "training_job": "Id"},
         [expression for _, expression in columns.values()],
     )
     link = deep_link("Open the job", JOB, "${__data.fields.Id}").build()
@@ -42,14 +42,14 @@ def alerts(*, width: int, height: int) -> table.Panel:
     panel = _table(
         "Alerts that fire",
         "By job and layer, where they have one. What to do: docs/runbook.md.",
-        {"alertname": "Alert", "severity": "Severity", "job": "Job", "layer": "Layer"},
-        [f"max by (alertname, severity, job, layer) ({firing})"],
+        {"alertname": "Alert", "severity": "Severity", "training_job": "Job", "layer": "Layer"},
+        [f"max by (alertname, severity, training_job, layer) ({firing})"],
     )
     return panel.span(width).height(height).no_value("none")
 
 
 def _of(metric: str, **labels: str) -> str:
-    return selector(metric, INSTANCE, *(f'{label}="{value}"' for label, value in labels.items()))
+    return selector(metric, *SERVICES, *(f'{label}="{value}"' for label, value in labels.items()))
 
 
 def _table(title: str, description: str, columns: Mapping[str, str], expressions: list[str]) -> table.Panel:

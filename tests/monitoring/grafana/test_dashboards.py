@@ -89,7 +89,7 @@ def test_colours_turn_where_alerts_fire():
     assert re.search(r"gradient_norm:ratio_max < ([\d.]+)", rules)[1] == f"{VANISHING:g}"
     assert re.search(r"raydient_job_dead_units_ratio > ([\d.]+)", rules)[1] == f"{DEAD:g}"
     assert re.search(r"raydient_job_update_ratio > ([\d.]+)", rules)[1] == f"{LARGE_UPDATE:g}"
-    assert FAULTS in rules
+    assert all(f"{{{', '.join(matchers)}}}" in rules for matchers in FAULTS)
 
 
 def test_links_lead_somewhere(committed):
@@ -106,7 +106,7 @@ def test_a_job_leads_to_its_gradients(committed):
     links = [link["url"] for panel in panels(committed["job"]) for link in panel.get("links", ())]
 
     assert links
-    assert all("/d/raydient-gradient-health?" in url and "var-job=${job}" in url for url in links)
+    assert all("/d/raydient-gradient-health?" in url and "var-training_job=${training_job}" in url for url in links)
 
 
 def test_provisioning_names_one_data_source_and_the_folder():

@@ -62,7 +62,7 @@ BREACHES = {
         without_variable("job"),
         with_variable("job", multi=False),
         with_variable("job", allValue=".*"),
-        with_variable("job", label="Training job"),
+        with_variable("job", label="Scrape"),
         with_variable("job", datasource={"type": "prometheus", "uid": "prometheus"}),
     ),
     "template-instance-rule": (without_variable("instance"), with_variable("instance", multi=False)),

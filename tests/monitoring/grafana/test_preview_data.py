@@ -80,22 +80,26 @@ def test_a_refusal_is_told_with_its_query(answering):
 
 def test_variables_have_the_values_that_their_queries_bring(committed, answering):
     prometheus, asked, answers = answering
-    labels = {"job": "0a", "instance": "h:1", "display_name": "digits", "name": "digits · 0a"}
-    answers["query"] = vector((labels, "5"), ({**labels, "job": "0b", "name": "blobs · 0b"}, "4"))
+    labels = {"training_job": "0a", "job": "r", "instance": "h:1", "display_name": "digits", "name": "digits · 0a"}
+    answers["query"] = vector((labels, "5"), ({**labels, "training_job": "0b", "name": "blobs · 0b"}, "4"))
 
     chosen = choose(committed["job"], prometheus, WINDOW, "")
-    assert (chosen["job"], chosen["job:text"], chosen["instance"]) == ("0a", "digits · 0a", ".+")
-    assert choose(committed["job"], prometheus, WINDOW, "blobs")["job"] == "0b"
-    assert choose(committed["job"], prometheus, WINDOW, "unheard of")["job"] == "0a"
-    assert asked[0][1]["query"] == "count by (instance) (raydient_build_info)"
-    assert 'raydient_job_info{instance=~".+"}[20s]' in asked[1][1]["query"]
+    assert (chosen["training_job"], chosen["training_job:text"]) == ("0a", "digits · 0a")
+    assert (chosen["job"], chosen["instance"]) == (".+", ".+")
+    assert choose(committed["job"], prometheus, WINDOW, "blobs")["training_job"] == "0b"
+    assert choose(committed["job"], prometheus, WINDOW, "unheard of")["training_job"] == "0a"
+    assert [query["query"] for _, query in asked[:2]] == [
+        "count by (job) (raydient_build_info)",
+        "count by (instance) (raydient_build_info)",
+    ]
+    assert 'raydient_job_info{job=~".+", instance=~".+"}[20s]' in asked[2][1]["query"]
 
 
 def test_variables_without_values(committed, answering):
     prometheus, _, answers = answering
     answers["query"] = vector()
 
-    assert choose(committed["job"], prometheus, WINDOW, "")["job:text"] == "nothing"
+    assert choose(committed["job"], prometheus, WINDOW, "")["training_job:text"] == "nothing"
 
 
 def test_a_series_as_text():

@@ -38,8 +38,8 @@ class Canned:
 
 def layer(number, *values):
     place = f"{number:02} dense_{number}"
-    labels = {"place": place, "job": "0a", "name": "digits · 0a", "instance": "i", "state": "running", "split": "train"}
-    return {"display_name": "digits", "layer": place[3:], **labels}, values
+    job = {"training_job": "0a", "name": "digits · 0a", "display_name": "digits", "state": "running", "split": "train"}
+    return {"place": place, "layer": place[3:], "job": "raydient", "instance": "i", **job}, values
 
 
 def drawn(panel, *found):
@@ -50,7 +50,11 @@ def drawn(panel, *found):
 
 
 def of(dashboard, title):
-    return next(Panel(p, {"job": "0a", "job:text": "digits"}) for p in panels(dashboard) if p["title"] == title)
+    return next(
+        Panel(p, {"training_job": "0a", "training_job:text": "digits"})
+        for p in panels(dashboard)
+        if p["title"] == title
+    )
 
 
 def words(axes):
@@ -87,8 +91,9 @@ def test_queries_get_the_chosen_job_and_the_interval_of_rates(committed):
     prometheus = Canned(layer(1, 0.5))
     picture(committed["job"], prometheus, WINDOW, 5.0, "digits")
 
-    assert 'raydient_job_loss{job=~"0a", instance=~".+"}' in prometheus.asked
-    assert 'sum(rate(raydient_job_samples_total{job=~"0a", instance=~".+"}[20s]))' in prometheus.asked
+    chosen = '{job=~".+", instance=~".+", training_job=~"0a"}'
+    assert f"raydient_job_loss{chosen}" in prometheus.asked
+    assert f"sum(rate(raydient_job_samples_total{chosen}[20s]))" in prometheus.asked
     assert any(text.endswith("[300s]))") for text in prometheus.asked)
 
 
@@ -142,16 +147,23 @@ def test_what_is_not_there_is_told(committed, title, said):
 
 
 def test_a_table_has_a_row_for_each_job(committed):
+    a, b = {"training_job": "a"}, {"training_job": "b"}
     panel = of(committed["service"], "Jobs, with those that ended a short while ago")
 
     class Told(Canned):
         def instant(self, expression, at):
             answers = {
-                "info": [({"job": "a", "display_name": "x"}, [1]), ({"job": "b", "display_name": "y"}, [1])],
-                "state": [({"job": "a", "state": "queued"}, [1]), ({"job": "b", "state": "running"}, [1])],
-                "progress": [({"job": "b"}, [0.5])],
-                "loss": [({"job": "b"}, [0.25])],
-                "workers": [({"job": "b"}, [2])],
+                "info": [
+                    ({**a, "display_name": "x"}, [1]),
+                    ({**b, "display_name": "y"}, [1]),
+                ],
+                "state": [
+                    ({**a, "state": "queued"}, [1]),
+                    ({**b, "state": "running"}, [1]),
+                ],
+                "progress": [(b, [0.5])],
+                "loss": [(b, [0.25])],
+                "workers": [(b, [2])],
             }
             self.found = next(found for name, found in answers.items() if f"raydient_job_{name}" in expression)
             return super().instant(expression, at)
@@ -170,7 +182,10 @@ def test_a_table_has_a_row_for_each_job(committed):
 
 def test_rows_that_contradict_each_other_stay_apart():
     at = np.array([1.0])
-    one, other = Series({"job": "a", "state": "x"}, at, at), Series({"job": "a", "state": "y"}, at, at)
+    one, other = (
+        Series({"training_job": "a", "state": "x"}, at, at),
+        Series({"training_job": "a", "state": "y"}, at, at),
+    )
 
     assert [row["state"] for row in merged([[one, other]])] == ["x", "y"]
 

@@ -64,7 +64,7 @@ class JobCollector(Collector):
             if series.state.terminal:
                 series.ended = self._clock()
             for event in change.events:
-                series.take(event)
+                series.take(event, self._clock())
 
     def use_slots(self, total: int, held: int) -> None:
         """So many worker slots there are, and so many are held."""
@@ -87,6 +87,8 @@ class JobCollector(Collector):
             for job, series in list(self._jobs.items()):
                 if series.ended is not None and now - series.ended > LINGER_SECONDS:
                     del self._jobs[job]
+                else:
+                    series.forget(now)
             queued = [series.queued for series in self._jobs.values() if series.queued is not None]
             told = [
                 *families.of_service(self._counts, self._slots),

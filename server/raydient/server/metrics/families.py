@@ -13,6 +13,9 @@ from raydient.wire.health import GradientHealth
 
 from .series import QueueWaits, Series, Slots
 
+JOB = "training_job"
+"""Label of a training job's id; `job` is Prometheus' own."""
+
 
 def of_service(counts: Mapping[State, int], slots: Slots) -> Iterator[Metric]:
     """The service as a whole."""
@@ -59,9 +62,9 @@ def of_jobs(jobs: Mapping[str, Series]) -> Iterator[Metric]:
 
 
 def _states(jobs: Mapping[str, Series]) -> Iterator[Metric]:
-    state = GaugeMetricFamily("raydient_job_state", "1 for the state that the job is in.", labels=["job", "state"])
-    failed = GaugeMetricFamily("raydient_job_failed", "1 for a job that failed, and why.", labels=["job", "reason"])
-    info = InfoMetricFamily("raydient_job", "What people call the job.", labels=["job"])
+    state = GaugeMetricFamily("raydient_job_state", "1 for the state that the job is in.", labels=[JOB, "state"])
+    failed = GaugeMetricFamily("raydient_job_failed", "1 for a job that failed, and why.", labels=[JOB, "reason"])
+    info = InfoMetricFamily("raydient_job", "What people call the job.", labels=[JOB])
     for job, series in jobs.items():
         state.add_metric([job, series.state.value], 1)
         info.add_metric([job], {"display_name": series.display_name})
@@ -71,9 +74,9 @@ def _states(jobs: Mapping[str, Series]) -> Iterator[Metric]:
 
 
 def _evaluations(epochs: Mapping[str, EpochEnded]) -> Iterator[Metric]:
-    loss = GaugeMetricFamily("raydient_job_loss", "Loss over the last epoch.", labels=["job", "split"])
-    other = GaugeMetricFamily("raydient_job_metric", "Other results of it.", labels=["job", "split", "name"])
-    seconds = GaugeMetricFamily("raydient_job_epoch_seconds", "Wall time of the last epoch.", labels=["job"])
+    loss = GaugeMetricFamily("raydient_job_loss", "Loss over the last epoch.", labels=[JOB, "split"])
+    other = GaugeMetricFamily("raydient_job_metric", "Other results of it.", labels=[JOB, "split", "name"])
+    seconds = GaugeMetricFamily("raydient_job_epoch_seconds", "Wall time of the last epoch.", labels=[JOB])
     for job, epoch in epochs.items():
         seconds.add_metric([job], epoch.seconds)
         for split, values in epoch.metrics.items():
@@ -97,16 +100,22 @@ def _gauges(jobs: _Going) -> Iterator[Metric]:
         "progress_timestamp_seconds": ("When it was heard of last.", lambda s, p: s.progress_time),
     }
     for name, (text, value) in plain.items():
-        family = GaugeMetricFamily(f"raydient_job_{name}", text, labels=["job"])
+        family = GaugeMetricFamily(f"raydient_job_{name}", text, labels=[JOB])
         for job, (series, progress) in jobs.items():
             family.add_metric([job], value(series, progress))
         yield family
-    initial = GaugeMetricFamily("raydient_job_initial_loss", "Loss of the first step.", labels=["job"])
+    initial = GaugeMetricFamily("raydient_job_initial_loss", "Loss of the first step.", labels=[JOB])
+    peak = GaugeMetricFamily(
+        "raydient_job_recent_peak_loss",
+        "Largest training loss of an epoch within the last five minutes.",
+        labels=[JOB],
+    )
     for job, (series, _) in jobs.items():
-        if series.initial_loss is not None:
-            initial.add_metric([job], series.initial_loss)
-    yield initial
-    workers = GaugeMetricFamily("raydient_job_workers", "Worker processes.", labels=["job", "state"])
+        for gauge, known in ((initial, series.initial_loss), (peak, series.recent_peak_loss)):
+            if known is not None:
+                gauge.add_metric([job], known)
+    yield from (initial, peak)
+    workers = GaugeMetricFamily("raydient_job_workers", "Worker processes.", labels=[JOB, "state"])
     for job, (series, progress) in jobs.items():
         alive, wanted = progress.workers_alive, progress.workers_wanted
         states = {"alive": alive, "wanted": wanted, "starting": wanted - alive, "minimum": progress.workers_minimum}
@@ -116,9 +125,9 @@ def _gauges(jobs: _Going) -> Iterator[Metric]:
 
 
 def _counters(jobs: _Going) -> Iterator[Metric]:
-    steps = CounterMetricFamily("raydient_job_steps", "Updates, repeated ones included.", labels=["job"])
-    samples = CounterMetricFamily("raydient_job_samples", "Training samples, likewise.", labels=["job"])
-    seconds = HistogramMetricFamily("raydient_job_step_seconds", "Time of a step.", labels=["job"])
+    steps = CounterMetricFamily("raydient_job_steps", "Updates, repeated ones included.", labels=[JOB])
+    samples = CounterMetricFamily("raydient_job_samples", "Training samples, likewise.", labels=[JOB])
+    seconds = HistogramMetricFamily("raydient_job_step_seconds", "Time of a step.", labels=[JOB])
     for job, (series, progress) in jobs.items():
         steps.add_metric([job], series.steps)
         samples.add_metric([job], series.samples)
@@ -133,7 +142,7 @@ def _counters(jobs: _Going) -> Iterator[Metric]:
         "raydient_exchange_bytes": ("direction", "Payload of the data plane.", lambda p: p.exchange_bytes),
     }
     for name, (label, text, values) in labelled.items():
-        family = CounterMetricFamily(name, text, labels=["job", label])
+        family = CounterMetricFamily(name, text, labels=[JOB, label])
         for job, (_, progress) in jobs.items():
             for key, value in values(progress).items():
                 family.add_metric([job, key], value)
@@ -147,19 +156,19 @@ def _health(jobs: Mapping[str, GradientHealth]) -> Iterator[Metric]:
         "dead_units_ratio": "Share of the layer's units whose output was zero for every sample of the batch.",
         "non_finite_values": "Values of the layer's gradient that are NaN or infinite.",
     }
-    step = GaugeMetricFamily("raydient_job_health_step", "Step at which the layers were measured last.", labels=["job"])
+    step = GaugeMetricFamily("raydient_job_health_step", "Step at which the layers were measured last.", labels=[JOB])
     for job, health in jobs.items():
         step.add_metric([job], health.step)
     yield step
     # Prometheus sorts series by their labels: with leading zeros, by the layers' places in the network.
-    place = InfoMetricFamily("raydient_job_layer", "Where in the network the layer is.", labels=["job"])
+    place = InfoMetricFamily("raydient_job_layer", "Where in the network the layer is.", labels=[JOB])
     for job, health in jobs.items():
         digits = max(2, len(str(len(health.layers))))
         for position, layer in enumerate(health.layers, start=1):
             place.add_metric([job], {"layer": layer.layer, "position": f"{position:0{digits}}"})
     yield place
     for name, text in names.items():
-        family = GaugeMetricFamily(f"raydient_job_{name}", text, labels=["job", "layer"])
+        family = GaugeMetricFamily(f"raydient_job_{name}", text, labels=[JOB, "layer"])
         for job, health in jobs.items():
             for layer in health.layers:
                 value = getattr(layer, name)
@@ -169,12 +178,12 @@ def _health(jobs: Mapping[str, GradientHealth]) -> Iterator[Metric]:
 
 
 def _checkpoints(jobs: Mapping[str, tuple[Series, CheckpointTaken]]) -> Iterator[Metric]:
-    taken = CounterMetricFamily("raydient_job_checkpoints", "Checkpoints taken.", labels=["job"])
-    step = GaugeMetricFamily("raydient_job_checkpoint_step", "Step of the newest checkpoint.", labels=["job"])
-    seconds = GaugeMetricFamily("raydient_job_checkpoint_seconds", "Time to write it.", labels=["job"])
-    size = GaugeMetricFamily("raydient_job_checkpoint_size_bytes", "Its size on disk.", labels=["job"])
-    when = GaugeMetricFamily("raydient_job_checkpoint_timestamp_seconds", "When it was taken.", labels=["job"])
-    interval = GaugeMetricFamily("raydient_job_checkpoint_interval_seconds", "As the job asks for.", labels=["job"])
+    taken = CounterMetricFamily("raydient_job_checkpoints", "Checkpoints taken.", labels=[JOB])
+    step = GaugeMetricFamily("raydient_job_checkpoint_step", "Step of the newest checkpoint.", labels=[JOB])
+    seconds = GaugeMetricFamily("raydient_job_checkpoint_seconds", "Time to write it.", labels=[JOB])
+    size = GaugeMetricFamily("raydient_job_checkpoint_size_bytes", "Its size on disk.", labels=[JOB])
+    when = GaugeMetricFamily("raydient_job_checkpoint_timestamp_seconds", "When it was taken.", labels=[JOB])
+    interval = GaugeMetricFamily("raydient_job_checkpoint_interval_seconds", "As the job asks for.", labels=[JOB])
     for job, (series, newest) in jobs.items():
         interval.add_metric([job], series.checkpoint_interval)
         taken.add_metric([job], series.checkpoints)
