@@ -1,6 +1,7 @@
 """Runs of real jobs with real processes."""
 
 import os
+import signal
 from contextlib import closing
 
 import numpy as np
@@ -32,10 +33,10 @@ class Watched:
         self.processes.append((role, process))
         return process
 
-    def kill(self, role, number):
-        """`kill -9` of the `number`-th living process of a role; its own end is for others to notice."""
+    def kill(self, role, number, signal_=signal.SIGKILL):
+        """Send a signal to the `number`-th living process of a role; the test expects that others notice."""
         living = [process for r, process in self.processes if r is role and process.ended() is None]
-        os.kill(living[number % len(living)].pid, 9)
+        os.kill(living[number % len(living)].pid, signal_)
 
 
 def execute(prepared, cluster, directory, tell=lambda report: None, transport="auto", orders=None):

@@ -112,14 +112,14 @@ def executor():
 class Coordinator:
     """What a parameter server hears and says, message by message."""
 
-    def __init__(self, job, pool):
+    def __init__(self, job, pool, **options):
         self.job = job
         self.hub = Hub(SECRET, 1 << 24)
         self.heard = []
         self.workers = []
         self.connection = None
         launch = Launch("job", 0, GENERATION, self.hub.listen("127.0.0.1"), SECRET.hex())
-        self.serving = pool.submit(lambda: Service(launch, "127.0.0.1").run())
+        self.serving = pool.submit(lambda: Service(launch, "127.0.0.1", **options).run())
 
     def expect(self, kind):
         """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
@@ -214,8 +214,8 @@ def start_service(tree_job):
     with ThreadPoolExecutor(4, thread_name_prefix="serving") as pool:
         started = []
 
-        def start():
-            started.append(Coordinator(tree_job, pool))
+        def start(**options):
+            started.append(Coordinator(tree_job, pool, **options))
             return started[-1]
 
         yield start

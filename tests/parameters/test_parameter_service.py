@@ -2,12 +2,13 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from math import inf
 
 import numpy as np
 import pytest
 
+from raydient.server.parameters.deadlines import LEAST_SECONDS
 from raydient.server.parameters.service import Service
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS
 from raydient.wire import control
@@ -21,6 +22,15 @@ from raydient.wire.schedule import RoundKind
 SECRET = b"s" * 32
 GENERATION = 4
 SECONDS = (0.25, 0.5, 0.0, 0.125)
+
+
+class Seconds:
+    """A clock that stands."""
+
+    now = 100.0
+
+    def __call__(self):
+        return self.now
 
 
 def test_it_introduces_itself(start_service):
@@ -108,6 +118,53 @@ def test_what_a_lost_worker_had_not_pushed_goes_to_the_others(coordinator, tree_
     assert (again.round, again.first, again.last) == (0, others.first, others.last)
     coordinator.compute(stays, again)
     coordinator.assert_completes(stays)
+
+
+def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, transport):
+    stays, stuck = coordinator.attach(0, transport), coordinator.attach(1, transport)
+    coordinator.plan(0, 1)
+    mine, others = stays.wait(), stuck.wait()
+    assert (others.first, others.last) == (4, 7)
+    done = (4, 5)
+    stuck.slot(done[0])[:] = tree_job.gradient(stuck.weights, 0, done)
+    stuck.push(0, done, done[0], tree_job.sums(0, done), SECONDS)
+    coordinator.compute(stays, mine)
+    coordinator.settle()
+    coordinator.tell(control.Dismiss(1))
+    again = stays.wait()
+    assert (again.round, again.first, again.last) == (0, 5, 7), "what it had pushed counts"
+
+    # It wakes up and goes on as if nothing had happened.
+    for slot in (5, 6):
+        stuck.slot(slot)[:] = 99
+    with suppress(ConnectionError):
+        stuck.push(0, (5, 6), 5, tree_job.sums(0, (5, 6)), SECONDS)
+
+    with pytest.raises(ConnectionError):
+        stuck.wait()
+    coordinator.compute(stays, again)
+    coordinator.assert_completes(stays)
+
+
+def test_a_worker_that_is_silent_for_too_long_is_told_until_it_is_dismissed(start_service, tree_job, transport):
+    clock = Seconds()
+    coordinator = start_service(clock=clock)
+    coordinator.serve()
+    channel, silent = coordinator.attach(0, transport), coordinator.attach(1, transport)
+    coordinator.plan(0, 1)
+    for each in (channel, silent):
+        coordinator.compute(each, each.wait())
+    coordinator.compute(channel, channel.wait())
+
+    for _ in range(int(LEAST_SECONDS) + 2):
+        clock.now += 1.0
+        coordinator.settle()
+
+    for seconds in (LEAST_SECONDS + 1, LEAST_SECONDS + 2):
+        overdue = coordinator.expect(control.Overdue).message
+        assert (overdue.round, overdue.silent_seconds) == (1, {1: seconds})
+    coordinator.tell(control.Dismiss(1))
+    coordinator.assert_completes(channel)
 
 
 def test_all_workers_may_be_lost_and_a_new_one_goes_on(coordinator, tree_job, transport):

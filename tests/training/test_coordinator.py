@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from raydient.server.training.actions import AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from raydient.server.training.actions import AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
 from raydient.server.training.coordinator import LAYERS_NAMED, SHORT_SECONDS, START_SECONDS, Coordinator
 from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
@@ -167,6 +167,28 @@ def test_a_lost_parameter_server_rolls_everything_back_under_a_new_generation(co
     ]
 
 
+def test_an_overdue_worker_is_dismissed_killed_and_replaced(coordinator):
+    running(coordinator)
+    actions = coordinator.overdue(control.Overdue(7, {2: 6.2}))
+    assert [a for a in actions if isinstance(a, (Start, Kill, Dismiss))] == [
+        Kill(2), Dismiss(2), Start(Role.WORKER, 3, 0)
+    ]  # fmt: skip
+    assert reports(actions, Notice) == [Notice("WORKER_LOST", "worker 2: silent for 6 seconds in round 7")]
+    assert coordinator.overdue(control.Overdue(7, {2: 7.2})) == [], "it is told until it has taken effect"
+
+
+def test_an_overdue_worker_that_was_about_to_leave_is_not_replaced(make_coordinator):
+    coordinator = running_with(make_coordinator(3, 1))
+    coordinator.scale(2, 1)
+    assert coordinator.overdue(control.Overdue(7, {3: 6.2})) == [Kill(3), Dismiss(3)]
+
+
+def test_a_worker_that_has_not_attached_needs_no_dismissal(coordinator):
+    running(coordinator)
+    coordinator.lost(2, "killed by SIGKILL")
+    assert Dismiss(3) not in coordinator.lost(3, "killed by SIGKILL")
+
+
 def test_losses_without_progress_end_the_job(coordinator, clock):
     running(coordinator)
     for number in range(LOSSES_WITHOUT_PROGRESS):
@@ -272,7 +294,7 @@ def test_a_worker_that_is_not_at_work_yet_is_the_first_to_go(coordinator):
 def test_one_that_leaves_and_dies_is_not_replaced(coordinator):
     running(coordinator)
     (plan,) = plans(coordinator.scale(1, 1))
-    assert coordinator.lost(2, "killed by SIGKILL") == []
+    assert coordinator.lost(2, "killed by SIGKILL") == [Dismiss(2)]
     assert coordinator.plan_in_force(plan.number) == []
 
 

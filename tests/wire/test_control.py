@@ -30,6 +30,7 @@ EXAMPLES = [
     control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
     control.Snapshot(8, 6, [32.0, 1.25], True),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
+    control.Overdue(4, {2: 5.5}),
     control.Failed("no room left, δ"),
     control.Serve(
         [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,))],
@@ -47,6 +48,7 @@ EXAMPLES = [
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False),
+    control.Dismiss(3),
     control.Work(
         {"display_name": "x", "network": {"layers": []}}, {"image": [28, 28, 1], "table": [3]}, SCHEDULE, ENDPOINT, 1, 2
     ),

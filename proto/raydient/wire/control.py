@@ -125,6 +125,17 @@ class NonFinite:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """Parameter server: workers that owe leaves of round `round` and are past its deadline; repeated every second.
+
+    `silent_seconds` is the time since each worker's last push or assignment.
+    """
+
+    round: int
+    silent_seconds: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A member cannot go on; it ends after this."""
 
@@ -177,6 +188,13 @@ class TakeSnapshot:
     """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work."""
 
     final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """To a parameter server: close the connection of this worker, if it is open, and hand out its leaves again."""
+
+    worker: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +258,8 @@ class Scale:
 
 
 Message = (
-    Hello | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Failed | Serve | Plan | TakeSnapshot
-    | Work | Follow | Numbered | Acknowledge | Command | Scale
+    Hello | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Overdue | Failed | Serve | Plan
+    | TakeSnapshot | Dismiss | Work | Follow | Numbered | Acknowledge | Command | Scale
 )  # fmt: skip
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

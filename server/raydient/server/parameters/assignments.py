@@ -1,6 +1,7 @@
-"""Who computes which leaves of the current round; nothing else knows workers and leaves together."""
+"""Which worker computes which leaves of the current round; nothing else knows workers and leaves together."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 
@@ -38,6 +39,11 @@ class Assignments:
     @property
     def complete(self) -> bool:
         return not self.missing
+
+    @property
+    def owing(self) -> Mapping[int, int]:
+        """Leaves that are assigned and not done, by worker."""
+        return Counter(self._worker[leaf] for leaf in self.missing if leaf in self._worker)
 
     def accepts(self, node: Node) -> bool:
         """Whether a sum over this node is of use: it is a node, and none of its leaves is done."""

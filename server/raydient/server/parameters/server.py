@@ -124,6 +124,11 @@ class ParameterServer:
         """The round being computed; None before the first plan, after the last round, and while nobody is there."""
         return self._open.round if self._open is not None else None
 
+    @property
+    def owing(self) -> Mapping[int, int]:
+        """Leaves of the open round that are assigned and not pushed, by worker; empty if no round is open."""
+        return self._open.assignments.owing if self._open is not None else {}
+
     def plan(self, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
         """From the next leaf that is handed out on, these workers share the work. All of them are attached."""
         self._workers, self._shares = tuple(workers), tuple(shares)

@@ -20,6 +20,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.schedule import Round, RoundKind
 from raydient.wire.sparse import tables_of
 
+from .deadlines import LOOK_SECONDS, Deadlines
 from .health import LayerMeter
 from .links import Link, open_link, passing_on, refuse
 from .meters import Meters
@@ -47,7 +48,8 @@ class Service:
         self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret), node=node)
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
         self._links: dict[Connection, Link] = {}
-        self._next_status = 0.0
+        self._next_status = self._next_look = 0.0
+        self._deadlines = Deadlines()
         self._plan: tuple[int, Round | None] | None = None  # the plan not in force yet, and the round it waits for
         self._running = True
         self._threads = min(
@@ -62,8 +64,9 @@ class Service:
             self._prepare(serve, arrays)
             self._hub.adopt(self._coordinator)
             while self._running:
-                for connection, frame in self._hub.poll(None):
+                for connection, frame in self._hub.poll(LOOK_SECONDS):
                     self._handle(connection, frame)
+                self._look()
         finally:
             self._coordinator.close()
             self._hub.close()
@@ -152,6 +155,10 @@ class Service:
                 self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
             case control.TakeSnapshot(final=final):
                 self._carry_out(self._server.snapshot(final=final))
+            case control.Dismiss(worker=worker):
+                for connection in [c for c, link in self._links.items() if link.worker == worker]:
+                    self._hub.drop(connection)
+                    self._detach(connection)
             case _:
                 raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
 
@@ -189,9 +196,22 @@ class Service:
         self._meters.pushed(
             seconds.tolist(), len(frame.payload) if gradient is None else self._terms.bytes_of(gradient)
         )
+        self._deadlines.pushed(link.worker, began)
+        if self._server.current is not opened:
+            self._deadlines.completed(began)
         if self._server.position.step != step:
             self._meters.stepped(self._clock() - began)
         self._carry_out(actions)
+
+    def _look(self) -> None:
+        """Tell the coordinator which workers are overdue, once a second until it dismisses them."""
+        now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        if overdue := self._deadlines.overdue(self._server.owing, now):
+            assert self._server.current is not None
+            self._tell(control.Overdue(self._server.current.number, overdue))
 
     # ---- actions
 
@@ -215,7 +235,10 @@ class Service:
         links = {link.worker: link for link in self._links.values()}
         # Those whose weights have to travel first: theirs is the longest way, and sending takes this thread a while.
         assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
+        opened, now = self._server.current, self._clock()
         for assign in assigned:
+            assert opened is not None
+            self._deadlines.assigned(assign.worker, opened, assign.last - assign.first, now)
             link = links[assign.worker]
             with self._hub.sending(link.connection):
                 link.assign(assign, self._server.position.step)

@@ -25,6 +25,16 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Have the parameter server close its connection to this worker and hand out the worker's leaves again.
+
+    Gradient slots belong to one connection: what the worker does afterwards reaches nothing that is used.
+    """
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Give this parameter server the weights and the position of the last checkpoint, or of the beginning."""
 
@@ -68,4 +78,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Serve | Work | SetPlan | AskSnapshot | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Discard | Tell

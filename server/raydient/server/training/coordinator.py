@@ -5,6 +5,7 @@ hello(parameter server) -> [Serve]    it gets weights and position
 hello(worker) -> [Work]               as soon as there is a parameter server to attach to
 attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
 scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Kill ...]
+overdue(workers) -> [Kill ..., Start ...]
 lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
 saved(...), status(...) -> reports
 tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
@@ -17,7 +18,7 @@ from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth
 from raydient.wire.schedule import RoundKind, Schedule
 
-from .actions import Action, AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
 from .failures import Decision, Losses
 from .rate import Rate
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started, Waiting
@@ -156,8 +157,12 @@ class Coordinator:
     def lost(self, member: int, why: str) -> list[Action]:
         """A member is gone: its process ended, or its connection did."""
         this = self._roster.remove(member)
-        if this is None or self.ended or this.leaving is not None:
+        if this is None or self.ended:
             return []
+        # The parameter server may still have a connection: over TCP that of a machine without power ends minutes later.
+        dismissed: list[Action] = [Dismiss(member)] if this.attached and self._roster.has_server else []
+        if this.leaving is not None:
+            return dismissed
         losses = self._losses.count()
         name = f"{this.role.value.replace('_', ' ')} {member}"
         decision = self._losses.decide(this.role)
@@ -167,12 +172,24 @@ class Coordinator:
         self._restarts[this.role.value] += 1
         notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.REPLACE:
-            return [notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
+            return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
         self._running = self._saving = self._standing = False
         self._status = None
         return [notice, *killed, *self.begin()]
+
+    def overdue(self, told: control.Overdue) -> list[Action]:
+        """The parameter server tells which workers are past the deadline of the open round."""
+        actions: list[Action] = []
+        for worker, seconds in told.silent_seconds.items():
+            if worker in self._roster:
+                actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {told.round}")
+        return actions
+
+    def _give_up(self, member: int, why: str) -> list[Action]:
+        """End a member that does not answer, and replace it."""
+        return [] if self.ended else [Kill(member), *self.lost(member, why)]
 
     def _watch_minimum(self) -> list[Action]:
         """Stand still when too few workers are at work for too long, and go on when there are enough again."""
@@ -280,7 +297,7 @@ class Coordinator:
         self._roster.wait(unplaced, now)
         actions: list[Action] = []
         for member in self._roster.silent(now - START_SECONDS):
-            actions += [Kill(member), *self.lost(member, f"not started within {START_SECONDS:.0f} seconds")]
+            actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]

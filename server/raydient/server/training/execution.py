@@ -18,7 +18,7 @@ from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Model, read_weights, save_model
 
-from .actions import Action, AskSnapshot, Discard, Kill, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
 from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
 from .coordinator import Coordinator
 from .fingerprint import differences, fingerprint
@@ -159,6 +159,8 @@ class Execution:
                 self._save(message, arrays)
             case control.NonFinite():
                 self.carry_out(self.coordinator.diverged(message))
+            case control.Overdue():
+                self.carry_out(self.coordinator.overdue(message))
             case control.Failed(message=text):
                 self._failures[member] = text
             case _:
@@ -237,6 +239,8 @@ class Execution:
                     self._start(action)
                 case Kill(member=member):
                     self._kill(member)
+                case Dismiss(member=member):
+                    self._send(self._server, control.Dismiss(member))
                 case Serve(member=member):
                     self._serve(member)
                 case Work():
