@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from raydient.spec import metrics as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
+from raydient.wire.scores import write_ranks
 from raydient.workers.network import Program, build
 from raydient.workers.network.metrics import BY_LOSSES, METRICS
 
 
 def positives(y, t, kind):
-    """Pairs (taken for, is) for each class: of class 1 alone where there are two."""
+    """Pairs (predicted, true) for each class that is either somewhere: for class 1 alone where there are two."""
     if kind == "softmax_cross_entropy":
-        return [
-            [(row.index(max(row)) == k, true == k) for row, true in zip(y, t, strict=True)] for k in range(len(y[0]))
-        ]
+        predicted = [row.index(max(row)) for row in y]
+        return [[(p == k, true == k) for p, true in zip(predicted, t, strict=True)] for k in sorted({*predicted, *t})]
     return [[(row[0] > 0, true[0] == 1) for row, true in zip(y, t, strict=True)]]
 
 
@@ -53,11 +53,10 @@ def top_2(y, t, kind):
 
 
 def auc(y, t, kind):
-    bins = [math.floor(200 / (1 + math.exp(-row[0]))) for row in y]
     pairs = [
-        (a > b) + (a == b) / 2
-        for a, s in zip(bins, t, strict=True)
-        for b, u in zip(bins, t, strict=True)
+        (a[0] > b[0]) + (a[0] == b[0]) / 2
+        for a, s in zip(y, t, strict=True)
+        for b, u in zip(y, t, strict=True)
         if s[0] == 1 and u[0] == 0
     ]
     return mean(pairs) if pairs else 0.5
@@ -99,6 +98,21 @@ def test_the_tables_cover_the_specification():
     assert TWINS.keys() == METRICS.keys()
 
 
+class Whole:
+    """Sums and scores of all programs, put together as the parameter server does."""
+
+    def __init__(self, network):
+        self.network, self.sums, self.scores = network, np.zeros(1 + network.sums), []
+
+    def add(self, program, weights):
+        self.sums += [program.rows, *program.forward(self.network.bind(weights))]
+        self.scores.append(program.scores.copy())
+
+    def finish(self):
+        write_ranks(self.sums[1:], self.network.ranks, np.concatenate(self.scores))
+        return self.network.finish(self.sums)
+
+
 def network_with(make_network, kind, loss, units):
     """One layer, which with the identity as its kernel gives the samples as outputs."""
     choice = {"top_k": {"k": 2}} if kind == "top_k" else kind
@@ -113,16 +127,16 @@ def test_value_is_that_of_the_twin(make_network, kind, loss, data):
     network = network_with(make_network, kind, loss, units)
     shares = data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=3))
     generator = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    weights, sums, outputs, labels = np.eye(units).reshape(-1), np.zeros(1 + network.sums), [], []
+    weights, whole, outputs, labels = np.eye(units).reshape(-1), Whole(network), [], []
     for rows in shares:
         program = Program(network, rows, np.float64)
         program.x[...] = generator.integers(-3, 4, (rows, units)) / 2  # few values: ties are among them
         program.y[...] = network.output.loss.random_labels(generator, rows, (units,))
-        sums += [rows, *program.forward(network.bind(weights))]
+        whole.add(program, weights)
         outputs += program.x.tolist()
         labels += program.y.tolist()
     name = "top_2" if kind == "top_k" else kind
-    assert network.finish(sums)[name] == pytest.approx(TWINS[kind](outputs, labels, loss), rel=1e-9, abs=1e-9)
+    assert whole.finish()[name] == pytest.approx(TWINS[kind](outputs, labels, loss), rel=1e-9, abs=1e-9)
 
 
 OUTPUTS = {
@@ -160,7 +174,7 @@ def test_each_output_has_its_own(shares, seed):
     vector = np.zeros(network.layout.size)
     for views in network.bind(vector):
         views["kernel"][...] = np.eye(len(views["kernel"]))
-    sums, seen = np.zeros(1 + network.sums), {name: ([], []) for name in OUTPUTS}
+    whole, seen = Whole(network), {name: ([], []) for name in OUTPUTS}
     for rows in shares:
         program = Program(network, rows, np.float64)
         for output in network.outputs:
@@ -169,8 +183,8 @@ def test_each_output_has_its_own(shares, seed):
             y[...] = output.loss.random_labels(generator, rows, output.shape)
             seen[output.name][0].extend(x.tolist())
             seen[output.name][1].extend(y.tolist())
-        sums += [rows, *program.forward(network.bind(vector))]
-    found = network.finish(sums)
+        whole.add(program, vector)
+    found = whole.finish()
     expected = {
         f"{name}_{'top_2' if kind == 'top_k' else kind}": TWINS[kind](*seen[name], loss)
         for name, (loss, _) in OUTPUTS.items()
@@ -203,7 +217,7 @@ def test_one_hot_labels_have_classes(make_network):
     program = Program(network, 2)
     program.x[...], program.y[...] = [[3, 1, 2], [3, 1, 2]], [[1, 0, 0], [0, 1, 0]]
     values = network.finish([2, *program.forward(network.bind(np.eye(3, dtype=np.float32).reshape(-1)))])
-    assert values["recall"] == pytest.approx(1 / 3)
+    assert values["recall"] == 1 / 2  # of the two classes that occur; the third is not predicted either
     assert values["top_5"] == 1
     assert values["accuracy"] == 0.5
 
@@ -246,3 +260,108 @@ def test_at_an_output_that_it_does_not_go_with_it_is_refused_with_its_path():
 def test_twice_the_same_is_refused(make_network):
     with pytest.raises(ValueError, match="top_5 is there twice"):
         make_network([{"dense": {"units": 3}}], metrics=["top_k", {"top_k": {"k": 5}}])
+
+
+@pytest.mark.parametrize("kind", ["precision", "recall", "f1"])
+def test_a_perfect_classifier_has_1_though_a_class_is_absent(make_network, kind):
+    network = network_with(make_network, kind, "softmax_cross_entropy", 3)
+    program = Program(network, 4)
+    program.x[...], program.y[...] = np.eye(3)[[0, 2, 2, 0]], [0, 2, 2, 0]
+    assert network.finish([4, *program.forward(network.bind(np.eye(3, dtype=np.float32).reshape(-1)))])[kind] == 1
+
+
+def averages(predicted, true, classes):
+    """Precision, recall and F1 from a table of `classes` outputs."""
+    hits, p, t = np.zeros((3, classes))
+    np.add.at(hits, [k for k, j in zip(predicted, true, strict=True) if k == j], 1)
+    np.add.at(p, predicted, 1)
+    np.add.at(t, true, 1)
+    return tuple(
+        METRICS[kind].finish(np.concatenate([hits, p, t]), len(true)) for kind in ("precision", "recall", "f1")
+    )
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "expected"),
+    [
+        ([0, 1, 1, 3], [0, 1, 2, 1], (0.375, 0.375, 0.375)),
+        ([0, 0, 0, 0], [0, 1, 2, 0], (1 / 6, 1 / 3, 2 / 9)),
+        ([4, 4, 1, 0], [4, 4, 1, 1], (2 / 3, 1 / 2, 5 / 9)),
+    ],
+)
+def test_macro_averages_are_those_of_scikit_learn(predicted, true, expected):
+    """precision_recall_fscore_support(true, predicted, average="macro", zero_division=0), scikit-learn 1.9."""
+    assert averages(predicted, true, 5) == pytest.approx(expected)
+
+
+def auc_of(make_network, outputs, labels, shares=1):
+    """AUC of a network that gives these outputs, over so many programs."""
+    network = network_with(make_network, "auc", "binary_cross_entropy", 1)
+    whole = Whole(network)
+    for x, t in zip(np.array_split(outputs, shares), np.array_split(labels, shares), strict=True):
+        program = Program(network, len(x))
+        program.x[:, 0], program.y[:, 0] = x, t
+        whole.add(program, np.ones(1, np.float32))
+    return whole.finish()["auc"]
+
+
+def midranks(outputs, labels):
+    """AUC by Mann and Whitney's rank sum, ties at the mean of their ranks; float32 scores."""
+    _, places, counts = np.unique(np.asarray(outputs, np.float32), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    positive = np.asarray(labels) == 1
+    count, others = int(positive.sum()), int((~positive).sum())
+    return (ranks[positive].sum() - count * (count + 1) / 2) / (count * others)
+
+
+def last_bits(rng, rows):
+    """Scores that differ in the last bits of float32 only."""
+    return (np.float32(0.3).view(np.int32) + rng.integers(0, 4, rows, np.int32)).view(np.float32)
+
+
+SCORES = {
+    "spread": lambda rng, rows: rng.standard_normal(rows),
+    "clustered": lambda rng, rows: -6.3 + 1e-5 * rng.standard_normal(rows),
+    "last bits": last_bits,
+    "saturated": lambda rng, rows: 40 + rng.standard_normal(rows),  # the sigmoid is 1 for all
+    "saturated below": lambda rng, rows: -200 + rng.standard_normal(rows),
+    "few values": lambda rng, rows: rng.integers(0, 3, rows).astype(float),
+    "zeros of both signs": lambda rng, rows: rng.choice([0.0, -0.0, 1e-45], rows),
+}
+
+
+@pytest.mark.parametrize("scores", SCORES)
+@pytest.mark.parametrize("positives", [1, 3, 2_000, 3_999])
+def test_auc_is_exact_for_any_imbalance_and_any_scores(make_network, scores, positives):
+    rng = np.random.default_rng(positives)
+    outputs, labels = SCORES[scores](rng, 4_000).astype(np.float32), np.zeros(4_000)
+    labels[rng.choice(4_000, positives, replace=False)] = 1
+    exact = midranks(outputs, labels)
+    for shares in (1, 7):
+        assert auc_of(make_network, outputs, labels, shares) == pytest.approx(exact, abs=1e-12)
+
+
+def test_auc_is_that_of_scikit_learn(make_network):
+    """roc_auc_score(labels, outputs), scikit-learn 1.9; 15 positives in 30,000, scores in a cluster with ties."""
+    rng = np.random.default_rng(11)
+    labels = np.zeros(30_000)
+    labels[::2_000] = 1
+    outputs = np.round(rng.standard_normal(30_000) + labels, 2).astype(np.float32) / np.float32(4_096) - 6
+    assert auc_of(make_network, outputs, labels, 3) == pytest.approx(AUC_REFERENCE, abs=1e-12)
+
+
+AUC_REFERENCE = 0.7563003724084265
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e6, -3e9])
+def test_r2_keeps_its_digits_where_labels_are_far_from_0(make_network, mean):
+    network = network_with(make_network, "r2", "mean_squared_error", 1)
+    rng, whole = np.random.default_rng(2), Whole(network)
+    labels = (mean + max(1.0, abs(mean) * 1e-6) * rng.standard_normal(3_000)).astype(np.float32)
+    outputs = (labels + max(0.5, abs(mean) * 5e-7) * rng.standard_normal(3_000)).astype(np.float32)
+    for x, t in zip(np.array_split(outputs, 5), np.array_split(labels, 5), strict=True):
+        program = Program(network, len(x))
+        program.x[:, 0], program.y[:, 0], program.centers[network.output.name][:] = x, t, labels.mean(dtype=float)
+        whole.add(program, np.ones(1, np.float32))
+    x, t = outputs.astype(float), labels.astype(float)
+    assert whole.finish()["r2"] == pytest.approx(1 - np.sum((x - t) ** 2) / np.sum((t - t.mean()) ** 2), rel=1e-10)

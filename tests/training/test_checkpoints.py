@@ -8,6 +8,7 @@ from raydient.server.training import checkpoints
 from raydient.server.training.checkpoints import load_latest, save_checkpoint
 from raydient.server.training.reports import EpochEnded
 from raydient.wire.layout import Layout
+from raydient.wire.scores import EPOCH_SCORES
 
 HISTORY = [EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}})]
 LAYOUT = Layout.of([("a.kernel", (2, 3)), ("a.bias", (3,))])
@@ -48,6 +49,15 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
         np.testing.assert_array_equal(loaded.arrays[name], array)
     with safe_open(tmp_path / "step-000000007" / "weights.safetensors", framework="np") as file:
         assert file.metadata() == {"digest": loaded.manifest.digest, "more": "ü"}
+
+
+def test_scores_of_the_unfinished_epoch_are_kept(tmp_path):
+    scores = np.arange(35, dtype=np.uint8)
+    told = {**arrays(1), EPOCH_SCORES: scores}
+    save_checkpoint(tmp_path, LAYOUT, told, position(7), metadata={"digest": "0"}, keep=1)
+    loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
+    assert loaded.arrays[EPOCH_SCORES].tolist() == scores.tolist()
+    assert loaded.arrays.keys() == told.keys()
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):

@@ -6,7 +6,8 @@ One conversation, two ways for the payload:
     server -> worker   ATTACHED sizes; on one machine also the descriptors of the weights and of this worker's gradients
     server -> worker   WEIGHTS  (TCP only, when they have changed since this worker last got them)
     server -> worker   ASSIGN   round and leaves
-    worker -> server   PUSH     a node's sums and timings; over TCP the gradient follows
+    worker -> server   SCORES   (where a metric ranks rows) the scores of a node's rows
+    worker -> server   PUSH     the node's sums and timings; over TCP the gradient follows
     server -> worker   ASSIGN   the next round, or more leaves of this one
     server -> worker   STOP
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from .connection import Buffer, Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
 from .memory import CACHE_LINE, Segment, aligned_zeros
+from .scores import SCORE, Scores, as_bytes
 from .sparse import Table, pack, packed_size
 
 PHASES = ("forward", "backward", "push", "wait")
@@ -47,6 +49,8 @@ class Terms:
             the unit was not zero for every sample. They mean something in rounds in which health is measured.
         tables: parameters whose gradients are sparse, in the order of the vector. A slot has an account for each behind
             the counts.
+        scores: columns of the scores that go before a push, see `scores`; 0: none do.
+        rows: largest number of rows of a round.
     """
 
     size: int
@@ -54,6 +58,8 @@ class Terms:
     sums: int
     units: int = 0
     tables: tuple[Table, ...] = ()
+    scores: int = 0
+    rows: int = 0
 
     @classmethod
     def unpack(cls, data: Buffer) -> Self:
@@ -80,6 +86,11 @@ class Terms:
     def note_bytes(self) -> int:
         """Bytes of a push without its gradient."""
         return 8 * (self.sums + len(PHASES))
+
+    @property
+    def score_bytes(self) -> int:
+        """Bytes of the scores of a node's rows, at the most."""
+        return SCORE.itemsize * self.scores * self.rows
 
     @property
     def push_bytes(self) -> int:
@@ -132,6 +143,9 @@ class Channel(Protocol):
     ) -> None:
         """Hand over the sum over a node: the gradient in `slot` (None: a round without them), metrics, timings."""
 
+    def score(self, round_: int, node: tuple[int, int], scores: Scores) -> None:
+        """Hand over the scores of a node's rows, (rows, terms.scores), in the rows' order. Just before its `push`."""
+
     def close(self) -> None: ...
 
 
@@ -179,6 +193,9 @@ class _Channel:
         self._note[: self.terms.sums] = sums
         self._note[self.terms.sums :] = seconds
         self._connection.send(header, self._note.data, *gradient)
+
+    def score(self, round_: int, node: tuple[int, int], scores: Scores) -> None:
+        self._connection.send(Header(Kind.SCORES, self._generation, round_, *node), as_bytes(scores).data)
 
     def close(self) -> None:
         self._connection.close()

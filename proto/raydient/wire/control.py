@@ -96,6 +96,8 @@ class EpochDone:
 class Snapshot:
     """Parameter server: weights and optimizer state between two rounds, as arrays beside this message.
 
+    Where metrics rank rows there is also `epoch_scores`: the bytes of the scores of the rows in `epoch_sums`.
+
     Attributes:
         round: the round that comes next.
         step: updates applied.
@@ -147,13 +149,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """To a parameter server, with the arrays of weights and optimizer state: hold them from round `round` on.
+    """To a parameter server, with the arrays of a `Snapshot` or the first weights: hold them from round `round` on.
 
     Attributes:
         parameters: name and shape in the order of the flat vector.
         layers: name of every layer, and how many of its units have a rectifier.
         optimizer, settings: the option of the specification and its settings.
         sums: values that ride along with each push, rows not among them.
+        ranks: places among the sums that take ranks of rows at an epoch's end, see `scores.write_ranks`.
         step, epoch_sums: see `Snapshot`.
         averages: momentum of the parameters that are moving averages, by name.
         penalties: on the parameters that have one, by name: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
@@ -172,6 +175,7 @@ class Serve:
     averages: Mapping[str, float] = field(default_factory=dict)
     penalties: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     sparse: Sequence[str] = ()
+    ranks: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

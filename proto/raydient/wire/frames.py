@@ -31,6 +31,7 @@ class Kind(IntEnum):
     PUSH = 8  # W to S: the sum over node (`first`, `last`) of round `round`
     REFUSED = 9  # S to W: the push of that node counts for nothing; the payload says why
     STOP = 10  # S to W: there is no more work
+    SCORES = 11  # W to S: scores of the rows of node (`first`, `last`) of round `round`, before its PUSH
 
 
 @dataclass(slots=True)

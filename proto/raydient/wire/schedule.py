@@ -47,6 +47,10 @@ class Round:
             return first, min(first + EVALUATION_BLOCK_ROWS, self.stop)
         return self.start + rows * index // self.leaves, self.start + rows * (index + 1) // self.leaves
 
+    def rows(self, node: tuple[int, int]) -> int:
+        """Number of rows of the leaves of a node."""
+        return self.leaf(node[1] - 1)[1] - self.leaf(node[0])[0]
+
 
 def default_microbatches(batch_size: int) -> int:
     """Microbatches per step where the job does not say: from the batch size alone, never from the number of workers."""

@@ -15,6 +15,7 @@ from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
 from raydient.wire.launch import from_json
 from raydient.wire.schedule import Round, RoundKind, Schedule
+from raydient.wire.scores import Scores
 from raydient.wire.sparse import add
 from raydient.wire.tree import Node, children, maximal_subtrees
 
@@ -83,6 +84,7 @@ class Worker:
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
+        self._scores: list[Scores] = []  # of the node being computed, leaf by leaf
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
         self._round: Round | None = None
@@ -117,6 +119,9 @@ class Worker:
         seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, waited_seconds)
         self._forward_seconds = self._backward_seconds = 0.0
         began = self._clock()
+        if self._channel.terms.scores:
+            self._channel.score(this.number, node, np.concatenate(self._scores))
+            self._scores.clear()
         self._channel.push(this.number, node, slot, sums, seconds)
         self._push_seconds = self._clock() - began  # of this push, told with the next
 
@@ -152,6 +157,7 @@ class Worker:
         start, stop = this.leaf(leaf)
         program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
         self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, this.step, leaf))
+        self._keep_scores(program)
         if self._schedule.measures_health(this):
             terms = self._channel.terms
             program.count_active(self._channel.slot(slot)[terms.size : terms.counted_size])
@@ -166,9 +172,15 @@ class Worker:
             left, right = children(node)
             return self._evaluate(this, left) + self._evaluate(this, right)
         began = self._clock()
-        sums = self._fill("test", np.arange(*this.leaf(node[0]))).forward(self._weights).copy()
+        program = self._fill("test", np.arange(*this.leaf(node[0])))
+        sums = program.forward(self._weights).copy()
+        self._keep_scores(program)
         self._forward_seconds += self._clock() - began
         return sums
+
+    def _keep_scores(self, program: Program) -> None:
+        if self._channel.terms.scores:
+            self._scores.append(program.scores.copy())
 
     def _fill(self, part: str, rows: NDArray[np.int64]) -> Program:
         """The program for so many rows, with these rows as its inputs and labels."""
@@ -176,6 +188,9 @@ class Worker:
         if program is None:
             weighted = "train/weights" in self._data
             program = self._programs[len(rows)] = Program(self._network, len(rows), weighted=weighted)
+            for name, center in program.centers.items():
+                # the same for every worker, because each has all of the training part
+                center[:] = np.mean(self._data[f"train/y/{name}"], axis=0, dtype=np.float64)
         # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
         for name, x in program.xs.items():
             np.take(self._data[f"{part}/x/{name}"], rows, axis=0, out=x, mode="clip")

@@ -13,6 +13,7 @@ from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.memory import Segment, aligned_zeros
+from raydient.wire.scores import SCORE, Scores, from_bytes
 from raydient.wire.sparse import unpack
 
 from .optimizers import Array
@@ -40,6 +41,12 @@ class Link(Protocol):
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums and seconds by phase of a push."""
 
+    def keep_scores(self, frame: Frame) -> None:
+        """Keep the scores that came for the push that follows."""
+
+    def scores(self, push: Header, rows: int) -> Scores | None:
+        """The scores that came before a push, of the node's `rows`; None where no metric ranks rows."""
+
 
 def open_link(connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> Link:
     """Answer a worker that wants to attach."""
@@ -66,6 +73,25 @@ class _Link:
         self.connection, self.worker = connection, worker
         self._terms, self._generation = terms, generation
         self._weights = weights.array("<f4", (terms.size,))
+        self._scores: Frame | None = None
+        connection.allocate = self._allocate
+
+    def _allocate(self, header: Header) -> bytearray | memoryview:
+        return limited_to(self._terms.score_bytes if header.kind is Kind.SCORES else self._terms.note_bytes)(header)
+
+    def keep_scores(self, frame: Frame) -> None:
+        self._scores = frame
+
+    def scores(self, push: Header, rows: int) -> Scores | None:
+        if not self._terms.scores:
+            return None
+        kept, self._scores = self._scores, None
+        work = (push.round, push.first, push.last)
+        if kept is None or (kept.header.round, kept.header.first, kept.header.last) != work:
+            raise ProtocolError("a push without its scores")
+        if len(kept.payload) != SCORE.itemsize * self._terms.scores * rows:
+            raise ProtocolError(f"{len(kept.payload)} bytes of scores for {rows} rows")
+        return from_bytes(kept.payload, self._terms.scores)
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if len(frame.payload) < self._terms.note_bytes:
@@ -84,7 +110,6 @@ class SharedMemoryLink(_Link):
         super().__init__(connection, worker, weights, terms, generation)
         segment = Segment.create(prod(terms.slots_shape) * 4)
         self._slots: list[Array] = [row[: terms.slot_size] for row in segment.array("<f4", terms.slots_shape)]
-        connection.allocate = limited_to(terms.note_bytes)
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
@@ -119,12 +144,12 @@ class TcpLink(_Link):
         self._used: list[memoryview] = []
         self._slots: list[Array] = []
         self._made = 0  # of them, in this round
-        connection.allocate = self._allocate
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        if not self._terms.least_push_bytes <= header.length <= self._terms.push_bytes or header.length % 4:
-            return limited_to(self._terms.note_bytes)(header)
+        is_gradient = self._terms.least_push_bytes <= header.length <= self._terms.push_bytes and not header.length % 4
+        if header.kind is Kind.SCORES or not is_gradient:
+            return super()._allocate(header)
         if len(self._used) == self._terms.slots:
             raise ProtocolError("more gradients than the round has leaves")
         buffer = self._free.pop() if self._free else np.empty(self._terms.push_bytes, np.uint8).data

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from raydient.wire.health import GradientHealth
 from raydient.wire.layout import Layout
 from raydient.wire.schedule import Round, RoundKind, Schedule
+from raydient.wire.scores import Scores, write_ranks
 from raydient.wire.tree import Node
 
 from .assignments import Assignments
@@ -35,7 +36,10 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """An epoch is complete: sums over its training part and over the held-out part, rows first."""
+    """An epoch is complete: sums over its training part and over the held-out part, rows first.
+
+    Empty without a held-out part, or where the sums of the training part were given up at its last step.
+    """
 
     epoch: int
     step: int
@@ -70,11 +74,15 @@ Action = Assign | EpochEnd | Diverged | Boundary
 
 @dataclass(slots=True)
 class Position:
-    """Where training is: the round that comes next, updates applied, sums of the unfinished epoch (rows first)."""
+    """Where training is: the round that comes next, updates applied, sums of the unfinished epoch (rows first).
+
+    `epoch_scores` are the scores of its rows, (rows, ranks), a piece for each step; where metrics rank rows.
+    """
 
     round: int
     step: int
     epoch_sums: NDArray[np.float64]
+    epoch_scores: list[Scores] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -85,6 +93,7 @@ class _Open:
     assignments: Assignments
     gradients: dict[Node, Array] = field(default_factory=dict)
     sums: dict[Node, NDArray[np.float64]] = field(default_factory=dict)
+    scores: dict[Node, Scores] = field(default_factory=dict)
 
 
 class ParameterServer:
@@ -92,7 +101,8 @@ class ParameterServer:
 
     `updater` holds the weights and is called when a step is complete, with `meter` if health is measured in it. A
     gradient handed to `push` must stay as it is until the next `Assign` of a later round; behind the values for each
-    weight it has the counts that `LayerMeter.read` takes.
+    weight it has the counts that `LayerMeter.read` takes. `ranks` are the places among the sums that take the ranks of
+    an epoch's rows, see `wire.scores`.
 
     Attributes:
         last_loss: of the last step; None before the first.
@@ -108,8 +118,10 @@ class ParameterServer:
         position: Position,
         updater: Updater,
         meter: LayerMeter,
+        ranks: Sequence[int] = (),
     ) -> None:
         self.layout, self.schedule, self.optimizer, self.position = layout, schedule, optimizer, position
+        self._ranks = tuple(1 + place for place in ranks)  # behind the number of rows
         self.last_loss: float | None = None
         self.health: GradientHealth | None = None
         self._updater, self._meter = updater, meter
@@ -171,9 +183,17 @@ class ParameterServer:
         return [Boundary(self._ended)]
 
     def push(
-        self, round_: int, node: Node, gradient: Array | None, sums: NDArray[np.float64]
+        self,
+        round_: int,
+        node: Node,
+        gradient: Array | None,
+        sums: NDArray[np.float64],
+        scores: Scores | None = None,
     ) -> tuple[str, list[Action]]:
-        """The sum over a node: an empty text if it counts, else why it does not; and what follows from it."""
+        """The sum over a node: an empty text if it counts, else why it does not; and what follows from it.
+
+        `scores` are those of the node's rows, (rows, ranks), where metrics rank them.
+        """
         opened = self._open
         if opened is None or round_ != opened.round.number:
             return ("LATE" if opened is None or round_ < opened.round.number else "EARLY"), []
@@ -183,6 +203,8 @@ class ParameterServer:
         opened.sums[node] = sums
         if gradient is not None:
             opened.gradients[node] = gradient
+        if scores is not None:
+            opened.scores[node] = scores
         if not opened.assignments.complete:
             return "", []
         return "", self._close_round(opened)
@@ -204,14 +226,27 @@ class ParameterServer:
             self.position.step += 1
             self.position.epoch_sums[0] += this.stop - this.start
             self.position.epoch_sums[1:] += sums
+            self.position.epoch_scores += _in_order(opened.scores)
         self._open = None
         self.position.round += 1
         actions: list[Action] = []
         if self.schedule.is_epoch_end(this.number):
-            train, self.position.epoch_sums[:] = tuple(self.position.epoch_sums.tolist()), 0.0
-            test = (float(this.stop - this.start), *sums.tolist()) if this.kind is RoundKind.EVALUATE else ()
+            test: tuple[float, ...] = ()
+            train = self._ranked(self.position.epoch_sums, self.position.epoch_scores)
+            self.position.epoch_sums[:] = 0.0
+            self.position.epoch_scores.clear()
+            if this.kind is RoundKind.EVALUATE:
+                test = self._ranked(np.array([this.stop - this.start, *sums]), _in_order(opened.scores))
             actions.append(EpochEnd(this.epoch, self.position.step, train, test))
         return actions + self._next_round()
+
+    def _ranked(self, sums: NDArray[np.float64], scores: Sequence[Scores]) -> tuple[float, ...]:
+        """Sums over a part, rows first, with the ranks of its rows in their places; empty without rows."""
+        if not sums[0]:
+            return ()
+        if self._ranks:
+            write_ranks(sums, self._ranks, np.concatenate(scores))
+        return tuple(sums.tolist())
 
     def _update(self, opened: _Open) -> float:
         """Apply the gradient, measuring health where it is due; its squared norm."""
@@ -274,3 +309,8 @@ class ParameterServer:
             if parameter.momentum is None and norm > largest:
                 largest, suspect = norm, parameter.name
         return suspect, True
+
+
+def _in_order(scores: Mapping[Node, Scores]) -> list[Scores]:
+    """Scores by node in the order of the rows: the nodes of a complete round follow one another."""
+    return [np.concatenate([scores[node] for node in sorted(scores)])] if scores else []

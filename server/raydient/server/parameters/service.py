@@ -18,6 +18,7 @@ from raydient.wire.launch import Launch, from_json
 from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import Round, RoundKind
+from raydient.wire.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire.sparse import tables_of
 
 from .deadlines import LOOK_SECONDS, Deadlines
@@ -95,8 +96,11 @@ class Service:
         slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
         units = sum(count for _, count in serve.layers)
         tables = tables_of(layout, layout.size + units)
-        self._terms = Terms(layout.size, slots, serve.sums, units, tables)
+        rows = max(serve.schedule.batch_size, serve.schedule.test_rows)
+        self._terms = Terms(layout.size, slots, serve.sums, units, tables, len(serve.ranks), rows)
         position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
+        if serve.ranks and EPOCH_SCORES in arrays:
+            position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
         updater = Updater(
             weights,
             state,
@@ -121,6 +125,7 @@ class Service:
             position=position,
             updater=updater,
             meter=LayerMeter(layout, serve.layers),
+            ranks=serve.ranks,
         )
         self._meters = Meters(self._clock)
 
@@ -181,14 +186,19 @@ class Service:
 
     def _push(self, link: Link, frame: Frame) -> None:
         header = frame.header
+        if header.kind is Kind.SCORES:
+            link.keep_scores(frame)
+            return
         if header.kind is not Kind.PUSH:
             raise ProtocolError(f"a worker that is attached cannot send a {header.kind.name} frame")
         sums, seconds = link.note(frame)
-        opened = self._server.current
-        trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
-        gradient = link.gradient(frame) if trains else None
+        opened, node = self._server.current, (header.first, header.last)
+        gradient = scores = None
+        if opened is not None and opened.number == header.round:
+            gradient = link.gradient(frame) if opened.kind is RoundKind.TRAIN else None
+            scores = link.scores(header, opened.rows(node))
         step, began = self._server.position.step, self._clock()
-        refusal, actions = self._server.push(header.round, (header.first, header.last), gradient, sums)
+        refusal, actions = self._server.push(header.round, node, gradient, sums, scores)
         if refusal:
             with self._hub.sending(link.connection):
                 refuse(link, header, refusal)
@@ -258,7 +268,11 @@ class Service:
     def _snapshot(self, final: bool) -> None:
         position = self._server.position
         message = control.Snapshot(position.round, position.step, position.epoch_sums.tolist(), final)
-        copy = Bundle.of(self._bundle.arrays)
+        arrays = dict(self._bundle.arrays)
+        if self._terms.scores:
+            pieces = position.epoch_scores
+            arrays[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, pieces)])
+        copy = Bundle.of(arrays)
         with self._hub.sending(self._coordinator):
             control.send(self._coordinator, message, copy)
         if final:

@@ -1,7 +1,8 @@
 """Checkpoints: what a job needs to go on to the same bits, on disk, whole or not at all.
 
     checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
-                               optimizer.safetensors    one tensor per parameter and array of the optimizer
+                               optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
+                                                        of the unfinished epoch's rows where metrics rank them
                                manifest.json            position, digests, numerics; written last
 
 A checkpoint is made in a directory of another name and renamed when every file and the directory itself are durable, so
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from safetensors.numpy import load, save
 
 from raydient.wire.layout import Layout
+from raydient.wire.scores import EPOCH_SCORES
 
 from .reports import EpochEnded
 
@@ -63,7 +65,7 @@ _ADAPTER = TypeAdapter(Manifest)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint in memory: flat vectors, `weights` and the optimizer's by name."""
+    """A checkpoint in memory: `weights` and the optimizer's vectors by name; `epoch_scores` as in a `Snapshot`."""
 
     manifest: Manifest
     arrays: Mapping[str, Array]
@@ -90,8 +92,10 @@ def save_checkpoint(
     partial.mkdir()
     try:
         state = {
-            f"{name}/{p}": v for name in arrays if name != "weights" for p, v in layout.views(arrays[name]).items()
-        }
+            f"{name}/{p}": v
+            for name in arrays.keys() - {"weights", EPOCH_SCORES}
+            for p, v in layout.views(arrays[name]).items()
+        } | {name: arrays[name] for name in arrays.keys() & {EPOCH_SCORES}}
         files = {_WEIGHTS: save(dict(layout.views(arrays["weights"])), dict(metadata)), _OPTIMIZER: save(state)}
         manifest = Manifest(
             **position,
@@ -138,6 +142,8 @@ def _load(path: Path, layout: Layout, state: Sequence[str]) -> Checkpoint:
         arrays[name] = np.empty(layout.size, np.float32)
         for parameter, view in layout.views(arrays[name]).items():
             view[...] = tensors[f"{name}/{parameter}"]
+    if EPOCH_SCORES in tensors:
+        arrays[EPOCH_SCORES] = tensors[EPOCH_SCORES]
     return Checkpoint(manifest, arrays)
 
 

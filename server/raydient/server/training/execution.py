@@ -16,6 +16,7 @@ from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
+from raydient.wire.scores import EPOCH_SCORES, SCORE
 from raydient.workers.network import Model, read_weights, save_model
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
@@ -304,7 +305,8 @@ class Execution:
             arrays, round_, step = {"weights": weights}, 0, 0
         else:
             manifest = checkpoint.manifest
-            arrays, round_, step, sums = dict(checkpoint.arrays), manifest.round, manifest.step, manifest.epoch_sums
+            arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
+            sums = self._epoch_sums(manifest.epoch_sums, arrays)
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
             steps = [s for s in saved_steps(self._checkpoints) if s <= step]
             self.carry_out(self.coordinator.resumed(steps, manifest.history))
@@ -325,8 +327,20 @@ class Execution:
             averages=network.layout.averages,
             penalties=network.penalties,
             sparse=network.layout.sparse,
+            ranks=network.ranks,
         )
         self._send(member, serve, Bundle.of(arrays))
+
+    def _epoch_sums(self, sums: Sequence[float], arrays: dict[str, Array]) -> Sequence[float]:
+        """The sums of the unfinished epoch in a checkpoint; none where another version summed up something else."""
+        network, scores = self._prepared.network, arrays.get(EPOCH_SCORES)
+        size = 0 if scores is None else scores.size
+        if len(sums) == 1 + network.sums and size == SCORE.itemsize * len(network.ranks) * int(sums[0]):
+            return sums
+        arrays.pop(EPOCH_SCORES, None)
+        text = "another version made the checkpoint: metrics of the epoch begin at its step"
+        self._tell(Notice("METRICS_RESTARTED", text))
+        return ()
 
     def _send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
         connection = next((c for c, m in self._members.items() if m == member), None)

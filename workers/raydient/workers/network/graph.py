@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -97,6 +98,8 @@ class Network:
         outputs: in the order of the specification; without `outputs` there the last layer's.
         metrics: those besides, of one output after the other; each needs several sums.
         sums: how many there are in all, those of `metric_names` first.
+        ranks: places among the sums from which on `wire.scores.rank` of a metric's scores stands: one for each metric
+            that ranks rows.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
             several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
     """
@@ -131,7 +134,9 @@ class Network:
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()
         self.metrics = tuple(metric for output in self.outputs for metric in output.metrics)
-        self.sums = len(self.metric_names) + sum(metric.size for metric in self.metrics)
+        ends = list(accumulate((metric.size for metric in self.metrics), initial=len(self.metric_names)))
+        self.sums = ends[-1]
+        self.ranks = tuple(place for metric, place in zip(self.metrics, ends, strict=False) if metric.metric.ranks)
 
     def finish(self, sums: Sequence[float]) -> Mapping[str, float]:
         """Values of loss and metrics by name, from the number of rows and then the sums of `Program.forward` over

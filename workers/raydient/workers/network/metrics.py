@@ -1,6 +1,7 @@
-"""Metrics besides the loss: each counts sums, which are added up along the reduction tree, and makes a value of them.
+"""Metrics besides the loss: each computes sums over rows, which the reduction tree adds up, and a value from them.
 
-Sums of rows are all that a metric may keep, so its value does not depend on who computed which rows.
+A metric keeps nothing but these sums and, where rows have to be ranked, their scores (`wire.scores`). So its value does
+not depend on which worker computed which rows.
 """
 
 from abc import ABC, abstractmethod
@@ -11,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import metrics as spec
+from raydient.wire.scores import RANKS, Scores
 
 Array = NDArray[np.floating]
 Sums = NDArray[np.float64]
 CLASSES = frozenset({"softmax_cross_entropy"})
 TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
 NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson"})
-BINS = 200
 
 
 class Metric(ABC):
@@ -25,9 +26,12 @@ class Metric(ABC):
 
     Attributes:
         losses: kinds of loss that it goes with.
+        ranks: whether it needs the rank of each row among all rows of an epoch. Its sums are then those of
+            `wire.scores.rank`, and `scores` (rows,) takes the rows' scores.
     """
 
     losses: ClassVar[frozenset[str]]
+    ranks: ClassVar[bool] = False
 
     def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
         self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
@@ -35,7 +39,7 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def size(cls, loss: str, outputs: int) -> int:
-        """How many sums it needs for so many outputs."""
+        """Number of sums for so many outputs."""
 
     @abstractmethod
     def count(self, sums: Sums) -> None:
@@ -44,11 +48,16 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def finish(cls, sums: Sums, rows: float) -> float:
-        """The value for the sums over so many rows; a number for any sums that can be."""
+        """The value for the sums over so many rows; finite for any sums that `count` can give."""
 
 
 class _Counts(Metric):
-    """True positives, all that were taken for positive and all that are: of each class, or of class 1 of two."""
+    """True positives, predicted positives and positives: of each class, or of class 1 where there are two.
+
+    With several classes the value is the macro average: the unweighted mean over the classes that occur among the
+    labels or the predictions. Classes that do neither do not count. A class that is never predicted has precision 0,
+    one that does not occur has recall 0.
+    """
 
     losses = CLASSES | TWO_CLASSES
 
@@ -80,17 +89,20 @@ class _Counts(Metric):
     @classmethod
     def finish(cls, sums: Sums, rows: float) -> float:
         hits, predicted, true = np.asarray(sums).reshape(3, -1)
-        above, below = cls.share(hits, predicted, true)
-        return float(np.mean(above / np.maximum(below, 1)))  # where nothing is below, nothing is above: 0
+        seen = predicted + true > 0
+        if not seen.any():
+            return 0.0  # of two classes, class 1 neither occurs nor is predicted
+        above, below = cls.share(hits[seen], predicted[seen], true[seen])
+        return float(np.mean(above / np.maximum(below, 1)))  # a denominator of 0 has a numerator of 0
 
     @staticmethod
     @abstractmethod
     def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
-        """What stands above and below the line, of each class; the mean over classes is the value."""
+        """Numerator and denominator of each class."""
 
 
 class Precision(_Counts):
-    """Of what was taken for a class, how much is of it."""
+    """Share of a class's predictions that are right."""
 
     @staticmethod
     def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
@@ -98,7 +110,7 @@ class Precision(_Counts):
 
 
 class Recall(_Counts):
-    """Of what is of a class, how much was taken for it."""
+    """Share of a class's rows that are predicted as such."""
 
     @staticmethod
     def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
@@ -149,42 +161,33 @@ class TopK(Metric):
 
 
 class Auc(Metric):
-    """The area under the curve of true positives over false ones: how often a row of class 1 is above one of class 0.
+    """Area under the receiver operating characteristic: how often a row of class 1 scores above one of class 0.
 
-    By a histogram of sigmoid(output) with `BINS` equal bins; two rows in the same bin count one half.
+    Exact (Mann and Whitney 1947): pairs of equal scores count one half. The score is the output before the sigmoid, in
+    float32, because the sigmoid maps different outputs to the same probability.
     """
 
     losses = TWO_CLASSES
+    ranks = True
 
     def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
         super().__init__(settings, loss, outputs, labels)
-        self._score, self._positive = np.zeros(len(outputs)), np.zeros(len(outputs))
-        self._bin = np.zeros(len(outputs), np.intp)
+        self.scores: Scores
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
-        return 2 * BINS
+        return RANKS
 
     def count(self, sums: Sums) -> None:
-        score, bins = self._score, self._bin
-        self.outputs[:, 0].clip(-87, 87, out=score)
-        np.negative(score, out=score)
-        np.exp(score, out=score)
-        np.add(score, 1, out=score)
-        np.divide(BINS, score, out=score)
-        np.copyto(bins, score, casting="unsafe")
-        bins.clip(0, BINS - 1, out=bins)  # what is no number lands somewhere: the loss tells it
-        np.copyto(self._positive, self.labels[:, 0])
-        sums[:BINS] = np.bincount(bins, self._positive, BINS)
-        sums[BINS:] = np.bincount(bins, minlength=BINS)
-        sums[BINS:] -= sums[:BINS]
+        sums.fill(0)  # known when all rows are
+        np.copyto(self.scores["score"], self.outputs[:, 0], casting="same_kind")
+        np.not_equal(self.labels[:, 0], 0, out=self.scores["positive"])
 
     @classmethod
     def finish(cls, sums: Sums, rows: float) -> float:
-        positive, negative = np.asarray(sums).reshape(2, BINS)
-        pairs = positive.sum() * negative.sum()
-        below = np.cumsum(negative) - negative / 2
-        return float((positive * below).sum() / pairs) if pairs else 0.5
+        twice_above, positives, negatives = sums
+        pairs = positives * negatives
+        return float(twice_above / (2 * pairs)) if pairs else 0.5
 
 
 class _Errors(Metric):
@@ -224,25 +227,33 @@ class RootMeanSquaredError(_Errors):
 class R2(_Errors):
     """1 - squared errors / squared distances of the labels from their mean, averaged over outputs.
 
-    An output whose labels are all alike has none of it to explain, and counts 0.
+    An output whose labels are all equal counts 0. The distances are summed from `center`, and their mean's square is
+    subtracted: any center gives the same value, and one near the labels' mean loses no digits.
+
+    Attributes:
+        center: (outputs,), filled by the caller; 0 at first.
     """
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        self.center = np.zeros(outputs.shape[1])
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
         return 3 * outputs
 
     def count(self, sums: Sums) -> None:
-        errors, labels, squares = sums.reshape(3, -1)
+        errors, distances, squares = sums.reshape(3, -1)
         np.add.reduce(self._square(), axis=0, out=errors)
-        np.copyto(self._error, self.labels)
-        np.add.reduce(self._error, axis=0, out=labels)
+        np.subtract(self.labels, self.center, out=self._error)
+        np.add.reduce(self._error, axis=0, out=distances)
         np.multiply(self._error, self._error, out=self._error)
         np.add.reduce(self._error, axis=0, out=squares)
 
     @classmethod
     def finish(cls, sums: Sums, rows: float) -> float:
-        errors, labels, squares = np.asarray(sums).reshape(3, -1)
-        spread = squares - labels * labels / rows
+        errors, distances, squares = np.asarray(sums).reshape(3, -1)
+        spread = squares - distances * distances / rows
         known = spread > 1e-12 * squares  # less is rounding
         return float(np.mean(np.where(known, 1 - errors / np.where(known, spread, 1), 0)))
 

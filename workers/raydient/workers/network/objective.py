@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.wire.scores import SCORE
+
 from .graph import Network
 from .losses import Loss
 from .memory import Plan
+from .metrics import R2, Auc
 
 Array = NDArray[np.floating]
 
@@ -19,6 +22,8 @@ class Objective:
     Attributes:
         labels: of each output, (rows, *label shape), filled by the caller; by name.
         sums: float64, for each of `Network.metric_names` the sum over rows, then those of each of `Network.metrics`.
+        scores: (rows, metrics that rank), of type `wire.scores.SCORE`; a column for each of `Network.ranks`.
+        centers: (k,), a value near the labels of each output that has the metric `r2`, filled by the caller; by name.
     """
 
     def __init__(self, network: Network, plan: Plan) -> None:
@@ -33,11 +38,16 @@ class Objective:
         }
         self._plain = not network.spec.outputs
         self.sums, self._names = np.zeros(network.sums), len(network.metric_names)
-        self._metrics = [
-            metric.bind(value, loss.labels)
+        bound = [
+            (output.name, metric.bind(value, loss.labels))
             for output, value, loss in zip(network.outputs, values, self._losses, strict=True)
             for metric in output.metrics
         ]
+        self._metrics = [metric for _, metric in bound]
+        self.centers = {name: metric.center for name, metric in bound if isinstance(metric, R2)}
+        self.scores = np.zeros((len(values[0]), len(network.ranks)), SCORE)
+        for column, metric in zip(self.scores.T, (m for m in self._metrics if isinstance(m, Auc)), strict=True):
+            metric.scores = column
         ends = np.cumsum([self._names, *(metric.size for metric in network.metrics)])
         self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]
 

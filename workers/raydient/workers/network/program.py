@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from raydient.wire.layout import FROZEN
 from raydient.wire.memory import aligned_zeros
+from raydient.wire.scores import Scores
 from raydient.wire.sparse import RowSparse
 
 from .graph import Network
@@ -35,6 +36,9 @@ class Program:
         ys: labels, for each output (rows, *label shape), int32 class indices or the program's dtype, as the loss
             wants; by name.
         sample_weights: factors of the samples' losses, (rows,), where they are `weighted`, else None.
+        centers: for each output with the metric `r2` a value near its labels, (k,), filled by the caller; by name. It
+            changes only how many digits are lost; 0 at first.
+        scores: of each row and each of `Network.ranks`, as `forward` left them; to be read only.
         outputs: each layer's output, (rows, *output shape), as `forward` left it; to be read only.
     """
 
@@ -49,6 +53,8 @@ class Program:
         self._objective = Objective(network, self._plan)
         self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
         self.sample_weights = self._objective.weigh_samples() if weighted else None
+        self.centers: Mapping[str, NDArray[np.float64]] = self._objective.centers
+        self.scores: Scores = self._objective.scores
         self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
         self._statistics = self._find_statistics()
