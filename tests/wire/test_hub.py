@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.wire.frames import Header, Kind
-from raydient.wire.hub import MAXIMUM_STRANGERS, PROOF_SECONDS, Closed, Hub
+from raydient.wire.hub import FRAMES_IN_TURN, MAXIMUM_STRANGERS, PROOF_SECONDS, Closed, Hub
 
 SECRET = b"s" * 32
 
@@ -287,3 +287,29 @@ def test_two_hubs_have_two_names(make_hub):
 
     assert one.unix != other.unix
     assert one.port != other.port
+
+
+@settings(max_examples=20)
+@given(counts=st.lists(st.integers(0, 2 * FRAMES_IN_TURN + 1), min_size=2, max_size=3))
+def test_every_peer_has_its_turn_and_is_heard_in_order(dialler_class, counts):
+    """However much one peer has sent, a call of `poll` ends soon and has heard every other peer that has something."""
+    with closing(Hub(SECRET, 1000)) as hub:
+        endpoint = hub.listen("127.0.0.1")
+        diallers = [dialler_class(hub, endpoint) for _ in counts]
+        members = [one.join(SECRET) for one in diallers]
+        for name, (member, count) in enumerate(zip(members, counts, strict=True)):
+            for number in range(count):
+                member.send(Header(Kind.CONTROL, round=number, first=name))
+
+        heard = {name: [] for name in range(len(counts))}
+        while sum(map(len, heard.values())) < sum(counts):
+            waiting = {name for name, count in enumerate(counts) if len(heard[name]) < count}
+            turn = [(frame.header.first, frame.header.round) for _, frame in hub.poll(1)]
+            for name, number in turn:
+                heard[name].append(number)
+            assert {name for name, _ in turn} == waiting
+            assert all([n for n, _ in turn].count(name) <= FRAMES_IN_TURN for name in waiting)
+
+        assert heard == {name: list(range(count)) for name, count in enumerate(counts)}
+        for one in diallers:
+            one.close()

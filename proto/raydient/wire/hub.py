@@ -15,6 +15,8 @@ PROOF_SECONDS = 10.0
 """How long a stranger may take to prove that it knows the secret."""
 MAXIMUM_STRANGERS = 64
 """Connections without proof at a time; more are closed at once."""
+FRAMES_IN_TURN = 16
+"""Frames that one `poll` reads from one connection, so that a peer that never stops sending delays no other one."""
 
 
 class Closed:
@@ -81,7 +83,11 @@ class Hub:
         self._connections.add(connection)
 
     def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
-        """Wait for something to happen; give every complete frame and every end of a proven connection."""
+        """Wait for something to happen; give complete frames and every end of a proven connection.
+
+        A call reads at most FRAMES_IN_TURN frames from each connection; the next call reads on without waiting. So the
+        caller gets to its other work, and to every other connection, however fast one peer sends.
+        """
         for key, events in self._selector.select(0 if self._gone else timeout_seconds):
             peer = key.fileobj
             if not isinstance(peer, Connection):
@@ -106,7 +112,10 @@ class Hub:
         self._expire()
 
     def _read(self, peer: Connection) -> Iterator[tuple[Connection, Frame]]:
-        while (frame := peer.receive()) is not None:
+        for _ in range(FRAMES_IN_TURN):
+            frame = peer.receive()
+            if frame is None:
+                return
             if peer in self._strangers:
                 proof, _ = self._strangers[peer]
                 proof.check(peer, frame.header.kind, bytes(frame.payload))
