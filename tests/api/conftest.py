@@ -107,6 +107,7 @@ def start(tmp_path, fake_runner):
 
         def start(runner=None, check=lambda spec, dataset: None, **settings):
             place = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "state_directory": tmp_path / "state"}
+            place |= {"disk_reserve_bytes": 0}
             served = Served(Settings(**(place | settings)), runner or fake_runner(), check)
             stack.callback(served.stop)
             channel = stack.enter_context(grpc.insecure_channel(served.running.address))

@@ -286,7 +286,6 @@ def test_deleting_takes_the_files_along(start, runner, refused, tmp_path):
     job = client.create()
     run = runner.next()
     run.begin()
-    run.request.directory.mkdir()
     (run.request.directory / "model.safetensors").write_bytes(b"x")
     delete = client.training.DeleteTrainingJob
     error = refused(delete, pb.DeleteTrainingJobRequest(name=job.name))

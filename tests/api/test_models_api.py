@@ -82,7 +82,6 @@ def test_large_models_come_in_chunks_under_the_limit(client, runner):
     run = runner.next()
     run.begin()
     content = bytes(range(256)) * 20_000
-    run.request.directory.mkdir()
     (run.request.directory / "model.safetensors").write_bytes(content)
     run.succeed()
     _, *chunks = client.models.DownloadModel(pb.DownloadModelRequest(name=name))

@@ -15,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from raydient.server.api.status import CODES, code_of
 from raydient.server.app import StartError
 from raydient.server.errors import ServiceError
+from raydient.server.jobs import Removals
 from raydient.server.jobs.states import IllegalTransition, State
 from raydient.v1 import training_job_pb2 as jobs_pb
+from raydient.v1 import training_service_pb2 as training_pb
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -101,6 +103,77 @@ def test_a_state_directory_that_is_in_use_or_cannot_be_used(start, tmp_path):
     (tmp_path / "broken" / "raydient.db").mkdir()
     with pytest.raises(StartError, match="cannot be opened for writing"):
         start(state_directory=tmp_path / "broken")
+
+
+@pytest.mark.parametrize("loss", ["missing", "empty"])
+def test_a_lost_database_removes_nothing(start, runner, tmp_path, loss):
+    served = start(runner)
+    job = served.client.create()
+    runner.next().begin()
+    served.stop()
+    state = tmp_path / "state"
+    for file in state.glob("raydient.db*"):
+        file.unlink()
+    if loss == "empty":
+        (state / "raydient.db").touch()
+    files = {
+        path: path.read_bytes() for path in (*state.glob("jobs/**/*"), *state.glob("datasets/*")) if path.is_file()
+    }
+    with pytest.raises(
+        StartError, match="holds 1 job and 1 dataset, but its database raydient.db is " + loss
+    ) as caught:
+        start()
+    assert f"raydient rebuild --state {state}" in str(caught.value)
+    assert {path: path.read_bytes() for path in files} == files
+    assert state / job.name / "job.json" in files
+
+
+def test_what_the_database_does_not_know_is_reported_and_stays(start, tmp_path, caplog):
+    served = start()
+    job = served.client.create()
+    served.stop()
+    state = tmp_path / "state"
+    unknown = [state / "datasets" / "notes.txt", state / "jobs" / "0123456789ab" / "model.safetensors"]
+    unknown[1].parent.mkdir()
+    for file in unknown:
+        file.write_text("precious")
+    (state / job.name / "job.json").unlink()  # as an earlier version left it
+    start()
+    assert [file.read_text() for file in unknown] == ["precious"] * 2
+    for path in (unknown[0], unknown[1].parent):
+        assert f"{path} is not in the database; it is left alone" in caplog.text
+    assert (state / job.name / "job.json").is_file()
+
+
+def test_a_deletion_that_was_killed_is_completed_at_the_next_start(start, runner, tmp_path, monkeypatch):
+    served = start(runner)
+    job = served.client.create()
+    run = runner.next()
+    run.begin()
+    run.succeed()
+    folder = tmp_path / "state" / job.name
+    with monkeypatch.context() as patch:
+        patch.setattr(Removals, "carry_out", lambda self, name: None)
+        served.client.training.DeleteTrainingJob(training_pb.DeleteTrainingJobRequest(name=job.name))
+        served.stop()
+    assert folder.is_dir()
+    start()
+    assert not folder.exists()
+
+
+def test_a_job_that_cannot_be_described_is_not_made(start, tmp_path, monkeypatch, refused):
+    client = start().client
+    client.upload()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("raydient.server.jobs.description.os.replace", full)
+        error = refused(client.create)
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL")
+    assert list((tmp_path / "state" / "jobs").iterdir()) == []
+    assert not client.training.ListTrainingJobs(training_pb.ListTrainingJobsRequest()).training_jobs
 
 
 def test_a_cluster_that_cannot_be_had_leaves_nothing_behind(tmp_path, start, fake_runner):

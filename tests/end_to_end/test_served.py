@@ -1,5 +1,6 @@
 """The real server as a process of its own: what it accepted survives it."""
 
+import json
 import os
 import signal
 import socket
@@ -78,6 +79,37 @@ def test_a_killed_server_lists_every_job_and_goes_on_with_them(spec, job, undist
         assert "RESUMED" in reasons
         assert again.history().curve("loss", "test")[0] == list(range(1, 251))
         assert client.get(queued.name).wait().state == "SUCCEEDED"
+
+
+def test_a_lost_database_is_rebuilt_and_the_jobs_go_on_to_the_same_weights(spec, job, undisturbed, tmp_path):
+    state = tmp_path / "state"
+    with serving(state) as (server, client):
+        done, running = client.submit(spec(2, epochs=2)).wait(), client.submit(spec(2, **LONG))
+        points = done.history().points
+        wait_for_step(running, 300)
+        server.kill()
+        server.wait()
+    for file in state.glob("raydient.db*"):
+        file.unlink()
+    cli = [sys.executable, "-m", "raydient.client.cli"]
+    refused = subprocess.run([*cli, "serve", "--state", state], check=False, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("\n") == 1
+    assert "holds 2 jobs and 1 dataset, but its database raydient.db is missing: " in refused.stderr
+    command = [*cli, "rebuild", "--state", state, "--json"]
+    rebuilt = subprocess.run(command, check=False, capture_output=True, text=True)
+    told = json.loads(rebuilt.stdout)
+    assert (rebuilt.returncode, rebuilt.stderr, told["problems"]) == (0, "", [])
+    assert [(j["name"], j["state"]) for j in told["jobs"]] == [(done.name, "SUCCEEDED"), (running.name, "PAUSED")]
+    with serving(state) as (server, client):
+        assert [j.name for j in client.list()] == [running.name, done.name]
+        assert client.get(done.name).digest == done.digest
+        assert client.get(done.name).history().points == points
+        again = client.get(running.name)
+        assert again.resource.state_reason == "REBUILT"
+        assert again.resume().wait().digest == undisturbed(job(2, **LONG))
+        assert "RESUMED" in [e.notice.reason for e in again.watch() if e.WhichOneof("event") == "notice"]
+        assert again.history().curve("loss", "test")[0] == list(range(1, 251))
 
 
 def test_a_stopped_server_takes_a_checkpoint_first(spec, job, undisturbed, tmp_path):

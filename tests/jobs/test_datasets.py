@@ -1,11 +1,15 @@
 import errno
 import hashlib
+import resource
 import threading
+from contextlib import suppress
 
 import pytest
 
 from raydient.server.errors import AlreadyExists, DataLoss, Exhausted, InvalidRequest, NotFound, NotPermitted
 from raydient.server.jobs.datasets import DatasetStore
+from raydient.server.jobs.disk import Reserve
+from raydient.server.jobs.removals import Removals
 from raydient.server.jobs.sources import Sources
 from raydient.spec.errors import InvalidSpec
 
@@ -22,7 +26,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def datasets(database, folder, now):
-    return DatasetStore(database, folder, clock=lambda: now)
+    return DatasetStore(database, folder, lambda: now, Reserve(0))
 
 
 def upload(datasets, content=CONTENT, name="digits.csv", size=None, sha256=None):
@@ -86,18 +90,131 @@ def test_what_a_killed_server_left_is_removed_at_the_start(database, datasets, f
     torn.close()
 
 
-def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch):
-    with pytest.raises(Exhausted, match="no room"):
-        datasets.begin("a.csv", 2**62, SHA256)
+def full(*arguments, **keywords):
+    raise OSError(errno.ENOSPC, "no space left")
 
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr("raydient.server.jobs.datasets.os.fsync", full)
+@pytest.mark.parametrize("call", ["os.fsync", "os.replace", "flush_folder", "NamedTemporaryFile"])
+def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch, call):
+    monkeypatch.setattr(f"raydient.server.jobs.datasets.{call}", full)
     with pytest.raises(Exhausted) as caught:
         upload(datasets)
     assert caught.value.reason == "STORE_FULL"
     assert list(folder.iterdir()) == []
+    assert datasets.page(9) == []
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(datasets, folder):
+    """The limit of a file's size stands in for a disk that is full in the middle of a file."""
+    content = b"x" * (1 << 20)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    torn = datasets.begin("a.csv", len(content), hashlib.sha256(content).hexdigest())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            torn.write(content)
+        with suppress(OSError):  # the buffer cannot be written either
+            torn.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_database_that_takes_no_row_leaves_no_file(database, datasets, folder, monkeypatch):
+    write = database.write
+
+    def refuse_rows(work, *more):
+        def insert(connection):
+            result = work(connection)
+            if connection.exec_driver_sql("SELECT count(*) FROM datasets").scalar():
+                raise Exhausted("full")
+            return result
+
+        return write(insert, *more)
+
+    monkeypatch.setattr(database, "write", refuse_rows)
+    with pytest.raises(Exhausted):
+        upload(datasets)
+    assert list(folder.iterdir()) == []
+
+
+class Disk:
+    """A disk on which so much is free."""
+
+    def __init__(self, monkeypatch, total, free):
+        self.total, self.free = total, free
+        monkeypatch.setattr("raydient.server.jobs.disk.shutil.disk_usage", lambda folder: self)
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("total", "reserve"), [(1000 * GIB, 20 * GIB), (40 * GIB, GIB), (5 * GIB, GIB // 2), (GIB, GIB // 10)]
+)
+def test_uploads_leave_a_reserve_free(datasets, folder, monkeypatch, total, reserve):
+    Disk(monkeypatch, total, free=reserve + 11)
+    Reserve().check(folder, 11)
+    with pytest.raises(Exhausted) as caught:
+        Reserve().check(folder, 12)
+    assert caught.value.reason == "STORE_FULL"
+    assert caught.value.metadata == {"free_bytes": str(reserve + 11), "reserve_bytes": str(reserve)}
+    assert f"{reserve + 11} bytes of the server's disk are free" in str(caught.value)
+
+
+def test_the_reserve_is_checked_before_and_during_an_upload(database, folder, monkeypatch):
+    disk = Disk(monkeypatch, 1000, free=112)
+    datasets = DatasetStore(database, folder, reserve=Reserve(100))
+    with pytest.raises(Exhausted):
+        datasets.begin("a.csv", 13, SHA256)
+    torn = datasets.begin("a.csv", 12, SHA256)
+    torn.write(CONTENT[:5])
+    disk.free = 105  # something else fills the disk
+    with pytest.raises(Exhausted):
+        torn.write(CONTENT[5:])
+    torn.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_files_that_the_database_does_not_know_are_left_alone(database, datasets, folder):
+    known = upload(datasets)
+    others = [folder / f"{'0' * 64}.csv", folder / "notes.txt"]
+    for file in others:
+        file.write_text("not yours")
+    again = DatasetStore(database, folder)
+    assert again.unknown_files() == others
+    Removals(database, folder.parent).complete()
+    assert {file.name for file in folder.iterdir()} == {f"{known.id}.csv", *(file.name for file in others)}
+
+
+@pytest.mark.parametrize("when", ["before the file is named", "before the row is there", "before the file is removed"])
+def test_what_a_kill_interrupted_is_finished_at_the_start(database, datasets, folder, monkeypatch, when):
+    """Neither half of an upload nor half of a deletion remains."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*arguments):
+        raise Killed
+
+    if when == "before the file is removed":
+        known = upload(datasets)
+        monkeypatch.setattr(Removals, "carry_out", killed)
+        with pytest.raises(Killed):
+            datasets.delete(known.id)
+    else:
+        call = "os.replace" if when == "before the file is named" else "flush_folder"
+        monkeypatch.setattr(f"raydient.server.jobs.datasets.{call}", killed)
+        with pytest.raises(Killed):
+            upload(datasets)
+    monkeypatch.undo()
+    Removals(database, folder.parent).complete()
+    DatasetStore(database, folder)
+    assert list(folder.iterdir()) == []
+    assert datasets.page(9) == []
+    assert upload(datasets).id == SHA256
+    Removals(database, folder.parent).complete()
+    assert datasets.path(SHA256).read_bytes() == CONTENT
 
 
 def test_two_uploads_of_the_same_content_at_once(datasets, folder):

@@ -1,31 +1,22 @@
 import signal
-import sqlite3
-import stat
 import subprocess
 import sys
 import threading
 from dataclasses import replace
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from raydient.server.errors import (
     AlreadyExists,
     Conflict,
-    Exhausted,
     NotAllowed,
     NotFound,
-    StartError,
     Unavailable,
 )
-from raydient.server.jobs import database as database_module
 from raydient.server.jobs import lifecycle
 from raydient.server.jobs.database import Database
-from raydient.server.jobs.migrations import HEAD
 from raydient.server.jobs.records import JobEvent, JobFilter, MetricPoint, StateChanged
+from raydient.server.jobs.removals import Removals
 from raydient.server.jobs.schema import metadata
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
@@ -173,8 +164,9 @@ def test_only_what_has_ended_is_deleted_and_then_with_all_it_had(store, changes,
     for call in (store.get, store.delete, lambda job_id: store.update(job_id, lambda job: None)):
         with pytest.raises(NotFound, match=f"jobs/{job.id}"):
             call(job.id)
-    for table in metadata.tables.values():
-        assert database.read(lambda connection, t=table: connection.execute(t.select()).all()) == []
+    for name, table in metadata.tables.items():
+        rows = database.read(lambda connection, t=table: connection.execute(t.select()).all())
+        assert rows == ([(f"jobs/{job.id}",)] if name == "removals" else [])
     assert store.add(make_job()).number > ended.number
 
 
@@ -216,26 +208,6 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, make_spec):
     database.close()
 
 
-def test_the_files_are_for_the_owner_alone(tmp_path, store, make_job):
-    store.add(make_job())
-    files = list(tmp_path.iterdir())
-    assert {file.name for file in files} >= {"raydient.db", "raydient.db-wal"}
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-
-
-def test_a_commit_is_on_the_disk_before_it_is_answered(database):
-    def settings(connection):
-        pragmas = ("journal_mode", "synchronous", "foreign_keys")
-        return [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for pragma in pragmas]
-
-    assert database.write(settings) == ["wal", 2, 1]
-
-
-def test_reading_cannot_write(database):
-    with pytest.raises(Unavailable):
-        database.read(lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
-
-
 def test_a_failing_listener_neither_undoes_a_change_nor_stops_the_writer(database, make_job):
     def fail(change):
         raise ZeroDivisionError
@@ -245,70 +217,22 @@ def test_a_failing_listener_neither_undoes_a_change_nor_stops_the_writer(databas
     assert store.page(9) == jobs[::-1]
 
 
-def test_the_steps_lead_to_the_tables(database):
-    def differences(connection):
-        return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
-
-    assert database.write(differences) == []
-
-
-def test_the_newest_step_is_the_one_known_as_such():
-    config = Config()
-    config.set_main_option("script_location", "raydient.server.jobs:migrations")
-    config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+def test_a_job_is_restored_in_its_state_with_its_curve(store, changes, make_job, now):
+    epochs = [EPOCH, replace(EPOCH, epoch=2, step=20)]
+    job = replace(make_job(labels={"a": "b"}), state=State.PAUSED, reason="REBUILT", last_epoch=epochs[-1])
+    restored = store.restore(job, epochs)
+    assert store.get(job.id) == restored == replace(job, number=1, sequence=3, revision=1)
+    assert store.page(9, where=JobFilter(labels={"a": "b"})) == [restored]
+    assert [event.payload for event in store.events(job.id, 0, 9)] == [*epochs, StateChanged(State.PAUSED, "REBUILT")]
+    assert [point.epoch for point in store.points(job.id, 9)] == [1, 1, 1, 2, 2, 2]
+    assert [change.before for change in changes] == [None]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(database, store, make_job):
-    job = store.add(make_job())
-
-    def limit(connection, pages):
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
-
-    database.write(lambda connection: limit(connection, 1))
-    with pytest.raises(Exhausted) as caught:
-        store.add(make_job(display_name="x" * 128, labels={str(n): "y" * 200 for n in range(64)}))
-    assert caught.value.reason == "STORE_FULL"
-    database.write(lambda connection: limit(connection, 100_000))
-    assert store.page(9) == [job]
-    store.add(make_job())
-
-
-def test_a_full_queue_of_writes_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(database_module, "QUEUED_WRITES", 1)
-    monkeypatch.setattr(database_module, "PATIENCE_SECONDS", 0.01)
-    database = Database(tmp_path / "slow.db")
-    busy, go = threading.Event(), threading.Event()
-
-    def block(connection):
-        busy.set()
-        go.wait()
-
-    threads = [threading.Thread(target=database.write, args=(block,))]
-    threads[0].start()
-    busy.wait()
-    database._writes.put(database_module._Write(lambda c: None, lambda _: None, database_module.Future()))
-    with pytest.raises(Unavailable, match="too many"):
-        database.write(lambda connection: None)
-    go.set()
-    threads[0].join()
-    database.close()
-
-
-def test_a_path_that_cannot_be_a_database_is_told_in_one_line(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("no database, but long enough to be taken for one" * 100)
-    for path in (tmp_path / "folder", tmp_path / "text", tmp_path / "absent" / "raydient.db"):
-        with pytest.raises(StartError, match="cannot be opened for writing") as caught:
-            Database(path)
-        assert "\n" not in str(caught.value)
-
-
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path):
-    path = tmp_path / "raydient.db"
-    Database(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    connection.close()
-    with pytest.raises(StartError, match="another version of raydient"):
-        Database(path)
+def test_a_stored_job_withdraws_the_removal_that_was_planned_for_its_folder(store, database, tmp_path, make_job):
+    removals, job = Removals(database, tmp_path), make_job()
+    for name in (f"jobs/{job.id}", "jobs/never"):
+        (tmp_path / name).mkdir(parents=True)
+        removals.plan(name)
+    store.add(job)
+    removals.complete()
+    assert [folder.name for folder in (tmp_path / "jobs").iterdir()] == [job.id]

@@ -5,7 +5,6 @@ def test_the_public_names_of_the_room():
     assert sorted(jobs.__all__) == [
         "Artifacts",
         "Change",
-        "Database",
         "Dataset",
         "DatasetStore",
         "Dispatcher",
@@ -19,6 +18,8 @@ def test_the_public_names_of_the_room():
         "MetricPoint",
         "Prediction",
         "Predictor",
+        "Removals",
+        "Reserve",
         "STORED",
         "Sources",
         "State",
@@ -28,5 +29,6 @@ def test_the_public_names_of_the_room():
         "StoredModels",
         "Subscription",
         "check_header",
+        "open_database",
     ]
     assert api.__all__ == ["Address", "ApiServer", "Security"]

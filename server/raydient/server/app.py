@@ -25,15 +25,17 @@ from .errors import ServiceError, StartError
 from .jobs import (
     Artifacts,
     Change,
-    Database,
     DatasetStore,
     Dispatcher,
     Feed,
     Job,
     JobService,
     JobStore,
+    Removals,
+    Reserve,
     Sources,
     StateDirectory,
+    open_database,
 )
 from .metrics import Exporter, JobCollector
 from .training.preparation import check
@@ -62,6 +64,7 @@ class Settings:
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
         slots: worker processes at a time, on a cluster that is ours; None: one a core, four at least.
         data_roots: folders whose files jobs may read.
+        disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.
         insecure: listen beyond this machine without TLS and tokens.
         tls_certificate, tls_key: PEM files.
         tokens_file: without it, whoever can connect may call.
@@ -74,6 +77,7 @@ class Settings:
     ray_address: str | None = None
     slots: int | None = None
     data_roots: tuple[Path, ...] = ()
+    disk_reserve_bytes: int | None = None
     insecure: bool = False
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -143,7 +147,7 @@ async def service(
     async with AsyncExitStack() as stack:
         directory = StateDirectory(settings.state_directory)
         stack.callback(directory.close)
-        database = Database(directory.database)
+        database = open_database(directory)
         stack.push_async_callback(asyncio.to_thread, database.close)
         feed, collector = Feed(), JobCollector()
 
@@ -156,7 +160,7 @@ async def service(
         collector.begin(store.unfinished(), store.counts(), datetime.now(UTC))
         exporter = Exporter(metrics.host, metrics.port, collector)
         stack.push_async_callback(asyncio.to_thread, exporter.close)
-        datasets = DatasetStore(database, directory.datasets)
+        datasets = DatasetStore(database, directory.datasets, reserve=Reserve(settings.disk_reserve_bytes))
         sources = Sources(datasets, settings.data_roots)
 
         def request(job: Job, workers: int) -> RunRequest:
@@ -178,6 +182,7 @@ async def service(
             sources=sources,
             dispatcher=dispatcher,
             directory=directory,
+            removals=Removals(database, directory.path),
             check=check,
         )
         api = ApiServer(jobs, feed, Artifacts(directory), security, exporter.observe_call)

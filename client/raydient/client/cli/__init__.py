@@ -35,6 +35,7 @@ COMMANDS = {
     "download": ("model", "download"),
     "predict": ("model", "predict"),
     "dataset": ("dataset", "dataset"),
+    "rebuild": ("rebuild", "rebuild"),
     "version": ("version", "version"),
 }
 

@@ -24,6 +24,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--slots", type=click.IntRange(1), help="Worker processes at a time.  [default: one a core, four at least]"
 )
 @click.option("--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below; repeatable.")
+@click.option(
+    "--disk-reserve-bytes",
+    type=click.IntRange(0),
+    help="Space that uploads leave free.  [default: 1 GiB or 2 % of the disk, at most 10 %]",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS and tokens.")
 @click.option("--tls-certificate", type=_FILE, help="PEM, with its chain.")
 @click.option("--tls-key", type=_FILE, help="PEM.")

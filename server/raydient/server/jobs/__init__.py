@@ -4,14 +4,16 @@ Begin reading at `records` (what is kept), `lifecycle` (what happens to it), `di
 """
 
 from .artifacts import Artifacts, StoredCheckpoint
-from .database import Database
 from .datasets import DatasetStore, check_header
 from .directory import StateDirectory
+from .disk import Reserve
 from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
 from .models import StoredModels
+from .opening import open_database
 from .predictor import Prediction, Predictor
 from .records import Change, Dataset, Job, JobEvent, JobFilter, MetricPoint, StateChanged
+from .removals import Removals
 from .service import JobService
 from .sources import STORED, Sources
 from .states import IllegalTransition, State
@@ -21,7 +23,6 @@ __all__ = [
     "STORED",
     "Artifacts",
     "Change",
-    "Database",
     "Dataset",
     "DatasetStore",
     "Dispatcher",
@@ -35,6 +36,8 @@ __all__ = [
     "MetricPoint",
     "Prediction",
     "Predictor",
+    "Removals",
+    "Reserve",
     "Sources",
     "State",
     "StateChanged",
@@ -43,4 +46,5 @@ __all__ = [
     "StoredModels",
     "Subscription",
     "check_header",
+    "open_database",
 ]

@@ -21,6 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from raydient.server.errors import Exhausted, StartError, Unavailable
 
 from .migrations import HEAD
+from .schema import metadata
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -28,6 +29,17 @@ log = logging.getLogger(__name__)
 QUEUED_WRITES = 1024
 PATIENCE_SECONDS = 10.0
 """How long a write waits for a place in the queue, and a connection for another process that holds the file."""
+_ACCESS = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Result codes of SQLite that say nothing about the content of the file."""
 
 
 @dataclass(slots=True)
@@ -47,9 +59,13 @@ class Database:
             # made before SQLite does it, for the mode; the files it puts beside it (-wal, -shm) take the same mode
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             with self._engine.begin() as connection:
+                _check_pages(connection, path)
                 _migrate(connection, path)
+                _check_tables(connection, path)
         except (OSError, sa.exc.DBAPIError) as error:
             self._dispose()
+            if _is_damage(error):
+                raise damaged(path, _cause(error)) from error
             raise StartError(f"the database {path} cannot be opened for writing: {_cause(error)}") from error
         except StartError:
             self._dispose()
@@ -115,6 +131,33 @@ class Database:
             except Exception:  # a faulty listener must not undo what is committed nor end this thread
                 log.exception("a listener of the job store failed")
             write.answer.set_result(result)
+
+
+def damaged(path: Path, cause: str) -> StartError:
+    """The error of a database that cannot be read, with the way out."""
+    return StartError(
+        f"the database {path} is damaged ({cause}): restore it from a backup, or move it aside and run "
+        f"`raydient rebuild --state {path.parent}`"
+    )
+
+
+def _is_damage(error: BaseException) -> bool:
+    """The content of the file is wrong, not the way to it."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF not in _ACCESS
+
+
+def _check_pages(connection: sa.Connection, path: Path) -> None:
+    """Read every page of the file once, so that a damaged one is found now. Raises StartError."""
+    found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    if found != "ok":
+        raise damaged(path, " ".join(found.split()))
+
+
+def _check_tables(connection: sa.Connection, path: Path) -> None:
+    missing = sorted({*metadata.tables} - {*sa.inspect(connection).get_table_names()})
+    if missing:
+        raise damaged(path, f"no table {missing[0]}")
 
 
 def _engine(path: Path, begin: str, pragma: str) -> sa.Engine:

@@ -1,24 +1,23 @@
 """Uploaded files, known by their content."""
 
-import errno
 import hashlib
 import os
 import re
-import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from tempfile import NamedTemporaryFile
 
 import sqlalchemy as sa
 
-from raydient.server.errors import AlreadyExists, DataLoss, Exhausted, InvalidRequest, NotFound
+from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.spec.errors import FieldError
 
 from .database import Database
+from .disk import Reserve, disk_may_be_full, flush_folder
 from .records import Dataset
+from .removals import Removals, decide_removal, withdraw_removal
 from .rows import dataset_record, dataset_row
 from .schema import datasets as _datasets
 
@@ -30,16 +29,24 @@ _TEMPORARY = ".upload-"
 class DatasetStore:
     """Files in one folder, named by the SHA-256 of their bytes. May be used from any thread; methods block it.
 
-    Files that an upload left behind when the server died are removed at the start.
+    Partial files of uploads that a killed server did not finish are removed when the store is opened. Other files that
+    the database does not know are left alone.
     """
 
     def __init__(
-        self, database: Database, folder: Path, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        database: Database,
+        folder: Path,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        reserve: Reserve | None = None,
     ) -> None:
+        """`reserve` is what uploads leave free on the disk."""
         self._database = database
         self._folder = folder
         self._clock = clock
-        self._names = threading.Lock()  # of a file and its row, so that they come and go together
+        self._reserve = reserve or Reserve()
+        self._removals = Removals(database, folder.parent)
+        self._names = threading.Lock()  # guards a file and its row, which come and go together
         for torn in folder.glob(f"{_TEMPORARY}*"):
             torn.unlink()
 
@@ -64,19 +71,27 @@ class DatasetStore:
         )
 
     def delete(self, dataset_id: str) -> None:
-        """Remove it; nobody may be about to use it. Raises NotFound."""
+        """Remove a dataset that no job is about to use. Raises NotFound."""
         dataset = self.get(dataset_id)
-        row = sa.delete(_datasets).where(_datasets.c.id == dataset_id)
+        place = self._place(dataset)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(_datasets).where(_datasets.c.id == dataset_id))
+            decide_removal(connection, place)
+
         with self._names:
-            self._database.write(lambda connection: connection.execute(row))
-            self._file(dataset).unlink(missing_ok=True)
+            self._database.write(work)
+            self._removals.carry_out(place)
 
     def begin(self, name: str, size_bytes: int, sha256: str) -> "Upload":
         """Start to receive a file. Raises InvalidRequest, Exhausted."""
         check_header(name, size_bytes, sha256)
-        if size_bytes > shutil.disk_usage(self._folder).free:
-            raise Exhausted(f"no room for {size_bytes} bytes", reason="STORE_FULL")
+        self.check_room(size_bytes)
         return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self._clock()))
+
+    def check_room(self, size_bytes: int) -> None:
+        """Raise Exhausted unless so many more bytes leave the reserve free."""
+        self._reserve.check(self._folder, size_bytes)
 
     def stored(self, name: str, sha256: str) -> Dataset | None:
         """The dataset with this content, if it is there. Raises AlreadyExists if it is kept under another suffix."""
@@ -87,15 +102,29 @@ class DatasetStore:
         return found
 
     def keep(self, temporary: Path, dataset: Dataset) -> Dataset:
-        """Give a complete, flushed file its name and remember it; the dataset as it is stored, maybe since before."""
-        row = sa.insert(_datasets).values(dataset_row(dataset))
+        """Give a complete, flushed file its name and store its row; the dataset as stored, which may be an earlier one.
+
+        Raises Exhausted, Unavailable; then neither file nor row is there.
+        """
+        place, file = self._place(dataset), self._file(dataset)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(_datasets).values(dataset_row(dataset)))
+            withdraw_removal(connection, place)
+
         with self._names:
             known = self.stored(dataset.name, dataset.id)
             if known is not None:
                 return known
-            os.replace(temporary, self._file(dataset))
-            _flush_folder(self._folder)
-            self._database.write(lambda connection: connection.execute(row))
+            self._removals.plan(place)  # should the server be killed before the row is there
+            try:
+                with disk_may_be_full():
+                    os.replace(temporary, file)
+                    flush_folder(self._folder)
+                self._database.write(work)
+            except Exception:
+                self._removals.carry_out(place)
+                raise
         return self.get(dataset.id)
 
     def _find(self, dataset_id: str) -> Dataset | None:
@@ -105,6 +134,31 @@ class DatasetStore:
 
     def _file(self, dataset: Dataset) -> Path:
         return self._folder / f"{dataset.id}{dataset.suffix}"
+
+    def _place(self, dataset: Dataset) -> str:
+        """The file's name below the state directory."""
+        return f"{self._folder.name}/{self._file(dataset).name}"
+
+    def adopt(self, file: Path, name: str) -> Dataset:
+        """Store the row of a file that lies in the folder already, whose content was compared with its name.
+
+        `name` is what its uploader called it. Raises DataLoss if the file's content is not what its name says.
+        """
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            status = os.fstat(opened.fileno())
+        if file.name not in {found + suffix for suffix in SUFFIXES}:
+            raise DataLoss(f"its content has the SHA-256 {found}", reason="CHECKSUM_MISMATCH")
+        created = datetime.fromtimestamp(status.st_mtime, UTC)
+        row = sa.insert(_datasets).values(dataset_row(Dataset(found, name, status.st_size, created)))
+        self._database.write(lambda connection: connection.execute(row))
+        return self.get(found)
+
+    def unknown_files(self) -> list[Path]:
+        """Files in the folder that are no dataset's."""
+        query = sa.select(_datasets.c.id)
+        known = self._database.read(lambda connection: set(connection.execute(query).scalars()))
+        return sorted(file for file in self._folder.iterdir() if file.stem not in known)
 
 
 class Upload:
@@ -116,7 +170,7 @@ class Upload:
         self._dataset = dataset
         self._hash = hashlib.sha256()
         self._received = 0
-        with _full_disk():
+        with disk_may_be_full():
             self._file = NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (see close)
 
     def write(self, chunk: bytes) -> None:
@@ -124,8 +178,9 @@ class Upload:
         self._received += len(chunk)
         if self._received > self._dataset.size_bytes:
             raise self._wrong_size(f"more than {self._dataset.size_bytes}")
+        self._store.check_room(len(chunk))
         self._hash.update(chunk)
-        with _full_disk():
+        with disk_may_be_full():
             self._file.write(chunk)
 
     def finish(self) -> Dataset:
@@ -137,14 +192,14 @@ class Upload:
                 f"the bytes that came have the SHA-256 {self._hash.hexdigest()}, announced was {self._dataset.id}",
                 reason="CHECKSUM_MISMATCH",
             )
-        with _full_disk():
+        with disk_may_be_full():
             self._file.flush()
             os.fsync(self._file.fileno())
         return self._store.keep(Path(self._file.name), self._dataset)
 
     def close(self) -> None:
         """Remove what was not finished."""
-        with _full_disk():
+        with disk_may_be_full():
             try:
                 self._file.close()
             finally:
@@ -171,22 +226,3 @@ def check_header(name: str, size_bytes: int, sha256: str) -> None:
         errors.append(FieldError("header.sha256", f"{sha256[:100]!r} is not 64 lower-case hexadecimal digits"))
     if errors:
         raise InvalidRequest(errors, reason="INVALID_HEADER")
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in it durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _full_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Exhausted("the disk of the server is full", reason="STORE_FULL") from error
-        raise

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from raydient.server.errors import StartError
@@ -14,7 +15,7 @@ class StateDirectory:
 
         raydient.db    jobs, events, metrics
         datasets/      uploaded files, by content
-        jobs/{id}/     checkpoints and model of a job
+        jobs/{id}/     description, checkpoints and model of a job
         lock
     """
 
@@ -35,6 +36,12 @@ class StateDirectory:
             os.close(self._lock)
             raise StartError(f"another raydient serve uses the state directory {self.path}") from error
 
+    @property
+    def contents(self) -> str:
+        """What lies in the folders, as `3 jobs and 1 dataset`; empty if nothing does."""
+        counts = {"job": len(list(entries(self.jobs))), "dataset": len(list(entries(self.datasets)))}
+        return " and ".join(f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items() if count)
+
     def job(self, job_id: str) -> Path:
         """Where a job's checkpoints and model are kept."""
         return self.jobs / job_id
@@ -44,3 +51,8 @@ class StateDirectory:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def entries(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, by name, without the partial files of uploads."""
+    return (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))

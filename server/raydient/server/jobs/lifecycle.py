@@ -158,7 +158,7 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
         case EpochEnded() if job.last_epoch is not None and news.epoch <= job.last_epoch.epoch:
             return Update(job)  # a run that goes on from a checkpoint tells all of its past
         case EpochEnded():
-            return Update(replace(job, last_epoch=news), (news,), tuple(_points(news)))
+            return Update(replace(job, last_epoch=news), (news,), tuple(points(news)))
         case CheckpointTaken():
             return Update(_advance(job, checkpoint=news.step), (news,))
         case Notice():
@@ -219,7 +219,8 @@ def _advance(job: Job, step: int = 0, checkpoint: int = 0) -> Job:
     )
 
 
-def _points(news: EpochEnded) -> list[MetricPoint]:
+def points(news: EpochEnded) -> list[MetricPoint]:
+    """The results of an epoch as points of curves."""
     return [
         MetricPoint(news.epoch, split, name, news.step, value)
         for split, values in news.metrics.items()

@@ -25,8 +25,20 @@ def spec_text(spec: JobSpec) -> str:
     return json.dumps(spec.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
 
 
+def spec_row(spec: JobSpec) -> dict[str, Any]:
+    """The columns that are made of the specification; they never change."""
+    workers = spec.resources.workers
+    return {
+        "spec": spec_text(spec),
+        "display_name": spec.display_name,
+        "dataset": spec.dataset.uri,
+        "workers_min": workers.min,
+        "workers_max": workers.max,
+    }
+
+
 def job_row(job: Job) -> dict[str, Any]:
-    """All columns but `number`, which the database gives, and `spec`, which never changes: see `spec_text`."""
+    """All columns but `number`, which the database gives, and those of the specification: see `spec_row`."""
     row = {name: getattr(job, name) for name in _PLAIN if name != "number"}
     row["request"] = job.request or None  # only those that are set must be unique
     row["state"] = job.state.value

@@ -63,6 +63,11 @@ jobs = Table(
     Column("digest", String(64), nullable=False),
     Column("scaled", Integer, nullable=False, server_default="0"),
     Column("pausing", Integer, nullable=False, server_default="0"),
+    # parts of the specification, for lists
+    Column("display_name", String(128), nullable=False, server_default=""),
+    Column("dataset", Text, nullable=False, server_default=""),
+    Column("workers_min", Integer, nullable=False, server_default="0"),
+    Column("workers_max", Integer, nullable=False, server_default="0"),
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,  # a number is never given twice, not even after a deletion
 )
@@ -106,4 +111,10 @@ datasets = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("created", Instant, nullable=False),
     sqlite_autoincrement=True,
+)
+
+removals = Table(
+    "removals",
+    metadata,
+    Column("name", String(255), primary_key=True),  # below the state directory, `jobs/{id}`
 )

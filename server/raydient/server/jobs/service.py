@@ -3,23 +3,25 @@
 import hashlib
 import logging
 import secrets
-import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed
+from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFound
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
 
 from .datasets import DatasetStore
+from .description import DESCRIPTION_FILE, Description, write_description, write_descriptions
 from .directory import StateDirectory
+from .disk import disk_may_be_full
 from .dispatcher import Dispatcher
 from .records import Job
+from .removals import Removals
 from .rows import spec_text
 from .sources import STORED, Sources
-from .store import JobStore
+from .store import JobStore, folder_name
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class JobService:
         sources: Sources,
         dispatcher: Dispatcher,
         directory: StateDirectory,
+        removals: Removals,
         check: Callable[[JobSpec, Path], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
@@ -54,6 +57,7 @@ class JobService:
         self.dispatcher = dispatcher
         self._sources = sources
         self._directory = directory
+        self._removals = removals
         self._check = check
         self._clock = clock
         self._new_id = new_id
@@ -72,7 +76,7 @@ class JobService:
             self._sources.find(spec.dataset.uri)  # it may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"{QUEUE_LIMIT} jobs wait already", reason="QUEUE_FULL")
-            stored = self.store.add(job)
+            stored = self._store(job)
             if stored.id == job.id:
                 self.dispatcher.submit(stored)
         return stored
@@ -117,7 +121,7 @@ class JobService:
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended, with all its files. Raises NotFound, NotAllowed."""
         self.store.delete(job_id)
-        self.dispatcher.settled(job_id, lambda: shutil.rmtree(self._directory.job(job_id), ignore_errors=True))
+        self.dispatcher.settled(job_id, lambda: self._removals.carry_out(folder_name(job_id)))
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove an uploaded file that no unfinished job needs. Raises NotFound, NotAllowed."""
@@ -127,12 +131,47 @@ class JobService:
             self.datasets.delete(dataset_id)
 
     def tidy(self) -> None:
-        """Remove the folders of jobs that are no more: a server was killed between a deletion and its end."""
+        """Finish deletions that an earlier server decided, report what the database does not know, and describe jobs
+        that have no description yet.
+
+        What is unknown is left alone: a database that does not know a job may be the one that is incomplete.
+        """
+        self._removals.complete()
         known = self.store.ids()
-        for folder in self._directory.jobs.iterdir():
-            if folder.name not in known:
-                log.info("removing what is left of jobs/%s", folder.name)
-                shutil.rmtree(folder, ignore_errors=True)
+        unknown = [path for path in self._directory.jobs.iterdir() if path.name not in known]
+        for path in sorted(unknown) + self.datasets.unknown_files():
+            log.warning("%s is not in the database; it is left alone", path)
+        self._describe(known)
+
+    def _store(self, job: Job) -> Job:
+        """Store a job with its description, or neither; the stored job."""
+        place = folder_name(job.id)
+        self._removals.plan(place)  # the store withdraws that in the transaction that makes the job known
+        stored: Job | None = None
+        try:
+            with disk_may_be_full():
+                write_description(self._directory.job(job.id), self._description(job))
+            stored = self.store.add(job)
+        finally:
+            if stored is None or stored.id != job.id:
+                self._removals.carry_out(place)
+        return stored
+
+    def _describe(self, known: set[str]) -> None:
+        """Write the missing descriptions of jobs of earlier versions."""
+        folders = [self._directory.job(job_id) for job_id in known]
+        missing = [folder for folder in folders if folder.is_dir() and not (folder / DESCRIPTION_FILE).exists()]
+        try:
+            write_descriptions((folder, self._description(self.store.get(folder.name))) for folder in missing)
+        except OSError as error:
+            log.warning("the descriptions of jobs cannot be written, the next start tries again: %s", error.strerror)
+
+    def _description(self, job: Job) -> Description:
+        uri = job.spec.dataset.uri
+        try:
+            return Description(job, self.datasets.get(uri.removeprefix(STORED)).name if uri.startswith(STORED) else "")
+        except NotFound:  # the data of a job that has ended may be deleted
+            return Description(job)
 
     def _draft(self, spec: JobSpec, request: str) -> Job:
         fingerprint = hashlib.sha256(spec_text(spec).encode()).hexdigest()

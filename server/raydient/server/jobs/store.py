@@ -1,6 +1,6 @@
 """The job store: jobs with their events and evaluation results, in a database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -9,13 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound
+from raydient.server.training.reports import EpochEnded
 from raydient.spec.job import JobSpec
 
-from . import schema
+from . import lifecycle, schema
 from .database import Database
 from .lifecycle import Update
 from .records import Change, Job, JobEvent, JobFilter, MetricPoint, Payload, StateChanged
-from .rows import event_record, event_row, job_record, job_row, point_record, point_row, spec_text
+from .removals import decide_removal, withdraw_removal
+from .rows import event_record, event_row, job_record, job_row, point_record, point_row, spec_row
 from .states import State
 
 SPECS_KEPT = 256
@@ -44,21 +46,17 @@ class JobStore:
     def add(self, job: Job) -> Job:
         """Store a new job with its first event; the job it became, or the one that the same request made before.
 
-        Raises AlreadyExists if the same request came before with another body.
+        Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request came
+        before with another body.
         """
 
         def work(connection: sa.Connection) -> Change:
             earlier = self._by_request(connection, job.request)
             if earlier is not None:
                 return Change(earlier, _same_body(earlier, job))
-            row = job_row(job) | {"spec": spec_text(job.spec)}
-            result = connection.execute(sa.insert(_jobs).values(row))
-            number: int = result.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
-            if job.spec.labels:
-                rows = [{"job": job.id, "key": key, "value": value} for key, value in job.spec.labels.items()]
-                connection.execute(sa.insert(_labels), rows)
-            event = StateChanged(job.state)
-            return self._save(connection, None, Update(replace(job, number=number), (event,)))
+            number = self._insert(connection, job)
+            withdraw_removal(connection, folder_name(job.id))
+            return self._save(connection, None, Update(replace(job, number=number), (StateChanged(job.state),)))
 
         change = self._database.write(work, self._announce)
         assert change.after is not None
@@ -79,8 +77,24 @@ class JobStore:
         assert change.after is not None
         return change.after
 
+    def restore(self, job: Job, epochs: Sequence[EpochEnded]) -> Job:
+        """Store a job that was rebuilt from its files, in the state that it has, with the curve of these epochs."""
+
+        def work(connection: sa.Connection) -> Change:
+            stored = replace(job, number=self._insert(connection, job))
+            state = StateChanged(job.state, job.reason, job.message, job.digest)
+            points = tuple(point for epoch in epochs for point in lifecycle.points(epoch))
+            return self._save(connection, None, Update(stored, (*epochs, state), points))
+
+        change = self._database.write(work, self._announce)
+        assert change.after is not None
+        return change.after
+
     def delete(self, job_id: str) -> None:
-        """Remove a job that has ended with all that belongs to it. Raises NotFound, NotAllowed."""
+        """Remove a job that has ended with all that belongs to it, and decide the removal of its folder.
+
+        Raises NotFound, NotAllowed.
+        """
 
         def work(connection: sa.Connection) -> Change:
             job = self._get(connection, job_id)
@@ -90,6 +104,7 @@ class JobStore:
             for table in (_labels, _events, _metrics):
                 connection.execute(sa.delete(table).where(table.c.job == job_id))
             connection.execute(sa.delete(_jobs).where(_jobs.c.id == job_id))
+            decide_removal(connection, folder_name(job_id))
             return Change(job, None)
 
         self._database.write(work, self._announce)
@@ -154,6 +169,15 @@ class JobStore:
             lambda connection: [point_record(row) for row in connection.execute(query).mappings()]
         )
 
+    def _insert(self, connection: sa.Connection, job: Job) -> int:
+        """Insert the rows of a new job; its number."""
+        result = connection.execute(sa.insert(_jobs).values(job_row(job) | spec_row(job.spec)))
+        if job.spec.labels:
+            rows = [{"job": job.id, "key": key, "value": value} for key, value in job.spec.labels.items()]
+            connection.execute(sa.insert(_labels), rows)
+        number: int = result.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
+        return number
+
     def _announce(self, change: Change) -> None:
         if change.before != change.after:
             self._publish(change)
@@ -196,6 +220,11 @@ class JobStore:
 
     def _record(self, row: sa.RowMapping) -> Job:
         return job_record(row, self._spec(row["spec"]))
+
+
+def folder_name(job_id: str) -> str:
+    """The job's folder, below the state directory."""
+    return f"jobs/{job_id}"
 
 
 def _same_body(earlier: Job, job: Job) -> Job:

@@ -1,0 +1,107 @@
+"""`job.json` in a job's folder: what the database knows of the job from its creation on, so that it can be rebuilt."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
+
+from .disk import flush_folder
+from .records import Job
+
+DESCRIPTION_FILE = "job.json"
+FORMAT = "raydient-job/1"
+_PARTIAL = ".job.json.partial"
+
+
+class UnreadableDescription(Exception):  # noqa: N818  (it names what is the case)
+    """The file is not there, is damaged, or was written by another version; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A job as it was accepted.
+
+    Attributes:
+        file_name: what the uploader called the stored dataset that the job trains on; empty if it reads another file.
+    """
+
+    job: Job
+    file_name: str = ""
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write the file of a job, making its folder; durable on return. Raises OSError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _write(folder, description, sync=True)
+    os.replace(folder / _PARTIAL, folder / DESCRIPTION_FILE)
+    flush_folder(folder)
+    flush_folder(folder.parent)
+
+
+def write_descriptions(descriptions: Iterable[tuple[Path, Description]]) -> int:
+    """Write the files of many jobs, whose folders exist, with one flush of the disk; their number. Raises OSError."""
+    folders = []
+    for folder, description in descriptions:
+        _write(folder, description, sync=False)
+        folders.append(folder)
+    if folders:
+        os.sync()  # before the names: a file under its own name is complete
+    for folder in folders:
+        os.replace(folder / _PARTIAL, folder / DESCRIPTION_FILE)
+    return len(folders)
+
+
+def read_description(folder: Path) -> Description:
+    """The inverse of `write_description`. Raises UnreadableDescription."""
+    try:
+        data = json.loads((folder / DESCRIPTION_FILE).read_bytes())
+        if data["format"] != FORMAT:
+            raise UnreadableDescription(f"its {DESCRIPTION_FILE} has the format {data['format']!r}, not {FORMAT}")
+        content = data["job"]
+        if data["sha256"] != _checksum(content):
+            raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: the checksum does not fit")
+        if content["id"] != folder.name:
+            raise UnreadableDescription(f"its {DESCRIPTION_FILE} is that of jobs/{content['id']}")
+        spec = validate_job(content["specification"])
+        created = datetime.fromisoformat(content["created"])
+        job = Job(folder.name, spec, created, content["request"], content["fingerprint"])
+        return Description(job, content["file_name"])
+    except FileNotFoundError as error:
+        raise UnreadableDescription(f"it has no {DESCRIPTION_FILE}") from error
+    except OSError as error:
+        raise UnreadableDescription(f"its {DESCRIPTION_FILE} cannot be read: {error.strerror}") from error
+    except InvalidSpec as error:
+        raise UnreadableDescription(f"this version does not accept its specification: {error.errors[0]}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: {cause}") from error
+
+
+def _write(folder: Path, description: Description, *, sync: bool) -> None:
+    job = description.job
+    content = {
+        "id": job.id,
+        "created": job.created.isoformat(),
+        "request": job.request,
+        "fingerprint": job.fingerprint,
+        "file_name": description.file_name,
+        "specification": job.spec.canonical(),
+    }
+    data = {"format": FORMAT, "sha256": _checksum(content), "job": content}
+    with open(folder / _PARTIAL, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        json.dump(data, file, indent=1)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

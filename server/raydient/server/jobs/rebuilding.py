@@ -1,0 +1,165 @@
+"""Makes a lost database anew from the folders of jobs and datasets.
+
+A job comes back with its specification, creation time, request id and labels (from `job.json`) and its curve (from the
+newest checkpoint that can be read). If its folder holds a model, it is SUCCEEDED. Any other job is PAUSED: whether it
+was running, had failed or was cancelled is not known from its files, and a paused job does nothing by itself. Its
+owner resumes it from its checkpoint, or cancels it. Lost for good are events, metrics of the time since the newest
+checkpoint, scaling, and jobs without a folder.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from raydient.server.errors import DataLoss, StartError
+from raydient.server.training.reports import EpochEnded
+from raydient.workers.network import ModelError, load_model
+
+from .artifacts import MANIFEST_FILE, MODEL_FILE
+from .database import Database
+from .datasets import SUFFIXES, DatasetStore
+from .description import Description, UnreadableDescription, read_description
+from .directory import StateDirectory, entries
+from .disk import flush_folder
+from .opening import is_empty
+from .records import Job
+from .sources import STORED
+from .states import State
+from .store import JobStore
+
+REASON = "REBUILT"
+_EPOCHS = TypeAdapter(list[EpochEnded])
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a new database holds, and what it does not.
+
+    Attributes:
+        jobs: as they are stored, oldest first.
+        datasets: ids.
+        problems: a sentence each, with the path.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def rebuild(path: Path) -> Rebuilt:
+    """Make the database of a state directory that has lost it. No file of a job or dataset is changed or removed.
+
+    The database appears whole or not at all. Raises StartError: a service holds the directory, its database is not
+    empty, or there is nothing to rebuild it from.
+    """
+    if not path.is_dir():
+        raise StartError(f"there is no state directory {path}")
+    directory = StateDirectory(path)
+    try:
+        if not is_empty(directory.database):
+            raise StartError(
+                f"the database {directory.database} is not empty, and rebuilding would lose what it knows; if it is "
+                "damaged and there is no backup, move it aside first"
+            )
+        if not directory.contents:
+            raise StartError(f"the state directory {directory.path} holds neither jobs nor datasets")
+        return _rebuild(directory)
+    finally:
+        directory.close()
+
+
+def _rebuild(directory: StateDirectory) -> Rebuilt:
+    partial = directory.database.with_suffix(".rebuilding")
+    for leftover in _files_of(partial):
+        leftover.unlink(missing_ok=True)
+    rebuilt = Rebuilt()
+    database = Database(partial)
+    try:
+        descriptions = list(_descriptions(directory, rebuilt))
+        _add_datasets(directory, database, descriptions, rebuilt)
+        _add_jobs(directory, JobStore(database), descriptions, rebuilt)
+    finally:
+        database.close()
+    for old in _files_of(directory.database)[1:]:  # what is left of the lost one must not be applied to the new one
+        if old.exists():
+            old.rename(old.with_name(f"{old.name}.old"))
+    os.replace(partial, directory.database)
+    flush_folder(directory.path)
+    return rebuilt
+
+
+def _files_of(database: Path) -> list[Path]:
+    return [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
+
+
+def _descriptions(directory: StateDirectory, rebuilt: Rebuilt) -> Iterator[Description]:
+    for folder in entries(directory.jobs):
+        try:
+            yield read_description(folder)
+        except UnreadableDescription as error:
+            rebuilt.problems.append(f"{folder} is left alone: {error}")
+
+
+def _add_datasets(
+    directory: StateDirectory, database: Database, descriptions: list[Description], rebuilt: Rebuilt
+) -> None:
+    datasets = DatasetStore(database, directory.datasets)
+    names = {d.job.spec.dataset.uri: d.file_name for d in descriptions if d.file_name}
+    for file in entries(directory.datasets):
+        if not file.is_file() or file.suffix not in SUFFIXES:
+            rebuilt.problems.append(f"{file} is left alone: it is no file of a dataset")
+            continue
+        try:
+            name = names.get(f"{STORED}{file.stem}", file.name)
+            rebuilt.datasets.append(datasets.adopt(file, name).id)
+        except DataLoss as error:
+            rebuilt.problems.append(f"{file} is left alone: {error}")
+        except OSError as error:
+            rebuilt.problems.append(f"{file} is left alone: it cannot be read: {error.strerror}")
+
+
+def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Description], rebuilt: Rebuilt) -> None:
+    for description in sorted(descriptions, key=lambda one: one.job.created):
+        folder = directory.job(description.job.id)
+        step, epochs = _progress(folder)
+        job = replace(
+            description.job,
+            state=State.PAUSED,
+            reason=REASON,
+            message=f"its database was lost; `resume` goes on from step {step}" if step else "its database was lost",
+            top_step=step,
+            checkpoint_step=step,
+            last_epoch=epochs[-1] if epochs else None,
+        )
+        model = folder / MODEL_FILE
+        try:
+            if model.exists():
+                job = _succeeded(job, model)
+        except (ModelError, OSError) as error:
+            rebuilt.problems.append(f"{model} cannot be used, the job is PAUSED instead of SUCCEEDED: {error}")
+        uri = job.spec.dataset.uri
+        if uri.startswith(STORED) and uri.removeprefix(STORED) not in rebuilt.datasets:
+            rebuilt.problems.append(f"{folder} trains on {uri}, which is not there")
+        rebuilt.jobs.append(store.restore(job, epochs))
+
+
+def _succeeded(job: Job, model: Path) -> Job:
+    digest = load_model(model).digest
+    ended = datetime.fromtimestamp(model.stat().st_mtime, UTC)
+    return replace(job, state=State.SUCCEEDED, message="its database was lost", digest=digest, ended=ended)
+
+
+def _progress(folder: Path) -> tuple[int, list[EpochEnded]]:
+    """Step of the newest checkpoint whose manifest can be read, and the epochs until then."""
+    for checkpoint in sorted(folder.glob("checkpoints/step-*"), key=lambda path: path.name, reverse=True):
+        try:
+            manifest = json.loads((checkpoint / MANIFEST_FILE).read_bytes())
+            return int(manifest["step"]), _EPOCHS.validate_python(manifest["history"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return 0, []

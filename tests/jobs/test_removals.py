@@ -1,0 +1,60 @@
+from raydient.server.jobs.removals import Removals
+
+
+def pending(database):
+    return database.read(lambda connection: connection.exec_driver_sql("SELECT name FROM removals").scalars().all())
+
+
+def test_what_is_decided_is_removed_and_nothing_else(database, tmp_path):
+    removals = Removals(database, tmp_path)
+    for name in ("jobs/a", "jobs/b"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "model.safetensors").touch()
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "c.csv").touch()
+    removals.plan("jobs/a")
+    removals.plan("jobs/a")
+    removals.plan("datasets/c.csv")
+    removals.plan("jobs/gone")
+    removals.complete()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")) == ["jobs/b"]
+    assert pending(database) == []
+
+
+def test_a_name_that_leads_elsewhere_is_left_alone(database, tmp_path, caplog):
+    root = tmp_path / "state"
+    (root / "jobs" / "a").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    removals = Removals(database, root)
+    for name in ("jobs/..", "../other", "jobs", "jobs/a/b", "logs/a", "/etc/hosts", ""):
+        removals.plan(name)
+    removals.complete()
+    assert (root / "jobs" / "a").is_dir()
+    assert (tmp_path / "other").is_dir()
+    assert len([record for record in caplog.records if "left alone" in record.message]) == 7
+
+
+def test_what_cannot_be_removed_is_tried_again(database, tmp_path, monkeypatch, caplog):
+    (tmp_path / "jobs" / "a").mkdir(parents=True)
+    removals = Removals(database, tmp_path)
+    removals.plan("jobs/a")
+
+    def busy(path):
+        raise OSError(16, "Device or resource busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("raydient.server.jobs.removals.shutil.rmtree", busy)
+        removals.carry_out("jobs/a")
+    assert "Device or resource busy" in caplog.text
+    assert pending(database) == ["jobs/a"]
+    removals.complete()
+    assert not (tmp_path / "jobs" / "a").exists()
+
+
+def test_a_closed_database_keeps_the_decision(database, tmp_path):
+    (tmp_path / "jobs" / "a").mkdir(parents=True)
+    removals = Removals(database, tmp_path)
+    removals.plan("jobs/a")
+    database.close()
+    removals.carry_out("jobs/a")
+    assert not (tmp_path / "jobs" / "a").exists()
