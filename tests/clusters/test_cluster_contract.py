@@ -17,11 +17,12 @@ SECONDS = 60.0
 
 
 class Coordinator:
-    """A listener that members introduce themselves to and that never answers."""
+    """A listener that members introduce themselves to and that never answers. It does not look at their lifelines."""
 
     def __init__(self, host):
         self.secret = new_secret()
         self._hub = Hub(self.secret, 1 << 20)
+        self._lifelines = []
         self.endpoint = self._hub.listen(host)
 
     def told(self, member):
@@ -31,8 +32,15 @@ class Coordinator:
         """The next message, or CLOSED."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
-            for _, frame in self._hub.poll(1.0):
-                return CLOSED if frame is CLOSED else control.decode(frame).message
+            for connection, frame in self._hub.poll(1.0):
+                if connection in self._lifelines:
+                    continue
+                if frame is CLOSED:
+                    return CLOSED
+                message = control.decode(frame).message
+                if not isinstance(message, control.Alive):
+                    return message
+                self._lifelines.append(connection)
         raise TimeoutError
 
     def close(self):

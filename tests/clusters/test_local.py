@@ -33,7 +33,9 @@ def test_a_process_ends_with_a_parent_that_was_killed(tmp_path):
                 return frame
         raise TimeoutError
 
-    child = control.decode(next_frame()).message.process
+    while not isinstance(hello := control.decode(next_frame()).message, control.Hello):
+        pass  # its lifeline
+    child = hello.process
     parent.kill()
     parent.wait()
     assert next_frame() is CLOSED

@@ -149,6 +149,18 @@ def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
     assert (weights == began).all()
 
 
+def test_a_snapshot_at_once_does_without_the_open_round(make_server):
+    """A worker is stopped in the middle of it."""
+    server, weights = make_server()
+    began = weights.copy()
+    server.push(0, (0, 1), np.ones(4, np.float32), np.array([1.0]))
+    assert server.snapshot(final=True) == []
+    assert server.snapshot(final=True, at_once=True) == [Boundary(True)]
+    assert (server.current, server.position.round) == (None, 0)
+    assert (weights == began).all()
+    assert server.push(0, (1, 2), np.ones(4, np.float32), np.array([1.0])) == ("LATE", [])
+
+
 def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):
     server, _ = make_server()
     assert server.plan([], []) == []

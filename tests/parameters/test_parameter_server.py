@@ -146,13 +146,13 @@ class Members(RuleBasedStateMachine):
             self.waiting += 1
         self.carry_out(self.server.snapshot(final=False))
 
-    @rule(really=st.sampled_from([False, False, False, True]))
-    def stop(self, really):
+    @rule(really=st.sampled_from([False, False, False, True]), at_once=st.booleans())
+    def stop(self, really, at_once):
         """Stop with a snapshot, and go on from it with a new server."""
         if really and not self.over:
             self.final = True
             self.waiting += 1
-            self.carry_out(self.server.snapshot(final=True))
+            self.carry_out(self.server.snapshot(final=True, at_once=at_once))
 
     @precondition(lambda self: self.over and self.server.position.round < self.job.schedule.rounds)
     @rule()

@@ -5,8 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from raydient.server.training.actions import AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
-from raydient.server.training.coordinator import LAYERS_NAMED, SHORT_SECONDS, START_SECONDS, Coordinator
+from raydient.server.training.actions import (
+    AskSnapshot,
+    Discard,
+    Dismiss,
+    Kill,
+    Ping,
+    Serve,
+    SetPlan,
+    Start,
+    Tell,
+    Work,
+)
+from raydient.server.training.coordinator import HURRY_SECONDS, SHORT_SECONDS, START_SECONDS, Coordinator
+from raydient.server.training.divergence import LAYERS_NAMED
 from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
     CheckpointTaken,
@@ -362,6 +374,71 @@ def test_an_interruption_takes_a_checkpoint(coordinator):
     coordinator.saved(5, 0.1, 400)
     (finished,) = reports(coordinator.completed(5, ""), Finished)
     assert (finished.outcome, finished.step, finished.digest) == (Outcome.INTERRUPTED, 5, "")
+
+
+def test_an_interruption_does_not_wait_long_for_the_open_round(coordinator, clock):
+    running(coordinator)
+    coordinator.interrupt()
+    clock.now += HURRY_SECONDS - 1
+    assert coordinator.tick() == []
+    clock.now += 1
+    assert coordinator.tick() == [AskSnapshot(final=True, at_once=True)]
+    clock.now += HURRY_SECONDS
+    assert coordinator.tick() == []
+
+
+def test_an_interruption_ends_without_a_parameter_server(coordinator):
+    running(coordinator)
+    coordinator.status(status(4))
+    coordinator.interrupt()
+    (finished,) = reports(coordinator.lost(0, "killed by SIGKILL"), Finished)
+    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 0), "the step of the last checkpoint"
+
+
+def silence(coordinator, clock, answering, seconds=7):
+    """So many seconds in which these members answer their pings; what the coordinator decides meanwhile."""
+    actions = []
+    for _ in range(seconds):
+        clock.now += 1
+        for action in coordinator.tick():
+            if isinstance(action, Ping):
+                if action.member in answering:
+                    coordinator.answered(action.member)
+            else:
+                actions.append(action)
+    return actions
+
+
+@pytest.fixture
+def pinged(coordinator):
+    """Two workers, 1 and 2, at work for parameter server 0, all with lifelines."""
+    running(coordinator)
+    for member in (0, 1, 2):
+        coordinator.answered(member)
+    return coordinator
+
+
+def test_a_worker_that_does_not_answer_is_killed_and_replaced(pinged, clock):
+    actions = silence(pinged, clock, {0, 1})
+    assert changes(actions) == [Kill(2), Start(Role.WORKER, 3, 0)]
+    assert reports(actions, Notice) == [Notice("WORKER_LOST", "worker 2: no answer for 6 seconds")]
+
+
+def test_a_parameter_server_that_does_not_answer_is_one_that_is_lost(pinged, clock):
+    actions = silence(pinged, clock, {1, 2})
+    assert changes(actions)[:3] == [Kill(0), Kill(1), Kill(2)]
+    assert changes(actions)[3] == Start(Role.PARAMETER_SERVER, 3, 1)
+
+
+def test_members_that_answer_may_work_for_long(pinged, clock):
+    assert silence(pinged, clock, {0, 1, 2}, seconds=8) == []
+
+
+def test_an_interruption_does_not_wait_for_a_parameter_server_that_does_not_answer(pinged, clock):
+    pinged.interrupt()
+    actions = silence(pinged, clock, set())
+    (finished,) = reports(actions, Finished)
+    assert finished.outcome is Outcome.INTERRUPTED, "although no member answers"
 
 
 def test_an_interruption_before_the_start_ends_at_once(coordinator):

@@ -24,6 +24,8 @@ ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
 HEALTH = GradientHealth(6, (LayerHealth("dense", 0.5, None, 2, 0.25), LayerHealth("activation", math.inf)))
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
+    control.Alive(1),
+    control.Pong(5),
     control.Attached(3),
     control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}, HEALTH),
     control.PlanInForce(3),
@@ -32,6 +34,7 @@ EXAMPLES = [
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
     control.Failed("no room left, δ"),
+    control.Ping(5),
     control.Serve(
         [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,))],
         [("dense", 3), ("batch", 0)],
@@ -47,7 +50,7 @@ EXAMPLES = [
         ["dense.kernel"],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
-    control.TakeSnapshot(False),
+    control.TakeSnapshot(False, True),
     control.Dismiss(3),
     control.Work(
         {"display_name": "x", "network": {"layers": []}}, {"image": [28, 28, 1], "table": [3]}, SCHEDULE, ENDPOINT, 1, 2

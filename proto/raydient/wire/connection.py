@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
+import numpy as np
+
 from .frames import HEADER, Header, ProtocolError
 
 Buffer = bytes | bytearray | memoryview
@@ -39,6 +41,11 @@ def limited_to(limit: int) -> Callable[[Header], bytearray]:
         return bytearray(header.length)
 
     return allocate
+
+
+def unlimited(header: Header) -> memoryview:
+    """An allocator for peers that are trusted with any size. It touches no memory: pages come as they are received."""
+    return np.empty(header.length, np.uint8).data
 
 
 class Connection:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from .connection import Connection, Frame
@@ -42,6 +43,20 @@ class Hello:
     generation: int
     process: int
     data_plane: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The first message on a member's second connection, its lifeline: which member will answer pings there."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to the ping of this number, from a thread that does nothing else."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +163,13 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ping:
+    """On a lifeline: answer with a `Pong` of this number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """To a parameter server, with the arrays of a `Snapshot` or the first weights: hold them from round `round` on.
 
@@ -189,9 +211,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class TakeSnapshot:
-    """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work."""
+    """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work.
+
+    `at_once`: do not wait for the end of the open round; what was computed of it is given up, the weights are as they
+    were when it began.
+    """
 
     final: bool
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +289,8 @@ class Scale:
 
 
 Message = (
-    Hello | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Overdue | Failed | Serve | Plan
-    | TakeSnapshot | Dismiss | Work | Follow | Numbered | Acknowledge | Command | Scale
+    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Overdue | Failed | Ping
+    | Serve | Plan | TakeSnapshot | Dismiss | Work | Follow | Numbered | Acknowledge | Command | Scale
 )  # fmt: skip
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 
@@ -329,7 +356,9 @@ def decode(frame: Frame) -> Received:
             segment = Segment(frame.descriptors.pop(0), envelope.size)
         else:
             segment = Segment.create(envelope.size)
-            segment.buffer[:] = memoryview(frame.payload)[frame.header.first :]
+            # By NumPy, which lets other threads run meanwhile: a lifeline has to answer while gigabytes are copied.
+            rest = np.frombuffer(frame.payload, np.uint8, offset=frame.header.first)
+            segment.array("u1", (envelope.size,))[:] = rest
         return Received(message, Bundle(segment, envelope.places).arrays)
     except (KeyError, ValueError, OverflowError, OSError) as error:
         # OSError, OverflowError: a segment that cannot be mapped or is too large to exist.

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from raydient.spec.job import JobSpec
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
+from raydient.wire.connection import unlimited
 from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
-from raydient.wire.launch import from_json
+from raydient.wire.launch import Launch, from_json
+from raydient.wire.lifeline import hold
 from raydient.wire.schedule import Round, RoundKind, Schedule
 from raydient.wire.scores import Scores
 from raydient.wire.sparse import add
@@ -31,8 +33,13 @@ def main(told: str, host: str, node: str) -> None:
     """
     launch = from_json(told)
     secret = bytes.fromhex(launch.secret)
+    with hold(launch, node):
+        _work(launch, secret, node)
+
+
+def _work(launch: Launch, secret: bytes, node: str) -> None:
     coordinator = dial(launch.coordinator, secret, node=node)
-    coordinator.allocate = lambda header: bytearray(header.length)  # the dataset, as large as it is, over TCP
+    coordinator.allocate = unlimited  # the dataset over TCP
     control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
     work, arrays = control.receive(coordinator)
     if not isinstance(work, control.Work):

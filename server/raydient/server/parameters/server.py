@@ -163,17 +163,17 @@ class ParameterServer:
             return self._give_snapshot()
         return self._hand_out(opened)
 
-    def snapshot(self, *, final: bool) -> list[Action]:
+    def snapshot(self, *, final: bool, at_once: bool = False) -> list[Action]:
         """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
 
-        Where no plan names a worker the open round may never end: the answer is then what it began with.
-        After the final one, and where training diverged, there is no answer.
+        `at_once`, or if the plan names no worker, the answer does not wait for the end of the open round: it is what
+        that round began with. After the final one, and where training diverged, there is no answer.
         """
         if self._open is None and self._ended:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        return self._give_snapshot() if self._open is None or not self._workers else []
+        return self._give_snapshot() if self._open is None or at_once or not self._workers else []
 
     def _give_snapshot(self) -> list[Action]:
         """Of the weights as they are: a round that is open has not touched them."""

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from raydient.wire import control
 from raydient.wire.channel import Terms
-from raydient.wire.connection import Connection, Frame
+from raydient.wire.connection import Connection, Frame, unlimited
 from raydient.wire.endpoint import Endpoint, dial
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.layout import Layout
+from raydient.wire.lifeline import hold
 from raydient.wire.memory import Bundle
 from raydient.wire.schedule import Round, RoundKind
 from raydient.wire.scores import EPOCH_SCORES, as_bytes, from_bytes
@@ -37,7 +38,9 @@ CONTROL_LIMIT = 1 << 20
 
 def main(told: str, host: str, node: str) -> None:
     """Serve one job until its coordinator is gone."""
-    Service(from_json(told), host, node).run()
+    launch = from_json(told)
+    with hold(launch, node):
+        Service(launch, host, node).run()
 
 
 class Service:
@@ -77,8 +80,7 @@ class Service:
         hello = control.Hello(
             control.Role.PARAMETER_SERVER, self._launch.member, self._launch.generation, os.getpid(), endpoint
         )
-        # Weights come with the answer, over TCP behind it: as large as they are.
-        self._coordinator.allocate = lambda header: bytearray(header.length)
+        self._coordinator.allocate = unlimited  # weights come with the answer, over TCP behind it
         control.send(self._coordinator, hello)
         return control.receive(self._coordinator)
 
@@ -158,8 +160,8 @@ class Service:
                 kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
                 self._plan = number, self._server.current
                 self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
-            case control.TakeSnapshot(final=final):
-                self._carry_out(self._server.snapshot(final=final))
+            case control.TakeSnapshot(final=final, at_once=at_once):
+                self._carry_out(self._server.snapshot(final=final, at_once=at_once))
             case control.Dismiss(worker=worker):
                 for connection in [c for c, link in self._links.items() if link.worker == worker]:
                     self._hub.drop(connection)

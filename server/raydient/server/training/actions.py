@@ -59,9 +59,17 @@ class SetPlan:
 
 @dataclass(frozen=True, slots=True)
 class AskSnapshot:
-    """Ask the parameter server for a snapshot."""
+    """Ask the parameter server for a snapshot; see `control.TakeSnapshot`."""
 
     final: bool
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Send a ping to this member on its lifeline."""
+
+    member: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +86,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Ping | Discard | Tell

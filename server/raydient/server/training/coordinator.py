@@ -11,23 +11,26 @@ saved(...), status(...) -> reports
 tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth
-from raydient.wire.schedule import RoundKind, Schedule
+from raydient.wire.schedule import Schedule
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
+from .divergence import describe
 from .failures import Decision, Losses
+from .pulses import Pulses
 from .rate import Rate
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started, Waiting
 from .roster import Roster
 
 START_SECONDS = 120.0
 """How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
-LAYERS_NAMED = 8
-"""So many layers, those nearest to the loss, a message tells of; the rest stand in the report of progress."""
+HURRY_SECONDS = 5.0
+"""How long an interrupted run waits for the end of the open round, before it does without that round."""
 SHORT_SECONDS = 30.0
 """So long a job goes on with fewer workers than its minimum, which are being replaced; then it stands and says so."""
 
@@ -58,11 +61,13 @@ class Coordinator:
         self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
         self._learning_rate, self._clock = learning_rate, clock
         self._roster = Roster(workers, minimum)
+        self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
         self._plans = 0
         self._running = False  # a plan has been sent in this generation
         self._stopping = False  # a final snapshot has been asked for
+        self._hurry_at = math.inf  # when it is asked for again, at once
         self._saving = False  # a snapshot is on its way
         self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
@@ -95,6 +100,10 @@ class Coordinator:
         if roster[member].role is Role.PARAMETER_SERVER:
             return [Serve(member), *map(self._work, roster.introduced)]
         return [self._work(member)] if roster.has_server else []
+
+    def answered(self, member: int) -> None:
+        """A member has opened its lifeline, or answered a ping."""
+        self._pulses.answered(member)
 
     def _work(self, worker: int) -> Work:
         return Work(worker, self._roster[worker].place, self._roster.wanted)
@@ -171,6 +180,8 @@ class Coordinator:
             return self._end(Outcome.FAILED, reason=f"{this.role.value.upper()}_LOST", message=message)
         self._restarts[this.role.value] += 1
         notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
+        if decision is Decision.ROLL_BACK and self._stopping:
+            return [notice, *self._end(Outcome.INTERRUPTED, step=self._saved_step)]
         if decision is Decision.REPLACE:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
@@ -265,26 +276,13 @@ class Coordinator:
 
     def diverged(self, found: control.NonFinite) -> list[Action]:
         """Loss or gradient is not finite any more."""
-        if found.kind is RoundKind.TRAIN:
-            layer, _, parameter = found.parameter.rpartition(".")
-            which = "all gradients are finite, the largest" if found.finite else "the first gradient that is not finite"
-            what = f"loss {found.loss} at step {found.step}; {which} is that of layer {layer} ({parameter})"
-            what += self._non_finite_values()
-        else:
-            what = f"loss {found.loss} on the held-out part after {found.step} steps"
+        what = describe(found, self._health)
         # A checkpoint of this very step holds the weights that the loss is not finite for.
         bad = [step for step in self._saved if step == found.step]
         good = [step for step in self._saved if step < found.step]
         kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
         end = self._end(Outcome.FAILED, step=found.step, reason="NON_FINITE", message=f"{what}; {kept}")
         return [*map(Discard, bad), *end]
-
-    def _non_finite_values(self) -> str:
-        """By layer, for people."""
-        layers = self._health.layers if self._health else ()
-        counts = [f"{layer.layer} {layer.non_finite_values}" for layer in layers if layer.non_finite_values]
-        more = [f"{len(counts) - LAYERS_NAMED} more layers"] if len(counts) > LAYERS_NAMED else []
-        return f"; values that are not finite: {', '.join(counts[-LAYERS_NAMED:] + more)}" if counts else ""
 
     # ---- checkpoints and the end
 
@@ -298,13 +296,28 @@ class Coordinator:
         actions: list[Action] = []
         for member in self._roster.silent(now - START_SECONDS):
             actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
+        actions += self._check_pulses()
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
+        if now >= self._hurry_at:
+            self._hurry_at = math.inf
+            actions.append(AskSnapshot(final=True, at_once=True))
         due = now - self._saved_at >= self._checkpoint_seconds
         if due and self._running and not self._saving and self._status and self._status.step > self._saved_step:
             self._saving = True
             actions.append(AskSnapshot(final=False))
+        return actions
+
+    def _check_pulses(self) -> list[Action]:
+        """Ping the members, and give up those that do not answer."""
+        actions: list[Action] = [Ping(member) for member in self._pulses.beat()]
+        for member, seconds in self._pulses.stopped.items():
+            if member in self._roster:
+                actions += self._give_up(member, f"no answer for {seconds:.0f} seconds")
+        server = self._roster.server
+        if self._stopping and server is not None and self._pulses.silent(server):
+            actions += self._give_up(server, "no answer, while a checkpoint is wanted of it")
         return actions
 
     @property
@@ -333,12 +346,13 @@ class Coordinator:
         return self._end(Outcome.INTERRUPTED, step=step)
 
     def interrupt(self) -> list[Action]:
-        """Take a checkpoint at the next boundary and end."""
+        """Take a checkpoint at the next boundary, or after some seconds of the last one, and end."""
         if self.ended or self._stopping:
             return []
         if not self._running:
             return self._end(Outcome.INTERRUPTED)
         self._stopping = self._saving = True
+        self._hurry_at = self._clock() + HURRY_SECONDS
         return [AskSnapshot(final=True)]
 
     def cancel(self) -> list[Action]:

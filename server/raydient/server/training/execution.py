@@ -19,7 +19,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.scores import EPOCH_SCORES, SCORE
 from raydient.workers.network import Model, read_weights, save_model
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
 from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
 from .coordinator import Coordinator
 from .fingerprint import differences, fingerprint
@@ -84,6 +84,8 @@ class Execution:
         )
         self._processes: dict[int, Process] = {}
         self._members: dict[Connection, int] = {}
+        self._lifelines: dict[Connection, int] = {}
+        self._pings = 0
         self._server = -1  # the parameter server's number
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
@@ -120,6 +122,7 @@ class Execution:
     def _handle(self, connection: Connection, frame: Frame | Closed) -> None:
         member = self._members.get(connection)
         if isinstance(frame, Closed):
+            self._lifelines.pop(connection, None)
             if member is not None:
                 self._disconnected(connection)
             return
@@ -127,6 +130,8 @@ class Execution:
             message, arrays = control.decode(frame)
             if isinstance(message, control.Hello):
                 self._hello(connection, message)
+            elif isinstance(message, control.Alive | control.Pong):
+                self._answered(connection, message)
             elif member is not None:
                 if not self.coordinator.ended:  # what is on its way still tells nothing new
                     self._hear(member, message, arrays)
@@ -145,6 +150,13 @@ class Execution:
         if hello.role is control.Role.PARAMETER_SERVER:
             self._data_plane = hello.data_plane
         self.carry_out(self.coordinator.hello(hello.member))
+
+    def _answered(self, connection: Connection, message: control.Alive | control.Pong) -> None:
+        if isinstance(message, control.Alive) and message.member in self._processes:
+            self._lifelines[connection] = message.member
+        if connection not in self._lifelines:
+            raise ProtocolError("a lifeline of no member")
+        self.coordinator.answered(self._lifelines[connection])
 
     def _hear(self, member: int, message: control.Message, arrays: control.Arrays) -> None:
         match message:
@@ -248,8 +260,10 @@ class Execution:
                     self._work(action)
                 case SetPlan(plan=plan):
                     self._send(self._server, plan)
-                case AskSnapshot(final=final):
-                    self._send(self._server, control.TakeSnapshot(final))
+                case AskSnapshot(final=final, at_once=at_once):
+                    self._send(self._server, control.TakeSnapshot(final, at_once))
+                case Ping(member=member):
+                    self._ping(member)
                 case Discard(step=step):
                     discard_checkpoint(self._checkpoints, step)
                 case Tell(report=report):
@@ -287,9 +301,16 @@ class Execution:
         process = self._processes.pop(member, None)
         if process is not None:
             process.kill()
-        for connection in [c for c, m in self._members.items() if m == member]:
-            del self._members[connection]
-            self._hub.drop(connection)
+        for table in (self._members, self._lifelines):
+            for connection in [c for c, m in table.items() if m == member]:
+                del table[connection]
+                self._hub.drop(connection)
+
+    def _ping(self, member: int) -> None:
+        self._pings += 1
+        for connection in [c for c, m in self._lifelines.items() if m == member]:
+            with self._hub.sending(connection):
+                control.send(connection, control.Ping(self._pings))
 
     def _serve(self, member: int) -> None:
         schedule, network = self._prepared.schedule, self._prepared.network

@@ -15,6 +15,7 @@ class Member:
         since: when it was started, or last known to wait for a place on the cluster.
         place: among the workers, from 0; a replacement takes that of the one it replaces.
         leaving: number of the first plan that is without this worker; it is ended when that plan is in force.
+        silence: seconds since it last answered a ping, see `Pulses`; None before its lifeline is open.
     """
 
     role: Role
@@ -23,6 +24,7 @@ class Member:
     introduced: bool = False
     attached: bool = False
     leaving: int | None = None
+    silence: float | None = None
 
 
 class Roster:
@@ -56,10 +58,20 @@ class Roster:
         return self._members.pop(member, None)
 
     def clear(self) -> list[int]:
-        """Everybody is to go; who was there."""
-        everybody = list(self._members)
+        """Remove all members and return their numbers."""
+        members = list(self._members)
         self._members.clear()
-        return everybody
+        return members
+
+    @property
+    def with_lifeline(self) -> dict[int, Member]:
+        """The members that answer pings, or did."""
+        return {n: m for n, m in self._members.items() if m.silence is not None}
+
+    @property
+    def server(self) -> int | None:
+        """The number of the parameter server, if one was started."""
+        return next((n for n, m in self._members.items() if m.role is Role.PARAMETER_SERVER), None)
 
     @property
     def has_server(self) -> bool:

@@ -1,0 +1,71 @@
+"""A second connection to the coordinator, with a thread of its own.
+
+It answers pings while the process computes, loads data or waits on another socket: if a ping is not answered, the
+process as a whole is stopped. When the connection ends, the process ends too, whatever it is blocked in.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from . import control
+from .connection import Connection, limited_to
+from .endpoint import dial
+from .launch import Launch
+
+PARTING_SECONDS = 1.0
+"""Time in which the process may end by itself after its coordinator has gone."""
+PING_LIMIT = 1 << 12
+"""Bytes of a ping."""
+
+
+def _exit() -> None:
+    os._exit(1)
+
+
+def hold(launch: Launch, node: str) -> "Lifeline":
+    """Open the lifeline of a member; OSError if its coordinator does not answer."""
+    connection = dial(launch.coordinator, bytes.fromhex(launch.secret), node=node)
+    control.send(connection, control.Alive(launch.member))
+    return Lifeline(connection)
+
+
+class Lifeline:
+    """Answers pings on a proven, blocking connection until `close`."""
+
+    def __init__(self, connection: Connection, end: Callable[[], None] = _exit) -> None:
+        """`end` is called when the peer closes the connection, after a pause."""
+        self._connection, self._end = connection, end
+        self._closed = threading.Event()
+        connection.allocate = limited_to(PING_LIMIT)
+        self._thread = threading.Thread(target=self._answer, name="lifeline", daemon=True)
+        self._thread.start()
+
+    def _answer(self) -> None:
+        try:
+            while isinstance(message := control.receive(self._connection).message, control.Ping):
+                control.send(self._connection, control.Pong(message.number))
+        except OSError:
+            pass
+        if not self._closed.wait(PARTING_SECONDS):
+            self._end()
+
+    def close(self) -> None:
+        """Stop answering; the process goes on. Harmless when repeated."""
+        self._closed.set()
+        with contextlib.suppress(OSError):
+            self._connection.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._thread.join()
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

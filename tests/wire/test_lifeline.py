@@ -1,0 +1,73 @@
+"""A lifeline answers pings until it is closed, and ends its process when the peer is gone."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from raydient.wire import control, lifeline
+from raydient.wire.endpoint import Endpoint
+from raydient.wire.handshake import new_secret
+from raydient.wire.hub import CLOSED, Hub
+from raydient.wire.launch import Launch
+from raydient.wire.lifeline import Lifeline
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    monkeypatch.setattr(lifeline, "PARTING_SECONDS", 0.01)
+    return threading.Event()
+
+
+def test_it_answers_pings(pair, ended):
+    here, there = pair
+    with Lifeline(there, ended.set):
+        for number in (1, 2, 7):
+            control.send(here, control.Ping(number))
+            assert control.receive(here).message == control.Pong(number)
+    assert not ended.is_set()
+
+
+def test_the_process_ends_when_the_peer_is_gone(pair, ended):
+    here, there = pair
+    with Lifeline(there, ended.set):
+        here.close()
+        assert ended.wait(10)
+
+
+@pytest.mark.parametrize("message", [control.Pong(1), control.Follow(1)])
+def test_and_when_the_peer_says_anything_else(pair, ended, message):
+    here, there = pair
+    with Lifeline(there, ended.set):
+        control.send(here, message)
+        assert ended.wait(10)
+
+
+def test_one_that_is_closed_ends_nothing(pair, ended):
+    here, there = pair
+    line = Lifeline(there, ended.set)
+    line.close()
+    line.close()
+    with pytest.raises(ConnectionError):
+        control.receive(here)
+    assert not ended.is_set()
+
+
+def test_a_member_opens_it_at_its_coordinator():
+    secret = new_secret()
+    with closing(Hub(secret, 1 << 20)) as hub, ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(lifeline.hold, Launch("job", 7, 0, hub.listen("127.0.0.1"), secret.hex()), "")
+        heard = []
+        while not heard:
+            heard = list(hub.poll(0.1))
+        assert control.decode(heard[0][1]).message == control.Alive(7)
+        opening.result(10).close()
+        while heard[-1][1] is not CLOSED:
+            heard += hub.poll(0.1)
+
+
+def test_without_a_coordinator_there_is_none():
+    launch = Launch("job", 7, 0, Endpoint("@raydient-nobody", "127.0.0.1", 9), new_secret().hex())
+    with pytest.raises(OSError, match="refused"):
+        lifeline.hold(launch, "")
