@@ -96,6 +96,8 @@ class Served:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
+    close = stop
+
     def begin_to_stop(self):
         self._loop.call_soon_threadsafe(self._stop.set)
 

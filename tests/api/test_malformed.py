@@ -1,113 +1,164 @@
 """Requests that make no sense are answered as such: never as a fault of the server, and it lives on."""
 
-import itertools
-import random
+import asyncio
+import base64
+import json
+import threading
+from functools import partial
 
 import grpc
 import pytest
-from google.protobuf.descriptor import FieldDescriptor as Field
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 
-from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
+from raydient.server.api.interceptor import CallInterceptor
+from raydient.server.api.security import Guard
+from raydient.server.training.preparation import check
+from raydient.server.training.reports import EpochEnded
+from raydient.v1 import dataset_service_pb2, training_service_pb2, training_service_pb2_grpc
 
-TEXTS = ["", "jobs/x", "jobs/../x", "datasets/" + "0" * 64, "\0", "ü" * 300, "/etc/passwd", "a" * 5000, "{}", "WzFd"]
-INTEGERS = [0, 1, -1, 2, 7, 2**31 - 1]
-FLOATS = [0.0, -1.0, 1e308, float("nan"), float("inf"), 1e-320]
-FINE = {
-    grpc.StatusCode.OK,
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.UNIMPLEMENTED,
-    grpc.StatusCode.FAILED_PRECONDITION,
-    grpc.StatusCode.OUT_OF_RANGE,
-    grpc.StatusCode.ALREADY_EXISTS,
-    grpc.StatusCode.DATA_LOSS,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-}
+from .fuzz import every_method, furnish, fuzz
+from .mutation import outcome
+
+TOKEN = "t" * 43
 
 
-def value(field, random, depth):
-    match field.type:
-        case Field.TYPE_STRING:
-            return random.choice(TEXTS)
-        case Field.TYPE_BYTES:
-            return random.randbytes(random.randint(0, 50))
-        case Field.TYPE_BOOL:
-            return random.random() < 0.5
-        case Field.TYPE_FLOAT | Field.TYPE_DOUBLE:
-            return random.choice(FLOATS) if field.type == Field.TYPE_DOUBLE else random.choice(FLOATS[:2] + FLOATS[3:])
-        case Field.TYPE_UINT32:
-            return random.choice([n for n in INTEGERS if n >= 0])
-        case Field.TYPE_ENUM:
-            return random.choice([0, 1, 2, 99])
-        case Field.TYPE_MESSAGE:
-            return message(field.message_type, random, depth + 1)
-        case _:
-            return random.choice(INTEGERS)
+@pytest.fixture
+def served(start, runner, tmp_path):
+    return start(runner, partial(check, jobs=tmp_path / "state" / "jobs"))
 
 
-def message(descriptor, random, depth=0):
-    """A message with some of its fields filled with odd values."""
-    filled = descriptor._concrete_class()
-    for field in descriptor.fields:
-        if random.random() < 0.3 or depth > 8:
-            continue
-        if field.type == Field.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
-            if field.message_type.fields_by_name["value"].type == Field.TYPE_STRING:
-                getattr(filled, field.name)[random.choice(TEXTS)] = random.choice(TEXTS)
-        elif field.is_repeated:
-            values = [value(field, random, depth) for _ in range(random.randint(0, 3))]
-            getattr(filled, field.name).extend(values)
-        elif field.type == Field.TYPE_MESSAGE:
-            getattr(filled, field.name).CopyFrom(value(field, random, depth))
-        else:
-            setattr(filled, field.name, value(field, random, depth))
-    return filled
+def test_mutated_calls_of_every_method(served, runner, caplog):
+    methods = list(every_method(served.client.channel))
+    codes, wrong = fuzz(served.running.address, methods, furnish(served, runner), 2000, "suite")
+    assert wrong == []
+    assert {method for method, _ in codes} == {method.full_name for method in methods}
+    assert {code for _, code in codes} >= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
+    assert served.client.upload().size_bytes > 0
 
 
-MODULES = (training_service_pb2, dataset_service_pb2, model_service_pb2)
-METHODS = [
-    method
-    for module in MODULES
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-]
-
-
-def outcome(call, request, *, stream):
-    """Code and text of the answer."""
-    try:
-        answer = call(request, timeout=20)
-        if stream:
-            list(itertools.islice(answer, 3))
-            answer.cancel()
-    except grpc.RpcError as error:
-        return error.code(), error.details()
-    return grpc.StatusCode.OK, ""
-
-
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-def test_odd_requests(client, caplog, method):
-    odd = random.Random(method.name)
-    stub = getattr(client, {"T": "training", "D": "datasets", "M": "models"}[method.containing_service.name[0]])
-    call = getattr(stub, method.name)
-    for _ in range(60):
-        requests = [message(method.input_type, odd) for _ in range(odd.randint(0, 3))]
-        request = iter(requests) if method.client_streaming else message(method.input_type, odd)
-        code, text = outcome(call, request, stream=method.server_streaming)
-        assert code in FINE, (request, text)
-        assert "Traceback" not in text
-    assert not [record for record in caplog.records if "failed, incident" in record.message]
-
-
-def test_bytes_that_are_no_message(client):
-    odd = random.Random(1)
-    for method in METHODS:
+@pytest.mark.parametrize("requests", [[], [b"\xff" * 9], [b"\x0a\xff\xff\xff\xff\x0f"]], ids=["none", "tag", "length"])
+def test_bytes_that_are_no_message(client, refused, requests):
+    for method in every_method(client.channel):
         path = f"/{method.containing_service.full_name}/{method.name}"
-        if method.client_streaming or method.server_streaming:
+        if not requests and method.client_streaming:
             continue
-        call = client.channel.unary_unary(path, lambda request: request, lambda response: response)
-        for _ in range(5):
-            with pytest.raises(grpc.RpcError):
-                call(b"\xff" + odd.randbytes(30), timeout=20)
-    assert client.upload().size_bytes > 0
+        error = refused(client.channel.stream_stream(path), iter(requests), timeout=20)
+        assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
+
+
+def test_the_token_comes_before_any_byte_of_a_request(start, tmp_path, caplog):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(TOKEN)
+    tokens.chmod(0o600)
+    channel = start(tokens_file=tokens).client.channel
+    authorized = (("authorization", f"Bearer {TOKEN}"),)
+    released = threading.Event()
+
+    def silence():
+        """A request that does not come."""
+        released.wait()
+        yield b""
+
+    open_service = start(state_directory=tmp_path / "open").client.channel
+    for method in every_method(open_service):
+        if method.full_name == "grpc.health.v1.Health.Check":
+            continue
+        path = f"/{method.containing_service.full_name}/{method.name}"
+        for requests in (iter([b"\xff" * 9]), silence()):
+            with pytest.raises(grpc.RpcError) as caught:
+                next(channel.stream_stream(path)(requests, timeout=20))
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert outcome(channel, method, [b"\xff" * 9], authorized)[0] is grpc.StatusCode.INVALID_ARGUMENT
+    released.set()
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
+
+
+def test_a_page_token_whose_key_no_database_could_hold(client, refused):
+    for _ in range(2):
+        client.create()
+    request = training_service_pb2.ListTrainingJobsRequest(page_size=1)
+    token = client.training.ListTrainingJobs(request).next_page_token
+    origin, _ = json.loads(base64.urlsafe_b64decode(token))
+    deep = "[" * 1000 + "]" * 1000
+    keys = [[2**63], [-(2**63)], ["1"], [1.5], [True], [None], [], [1, 2], [float("nan")]]
+    texts = [json.dumps([origin, *key]) for key in keys] + [deep, f'["{origin}", 1e999]', "[" * 1400]
+    for text in texts:
+        request.page_token = base64.urlsafe_b64encode(text.encode()).decode()
+        error = refused(client.training.ListTrainingJobs, request)
+        assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"), text
+
+
+def test_a_page_token_with_half_a_character(client, runner, refused):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    run.say(EpochEnded(1, 10, 0.5, {"test": {"accuracy": 0.75, "loss": 0.5}}))
+    request = training_service_pb2.ListMetricsRequest(parent=name, page_size=1)
+    origin, *_ = json.loads(base64.urlsafe_b64decode(client.training.ListMetrics(request).next_page_token))
+    for text in ("\ud800", "\udfff" * 3):
+        request.page_token = base64.urlsafe_b64encode(json.dumps([origin, 1, text, "x"]).encode()).decode()
+        assert refused(client.training.ListMetrics, request).reason == "INVALID_PAGE_TOKEN"
+
+
+class Waiting(training_service_pb2_grpc.TrainingServiceServicer):
+    """Answers once it may."""
+
+    def __init__(self):
+        self.may = asyncio.Event()
+
+    async def DeleteTrainingJob(self, request, context):
+        await self.may.wait()
+        return dataset_service_pb2.Dataset()
+
+
+def reason(error):
+    status = Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+    return rpc_status.to_status(status).code, status.details[0].value.decode(errors="replace")
+
+
+async def serve(servicer, use, **limits):
+    """Let `use` make calls of a server with one interceptor."""
+    observed = []
+    interceptor = CallInterceptor(Guard(None), lambda *call: observed.append(call[:2]), **limits)
+    server = grpc.aio.server(interceptors=[interceptor])
+    training_service_pb2_grpc.add_TrainingServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        await use(channel)
+    await server.stop(0)
+    return observed
+
+
+def test_a_request_that_does_not_come_is_not_waited_for_without_end():
+    async def use(channel):
+        call = channel.stream_stream("/raydient.v1.TrainingService/DeleteTrainingJob")(timeout=20)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "REQUEST_TOO_SLOW" in reason(caught.value)[1]
+
+    observed = asyncio.run(serve(Waiting(), use, request_seconds=0.05))
+    assert [code for _, code in observed] == ["DEADLINE_EXCEEDED"]
+
+
+def test_calls_beyond_the_limit_are_refused():
+    async def main():
+        servicer = Waiting()
+
+        async def use(channel):
+            delete = training_service_pb2_grpc.TrainingServiceStub(channel).DeleteTrainingJob
+            request = training_service_pb2.DeleteTrainingJobRequest()
+            calls = [delete(request, timeout=20) for _ in range(3)]
+            codes = [asyncio.ensure_future(call.code()) for call in calls]
+            done, _ = await asyncio.wait(codes, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in done] == [grpc.StatusCode.RESOURCE_EXHAUSTED]
+            servicer.may.set()
+            assert sorted(code.name for code in await asyncio.gather(*codes)) == ["OK", "OK", "RESOURCE_EXHAUSTED"]
+            assert await delete(request, timeout=20).code() is grpc.StatusCode.OK
+
+        await serve(servicer, use, calls=2)
+
+    asyncio.run(main())

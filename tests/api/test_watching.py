@@ -8,7 +8,7 @@ import pytest
 
 from raydient.server.api.watching import Watchers
 from raydient.server.app import CALL_THREADS
-from raydient.server.errors import Conflict, Exhausted, Unavailable
+from raydient.server.errors import Conflict, Unavailable
 from raydient.server.jobs.feed import Feed
 from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.jobs.states import State
@@ -103,7 +103,7 @@ def test_a_watcher_that_does_not_read_is_cut_and_may_resume(client, runner):
     run.say(*(Notice("R", "x" * 1_000_000) for _ in range(20)), *(Notice("R", "y") for _ in range(300)))
     with pytest.raises(grpc.RpcError) as caught:
         seen.extend(response.event.sequence for response in watch)
-    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.code() is grpc.StatusCode.ABORTED
     run.succeed()
     seen += [response.event.sequence for response in client.watch(name, seen[-1])]
     assert seen == list(range(1, 325))
@@ -258,6 +258,25 @@ def test_a_write_that_never_ends_is_given_up_when_events_pile_up():
         events = tuple(JobEvent("a", n, None, Notice("R", "m")) for n in range(2, 400))
         feed.publish(Change(Job("a", None, None), Job("a", None, None), events))
 
-    with pytest.raises(Exhausted) as caught:
+    with pytest.raises(Conflict) as caught:
         watch(Store(1), happen, never)
     assert caught.value.reason == "WATCHER_TOO_SLOW"
+
+
+def test_a_watch_that_is_abandoned_in_a_write_leaves_no_task(caplog):
+    async def main():
+        writing = asyncio.Event()
+
+        async def write(response):
+            writing.set()
+            await asyncio.Event().wait()
+
+        watching = asyncio.ensure_future(Watchers(Store(1), Feed()).watch("a", 0, write))
+        await writing.wait()
+        watching.cancel()
+        await asyncio.wait([watching])
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+    assert not caplog.records

@@ -294,11 +294,11 @@ def test_the_pauses_start_again_after_each_success(client: Client, service, paus
 def test_a_watcher_that_was_too_slow_goes_on_at_once(client: Client, service, pauses: list[float]) -> None:
     service.add_job()
     service.add_events()
-    service.fail("WatchTrainingJob", grpc.StatusCode.RESOURCE_EXHAUSTED, reason="WATCHER_TOO_SLOW")
+    service.fail("WatchTrainingJob", grpc.StatusCode.ABORTED, reason="WATCHER_TOO_SLOW")
     assert sequences(list(client.get("one").watch())) == WHOLE
     assert pauses == []
-    service.fail("WatchTrainingJob", grpc.StatusCode.RESOURCE_EXHAUSTED, reason="OTHER")
-    with pytest.raises(LimitReached):
+    service.fail("WatchTrainingJob", grpc.StatusCode.ABORTED, reason="OTHER")
+    with pytest.raises(NotAllowed):
         list(client.get("one").watch())
 
 

@@ -6,7 +6,7 @@ from raydient.v1.training_job_pb2 import TrainingJobEvent, TrainingJobState
 from raydient.v1.training_service_pb2 import GetTrainingJobRequest, WatchTrainingJobRequest
 
 from .connection import Attempts, Connection
-from .errors import LimitReached, Unreachable
+from .errors import NotAllowed, Unreachable
 
 _FINAL = {
     TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED,
@@ -45,7 +45,7 @@ def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[Tr
             broken = Unreachable(f"raydient at {connection.address} ended the stream before {name} ended")
         except Unreachable as error:
             broken = error
-        except LimitReached as error:
+        except NotAllowed as error:
             if error.reason != "WATCHER_TOO_SLOW":
                 raise
             continue

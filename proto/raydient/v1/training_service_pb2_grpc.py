@@ -187,8 +187,8 @@ class TrainingServiceServicer(object):
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or was never given out
-        RESOURCE_EXHAUSTED   WATCHER_TOO_SLOW: too many events wait for this watcher; watch again
-        ABORTED              JOB_DELETED: the job was deleted meanwhile
+        ABORTED              WATCHER_TOO_SLOW: too many events wait for this watcher; watch again;
+        JOB_DELETED: the job was deleted meanwhile
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,7 +63,7 @@ class DataLoss(ServiceError):
 
 
 class Conflict(ServiceError):
-    """Somebody else changed the resource in between; the same call may succeed when repeated."""
+    """The call was overtaken by events, such as a change of the resource; it may succeed when repeated."""
 
     reason = "CONFLICT"
 
@@ -78,6 +78,12 @@ class Exhausted(ServiceError):
     """A limit or the disk is reached, or the caller is too slow."""
 
     reason = "RESOURCE_EXHAUSTED"
+
+
+class Late(ServiceError):
+    """The request, or what it asks for, takes longer than the service allows."""
+
+    reason = "TOO_LATE"
 
 
 class Unavailable(ServiceError):

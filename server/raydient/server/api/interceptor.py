@@ -1,29 +1,49 @@
-"""Around every call: who may make it, what becomes of its errors, how long it took."""
+"""Around every call: admission before anything is read, decoding, errors as statuses, duration."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
 
-from .security import Guard
+from raydient.server.errors import Exhausted, InvalidRequest, Late
+
+from .security import OPEN_METHODS, Guard
 from .status import DETAILS_KEY, status_of
 
+CALLS = 2000
+"""Calls in progress, watches included; further ones are refused."""
+REQUEST_SECONDS = 60.0
+"""Time for one request message to arrive once the server waits for it."""
 Observe = Callable[[str, str, float], None]
-"""Told of each finished call: method, name of the status code, seconds."""
+"""Receives each finished call: method, name of the status code, seconds."""
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Around = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Denies what `guard` does not let pass, translates errors to statuses, and tells `observe` of every call."""
+    """Refuses calls that `guard` does not admit, decodes requests, translates errors to statuses, reports to `observe`.
 
-    def __init__(self, guard: Guard, observe: Observe, clock: Callable[[], float] = time.perf_counter) -> None:
+    Every method, whatever its kind, becomes a handler that reads and writes bytes by itself. gRPC's own handlers of
+    single requests decode before any code of ours runs: without a token check, and with UNKNOWN and a traceback for
+    bytes that are no message.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        observe: Observe,
+        clock: Callable[[], float] = time.perf_counter,
+        calls: int = CALLS,
+        request_seconds: float = REQUEST_SECONDS,
+    ) -> None:
         self._guard = guard
         self._observe = observe
         self._clock = clock
+        self._limit = calls
+        self._request_seconds = request_seconds
+        self._calls = 0
 
     async def intercept_service(
         self,
@@ -35,13 +55,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        return _wrapped(handler, lambda context: self._call(method, context))
+
+        async def call(_: Any, context: Any) -> None:
+            async with self._call(method, context), aclosing(self._requests(handler, context)) as requests:
+                await _answer(handler, requests, context)
+
+        return grpc.stream_stream_rpc_method_handler(call, None, handler.response_serializer)
 
     @asynccontextmanager
     async def _call(self, method: str, context: Any) -> AsyncIterator[None]:
         begin, code = self._clock(), grpc.StatusCode.OK
+        self._calls += 1
         try:
             self._guard.check(method, dict(context.invocation_metadata()))
+            if self._calls > self._limit and method not in OPEN_METHODS:
+                raise Exhausted(f"{self._limit} calls are in progress already; try again", reason="TOO_MANY_CALLS")
             yield
             code = _code(context)
         except asyncio.CancelledError:
@@ -50,48 +78,57 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except grpc.aio.AbortError:
             code = _code(context)
             raise
+        except grpc.aio.InternalError:  # a write to a client that is gone
+            code = grpc.StatusCode.CANCELLED
+            raise asyncio.CancelledError from None
         except Exception as error:
             code, status = status_of(error, method)
-            details = ((DETAILS_KEY, status.SerializeToString()),)
-            await context.abort(code, status.message, details)
+            try:
+                await context.abort(code, status.message, ((DETAILS_KEY, status.SerializeToString()),))
+            except grpc.aio.InternalError:
+                code = grpc.StatusCode.CANCELLED
+                raise asyncio.CancelledError from None
         finally:
+            self._calls -= 1
             self._observe(method, code.name, self._clock() - begin)
+
+    async def _requests(self, handler: Any, context: Any) -> AsyncGenerator[Any, None]:
+        """The call's requests, decoded. Raises InvalidRequest, Late."""
+        while True:
+            try:
+                async with asyncio.timeout(self._request_seconds):
+                    data = await context.read()
+            except TimeoutError:
+                message = f"no request within {self._request_seconds:g} seconds"
+                raise Late(message, reason="REQUEST_TOO_SLOW") from None
+            if data is grpc.aio.EOF:
+                return
+            try:
+                request = handler.request_deserializer(data)
+            except Exception as error:  # whatever the decoder raises, the bytes are at fault
+                message = f"the {len(data)} bytes of the request are no message of this method"
+                raise InvalidRequest.of("", message, reason="MALFORMED_REQUEST") from error
+            yield request
+
+
+async def _answer(handler: Any, requests: AsyncIterator[Any], context: Any) -> None:
+    """Run a method's own handler on decoded requests and write what it returns or yields."""
+    behaviour = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
+    request = requests if handler.request_streaming else await anext(requests, None)
+    if request is None:
+        raise InvalidRequest.of("", "the call ended without a request", reason="MALFORMED_REQUEST")
+    answer = behaviour(request, context)
+    if not hasattr(answer, "__aiter__"):
+        response = await answer
+        if not handler.response_streaming:  # else the handler has written by itself
+            await context.write(response)
+        return
+    async with aclosing(answer):
+        async for response in answer:
+            await context.write(response)
 
 
 def _code(context: Any) -> grpc.StatusCode:
-    """What the handler set; nothing means OK."""
+    """The status code that the handler has set; OK without one."""
     code = context.code()
     return next((known for known in grpc.StatusCode if code in (known, known.value[0])), grpc.StatusCode.OK)
-
-
-def _wrapped(handler: Any, around: Around) -> Handler:
-    """The same handler inside the context that `around` makes of its call."""
-    codec = (handler.request_deserializer, handler.response_serializer)
-
-    def answering(behaviour: Any) -> Any:
-        async def call(request: Any, context: Any) -> Any:
-            async with around(context):
-                return await behaviour(request, context)
-
-        return call
-
-    def streaming(behaviour: Any) -> Any:
-        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-            async with around(context):
-                responses = behaviour(request, context)
-                if not hasattr(responses, "__aiter__"):  # a handler that writes by itself
-                    await responses
-                    return
-                async with aclosing(responses):
-                    async for response in responses:
-                        yield response
-
-        return call
-
-    if handler.unary_unary:
-        return grpc.unary_unary_rpc_method_handler(answering(handler.unary_unary), *codec)
-    if handler.stream_unary:
-        return grpc.stream_unary_rpc_method_handler(answering(handler.stream_unary), *codec)
-    if handler.unary_stream:
-        return grpc.unary_stream_rpc_method_handler(streaming(handler.unary_stream), *codec)
-    return grpc.stream_stream_rpc_method_handler(streaming(handler.stream_stream), *codec)

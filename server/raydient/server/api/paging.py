@@ -13,6 +13,8 @@ from raydient.server.errors import InvalidRequest
 
 DEFAULT_SIZE = 50
 GREATEST_SIZE = 1000
+TOKEN_CHARACTERS = 2000
+"""Longer tokens are none of ours: a key has a number and two short names at most."""
 PAGE_BYTES = 3 << 20
 """Of all items of a page: well under the 4 MiB that a client accepts."""
 
@@ -34,13 +36,15 @@ def page_start(request: Any, *kinds: type) -> tuple[Any, ...] | None:
     """
     if not request.page_token:
         return None
+    if len(request.page_token) > TOKEN_CHARACTERS:
+        raise _invalid("it is none that was given out")
     try:
         origin, *key = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         raise _invalid("it is none that was given out") from None
     if origin != _origin(request):
         raise _invalid("it belongs to another request")
-    if [type(part) for part in key] != list(kinds):
+    if [type(part) for part in key] != list(kinds) or not all(_is_storable(part) for part in key):
         raise _invalid("it is none that was given out")
     return tuple(key)
 
@@ -74,6 +78,13 @@ def _origin(request: Message) -> str:
     asked.page_size, asked.page_token = 0, ""
     told = asked.DESCRIPTOR.full_name.encode() + b"\0" + asked.SerializeToString(deterministic=True)
     return hashlib.sha256(told).hexdigest()[:16]
+
+
+def _is_storable(part: int | str) -> bool:
+    """Whether the database can compare with this value; JSON also has larger integers and lone surrogates."""
+    if isinstance(part, int):
+        return abs(part) < 1 << 63
+    return not any("\ud800" <= character <= "\udfff" for character in part)
 
 
 def _invalid(why: str) -> InvalidRequest:

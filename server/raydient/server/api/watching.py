@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from raydient.server.errors import Conflict, Exhausted, InvalidRequest, Unavailable
+from raydient.server.errors import Conflict, InvalidRequest, Unavailable
 from raydient.server.jobs import Feed, JobEvent, JobStore, Subscription
 from raydient.v1.training_service_pb2 import WatchTrainingJobResponse
 
@@ -33,8 +33,8 @@ class Watchers:
     async def watch(self, job: str, after: int, write: Write) -> None:
         """Write every event of a job with a number above `after`; returns after the final one.
 
-        Raises NotFound, InvalidRequest (a number that was never given out), Exhausted (too slow), Conflict (the job
-        was deleted), Unavailable (the server stops).
+        Raises NotFound, InvalidRequest (a number that was never given out), Conflict (the watcher is too slow, or the
+        job was deleted), Unavailable (the server stops).
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
@@ -53,7 +53,7 @@ class Watchers:
     def check(self, subscription: Subscription) -> None:
         """Raise what ends a watch even if there is something to send."""
         if subscription.overrun:
-            raise Exhausted("too many events wait for this watcher; watch again", reason="WATCHER_TOO_SLOW")
+            raise Conflict("too many events wait for this watcher; watch again", reason="WATCHER_TOO_SLOW")
         if self._stopping:
             raise Unavailable("the service is shutting down; watch again", reason="SHUTTING_DOWN")
 
@@ -110,20 +110,26 @@ class _Watch:
         return False
 
     async def _write_or_cut(self, response: WatchTrainingJobResponse) -> None:
-        """Write, but do not wait for a watcher that does not read while events pile up."""
-        # never cancelled: gRPC would then withhold the status; the write ends with the call at the latest
+        """Write; raise what `Watchers.check` raises if the watcher does not read while events pile up."""
+        # Not cancelled when the watch is cut, because gRPC would then withhold the status. It ends with the call.
         writing = asyncio.ensure_future(self._write(response))
         writing.add_done_callback(_retrieve)
-        while not writing.done():
-            self._watchers.check(self._subscription)
-            self._changed.clear()
-            changing = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait({writing, changing}, return_when=asyncio.FIRST_COMPLETED)
-            changing.cancel()
+        try:
+            while not writing.done():
+                self._watchers.check(self._subscription)
+                self._changed.clear()
+                changing = asyncio.ensure_future(self._changed.wait())
+                try:
+                    await asyncio.wait({writing, changing}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    changing.cancel()
+        except asyncio.CancelledError:  # the client is gone
+            writing.cancel()
+            raise
         await writing
 
 
 def _retrieve(writing: asyncio.Future[Any]) -> None:
-    """Nobody may be left to ask how it ended."""
+    """Mark a write's exception as seen: after a cut no code awaits the write."""
     if not writing.cancelled():
         writing.exception()
