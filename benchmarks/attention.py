@@ -8,7 +8,7 @@ large one: what no better code around them can take away.
 from functools import partial
 from typing import Any
 
-from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, Options, Peer, print_document, rounded, run_peer
 from one_core import large_product, stay_on_one_core, training_step
 from threadpoolctl import threadpool_limits
 
@@ -43,11 +43,11 @@ def product_operations() -> int:
     return 2 * places * (3 * (weights + scores) - FEATURES**2) + 6 * ROWS * LENGTH * FEATURES * CLASSES
 
 
-def ours() -> Measurement:
+def ours(steps: int) -> Measurement:
     """Forward, backward and update of one microbatch."""
     specification = NetworkSpec.model_validate({"layers": LAYERS, "loss": "softmax_cross_entropy"})
     network = build(specification, (LENGTH, FEATURES))
-    return training_step(network, ROWS, STEPS, WARM_UP_STEPS)
+    return training_step(network, ROWS, steps, WARM_UP_STEPS)
 
 
 def torch() -> Measurement:
@@ -59,13 +59,18 @@ def torch() -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
     stay_on_one_core()
     comparison = Comparison(
-        {"large_product": partial(large_product, 10, WARM_UP_STEPS), "raydient": ours, "torch": torch}
+        options,
+        {
+            "large_product": partial(large_product, options.size(10, 1), WARM_UP_STEPS),
+            "raydient": partial(ours, options.size(STEPS, 1)),
+            "torch": Peer(torch),
+        },
     )
     with threadpool_limits(1):
-        comparison.run(rounds)
+        comparison.run()
     comparison.ratio("samples_per_s", "raydient", "torch", at_least=FLOOR)
     least = product_operations() / comparison.median("large_product", "operations_per_s")
     share = rounded(least / (comparison.median("raydient", "step_ms") / 1e3))

@@ -1,4 +1,4 @@
-"""What the benchmarks share: contenders measured in turn, their medians, and one JSON document at the end."""
+"""Shared by the benchmarks: contenders measured in turn, their medians, and one JSON document at the end."""
 
 import argparse
 import json
@@ -7,7 +7,9 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,43 @@ Measurement = Mapping[str, float]
 PEERS = Path(__file__).with_name("peers")
 
 
-def rounds_wanted(description: str | None, default: int) -> int:
-    """How many rounds the command line asks for."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=default, help="times each contender runs (default %(default)s)")
-    rounds: int = parser.parse_args().rounds
-    return rounds
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of a benchmark.
+
+    Attributes:
+        rounds: times each contender runs.
+        smallest: run as little as goes through every line of ours, without peers: the figures mean nothing.
+    """
+
+    rounds: int
+    smallest: bool
+
+    @classmethod
+    def parse(cls, description: str | None, rounds: int) -> "Options":
+        """Read the command line; `rounds` is the default."""
+        parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument(
+            "--rounds", type=int, default=rounds, help="times each contender runs (default %(default)s)"
+        )
+        text = "one round of the smallest size and without peers: shows that the benchmark works, measures nothing"
+        parser.add_argument("--smallest", action="store_true", help=text)
+        given = parser.parse_args()
+        return cls(1 if given.smallest else given.rounds, given.smallest)
+
+    def size(self, usual: int, smallest: int) -> int:
+        """The size that is asked for of the two."""
+        return smallest if self.smallest else usual
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A contender that is not ours; it is left out at the smallest size."""
+
+    measure: Callable[[], Measurement]
+
+    def __call__(self) -> Measurement:
+        return self.measure()
 
 
 def run_peer(script: str, *arguments: object) -> list[dict[str, Any]]:
@@ -47,19 +80,25 @@ def own_session() -> None:
 class Comparison:
     """Contenders that run in turn, A B A B ..., so that whatever else the machine does meets all of them alike."""
 
-    def __init__(self, contenders: Mapping[str, Callable[[], Measurement]]) -> None:
-        self._contenders = contenders
-        self._taken: dict[str, list[Measurement]] = {name: [] for name in contenders}
+    def __init__(self, options: Options, contenders: Mapping[str, Callable[[], Measurement]]) -> None:
+        kept = {n: c for n, c in contenders.items() if not (options.smallest and isinstance(c, Peer))}
+        self._contenders, self._rounds = kept, options.rounds
+        self._taken: dict[str, list[Measurement]] = {name: [] for name in kept}
         self._ratios: list[dict[str, Any]] = []
 
-    def run(self, rounds: int) -> None:
-        """Run every contender once a round; progress goes to standard error."""
-        for number in range(1, rounds + 1):
+    def run(self) -> None:
+        """Run every contender once a round; progress, with the duration of the last round, goes to standard error."""
+        seconds: dict[str, float] = {}
+        for number in range(1, self._rounds + 1):
             for name, contender in self._contenders.items():
+                last = f", took {seconds[name]:.0f} s in the last round" if name in seconds else ""
+                _say(f"round {number}/{self._rounds}  {name}: begins{last}")
+                began = time.monotonic()
                 measured = contender()
+                seconds[name] = time.monotonic() - began
                 self._taken[name].append(measured)
                 text = "  ".join(f"{quantity} {value:,.4g}" for quantity, value in measured.items())
-                print(f"round {number}/{rounds}  {name}:  {text}", file=sys.stderr, flush=True)
+                _say(f"round {number}/{self._rounds}  {name}: {text}  ({seconds[name]:.1f} s)")
 
     def median(self, contender: str, quantity: str) -> float:
         """Over the rounds."""
@@ -68,7 +107,12 @@ class Comparison:
     def ratio(
         self, quantity: str, of: str, to: str, *, at_least: float | None = None, at_most: float | None = None
     ) -> None:
-        """Report the ratio of two contenders' medians, and whether it keeps its bound if it has one."""
+        """Report the ratio of two contenders' medians, and whether it keeps its bound if it has one.
+
+        Nothing is reported where one of them is a peer that was left out.
+        """
+        if not {of, to} <= self._taken.keys():
+            return
         value = self.median(of, quantity) / self.median(to, quantity)
         told: dict[str, Any] = {"quantity": quantity, "of": of, "to": to, "ratio": rounded(value)}
         if at_least is not None:
@@ -91,6 +135,10 @@ class Comparison:
                 name: {q: [rounded(m[q]) for m in self._taken[name]] for q in qs} for name, qs in quantities.items()
             },
         }
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_document(document: Mapping[str, Any]) -> None:

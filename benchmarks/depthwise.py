@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 
-from comparison import Comparison, Measurement, print_document, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, Options, Peer, print_document, run_peer
 from one_core import prediction, stay_on_one_core, training_step
 from threadpoolctl import threadpool_limits
 
@@ -25,14 +25,14 @@ IMAGES = ((28, 64), (14, 128))
 """Height and width, and channels."""
 
 
-def ours(model: str, size: int, channels: int, *, predict: bool) -> Measurement:
+def ours(model: str, size: int, channels: int, *, predict: bool, steps: int) -> Measurement:
     common = {"filters": channels, "padding": "same", "activation": "relu"}
     kinds = {"d": {"kernel_size": 3, "groups": channels}, "p": {"kernel_size": 1}}
     convolutions = [{"conv2d": {**common, **kinds[kind]}} for kind in MODELS[model]]
     layers = [*convolutions, "global_average_pooling2d", {"dense": {"units": CLASSES}}]
     specification = NetworkSpec.model_validate({"layers": layers, "loss": "softmax_cross_entropy"})
     network = build(specification, (size, size, channels))
-    return (prediction if predict else training_step)(network, ROWS, STEPS, WARM_UP_STEPS, time.process_time)
+    return (prediction if predict else training_step)(network, ROWS, steps, WARM_UP_STEPS, time.process_time)
 
 
 def torch(model: str, size: int, channels: int, *, predict: bool) -> Measurement:
@@ -44,18 +44,19 @@ def torch(model: str, size: int, channels: int, *, predict: bool) -> Measurement
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
     stay_on_one_core()
     contenders: dict[str, Callable[[], Measurement]] = {}
     names = []
     for model, (size, channels), predict in product(MODELS, IMAGES, (False, True)):
         name = f"{model} {'predict' if predict else 'train'} {size}x{size}x{channels}"
         names.append(name)
-        for who, contender in (("raydient", ours), ("PyTorch", torch)):
-            contenders[f"{name}, {who}"] = partial(contender, model, size, channels, predict=predict)
-    comparison = Comparison(contenders)
+        steps = options.size(STEPS, 1)
+        contenders[f"{name}, raydient"] = partial(ours, model, size, channels, predict=predict, steps=steps)
+        contenders[f"{name}, PyTorch"] = Peer(partial(torch, model, size, channels, predict=predict))
+    comparison = Comparison(options, contenders)
     with threadpool_limits(1):
-        comparison.run(rounds)
+        comparison.run()
     for name in names:
         comparison.ratio("samples_per_s", f"{name}, raydient", f"{name}, PyTorch")
     print_document(comparison.document("depthwise"))

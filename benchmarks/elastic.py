@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from comparison import machine, print_document, rounded, rounds_wanted
+from comparison import Options, machine, print_document, rounded
 from workload import job, write_data
 
 from raydient.server.clusters.opening import open_cluster
@@ -177,14 +177,14 @@ def summary(events: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 20)
+    options = Options.parse(__doc__, 20)
     results: dict[str, Any] = {}
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         data = Path(directory) / "random.npz"
         write_data(data)
         for kind, first_gradient in (("local", 3.0), ("ray", 6.0)):
             with redirect_stdout(sys.stderr):  # Ray tells of every worker that dies
-                scenario = play(kind, data, rounds)
+                scenario = play(kind, data, options.rounds)
             joins, deaths = summary(scenario.joins), summary(scenario.deaths)
             kept = {
                 "join: the others stand at most 1 s": joins["longest_step_s"]["p95"] <= 1.0,
@@ -192,7 +192,7 @@ def main() -> None:
                 "death: next step in 4 s": deaths["next_step_s"]["p95"] <= 4.0,
             }
             results[kind] = {"join": joins, "death": deaths, "kept": kept}
-    print_document({"benchmark": "elastic", "machine": machine(), "events": rounds, **results})
+    print_document({"benchmark": "elastic", "machine": machine(), "events": options.rounds, **results})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ have new weights; no network, no data. Over shared memory, and for information o
 import multiprocessing
 import statistics
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from comparison import Comparison, Measurement, own_session, print_document, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, Options, Peer, own_session, print_document, run_peer
 
 from raydient.server.clusters.local import LocalCluster
 from raydient.wire import control
@@ -116,6 +117,7 @@ class Exchange:
             parameters=[("vector", (self._task.values,))],
             optimizer="sgd",
             settings={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+            layers=[("vector", 0)],
             schedule=self._schedule,
             sums=SUMS,
             round=0,
@@ -129,10 +131,11 @@ def name_of(values: int) -> str:
     return f"ms_{values}_values"
 
 
-def ours(transport: Transport) -> Measurement:
+def ours(transport: Transport, steps: Mapping[int, int]) -> Measurement:
+    """Milliseconds of a step; `steps` are timed, by values of the vector."""
     return {
-        name_of(values): 1e3 * Exchange(Task(values, steps, transport)).seconds_per_step()
-        for values, (steps, _) in CASES.items()
+        name_of(values): 1e3 * Exchange(Task(values, number, transport)).seconds_per_step()
+        for values, number in steps.items()
     }
 
 
@@ -142,12 +145,18 @@ def gloo() -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
+    steps = {values: options.size(number, 1) for values, (number, _) in CASES.items()}
     memory, tcp, peer = "raydient, shared memory", "raydient, TCP", "gloo allreduce"
     comparison = Comparison(
-        {memory: partial(ours, Transport.SHARED_MEMORY), peer: gloo, tcp: partial(ours, Transport.TCP)}
+        options,
+        {
+            memory: partial(ours, Transport.SHARED_MEMORY, steps),
+            peer: Peer(gloo),
+            tcp: partial(ours, Transport.TCP, steps),
+        },
     )
-    comparison.run(rounds)
+    comparison.run()
     for values, (_, share) in CASES.items():
         comparison.ratio(name_of(values), memory, peer, at_most=share)
     for values in CASES:

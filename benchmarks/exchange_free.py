@@ -17,9 +17,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from comparison import Comparison, Measurement, own_session, print_document, rounded, rounds_wanted
+from comparison import Comparison, Measurement, Options, own_session, print_document, rounded
 from numpy.typing import NDArray
-from workload import BATCH, ROWS_PER_WORKER, WARM_UP_STEPS, WORKERS, job, pace_of_training, write_data
+from workload import (
+    BATCH,
+    EPOCHS,
+    FEWEST_EPOCHS,
+    ROWS_PER_WORKER,
+    WARM_UP_STEPS,
+    WORKERS,
+    job,
+    pace_of_training,
+    write_data,
+)
 
 from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training.preparation import prepare
@@ -137,23 +147,24 @@ def where_the_rest_goes(comparison: Comparison) -> dict[str, float]:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
     os.environ.update(BLAS_ENVIRONMENT)  # for the processes that are started here
     with TemporaryDirectory(prefix="raydient-benchmark-") as name:
         directory = Path(name)
         data = directory / "random.npz"
         write_data(data)
-        spec = job(data, MICROBATCHES)
+        spec = job(data, MICROBATCHES, epochs=options.size(EPOCHS, FEWEST_EPOCHS))
         prepared = prepare(spec, data)
         np.save(directory / "x.npy", prepared.dataset.train.x)
         np.save(directory / "y.npy", prepared.dataset.train.y)
         comparison = Comparison(
+            options,
             {
                 FULL: lambda: training(spec, data),
                 FREE: lambda: without_exchange(Task(spec, prepared.schedule, directory)),
-            }
+            },
         )
-        comparison.run(rounds)
+        comparison.run()
     comparison.ratio(RATE, FULL, FREE, at_least=0.75)
     print_document(
         comparison.document("exchange_free", batch=BATCH, milliseconds_of_a_step=where_the_rest_goes(comparison))

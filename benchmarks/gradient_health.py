@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted
+from comparison import Comparison, Measurement, Options, print_document, rounded
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from workload import ROWS_PER_WORKER
@@ -98,7 +98,7 @@ class Steps:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 25)
+    options = Options.parse(__doc__, 25)
     names = {units: f"784-{units}-{units}-10" for units in UNITS}
     with ThreadPoolExecutor(1) as executor, threadpool_limits(limits=1, user_api="blas"):
         if hasattr(os, "sched_setaffinity"):
@@ -110,8 +110,8 @@ def main() -> None:
             )
             for units in UNITS
         )
-        comparison = Comparison(dict(contenders))
-        comparison.run(rounds)
+        comparison = Comparison(options, dict(contenders))
+        comparison.run()
     percent = {}
     for name in names.values():
         off, on = (comparison.median(f"{name}, {word}", "step_ms") for word in ("not measured", "measured"))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, Options, Peer, print_document, rounded, run_peer
 from threadpoolctl import threadpool_limits
 
 from raydient.server.parameters.optimizers import build_optimizer
@@ -93,9 +93,9 @@ class Ours:
         # backward: by the parameters and, but for the first layer, by its input, each as many operations as forward
         self.operations = first + sum(others) if case.predict else 2 * first + 3 * sum(others)
 
-    def measure(self) -> Measurement:
+    def measure(self, steps: int) -> Measurement:
         step = self._predict if self._case.predict else self._train
-        return {"step_ms": 1e3 * seconds_per_call(step, self._case.steps)}
+        return {"step_ms": 1e3 * seconds_per_call(step, steps)}
 
     def resident_growth(self, steps: int) -> int:
         """By how many bytes this process grows in so many steps."""
@@ -145,18 +145,20 @@ def peak() -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 7)
+    options = Options.parse(__doc__, 7)
     with threadpool_limits(limits=1, user_api="blas"):
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         ours = {case: Ours(case) for case in CASES}
         contenders: dict[str, Callable[[], Measurement]] = {PEAK: peak}
         for case in CASES:
-            contenders[f"{case.name}, raydient"] = ours[case].measure
-            contenders[f"{case.name}, PyTorch"] = partial(theirs, case)
-        comparison = Comparison(contenders)
-        comparison.run(rounds)
-        grown = {case.name: ours[case].resident_growth(1000) for case in CASES if case.name in GROWTH_OF}
+            contenders[f"{case.name}, raydient"] = partial(ours[case].measure, options.size(case.steps, 1))
+            contenders[f"{case.name}, PyTorch"] = Peer(partial(theirs, case))
+        comparison = Comparison(options, contenders)
+        comparison.run()
+        grown = {
+            case.name: ours[case].resident_growth(options.size(1000, 1)) for case in CASES if case.name in GROWTH_OF
+        }
     rate, shares = 1e9 * comparison.median(PEAK, "gigaflops"), {}
     for case, measured in ours.items():
         name = f"{case.name}, raydient"

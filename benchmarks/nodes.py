@@ -7,11 +7,12 @@ parameter server is beside the first, the second is on the other node.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comparison import Comparison, Measurement, print_document, rounds_wanted
-from workload import WORKERS, job, pace_of_training, write_data
+from comparison import Comparison, Measurement, Options, print_document
+from workload import EPOCHS, FEWEST_EPOCHS, WORKERS, job, pace_of_training, write_data
 
 RATE = "samples_per_second"
 OBJECT_STORE_BYTES = 80 << 20
@@ -35,20 +36,24 @@ def ray_of(nodes: int) -> Iterator[str]:
         cluster.shutdown()
 
 
-def pace_on(nodes: int, data: Path) -> Measurement:
+def pace_on(nodes: int, data: Path, epochs: int) -> Measurement:
     with ray_of(nodes) as address:
-        pace = pace_of_training(job(data, 2, strategy="spread"), data, cluster="ray", ray_address=address)
+        spec = job(data, 2, strategy="spread", epochs=epochs)
+        pace = pace_of_training(spec, data, cluster="ray", ray_address=address)
     return {RATE: pace.samples_per_second, "step_ms": pace.step_ms, **{f"{k}_ms": v for k, v in pace.phases_ms.items()}}
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+    epochs = options.size(EPOCHS, FEWEST_EPOCHS)
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         data = Path(directory) / "random.npz"
         write_data(data)
-        comparison = Comparison({TWO: lambda: pace_on(2, data), ONE: lambda: pace_on(1, data)})
-        comparison.run(rounds)
+        comparison = Comparison(
+            options, {TWO: partial(pace_on, 2, data, epochs), ONE: partial(pace_on, 1, data, epochs)}
+        )
+        comparison.run()
     comparison.ratio(RATE, TWO, ONE, at_least=0.8)
     print_document(comparison.document("nodes"))
 

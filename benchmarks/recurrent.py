@@ -7,7 +7,7 @@ large one: what no better code around them can take away.
 from collections.abc import Callable
 from functools import partial
 
-from comparison import Comparison, Measurement, print_document, rounded, rounds_wanted, run_peer
+from comparison import Comparison, Measurement, Options, Peer, print_document, rounded, run_peer
 from one_core import large_product, stay_on_one_core, training_step
 from threadpoolctl import threadpool_limits
 
@@ -25,11 +25,11 @@ def product_operations(kind: str) -> int:
     return 2 * ROWS * LENGTH * GATES[kind] * UNITS * (2 * FEATURES + 3 * UNITS)
 
 
-def ours(kind: str) -> Measurement:
+def ours(kind: str, steps: int) -> Measurement:
     """Forward, backward and update of one microbatch."""
     layers = [{kind: {"units": UNITS}}, {"dense": {"units": CLASSES}}]
     network = build(NetworkSpec.model_validate({"layers": layers, "loss": "softmax_cross_entropy"}), (LENGTH, FEATURES))
-    return training_step(network, ROWS, STEPS, WARM_UP_STEPS)
+    return training_step(network, ROWS, steps, WARM_UP_STEPS)
 
 
 def torch(kind: str) -> Measurement:
@@ -41,14 +41,17 @@ def torch(kind: str) -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
     stay_on_one_core()
-    contenders: dict[str, Callable[[], Measurement]] = {"large_product": partial(large_product, 20, WARM_UP_STEPS)}
+    contenders: dict[str, Callable[[], Measurement]] = {
+        "large_product": partial(large_product, options.size(20, 1), WARM_UP_STEPS)
+    }
     for kind in GATES:
-        contenders |= {kind: partial(ours, kind), f"torch_{kind}": partial(torch, kind)}
-    comparison = Comparison(contenders)
+        contenders[kind] = partial(ours, kind, options.size(STEPS, 1))
+        contenders[f"torch_{kind}"] = Peer(partial(torch, kind))
+    comparison = Comparison(options, contenders)
     with threadpool_limits(1):
-        comparison.run(rounds)
+        comparison.run()
     peak = comparison.median("large_product", "operations_per_s")
     shares = {}
     for kind in GATES:

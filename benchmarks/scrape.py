@@ -7,7 +7,7 @@ import time
 import urllib.request
 from datetime import UTC, datetime
 
-from comparison import Comparison, Measurement, print_document, rounds_wanted
+from comparison import Comparison, Measurement, Options, print_document
 
 from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.jobs.states import State
@@ -50,7 +50,7 @@ def fill(collector: JobCollector) -> None:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 25)
+    options = Options.parse(__doc__, 25)
     collector = JobCollector()
     fill(collector)
     exporter = Exporter("127.0.0.1", 0, collector)
@@ -63,9 +63,9 @@ def main() -> None:
         answer, cpu = time.perf_counter() - began, time.process_time() - began_cpu
         return {"answer_ms": 1e3 * answer, "cpu_ms": 1e3 * cpu, "size_kib": size / 1024}
 
-    comparison = Comparison({NAME: scrape})
+    comparison = Comparison(options, {NAME: scrape})
     try:
-        comparison.run(rounds)
+        comparison.run()
     finally:
         exporter.close()
     series = sum(len(family.samples) for family in collector.collect())

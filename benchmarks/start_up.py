@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comparison import Comparison, Measurement, print_document, rounds_wanted
+from comparison import Comparison, Measurement, Options, print_document
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits.yaml"
 TARGET_SECONDS = 2.0
@@ -36,9 +36,9 @@ def run_command() -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 7)
-    comparison = Comparison({"raydient train": run_command})
-    comparison.run(rounds)
+    options = Options.parse(__doc__, 7)
+    comparison = Comparison(options, {"raydient train": run_command})
+    comparison.run()
     seconds = comparison.median("raydient train", "first_epoch_seconds")
     print_document(comparison.document("start_up", target_seconds=TARGET_SECONDS, kept=seconds <= TARGET_SECONDS))
 

@@ -3,18 +3,19 @@
 Synchronous SGD, 128 samples per worker and step, processes of this machine, one thread each.
 """
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from comparison import Comparison, Measurement, print_document, rounds_wanted, run_peer
-from workload import ROWS_PER_WORKER, WORKERS, job, pace_of_training, write_data
+from comparison import Comparison, Measurement, Options, Peer, print_document, run_peer
+from workload import EPOCHS, FEWEST_EPOCHS, ROWS_PER_WORKER, WORKERS, job, pace_of_training, write_data
 
 OURS, OURS_DEFAULT, DDP, RAY = "raydient", "raydient, default microbatches", "PyTorch DDP", "Ray parameter server"
 RATE = "samples_per_second"
 
 
-def ours(data: Path, microbatches: int | None) -> Measurement:
-    pace = pace_of_training(job(data, microbatches), data)
+def ours(data: Path, microbatches: int | None, epochs: int) -> Measurement:
+    pace = pace_of_training(job(data, microbatches, epochs=epochs), data)
     return {RATE: pace.samples_per_second, "step_ms": pace.step_ms}
 
 
@@ -24,19 +25,21 @@ def theirs(script: str) -> Measurement:
 
 
 def main() -> None:
-    rounds = rounds_wanted(__doc__, 5)
+    options = Options.parse(__doc__, 5)
+    epochs = options.size(EPOCHS, FEWEST_EPOCHS)
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         data = Path(directory) / "random.npz"
         write_data(data)
         comparison = Comparison(
+            options,
             {
-                OURS: lambda: ours(data, 2),
-                DDP: lambda: theirs("ddp_gloo.py"),
-                OURS_DEFAULT: lambda: ours(data, None),
-                RAY: lambda: theirs("ray_parameter_server.py"),
-            }
+                OURS: partial(ours, data, 2, epochs),
+                DDP: Peer(partial(theirs, "ddp_gloo.py")),
+                OURS_DEFAULT: partial(ours, data, None, epochs),
+                RAY: Peer(partial(theirs, "ray_parameter_server.py")),
+            },
         )
-        comparison.run(rounds)
+        comparison.run()
     comparison.ratio(RATE, OURS, DDP, at_least=1.4)
     comparison.ratio(RATE, OURS, RAY, at_least=4.0)
     comparison.ratio(RATE, OURS_DEFAULT, OURS)

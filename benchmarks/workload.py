@@ -15,6 +15,8 @@ WORKERS = 2
 ROWS_PER_WORKER = 128
 BATCH = WORKERS * ROWS_PER_WORKER
 STEPS_PER_EPOCH, EPOCHS = 40, 10
+FEWEST_EPOCHS = 3
+"""One to warm up, one that ends after WARM_UP_STEPS, one that is timed."""
 WARM_UP_STEPS = 50
 """Programs are compiled and memory is touched for the first time in these; not counted."""
 
@@ -27,7 +29,9 @@ def write_data(path: Path) -> None:
     np.savez(path, x=x, y=generator.integers(0, 10, rows))
 
 
-def job(data: Path, microbatches: int | None, workers: int = WORKERS, strategy: str = "pack") -> JobSpec:
+def job(
+    data: Path, microbatches: int | None, workers: int = WORKERS, strategy: str = "pack", epochs: int = EPOCHS
+) -> JobSpec:
     """The job; `microbatches` None is the default for its batch, `strategy` lays it out on a cluster's nodes."""
     return JobSpec.model_validate(
         {
@@ -41,7 +45,7 @@ def job(data: Path, microbatches: int | None, workers: int = WORKERS, strategy: 
                 "loss": "softmax_cross_entropy",
             },
             "training": {
-                "epochs": EPOCHS,
+                "epochs": epochs,
                 "batch_size": BATCH,
                 "microbatches": microbatches,
                 "optimizer": {"sgd": {"learning_rate": 0.01}},
