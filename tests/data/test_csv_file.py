@@ -5,6 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raydient.workers.data import csv_header, csv_rows, limits
+
 GOOD = "a,b,y\n1,2.5,0\n-3,4e2,1\n"
 finite = st.floats(-(2.0**100), 2.0**100)
 
@@ -77,17 +79,32 @@ def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
         (b"\n\n", "dataset.uri", ["the file is empty"]),
         (b"a,b,y\n", "dataset.uri", ["a header but no rows"]),
         (b"1,2,3\n4,5,6\n", "dataset.uri", ["no header", "1, 2, 3"]),
-        (b"a,a,y\n1,2,0\n", "dataset.uri", ["more than one column named 'a'"]),
-        (b"a,,y\n1,2,0\n", "dataset.uri", ["no name for column 2"]),
+        (
+            b"a,a,y\n1,2,0\n",
+            "dataset.features",
+            ["more than one column named 'a', the columns 1, 2: rename all but one"],
+        ),
+        (b"a,,y\n1,2,0\n", "dataset.features", ["no name for column 2: name the columns to use in `dataset.features`"]),
+        (b",a,y\n0,2,0\n", "dataset.features", ["no name for column 1", "pandas", "index=False"]),
+        (b"a;y\n1;0\n", "dataset.uri", ["one column, 'a;y'", "separated by semicolons, commas are needed"]),
+        (b"a\ty\n1\t0\n", "dataset.uri", ["one column, 'a\\ty'", "separated by tabs"]),
         (b"a,b,y\n1,2,0\n1,0\n", "dataset.uri", ["3 columns in its header", "2 in row 2 (line 3)"]),
-        (b"a,y\n\xff,0\n", "dataset.uri", ["not UTF-8"]),
+        (b"a,y\n\xff,0\n", "dataset.features", ["column 'a'", "row 1 (line 2) is not UTF-8 text"]),
+        (b"a,y\n1,\xff\n", "dataset.label", ["column 'y'", "row 1 (line 2) is not UTF-8 text"]),
+        (b"\xff,y\n1,0\n", "dataset.uri", ["not UTF-8"]),
         (b"\xff\xfea\x00,\x00", "dataset.uri", ["not UTF-8"]),
         (b"y\n0\n", "dataset.features", ["no column besides the label"]),
         (b"a,b\n1,2\n", "dataset.label", ["'y' is not a column of the file", "there are: a, b"]),
         (b"a,b,y\n1,2,0\n1,tall,0\n", "dataset.features", ["column 'b'", "'tall' in row 2 (line 3) is not a number"]),
         (b"a,b,y\n1,tall,0\n1,wide,0\n", "dataset.features", ["'tall' in row 1 (line 2)", "(2 such rows)"]),
         (b"a,b,y\n1,,0\n", "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
-        (b"a,b,y\n1,nan,0\n", "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
+        (b"a,b,y\n1,nan,0\n", "dataset.features", ["column 'b'", "'nan' in row 1 (line 2) stands for a missing value"]),
+        (b'a,b,y\n1,"",0\n', "dataset.features", ["column 'b'", "row 1 (line 2) has no value"]),
+        (b'a,b,y\n1,"NA",0\n', "dataset.features", ["column 'b'", "'NA' in row 1 (line 2) is not a number"]),
+        (b"a,y\n1,NA\n", "dataset.label", ["'NA' in row 1 (line 2)", 'if it is a value, write it in quotes: "NA"']),
+        (b'a,y\n1,""\n', "dataset.label", ["column 'y'", "row 1 (line 2) has no value"]),
+        (b'a,y\n1,"x\n\ny"\n,z\n', "dataset.features", ["column 'a'", "row 2 (line 5) has no value"]),
+        (b"a,y\n1," + 5_000 * b"x" + b"\n", "dataset.label", ["xxx...' in row 1 (line 2) is longer than 4096 bytes"]),
         (b"a,b,y\n1,inf,0\n", "dataset.features", ["column 'b'", "'inf' in row 1 (line 2) is not finite"]),
         (b"a,b,y\n1,1e999,0\n", "dataset.features", ["column 'b'", "'1e999' in row 1 (line 2) is not finite"]),
         (b"a,b,y\n1,2,0\n1,2,\n", "dataset.label", ["column 'y'", "row 2 (line 3) has no value"]),
@@ -98,6 +115,98 @@ def test_bad_files(errors_of, content, path, words):
     ((found, message),) = errors_of(content)
     assert found == path
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("\u0661\u0662.5", "is not a number: write it in ASCII, 12.5"),
+        ("\uff11", "is not a number: write it in ASCII, 1"),
+        ("\u22125", "is not a number: write it in ASCII, -5"),
+        ("0.844\u00a0", "'0.844\\xa0' in row 2 (line 3) is not a number: there is a no-break space around 0.844"),
+        ("1,5", "is not a number: the decimal separator is a point, as in 1.5"),
+        ("1,234,567", "is not a number: write it without separators of thousands, 1234567"),
+        ("1.234.567,5", "is not a number: write it without separators of thousands, 1234567.5"),
+        ("12 345.5", "is not a number: write it without separators of thousands, 12345.5"),
+        ("12\u202f345", "'12\\u202f345' in row 2 (line 3) is not a number: write it without separators"),
+        ("50 %", "is not a number: write it without the percent sign"),
+        ("tall", "is not a number"),
+        ("\x1b[31m", "'\\x1b[31m' in row 2 (line 3) is not a number"),
+    ],
+)
+def test_what_is_probably_meant_by_a_cell_that_is_no_number(errors_of, text, hint):
+    ((path, message),) = errors_of(f'a,b,y\n1,2,0\n"{text}",3,1\n')
+    assert path == "dataset.features"
+    assert message.startswith("column 'a': ")
+    assert hint in message
+    assert message.endswith("is not a number") == hint.endswith("is not a number")
+    assert message.isprintable()
+
+
+def test_quoted_texts_are_values(load_file):
+    data = load_file('a,y\n1,"NA"\n2,"EU"\n3,"null"\n')
+    assert data.target.classes == ("EU", "NA", "null")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ",a,b,y\n0,1,2,0\n1,3,4,1\n",
+        'z,z,a,b,y\n?,,1,2,0\nNA,"x,\ny",3,4,1\n',
+        b"a,n\xefme,b,y\n1,\xff,2,0\n3,\x00\x1b,4,1\n".replace(b"n\xefme", b"other"),
+    ],
+    ids=["index", "twice", "bytes"],
+)
+def test_columns_that_a_job_does_not_use_may_hold_anything(load_file, content):
+    data = load_file(content, features=["a", "b"])
+    assert data.train.x.tolist() == [[1, 2], [3, 4]]
+    assert data.train.y.tolist() == [0, 1]
+
+
+def test_a_header_of_numbers_whose_label_is_named(load_file):
+    assert load_file("0,1,2\n5,6,1\n7,8,0\n", label="2").train.x.tolist() == [[5, 6], [7, 8]]
+
+
+def test_blocks_are_joined_in_order(load_file, monkeypatch):
+    monkeypatch.setattr(csv_rows, "ROW_BYTES", 64)
+    rows = [f"{n},{n + 0.5},class {n % 3}" for n in range(500)]
+    data = load_file("a,b,y\n" + "\n".join(rows))
+    assert np.array_equal(data.train.x[:, 0], np.arange(500))
+    assert np.array_equal(data.train.x[:, 1], np.arange(500) + 0.5)
+    assert np.array_equal(data.train.y, np.arange(500) % 3)
+
+
+def test_a_row_has_a_longest_length(errors_of, monkeypatch):
+    monkeypatch.setattr(csv_header, "ROW_BYTES", 64)
+    ((path, message),) = errors_of("a" * 100 + ",y\n1,0\n")
+    assert path == "dataset.uri"
+    assert "has a row that is longer than" in message
+
+
+def test_columns_are_counted(errors_of, monkeypatch):
+    monkeypatch.setattr(csv_header, "MAXIMUM_COLUMNS", 3)
+    assert errors_of("a,b,c,y\n1,2,3,0\n") == [("dataset.uri", "the file has 4 columns, at most 3 are read")]
+
+
+def test_memory_is_bounded_while_reading(errors_of, monkeypatch):
+    monkeypatch.setattr(limits, "available_bytes", lambda: 2**20)
+    ((path, message),) = errors_of("a,y\n" + "1,0\n" * 200_000)
+    assert path == "dataset.uri"
+    assert "its values take more than" in message
+    assert "1.0 MiB are available" in message
+
+
+def test_missing_columns_are_not_all_told(errors_of):
+    features = [f"f{n}" for n in range(5_000)]
+    errors = errors_of(
+        ",".join([f"g{n}" for n in range(5_000)] + ["y"]) + "\n" + "1," * 5_000 + "0\n", features=features
+    )
+    assert len(errors) == 11
+    assert errors[0] == (
+        "dataset.features[0]",
+        "'f0' is not a column of the file, there are: g0, g1, g2, g3, g4, g5, g6, g7, ... (5001 names)",
+    )
+    assert errors[-1] == ("dataset.features[9]", "4990 more names are not a column of the file")
 
 
 def test_all_errors_at_once(errors_of):

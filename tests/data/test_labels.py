@@ -66,8 +66,14 @@ def test_numbers(loss, labels, expected):
         ("softmax_cross_entropy", np.eye(3), r"has shape \(3, 3\).*one label a row"),
         ("binary_cross_entropy", np.array([0, 1, 2]), "2 in row 3 is neither 0 nor 1"),
         ("binary_cross_entropy", np.zeros((3, 2)), "one label a row"),
-        ("binary_cross_entropy", ["1", "yes"], "'yes' in row 2 is text.*softmax_cross_entropy"),
-        ("binary_cross_entropy", ["1", "0"], "'1' in row 1 is text"),
+        (
+            "binary_cross_entropy",
+            ["1", "yes", "no"],
+            r"has 3 classes \('1', 'no', 'yes'\), a loss of two classes needs",
+        ),
+        ("hinge", ["yes"], r"has 1 classes \('yes'\)"),
+        ({"hinge": {"categories": True}}, np.array([1, 2, 3]), "has 3 classes"),
+        ({"softmax_cross_entropy": {"categories": True}}, np.eye(3), r"has shape \(3, 3\).*one label a row"),
         ("mean_squared_error", ["low", "high"], "'low' in row 1 is text.*softmax_cross_entropy"),
         ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
         ("mean_squared_error", np.array([1e39]), "too large for float32"),
@@ -80,4 +86,49 @@ def test_numbers(loss, labels, expected):
 )
 def test_labels_that_do_not_fit(loss, labels, message):
     with pytest.raises(LabelError, match=message):
-        encode(Loss.model_validate(loss), labels)
+        encode(Loss.model_validate(loss), labels, written(labels))
+
+
+def written(labels):
+    """What a reader hands on beside the labels."""
+    return labels if isinstance(labels, list) else [str(label) for label in labels.ravel()]
+
+
+@pytest.mark.parametrize(
+    ("loss", "texts", "expected", "classes"),
+    [
+        ("softmax_cross_entropy", ["-1", "1", "-1"], [0, 1, 0], ("-1", "1")),
+        ("softmax_cross_entropy", ["100", "20", "3"], [2, 1, 0], ("3", "20", "100")),
+        ("softmax_cross_entropy", ["00010", "00002"], [1, 0], ("00002", "00010")),
+        ("softmax_cross_entropy", ["b10", "b9"], [0, 1], ("b10", "b9")),
+        ("binary_cross_entropy", ["-1", "1", "-1"], [[0], [1], [0]], ("-1", "1")),
+        ("hinge", ["True", "False"], [[1], [0]], ("False", "True")),
+    ],
+)
+def test_categories(loss, texts, expected, classes):
+    loss = Loss.model_validate({loss: {"categories": True}})
+    found, names = encode(loss, texts, texts)
+    assert found.tolist() == expected
+    assert names == classes
+
+
+def test_two_texts_are_the_classes_of_a_loss_of_two_classes():
+    labels, classes = encode(Loss.model_validate("binary_cross_entropy"), ["yes", "no", "yes"])
+    assert labels.tolist() == [[1], [0], [1]]
+    assert classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels", "hint"),
+    [
+        ("softmax_cross_entropy", [-1, 1], "{softmax_cross_entropy: {categories: true}}"),
+        ("softmax_cross_entropy", [0.5, 1], "{softmax_cross_entropy: {categories: true}}"),
+        ("binary_cross_entropy", [1, 2], "{binary_cross_entropy: {categories: true}}"),
+    ],
+)
+def test_the_message_offers_categories(loss, labels, hint):
+    with pytest.raises(LabelError) as caught:
+        encode(Loss.model_validate(loss), np.array(labels))
+    assert f"if the 2 different values ({labels[0]:g}, {labels[1]:g}) are names of classes, say `loss: {hint}`" in str(
+        caught.value
+    )

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from raydient.workers.data import npz_file
+from raydient.workers.data import limits, npz_file
 
 X = np.arange(12, dtype=np.float64).reshape(4, 3)
 Y = np.array([0, 1, 1, 0])
@@ -66,7 +66,7 @@ STRUCTURED = np.zeros(4, [("a", float)])
         ({"x": X, "labels": Y}, "dataset.label", ["'y' is not an array of the file"]),
         ({"x": X, "y": Y[:3]}, "dataset.features", ["(4, 3)", "(3,)"]),
         ({"x": np.float64(1), "y": Y}, "dataset.features", ["one row for each sample"]),
-        ({"x": X[:0], "y": Y[:0]}, "dataset.features", ["empty", "(0, 3)"]),
+        ({"x": X[:0], "y": Y}, "dataset.features", ["empty", "(0, 3)"]),
         ({"x": X[:, :0], "y": Y}, "dataset.features", ["empty", "(4, 0)"]),
         ({"x": X.astype(complex), "y": Y}, "dataset.features", ["complex128", "numbers are needed"]),
         ({"x": X.astype(str), "y": Y}, "dataset.features", ["numbers are needed"]),
@@ -95,10 +95,26 @@ def test_one_array_only(errors_of):
 
 
 def test_what_it_would_take_is_checked_before_unpacking(errors_of, monkeypatch):
-    monkeypatch.setattr(npz_file, "MAX_ARRAY_BYTES", 64)
+    monkeypatch.setattr(limits, "available_bytes", lambda: 250)
     monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
-    errors = errors_of({"x": X, "y": Y})
-    assert errors == [("dataset.features", "'x' would take 96 bytes, at most 64 are read")]
+    ((path, message),) = errors_of({"x": X, "y": Y})
+    assert path == "dataset.uri"
+    assert "its values take more than 0.0 MiB of memory" in message
+
+
+def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkeypatch):
+    monkeypatch.setattr(npz_file, "PLAIN_BYTES", 100_000)
+    monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
+    file = io.BytesIO()
+    np.savez_compressed(file, x=np.zeros((1_000, 100)), y=np.zeros(1_000, np.int8))
+    ((path, message),) = errors_of(file.getvalue(), name="data.npz")
+    assert path == "dataset.features"
+    assert "times as large as its compressed form, at most 100 is read: save it with numpy.savez" in message
+
+
+def test_other_arrays_may_hold_anything(load_file):
+    data = load_file({"x": X, "y": Y, "names": np.array([None, "a"], object), "table": STRUCTURED})
+    assert np.array_equal(data.train.x, X)
 
 
 def archive(member):

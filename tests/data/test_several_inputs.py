@@ -96,7 +96,12 @@ def test_each_input_is_standardized_by_itself(load_file):
             "dataset.inputs.x.columns[1]",
             "'Ulm' in row 1 (line 2) is not a number",
         ),
-        (TABLE.replace("Bonn", "NA", 1), {}, "dataset.inputs.town.columns[0]", "row 2 (line 3) has no value"),
+        (
+            TABLE.replace("Bonn", "NA", 1),
+            {},
+            "dataset.inputs.town.columns[0]",
+            "'NA' in row 2 (line 3) stands for",
+        ),
         (TABLE, {"labels": {"kind": "kind", "price": "sex"}}, "dataset.labels.price", "'sex': 'm' in row 1 is text"),
         (TABLE.replace("20,", "1e39,", 1), {}, "dataset.inputs.numbers", "too large for float32"),
     ],

@@ -132,7 +132,9 @@ class Dataset(Model):
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'"{twice}" is named twice')
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f'"{name}" is named twice')
+        seen.add(name)
     return names

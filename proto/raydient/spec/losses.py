@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .functions import Empty
@@ -25,27 +25,42 @@ ClassWeight = Annotated[
 
 
 class SoftmaxCrossEntropy(Model):
-    """Labels are class indices or, if `one_hot`, one probability per class.
+    """Labels are class indices, texts or, if `one_hot`, one probability per class.
 
+    With `categories` every distinct label is a class, numbers too, in sorted order; the model keeps their names.
     `label_smoothing` of the label is spread evenly over the classes (Szegedy et al. 2016).
     """
 
     label_smoothing: Smoothing = 0.0
     one_hot: bool = False
     class_weight: ClassWeight = ()
+    categories: bool = False
+
+    @field_validator("categories")
+    @classmethod
+    def _one_label_a_row(cls, categories: bool, info: ValidationInfo) -> bool:
+        if categories and info.data.get("one_hot"):
+            raise ValueError("does not go with `one_hot`, whose labels are probabilities: leave one of them out")
+        return categories
 
 
 class BinaryCrossEntropy(Model):
-    """Labels 0 and 1; `label_smoothing` moves both that share of the way to the middle."""
+    """Labels are 0 and 1, or two texts, of which the first in sorted order stands for 0.
+
+    With `categories` any two labels are the classes, numbers too. `label_smoothing` moves 0 and 1 that share of the way
+    to the middle.
+    """
 
     label_smoothing: Smoothing = 0.0
     class_weight: ClassWeight = ()
+    categories: bool = False
 
 
 class Hinge(Model):
-    """Labels 0 and 1, which stand for -1 and 1."""
+    """Labels are 0 and 1, which stand for -1 and 1, or two texts; with `categories` any two labels."""
 
     class_weight: ClassWeight = ()
+    categories: bool = False
 
 
 class Huber(Model):

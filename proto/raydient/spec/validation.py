@@ -35,6 +35,7 @@ def validate_job(data: object) -> JobSpec:
 def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
     findings: list[Finding] = [dict(e) for e in error.errors(include_url=False)]
     unknown = {f["loc"]: _meant(f["loc"], data) for f in findings if f["type"] == "extra_forbidden"}
+    meant = set(unknown.values())
     for finding in findings:
         location: Location = finding["loc"]
         if location in unknown:
@@ -42,7 +43,7 @@ def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
         # A list whose items failed is also reported as too short, and what an unknown key was meant to be as missing.
         elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
             continue
-        elif finding["type"] != "missing" or location not in unknown.values():
+        elif finding["type"] != "missing" or location not in meant:
             yield FieldError(path_of([step for step in location if step != _KEY]), phrase(finding))
 
 

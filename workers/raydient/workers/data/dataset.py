@@ -1,6 +1,6 @@
 """From a data file to arrays ready for training."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from raydient.workers.network import (
 )
 from raydient.workers.network import Output as NetworkOutput
 
-from .labels import LabelError, encode
+from .cells import shown
+from .labels import LabelError, encode, names_hint, takes_categories
 from .order import split_rows
 from .raw import Labels, RawData, RawInput, label_path
 
@@ -112,15 +113,15 @@ def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) ->
     Raises:
         InvalidSpec: with every rule broken that can be known at once; paths begin with `dataset.`.
     """
-    raw = _read(spec, path)
+    raw = _read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
     errors, encoded = list(raw.errors), {}
     for output in outputs:
         if output.label in raw.labels:
             try:
-                encoded[output.layer] = encode(output.loss, raw.labels[output.label])
+                encoded[output.layer] = encode(output.loss, raw.labels[output.label], raw.texts.get(output.label))
             except LabelError as problem:
                 column = spec.named_labels[output.label]
-                errors.append(FieldError(label_path(spec, output.label), f"{column!r}: {problem}"))
+                errors.append(FieldError(label_path(spec, output.label), f"{shown(column)}: {problem}"))
     weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
     if errors or raw.inputs is None or len(encoded) < len(outputs):
         raise InvalidSpec(errors)
@@ -186,8 +187,11 @@ def _label_problem(dataset: Dataset, output: NetworkOutput) -> str | None:
         largest = max(int(y.max()) for y in (train, test) if len(y))
         if largest >= units:
             classes = dataset.targets[output.name].classes
-            name = f" ({classes[largest]!r})" if classes else ""
-            return f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
+            name = f" ({shown(classes[largest])})" if classes else ""
+            text = f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
+            labels = np.concatenate([train, test])
+            are_gaps = not classes and len(np.unique(labels)) <= largest
+            return text + (names_hint(labels, "softmax_cross_entropy") if are_gaps else "")
     elif train.shape[1:] != output.label_shape:
         width = train.shape[1]
         return f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
@@ -249,14 +253,14 @@ def check_indices(dataset: Dataset, network: Network) -> None:
         raise InvalidSpec(list({error.path: error for error in found}.values()))
 
 
-def _read(spec: DatasetSpec, path: Path) -> RawData:
-    """The contents of the file, by the reader that its suffix decides."""
+def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData:
+    """The contents of the file, by the reader that its suffix decides; see there for `as_written`."""
 
     def refuse(message: str) -> InvalidSpec:
         return InvalidSpec([FieldError("dataset.uri", message)])
 
     if path.suffix.lower() not in SUFFIXES:
-        raise refuse(f"the file's suffix is {path.suffix!r}; read are {' and '.join(SUFFIXES)}")
+        raise refuse(f"the file's suffix is {shown(path.suffix)}; read are {' and '.join(SUFFIXES)}")
     if not path.exists():
         raise refuse("there is no such file")
     if not path.is_file():
@@ -266,7 +270,7 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
 
     read = csv_file.read if path.suffix.lower() == ".csv" else npz_file.read
     try:
-        return read(path, spec)
+        return read(path, spec, as_written)
     except OSError as error:
         raise refuse(f"the file cannot be read: {error.strerror or error}") from error
 
@@ -274,8 +278,8 @@ def _read(spec: DatasetSpec, path: Path) -> RawData:
 def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
     """One feature of a sample, for a person."""
     if raw.is_table:
-        return f"column {raw.columns[place[0]]!r}"
-    return f"{raw.columns[0]!r}, position {place}"
+        return f"column {shown(raw.columns[place[0]])}"
+    return f"{shown(raw.columns[0])}, position {place}"
 
 
 def _float32(

@@ -8,10 +8,18 @@ from numpy.typing import NDArray
 
 from raydient.spec.losses import Loss
 
-from .raw import Labels, is_number
+from .cells import is_number, shown
+from .raw import Labels
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
-"""The labels as an array, and the text of each class where labels are texts."""
+"""The labels as an array, and the text of each class where labels are texts or categories."""
+
+
+SHOWN_CLASSES = 5
+"""Classes that a message lists."""
+
+MOST_NAMES = 1000
+"""Labels with more different values than this are hardly names of classes."""
 
 
 class LabelError(ValueError):
@@ -21,13 +29,41 @@ class LabelError(ValueError):
 def class_indices(labels: Labels) -> Encoded:
     """int32 (n,): whole numbers as they are, texts as their place in the sorted list of all texts."""
     if isinstance(labels, list):
-        classes = sorted(set(labels))
-        index = {text: i for i, text in enumerate(classes)}
-        return np.array([index[text] for text in labels], np.int32), tuple(classes)
+        return categories(labels)
     values = _one_column(labels, "softmax_cross_entropy without one_hot")
-    _refuse(values, (values < 0) | (values != np.floor(values)), "is no class index: they are 0, 1, 2, ...")
-    _refuse(values, values > np.iinfo(np.int32).max, "is no class index: it is too large")
+    bad, too_large = (values < 0) | (values != np.floor(values)), values > np.iinfo(np.int32).max
+    hint = names_hint(values, "softmax_cross_entropy") if (bad | too_large).any() else ""
+    _refuse(values, bad, f"is no class index: they are 0, 1, 2, ...{hint}")
+    _refuse(values, too_large, f"is too large for a class index{hint}")
     return values.astype(np.int32), ()
+
+
+def categories(texts: list[str]) -> Encoded:
+    """int32 (n,): the place of each text in the sorted list of all; numbers are sorted as numbers."""
+    found = set(texts)
+    classes = sorted(found, key=(lambda text: (float(text), text)) if all(map(is_number, found)) else None)
+    index = {text: i for i, text in enumerate(classes)}
+    return np.array([index[text] for text in texts], np.int32), tuple(classes)
+
+
+def two_categories(texts: list[str]) -> Encoded:
+    """float32 (n, 1): 0 for the first of two texts in sorted order, 1 for the second."""
+    indices, classes = categories(texts)
+    if len(classes) != 2:
+        some = ", ".join(map(shown, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
+        message = f"has {len(classes)} classes ({some}), a loss of two classes needs two"
+        raise LabelError(f"{message}: softmax_cross_entropy takes any number")
+    return indices.astype(np.float32)[:, np.newaxis], classes
+
+
+def names_hint(values: NDArray[Any], loss: str) -> str:
+    """How to say that numbers stand for classes, beginning with a semicolon; empty where there are too many of them."""
+    found = np.unique(values)
+    if len(found) > MOST_NAMES:
+        return ""
+    some = ", ".join(f"{value:g}" for value in found[:SHOWN_CLASSES]) + (", ..." if len(found) > SHOWN_CLASSES else "")
+    setting = f"`loss: {{{loss}: {{categories: true}}}}`"
+    return f"; if the {len(found)} different values ({some}) are names of classes, say {setting}"
 
 
 def probabilities(labels: Labels) -> Encoded:
@@ -49,9 +85,13 @@ def counts(labels: Labels) -> Encoded:
 
 
 def zeros_and_ones(labels: Labels) -> Encoded:
-    """float32 (n, 1)."""
-    values = _one_column(_numbers(labels, "a loss of two classes"), "a loss of two classes")
-    _refuse(values, (values != 0) & (values != 1), "is neither 0 nor 1, as a loss of two classes needs")
+    """float32 (n, 1): zeros and ones as they are, of two texts 0 for the first in sorted order."""
+    if isinstance(labels, list):
+        return two_categories(labels)
+    values = _one_column(labels, "a loss of two classes")
+    bad = (values != 0) & (values != 1)
+    hint = names_hint(values, "binary_cross_entropy") if bad.any() and len(np.unique(values)) == 2 else ""
+    _refuse(values, bad, f"is neither 0 nor 1, as a loss of two classes needs{hint}")
     return values.astype(np.float32)[:, np.newaxis], ()
 
 
@@ -78,14 +118,29 @@ ENCODERS: dict[str, Callable[[Labels], Encoded]] = {
 }
 
 
-def encode(loss: Loss, labels: Labels) -> Encoded:
+def encode(loss: Loss, labels: Labels, texts: list[str] | None = None) -> Encoded:
     """The labels as `loss` wants them.
+
+    Args:
+        loss: the loss, with its settings.
+        labels: numbers, or texts.
+        texts: the labels as they are written; needed where the loss takes them for categories.
 
     Raises:
         LabelError: they do not fit it.
     """
+    if takes_categories(loss):
+        assert texts is not None, "the reader was asked for them"
+        if isinstance(labels, np.ndarray):
+            _one_column(labels, f"{loss.kind} with categories")
+        return categories(texts) if loss.kind == "softmax_cross_entropy" else two_categories(texts)
     one_hot = loss.kind == "softmax_cross_entropy" and loss.value.one_hot
     return probabilities(labels) if one_hot else ENCODERS[loss.kind](labels)
+
+
+def takes_categories(loss: Loss) -> bool:
+    """Whether every distinct label is a class, numbers too."""
+    return bool(getattr(loss.value, "categories", False))
 
 
 def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
@@ -93,7 +148,7 @@ def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
         return labels
     # an NPZ file may hold nothing but numbers as texts
     row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
-    message = f"{text!r} in row {row} is text, {loss} needs numbers: text labels go with softmax_cross_entropy"
+    message = f"{shown(text)} in row {row} is text, {loss} needs numbers: text labels go with softmax_cross_entropy"
     raise LabelError(message)
 
 

@@ -1,7 +1,10 @@
-"""Reading NPZ files: the arrays' headers are believed only after they have been checked."""
+"""Reading NPZ files: what an archive and its arrays declare is checked before anything is unpacked."""
 
+import io
 import zipfile
-import zlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,102 +16,167 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
+from raydient.spec.printable import printable
+from raydient.workers.network import category_texts
 
+from .cells import shown
+from .limits import TEXT_BYTES, Budget
 from .raw import Labels, RawData, RawInput, label_path, missing
 
-MAX_ARRAY_BYTES = 16 * 2**30
-"""Largest array that is read: what a small archive unpacks to must not take the machine down."""
+HEADER_BYTES = 16_384
+"""Longest header of an array; NumPy's own limit is 10,000 characters."""
+
+MAXIMUM_EXPANSION = 100
+"""Largest ratio of an array to its compressed form where the array is larger than `PLAIN_BYTES`."""
+
+PLAIN_BYTES = 256 * 2**20
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 1
+_VERSIONS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read(path: Path, spec: DatasetSpec) -> RawData:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An array that a job names.
+
+    Attributes:
+        array: its name.
+        path: where it stands in the specification.
+        kinds: of dtype that it may have.
+    """
+
+    array: str
+    path: str
+    kinds: str
+
+
+def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
     """The samples in the arrays of an NPZ file that the specification names; in the plain case `x` and `y`.
+
+    Args:
+        path: of the file.
+        spec: which arrays are read; all others may hold anything.
+        as_written: names of labels that are wanted as texts, whether they are numbers or not.
 
     Raises:
         InvalidSpec: no NPZ file, or arrays that are not there or cannot be samples and labels.
     """
-    inputs, labels = _inputs(spec), spec.read_beside
-    wanted = {where: (array, kinds) for array, where, kinds in inputs.values()}
-    wanted |= {label_path(spec, name): (array, "biufU") for name, array in labels.items()}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = _read(archive, wanted)
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
-        if isinstance(error, InvalidSpec):
-            raise
-        raise InvalidSpec([FieldError("dataset.uri", f"the file is not an NPZ file: {error}")]) from error
-    _check_rows(wanted, arrays, label_path(spec, next(iter(labels))))
-    errors = {where: _not_finite(where, wanted[where][0], array) for where, array in arrays.items()}
-    fine = not any(errors[where] for _, where, _ in inputs.values())
+    inputs = _inputs(spec)
+    labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, array in spec.read_beside.items()}
+    wanted = [*inputs.values(), *labels.values()]
+    with path.open("rb") as file, _refusing_damage(), zipfile.ZipFile(file) as archive:
+        arrays = _read(archive, wanted)
+    _check_rows(wanted, arrays, next(iter(labels.values())))
+    errors = {one.path: _not_finite(one, arrays[one.array]) for one in wanted}
+    good = {name: arrays[one.array] for name, one in labels.items() if not errors[one.path]}
+    samples = {name: _samples(arrays[one.array]) for name, one in inputs.items()}
+    is_good = not any(errors[one.path] for one in inputs.values())
     return RawData(
-        {name: RawInput(_samples(arrays[where]), (array,), False) for name, (array, where, _) in inputs.items()}
-        if fine
-        else None,
-        {name: _labels(arrays[label_path(spec, name)]) for name in labels if not errors[label_path(spec, name)]},
-        errors=tuple(error for found in errors.values() for error in found),
+        {name: RawInput(samples[name], (one.array,), False) for name, one in inputs.items()} if is_good else None,
+        {name: _labels(array) for name, array in good.items()},
+        {name: category_texts(array) for name, array in good.items() if name in as_written},
+        tuple(error for found in errors.values() for error in found),
+        len(next(iter(samples.values()))),
+        {name: values.shape[1:] for name, values in samples.items()},
     )
 
 
-def _inputs(spec: DatasetSpec) -> dict[str, tuple[str, str, str]]:
-    """Of each input its array, where that stands in the specification, and the kinds of dtype that it may have."""
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
+    """Make an error of the file of whatever zipfile, zlib and NumPy raise on bytes that are none of theirs."""
+    try:
+        yield
+    except (InvalidSpec, OSError):
+        raise
+    except MemoryError as error:
+        raise _unreadable("takes more memory than there is") from error
+    except Exception as error:
+        text = printable(str(error))[:200] or type(error).__name__
+        raise _unreadable(f"is not an NPZ file: {text}") from error
+
+
+def _unreadable(message: str) -> InvalidSpec:
+    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
+
+
+def _inputs(spec: DatasetSpec) -> Mapping[str, _Wanted]:
+    """The array of each input."""
     if spec.inputs:
         many = [name for name, given in spec.inputs.items() if len(given.columns) > 1]
         message = "an NPZ file has the samples of an input in one array: name one"
         if many:
             raise InvalidSpec(FieldError(f"dataset.inputs.{name}.columns", message) for name in many)
         return {
-            name: (given.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU" if given.categories else "biuf")
+            name: _Wanted(given.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU" if given.categories else "biuf")
             for name, given in spec.inputs.items()
         }
     if len(spec.features) > 1:
         raise InvalidSpec([FieldError("dataset.features", "an NPZ file has its samples in one array: name one")])
-    where = "dataset.features[0]" if spec.features else "dataset.features"
-    return {INPUT: (spec.features[0] if spec.features else "x", where, "biuf")}
+    path = "dataset.features[0]" if spec.features else "dataset.features"
+    return {INPUT: _Wanted(spec.features[0] if spec.features else "x", path, "biuf")}
 
 
-def _check_rows(wanted: dict[str, tuple[str, str]], arrays: dict[str, NDArray[Any]], label: str) -> None:
+def _check_rows(wanted: list[_Wanted], arrays: Mapping[str, NDArray[Any]], label: _Wanted) -> None:
     """Every array has as many rows as the first label."""
-    name, y = wanted[label][0], arrays[label]
-    for where, x in arrays.items():
+    y = arrays[label.array]
+    for one in wanted:
+        x = arrays[one.array]
         if not x.ndim or not y.ndim or len(x) != len(y):
-            message = f"{wanted[where][0]!r} has shape {x.shape}, {name!r} {y.shape}: both need one row for each sample"
-            raise InvalidSpec([FieldError(where, message)])
-        if not x.size:
-            raise InvalidSpec([FieldError(where, f"{wanted[where][0]!r} is empty: its shape is {x.shape}")])
+            text = f"{shown(one.array)} has shape {x.shape}, {shown(label.array)} {y.shape}"
+            raise InvalidSpec([FieldError(one.path, f"{text}: both need one row for each sample")])
 
 
 def _samples(x: NDArray[Any]) -> NDArray[Any]:
     return x[:, np.newaxis] if x.ndim == 1 else x
 
 
-def _read(archive: zipfile.ZipFile, wanted: dict[str, tuple[str, str]]) -> dict[str, NDArray[Any]]:
-    """The wanted arrays by field path; `wanted` gives name and allowed dtype kinds by the same."""
+def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[Any]]:
+    """The wanted arrays by name, each read once."""
     available = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    errors: list[FieldError] = []
-    for path, (name, kinds) in wanted.items():
-        if name not in available:
-            errors.append(missing(path, name, "an array of the file", available))
-        elif problem := _header_problem(archive, name, kinds):
-            errors.append(FieldError(path, f"{name!r} {problem}"))
+    names = set(available)
+    absent = [(one.path, one.array) for one in wanted if one.array not in names]
+    errors = missing(absent, "an array of the file", available)
+    budget = Budget()
+    for one in wanted:
+        if one.array in names and (problem := _problem(archive, one, budget)):
+            errors.append(FieldError(one.path, f"{shown(one.array)} {problem}"))
     if errors:
         raise InvalidSpec(errors)
-    return {path: _read_array(archive, name) for path, (name, _) in wanted.items()}
+    return {name: _read_array(archive, name) for name in {one.array: None for one in wanted}}
 
 
-def _header_problem(archive: zipfile.ZipFile, name: str, kinds: str) -> str | None:
-    """What is wrong with an array as its header declares it; nothing is unpacked but the header."""
-    with archive.open(f"{name}.npy") as member:
-        version = npy.read_magic(member)
-        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        if version not in readers:
-            return f"is written in version {version} of the NPY format, which is for structured arrays only"
-        shape, _, dtype = readers[version](member)
+def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str | None:
+    """What is wrong with an array as archive and header declare it; nothing is unpacked but the header.
+
+    Raises:
+        Exception: of many types, if it is no array.
+    """
+    member = archive.getinfo(f"{wanted.array}.npy")
+    if member.flag_bits & _ENCRYPTED:
+        return "is encrypted: save it without a password"
+    if member.compress_type not in _METHODS:
+        return "is compressed in a way that NumPy does not write: save it with numpy.savez"
+    with archive.open(member) as file:
+        start = io.BytesIO(file.read(HEADER_BYTES))
+    version = npy.read_magic(start)
+    if version not in _VERSIONS:
+        return f"is written in version {version} of the NPY format, which is for structured arrays only"
+    shape, _, dtype = _VERSIONS[version](start)
     if dtype.hasobject:
         return "holds Python objects, which are not read"
-    if dtype.kind not in kinds:
-        return f"has dtype {dtype}, numbers are needed" + (" or texts" if "U" in kinds else "")
+    if dtype.kind not in wanted.kinds:
+        return f"has dtype {printable(str(dtype))[:100]}, numbers are needed" + (" or texts" * ("U" in wanted.kinds))
+    if not all(shape):
+        return f"is empty: its shape is {shape}"
     size = prod(shape) * dtype.itemsize
-    if size > MAX_ARRAY_BYTES:
-        return f"would take {size} bytes, at most {MAX_ARRAY_BYTES} are read"
+    if start.tell() + size != member.file_size:
+        text = f"has {member.file_size} bytes, its header declares {start.tell() + size}"
+        raise ValueError(f"{shown(wanted.array)} {text}")
+    if size > PLAIN_BYTES and size > MAXIMUM_EXPANSION * member.compress_size:
+        text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, at most"
+        return f"{text} {MAXIMUM_EXPANSION} is read: save it with numpy.savez, which does not compress"
+    budget.spend(size + TEXT_BYTES * prod(shape) * (dtype.kind == "U"))
     return None
 
 
@@ -125,7 +193,7 @@ def _labels(y: NDArray[Any]) -> Labels:
     return texts
 
 
-def _not_finite(path: str, name: str, values: NDArray[Any]) -> list[FieldError]:
+def _not_finite(wanted: _Wanted, values: NDArray[Any]) -> list[FieldError]:
     """An error if there is NaN or infinity among the values."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return []
@@ -133,4 +201,4 @@ def _not_finite(path: str, name: str, values: NDArray[Any]) -> list[FieldError]:
     row, *place = (int(i) for i in bad[0])
     at = f", position {tuple(place)}" if place else ""
     more = f" ({len(bad)} such values)" if len(bad) > 1 else ""
-    return [FieldError(path, f"{name!r} is {values[tuple(bad[0])]} in row {row + 1}{at}{more}")]
+    return [FieldError(wanted.path, f"{shown(wanted.array)} is {values[tuple(bad[0])]} in row {row + 1}{at}{more}")]

@@ -1,0 +1,214 @@
+"""The first row of a CSV file, and which of its columns a job uses."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
+
+from .cells import is_number, shown
+from .raw import SHOWN_ERRORS, label_path, missing
+
+ROW_BYTES = 16 * 2**20
+"""Longest row."""
+
+MAXIMUM_COLUMNS = 2**18
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first row that is not blank.
+
+    Attributes:
+        names: of the columns, which may repeat or be empty.
+        start: the byte at which the next row begins.
+    """
+
+    names: Sequence[str]
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that a job uses.
+
+    Attributes:
+        place: in the file, from 0.
+        name: in the header.
+        path: where it stands in the specification.
+        is_text: labels and categories are read as text, all others as numbers.
+    """
+
+    place: int
+    name: str
+    path: str
+    is_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What a job uses of a table.
+
+    Attributes:
+        inputs: the columns of each input, by its name.
+        labels: of each label, by its name; the weight of samples among them.
+    """
+
+    inputs: Mapping[str, Sequence[Column]]
+    labels: Mapping[str, Column]
+
+    @property
+    def all(self) -> list[Column]:
+        """Every column once, in the order of the file."""
+        found = {column.place: column for columns in self.inputs.values() for column in columns}
+        found |= {column.place: column for column in self.labels.values()}
+        return [found[place] for place in sorted(found)]
+
+
+def unreadable(message: str) -> InvalidSpec:
+    """The error of a file that is no table."""
+    # without the name, which is the server's own where the file was uploaded
+    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
+
+
+class Lines:
+    """The lines of a text file, each of bounded length; counts the bytes of those that were taken."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(ROW_BYTES + 1):
+            if len(line) > ROW_BYTES:
+                raise unreadable(f"has a row that is longer than {ROW_BYTES >> 20} MiB")
+            self.count += len(line.encode(errors="surrogateescape"))
+            yield line
+
+
+def open_text(path: Path) -> TextIO:
+    """The file as text without a byte order mark; bytes that are no UTF-8 become lone surrogates."""
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text that `open_text` read was UTF-8 in the file."""
+    return not any("\ud800" <= character <= "\udfff" for character in text) if not text.isascii() else True
+
+
+def read_header(path: Path) -> Header:
+    """The header of the file at `path`.
+
+    Raises:
+        InvalidSpec: no table, or one without rows.
+    """
+    with path.open("rb") as file:
+        mark = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
+    with open_text(path) as file:
+        lines = Lines(file)
+        try:
+            names = next((row for row in csv.reader(lines) if row), None)
+        except csv.Error as error:
+            raise unreadable(f"is not a CSV file: {error}") from error
+        start = lines.count + mark
+        has_rows = any(line.strip("\r\n") for line in lines)
+    if names is None:
+        raise unreadable("is empty")
+    if len(names) > MAXIMUM_COLUMNS:
+        raise unreadable(f"has {len(names)} columns, at most {MAXIMUM_COLUMNS} are read")
+    if not all(map(is_utf8, names)):
+        raise unreadable("is not UTF-8 text: save it with that encoding")
+    if len(names) == 1:
+        _refuse_other_separators(names[0])
+    if not has_rows:
+        raise unreadable("has a header but no rows")
+    return Header(names, start)
+
+
+def _refuse_other_separators(name: str) -> None:
+    for separator, called in _SEPARATORS.items():
+        if separator in name:
+            text = f"has one column, {shown(name)}: its values seem to be separated by {called}, commas are needed"
+            raise unreadable(text)
+
+
+def find_columns(header: Header, spec: DatasetSpec) -> Columns:
+    """The columns that the specification names; in the plain case all but label and weight are features.
+
+    Raises:
+        InvalidSpec: names that are not there, or are there twice.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(header.names):
+        places.setdefault(name, []).append(place)
+    labels = [(label_path(spec, label), name) for label, name in spec.read_beside.items()]
+    inputs = _named_inputs(spec) or {INPUT: _other_columns(header, {name for _, name in labels})}
+    wanted = [*labels, *(one for names in inputs.values() for one in names)]
+    if any(name not in places for _, name in labels) and all(map(is_number, header.names)):
+        start = ", ".join(header.names[:3])
+        raise unreadable(f"has no header: its first line has only numbers ({start}, ...)")
+    absent = [(path, name) for path, name in wanted if name not in places]
+    errors = missing(absent, "a column of the file", header.names)
+    errors += _ambiguous({name: path for path, name in wanted if len(places.get(name, ())) > 1}, places)
+    if not spec.inputs and not spec.features:
+        errors += _nameless(header)
+        if not inputs[INPUT]:
+            errors.append(FieldError("dataset.features", "the file has no column besides the label"))
+    if errors:
+        raise InvalidSpec(errors)
+    as_text = {column for given in spec.inputs.values() if given.categories for column in given.columns}
+    as_text |= {name for _, name in labels}
+
+    def column(path: str, name: str) -> Column:
+        return Column(places[name][0], name, path, name in as_text)
+
+    return Columns(
+        {name: [column(*one) for one in names] for name, names in inputs.items()},
+        {label: column(*one) for label, one in zip(spec.read_beside, labels, strict=True)},
+    )
+
+
+def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:
+    """Path and name of each column that the specification names as an input."""
+    if spec.inputs:
+        return {
+            name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(given.columns)]
+            for name, given in spec.inputs.items()
+        }
+    features = [(f"dataset.features[{i}]", name) for i, name in enumerate(spec.features)]
+    return {INPUT: features} if features else {}
+
+
+def _other_columns(header: Header, labels: set[str]) -> list[tuple[str, str]]:
+    return [("dataset.features", name) for name in header.names if name.strip() and name not in labels]
+
+
+def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) -> list[FieldError]:
+    """Names that a job uses and that stand for several columns."""
+    errors = []
+    for name, path in list(paths.items())[:SHOWN_ERRORS]:
+        where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])
+        text = f"the file has more than one column named {shown(name)}, the columns {where}: rename all but one"
+        errors.append(FieldError(path, text))
+    if len(paths) > SHOWN_ERRORS:
+        errors.append(FieldError(errors[-1].path, f"{len(paths) - SHOWN_ERRORS} more names are there twice"))
+    return errors
+
+
+def _nameless(header: Header) -> list[FieldError]:
+    """Columns without a name, where every column is a feature."""
+    found = [place for place, name in enumerate(header.names) if not name.strip()]
+    if not found:
+        return []
+    where = ", ".join(str(place + 1) for place in found[:SHOWN_ERRORS])
+    text = f"the file has no name for column {where}: name the columns to use in `dataset.features`"
+    if found == [0]:
+        text += ", or leave the row numbers out, as pandas does with `to_csv(..., index=False)`"
+    return [FieldError("dataset.features", text)]

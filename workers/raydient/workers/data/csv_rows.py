@@ -1,0 +1,60 @@
+"""The rows of a CSV file, in blocks from Arrow's reader or one by one with their lines."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from .csv_header import ROW_BYTES, Header, Lines, open_text, unreadable
+
+
+def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a table, a block of rows at a time; null where a value is missing.
+
+    A value in quotes is never missing. The other columns are not looked at.
+
+    Args:
+        path: of the file.
+        header: of the file.
+        types: of each column, by its place; columns are in this order.
+
+    Raises:
+        ArrowInvalid: rows of another length than the header, or values that are not of the type.
+    """
+    names = [str(place) for place in range(len(header.names))]
+    columns = [str(place) for place in types]
+    with path.open("rb") as file:
+        file.seek(header.start)
+        yield from pa_csv.open_csv(
+            file,
+            # one thread, as everywhere in a worker
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES, column_names=names),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                include_columns=columns,
+                column_types=dict(zip(columns, types.values(), strict=True)),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+
+
+def walk(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row after the header; the line is its last one, from 1.
+
+    Raises:
+        InvalidSpec: a row of another length than the header, or one that cannot be parsed.
+    """
+    with open_text(path) as file:
+        rows = csv.reader(Lines(file))
+        try:
+            next(row for row in rows if row)
+            for number, row in enumerate((row for row in rows if row), start=1):
+                if len(row) != len(header.names):
+                    where = f"row {number} (line {rows.line_num})"
+                    raise unreadable(f"has {len(header.names)} columns in its header but {len(row)} in {where}")
+                yield rows.line_num, row
+        except csv.Error as error:
+            raise unreadable(f"is not a CSV file: {error} in line {rows.line_num}") from error

@@ -1,0 +1,57 @@
+"""Bounds on the memory that reading a data file takes."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from raydient.spec.errors import FieldError, InvalidSpec
+
+SHARE = 0.4
+"""Of the available memory, for the values as they stand in the file: training arrays are made of them beside these."""
+
+TEXT_BYTES = 80
+"""What one short text takes as an object of Python, with its place in a list."""
+
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+
+
+class Budget:
+    """Memory that the values of one file may take.
+
+    Args:
+        available: bytes free on this machine; None reads them from the system.
+    """
+
+    def __init__(self, available: int | None = None) -> None:
+        self._available = available_bytes() if available is None else available
+        self._spent = 0
+
+    def spend(self, count: int) -> None:
+        """Account for `count` bytes that are about to be used, or just have been.
+
+        Raises:
+            InvalidSpec: the file takes more than its share.
+        """
+        self._spent += count
+        if self._spent > SHARE * self._available:
+            text = f"its values take more than {_size(self._spent)} of memory, {_size(self._available)} are available"
+            mend = "name fewer columns or arrays, or use a machine with more memory"
+            raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])
+
+
+def available_bytes() -> int:
+    """Memory that this process can still take: the least that the machine and its control group leave."""
+    left = [2**63]
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        left.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    for limit, used in _CGROUPS:
+        with suppress(OSError, ValueError):  # the limit may be the word `max`
+            left.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(left)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
