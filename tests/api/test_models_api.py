@@ -2,6 +2,7 @@ import errno
 import hashlib
 import io
 import json
+from dataclasses import asdict
 
 import grpc
 import numpy as np
@@ -10,6 +11,16 @@ import pytest
 from safetensors.numpy import load
 
 from raydient.server.jobs import models
+from raydient.server.training.checkpoint_files import (
+    CHECKSUMS,
+    FORMAT,
+    MANIFEST,
+    OPTIMIZER,
+    WEIGHTS,
+    Manifest,
+    checksums_text,
+    folder_name,
+)
 from raydient.spec.network import Network
 from raydient.v1 import model_service_pb2 as pb
 from raydient.workers.network import Model, ModelTooLargeError, Preprocessing, Target, build, save_model
@@ -169,12 +180,22 @@ def test_there_is_no_model_before_the_end(client, runner, refused):
         assert error.metadata == {"state": "RUNNING"}
 
 
-def make_checkpoint(directory, step, digest="d"):
-    folder = directory / "checkpoints" / f"step-{step:09d}"
+def make_checkpoint(request, step, write_weights=None):
+    """A checkpoint of a run's job with the digest `d`, and its folder."""
+    folder = request.directory / "checkpoints" / folder_name(step)
     folder.mkdir(parents=True)
-    (folder / "weights.safetensors").write_bytes(b"weights of %d" % step)
-    created = "2026-01-02T03:04:05.678+00:00"
-    (folder / "manifest.json").write_text(json.dumps({"step": step, "created": created, "digest": digest}))
+    if write_weights is None:
+        (folder / WEIGHTS).write_bytes(b"weights of %d" % step)
+    else:
+        write_weights(folder / WEIGHTS)
+    (folder / OPTIMIZER).write_bytes(b"")
+    position = {"round": step, "step": step, "epoch": 0, "epoch_sums": [], "numerics": {}, "history": []}
+    manifest = Manifest(format=FORMAT, job=request.job, digest="d", created="2026-01-02T03:04:05.678+00:00", **position)
+    (folder / MANIFEST).write_text(json.dumps(asdict(manifest)))
+    digests = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS, OPTIMIZER, MANIFEST)
+    }
+    (folder / CHECKSUMS).write_bytes(checksums_text(digests))
     return folder
 
 
@@ -184,7 +205,7 @@ def test_checkpoints_newest_first_by_pages_and_their_weights(client, runner, ref
     run = runner.next()
     run.begin()
     for step in (10, 20, 30):
-        folder = make_checkpoint(run.request.directory, step)
+        folder = make_checkpoint(run.request, step)
     (run.request.directory / "checkpoints" / ".partial-step-000000040").mkdir()
     (run.request.directory / "checkpoints" / "step-000000050").mkdir()
     first = client.models.ListCheckpoints(pb.ListCheckpointsRequest(parent=name, page_size=2))
@@ -198,6 +219,26 @@ def test_checkpoints_newest_first_by_pages_and_their_weights(client, runner, ref
     assert (content, header.digest) == (b"weights of 20", "d")
     error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=f"{name}/checkpoints/21"))
     assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND")
+
+
+def test_damaged_checkpoints_are_not_listed_and_damaged_weights_not_served(client, runner, refused):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    folders = {step: make_checkpoint(run.request, step) for step in (10, 20, 30, 40)}
+    manifest = folders[40] / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"step": 40', '"step": 41'))
+    folders[30].rename(folders[30].with_name(folder_name(31)))
+    (folders[30].parent / "step-12.bak").write_text("")
+    (folders[20] / WEIGHTS).write_bytes(b"weights of 10")
+    listed = client.models.ListCheckpoints(pb.ListCheckpointsRequest(parent=name)).checkpoints
+    assert [checkpoint.step for checkpoint in listed] == [20, 10], "arrays are read when they are asked for"
+    for call, request in (
+        (client.models.DownloadModel, pb.DownloadModelRequest(name=f"{name}/checkpoints/20")),
+        (client.models.Predict, pb.PredictRequest(name=f"{name}/checkpoints/20")),
+    ):
+        error = refused(call, request)
+        assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "CHECKPOINT_DAMAGED")
 
 
 @pytest.mark.parametrize("name", ["", "jobs/none", "jobs/x/checkpoints/y", "jobs/../x", "jobs/x/checkpoints/../1"])
@@ -299,8 +340,9 @@ def test_a_checkpoint_predicts_and_is_converted_as_a_model_is(client, runner):
     name = client.create().name
     run = runner.next()
     run.begin()
-    folder = make_checkpoint(run.request.directory, 10)
-    model = make_model(folder / "weights.safetensors")
+    models_made = []
+    make_checkpoint(run.request, 10, lambda path: models_made.append(make_model(path)))
+    (model,) = models_made
     outputs, _, _ = predict(client, f"{name}/checkpoints/10", ROWS)
     np.testing.assert_array_equal(outputs, model.predict(np.array(ROWS, np.float32)))
     header, content = download(client, f"{name}/checkpoints/10", format=pb.MODEL_FORMAT_ONNX)

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from raydient.server.training.checkpoints import load_latest
+from raydient.server.training.checkpoints import Checkpoints
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded, Notice, Outcome, Progress, Started
 from raydient.spec.validation import validate_job
@@ -133,8 +133,10 @@ def test_a_rate_that_diverges_fails_the_job_and_keeps_the_checkpoint(job, local,
     step = rf"at step {finished.step}; .* is that of layer dense_1 \(|on the held-out part after {finished.step} steps"
     assert re.match(rf"loss (inf|nan) ({step})", finished.message)
     assert not (tmp_path / "model.safetensors").exists()
-    kept = load_latest(tmp_path / "checkpoints", prepared.network.layout, [])
-    assert kept is not None
+    kept, damage = Checkpoints(
+        tmp_path / "checkpoints", job="test", layout=prepared.network.layout, state=[], schedule=prepared.schedule
+    ).load_latest()
+    assert (damage, kept is not None) == ([], True)
     assert f"the checkpoint of step {kept.manifest.step} is kept" in finished.message
     assert np.isfinite(kept.arrays["weights"]).all()
     assert kept.manifest.step < finished.step

@@ -140,7 +140,7 @@ def lose_all(job, *news):
         if job.state.terminal:
             break
         job = lifecycle.start(job, NOW).job
-        for number, report in enumerate((Started(0, 2), *reports), 1):
+        for number, report in enumerate((Started(job.checkpoint_step, 2), *reports), 1):
             job = lifecycle.report(job, job.run, number, report, NOW).job
     return states, job
 
@@ -162,6 +162,33 @@ def test_a_new_step_or_checkpoint_starts_the_count_again(news):
 def test_steps_made_before_do_not_count_as_new():
     states, _ = lose_all(running(top_step=10, checkpoint_step=8), [at(9)], [at(10)], [CheckpointTaken(8, 0.1, 1)], [])
     assert states[-1] is State.FAILED
+
+
+def after(job, *news):
+    """The job after these reports of its run."""
+    for number, report in enumerate(news, job.report + 1):
+        job = lifecycle.report(job, job.run, number, report, NOW).job
+    return job
+
+
+def test_problems_with_checkpoints_are_counted_and_shown_until_one_is_taken():
+    failed, damaged = Notice("CHECKPOINT_FAILED", "no room"), Notice("CHECKPOINT_DAMAGED", "a bit is wrong")
+    job = after(running(), failed, failed, damaged, Notice("WORKER_LOST", "gone"))
+    assert (job.failed_checkpoints, job.damaged_checkpoints, job.checkpoint_problem) == (2, 1, "a bit is wrong")
+    job = after(job, CheckpointTaken(5, 0.1, 10))
+    assert (job.failed_checkpoints, job.damaged_checkpoints, job.checkpoint_problem) == (2, 1, "")
+
+
+def test_training_that_goes_on_from_an_earlier_step_than_it_saved_says_so():
+    job = lifecycle.start(lifecycle.abandon(running(checkpoint_step=40), NOW).job, NOW).job
+    update = lifecycle.report(job, 2, 1, Started(20, 2), NOW)
+    message = "training goes on from step 20: the checkpoint of step 40 cannot be used"
+    assert update.events == (
+        Notice("FALLEN_BACK", message),
+        StateChanged(State.RUNNING, message="2 workers, from step 20"),
+    )
+    assert (update.job.checkpoint_step, update.job.checkpoint_problem) == (20, message)
+    assert lifecycle.report(update.job, 2, 2, Started(20, 2), NOW).events == (), "told once"
 
 
 def test_a_lost_coordinator_ends_a_cancellation():

@@ -20,9 +20,10 @@ from raydient.server.jobs.rebuilding import rebuild
 from raydient.server.jobs.records import Job, MetricPoint
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
-from raydient.server.training.checkpoints import save_checkpoint
+from raydient.server.training.checkpoints import Checkpoints
 from raydient.server.training.reports import EpochEnded
 from raydient.wire.layout import Layout
+from raydient.wire.schedule import Schedule
 from raydient.workers.network import Model, Preprocessing, Target, save_model
 
 CONTENT = b"x,y\n1,0\n2,1\n"
@@ -34,14 +35,10 @@ LAYOUT = Layout.of([("a.kernel", (2, 3))])
 def checkpoint(folder, step, history=()):
     weights = np.full(LAYOUT.size, step, np.float32)
     position = {"round": step, "step": step, "epoch": len(history), "epoch_sums": [], "numerics": {}}
-    save_checkpoint(
-        folder / "checkpoints",
-        LAYOUT,
-        {"weights": weights},
-        {**position, "history": list(history)},
-        metadata={"digest": LAYOUT.digest(weights)},
-        keep=2,
-    )
+    schedule = Schedule(train_rows=3, test_rows=0, epochs=9, batch_size=1, microbatches=1)
+    checkpoints = Checkpoints(folder / "checkpoints", job=folder.name, layout=LAYOUT, state=[], schedule=schedule)
+    metadata = {"digest": LAYOUT.digest(weights)}
+    checkpoints.save({"weights": weights}, {**position, "history": list(history)}, metadata=metadata, keep=2)
 
 
 def model(folder, spec):

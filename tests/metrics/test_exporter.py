@@ -122,6 +122,8 @@ def test_everything_that_a_running_job_tells(scraped):
         ("raydient_exchange_bytes_total", "a", "push"): 7,
         ("raydient_exchange_bytes_total", "a", "pull"): 9,
         ("raydient_job_checkpoints_total", "a"): 1,
+        ("raydient_job_failed_checkpoints_total", "a"): 0,
+        ("raydient_job_damaged_checkpoints_total", "a"): 0,
         ("raydient_job_checkpoint_step", "a"): 3,
         ("raydient_job_checkpoint_seconds", "a"): 0.125,
         ("raydient_job_checkpoint_size_bytes", "a"): 99,
@@ -195,7 +197,17 @@ def test_a_job_that_failed_tells_why(scraped):
         ("raydient_job_state", "a", "failed"): 1,
         ("raydient_job_failed", "NON_FINITE", "a"): 1,
         ("raydient_job_info", "a", "digits"): 1,
+        ("raydient_job_failed_checkpoints_total", "a"): 0,
+        ("raydient_job_damaged_checkpoints_total", "a"): 0,
     }
+
+
+def test_problems_with_checkpoints_are_counted_as_the_record_counts_them(scraped):
+    job = Job("a", SPEC, NOW, state=State.RUNNING, failed_checkpoints=3, damaged_checkpoints=2)
+    scraped.collector.begin([job], {State.RUNNING: 1}, NOW)
+    samples = scraped.samples()
+    assert samples["raydient_job_failed_checkpoints_total", "a"] == 3, "also after a restart of the service"
+    assert samples["raydient_job_damaged_checkpoints_total", "a"] == 2
 
 
 def test_slots_are_those_last_heard_of(scraped):

@@ -1,104 +1,199 @@
-"""Checkpoints are whole or absent, and the newest whole one is found."""
+"""Checkpoints are whole or absent, the newest good one is found, and a damaged one is set aside and told."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
 from raydient.server.training import checkpoints
-from raydient.server.training.checkpoints import load_latest, save_checkpoint
-from raydient.server.training.reports import EpochEnded
-from raydient.wire.layout import Layout
+from raydient.server.training.checkpoint_files import folder_name, step_of
 from raydient.wire.scores import EPOCH_SCORES
 
-HISTORY = [EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}})]
-LAYOUT = Layout.of([("a.kernel", (2, 3)), ("a.bias", (3,))])
+from .conftest import LAYOUT, SmallJob, arrays
+
+FILES = ["weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"]
 
 
-def arrays(value):
-    return {
-        "weights": np.arange(9, dtype=np.float32) + value,
-        "velocity": np.arange(9, dtype=np.float32) * value,
-    }
+def names(job):
+    return sorted(path.name for path in job.directory.iterdir())
 
 
-def position(step, epoch_sums=()):
-    return {
-        "round": step + 1,
-        "step": step,
-        "epoch": 0,
-        "epoch_sums": list(epoch_sums),
-        "numerics": {"numpy": "2"},
-        "history": HISTORY,
-    }
-
-
-def save(directory, value, position, keep):
-    digest = LAYOUT.digest(arrays(value)["weights"])
-    save_checkpoint(directory, LAYOUT, arrays(value), position, metadata={"digest": digest, "more": "ü"}, keep=keep)
-
-
-def test_what_is_saved_is_what_is_loaded(tmp_path):
-    save(tmp_path, 5, position(7, [3, 0.1, 1e300]), keep=2)
-    loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
-    assert loaded is not None
-    assert (loaded.manifest.step, loaded.manifest.round) == (7, 8)
-    assert list(loaded.manifest.epoch_sums) == [3, 0.1, 1e300]
-    assert list(loaded.manifest.history) == HISTORY
-    assert loaded.manifest.digest == LAYOUT.digest(arrays(5)["weights"])
-    for name, array in arrays(5).items():
+def test_what_is_saved_is_what_is_loaded(small_job):
+    assert small_job.save(7, epoch_sums=[3, 0.1, 1e300]) == []
+    loaded, damage = small_job.checkpoints.load_latest()
+    assert damage == []
+    manifest = loaded.manifest
+    assert (manifest.job, manifest.step, manifest.round, manifest.epoch) == ("a1", 7, 8, 1)
+    assert list(manifest.epoch_sums) == [3, 0.1, 1e300]
+    assert [epoch.epoch for epoch in manifest.history] == [1]
+    assert manifest.digest == LAYOUT.digest(arrays(7)["weights"])
+    for name, array in arrays(7).items():
         np.testing.assert_array_equal(loaded.arrays[name], array)
-    with safe_open(tmp_path / "step-000000007" / "weights.safetensors", framework="np") as file:
-        assert file.metadata() == {"digest": loaded.manifest.digest, "more": "ü"}
+    with safe_open(small_job.directory / "step-000000007" / "weights.safetensors", framework="np") as file:
+        assert file.metadata() == {"digest": manifest.digest, "more": "ü"}
 
 
-def test_scores_of_the_unfinished_epoch_are_kept(tmp_path):
+def test_scores_of_the_unfinished_epoch_are_kept(small_job):
     scores = np.arange(35, dtype=np.uint8)
-    told = {**arrays(1), EPOCH_SCORES: scores}
-    save_checkpoint(tmp_path, LAYOUT, told, position(7), metadata={"digest": "0"}, keep=1)
-    loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
+    small_job.save(7, more={EPOCH_SCORES: scores})
+    loaded = small_job.load()
     assert loaded.arrays[EPOCH_SCORES].tolist() == scores.tolist()
-    assert loaded.arrays.keys() == told.keys()
+    assert loaded.arrays.keys() == {"weights", "velocity", EPOCH_SCORES}
 
 
-def test_without_a_checkpoint_there_is_none(tmp_path):
-    assert load_latest(tmp_path / "absent", LAYOUT, []) is None
+def test_the_checksums_are_those_of_sha256sum(small_job):
+    small_job.save(7)
+    subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=small_job.directory / "step-000000007", check=True)
 
 
-def test_only_the_newest_are_kept(tmp_path):
+def test_without_a_checkpoint_there_is_none(small_job):
+    assert small_job.checkpoints.load_latest() == (None, [])
+
+
+def test_only_the_newest_are_kept(small_job):
     for step in (1, 2, 10, 200):
-        save(tmp_path, step, position(step), keep=2)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000010", "step-000000200"]
+        small_job.save(step)
+    assert names(small_job) == ["step-000000010", "step-000000200"]
 
 
-@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "manifest.json"])
-@pytest.mark.parametrize("damage", ["truncated", "absent", "flipped"])
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, file, damage):
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["truncated", "absent", "flipped", "a folder", "a link", "a pipe", "huge"])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(small_job, file, damage):
     for step in (1, 2):
-        save(tmp_path, step, position(step), keep=2)
-    path = tmp_path / "step-000000002" / file
+        small_job.save(step)
+    path = small_job.directory / "step-000000002" / file
     data = path.read_bytes()
-    if damage == "absent":
-        path.unlink()
-    elif damage == "truncated":
+    if damage == "truncated":
         path.write_bytes(data[: len(data) // 2])
+    elif damage == "flipped":
+        path.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+    elif damage == "huge":
+        with path.open("r+b") as opened:
+            opened.truncate(1 << 40)  # a hole: no room is taken
     else:
-        # in the manifest: a digit of a checksum, which then fits no file
-        place = data.index(b"sha256") + 60 if file == "manifest.json" else len(data) - 1
-        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-    loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
-    assert loaded is not None
+        path.unlink()
+        if damage == "a folder":
+            path.mkdir()
+        elif damage == "a link":
+            path.symlink_to(small_job.directory / "step-000000001" / file)
+        elif damage == "a pipe":
+            os.mkfifo(path)
+    loaded, found = small_job.checkpoints.load_latest()
     assert loaded.manifest.step == 1
+    assert [(one.name, one.kept_as) for one in found] == [("step-000000002", "step-000000002.damaged-1")]
+    assert file in found[0].why
+    assert names(small_job) == ["step-000000001", "step-000000002.damaged-1"]
+    assert small_job.checkpoints.load_latest()[1] == [], "told once"
 
 
-def test_a_checkpoint_of_another_optimizer_is_passed_over(tmp_path):
-    save(tmp_path, 1, position(1), keep=2)
-    assert load_latest(tmp_path, LAYOUT, ["first_moment", "second_moment"]) is None
+def test_where_none_is_good_there_is_none_and_all_are_told(small_job):
+    for step in (1, 2):
+        small_job.save(step)
+        (small_job.directory / folder_name(step) / "manifest.json").write_text("{}")
+    loaded, found = small_job.checkpoints.load_latest()
+    assert loaded is None
+    assert [one.name for one in found] == ["step-000000002", "step-000000001"]
+    assert str(found[0]) == (
+        "checkpoint step-000000002 is damaged: manifest.json does not have the SHA-256 that SHA256SUMS gives; "
+        "it is kept as step-000000002.damaged-1"
+    )
 
 
-@pytest.mark.parametrize("failing_write", [1, 2, 3])
-def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(tmp_path, monkeypatch, failing_write):
-    save(tmp_path, 1, position(1), keep=1)
-    write, writes = checkpoints._write_durably, []
+@pytest.mark.parametrize("other", ["a2", "another step", "another optimizer"])
+def test_a_whole_checkpoint_of_something_else_is_not_loaded(small_job, tmp_path, other):
+    small_job.save(1)
+    if other == "a2":
+        stranger = SmallJob(tmp_path / "stranger", job="a2")
+        stranger.save(2)
+        shutil.copytree(stranger.directory / "step-000000002", small_job.directory / "step-000000002")
+        why = "it belongs to job 'a2'"
+    elif other == "another step":
+        shutil.copytree(small_job.directory / "step-000000001", small_job.directory / "step-000000002")
+        why = "it is the checkpoint of step 1"
+    else:
+        small_job.save(2)
+        assert replace(small_job, state=("first", "second")).load() is None
+        return
+    loaded, found = small_job.checkpoints.load_latest()
+    assert loaded.manifest.step == 1
+    assert [one.why for one in found] == [why]
+
+
+def test_a_checkpoint_of_a_version_without_checksums_is_named_as_such(small_job):
+    small_job.save(1)
+    (small_job.directory / "step-000000001" / "SHA256SUMS").unlink()
+    (found,) = small_job.checkpoints.load_latest()[1]
+    assert found.why == "it has no SHA256SUMS, as checkpoints of earlier versions"
+
+
+def test_damaged_ones_do_not_count_as_kept(small_job):
+    for step in (1, 2):
+        small_job.save(step, keep=2)
+    (small_job.directory / "step-000000002" / "manifest.json").unlink()
+    assert small_job.load().manifest.step == 1
+    small_job.save(2, keep=2)
+    assert names(small_job) == ["step-000000001", "step-000000002", "step-000000002.damaged-1"]
+    (small_job.directory / "step-000000002" / "manifest.json").unlink()
+    assert small_job.load().manifest.step == 1
+    assert names(small_job)[1:] == ["step-000000002.damaged-1", "step-000000002.damaged-2"]
+
+
+def test_what_is_newer_than_the_last_is_neither_counted_nor_removed(small_job):
+    small_job.save(9)
+    small_job.save(1, keep=1)
+    small_job.save(2, keep=1)
+    assert names(small_job) == ["step-000000002", "step-000000009"]
+
+
+@pytest.mark.parametrize(
+    "stray", ["step-000000002", "step-12.bak", "step-", "step-2", "step-" + "9" * 200, "step-٣٣٣٣٣٣٣٣٣"]
+)
+@pytest.mark.parametrize("kind", ["a file", "a folder", "a dangling link", "a folder that cannot be read"])
+def test_stray_entries_are_no_checkpoints_and_in_nobodys_way(small_job, stray, kind):
+    small_job.save(1)
+    path = small_job.directory / stray
+    if kind == "a file":
+        path.write_text("stray")
+    elif kind == "a dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.mkdir(0o000 if kind == "a folder that cannot be read" else 0o777)
+    assert small_job.load().manifest.step == 1
+    assert small_job.checkpoints.steps() == [1]
+    small_job.save(2, keep=1)
+    assert small_job.load().manifest.step == 2
+    aside = ["step-000000002.damaged-1"] if stray == "step-000000002" else [stray]
+    assert names(small_job) == sorted({"step-000000002", *aside})
+
+
+@pytest.mark.parametrize("step", [0, 1, 999_999_999, 10**9, 10**17])
+def test_names_and_steps_are_one_to_one(step):
+    assert step_of(folder_name(step)) == step
+    assert step_of("step-0" + folder_name(step)[5:]) is None
+
+
+def test_the_same_step_again_is_kept_as_it_is(small_job):
+    small_job.save(3)
+    before = {path.name: path.stat().st_ino for path in (small_job.directory / "step-000000003").iterdir()}
+    assert small_job.save(3) == []
+    assert {path.name: path.stat().st_ino for path in (small_job.directory / "step-000000003").iterdir()} == before
+
+
+def test_other_weights_at_the_same_step_are_set_aside(small_job):
+    small_job.save(3)
+    (found,) = small_job.save(3, values=4)
+    assert found.kept_as == "step-000000003.damaged-1"
+    np.testing.assert_array_equal(small_job.load().arrays["weights"], arrays(4)["weights"])
+
+
+@pytest.mark.parametrize("failing_write", [1, 2, 3, 4])
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(small_job, monkeypatch, failing_write):
+    small_job.save(1)
+    write, writes = checkpoints.write_new, []
 
     def full(path, data):
         writes.append(path)
@@ -106,18 +201,30 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(tmp_path, mo
             raise OSError(28, "No space left on device")
         write(path, data)
 
-    monkeypatch.setattr(checkpoints, "_write_durably", full)
+    monkeypatch.setattr(checkpoints, "write_new", full)
     with pytest.raises(OSError, match="No space left"):
-        save(tmp_path, 2, position(2), keep=1)
-    assert [p.name for p in tmp_path.iterdir()] == ["step-000000001"]
-    loaded = load_latest(tmp_path, LAYOUT, ["velocity"])
-    assert loaded is not None
-    assert loaded.manifest.step == 1
+        small_job.save(2, keep=1)
+    assert names(small_job) == ["step-000000001"]
+    assert small_job.load().manifest.step == 1
 
 
-def test_what_a_killed_writer_left_is_no_checkpoint_and_is_replaced(tmp_path):
-    (tmp_path / ".partial-step-000000003").mkdir()
-    (tmp_path / ".partial-step-000000003" / "weights.safetensors").write_bytes(b"half")
-    assert load_latest(tmp_path, LAYOUT, []) is None
-    save(tmp_path, 3, position(3), keep=1)
-    assert [p.name for p in tmp_path.iterdir()] == ["step-000000003"]
+def test_what_a_killed_writer_left_is_no_checkpoint_and_is_removed(small_job):
+    small_job.save(1)
+    for name in (".partial-step-000000003", ".partial-removed-step-000000001"):
+        (small_job.directory / name).mkdir()
+        (small_job.directory / name / "weights.safetensors").write_bytes(b"half")
+    (small_job.directory / ".partial-link").symlink_to(small_job.directory / "step-000000001")
+    small_job.checkpoints.remove_leftovers()
+    assert names(small_job) == ["step-000000001"]
+    assert small_job.load().manifest.step == 1
+
+
+def test_a_checkpoint_obeys_the_umask(small_job):
+    before = os.umask(0o077)
+    try:
+        small_job.save(1)
+    finally:
+        os.umask(before)
+    folder = small_job.directory / "step-000000001"
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700

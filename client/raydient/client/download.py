@@ -1,13 +1,12 @@
 """Downloading a model: resumed where it broke off, verified, and visible only when it is whole."""
 
 import hashlib
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from raydient.v1.model_service_pb2 import DownloadModelHeader, DownloadModelRequest, ModelFormat
+from raydient.wire.files import replacing
 
 from .connection import Attempts, Connection
 from .errors import RequestRefused, TransferBroken, Unreachable
@@ -42,15 +41,8 @@ def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
     if chosen is None:
         raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")
     request = DownloadModelRequest(name=name, format=chosen)
-    part_path = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part_path.open("xb") as part:
-            header = _receive(connection, request, part)
-            part.flush()
-            os.fsync(part.fileno())
-        part_path.replace(path)
-    finally:
-        part_path.unlink(missing_ok=True)
+    with replacing(path) as part:
+        header = _receive(connection, request, part)
     return Downloaded(path, header.size_bytes, header.sha256, header.digest)
 
 

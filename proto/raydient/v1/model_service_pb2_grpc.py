@@ -57,7 +57,7 @@ class ModelServiceServicer(object):
     """
 
     def ListCheckpoints(self, request, context):
-        """Checkpoints of a job that are kept, newest first.
+        """Checkpoints of a job that are kept, newest first, without those that are damaged.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
@@ -77,7 +77,8 @@ class ModelServiceServicer(object):
         MODEL_TOO_LARGE: the parameters do not fit into the 2 GiB of an ONNX file
         OUT_OF_RANGE         OFFSET_BEYOND_END
         RESOURCE_EXHAUSTED   STORE_FULL: there is no room on the server to make the file
-        DATA_LOSS            MODEL_UNREADABLE: what is stored cannot be converted, since it is damaged
+        DATA_LOSS            MODEL_UNREADABLE: what is stored cannot be converted, since it is damaged;
+        CHECKPOINT_DAMAGED: the checkpoint's weights do not have the checksum they were stored with
         UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED: a format that this version does not know
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -91,7 +92,7 @@ class ModelServiceServicer(object):
         FAILED_PRECONDITION  NO_MODEL
         INVALID_ARGUMENT     INVALID_INPUTS: shape, names, number of values or columns do not fit the network, a value
         is not finite or no category, or there are more outputs than fit into one message
-        DATA_LOSS            MODEL_UNREADABLE
+        DATA_LOSS            MODEL_UNREADABLE, CHECKPOINT_DAMAGED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

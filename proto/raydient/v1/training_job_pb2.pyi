@@ -34,7 +34,7 @@ TRAINING_JOB_STATE_FAILED: TrainingJobState
 TRAINING_JOB_STATE_CANCELLED: TrainingJobState
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "spec", "state", "state_reason", "state_message", "create_time", "start_time", "end_time", "progress", "last_epoch", "digest", "restarts", "queue_position", "dataset", "workers")
+    __slots__ = ("name", "spec", "state", "state_reason", "state_message", "create_time", "start_time", "end_time", "progress", "last_epoch", "digest", "restarts", "queue_position", "dataset", "workers", "checkpoints")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class TrainingJob(_message.Message):
     QUEUE_POSITION_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: _training_job_spec_pb2.TrainingJobSpec
     state: TrainingJobState
@@ -65,7 +66,20 @@ class TrainingJob(_message.Message):
     queue_position: int
     dataset: str
     workers: _training_job_spec_pb2.WorkerRange
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_training_job_spec_pb2.TrainingJobSpec, _Mapping]] = ..., state: _Optional[_Union[TrainingJobState, str]] = ..., state_reason: _Optional[str] = ..., state_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., last_epoch: _Optional[_Union[EpochEnded, _Mapping]] = ..., digest: _Optional[str] = ..., restarts: _Optional[int] = ..., queue_position: _Optional[int] = ..., dataset: _Optional[str] = ..., workers: _Optional[_Union[_training_job_spec_pb2.WorkerRange, _Mapping]] = ...) -> None: ...
+    checkpoints: CheckpointSummary
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_training_job_spec_pb2.TrainingJobSpec, _Mapping]] = ..., state: _Optional[_Union[TrainingJobState, str]] = ..., state_reason: _Optional[str] = ..., state_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., last_epoch: _Optional[_Union[EpochEnded, _Mapping]] = ..., digest: _Optional[str] = ..., restarts: _Optional[int] = ..., queue_position: _Optional[int] = ..., dataset: _Optional[str] = ..., workers: _Optional[_Union[_training_job_spec_pb2.WorkerRange, _Mapping]] = ..., checkpoints: _Optional[_Union[CheckpointSummary, _Mapping]] = ...) -> None: ...
+
+class CheckpointSummary(_message.Message):
+    __slots__ = ("step", "failed", "damaged", "problem")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    failed: int
+    damaged: int
+    problem: str
+    def __init__(self, step: _Optional[int] = ..., failed: _Optional[int] = ..., damaged: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
     __slots__ = ("step", "steps", "epoch", "epochs", "samples", "samples_per_second", "learning_rate", "loss", "workers_alive", "workers_wanted", "restarts", "phase_seconds", "exchange_bytes", "workers_minimum", "gradient_health")

@@ -94,14 +94,19 @@ class Schedule:
         """The round of this number; `number` must be in `range(self.rounds)`."""
         if not 0 <= number < self.rounds:
             raise IndexError(f"round {number} of a job of {self.rounds} rounds")
-        epoch, within = divmod(number, self.rounds_per_epoch)
-        step = epoch * self.steps_per_epoch + within
+        within = number % self.rounds_per_epoch
+        epoch, step = self.position(number)
         if within == self.steps_per_epoch:
             blocks = -(-self.test_rows // EVALUATION_BLOCK_ROWS)
             return Round(number, RoundKind.EVALUATE, epoch, step, 0, self.test_rows, blocks)
         start = within * self.batch_size
         stop = min(start + self.batch_size, self.train_rows)
         return Round(number, RoundKind.TRAIN, epoch, step, start, stop, min(self.microbatches, stop - start))
+
+    def position(self, number: int) -> tuple[int, int]:
+        """Epochs completed and updates applied before the round of this number; `rounds` is the end."""
+        epoch, within = divmod(number, self.rounds_per_epoch)
+        return epoch, epoch * self.steps_per_epoch + within
 
     def measures_health(self, this: Round) -> bool:
         """Whether gradient health is measured in a round: the first step, every n-th and the last."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from raydient.client.job import Job
-    from raydient.v1.training_job_pb2 import GradientHealth, LayerHealth, TrainingProgress
+    from raydient.v1.training_job_pb2 import CheckpointSummary, GradientHealth, LayerHealth, TrainingProgress
 
 STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
@@ -83,6 +83,7 @@ def _show(job: "Job") -> None:
         pairs.append(("asked for", workers_text(resource.workers)))
     losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
     pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
+    pairs += _checkpoints(resource.checkpoints)
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
     times = {"created": "create_time", "started": "start_time", "ended": "end_time"}
     print_pairs(pairs + [(word, _time(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
@@ -102,6 +103,13 @@ def _progress(progress: "TrainingProgress", *, at_work: bool) -> list[tuple[str,
         ("restarts", restarts),
         *_health(progress.gradient_health),
     ]
+
+
+def _checkpoints(summary: "CheckpointSummary") -> list[tuple[str, str]]:
+    parts = [f"newest at step {summary.step}"] if summary.step else []
+    parts += [f"{summary.failed} could not be written"] if summary.failed else []
+    parts += [f"{summary.damaged} found damaged"] if summary.damaged else []
+    return [("checkpoints", ", ".join(parts)), ("problem", summary.problem)]
 
 
 def _health(health: "GradientHealth") -> list[tuple[str, str]]:

@@ -59,19 +59,15 @@ def train(*, job: Path, output: Path | None, workers: int | None, transport: str
 
 def _deliver(model: Path, output: Path) -> None:
     """Put the model where it is wanted, in the format that its suffix tells; there it is whole or not at all."""
+    from raydient.wire.files import replacing
     from raydient.workers.network import ExportFormat, export_model, load_model
 
-    part = output.with_name(f".{output.name}.part")
-    if output.suffix == model.suffix:
-        shutil.move(model, part)
-    else:
-        try:
-            with part.open("wb") as file:
-                export_model(load_model(model), ExportFormat(output.suffix), file)
-        except BaseException:
-            part.unlink()
-            raise
-    part.replace(output)
+    with replacing(output) as file:
+        if output.suffix == model.suffix:
+            with model.open("rb") as source:
+                shutil.copyfileobj(source, file)
+        else:
+            export_model(load_model(model), ExportFormat(output.suffix), file)
 
 
 def _run(

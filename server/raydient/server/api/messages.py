@@ -59,12 +59,22 @@ def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.T
         restarts=max(0, job.run - 1),
         queue_position=queue_position,
         workers=WorkerRange(min=job.workers.min, max=job.workers.max),
+        checkpoints=_checkpoints(job),
         dataset=job.spec.dataset.uri if job.spec.dataset.uri.startswith(STORED) else "",
     )
     if job.id:
         message.name = f"jobs/{job.id}"
         message.create_time.FromDatetime(job.created)
     return message
+
+
+def _checkpoints(job: records.Job) -> training_job_pb2.CheckpointSummary:
+    return training_job_pb2.CheckpointSummary(
+        step=job.checkpoint_step,
+        failed=job.failed_checkpoints,
+        damaged=job.damaged_checkpoints,
+        problem=job.checkpoint_problem,
+    )
 
 
 def event_message(event: records.JobEvent) -> training_job_pb2.TrainingJobEvent:

@@ -1,27 +1,25 @@
 """What training left of a job on disk: checkpoints and the model."""
 
 import hashlib
-import json
 import os
-import re
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from io import BufferedReader
 from pathlib import Path
+from stat import S_ISREG
 
-from raydient.server.errors import NotAllowed, NotFound
+from raydient.server.errors import DataLoss, NotAllowed, NotFound
+from raydient.server.training.checkpoint_files import WEIGHTS, Manifest, good_manifests
 
 from .directory import StateDirectory
 from .records import Job
 from .states import State
 
 MODEL_FILE = "model.safetensors"
-WEIGHTS_FILE = "weights.safetensors"
-MANIFEST_FILE = "manifest.json"
 CHECKSUMS_KEPT = 256
-_STEP = re.compile(r"step-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class StoredCheckpoint:
     Attributes:
         digest: of its weights.
         weights: the file of its weights.
+        sha256: that this file has to have.
     """
 
     step: int
@@ -38,6 +37,7 @@ class StoredCheckpoint:
     size_bytes: int
     digest: str
     weights: Path
+    sha256: str
 
 
 class Artifacts:
@@ -57,16 +57,25 @@ class Artifacts:
         return path
 
     def checkpoints(self, job: Job) -> list[StoredCheckpoint]:
-        """The job's complete checkpoints, newest first. One that is being replaced meanwhile is left out."""
-        folder = self._directory.job(job.id) / "checkpoints"
-        found = [_read(path) for path in folder.glob("step-*")]
-        return sorted((c for c in found if c is not None), key=lambda c: c.step, reverse=True)
+        """The job's complete checkpoints, newest first, by the rules of training; their arrays are not read.
+
+        A damaged one, and one that is being replaced meanwhile, is left out.
+        """
+        good = good_manifests(self._directory.job(job.id) / "checkpoints", job.id)
+        return [found for entry in good if (found := _stored(*entry)) is not None]
 
     def checkpoint(self, job: Job, step: int) -> StoredCheckpoint:
-        """One of them. Raises NotFound."""
-        for checkpoint in self.checkpoints(job):
-            if checkpoint.step == step:
-                return checkpoint
+        """One of them, its weights verified. Raises NotFound, DataLoss."""
+        found = next((checkpoint for checkpoint in self.checkpoints(job) if checkpoint.step == step), None)
+        try:
+            if found is not None:
+                with found.weights.open("rb") as file:
+                    if self.checksum(file) != found.sha256:
+                        message = f"the checkpoint of step {step} of jobs/{job.id} is damaged; choose another one"
+                        raise DataLoss(message, reason="CHECKPOINT_DAMAGED")
+                return found
+        except FileNotFoundError:
+            pass  # removed just now, because there are newer ones
         raise NotFound(f"jobs/{job.id} has no checkpoint of step {step}", reason="CHECKPOINT_NOT_FOUND")
 
     def checksum(self, file: BufferedReader) -> str:
@@ -85,14 +94,13 @@ class Artifacts:
         return known
 
 
-def _read(path: Path) -> StoredCheckpoint | None:
-    name = _STEP.fullmatch(path.name)
-    if name is None:
-        return None
+def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str]) -> StoredCheckpoint | None:
     try:
-        manifest = json.loads((path / MANIFEST_FILE).read_bytes())
-        created = datetime.fromisoformat(manifest["created"])
-        size_bytes = sum(file.stat().st_size for file in path.iterdir())
-        return StoredCheckpoint(int(name[1]), created, size_bytes, str(manifest["digest"]), path / WEIGHTS_FILE)
-    except (OSError, ValueError, KeyError, TypeError):
+        created = datetime.fromisoformat(manifest.created)
+        sizes = {file.name: file.lstat().st_size for file in path.iterdir() if S_ISREG(file.lstat().st_mode)}
+    except (OSError, ValueError):
         return None
+    if WEIGHTS not in sizes:
+        return None
+    size_bytes = sum(sizes.values())
+    return StoredCheckpoint(manifest.step, created, size_bytes, manifest.digest, path / WEIGHTS, sums[WEIGHTS])

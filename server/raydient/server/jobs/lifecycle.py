@@ -160,9 +160,9 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
         case EpochEnded():
             return Update(replace(job, last_epoch=news), (news,), tuple(points(news)))
         case CheckpointTaken():
-            return Update(_advance(job, checkpoint=news.step), (news,))
+            return Update(_advance(replace(job, checkpoint_problem=""), checkpoint=news.step), (news,))
         case Notice():
-            return Update(job, (news,))
+            return Update(_note_problem(job, news), (news,))
         case Waiting():
             return _waiting(job, news)
         case Finished():
@@ -171,9 +171,30 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
 
 def _started(job: Job, news: Started, now: datetime) -> Update:
     job = replace(job, started=job.started or now)
+    notices: tuple[Payload, ...] = ()
+    if news.step < job.checkpoint_step:
+        job, notices = _fallen_back(job, news.step)
     if job.state is not State.STARTING:  # cancelled meanwhile, or the members were attached once more
-        return Update(job)
-    return move(job, State.RUNNING, now, message=f"{news.workers} workers, from step {news.step}")
+        return Update(job, notices)
+    update = move(job, State.RUNNING, now, message=f"{news.workers} workers, from step {news.step}")
+    return replace(update, events=(*notices, *update.events))
+
+
+def _fallen_back(job: Job, step: int) -> tuple[Job, tuple[Payload, ...]]:
+    """Training goes on from an earlier step than that of the newest checkpoint: it was damaged, or is gone."""
+    message = f"training goes on from step {step}: the checkpoint of step {job.checkpoint_step} cannot be used"
+    job = replace(job, checkpoint_step=step, checkpoint_problem=job.checkpoint_problem or message)
+    return job, (Notice("FALLEN_BACK", message),)
+
+
+def _note_problem(job: Job, news: Notice) -> Job:
+    """Count checkpoints that could not be written or were found damaged."""
+    match news.reason:
+        case "CHECKPOINT_FAILED":
+            return replace(job, failed_checkpoints=job.failed_checkpoints + 1, checkpoint_problem=news.message)
+        case "CHECKPOINT_DAMAGED":
+            return replace(job, damaged_checkpoints=job.damaged_checkpoints + 1, checkpoint_problem=news.message)
+    return job
 
 
 def _waiting(job: Job, news: Waiting) -> Update:

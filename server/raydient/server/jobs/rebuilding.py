@@ -7,20 +7,18 @@ owner resumes it from its checkpoint, or cancels it. Lost for good are events, m
 checkpoint, scaling, and jobs without a folder.
 """
 
-import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from raydient.server.errors import DataLoss, StartError
+from raydient.server.training.checkpoint_files import good_manifests
 from raydient.server.training.reports import EpochEnded
 from raydient.workers.network import ModelError, load_model
 
-from .artifacts import MANIFEST_FILE, MODEL_FILE
+from .artifacts import MODEL_FILE
 from .database import Database
 from .datasets import SUFFIXES, DatasetStore
 from .description import Description, UnreadableDescription, read_description
@@ -33,7 +31,6 @@ from .states import State
 from .store import JobStore
 
 REASON = "REBUILT"
-_EPOCHS = TypeAdapter(list[EpochEnded])
 
 
 @dataclass(slots=True)
@@ -154,12 +151,8 @@ def _succeeded(job: Job, model: Path) -> Job:
     return replace(job, state=State.SUCCEEDED, message="its database was lost", digest=digest, ended=ended)
 
 
-def _progress(folder: Path) -> tuple[int, list[EpochEnded]]:
-    """Step of the newest checkpoint whose manifest can be read, and the epochs until then."""
-    for checkpoint in sorted(folder.glob("checkpoints/step-*"), key=lambda path: path.name, reverse=True):
-        try:
-            manifest = json.loads((checkpoint / MANIFEST_FILE).read_bytes())
-            return int(manifest["step"]), _EPOCHS.validate_python(manifest["history"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+def _progress(folder: Path) -> tuple[int, Sequence[EpochEnded]]:
+    """Step of the newest checkpoint whose manifest is good, and the epochs until then."""
+    for _, manifest, _ in good_manifests(folder / "checkpoints", folder.name):
+        return manifest.step, manifest.history
     return 0, []

@@ -29,6 +29,8 @@ class Job:
         progress: the newest, of the last run that reported any.
         last_epoch: the newest epoch that is complete.
         top_step, checkpoint_step: highest step ever reported, step of the newest checkpoint.
+        failed_checkpoints, damaged_checkpoints: how many could not be written, how many were found damaged.
+        checkpoint_problem: the newest of these, a sentence; empty once a checkpoint was taken after it.
         losses: coordinators lost in a row without a new step or checkpoint in between.
         advanced: there was a new step or checkpoint since the last loss.
         digest: of the final weights; empty unless SUCCEEDED.
@@ -56,6 +58,9 @@ class Job:
     last_epoch: EpochEnded | None = None
     top_step: int = 0
     checkpoint_step: int = 0
+    failed_checkpoints: int = 0
+    damaged_checkpoints: int = 0
+    checkpoint_problem: str = ""
     losses: int = 0
     advanced: bool = False
     digest: str = ""

@@ -68,6 +68,9 @@ jobs = Table(
     Column("dataset", Text, nullable=False, server_default=""),
     Column("workers_min", Integer, nullable=False, server_default="0"),
     Column("workers_max", Integer, nullable=False, server_default="0"),
+    Column("failed_checkpoints", Integer, nullable=False, server_default="0"),
+    Column("damaged_checkpoints", Integer, nullable=False, server_default="0"),
+    Column("checkpoint_problem", Text, nullable=False, server_default=""),
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,  # a number is never given twice, not even after a deletion
 )

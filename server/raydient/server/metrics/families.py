@@ -59,6 +59,7 @@ def of_jobs(jobs: Mapping[str, Series]) -> Iterator[Metric]:
     yield from _health(health)
     taken = {job: (series, series.checkpoint) for job, series in jobs.items() if series.checkpoint is not None}
     yield from _checkpoints(taken)
+    yield from _checkpoint_problems(jobs)
 
 
 def _states(jobs: Mapping[str, Series]) -> Iterator[Metric]:
@@ -192,3 +193,12 @@ def _checkpoints(jobs: Mapping[str, tuple[Series, CheckpointTaken]]) -> Iterator
         size.add_metric([job], newest.size_bytes)
         when.add_metric([job], series.checkpoint_time)
     yield from (taken, step, seconds, size, when, interval)
+
+
+def _checkpoint_problems(jobs: Mapping[str, Series]) -> Iterator[Metric]:
+    failed = CounterMetricFamily("raydient_job_failed_checkpoints", "Checkpoints not written.", labels=[JOB])
+    damaged = CounterMetricFamily("raydient_job_damaged_checkpoints", "Checkpoints found damaged.", labels=[JOB])
+    for job, series in jobs.items():
+        failed.add_metric([job], series.failed_checkpoints)
+        damaged.add_metric([job], series.damaged_checkpoints)
+    yield from (failed, damaged)

@@ -40,12 +40,15 @@ class Series:
     checkpoint: CheckpointTaken | None = None
     checkpoint_time: float = 0.0
     checkpoints: int = 0
+    failed_checkpoints: int = 0
+    damaged_checkpoints: int = 0
     _losses: deque[tuple[float, float]] = field(default_factory=deque)  # (time, loss), falling: each may be the peak
 
     def become(self, job: Job) -> None:
         """The job is in this state now."""
         self.state, self.reason, self.display_name = job.state, job.reason, job.spec.display_name
         self.checkpoint_interval = job.spec.checkpoints.interval_seconds
+        self.failed_checkpoints, self.damaged_checkpoints = job.failed_checkpoints, job.damaged_checkpoints
 
     def take(self, event: JobEvent, now: float) -> None:
         """Apply an event that arrives at `now`, in seconds of the collector's clock."""

@@ -1,66 +1,55 @@
-"""Checkpoints: what a job needs to go on to the same bits, on disk, whole or not at all.
+"""The checkpoints of a job: written whole or not at all, verified when they are read, set aside when damaged.
 
-    checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
-                               optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
-                                                        of the unfinished epoch's rows where metrics rank them
-                               manifest.json            position, digests, numerics; written last
-
-A checkpoint is made in a directory of another name and renamed when every file and the directory itself are durable, so
-that one under its own name is complete. The checksums in the manifest find what a disk lost all the same.
+A checkpoint is made in a folder `.partial-*` and renamed when every file and the folder are durable. A damaged one is
+renamed to `step-000000120.damaged-1`, which is no checkpoint's name: it is neither loaded nor counted, nor deleted.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from raydient.wire.files import sync_folder, write_new
 from raydient.wire.layout import Layout
-from raydient.wire.scores import EPOCH_SCORES
+from raydient.wire.schedule import Schedule
+from raydient.wire.scores import EPOCH_SCORES, SCORE
 
-from .reports import EpochEnded
+from .checkpoint_files import (
+    CHECKSUMS,
+    FORMAT,
+    MANIFEST,
+    OPTIMIZER,
+    WEIGHTS,
+    Damaged,
+    Manifest,
+    checksums_text,
+    folder_name,
+    named,
+    read_checksums,
+    read_manifest,
+    read_verified,
+)
 
 Array = NDArray[np.float32]
-_WEIGHTS, _OPTIMIZER, _MANIFEST = "weights.safetensors", "optimizer.safetensors", "manifest.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What is in a checkpoint.
-
-    Attributes:
-        round: the round that comes next.
-        step: updates applied.
-        epoch: epochs completed.
-        epoch_sums: metric sums of the unfinished epoch, rows first.
-        digest: of the weights.
-        created: time, ISO 8601 in UTC.
-        numerics: fingerprint of what computed it, see `fingerprint`.
-        history: the epochs that are complete.
-        sha256: of each file, by name.
-    """
-
-    round: int
-    step: int
-    epoch: int
-    epoch_sums: Sequence[float]
-    digest: str
-    created: str
-    numerics: Mapping[str, str]
-    history: Sequence[EpochEnded]
-    sha256: Mapping[str, str]
-
-
-_ADAPTER = TypeAdapter(Manifest)
+HEADER_LIMIT = 100_000_008
+"""Bytes before the values of a safetensors file, at the most: its format says so."""
+_PARTIAL = ".partial-"
+_NOT_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
+"""Errors of reading that say nothing about the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,111 +60,190 @@ class Checkpoint:
     arrays: Mapping[str, Array]
 
 
-def save_checkpoint(
-    directory: Path,
-    layout: Layout,
-    arrays: Mapping[str, Array],
-    position: Mapping[str, Any],
-    *,
-    metadata: Mapping[str, str],
-    keep: int,
-) -> Path:
-    """Write a checkpoint of these flat vectors, durable on return, and drop all but the newest `keep` in `directory`.
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A checkpoint that was found damaged.
 
-    `position` has the manifest's fields that tell where training is; `metadata` goes into the file of the weights,
-    their `digest` among it. OSError leaves the earlier checkpoints alone.
+    Attributes:
+        name: its entry in the folder of checkpoints.
+        why: which part is wrong.
+        kept_as: its name from now on; empty if it could not be renamed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    target = _path(directory, position["step"])
-    partial = directory / f".partial-{target.name}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        state = {
-            f"{name}/{p}": v
-            for name in arrays.keys() - {"weights", EPOCH_SCORES}
-            for p, v in layout.views(arrays[name]).items()
-        } | {name: arrays[name] for name in arrays.keys() & {EPOCH_SCORES}}
-        files = {_WEIGHTS: save(dict(layout.views(arrays["weights"])), dict(metadata)), _OPTIMIZER: save(state)}
+
+    name: str
+    why: str
+    kept_as: str
+
+    def __str__(self) -> str:
+        where = f"it is kept as {self.kept_as}" if self.kept_as else "it cannot be renamed and is left alone"
+        return f"checkpoint {self.name} is damaged: {self.why}; {where}"
+
+
+class Checkpoints:
+    """The checkpoints of one job in one folder. The caller holds the job's lock."""
+
+    def __init__(
+        self, directory: Path, *, job: str, layout: Layout, state: Sequence[str], schedule: Schedule, ranks: int = 0
+    ) -> None:
+        """`state` names the optimizer's arrays, each as large as the weights; so many metrics rank the rows."""
+        self._directory, self._job, self._schedule = directory, job, schedule
+        self._layout, self._state = layout, tuple(state)
+        self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
+
+    def save(
+        self, arrays: Mapping[str, Array], position: Mapping[str, Any], *, metadata: Mapping[str, str], keep: int
+    ) -> list[Damage]:
+        """Write a checkpoint of these flat vectors, durable on return, and drop all but the newest `keep`.
+
+        `position` has the manifest's fields that say where training is; `metadata` goes into the file of the weights,
+        their `digest` among it. What stood in the way under the same name is set aside and returned, unless it is a
+        checkpoint with the same weights and optimizer: then that one stays. OSError leaves the earlier checkpoints.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        target = self._directory / folder_name(position["step"])
+        damage = []
+        if os.path.lexists(target):
+            if self._holds(target, arrays):
+                return []
+            damage.append(self._set_aside(target, "it is not what was computed for this step"))
+        self._write(target, self._files(arrays, position, metadata))
+        for _, old in [(step, path) for step, path in named(self._directory) if step <= position["step"]][keep:]:
+            self._remove(old)
+        return damage
+
+    def load_latest(self) -> tuple[Checkpoint | None, list[Damage]]:
+        """The newest checkpoint that is whole, None if there is none; and the damaged ones that were set aside."""
+        damage: list[Damage] = []
+        try:
+            candidates = named(self._directory)
+        except OSError as error:
+            return None, [Damage(self._directory.name, f"it cannot be read: {error.strerror}", "")]
+        for _, path in candidates:
+            try:
+                return self._load(path), damage
+            except Damaged as error:
+                damage.append(self._set_aside(path, str(error)))
+            except OSError as error:
+                if error.errno in _NOT_DAMAGE:
+                    raise
+                where = Path(error.filename).name if isinstance(error.filename, str) else path.name
+                damage.append(self._set_aside(path, f"{where} cannot be read: {error.strerror}"))
+        return None, damage
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are there, in order."""
+        with suppress(OSError):
+            return sorted(step for step, path in named(self._directory) if path.is_dir() and not path.is_symlink())
+        return []
+
+    def discard(self, step: int) -> None:
+        """Remove the checkpoint of a step, if it is there."""
+        self._remove(self._directory / folder_name(step))
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left of checkpoints that they were writing or removing."""
+        with suppress(OSError):
+            for path in self._directory.glob(f"{_PARTIAL}*"):
+                _delete(path)
+
+    # ---- writing
+
+    def _files(
+        self, arrays: Mapping[str, Array], position: Mapping[str, Any], metadata: Mapping[str, str]
+    ) -> dict[str, bytes]:
+        views = self._layout.views
+        state = {f"{name}/{p}": v for name in self._state for p, v in views(arrays[name]).items()}
+        state |= {EPOCH_SCORES: arrays[EPOCH_SCORES]} if EPOCH_SCORES in arrays else {}
         manifest = Manifest(
+            format=FORMAT,
+            job=self._job,
             **position,
             digest=metadata["digest"],
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         )
-        files[_MANIFEST] = json.dumps(asdict(manifest), indent=2).encode()
-        for name, data in files.items():
-            _write_durably(partial / name, data)
-        _sync(partial)
-        # A checkpoint of this very step can only be there already if it is the same, or broken.
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
-        _sync(directory)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    for old in list(_candidates(directory))[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
-    return target
+        files = {WEIGHTS: save(dict(views(arrays["weights"])), dict(metadata)), OPTIMIZER: save(state)}
+        files[MANIFEST] = json.dumps(asdict(manifest), indent=2).encode()
+        return files | {CHECKSUMS: checksums_text({n: hashlib.sha256(data).hexdigest() for n, data in files.items()})}
 
-
-def load_latest(directory: Path, layout: Layout, state: Sequence[str]) -> Checkpoint | None:
-    """The newest checkpoint that is whole; None if there is none. A damaged one is passed over."""
-    for candidate in _candidates(directory):
+    def _write(self, target: Path, files: Mapping[str, bytes]) -> None:
+        partial = target.with_name(f"{_PARTIAL}{target.name}")
+        _delete(partial)
         try:
-            return _load(candidate, layout, state)
-        except (OSError, ValueError, KeyError, ValidationError):
-            continue
-    return None
+            partial.mkdir()
+            for name, data in files.items():
+                write_new(partial / name, data)
+            sync_folder(partial)
+            partial.rename(target)
+        except BaseException:
+            _delete(partial)
+            raise
+        sync_folder(self._directory)
+
+    def _holds(self, path: Path, arrays: Mapping[str, Array]) -> bool:
+        """Whether a good checkpoint with the same bits is there."""
+        try:
+            found = self._load(path).arrays
+        except (Damaged, OSError):
+            return False
+        same = (np.array_equal(found[name].view(np.uint8), arrays[name].view(np.uint8)) for name in found)
+        return found.keys() == arrays.keys() and all(same)
+
+    def _set_aside(self, path: Path, why: str) -> Damage:
+        aside = next(p for n in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}.damaged-{n}")))
+        try:
+            path.rename(aside)
+        except OSError:
+            return Damage(path.name, why, "")
+        return Damage(path.name, why, aside.name)
+
+    def _remove(self, path: Path) -> None:
+        """Under another name first: a process that is killed meanwhile leaves no half checkpoint."""
+        partial = path.with_name(f"{_PARTIAL}removed-{path.name}")
+        _delete(partial)
+        with suppress(OSError):
+            path.rename(partial)
+            _delete(partial)
+
+    # ---- reading
+
+    def _load(self, path: Path) -> Checkpoint:
+        sums = read_checksums(path)
+        manifest = read_manifest(path, self._job, sums[MANIFEST])
+        self._check_position(manifest)
+        arrays = self._read_arrays(path, WEIGHTS, sums[WEIGHTS], ("weights",), "")
+        if self._layout.digest(arrays["weights"]) != manifest.digest:
+            raise Damaged(f"{WEIGHTS} does not have the digest that {MANIFEST} gives")
+        return Checkpoint(manifest, arrays | self._read_arrays(path, OPTIMIZER, sums[OPTIMIZER], self._state, "{}/"))
+
+    def _check_position(self, manifest: Manifest) -> None:
+        schedule, number = self._schedule, manifest.round
+        fits = 0 <= number <= schedule.rounds and (manifest.epoch, manifest.step) == schedule.position(number)
+        if not (fits and all(map(isfinite, manifest.epoch_sums))):
+            raise Damaged(f"{MANIFEST} has a position that this job does not reach")
+
+    def _read_arrays(self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str) -> dict[str, Array]:
+        """Flat vectors from a file whose tensors are `prefix` with the vector's name, then the parameter's."""
+        limit = HEADER_LIMIT + 4 * self._layout.size * len(names) + self._scores_limit
+        try:
+            tensors = load(read_verified(path, file, sha256, limit))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise Damaged(f"{file} is no safetensors file") from error
+        scores = {name: tensors.pop(name) for name in (EPOCH_SCORES,) if name in tensors and file == OPTIMIZER}
+        shapes = {prefix.format(name) + p.name: p.shape for name in names for p in self._layout.parameters}
+        fits = {name: tensor.shape for name, tensor in tensors.items()} == shapes
+        if not fits or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+            raise Damaged(f"{file} has other arrays than this job: of another network, optimizer or version")
+        arrays = {name: np.empty(self._layout.size, np.float32) for name in names}
+        for name, array in arrays.items():
+            for parameter, view in self._layout.views(array).items():
+                view[...] = tensors[prefix.format(name) + parameter]
+        return arrays | scores
 
 
-def _load(path: Path, layout: Layout, state: Sequence[str]) -> Checkpoint:
-    manifest = _ADAPTER.validate_json((path / _MANIFEST).read_bytes())
-    tensors: dict[str, Array] = {}
-    for name, prefix in ((_WEIGHTS, "weights/"), (_OPTIMIZER, "")):
-        data = (path / name).read_bytes()
-        if hashlib.sha256(data).hexdigest() != manifest.sha256[name]:
-            raise ValueError(f"{path / name} is damaged")
-        tensors |= {prefix + key: value for key, value in load(data).items()}
-    arrays = {}
-    for name in ("weights", *state):
-        arrays[name] = np.empty(layout.size, np.float32)
-        for parameter, view in layout.views(arrays[name]).items():
-            view[...] = tensors[f"{name}/{parameter}"]
-    if EPOCH_SCORES in tensors:
-        arrays[EPOCH_SCORES] = tensors[EPOCH_SCORES]
-    return Checkpoint(manifest, arrays)
-
-
-def discard_checkpoint(directory: Path, step: int) -> None:
-    """Remove the checkpoint of a step, if it is there."""
-    shutil.rmtree(_path(directory, step), ignore_errors=True)
-
-
-def saved_steps(directory: Path) -> list[int]:
-    """Steps of the checkpoints that are there, in order."""
-    return sorted(int(path.name.removeprefix("step-")) for path in _candidates(directory))
-
-
-def _path(directory: Path, step: int) -> Path:
-    return directory / f"step-{step:09d}"
-
-
-def _candidates(directory: Path) -> Iterator[Path]:
-    """Complete checkpoints, the newest first."""
-    return iter(sorted(directory.glob("step-*"), key=lambda path: path.name, reverse=True))
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _delete(path: Path) -> None:
+    """Remove a folder, a file or a link, as far as it can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()

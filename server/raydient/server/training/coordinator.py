@@ -321,6 +321,11 @@ class Coordinator:
         return actions
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether the run knows of a checkpoint to go on from."""
+        return bool(self._saved)
+
+    @property
     def _saved_step(self) -> int:
         return self._saved[-1] if self._saved else 0
 

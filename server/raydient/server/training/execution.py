@@ -13,6 +13,7 @@ from raydient.server.parameters.optimizers import build_optimizer
 from raydient.wire import control, launch
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.endpoint import Endpoint, Transport
+from raydient.wire.files import remove_leftovers
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
@@ -20,7 +21,7 @@ from raydient.wire.scores import EPOCH_SCORES, SCORE
 from raydient.workers.network import Model, read_weights, save_model
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
-from .checkpoints import Array, discard_checkpoint, load_latest, save_checkpoint, saved_steps
+from .checkpoints import Array, Checkpoints, Damage
 from .coordinator import Coordinator
 from .fingerprint import differences, fingerprint
 from .preparation import Prepared
@@ -66,12 +67,19 @@ class Execution:
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
         self._minimum = minimum
-        self._checkpoints = directory / "checkpoints"
         self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
         self._orders, self._clock = orders if orders is not None else [], clock
         spec, network = prepared.spec, prepared.network
         optimizer = spec.training.optimizer
         self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
+        self._checkpoints = Checkpoints(
+            directory / "checkpoints",
+            job=job,
+            layout=network.layout,
+            state=self._optimizer.state,
+            schedule=prepared.schedule,
+            ranks=len(network.ranks),
+        )
         self.coordinator = Coordinator(
             schedule=prepared.schedule,
             workers=workers,
@@ -97,6 +105,8 @@ class Execution:
     def run(self) -> None:
         """Until the run has ended and every process of it is gone."""
         try:
+            self._checkpoints.remove_leftovers()
+            remove_leftovers(self._directory)
             # Together those without which it cannot begin; the others wherever there is room.
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             self.carry_out(self.coordinator.begin())
@@ -211,13 +221,14 @@ class Execution:
 
     def _save(self, snapshot: control.Snapshot, arrays: control.Arrays) -> None:
         began, schedule, layout = self._clock(), self._prepared.schedule, self._prepared.network.layout
+        epochs, _ = schedule.position(snapshot.round)
         position = {
             "round": snapshot.round,
             "step": snapshot.step,
-            "epoch": snapshot.round // schedule.rounds_per_epoch,
+            "epoch": epochs,
             "epoch_sums": list(snapshot.epoch_sums),
             "numerics": self._numerics,
-            "history": [epoch for epoch in self.coordinator.history if epoch.step <= snapshot.step],
+            "history": [epoch for epoch in self.coordinator.history if epoch.epoch <= epochs],
         }
         if not np.isfinite(arrays["weights"]).all():
             # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
@@ -227,7 +238,7 @@ class Execution:
         try:
             model = self._model(arrays["weights"])
             keep = self._prepared.spec.checkpoints.keep
-            save_checkpoint(self._checkpoints, layout, arrays, position, metadata=model.metadata, keep=keep)
+            self._tell_damage(self._checkpoints.save(arrays, position, metadata=model.metadata, keep=keep))
             if complete := snapshot.round == schedule.rounds:
                 save_model(self._directory / MODEL_FILE, model)
         except OSError as error:
@@ -237,6 +248,10 @@ class Execution:
         self.carry_out(self.coordinator.saved(snapshot.step, self._clock() - began, size))
         if snapshot.final:
             self.carry_out(self.coordinator.completed(snapshot.step, model.digest if complete else ""))
+
+    def _tell_damage(self, damage: Sequence[Damage]) -> None:
+        for found in damage:
+            self._tell(Notice("CHECKPOINT_DAMAGED", str(found)))
 
     def _model(self, weights: Array) -> Model:
         data, spec = self._prepared.dataset, self._prepared.spec
@@ -265,7 +280,7 @@ class Execution:
                 case Ping(member=member):
                     self._ping(member)
                 case Discard(step=step):
-                    discard_checkpoint(self._checkpoints, step)
+                    self._checkpoints.discard(step)
                 case Tell(report=report):
                     self._tell(report)
                 case _:
@@ -314,7 +329,8 @@ class Execution:
 
     def _serve(self, member: int) -> None:
         schedule, network = self._prepared.schedule, self._prepared.network
-        checkpoint = load_latest(self._checkpoints, network.layout, self._optimizer.state)
+        checkpoint, damage = self._checkpoints.load_latest()
+        self._tell_damage(damage)
         arrays: dict[str, Array]
         sums: Sequence[float] = ()
         if checkpoint is None:
@@ -324,12 +340,15 @@ class Execution:
             else:
                 read_weights(network, self._prepared.initial_weights, weights)
             arrays, round_, step = {"weights": weights}, 0, 0
+            if damage or self.coordinator.has_checkpoint:
+                self._tell(Notice("STARTED_OVER", "there is no good checkpoint: training starts again at step 0"))
+            self.carry_out(self.coordinator.resumed([], ()))
         else:
             manifest = checkpoint.manifest
             arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
             sums = self._epoch_sums(manifest.epoch_sums, arrays)
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
-            steps = [s for s in saved_steps(self._checkpoints) if s <= step]
+            steps = [s for s in self._checkpoints.steps() if s <= step]
             self.carry_out(self.coordinator.resumed(steps, manifest.history))
             if changed := differences(manifest.numerics, self._numerics):
                 text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.wire.files import replacing
 
 FIELD = "training.initial_weights"
 KEPT_FILE = "initial.safetensors"
@@ -54,9 +55,8 @@ def keep_weights(found: Path, kept: Path) -> None:
     except FileNotFoundError:
         raise _invalid("the job with these weights was deleted") from None
     except OSError:
-        part = kept.with_suffix(".partial")
-        shutil.copyfile(found, part)
-        os.replace(part, kept)
+        with found.open("rb") as source, replacing(kept) as target:
+            shutil.copyfileobj(source, target)
 
 
 def _invalid(message: str) -> InvalidSpec:

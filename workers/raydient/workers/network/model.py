@@ -1,8 +1,6 @@
 """A trained network with all that predicting takes, and its safetensors file."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +16,7 @@ from safetensors.numpy import save
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
+from raydient.wire.files import write_durably
 
 from .graph import Network, build
 from .indices import index_problems
@@ -161,7 +160,7 @@ def save_model(path: Path, model: Model) -> None:
 
     The file appears whole or not at all, and is durable when this returns.
     """
-    _write_atomically(path, save(model.network.layout.views(model.weights), model.metadata))
+    write_durably(path, save(model.network.layout.views(model.weights), model.metadata))
 
 
 def load_model(path: Path) -> Model:
@@ -233,22 +232,3 @@ def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str,
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
     return model
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0o600 would keep the model from others
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

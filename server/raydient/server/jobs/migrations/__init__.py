@@ -1,4 +1,4 @@
 """The steps by which a database of an earlier version becomes one of this version, for alembic."""
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest step. Known here so that a start with a database that is up to date need not load alembic."""

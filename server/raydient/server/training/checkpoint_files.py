@@ -1,0 +1,181 @@
+"""What a checkpoint is on disk: its name, its files, its manifest, and how damage is found.
+
+    checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
+                               optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
+                                                        of the unfinished epoch's rows where metrics rank them
+                               manifest.json            job, position, digest, numerics, history
+                               SHA256SUMS               of the three files, as `sha256sum -c` reads it; written last
+
+Every byte is covered: the checksums cover the files, the text of SHA256SUMS has one valid form, the manifest names the
+job and the step that the folder's name has to fit.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from .reports import EpochEnded
+
+WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
+FORMAT = "raydient-checkpoint/2"
+MANIFEST_LIMIT = 1 << 30
+"""Bytes of a manifest; the history of a million epochs has about 200 MB."""
+_NAME = re.compile(r"step-([0-9]{9,18})")
+_SUMS = re.compile("".join(rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)))
+
+
+class Damaged(Exception):  # noqa: N818  (an outcome of reading)
+    """A checkpoint that is not what was written for this job and step; the message says which part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in a checkpoint.
+
+    Attributes:
+        format: FORMAT.
+        job: id of the job that it belongs to.
+        round: the round that comes next.
+        step: updates applied.
+        epoch: epochs completed.
+        epoch_sums: metric sums of the unfinished epoch, rows first.
+        digest: of the weights.
+        created: time, ISO 8601 in UTC.
+        numerics: fingerprint of what computed it, see `fingerprint`.
+        history: the epochs that are complete.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    format: str
+    job: str
+    round: int
+    step: int
+    epoch: int
+    epoch_sums: Sequence[float]
+    digest: str
+    created: str
+    numerics: Mapping[str, str]
+    history: Sequence[EpochEnded]
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def folder_name(step: int) -> str:
+    """The name of the checkpoint of a step."""
+    return f"step-{step:09d}"
+
+
+def step_of(name: str) -> int | None:
+    """The step of a checkpoint's folder; None for every name that `folder_name` does not give."""
+    found = _NAME.fullmatch(name)
+    step = int(found[1]) if found else -1
+    return step if found and folder_name(step) == name else None
+
+
+def named(directory: Path) -> list[tuple[int, Path]]:
+    """Entries of a folder that bear a checkpoint's name, whatever they are, the newest step first.
+
+    Raises OSError if the folder cannot be read; one that is absent has no entries.
+    """
+    try:
+        entries = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    steps = [(step, directory / name) for name in entries if (step := step_of(name)) is not None]
+    return sorted(steps, reverse=True)
+
+
+def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
+    """Checkpoints of a job whose manifest is good, the newest first: folder, manifest, checksums of the files.
+
+    Their arrays are not read. Damaged ones are passed over and left alone.
+    """
+    try:
+        entries = named(directory)
+    except OSError:
+        return
+    for _, folder in entries:
+        try:
+            sums = read_checksums(folder)
+            manifest = read_manifest(folder, job, sums[MANIFEST])
+        except (Damaged, OSError):
+            continue
+        yield folder, manifest, sums
+
+
+def checksums_text(digests: Mapping[str, str]) -> bytes:
+    """The content of SHA256SUMS for the SHA-256 of each file, by name."""
+    return "".join(f"{digests[name]}  {name}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)).encode()
+
+
+def read_checksums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file as SHA256SUMS has it. Raises Damaged, OSError."""
+    try:
+        with _open(folder, CHECKSUMS, limit=1 << 12) as file:
+            text = file.read()
+    except FileNotFoundError:
+        earlier = ", as checkpoints of earlier versions" if (folder / MANIFEST).is_file() else ""
+        raise Damaged(f"it has no {CHECKSUMS}{earlier}") from None
+    found = _SUMS.fullmatch(text.decode("latin-1"))
+    if found is None:
+        raise Damaged(f"{CHECKSUMS} is not as it was written")
+    return dict(zip((WEIGHTS, OPTIMIZER, MANIFEST), found.groups(), strict=True))
+
+
+def read_verified(folder: Path, name: str, sha256: str, limit: int) -> bytes:
+    """A file of at most `limit` bytes with this SHA-256; nothing of another one is kept in memory.
+
+    Raises Damaged, OSError.
+    """
+    with _open(folder, name, limit=limit) as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+            file.seek(0)
+            return file.read()
+    raise Damaged(f"{name} does not have the SHA-256 that {CHECKSUMS} gives")
+
+
+def read_manifest(folder: Path, job: str, sha256: str) -> Manifest:
+    """The manifest with this SHA-256 in the checkpoint's folder of a job. Raises Damaged, OSError."""
+    data = read_verified(folder, MANIFEST, sha256, MANIFEST_LIMIT)
+    try:
+        manifest = _ADAPTER.validate_json(data, strict=True)
+    except (ValidationError, RecursionError) as error:
+        raise Damaged(f"{MANIFEST} is no manifest of a checkpoint of this version") from error
+    if manifest.format != FORMAT:
+        raise Damaged(f"its format is {manifest.format!r}, not {FORMAT}")
+    if manifest.job != job:
+        raise Damaged(f"it belongs to job {manifest.job!r}")
+    if manifest.step != step_of(folder.name):
+        raise Damaged(f"it is the checkpoint of step {manifest.step}")
+    return manifest
+
+
+@contextmanager
+def _open(folder: Path, name: str, *, limit: int) -> Iterator[BufferedReader]:
+    """Open a plain file of at most `limit` bytes in a folder, neither of them a link. Raises Damaged, OSError."""
+    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # Nonblocking, because opening a FIFO waits for its other end.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=within)
+    finally:
+        os.close(within)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Damaged(f"{name} is not a plain file")
+        if status.st_size > limit:
+            raise Damaged(f"{name} has {status.st_size} bytes, more than it was written with")
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
