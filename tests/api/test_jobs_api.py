@@ -341,7 +341,8 @@ def test_scaling_changes_the_range_and_tells_the_run(client, runner):
 
 
 @pytest.mark.parametrize(
-    ("workers", "text"), [(0, "0 is out of range"), (1025, "1025 is out"), (5, "more than the 4 workers")]
+    ("workers", "text"),
+    [(0, "0 is out of range"), (1025, "1025 is out"), (5, "more than the cluster can hold: 4 workers")],
 )
 def test_a_number_of_workers_that_cannot_be_is_refused(client, refused, runner, workers, text):
     job = client.create()

@@ -58,6 +58,7 @@ class FakeService(
         self.metrics: dict[str, list[jobs_api.Metric]] = defaultdict(list)
         self.datasets: dict[str, datasets_api.Dataset] = {}
         self.uploads: list[bytes] = []
+        self.checkpoints: dict[str, list[int]] = defaultdict(list)
         self.model = bytes(range(256)) * 20
         self.model_sha256 = hashlib.sha256(self.model).hexdigest()
         self.predict: Callable[[models_api.PredictRequest], models_api.PredictResponse] | None = None
@@ -201,6 +202,13 @@ class FakeService(
         self._enter("DeleteDataset", request, context)
         del self.datasets[request.name]
         return Empty()
+
+    def ListCheckpoints(self, request: Any, context: Any) -> models_api.ListCheckpointsResponse:
+        self._enter("ListCheckpoints", request, context)
+        created = Timestamp(seconds=1_800_000_000)
+        steps = self.checkpoints[request.parent]
+        kept = [models_api.Checkpoint(step=step, create_time=created, size_bytes=1000 * step) for step in steps]
+        return models_api.ListCheckpointsResponse(checkpoints=kept)
 
     def DownloadModel(self, request: Any, context: Any) -> Iterator[models_api.DownloadModelResponse]:
         self._enter("DownloadModel", request, context)

@@ -35,6 +35,24 @@ def test_curves() -> None:
     assert history.curve("loss", "train") == ([1, 2], [2.0, 1.0])
     assert history.curve("loss", "test") == ([1, 2], [2.5, 1.5])
     assert history.curve("accuracy", "train") == ([], [])
+    assert History([]).curve("loss", "test") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        (("f1", "train"), "there is no metric 'f1' in the history; there are: loss, accuracy"),
+        (("loss", "validation"), "there is no split 'validation' in the history; there are: train, test"),
+    ],
+)
+def test_an_unknown_curve_is_an_error_with_the_names(asked, problem) -> None:
+    with pytest.raises(ValueError, match=problem):
+        History(POINTS).curve(*asked)
+
+
+def test_a_history_shows_its_last_epoch() -> None:
+    assert repr(History(POINTS)) == "<History up to epoch 2: train loss 1, test loss 1.5>"
+    assert repr(History([])) == "<History: no epoch is complete yet>"
 
 
 def test_to_pandas() -> None:
@@ -79,4 +97,8 @@ def test_metrics_command(run, service, tmp_path: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert run("metrics", "one", "--plot", tmp_path / "loss.words").exit_code == 2
-    assert run("metrics", "one", "--plot", picture, "--metric", "beauty").exit_code == 2
+    unknown = run("metrics", "one", "--plot", picture, "--metric", "beauty")
+    assert unknown.exit_code == 2
+    assert "there is no metric 'beauty' in the history; there are: loss, accuracy" in unknown.stderr
+    service.metrics.clear()
+    assert "no epoch is complete yet" in run("metrics", "one", "--plot", picture).stderr

@@ -76,6 +76,7 @@ def test_a_job_file_is_submitted_with_its_data(client: Client, service, job_yaml
     assert job.spec.dataset.uri == f"datasets/{hashlib.sha256(content).hexdigest()}"
     assert job.spec.display_name == "points"
     assert repr(job) == "<Job jobs/0 QUEUED>"
+    assert repr(client).startswith("<Client of 127.0.0.1:")
 
 
 def test_the_message_says_what_the_specification_says(client: Client, service, job_yaml: Path) -> None:

@@ -332,7 +332,7 @@ def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock)
     clock.now += 1
     standing = coordinator.tick(unplaced=[3])
     assert [plan.workers for plan in plans(standing)] == [[]]
-    assert reports(standing, Waiting) == [Waiting("1 of at least 2 workers are there; it waits for the others")]
+    assert reports(standing, Waiting) == [Waiting("1 of at least 2 workers attached; training waits for the others")]
     assert coordinator.tick(unplaced=[3]) == [], "told once"
     coordinator.hello(3)
     again = coordinator.attached(3)

@@ -59,6 +59,9 @@ class Client:
         channel = channel or open_channel(address, certificate_authority, tls=tls)
         self._connection = Connection(channel, address, token, sleep=sleep)
 
+    def __repr__(self) -> str:
+        return f"<Client of {self._connection.address}>"
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,4 +1,4 @@
-"""The curves of a job, as they are looked at: by metric and split over the epochs."""
+"""The curves of a job: metrics by split over the epochs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,6 +32,13 @@ class History:
     def __init__(self, points: Iterable[Point]) -> None:
         self.points = tuple(points)
 
+    def __repr__(self) -> str:
+        if not self.points:
+            return "<History: no epoch is complete yet>"
+        last = max(point.epoch for point in self.points)
+        values = ", ".join(f"{p.split} {p.name} {p.value:.4g}" for p in self.points if p.epoch == last)
+        return f"<History up to epoch {last}: {values}>"
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of what was measured, in order of appearance."""
@@ -43,7 +50,14 @@ class History:
         return tuple(dict.fromkeys(point.split for point in self.points))
 
     def curve(self, name: str = "loss", split: str = "train") -> tuple[list[int], list[float]]:
-        """Epochs and values of one metric on one split; both empty if there is none."""
+        """Epochs and values of one metric on one split; both empty where it was not measured on that split.
+
+        Raises:
+            ValueError: epochs are complete, and none has a metric or a split of this name.
+        """
+        for what, asked, known in (("metric", name, self.metrics), ("split", split, self.splits)):
+            if known and asked not in known:
+                raise ValueError(f"there is no {what} {asked!r} in the history; there are: {', '.join(known)}")
         points = [point for point in self.points if (point.name, point.split) == (name, split)]
         return [point.epoch for point in points], [point.value for point in points]
 
@@ -71,6 +85,7 @@ class History:
 
         Raises:
             MissingExtra: matplotlib is not installed.
+            ValueError: epochs are complete, and none has a metric of this name.
         """
         if axes is None:
             try:

@@ -1,4 +1,4 @@
-"""What a broken rule is called: the value, the rule it breaks and, where it is not plain, the mend."""
+"""Wording of messages. Of a broken rule: the value, the rule and, where it is not plain, the mend."""
 
 import json
 from collections.abc import Callable
@@ -15,6 +15,11 @@ def phrase(finding: Finding) -> str:
     make = _PHRASES.get(finding["type"])
     value, context = finding["input"], finding.get("ctx", {})
     return make(value, context) if make else f"{shown(value)}: {finding['msg']}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def shown(value: object) -> str:

@@ -32,6 +32,7 @@ COMMANDS = {
     "cancel": ("control", "cancel"),
     "delete": ("control", "delete"),
     "metrics": ("metrics", "metrics"),
+    "checkpoints": ("model", "checkpoints"),
     "download": ("model", "download"),
     "predict": ("model", "predict"),
     "dataset": ("dataset", "dataset"),

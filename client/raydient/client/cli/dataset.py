@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Service, confirm, debug_option, json_option, with_service, yes_option
-from .output import as_data, print_json, print_pairs, print_table
+from .output import as_data, print_json, print_pairs, print_table, time_text
 
 if TYPE_CHECKING:
     from raydient.v1.dataset_service_pb2 import Dataset
@@ -81,6 +81,6 @@ def _show(found: "Dataset", as_json: bool) -> None:
     if as_json:
         print_json(as_data(found))
         return
-    stored = found.create_time.ToDatetime().isoformat(" ", "seconds") + " UTC"
+    stored = time_text(found.create_time)
     pairs = [("name", found.name), ("file", found.file_name), ("bytes", f"{found.size_bytes:,}"), ("stored", stored)]
     print_pairs(pairs)

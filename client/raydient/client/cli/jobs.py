@@ -7,11 +7,9 @@ import click
 
 from .display import value_text
 from .options import Service, debug_option, job_argument, json_option, with_service
-from .output import as_data, print_json, print_pairs, print_table, workers_text
+from .output import as_data, print_json, print_pairs, print_table, time_text, workers_text
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from raydient.client.job import Job
     from raydient.v1.training_job_pb2 import CheckpointSummary, GradientHealth, LayerHealth, TrainingProgress
 
@@ -65,7 +63,7 @@ def _row(job: "Job") -> list[str]:
         job.state,
         f"{progress.epoch}/{progress.epochs}" if progress else "",
         f"{progress.loss:.4g}" if progress else "",
-        _time(resource.create_time),
+        time_text(resource.create_time),
         resource.spec.display_name,
     ]
 
@@ -86,7 +84,7 @@ def _show(job: "Job") -> None:
     pairs += _checkpoints(resource.checkpoints)
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
     times = {"created": "create_time", "started": "start_time", "ended": "end_time"}
-    print_pairs(pairs + [(word, _time(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
+    print_pairs(pairs + [(word, time_text(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
 
 
 def _progress(progress: "TrainingProgress", *, at_work: bool) -> list[tuple[str, str]]:
@@ -131,7 +129,3 @@ def _time_left(progress: "TrainingProgress") -> str:
         return ""
     samples = progress.samples / max(progress.step, 1) * (progress.steps - progress.step)
     return str(timedelta(seconds=round(samples / progress.samples_per_second)))
-
-
-def _time(stamp: "Timestamp") -> str:
-    return stamp.ToDatetime().isoformat(" ", "seconds") + " UTC"

@@ -59,11 +59,13 @@ def _draw(history: "History", metric: str, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("--plot", "plot") from None
-    if metric not in history.metrics:
-        known = ", ".join(history.metrics) or "none yet"
-        raise click.BadParameter(f'there is no "{metric}" in the history; known: {known}', param_hint="--metric")
+    if not history.points:
+        raise click.BadParameter("there is nothing to draw: no epoch is complete yet", param_hint="--plot")
     figure = Figure(layout="constrained")
-    history.plot(metric, figure.subplots())
+    try:
+        history.plot(metric, figure.subplots())
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--metric") from None
     try:
         figure.savefig(path)
     except ValueError as error:  # a suffix that is no image format

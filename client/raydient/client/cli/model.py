@@ -1,4 +1,4 @@
-"""`raydient download` and `raydient predict`."""
+"""`raydient checkpoints`, `raydient download` and `raydient predict`: the results of training."""
 
 import csv
 import sys
@@ -9,15 +9,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
-from .output import print_json, print_pairs
+from .output import as_data, print_json, print_pairs, print_table, time_text
 from .samples import read_arrays, read_samples
 
 if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
 
 checkpoint_option = click.option(
-    "--checkpoint", type=click.IntRange(0), help="Weights at this step instead of the model."
+    "--checkpoint",
+    metavar="STEP",
+    type=click.IntRange(0),
+    help="Weights at this step instead of the model; `raydient checkpoints JOB` lists the steps.",
 )
+
+
+@click.command()
+@job_argument
+@json_option
+@with_service
+@debug_option
+def checkpoints(*, job: str, service: Service, as_json: bool) -> None:
+    """List the checkpoints that are kept, newest first."""
+    with service.open() as client:
+        found = client.get(job).checkpoints()
+    if as_json:
+        print_json({"checkpoints": [as_data(checkpoint) for checkpoint in found]})
+    else:
+        rows = [[str(c.step), time_text(c.create_time), f"{c.size_bytes:,}"] for c in found]
+        print_table(["STEP", "CREATED", "BYTES"], rows)
 
 
 @click.command()

@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 
 def print_json(value: Any, *, one_line: bool = False) -> None:
@@ -33,8 +34,15 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 def workers_text(workers: Any) -> str:
     """`4 workers`, or `2 to 4 workers`, of a WorkerRange."""
-    number = str(workers.max) if workers.min == workers.max else f"{workers.min} to {workers.max}"
-    return f"{number} worker{'s' * (workers.max > 1)}"
+    from raydient.spec.phrases import counted
+
+    most = counted(workers.max, "worker")
+    return most if workers.min == workers.max else f"{workers.min} to {most}"
+
+
+def time_text(stamp: "Timestamp") -> str:
+    """`2026-01-02 03:04:05 UTC`."""
+    return stamp.ToDatetime().isoformat(" ", "seconds") + " UTC"
 
 
 def as_data(message: "Message") -> dict[str, Any]:

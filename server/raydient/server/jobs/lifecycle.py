@@ -18,6 +18,7 @@ from raydient.server.training.reports import (
     Started,
     Waiting,
 )
+from raydient.spec.phrases import counted
 
 from .records import Job, MetricPoint, Payload, StateChanged
 from .states import State, check_move
@@ -87,7 +88,7 @@ def scale(job: Job, workers: int) -> Update | None:
         raise _ended(job)
     if workers == job.workers.max and job.scaled:
         return None
-    return Update(replace(job, scaled=workers), (Notice("SCALED", f"{workers} workers are asked for"),))
+    return Update(replace(job, scaled=workers), (Notice("SCALED", f"asked for {counted(workers, 'worker')}"),))
 
 
 def pause(job: Job) -> Update | None:
@@ -176,7 +177,7 @@ def _started(job: Job, news: Started, now: datetime) -> Update:
         job, notices = _fallen_back(job, news.step)
     if job.state is not State.STARTING:  # cancelled meanwhile, or the members were attached once more
         return Update(job, notices)
-    update = move(job, State.RUNNING, now, message=f"{news.workers} workers, from step {news.step}")
+    update = move(job, State.RUNNING, now, message=f"{counted(news.workers, 'worker')}, from step {news.step}")
     return replace(update, events=(*notices, *update.events))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFound
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
+from raydient.spec.phrases import counted
 
 from .datasets import DatasetStore
 from .description import DESCRIPTION_FILE, Description, write_description, write_descriptions
@@ -85,7 +86,7 @@ class JobService:
         """Check all that can be checked before a job starts. Raises InvalidSpec, NotFound, NotPermitted."""
         slots, least = self.dispatcher.slots, spec.resources.workers.min
         if least > slots:
-            message = f"{least} is more than the {slots} workers that the cluster can hold"
+            message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
         self._check(spec, self._sources.find(spec.dataset.uri))
 
@@ -106,7 +107,7 @@ class JobService:
             )
         slots = self.dispatcher.slots
         if workers > slots and not self.store.get(job_id).state.terminal:
-            message = f"{workers} is more than the {slots} workers that the cluster can hold"
+            message = f"{workers} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidRequest.of("workers", message, reason="INVALID_WORKERS")
         return self.dispatcher.scale(job_id, workers)
 

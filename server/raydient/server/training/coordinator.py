@@ -14,6 +14,7 @@ tick(...) -> checkpoints that are due, members that never spoke, too few workers
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from raydient.spec.phrases import counted
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth
@@ -216,7 +217,8 @@ class Coordinator:
         if self._standing or self._clock() - self._short_since < SHORT_SECONDS:
             return []
         self._standing = True
-        message = f"{len(roster.at_work)} of at least {roster.minimum} workers are there; it waits for the others"
+        attached = f"{len(roster.at_work)} of at least {counted(roster.minimum, 'worker')} attached"
+        message = f"{attached}; training waits for the others"
         return [Tell(Waiting(message)), *([self._plan()] if self._running else [])]
 
     # ---- training
