@@ -178,6 +178,20 @@ def test_list_shows_jobs_in_columns(run, service) -> None:
     assert [line.split()[:2] for line in lines[1:]] == [["jobs/0", "QUEUED"], ["jobs/1", "QUEUED"]]
 
 
+EVIL = "red \x1b[31m \x1b]0;title\x07\njobs/forged"
+
+
+@pytest.mark.parametrize("command", [("list",), ("get", "1"), ("list", "--json"), ("get", "1", "--json")])
+def test_names_of_others_do_nothing_to_the_terminal(run, service, command: tuple[str, ...]) -> None:
+    job = service.add_job("jobs/1", state="FAILED")
+    job.spec.display_name = job.state_message = EVIL
+    job.spec.labels[EVIL] = EVIL
+    shown = run(*command).stdout
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert not any(line.startswith("jobs/forged") for line in shown.splitlines())
+    assert "--json" not in command or json.loads(shown)
+
+
 def test_submit_prints_the_name_and_what_comes_next(run, service, job_yaml: Path) -> None:
     done = run("submit", job_yaml)
     assert (done.exit_code, done.stdout) == (0, "jobs/0\n")

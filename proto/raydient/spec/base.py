@@ -1,8 +1,20 @@
 """What every model of the job specification has in common: frozen, strict, closed, finite."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+
+from .printable import is_printable
+
+
+def _one_line(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError(f"{text!r} has control characters or line breaks: leave them out")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""A text that is shown in lists and logs."""
 
 
 class Model(BaseModel):

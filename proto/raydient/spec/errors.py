@@ -4,6 +4,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -13,11 +15,17 @@ class FieldError:
         path: of the field, as in `network.layers[1].dense.units`; empty for the document as a whole.
         message: the value, the rule it breaks and the mend, without the path.
         line: in the job file, from 1; None where there is no file or the field is not in it.
+
+    Path and message quote names and values of files from outside; control characters in them are escaped.
     """
 
     path: str
     message: str
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", printable(self.path))
+        object.__setattr__(self, "message", printable(self.message))
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line is not None else ""

@@ -7,7 +7,7 @@ from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validato
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .base import Model, OneOf
+from .base import Line, Model, OneOf
 from .dataset import Dataset, Fraction
 from .functions import Empty
 from .network import Network
@@ -168,8 +168,8 @@ class Resources(Model):
 class JobSpec(Model):
     """A training job, as a job file describes it."""
 
-    display_name: Annotated[str, Field(max_length=128)] = ""
-    labels: Annotated[dict[str, str], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
+    display_name: Annotated[Line, Field(max_length=128)] = ""
+    labels: Annotated[dict[Line, Line], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
     dataset: Dataset
     network: Network
     training: Training = Training()

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from raydient.spec.job import JobSpec
 
+from . import logs
 from .api import Address, ApiServer, Security
 from .clusters.cluster import ClusterError
 from .clusters.opening import open_cluster
@@ -97,7 +98,7 @@ def serve(settings: Settings) -> int:
 
     Raises StartError.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logs.configure("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Predictions, too, come out the same whatever else the machine does.
     threadpool_limits(limits=1, user_api="blas")

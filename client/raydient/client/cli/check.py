@@ -9,7 +9,7 @@ import click
 
 from .failures import FAILED, Failure, reading
 from .options import debug_option, job_file, json_option, need_server
-from .output import print_json, print_table
+from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from raydient.server.training.preparation import Prepared
@@ -88,7 +88,7 @@ def _finite(value: float) -> float | None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    click.echo(f"{found['train_samples']} samples to train on, {found['test_samples']} held out\n")
+    echo(f"{found['train_samples']} samples to train on, {found['test_samples']} held out\n")
     layers, inputs = found["layers"], found["inputs"]
     before = [tuple(inputs), *((layer["name"],) for layer in layers)]
     is_chain = all(layer["inputs"] == one for layer, one in zip(layers, before, strict=False))
@@ -101,8 +101,8 @@ def _show(found: dict[str, Any]) -> None:
     header, *table = [row[:2] + row[3:] for row in rows] if is_chain else rows
     print_table(header, table)
     if found["learned"] < found["parameters"]:
-        click.echo(f"\n{found['learned']:,} of the parameters are learned; others are frozen, or running statistics")
-    click.echo(
+        echo(f"\n{found['learned']:,} of the parameters are learned; others are frozen, or running statistics")
+    echo(
         "\noperations: additions and multiplications forward, for one sample"
         f"\nbytes: parameters, gradients, and what backward needs, for {found['microbatch_samples']} samples at a time"
     )
@@ -114,10 +114,10 @@ def _show_gradients(found: dict[str, Any], checked: "Sequence[ParameterCheck]") 
     if checked:
         worst = max(checked, key=lambda p: p.largest_error)
         text += f"; largest relative error {worst.largest_error:.1e}, {_place(worst)}"
-    click.echo(text)
+    echo(text)
     for p in found["parameters"]:
         if not p["values"]:
-            click.echo(f"{p['name']}: not checked, every value has a kink too near for a difference quotient")
+            echo(f"{p['name']}: not checked, every value has a kink too near for a difference quotient")
 
 
 def _difference(p: "ParameterCheck") -> str:

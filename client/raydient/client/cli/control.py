@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Service, confirm, debug_option, job_argument, json_option, with_service, yes_option
-from .output import as_data, print_json, workers_text
+from .output import as_data, echo, print_json, workers_text
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
@@ -49,7 +49,7 @@ def scale(*, job: str, service: Service, workers: int, as_json: bool) -> None:
     if as_json:
         print_json(as_data(scaled.resource))
     else:
-        click.echo(f"{scaled.name} {scaled.state}, {workers_text(scaled.resource.workers)} from now on")
+        echo(f"{scaled.name} {scaled.state}, {workers_text(scaled.resource.workers)} from now on")
 
 
 @click.command()
@@ -80,7 +80,7 @@ def delete(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({})
     else:
-        click.echo(f"{found.name} is deleted", err=True)
+        echo(f"{found.name} is deleted", err=True)
 
 
 def _tell(job: "Job", as_json: bool) -> None:
@@ -88,4 +88,4 @@ def _tell(job: "Job", as_json: bool) -> None:
         print_json(as_data(job.resource))
     else:
         why = f": {job.resource.state_message}" if job.resource.state_message else ""
-        click.echo(f"{job.name} {job.state}{why}")
+        echo(f"{job.name} {job.state}{why}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Service, confirm, debug_option, json_option, with_service, yes_option
-from .output import as_data, print_json, print_pairs, print_table, time_text
+from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 
 if TYPE_CHECKING:
     from raydient.v1.dataset_service_pb2 import Dataset
@@ -30,7 +30,7 @@ def upload(*, path: Path, service: Service, quiet: bool, as_json: bool) -> None:
     with service.open() as client:
         stored = client.upload_dataset(path)
     if quiet and not as_json:
-        click.echo(stored.name)
+        echo(stored.name)
     else:
         _show(stored, as_json)
 
@@ -74,7 +74,7 @@ def delete(*, name: str, service: Service, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({})
     else:
-        click.echo(f"{name} is deleted", err=True)
+        echo(f"{name} is deleted", err=True)
 
 
 def _show(found: "Dataset", as_json: bool) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-import click
+from raydient.spec.printable import printable_lines
+
+from .output import echo
 
 Metrics = Mapping[str, Mapping[str, float]]
 """By split (`train`, `test`), then by name (`loss`, `accuracy`)."""
@@ -63,7 +65,7 @@ class _Lines:
         self.say(epoch_line(epoch, epochs, metrics, seconds))
 
     def say(self, text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 class _Bar:
@@ -92,4 +94,4 @@ class _Bar:
         self.say(epoch_line(epoch, epochs, metrics, seconds))
 
     def say(self, text: str) -> None:
-        self.progress_bar.console.print(text, markup=False, soft_wrap=True)
+        self.progress_bar.console.print(printable_lines(text), markup=False, soft_wrap=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .output import echo
+
 if TYPE_CHECKING:
     from raydient.spec.errors import FieldError
     from raydient.spec.reading import JobFile
@@ -86,10 +88,10 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
         error.show(sys.stderr)
     else:
         for line in lines:
-            click.echo(line, err=True)
+            echo(line, err=True)
     if as_json and not isinstance(error, click.exceptions.Abort | KeyboardInterrupt | BrokenPipeError):
         with suppress(OSError):  # standard output may be what failed
-            click.echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
+            echo(json.dumps({"error": {"reason": reason, "message": "\n".join(lines), **_violations(error)}}))
     return status
 
 

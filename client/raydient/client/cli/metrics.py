@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
-from .output import print_json, print_table
+from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from raydient.client.history import History
@@ -70,4 +70,4 @@ def _draw(history: "History", metric: str, path: Path) -> None:
         figure.savefig(path)
     except ValueError as error:  # a suffix that is no image format
         raise click.BadParameter(str(error), param_hint="--plot") from None
-    click.echo(f"{path} is written", err=True)
+    echo(f"{path} is written", err=True)

@@ -1,4 +1,4 @@
-"""Results on standard output: JSON for programs, aligned columns for people."""
+"""Everything that commands print: JSON for programs, lines and aligned columns for people."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -6,22 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raydient.spec.printable import printable, printable_json, printable_lines
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines; names and values from outside among them cannot make the terminal do anything."""
+    click.echo(printable_lines(text), err=err)
+
+
 def print_json(value: Any, *, one_line: bool = False) -> None:
     """Print a value as JSON, at once."""
-    click.echo(json.dumps(value, indent=None if one_line else 2, ensure_ascii=False))
+    click.echo(printable_json(json.dumps(value, indent=None if one_line else 2, ensure_ascii=False)))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print columns, each as wide as its widest cell; nothing but the header where there are no rows."""
-    table = [header, *rows]
+    table = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
@@ -29,7 +36,7 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     shown = [(name, value) for name, value in pairs if value]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:
-        click.echo(f"{name.ljust(width)}  {value}")
+        echo(f"{name.ljust(width)}  {printable(value)}")
 
 
 def workers_text(workers: Any) -> str:

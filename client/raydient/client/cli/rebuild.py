@@ -6,7 +6,7 @@ import click
 
 from .failures import FAILED, WRONG_USAGE, Failure
 from .options import debug_option, json_option, need_server
-from .output import print_json, print_table
+from .output import echo, print_json, print_table
 
 
 @click.command()
@@ -49,5 +49,5 @@ def rebuild(*, state_directory: Path | None, as_json: bool) -> int:
         rows = [[f"jobs/{job.id}", job.state.name, str(job.checkpoint_step or "")] for job in rebuilt.jobs]
         print_table(["NAME", "STATE", "CHECKPOINT"], rows + [[f"datasets/{d}", "", ""] for d in rebuilt.datasets])
     for problem in rebuilt.problems:
-        click.echo(problem, err=True)
+        echo(problem, err=True)
     return FAILED if rebuilt.problems else 0

@@ -9,7 +9,7 @@ import click
 from .display import Display, open_display
 from .failures import FAILED, INTERRUPTED, reading
 from .options import Service, debug_option, job_argument, job_file, json_option, with_service
-from .output import as_data, print_json
+from .output import as_data, echo, print_json
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
@@ -33,14 +33,14 @@ def submit(
         if as_json:
             print_json(as_data(submitted.resource), one_line=then_watch)
         elif validate_only:
-            click.echo(f"{job} is valid", err=True)
+            echo(f"{job} is valid", err=True)
         else:
-            click.echo(submitted.name)
+            echo(submitted.name)
         if validate_only:
             return None
         if not (quiet or as_json or then_watch):
             for command in ("watch", "get", "cancel"):
-                click.echo(f"  raydient {command} {submitted.name}{service.option}", err=True)
+                echo(f"  raydient {command} {submitted.name}{service.option}", err=True)
         return follow(submitted, service, 0, as_json=as_json) if then_watch else None
 
 
@@ -72,7 +72,7 @@ def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) 
             f"  attach: raydient watch {job.name}{service.option}",
             f"  cancel: raydient cancel {job.name}{service.option}",
         ):
-            click.echo(line, err=True)
+            echo(line, err=True)
         return INTERRUPTED
     return 0 if job.refresh().state == "SUCCEEDED" else FAILED
 

@@ -13,7 +13,7 @@ import click
 from .display import open_display, value_text
 from .failures import FAILED, WRONG_USAGE, Failure, reading
 from .options import debug_option, job_file, json_option, need_server, need_writable
-from .output import print_json, print_pairs
+from .output import echo, print_json, print_pairs
 
 if TYPE_CHECKING:
     from raydient.server.training.reports import Finished
@@ -120,7 +120,7 @@ def _workplace() -> Iterator[Path]:
     except BaseException:
         checkpoints = sorted(directory.glob("checkpoints/step-*"))
         if checkpoints:
-            click.echo(f"The last good checkpoint is kept: {checkpoints[-1]}", err=True)
+            echo(f"The last good checkpoint is kept: {checkpoints[-1]}", err=True)
         else:
             shutil.rmtree(directory)
         raise

@@ -10,6 +10,8 @@ import sys
 import threading
 from importlib import import_module
 
+from raydient.server import logs
+
 BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
@@ -27,7 +29,7 @@ def run(role: str, launch: str, host: str, node: str) -> None:
 
     `host` is where peers on other machines reach this one, `node` the cluster's name for it; see `Cluster`.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logs.configure("%(asctime)s %(name)s %(levelname)s %(message)s")
     main = import_module(_MAINS[role]).main
     try:
         main(launch, host, node)

@@ -1,0 +1,28 @@
+"""The form of log lines."""
+
+import logging
+import sys
+from typing import Any
+
+from raydient.spec.printable import printable, printable_lines
+
+
+class LineFormatter(logging.Formatter):
+    """One line a message, whatever names and values of users it quotes: what a terminal would obey is escaped.
+
+    The lines of a stack stay lines.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's own name)
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return printable_lines(super().formatException(ei))
+
+
+def configure(form: str) -> None:
+    """Log to standard error from INFO on; once, in `main`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(form))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
