@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
-from raydient.spec.base import Model, OneOf
+from raydient.spec.base import Line, Model, OneOf
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
@@ -133,6 +133,9 @@ def test_an_option_that_is_not_set_is_told() -> None:
         validate_job(read)
 
 
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), max_size=9)
+
+
 def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     """Plain data for a field, mostly within its limits."""
     kind = bare(annotation)
@@ -145,15 +148,13 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=most, unique_by=repr)
     if get_origin(kind) is dict:
         key, value = get_args(kind)
-        keys = st.text(max_size=5) if key is str else values("name", key)
-        return st.dictionaries(keys, st.text(max_size=5) if value is str else values("value", value), max_size=3)
+        keys = LINES if key in (str, Line) else values("name", key)
+        return st.dictionaries(keys, LINES if value in (str, Line) else values("value", value), max_size=3)
     if issubclass(kind, Model):
         return models(kind)
     if kind is str:
         return (
-            st.from_regex(r"\A[a-z]{12,20}\Z")
-            if name in ("name", "inputs", "layer", "label")
-            else st.text(min_size=1, max_size=9)
+            st.from_regex(r"\A[a-z]{12,20}\Z") if name in ("name", "inputs", "layer", "label") else LINES.filter(bool)
         )
     return {int: st.integers(1, 9), float: st.floats(0.01, 0.99), bool: st.booleans()}[kind]
 
@@ -200,6 +201,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "instead of",
                 "times",
                 "minval",
+                "one_hot",
             )
         ), described
         return
