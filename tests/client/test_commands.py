@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -455,3 +456,33 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stderr == "[]\n"
     assert done.stdout
+
+
+def test_a_job_that_the_service_cannot_read_is_listed_with_what_is_wrong(run, service) -> None:
+    service.add_job("jobs/one")
+    job = service.jobs["jobs/one"]
+    job.ClearField("create_time")
+    job.spec.CopyFrom(TrainingJobSpec(display_name="digits"))
+    job.state_reason, job.state_message = "UNREADABLE", "cannot read it: spec: broken"
+    assert "digits UNREADABLE: cannot read it: spec: broken" in run("list").stdout
+    assert "UNREADABLE: cannot read it: spec: broken" in run("get", "one").stdout
+    assert json.loads(run("list", "--json").stdout)["training_jobs"][0]["state_reason"] == "UNREADABLE"
+
+
+def test_a_database_is_rebuilt(run, tmp_path: Path) -> None:
+    from raydient.server.jobs.description import Description, write_description
+    from raydient.server.jobs.records import Job
+    from raydient.spec.reading import open_job_file
+
+    example = Path(__file__).parents[2] / "examples" / "digits.yaml"
+    state = tmp_path / "state"
+    (state / "jobs" / "bare").mkdir(parents=True)
+    job = Job("one", open_job_file(example).spec, datetime.now(UTC))
+    write_description(state / "jobs" / "one", Description(job))
+    done = run("rebuild", "--state", state)
+    assert done.exit_code == 1, "one of two folders says nothing"
+    assert done.stdout.splitlines()[1].split() == ["jobs/one", "PAUSED"]
+    assert done.stderr == f"{state}/jobs/bare is left alone: it has no job.json\n"
+    again = run("rebuild", "--state", state, "--json")
+    assert again.exit_code == 2
+    assert "is not empty" in json.loads(again.stdout)["error"]["message"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.json_format import ParseDict
 
 import raydient.client
 from raydient.client import (
@@ -32,6 +33,7 @@ from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service
 from raydient.v1.model_service_pb2 import ModelFormat, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
 from raydient.v1.training_job_pb2 import TrainingJobEvent
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 
 def test_public_names() -> None:
@@ -328,6 +330,32 @@ def test_lists_go_through_all_pages(client: Client, service) -> None:
     assert [job.name for job in client.list()] == [f"jobs/{number}" for number in range(5)]
     assert [job.name for job in client.list(states=["failed"], labels={"team": "a"})] == ["jobs/0"]
     assert dict(service.requests["ListTrainingJobs"][-1].labels) == {"team": "a"}
+
+
+def test_a_listed_job_asks_for_its_specification_when_that_is_read(client: Client, service) -> None:
+    network = {"layers": [{"dense": {"units": 3}}], "loss": "softmax_cross_entropy"}
+    spec = validate_job({"dataset": {"uri": "datasets/a"}, "network": network})
+    service.add_job("jobs/one")
+    service.jobs["jobs/one"].spec.CopyFrom(ParseDict(spec.canonical(), TrainingJobSpec()))
+    (full,) = client.list(full=True)
+    assert full.spec == spec
+    assert service.requests["ListTrainingJobs"][-1].view == training_service_pb2.TRAINING_JOB_VIEW_FULL
+    (job,) = client.list()
+    assert service.requests["ListTrainingJobs"][-1].view == training_service_pb2.TRAINING_JOB_VIEW_BASIC
+    job.resource.spec.ClearField("network")
+    assert "GetTrainingJob" not in service.calls
+    assert job.spec == job.spec == spec
+    assert service.calls.count("GetTrainingJob") == 1
+
+
+def test_the_specification_of_a_job_that_the_service_cannot_read(client: Client, service) -> None:
+    service.add_job("jobs/one")
+    service.jobs["jobs/one"].ClearField("spec")
+    service.jobs["jobs/one"].state_reason = "UNREADABLE"
+    service.jobs["jobs/one"].state_message = "cannot read it: spec: broken"
+    with pytest.raises(NotAllowed, match="spec: broken") as caught:
+        next(client.list()).spec  # noqa: B018
+    assert caught.value.reason == "JOB_UNREADABLE"
 
 
 def test_cancel_and_delete(client: Client, service) -> None:

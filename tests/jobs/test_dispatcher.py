@@ -96,7 +96,7 @@ def test_a_job_runs_and_its_slots_go_to_the_next(make_dispatcher, submit, waiter
     run.begin()
     assert waiter.get(first.id).state is State.RUNNING
     assert waiter.reaches(first, State.RUNNING).attachment == run.attachment
-    assert dispatcher.positions() == {second.id: 1}
+    assert dispatcher.position(second.id) == 1
     run.succeed("ab" * 32)
     assert waiter.get(first.id).digest == "ab" * 32
     assert runner.next().request.job == second.id
@@ -304,7 +304,7 @@ def test_what_waited_waits_on_and_what_ended_stays_so(make_dispatcher, make_job,
     waiting = [waiter.add(make_job(resources={"workers": 4})) for _ in range(2)]
     dispatcher = make_dispatcher()
     assert runner.next().request.job == waiting[0].id
-    assert dispatcher.positions() == {waiting[1].id: 1}
+    assert dispatcher.position(waiting[1].id) == 1
     assert waiter.get(ended.id) == ended
 
 

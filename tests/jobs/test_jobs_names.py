@@ -15,6 +15,7 @@ def test_the_public_names_of_the_room():
         "JobFilter",
         "JobService",
         "JobStore",
+        "JobSummary",
         "MetricPoint",
         "Prediction",
         "Predictor",
@@ -28,6 +29,7 @@ def test_the_public_names_of_the_room():
         "StoredCheckpoint",
         "StoredModels",
         "Subscription",
+        "UnreadableJob",
         "check_header",
         "open_database",
     ]

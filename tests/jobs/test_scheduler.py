@@ -19,6 +19,10 @@ def filled(*workers):
     return scheduler
 
 
+def positions(scheduler, *jobs):
+    return [scheduler.position(job) for job in jobs]
+
+
 def started(scheduler, slots):
     return [job for job, _ in scheduler.take(slots)]
 
@@ -34,7 +38,7 @@ def test_the_oldest_start_first_as_long_as_there_is_room():
 def test_a_small_job_does_not_overtake_a_big_one():
     scheduler = filled(3, 2, 1)
     assert started(scheduler, 4) == ["job1"]
-    assert scheduler.positions() == {"job2": 1, "job3": 2}
+    assert positions(scheduler, "job1", "job2", "job3") == [0, 1, 2]
 
 
 def test_a_job_that_the_cluster_cannot_hold_holds_nobody_up():
@@ -50,7 +54,7 @@ def test_an_interrupted_job_comes_back_to_its_old_place():
     scheduler.enqueue("job3", 3, exactly(4))
     scheduler.release("job1")
     scheduler.enqueue("job1", 1, exactly(4))
-    assert scheduler.positions() == {"job1": 1, "job2": 2, "job3": 3}
+    assert positions(scheduler, "job1", "job2", "job3") == [1, 2, 3]
 
 
 def test_a_withdrawn_head_lets_the_next_one_through():
@@ -207,5 +211,8 @@ def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings,
             if what == "interrupt":
                 scheduler.enqueue(str(ended), ended, WorkerRange(min=had[0], max=had[1]))
                 naive.waiting[ended] = tuple(had)
-        assert scheduler.positions() == {str(n): place for place, n in enumerate(sorted(naive.waiting), 1)}
+        places = {n: place for place, n in enumerate(sorted(naive.waiting), 1)}
+        for n in range(count + 2):
+            assert scheduler.position(str(n)) == places.get(n, 0)
+        assert scheduler.waiting == len(places)
         assert scheduler.idle == (not naive.held)

@@ -129,10 +129,18 @@ class Client:
         request = api.GetTrainingJobRequest(name=job_name(name))
         return Job(self._connection, self._connection.call(self._connection.training.GetTrainingJob, request))
 
-    def list(self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None) -> Iterator[Job]:
-        """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that bear all of the labels."""
+    def list(
+        self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
+    ) -> Iterator[Job]:
+        """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that bear all of the labels.
+
+        Their specifications do not come along, unless `full`: `Job.spec` then asks for one when it is read.
+        """
         request = api.ListTrainingJobsRequest(
-            page_size=100, states=[state_label(state) for state in states], labels=labels or {}
+            page_size=100,
+            states=[state_label(state) for state in states],
+            labels=labels or {},
+            view=api.TRAINING_JOB_VIEW_FULL if full else api.TRAINING_JOB_VIEW_BASIC,
         )
         method = self._connection.training.ListTrainingJobs
         found = self._connection.pages(method, request, "training_jobs")

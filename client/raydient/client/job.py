@@ -15,7 +15,7 @@ from raydient.v1.training_job_pb2 import TrainingJob, TrainingJobEvent, Training
 
 from .connection import Connection
 from .download import Downloaded, download_model
-from .errors import JobNotSucceeded
+from .errors import JobNotSucceeded, NotAllowed
 from .history import History, Point
 from .prediction import Prediction, predict, predict_all
 from .watching import watch
@@ -38,7 +38,8 @@ class Job:
     """A handle to one job; what it knows of the job's state is as old as the last call that asked the server.
 
     Attributes:
-        resource: the job as the server described it last (message `raydient.v1.TrainingJob`).
+        resource: the job as the server described it last (message `raydient.v1.TrainingJob`); its `spec` has display
+            name and labels alone in a job from `Client.list`.
     """
 
     def __init__(self, connection: Connection, resource: TrainingJob) -> None:
@@ -60,7 +61,15 @@ class Job:
 
     @property
     def spec(self) -> JobSpec:
-        """What was asked for, every default written out."""
+        """What was asked for, every default written out. Asks the server if it is not known here.
+
+        Raises:
+            NotAllowed: the server cannot read it.
+        """
+        if not self.resource.spec.HasField("network"):
+            self.refresh()
+        if self.resource.state_reason == "UNREADABLE":
+            raise NotAllowed(self.resource.state_message, reason="JOB_UNREADABLE")
         return validate_job(MessageToDict(self.resource.spec, preserving_proto_field_name=True))
 
     @property

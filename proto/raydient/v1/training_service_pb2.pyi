@@ -2,12 +2,22 @@ from google.protobuf import empty_pb2 as _empty_pb2
 from raydient.v1 import training_job_pb2 as _training_job_pb2
 from raydient.v1 import training_job_spec_pb2 as _training_job_spec_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class TrainingJobView(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRAINING_JOB_VIEW_UNSPECIFIED: _ClassVar[TrainingJobView]
+    TRAINING_JOB_VIEW_BASIC: _ClassVar[TrainingJobView]
+    TRAINING_JOB_VIEW_FULL: _ClassVar[TrainingJobView]
+TRAINING_JOB_VIEW_UNSPECIFIED: TrainingJobView
+TRAINING_JOB_VIEW_BASIC: TrainingJobView
+TRAINING_JOB_VIEW_FULL: TrainingJobView
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
@@ -26,7 +36,7 @@ class GetTrainingJobRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class ListTrainingJobsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states", "labels")
+    __slots__ = ("page_size", "page_token", "states", "labels", "view")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,11 +48,13 @@ class ListTrainingJobsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[_training_job_pb2.TrainingJobState]
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_training_job_pb2.TrainingJobState, str]]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    view: TrainingJobView
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_training_job_pb2.TrainingJobState, str]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., view: _Optional[_Union[TrainingJobView, str]] = ...) -> None: ...
 
 class ListTrainingJobsResponse(_message.Message):
     __slots__ = ("training_jobs", "next_page_token")

@@ -117,7 +117,10 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingJobs(self, request, context):
-        """Jobs, newest first.
+        """Jobs, newest first. A stored job that this version of the service cannot read (written by another version, or
+        damaged) is among them: with `state_reason` UNREADABLE, what is wrong in `state_message`, its stored state (FAILED if
+        that is unknown) and little else. GetTrainingJob answers with the same, DeleteTrainingJob removes it in any state,
+        and every other method answers FAILED_PRECONDITION, JOB_UNREADABLE.
 
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
         """

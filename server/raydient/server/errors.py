@@ -44,6 +44,12 @@ class NotAllowed(ServiceError):
     reason = "NOT_ALLOWED"
 
 
+class Unreadable(NotAllowed):
+    """A stored job that this version cannot read; it can be shown and deleted, nothing else."""
+
+    reason = "JOB_UNREADABLE"
+
+
 class NotPermitted(ServiceError):
     """This caller, or no caller at all, may do that."""
 

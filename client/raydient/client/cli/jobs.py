@@ -31,7 +31,7 @@ def list_jobs(
     if not all(separator for _, separator, _ in pairs):
         raise click.BadParameter("KEY=VALUE is needed", param_hint="--label")
     with service.open() as client:
-        found = client.list(states, {key: value for key, _, value in pairs})
+        found = client.list(states, {key: value for key, _, value in pairs}, full=as_json)
         jobs = [job for job, _ in zip(found, range(limit), strict=False)] if limit else list(found)
     if as_json:
         print_json({"training_jobs": [as_data(job.resource) for job in jobs]})
@@ -63,9 +63,14 @@ def _row(job: "Job") -> list[str]:
         job.state,
         f"{progress.epoch}/{progress.epochs}" if progress else "",
         f"{progress.loss:.4g}" if progress else "",
-        time_text(resource.create_time),
-        resource.spec.display_name,
+        time_text(resource.create_time) if resource.HasField("create_time") else "",
+        resource.spec.display_name if resource.state_reason != "UNREADABLE" else _unreadable(job),
     ]
+
+
+def _unreadable(job: "Job") -> str:
+    """What stands in a list for a job that the service cannot read."""
+    return " ".join(filter(None, (job.resource.spec.display_name, f"UNREADABLE: {job.resource.state_message}")))
 
 
 def _show(job: "Job") -> None:

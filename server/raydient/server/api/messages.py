@@ -44,10 +44,14 @@ def spec_message(spec: JobSpec) -> TrainingJobSpec:
     return ParseDict(fields, TrainingJobSpec())
 
 
-def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.TrainingJob:
+def job_message(
+    job: records.Job | records.JobSummary | records.UnreadableJob, queue_position: int = 0
+) -> training_job_pb2.TrainingJob:
     """A job that is stored, or one that was only checked: that has neither name nor times."""
+    if isinstance(job, records.UnreadableJob):
+        return _unreadable_message(job)
     message = training_job_pb2.TrainingJob(
-        spec=spec_message(job.spec),
+        spec=spec_message(job.spec) if isinstance(job, records.Job) else _spec_summary(job),
         state=STATES[job.state] if job.id else training_job_pb2.TRAINING_JOB_STATE_UNSPECIFIED,
         state_reason=job.reason,
         state_message=job.message,
@@ -60,7 +64,7 @@ def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.T
         queue_position=queue_position,
         workers=WorkerRange(min=job.workers.min, max=job.workers.max),
         checkpoints=_checkpoints(job),
-        dataset=job.spec.dataset.uri if job.spec.dataset.uri.startswith(STORED) else "",
+        dataset=job.dataset if job.dataset.startswith(STORED) else "",
     )
     if job.id:
         message.name = f"jobs/{job.id}"
@@ -68,12 +72,28 @@ def job_message(job: records.Job, queue_position: int = 0) -> training_job_pb2.T
     return message
 
 
-def _checkpoints(job: records.Job) -> training_job_pb2.CheckpointSummary:
+def _checkpoints(job: records.Job | records.JobSummary) -> training_job_pb2.CheckpointSummary:
     return training_job_pb2.CheckpointSummary(
         step=job.checkpoint_step,
         failed=job.failed_checkpoints,
         damaged=job.damaged_checkpoints,
         problem=job.checkpoint_problem,
+    )
+
+
+def _spec_summary(job: records.JobSummary) -> TrainingJobSpec:
+    return TrainingJobSpec(display_name=job.display_name, labels=job.labels)
+
+
+def _unreadable_message(job: records.UnreadableJob) -> training_job_pb2.TrainingJob:
+    return training_job_pb2.TrainingJob(
+        name=f"jobs/{job.id}",
+        spec=TrainingJobSpec(display_name=job.display_name),
+        state=STATES[job.state],
+        state_reason="UNREADABLE",
+        state_message=f"this version of raydient cannot read it: {job.problem}",
+        create_time=_time(job.created),
+        dataset=job.dataset if job.dataset.startswith(STORED) else "",
     )
 
 
@@ -129,7 +149,7 @@ def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
     return dataset_service_pb2.Dataset(
         name=f"datasets/{dataset.id}",
         file_name=dataset.name,
-        format=FORMATS[dataset.suffix],
+        format=FORMATS.get(dataset.suffix, dataset_service_pb2.DATASET_FORMAT_UNSPECIFIED),
         size_bytes=dataset.size_bytes,
         sha256=dataset.id,
         create_time=_time(dataset.created),

@@ -2,12 +2,13 @@
 """TrainingService: see training_service.proto for what each method promises."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.errors import InvalidRequest, NotFound
-from raydient.server.jobs import Job, JobFilter, JobService, State
+from raydient.server.jobs import Job, JobFilter, JobService, JobSummary, State, UnreadableJob
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import training_service_pb2 as pb
 from raydient.v1.training_job_pb2 import TrainingJob
@@ -96,7 +97,7 @@ class TrainingServicer(TrainingServiceServicer):
         return self._message(self._jobs.create(spec, request.request_id))
 
     def _get(self, identity: str) -> TrainingJob:
-        return self._message(self._jobs.store.get(identity))
+        return self._message(self._jobs.store.find(identity))
 
     def _cancel(self, identity: str) -> TrainingJob:
         return self._message(self._jobs.cancel(identity))
@@ -110,14 +111,20 @@ class TrainingServicer(TrainingServiceServicer):
     def _scale(self, identity: str, workers: int) -> TrainingJob:
         return self._message(self._jobs.scale(identity, workers))
 
-    def _message(self, job: Job) -> TrainingJob:
-        return job_message(job, self._jobs.dispatcher.positions().get(job.id, 0))
+    def _message(self, job: Job | JobSummary | UnreadableJob) -> TrainingJob:
+        return job_message(job, self._jobs.dispatcher.position(job.id))
 
     def _list(self, request: pb.ListTrainingJobsRequest) -> pb.ListTrainingJobsResponse:
         size, start, where = page_size(request), page_start(request, int), _filter(request)
-        found = self._jobs.store.page(size + 1, start[0] if start else None, where)
-        positions = self._jobs.dispatcher.positions()
-        page, token = next_page(request, found, size, lambda job: job_message(job, positions.get(job.id, 0)), "number")
+        if request.view not in pb.TrainingJobView.values():
+            raise InvalidRequest.of("view", f"{request.view} is no view")
+        store, before = self._jobs.store, start[0] if start else None
+        found: Sequence[Job | JobSummary | UnreadableJob]
+        if request.view == pb.TRAINING_JOB_VIEW_BASIC:
+            found = store.summaries(size + 1, before, where)
+        else:
+            found = store.page(size + 1, before, where)
+        page, token = next_page(request, found, size, self._message, "number")
         return pb.ListTrainingJobsResponse(training_jobs=page, next_page_token=token)
 
 

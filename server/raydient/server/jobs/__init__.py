@@ -12,7 +12,17 @@ from .feed import Feed, Subscription
 from .models import StoredModels
 from .opening import open_database
 from .predictor import Prediction, Predictor
-from .records import Change, Dataset, Job, JobEvent, JobFilter, MetricPoint, StateChanged
+from .records import (
+    Change,
+    Dataset,
+    Job,
+    JobEvent,
+    JobFilter,
+    JobSummary,
+    MetricPoint,
+    StateChanged,
+    UnreadableJob,
+)
 from .removals import Removals
 from .service import JobService
 from .sources import STORED, Sources
@@ -33,6 +43,7 @@ __all__ = [
     "JobFilter",
     "JobService",
     "JobStore",
+    "JobSummary",
     "MetricPoint",
     "Prediction",
     "Predictor",
@@ -45,6 +56,7 @@ __all__ = [
     "StoredCheckpoint",
     "StoredModels",
     "Subscription",
+    "UnreadableJob",
     "check_header",
     "open_database",
 ]

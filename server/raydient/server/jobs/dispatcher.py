@@ -6,7 +6,15 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from raydient.server.errors import Conflict, Exhausted, NotAllowed, NotFound, ServiceError, Unavailable
+from raydient.server.errors import (
+    Conflict,
+    Exhausted,
+    NotAllowed,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    Unreadable,
+)
 from raydient.server.training.reports import Finished, Report
 from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
@@ -71,10 +79,10 @@ class Dispatcher:
         with self._changed:
             return self._scheduler.waiting
 
-    def positions(self) -> dict[str, int]:
-        """Places in the queue from 1 on, by job."""
+    def position(self, job_id: str) -> int:
+        """The job's place in the queue, from 1 on; 0 if it does not wait."""
         with self._changed:
-            return self._scheduler.positions()
+            return self._scheduler.position(job_id)
 
     def recover(self) -> None:
         """Take up what an earlier server left; before anything else."""
@@ -280,11 +288,13 @@ class Dispatcher:
         self._scheduler.enqueue(job.id, job.number, job.workers)
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
-        """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone."""
+        """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone or can no
+        longer be read.
+        """
         while True:
             try:
                 return self._store.update(job_id, step)
-            except NotFound:
+            except (NotFound, Unreadable):
                 return None
             except (Conflict, Exhausted, Unavailable):
                 if self._closed.wait(RETRY_SECONDS):

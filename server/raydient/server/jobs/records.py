@@ -11,6 +11,11 @@ from raydient.spec.job import JobSpec, WorkerRange
 from .states import State
 
 
+def allowed_workers(least: int, most: int, scaled: int) -> WorkerRange:
+    """How many workers a job may have: those of its specification, unless `scaled` is another number than 0."""
+    return WorkerRange(min=min(least, scaled), max=scaled) if scaled else WorkerRange(min=least, max=most)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A training job and what is known of it. Times are aware, UTC.
@@ -71,7 +76,66 @@ class Job:
     def workers(self) -> WorkerRange:
         """How many it may have now."""
         asked = self.spec.resources.workers
-        return WorkerRange(min=min(asked.min, self.scaled), max=self.scaled) if self.scaled else asked
+        return allowed_workers(asked.min, asked.max, self.scaled)
+
+    @property
+    def display_name(self) -> str:
+        """What people call it; may be empty."""
+        return self.spec.display_name
+
+    @property
+    def dataset(self) -> str:
+        """Where its data is: `dataset.uri` of the specification."""
+        return self.spec.dataset.uri
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Of the specification."""
+        return self.spec.labels
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job as lists show it, without its specification. Attributes as those of Job."""
+
+    id: str
+    number: int
+    display_name: str
+    dataset: str
+    workers: WorkerRange
+    labels: Mapping[str, str]
+    created: datetime
+    state: State
+    reason: str
+    message: str
+    started: datetime | None
+    ended: datetime | None
+    run: int
+    progress: Progress | None
+    last_epoch: EpochEnded | None
+    digest: str
+    checkpoint_step: int
+    failed_checkpoints: int
+    damaged_checkpoints: int
+    checkpoint_problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableJob:
+    """A stored job that this version cannot read, with what can be told of it.
+
+    Attributes:
+        state: the stored one; FAILED if this version does not know it.
+        problem: what cannot be read and why, one line.
+    """
+
+    id: str
+    number: int
+    created: datetime | None
+    state: State
+    display_name: str
+    dataset: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +190,7 @@ class MetricPoint:
 class Change:
     """What one committed transaction did to a job: `before` is None if it was created, `after` None if deleted."""
 
-    before: Job | None
+    before: Job | UnreadableJob | None
     after: Job | None
     events: tuple[JobEvent, ...] = ()
 

@@ -1,22 +1,43 @@
 """Records as rows and back."""
 
 import json
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import RowMapping
 
-from raydient.server.training.reports import EpochEnded, Progress
+from raydient.server.training.reports import Notice
+from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.validation import validate_job
 
 from .payloads import decode, encode
-from .records import Dataset, Job, JobEvent, MetricPoint
+from .records import (
+    Dataset,
+    Job,
+    JobEvent,
+    JobSummary,
+    MetricPoint,
+    Payload,
+    UnreadableJob,
+    allowed_workers,
+)
+from .schema import EPOCH
 from .states import State
+
+T = TypeVar("T")
 
 _PLAIN = [
     f.name
     for f in fields(Job)
     if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced", "pausing")
+]
+
+
+_SUMMARY = [
+    f.name for f in fields(JobSummary) if f.name not in ("state", "progress", "last_epoch", "workers", "labels")
 ]
 
 
@@ -48,22 +69,72 @@ def job_row(job: Job) -> dict[str, Any]:
     return row
 
 
-def job_record(row: RowMapping, spec: JobSpec) -> Job:
-    """The inverse of `job_row`."""
-    progress = decode("progress", row["progress"]) if row["progress"] else None
-    last_epoch = decode("epoch", row["last_epoch"]) if row["last_epoch"] else None
-    assert progress is None or isinstance(progress, Progress)
-    assert last_epoch is None or isinstance(last_epoch, EpochEnded)
+class UnreadableRow(Exception):  # noqa: N818  (it names what is the case)
+    """A column that cannot be read: its name and why, one line."""
+
+
+def read_spec(text: str) -> JobSpec:
+    """The inverse of `spec_text`. Raises InvalidSpec, ValueError."""
+    try:
+        return JobSpec.model_validate_json(text)
+    except ValidationError:
+        return validate_job(json.loads(text))  # says which rule is broken in plain words
+
+
+def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
+    """The inverse of `job_row`; `spec` is `read_spec` or remembers what that read. Raises UnreadableRow."""
     return Job(
         **{name: row[name] for name in _PLAIN},
-        spec=spec,
+        **_read_columns(row),
+        spec=_column("spec", spec, row["spec"]),
         request=row["request"] or "",
-        state=State(row["state"]),
         advanced=bool(row["advanced"]),
         pausing=bool(row["pausing"]),
-        progress=progress,
-        last_epoch=last_epoch,
     )
+
+
+def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
+    """A job as lists show it, from all columns but `spec`, without the layers' health. Raises UnreadableRow."""
+    least, most = row["workers_min"], row["workers_max"]
+    read = _read_columns(row)
+    if read["progress"] is not None:
+        read["progress"] = replace(read["progress"], gradient_health=None)
+    return JobSummary(
+        **{name: row[name] for name in _SUMMARY},
+        **read,
+        workers=_column("workers_min", lambda least: allowed_workers(least, most, row["scaled"]), least),
+        labels=labels,
+    )
+
+
+def unreadable_record(row: RowMapping, problem: UnreadableRow) -> UnreadableJob:
+    """What can be told of a row whatever is wrong with it."""
+    known = row["state"] in [*State]
+    state = State(row["state"]) if known else State.FAILED
+    names = ("id", "number", "created", "display_name", "dataset")
+    return UnreadableJob(**{name: row[name] for name in names}, state=state, problem=str(problem))
+
+
+def _read_columns(row: RowMapping) -> dict[str, Any]:
+    """The columns that are not kept as they are in a Job and in a JobSummary."""
+    if row["created"] is None:
+        raise UnreadableRow("created: it is no time")
+    return {
+        "state": _column("state", State, row["state"]),
+        "progress": _column("progress", lambda text: text and decode("progress", text), row["progress"]) or None,
+        "last_epoch": _column("last_epoch", lambda text: text and decode("epoch", text), row["last_epoch"]) or None,
+    }
+
+
+def _column(name: str, read: Callable[[Any], T], value: Any) -> T:
+    """What `read` makes of the value of a column. Raises UnreadableRow."""
+    try:
+        return read(value)
+    except InvalidSpec as error:
+        raise UnreadableRow(f"{name}: {error.errors[0]}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableRow(f"{name}: {cause}") from error
 
 
 def event_row(event: JobEvent) -> dict[str, Any]:
@@ -73,8 +144,13 @@ def event_row(event: JobEvent) -> dict[str, Any]:
 
 
 def event_record(row: RowMapping) -> JobEvent:
-    """The inverse of `event_row`."""
-    return JobEvent(row["job"], row["sequence"], row["time"], decode(row["kind"], row["payload"]))
+    """The inverse of `event_row`. One that this version cannot read becomes a notice that says so."""
+    payload: Payload
+    try:
+        payload = _column(row["kind"], lambda text: decode(row["kind"], text), row["payload"])
+    except UnreadableRow as error:
+        payload = Notice("EVENT_UNREADABLE", f"this version cannot read the event: {error}")
+    return JobEvent(row["job"], row["sequence"], row["time"] or EPOCH, payload)
 
 
 def point_row(job: str, point: MetricPoint) -> dict[str, Any]:

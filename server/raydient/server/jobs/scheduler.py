@@ -50,7 +50,8 @@ class Scheduler:
     def __init__(self, *, reserves: bool = False) -> None:
         """`reserves`: the cluster keeps what a job needs at least until it ends, even if it is scaled below that."""
         self._reserves = reserves
-        self._queue: list[Waiting] = []
+        self._queue: list[Waiting] = []  # in order
+        self._waiting: dict[str, Waiting] = {}  # the same by job
         self._held: dict[str, Held] = {}
         self._open = True
 
@@ -69,9 +70,10 @@ class Scheduler:
         """Slots that jobs hold."""
         return sum(job.taken for job in self._held.values())
 
-    def positions(self) -> dict[str, int]:
-        """Places in the queue from 1 on, by job."""
-        return {entry.job: place for place, entry in enumerate(self._queue, 1)}
+    def position(self, job: str) -> int:
+        """The job's place in the queue, from 1 on; 0 if it does not wait."""
+        entry = self._waiting.get(job)
+        return 0 if entry is None else self._index(entry) + 1
 
     def allotment(self, job: str) -> Held | None:
         """What the job holds; None if it does not run."""
@@ -80,12 +82,18 @@ class Scheduler:
     def enqueue(self, job: str, number: int, workers: WorkerRange) -> None:
         """It waits from now on, behind those with lower numbers."""
         assert job not in self._held
-        assert job not in self.positions()
-        bisect.insort(self._queue, Waiting(number, job, workers))
+        assert job not in self._waiting
+        self._waiting[job] = entry = Waiting(number, job, workers)
+        bisect.insort(self._queue, entry)
 
     def withdraw(self, job: str) -> None:
         """It waits no longer; harmless if it did not."""
-        self._queue = [entry for entry in self._queue if entry.job != job]
+        entry = self._waiting.pop(job, None)
+        if entry is not None:
+            del self._queue[self._index(entry)]
+
+    def _index(self, entry: Waiting) -> int:
+        return bisect.bisect_left(self._queue, entry)
 
     def occupy(self, job: str, number: int, workers: WorkerRange, slots: int) -> None:
         """It runs already, since before this server began, with so many workers."""
@@ -96,7 +104,9 @@ class Scheduler:
 
     def resize(self, job: str, workers: WorkerRange) -> None:
         """It may have so many workers from now on; what it holds beyond that and is not reserved is free at once."""
-        self._queue = [replace(entry, workers=workers) if entry.job == job else entry for entry in self._queue]
+        entry = self._waiting.get(job)
+        if entry is not None:
+            self._waiting[job] = self._queue[self._index(entry)] = replace(entry, workers=workers)
         held = self._held.get(job)
         if held is not None:
             self._held[job] = replace(held, slots=min(held.slots, workers.max), workers=workers)
@@ -116,7 +126,7 @@ class Scheduler:
             free = slots - self.held
             if head.workers.min > free:
                 break
-            self._queue.remove(head)
+            self.withdraw(head.job)
             self._held[head.job] = self._hold(head.number, min(head.workers.max, free), head.workers)
             taken.append(Allotment(head.job, self._held[head.job].slots))
         return taken

@@ -21,7 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC time, kept as microseconds since 1970."""
+    """An aware UTC time, kept as microseconds since 1970. What is no such number is read as None."""
 
     impl = BigInteger
     cache_ok = True
@@ -30,7 +30,10 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        try:
+            return None if value is None else EPOCH + timedelta(microseconds=value)
+        except (TypeError, OverflowError):  # a damaged row; raised here, it would break every row of the query
+            return None
 
 
 metadata = MetaData()

@@ -18,7 +18,7 @@ from .description import DESCRIPTION_FILE, Description, write_description, write
 from .directory import StateDirectory
 from .disk import disk_may_be_full
 from .dispatcher import Dispatcher
-from .records import Job
+from .records import Job, UnreadableJob
 from .removals import Removals
 from .rows import spec_text
 from .sources import STORED, Sources
@@ -64,7 +64,7 @@ class JobService:
         self._new_id = new_id
         self._admission = threading.Lock()  # no dataset is deleted while a job that needs it is being stored
 
-    def create(self, spec: JobSpec, request: str = "") -> Job:
+    def create(self, spec: JobSpec, request: str = "") -> Job | UnreadableJob:
         """Accept a job; durable and queued when this returns. The same request twice gives the same job.
 
         Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted.
@@ -78,7 +78,7 @@ class JobService:
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"{QUEUE_LIMIT} jobs wait already", reason="QUEUE_FULL")
             stored = self._store(job)
-            if stored.id == job.id:
+            if isinstance(stored, Job) and stored.id == job.id:
                 self.dispatcher.submit(stored)
         return stored
 
@@ -120,15 +120,17 @@ class JobService:
         return self.dispatcher.resume(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that has ended, with all its files. Raises NotFound, NotAllowed."""
+        """Remove a job that has ended or cannot be read, with all its files. Raises NotFound, NotAllowed."""
         self.store.delete(job_id)
         self.dispatcher.settled(job_id, lambda: self._removals.carry_out(folder_name(job_id)))
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove an uploaded file that no unfinished job needs. Raises NotFound, NotAllowed."""
         with self._admission:
-            if any(job.spec.dataset.uri == f"{STORED}{dataset_id}" for job in self.store.unfinished()):
-                raise NotAllowed(f"a job that has not ended trains on datasets/{dataset_id}", reason="DATASET_IN_USE")
+            user = self.store.user_of(f"{STORED}{dataset_id}")
+            if user is not None:
+                message = f"jobs/{user}, which has not ended, trains on datasets/{dataset_id}"
+                raise NotAllowed(message, reason="DATASET_IN_USE", metadata={"job": f"jobs/{user}"})
             self.datasets.delete(dataset_id)
 
     def tidy(self) -> None:
@@ -144,11 +146,11 @@ class JobService:
             log.warning("%s is not in the database; it is left alone", path)
         self._describe(known)
 
-    def _store(self, job: Job) -> Job:
+    def _store(self, job: Job) -> Job | UnreadableJob:
         """Store a job with its description, or neither; the stored job."""
         place = folder_name(job.id)
         self._removals.plan(place)  # the store withdraws that in the transaction that makes the job known
-        stored: Job | None = None
+        stored: Job | UnreadableJob | None = None
         try:
             with disk_may_be_full():
                 write_description(self._directory.job(job.id), self._description(job))
@@ -162,8 +164,9 @@ class JobService:
         """Write the missing descriptions of jobs of earlier versions."""
         folders = [self._directory.job(job_id) for job_id in known]
         missing = [folder for folder in folders if folder.is_dir() and not (folder / DESCRIPTION_FILE).exists()]
+        jobs = ((folder, self.store.find(folder.name)) for folder in missing)
         try:
-            write_descriptions((folder, self._description(self.store.get(folder.name))) for folder in missing)
+            write_descriptions((folder, self._description(job)) for folder, job in jobs if isinstance(job, Job))
         except OSError as error:
             log.warning("the descriptions of jobs cannot be written, the next start tries again: %s", error.strerror)
 

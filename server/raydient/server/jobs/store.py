@@ -1,6 +1,7 @@
 """The job store: jobs with their events and evaluation results, in a database."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,19 +9,41 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound
+from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound, Unreadable
 from raydient.server.training.reports import EpochEnded
-from raydient.spec.job import JobSpec
 
 from . import lifecycle, schema
 from .database import Database
 from .lifecycle import Update
-from .records import Change, Job, JobEvent, JobFilter, MetricPoint, Payload, StateChanged
+from .records import (
+    Change,
+    Job,
+    JobEvent,
+    JobFilter,
+    JobSummary,
+    MetricPoint,
+    Payload,
+    StateChanged,
+    UnreadableJob,
+)
 from .removals import decide_removal, withdraw_removal
-from .rows import event_record, event_row, job_record, job_row, point_record, point_row, spec_row
+from .rows import (
+    UnreadableRow,
+    event_record,
+    event_row,
+    job_record,
+    job_row,
+    point_record,
+    point_row,
+    read_spec,
+    spec_row,
+    summary_record,
+    unreadable_record,
+)
 from .states import State
 
 SPECS_KEPT = 256
+log = logging.getLogger(__name__)
 _jobs, _labels, _events, _metrics = schema.jobs, schema.labels, schema.events, schema.metrics
 
 
@@ -41,31 +64,36 @@ class JobStore:
         self._publish = publish
         self._clock = clock
         # a network may have a thousand layers and a job be read several times a second
-        self._spec = lru_cache(SPECS_KEPT)(JobSpec.model_validate_json)
+        self._spec = lru_cache(SPECS_KEPT)(read_spec)
+        self._readable: set[int] = set()  # numbers of jobs whose specification was read before; it never changes
 
-    def add(self, job: Job) -> Job:
+    def add(self, job: Job) -> Job | UnreadableJob:
         """Store a new job with its first event; the job it became, or the one that the same request made before.
 
         Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request came
         before with another body.
         """
 
-        def work(connection: sa.Connection) -> Change:
-            earlier = self._by_request(connection, job.request)
+        def work(connection: sa.Connection) -> Change | UnreadableJob:
+            earlier = self._by_request(connection, job)
+            if isinstance(earlier, UnreadableJob):
+                return earlier
             if earlier is not None:
-                return Change(earlier, _same_body(earlier, job))
+                return Change(earlier, earlier)
             number = self._insert(connection, job)
             withdraw_removal(connection, folder_name(job.id))
             return self._save(connection, None, Update(replace(job, number=number), (StateChanged(job.state),)))
 
         change = self._database.write(work, self._announce)
+        if isinstance(change, UnreadableJob):
+            return change
         assert change.after is not None
         return change.after
 
     def update(self, job_id: str, step: Callable[[Job], Update | None]) -> Job:
         """Apply `step` to the job as it is now, in one transaction; the job after it. None from `step`: no change.
 
-        Raises NotFound, Conflict, and what `step` raises; then nothing is changed.
+        Raises NotFound, Unreadable, Conflict, and what `step` raises; then nothing is changed.
         """
 
         def work(connection: sa.Connection) -> Change:
@@ -91,14 +119,14 @@ class JobStore:
         return change.after
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that has ended with all that belongs to it, and decide the removal of its folder.
+        """Remove a job that has ended, or cannot be read, with all that belongs to it; decide its folder's removal.
 
         Raises NotFound, NotAllowed.
         """
 
         def work(connection: sa.Connection) -> Change:
-            job = self._get(connection, job_id)
-            if not job.state.terminal:
+            job = self._find(connection, job_id)
+            if isinstance(job, Job) and not job.state.terminal:
                 message = f"jobs/{job_id} is {job.state.name}; cancel it before it is deleted"
                 raise NotAllowed(message, reason="JOB_NOT_ENDED", metadata={"state": job.state.name})
             for table in (_labels, _events, _metrics):
@@ -110,36 +138,57 @@ class JobStore:
         self._database.write(work, self._announce)
 
     def get(self, job_id: str) -> Job:
-        """One job. Raises NotFound."""
+        """One job. Raises NotFound, Unreadable."""
         return self._database.read(lambda connection: self._get(connection, job_id))
 
-    def by_request(self, job: Job) -> Job | None:
-        """The job that the same request made before. Raises AlreadyExists if that had another body."""
-        earlier = self._database.read(lambda connection: self._by_request(connection, job.request))
-        return None if earlier is None else _same_body(earlier, job)
+    def find(self, job_id: str) -> Job | UnreadableJob:
+        """One job, readable or not. Raises NotFound."""
+        return self._database.read(lambda connection: self._find(connection, job_id))
 
-    def page(self, limit: int, before: int | None = None, where: JobFilter | None = None) -> list[Job]:
+    def by_request(self, job: Job) -> Job | UnreadableJob | None:
+        """The job that the same request made before. Raises AlreadyExists if that had another body."""
+        return self._database.read(lambda connection: self._by_request(connection, job))
+
+    def page(self, limit: int, before: int | None = None, where: JobFilter | None = None) -> list[Job | UnreadableJob]:
         """At most `limit` jobs, newest first, of those with a number below `before`."""
-        where = where or JobFilter()
-        query = sa.select(_jobs).order_by(_jobs.c.number.desc()).limit(limit)
-        if before is not None:
-            query = query.where(_jobs.c.number < before)
-        if where.states:
-            query = query.where(_jobs.c.state.in_(state.value for state in where.states))
-        for key, value in where.labels.items():
-            bearing = sa.select(_labels.c.job).where(_labels.c.key == key, _labels.c.value == value)
-            query = query.where(_jobs.c.id.in_(bearing))
+        query = _page(sa.select(_jobs), limit, before, where)
         return self._database.read(
             lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
         )
+
+    def summaries(
+        self, limit: int, before: int | None = None, where: JobFilter | None = None
+    ) -> list[JobSummary | UnreadableJob]:
+        """The same as `page`, as lists show them. A specification is read once in the life of the store, to find out
+        whether it can be.
+        """
+        query = _page(sa.select(*(column for column in _jobs.c if column is not _jobs.c.spec)), limit, before, where)
+
+        def work(connection: sa.Connection) -> list[JobSummary | UnreadableJob]:
+            rows = connection.execute(query).mappings().all()
+            problems = self._unreadable_specs(connection, [row["number"] for row in rows])
+            labels = _labels_of(connection, [row["id"] for row in rows])
+            return [_summary(row, labels[row["id"]], problems.get(row["number"])) for row in rows]
+
+        return self._database.read(work)
 
     def unfinished(self) -> list[Job]:
-        """All jobs that have not ended, oldest first."""
+        """All jobs that have not ended and can be read, oldest first. Logs those that cannot."""
         states = [state.value for state in State if not state.terminal]
         query = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.number)
-        return self._database.read(
+        found = self._database.read(
             lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
         )
+        for job in found:
+            if isinstance(job, UnreadableJob):
+                log.error("jobs/%s cannot be read and is left alone: %s", job.id, job.problem)
+        return [job for job in found if isinstance(job, Job)]
+
+    def user_of(self, dataset: str) -> str | None:
+        """A job that has not ended and trains on this `dataset.uri`, readable or not: its id. None if there is none."""
+        states = [state.value for state in State if state.terminal]
+        query = sa.select(_jobs.c.id).where(_jobs.c.dataset == dataset, _jobs.c.state.not_in(states)).limit(1)
+        return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def ids(self) -> set[str]:
         """Of all jobs."""
@@ -147,10 +196,12 @@ class JobStore:
         return self._database.read(lambda connection: set(connection.execute(query).scalars()))
 
     def counts(self) -> dict[State, int]:
-        """How many jobs are in each state."""
+        """How many jobs are in each state. A state that this version does not know counts as FAILED, as in lists."""
         query = sa.select(_jobs.c.state, sa.func.count()).group_by(_jobs.c.state)
-        found = self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
-        return {state: found.get(state.value, 0) for state in State}
+        counts = dict.fromkeys(State, 0)
+        for state, count in self._database.read(lambda connection: connection.execute(query).all()):
+            counts[State(state) if state in [*State] else State.FAILED] += count
+        return counts
 
     def events(self, job_id: str, after: int, limit: int) -> list[JobEvent]:
         """At most `limit` events with a number above `after`, in order."""
@@ -178,8 +229,8 @@ class JobStore:
         number: int = result.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
         return number
 
-    def _announce(self, change: Change) -> None:
-        if change.before != change.after:
+    def _announce(self, change: Change | UnreadableJob) -> None:
+        if isinstance(change, Change) and change.before != change.after:
             self._publish(change)
 
     def _save(self, connection: sa.Connection, before: Job | None, update: Update) -> Change:
@@ -207,28 +258,82 @@ class JobStore:
         return event if event.kept else replace(event, sequence=job.sequence)
 
     def _get(self, connection: sa.Connection, job_id: str) -> Job:
+        job = self._find(connection, job_id)
+        if isinstance(job, UnreadableJob):
+            raise Unreadable(f"this version of raydient cannot read jobs/{job_id}: {job.problem}")
+        return job
+
+    def _find(self, connection: sa.Connection, job_id: str) -> Job | UnreadableJob:
         row = connection.execute(sa.select(_jobs).where(_jobs.c.id == job_id)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"there is no jobs/{job_id}", reason="JOB_NOT_FOUND")
         return self._record(row)
 
-    def _by_request(self, connection: sa.Connection, request: str) -> Job | None:
-        if not request:
+    def _by_request(self, connection: sa.Connection, job: Job) -> Job | UnreadableJob | None:
+        """What the request of `job` made before. Raises AlreadyExists if it came with another body."""
+        if not job.request:
             return None
-        row = connection.execute(sa.select(_jobs).where(_jobs.c.request == request)).mappings().one_or_none()
+        row = connection.execute(sa.select(_jobs).where(_jobs.c.request == job.request)).mappings().one_or_none()
+        if row is not None and row["fingerprint"] != job.fingerprint:
+            message = f"the request id {job.request!r} came before with another body; it made jobs/{row['id']}"
+            raise AlreadyExists(message, reason="REQUEST_ID_REUSED", metadata={"job": f"jobs/{row['id']}"})
         return None if row is None else self._record(row)
 
-    def _record(self, row: sa.RowMapping) -> Job:
-        return job_record(row, self._spec(row["spec"]))
+    def _record(self, row: sa.RowMapping) -> Job | UnreadableJob:
+        try:
+            job = job_record(row, self._spec)
+        except UnreadableRow as error:
+            return unreadable_record(row, error)
+        self._readable.add(job.number)
+        return job
+
+    def _unreadable_specs(self, connection: sa.Connection, numbers: Sequence[int]) -> dict[int, UnreadableRow]:
+        """What is wrong with the specifications of these jobs, by number; reads those that were not read before."""
+        unknown = [number for number in numbers if number not in self._readable]
+        query = sa.select(_jobs).where(_jobs.c.number.in_(unknown))
+        problems = {}
+        for row in connection.execute(query).mappings() if unknown else ():
+            try:
+                self._readable.add(job_record(row, self._spec).number)
+            except UnreadableRow as error:
+                problems[row["number"]] = error
+        return problems
+
+
+def _page(query: sa.Select[Any], limit: int, before: int | None, where: JobFilter | None) -> sa.Select[Any]:
+    """The query with at most `limit` of its jobs, newest first."""
+    where = where or JobFilter()
+    query = query.order_by(_jobs.c.number.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_jobs.c.number < before)
+    if where.states:
+        in_these = _jobs.c.state.in_([state.value for state in where.states])
+        unknown = _jobs.c.state.not_in([state.value for state in State])  # shown as FAILED
+        query = query.where(sa.or_(in_these, unknown) if State.FAILED in where.states else in_these)
+    for key, value in where.labels.items():
+        bearing = sa.select(_labels.c.job).where(_labels.c.key == key, _labels.c.value == value)
+        query = query.where(_jobs.c.id.in_(bearing))
+    return query
+
+
+def _labels_of(connection: sa.Connection, jobs: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {job: {} for job in jobs}
+    for job, key, value in connection.execute(sa.select(_labels).where(_labels.c.job.in_(jobs))):
+        found[job][key] = value
+    return found
+
+
+def _summary(
+    row: sa.RowMapping, labels: Mapping[str, str], problem: UnreadableRow | None
+) -> JobSummary | UnreadableJob:
+    if problem is not None:
+        return unreadable_record(row, problem)
+    try:
+        return summary_record(row, labels)
+    except UnreadableRow as error:
+        return unreadable_record(row, error)
 
 
 def folder_name(job_id: str) -> str:
     """The job's folder, below the state directory."""
     return f"jobs/{job_id}"
-
-
-def _same_body(earlier: Job, job: Job) -> Job:
-    if earlier.fingerprint != job.fingerprint:
-        message = f"the request id {job.request!r} came before with another body; it made jobs/{earlier.id}"
-        raise AlreadyExists(message, reason="REQUEST_ID_REUSED", metadata={"job": f"jobs/{earlier.id}"})
-    return earlier
