@@ -1,10 +1,13 @@
 """What only local processes promise: they never outlive the one that started them."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+
+import pytest
 
 from raydient.wire import control, launch
 from raydient.wire.handshake import new_secret
@@ -20,7 +23,8 @@ threading.Event().wait()
 """
 
 
-def test_a_process_ends_with_a_parent_that_was_killed(tmp_path):
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_process_ends_with_a_parent_that_was_killed(tmp_path, stopped):
     secret = new_secret()
     hub = Hub(secret, 1 << 20)
     told = launch.to_json(launch.Launch("job", 1, 0, hub.listen("127.0.0.1"), secret.hex()))
@@ -36,6 +40,8 @@ def test_a_process_ends_with_a_parent_that_was_killed(tmp_path):
     while not isinstance(hello := control.decode(next_frame()).message, control.Hello):
         pass  # its lifeline
     child = hello.process
+    if stopped:
+        os.kill(child, signal.SIGSTOP)
     parent.kill()
     parent.wait()
     assert next_frame() is CLOSED

@@ -50,25 +50,35 @@ def unix_address(name: str) -> str:
     return "\0" + name[1:] if name.startswith("@") else name
 
 
-def dial(endpoint: Endpoint, secret: bytes, transport: Transport = Transport.AUTO, node: str = "") -> Connection:
+def dial(
+    endpoint: Endpoint,
+    secret: bytes,
+    transport: Transport = Transport.AUTO,
+    node: str = "",
+    timeout_seconds: float = CONNECT_SECONDS,
+) -> Connection:
     """Connect, from `node`, and prove the secret in both directions; blocking, `is_local` if it shares memory.
 
-    Raises OSError if nobody answers, ProtocolError if the listener does not know the secret.
+    Raises OSError if there is no listener, TimeoutError if it does not answer in time, ProtocolError if it does not
+    know the secret.
     """
     if transport is Transport.SHARED_MEMORY or (transport is Transport.AUTO and endpoint.node == node):
         try:
-            return _open(socket.AF_UNIX, unix_address(endpoint.unix), secret)
+            return _open(socket.AF_UNIX, unix_address(endpoint.unix), secret, timeout_seconds)
         except (FileNotFoundError, ConnectionRefusedError):
             if transport is Transport.SHARED_MEMORY or not endpoint.port:
                 raise
-    return _open(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, (endpoint.host, endpoint.port), secret)
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    return _open(family, (endpoint.host, endpoint.port), secret, timeout_seconds)
 
 
-def _open(family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes) -> Connection:
+def _open(
+    family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes, timeout_seconds: float
+) -> Connection:
     sock = socket.socket(family, socket.SOCK_STREAM)
     connection = Connection(sock, limited_to(MAXIMUM_FRAME))
     try:
-        sock.settimeout(CONNECT_SECONDS)
+        sock.settimeout(timeout_seconds)
         sock.connect(address)
         tune(sock)
         prove_as_dialler(connection, secret)
@@ -77,6 +87,19 @@ def _open(family: socket.AddressFamily, address: str | tuple[str, int], secret: 
         connection.close()
         raise
     return connection
+
+
+def listens(unix: str) -> bool:
+    """Whether a process listens at this Unix socket, even one that is too busy to answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(unix_address(unix))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except BlockingIOError:
+            return True  # it has not accepted the last ones yet
+    return True
 
 
 def tune(sock: socket.socket) -> None:

@@ -48,12 +48,14 @@ class Hub:
     def listen(self, host: str, unix: str | None = None, node: str = "") -> Endpoint:
         """Open both sockets; `host` is the address that peers on other machines use. OSError if it is not ours.
 
-        `node` is where this is, see `Endpoint`.
+        Without a host, only the Unix socket. `node` is where this is, see `Endpoint`.
         """
         name = unix or new_unix_name()
         self._listen(socket.AF_UNIX, unix_address(name))
         if not name.startswith("@"):
             self._unix_path = Path(name)
+        if not host:
+            return Endpoint(name, host, 0, node)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             tcp_listener = self._listen(family, (host, 0))

@@ -1,11 +1,14 @@
 """The first code of every process of a job, on either cluster: one thread for BLAS, then the role's own `main`.
 
 Run as `python -m raydient.server.clusters.member ROLE` it reads its launch from the first line of standard input and
-ends when standard input does: so no process outlives the one that started it, not even one that was killed.
+ends when standard input does. So no process outlives the one that started it, even if that was killed. Of a member that
+is stopped the kernel takes care.
 """
 
+import ctypes
 import logging
 import os
+import signal
 import sys
 import threading
 from importlib import import_module
@@ -16,6 +19,9 @@ BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
 """Has to be in the environment before NumPy is loaded. One thread: more would give other bits, and fight for cores."""
+
+_PR_SET_PDEATHSIG = 1
+"""From <linux/prctl.h>."""
 
 _MAINS = {
     "coordinator": "raydient.server.training.process",
@@ -44,7 +50,18 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def _be_killed_with_parent() -> None:
+    """Have the kernel kill this process, even one that is stopped, when the thread that started it ends (Linux).
+
+    For members only: a run has one thread for all of its life. A service starts coordinators from threads that may end.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] != "coordinator":
+        _be_killed_with_parent()
     told = sys.stdin.buffer.readline().decode()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run(sys.argv[1], told, "127.0.0.1", "")

@@ -57,17 +57,20 @@ class Execution:
         transport: Transport = Transport.AUTO,
         stranger: Callable[[Connection, control.Message], None] | None = None,
         orders: list[control.Command | control.Scale] | None = None,
+        before_writing: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Members reach `hub` at `endpoint`, where it listens already; `workers` are wanted, and at least `minimum`.
 
         `stranger` hears what connections say that are no members, and may put something into `orders`, which are
-        carried out one after the other; `tell` gets the reports, in order.
+        carried out one after the other; `tell` gets the reports, in order. `before_writing` is called before a
+        checkpoint or a model is written and may raise.
         """
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
         self._minimum = minimum
         self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
+        self._before_writing = before_writing
         self._orders, self._clock = orders if orders is not None else [], clock
         spec, network = prepared.spec, prepared.network
         optimizer = spec.training.optimizer
@@ -220,6 +223,7 @@ class Execution:
                 self.carry_out(self.coordinator.lost(member, self._failures.pop(member, how)))
 
     def _save(self, snapshot: control.Snapshot, arrays: control.Arrays) -> None:
+        self._before_writing()
         began, schedule, layout = self._clock(), self._prepared.schedule, self._prepared.network.layout
         epochs, _ = schedule.position(snapshot.round)
         position = {

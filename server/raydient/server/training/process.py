@@ -1,11 +1,10 @@
 """The process around a coordinator that works for a service: its reports go out through an `Outbox`."""
 
-import fcntl
+import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,15 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 
 from .execution import MESSAGE_LIMIT, Execution
+from .holding import SupersededError, holding
 from .initial_weights import KEPT_FILE
 from .outbox import Outbox
 from .preparation import prepare
 from .reports import Finished, Outcome
+from .watch import Answers
 
 FOLLOW_SECONDS = 60.0
-"""A coordinator that no service asks for within this time ends: its service died before it noted where to find it."""
+"""A coordinator that no service follows or pings for so long ends: its service died before it noted where it is."""
 LINGER_SECONDS = 3600.0
 """How long a coordinator keeps the last reports for a service that is away."""
 
@@ -43,6 +44,7 @@ class CoordinatorLaunch:
         specification: of the job, in JSON form.
         dataset, directory: paths, see `RunRequest`.
         cluster: see `Cluster.describe`.
+        generation: see `holding`; of two coordinators of a job the one with the higher number holds its folder.
         unix: name of the Unix socket where the service will look for it.
         secret: the run's, hexadecimal.
         transport: of weights and gradients.
@@ -55,6 +57,7 @@ class CoordinatorLaunch:
     dataset: str
     directory: str
     cluster: str
+    generation: int
     unix: str
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
@@ -66,16 +69,24 @@ LAUNCH = TypeAdapter(CoordinatorLaunch)
 def main(told: str, host: str, node: str) -> None:
     """Run a job to its end and stay until the service has all reports."""
     launch = LAUNCH.validate_json(told)
+    answers = Answers(launch.unix, bytes.fromhex(launch.secret))
+    try:
+        _run(launch, host, node, answers)
+    except SupersededError as superseded:
+        logging.getLogger(__name__).warning("ends because %s", superseded)
+
+
+def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> None:
     secret = bytes.fromhex(launch.secret)
     with (
-        _alone(Path(launch.directory)),
+        holding(Path(launch.directory), launch.generation) as held,
         closing(reopen_cluster(launch.cluster)) as cluster,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
     ):
         endpoint = hub.listen(host, launch.unix, node)
         orders: list[control.Command | control.Scale] = []
         outbox = Outbox(hub, orders.append)
-        _end_unless_followed(outbox)
+        _end_unless_followed(outbox, answers)
         try:
             directory, spec = Path(launch.directory), JobSpec.model_validate(launch.specification)
             prepared = prepare(spec, Path(launch.dataset), jobs=directory.parent, kept=directory / KEPT_FILE)
@@ -97,28 +108,20 @@ def main(told: str, host: str, node: str) -> None:
                 transport=launch.transport,
                 stranger=outbox.hear,
                 orders=orders,
+                before_writing=held.check,
             )
             execution.run()
         _linger(hub, outbox)
 
 
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Hold a job's directory: a coordinator that its service has lost sight of may still be at work there."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _end_unless_followed(outbox: Outbox) -> None:
+def _end_unless_followed(outbox: Outbox, answers: Answers) -> None:
     def look() -> None:
-        if not outbox.followed:
-            os._exit(1)
+        while not threading.Event().wait(FOLLOW_SECONDS) and not outbox.followed:
+            if not answers.asked.is_set():
+                os._exit(1)
+            answers.asked.clear()
 
-    watch = threading.Timer(FOLLOW_SECONDS, look)
-    watch.daemon = True
-    watch.start()
+    threading.Thread(target=look, name="followed", daemon=True).start()
 
 
 def _linger(hub: Hub, outbox: Outbox) -> None:

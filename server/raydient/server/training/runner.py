@@ -3,19 +3,22 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
-from raydient.wire.endpoint import Endpoint, Transport, dial, new_unix_name
+from raydient.wire.endpoint import Endpoint, Transport, dial, listens, new_unix_name
 from raydient.wire.handshake import new_secret
 
+from .holding import end_holder, next_generation
 from .process import LAUNCH, CoordinatorLaunch
 from .reports import Finished, from_json
 from .runs import RunListener, RunRequest
+from .watch import Watch, pulse_endpoint
 
-CONNECT_SECONDS = 120.0
-"""How long a coordinator may take to start and listen."""
+DIAL_SECONDS = 30.0
+"""How long a try to reach a coordinator may take; it may be reading data, and is tried again as long as it lives."""
 RETRY_SECONDS = 0.02
 END_SECONDS = 10.0
 """How long it may take to end after its last report."""
@@ -46,24 +49,24 @@ class CoordinatorRunner:
             dataset=str(request.dataset),
             directory=str(request.directory),
             cluster=self._cluster.describe(),
+            generation=next_generation(request.directory),
             unix=unix,
             secret=secret.hex(),
             transport=self._transport,
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(control.Role.COORDINATOR, LAUNCH.dump_json(launch).decode(), log)
-        return CoordinatorRun(unix, secret, 0, listener=listener, process=process)
+        return CoordinatorRun(unix, secret, 0, directory=request.directory, listener=listener, process=process)
 
     def attach(
         self, request: RunRequest, attachment: str, after: int, listener: RunListener
     ) -> "CoordinatorRun | None":
         told = json.loads(attachment)
         unix, secret = told["unix"], bytes.fromhex(told["secret"])
-        try:
-            connection = dial(_endpoint(unix), secret, Transport.SHARED_MEMORY)
-        except OSError:
+        if not listens(unix):
+            end_holder(request.directory)  # it is about to end, unless it is stopped
             return None
-        return CoordinatorRun(unix, secret, after, listener=listener, process=None, connection=connection)
+        return CoordinatorRun(unix, secret, after, directory=request.directory, listener=listener, process=None)
 
     def close(self) -> None:
         self._cluster.close()
@@ -83,17 +86,19 @@ class CoordinatorRun:
         secret: bytes,
         after: int,
         *,
+        directory: Path,
         listener: RunListener,
         process: Process | None,
-        connection: Connection | None = None,
     ) -> None:
-        """`process` is None for a run of an earlier service, whose `connection` is open already."""
+        """`process` is None for a run of an earlier service."""
         self._unix, self._secret, self._after = unix, secret, after
-        self._listener, self._process = listener, process
+        self._directory, self._listener, self._process = directory, listener, process
+        self._stopped = ""  # why it was ended from here
+        self._watch = Watch(pulse_endpoint(unix), secret, self._end_stopped, started=process is None)
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
         self._connection: Connection | None = None
         self._unsent: list[control.Message] = []  # before there is a connection
-        self._thread = threading.Thread(target=self._follow, args=(connection,), name="run", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="run", daemon=True)
         self._thread.start()
 
     @property
@@ -114,6 +119,7 @@ class CoordinatorRun:
         return not self._thread.is_alive()
 
     def _command(self, order: control.Message) -> None:
+        self._watch.order()
         with self._sending:
             if self._connection is not None:
                 self._send(order)
@@ -127,11 +133,18 @@ class CoordinatorRun:
         except OSError:
             self._connection.close()  # the thread notices
 
-    def _follow(self, connection: Connection | None) -> None:
+    def _end_stopped(self, why: str) -> None:
+        """End the coordinator, which does not answer. Its members end with it, and its connection."""
+        self._stopped = f"the coordinator was stopped: {why}"
+        end_holder(self._directory)
+        if self._process is not None:
+            self._process.kill()
+
+    def _follow(self) -> None:
         why = "the coordinator does not answer"
         finished = False
         try:
-            connection = connection or self._connect()
+            connection = self._connect()
             if connection is not None:
                 connection.allocate = limited_to(REPORT_LIMIT)
                 finished = self._listen(connection)
@@ -142,18 +155,21 @@ class CoordinatorRun:
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
+        self._watch.close()
         how = self._end(finished)
         if not finished:
-            self._listener.lost(how or why)
+            self._listener.lost(self._stopped or how or why)
 
     def _connect(self) -> Connection | None:
-        assert self._process is not None
-        deadline = time.monotonic() + CONNECT_SECONDS
-        while self._process.ended() is None and time.monotonic() < deadline:
+        while not self._watch.over.is_set() and (self._process is None or self._process.ended() is None):
             try:
-                return dial(_endpoint(self._unix), self._secret, Transport.SHARED_MEMORY)
+                return dial(_endpoint(self._unix), self._secret, Transport.SHARED_MEMORY, timeout_seconds=DIAL_SECONDS)
+            except TimeoutError:
+                continue
             except (FileNotFoundError, ConnectionRefusedError):
-                threading.Event().wait(RETRY_SECONDS)
+                if self._process is None:
+                    break
+                self._watch.over.wait(RETRY_SECONDS)
         return None
 
     def _listen(self, connection: Connection) -> bool:
