@@ -246,6 +246,49 @@ def test_a_missing_extra_is_named_with_its_pip_line(
     assert "pip install 'raydient[server]'" in done.stderr
 
 
+ALL_WRONG = """\
+dataset:
+  uri: points.csv
+  features: [a, c]
+network:
+  layers:
+    - dense: {units: 1}
+  loss: mean_squared_error
+  metrics:
+    - auc
+training:
+  epochs: 0
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_errors_of_file_data_and_network_are_told_together(state: Path, here: Path, command: str) -> None:
+    job = here / "wrong.yaml"
+    job.write_text(ALL_WRONG)
+    metric = f"{job}:9: network.metrics[0].auc: auc goes with "
+    epochs = f"{job}:11: training.epochs: 0 is too small: it must be at least 1"
+
+    def told() -> list[str]:
+        done = run(command, job)
+        assert done.exit_code == 2
+        return done.stderr.splitlines()
+
+    lines = told()
+    assert [line.partition(": ")[0] for line in lines] == [f"{job}:{line}" for line in (2, 9, 11)]
+    assert "no such file" in lines[0]
+    assert lines[1].startswith(metric)
+    assert lines[2] == epochs
+
+    (here / "points.csv").write_text("a,b,y\n1,2,3\n")
+    lines = told()
+    assert lines[0].startswith(f"{job}:3: dataset.features[1]: 'c' is not a column of the file")
+    assert lines[1].startswith(metric)
+    assert lines[2:] == [epochs]
+
+    job.write_text(ALL_WRONG.replace("epochs: 0", "epochs: 1").replace("points", "absent"))
+    assert [line.partition(": ")[0] for line in told()] == [f"{job}:{line}" for line in (2, 9)]
+
+
 @pytest.fixture
 def points(job_yaml: Path) -> Path:
     """Sixty rows of two features for the job file."""

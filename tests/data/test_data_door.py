@@ -7,7 +7,16 @@ from raydient.workers import data
 
 
 def test_public_names():
-    assert sorted(data.__all__) == ["Dataset", "check_indices", "check_labels", "epoch_order", "load"]
+    assert sorted(data.__all__) == [
+        "Dataset",
+        "InvalidData",
+        "check_indices",
+        "check_labels",
+        "check_weights",
+        "epoch_order",
+        "load",
+        "look",
+    ]
     assert all(hasattr(data, name) for name in data.__all__)
 
 

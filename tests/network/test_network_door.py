@@ -26,6 +26,7 @@ def test_public_names():
         "build",
         "category_texts",
         "check_gradients",
+        "check_structure",
         "describe",
         "export_model",
         "index_problems",

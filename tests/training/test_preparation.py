@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from raydient.server.training.preparation import prepare
+from raydient.server.training.preparation import find_errors, prepare
 from raydient.spec.errors import InvalidSpec
-from raydient.spec.validation import validate_job
+from raydient.spec.validation import valid_parts, validate_job
 
 
 def job(path, *, units=3, **training):
@@ -54,6 +54,64 @@ def test_all_errors_at_once(data):
         prepare(job(data, units=2, batch_size=41), data)
     assert [e.path for e in raised.value.errors] == ["training.batch_size", "network.layers[0].dense.units"]
     assert "at most 40" in raised.value.errors[0].message
+
+
+def errors_of(path, network, **parts):
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(validate_job({"dataset": {"uri": path.name}, "network": network, **parts}), path)
+    return [error.path for error in raised.value.errors]
+
+
+DENSE = {"dense": {"units": 3}}
+WRONG_METRIC = {"layers": [DENSE], "loss": "mean_squared_error", "metrics": ["auc"]}
+WRONG_ACTIVATION = {"layers": [{"dense": {"units": 3, "activation": "hard_step"}}], "loss": "softmax_cross_entropy"}
+
+
+def test_a_missing_file_hides_no_error_of_the_network(tmp_path):
+    path = tmp_path / "absent.npz"
+    assert errors_of(path, WRONG_METRIC) == ["dataset.uri", "network.metrics[0].auc"]
+    assert errors_of(path, WRONG_ACTIVATION) == ["dataset.uri", "network.layers[0].dense.activation"]
+
+
+def test_the_columns_that_a_job_names_give_the_shapes_where_the_file_is_missing(tmp_path):
+    path = tmp_path / "absent.csv"
+    network = {"layers": [{"conv2d": {"filters": 1, "kernel_size": 1}}, "flatten", DENSE], "loss": "hinge"}
+    dataset = {"uri": path.name, "features": ["a", "b"]}
+    assert errors_of(path, network, dataset=dataset) == ["dataset.uri", "network.layers[0].conv2d"]
+
+
+def test_bad_values_hide_no_error_of_batch_labels_and_network(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,y\n" + "1,2,7\n" * 9 + "1,tall,0\n")
+    network = {"layers": [DENSE], "loss": "softmax_cross_entropy", "metrics": ["root_mean_squared_error"]}
+    assert errors_of(path, network, training={"batch_size": 9}) == [
+        "dataset.features",
+        "training.batch_size",
+        "network.metrics[0].root_mean_squared_error",
+    ]
+    assert errors_of(path, {"layers": [DENSE], "loss": "softmax_cross_entropy"}, training={"batch_size": 9}) == [
+        "dataset.features",
+        "training.batch_size",
+        "network.layers[0].dense.units",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ({"training": {"epochs": 0, "batch_size": 90}}, ["dataset.features", "network.layers[0].dense.units"]),
+        ({"network": {"layers": []}, "training": {"batch_size": 9}}, ["dataset.features"]),
+        ({"network": {"layers": [DENSE]}, "training": {"batch_size": 9}}, ["dataset.features"]),
+        ({"dataset": {"uri": 3}}, None),
+    ],
+)
+def test_sections_that_are_valid_are_checked_beside_those_that_are_not(tmp_path, parts, found):
+    path = tmp_path / "data.csv"
+    path.write_text("a,b,y\n" + "1,2,7\n" * 9 + "1,tall,0\n")
+    job = {"dataset": {"uri": path.name}, "network": {"layers": [DENSE], "loss": "softmax_cross_entropy"}, **parts}
+    valid = valid_parts(job)
+    assert ("dataset" in valid) == (found is not None)
+    assert found is None or [error.path for error in find_errors(valid, path)] == found
 
 
 def test_a_missing_file(tmp_path):

@@ -106,7 +106,7 @@ class Client:
         return self._submit(spec, Path(directory), validate_only, request_id)
 
     def _submit(self, spec: JobSpec, directory: Path, validate_only: bool, request_id: str | None) -> Job:
-        data = local_file(spec, directory)
+        data = local_file(spec.dataset, directory)
         if data is not None:
             try:
                 spec = with_dataset(spec, upload(self._connection, data).name)

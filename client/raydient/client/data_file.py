@@ -1,13 +1,18 @@
 """Which local file a job trains on."""
 
 import re
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.validation import valid_parts
 
 
-def local_file(spec: JobSpec, directory: Path) -> Path | None:
+def local_file(dataset: Dataset, directory: Path) -> Path | None:
     """The local file that a job trains on, relative to `directory`.
 
     None if the data is the server's: a stored dataset, a URL, or an absolute path that is not here.
@@ -15,7 +20,7 @@ def local_file(spec: JobSpec, directory: Path) -> Path | None:
     Raises:
         InvalidSpec: there is no such file.
     """
-    uri = spec.dataset.uri
+    uri = dataset.uri
     if re.fullmatch(r"datasets/[0-9a-f]{64}", uri) or re.match(r"[a-z][a-z0-9+.-]*://", uri):
         return None
     path = directory / uri
@@ -31,12 +36,45 @@ def data_here(spec: JobSpec, directory: Path) -> Path:
     """The local file that a job trains on, where the job is to run on this machine.
 
     Raises:
-        InvalidSpec: there is no such file, or the data is not on this machine.
+        InvalidSpec: there is no such file, or the data is not on this machine; with what is wrong with the job besides.
     """
-    path = local_file(spec, directory)
+    try:
+        path = local_file(spec.dataset, directory)
+    except InvalidSpec as missing:
+        parts = {name: getattr(spec, name) for name in type(spec).model_fields}
+        raise InvalidSpec(_with_others(missing.errors, parts, directory)) from missing
     if path is None:
         raise InvalidSpec([FieldError("dataset.uri", f'"{spec.dataset.uri}" is no file on this machine')])
     return path
+
+
+def errors_beside(data: object, directory: Path) -> list[FieldError]:
+    """What is wrong with the data of a job that breaks rules, and with its valid sections on these data.
+
+    Args:
+        data: the job as plain data.
+        directory: where a relative path of the data file begins.
+    """
+    parts = valid_parts(data)
+    if "dataset" not in parts:
+        return []
+    try:
+        if local_file(parts["dataset"], directory) is None:
+            return []
+    except InvalidSpec as missing:
+        return _with_others(missing.errors, parts, directory)
+    return _with_others([], parts, directory)
+
+
+def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directory: Path) -> list[FieldError]:
+    """The errors, and those that reading the data and building the network on them find, where this is installed."""
+    if not all(map(find_spec, ("pyarrow", "safetensors"))):
+        return list(errors)
+    from raydient.server.training.preparation import find_errors
+
+    known = {error.path for error in errors}
+    found = find_errors(parts, directory / parts["dataset"].uri)
+    return [*errors, *(error for error in found if error.path not in known)]
 
 
 def with_dataset(spec: JobSpec, uri: str) -> JobSpec:

@@ -7,9 +7,19 @@ from pathlib import Path
 from .document import MAXIMUM_BYTES, Document, parse
 from .errors import FieldError, InvalidSpec
 from .job import JobSpec
-from .validation import validate_job
+from .validation import valid_parts, validate_job
 
-__all__ = ["JobFile", "open_job_file", "parse_job", "read_job_file", "validate_job"]
+__all__ = [
+    "InvalidJobFile",
+    "JobFile",
+    "in_order",
+    "located",
+    "open_job_file",
+    "parse_job",
+    "read_job_file",
+    "valid_parts",
+    "validate_job",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +38,27 @@ class JobFile:
 
     def locate(self, errors: Iterable[FieldError]) -> InvalidSpec:
         """Errors that were found later, as by looking at the data, with their lines in this file."""
-        return InvalidSpec(_in_order(replace(e, line=self.document.line(e.path)) for e in errors))
+        return InvalidSpec(in_order(located(errors, self.document)))
+
+
+class InvalidJobFile(InvalidSpec):
+    """A job file that is YAML and breaks rules.
+
+    Attributes:
+        document: the file as plain data, with lines.
+    """
+
+    def __init__(self, errors: Iterable[FieldError], document: Document) -> None:
+        super().__init__(errors)
+        self.document = document
 
 
 def open_job_file(path: Path) -> JobFile:
     """Read and validate a job file, keeping its lines for errors that are found later.
 
     Raises:
-        InvalidSpec: the file cannot be read or breaks rules; carries every one of them, with lines.
+        InvalidSpec: the file cannot be read.
+        InvalidJobFile: it breaks rules; carries every one of them, with lines.
     """
     try:
         with path.open("rb") as file:
@@ -64,14 +87,19 @@ def _validate(document: Document) -> JobSpec:
     try:
         spec = validate_job(document.data)
     except InvalidSpec as error:
-        errors = document.errors + [replace(e, line=document.line(e.path)) for e in error.errors]
+        errors = [*document.errors, *located(error.errors, document)]
     else:
         errors = document.errors
     if errors:
-        raise InvalidSpec(_in_order(errors))
+        raise InvalidJobFile(in_order(errors), document)
     return spec
 
 
-def _in_order(errors: Iterable[FieldError]) -> list[FieldError]:
+def located(errors: Iterable[FieldError], document: Document) -> Iterable[FieldError]:
+    """The errors with their lines in a document."""
+    return (replace(error, line=document.line(error.path)) for error in errors)
+
+
+def in_order(errors: Iterable[FieldError]) -> list[FieldError]:
     """As they stand in the file."""
     return sorted(errors, key=lambda e: e.line or 0)

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
@@ -30,6 +31,17 @@ def validate_job(data: object) -> JobSpec:
     if errors := list(broken_links(job)):
         raise InvalidSpec(errors)
     return job
+
+
+def valid_parts(data: object) -> dict[str, Any]:
+    """The sections of a job, given as plain data, that are valid by themselves, by name."""
+    parts: dict[str, Any] = {}
+    for name, value in data.items() if isinstance(data, dict) else ():
+        found = _models_in(JobSpec.model_fields[name].annotation) if name in JobSpec.model_fields else []
+        with suppress(ValidationError):
+            for model in found:
+                parts[name] = model.model_validate(value)
+    return parts
 
 
 def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:

@@ -66,11 +66,15 @@ class BadJobFile(Exception):  # noqa: N818
 @contextmanager
 def reading(path: Path) -> Iterator["JobFile"]:
     """The job file at `path`; errors of the specification that arise inside get its name and its lines."""
+    from raydient.client.data_file import errors_beside
     from raydient.spec.errors import InvalidSpec
-    from raydient.spec.reading import open_job_file
+    from raydient.spec.reading import InvalidJobFile, in_order, located, open_job_file
 
     try:
         file = open_job_file(path)
+    except InvalidJobFile as error:
+        others = located(errors_beside(error.document.data, path.parent), error.document)
+        raise BadJobFile(path, in_order([*error.errors, *others])) from error
     except InvalidSpec as error:
         raise BadJobFile(path, error.errors) from error
     try:

@@ -1,13 +1,17 @@
 """From a specification and a data file to what training starts with; here every wrong input is found."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.links import broken_links
 from raydient.wire.schedule import Schedule, default_microbatches
-from raydient.workers.data import Dataset, check_indices, check_labels, load
-from raydient.workers.network import Network, build, weights_problem
+from raydient.workers.data import Dataset, InvalidData, check_indices, check_labels, check_weights, load, look
+from raydient.workers.network import Network, build, check_structure, weights_problem
 
 from .initial_weights import FIELD, find_weights, keep_weights
 
@@ -35,26 +39,75 @@ def prepare(
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
     """
     training = spec.training
-    data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed)
     errors: list[FieldError] = []
-    microbatches = training.microbatches or default_microbatches(training.batch_size)
-    rows = data.train.rows
-    if training.batch_size > rows:
-        message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
-        errors.append(FieldError("training.batch_size", message))
+    data: Dataset | InvalidData
     try:
-        network = build(spec.network, data.input_shapes, training=True)
-        check_labels(data, network)
-        check_indices(data, network)
-        errors += _too_small(network, training.batch_size, microbatches)
-        initial = _initial_weights(spec, network, jobs, files, kept)
-    except InvalidSpec as invalid:
+        data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed)
+    except InvalidData as invalid:
+        data = invalid
         errors += invalid.errors
-    if errors:
+    microbatches = training.microbatches or default_microbatches(training.batch_size)
+    if data.rows and training.batch_size > data.rows:
+        message = f"{training.batch_size} is more than the {data.rows} rows of the training part: at most {data.rows}"
+        errors.append(FieldError("training.batch_size", message))
+    network = _network(spec, data, errors)
+    initial = None
+    if network is not None:
+        errors += _too_small(network, training.batch_size, microbatches)
+        with _collecting(errors):
+            initial = _initial_weights(spec, network, jobs, files, None if errors else kept)
+    if errors or network is None or isinstance(data, InvalidData):
         raise InvalidSpec(errors)
     every = spec.monitoring.gradient_health_every
-    schedule = Schedule(rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
+    schedule = Schedule(data.rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
     return Prepared(spec, data, network, schedule, initial)
+
+
+def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
+    """What is wrong with a job of which some sections break rules of their own, as far as the others show it.
+
+    Args:
+        parts: the valid sections of a `JobSpec`, the dataset among them, by name.
+        dataset: the data file, which need not be there.
+    """
+    job = JobSpec(**parts) if "network" in parts else None
+    if job is None or any(broken_links(job)):
+        return look(parts["dataset"], dataset)
+    try:
+        check(job, dataset)
+    except InvalidSpec as invalid:
+        fields = JobSpec.model_fields.keys() - parts.keys()
+        return [error for error in invalid.errors if error.path.partition(".")[0] not in fields]
+    return []
+
+
+@contextmanager
+def _collecting(errors: list[FieldError]) -> Iterator[None]:
+    """Add to `errors` what is raised inside."""
+    try:
+        yield
+    except InvalidSpec as invalid:
+        errors += invalid.errors
+
+
+def _network(spec: JobSpec, data: Dataset | InvalidData, errors: list[FieldError]) -> Network | None:
+    """The network; what is wrong with it, alone or with the data, joins `errors`."""
+    if data.input_shapes is None:
+        with _collecting(errors):
+            check_structure(spec.network, spec.dataset.input_names)
+        return None
+    with _collecting(errors):
+        network = build(spec.network, data.input_shapes, training=True)
+        fine = len(errors)
+        with _collecting(errors):
+            check_labels(data.labels, network)
+        if isinstance(data, Dataset):
+            with _collecting(errors):
+                check_indices(data, network)
+            if len(errors) == fine:
+                check_weights(data, network)
+        return network
+    return None
 
 
 def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:

@@ -1,6 +1,17 @@
 """The data room: readers, labels, split and standardization, and the order in which samples are visited."""
 
-from .dataset import Dataset, check_indices, check_labels, load
+from .checks import check_indices, check_labels, check_weights
+from .dataset import Dataset, InvalidData
+from .loading import load, look
 from .order import epoch_order
 
-__all__ = ["Dataset", "check_indices", "check_labels", "epoch_order", "load"]
+__all__ = [
+    "Dataset",
+    "InvalidData",
+    "check_indices",
+    "check_labels",
+    "check_weights",
+    "epoch_order",
+    "load",
+    "look",
+]

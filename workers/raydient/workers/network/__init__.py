@@ -6,7 +6,7 @@ by, `program.Program` runs them forwards and backwards, and `gradient_check` pro
 
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch, random_batches
-from .graph import Network, Output, build
+from .graph import Network, Output, build, check_structure
 from .indices import index_problems
 from .layers import Pass
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
@@ -37,6 +37,7 @@ __all__ = [
     "build",
     "category_texts",
     "check_gradients",
+    "check_structure",
     "describe",
     "export_model",
     "index_problems",

@@ -1,6 +1,6 @@
 """From a specification to a network: names, shapes and parameter layout, with nothing allocated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import prod
@@ -223,26 +223,60 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
     if not network.named_outputs:
         raise InvalidSpec([FieldError("network.loss", "is missing")])
     wires, errors = wire(network, tuple(input_shapes))
+    known = [*_metric_problems(network), *(_derivative_problems(network) if training else ())]
     if errors:
-        raise InvalidSpec(errors)
-    builder = _Builder(network, input_shapes)
+        raise InvalidSpec([*errors, *known])
+    builder = _Builder(network, input_shapes, known)
     for this in wires:
         builder.add(this)
-        if training:
-            builder.check_derivatives(this)
     return builder.finish()
+
+
+def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
+    """Check what can be known before the shapes of samples are, for training.
+
+    Args:
+        network: the specification.
+        inputs: the names that layers call the inputs.
+
+    Raises:
+        InvalidSpec: a graph that is none, metrics that do not go with their loss, activations without a derivative.
+    """
+    errors = [*wire(network, tuple(inputs))[1], *_metric_problems(network), *_derivative_problems(network)]
+    if errors:
+        raise InvalidSpec(errors)
+
+
+def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
+    """Metrics that do not go with the loss of their output."""
+    for index, output in enumerate(network.named_outputs):
+        where = f"network.outputs[{index}]" if network.outputs else "network"
+        for number, metric in enumerate(output.metrics):
+            if problem := metric_problem(metric, output.loss.kind):
+                yield FieldError(f"{where}.metrics[{number}].{metric.kind}", problem)
+
+
+def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
+    """Activations among the layers' settings that have no derivative to train with."""
+    for index, layer in enumerate(network.layers):
+        for field in type(layer.value).model_fields:
+            choice = getattr(layer.value, field)
+            if isinstance(choice, functions.Activation) and not ACTIVATIONS[choice.kind].trains:
+                text = f"{choice.kind} has derivative 0 wherever it has one: nothing before it would learn. "
+                mend = "Train with sigmoid; it is for inference only"
+                yield FieldError(f"{path(index, layer)}.{field}", text + mend)
 
 
 class _Builder:
     """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
 
-    def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape]) -> None:
+    def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape], errors: Iterable[FieldError]) -> None:
         self._network, self._input_shapes = network, input_shapes
         self._inputs = tuple(input_shapes)
         self._nodes: list[Node] = []
         self._places: dict[int, int] = {}  # from the list to the order of nodes
         self._owners: dict[int, int] = {}  # from the list to the first node with the parameters
-        self._errors: list[FieldError] = []
+        self._errors = list(errors)
 
     def add(self, this: Wire) -> None:
         sources = tuple(source if is_input(source) else self._places[source] for source in this.sources)
@@ -266,16 +300,6 @@ class _Builder:
         if owner != place:
             self._check_shared(where, layer, self._nodes[owner].layer)
         self._nodes.append(Node(layer, sources, owner, this.owner[1]))
-
-    def check_derivatives(self, this: Wire) -> None:
-        """Every activation among a layer's settings must have a derivative to train with."""
-        where = path(this.index, self._network.layers[this.index])
-        for field in type(this.choice.value).model_fields:
-            choice = getattr(this.choice.value, field)
-            if isinstance(choice, functions.Activation) and not ACTIVATIONS[choice.kind].trains:
-                text = f"{choice.kind} has derivative 0 wherever it has one: nothing before it would learn. "
-                mend = "Train with sigmoid; it is for inference only"
-                self._errors.append(FieldError(f"{where}.{field}", text + mend))
 
     def _check_shared(self, where: str, layer: Layer, owner: Layer) -> None:
         if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:
@@ -308,9 +332,6 @@ class _Builder:
             self._errors.append(FieldError(f"{where}.loss", f"{self._given(place)}, {kind} {problem}"))
         elif problem := loss.weight_problem(settings, shape):
             self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
-        for number, metric in enumerate(choice.metrics):
-            if problem := metric_problem(metric, kind):
-                self._errors.append(FieldError(f"{where}.metrics[{number}].{metric.kind}", problem))
         metrics = counted(choice.metrics, kind, prod(shape), prefix)
         return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
 

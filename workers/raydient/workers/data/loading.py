@@ -1,0 +1,166 @@
+"""From a data file to arrays ready for training."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec.dataset import SAMPLE_WEIGHT
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
+from raydient.spec.network import Output
+from raydient.workers.network import Preprocessing, Scaling, ScalingError, Target, category_texts
+
+from .cells import shown
+from .dataset import Dataset, InvalidData, LabelValues, Part
+from .labels import Encoded, LabelError, encode, takes_categories
+from .order import split_rows
+from .raw import Labels, RawData, RawInput, label_path
+
+SUFFIXES = (".csv", ".npz")
+
+
+def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) -> Dataset:
+    """Read the file at `path`, which is where `spec.uri` lies on this machine.
+
+    Raises:
+        InvalidData: with every rule broken that can be known at once; paths begin with `dataset.`.
+    """
+    try:
+        raw = _read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
+    except InvalidSpec as invalid:
+        raise InvalidData(invalid.errors, _named_shapes(spec, path)) from invalid
+    errors = list(raw.errors)
+    encoded = _encoded(spec, raw, outputs, errors)
+    weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
+    train, test = split_rows(seed, raw.rows, spec.split.test)
+    if not len(train):
+        errors.append(FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves none to train on"))
+    for what, rows in (("training", train), ("held-out", test)):
+        if weights is not None and len(rows) and not weights[rows].any():
+            message = f"all {len(rows)} samples of the {what} part have weight 0"
+            errors.append(FieldError("dataset.sample_weight", message))
+    inputs, xs = {}, {}
+    if raw.inputs is not None and len(train):
+        for name, given in raw.inputs.items():
+            try:
+                inputs[name] = _preprocessing(spec, name, given, train)
+                xs[name] = [_float32(inputs[name], given, rows, spec, name) for rows in (train, test)]
+            except InvalidSpec as invalid:
+                errors += invalid.errors
+    if errors:
+        labels = {name: LabelValues([values], classes) for name, (values, classes) in encoded.items()}
+        raise InvalidData(errors, raw.shapes, len(train), labels)
+
+    def part(number: int, rows: NDArray[np.int64]) -> Part:
+        ys = {name: values[rows] for name, (values, _) in encoded.items()}
+        return Part({name: parts[number] for name, parts in xs.items()}, ys, None if weights is None else weights[rows])
+
+    names = spec.named_labels
+    targets = {output.layer: Target(names[output.label], encoded[output.layer][1]) for output in outputs}
+    return Dataset(part(0, train), part(1, test), inputs, targets)
+
+
+def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
+    """The shapes of samples as far as the specification alone says them: of a table whose columns it names."""
+    if path.suffix.lower() != ".csv" or not (spec.inputs or spec.features):
+        return None
+    return {name: (len(given.columns),) for name, given in spec.inputs.items()} or {INPUT: (len(spec.features),)}
+
+
+def _encoded(
+    spec: DatasetSpec, raw: RawData, outputs: Sequence[Output], errors: list[FieldError]
+) -> dict[str, Encoded]:
+    """The labels of each output as its loss wants them; what is wrong with them joins `errors`."""
+    encoded = {}
+    for output in outputs:
+        if output.label in raw.labels:
+            try:
+                encoded[output.layer] = encode(output.loss, raw.labels[output.label], raw.texts.get(output.label))
+            except LabelError as problem:
+                column = shown(spec.named_labels[output.label])
+                errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem}"))
+    return encoded
+
+
+def _weights(given: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
+    """The factors of the samples' losses; what is wrong with them joins `errors`."""
+    if given is None:
+        return None
+    if not isinstance(given, np.ndarray) or given.ndim != 1:
+        errors.append(FieldError("dataset.sample_weight", "one number for each sample is needed"))
+        return None
+    with np.errstate(over="ignore"):
+        weights = given.astype(np.float32)
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        text = f"{given[bad[0]]} in row {bad[0] + 1} is no weight: it must be 0 or more, and fit float32"
+        errors.append(FieldError("dataset.sample_weight", text))
+    return weights
+
+
+def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
+    """What is wrong with the file at `path`, whatever the losses are that its labels go to."""
+    try:
+        return list(_read(spec, path, ()).errors)
+    except InvalidSpec as invalid:
+        return list(invalid.errors)
+
+
+def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64]) -> Preprocessing:
+    shape, given = raw.values.shape[1:], spec.inputs.get(name)
+    if given is not None and given.categories:
+        vocabulary = tuple(sorted(set(category_texts(raw.values))))
+        return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary)
+    if not spec.standardize:
+        return Preprocessing(shape, raw.columns, raw.is_table)
+    try:
+        return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]))
+    except ScalingError as error:
+        raise InvalidSpec([FieldError("dataset.standardize", f"{_feature(raw, error.place)}: {error}")]) from None
+
+
+def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData:
+    """The contents of the file, by the reader that its suffix decides; see there for `as_written`."""
+
+    def refuse(message: str) -> InvalidSpec:
+        return InvalidSpec([FieldError("dataset.uri", message)])
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise refuse(f"the file's suffix is {shown(path.suffix)}; read are {' and '.join(SUFFIXES)}")
+    if not path.exists():
+        raise refuse("there is no such file")
+    if not path.is_file():
+        raise refuse("it is not a file")
+    # imported here so that whoever needs only the order of samples does not load Arrow
+    from . import csv_file, npz_file  # noqa: PLC0415
+
+    read = csv_file.read if path.suffix.lower() == ".csv" else npz_file.read
+    try:
+        return read(path, spec, as_written)
+    except OSError as error:
+        raise refuse(f"the file cannot be read: {error.strerror or error}") from error
+
+
+def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
+    """One feature of a sample, for a person."""
+    if raw.is_table:
+        return f"column {shown(raw.columns[place[0]])}"
+    return f"{shown(raw.columns[0])}, position {place}"
+
+
+def _float32(
+    given: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
+) -> NDArray[np.float32]:
+    """The samples of some rows as the network takes them, contiguous."""
+    with np.errstate(over="ignore"):
+        result = given.apply(raw.values[rows])
+    if not (finite := np.isfinite(result)).all():
+        row, *place = (int(i) for i in np.argwhere(~finite)[0])
+        text = f"{_feature(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
+        what = "is too far from the training part's values" if given.scaling else "is too large"
+        where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
+        raise InvalidSpec([FieldError(where, f"{text} {what} for float32")])
+    return result
