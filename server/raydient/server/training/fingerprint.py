@@ -1,7 +1,11 @@
-"""The numerics fingerprint: what beside the job itself decides the bits of its weights."""
+"""The numerics fingerprint: what decides the bits of a job's weights besides the job itself."""
 
+import hashlib
+import os
 import platform
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -11,23 +15,41 @@ REDUCTION_VERSION = "2"
 
 
 def fingerprint() -> dict[str, str]:
-    """NumPy's version, BLAS build and core type, threads per worker, CPU features that NumPy uses, our reduction."""
+    """Versions of NumPy, BLAS, C library and our reduction; core type, threads per worker, CPU features in use."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     features: Mapping[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     return {
         "numpy": np.__version__,
         "blas": "; ".join(f"{b['internal_api']} {b['version']} {b.get('architecture', '')}".strip() for b in blas),
         "blas_threads": "1",
+        "c_library": c_library(),
         "machine": platform.machine(),
         "cpu_features": " ".join(sorted(name for name, present in features.items() if present)),
         "reduction": REDUCTION_VERSION,
     }
 
 
+def c_library(loaders: Path = Path("/lib")) -> str:
+    """Name and version of the C library. NumPy calls its functions where it has no vector loop of its own, as for
+    `expm1` and `log1p` in float32 on processors without AVX-512.
+
+    musl tells no version; its loader in `loaders` is the library, so a digest of that file identifies it.
+    """
+    try:
+        known = os.confstr("CS_GNU_LIBC_VERSION")
+    except (ValueError, OSError):  # another library does not know the name
+        known = None
+    if known:
+        return known
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0]}"
+    for loader in sorted(loaders.glob("ld-musl-*.so.1")):
+        return f"musl {hashlib.sha256(loader.read_bytes()).hexdigest()[:16]}"
+    return " ".join(filter(None, platform.libc_ver())) or f"unknown, {platform.system()} {platform.release()}"
+
+
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What changed between two fingerprints, a line each."""
-    return [
-        f"{key}: {then.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted({*then, *now})
-        if then.get(key) != now.get(key)
-    ]
+    """What changed between two fingerprints, a line each. An entry that `then` does not have is not known to have
+    changed: a version that did not record it made that fingerprint.
+    """
+    return [f"{key}: {then[key]!r}, now {now.get(key)!r}" for key in sorted(then) if then[key] != now.get(key)]
