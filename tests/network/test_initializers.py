@@ -118,3 +118,92 @@ def test_biases_have_an_initializer_of_their_own(make_network):
     views = weights(make_network([{"dense": {"units": 4, "bias_initializer": {"constant": {"value": 0.5}}}}]))
     assert (views["dense_1.bias"] == 0.5).all()
     assert (views["dense_1.kernel"] != 0.5).all()
+
+
+def uniform(low, high):
+    """Distribution function."""
+    return lambda x: np.clip((x - low) / (high - low), 0, 1)
+
+
+def normal(mean, deviation):
+    """Distribution function."""
+    return lambda x: 0.5 * (1 + np.vectorize(math.erf)((x - mean) / (deviation * math.sqrt(2))))
+
+
+def distance(values, function):
+    """Kolmogorov's and Smirnov's distance to a distribution, times the root of the number of values: above 1.95 in one
+    of a thousand samples of it.
+    """
+    x = np.sort(np.asarray(values, float).reshape(-1))
+    steps, expected = np.arange(len(x) + 1) / len(x), function(x)
+    return max((steps[1:] - expected).max(), (expected - steps[:-1]).max()) * math.sqrt(len(x))
+
+
+DISTRIBUTIONS = {
+    "glorot_uniform": ({}, uniform(-math.sqrt(3 * GLOROT), math.sqrt(3 * GLOROT))),
+    "he_uniform": ({}, uniform(-math.sqrt(3 * HE), math.sqrt(3 * HE))),
+    "lecun_uniform": ({}, uniform(-math.sqrt(3 * LECUN), math.sqrt(3 * LECUN))),
+    "random_uniform": ({"minval": -1.0, "maxval": 3.0}, uniform(-1, 3)),
+    "glorot_normal": ({}, normal(0, math.sqrt(GLOROT))),
+    "he_normal": ({}, normal(0, math.sqrt(HE))),
+    "lecun_normal": ({}, normal(0, math.sqrt(LECUN))),
+    "random_normal": ({"mean": 2.0, "stddev": 3.0}, normal(2, 3)),
+}
+CONSTANT = {"zeros", "ones", "constant"}
+
+
+def test_each_random_initializer_has_a_distribution():
+    assert DISTRIBUTIONS.keys() | CONSTANT | {"orthogonal"} == INITIALIZERS.keys()
+
+
+@pytest.mark.parametrize("kind", DISTRIBUTIONS)
+def test_values_have_the_distribution_and_do_not_depend_on_each_other(make_network, kind):
+    settings, function = DISTRIBUTIONS[kind]
+    values = kernel(make_network, {kind: settings}, seed=5).astype(float)
+    assert distance(values, function) < 1.95
+    assert distance(values[:, 7], function) < 1.95
+    centered = (values - values.mean()) / values.std()
+    for neighbours in (centered[1:] * centered[:-1], centered[:, 1:] * centered[:, :-1]):
+        assert abs(neighbours.mean()) < 3.5 / math.sqrt(neighbours.size)
+
+
+def test_the_distance_tells_distributions_apart(make_network):
+    """Of 150,000 values a deviation that is 3 % too large, or a normal cut off at two deviations, is found."""
+    values = kernel(make_network, {"random_normal": {"mean": 0.0, "stddev": 1.0}}, seed=5).astype(float)
+    assert distance(values, normal(0, 1.03)) > 1.95
+    assert distance(values[np.abs(values) < 2], normal(0, 1)) > 1.95
+
+
+def orthogonal_draws(shape, gain, count=4_000):
+    settings = spec.Initializer.model_validate({"orthogonal": {"gain": gain}}).value
+    draws, generator = np.empty((count, *shape), np.float32), np.random.default_rng(1)
+    for out in draws:
+        INITIALIZERS["orthogonal"](out, generator, 1, 1, settings)
+    return draws.astype(float)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 2), (2, 3), (3, 1)])
+@pytest.mark.parametrize("gain", [1.0, 2.5])
+def test_orthogonal_matrices_are_uniformly_distributed(shape, gain):
+    """Rows or columns are then uniform on the sphere in three dimensions, so each value is uniform (Archimedes)."""
+    draws = orthogonal_draws(shape, gain)
+    for place in np.ndindex(shape):
+        assert distance(draws[:, *place], uniform(-gain, gain)) < 1.95, place
+
+
+def test_traces_and_determinants_of_orthogonal_matrices_are_those_of_haar_measure():
+    """Moments of the trace are those of a normal number as far as the size goes (Diaconis and Shahshahani 1994)."""
+    draws = orthogonal_draws((4, 4), 1.0)
+    traces, determinants = np.trace(draws, axis1=1, axis2=2), np.linalg.det(draws)
+    standard_errors = math.sqrt(len(draws))
+    assert abs(traces.mean()) < 3.5 / standard_errors
+    assert abs((traces**2).mean() - 1) < 3.5 * math.sqrt(2) / standard_errors
+    assert abs((traces**4).mean() - 3) < 3.5 * math.sqrt(96) / standard_errors
+    assert abs(np.sign(determinants).mean()) < 3.5 / standard_errors
+
+
+@pytest.mark.parametrize("kind", INITIALIZERS)
+def test_the_seed_decides_for_every_initializer(make_network, kind):
+    first, again, other = (kernel(make_network, kind, seed) for seed in (1, 1, 2))
+    assert first.tobytes() == again.tobytes()
+    assert (first.tobytes() == other.tobytes()) == (kind in CONSTANT)
