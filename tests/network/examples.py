@@ -7,6 +7,8 @@ from math import prod
 from typing import get_args
 
 from raydient.spec.network import Layer
+from raydient.workers.network import Verdict
+from raydient.workers.network.gradient_check import ZERO
 from raydient.workers.network.layers import LAYERS
 from raydient.workers.network.layers.embedding import Embedding
 
@@ -155,3 +157,9 @@ def has_activation(kind):
     """Whether a layer of this kind has an activation of its own."""
     choice = Layer.model_fields[kind].annotation
     return any("activation" in getattr(option, "model_fields", {}) for option in get_args(choice))
+
+
+def assert_sound(report):
+    """No derivative is wrong, and what is not resolved is 0 both ways: a dead unit's, or a bias' before a mean."""
+    assert {p.reason for p in report.parameters} <= {"", ZERO}, report
+    assert not report.of(Verdict.WRONG), report

@@ -23,6 +23,7 @@ def test_public_names():
         "Scaling",
         "ScalingError",
         "Target",
+        "Verdict",
         "build",
         "category_texts",
         "check_gradients",

@@ -26,33 +26,43 @@ ROWS = 8
 def check(*, job: Path, as_json: bool) -> None:
     """Validate a job, print its layer table and check its gradients.
 
-    Reads the data too, and starts nothing. The gradient check compares backpropagation with the difference quotient in
-    float64, on a few of the job's own samples.
+    Reads the data too, and starts nothing. The gradient check compares backpropagation with difference quotients in
+    float64, on a few of the job's own samples. It finds each parameter right, wrong (exit status 1), or not resolved.
     """
     with reading(job) as file:
         need_server("Checking network and data")
         from raydient.client.data_file import data_here
         from raydient.server.training.preparation import prepare
-        from raydient.workers.network import check_gradients
+        from raydient.workers.network import Verdict
 
         prepared = prepare(file.spec, data_here(file.spec, job.parent), files=job.parent)
     found = _found(prepared)
     if not as_json:
         _show(found)
-    data = prepared.dataset.train
-    xs = {name: x[:ROWS] for name, x in data.xs.items()}
-    ys = {name: y[:ROWS] for name, y in data.ys.items()}
-    gradients = check_gradients(prepared.network, xs, ys, file.spec.training.seed)
-    # where each value has a kink too near, there is nothing to compare
-    checked = [p for p in gradients.parameters if p.entries]
-    wrong = [p for p in checked if not p.passed]
-    found["gradient_check"] = _gradients(gradients, min(ROWS, data.rows), not wrong)
+    gradients = _check_gradients(prepared)
+    found["gradient_check"] = _gradients(gradients, min(ROWS, prepared.dataset.train.rows))
     if as_json:
         print_json(found)
     else:
-        _show_gradients(found["gradient_check"], checked)
-    if wrong:
+        _show_gradients(found["gradient_check"], gradients)
+    if wrong := gradients.of(Verdict.WRONG):
         raise Failure("\n".join(map(_difference, wrong)), FAILED, "WRONG_GRADIENT")
+
+
+def _check_gradients(prepared: "Prepared") -> "GradientReport":
+    """On the first samples of the training part, those with weight 0 last."""
+    from raydient.workers.network import check_gradients
+
+    data, rows = prepared.dataset.train, slice(ROWS)
+    if data.weights is not None:
+        rows = (data.weights == 0).argsort(kind="stable")[:ROWS]
+    return check_gradients(
+        prepared.network,
+        {name: x[rows] for name, x in data.xs.items()},
+        {name: y[rows] for name, y in data.ys.items()},
+        prepared.spec.training.seed,
+        weights=None if data.weights is None else data.weights[rows],
+    )
 
 
 def _found(prepared: "Prepared") -> dict[str, Any]:
@@ -72,14 +82,29 @@ def _found(prepared: "Prepared") -> dict[str, Any]:
     }
 
 
-def _gradients(gradients: "GradientReport", samples: int, passed: bool) -> dict[str, Any]:
+def _gradients(gradients: "GradientReport", samples: int) -> dict[str, Any]:
     parameters = [
-        {"name": p.name, "values": p.entries, "largest_relative_error": _finite(p.largest_error)}
+        {
+            "name": p.name,
+            "result": p.verdict.value,
+            "reason": p.reason,
+            "values": p.entries,
+            "largest_relative_error": _finite(p.largest_error),
+        }
         for p in gradients.parameters
     ]
-    errors = [p.largest_error for p in gradients.parameters if p.entries]
-    largest = _finite(max(errors, default=math.nan))
-    return {"passed": passed, "samples": samples, "largest_relative_error": largest, "parameters": parameters}
+    worst = _worst(gradients)
+    return {
+        "result": gradients.verdict.value,
+        "samples": samples,
+        "largest_relative_error": _finite(worst.largest_error) if worst else None,
+        "parameters": parameters,
+    }
+
+
+def _worst(gradients: "GradientReport") -> "ParameterCheck | None":
+    """The parameter with the largest error; None if nothing was compared."""
+    return max((p for p in gradients.parameters if p.entries), key=lambda p: p.largest_error, default=None)
 
 
 def _finite(value: float) -> float | None:
@@ -108,16 +133,17 @@ def _show(found: dict[str, Any]) -> None:
     )
 
 
-def _show_gradients(found: dict[str, Any], checked: "Sequence[ParameterCheck]") -> None:
-    values, samples = sum(p["values"] for p in found["parameters"]), found["samples"]
-    text = f"\ngradient check: {values} values of {len(checked)} parameters, on {samples} samples"
-    if checked:
-        worst = max(checked, key=lambda p: p.largest_error)
-        text += f"; largest relative error {worst.largest_error:.1e}, {_place(worst)}"
+def _show_gradients(found: dict[str, Any], gradients: "GradientReport") -> None:
+    compared = [p for p in gradients.parameters if p.entries]
+    values = sum(p.entries for p in compared)
+    text = f"\ngradient check: {gradients.verdict.value.replace('_', ' ')}, on {found['samples']} samples"
+    text += f"; compared {values} values of {len(compared)} parameters"
+    if worst := _worst(gradients):
+        text += f", largest relative error {worst.largest_error:.1e}, {_place(worst)}"
     echo(text)
-    for p in found["parameters"]:
-        if not p["values"]:
-            echo(f"{p['name']}: not checked, every value has a kink too near for a difference quotient")
+    for p in gradients.parameters:
+        if p.reason:
+            echo(f"{p.name} is not resolved: {p.reason}")
 
 
 def _difference(p: "ParameterCheck") -> str:

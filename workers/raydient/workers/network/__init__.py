@@ -5,7 +5,7 @@ by, `program.Program` runs them forwards and backwards, and `gradient_check` pro
 """
 
 from .export import ExportFormat, export_model
-from .gradient_check import GradientReport, ParameterCheck, check_gradients, random_batch, random_batches
+from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output, build, check_structure
 from .indices import index_problems
 from .layers import Pass
@@ -34,6 +34,7 @@ __all__ = [
     "Scaling",
     "ScalingError",
     "Target",
+    "Verdict",
     "build",
     "category_texts",
     "check_gradients",

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,42 @@ from numpy.typing import NDArray
 
 from raydient.workers.streams import Purpose, stream
 
+from .difference import Derivative, derivative, is_kink
 from .graph import Network
 from .indices import index_limits
 from .layers import Pass
 from .named import by_name, only
 from .program import Program
 
-STEP = 1e-5
-"""Half the distance between the two points of the quotient: about the cube root of float64's precision."""
-
 TOLERANCE = 1e-6
-"""Largest relative error of a correct derivative; wrong ones miss it by orders of magnitude."""
+"""Largest relative error of a quotient that a derivative is compared with; wrong derivatives miss it by orders of
+magnitude.
+"""
+DOUBT = 10
+"""A difference of so many times the quotient's estimated error is a wrong derivative."""
+LARGEST_STEP = 2.0**-9
+FARTHER = (2**8, 2**16)
+"""Factors of the first step, one after the other while rounding hides a derivative: one by inputs of 1e-6, say."""
 
+ZERO = (
+    "every derivative is 0 within rounding: units are saturated or dead, or a later layer removes the effect (a bias"
+    " before batch normalization, the key bias of attention)"
+)
+UNSETTLED = "no difference quotient settles: kinks are too near, or rounding errors too large"
+NOT_FINITE = "the loss is not finite"
 
 Arrays = Mapping[str, NDArray[Any]]
 
 TRAINING = Pass(training=True)
 """Some pass of training, always the same one: what is random does not change between two points."""
+
+
+class Verdict(StrEnum):
+    """What a comparison found. NOT_RESOLVED: the quotients say nothing about the derivatives."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    NOT_RESOLVED = "not_resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +55,22 @@ class ParameterCheck:
 
     Attributes:
         name: `{layer}.{parameter}`.
-        entries: how many of its values were checked; the others were not drawn, or had a kink too near.
-        largest_error: largest relative error among them.
+        verdict: WRONG if any value's derivative is, RIGHT if none is and at least one was compared.
+        reason: why it is not resolved; else empty.
+        entries: how many of its values were compared: those whose quotient settled on something else than 0.
+        largest_error: largest relative error among them; NaN without any.
         place: index of that value within the parameter.
         backward, quotient: the two derivatives there.
     """
 
     name: str
-    entries: int
-    largest_error: float
-    place: tuple[int, ...]
-    backward: float
-    quotient: float
-
-    @property
-    def passed(self) -> bool:
-        return self.largest_error <= TOLERANCE  # false for NaN
+    verdict: Verdict
+    reason: str = ""
+    entries: int = 0
+    largest_error: float = math.nan
+    place: tuple[int, ...] = ()
+    backward: float = math.nan
+    quotient: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +80,14 @@ class GradientReport:
     parameters: tuple[ParameterCheck, ...]
 
     @property
-    def largest_error(self) -> float:
-        return max(p.largest_error for p in self.parameters)
+    def verdict(self) -> Verdict:
+        """WRONG if that of any parameter is, else NOT_RESOLVED if that of any is, else RIGHT."""
+        found = {p.verdict for p in self.parameters}
+        return next(v for v in (Verdict.WRONG, Verdict.NOT_RESOLVED, Verdict.RIGHT) if v in found)
 
-    @property
-    def passed(self) -> bool:
-        return all(p.passed for p in self.parameters)
+    def of(self, verdict: Verdict) -> tuple[ParameterCheck, ...]:
+        """The parameters of which this was found."""
+        return tuple(p for p in self.parameters if p.verdict is verdict)
 
 
 def random_batch(network: Network, seed: int, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,60 +116,81 @@ def check_gradients(
     y: NDArray[np.number] | Arrays,
     seed: int,
     *,
+    weights: NDArray[np.floating] | None = None,
     entries_per_parameter: int = 64,
 ) -> GradientReport:
-    """Compare backward's gradient of the mean loss with (L(w + h) - L(w - h)) / 2h, in float64.
+    """Compare backward's gradient of the mean loss with difference quotients, in float64.
 
-    The weights are the initial ones and a little noise: biases of exactly 0 would put units that get no input on the
-    kink of ReLU, where there is no derivative. A value is left out if between its two points any unit's output changes
-    its sign, because a kink there spoils the quotient.
+    The parameters are the initial ones and a little noise: biases of exactly 0 would put units that get no input on the
+    kink of ReLU, where there is no derivative. The steps of a quotient follow from how much the loss changes and shrink
+    until it settles (`difference.derivative`), so inputs may be of any size.
 
     Args:
-        x: a few samples, (rows, *input shape), standardized or so: the quotient suffers from large values. Of several
-            inputs by name.
+        x: a few samples, (rows, *input shape). Of several inputs by name.
         y: their labels, (rows, *label shape). Of several outputs by name.
-        seed: of weights, noise and the choice of entries.
+        seed: of parameters, noise and the choice of entries.
+        weights: factors of the samples' losses, (rows,); 1 if there are none.
         entries_per_parameter: values checked of a larger parameter, drawn by seed; smaller ones are checked whole.
     """
     xs, ys = by_name(x, network.input_shapes), by_name(y, [output.name for output in network.outputs])
-    program = Program(network, len(next(iter(xs.values()))), np.float64)
+    program = Program(network, len(next(iter(xs.values()))), np.float64, weighted=weights is not None)
     for name, samples in xs.items():
         program.xs[name][...] = samples
     for name, labels in ys.items():
         program.ys[name][...] = labels
-    vector = _weights(network, seed)
+    if program.sample_weights is not None:
+        program.sample_weights[...] = weights
+    vector = _parameters(network, seed)
     point = _Point(program, vector)
     gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero
     loss = point.loss()
     program.backward(point.weights, network.bind(gradient), 1 / program.rows)
-    # The quotient's rounding errors are a few times precision · loss / STEP; smaller derivatives are not resolved.
-    resolution = 10 / TOLERANCE * np.finfo(np.float64).eps * (1 + abs(loss)) / STEP
-
     checks = []
     for p in network.layout.parameters:
         if p.momentum is not None:
-            continue  # a statistic stands there, no derivative
+            continue  # a statistic or a frozen value, no derivative
         places = np.arange(p.size)
         if p.size > entries_per_parameter:
             generator = stream(Purpose.GRADIENT_CHECK, seed, "entries", p.name)
             places = np.sort(generator.choice(p.size, entries_per_parameter, replace=False))
-        worst, entries = ParameterCheck(p.name, 0, math.nan, (), math.nan, math.nan), 0
-        for place in places:
-            numeric = point.quotient(p.offset + int(place))
-            if numeric is None:
-                continue
-            entries += 1
-            backward = float(gradient[p.offset + place])
-            error = abs(backward - numeric) / max(abs(backward), abs(numeric), resolution)
-            if entries == 1 or not error <= worst.largest_error:  # NaN is the worst
-                index = tuple(int(i) for i in np.unravel_index(place, p.shape))
-                worst = ParameterCheck(p.name, entries, error, index, backward, numeric)
-        checks.append(replace(worst, entries=entries))
+        entries = []
+        if math.isfinite(loss):
+            entries = [point.compare(p.offset + int(i), float(gradient[p.offset + i]), loss) for i in places]
+        checks.append(_summary(p.name, p.shape, places, entries))
     return GradientReport(tuple(checks))
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One value's comparison. `is_zero`: both derivatives are, within the quotient's error."""
+
+    verdict: Verdict
+    backward: float
+    quotient: float
+    is_zero: bool = False
+
+    @property
+    def error(self) -> float:
+        scale = max(abs(self.backward), abs(self.quotient))
+        error = abs(self.backward - self.quotient) / scale if scale else 0.0
+        return error if math.isfinite(error) else math.inf
+
+
+def _summary(name: str, shape: tuple[int, ...], places: NDArray[np.int64], entries: list[_Entry]) -> ParameterCheck:
+    if not entries:
+        return ParameterCheck(name, Verdict.NOT_RESOLVED, NOT_FINITE)
+    compared = [(entry, i) for entry, i in zip(entries, places, strict=True) if entry.verdict != Verdict.NOT_RESOLVED]
+    if not compared:
+        reason = ZERO if all(entry.is_zero for entry in entries) else UNSETTLED
+        return ParameterCheck(name, Verdict.NOT_RESOLVED, reason)
+    worst, place = max(compared, key=lambda pair: (pair[0].verdict is Verdict.WRONG, pair[0].error))
+    index = tuple(int(i) for i in np.unravel_index(place, shape))
+    found = worst.error, index, worst.backward, worst.quotient
+    return ParameterCheck(name, worst.verdict, "", len(compared), *found)
+
+
 class _Point:
-    """The mean loss of a program's batch as a function of its weights."""
+    """The mean loss of a program's batch as a function of its parameters."""
 
     def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
         self.program, self.vector = program, vector
@@ -156,23 +199,47 @@ class _Point:
     def loss(self) -> float:
         return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
 
-    def quotient(self, i: int) -> float | None:
-        """The difference quotient by value `i` of the flat vector; None where a kink is too near."""
-        value = self.vector[i]
-        self.vector[i] = value + STEP
-        above, signs_above = self.loss(), self._signs()
-        self.vector[i] = value - STEP
-        below, signs_below = self.loss(), self._signs()
-        self.vector[i] = value
-        if not np.array_equal(signs_above, signs_below):
-            return None
-        return (above - below) / (2 * STEP)
+    def compare(self, i: int, backward: float, loss: float) -> _Entry:
+        """Backward's derivative by value `i` of the flat vector with the difference quotient there."""
 
-    def _signs(self) -> NDArray[np.bool_]:
-        return np.concatenate([(y > 0).reshape(-1) for y in self.program.outputs])
+        def values(step: float) -> tuple[float, float]:
+            value = self.vector[i]
+            self.vector[i] = value + step
+            above = self.loss()
+            self.vector[i] = value - step
+            below = self.loss()
+            self.vector[i] = value
+            return above, below
+
+        # over this step the loss changes by about a thousandth
+        step = min(LARGEST_STEP, 1e-3 * (abs(loss) or 1) / abs(backward)) if backward else LARGEST_STEP
+        if not math.isfinite(step) or step < 1e-12:
+            step = LARGEST_STEP
+        found = derivative(values, step, TOLERANCE)
+        for factor in FARTHER if backward else ():
+            if found.error <= TOLERANCE * abs(found.value) or _differs(backward, found):
+                break
+            found = min(found, derivative(values, factor * step, TOLERANCE), key=lambda one: one.error)
+        difference, scale = abs(backward - found.value), max(abs(backward), abs(found.value))
+        if _differs(backward, found):
+            # An error estimate may be too small by chance, but not twice in the same way.
+            again = derivative(values, 0.6 * step, TOLERANCE)
+            same = abs(again.value - found.value) <= difference / DOUBT or not math.isfinite(backward)
+            if _differs(backward, again) and same and not is_kink(values, loss, step / 64, difference / 100):
+                return _Entry(Verdict.WRONG, backward, found.value)
+            return _Entry(Verdict.NOT_RESOLVED, backward, found.value)
+        if scale and found.error <= TOLERANCE * scale:
+            return _Entry(Verdict.RIGHT, backward, found.value)
+        return _Entry(Verdict.NOT_RESOLVED, backward, found.value, is_zero=scale <= DOUBT * found.error < math.inf)
 
 
-def _weights(network: Network, seed: int) -> NDArray[np.float64]:
+def _differs(backward: float, found: Derivative) -> bool:
+    """Whether a derivative is farther from the quotient than the quotient's error explains; that it is NaN is."""
+    scale = max(abs(backward), abs(found.value))
+    return found.error < math.inf and not abs(backward - found.value) <= max(TOLERANCE * scale, DOUBT * found.error)
+
+
+def _parameters(network: Network, seed: int) -> NDArray[np.float64]:
     initial = np.empty(network.layout.size, np.float32)
     network.initialize(seed, initial)
     noise = stream(Purpose.GRADIENT_CHECK, seed, "noise").uniform(-0.1, 0.1, initial.shape)

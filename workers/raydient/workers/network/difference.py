@@ -1,0 +1,66 @@
+"""The derivative of a function of one variable from its values, with an estimate of its error.
+
+C. Ridders, Accurate computation of F'(x) and F'(x) F''(x), Advances in Engineering Software 4 (1982): central
+differences over ever smaller steps, extrapolated to step 0.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+RATIO = 2.0
+"""Factor between one step and the next."""
+LEVELS = 26
+"""Steps at the most: a factor of 3e7 between the largest and the smallest."""
+NOISE = 8 * float(np.finfo(np.float64).eps)
+"""Relative rounding error of a value of the function."""
+
+Pair = Callable[[float], tuple[float, float]]
+"""Values of the function at distance h above and below the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """A derivative and the estimated size of its error; infinite where the quotients do not settle."""
+
+    value: float
+    error: float
+
+
+def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
+    """Extrapolate central differences over `step`, `step` / 2, ... until the relative error is `tolerance`, or rounding
+    makes smaller steps worse.
+
+    A kink or jump within a step keeps the quotients from settling until the step is shorter than the distance to it.
+    """
+    best, earlier = Derivative(math.nan, math.inf), list[float]()
+    for _ in range(LEVELS):
+        above, below = values(step)
+        rounding = NOISE * max(abs(above), abs(below)) / step
+        row = [(above - below) / (2 * step)]
+        for order, before in enumerate(earlier, 1):
+            row.append(row[-1] + (row[-1] - before) / (RATIO ** (2 * order) - 1))
+            error = max(abs(row[-1] - row[-2]), abs(row[-1] - before), rounding)
+            if error <= best.error:
+                best = Derivative(row[-1], error)
+        if best.error <= max(tolerance * abs(best.value), rounding):
+            break
+        earlier, step = row, step / RATIO
+    return best
+
+
+def is_kink(values: Pair, middle: float, step: float, jump: float) -> bool:
+    """Whether the slope changes by `jump` or more at the point, where the function's value is `middle`.
+
+    The difference of the slopes over h on both sides shrinks with h where the function is smooth, and stays at a kink.
+    """
+    wide, narrow = (_slopes_apart(values(h), middle, h) for h in (step, step / 4))
+    rounding = NOISE * abs(middle) / (step / 4)
+    return narrow >= max(jump, wide / 2, 4 * rounding)
+
+
+def _slopes_apart(around: tuple[float, float], middle: float, step: float) -> float:
+    above, below = around
+    return abs((above - middle) - (middle - below)) / step
