@@ -22,6 +22,7 @@ from workload import job, write_data
 
 from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.execution import MESSAGE_LIMIT, Execution
+from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, Notice, Progress, Report
 from raydient.spec.job import JobSpec
@@ -147,6 +148,7 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
         TemporaryDirectory(prefix="raydient-benchmark-") as directory,
         closing(open_cluster(kind, slots=4)) as cluster,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(History(Path(directory) / HISTORY_FILE)) as history,
     ):
         watched = Watched(cluster)
         scenario = Scenario(watched, rounds)
@@ -160,6 +162,7 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
             hub=hub,
             endpoint=hub.listen(cluster.host, node=cluster.node),
             secret=secret,
+            history=history,
             tell=scenario.hear,
             orders=scenario.orders,
         ).run()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from raydient.server.training.reports import Finished, Outcome, Started
+from raydient.server.training.reports import EpochEnded, Finished, NumberedReport, Outcome, Started
 from raydient.spec.validation import validate_job
 
 from .rays import Rays
@@ -98,13 +98,23 @@ class FakeRun:
     def say(self, *reports):
         """Deliver reports; returns when they were taken."""
         for report in reports:
-            self._number += 1
             self._ended = isinstance(report, Finished)
-            self._thread.submit(self._listener.report, self._number, report).result()
+            self._thread.submit(self._listener.report, [self._numbered(report)]).result()
+
+    def say_together(self, *reports):
+        """Deliver reports in one batch; returns when they were taken."""
+        self._ended = any(isinstance(report, Finished) for report in reports)
+        self._thread.submit(self._listener.report, [self._numbered(report) for report in reports]).result()
 
     def repeat(self, number, report):
         """Deliver a report under a number of the past."""
-        self._thread.submit(self._listener.report, number, report).result()
+        self._thread.submit(self._listener.report, [NumberedReport(number, report)]).result()
+
+    def _numbered(self, report):
+        if isinstance(report, EpochEnded):
+            return NumberedReport(0, report)
+        self._number += 1
+        return NumberedReport(self._number, report)
 
     def begin(self):
         self.say(Started(step=0, workers=self.request.workers))
@@ -130,8 +140,7 @@ class FakeRun:
     def _stop(self, outcome):
         if self.runner.obedient and not self._ended:
             self._ended = True
-            self._number += 1
-            self._thread.submit(self._listener.report, self._number, Finished(outcome, step=1))
+            self._thread.submit(self._listener.report, [self._numbered(Finished(outcome, step=1))])
 
     def join(self, timeout_seconds):
         self._thread.shutdown(wait=True)

@@ -255,8 +255,9 @@ def test_stopping_ends_a_watch_that_waits():
 
 def test_a_write_that_never_ends_is_given_up_when_events_pile_up():
     def happen(feed, watchers):
-        events = tuple(JobEvent("a", n, None, Notice("R", "m")) for n in range(2, 400))
-        feed.publish(Change(Job("a", None, None), Job("a", None, None), events))
+        for n in range(2, 400):
+            event = JobEvent("a", n, None, Notice("R", "m"))
+            feed.publish(Change(Job("a", None, None), Job("a", None, None), (event,)))
 
     with pytest.raises(Conflict) as caught:
         watch(Store(1), happen, never)

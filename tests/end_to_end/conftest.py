@@ -10,6 +10,7 @@ import pytest
 from raydient.server.clusters.local import LocalCluster
 from raydient.server.embedded import train
 from raydient.server.training.execution import MESSAGE_LIMIT, Execution
+from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Finished
 from raydient.spec.validation import validate_job
@@ -48,7 +49,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
         last.append(report)
         tell(report)
 
-    with closing(Hub(secret, MESSAGE_LIMIT)) as hub:
+    with closing(Hub(secret, MESSAGE_LIMIT)) as hub, closing(History(directory / HISTORY_FILE)) as history:
         Execution(
             prepared,
             job="test",
@@ -59,6 +60,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
             hub=hub,
             endpoint=hub.listen(cluster.host, node=cluster.node),
             secret=secret,
+            history=history,
             tell=hear,
             transport=Transport(transport),
             orders=orders,

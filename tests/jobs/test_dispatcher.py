@@ -8,7 +8,7 @@ from raydient.server.jobs import lifecycle
 from raydient.server.jobs.dispatcher import Dispatcher
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
-from raydient.server.training.reports import Finished, Notice, Outcome, Progress, Started
+from raydient.server.training.reports import EpochEnded, Finished, Notice, NumberedReport, Outcome, Progress, Started
 from raydient.server.training.runs import RunRequest
 from raydient.spec.errors import FieldError, InvalidSpec
 
@@ -52,6 +52,7 @@ def make_dispatcher(waiter, runner, tmp_path, now):
                 spec=job.spec,
                 dataset=dataset(job) if dataset else tmp_path / "a.csv",
                 directory=tmp_path / job.id,
+                epochs=job.epochs,
             )
 
         made.append(Dispatcher(waiter, runner, request, clock=lambda: now, **options))
@@ -306,6 +307,90 @@ def test_what_waited_waits_on_and_what_ended_stays_so(make_dispatcher, make_job,
     assert runner.next().request.job == waiting[0].id
     assert dispatcher.position(waiting[1].id) == 1
     assert waiter.get(ended.id) == ended
+
+
+def counted(waiter, monkeypatch):
+    """Calls of the store from here on."""
+    calls, take = [], waiter.update
+    monkeypatch.setattr(waiter, "update", lambda *arguments: calls.append(1) or take(*arguments))
+    return calls
+
+
+def test_what_waits_is_one_transaction(make_dispatcher, submit, waiter, runner, monkeypatch):
+    job = submit(make_dispatcher())
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    calls = counted(waiter, monkeypatch)
+    epochs = [EpochEnded(n, n, 0.1, {"train": {"loss": 1 / n}}) for n in range(1, 301)]
+    run.say_together(*epochs[:200], Notice("R", "m"), *epochs[200:])
+    assert len(calls) == 1
+    told = [e.payload for e in waiter.events(job.id, 3, 1000)]
+    assert [p for p in told if isinstance(p, EpochEnded)] == epochs
+    assert told[200] == Notice("R", "m")
+    assert [p.epoch for p in waiter.points(job.id, 1000)] == list(range(1, 301))
+
+
+def test_epochs_that_an_end_overtook_are_kept(make_dispatcher, submit, waiter, runner):
+    dispatcher = make_dispatcher()
+    job = submit(dispatcher)
+    run = runner.next()
+    run.begin()
+    epochs = [EpochEnded(n, n, 0.1, {"train": {"loss": 1 / n}}) for n in range(1, 9)]
+    run.say(*epochs[:3])
+    dispatcher.cancel(job.id)
+    waiter.reaches(job, State.CANCELLED)
+    run._listener.report([NumberedReport(0, epoch) for epoch in epochs[3:]])
+    events = waiter.events(job.id, 0, 100)
+    assert events[-1].final
+    assert [p.epoch for p in waiter.points(job.id, 100)] == list(range(1, 9))
+
+
+def test_a_run_is_asked_only_for_what_the_service_does_not_have(make_dispatcher, submit, waiter, runner):
+    submit(make_dispatcher())
+    first = runner.next()
+    first.begin()
+    first.say(EpochEnded(1, 3, 0.1, {"train": {"loss": 1.0}}), EpochEnded(2, 6, 0.1, {"train": {"loss": 0.5}}))
+    assert first.request.epochs == 0
+    first.vanish()
+    assert runner.next().request.epochs == 2
+
+
+def test_a_run_that_ends_while_the_service_stops_is_no_loss_and_no_error(make_dispatcher, submit, waiter, fake_runner):
+    runner = fake_runner(obedient=False)
+    dispatcher = make_dispatcher(runner)
+    jobs = [submit(dispatcher) for _ in range(2)]
+    runs = [runner.next() for _ in jobs]
+    for run, job in zip(runs, jobs, strict=True):
+        run.begin()
+        waiter.reaches(job, State.RUNNING)
+    closing = threading.Thread(target=dispatcher.close, args=(20,))
+    closing.start()
+    with dispatcher._changed:
+        assert dispatcher._changed.wait_for(lambda: dispatcher.draining, 20)
+    runs[0].vanish("killed by SIGTERM")
+    waiter.reaches(jobs[0], State.QUEUED)
+    assert waiter.get(jobs[0].id).reason == "SERVER_RESTARTED"
+    runs[1].say(Finished(Outcome.INTERRUPTED, 3))
+    closing.join(20)
+    assert not closing.is_alive()
+    assert waiter.get(jobs[1].id).state is State.QUEUED
+
+
+def test_nothing_is_written_after_the_service_has_stopped(make_dispatcher, submit, waiter, fake_runner, monkeypatch):
+    runner = fake_runner(obedient=False)
+    dispatcher = make_dispatcher(runner)
+    job = submit(dispatcher)
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    assert not dispatcher.close(0.01)
+    run.vanish("killed by SIGKILL")
+    assert waiter.get(job.id).state is State.RUNNING, "the next service takes it up"
+    monkeypatch.setattr(waiter, "update", lambda *arguments: (_ for _ in ()).throw(Unavailable("closed")))
+    with pytest.raises(ConnectionAbortedError):
+        run.say(Notice("R", "m"))
+    run.join(0)
 
 
 @pytest.mark.parametrize("trouble", [Exhausted("full"), Unavailable("locked")])

@@ -15,6 +15,7 @@ from raydient.server.training.reports import (
     EpochEnded,
     Finished,
     Notice,
+    NumberedReport,
     Outcome,
     Progress,
     Started,
@@ -82,8 +83,26 @@ def test_an_epoch_gives_its_points():
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_an_epoch_that_is_known_is_no_news(epoch):
     job = lifecycle.report(running(), 1, 2, EpochEnded(3, 30, 0.5, {"train": {"loss": 0.4}}), NOW).job
-    update = lifecycle.report(job, 1, 3, EpochEnded(epoch, 30, 0.7, {"train": {"loss": 0.4}}), NOW)
-    assert (update.events, update.points, update.job.last_epoch) == ((), (), job.last_epoch)
+    assert lifecycle.report(job, 1, 0, EpochEnded(epoch, 30, 0.7, {"train": {"loss": 0.4}}), NOW) is None
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_epoch_that_its_end_overtook_is_kept_and_no_event_follows_the_last(state):
+    news = EpochEnded(4, 40, 0.5, {"train": {"loss": 0.4}})
+    update = lifecycle.report(running(state=state), 1, 0, news, NOW)
+    assert update.job == replace(running(state=state), last_epoch=news)
+    assert update.points == (MetricPoint(4, "train", "loss", 40, 0.4),)
+    assert update.events == (() if state.terminal else (news,))
+
+
+def test_reports_that_come_together_are_one_update():
+    epochs = [EpochEnded(n, 10 * n, 0.5, {"train": {"loss": 1 / n}}) for n in (1, 2)]
+    told = [NumberedReport(2, at(15)), *(NumberedReport(0, epoch) for epoch in epochs), NumberedReport(3, at(20))]
+    update = lifecycle.take(running(), 1, told, NOW)
+    assert update.events == (at(15), *epochs, at(20))
+    assert update.points == tuple(MetricPoint(n, "train", "loss", 10 * n, 1 / n) for n in (1, 2))
+    assert update.job == replace(running(), report=3, progress=at(20), last_epoch=epochs[1], top_step=20, advanced=True)
+    assert lifecycle.take(update.job, 1, told, NOW) is None, "a repetition changes nothing"
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_asked():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -21,6 +22,7 @@ from raydient.server.jobs.records import Job, MetricPoint
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
 from raydient.server.training.checkpoints import Checkpoints
+from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.reports import EpochEnded
 from raydient.wire.layout import Layout
 from raydient.wire.schedule import Schedule
@@ -35,10 +37,12 @@ LAYOUT = Layout.of([("a.kernel", (2, 3))])
 def checkpoint(folder, step, history=()):
     weights = np.full(LAYOUT.size, step, np.float32)
     position = {"round": step, "step": step, "epoch": len(history), "epoch_sums": [], "numerics": {}}
+    with closing(History(folder / HISTORY_FILE)) as record:
+        for epoch in history:
+            record.append(epoch)
     schedule = Schedule(train_rows=3, test_rows=0, epochs=9, batch_size=1, microbatches=1)
     checkpoints = Checkpoints(folder / "checkpoints", job=folder.name, layout=LAYOUT, state=[], schedule=schedule)
-    metadata = {"digest": LAYOUT.digest(weights)}
-    checkpoints.save({"weights": weights}, {**position, "history": list(history)}, metadata=metadata, keep=2)
+    checkpoints.save({"weights": weights}, position, metadata={"digest": LAYOUT.digest(weights)}, keep=2)
 
 
 def model(folder, spec):

@@ -48,7 +48,7 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
 
     coordinator.assert_completes(*channels)
 
-    ends = [m for m, _ in coordinator.heard if isinstance(m, control.EpochDone)]
+    ends = [epoch for m, _ in coordinator.heard if isinstance(m, control.EpochsDone) for epoch in m.epochs]
     assert [(e.epoch, e.step, tuple(e.train), tuple(e.test)) for e in ends] == [
         (e.epoch, e.step, e.train, e.test) for e in tree_job.epochs
     ]
@@ -92,7 +92,7 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_service, tree_job,
     channel = other.attach(7, transport)
     other.plan(7)
     other.assert_completes(channel)
-    (end,) = [m for m, _ in other.heard if isinstance(m, control.EpochDone)]
+    (end,) = [epoch for m, _ in other.heard if isinstance(m, control.EpochsDone) for epoch in m.epochs]
     assert (end.epoch, tuple(end.train)) == (1, tree_job.epochs[1].train)
 
 
@@ -305,7 +305,7 @@ def test_without_its_coordinator_it_ends(start_service, transport, open_descript
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("message", [control.Follow(0), control.Plan(1, [], []), control.Failed("x")])
+@pytest.mark.parametrize("message", [control.Follow(0, 0), control.Plan(1, [], []), control.Failed("x")])
 def test_a_coordinator_that_does_not_serve_first_is_none(start_service, message):
     coordinator = start_service()
     coordinator.expect(control.Hello)
@@ -316,7 +316,7 @@ def test_a_coordinator_that_does_not_serve_first_is_none(start_service, message)
 
 
 def test_a_message_that_it_cannot_obey_ends_it(coordinator):
-    coordinator.tell(control.Follow(0))
+    coordinator.tell(control.Follow(0, 0))
 
     with pytest.raises(ProtocolError, match="a parameter server cannot obey Follow"):
         coordinator.serving.result(20)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from raydient.server.training.checkpoints import Checkpoints
-from raydient.server.training.reports import EpochEnded
 from raydient.wire.layout import Layout
 from raydient.wire.schedule import Schedule
 
@@ -42,7 +41,6 @@ class SmallJob:
             "epoch": epoch,
             "epoch_sums": list(epoch_sums),
             "numerics": {"numpy": "2"},
-            "history": [EpochEnded(n, 5 * n, 0.5, {"train": {"loss": 0.1}}) for n in range(1, epoch + 1)],
         }
         vectors = arrays(step if values is None else values) | (more or {})
         metadata = {"digest": LAYOUT.digest(vectors["weights"]), "more": "ü"}

@@ -53,7 +53,7 @@ def clock():
 
 @pytest.fixture
 def make_coordinator(clock):
-    def make(workers=2, minimum=2):
+    def make(workers=2, minimum=2, told=0):
         return Coordinator(
             schedule=SCHEDULE,
             workers=workers,
@@ -63,6 +63,7 @@ def make_coordinator(clock):
             keep=2,
             learning_rate=0.1,
             clock=clock,
+            told=told,
         )
 
     return make
@@ -146,10 +147,15 @@ def test_progress_tells_where_training_is(coordinator, clock):
     assert (progress.workers_alive, progress.workers_wanted) == (2, 2)
 
 
-def test_epoch_means_are_sums_over_rows(coordinator, clock):
+def done(*epochs):
+    """Tells that epochs are complete: numbers from 0 on."""
+    return control.EpochsDone([control.EpochSums(n, 3 * (n + 1), 0.5, [100, 50.0, 80.0], []) for n in epochs])
+
+
+def test_epoch_means_are_sums_over_rows(coordinator):
     running(coordinator)
-    clock.now += 3
-    (ended,) = reports(coordinator.epoch(control.EpochDone(0, 3, [100, 50.0, 80.0], [10, 4.0, 9.0])), EpochEnded)
+    told = control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0, 80.0], [10, 4.0, 9.0])])
+    (ended,) = reports(coordinator.epochs(told), EpochEnded)
     assert ended == EpochEnded(
         1, 3, 3.0, {"train": {"loss": 0.5, "accuracy": 0.8}, "test": {"loss": 0.4, "accuracy": 0.9}}
     )
@@ -523,18 +529,12 @@ def test_health_outlives_the_parameter_server_that_measured_it(coordinator):
 
 def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):
     running(coordinator)
-    for epoch in range(2):
-        coordinator.epoch(control.EpochDone(epoch, 3 * (epoch + 1), [100, 50.0, 80.0], []))
-    assert reports(coordinator.epoch(control.EpochDone(1, 6, [100, 50.0, 80.0], [])), EpochEnded) == []
-    (third,) = reports(coordinator.epoch(control.EpochDone(2, 9, [100, 50.0, 80.0], [])), EpochEnded)
-    assert third.epoch == 3
-    assert [epoch.epoch for epoch in coordinator.history] == [1, 2, 3]
+    assert [told.epoch for told in reports(coordinator.epochs(done(0, 1)), EpochEnded)] == [1, 2]
+    assert [told.epoch for told in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
 
 
-def test_a_resumed_run_tells_its_past_and_goes_on(coordinator):
+def test_epochs_that_an_earlier_run_told_are_not_told_again(make_coordinator):
+    coordinator = make_coordinator(told=2)
     running(coordinator)
-    past = [EpochEnded(n, 3 * n, 1.0, {"train": {"loss": 0.5}}) for n in (1, 2)]
-    assert reports(coordinator.resumed([3, 6], past), EpochEnded) == past
-    (third,) = reports(coordinator.epoch(control.EpochDone(2, 9, [100, 50.0, 80.0], [])), EpochEnded)
-    assert third.epoch == 3
-    assert reports(coordinator.resumed([9], [*past, third]), EpochEnded) == []
+    coordinator.resumed([3, 6])
+    assert [told.epoch for told in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]

@@ -1,11 +1,16 @@
-"""Reports are numbered and kept until the service has them."""
+"""Reports and epochs are kept until the service has them, and a batch at a time is on its way."""
 
 import socket
+from contextlib import closing
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from raydient.server.training.outbox import Outbox
-from raydient.server.training.reports import Notice, Progress, from_json
+from raydient.server.training import outbox as outbox_module
+from raydient.server.training.history import History
+from raydient.server.training.outbox import BATCH, WAITING, Outbox
+from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome, Progress, Started, from_json
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.frames import ProtocolError
@@ -13,21 +18,51 @@ from raydient.wire.frames import ProtocolError
 
 class FakeHub:
     def flushed(self, connection):
-        pass
+        assert not connection.pending
 
 
 class Service:
-    """The other end of a connection, as the service has it."""
+    """The other end of a connection, as the service has it, and what it has stored."""
 
-    def __init__(self):
+    def __init__(self, outbox, number=0, epoch=0):
         ours, theirs = socket.socketpair()
-        theirs.settimeout(5)
-        self.connection = Connection(ours, limited_to(1 << 20))
-        self._theirs = Connection(theirs, limited_to(1 << 20))
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self.outbox, self.number, self.epoch = outbox, number, epoch
+        self.reports, self.epochs, self.last = [], [], False
+        self.connection, self._theirs = Connection(ours, limited_to(1 << 24)), Connection(theirs, limited_to(1 << 24))
 
-    def next(self):
-        message = control.receive(self._theirs).message
-        return message.number, from_json(message.report)
+    def follow(self):
+        self.outbox.hear(self.connection, control.Follow(self.number, self.epoch))
+
+    def take(self):
+        """The batch that is on its way, stored but not acknowledged; None if there is none."""
+        frame = self._theirs.receive()
+        if frame is None:
+            return None
+        batch = control.decode(frame).message
+        self.last = batch.last
+        told = [(one.number, from_json(one.report)) for one in batch.reports]
+        for number, report in told:
+            if isinstance(report, EpochEnded):
+                self.epochs.append(report.epoch)
+                self.epoch = report.epoch
+            else:
+                assert number > self.number
+                self.number = number
+                self.reports.append(report)
+        return [report for _, report in told]
+
+    def acknowledge(self):
+        self.outbox.hear(self.connection, control.Acknowledge(self.number, self.epoch))
+
+    def take_all(self):
+        """Store and acknowledge until nothing is on its way; all of it."""
+        taken = []
+        while (batch := self.take()) is not None:
+            taken += batch
+            self.acknowledge()
+        return taken
 
     def close(self):
         self._theirs.close()
@@ -35,18 +70,23 @@ class Service:
 
 
 @pytest.fixture
-def service():
-    made = Service()
-    yield made
-    made.close()
+def history(tmp_path):
+    with closing(History(tmp_path / "history.log")) as made:
+        yield made
 
 
 @pytest.fixture
-def outbox():
+def outbox(history):
     orders = []
-    made = Outbox(FakeHub(), orders.append)
+    made = Outbox(FakeHub(), history, orders.append)
     made.orders = orders
     return made
+
+
+@pytest.fixture
+def service(outbox):
+    with closing(Service(outbox)) as made:
+        yield made
 
 
 def notice(text):
@@ -57,43 +97,95 @@ def progress(step):
     return Progress(step, 10, 0, 1, 0, 0.0, 0.1, 0.5, 1, 1)
 
 
-def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, service):
-    for text in "abc":
+def end(outbox, history, *numbers):
+    """Epochs are complete."""
+    for number in numbers:
+        history.append(EpochEnded(number, number, 0.1, {"train": {"loss": 0.5}}))
+        outbox.put(EpochEnded(number, number, 0.1, {"train": {"loss": 0.5}}))
+
+
+def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, history, service):
+    for number, text in enumerate("abc", 1):
         outbox.put(notice(text))
-    outbox.hear(service.connection, control.Follow(after=1))
+        end(outbox, history, number)
+    service.number, service.epoch = 1, 1
+    service.follow()
+    assert [getattr(r, "message", None) or r.epoch for r in service.take_all()] == ["b", 2, "c", 3]
     outbox.put(notice("d"))
-    assert [service.next() for _ in range(3)] == [(2, notice("b")), (3, notice("c")), (4, notice("d"))]
-
-
-def test_it_is_empty_when_all_is_acknowledged(outbox, service):
-    outbox.put(notice("a"))
-    outbox.put(notice("b"))
-    outbox.hear(service.connection, control.Acknowledge(1))
-    assert not outbox.empty
-    outbox.hear(service.connection, control.Acknowledge(2))
+    assert service.take_all() == [notice("d")]
     assert outbox.empty
 
 
-def test_a_second_follower_gets_what_the_first_did_not_acknowledge(outbox, service):
-    outbox.hear(service.connection, control.Follow(after=0))
+def test_a_batch_at_a_time_is_on_its_way(outbox, history, service):
+    service.follow()
     outbox.put(notice("a"))
-    outbox.put(notice("b"))
-    outbox.hear(service.connection, control.Acknowledge(1))
-    service.close()
-    outbox.put(notice("c"))
-    other = Service()
-    outbox.hear(other.connection, control.Follow(after=1))
-    assert [other.next() for _ in range(2)] == [(2, notice("b")), (3, notice("c"))]
-    other.close()
+    assert service.take() == [notice("a")]
+    for number in range(1, 5 * BATCH):
+        end(outbox, history, number)
+        outbox.put(progress(number))
+    assert service.take() is None
+    assert not outbox.empty
+    service.acknowledge()
+    batch = service.take()
+    assert [r.epoch for r in batch if isinstance(r, EpochEnded)] == list(range(1, BATCH + 1))
+    assert batch.count(progress(5 * BATCH - 1)) == 1, "the newest progress does not wait for the epochs before it"
+    assert sum(isinstance(r, Progress) for r in batch) == 1
 
 
-def test_while_nobody_follows_only_the_newest_progress_is_kept(outbox, service):
+def test_a_change_of_state_overtakes_epochs_and_none_is_lost(outbox, history, service):
+    end(outbox, history, *range(1, 3 * BATCH))
+    outbox.put(Finished(Outcome.CANCELLED, 7))
+    service.follow()
+    assert Finished(Outcome.CANCELLED, 7) in service.take()
+    assert not service.last
+    service.acknowledge()
+    service.take_all()
+    assert service.epochs == list(range(1, 3 * BATCH))
+    assert service.last
+    assert outbox.empty
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+def test_an_end_that_nobody_ordered_comes_after_the_last_epoch(outbox, history, service, outcome):
+    end(outbox, history, *range(1, 3 * BATCH))
+    outbox.put(Finished(outcome, 7))
+    service.follow()
+    told = service.take_all()
+    assert [r.epoch for r in told[:-1]] == list(range(1, 3 * BATCH))
+    assert told[-1] == Finished(outcome, 7)
+    assert service.last
+
+
+def test_a_batch_has_a_size(outbox, history, service, monkeypatch):
+    monkeypatch.setattr(outbox_module, "BATCH_BYTES", 200)
+    end(outbox, history, *range(1, 10))
+    service.follow()
+    assert 1 <= len(service.take()) < 9
+
+
+def test_while_no_service_follows_reports_are_bounded(outbox, history, service):
+    outbox.put(Started(0, 2))
+    for number in range(2 * WAITING):
+        outbox.put(notice(str(number)))
+        outbox.put(progress(number))
+    outbox.put(Finished(Outcome.SUCCEEDED, 9))
+    service.follow()
+    told = service.take_all()
+    assert len(told) <= WAITING + 3
+    assert told[0] == Started(0, 2)
+    assert told[-1] == Finished(Outcome.SUCCEEDED, 9)
+    outbox.put(notice("later"))
+    (dropped, later) = service.take_all()
+    assert (dropped.reason, later) == ("NOTICES_DROPPED", notice("later"))
+
+
+def test_while_no_service_follows_only_the_newest_progress_is_kept(outbox, service):
     outbox.put(notice("a"))
     for step in range(1000):
         outbox.put(progress(step))
     outbox.put(notice("b"))
-    outbox.hear(service.connection, control.Follow(after=0))
-    assert [service.next() for _ in range(3)] == [(1, notice("a")), (1001, progress(999)), (1002, notice("b"))]
+    service.follow()
+    assert service.take_all() == [notice("a"), progress(999), notice("b")]
 
 
 def test_commands_are_handed_on_and_anything_else_refused(outbox, service):
@@ -103,3 +195,61 @@ def test_commands_are_handed_on_and_anything_else_refused(outbox, service):
     assert outbox.orders == given
     with pytest.raises(ProtocolError):
         outbox.hear(service.connection, control.Attached(1))
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("epochs"), st.integers(1, 9)),
+        st.just(("notice", 0)),
+        st.just(("progress", 0)),
+        st.just(("take", 0)),
+        st.just(("acknowledge", 0)),
+        # A service is gone, with or without the batch on its way stored; another one follows.
+        st.tuples(st.just("again"), st.booleans()),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200)
+@given(steps=steps, outcome=st.sampled_from(Outcome))
+def test_what_arrives_is_what_was_sent_in_order_and_once(tmp_path_factory, steps, outcome):
+    """Notices and epochs, whoever comes and goes; the naive twin is two lists."""
+    path = tmp_path_factory.mktemp("outbox") / "history.log"
+    with pytest.MonkeyPatch.context() as patch, closing(History(path)) as history:
+        patch.setattr(outbox_module, "BATCH", 4)
+        outbox, notices, epochs = Outbox(FakeHub(), history, print), 0, 0
+        service, stored, heard, taken = Service(outbox), [], [], False
+        service.follow()
+        for name, argument in steps:
+            if name == "epochs":
+                end(outbox, history, *range(epochs + 1, epochs + 1 + argument))
+                epochs += argument
+            elif name == "notice":
+                outbox.put(notice(str(notices)))
+                notices += 1
+            elif name == "progress":
+                outbox.put(progress(epochs))
+            elif name == "take" and not taken:
+                taken = service.take() is not None
+            elif name == "acknowledge" and taken:
+                service.acknowledge()
+                taken = False
+            elif name == "again":
+                if argument and not taken:
+                    service.take()
+                stored, heard = stored + service.epochs, heard + service.reports
+                service.close()
+                service, taken = Service(outbox, service.number, service.epoch), False
+                service.follow()
+        outbox.put(Finished(outcome, 3))
+        if taken:
+            service.acknowledge()
+        service.take_all()
+        stored, heard = stored + service.epochs, heard + service.reports
+        service.close()
+    assert stored == list(range(1, epochs + 1))
+    assert [r.message for r in heard if isinstance(r, Notice)] == [str(number) for number in range(notices)]
+    assert heard[-1] == Finished(outcome, 3)
+    assert service.last
+    assert outbox.empty

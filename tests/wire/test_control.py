@@ -29,7 +29,9 @@ EXAMPLES = [
     control.Attached(3),
     control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}, HEALTH),
     control.PlanInForce(3),
-    control.EpochDone(1, 12, [100.0, 3.5, 90.0], []),
+    control.EpochsDone(
+        [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0])]
+    ),
     control.Snapshot(8, 6, [32.0, 1.25], True),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
@@ -55,9 +57,9 @@ EXAMPLES = [
     control.Work(
         {"display_name": "x", "network": {"layers": []}}, {"image": [28, 28, 1], "table": [3]}, SCHEDULE, ENDPOINT, 1, 2
     ),
-    control.Follow(17),
-    control.Numbered(18, {"type": "Started", "step": 0, "workers": 2}),
-    control.Acknowledge(18),
+    control.Follow(17, 3),
+    control.Reports([control.Numbered(18, {"type": "Started", "step": 0, "workers": 2})], last=False),
+    control.Acknowledge(18, 3),
     control.Command(Order.INTERRUPT),
     control.Scale(4, 2),
 ]

@@ -98,13 +98,21 @@ class PlanInForce:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochDone:
-    """Parameter server: sums over an epoch, by split; the first value is the number of rows."""
+class EpochSums:
+    """Sums over an epoch, by split; the first value is the number of rows. `seconds` is the time that it took."""
 
     epoch: int
     step: int
+    seconds: float
     train: Sequence[float]
     test: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsDone:
+    """Parameter server: the epochs that were completed since the last such message; sent a few times a second."""
+
+    epochs: Sequence[EpochSums]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ class Snapshot:
     Attributes:
         round: the round that comes next.
         step: updates applied.
-        epoch_sums: sums over the steps of the epoch that are done, as in `EpochDone.train`.
+        epoch_sums: sums over the steps of the epoch that are done, as in `EpochSums.train`.
         final: nothing follows; training is complete or was asked to stop here.
     """
 
@@ -248,24 +256,37 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Service: send the reports after this number, and every new one."""
+    """Service: send the reports after number `after` and the epochs after number `epoch`, and every new one."""
 
     after: int
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Coordinator: a report; kept until acknowledged. `report` is its JSON form, see `training.reports`."""
+    """A report in its JSON form, see `training.reports`. The number of an epoch is 0: it is told by `epoch`."""
 
     number: int
     report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Reports:
+    """Coordinator: what the service does not have yet, oldest first, to be stored as a whole and then acknowledged.
+
+    The next one is sent after that. `last`: nothing follows.
+    """
+
+    reports: Sequence[Numbered]
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Service: every report up to this number is durable."""
+    """Service: every report up to this number and every epoch up to this one is durable."""
 
     number: int
+    epoch: int
 
 
 class Order(StrEnum):
@@ -289,8 +310,8 @@ class Scale:
 
 
 Message = (
-    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochDone | Snapshot | NonFinite | Overdue | Failed | Ping
-    | Serve | Plan | TakeSnapshot | Dismiss | Work | Follow | Numbered | Acknowledge | Command | Scale
+    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | NonFinite | Overdue | Failed | Ping
+    | Serve | Plan | TakeSnapshot | Dismiss | Work | Follow | Reports | Acknowledge | Command | Scale
 )  # fmt: skip
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

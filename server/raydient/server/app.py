@@ -172,6 +172,7 @@ async def service(
                 spec=job.spec,
                 dataset=sources.find(job.spec.dataset.uri),
                 directory=directory.job(job.id),
+                epochs=job.epochs,
             )
 
         runner = open_runner()

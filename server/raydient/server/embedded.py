@@ -13,8 +13,12 @@ from raydient.wire.hub import Hub
 
 from .clusters.opening import open_cluster
 from .training.execution import MESSAGE_LIMIT, Execution
+from .training.history import HISTORY_FILE, History
 from .training.preparation import prepare
-from .training.reports import Finished, Report
+from .training.reports import EpochEnded, Finished, Report
+
+EPOCHS_TOGETHER = 256
+"""Epochs of the record that are read at a time."""
 
 
 def train(
@@ -46,10 +50,17 @@ def train(
     """
     prepared = prepare(spec, dataset, files=files or Path())
     last: list[Report] = []
+    told = 0
 
     def tell(what: Report) -> None:
+        nonlocal told
+        while epochs := history.read(told, EPOCHS_TOGETHER):  # the first time those of earlier runs, too
+            told = epochs[-1].epoch
+            for epoch in epochs:
+                report(epoch)
         last[:] = [what]
-        report(what)
+        if not isinstance(what, EpochEnded):
+            report(what)
 
     range_ = spec.resources.workers
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
@@ -58,6 +69,7 @@ def train(
         redirect_stdout(sys.stderr),  # Ray writes there what it notices; standard output is for results
         closing(open_cluster(cluster, slots=workers, address=ray_address)) as place,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(History(directory / HISTORY_FILE)) as history,
     ):
         Execution(
             prepared,
@@ -69,6 +81,7 @@ def train(
             hub=hub,
             endpoint=hub.listen(place.host, node=place.node),
             secret=secret,
+            history=history,
             tell=tell,
             transport=Transport(transport),
         ).run()

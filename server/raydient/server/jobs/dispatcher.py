@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from raydient.server.errors import (
     Unavailable,
     Unreadable,
 )
-from raydient.server.training.reports import Finished, Report
+from raydient.server.training.reports import Finished, NumberedReport
 from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
 
@@ -163,11 +163,18 @@ class Dispatcher:
             run.interrupt()
         with self._changed:
             done = self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
-        self._closed.set()
+        with self._changed:
+            self._closed.set()
         if self._watch.is_alive():
             self._watch.join()
         self._pool.shutdown(wait=done, cancel_futures=True)
         return done
+
+    def _later(self, work: Callable[..., None], *arguments: object) -> None:
+        """Do it on a thread of our own; not once the service has stopped, whose next start takes up what is left."""
+        with self._changed:
+            if not self._closed.is_set():
+                self._pool.submit(self._guard, work, *arguments)
 
     def _start_what_fits(self) -> None:
         slots = self._runner.slots
@@ -175,7 +182,7 @@ class Dispatcher:
             if self._draining:
                 return
             for job_id, workers in self._scheduler.take(slots):
-                self._pool.submit(self._guard, self._start, job_id, workers)
+                self._later(self._start, job_id, workers)
             grown = self._scheduler.grow(slots)
             self._observe_slots(slots, self._scheduler.held)
         for job_id, _ in grown:
@@ -257,7 +264,7 @@ class Dispatcher:
 
     def retire(self, job_id: str, run: Future[Run]) -> None:
         """A run has ended: when its processes are gone, give its slots away and queue the job again if need be."""
-        self._pool.submit(self._guard, self._retire, job_id, run)
+        self._later(self._retire, job_id, run)
 
     def _retire(self, job_id: str, run: Future[Run]) -> None:
         try:
@@ -287,6 +294,16 @@ class Dispatcher:
     def _enqueue(self, job: Job) -> None:
         self._scheduler.enqueue(job.id, job.number, job.workers)
 
+    @property
+    def closed(self) -> bool:
+        """Nothing is recorded any more; the store may be gone."""
+        return self._closed.is_set()
+
+    @property
+    def draining(self) -> bool:
+        """The service is stopping."""
+        return self._draining
+
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
         """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone or can no
         longer be read.
@@ -315,23 +332,39 @@ class _Follower:
         self._dispatcher = dispatcher
         self._job = job
         self._clock = clock
+        self._retired = False
         self.number = number
         self.run: Future[Run] = Future()
 
-    def report(self, number: int, report: Report) -> None:
+    def report(self, reports: Sequence[NumberedReport]) -> None:
         """See RunListener."""
         now = self._clock()
-        self._dispatcher.record(self._job, lambda job: lifecycle.report(job, self.number, number, report, now))
-        if isinstance(report, Finished):
-            self._dispatcher.retire(self._job, self.run)
+        try:
+            self._dispatcher.record(self._job, lambda job: lifecycle.take(job, self.number, reports, now))
+        except ServiceError as error:
+            if not self._dispatcher.closed:
+                raise
+            raise ConnectionAbortedError("the service has stopped") from error
+        if any(isinstance(told.report, Finished) for told in reports):
+            self._retire()
 
     def lost(self, reason: str) -> None:
         """See RunListener."""
+        if self._dispatcher.closed:  # the cluster ended it when the service left
+            return
         log.warning("jobs/%s: its coordinator was lost: %s", self._job, reason)
         self.lose(reason)
-        self._dispatcher.retire(self._job, self.run)
+        self._retire()
 
     def lose(self, reason: str) -> None:
-        """Write down that the coordinator is no more."""
+        """Write down that the coordinator is no more. One that goes while the service stops was stopped with it."""
         now = self._clock()
-        self._dispatcher.record(self._job, lambda job: lifecycle.lose(job, self.number, reason, now))
+        if self._dispatcher.draining:
+            self._dispatcher.record(self._job, lambda job: lifecycle.abandon(job, now))
+        else:
+            self._dispatcher.record(self._job, lambda job: lifecycle.lose(job, self.number, reason, now))
+
+    def _retire(self) -> None:
+        if not self._retired:
+            self._retired = True
+            self._dispatcher.retire(self._job, self.run)

@@ -2,12 +2,12 @@
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .records import Change, JobEvent
 
 WAITING_EVENTS = 256
-"""So many kept events may wait for one watcher."""
+"""With so many events waiting a watcher gets no further ones. A single change may bring several hundred."""
 
 
 class Subscription:
@@ -35,15 +35,17 @@ class Subscription:
         """The job is no more."""
         return self._deleted
 
-    def put(self, event: JobEvent) -> None:
-        """One more. A progress takes the place of one that waits right before it."""
+    def put(self, events: Sequence[JobEvent]) -> None:
+        """Add the events of one change. A progress takes the place of one that waits right before it."""
         with self._lock:
-            if not event.kept and self._waiting and not self._waiting[-1].kept:
-                self._waiting[-1] = event
-            elif len(self._waiting) < self._capacity:
-                self._waiting.append(event)
-            elif event.kept:
-                self._overrun = True
+            full = len(self._waiting) >= self._capacity
+            for event in events:
+                if not event.kept and self._waiting and not self._waiting[-1].kept:
+                    self._waiting[-1] = event
+                elif not full:
+                    self._waiting.append(event)
+                elif event.kept:
+                    self._overrun = True
         self._wake()
 
     def end(self) -> None:
@@ -88,7 +90,7 @@ class Feed:
         with self._lock:
             watchers = list(self._subscriptions.get(job.id, ()))
         for watcher in watchers:
-            for event in change.events:
-                watcher.put(event)
+            if change.events:
+                watcher.put(change.events)
             if change.after is None:
                 watcher.end()

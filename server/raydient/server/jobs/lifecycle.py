@@ -3,6 +3,7 @@
 Every function returns an `Update`, or None where nothing is to be changed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from raydient.server.training.reports import (
     EpochEnded,
     Finished,
     Notice,
+    NumberedReport,
     Outcome,
     Progress,
     Report,
@@ -146,8 +148,24 @@ def abandon(job: Job, now: datetime) -> Update | None:
     return move(job, State.QUEUED, now, "SERVER_RESTARTED", "goes on from its last checkpoint")
 
 
+def take(job: Job, run: int, reports: Iterable[NumberedReport], now: datetime) -> Update | None:
+    """Apply reports of a run, one after the other; see `report`. None if none of them changes anything."""
+    events: list[Payload] = []
+    points: list[MetricPoint] = []
+    changed = False
+    for number, news in reports:
+        update = report(job, run, number, news, now)
+        if update is not None:
+            job, changed = update.job, True
+            events += update.events
+            points += update.points
+    return Update(job, tuple(events), tuple(points)) if changed else None
+
+
 def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Update | None:
     """Apply a report; one that is a repetition, of an earlier run, or after the end changes nothing."""
+    if isinstance(news, EpochEnded):
+        return _epoch(job, news)
     if job.run != run or number <= job.report or not job.state.running:
         return None
     job = replace(job, report=number)
@@ -156,10 +174,6 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return _started(job, news, now)
         case Progress():
             return Update(_advance(replace(job, progress=news), step=news.step), (news,))
-        case EpochEnded() if job.last_epoch is not None and news.epoch <= job.last_epoch.epoch:
-            return Update(job)  # a run that goes on from a checkpoint tells all of its past
-        case EpochEnded():
-            return Update(replace(job, last_epoch=news), (news,), tuple(points(news)))
         case CheckpointTaken():
             return Update(_advance(replace(job, checkpoint_problem=""), checkpoint=news.step), (news,))
         case Notice():
@@ -168,6 +182,18 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return _waiting(job, news)
         case Finished():
             return _finished(job, news, now)
+
+
+def _epoch(job: Job, news: EpochEnded) -> Update | None:
+    """Add an epoch, of whichever run: one that was computed again has the same results.
+
+    It may come after the run's end, which overtook it. No event follows the job's last one, so that it is kept among
+    the results alone then.
+    """
+    if news.epoch <= job.epochs:
+        return None
+    events = () if job.state.terminal else (news,)
+    return Update(replace(job, last_epoch=news), events, tuple(points(news)))
 
 
 def _started(job: Job, news: Started, now: datetime) -> Update:

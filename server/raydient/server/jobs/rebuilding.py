@@ -1,20 +1,20 @@
 """Makes a lost database anew from the folders of jobs and datasets.
 
-A job comes back with its specification, creation time, request id and labels (from `job.json`) and its curve (from the
-newest checkpoint that can be read). If its folder holds a model, it is SUCCEEDED. Any other job is PAUSED: whether it
+A job comes back with its specification, creation time, request id and labels (from `job.json`) and its curve (from its
+record of epochs). If its folder holds a model, it is SUCCEEDED. Any other job is PAUSED: whether it
 was running, had failed or was cancelled is not known from its files, and a paused job does nothing by itself. Its
-owner resumes it from its checkpoint, or cancels it. Lost for good are events, metrics of the time since the newest
-checkpoint, scaling, and jobs without a folder.
+owner resumes it from its checkpoint, or cancels it. Lost for good are events, scaling, and jobs without a folder.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from raydient.server.errors import DataLoss, StartError
 from raydient.server.training.checkpoint_files import good_manifests
+from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.reports import EpochEnded
 from raydient.workers.network import ModelError, load_model
 
@@ -123,7 +123,7 @@ def _add_datasets(
 def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Description], rebuilt: Rebuilt) -> None:
     for description in sorted(descriptions, key=lambda one: one.job.created):
         folder = directory.job(description.job.id)
-        step, epochs = _progress(folder)
+        step, epochs = _saved_step(folder), _epochs(folder, rebuilt)
         job = replace(
             description.job,
             state=State.PAUSED,
@@ -151,8 +151,14 @@ def _succeeded(job: Job, model: Path) -> Job:
     return replace(job, state=State.SUCCEEDED, message="its database was lost", digest=digest, ended=ended)
 
 
-def _progress(folder: Path) -> tuple[int, Sequence[EpochEnded]]:
-    """Step of the newest checkpoint whose manifest is good, and the epochs until then."""
-    for _, manifest, _ in good_manifests(folder / "checkpoints", folder.name):
-        return manifest.step, manifest.history
-    return 0, []
+def _epochs(folder: Path, rebuilt: Rebuilt) -> list[EpochEnded]:
+    try:
+        return list(read_history(folder / HISTORY_FILE))
+    except OSError as error:
+        rebuilt.problems.append(f"{folder / HISTORY_FILE} cannot be read, the curve is lost: {error.strerror}")
+        return []
+
+
+def _saved_step(folder: Path) -> int:
+    """Step of the newest checkpoint whose manifest is good; 0 if there is none."""
+    return next((manifest.step for _, manifest, _ in good_manifests(folder / "checkpoints", folder.name)), 0)

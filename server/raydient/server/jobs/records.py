@@ -73,6 +73,11 @@ class Job:
     pausing: bool = False
 
     @property
+    def epochs(self) -> int:
+        """Number of the newest epoch that is complete; 0 if there is none."""
+        return self.last_epoch.epoch if self.last_epoch is not None else 0
+
+    @property
     def workers(self) -> WorkerRange:
         """How many it may have now."""
         asked = self.spec.resources.workers

@@ -1,7 +1,7 @@
 """The job store: jobs with their events and evaluation results, in a database."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -235,27 +235,28 @@ class JobStore:
 
     def _save(self, connection: sa.Connection, before: Job | None, update: Update) -> Change:
         job = replace(update.job, revision=update.job.revision + 1)
-        events = []
-        for payload in update.events:
-            event = self._event(job, payload)
-            job = replace(job, sequence=event.sequence)
-            events.append(event)
+        events = self._events(job, update.events)
+        if events:
+            job = replace(job, sequence=events[-1].sequence)
         unchanged = sa.and_(_jobs.c.id == job.id, _jobs.c.revision == update.job.revision)
         if connection.execute(sa.update(_jobs).where(unchanged).values(job_row(job))).rowcount != 1:
             raise Conflict(f"jobs/{job.id} was changed by somebody else meanwhile")
         kept: list[dict[str, Any]] = [event_row(event) for event in events if event.kept]
         if kept:
             connection.execute(sa.insert(_events), kept)
-        for point in update.points:
-            place = (_metrics.c.job == job.id, _metrics.c.epoch == point.epoch)
-            same = (_metrics.c.split == point.split, _metrics.c.name == point.name)
-            connection.execute(sa.delete(_metrics).where(*place, *same))
-            connection.execute(sa.insert(_metrics).values(point_row(job.id, point)))
+        if update.points:
+            # An epoch that is repeated replaces its points.
+            rows = [point_row(job.id, point) for point in update.points]
+            connection.execute(sa.insert(_metrics).prefix_with("OR REPLACE"), rows)
         return Change(before, job, tuple(events))
 
-    def _event(self, job: Job, payload: Payload) -> JobEvent:
-        event = JobEvent(job.id, job.sequence + 1, self._clock(), payload)
-        return event if event.kept else replace(event, sequence=job.sequence)
+    def _events(self, job: Job, payloads: Iterable[Payload]) -> list[JobEvent]:
+        events, sequence, now = [], job.sequence, self._clock()
+        for payload in payloads:
+            event = JobEvent(job.id, sequence + 1, now, payload)
+            sequence += event.kept
+            events.append(event if event.kept else replace(event, sequence=sequence))
+        return events
 
     def _get(self, connection: sa.Connection, job_id: str) -> Job:
         job = self._find(connection, job_id)

@@ -129,6 +129,7 @@ class ParameterServer:
         self._shares: Sequence[float] = ()
         self._open: _Open | None = None
         self._snapshot_wanted = False
+        self._held = False
         self._ended = False
 
     @property
@@ -147,6 +148,11 @@ class ParameterServer:
         if self._open is not None:
             return self._deal(self._open)
         return [] if self._ended else self._next_round()
+
+    def hold(self, held: bool) -> list[Action]:
+        """Begin no further round while `held`. The open round, plans and snapshots go on as ever."""
+        self._held = held
+        return self._begin() if self._open is None and not self._ended else []
 
     def detached(self, worker: int) -> list[Action]:
         """A worker is gone. Its leaves go to the others of the plan at once, if there are any."""
@@ -282,7 +288,7 @@ class ParameterServer:
         return [] if self._ended else self._begin()
 
     def _begin(self) -> list[Action]:
-        if not self._workers:
+        if self._held or not self._workers:
             return []
         this = self.schedule.round(self.position.round)
         self._open = _Open(this, Assignments(this.leaves))

@@ -32,6 +32,10 @@ from .update import Updater
 
 STATUS_SECONDS = 0.2
 """How often the coordinator hears of progress, at the most: often enough for a person, too rarely to cost anything."""
+EPOCHS_AT_ONCE = 200
+"""Epochs that are told one by one, each with a status; further ones, if they are short, a few times a second."""
+EPOCHS_WAITING = 256
+"""Epochs that wait for a coordinator that does not read; then no round begins until it has read."""
 CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
@@ -53,6 +57,9 @@ class Service:
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
         self._links: dict[Connection, Link] = {}
         self._next_status = self._next_look = 0.0
+        self._epochs: list[control.EpochSums] = []  # complete and not told yet
+        self._epoch_began = self._epochs_told = 0.0  # times
+        self._allowance: float = EPOCHS_AT_ONCE  # messages about epochs that may be sent at once
         self._deadlines = Deadlines()
         self._plan: tuple[int, Round | None] | None = None  # the plan not in force yet, and the round it waits for
         self._running = True
@@ -68,9 +75,11 @@ class Service:
             self._prepare(serve, arrays)
             self._hub.adopt(self._coordinator)
             while self._running:
-                for connection, frame in self._hub.poll(LOOK_SECONDS):
+                for connection, frame in self._hub.poll(STATUS_SECONDS if self._epochs else LOOK_SECONDS):
                     self._handle(connection, frame)
                 self._look()
+                self._offer_epochs()
+                self._carry_out(self._server.hold(len(self._epochs) >= EPOCHS_WAITING))
         finally:
             self._coordinator.close()
             self._hub.close()
@@ -225,6 +234,17 @@ class Service:
             assert self._server.current is not None
             self._tell(control.Overdue(self._server.current.number, overdue))
 
+    def _offer_epochs(self) -> None:
+        """Tell the coordinator of epochs, if that is due and it has read what was sent before."""
+        now = self._clock()
+        earned = (now - self._epochs_told) / STATUS_SECONDS
+        due = len(self._epochs) >= EPOCHS_WAITING or self._allowance + earned >= 1
+        if self._epochs and due and not self._coordinator.pending:
+            self._allowance = min(EPOCHS_AT_ONCE, self._allowance + earned) - 1
+            self._epochs_told = now
+            self._status(always=True)
+            self._tell_epochs()
+
     # ---- actions
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
@@ -234,13 +254,17 @@ class Service:
                 case Assign():
                     assigned.append(action)
                 case EpochEnd(epoch=epoch, step=step, train=train, test=test):
-                    self._status(always=True)
-                    self._tell(control.EpochDone(epoch, step, train, test))
+                    now, began = self._clock(), self._epoch_began
+                    self._epochs.append(control.EpochSums(epoch, step, now - began, train, test))
+                    self._epoch_began = now
+                    self._offer_epochs()
                 case Boundary(final=final):
                     self._status(always=True)
+                    self._tell_epochs()
                     self._snapshot(final)
                 case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
                     self._status(always=True)  # with the layers' health
+                    self._tell_epochs()
                     self._tell(control.NonFinite(kind, step, loss, parameter, finite))
         # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
         self._confirm_plan()
@@ -256,6 +280,8 @@ class Service:
                 link.assign(assign, self._server.position.step)
             self._meters.pulled(self._terms.size * 4)
         if assigned:
+            if not self._epoch_began:
+                self._epoch_began = now
             self._status()
 
     def _confirm_plan(self) -> None:
@@ -284,7 +310,7 @@ class Service:
 
     def _status(self, *, always: bool = False) -> None:
         now, loss = self._clock(), self._server.last_loss
-        if loss is None or not (always or now >= self._next_status):
+        if loss is None or not (always or (now >= self._next_status and not self._coordinator.pending)):
             return  # before the first step there is nothing to tell
         self._next_status = now + STATUS_SECONDS
         position, meters = self._server.position, self._meters
@@ -300,6 +326,11 @@ class Service:
                 health=self._server.health,
             )
         )
+
+    def _tell_epochs(self) -> None:
+        if self._epochs:
+            epochs, self._epochs = self._epochs, []
+            self._tell(control.EpochsDone(epochs))
 
     def _tell(self, message: control.Message) -> None:
         with self._hub.sending(self._coordinator):

@@ -3,7 +3,7 @@
     checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
                                optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
                                                         of the unfinished epoch's rows where metrics rank them
-                               manifest.json            job, position, digest, numerics, history
+                               manifest.json            job, position, digest, numerics
                                SHA256SUMS               of the three files, as `sha256sum -c` reads it; written last
 
 Every byte is covered: the checksums cover the files, the text of SHA256SUMS has one valid form, the manifest names the
@@ -22,12 +22,10 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from .reports import EpochEnded
-
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
 FORMAT = "raydient-checkpoint/2"
-MANIFEST_LIMIT = 1 << 30
-"""Bytes of a manifest; the history of a million epochs has about 200 MB."""
+MANIFEST_LIMIT = 1 << 26
+"""Bytes of a manifest, most of them the sums of the unfinished epoch. Its size does not grow with the epochs."""
 _NAME = re.compile(r"step-([0-9]{9,18})")
 _SUMS = re.compile("".join(rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)))
 
@@ -50,7 +48,6 @@ class Manifest:
         digest: of the weights.
         created: time, ISO 8601 in UTC.
         numerics: fingerprint of what computed it, see `fingerprint`.
-        history: the epochs that are complete.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -64,7 +61,6 @@ class Manifest:
     digest: str
     created: str
     numerics: Mapping[str, str]
-    history: Sequence[EpochEnded]
 
 
 _ADAPTER = TypeAdapter(Manifest)

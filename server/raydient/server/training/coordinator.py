@@ -41,7 +41,6 @@ class Coordinator:
 
     Attributes:
         ended: the run is over: every member is to be ended, nothing more will be asked.
-        history: every epoch that is complete, also those of earlier runs.
     """
 
     def __init__(
@@ -55,9 +54,11 @@ class Coordinator:
         keep: int,
         learning_rate: float,
         clock: Callable[[], float],
+        told: int = 0,
     ) -> None:
+        """`told` is the number of the newest epoch that was told, also by an earlier run."""
         self.ended = False
-        self.history: list[EpochEnded] = []
+        self._told = told
         self._schedule, self._finish = schedule, finish
         self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
         self._learning_rate, self._clock = learning_rate, clock
@@ -79,7 +80,7 @@ class Coordinator:
         self._health: GradientHealth | None = None  # outlives a parameter server
         self._rate = Rate(clock)
         self._saved: list[int] = []  # steps of checkpoints that are on disk
-        self._saved_at = self._epoch_began = clock()
+        self._saved_at = clock()
 
     # ---- members
 
@@ -126,7 +127,6 @@ class Coordinator:
             return []
         step = self._status.step if self._status else self._saved_step
         self._rate.begin(self._samples(step))
-        self._epoch_began = self._clock()
         self._running = True
         return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
 
@@ -263,18 +263,16 @@ class Coordinator:
         epochs, steps = divmod(step, self._schedule.steps_per_epoch)
         return epochs * self._schedule.train_rows + steps * self._schedule.batch_size
 
-    def epoch(self, done: control.EpochDone) -> list[Action]:
-        """An epoch is complete."""
-        now = self._clock()
-        seconds, self._epoch_began = now - self._epoch_began, now
-        metrics = {split: self._finish(sums) for split, sums in (("train", done.train), ("test", done.test)) if sums}
-        return self._tell_epochs([EpochEnded(done.epoch + 1, done.step, seconds, metrics)])
-
-    def _tell_epochs(self, epochs: Sequence[EpochEnded]) -> list[Action]:
-        """Tell what has not been told: after a rollback an epoch comes once more, with the same metrics."""
-        new = epochs[max(0, len(self.history) + 1 - epochs[0].epoch) :] if epochs else []
-        self.history += new
-        return list(map(Tell, new))
+    def epochs(self, done: control.EpochsDone) -> list[Action]:
+        """Epochs are complete. After a rollback an epoch comes once more, with the same metrics, and is not told."""
+        actions: list[Action] = []
+        for sums in done.epochs:
+            if sums.epoch + 1 > self._told:
+                self._told = sums.epoch + 1
+                parts = (("train", sums.train), ("test", sums.test))
+                metrics = {split: self._finish(values) for split, values in parts if values}
+                actions.append(Tell(EpochEnded(self._told, sums.step, sums.seconds, metrics)))
+        return actions
 
     def diverged(self, found: control.NonFinite) -> list[Action]:
         """Loss or gradient is not finite any more."""
@@ -331,13 +329,9 @@ class Coordinator:
     def _saved_step(self) -> int:
         return self._saved[-1] if self._saved else 0
 
-    def resumed(self, steps: Sequence[int], history: Sequence[EpochEnded]) -> list[Action]:
-        """There are checkpoints of these steps, in order; the run goes on from the last, with its `history`.
-
-        The service may never have heard of the last epochs: it was away, and the one who would have told it is gone.
-        """
+    def resumed(self, steps: Sequence[int]) -> None:
+        """There are checkpoints of these steps, in order; the run goes on from the last."""
         self._saved = list(steps)
-        return self._tell_epochs(history)
 
     def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
         """A snapshot is on disk."""

@@ -24,8 +24,9 @@ from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, S
 from .checkpoints import Array, Checkpoints, Damage
 from .coordinator import Coordinator
 from .fingerprint import differences, fingerprint
+from .history import History
 from .preparation import Prepared
-from .reports import Notice, Report
+from .reports import EpochEnded, Notice, Report
 
 TICK_SECONDS = 0.05
 """How often processes are looked at; a connection that ends is noticed at once."""
@@ -53,6 +54,7 @@ class Execution:
         hub: Hub,
         endpoint: Endpoint,
         secret: bytes,
+        history: History,
         tell: Callable[[Report], None],
         transport: Transport = Transport.AUTO,
         stranger: Callable[[Connection, control.Message], None] | None = None,
@@ -63,14 +65,14 @@ class Execution:
         """Members reach `hub` at `endpoint`, where it listens already; `workers` are wanted, and at least `minimum`.
 
         `stranger` hears what connections say that are no members, and may put something into `orders`, which are
-        carried out one after the other; `tell` gets the reports, in order. `before_writing` is called before a
-        checkpoint or a model is written and may raise.
+        carried out one after the other; `tell` gets the reports, in order, an epoch when it is in `history`.
+        `before_writing` is called before a checkpoint or a model is written and may raise.
         """
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
         self._minimum = minimum
-        self._secret, self._tell, self._transport, self._stranger = secret, tell, transport, stranger
-        self._before_writing = before_writing
+        self._secret, self._transport, self._stranger = secret, transport, stranger
+        self._history, self._tell, self._before_writing = history, tell, before_writing
         self._orders, self._clock = orders if orders is not None else [], clock
         spec, network = prepared.spec, prepared.network
         optimizer = spec.training.optimizer
@@ -92,6 +94,7 @@ class Execution:
             keep=spec.checkpoints.keep,
             learning_rate=self._optimizer.learning_rate,
             clock=clock,
+            told=history.last,
         )
         self._processes: dict[int, Process] = {}
         self._members: dict[Connection, int] = {}
@@ -179,8 +182,8 @@ class Execution:
                 self.carry_out(self.coordinator.plan_in_force(number))
             case control.Status():
                 self.carry_out(self.coordinator.status(message))
-            case control.EpochDone():
-                self.carry_out(self.coordinator.epoch(message))
+            case control.EpochsDone():
+                self.carry_out(self.coordinator.epochs(message))
             case control.Snapshot():
                 self._save(message, arrays)
             case control.NonFinite():
@@ -232,7 +235,6 @@ class Execution:
             "epoch": epochs,
             "epoch_sums": list(snapshot.epoch_sums),
             "numerics": self._numerics,
-            "history": [epoch for epoch in self.coordinator.history if epoch.epoch <= epochs],
         }
         if not np.isfinite(arrays["weights"]).all():
             # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
@@ -240,6 +242,7 @@ class Execution:
             self.carry_out(self.coordinator.fail("NON_FINITE", f"{found} is not finite after step {snapshot.step}"))
             return
         try:
+            self._history.sync()  # before the checkpoint, whose epochs are never computed again
             model = self._model(arrays["weights"])
             keep = self._prepared.spec.checkpoints.keep
             self._tell_damage(self._checkpoints.save(arrays, position, metadata=model.metadata, keep=keep))
@@ -286,9 +289,14 @@ class Execution:
                 case Discard(step=step):
                     self._checkpoints.discard(step)
                 case Tell(report=report):
-                    self._tell(report)
+                    self._report(report)
                 case _:
                     assert_never(action)
+
+    def _report(self, report: Report) -> None:
+        if isinstance(report, EpochEnded):
+            self._history.append(report)
+        self._tell(report)
 
     def _start(self, start: Start) -> None:
         told = launch.Launch(
@@ -346,14 +354,14 @@ class Execution:
             arrays, round_, step = {"weights": weights}, 0, 0
             if damage or self.coordinator.has_checkpoint:
                 self._tell(Notice("STARTED_OVER", "there is no good checkpoint: training starts again at step 0"))
-            self.carry_out(self.coordinator.resumed([], ()))
+            self.coordinator.resumed([])
         else:
             manifest = checkpoint.manifest
             arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
             sums = self._epoch_sums(manifest.epoch_sums, arrays)
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
             steps = [s for s in self._checkpoints.steps() if s <= step]
-            self.carry_out(self.coordinator.resumed(steps, manifest.history))
+            self.coordinator.resumed(steps)
             if changed := differences(manifest.numerics, self._numerics):
                 text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
                 self._tell(Notice("NUMERICS_CHANGED", text))

@@ -1,70 +1,150 @@
-"""Reports on their way to the service: numbered, kept until they are durable there, whoever comes and goes."""
+"""Reports on their way to the service, in two lanes: numbered reports, and the epochs of the job's record.
 
+A batch at a time is on its way, and the next one is sent when the service has acknowledged it: whatever the rate of
+epochs, what waits for the connection is one batch. Epochs wait in the record (`History`), not in memory. A report does
+not wait for epochs of later batches, so that a change of state overtakes history; each lane keeps its order.
+"""
+
+import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
 
 from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Hub
 
-from .reports import Progress, Report, to_json
+from .history import History
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, to_json
+
+BATCH = 256
+"""Reports, and epochs, in one batch at the most."""
+BATCH_BYTES = 1 << 20
+"""Epochs are added to a batch until they have this size as JSON."""
+WAITING = 4096
+"""Reports that wait at the most; further notices and checkpoints are counted instead."""
+_ORDERED = (Outcome.CANCELLED, Outcome.INTERRUPTED)
+
+
+class _Waiting(NamedTuple):
+    """A report, its number, and the newest epoch when it was put: epochs up to that one come first."""
+
+    number: int
+    epoch: int
+    report: Report
 
 
 class Outbox:
-    """Delivers reports to whoever follows, in order and at least once. One thread calls it.
+    """Delivers reports to the service that follows, in order and until it has them. One thread calls it.
+
+    A `Finished` that the service ordered (cancelled, interrupted) overtakes epochs too; any other one comes after the
+    last epoch, so that the history of a job that succeeded is complete.
 
     Attributes:
         followed: whether a service has ever asked for reports.
     """
 
-    def __init__(self, hub: Hub, command: Callable[[control.Command | control.Scale], None]) -> None:
+    def __init__(self, hub: Hub, history: History, command: Callable[[control.Command | control.Scale], None]) -> None:
         """`command` carries out what the service orders."""
-        self._hub, self._command = hub, command
+        self._hub, self._history, self._command = hub, history, command
         self._number = 0
-        self._waiting: deque[tuple[int, Report]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._stored = 0  # newest epoch that the service has
+        self._sent: tuple[int, int] | None = None  # newest report and epoch of the batch on its way
+        self._finished = False
+        self._dropped = 0  # notices since the last one that was added
         self._follower: Connection | None = None
         self.followed = False
 
     @property
     def empty(self) -> bool:
-        """Whether every report is durable at the service."""
-        return not self._waiting
+        """Whether every report and every epoch is durable at the service."""
+        return not self._waiting and self._stored >= self._history.last
 
     def put(self, report: Report) -> None:
-        """Take a report; without a follower a newer progress replaces an older one."""
-        self._number += 1
-        alone = self._follower is None
-        if alone and isinstance(report, Progress) and self._waiting and isinstance(self._waiting[-1][1], Progress):
+        """Take a report. An epoch is in the record already; a progress replaces one that waits right before it."""
+        if isinstance(report, Notice | CheckpointTaken) and len(self._waiting) >= WAITING:
+            self._dropped += 1
+            return
+        if self._dropped and len(self._waiting) < WAITING:
+            self._add(Notice("NOTICES_DROPPED", f"{self._dropped} notices and checkpoints were not told in time"))
+            self._dropped = 0
+        if isinstance(report, Progress) and self._waiting and self._replaceable(self._waiting[-1]):
             self._waiting.pop()
-        self._waiting.append((self._number, report))
-        self._send(self._number, report)
+        if not isinstance(report, EpochEnded):
+            self._add(report)
+        self._send()
 
     def hear(self, connection: Connection, message: control.Message) -> None:
         """Something that the service says."""
         match message:
-            case control.Follow(after=after):
+            case control.Follow(after=after, epoch=epoch):
                 self._follower, self.followed = connection, True
-                self._forget(after)
-                for number, report in list(self._waiting):
-                    self._send(number, report)
-            case control.Acknowledge(number=number):
-                self._forget(number)
+                self._forget(after, epoch)
+                self._send()
+            case control.Acknowledge(number=number, epoch=epoch):
+                self._forget(number, epoch)
+                self._send()
             case control.Command() | control.Scale():
                 self._command(message)
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__} of a service")
 
-    def _forget(self, number: int) -> None:
-        while self._waiting and self._waiting[0][0] <= number:
+    def _add(self, report: Report) -> None:
+        self._number += 1
+        self._waiting.append(_Waiting(self._number, self._history.last, report))
+        self._finished |= isinstance(report, Finished)
+
+    def _replaceable(self, waiting: _Waiting) -> bool:
+        return isinstance(waiting.report, Progress) and not (self._sent and waiting.number <= self._sent[0])
+
+    def _forget(self, number: int, epoch: int) -> None:
+        """The service has the reports and epochs up to these; it does not wait for a batch any more."""
+        self._sent = None
+        self._stored = max(self._stored, epoch)
+        while self._waiting and self._waiting[0].number <= number:
             self._waiting.popleft()
 
-    def _send(self, number: int, report: Report) -> None:
-        if self._follower is None:
+    def _send(self) -> None:
+        if self._follower is None or self._sent is not None:
+            return
+        number, epoch, batch = self._batch()
+        if not batch.reports:
             return
         with suppress(OSError):
-            control.send(self._follower, control.Numbered(number, to_json(report)))
+            control.send(self._follower, batch)
             self._hub.flushed(self._follower)
+            self._sent = number, epoch
             return
-        self._follower = None  # gone; it will come back and ask for what it has not got
+        self._follower = None  # gone; the next one says what it has
+
+    def _batch(self) -> tuple[int, int, control.Reports]:
+        """The next batch, and the newest report and epoch that the service has with it."""
+        epochs = self._next_epochs()
+        number, epoch = 0, epochs[-1].epoch if epochs else self._stored
+        complete = epoch >= self._history.last
+        reports: list[control.Numbered] = []
+        for waiting in islice(self._waiting, BATCH):
+            if isinstance(waiting.report, Finished) and not (complete or waiting.report.outcome in _ORDERED):
+                break
+            while epochs and epochs[0].epoch <= waiting.epoch:
+                reports.append(control.Numbered(0, to_json(epochs.popleft())))
+            reports.append(control.Numbered(waiting.number, to_json(waiting.report)))
+            number = waiting.number
+        reports += [control.Numbered(0, to_json(one)) for one in epochs]
+        told = not self._waiting or number == self._waiting[-1].number
+        return number, epoch, control.Reports(reports, last=self._finished and complete and told)
+
+    def _next_epochs(self) -> deque[EpochEnded]:
+        """The oldest epochs that the service does not have, as many as go into one batch."""
+        chosen: deque[EpochEnded] = deque()
+        size = 0
+        for epoch in self._history.read(self._stored, BATCH):
+            size += len(json.dumps(to_json(epoch)))
+            if chosen and size > BATCH_BYTES:
+                break
+            chosen.append(epoch)
+        return chosen

@@ -21,6 +21,7 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 
 from .execution import MESSAGE_LIMIT, Execution
+from .history import HISTORY_FILE, History
 from .holding import SupersededError, holding
 from .initial_weights import KEPT_FILE
 from .outbox import Outbox
@@ -82,10 +83,11 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         holding(Path(launch.directory), launch.generation) as held,
         closing(reopen_cluster(launch.cluster)) as cluster,
         closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(History(Path(launch.directory) / HISTORY_FILE, held.check)) as history,
     ):
         endpoint = hub.listen(host, launch.unix, node)
         orders: list[control.Command | control.Scale] = []
-        outbox = Outbox(hub, orders.append)
+        outbox = Outbox(hub, history, orders.append)
         _end_unless_followed(outbox, answers)
         try:
             directory, spec = Path(launch.directory), JobSpec.model_validate(launch.specification)
@@ -104,6 +106,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 hub=hub,
                 endpoint=endpoint,
                 secret=secret,
+                history=history,
                 tell=outbox.put,
                 transport=launch.transport,
                 stranger=outbox.hear,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -138,6 +138,14 @@ class Finished:
 
 
 Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Waiting | Finished
+
+
+class NumberedReport(NamedTuple):
+    """A report and its number. Numbers grow from 1 on; that of an `EpochEnded` is 0, because `epoch` tells it."""
+
+    number: int
+    report: Report
+
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     kind.__name__: TypeAdapter(kind)

@@ -13,7 +13,7 @@ from raydient.wire.handshake import new_secret
 
 from .holding import end_holder, next_generation
 from .process import LAUNCH, CoordinatorLaunch
-from .reports import Finished, from_json
+from .reports import EpochEnded, NumberedReport, from_json
 from .runs import RunListener, RunRequest
 from .watch import Watch, pulse_endpoint
 
@@ -22,7 +22,8 @@ DIAL_SECONDS = 30.0
 RETRY_SECONDS = 0.02
 END_SECONDS = 10.0
 """How long it may take to end after its last report."""
-REPORT_LIMIT = 1 << 20
+REPORTS_LIMIT = 16 << 20
+"""Bytes of a batch of reports; see `outbox.BATCH_BYTES`."""
 
 
 class CoordinatorRunner:
@@ -56,7 +57,8 @@ class CoordinatorRunner:
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(control.Role.COORDINATOR, LAUNCH.dump_json(launch).decode(), log)
-        return CoordinatorRun(unix, secret, 0, directory=request.directory, listener=listener, process=process)
+        have = control.Follow(0, request.epochs)
+        return CoordinatorRun(unix, secret, have, directory=request.directory, listener=listener, process=process)
 
     def attach(
         self, request: RunRequest, attachment: str, after: int, listener: RunListener
@@ -66,7 +68,8 @@ class CoordinatorRunner:
         if not listens(unix):
             end_holder(request.directory)  # it is about to end, unless it is stopped
             return None
-        return CoordinatorRun(unix, secret, after, directory=request.directory, listener=listener, process=None)
+        have = control.Follow(after, request.epochs)
+        return CoordinatorRun(unix, secret, have, directory=request.directory, listener=listener, process=None)
 
     def close(self) -> None:
         self._cluster.close()
@@ -84,20 +87,20 @@ class CoordinatorRun:
         self,
         unix: str,
         secret: bytes,
-        after: int,
+        have: control.Follow,
         *,
         directory: Path,
         listener: RunListener,
         process: Process | None,
     ) -> None:
-        """`process` is None for a run of an earlier service."""
-        self._unix, self._secret, self._after = unix, secret, after
+        """`have` tells what the service has already. `process` is None for a run of an earlier service."""
+        self._unix, self._secret, self._have = unix, secret, have
         self._directory, self._listener, self._process = directory, listener, process
         self._stopped = ""  # why it was ended from here
         self._watch = Watch(pulse_endpoint(unix), secret, self._end_stopped, started=process is None)
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
         self._connection: Connection | None = None
-        self._unsent: list[control.Message] = []  # before there is a connection
+        self._unsent: dict[str, control.Command | control.Scale] = {}  # by kind, before there is a connection
         self._thread = threading.Thread(target=self._follow, name="run", daemon=True)
         self._thread.start()
 
@@ -118,13 +121,13 @@ class CoordinatorRun:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def _command(self, order: control.Message) -> None:
+    def _command(self, order: control.Command | control.Scale) -> None:
         self._watch.order()
         with self._sending:
             if self._connection is not None:
                 self._send(order)
             else:
-                self._unsent.append(order)
+                self._unsent[order.order if isinstance(order, control.Command) else "scale"] = order
 
     def _send(self, message: control.Message) -> None:
         assert self._connection is not None
@@ -146,7 +149,7 @@ class CoordinatorRun:
         try:
             connection = self._connect()
             if connection is not None:
-                connection.allocate = limited_to(REPORT_LIMIT)
+                connection.allocate = limited_to(REPORTS_LIMIT)
                 finished = self._listen(connection)
         except (OSError, ValueError) as error:
             why = str(error)
@@ -173,21 +176,23 @@ class CoordinatorRun:
         return None
 
     def _listen(self, connection: Connection) -> bool:
-        """Hand over reports until the last one; ConnectionError if the coordinator is gone before that."""
+        """Hand over reports until the last ones; ConnectionError if the coordinator is gone before that."""
         with self._sending:
             self._connection = connection
-            self._send(control.Follow(self._after))
-            for order in self._unsent:
+            self._send(self._have)
+            for order in self._unsent.values():
                 self._send(order)
         while True:
             message = control.receive(connection).message
-            if not isinstance(message, control.Numbered):
+            if not isinstance(message, control.Reports):
                 continue
-            report = from_json(message.report)
-            self._listener.report(message.number, report)
+            reports = [NumberedReport(told.number, from_json(told.report)) for told in message.reports]
+            self._listener.report(reports)
+            number = max((told.number for told in reports), default=0)
+            epoch = max((told.report.epoch for told in reports if isinstance(told.report, EpochEnded)), default=0)
             with self._sending:
-                self._send(control.Acknowledge(message.number))
-            if isinstance(report, Finished):
+                self._send(control.Acknowledge(number, epoch))
+            if message.last:
                 return True
 
     def _end(self, finished: bool) -> str | None:

@@ -1,12 +1,13 @@
 """How the service starts, follows and stops the coordinator of a job: the one door between jobs/ and training/."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from raydient.spec.job import JobSpec
 
-from .reports import Report
+from .reports import NumberedReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class RunRequest:
         dataset: the data file on this machine.
         directory: where checkpoints and the model are kept; created if absent. If it holds a checkpoint the run goes
             on from there.
+        epochs: number of the newest epoch that the service has; the run tells only newer ones.
     """
 
     job: str
@@ -28,19 +30,21 @@ class RunRequest:
     spec: JobSpec
     dataset: Path
     directory: Path
+    epochs: int = 0
 
 
 class RunListener(Protocol):
     """Hears of a run. Called from one thread of the run's own, one call at a time, in order."""
 
-    def report(self, number: int, report: Report) -> None:
-        """A report; numbers grow by one from 1 on. It is durable when this returns: it is not sent again after that.
+    def report(self, reports: Sequence[NumberedReport]) -> None:
+        """Store reports in this order, all or none of them; they are durable when this returns and not sent again.
 
-        After a server's restart a report may come a second time, with the same number.
+        A `Finished` may be followed by epochs that it overtook, in this call or in later ones. After a restart of the
+        service reports may come a second time.
         """
 
     def lost(self, reason: str) -> None:
-        """The coordinator is gone without a `Finished`; called once at most, nothing comes afterwards."""
+        """The coordinator is gone before it told everything; called once at most, nothing comes afterwards."""
 
 
 class Run(Protocol):

@@ -1,0 +1,176 @@
+"""The record of a job's epochs: a file that only grows, with the newest epochs in memory as well.
+
+    17 9c1185a5 {"step":68,"seconds":0.03,"metrics":{"train":{"loss":0.4}}}
+
+A line is the number of the epoch, the CRC-32 of number and JSON, and the JSON. A line that is torn or damaged costs its
+own epoch and no other one.
+"""
+
+import json
+import logging
+import os
+import zlib
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .reports import EpochEnded
+
+HISTORY_FILE = "history.log"
+BLOCK = 256
+"""Epochs that are written together, and lines between two entries of the index."""
+RECENT = 1024
+"""Newest epochs that are kept in memory."""
+UNWRITTEN = 16 * BLOCK
+"""Epochs in memory at the most while the file cannot be written; older ones are then lost from the record."""
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """Epochs in ascending order of their numbers. One thread calls it; `close` ends it.
+
+    Memory is bounded by `RECENT` epochs (`UNWRITTEN` on a full disk) and an index entry for each `BLOCK` of older ones.
+
+    Attributes:
+        last: number of the newest epoch; 0 if there is none.
+        damaged: lines of the file that could not be read when it was opened.
+    """
+
+    def __init__(self, path: Path, before_writing: Callable[[], None] = lambda: None) -> None:
+        """Open the record at `path`; make it if it is not there. OSError if that fails.
+
+        `before_writing` is called before each write and may raise.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.last = self.damaged = 0
+        self._before_writing = before_writing
+        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._size = 0  # bytes up to the end of the last whole line
+        self._index: list[tuple[int, int]] = []  # number of an epoch and where its line begins
+        self._unindexed = BLOCK  # lines since the last entry of the index
+        self._recent: deque[EpochEnded] = deque()
+        self._unwritten = 0  # of them, at the end
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
+            begin = 0
+            for line in lines:
+                number, end = _number(line), begin + len(line)
+                if number > self.last:
+                    self._note(number, begin)
+                    self.last, self._size = number, end
+                else:
+                    self.damaged += line.endswith(b"\n")
+                begin = end
+        self._file.truncate(self._size)
+
+    def append(self, epoch: EpochEnded) -> None:
+        """Add an epoch; one that is not newer than the newest is ignored."""
+        if epoch.epoch <= self.last:
+            return
+        self.last = epoch.epoch
+        self._recent.append(epoch)
+        self._unwritten += 1
+        if self._unwritten % BLOCK == 0:
+            try:
+                self._write()
+            except OSError as error:
+                _log.warning("the record of epochs cannot be written: %s", error)
+        self._unwritten = min(self._unwritten, UNWRITTEN)
+        while len(self._recent) > max(RECENT, self._unwritten):
+            self._recent.popleft()
+
+    def read(self, after: int, limit: int) -> list[EpochEnded]:
+        """At most `limit` epochs with a number above `after`, the oldest first."""
+        found: list[EpochEnded] = []
+        oldest = self._recent[0].epoch if self._recent else self.last + 1
+        if after + 1 < oldest:
+            found += self._read_file(after, min(limit, oldest - after))
+        after = max(after, found[-1].epoch if found else 0)
+        found += [epoch for epoch in self._recent if epoch.epoch > after][: limit - len(found)]
+        return found
+
+    def sync(self) -> None:
+        """Make the record durable as it is now. OSError if that fails; nothing is lost from memory then."""
+        self._write()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write what is not written yet, if that can be done, and close the file. Harmless when repeated."""
+        if self._file.closed:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            _log.warning("the record of epochs cannot be written: %s", error)
+        self._file.close()
+
+    def _write(self) -> None:
+        lines = [(epoch.epoch, _line(epoch)) for epoch in list(self._recent)[len(self._recent) - self._unwritten :]]
+        if not lines:
+            return
+        self._before_writing()
+        data = memoryview(b"".join(line for _, line in lines))
+        done = 0
+        while done < len(data):  # from the same place again after a failure, so that no half line stays in between
+            done += os.pwrite(self._file.fileno(), data[done:], self._size + done)
+        for number, line in lines:
+            self._note(number, self._size)
+            self._size += len(line)
+        self._unwritten = 0
+
+    def _note(self, number: int, begin: int) -> None:
+        self._unindexed += 1
+        if self._unindexed > BLOCK:
+            self._index.append((number, begin))
+            self._unindexed = 1
+
+    def _read_file(self, after: int, limit: int) -> list[EpochEnded]:
+        place = bisect_right(self._index, (after + 1, self._size)) - 1
+        found: list[EpochEnded] = []
+        self._file.seek(self._index[max(place, 0)][1] if self._index else 0)
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
+            for line in lines:
+                number = _number(line)
+                if number > after:
+                    found.append(_epoch(number, line))
+                    after = number
+                if len(found) == limit:
+                    break
+        return found
+
+
+def read_history(path: Path) -> Iterator[EpochEnded]:
+    """The epochs of the record at `path`, without changing it; none if it is not there. OSError if it is unreadable."""
+    if not path.exists():
+        return
+    last = 0
+    with path.open("rb") as lines:
+        for line in lines:
+            number = _number(line)
+            if number > last:
+                yield _epoch(number, line)
+                last = number
+
+
+def _line(epoch: EpochEnded) -> bytes:
+    fields = {"step": epoch.step, "seconds": epoch.seconds, "metrics": epoch.metrics}
+    number, text = b"%d" % epoch.epoch, json.dumps(fields, separators=(",", ":")).encode()
+    return b"%s %08x %s\n" % (number, _checksum(number, text), text)
+
+
+def _number(line: bytes) -> int:
+    """Number of the epoch of a line; 0 if the line is damaged."""
+    parts = line.rstrip(b"\n").split(b" ", 2)
+    if len(parts) != 3 or not line.endswith(b"\n"):
+        return 0
+    number, checksum, text = parts
+    return int(number) if checksum == b"%08x" % _checksum(number, text) else 0
+
+
+def _epoch(number: int, line: bytes) -> EpochEnded:
+    return EpochEnded(number, **json.loads(line.split(b" ", 2)[2]))
+
+
+def _checksum(number: bytes, text: bytes) -> int:
+    return zlib.crc32(text, zlib.crc32(number))

@@ -1,0 +1,130 @@
+"""The record of epochs: what is read is what was added, whatever is in memory, in the file, or lost of it."""
+
+import os
+from contextlib import closing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.server.training import history
+from raydient.server.training.history import BLOCK, RECENT, UNWRITTEN, History, read_history
+from raydient.server.training.reports import EpochEnded
+
+
+def epoch(number):
+    return EpochEnded(number, 3 * number, 0.25, {"train": {"loss": 1 / number}, "test": {"loss": 0.5}})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "job" / "history.log"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Few epochs in memory and in a block, so that short examples reach everything."""
+    monkeypatch.setattr(history, "BLOCK", 3)
+    monkeypatch.setattr(history, "RECENT", 5)
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.integers(1, 9)),
+        st.tuples(st.just("read"), st.integers(0, 60), st.integers(1, 12)),
+        st.tuples(st.sampled_from(["sync", "reopen"])),
+    ),
+    max_size=30,
+)
+
+
+@pytest.mark.usefixtures("small")
+@settings(max_examples=150)
+@given(actions=actions)
+def test_it_is_a_list(tmp_path_factory, actions):
+    """The naive twin keeps every epoch in a list."""
+    path, told = tmp_path_factory.mktemp("record") / "history.log", []
+    record = History(path)
+    try:
+        for name, *numbers in actions:
+            if name == "append":
+                for _ in range(numbers[0]):
+                    told.append(epoch(len(told) + 1))
+                    record.append(told[-1])
+                record.append(told[0])  # one that is known
+            elif name == "read":
+                after, limit = numbers
+                assert record.read(after, limit) == told[after : after + limit]
+            elif name == "sync":
+                record.sync()
+                assert list(read_history(path)) == told
+            else:
+                record.close()
+                record = History(path)
+            assert record.last == len(told)
+        assert record.read(0, 1000) == told
+    finally:
+        record.close()
+
+
+def test_memory_is_bounded_whatever_the_number_of_epochs(path):
+    with closing(History(path)) as record:
+        for number in range(1, 20 * RECENT + 1):
+            record.append(epoch(number))
+        assert len(record._recent) <= RECENT
+        assert len(record._index) == 20 * RECENT // BLOCK
+        assert [one.epoch for one in record.read(0, 2)] == [1, 2]
+        assert [one.epoch for one in record.read(10_000, BLOCK)] == list(range(10_001, 10_001 + BLOCK))
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.999])
+def test_a_torn_file_keeps_its_whole_lines_and_goes_on(path, kept):
+    with closing(History(path)) as record:
+        for number in range(1, 101):
+            record.append(epoch(number))
+    os.truncate(path, int(path.stat().st_size * kept))
+    whole = path.read_bytes().count(b"\n")
+    with closing(History(path)) as record:
+        assert (record.last, record.damaged) == (whole, 0)
+        for number in range(1, 103):
+            record.append(epoch(number))
+        assert [one.epoch for one in record.read(0, 200)] == list(range(1, 103))
+    assert list(read_history(path)) == [epoch(number) for number in range(1, 103)]
+
+
+@settings(max_examples=200)
+@given(place=st.floats(0, 0.999), byte=st.integers(0, 255))
+def test_a_damaged_byte_costs_at_most_two_epochs_and_never_gives_a_wrong_one(tmp_path_factory, place, byte):
+    path = tmp_path_factory.mktemp("record") / "history.log"
+    with closing(History(path)) as record:
+        for number in range(1, 21):
+            record.append(epoch(number))
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] = byte
+    path.write_bytes(data)
+    with closing(History(path)) as record:
+        found = record.read(0, 100)
+    assert len(found) >= 18
+    assert all(one == epoch(one.epoch) for one in found)
+    assert [one.epoch for one in found] == sorted({one.epoch for one in found})
+
+
+def test_a_full_disk_costs_nothing_until_memory_is_full(path, monkeypatch):
+    def full(descriptor, data, offset):
+        raise OSError(28, "No space left on device")
+
+    with closing(History(path)) as record:
+        monkeypatch.setattr(history.os, "pwrite", full)
+        for number in range(1, 2 * BLOCK + 1):
+            record.append(epoch(number))
+        with pytest.raises(OSError, match="No space"):
+            record.sync()
+        assert [one.epoch for one in record.read(0, 1000)] == list(range(1, 2 * BLOCK + 1))
+        monkeypatch.undo()
+        record.sync()
+        assert len(list(read_history(path))) == 2 * BLOCK
+        monkeypatch.setattr(history.os, "pwrite", full)
+        for number in range(2 * BLOCK + 1, 2 * UNWRITTEN):
+            record.append(epoch(number))
+        assert len(record._recent) == UNWRITTEN
+        monkeypatch.undo()
