@@ -162,7 +162,8 @@ def test_weights_that_are_no_model(client, trained, tmp_path, refused):
     path.write_bytes(b"damaged")
     for call, request in (
         (client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=pb.MODEL_FORMAT_NPZ)),
-        (client.models.Predict, pb.PredictRequest(name=name)),
+        (client.models.Predict, pb.PredictRequest(name=name, inputs=pb.Tensor(shape=[1, 2], values=[1, 2]))),
+        (client.models.GetModel, pb.GetModelRequest(name=name)),
     ):
         error = refused(call, request)
         assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "MODEL_UNREADABLE")
@@ -174,6 +175,7 @@ def test_there_is_no_model_before_the_end(client, runner, refused):
     for call, request in (
         (client.models.DownloadModel, pb.DownloadModelRequest(name=name)),
         (client.models.Predict, pb.PredictRequest(name=name)),
+        (client.models.GetModel, pb.GetModelRequest(name=name)),
     ):
         error = refused(call, request)
         assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "NO_MODEL")
@@ -246,6 +248,7 @@ def test_names_that_name_nothing(client, refused, name):
     for call, request in (
         (client.models.DownloadModel, pb.DownloadModelRequest(name=name)),
         (client.models.Predict, pb.PredictRequest(name=name)),
+        (client.models.GetModel, pb.GetModelRequest(name=name)),
         (client.models.ListCheckpoints, pb.ListCheckpointsRequest(parent=name)),
     ):
         assert refused(call, request).code is StatusCode.NOT_FOUND
@@ -297,8 +300,8 @@ def test_classes_of_a_logit_and_none_of_a_regression(client, trained):
         ([2**31 - 1, 2**31 - 1, 2**31 - 1], [1], [], "inputs.shape"),
         ([1, 3], [1, 2, 3], [], "inputs.shape"),
         ([2], [1, 2], [], "inputs.shape"),
-        ([1, 2], [1, float("nan")], [], "inputs.values"),
-        ([1, 2], [1, float("inf")], [], "inputs.values"),
+        ([1, 2], [1, float("nan")], [], "inputs[0]"),
+        ([2, 2], [1, 2, 3, float("inf")], [], "inputs[1]"),
         ([1, 2], [1, 2], ["a"], "columns"),
         ([1, 2], [1, 2], ["a", "c"], "columns"),
         ([1, 3], [1, 2, 3], ["a", "b", "a"], "columns"),
@@ -317,16 +320,16 @@ def test_numbers_that_the_network_cannot_look_up(client, trained, refused):
     for wrong in (5, -1, 0.5):
         inputs = pb.Tensor(shape=[1, 2], values=[0, wrong])
         error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs))
-        assert (error.reason, error.fields) == ("INVALID_INPUTS", ["inputs.values"])
+        assert (error.reason, error.fields) == ("INVALID_INPUTS", ["inputs[0]"])
 
 
 def test_more_outputs_than_fit_into_one_message(client, trained, refused):
     name, _ = trained(units=5000)
-    inputs = pb.Tensor(shape=[201, 2], values=[0.0] * 402)
+    inputs = pb.Tensor(shape=[205, 2], values=[0.0] * 410)
     error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs))
     assert error.fields == ["inputs.shape"]
-    assert "at most 200" in error.violations[0][1]
-    assert predict(client, name, [[0, 0]] * 200)[0].shape == (200, 5000)
+    assert "at most 204" in error.violations[0][1]
+    assert predict(client, name, [[0, 0]] * 204)[0].shape == (204, 5000)
 
 
 def test_names_of_columns_for_a_network_without_them(client, trained, refused):

@@ -43,6 +43,7 @@ class FakeService(
         requests: the requests of each method.
         faults: by method, statuses to answer with before the method works.
         breaks: for streams, after how many messages the connection breaks with UNAVAILABLE.
+        described: what GetModel answers, but for the name.
         held: while set, a watch of an unfinished job waits at the end of its events.
     """
 
@@ -62,6 +63,10 @@ class FakeService(
         self.model = bytes(range(256)) * 20
         self.model_sha256 = hashlib.sha256(self.model).hexdigest()
         self.predict: Callable[[models_api.PredictRequest], models_api.PredictResponse] | None = None
+        self.described = models_api.Model(
+            inputs=[models_api.ModelInput(name="input", shape=[2], columns=["a", "b"], is_table=True)],
+            outputs=[models_api.ModelOutput(name="dense_1", label="y", shape=[2])],
+        )
 
     # what a test arranges
 
@@ -221,6 +226,12 @@ class FakeService(
             if number == limit:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
             yield models_api.DownloadModelResponse(chunk=self.model[start : start + 1000])
+
+    def GetModel(self, request: Any, context: Any) -> models_api.Model:
+        self._enter("GetModel", request, context)
+        model = models_api.Model(name=request.name)
+        model.MergeFrom(self.described)
+        return model
 
     def Predict(self, request: Any, context: Any) -> models_api.PredictResponse:
         self._enter("Predict", request, context)

@@ -9,13 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
-
-from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
-from raydient.v1.model_service_pb2 import PredictRequest, PredictResponse, Tensor
-from raydient.v1.network_pb2 import Network, Output
-from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 COMMANDS = [
     ("list",),
@@ -326,109 +320,6 @@ def test_download(run, service, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["sha256"] == service.model_sha256
     assert run("download", "one", "-o", tmp_path / "m.pickle").exit_code == 2
     assert run("download", "one", "-o", tmp_path / "no" / "m.npz").exit_code == 2
-
-
-def answer(request: PredictRequest) -> PredictResponse:
-    assert list(request.columns) in (["a", "b"], [])
-    rows = request.inputs.shape[0]
-    return PredictResponse(
-        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes, sir"]
-    )
-
-
-def test_predict(run, service, tmp_path: Path) -> None:
-    service.add_job()
-    service.predict = answer
-    data = tmp_path / "data.csv"
-    data.write_text("a,kind,b,mark\n1,red,2,1\n3,blue,4,nan\n")
-    done = run("predict", "one", data)
-    assert done.stdout == 'class,no,"yes, sir"\n"yes, sir",0.25,0.75\n"yes, sir",0.25,0.75\n'
-    assert done.stderr.splitlines() == [
-        f"{data}:2: column kind is left out: 'red' is not a finite number",
-        f"{data}:3: column mark is left out: 'nan' is not a finite number",
-    ]
-    assert list(service.requests["Predict"][0].inputs.values) == [1, 2, 3, 4]
-    np.savez(tmp_path / "data.npz", x=np.ones((1, 3)))
-    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
-    assert found == {"classes": ["yes, sir"], "class_names": ["no", "yes, sir"], "outputs": [[0.25, 0.75]]}
-
-
-SEVERAL = TrainingJobSpec(network=Network(outputs=[Output(layer="kind"), Output(layer="price")]))
-
-
-def named_answer(request: PredictRequest) -> PredictResponse:
-    (rows,) = {tensor.shape[0] for tensor in request.arrays.values()}
-    kind = OutputPrediction(
-        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes"]
-    )
-    price = OutputPrediction(outputs=Tensor(shape=[rows, 1], values=range(rows)))
-    return PredictResponse(predictions={"price": price, "kind": kind})
-
-
-def test_predict_several_outputs_from_columns_or_arrays(run, service, tmp_path: Path) -> None:
-    service.add_job().spec.CopyFrom(SEVERAL)
-    service.predict = named_answer
-    (tmp_path / "data.csv").write_text("size,town\n1,Ulm\n3,Bonn\n")
-    done = run("predict", "one", tmp_path / "data.csv")
-    assert done.stdout == "kind.class,kind.no,kind.yes,price.output_0\nyes,0.25,0.75,0\nyes,0.25,0.75,1\n"
-    sent = service.requests["Predict"][0].arrays
-    assert {name: list(tensor.texts) for name, tensor in sent.items()} == {"size": ["1", "3"], "town": ["Ulm", "Bonn"]}
-    np.savez(tmp_path / "data.npz", image=np.ones((1, 3, 2)), town=np.array(["Ulm"]))
-    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
-    assert found == {
-        "kind": {"classes": ["yes"], "class_names": ["no", "yes"], "outputs": [[0.25, 0.75]]},
-        "price": {"classes": [], "class_names": [], "outputs": [[0.0]]},
-    }
-    sent = service.requests["Predict"][1].arrays
-    assert (list(sent["image"].shape), list(sent["town"].texts)) == ([1, 3, 2], ["Ulm"])
-
-
-def test_predict_the_only_output_of_named_inputs(run, service, tmp_path: Path) -> None:
-    service.add_job().spec.dataset.inputs["town"].columns.append("town")
-    only = OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2]))
-    service.predict = lambda _: PredictResponse(predictions={"dense_1": only})
-    (tmp_path / "data.csv").write_text("town\nUlm\nBonn\n")
-    assert run("predict", "one", tmp_path / "data.csv").stdout == "output_0\n1\n2\n"
-    assert json.loads(run("predict", "one", tmp_path / "data.csv", "--json").stdout)["outputs"] == [[1], [2]]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("data.csv", b"", "not a CSV file"),
-        ("data.csv", b"a,b\n", "no samples"),
-        ("data.csv", b"a,b\n1,2\n3\n", "data.csv:3: 1 cells, the header has 2"),
-        ("data.csv", b"a\nx\n", "no samples"),
-        ("data.csv", b"\xff\xfe", "not a CSV file"),
-        ("data.npz", b"nothing", "not an NPZ file"),
-        ("data.txt", b"1", ".csv and .npz"),
-    ],
-)
-def test_samples_that_cannot_be_read(run, service, tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    service.add_job()
-    (tmp_path / name).write_bytes(content)
-    done = run("predict", "one", tmp_path / name)
-    assert done.exit_code == 2
-    assert words in done.stderr
-    assert "Predict" not in service.calls
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("data.csv", b"a,b\n", "no samples"),
-        ("data.csv", b"a,b\n1,2\n3\n", "data.csv:3: 1 cells, the header has 2"),
-        ("data.npz", b"nothing", "not an NPZ file"),
-        ("data.txt", b"1", ".csv and .npz"),
-    ],
-)
-def test_arrays_that_cannot_be_read(run, service, tmp_path: Path, name: str, content: bytes, words: str) -> None:
-    service.add_job().spec.CopyFrom(SEVERAL)
-    (tmp_path / name).write_bytes(content)
-    done = run("predict", "one", tmp_path / name)
-    assert done.exit_code == 2
-    assert words in done.stderr
-    assert "Predict" not in service.calls
 
 
 def test_a_fault_of_ours_is_told_without_a_stack_unless_asked(run, service, monkeypatch) -> None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
 from google.protobuf.json_format import ParseDict
 
@@ -30,8 +29,7 @@ from raydient.client import (
 from raydient.client.connection import IDEMPOTENT, RECONNECT_SECONDS, service_config
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
-from raydient.v1.model_service_pb2 import ModelFormat, PredictRequest, PredictResponse, Tensor
-from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
+from raydient.v1.model_service_pb2 import ModelFormat
 from raydient.v1.training_job_pb2 import TrainingJobEvent
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
@@ -414,55 +412,3 @@ def test_a_model_has_a_known_format(client: Client, service, tmp_path: Path) -> 
     service.add_job()
     with pytest.raises(RequestRefused, match=r"\.safetensors, \.onnx, \.npz"):
         client.get("one").download(tmp_path / "model.pickle")
-
-
-def doubled(request: PredictRequest) -> PredictResponse:
-    values = np.array(request.inputs.values).reshape(tuple(request.inputs.shape))
-    return PredictResponse(
-        outputs=Tensor(shape=values.shape, values=2 * values.ravel()),
-        classes=values.argmax(axis=1),
-        class_names=["no", "yes"],
-    )
-
-
-def test_predictions_are_put_together_from_many_calls(client: Client, service, monkeypatch) -> None:
-    monkeypatch.setattr("raydient.client.prediction.VALUES_A_CALL", 7)
-    service.add_job()
-    service.predict = doubled
-    inputs = np.arange(22, dtype=np.float64).reshape(11, 2)
-    prediction = client.get("one").predict(inputs, ["a", "b"])
-    assert prediction.outputs.dtype == np.float32
-    np.testing.assert_array_equal(prediction.outputs, 2 * inputs)
-    np.testing.assert_array_equal(prediction.classes, np.ones(11))
-    assert prediction.class_names == ("no", "yes")
-    requests = service.requests["Predict"]
-    assert [list(r.inputs.shape) for r in requests] == [[3, 2]] * 3 + [[2, 2]]
-    assert all(list(r.columns) == ["a", "b"] for r in requests)
-    for wrong in ([], [1.0, 2.0], np.zeros((0, 2))):
-        with pytest.raises(ValueError, match="at least one sample"):
-            client.get("one").predict(wrong)
-
-
-def test_named_predictions_are_put_together_from_many_calls(client: Client, service, monkeypatch) -> None:
-    monkeypatch.setattr("raydient.client.prediction.VALUES_A_CALL", 7)
-    service.add_job()
-
-    def answer(request: PredictRequest) -> PredictResponse:
-        towns, sizes = request.arrays["town"], request.arrays["size"]
-        kind = OutputPrediction(
-            outputs=Tensor(shape=[len(towns.texts), 1], values=map(len, towns.texts)), classes=[0] * len(towns.texts)
-        )
-        price = OutputPrediction(outputs=Tensor(shape=sizes.shape, values=sizes.values))
-        return PredictResponse(predictions={"price": price, "kind": kind})
-
-    service.predict = answer
-    sizes, towns = np.arange(10.0).reshape(5, 2), ["Ulm", "Bonn", "Kiel", "Köln", "Au"]
-    found = client.get("one").predict_all({"size": sizes, "town": towns})
-    assert list(found) == ["kind", "price"]
-    np.testing.assert_array_equal(found["price"].outputs, sizes)
-    assert found["price"].classes is None
-    assert found["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
-    assert [list(r.arrays["size"].shape) for r in service.requests["Predict"]] == [[2, 2], [2, 2], [1, 2]]
-    for wrong in ({}, {"size": sizes, "town": towns[:2]}, {"size": []}):
-        with pytest.raises(ValueError, match="as many samples of each"):
-            client.get("one").predict_all(wrong)

@@ -74,7 +74,7 @@ def test_a_category_is_its_place_in_the_sorted_list(values, more):
 
 def test_numbers_are_categories_by_their_text():
     assert categories(np.array([[3.0], [20.0]]), ("20", "3")).tolist() == [[1], [0]]
-    with pytest.raises(ValueError, match="'4' of sample 2 is none of the 2 categories"):
+    with pytest.raises(ValueError, match=r"'4' is none of the 2 categories \(sample 2\)"):
         categories(np.array([[3], [4]]), ("20", "3"))
 
 

@@ -52,7 +52,7 @@ def test_a_checkpoint_is_a_model_in_every_format(spec, data, tmp_path):
         files = {suffix: tmp_path / f"model{suffix}" for suffix in (".onnx", ".npz", ".safetensors")}
         digests = {job.download(path, checkpoint=before).digest for path in files.values()}
     session = onnxruntime.InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"input": x})[0], predicted, atol=1e-6)
+    np.testing.assert_allclose(session.run(None, {"input": np.float64(x)})[0], predicted, atol=1e-6)
     model = load_model(files[".safetensors"])
     np.testing.assert_array_equal(model.predict(x), predicted)
     with np.load(files[".npz"], allow_pickle=False) as arrays:

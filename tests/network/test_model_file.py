@@ -221,7 +221,10 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
     logits = np.array([[0 * 2 + 2, 1 * 2 + 3], [2, 3]])
     np.testing.assert_allclose(found["a"], np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-6)
     for bad, message in (
-        ({"town": np.array([["Ulm"]]), "size": np.ones((1, 2))}, "town: 'Ulm' of sample 1 is none of the 3 categories"),
+        (
+            {"town": np.array([["Ulm"]]), "size": np.ones((1, 2))},
+            r"town: 'Ulm' is none of the 3 categories \(sample 1\)",
+        ),
         ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: numbers are needed"),
         ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "other numbers of samples"),
         ({"size": np.ones((2, 2))}, "needed are town, size, given size"),

@@ -10,6 +10,7 @@ def test_public_names():
     assert sorted(network.__all__) == [
         "ExportFormat",
         "GradientReport",
+        "Kind",
         "LayerRow",
         "Model",
         "ModelError",
@@ -20,6 +21,7 @@ def test_public_names():
         "Pass",
         "Preprocessing",
         "Program",
+        "SampleError",
         "Scaling",
         "ScalingError",
         "Target",

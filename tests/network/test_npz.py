@@ -39,6 +39,7 @@ def test_all_of_it_without_pickles(model):
     assert {name: array.tolist() for name, array in found.items()} == {
         "format": "raydient-npz/1",
         "input_shape": [2],
+        "input_kind": "number",
         "features": ["länge", "b"],
         "classes": ["x", "y", "z"],
         "label": "kind",

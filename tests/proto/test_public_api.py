@@ -92,6 +92,7 @@ def test_services_and_methods() -> None:
         "ModelService": {
             "ListCheckpoints": "ListCheckpointsResponse",
             "DownloadModel": "stream DownloadModelResponse",
+            "GetModel": "Model",
             "Predict": "PredictResponse",
         },
     }

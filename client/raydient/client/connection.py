@@ -27,7 +27,7 @@ IDEMPOTENT = {
         "ListMetrics",
     ),
     "raydient.v1.DatasetService": ("GetDataset", "ListDatasets"),
-    "raydient.v1.ModelService": ("ListCheckpoints", "Predict"),
+    "raydient.v1.ModelService": ("ListCheckpoints", "GetModel", "Predict"),
 }
 
 

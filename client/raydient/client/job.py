@@ -17,7 +17,8 @@ from .connection import Connection
 from .download import Downloaded, download_model
 from .errors import JobNotSucceeded, NotAllowed
 from .history import History, Point
-from .prediction import Prediction, predict, predict_all
+from .prediction import Prediction
+from .predictor import Predictor
 from .watching import watch
 
 _PREFIX = "TRAINING_JOB_STATE_"
@@ -45,6 +46,7 @@ class Job:
     def __init__(self, connection: Connection, resource: TrainingJob) -> None:
         self._connection = connection
         self.resource = resource
+        self._predictors: dict[str, Predictor] = {}
 
     def __repr__(self) -> str:
         return f"<Job {self.name} {self.state}>"
@@ -147,17 +149,37 @@ class Job:
     def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | None = None) -> Prediction:
         """Apply the trained network to samples, one a row, in the units of the training data.
 
-        With `columns`, the server finds the features by name.
+        Args:
+            inputs: a DataFrame, a mapping of columns, a structured array or a pyarrow table, whose columns are found by
+                name, or an array with the features in the order of training. Each keeps its type on the way. A
+                Series is a column, if its name is a feature, or else one sample.
+            columns: names for an array's columns, which are then found by name; others than features are left alone.
+            checkpoint: the step of the checkpoint to use instead of the model.
+
+        Raises:
+            ValueError: columns are missing or unknown, or a value is no number or has no category; the label's column
+                may be there.
         """
-        return predict(self._connection, self._weights(checkpoint), inputs, columns)
+        return self.predictor(checkpoint).predict(inputs, columns)
 
     def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | None = None) -> dict[str, Prediction]:
         """Apply a network with named inputs or outputs; what each output gives, by its name.
 
-        `arrays` are numbers or, of categories, texts, one sample a row: by the names of the inputs, or of the columns
-        or arrays that they were in the training data. What else there is, as the labels, is left alone.
+        `arrays` are numbers or, of categories, numbers or texts, one sample a row: by the names of the columns or
+        arrays that they were in the training data, or of the inputs. It may be any table that `predict` takes. Other
+        columns, such as the labels, are left alone.
         """
-        return predict_all(self._connection, self._weights(checkpoint), arrays)
+        return self.predictor(checkpoint).predict_all(arrays)
+
+    def predictor(self, checkpoint: int | None = None) -> Predictor:
+        """The trained network, or a checkpoint's, for repeated use; asks the server once what it takes."""
+        name = self._weights(checkpoint)
+        if name not in self._predictors:
+            dataset = self.resource.spec.dataset
+            beside = frozenset({dataset.label, *dataset.labels.values(), dataset.sample_weight} - {""})
+            is_open = dataset.features or dataset.inputs  # other columns may have been there, too
+            self._predictors[name] = Predictor(self._connection, name, None if is_open else beside)
+        return self._predictors[name]
 
     def _weights(self, checkpoint: int | None) -> str:
         return self.name if checkpoint is None else f"{self.name}/checkpoints/{checkpoint}"

@@ -1,20 +1,32 @@
-"""Applying a trained network to samples."""
+"""The calls that apply a network to samples: cut so that each message stays under gRPC's limit, and put together."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from raydient.spec.errors import FieldError
+from raydient.v1.model_service_pb2 import Model, PredictRequest, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
-from raydient.v1.model_service_pb2 import PredictRequest, PredictResponse, Tensor
 
+from .columns import InvalidSamples
 from .connection import Connection
+from .errors import RequestRefused
 
 if TYPE_CHECKING:
     from numpy import float32, int32
     from numpy.typing import NDArray
 
-VALUES_A_CALL = 262_144
-"""1 MiB of inputs: well under gRPC's limit of 4 MiB, with room for the outputs."""
+    from .columns import Where
+
+INPUT_BYTES, OUTPUT_BYTES = 1 << 20, 2 << 20
+"""Of samples and of outputs in one call: well under gRPC's limit of 4 MiB."""
+MESSAGE_BYTES = 4_000_000
+"""What a message can hold beside names and the like."""
+FIELDS = {"f4": ("values", 4), "f8": ("doubles", 8), "i8": ("integers", 10), "b1": ("booleans", 1)}
+"""The field of Tensor for an element type, and the bytes that a value takes at most."""
+_SAMPLE = re.compile(r"(?:arrays\.)?(?P<name>.+)\[(?P<row>\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,60 +44,109 @@ class Prediction:
     class_names: tuple[str, ...] = ()
 
 
-def predict(connection: Connection, name: str, inputs: Any, columns: Sequence[str]) -> Prediction:
-    """Send as many rows a call as fit, and put the answers together.
+def call_predict(
+    connection: Connection, model: Model, arrays: "Mapping[str, NDArray[Any]]", where: "Where"
+) -> dict[str, Prediction]:
+    """Send as many samples a call as fit, and put the answers together.
+
+    Args:
+        connection: to the service.
+        model: what the network takes and gives.
+        arrays: its inputs by name, as many samples of each and at least one; of the types that `own_type` gives.
+        where: how errors name a sample.
 
     Raises:
-        ValueError: there are no samples.
+        InvalidSamples: a sample is too large for a message.
+        RequestRefused: the server does not take a sample.
     """
+    answers = [_answer(connection, model, arrays, rows, where) for rows in _portions(model, arrays)]
+    return {
+        output.name: _together([answer[output.name] for answer in answers], output.shape) for output in model.outputs
+    }
+
+
+def _answer(
+    connection: Connection, model: Model, arrays: "Mapping[str, NDArray[Any]]", rows: slice, where: "Where"
+) -> dict[str, list[OutputPrediction]]:
+    """What each output gives for some rows: one message, or several that lie side by side."""
+    tensors = {name: _tensor(array[rows]) for name, array in arrays.items()}
+    request = PredictRequest(name=model.name, arrays=tensors)
+    parts = []
+    for start, count in _windows(model):
+        request.output_start, request.output_count = start, count
+        try:
+            parts.append(connection.call(connection.models.Predict, request).predictions)
+        except RequestRefused as error:
+            raise _located(error, rows.start, where) from error
+    return {output.name: [part[output.name] for part in parts] for output in model.outputs}
+
+
+def _windows(model: Model) -> Iterator[tuple[int, int]]:
+    """The parts of a sample's outputs that fit into a call; (0, 0) is all of them."""
+    sizes = [prod(output.shape) for output in model.outputs]
+    if 4 * sum(sizes) <= OUTPUT_BYTES:
+        yield 0, 0
+        return
+    count = OUTPUT_BYTES // 4 // len(sizes)
+    yield from ((start, count) for start in range(0, max(sizes), count))
+
+
+def _portions(model: Model, arrays: "Mapping[str, NDArray[Any]]") -> Iterator[slice]:
+    """Consecutive rows whose inputs and outputs fit into a call."""
     import numpy as np
 
-    samples = np.asarray(inputs, dtype=np.float32)
-    if samples.ndim < 2 or samples.size == 0:
-        raise ValueError(f"at least one sample, one a row, is needed; the inputs' shape is {samples.shape}")
-    answers = []
-    for rows in _portions(len(samples), samples[0].size):
-        request = PredictRequest(name=name, inputs=_tensor(samples[rows]), columns=columns)
-        answers.append(connection.call(connection.models.Predict, request))
-    return _together(answers)
+    sizes = sum(_row_bytes(array) for array in arrays.values())
+    ends = np.cumsum(sizes)
+    if (largest := int(np.max(sizes))) > MESSAGE_BYTES:
+        text = f"a sample of {largest:,} bytes is too large for a message, which holds {MESSAGE_BYTES:,}"
+        raise InvalidSamples(f"{text}: download the model and apply it here, for instance with ONNX Runtime")
+    most = max(1, OUTPUT_BYTES // sum(4 * prod(output.shape) + 5 for output in model.outputs))
+    start = 0
+    while start < len(ends):
+        sent = int(ends[start - 1]) if start else 0
+        fitting = int(np.searchsorted(ends, sent + INPUT_BYTES, side="right"))
+        stop = min(max(fitting, start + 1), start + most)
+        yield slice(start, stop)
+        start = stop
 
 
-def predict_all(connection: Connection, name: str, arrays: Mapping[str, Any]) -> dict[str, Prediction]:
-    """The same with inputs by name, for every output by name.
-
-    Raises:
-        ValueError: there are no samples, or not as many of each.
-    """
+def _row_bytes(array: "NDArray[Any]") -> "NDArray[Any]":
+    """What each sample takes in a message at most, int64 (n,)."""
     import numpy as np
 
-    given = {key: np.asarray(values) for key, values in arrays.items()}
-    counts = {len(values) if values.ndim and values.size else 0 for values in given.values()}
-    if len(counts) != 1 or counts == {0}:
-        raise ValueError(f"as many samples of each are needed, one a row, and at least one: {sorted(counts)}")
-    (count,) = counts
-    answers = []
-    for rows in _portions(count, sum(values.size for values in given.values()) // count):
-        tensors = {key: _tensor(values[rows]) for key, values in given.items()}
-        request = PredictRequest(name=name, arrays=tensors)
-        answers.append(connection.call(connection.models.Predict, request).predictions)
-    return {output: _together([answer[output] for answer in answers]) for output in sorted(answers[0])}
+    if array.dtype.kind != "O":
+        return np.full(len(array), FIELDS[array.dtype.str[1:]][1] * array[0].size, np.int64)
+    sizes = np.array([len(text.encode()) + 4 for text in array.ravel().tolist()], np.int64)
+    return np.asarray(sizes.reshape(len(array), -1).sum(axis=1))
 
 
-def _portions(count: int, values_a_sample: int) -> Iterator[slice]:
-    rows = max(1, VALUES_A_CALL // values_a_sample)
-    for start in range(0, count, rows):
-        yield slice(start, start + rows)
+def _tensor(array: "NDArray[Any]") -> Tensor:
+    """An array that `own_type` made, as a message."""
+    if array.dtype.kind == "O":
+        return Tensor(shape=array.shape, texts=array.ravel().tolist())
+    return Tensor(shape=array.shape, **{FIELDS[array.dtype.str[1:]][0]: array.ravel().tolist()})
 
 
-def _tensor(values: "NDArray[Any]") -> Tensor:
-    if values.dtype.kind in "UO":
-        return Tensor(shape=values.shape, texts=map(str, values.ravel()))
-    return Tensor(shape=values.shape, values=values.ravel())
+def _located(error: RequestRefused, start: int, where: "Where") -> RequestRefused:
+    """The error with the number of the sample among all, where the server named it within the call."""
+    found = []
+    for violation in error.violations:
+        place = _SAMPLE.fullmatch(violation.path)
+        text = f"{where(start + int(place['row']))}: {violation.message}" if place else violation.message
+        found.append(FieldError(place["name"] if place else violation.path, text))
+    message = "\n".join(str(violation) for violation in found) or str(error)
+    return RequestRefused(message, reason=error.reason, violations=found)
 
 
-def _together(answers: Sequence[PredictResponse | OutputPrediction]) -> Prediction:
+def _together(answers: Sequence[Sequence[OutputPrediction]], shape: Sequence[int]) -> Prediction:
+    """The answers of all calls: below each other, and the parts of one call side by side."""
     import numpy as np
 
-    outputs = [np.array(a.outputs.values, np.float32).reshape(tuple(a.outputs.shape)) for a in answers]
-    classes = np.concatenate([np.array(a.classes, np.int32) for a in answers])
-    return Prediction(np.concatenate(outputs), classes if classes.size else None, tuple(answers[0].class_names))
+    def outputs(part: OutputPrediction) -> "NDArray[float32]":
+        return np.array(part.outputs.values, np.float32).reshape(part.outputs.shape[0], -1)
+
+    whole = [np.concatenate([outputs(part) for part in parts], axis=1) for parts in answers]
+    classes = np.concatenate([np.array(first.classes, np.int32) for first, *_ in answers])
+    values = np.concatenate(whole)
+    names = tuple(answers[0][0].class_names)
+    return Prediction(values.reshape(len(values), *shape), classes if classes.size else None, names)

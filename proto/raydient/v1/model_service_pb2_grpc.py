@@ -45,6 +45,11 @@ class ModelServiceStub(object):
                 request_serializer=raydient_dot_v1_dot_model__service__pb2.DownloadModelRequest.SerializeToString,
                 response_deserializer=raydient_dot_v1_dot_model__service__pb2.DownloadModelResponse.FromString,
                 _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/raydient.v1.ModelService/GetModel',
+                request_serializer=raydient_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=raydient_dot_v1_dot_model__service__pb2.Model.FromString,
+                _registered_method=True)
         self.Predict = channel.unary_unary(
                 '/raydient.v1.ModelService/Predict',
                 request_serializer=raydient_dot_v1_dot_model__service__pb2.PredictRequest.SerializeToString,
@@ -85,13 +90,28 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetModel(self, request, context):
+        """Describes what a network takes and gives, so that a client can find the columns by name, send nothing else, and
+        divide its samples into calls.
+
+        NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
+        FAILED_PRECONDITION  NO_MODEL
+        DATA_LOSS            MODEL_UNREADABLE, CHECKPOINT_DAMAGED
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Predict(self, request, context):
-        """Applies a trained network to samples: as many rows as fit into one message.
+        """Applies a trained network to samples: as many rows as fit into one message. Request and response must each stay
+        below 4 MiB: a response has 4 bytes for each output value.
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
         FAILED_PRECONDITION  NO_MODEL
         INVALID_ARGUMENT     INVALID_INPUTS: shape, names, number of values or columns do not fit the network, a value
-        is not finite or no category, or there are more outputs than fit into one message
+        is not finite or no category, or there are more outputs than fit into one message. The
+        field's path ends with the sample's number in this request, from 0, where the value of one
+        sample is wrong: `inputs[3]`, `arrays.town[3]`
         DATA_LOSS            MODEL_UNREADABLE, CHECKPOINT_DAMAGED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -110,6 +130,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DownloadModel,
                     request_deserializer=raydient_dot_v1_dot_model__service__pb2.DownloadModelRequest.FromString,
                     response_serializer=raydient_dot_v1_dot_model__service__pb2.DownloadModelResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=raydient_dot_v1_dot_model__service__pb2.GetModelRequest.FromString,
+                    response_serializer=raydient_dot_v1_dot_model__service__pb2.Model.SerializeToString,
             ),
             'Predict': grpc.unary_unary_rpc_method_handler(
                     servicer.Predict,
@@ -172,6 +197,33 @@ class ModelService(object):
             '/raydient.v1.ModelService/DownloadModel',
             raydient_dot_v1_dot_model__service__pb2.DownloadModelRequest.SerializeToString,
             raydient_dot_v1_dot_model__service__pb2.DownloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raydient.v1.ModelService/GetModel',
+            raydient_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
+            raydient_dot_v1_dot_model__service__pb2.Model.FromString,
             options,
             channel_credentials,
             insecure,

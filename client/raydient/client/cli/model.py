@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .failures import WRONG_USAGE, Failure
 from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
 from .output import as_data, print_json, print_pairs, print_table, time_text
-from .samples import read_arrays, read_samples
+from .samples import Samples, read_samples
 
 if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
+    from raydient.client.predictor import Predictor
 
 checkpoint_option = click.option(
     "--checkpoint",
@@ -80,26 +82,39 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
 def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
     """Apply the trained network to the samples of a file.
 
-    Prints CSV: the most probable class first where there are classes, then the network's outputs, one a class. Of
-    several outputs each column begins with the name of its output. A network of several inputs finds them by the names
-    of columns or arrays, as in its training data.
+    Finds columns or arrays by their names in the training data; the label may be among them. Prints CSV: the most
+    probable class first where there are classes, then the network's outputs, one a class. Of several outputs each
+    column begins with the name of its output. A predicted number has the name of its label.
     """
+    from raydient.client.errors import RequestRefused
+
+    samples = read_samples(data)
     with service.open() as client:
-        found = client.get(job)
-        spec = found.resource.spec
-        if spec.dataset.inputs or spec.network.outputs:
-            predictions = found.predict_all(read_arrays(data), checkpoint=checkpoint)
-            if not spec.network.outputs:
-                (only,) = predictions.values()
-                predictions = {"": only}
-        else:
-            inputs, columns = read_samples(data)
-            predictions = {"": found.predict(inputs, columns, checkpoint=checkpoint)}
+        predictor = client.get(job).predictor(checkpoint)
+        try:
+            arrays = _arrays(predictor, samples, data)
+            predictions = predictor.apply(arrays, samples.where)
+        except (ValueError, RequestRefused) as error:
+            raise Failure(f"{data}: {error}", WRONG_USAGE, getattr(error, "reason", "INVALID_SAMPLES")) from error
     if as_json:
         told = {name: _as_json(prediction) for name, prediction in predictions.items()}
-        print_json(told.get("", told))
+        print_json(next(iter(told.values())) if len(told) == 1 else told)
     else:
-        _print_csv(predictions)
+        _print_csv(predictions, {output.name: output.label for output in predictor.model.outputs})
+
+
+def _arrays(predictor: "Predictor", samples: Samples, data: Path) -> dict[str, Any]:
+    """The network's inputs in the file; columns that it was not trained on are named on standard error.
+
+    An array `x` without any of the columns has them in the order of training.
+    """
+    if "x" in samples.arrays and len(predictor.model.inputs) == 1 and not {*predictor.features} & {*samples.arrays}:
+        return predictor.arrays({predictor.model.inputs[0].name: samples.arrays["x"]}, samples.where)
+    if unknown := predictor.unknown(samples.arrays):
+        names = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
+        if all(name in samples.arrays for name in predictor.features):
+            click.echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
+    return predictor.arrays(samples.arrays, samples.where)
 
 
 def _as_json(prediction: "Prediction") -> dict[str, Any]:
@@ -107,21 +122,32 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
     return {"classes": _classes(prediction), "class_names": names, "outputs": prediction.outputs.tolist()}
 
 
-def _print_csv(predictions: "Mapping[str, Prediction]") -> None:
-    """A line a sample, the outputs side by side; the output without a name is the only one."""
+def _print_csv(predictions: "Mapping[str, Prediction]", labels: Mapping[str, str]) -> None:
+    """A line a sample, the outputs side by side."""
     header: list[str] = []
     columns: list[list[Any]] = []
     for name, prediction in predictions.items():
         outputs = prediction.outputs.reshape(len(prediction.outputs), -1)
-        titles = list(prediction.class_names) or [f"output_{index}" for index in range(outputs.shape[1])]
+        titles = _titles(prediction, outputs.shape[1], labels[name])
         cells = [[f"{value:.6g}" for value in column] for column in outputs.T]
         if classes := _classes(prediction):
             titles, cells = ["class", *titles], [classes, *cells]
-        header += [f"{name}.{title}" if name else title for title in titles]
+        is_label = titles == [labels[name]] and list(labels.values()).count(labels[name]) == 1
+        header += titles if len(predictions) == 1 or is_label else [f"{name}.{title}" for title in titles]
         columns += cells
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
+
+
+def _titles(prediction: "Prediction", count: int, label: str) -> list[str]:
+    """The names of an output's values: classes, or the label that they predict."""
+    if prediction.class_names:
+        return list(prediction.class_names)
+    if prediction.classes is not None:
+        return [f"output_{index}" for index in range(count)] if count > 1 else ["output"]
+    name = label or "output"
+    return [f"{name}_{index}" for index in range(count)] if count > 1 else [name]
 
 
 def _classes(prediction: "Prediction") -> list[Any]:

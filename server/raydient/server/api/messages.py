@@ -15,6 +15,7 @@ from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec, WorkerRange
 from raydient.wire.schedule import default_microbatches
+from raydient.workers.network import Model
 
 STATES: dict[State, training_job_pb2.TrainingJobState] = {
     state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
@@ -163,6 +164,28 @@ def checkpoint_message(job: str, checkpoint: StoredCheckpoint) -> model_service_
         step=checkpoint.step,
         create_time=_time(checkpoint.created),
         size_bytes=checkpoint.size_bytes,
+    )
+
+
+def model_message(name: str, model: Model) -> model_service_pb2.Model:
+    """What a trained network takes and gives; `name` is that of its weights."""
+    return model_service_pb2.Model(
+        name=name,
+        digest=model.digest,
+        inputs=[
+            model_service_pb2.ModelInput(
+                name=key,
+                shape=given.shape,
+                columns=given.columns,
+                is_table=given.is_table,
+                has_categories=bool(given.vocabulary),
+            )
+            for key, given in model.inputs.items()
+        ],
+        outputs=[
+            model_service_pb2.ModelOutput(name=o.name, label=model.targets[o.name].label, shape=o.shape)
+            for o in model.network.outputs
+        ],
     )
 
 

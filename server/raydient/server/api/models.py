@@ -2,24 +2,21 @@
 """ModelService: see model_service.proto for what each method promises."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from raydient.server.errors import InvalidRequest, OutOfRange, Unsupported
-from raydient.server.jobs import Artifacts, JobStore, Prediction, Predictor, StoredModels
+from raydient.server.jobs import Artifacts, JobStore, Prediction, Predictor, StoredModels, Window
 from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
 from raydient.workers.network import ExportFormat
 
-from .messages import checkpoint_message
+from .messages import checkpoint_message, model_message
 from .names import job_and_step, job_id
 from .paging import next_page, page_size, page_start
+from .tensors import array_of, tensor_of
 
 CHUNK_BYTES = 1 << 20
 PREDICTIONS, EXPORTS = 4, 2
@@ -87,18 +84,27 @@ class ModelServicer(ModelServiceServicer):
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield pb.DownloadModelResponse(chunk=chunk)
 
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.Model:
+        """See the proto."""
+        weights = await asyncio.to_thread(self._find, request.name)
+        async with self._predictions:
+            model = await asyncio.to_thread(self._models.load, weights.path)
+            return await asyncio.to_thread(model_message, request.name, model)
+
     async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         """See the proto."""
         weights = await asyncio.to_thread(self._find, request.name)
-        path = weights.path
         async with self._predictions:
-            if request.arrays:
-                arrays = {name: _array(name, tensor) for name, tensor in request.arrays.items()}
-                every = await asyncio.to_thread(self._predictor.predict_all, path, arrays)
-                return pb.PredictResponse(predictions={name: pb.Prediction(**_parts(p)) for name, p in every.items()})
-            inputs, columns = request.inputs, list(request.columns)
-            found = await asyncio.to_thread(self._predictor.predict, path, inputs.shape, inputs.values, columns)
-        return pb.PredictResponse(**_parts(found))
+            return await asyncio.to_thread(self._predict, weights.path, request)
+
+    def _predict(self, path: Path, request: pb.PredictRequest) -> pb.PredictResponse:
+        window = _window(request)
+        if not request.arrays:
+            inputs = array_of("inputs", request.inputs)
+            return pb.PredictResponse(**_parts(self._predictor.predict(path, inputs, request.columns, window)))
+        arrays = {name: array_of(f"arrays.{name}", tensor) for name, tensor in request.arrays.items()}
+        every = self._predictor.predict_all(path, arrays, window)
+        return pb.PredictResponse(predictions={name: pb.Prediction(**_parts(p)) for name, p in every.items()})
 
     async def _open(self, path: Path, chosen: pb.ModelFormat) -> tuple[IO[bytes], str]:
         """Weights in a format: an open file and its SHA-256."""
@@ -119,16 +125,15 @@ class ModelServicer(ModelServiceServicer):
         return _Weights(checkpoint.weights, f"{job.id}-step-{step}", checkpoint.digest)
 
 
-def _array(name: str, tensor: pb.Tensor) -> NDArray[Any]:
-    """A tensor's numbers or texts in its shape."""
-    given = np.array(tensor.texts, object) if tensor.texts else np.array(tensor.values, np.float32)
-    if min(tensor.shape, default=0) < 1 or math.prod(tensor.shape) != len(given):
-        message = f"{list(tensor.shape)} has not the {len(given)} values that came"
-        raise InvalidRequest.of(f"arrays.{name}.shape", message, reason="INVALID_INPUTS")
-    return given.reshape(tuple(tensor.shape))
+def _window(request: pb.PredictRequest) -> Window:
+    for field in ("output_start", "output_count"):
+        if (value := getattr(request, field)) < 0:
+            raise InvalidRequest.of(field, f"{value} is below 0", reason="INVALID_INPUTS")
+    if request.output_start and not request.output_count:
+        raise InvalidRequest.of("output_count", "is needed with output_start", reason="INVALID_INPUTS")
+    return Window(request.output_start, request.output_count)
 
 
 def _parts(found: Prediction) -> dict[str, Any]:
     """What both messages of a prediction say."""
-    outputs = pb.Tensor(shape=found.outputs.shape, values=found.outputs.ravel())
-    return {"outputs": outputs, "classes": found.classes, "class_names": found.class_names}
+    return {"outputs": tensor_of(found.outputs), "classes": found.classes, "class_names": found.class_names}

@@ -11,7 +11,7 @@ from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
 from .models import StoredModels
 from .opening import open_database
-from .predictor import Prediction, Predictor
+from .predictor import Prediction, Predictor, Window
 from .records import (
     Change,
     Dataset,
@@ -57,6 +57,7 @@ __all__ = [
     "StoredModels",
     "Subscription",
     "UnreadableJob",
+    "Window",
     "check_header",
     "open_database",
 ]

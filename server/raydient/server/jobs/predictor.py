@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.layers import INPUT
-from raydient.workers.network import Model, index_problems
+from raydient.workers.network import Model, SampleError
 
 from .models import StoredModels
-from .samples import gather, invalid
+from .samples import gather, in_order, invalid, prepare, refused
 
-VALUES_MOST = 1_000_000
-"""Output values of one prediction: 4 bytes each, they have to fit into one message."""
+BYTES_MOST = 4_100_000
+"""Of one prediction: the message that holds it has to stay below 4 MiB."""
 Array = NDArray[np.float32]
 
 
@@ -25,7 +25,7 @@ class Prediction:
     """What a network makes of n samples.
 
     Attributes:
-        outputs: (n, ...) float32; probabilities for the cross-entropies.
+        outputs: (n, ...) float32; probabilities for the cross-entropies. (n, k) where a part of them was asked for.
         classes: (n,) int32, the most probable labels; None where the loss is no cross-entropy.
         class_names: the label that each class stands for; empty where labels are numbers.
     """
@@ -35,20 +35,42 @@ class Prediction:
     class_names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The values of each sample's outputs that are wanted, in row-major order; all where `count` is 0."""
+
+    start: int = 0
+    count: int = 0
+
+    def size(self, shape: Sequence[int]) -> int:
+        """How many values of a sample with outputs of `shape` are wanted."""
+        whole = math.prod(shape)
+        return max(0, min(self.start + self.count, whole) - self.start) if self.count else whole
+
+    def of(self, outputs: Array) -> Array:
+        """The wanted values of outputs (n, ...)."""
+        if not self.count:
+            return outputs
+        return outputs.reshape(len(outputs), -1)[:, self.start : self.start + self.count]
+
+
+ALL = Window()
+
+
 class Predictor:
     """May be used from any thread; `predict` blocks it."""
 
     def __init__(self, models: StoredModels) -> None:
         self._models = models
 
-    def predict(self, path: Path, shape: Sequence[int], values: Sequence[float], columns: Sequence[str]) -> Prediction:
+    def predict(self, path: Path, inputs: NDArray[Any], columns: Sequence[str], window: Window = ALL) -> Prediction:
         """Apply the model at `path` to samples in the units of the training data.
 
         Args:
             path: the file of a model, or of a checkpoint's weights.
-            shape: of the inputs, samples first.
-            values: the inputs in row-major order.
+            inputs: (n, ...), numbers or texts that are numbers.
             columns: their names if they are a table, in any order and number as long as all features are there.
+            window: the values of the outputs that are wanted.
 
         Raises:
             InvalidRequest: with the field at fault.
@@ -57,18 +79,21 @@ class Predictor:
         if not model.is_plain:
             names = ", ".join(model.inputs)
             raise invalid("arrays", f"this network has inputs or outputs with names; give its inputs by name: {names}")
-        inputs = _inputs(model, shape, values, columns)
-        _check_size(model, len(inputs), "inputs.shape")
-        (prediction,) = _predictions(model, model.predict_all({INPUT: inputs})).values()
+        ordered = in_order(model, inputs, columns) if columns else inputs
+        samples = {INPUT: prepare("inputs", model.input, ordered)}
+        (prediction,) = _apply(model, samples, window, {INPUT: "inputs"}).values()
         return prediction
 
-    def predict_all(self, path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Prediction]:
+    def predict_all(
+        self, path: Path, arrays: Mapping[str, NDArray[Any]], window: Window = ALL
+    ) -> dict[str, Prediction]:
         """The same for any network.
 
         Args:
             path: the model file.
             arrays: numbers or texts, samples first, by the names of the inputs or of the columns or arrays that these
                 were in the training data; others are left alone.
+            window: the values of the outputs that are wanted.
 
         Returns:
             What each output gives, by its name.
@@ -77,63 +102,49 @@ class Predictor:
             InvalidRequest: with the field at fault.
         """
         model = self._models.load(path)
-        inputs = gather(model, arrays)
-        _check_size(model, len(next(iter(inputs.values()))), "arrays")
-        try:
-            return _predictions(model, model.predict_all(inputs))
-        except ValueError as error:
-            raise invalid("arrays", str(error)) from error
+        return _apply(model, gather(model, arrays), window, {name: f"arrays.{name}" for name in model.inputs})
 
 
-def _inputs(model: Model, shape: Sequence[int], values: Sequence[float], columns: Sequence[str]) -> Array:
-    size = 1
-    for extent in shape:
-        size *= extent
-    if not shape or min(shape) < 1 or size != len(values):
-        raise invalid("inputs.shape", f"{list(shape)} has not the {len(values)} values that came")
-    inputs = np.array(values, np.float32).reshape(tuple(shape))
-    if columns:
-        inputs = inputs[:, _order(model, shape, columns)]
-    if not np.isfinite(inputs).all():
-        row = int(np.argwhere(~np.isfinite(inputs))[0][0])
-        raise invalid("inputs.values", f"the sample at position {row} has a value that is not finite")
-    if inputs.shape[1:] != model.input.shape:
-        needed = list(model.input.shape)
-        raise invalid("inputs.shape", f"a sample has shape {list(inputs.shape[1:])}, needed is {needed}")
-    if problems := index_problems(model.network, inputs):
-        raise invalid("inputs.values", problems[0].message)
-    return inputs
+def _apply(
+    model: Model, samples: Mapping[str, NDArray[Any]], window: Window, paths: Mapping[str, str]
+) -> dict[str, Prediction]:
+    """Predictions by output, computed block by block, so that values outside the window are never held for all rows.
 
-
-def _order(model: Model, shape: Sequence[int], columns: Sequence[str]) -> list[int]:
-    """Where each feature of the model is among the columns."""
-    if len(shape) != 2 or shape[1] != len(columns):
-        raise invalid("columns", f"{len(columns)} names for inputs of shape {list(shape)}")
-    if not model.input.feature_names:
-        raise invalid("columns", "this network was not trained on a table; leave the names out")
-    places = {name: place for place, name in enumerate(columns)}
-    if len(places) != len(columns):
-        twice = next(name for place, name in enumerate(columns) if places[name] != place)
-        raise invalid("columns", f"{twice[:100]!r} is there twice")
-    missing = [name for name in model.input.feature_names if name not in places]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise invalid("columns", f"missing: {', '.join(missing[:5])}{more}")
-    return [places[name] for name in model.input.feature_names]
-
-
-def _check_size(model: Model, rows: int, path: str) -> None:
-    most = VALUES_MOST // sum(math.prod(output.shape) for output in model.network.outputs)
-    if rows > most:
-        raise invalid(path, f"the outputs of {rows} samples are too many, at most {most} at a time")
-
-
-def _predictions(model: Model, outputs: Mapping[str, Array]) -> dict[str, Prediction]:
+    `paths` are those of the inputs in the request.
+    """
+    rows = len(next(iter(samples.values())))
+    _check_size(model, rows, window, f"{next(iter(paths.values()))}.shape")
+    try:
+        ready = model.prepare(samples)
+    except SampleError as error:
+        raise refused(paths.get(error.input, "arrays"), error) from error
     kinds = {output.layer: output.loss.kind for output in model.specification.named_outputs}
+    parts: dict[str, list[Array]] = {name: [] for name in kinds}
+    classes: dict[str, list[NDArray[np.int32] | None]] = {name: [] for name in kinds}
+    for block in model.blocks(ready):
+        for name, outputs in block.items():
+            parts[name].append(window.of(outputs).copy())
+            classes[name].append(_classes(kinds[name], outputs))
     return {
-        name: Prediction(values, _classes(kinds[name], values), model.targets[name].classes)
-        for name, values in outputs.items()
+        name: Prediction(np.concatenate(parts[name]), _joined(classes[name]), model.targets[name].classes)
+        for name in kinds
     }
+
+
+def _check_size(model: Model, rows: int, window: Window, path: str) -> None:
+    """Check that the outputs fit into one message."""
+    outputs = model.network.outputs
+    names = sum(len(text.encode()) + 4 for target in model.targets.values() for text in target.classes)
+    row = sum(4 * window.size(output.shape) + 5 for output in outputs)  # a class takes at most 5 bytes
+    most = (BYTES_MOST - names) // row
+    if rows > most:
+        mend = f"at most {most} at a time" if most > 0 else "ask for parts of them, with output_start and output_count"
+        raise invalid(path, f"the outputs of {rows} sample{'s' * (rows > 1)} are too many for a message: {mend}")
+
+
+def _joined(classes: list[NDArray[np.int32] | None]) -> NDArray[np.int32] | None:
+    known = [part for part in classes if part is not None]
+    return np.concatenate(known) if known else None
 
 
 def _classes(loss: str, outputs: Array) -> NDArray[np.int32] | None:

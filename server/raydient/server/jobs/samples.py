@@ -1,18 +1,20 @@
 """Samples that come in by name: which of them are a network's inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
-from raydient.workers.network import Model, Preprocessing
+from raydient.spec.values import category_text, is_number
+from raydient.workers.network import Model, Preprocessing, SampleError
 
-Arrays = Mapping[str, NDArray[Any]]
+Array = NDArray[Any]
 
 
-def gather(model: Model, arrays: Arrays) -> dict[str, NDArray[Any]]:
+def gather(model: Model, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The inputs of a model, each (n, *input shape): an array of its name, or the columns that it was in training.
 
     Raises:
@@ -28,35 +30,82 @@ def gather(model: Model, arrays: Arrays) -> dict[str, NDArray[Any]]:
     return inputs
 
 
+def in_order(model: Model, inputs: Array, columns: Sequence[str]) -> Array:
+    """The features of a model among the columns of a table, (n, columns), in the order of training.
+
+    Raises:
+        InvalidRequest: the names do not fit the table or the network.
+    """
+    if inputs.ndim != 2 or inputs.shape[1] != len(columns):
+        raise invalid("columns", f"{len(columns)} names for inputs of shape {list(inputs.shape)}")
+    if not model.input.feature_names:
+        raise invalid("columns", "this network was not trained on a table; leave the names out")
+    places = {name: place for place, name in enumerate(columns)}
+    if len(places) != len(columns):
+        twice = next(name for place, name in enumerate(columns) if places[name] != place)
+        raise invalid("columns", f"{twice[:100]!r} is there twice")
+    if missing := [name for name in model.input.feature_names if name not in places]:
+        features = set(model.input.feature_names)
+        raise invalid("columns", _missing(missing, [name for name in columns if name not in features]))
+    return inputs[:, [places[name] for name in model.input.feature_names]]
+
+
+def prepare(path: str, given: Preprocessing, values: Array) -> Array:
+    """Samples of one input as `Model.prepare` takes them: in its shape, numbers instead of texts that are numbers.
+
+    Raises:
+        InvalidRequest: another shape, or a text that is no finite number where numbers are needed.
+    """
+    values = values[:, np.newaxis] if values.ndim == 1 and given.shape == (1,) else values
+    if values.shape[1:] != given.shape:
+        shape = list(values.shape[1:])
+        raise invalid(f"{path}.shape", f"a sample has shape {shape}, needed is {list(given.shape)}")
+    if values.dtype.kind == "O" and not given.vocabulary:
+        values = _numbers(path, values)  # a table's cells may all come as they are written
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row, *place = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise invalid(f"{path}[{row}]", f"{values[(row, *place)]} is not a finite number")
+    return values
+
+
 def invalid(path: str, message: str) -> InvalidRequest:
     """The error of samples that do not fit."""
     return InvalidRequest.of(path, message, reason="INVALID_INPUTS")
 
 
-def _input(name: str, given: Preprocessing, arrays: Arrays) -> NDArray[Any]:
+def refused(path: str, error: SampleError) -> InvalidRequest:
+    """The same for what the network found; `path` is that of the tensor."""
+    return invalid(path if error.row is None else f"{path}[{error.row}]", error.args[0])
+
+
+def _input(name: str, given: Preprocessing, arrays: Mapping[str, Array]) -> Array:
     if name in arrays:
         values = arrays[name]
     else:
         absent = [column for column in given.columns if column not in arrays]
         if absent or not given.columns:
-            more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-            raise invalid("arrays", f"the input {name} is missing, or of its columns {', '.join(absent[:5])}{more}")
+            raise invalid("arrays", f"the input {name} is not there, nor its columns; {_missing(absent, list(arrays))}")
         found = [arrays[column] for column in given.columns]
+        if given.vocabulary and len({one.dtype for one in found}) > 1:
+            # side by side they would have one type, which changes the texts of some
+            found = [np.array([category_text(v) for v in one.ravel().tolist()], object) for one in found]
         values = np.stack([one.reshape(-1) for one in found], axis=1) if given.is_table else found[0]
-    values = values[:, np.newaxis] if values.ndim == 1 else values
-    if values.shape[1:] != given.shape:
-        shape = list(values.shape[1:])
-        raise invalid(f"arrays.{name}", f"a sample has shape {shape}, needed is {list(given.shape)}")
-    if values.dtype.kind == "O" and not given.vocabulary:
-        values = _numbers(name, values)  # a table's cells may all come as they are written
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise invalid(f"arrays.{name}", f"the sample at position {row} has a value that is not finite")
-    return values
+    return prepare(f"arrays.{name}", given, values)
 
 
-def _numbers(name: str, texts: NDArray[Any]) -> NDArray[np.float32]:
-    try:
-        return texts.astype(np.float32)
-    except ValueError as error:
-        raise invalid(f"arrays.{name}", f"numbers are needed: {error}") from error
+def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
+    """Names that are not there, the first few of them, with what may have been meant."""
+    more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+    close = [match for name in absent[:5] for match in get_close_matches(name, unknown[:1000], 1)]
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    return f"missing: {', '.join(absent[:5])}{more}{hint}"
+
+
+def _numbers(path: str, texts: Array) -> NDArray[np.float64]:
+    numbers = np.empty(texts.size)
+    for place, text in enumerate(texts.ravel().tolist()):
+        if not is_number(text):
+            row = place * len(texts) // texts.size
+            raise invalid(f"{path}[{row}]", f"{text[:100]!r} is not a number")
+        numbers[place] = float(text)
+    return numbers.reshape(texts.shape)

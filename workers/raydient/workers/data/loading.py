@@ -110,14 +110,14 @@ def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
 
 
 def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64]) -> Preprocessing:
-    shape, given = raw.values.shape[1:], spec.inputs.get(name)
+    shape, given, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
     if given is not None and given.categories:
         vocabulary = tuple(sorted(set(category_texts(raw.values))))
-        return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary)
+        return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary, kind=kind)
     if not spec.standardize:
-        return Preprocessing(shape, raw.columns, raw.is_table)
+        return Preprocessing(shape, raw.columns, raw.is_table, kind=kind)
     try:
-        return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]))
+        return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]), kind=kind)
     except ScalingError as error:
         raise InvalidSpec([FieldError("dataset.standardize", f"{_feature(raw, error.place)}: {error}")]) from None
 

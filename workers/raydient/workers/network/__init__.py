@@ -11,7 +11,7 @@ from .indices import index_problems
 from .layers import Pass
 from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
 from .named import only
-from .preprocessing import Preprocessing, Target, category_texts
+from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
 from .program import Program
 from .scaling import Scaling, ScalingError
 from .starting import read_weights, weights_problem
@@ -21,6 +21,7 @@ from .wiring import is_input
 __all__ = [
     "ExportFormat",
     "GradientReport",
+    "Kind",
     "LayerRow",
     "Model",
     "ModelError",
@@ -31,6 +32,7 @@ __all__ = [
     "Pass",
     "Preprocessing",
     "Program",
+    "SampleError",
     "Scaling",
     "ScalingError",
     "Target",

@@ -11,6 +11,7 @@ from raydient.spec.network import layer_names
 
 from .graph import Network, Node
 from .named import by_name
+from .preprocessing import SampleError
 from .wiring import input_number, is_input, path
 
 Samples = NDArray[np.number]
@@ -31,7 +32,20 @@ def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list
     """
     samples = by_name(x, network.input_shapes)
     found = (_problem(lookup, samples[name]) for lookup in _lookups(network) for name in lookup.inputs)
-    return [problem for problem in found if problem]
+    return [problem for problem, _ in filter(None, found)]
+
+
+def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
+    """Check that layers can look samples up, x (n, *input shape) by the names of the inputs.
+
+    Raises:
+        SampleError: with the input and the sample at fault.
+    """
+    for lookup in _lookups(network):
+        for name in lookup.inputs:
+            if found := _problem(lookup, x[name]):
+                problem, place = found
+                raise SampleError(problem.message, int(np.unravel_index(place, x[name].shape)[0]), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +85,21 @@ def _origins(network: Network, node: Node) -> Iterator[str]:
             yield from _origins(network, network.nodes[source])
 
 
-def _problem(lookup: _Lookup, x: Samples) -> FieldError | None:
+def _problem(lookup: _Lookup, x: Samples) -> tuple[FieldError, int] | None:
+    """What is wrong with the samples, and where the first such value is in row-major order."""
     if not x.size:
         return None
     wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"
-    if len(fractions := x[x != np.floor(x)]):
-        return FieldError(f"{lookup.path}.inputs", f"the data has {fractions[0]:g}, {wanted}, not standardized ones")
-    if (least := x.min()) < 0:
-        return FieldError(f"{lookup.path}.inputs", f"the data has {least:.0f}, {wanted}")
-    if (largest := x.max()) >= lookup.limit:
+    values = x.ravel()
+    fractions = values != np.floor(values)
+    if fractions.any():
+        place = int(fractions.argmax())
+        message = f"the data has {values[place]:g}, {wanted}, not standardized ones"
+        return FieldError(f"{lookup.path}.inputs", message), place
+    if (least := values.min()) < 0:
+        return FieldError(f"{lookup.path}.inputs", f"the data has {least:.0f}, {wanted}"), int(values.argmin())
+    if (largest := values.max()) >= lookup.limit:
         needed = f"{largest + 1:.0f} vectors are needed, not {lookup.limit}"
-        return FieldError(
-            f"{lookup.limit_path}.input_dim", f"the largest number in the data is {largest:.0f}: {needed}"
-        )
+        message = f"the largest number in the data is {largest:.0f}: {needed}"
+        return FieldError(f"{lookup.limit_path}.input_dim", message), int(values.argmax())
     return None

@@ -1,7 +1,7 @@
 """A trained network with all that predicting takes, and its safetensors file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,10 @@ from raydient.spec.layers import INPUT
 from raydient.wire.files import write_durably
 
 from .graph import Network, build
-from .indices import index_problems
+from .indices import check_samples
 from .layers import Shape
 from .named import by_name, only
-from .preprocessing import Preprocessing, Target
+from .preprocessing import Kind, Preprocessing, SampleError, Target
 from .program import Program
 from .scaling import Scaling
 
@@ -128,31 +128,65 @@ class Model:
             Of each output, by name, (n, *output shape).
 
         Raises:
-            ValueError: an input has another shape, another name or another number of samples, or numbers that the
-                network cannot look up.
+            SampleError: see `prepare`.
+        """
+        ready = self.prepare(xs)
+        rows = len(next(iter(ready.values())))
+        outputs = {o.name: np.empty((rows, *o.shape), np.float32) for o in self.network.outputs}
+        for start, block in zip(range(0, rows, BLOCK_ROWS), self.blocks(ready), strict=True):
+            for name, y in block.items():
+                outputs[name][start : start + BLOCK_ROWS] = y
+        return outputs
+
+    def prepare(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Raw samples as the network takes them: the same bits as in training, for the same samples.
+
+        Args:
+            xs: as in `predict_all`.
+
+        Raises:
+            SampleError: an input has another shape, another name or another number of samples, or a value that the
+                network cannot take.
         """
         xs = by_name(xs, self.inputs)
         rows = len(next(iter(xs.values())))
         if any(len(x) != rows for x in xs.values()):
-            raise ValueError("there are other numbers of samples of one input than of another")
-        program, weights = Program(self.network, BLOCK_ROWS), self.network.bind(self.weights)
-        outputs = {o.name: np.empty((rows, *o.shape), np.float32) for o in self.network.outputs}
+            raise SampleError("there are other numbers of samples of one input than of another")
         ready = {name: self._prepared(name, x) for name, x in xs.items()}
-        if problems := index_problems(self.network, ready):
-            raise ValueError(problems[0].message)
+        check_samples(self.network, ready)
+        return ready
+
+    def blocks(self, ready: Mapping[str, NDArray[np.float32]]) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+        """Outputs of `BLOCK_ROWS` samples at a time, by name, for samples that `prepare` made.
+
+        The arrays are views of one buffer, which the next block overwrites.
+        """
+        program, weights = Program(self.network, BLOCK_ROWS), self.network.bind(self.weights)
+        rows = len(next(iter(ready.values())))
         for start in range(0, rows, BLOCK_ROWS):
             count = min(BLOCK_ROWS, rows - start)
             for name, x in ready.items():
                 program.xs[name][:count] = x[start : start + count]
-            for name, y in program.predict_all(weights).items():
-                outputs[name][start : start + count] = y[:count]
-        return outputs
+            yield {name: y[:count] for name, y in program.predict_all(weights).items()}
 
     def _prepared(self, name: str, raw: NDArray[Any]) -> NDArray[np.float32]:
         try:
-            return self.inputs[name].apply(raw)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+            with np.errstate(over="ignore"):
+                ready = self.inputs[name].apply(raw)
+        except SampleError as error:
+            raise SampleError(error.args[0], error.row, name) from None
+        if not (finite := np.isfinite(ready)).all():
+            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+            why = "is too large for float32" if np.isfinite(raw[(row, *place)]) else "is not finite"
+            raise SampleError(f"{raw[(row, *place)]!s}{self._column(name, place)} {why}", row, name)
+        return ready
+
+    def _column(self, name: str, place: Sequence[int]) -> str:
+        """The feature at a place of a sample, for a message."""
+        given = self.inputs[name]
+        if given.is_table:
+            return f" in column {given.columns[place[0]]}"
+        return f" at {tuple(place)}" if given.shape != (1,) else ""
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -192,13 +226,17 @@ def _input_data(given: Preprocessing) -> dict[str, Any]:
         "is_table": given.is_table,
         "scaling": scaling,
         "vocabulary": given.vocabulary,
+        "kind": given.kind.value,
     }
 
 
 def _input(data: dict[str, Any]) -> Preprocessing:
     scaling = data["scaling"] and Scaling(*(np.array(data["scaling"][key]) for key in ("mean", "scale")))
     vocabulary = tuple(data["vocabulary"])
-    return Preprocessing(tuple(data["shape"]), tuple(data["columns"]), bool(data["is_table"]), scaling, vocabulary)
+    # files that do not tell the type were written before it mattered: then categories are texts everywhere
+    kind = Kind(data.get("kind", Kind.TEXT if vocabulary else Kind.NUMBER))
+    columns, is_table = tuple(data["columns"]), bool(data["is_table"])
+    return Preprocessing(tuple(data["shape"]), columns, is_table, scaling, vocabulary, kind)
 
 
 def _ends(specification: spec.Network, metadata: dict[str, str]) -> tuple[dict[str, Preprocessing], dict[str, Target]]:

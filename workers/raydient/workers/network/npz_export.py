@@ -15,8 +15,9 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     """Write `model` as NPZ, which `numpy.load(..., allow_pickle=False)` reads. Same model, same bytes.
 
     Parameters are float32 arrays by their names, `{layer}.{parameter}`. The rest has names without a dot: `features`,
-    `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `scaling_mean` and `scaling_scale`
-    (float64) where samples are standardized. Where inputs or outputs have names, a slash and the name follow:
+    `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `input_kind`, the type of the training
+    data (`number`, `integer`, `boolean` or `text`); `scaling_mean` and `scaling_scale` (float64) where samples are
+    standardized. Where inputs or outputs have names, a slash and the name follow:
     `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the
     categories.
     """
@@ -38,6 +39,7 @@ def _input(given: Preprocessing) -> dict[str, Any]:
     arrays: dict[str, Any] = {
         "input_shape": np.array(given.shape, np.int64),
         "features": np.array(given.feature_names, np.str_),
+        "input_kind": given.kind.value,
     }
     if given.scaling:
         arrays |= {"scaling_mean": given.scaling.mean, "scaling_scale": given.scaling.scale}

@@ -1,21 +1,25 @@
 """A model as an ONNX file: the network from raw samples to predictions, as any runtime for ONNX computes it."""
 
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import BinaryIO
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .graph import Network
 from .model import Model, ModelTooLargeError
-from .onnx_graph import OPERATOR_SETS, OnnxGraph, OnnxNode
-from .preprocessing import Preprocessing
+from .onnx_graph import OPERATOR_SETS, Attribute, OnnxGraph, OnnxNode
+from .preprocessing import Kind, Preprocessing, category_places
 from .scaling import Scaling
 from .wiring import input_place
 
-FORMAT = "raydient-onnx/1"
+FORMAT = "raydient-onnx/2"
+"""Version 1 took float32 where 2 takes float64, and texts for categories that are integers."""
+INTEGER = re.compile(r"-?[0-9]{1,19}")
 OUTPUT, ROWS = "output", "samples"
 """Names of the output, where the specification names none, and of the first axis, which takes any number of samples."""
 IR_VERSION = 9
@@ -29,8 +33,10 @@ MAXIMUM_BYTES = (1 << 31) - (1 << 24)
 def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX: takes what `Model.predict` takes and gives what it gives. Same model, same bytes.
 
-    Inputs and outputs have the names that they have in the network; an only output is `output`. Categories are taken as
-    texts; for one that training did not see the runtime fails.
+    Inputs and outputs have the names that they have in the network; an only output is `output`. An input has the type
+    that loses nothing: float64 where it is standardized; for categories int64 if the training data had integers, else
+    strings; float32 for all others, which the network takes as they are. For a category that training did not see the
+    runtime fails.
 
     Standardization is in front and, where the loss assumes one, the activation behind; columns, classes and labels are
     the file's metadata. Parameters are initializers under their own names.
@@ -42,13 +48,14 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     if size > MAXIMUM_BYTES:
         raise ModelTooLargeError(f"{size:,} bytes of parameters are more than the 2 GiB that an ONNX file may have")
     graph, network = _graph(model), model.network
+    names = _output_names(network)
     domains = sorted({"", *(node.domain for node in graph.nodes)})
     message = helper.make_model(
         helper.make_graph(
             [_node(node) for node in graph.nodes],
             "network",
-            [_value(name, given.shape, is_text=bool(given.vocabulary)) for name, given in model.inputs.items()],
-            [_value(name, o.shape) for name, o in zip(_output_names(network), network.outputs, strict=True)],
+            [_value(name, given.shape, _type(given)) for name, given in model.inputs.items()],
+            [_value(name, o.shape, TensorProto.FLOAT) for name, o in zip(names, network.outputs, strict=True)],
             [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
         ),
         producer_name="raydient",
@@ -73,26 +80,39 @@ def _graph(model: Model) -> OnnxGraph:
     return graph
 
 
-def _prepared(graph: OnnxGraph, given: Preprocessing, samples: str) -> str:
-    """What `Preprocessing.apply` does."""
+def _type(given: Preprocessing) -> int:
+    """The element type of an input."""
     if given.vocabulary:
-        return graph.node(
-            "LabelEncoder",
-            [samples],
-            domain="ai.onnx.ml",
-            keys_strings=given.vocabulary,
-            values_floats=[float(place) for place in range(len(given.vocabulary))],
-            default_float=NO_PLACE,
-        )
-    if given.scaling is None:
-        return samples
-    return _standardized(graph, given.scaling, samples)
+        return TensorProto.INT64 if _are_integers(given) else TensorProto.STRING
+    return TensorProto.DOUBLE if given.scaling else TensorProto.FLOAT
+
+
+def _are_integers(given: Preprocessing) -> bool:
+    """Whether the categories are integers that int64 can hold."""
+    limits = np.iinfo(np.int64)
+    return given.kind is Kind.INTEGER and all(
+        INTEGER.fullmatch(text) and limits.min <= int(text) <= limits.max for text in given.vocabulary
+    )
+
+
+def _prepared(graph: OnnxGraph, given: Preprocessing, samples: str) -> str:
+    """Apply what `Preprocessing.apply` does."""
+    if given.vocabulary:
+        keys: dict[str, Attribute]
+        if _are_integers(given):
+            places: Sequence[int] = range(len(given.vocabulary))
+            keys = {"keys_int64s": [int(text) for text in given.vocabulary]}
+        else:
+            places = list(category_places(given.vocabulary).values())
+            keys = {"keys_strings": list(category_places(given.vocabulary))}
+        values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": NO_PLACE}
+        return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
+    return _standardized(graph, given.scaling, samples) if given.scaling else samples
 
 
 def _standardized(graph: OnnxGraph, scaling: Scaling, samples: str) -> str:
     """In float64, as training did: a mean that is large against the deviation would cost digits."""
-    exact = graph.node("Cast", [samples], to=TensorProto.DOUBLE)
-    shifted = graph.node("Sub", [exact, graph.constant(scaling.mean, exact=True)])
+    shifted = graph.node("Sub", [samples, graph.constant(scaling.mean, exact=True)])
     scaled = graph.node("Div", [shifted, graph.constant(scaling.scale, exact=True)])
     return graph.node("Cast", [scaled], to=TensorProto.FLOAT)
 
@@ -108,9 +128,8 @@ def _node(node: OnnxNode) -> onnx.NodeProto:
     return made
 
 
-def _value(name: str, shape: Sequence[int], *, is_text: bool = False) -> onnx.ValueInfoProto:
-    kind = TensorProto.STRING if is_text else TensorProto.FLOAT
-    return helper.make_tensor_value_info(name, kind, [ROWS, *shape])
+def _value(name: str, shape: Sequence[int], element: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, element, [ROWS, *shape])
 
 
 def _metadata(model: Model) -> dict[str, str]:

@@ -1,13 +1,48 @@
 """Kept with a network so that raw values go in and labels come out: how inputs are prepared, what outputs stand for."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.values import category_text, other_writing
+
 from .layers import Shape
 from .scaling import Scaling
+
+
+class SampleError(ValueError):
+    """Samples that a network cannot take.
+
+    Attributes:
+        row: the first sample at fault, from 0; None where all are.
+        input: the name of the input, where it is known.
+    """
+
+    def __init__(self, message: str, row: int | None = None, input: str = "") -> None:  # noqa: A002  (what it is)
+        super().__init__(message)
+        self.row = row
+        self.input = input
+
+    def __str__(self) -> str:
+        where = f" (sample {self.row + 1})" if self.row is not None else ""
+        return f"{self.input}: {self.args[0]}{where}" if self.input else f"{self.args[0]}{where}"
+
+
+class Kind(StrEnum):
+    """The type that the values of an input have in the training data."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any]) -> "Kind":
+        """The kind of an array's values."""
+        return {"f": cls.NUMBER, "i": cls.INTEGER, "u": cls.INTEGER, "b": cls.BOOLEAN}.get(dtype.kind, cls.TEXT)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -20,6 +55,7 @@ class Preprocessing:
         is_table: which of the two.
         scaling: standardization, or None.
         vocabulary: where the values are categories all of them, sorted; else empty.
+        kind: the type of the values in the training data.
     """
 
     shape: Shape
@@ -27,6 +63,7 @@ class Preprocessing:
     is_table: bool = False
     scaling: Scaling | None = None
     vocabulary: tuple[str, ...] = ()
+    kind: Kind = Kind.NUMBER
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -34,18 +71,27 @@ class Preprocessing:
         return self.columns if self.is_table else ()
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Samples (n, *shape), numbers or, of categories, texts, as the network takes them, C-contiguous.
+        """Samples (n, *shape) as the network takes them, C-contiguous.
+
+        Numbers of any type are float64 up to here, and are rounded to float32 once. So the same numbers give the same
+        bits whatever their type. Categories may be numbers or texts: see `category_text`.
 
         Raises:
-            ValueError: another shape, or texts where numbers are needed, or a text that is no category.
+            SampleError: another shape, texts where numbers are needed, or a value that is no category.
         """
         if raw.ndim == 0 or raw.shape[1:] != self.shape:
-            raise ValueError(f"samples of shape {self.shape} are needed, there are {raw.shape}")
+            raise SampleError(f"samples of shape {self.shape} are needed, there are {raw.shape}")
         if self.vocabulary:
             return categories(raw, self.vocabulary)
         if raw.dtype.kind not in "biuf":
-            raise ValueError("numbers are needed, there are texts")
-        return self.scaling.apply(raw) if self.scaling else np.ascontiguousarray(raw, np.float32)
+            raise SampleError("numbers are needed, there are texts")
+        return self.scaling.apply(raw) if self.scaling else _rounded(raw)
+
+
+def _rounded(raw: NDArray[Any]) -> NDArray[np.float32]:
+    if raw.dtype.itemsize >= 8:  # of 64-bit integers float32 would be another rounding than that of float64
+        raw = raw.astype(np.float64, copy=False)
+    return np.ascontiguousarray(raw, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +106,33 @@ def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.flo
     """The place of each value in a vocabulary, from 0; an embedding takes numbers of the network's own type.
 
     Raises:
-        ValueError: a value is not in the vocabulary.
+        SampleError: a value is not in the vocabulary.
     """
-    places = {text: place for place, text in enumerate(vocabulary)}
+    places = category_places(vocabulary)
     texts = category_texts(raw)
     found = np.array([places.get(text, -1) for text in texts], np.float32)
     if len(unknown := np.flatnonzero(found < 0)):
-        row = unknown[0] * len(raw) // len(texts)
-        raise ValueError(f"{texts[unknown[0]]!r} of sample {row + 1} is none of the {len(vocabulary)} categories")
+        row = int(unknown[0]) * len(raw) // len(texts)
+        raise SampleError(f"{texts[unknown[0]]!r} is none of the {len(vocabulary)} categories", row)
     return found.reshape(raw.shape)
 
 
+def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
+    """The place of each text that stands for a category.
+
+    Besides the categories themselves these are their other writings: `42` for `42.0` and the reverse, unless that is a
+    category of its own. A column of integers that another program wrote as numbers with a point finds its categories.
+    """
+    places = {text: place for place, text in enumerate(vocabulary)}
+    for place, text in enumerate(vocabulary):
+        if other := other_writing(text):
+            places.setdefault(other, place)
+    return places
+
+
 def category_texts(raw: NDArray[Any]) -> list[str]:
-    """Values in row-major order as texts; a whole number is written without a point.
+    """Values in row-major order as the texts by which categories are found: see `category_text`.
 
     No array of fixed-width text is made, in which one long value would make all of them long.
     """
-    values = raw.ravel().tolist()
-    if raw.dtype.kind == "f" and (raw == np.floor(raw)).all():
-        values = [int(value) for value in values]  # Python's integers, which have no largest
-    return [str(value) for value in values]
+    return [category_text(value) for value in raw.ravel().tolist()]

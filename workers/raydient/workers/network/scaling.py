@@ -51,14 +51,14 @@ class Scaling:
                 place = tuple(int(i) for i in np.argwhere(wrong)[0])
                 text = f"its values, {low[place]} to {high[place]}, are {reason} to be standardized in float64"
                 raise ScalingError(place, text)
-        return cls(np.where(constant, x[0], mean), np.where(constant, 1.0, deviation))
+        return cls(np.where(constant, x[0].astype(np.float64), mean), np.where(constant, 1.0, deviation))
 
     def apply(self, x: NDArray[np.number]) -> NDArray[np.float32]:
         """Standardize `x` (n, *shape), of any numeric type, into a new array: computed in float64, rounded once."""
         scaled = np.empty(x.shape, np.float32)
         for start in range(0, len(x), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
-            scaled[rows] = (x[rows] - self.mean) / self.scale
+            scaled[rows] = (x[rows].astype(np.float64, copy=False) - self.mean) / self.scale
         return scaled
 
 

@@ -1,0 +1,189 @@
+"""Samples in the forms that Python has them in, as arrays that keep their types and their names."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from math import isnan
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+from raydient.spec.values import category_text, is_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    Where = Callable[[int], str]
+    """How to name a sample, by its number from 0."""
+
+MISSING_TYPES = frozenset({"NoneType", "NAType", "NaTType"})
+EXACT_IN_FLOAT64 = 2**53
+
+
+class InvalidSamples(ValueError):  # noqa: N818  (an error is named by what is the case)
+    """Samples that cannot be sent, or that are not what the network takes."""
+
+
+def row_number(row: int) -> str:
+    """How messages name a sample where nothing better is known."""
+    return f"row {row + 1}"
+
+
+def named_columns(inputs: Any) -> dict[str, Any] | None:
+    """The columns of a table by name; None for samples without names.
+
+    A table is a mapping, a DataFrame (of pandas, or one that is alike), a table of pyarrow, a structured array, or one
+    sample as a Series with the columns in its index. A Series is otherwise a column with a name.
+
+    Raises:
+        InvalidSamples: two columns have one name.
+    """
+    if isinstance(inputs, Mapping):
+        return _by_name(inputs, inputs.__getitem__)
+    if names := getattr(getattr(inputs, "dtype", None), "names", None):
+        return _by_name(names, inputs.__getitem__)
+    if hasattr(inputs, "column_names") and hasattr(inputs, "column"):
+        return _by_name(inputs.column_names, inputs.column)
+    if hasattr(inputs, "columns") and hasattr(inputs, "__getitem__"):
+        return _by_name(inputs.columns, inputs.__getitem__)
+    return None
+
+
+def series_columns(series: Any, features: "Iterable[str]") -> dict[str, Any]:
+    """A Series as a table: one column if its name is a feature, else one sample."""
+    if series.name in set(features):
+        return {series.name: series}
+    return _by_name(series.index, lambda name: [series[name]])
+
+
+def is_series(inputs: Any) -> bool:
+    """Whether this is a Series of pandas: values with labels and a name."""
+    return hasattr(inputs, "index") and hasattr(inputs, "name") and not hasattr(inputs, "columns")
+
+
+def _by_name(names: "Iterable[Any]", column: "Callable[[Any], Any]") -> dict[str, Any]:
+    names = list(names)
+    texts = [str(name) for name in names]
+    if len(set(texts)) < len(texts):
+        twice = next(text for place, text in enumerate(texts) if text in texts[:place])
+        raise InvalidSamples(f"there is more than one column named {twice!r}")
+    return {text: column(name) for text, name in zip(texts, names, strict=True)}
+
+
+def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[Any]":
+    """Values as bool, int64, float32, float64 or, of texts, objects: whichever holds them without loss.
+
+    Integers that int64 cannot hold become texts, which can. `name` is that of the column, for errors.
+
+    Raises:
+        InvalidSamples: a value is missing, or is neither a number nor a text.
+    """
+    import numpy as np
+
+    given = values.to_numpy() if hasattr(values, "to_numpy") else values
+    array: NDArray[Any] = given if isinstance(given, np.ndarray) else np.empty(0)
+    if not isinstance(given, np.ndarray):
+        try:
+            array = np.array(given, object)
+        except ValueError as error:
+            raise InvalidSamples(f"{name}: the samples differ in shape: {error}") from None
+    match array.dtype.kind:
+        case "b":
+            return array
+        case "f":
+            return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
+        case "i" | "u" if array.dtype.itemsize <= 2:
+            return array.astype(np.float32)  # exact, and small on the wire
+        case "i" | "u" if not array.size or array.max() <= np.iinfo(np.int64).max:
+            return array.astype(np.int64, copy=False)
+        case "i" | "u" | "U":
+            return _texts(array)
+        case "O":
+            return _of_objects(name, array, where)
+    raise InvalidSamples(f"{name}: its values are {array.dtype}; numbers or texts are needed")
+
+
+def numbers(name: str, array: "NDArray[Any]", where: "Where" = row_number) -> "NDArray[Any]":
+    """An array that `own_type` made, as finite numbers; texts are read as the cells of a CSV file are.
+
+    Raises:
+        InvalidSamples: with the first value at fault.
+    """
+    import numpy as np
+
+    if array.dtype.kind == "O":
+        texts = array.ravel().tolist()
+        for place, text in enumerate(texts):
+            if not is_number(text):
+                problem = f"{text[:100]!r} is not a number" if text.strip() else "there is no value"
+                raise InvalidSamples(f"{name}, {where(place * len(array) // len(texts))}: {problem}")
+        array = np.array([float(text) for text in texts], np.float64).reshape(array.shape)
+    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+        row, *rest = np.argwhere(~finite)[0].tolist()
+        value = array[(row, *rest)]
+        problem = "there is no value" if np.isnan(value) else f"{value} is not a finite number"
+        raise InvalidSamples(f"{name}, {where(row)}: {problem}")
+    return array
+
+
+def side_by_side(arrays: "Sequence[NDArray[Any]]", *, as_texts: bool) -> "NDArray[Any]":
+    """Columns (n,) as a table (n, columns), of one type: if they differ, float64 or, `as_texts`, texts."""
+    import numpy as np
+
+    if len({array.dtype for array in arrays}) > 1:
+        arrays = [_texts(array) if as_texts else array.astype(np.float64) for array in arrays]
+    return np.stack(arrays, axis=1)
+
+
+def name_problem(missing: "Sequence[str]", unknown: "Sequence[str]") -> str:
+    """What is wrong with the names of columns, those that may have been meant included."""
+    parts = [f"{what}: {_few(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+    close = [(name, get_close_matches(name, unknown[:1000], 1)) for name in missing[:5]]
+    hints = [f"did you mean {name!r} by {found[0]!r}?" for name, found in close if found]
+    return "; ".join([*parts, *hints])
+
+
+def _few(names: "Sequence[str]") -> str:
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return ", ".join(name[:100] for name in names[:8]) + more
+
+
+def _texts(array: "NDArray[Any]") -> "NDArray[Any]":
+    import numpy as np
+
+    texts = np.empty(array.size, object)
+    texts[:] = [category_text(value) for value in array.ravel().tolist()]
+    return texts.reshape(array.shape)
+
+
+def _of_objects(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
+    """Python's own values; a mixture becomes texts if numbers of one type would not hold it."""
+    import numpy as np
+
+    values = array.ravel().tolist()
+    kinds = {kind: _kind(kind) for kind in set(map(type, values))}
+    for place, value in enumerate(values) if not set(kinds.values()) <= {str, bool, int} else ():
+        if kinds[type(value)] is None or (kinds[type(value)] is float and isnan(value)):
+            row = where(place * len(array) // len(values))
+            is_missing = type(value).__name__ in MISSING_TYPES or kinds[type(value)] is float
+            problem = "there is no value" if is_missing else f"{value!r:.100} is neither a number nor a text"
+            raise InvalidSamples(f"{name}, {row}: {problem}")
+    match sorted(kind.__name__ for kind in set(kinds.values()) if kind):
+        case ["bool"]:
+            return array.astype(np.bool_)
+        case ["int"] if all(-(2**63) <= value < 2**63 for value in values):
+            return array.astype(np.int64)
+        case ["float"]:
+            return array.astype(np.float64)
+        case ["float", "int"] if all(kinds[type(v)] is float or abs(v) <= EXACT_IN_FLOAT64 for v in values):
+            return array.astype(np.float64)
+    return _texts(array)
+
+
+def _kind(of: type) -> type[str | bool | int | float] | None:
+    """Which of Python's types stands for a type of values; None where none does."""
+    import numpy as np
+
+    if issubclass(of, bool | np.bool_):
+        return bool
+    return next((kind for kind, base in ((str, str), (int, Integral), (float, Real)) if issubclass(of, base)), None)

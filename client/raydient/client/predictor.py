@@ -1,0 +1,194 @@
+"""Applying a trained network to samples."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raydient.v1.model_service_pb2 import GetModelRequest, Model, ModelInput
+
+from .columns import (
+    InvalidSamples,
+    is_series,
+    name_problem,
+    named_columns,
+    numbers,
+    own_type,
+    row_number,
+    series_columns,
+    side_by_side,
+)
+from .connection import Connection
+from .prediction import Prediction, call_predict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .columns import Where
+
+
+class Predictor:
+    """A trained network to be applied. What it takes is asked of the server once.
+
+    Attributes:
+        model: the server's description of inputs and outputs.
+    """
+
+    def __init__(self, connection: Connection, name: str, beside: frozenset[str] | None) -> None:
+        """Ask the server what the network takes.
+
+        Args:
+            connection: to the service.
+            name: of a job, or of a checkpoint.
+            beside: the columns of the training data that are no features, such as labels; None where any may be.
+        """
+        self._connection = connection
+        self._beside = beside
+        self.model: Model = connection.call(connection.models.GetModel, GetModelRequest(name=name))
+
+    @property
+    def features(self) -> list[str]:
+        """The columns, or names of arrays, that the inputs were in the training data."""
+        return [column for given in self.model.inputs for column in given.columns]
+
+    def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
+        """What the only output gives for samples of any form; see `Job.predict`."""
+        if len(self.model.outputs) != 1:
+            names = ", ".join(output.name for output in self.model.outputs)
+            raise InvalidSamples(f"this network has several outputs, {names}: use predict_all")
+        table = self._table(inputs)
+        if table is not None and columns:
+            raise InvalidSamples("the samples have names of their own: leave `columns` out")
+        if table is not None:
+            self._check_names(table)
+            arrays = self.arrays(table)
+        elif columns:
+            arrays = self.arrays(_with_names(inputs, columns))
+        else:
+            arrays = {given.name: self._alone(given, inputs) for given in [self._only()]}
+        (prediction,) = self.apply(arrays).values()
+        return prediction
+
+    def predict_all(self, arrays: Any) -> dict[str, Prediction]:
+        """What each output gives, for samples by name; see `Job.predict_all`."""
+        table = named_columns(arrays)
+        if table is None:
+            raise InvalidSamples(f"samples by name are needed: {', '.join(given.name for given in self.model.inputs)}")
+        return self.apply(self.arrays(table))
+
+    def unknown(self, table: Mapping[str, Any]) -> list[str]:
+        """The columns that the network was not trained on and that the training data did not have beside them."""
+        if self._beside is None:
+            return []
+        known = {*self.features, *self._beside, *(part.name for part in self.model.inputs)}
+        known |= {output.label for output in self.model.outputs}
+        return [name for name in table if name not in known]
+
+    def arrays(self, table: Mapping[str, Any], where: "Where" = row_number) -> "dict[str, NDArray[Any]]":
+        """The inputs, (n, *shape) by name, among columns or arrays by name; others are left alone.
+
+        Raises:
+            InvalidSamples: some are missing, or hold what the network cannot take.
+        """
+        if all(name in table for name in self.features):
+            return {given.name: _of_columns(given, table, where) for given in self.model.inputs}
+        found = [given for given in self.model.inputs if given.name in table]
+        absent = [
+            name for given in self.model.inputs if given not in found for name in given.columns if name not in table
+        ]
+        if absent:
+            used = {name for given in self.model.inputs for name in (given.name, *given.columns)} | (
+                self._beside or set()
+            )
+            raise InvalidSamples(self._missing(absent, [name for name in table if name not in used]))
+        return {
+            given.name: _of_array(given, table[given.name], given.name, where)
+            if given in found
+            else _of_columns(given, table, where)
+            for given in self.model.inputs
+        }
+
+    def apply(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where" = row_number) -> dict[str, Prediction]:
+        """Send as many samples a call as fit, and put the answers together; `arrays` are those of `arrays`.
+
+        Raises:
+            InvalidSamples: there are no samples, or not as many of each input, or one is too large for a message.
+        """
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            raise InvalidSamples(f"samples differ in number: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
+        if not all(array.size for array in arrays.values()):
+            raise InvalidSamples("there are no samples")
+        return call_predict(self._connection, self.model, arrays, where)
+
+    def _table(self, inputs: Any) -> dict[str, Any] | None:
+        return series_columns(inputs, self.features) if is_series(inputs) else named_columns(inputs)
+
+    def _only(self) -> ModelInput:
+        if len(self.model.inputs) != 1:
+            names = ", ".join(given.name for given in self.model.inputs)
+            raise InvalidSamples(f"this network has several inputs; give its inputs by name: {names}")
+        return self.model.inputs[0]
+
+    def _check_names(self, table: Mapping[str, Any]) -> None:
+        unknown = self.unknown(table)
+        missing = [name for name in self.features if name not in table]
+        if unknown and not (missing and all(given.name in table for given in self.model.inputs)):
+            raise InvalidSamples(self._missing(missing, unknown))
+
+    def _missing(self, missing: Sequence[str], unknown: Sequence[str]) -> str:
+        problem = f"the columns do not fit those of the training data; {name_problem(missing, unknown)}"
+        if not missing:
+            return f"{problem}; leave out what the network was not trained on"
+        if not any(given.is_table for given in self.model.inputs):
+            return f"{problem}; the training data was an array without names of columns: pass an array"
+        if unknown and all(name.isdecimal() for name in unknown):
+            names = ", ".join(self.features[:8]) + (", ..." if len(self.features) > 8 else "")
+            return f"{problem}; give the columns their names, or pass an array with the columns in this order: {names}"
+        return problem
+
+    def _alone(self, given: ModelInput, inputs: Any) -> "NDArray[Any]":
+        """Samples without names, in the order of training."""
+        return _of_array(given, inputs, "inputs", row_number)
+
+
+def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
+    """The columns of an array (n, columns)."""
+    array = own_type("inputs", inputs)
+    if array.ndim != 2 or array.shape[1] != len(columns):
+        raise InvalidSamples(f"{len(columns)} names of columns for inputs of shape {array.shape}")
+    if len(set(columns)) < len(columns):
+        twice = next(name for place, name in enumerate(columns) if name in columns[:place])
+        raise InvalidSamples(f"there is more than one column named {twice!r}")
+    return {name: array[:, place] for place, name in enumerate(columns)}
+
+
+def _of_columns(given: ModelInput, table: Mapping[str, Any], where: "Where") -> "NDArray[Any]":
+    """An input made of the columns, or of the array, that it was in the training data."""
+    if not given.is_table:
+        return _of_array(given, table[given.columns[0]], given.columns[0], where)
+    columns = [_column(given, name, table[name], where) for name in given.columns]
+    counts = {name: len(column) for name, column in zip(given.columns, columns, strict=True)}
+    if len(set(counts.values())) > 1:
+        raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
+    return side_by_side(columns, as_texts=given.has_categories)
+
+
+def _column(given: ModelInput, name: str, values: Any, where: "Where") -> "NDArray[Any]":
+    array = _values(given, values, name, where)
+    if array.ndim > 2 or array.shape[1:] not in ((), (1,)):
+        raise InvalidSamples(f"{name}: a column has one value a row, this one has shape {array.shape}")
+    return array.reshape(-1)
+
+
+def _of_array(given: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
+    """An input that comes as one array, samples first; where a sample is one value, the second axis may be left out."""
+    array, shape = _values(given, values, name, where), tuple(given.shape)
+    if array.ndim == 1 and shape == (1,):
+        array = array.reshape(-1, 1)
+    if array.ndim == 0 or array.shape[1:] != shape:
+        raise InvalidSamples(f"{name}: at least one sample of shape {shape} is needed, one a row, not {array.shape}")
+    return array
+
+
+def _values(given: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
+    array = own_type(name, values, where)
+    return array if given.has_categories else numbers(name, array, where)

@@ -1,0 +1,202 @@
+"""`raydient predict`: files as training reads them, output under the names of labels and classes."""
+
+import json
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from raydient.client.cli.samples import read_samples
+from raydient.client.columns import numbers, own_type
+from raydient.spec.dataset import Dataset
+from raydient.spec.errors import InvalidSpec
+from raydient.v1.model_service_pb2 import Model, ModelInput, ModelOutput, PredictRequest, PredictResponse, Tensor
+from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
+from raydient.workers.data import csv_file
+
+
+def plain(*columns: str, shape: int = 2, label: str = "y") -> Model:
+    return Model(
+        inputs=[ModelInput(name="input", shape=[len(columns)], columns=columns, is_table=True)],
+        outputs=[ModelOutput(name="dense_1", label=label, shape=[shape])],
+    )
+
+
+def answer(request: PredictRequest) -> PredictResponse:
+    rows = request.arrays["input"].shape[0]
+    found = OutputPrediction(
+        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes, sir"]
+    )
+    return PredictResponse(predictions={"dense_1": found})
+
+
+@pytest.fixture
+def job(service):
+    """The resource of a job whose model takes the columns a and b."""
+    service.described.CopyFrom(plain("a", "b"))
+    service.predict = answer
+    job = service.add_job()
+    job.spec.dataset.label = "y"
+    return job
+
+
+def test_columns_by_name_and_the_others_named_once(run, service, job, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("b,kind,a,y,mark\n2,red,1,0,1\n4,blue,3,nan,nan\n")
+    done = run("predict", "one", data)
+    assert done.stdout == 'class,no,"yes, sir"\n"yes, sir",0.25,0.75\n"yes, sir",0.25,0.75\n'
+    assert done.stderr.splitlines() == [f"{data}: not used, since the network was not trained on it: kind, mark"]
+    assert list(service.requests["Predict"][0].arrays["input"].doubles) == [1, 2, 3, 4]
+    job.spec.dataset.features[:] = ["a", "b"]
+    assert run("predict", "one", data).stderr == "", "the training data may have had such columns"
+    data.write_text("b,a,y\n2,1,cat\n")
+    del job.spec.dataset.features[:]
+    assert run("predict", "one", data).stderr == "", "a label is no news"
+
+
+def test_arrays_of_an_npz_file(run, service, job, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.ones((1, 2)), y=np.ones(1))
+    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
+    assert found == {"classes": ["yes, sir"], "class_names": ["no", "yes, sir"], "outputs": [[0.25, 0.75]]}
+    np.savez(tmp_path / "data.npz", b=np.ones(1), a=np.array([2**53 + 1]))
+    assert run("predict", "one", tmp_path / "data.npz").exit_code == 0
+    service.described.inputs[0].CopyFrom(ModelInput(name="input", shape=[1], columns=["t"]))
+    np.savez(tmp_path / "data.npz", t=np.array([2**53 + 1, 3]))
+    assert run("predict", "one", tmp_path / "data.npz").exit_code == 0
+    assert list(service.requests["Predict"][-1].arrays["input"].integers) == [2**53 + 1, 3]
+    assert list(service.requests["Predict"][-1].arrays["input"].shape) == [2, 1]
+
+
+SEVERAL = Model(
+    inputs=[
+        ModelInput(name="image", shape=[3, 2], columns=["pixels"]),
+        ModelInput(name="town", shape=[1], columns=["place"], has_categories=True),
+    ],
+    outputs=[ModelOutput(name="kind", label="k", shape=[2]), ModelOutput(name="dense_2", label="price", shape=[1])],
+)
+
+
+def named_answer(request: PredictRequest) -> PredictResponse:
+    (rows,) = {tensor.shape[0] for tensor in request.arrays.values()}
+    kind = OutputPrediction(
+        outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes"]
+    )
+    price = OutputPrediction(outputs=Tensor(shape=[rows, 1], values=range(rows)))
+    return PredictResponse(predictions={"dense_2": price, "kind": kind})
+
+
+def test_several_outputs_from_columns_or_arrays(run, service, job, tmp_path: Path) -> None:
+    service.described.CopyFrom(SEVERAL)
+    service.predict = named_answer
+    np.savez(tmp_path / "data.npz", pixels=np.ones((1, 3, 2), np.float32), place=np.array(["Ulm"]), k=np.ones(1))
+    done = run("predict", "one", tmp_path / "data.npz")
+    assert (done.stdout, done.stderr) == ("kind.class,kind.no,kind.yes,price\nyes,0.25,0.75,0\n", "")
+    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
+    assert found == {
+        "kind": {"classes": ["yes"], "class_names": ["no", "yes"], "outputs": [[0.25, 0.75]]},
+        "dense_2": {"classes": [], "class_names": [], "outputs": [[0.0]]},
+    }
+    sent = service.requests["Predict"][1].arrays
+    assert (list(sent["image"].shape), list(sent["town"].texts)) == ([1, 3, 2], ["Ulm"])
+    assert set(sent) == {"image", "town"}, "labels stay here"
+    service.described.inputs.pop(0)
+    (tmp_path / "data.csv").write_text("size,place\n1,Ulm\n3,NA\n")
+    done = run("predict", "one", tmp_path / "data.csv")
+    assert done.stdout.splitlines()[1:] == ["yes,0.25,0.75,0", "yes,0.25,0.75,1"]
+    assert list(service.requests["Predict"][2].arrays["town"].texts) == ["Ulm", "NA"]
+
+
+@pytest.mark.parametrize(
+    ("output", "header"),
+    [
+        (OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2])), "price"),
+        (OutputPrediction(outputs=Tensor(shape=[2, 2], values=[1, 2, 3, 4])), "price_0,price_1"),
+        (OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2]), classes=[1, 1]), "class,output"),
+        (
+            OutputPrediction(outputs=Tensor(shape=[2, 2], values=[1, 2, 3, 4]), classes=[1, 1]),
+            "class,output_0,output_1",
+        ),
+    ],
+)
+def test_names_of_an_only_output(run, service, job, tmp_path: Path, output: OutputPrediction, header: str) -> None:
+    service.described.CopyFrom(plain("a", "b", shape=output.outputs.shape[1], label="price"))
+    service.predict = lambda _: PredictResponse(predictions={"dense_1": output})
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
+    assert run("predict", "one", tmp_path / "data.csv").stdout.splitlines()[0] == header
+    assert "outputs" in json.loads(run("predict", "one", tmp_path / "data.csv", "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("data.csv", b"", "data.csv: not a CSV file with a header: it is empty"),
+        ("data.csv", b"a,b\n", "data.csv: there are no samples"),
+        ("data.csv", b"a,b\n1,2\n\n3\n", "data.csv:4: 1 cells, the header has 2"),
+        ("data.csv", b"a,bb\n1,2\n", "missing: b; unknown: bb; did you mean 'b' by 'bb'?"),
+        ("data.csv", b"a,b,a\n1,2,3\n", "data.csv: there is more than one column named 'a'"),
+        ("data.csv", b'a,b\n\n"1","2"\n3,x\n', "data.csv: b, row 2 (line 4): 'x' is not a number"),
+        ("data.csv", b"a,b\n1,\n", "data.csv: b, row 1 (line 2): there is no value"),
+        ("data.csv", b"a,b\n1,inf\n", "data.csv: b, row 1 (line 2): inf is not a finite number"),
+        ("data.csv", b"\xff\xfe", "data.csv: not a CSV file"),
+        ("data.npz", b"nothing", "data.npz: not an NPZ file"),
+        ("data.txt", b"1", ".csv and .npz"),
+    ],
+)
+def test_files_that_cannot_be_used(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = run("predict", "one", tmp_path / name)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "Predict" not in service.calls
+
+
+def test_a_sample_that_the_server_refuses_has_its_line(run, service, job, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n\n1,2\n\n3,4\n")
+    service.fail(
+        "Predict", grpc.StatusCode.INVALID_ARGUMENT, "no", "INVALID_INPUTS", **{"arrays__input[1]": "too large"}
+    )
+    done = run("predict", "one", tmp_path / "data.csv", "--json")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"{tmp_path / 'data.csv'}: input: row 2 (line 5): too large"
+    assert json.loads(done.stdout)["error"]["reason"] == "INVALID_INPUTS"
+
+
+CELL = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(2**70), 2**70).map(str),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=5),
+    st.sampled_from(["1e5", " 2 ", "NA", "", "1_000", "+1", "0x1", "007", "42.0", "True", "١", "-0", ".5", "5."]),
+)
+SPACE = st.sampled_from(["", "\n", "\r\n", "\n\n"])
+
+
+@settings(derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=5), blank=SPACE, quoted=st.booleans())
+def test_what_training_reads_is_read_alike(tmp_path: Path, rows, blank: str, quoted: bool) -> None:
+    """Numbers to the bit and texts to the character, blank lines and quotes as they may be."""
+
+    def written(cell: str) -> str:
+        return f'"{cell.replace(chr(34), chr(34) * 2)}"' if quoted or not cell or set(cell) & set('",\n') else cell
+
+    lines = ["number,text,y", *(f"{written(a)},{written(b)},1" for a, b in rows)]
+    path = tmp_path / "data.csv"
+    path.write_bytes((blank + f"\n{blank}".join(lines) + "\n" + blank).encode())
+    mine = read_samples(path).arrays
+    inputs = {"n": "number", "t": {"columns": "text", "categories": True}}
+    for name, key in (("number", "n"), ("text", "t")):
+        spec = Dataset.model_validate({"uri": "data.csv", "inputs": {key: inputs[key]}, "label": "y"})
+        try:
+            found = csv_file.read(path, spec)
+        except InvalidSpec:
+            continue
+        if found.inputs is None:
+            continue
+        expected = found.inputs[key].values[:, 0]
+        array = own_type(name, mine[name])
+        if key == "n":
+            assert numbers(name, array).astype(np.float64).tobytes() == expected.tobytes()
+        else:
+            assert array.tolist() == expected.tolist()
