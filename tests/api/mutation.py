@@ -33,7 +33,13 @@ TOKENS = ["WzFd", "W10=", "bnVsbA==", "eyJhIjoxfQ==", "[" * 400, "W1tb" * 300, "
 WORDS = ["a", "b", "y", "relu", "input", "dense_1", "digits.csv", "digits.npz", "f" * 64, "x" * 64]
 INTEGERS = [0, 1, -1, 2, 3, 7, 64, 1000, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63)]
 FLOATS = [0.0, 1.0, -1.0, 1e308, -1e308, 1e38, float("nan"), float("inf"), float("-inf"), 1e-320, 0.5]
-BITS = {Field.TYPE_INT32: 32, Field.TYPE_UINT32: 32, Field.TYPE_INT64: 64, Field.TYPE_UINT64: 64}
+BITS = {
+    Field.TYPE_INT32: 32,
+    Field.TYPE_UINT32: 32,
+    Field.TYPE_INT64: 64,
+    Field.TYPE_SINT64: 64,
+    Field.TYPE_UINT64: 64,
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 """ModelService: see model_service.proto for what each method promises."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -109,10 +110,16 @@ class ModelServicer(ModelServiceServicer):
     async def _open(self, path: Path, chosen: pb.ModelFormat) -> tuple[IO[bytes], str]:
         """Weights in a format: an open file and its SHA-256."""
         if chosen == pb.MODEL_FORMAT_SAFETENSORS:
-            file = await asyncio.to_thread(path.open, "rb")
-            return file, await asyncio.to_thread(self._artifacts.checksum, file)
+            return await _opened(self._read, path)
         async with self._exports:
-            return await asyncio.to_thread(self._models.export, path, ExportFormat(SUFFIXES[chosen]))
+            return await _opened(self._models.export, path, ExportFormat(SUFFIXES[chosen]))
+
+    def _read(self, path: Path) -> tuple[IO[bytes], str]:
+        with ExitStack() as opened:
+            file = opened.enter_context(path.open("rb"))
+            checksum = self._artifacts.checksum(file)
+            opened.pop_all()
+        return file, checksum
 
     def _find(self, name: str) -> _Weights:
         identity, step = job_and_step(name)
@@ -123,6 +130,21 @@ class ModelServicer(ModelServiceServicer):
             return _Weights(self._artifacts.model(job), stem, job.digest)
         checkpoint = self._artifacts.checkpoint(job, step)
         return _Weights(checkpoint.weights, f"{job.id}-step-{step}", checkpoint.digest)
+
+
+async def _opened(function: Callable[..., tuple[IO[bytes], str]], *arguments: Any) -> tuple[IO[bytes], str]:
+    """Call a function that opens a file, on a thread; if the caller is cancelled meanwhile the file is closed."""
+    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+
+    def close(done: asyncio.Future[tuple[IO[bytes], str]]) -> None:
+        if not done.cancelled() and not done.exception():
+            done.result()[0].close()
+
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        call.add_done_callback(close)
+        raise
 
 
 def _window(request: pb.PredictRequest) -> Window:
