@@ -5,7 +5,6 @@ The network gives back what it takes: its outputs are the float32 numbers behind
 
 import csv
 import io
-import json
 import re
 
 import numpy as np
@@ -24,6 +23,8 @@ from raydient.v1 import model_service_pb2 as pb
 from raydient.workers.data import load
 from raydient.workers.network import Kind, Model, build, load_model, save_model
 from raydient.workers.network.onnx_export import write_onnx
+
+from .test_models_api import WEIGHTS, make_checkpoint
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
@@ -128,11 +129,7 @@ def check(client, runner, tmp_path, start):
 
     def check(path, seen, model, forms, table):
         step = next(steps)
-        folder = run.request.directory / "checkpoints" / f"step-{step:09d}"
-        folder.mkdir(parents=True)
-        save_model(folder / "weights.safetensors", model)
-        manifest = {"step": step, "created": "2026-01-02T03:04:05.678+00:00", "digest": model.digest}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        folder = make_checkpoint(run.request, step, lambda weights: save_model(weights, model))
         predictor = user.get(job).predictor(step)
         for samples in forms:
             (found,) = predictor.predict_all(samples).values()
@@ -141,7 +138,7 @@ def check(client, runner, tmp_path, start):
         samples = read_samples(path)
         (found,) = predictor.apply(predictor.arrays(samples.arrays, samples.where)).values()
         np.testing.assert_array_equal(found.outputs, seen)
-        loaded = load_model(folder / "weights.safetensors")
+        loaded = load_model(folder / WEIGHTS)
         for name, ready in loaded.prepare({n: values[:, np.newaxis] for n, values in table.items()}).items():
             np.testing.assert_array_equal(ready[:, 0], seen[:, list(table).index(name)])
         request = pb.DownloadModelRequest(name=f"{job}/checkpoints/{step}", format=pb.MODEL_FORMAT_ONNX)

@@ -11,6 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
+
 COMMANDS = [
     ("list",),
     ("get", "one"),

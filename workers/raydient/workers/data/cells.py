@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from raydient.spec.values import is_number
+
 SHOWN_CHARACTERS = 60
 
 _MINUS = "\N{MINUS SIGN}"
@@ -11,15 +13,6 @@ _THOUSANDS = re.compile(
     rf"[-+]?\d{{1,3}}(?:([ ,.'_\N{{RIGHT SINGLE QUOTATION MARK}}{_SPACES}])\d{{3}})(?:\1\d{{3}})*([.,]\d+)?"
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
-
-
-def is_number(text: str) -> bool:
-    """Whether a text in a file stands for a number, infinity and NaN included: ASCII digits, spaces around them."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.isascii() and "_" not in text  # Python reads 1_000 and other scripts' digits, few programs do
 
 
 def shown(text: str) -> str:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
+from raydient.spec.values import is_number
 
-from .cells import is_number, number_hint, shown
+from .cells import number_hint, shown
 from .csv_header import Column, Columns, Header, unreadable
 from .csv_rows import read_batches, walk
 from .limits import TEXT_BYTES, Budget

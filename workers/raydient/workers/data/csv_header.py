@@ -9,8 +9,9 @@ from typing import TextIO
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
+from raydient.spec.values import is_number
 
-from .cells import is_number, shown
+from .cells import shown
 from .raw import SHOWN_ERRORS, label_path, missing
 
 ROW_BYTES = 16 * 2**20

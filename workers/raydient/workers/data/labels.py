@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.losses import Loss
+from raydient.spec.values import is_number
 
-from .cells import is_number, shown
+from .cells import shown
 from .raw import Labels
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
