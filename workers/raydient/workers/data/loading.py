@@ -11,7 +11,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.workers.network import Preprocessing, Scaling, ScalingError, Target, category_texts
+from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
 
 from .cells import shown
 from .dataset import Dataset, InvalidData, LabelValues, Part
