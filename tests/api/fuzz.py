@@ -12,7 +12,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -154,7 +153,9 @@ def main(calls, seed):
     with tempfile.TemporaryDirectory() as folder:
         runner = FakeRunner(obedient=False)
         settings = Settings("127.0.0.1:0", "127.0.0.1:0", Path(folder) / "state")
-        served = Served(settings, runner, partial(check, jobs=Path(folder) / "state" / "jobs"))
+        served = Served(
+            settings, runner, lambda spec, dataset, call: check(spec, dataset, jobs=Path(folder) / "state" / "jobs")
+        )
         with closing(served), grpc.insecure_channel(served.running.address) as channel:
             served.client = Client(channel)
             methods = list(every_method(channel))

@@ -100,7 +100,7 @@ def test_all_broken_rules_are_told_at_once_with_their_paths(client, refused):
 
 
 def test_what_only_the_data_can_tell_is_told_in_the_same_way(start, refused):
-    def check(spec, dataset):
+    def check(spec, dataset, call):
         raise InvalidSpec([FieldError("dataset.label", "there is no column z"), FieldError("", "all is wrong")])
 
     error = refused(start(check=check).client.create)
@@ -108,7 +108,7 @@ def test_what_only_the_data_can_tell_is_told_in_the_same_way(start, refused):
 
 
 def test_many_violations_fit_into_what_clients_accept(start, refused):
-    def check(spec, dataset):
+    def check(spec, dataset, call):
         raise InvalidSpec(FieldError(f"network.layers[{n}].dense.units", "ü" * 600) for n in range(1000))
 
     error = refused(start(check=check).client.create)
@@ -385,7 +385,7 @@ def test_a_job_that_has_ended_is_neither_paused_nor_scaled(client, refused, runn
 
 
 def test_a_fault_of_ours_shows_neither_cause_nor_paths(start, refused, caplog):
-    def check(spec, dataset):
+    def check(spec, dataset, call):
         raise RuntimeError(f"secret at {dataset}")
 
     error = refused(start(check=check).client.create)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import threading
-from functools import partial
 
 import grpc
 import pytest
@@ -25,7 +24,7 @@ TOKEN = "t" * 43
 
 @pytest.fixture
 def served(start, runner, tmp_path):
-    return start(runner, partial(check, jobs=tmp_path / "state" / "jobs"))
+    return start(runner, lambda spec, dataset, call: check(spec, dataset, jobs=tmp_path / "state" / "jobs"))
 
 
 def test_mutated_calls_of_every_method(served, runner, caplog):

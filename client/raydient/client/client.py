@@ -25,6 +25,8 @@ from .errors import RequestRefused
 from .job import Job, state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+CHECK_SECONDS = 900.0
+"""How long the service may take to compare a job with its data: it reads the file, however large."""
 
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -118,7 +120,10 @@ class Client:
             validate_only=validate_only,
         )
         try:
-            return Job(self._connection, self._connection.call(self._connection.training.CreateTrainingJob, request))
+            return Job(
+                self._connection,
+                self._connection.call(self._connection.training.CreateTrainingJob, request, CHECK_SECONDS),
+            )
         except RequestRefused as error:
             if not all(v.path.startswith("spec.") for v in error.violations) or not error.violations:
                 raise

@@ -101,7 +101,9 @@ class TrainingServiceServicer(object):
         NOT_FOUND            DATASET_NOT_FOUND
         PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS
         ALREADY_EXISTS       REQUEST_ID_REUSED: the same request_id came before with another body
-        RESOURCE_EXHAUSTED   QUEUE_FULL, STORE_FULL
+        RESOURCE_EXHAUSTED   QUEUE_FULL, STORE_FULL; CHECK_OUT_OF_MEMORY: reading the data takes more memory than a check may
+        DEADLINE_EXCEEDED    CHECK_TOO_SLOW: reading the data takes longer than a check may
+        CANCELLED            ABANDONED: the client gave the call up before the job was accepted, and there is none
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

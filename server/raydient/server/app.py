@@ -7,10 +7,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from raydient.spec.job import JobSpec
 
 from . import logs
 from .api import Address, ApiServer, Security
+from .calls import Call
 from .clusters.cluster import ClusterError
 from .clusters.opening import open_cluster
 from .errors import ServiceError, StartError
@@ -39,7 +39,7 @@ from .jobs import (
     open_database,
 )
 from .metrics import Exporter, JobCollector
-from .training.preparation import check
+from .training.checking import Checker
 from .training.runner import CoordinatorRunner
 from .training.runs import Runner, RunRequest
 
@@ -106,8 +106,12 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    find_problems = partial(check, jobs=settings.state_directory / "jobs")
-    async with service(settings, lambda: _open_runner(settings), find_problems) as running:
+    with closing(Checker(settings.state_directory / "jobs")) as check:
+        return await _serve_with(settings, check)
+
+
+async def _serve_with(settings: Settings, check: Callable[[JobSpec, Path, Call], None]) -> int:
+    async with service(settings, lambda: _open_runner(settings), check) as running:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:  # only now: starting Ray puts handlers of its own in place
@@ -133,7 +137,7 @@ def _open_runner(settings: Settings) -> Runner:
 
 @asynccontextmanager
 async def service(
-    settings: Settings, open_runner: Callable[[], Runner], check: Callable[[JobSpec, Path], None]
+    settings: Settings, open_runner: Callable[[], Runner], check: Callable[[JobSpec, Path, Call], None]
 ) -> AsyncIterator[Running]:
     """The service, running in this process until the context ends; then it is stopped gracefully.
 

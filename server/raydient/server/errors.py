@@ -92,6 +92,12 @@ class Late(ServiceError):
     reason = "TOO_LATE"
 
 
+class Abandoned(ServiceError):
+    """The client gave up the call; nothing was changed for it."""
+
+    reason = "ABANDONED"
+
+
 class Unavailable(ServiceError):
     """Not now; the same call may succeed later."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
+from raydient.server.calls import Call
 from raydient.server.errors import InvalidRequest, NotFound
 from raydient.server.jobs import Job, JobFilter, JobService, JobSummary, State, UnreadableJob
 from raydient.spec.errors import FieldError, InvalidSpec
@@ -40,8 +41,13 @@ class TrainingServicer(TrainingServiceServicer):
             raise InvalidRequest.of("request_id", rule)
         if not request.HasField("spec"):
             raise InvalidSpec([FieldError("", "a specification is needed")])
+        call = Call()
         async with self._checks:
-            return await asyncio.to_thread(self._create, request)
+            try:
+                return await asyncio.to_thread(self._create, request, call)
+            except asyncio.CancelledError:  # the client is gone, or the service stops
+                call.abandon()
+                raise
 
     async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
@@ -90,11 +96,11 @@ class TrainingServicer(TrainingServiceServicer):
 
     # The rest runs on threads: large specifications take a while to convert.
 
-    def _create(self, request: pb.CreateTrainingJobRequest) -> TrainingJob:
+    def _create(self, request: pb.CreateTrainingJobRequest, call: Call) -> TrainingJob:
         spec = read_spec(request.spec)
         if request.validate_only:
-            return job_message(self._jobs.preview(spec))
-        return self._message(self._jobs.create(spec, request.request_id))
+            return job_message(self._jobs.preview(spec, call))
+        return self._message(self._jobs.create(spec, request.request_id, call))
 
     def _get(self, identity: str) -> TrainingJob:
         return self._message(self._jobs.store.find(identity))

@@ -43,7 +43,12 @@ def run(role: str, launch: str, host: str, node: str) -> None:
         logging.getLogger(role).info("ends because a peer is gone: %s", error)
 
 
-def _end_with_parent() -> None:
+def end_with_input() -> None:
+    """End this process when its standard input does, because the process that started it is gone. Returns at once."""
+    threading.Thread(target=_wait_for_end, daemon=True).start()
+
+
+def _wait_for_end() -> None:
     # Not sys.stdin: its lock, held by this thread for good, would keep the interpreter from ending in peace.
     while os.read(0, 4096):
         pass
@@ -63,5 +68,5 @@ if __name__ == "__main__":
     if sys.argv[1] != "coordinator":
         _be_killed_with_parent()
     told = sys.stdin.buffer.readline().decode()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_input()
     run(sys.argv[1], told, "127.0.0.1", "")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from raydient.server.calls import Call
 from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFound
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
@@ -37,7 +38,7 @@ class JobService:
         store, datasets: for reading.
         dispatcher: runs what was made here.
 
-    `check` compares a specification with its data and raises InvalidSpec; it may take a second.
+    `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and ends with the call.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class JobService:
         dispatcher: Dispatcher,
         directory: StateDirectory,
         removals: Removals,
-        check: Callable[[JobSpec, Path], None],
+        check: Callable[[JobSpec, Path, Call], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
@@ -64,16 +65,19 @@ class JobService:
         self._new_id = new_id
         self._admission = threading.Lock()  # no dataset is deleted while a job that needs it is being stored
 
-    def create(self, spec: JobSpec, request: str = "") -> Job | UnreadableJob:
+    def create(self, spec: JobSpec, request: str = "", call: Call | None = None) -> Job | UnreadableJob:
         """Accept a job; durable and queued when this returns. The same request twice gives the same job.
 
-        Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted.
+        Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted, Late; Abandoned if `call`
+        was given up before the job was accepted, and then there is none.
         """
+        call = call or Call()
         job = self._draft(spec, request)
         if request and (earlier := self.store.by_request(job)) is not None:
             return earlier
-        self.validate(spec)
+        self.validate(spec, call)
         with self._admission:
+            call.check()
             self._sources.find(spec.dataset.uri)  # it may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
                 raise Exhausted(f"{QUEUE_LIMIT} jobs wait already", reason="QUEUE_FULL")
@@ -82,17 +86,17 @@ class JobService:
                 self.dispatcher.submit(stored)
         return stored
 
-    def validate(self, spec: JobSpec) -> None:
-        """Check all that can be checked before a job starts. Raises InvalidSpec, NotFound, NotPermitted."""
+    def validate(self, spec: JobSpec, call: Call) -> None:
+        """Check all that can be checked before a job starts. Raises what `create` raises."""
         slots, least = self.dispatcher.slots, spec.resources.workers.min
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidSpec([FieldError("resources.workers", message)])
-        self._check(spec, self._sources.find(spec.dataset.uri))
+        self._check(spec, self._sources.find(spec.dataset.uri), call)
 
-    def preview(self, spec: JobSpec) -> Job:
-        """The job that `create` would make, without a name."""
-        self.validate(spec)
+    def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
+        """The job that `create` would make, without a name. Raises what `create` raises."""
+        self.validate(spec, call or Call())
         return Job("", spec, self._clock())
 
     def cancel(self, job_id: str) -> Job:

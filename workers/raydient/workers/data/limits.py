@@ -1,5 +1,6 @@
 """Bounds on the memory that reading a data file takes."""
 
+import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,22 +37,39 @@ class Budget:
         """
         self._spent += count
         if self._spent > SHARE * self._available:
-            text = f"its values take more than {_size(self._spent)} of memory, {_size(self._available)} are available"
+            spent, available = size_text(self._spent), size_text(self._available)
+            text = f"its values take more than {spent} of memory, {available} are available"
             mend = "name fewer columns or arrays, or use a machine with more memory"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])
 
 
 def available_bytes() -> int:
-    """Memory that this process can still take: the least that the machine and its control group leave."""
+    """Memory that this process can still take: the least that the machine, its control group and its limit leave."""
     left = [2**63]
-    with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        left.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if most != resource.RLIM_INFINITY:
+        left.append(max(0, most - data_bytes()))
+    if (free := _kibibytes("/proc/meminfo", "MemAvailable")) is not None:
+        left.append(free)
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):  # the limit may be the word `max`
             left.append(max(0, int(limit.read_text()) - int(used.read_text())))
     return min(left)
 
 
-def _size(count: int) -> str:
+def data_bytes() -> int:
+    """Memory of this process that counts against RLIMIT_DATA; 0 where that is not known."""
+    return _kibibytes("/proc/self/status", "VmData") or 0
+
+
+def _kibibytes(path: str, name: str) -> int | None:
+    """A line `NAME:  123 kB` of a file of the kernel, in bytes; None where there is none."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path(path).read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
+    return None
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people: `1.5 GiB`, `20.0 MiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

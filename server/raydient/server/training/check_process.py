@@ -1,0 +1,94 @@
+"""A process that compares one specification with its data: question on standard input, answer on standard output.
+
+The question is a line of JSON. The answer is JSON, too: a list of (path, message), empty where nothing is wrong. There
+is no answer where memory does not suffice, where SIGALRM ends a check that takes too long, and after a fault of ours,
+exit status FAILED. The process ends when standard input does.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any, Self
+
+from raydient.server.clusters.member import end_with_input
+
+FAILED = 1
+"""Exit status after a fault of ours; Python's own after a traceback."""
+NICENESS = 5
+"""Checks leave the processor to calls that are answered in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """See `Checker`.
+
+    Attributes:
+        specification: of the job, in JSON form.
+        dataset, jobs: paths.
+        memory: bytes that the check may use.
+        seconds: wall time that it may take.
+        find_problems: `module:name` of the function that checks.
+    """
+
+    specification: Mapping[str, Any]
+    dataset: str
+    jobs: str
+    memory: int
+    seconds: float
+    find_problems: str
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        return cls(**json.loads(data))
+
+
+def main() -> None:
+    """Answer one question."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the service ends this process
+    os.nice(NICENESS)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    # what every check needs, before there is a question
+    import pyarrow.csv  # noqa: F401, PLC0415
+
+    from . import preparation  # noqa: F401, PLC0415
+
+    line = sys.stdin.buffer.readline()
+    end_with_input()
+    if line and (found := _answer(Question.from_json(line))) is not None:
+        with answers:
+            answers.write(json.dumps(found).encode())
+
+
+def _answer(question: Question) -> list[tuple[str, str]] | None:
+    """What is wrong, (path, message) by rule; None where memory does not suffice."""
+    from pathlib import Path  # noqa: PLC0415
+
+    from raydient.spec.errors import InvalidSpec  # noqa: PLC0415
+    from raydient.spec.job import JobSpec  # noqa: PLC0415
+    from raydient.workers.data.limits import data_bytes  # noqa: PLC0415
+
+    limit = data_bytes() + question.memory
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    module, _, name = question.find_problems.partition(":")
+    find_problems = getattr(import_module(module), name)
+    signal.setitimer(signal.ITIMER_REAL, question.seconds)
+    try:
+        find_problems(JobSpec.model_validate(question.specification), Path(question.dataset), jobs=Path(question.jobs))
+    except InvalidSpec as invalid:
+        return [(error.path, error.message) for error in invalid.errors]
+    except MemoryError:
+        return None
+    return []
+
+
+if __name__ == "__main__":
+    main()
