@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -140,6 +141,8 @@ def test_get_shows_how_the_job_is(run, service) -> None:
     layers = job.progress.gradient_health.layers
     layers.add(layer="dense_1", gradient_norm=0.0625, update_ratio=0.00125, non_finite_values=0, dead_units_ratio=0.25)
     layers.add(layer="dense_2", gradient_norm=float("nan"), non_finite_values=3)
+    job.last_epoch.metrics.add(name="loss", split="train", value=0.25)
+    job.last_epoch.metrics.add(name="loss", split="test", value=0.5)
     job.last_epoch.metrics.add(name="accuracy", split="test", value=0.9625)
     shown = dict(line.strip().split("  ", 1) for line in run("get", "one").stdout.splitlines())
     shown = {name.strip(): value.strip() for name, value in shown.items()}
@@ -150,14 +153,15 @@ def test_get_shows_how_the_job_is(run, service) -> None:
         "step": "30 of 120 (25 %)",
         "epoch": "1 of 4",
         "time left": "0:01:30",
-        "loss": "0.125",
+        "loss": "train 0.25, test 0.5",
+        "loss of step": "0.125",
         "samples/s": "100",
         "workers": "1 of 2",
         "restarts": "1 worker",
         "layers": "at step 25",
         "dense_1": "gradient 0.0625, update ratio 0.00125, dead units 25 %",
         "dense_2": "gradient nan, values not finite 3",
-        "last epoch": "test accuracy 96.25 %",
+        "last epoch": "train loss 0.2500, test loss 0.5000, test accuracy 96.25 %",
         "digest": "abc",
         "created": "2027-01-15 08:00:00 UTC",
     }
@@ -171,8 +175,18 @@ def test_list_shows_jobs_in_columns(run, service) -> None:
     for number in range(3):
         service.add_job(f"jobs/{number}", state="QUEUED")
     lines = run("list", "--limit", "2", "--state", "queued").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "STATE", "EPOCH", "LOSS", "CREATED", "DISPLAY", "NAME"]
+    assert re.split("  +", lines[0]) == ["NAME", "STATE", "EPOCH", "LOSS", "TEST LOSS", "CREATED", "DISPLAY NAME"]
     assert [line.split()[:2] for line in lines[1:]] == [["jobs/0", "QUEUED"], ["jobs/1", "QUEUED"]]
+
+
+def test_list_shows_losses_of_the_last_epoch_and_not_of_a_step(run, service) -> None:
+    job = service.add_job("jobs/1", state="RUNNING")
+    job.progress.epoch, job.progress.epochs, job.progress.loss = 1, 4, 0.125
+    assert "0.125" not in run("list").stdout
+    job.last_epoch.metrics.add(name="price_loss", split="train", value=7.0)
+    job.last_epoch.metrics.add(name="loss", split="train", value=0.25)
+    job.last_epoch.metrics.add(name="loss", split="test", value=0.5)
+    assert run("list").stdout.splitlines()[1].split()[:5] == ["jobs/1", "RUNNING", "1/4", "0.25", "0.5"]
 
 
 EVIL = "red \x1b[31m \x1b]0;title\x07\njobs/forged"
@@ -199,6 +213,14 @@ def test_submit_prints_the_name_and_what_comes_next(run, service, job_yaml: Path
     checked = run("submit", job_yaml, "--validate-only")
     assert (checked.exit_code, checked.stdout, len(service.jobs)) == (0, "", 3)
     assert len(service.uploads) == 1
+
+
+def test_submit_warns_of_an_activation_that_the_loss_applies_itself(run, service, job_yaml: Path) -> None:
+    text = job_yaml.read_text().replace("units: 1", "units: 2, activation: softmax")
+    job_yaml.write_text(re.sub("loss: .*", "loss: softmax_cross_entropy", text))
+    done = run("submit", job_yaml, "-q")
+    assert (done.exit_code, done.stdout) == (0, "jobs/0\n")
+    assert done.stderr.startswith("warning: network.layers[0].dense.activation: softmax before softmax_cross_entropy: ")
 
 
 def test_submit_tells_every_error_with_file_and_line(run, service, job_yaml: Path) -> None:

@@ -51,6 +51,7 @@ class Training:
         path.write_bytes(self.model)
         report(Started(0, 2))
         report(Progress(5, 10, 0, 1, 50, 100.0, 0.1, 0.5, 2, 2))
+        report(Notice("WARNING", "network.layers[0]: hardly meant"))
         report(Notice("WORKER_LOST", "worker 1 is gone"))
         report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))
         report(CheckpointTaken(10, 0.1, 1000))
@@ -98,6 +99,7 @@ def test_train_prints_digest_accuracy_and_model(training: Training, state: Path,
         "model          points.safetensors",
     ]
     assert done.stderr.splitlines() == [
+        "warning: network.layers[0]: hardly meant",
         "worker 1 is gone",
         "epoch 1/1  loss 0.5000  test loss 0.2500  test accuracy 96.25 %  0.25 s",
     ]
@@ -406,6 +408,17 @@ def test_check_tells_what_could_not_be_checked(points: Path, monkeypatch: pytest
     found = json.loads(run("check", points, "--json").stdout)
     assert found["gradient_check"]["parameters"][0]["largest_relative_error"] is None
     assert found["gradient_check"]["parameters"][0]["result"] == "not_resolved"
+
+
+def test_check_warns_of_an_activation_that_the_loss_applies_itself(points: Path) -> None:
+    text = points.read_text().replace("units: 1", "units: 6, activation: softmax")
+    points.write_text(re.sub("loss: .*", "loss: softmax_cross_entropy", text))
+    done = run("check", points)
+    path, words = "network.layers[0].dense.activation", "softmax before softmax_cross_entropy: the loss applies softmax"
+    assert done.exit_code == 0
+    assert done.stderr.startswith(f"warning: {path}: {words} itself")
+    (warning,) = json.loads(run("check", points, "--json").stdout)["warnings"]
+    assert (warning["path"], warning["message"].startswith(words)) == (path, True)
 
 
 def test_check_weighs_samples(points: Path) -> None:

@@ -7,10 +7,7 @@ from .errors import FieldError
 from .functions import Activation
 from .network import Network, Output, layer_names
 
-WARNING = "WARNING"
-"""Reason of the notice that tells one."""
-
-_LOGITS = "the loss applies {}, and takes its input without: leave the activation of the last layer out"
+_LOGITS = "the loss applies {}: leave the activation of the last layer out"
 _ABOVE_0 = "its outputs are never below 0, so class 0 is never predicted: leave the activation of the last layer out"
 _BOUNDED = "it bounds the outputs, and so the probabilities that the loss computes from them: leave it out"
 _DEAD = "it cuts outputs below 0 off, and a unit that is below 0 for every sample gets no gradient: leave it out"

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from .printable import printable
 
+WARNING = "WARNING"
+"""Reason of the notice that tells what a specification hardly means, see `advice`."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:

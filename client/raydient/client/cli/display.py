@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
+from raydient.spec.errors import WARNING
 from raydient.spec.printable import printable_lines
 
 from .output import echo
@@ -24,6 +25,11 @@ class Display(Protocol):
 
     def say(self, text: str) -> None:
         """Something worth a line."""
+
+
+def notice_text(reason: str, message: str) -> str:
+    """A notice for people."""
+    return f"warning: {message}" if reason == WARNING else message
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`raydient list` and `raydient get`."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def list_jobs(
     if as_json:
         print_json({"training_jobs": [as_data(job.resource) for job in jobs]})
         return
-    header = ["NAME", "STATE", "EPOCH", "LOSS", "CREATED", "DISPLAY NAME"]
+    header = ["NAME", "STATE", "EPOCH", "LOSS", "TEST LOSS", "CREATED", "DISPLAY NAME"]
     print_table(header, [_row(job) for job in jobs])
 
 
@@ -58,11 +59,12 @@ def get(*, job: str, service: Service, as_json: bool) -> None:
 def _row(job: "Job") -> list[str]:
     resource = job.resource
     progress = resource.progress if resource.HasField("progress") else None
+    losses = _losses(job)
     return [
         job.name,
         job.state,
         f"{progress.epoch}/{progress.epochs}" if progress else "",
-        f"{progress.loss:.4g}" if progress else "",
+        *(f"{losses[split]:.4g}" if split in losses else "" for split in ("train", "test")),
         time_text(resource.create_time) if resource.HasField("create_time") else "",
         resource.spec.display_name if resource.state_reason != "UNREADABLE" else _unreadable(job),
     ]
@@ -73,6 +75,11 @@ def _unreadable(job: "Job") -> str:
     return " ".join(filter(None, (job.resource.spec.display_name, f"UNREADABLE: {job.resource.state_message}")))
 
 
+def _losses(job: "Job") -> dict[str, float]:
+    """Loss over the last complete epoch, by part; a step's loss says little about a job."""
+    return {metric.split: metric.value for metric in job.resource.last_epoch.metrics if metric.name == "loss"}
+
+
 def _show(job: "Job") -> None:
     resource = job.resource
     state = f"{job.state} (place {resource.queue_position} in the queue)" if resource.queue_position else job.state
@@ -81,18 +88,18 @@ def _show(job: "Job") -> None:
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):
         at_work = not resource.HasField("end_time") and job.state not in ("QUEUED", "PAUSED")
-        pairs += _progress(resource.progress, at_work=at_work)
+        pairs += _progress(resource.progress, _losses(job), at_work=at_work)
     if resource.HasField("workers") and not resource.HasField("end_time"):
         pairs.append(("asked for", workers_text(resource.workers)))
-    losses = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
-    pairs += [("last epoch", ", ".join(losses)), ("started again", str(resource.restarts or ""))]
+    measured = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
+    pairs += [("last epoch", ", ".join(measured)), ("started again", str(resource.restarts or ""))]
     pairs += _checkpoints(resource.checkpoints)
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
     times = {"created": "create_time", "started": "start_time", "ended": "end_time"}
     print_pairs(pairs + [(word, time_text(getattr(resource, n))) for word, n in times.items() if resource.HasField(n)])
 
 
-def _progress(progress: "TrainingProgress", *, at_work: bool) -> list[tuple[str, str]]:
+def _progress(progress: "TrainingProgress", losses: Mapping[str, float], *, at_work: bool) -> list[tuple[str, str]]:
     percent = 100 * progress.step / progress.steps if progress.steps else 0
     steps = f"{progress.step} of {progress.steps} ({percent:.0f} %)"
     restarts = ", ".join(f"{count} {role}" for role, count in sorted(progress.restarts.items()) if count)
@@ -100,7 +107,8 @@ def _progress(progress: "TrainingProgress", *, at_work: bool) -> list[tuple[str,
         ("step", steps),
         ("epoch", f"{progress.epoch} of {progress.epochs}"),
         ("time left", _time_left(progress) if at_work else ""),
-        ("loss", f"{progress.loss:.4g}"),
+        ("loss", ", ".join(f"{split} {losses[split]:.4g}" for split in ("train", "test") if split in losses)),
+        ("loss of step", f"{progress.loss:.4g}"),
         ("samples/s", f"{progress.samples_per_second:,.0f}"),
         ("workers", f"{progress.workers_alive} of {progress.workers_wanted}" if at_work else ""),
         ("restarts", restarts),

@@ -12,10 +12,20 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from raydient.spec.job import JobSpec
+
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print lines; names and values from outside among them cannot make the terminal do anything."""
     click.echo(printable_lines(text), err=err)
+
+
+def warn(spec: "JobSpec") -> None:
+    """Print the warnings about a job on standard error."""
+    from raydient.spec.advice import network_warnings
+
+    for warning in network_warnings(spec.network):
+        echo(f"warning: {warning}", err=True)
 
 
 def print_json(value: Any, *, one_line: bool = False) -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .display import Display, open_display
+from .display import Display, notice_text, open_display
 from .failures import FAILED, INTERRUPTED, reading
 from .options import Service, debug_option, job_argument, job_file, json_option, with_service
-from .output import as_data, echo, print_json
+from .output import as_data, echo, print_json, warn
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
@@ -29,6 +29,8 @@ def submit(
 ) -> int | None:
     """Hand a job to the service, its local data file included."""
     with reading(job) as file, service.open() as client:
+        if not then_watch:  # the watched job tells them itself
+            warn(file.spec)
         submitted = client.submit(file.spec, directory=job.parent, validate_only=validate_only)
         if as_json:
             print_json(as_data(submitted.resource), one_line=then_watch)
@@ -96,4 +98,4 @@ def _show(events: Iterator["TrainingJobEvent"], display: Display, epochs: int) -
                     metrics.setdefault(metric.split, {})[metric.name] = metric.value
                 display.epoch(ended.epoch, epochs, metrics, ended.duration.ToTimedelta().total_seconds())
             case "notice":
-                display.say(event.notice.message)
+                display.say(notice_text(event.notice.reason, event.notice.message))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .display import open_display, value_text
+from .display import notice_text, open_display, value_text
 from .failures import FAILED, WRONG_USAGE, Failure, reading
 from .options import debug_option, job_file, json_option, need_server, need_writable
 from .output import echo, print_json, print_pairs
@@ -92,7 +92,7 @@ def _run(
                     metrics = report.metrics
                     display.epoch(report.epoch, spec.training.epochs, metrics, report.seconds)
                 case reports.Notice():
-                    display.say(report.message)
+                    display.say(notice_text(report.reason, report.message))
 
         data, directory, files = places
         finished = embedded.train(

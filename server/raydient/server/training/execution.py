@@ -10,6 +10,8 @@ import numpy as np
 
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.server.parameters.optimizers import build_optimizer
+from raydient.spec.advice import network_warnings
+from raydient.spec.errors import WARNING
 from raydient.wire import control, launch
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.endpoint import Endpoint, Transport
@@ -106,6 +108,7 @@ class Execution:
         self._ended: set[int] = set()  # members whose process was found to have ended
         self._failures: dict[int, str] = {}  # what members said before they ended
         self._numerics = fingerprint()
+        self._warned = False
         self._data = Bundle.of(prepared.dataset.arrays())
 
     def run(self) -> None:
@@ -355,6 +358,7 @@ class Execution:
             if damage or self.coordinator.has_checkpoint:
                 self._tell(Notice("STARTED_OVER", "there is no good checkpoint: training starts again at step 0"))
             self.coordinator.resumed([])
+            self._warn()
         else:
             manifest = checkpoint.manifest
             arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
@@ -382,6 +386,13 @@ class Execution:
             ranks=network.ranks,
         )
         self._send(member, serve, Bundle.of(arrays))
+
+    def _warn(self) -> None:
+        """Tell what the specification hardly means, once in a run that begins at step 0."""
+        warnings = [] if self._warned else network_warnings(self._prepared.spec.network)
+        self._warned = True
+        for warning in warnings:
+            self._tell(Notice(WARNING, str(warning)))
 
     def _epoch_sums(self, sums: Sequence[float], arrays: dict[str, Array]) -> Sequence[float]:
         """The sums of the unfinished epoch in a checkpoint; none where another version summed up something else."""
