@@ -75,6 +75,7 @@ def test_numbers(loss, labels, expected):
         ({"hinge": {"categories": True}}, np.array([1, 2, 3]), "has 3 classes"),
         ({"softmax_cross_entropy": {"categories": True}}, np.eye(3), r"has shape \(3, 3\).*one label a row"),
         ("mean_squared_error", ["low", "high"], "'low' in row 1 is text.*softmax_cross_entropy"),
+        ("mean_squared_error", ["1", "2,5"], "'2,5' in row 2 is text.*: the decimal separator is a point, as in 2.5"),
         ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
         ("mean_squared_error", np.array([1e39]), "too large for float32"),
         ("hinge", np.array([1, -1]), "-1 in row 2 is neither 0 nor 1"),

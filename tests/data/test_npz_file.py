@@ -112,14 +112,38 @@ def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkey
     assert "times as large as its compressed form, at most 100 is read: save it with numpy.savez" in message
 
 
+@pytest.mark.parametrize("comment", [b"", b"a comment"])
+@pytest.mark.parametrize("limit", [50, 10_000])
+def test_a_directory_is_bounded_before_it_is_read(load_file, errors_of, monkeypatch, comment, limit):
+    monkeypatch.setattr(npz_file, "DIRECTORY_BYTES", limit)
+    content = archive(npy(Y), comment)
+    if limit > 50:
+        assert load_file(content, name="data.npz").train.y.tolist() == Y.tolist()
+        return
+    monkeypatch.setattr(npz_file.zipfile, "ZipFile", None)  # would fail
+    assert errors_of(content, name="data.npz") == [
+        ("dataset.uri", "the file has a directory of 102 bytes, at most 50 are read: save fewer arrays")
+    ]
+
+
+def test_an_archive_of_more_than_4_gib_has_its_directory_said_elsewhere(errors_of, monkeypatch):
+    monkeypatch.setattr(npz_file.zipfile, "ZIP64_LIMIT", 10)
+    content = archive(npy(Y))
+    monkeypatch.setattr(npz_file, "DIRECTORY_BYTES", 50)
+    ((path, message),) = errors_of(content, name="data.npz")
+    assert path == "dataset.uri"
+    assert "has a directory of 1" in message
+
+
 def test_other_arrays_may_hold_anything(load_file):
     data = load_file({"x": X, "y": Y, "names": np.array([None, "a"], object), "table": STRUCTURED})
     assert np.array_equal(data.train.x, X)
 
 
-def archive(member):
+def archive(member, comment=b""):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as members:
+        members.comment = comment
         members.writestr("x.npy", member)
         members.writestr("y.npy", member)
     return file.getvalue()

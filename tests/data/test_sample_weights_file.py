@@ -40,7 +40,11 @@ def test_each_sample_keeps_its_weight(tmp_path, suffix):
     [
         (["1", "-0.5", "1"], "-0.5 in row 2 is no weight: it must be 0 or more"),
         (["1", "1e39", "1"], "1e\\+39 in row 2 is no weight"),
-        (["1", "heavy", "1"], "one number for each sample is needed"),
+        (["1", "heavy", "1"], "'heavy' in row 2 is text, a weight is a number"),
+        (
+            ["1", '"0,5"', "1"],
+            "'0,5' in row 2 is text, a weight is a number: the decimal separator",
+        ),
         (["1", "", "1"], "column 'w': row 2 .* has no value"),
     ],
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from raydient.spec.losses import Loss
 from raydient.spec.values import is_number
 
-from .cells import shown
+from .cells import number_hint, shown
 from .raw import Labels
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
@@ -149,8 +149,8 @@ def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
         return labels
     # an NPZ file may hold nothing but numbers as texts
     row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
-    message = f"{shown(text)} in row {row} is text, {loss} needs numbers: text labels go with softmax_cross_entropy"
-    raise LabelError(message)
+    hint = number_hint(text) or ": text labels go with softmax_cross_entropy"
+    raise LabelError(f"{shown(text)} in row {row} is text, {loss} needs numbers{hint}")
 
 
 def _one_column(values: NDArray[Any], loss: str) -> NDArray[Any]:

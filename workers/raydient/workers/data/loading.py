@@ -11,9 +11,10 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
+from raydient.spec.values import is_number
 from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
 
-from .cells import shown
+from .cells import number_hint, shown
 from .dataset import Dataset, InvalidData, LabelValues, Part
 from .labels import Encoded, LabelError, encode, takes_categories
 from .order import split_rows
@@ -89,7 +90,12 @@ def _weights(given: Labels | None, errors: list[FieldError]) -> NDArray[np.float
     """The factors of the samples' losses; what is wrong with them joins `errors`."""
     if given is None:
         return None
-    if not isinstance(given, np.ndarray) or given.ndim != 1:
+    if isinstance(given, list):
+        row, text = next(((i, t) for i, t in enumerate(given, start=1) if not is_number(t)), (1, given[0]))
+        message = f"{shown(text)} in row {row} is text, a weight is a number{number_hint(text)}"
+        errors.append(FieldError("dataset.sample_weight", message))
+        return None
+    if given.ndim != 1:
         errors.append(FieldError("dataset.sample_weight", "one number for each sample is needed"))
         return None
     with np.errstate(over="ignore"):
