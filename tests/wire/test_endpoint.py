@@ -2,11 +2,13 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from raydient.wire.endpoint import Endpoint, Transport, dial, new_unix_name, unix_address
 from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.hub import MAXIMUM_STRANGERS
 from raydient.wire.launch import Launch, from_json, to_json
 
 SECRET = b"s" * 32
@@ -77,8 +79,40 @@ def test_shared_memory_is_refused_where_no_unix_socket_answers(make_hub, name, o
 
 @pytest.mark.parametrize("transport", [Transport.SHARED_MEMORY, Transport.TCP])
 def test_a_dialler_with_another_secret_is_not_let_in(dial_hub, transport):
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ProtocolError, match="the listener has another secret"):
         dial_hub(transport, secret=b"t" * 32)
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+def test_a_dialler_that_loses_its_place_tries_again(make_hub, family):
+    hub, told = make_hub(SECRET)
+    transport = Transport.SHARED_MEMORY if family == socket.AF_UNIX else Transport.TCP
+    address = unix_address(told.unix) if family == socket.AF_UNIX else (told.host, told.port)
+    with ThreadPoolExecutor(1) as other, ExitStack() as strangers:
+        dialling = other.submit(dial, told, SECRET, transport)
+        while len(hub._strangers) == 0:
+            list(hub.poll(20))
+        for _ in range(MAXIMUM_STRANGERS):  # before its answer is read
+            sock = strangers.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            sock.connect(address)
+            while not hub._accept(hub._listeners[family == socket.AF_INET]):
+                pass
+        while not dialling.done():
+            list(hub.poll(0.05))
+        dialling.result().close()
+
+
+def test_a_listener_that_never_lets_it_in_is_given_up_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:
+        dialling = other.submit(
+            dial, Endpoint("@", *listener.getsockname()), SECRET, Transport.TCP, timeout_seconds=0.1
+        )
+        listener.settimeout(0.02)
+        while not dialling.done():
+            with suppress(TimeoutError):
+                listener.accept()[0].close()
+        with pytest.raises(ConnectionError):
+            dialling.result()
 
 
 def test_a_listener_that_does_not_know_the_secret_is_not_believed(open_descriptors):

@@ -2,12 +2,14 @@
 
 import os
 import socket
+import struct
 from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydient.wire import endpoint as endpoint_module
 from raydient.wire.frames import Header, Kind
 from raydient.wire.hub import FRAMES_IN_TURN, MAXIMUM_STRANGERS, PROOF_SECONDS, Closed, Hub
 
@@ -124,15 +126,46 @@ def test_a_member_may_be_silent_for_ever(make_hub, dialler, clock):
     assert kinds(read(hub, 1)) == [Kind.STOP]
 
 
-def test_too_many_strangers_are_closed_at_once_until_the_others_time_is_over(make_hub, dialler, clock):
+def test_one_stranger_too_many_takes_the_place_of_the_oldest(make_hub, dialler, family):
     hub, endpoint = make_hub(SECRET)
-    strangers = [dialler(hub, endpoint) for _ in range(MAXIMUM_STRANGERS)]
+    strangers = [dialler(hub, endpoint, family) for _ in range(MAXIMUM_STRANGERS)]
 
-    assert dialler(hub, endpoint).is_refused
-    clock.now += PROOF_SECONDS + 1
-    dialler(hub, endpoint).join(SECRET)
+    dialler(hub, endpoint, family).join(SECRET)
 
-    assert all(stranger.is_refused for stranger in strangers)
+    assert strangers[0].is_refused
+    strangers[1].join(SECRET)
+
+
+def test_strangers_over_tcp_leave_the_places_of_the_unix_socket_alone(make_hub, dialler):
+    hub, endpoint = make_hub(SECRET)
+    first = dialler(hub, endpoint, "unix")
+    for _ in range(MAXIMUM_STRANGERS + 1):
+        dialler(hub, endpoint, "tcp")
+
+    first.join(SECRET)
+
+
+def test_another_user_is_closed_at_once(make_hub, dialler, monkeypatch):
+    hub, endpoint = make_hub(SECRET)
+    monkeypatch.setattr(endpoint_module, "_CREDENTIALS", Credentials(os.geteuid() + 1))
+    assert dialler(hub, endpoint, "unix").is_refused
+    dialler(hub, endpoint, "tcp").join(SECRET)
+    for user in (0, os.geteuid()):
+        monkeypatch.setattr(endpoint_module, "_CREDENTIALS", Credentials(user))
+        dialler(hub, endpoint, "unix").join(SECRET)
+
+
+class Credentials:
+    """The kernel's answer about a peer, with another user in it."""
+
+    size = 12
+
+    def __init__(self, user):
+        self._user = user
+
+    def unpack(self, data):
+        process, _, group = struct.unpack("3i", data)
+        return process, self._user, group
 
 
 @settings(max_examples=60)

@@ -1,17 +1,27 @@
 """Where a process listens, and how another one reaches it: shared memory where both run on one node, else TCP."""
 
+import os
 import secrets
 import socket
+import struct
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from .connection import Connection, limited_to
+from .frames import ProtocolError
 from .handshake import MAXIMUM_FRAME, prove_as_dialler
 
 CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 0.01
+"""Pause before the second try, if the listener closed the connection; doubled each time up to half a second."""
+
+
+_CREDENTIALS = struct.Struct("3i")
+"""struct ucred: process, user, group."""
 
 
 class Transport(StrEnum):
@@ -75,6 +85,23 @@ def dial(
 def _open(
     family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes, timeout_seconds: float
 ) -> Connection:
+    deadline, pause = time.monotonic() + timeout_seconds, RETRY_SECONDS
+    while True:
+        try:
+            return _try_open(family, address, secret, max(RETRY_SECONDS, deadline - time.monotonic()))
+        except (ProtocolError, ConnectionRefusedError):
+            raise
+        except (ConnectionError, BlockingIOError):
+            # The queue is full, or others without proof took the place of this one: another try may be luckier.
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
+
+
+def _try_open(
+    family: socket.AddressFamily, address: str | tuple[str, int], secret: bytes, timeout_seconds: float
+) -> Connection:
     sock = socket.socket(family, socket.SOCK_STREAM)
     connection = Connection(sock, limited_to(MAXIMUM_FRAME))
     try:
@@ -100,6 +127,17 @@ def listens(unix: str) -> bool:
         except BlockingIOError:
             return True  # it has not accepted the last ones yet
     return True
+
+
+def may_connect(sock: socket.socket) -> bool:
+    """Whether an accepted connection is from a user who may know the secret: ours or root, over a Unix socket of Linux.
+
+    Of another machine, or another system, that cannot be told: those have to prove the secret first.
+    """
+    if sock.family != socket.AF_UNIX or sys.platform != "linux":
+        return True
+    _, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return user in (0, os.geteuid())
 
 
 def tune(sock: socket.socket) -> None:

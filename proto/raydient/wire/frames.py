@@ -29,7 +29,9 @@ class Kind(IntEnum):
     WEIGHTS = 6  # S to W, TCP only: the weights that round `round` begins with
     ASSIGN = 7  # S to W: compute leaves `first` to `last` - 1 of round `round`
     PUSH = 8  # W to S: the sum over node (`first`, `last`) of round `round`
-    REFUSED = 9  # S to W: the push of that node counts for nothing; the payload says why
+    REFUSED = (
+        9  # S to W: the push of that node counts for nothing; the payload says why. To a dialler: its proof is wrong
+    )
     STOP = 10  # S to W: there is no more work
     SCORES = 11  # W to S: scores of the rows of node (`first`, `last`) of round `round`, before its PUSH
 

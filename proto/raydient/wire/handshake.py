@@ -2,7 +2,7 @@
 
     listener -> dialler   CHALLENGE   nonce L (32 bytes)
     dialler  -> listener  PROOF       nonce D (32 bytes), HMAC-SHA256(secret, "dialler" L D)
-    listener -> dialler   PROOF       HMAC-SHA256(secret, "listener" L D)
+    listener -> dialler   PROOF       HMAC-SHA256(secret, "listener" L D), or REFUSED
 
 The roles inside the codes keep a code from being reflected. This authenticates both ends when a connection opens; it
 does not encrypt what follows.
@@ -49,13 +49,15 @@ class ListenerProof:
 
 
 def prove_as_dialler(connection: Connection, secret: bytes) -> None:
-    """The dialler's side, over a blocking socket. ProtocolError if the listener does not know the secret."""
+    """The dialler's side, over a blocking socket. ProtocolError if the two do not know the same secret."""
     challenge = connection.receive()
     if challenge is None or challenge.header.kind is not Kind.CHALLENGE or len(challenge.payload) != NONCE_BYTES:
         raise ProtocolError("expected a challenge")
     listener_nonce, nonce = bytes(challenge.payload), os.urandom(NONCE_BYTES)
     connection.send(Header(Kind.PROOF), nonce, _code(secret, b"dialler", listener_nonce, nonce))
     answer = connection.receive()
+    if answer is not None and answer.header.kind is Kind.REFUSED:
+        raise ProtocolError("the listener has another secret")
     expected = _code(secret, b"listener", listener_nonce, nonce)
     if answer is None or answer.header.kind is not Kind.PROOF or not hmac.compare_digest(answer.payload, expected):
         raise ProtocolError("the listener does not know the job's secret")

@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .connection import Connection, Frame, limited_to
-from .endpoint import Endpoint, new_unix_name, tune, unix_address
+from .endpoint import Endpoint, may_connect, new_unix_name, tune, unix_address
+from .frames import Header, Kind, ProtocolError
 from .handshake import MAXIMUM_FRAME, ListenerProof
 
-PROOF_SECONDS = 10.0
-"""How long a stranger may take to prove that it knows the secret."""
+PROOF_SECONDS = 3.0
+"""How long a stranger may take to prove that it knows the secret; one that was too slow dials again."""
 MAXIMUM_STRANGERS = 64
-"""Connections without proof at a time; more are closed at once."""
+"""Connections without proof at a time, of each listener. One more, and the oldest is closed: strangers that hold their
+places cannot keep members out.
+"""
+ACCEPTED_IN_TURN = 16
+"""Connections that one `poll` accepts from one listener."""
 FRAMES_IN_TURN = 16
 """Frames that one `poll` reads from one connection, so that a peer that never stops sending delays no other one."""
 
@@ -94,7 +99,9 @@ class Hub:
             peer = key.fileobj
             if not isinstance(peer, Connection):
                 assert isinstance(peer, socket.socket)
-                self._accept(peer)
+                for _ in range(ACCEPTED_IN_TURN):
+                    if not self._accept(peer):
+                        break
                 continue
             if peer not in self._connections and peer not in self._strangers:
                 continue  # dropped while this round of events was handled
@@ -119,8 +126,7 @@ class Hub:
             if frame is None:
                 return
             if peer in self._strangers:
-                proof, _ = self._strangers[peer]
-                proof.check(peer, frame.header.kind, bytes(frame.payload))
+                self._check(peer, frame)
                 del self._strangers[peer]
                 self._connections.add(peer)
                 peer.allocate = self._allocate
@@ -129,26 +135,38 @@ class Hub:
                 if peer not in self._connections:
                     return
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _check(self, stranger: Connection, frame: Frame) -> None:
+        proof, _ = self._strangers[stranger]
+        try:
+            proof.check(stranger, frame.header.kind, bytes(frame.payload))
+        except ProtocolError:
+            # Tells a dialler with another secret from one that lost its place and has to try again.
+            stranger.send(Header(Kind.REFUSED))
+            raise
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept one connection; whether there was one."""
         try:
             sock, _ = listener.accept()
         except OSError:
-            return  # the peer was faster than we, or we are out of descriptors: it will try again
+            return False  # there is none any more, or we are out of descriptors: it will try again
+        if not may_connect(sock):
+            sock.close()
+            return True
         sock.setblocking(False)
         tune(sock)
-        if len(self._strangers) >= MAXIMUM_STRANGERS:
-            self._expire()
-        if len(self._strangers) >= MAXIMUM_STRANGERS:
-            sock.close()
-            return
         connection, proof = Connection(sock, limited_to(MAXIMUM_FRAME)), ListenerProof(self._secret)
+        others = [stranger for stranger in self._strangers if stranger.is_local == connection.is_local]
+        if len(others) >= MAXIMUM_STRANGERS:
+            self.drop(others[0])
         try:
             proof.challenge(connection)
         except OSError:
             sock.close()
-            return
+            return True
         self._selector.register(connection, selectors.EVENT_READ)
         self._strangers[connection] = proof, self._clock() + PROOF_SECONDS
+        return True
 
     def _expire(self) -> None:
         if self._strangers:
