@@ -36,7 +36,7 @@ def test_the_process_ends_when_the_peer_is_gone(pair, ended):
         assert ended.wait(10)
 
 
-@pytest.mark.parametrize("message", [control.Pong(1), control.Follow(1)])
+@pytest.mark.parametrize("message", [control.Pong(1), control.Alive(1)])
 def test_and_when_the_peer_says_anything_else(pair, ended, message):
     here, there = pair
     with Lifeline(there, ended.set):
