@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -51,6 +52,8 @@ GRACE_SECONDS = 5.0
 """How long calls in flight may take after that."""
 CALL_THREADS = 32
 """Calls that wait for the store or a file, at a time."""
+DESCRIPTORS = 8192
+"""Files that the service may have open: over a thousand connections, several for each job, Ray's."""
 log = logging.getLogger(__name__)
 
 
@@ -100,9 +103,24 @@ def serve(settings: Settings) -> int:
     """
     logs.configure("%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(is_of_use)
+    _raise_descriptor_limit()
     # Predictions, too, come out the same whatever else the machine does.
     threadpool_limits(limits=1, user_api="blas")
     return asyncio.run(_serve(settings))
+
+
+def _raise_descriptor_limit() -> None:
+    """Raise the number of files that this process may open, where that is possible: each connection takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_of_use(record: logging.LogRecord) -> bool:
+    """False for gRPC's stack of metadata that is not UTF-8: a client's fault, answered by the status of its call."""
+    return not record.getMessage().startswith("Invalid encoding on")
 
 
 async def _serve(settings: Settings) -> int:

@@ -1,6 +1,9 @@
 """The gRPC server: services, health, reflection, limits."""
 
+import asyncio
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -42,9 +45,19 @@ OPTIONS: Mapping[str, int] = {
     "grpc.keepalive_time_ms": 40_000,
     "grpc.keepalive_timeout_ms": 20_000,
     "grpc.http2.min_ping_interval_without_data_ms": 10_000,
+    # a connection that does not speak HTTP/2, or TLS, ends soon, and so does one without calls: clients open another
+    "grpc.server_handshake_timeout_ms": 10_000,
+    "grpc.max_connection_idle_ms": 60_000,
+    "grpc.max_allowed_incoming_connections": 1000,
     # without this a second server could listen on the same port unnoticed
     "grpc.so_reuseport": 0,
 }
+
+
+CHECK_SECONDS = 0.2
+"""Period of looking whether gRPC's server still runs."""
+
+log = logging.getLogger(__name__)
 
 
 class ApiServer:
@@ -56,37 +69,63 @@ class ApiServer:
         self._watchers = Watchers(jobs.store, feed)
         self._health = health.aio.HealthServicer()
         self._credentials = security.credentials()
-        options = list(OPTIONS.items())
-        self._server = grpc.aio.server(interceptors=[CallInterceptor(security.guard(), observe)], options=options)
-        training = TrainingServicer(jobs, self._watchers)
-        models = ModelServicer(jobs.store, artifacts, StoredModels())
-        training_service_pb2_grpc.add_TrainingServiceServicer_to_server(training, self._server)
-        dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(jobs), self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names: Sequence[str] = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+        self._interceptor = CallInterceptor(security.guard(), observe)
+        self._training = TrainingServicer(jobs, self._watchers)
+        self._datasets = DatasetServicer(jobs)
+        self._models = ModelServicer(jobs.store, artifacts, StoredModels())
+        self._servers: list[grpc.aio.Server] = []
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: Address) -> Address:
-        """Listen and serve; where it listens. Raises StartError."""
+        """Listen and serve; returns where it listens. Raises StartError."""
         address.check_free()
         try:
-            if self._credentials is None:
-                port = self._server.add_insecure_port(str(address))
-            else:
-                port = self._server.add_secure_port(str(address), self._credentials)
+            bound = Address(address.host, await self._serve(address))
         except RuntimeError as error:
             raise StartError(f"cannot listen on {address}") from error
-        await self._server.start()
         for service in (*SERVICES, ""):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        return Address(address.host, port)
+        self._keeping = asyncio.create_task(self._keep_serving(bound))
+        return bound
 
     async def drain(self) -> None:
-        """Tell by the health service that no more calls are wanted; they are still answered."""
+        """Answer health checks with NOT_SERVING; calls are still answered."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_seconds: float) -> None:
         """End the watches, refuse new calls, and cut those that have not finished in time."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         self._watchers.stop()
-        await self._server.stop(grace_seconds)
+        await asyncio.gather(*(server.stop(grace_seconds) for server in self._servers))
+
+    async def _serve(self, address: Address) -> int:
+        """Start a server and return its port. Raises RuntimeError if it cannot listen."""
+        server = grpc.aio.server(interceptors=[self._interceptor], options=list(OPTIONS.items()))
+        training_service_pb2_grpc.add_TrainingServiceServicer_to_server(self._training, server)
+        dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(self._datasets, server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(self._models, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names: Sequence[str] = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
+        if self._credentials is None:
+            port = server.add_insecure_port(str(address))
+        else:
+            port = server.add_secure_port(str(address), self._credentials)
+        await server.start()
+        self._servers.append(server)
+        return port
+
+    async def _keep_serving(self, address: Address) -> None:
+        """Start another server where gRPC's has ended.
+
+        Its loop ends when a call's path is not UTF-8, which needs no token: it stops listening, and calls in progress
+        go on. It tells nobody, so its state is asked for.
+        """
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            running: bool = self._servers[-1]._server.is_running()  # type: ignore[attr-defined]
+            if not running:
+                log.error("gRPC's server has ended by itself; starting another one on %s", address)
+                with suppress(RuntimeError):  # the old one still holds the port: tried again at the next check
+                    await self._serve(address)

@@ -1,0 +1,110 @@
+"""HTTP for scrapes: one thread, few connections, each for one request and a short time."""
+
+import asyncio
+import gzip
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+CONNECTIONS = 32
+"""Open at a time; a further one ends the oldest."""
+CONNECTION_SECONDS = 15.0
+"""From the connection to the last byte of the answer; Prometheus gives up after 10 by default."""
+HEAD_BYTES = 16 << 10
+log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """Answers GET requests for any path with what `render` returns, until `close`.
+
+    `render` is called on the endpoint's thread. Answers are compressed lightly for clients that accept it. Raises
+    OSError if it cannot listen.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        content_type: str,
+        render: Callable[[], bytes],
+        *,
+        connections: int = CONNECTIONS,
+        connection_seconds: float = CONNECTION_SECONDS,
+    ) -> None:
+        self._content_type = content_type
+        self._render = render
+        self._limit = connections
+        self._seconds = connection_seconds
+        self._open: dict[asyncio.Task[None], None] = {}  # oldest first
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family)
+        self.port: int = self._socket.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving; connections are cut."""
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # cancels what is open at its end
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._connected, sock=self._socket, limit=HEAD_BYTES)
+        await self._stopped.wait()
+        server.close()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= self._limit:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.cancel()
+        task = self._loop.create_task(self._answer(reader, writer))
+        self._open[task] = None
+        task.add_done_callback(lambda task: self._open.pop(task, None))
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # too slow, gone, or no HTTP
+        with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            async with asyncio.timeout(self._seconds):
+                writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for all of it
+                writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
+
+    def _response(self, head: bytes) -> bytes:
+        method, _, rest = head.partition(b" ")
+        if method != b"GET":
+            return _message("405 Method Not Allowed", [("Allow", "GET")])
+        try:
+            body = self._render()
+        except Exception:
+            log.exception("a scrape failed")
+            return _message("500 Internal Server Error", [])
+        headers = [("Content-Type", self._content_type)]
+        if _accepts_gzip(rest):
+            body = gzip.compress(body, compresslevel=1)
+            headers.append(("Content-Encoding", "gzip"))
+        return _message("200 OK", headers, body)
+
+
+def _accepts_gzip(head: bytes) -> bool:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"accept-encoding":
+            return b"gzip" in value.lower()
+    return False
+
+
+def _message(status: str, headers: list[tuple[str, str]], body: bytes = b"") -> bytes:
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
+    lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode() + body

@@ -1,0 +1,104 @@
+import socket
+import threading
+import urllib.request
+from contextlib import ExitStack, closing
+
+import pytest
+
+from raydient.server.metrics.endpoint import Endpoint
+
+
+@pytest.fixture
+def serve():
+    """Starts endpoints that answer with a body."""
+    with ExitStack() as stack:
+
+        def serve(body=b"a 1\n", **limits):
+            return stack.enter_context(closing(Endpoint("127.0.0.1", 0, "text/plain", lambda: body, **limits)))
+
+        yield serve
+
+
+def ask(endpoint, request=b"GET /metrics HTTP/1.1\r\n\r\n"):
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=20) as connection:
+        connection.sendall(request)
+        heard = b""
+        while more := connection.recv(4096):
+            heard += more
+    return heard
+
+
+def test_a_scrape(serve):
+    with urllib.request.urlopen(f"http://127.0.0.1:{serve().port}/metrics") as answer:
+        assert (answer.read(), answer.headers["Content-Type"]) == (b"a 1\n", "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST / HTTP/1.1\r\n\r\n", b"HTTP/1.1 405 "),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * 10_000 + b"\r\n\r\n", b"HTTP/1.1 200 "),
+        (b"\x16\x03\x01\0\r\n\r\n", b"HTTP/1.1 405 "),
+    ],
+)
+def test_other_requests(serve, request_, status):
+    assert ask(serve(), request_).startswith(status)
+
+
+def test_a_head_that_is_too_large_is_not_answered(serve):
+    with pytest.raises((ConnectionError, AssertionError)):
+        assert ask(serve(), b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000)
+
+
+def test_connections_that_say_nothing_cost_no_threads_and_hold_up_no_scrape(serve):
+    endpoint = serve(connections=8)
+    before = threading.active_count()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), 20)) for _ in range(100)]
+        assert b"a 1" in ask(endpoint)
+        assert threading.active_count() == before
+        for connection in silent[:92]:
+            assert ended(connection)
+
+
+def test_a_request_and_an_answer_that_dribble_end_in_time(serve):
+    endpoint = serve(b"x" * 50_000_000, connection_seconds=0.3)
+    with ExitStack() as stack:
+        silent, slow = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", endpoint.port), 20)) for _ in range(2)
+        )
+        silent.sendall(b"GET / HT")
+        slow.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert ended(silent)
+        assert slow.recv(10)  # and no more until the end
+        assert len(read_all(slow)) < 50_000_000
+
+
+def test_a_scrape_that_fails_is_logged(serve, caplog):
+    def fail():
+        raise RuntimeError("broken")
+
+    with closing(Endpoint("127.0.0.1", 0, "text/plain", fail)) as endpoint:
+        assert ask(endpoint).startswith(b"HTTP/1.1 500 ")
+    assert caplog.messages == ["a scrape failed"]
+
+
+def test_closing_cuts_what_is_open(serve):
+    endpoint = Endpoint("127.0.0.1", 0, "text/plain", bytes)
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=20) as connection:
+        endpoint.close()
+        assert ended(connection)
+
+
+def ended(connection):
+    return read_all(connection) == b""
+
+
+def read_all(connection):
+    heard = b""
+    try:
+        while more := connection.recv(1 << 16):
+            heard += more
+    except ConnectionResetError:
+        pass
+    return heard
