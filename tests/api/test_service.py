@@ -56,7 +56,7 @@ def test_reflection_tells_the_services_and_their_files(client):
 def test_a_call_in_flight_is_answered_while_the_service_stops(start, runner):
     checking, go = threading.Event(), threading.Event()
 
-    def check(spec, dataset):
+    def check(spec, dataset, call):
         checking.set()
         go.wait()
 
