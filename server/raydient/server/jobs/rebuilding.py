@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from raydient.server.errors import DataLoss, StartError
-from raydient.server.training.checkpoint_files import good_manifests
+from raydient.server.training.checkpoint_files import saved_step
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.reports import EpochEnded
 from raydient.workers.network import ModelError, load_model
@@ -123,7 +123,7 @@ def _add_datasets(
 def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Description], rebuilt: Rebuilt) -> None:
     for description in sorted(descriptions, key=lambda one: one.job.created):
         folder = directory.job(description.job.id)
-        step, epochs = _saved_step(folder), _epochs(folder, rebuilt)
+        step, epochs = saved_step(folder / "checkpoints", folder.name), _epochs(folder, rebuilt)
         job = replace(
             description.job,
             state=State.PAUSED,
@@ -157,8 +157,3 @@ def _epochs(folder: Path, rebuilt: Rebuilt) -> list[EpochEnded]:
     except OSError as error:
         rebuilt.problems.append(f"{folder / HISTORY_FILE} cannot be read, the curve is lost: {error.strerror}")
         return []
-
-
-def _saved_step(folder: Path) -> int:
-    """Step of the newest checkpoint whose manifest is good; 0 if there is none."""
-    return next((manifest.step for _, manifest, _ in good_manifests(folder / "checkpoints", folder.name)), 0)

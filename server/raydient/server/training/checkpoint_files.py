@@ -91,6 +91,11 @@ def named(directory: Path) -> list[tuple[int, Path]]:
     return sorted(steps, reverse=True)
 
 
+def saved_step(directory: Path, job: str) -> int:
+    """Step of a job's newest checkpoint whose manifest is good; 0 if there is none."""
+    return next((manifest.step for _, manifest, _ in good_manifests(directory, job)), 0)
+
+
 def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
     """Checkpoints of a job whose manifest is good, the newest first: folder, manifest, checksums of the files.
 

@@ -12,21 +12,21 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from raydient.server.clusters.opening import reopen_cluster
-from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.wire import control
-from raydient.wire.connection import Connection
 from raydient.wire.endpoint import Transport
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 
+from .checkpoint_files import saved_step
 from .execution import MESSAGE_LIMIT, Execution
 from .history import HISTORY_FILE, History
 from .holding import SupersededError, holding
 from .initial_weights import KEPT_FILE
 from .outbox import Outbox
 from .preparation import prepare
-from .reports import Finished, Outcome
+from .reading import prepare_beside
+from .reports import Finished
 from .watch import Answers
 
 FOLLOW_SECONDS = 60.0
@@ -89,12 +89,18 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         orders: list[control.Command | control.Scale] = []
         outbox = Outbox(hub, history, orders.append)
         _end_unless_followed(outbox, answers)
-        try:
-            directory, spec = Path(launch.directory), JobSpec.model_validate(launch.specification)
-            prepared = prepare(spec, Path(launch.dataset), jobs=directory.parent, kept=directory / KEPT_FILE)
-        except InvalidSpec as invalid:
-            # The service has checked this before; data that changed since then for one.
-            outbox.put(Finished(Outcome.FAILED, 0, "", "INVALID_SPEC", "; ".join(map(str, invalid.errors))))
+        directory, dataset = Path(launch.directory), Path(launch.dataset)
+        spec = JobSpec.model_validate(launch.specification)
+        prepared = prepare_beside(
+            lambda: prepare(spec, dataset, jobs=directory.parent, kept=directory / KEPT_FILE),
+            dataset,
+            answer=lambda seconds: _answer(hub, outbox, seconds),
+            orders=orders,
+            tell=outbox.put,
+            step=lambda: saved_step(directory / "checkpoints", launch.job),
+        )
+        if isinstance(prepared, Finished):
+            outbox.put(prepared)
         else:
             execution = Execution(
                 prepared,
@@ -130,13 +136,15 @@ def _end_unless_followed(outbox: Outbox, answers: Answers) -> None:
 def _linger(hub: Hub, outbox: Outbox) -> None:
     deadline = time.monotonic() + LINGER_SECONDS
     while not outbox.empty and time.monotonic() < deadline:
-        for connection, frame in hub.poll(1.0):
-            if not isinstance(frame, Closed):
-                _hear(hub, outbox, connection, frame)
+        _answer(hub, outbox, 1.0)
 
 
-def _hear(hub: Hub, outbox: Outbox, connection: Connection, frame: Any) -> None:
-    try:
-        outbox.hear(connection, control.decode(frame).message)
-    except ProtocolError:
-        hub.drop(connection)
+def _answer(hub: Hub, outbox: Outbox, seconds: float) -> None:
+    """Hear what the service says within so many seconds."""
+    for connection, frame in hub.poll(seconds):
+        if isinstance(frame, Closed):
+            continue
+        try:
+            outbox.hear(connection, control.decode(frame).message)
+        except ProtocolError:
+            hub.drop(connection)
