@@ -8,6 +8,7 @@ from raydient.workers import network
 
 def test_public_names():
     assert sorted(network.__all__) == [
+        "Ends",
         "ExportFormat",
         "GradientReport",
         "Kind",
@@ -36,8 +37,10 @@ def test_public_names():
         "is_input",
         "load_model",
         "only",
+        "preprocessing_problems",
         "random_batch",
         "random_batches",
+        "read_preprocessing",
         "read_weights",
         "save_model",
         "weights_problem",

@@ -8,7 +8,7 @@ from raydient.server.training.initial_weights import find_weights
 from raydient.server.training.preparation import prepare
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
-from raydient.workers.network import read_weights
+from raydient.workers.network import Model, read_weights, save_model
 
 KERNEL, BIAS = np.arange(6, dtype=np.float32).reshape(2, 3), np.full(3, 7, np.float32)
 
@@ -58,6 +58,106 @@ def test_weights_that_do_not_fit_are_refused_with_the_path(job, tensors, message
     (error,) = caught.value.errors
     assert error.path == "training.initial_weights"
     assert error.message == f"weights.safetensors {message}"
+
+
+def trained_on(path, text, **dataset):
+    """Writes a model of one dense layer as training on this table would leave it; returns what it saw."""
+    prepared = prepared_on(path.parent, text, None, **dataset)
+    weights = np.arange(prepared.network.layout.size, dtype=np.float32)
+    save_model(path, Model(prepared.network.spec, prepared.dataset.inputs, weights, prepared.dataset.targets))
+    return prepared.dataset
+
+
+def prepared_on(folder, text, initial, *, units=2, **dataset):
+    """A job on this table, prepared."""
+    (folder / "data.csv").write_text(text)
+    layer = {"name": "d", "units": units}
+    data = {
+        "dataset": {"uri": "data.csv", "label": "y", "split": {"test": 0.0}, **dataset},
+        "network": {"layers": [{"dense": layer}], "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 2, **({"initial_weights": initial} if initial else {})},
+    }
+    return prepare(validate_job(data), folder / "data.csv", files=folder)
+
+
+AB = "a,b,y\n1,20,p\n2,10,q\n4,60,p\n"
+BA = "b,a,y\n20,1,p\n10,2,q\n60,4,p\n"
+TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second_text", "second", "message"),
+    [
+        (
+            AB,
+            {},
+            BA,
+            {},
+            "was trained on the columns 'a', 'b', this job has 'b', 'a': name them in that order in dataset.features",
+        ),
+        (AB, {}, AB.replace("b", "c"), {}, "was trained on the columns 'a', 'b', this job has 'a', 'c': the same"),
+        (AB, {}, AB, {"standardize": True}, "was trained without standardization: dataset.standardize has to be false"),
+        (AB, {"standardize": True}, AB, {}, "was trained with standardization: dataset.standardize has to be true"),
+        (AB, {}, AB.replace("q", "z"), {}, "has for the output d the classes 'p', 'q', the data of this job 'p', 'z'"),
+        (
+            AB,
+            {},
+            AB.replace("p", "0").replace("q", "1"),
+            {},
+            "the data of this job 0, 1, ...: the same texts are needed",
+        ),
+        (
+            "town,y\nUlm,p\nBonn,q\n",
+            TOWN,
+            "town,y\nUlm,p\nKiel,q\n",
+            TOWN,
+            "has other categories than the data of this job; only one of them has 'Bonn', 'Kiel'",
+        ),
+        ("town,y\n1,p\n2,q\n", TOWN, "town,y\n1,p\n2,q\n", {"inputs": {"town": "town"}}, "has other categories"),
+        ("a,y\n1,p\n2,q\n", {}, "a,y\n1,p\n2,q\n", {"inputs": {"a": "a"}}, "has no input a, only 'input'"),
+    ],
+)
+def test_weights_of_other_data_are_refused(tmp_path, text, first, second_text, second, message):
+    trained_on(tmp_path / "w.safetensors", text, **first)
+    with pytest.raises(InvalidSpec) as caught:
+        prepared_on(tmp_path, second_text, "w.safetensors", **second)
+    (error,) = caught.value.errors
+    assert error.path == "training.initial_weights"
+    assert error.message.startswith("w.safetensors ")
+    assert message in error.message
+
+
+def test_columns_in_the_order_of_the_weights_are_taken_by_name(tmp_path):
+    """The mend of the message: the same rows give the same samples, whatever the order in the file."""
+    was = trained_on(tmp_path / "w.safetensors", AB)
+    now = prepared_on(tmp_path, BA, "w.safetensors", features=["a", "b"])
+    np.testing.assert_array_equal(now.dataset.train.x, was.train.x)
+
+
+def test_an_array_and_a_table_cannot_be_compared(tmp_path):
+    trained_on(tmp_path / "w.safetensors", AB)
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 2)), y=np.array(["p", "q"] * 2))
+    spec = {
+        "dataset": {"uri": "data.npz", "split": {"test": 0.0}},
+        "network": {"layers": [{"dense": {"name": "d", "units": 2}}], "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 2, "initial_weights": "w.safetensors"},
+    }
+    with pytest.raises(InvalidSpec, match="was trained on the columns of a table, this job has an array without names"):
+        prepare(validate_job(spec), tmp_path / "data.npz", files=tmp_path)
+
+
+def test_weights_bring_the_standardization_that_they_were_trained_with(tmp_path):
+    """On other rows, the same raw sample is the same to the network as before."""
+    was = trained_on(tmp_path / "w.safetensors", AB, standardize=True)
+    now = prepared_on(tmp_path, "a,b,y\n1,20,p\n1000,5,q\n", "w.safetensors", standardize=True)
+    np.testing.assert_array_equal(now.dataset.train.x[0], was.train.x[0])
+    assert now.dataset.input.scaling.mean.tolist() == was.input.scaling.mean.tolist()
+
+
+def test_a_file_with_damaged_metadata_is_refused(tmp_path):
+    save_file({"d.kernel": KERNEL, "d.bias": BIAS}, tmp_path / "w.safetensors", {"format": "raydient-model/2"})
+    with pytest.raises(InvalidSpec, match="has damaged metadata"):
+        prepared_on(tmp_path, AB, "w.safetensors", units=3)
 
 
 def test_a_file_of_another_kind_is_refused(job):

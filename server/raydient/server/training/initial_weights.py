@@ -3,15 +3,64 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.wire.files import replacing
+from raydient.workers.data import Dataset
+from raydient.workers.network import Ends, Network, preprocessing_problems, read_preprocessing, weights_problem
 
 FIELD = "training.initial_weights"
 KEPT_FILE = "initial.safetensors"
 """What a job's own folder calls the weights that it began with."""
 _JOB = re.compile(r"jobs/([a-z0-9][a-z0-9-]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights to start from.
+
+    Attributes:
+        told: how the specification names them.
+        path: of their file.
+        ends: the inputs and outputs that they belong to; None where the file does not say.
+    """
+
+    told: str
+    path: Path
+    ends: Ends | None
+
+    def problems(self, network: Network, data: Dataset | None) -> Iterator[FieldError]:
+        """Why they do not fit the network, or the data that it is trained on."""
+        problem = weights_problem(network, self.path)
+        if problem:
+            yield FieldError(FIELD, f"{self.told} {problem}")
+        elif data is not None and self.ends is not None:
+            for problem in preprocessing_problems(self.ends, data.inputs, data.targets):
+                yield FieldError(FIELD, f"{self.told} {problem}")
+
+    def keep(self, kept: Path | None) -> Path:
+        """Keep the file at `kept`, if given, and return where it is now. Raises as `keep_weights`."""
+        if kept is not None and self.path != kept:
+            keep_weights(self.path, kept)
+        return kept or self.path
+
+
+def find_start(told: str, *, jobs: Path | None, files: Path | None, kept: Path | None) -> Start | None:
+    """The weights that a specification names, at `kept` if they are there; None where it names none.
+
+    Raises:
+        InvalidSpec: see `find_weights`; or the file cannot be read.
+    """
+    if not told:
+        return None
+    path = kept if kept is not None and kept.is_file() else find_weights(told, jobs=jobs, files=files)
+    try:
+        return Start(told, path, read_preprocessing(path))
+    except ValueError as error:
+        raise _invalid(f"{told} {error}") from error
 
 
 def find_weights(told: str, *, jobs: Path | None = None, files: Path | None = None) -> Path:

@@ -11,9 +11,9 @@ from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
 from raydient.wire.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, check_indices, check_labels, check_weights, load, look
-from raydient.workers.network import Network, build, check_structure, weights_problem
+from raydient.workers.network import Network, build, check_structure
 
-from .initial_weights import FIELD, find_weights, keep_weights
+from .initial_weights import Start, find_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,13 @@ def prepare(
     """
     training = spec.training
     errors: list[FieldError] = []
+    start: Start | None = None
+    with _collecting(errors):
+        start = find_start(training.initial_weights, jobs=jobs, files=files, kept=kept)
     data: Dataset | InvalidData
     try:
-        data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed)
+        scalings = start.ends.inputs if start and start.ends else {}
+        data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed, scalings)
     except InvalidData as invalid:
         data = invalid
         errors += invalid.errors
@@ -51,13 +55,13 @@ def prepare(
         message = f"{training.batch_size} is more than the {data.rows} rows of the training part: at most {data.rows}"
         errors.append(FieldError("training.batch_size", message))
     network = _network(spec, data, errors)
-    initial = None
     if network is not None:
         errors += _too_small(network, training.batch_size, microbatches)
-        with _collecting(errors):
-            initial = _initial_weights(spec, network, jobs, files, None if errors else kept)
+        if start:
+            errors += start.problems(network, data if isinstance(data, Dataset) else None)
     if errors or network is None or isinstance(data, InvalidData):
         raise InvalidSpec(errors)
+    initial = start.keep(kept) if start else None
     every = spec.monitoring.gradient_health_every
     schedule = Schedule(data.rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
     return Prepared(spec, data, network, schedule, initial)
@@ -123,17 +127,3 @@ def _too_small(network: Network, batch_size: int, microbatches: int) -> list[Fie
 def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None) -> None:
     """Find what `prepare` would find."""
     prepare(spec, dataset, jobs=jobs)
-
-
-def _initial_weights(
-    spec: JobSpec, network: Network, jobs: Path | None, files: Path | None, kept: Path | None
-) -> Path | None:
-    told = spec.training.initial_weights
-    if not told:
-        return None
-    path = kept if kept is not None and kept.is_file() else find_weights(told, jobs=jobs, files=files)
-    if problem := weights_problem(network, path):
-        raise InvalidSpec([FieldError(FIELD, f"{told} {problem}")])
-    if kept is not None and path != kept:
-        keep_weights(path, kept)
-    return kept or path

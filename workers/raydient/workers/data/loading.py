@@ -1,7 +1,8 @@
 """From a data file to arrays ready for training."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,17 @@ from .raw import Labels, RawData, RawInput, label_path
 SUFFIXES = (".csv", ".npz")
 
 
-def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) -> Dataset:
+def load(
+    spec: DatasetSpec,
+    path: Path,
+    outputs: Sequence[Output],
+    seed: int,
+    start: Mapping[str, Preprocessing] = MappingProxyType({}),
+) -> Dataset:
     """Read the file at `path`, which is where `spec.uri` lies on this machine.
+
+    Inputs in `start` with the same columns are standardized by the figures there, which weights to start from were
+    trained with; all others by figures of the training part.
 
     Raises:
         InvalidData: with every rule broken that can be known at once; paths begin with `dataset.`.
@@ -47,7 +57,7 @@ def load(spec: DatasetSpec, path: Path, outputs: Sequence[Output], seed: int) ->
     if raw.inputs is not None and len(train):
         for name, given in raw.inputs.items():
             try:
-                inputs[name] = _preprocessing(spec, name, given, train)
+                inputs[name] = _preprocessing(spec, name, given, train, start.get(name))
                 xs[name] = [_float32(inputs[name], given, rows, spec, name) for rows in (train, test)]
             except InvalidSpec as invalid:
                 errors += invalid.errors
@@ -115,17 +125,25 @@ def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
         return list(invalid.errors)
 
 
-def _preprocessing(spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64]) -> Preprocessing:
+def _preprocessing(
+    spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64], start: Preprocessing | None
+) -> Preprocessing:
     shape, given, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
     if given is not None and given.categories:
         vocabulary = tuple(sorted(set(category_texts(raw.values))))
         return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary, kind=kind)
     if not spec.standardize:
         return Preprocessing(shape, raw.columns, raw.is_table, kind=kind)
+    if start is not None and start.scaling and (start.shape, start.feature_names) == (shape, _names(raw)):
+        return Preprocessing(shape, raw.columns, raw.is_table, start.scaling, kind=kind)
     try:
         return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]), kind=kind)
     except ScalingError as error:
         raise InvalidSpec([FieldError("dataset.standardize", f"{_feature(raw, error.place)}: {error}")]) from None
+
+
+def _names(raw: RawInput) -> tuple[str, ...]:
+    return raw.columns if raw.is_table else ()
 
 
 def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData:

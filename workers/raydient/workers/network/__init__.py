@@ -9,16 +9,17 @@ from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradi
 from .graph import Network, Output, build, check_structure
 from .indices import index_problems
 from .layers import Pass
-from .model import Model, ModelError, ModelTooLargeError, load_model, save_model
+from .model import Ends, Model, ModelError, ModelTooLargeError, load_model, save_model
 from .named import only
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
 from .program import Program
 from .scaling import Scaling, ScalingError
-from .starting import read_weights, weights_problem
+from .starting import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .summary import LayerRow, describe
 from .wiring import is_input
 
 __all__ = [
+    "Ends",
     "ExportFormat",
     "GradientReport",
     "Kind",
@@ -47,8 +48,10 @@ __all__ = [
     "is_input",
     "load_model",
     "only",
+    "preprocessing_problems",
     "random_batch",
     "random_batches",
+    "read_preprocessing",
     "read_weights",
     "save_model",
     "weights_problem",

@@ -27,6 +27,7 @@ from .program import Program
 from .scaling import Scaling
 
 FORMAT = "raydient-model/2"
+FORMATS = ("raydient-model/1", FORMAT)
 """Version 1 had one input and one output without names; such files are read, too."""
 BLOCK_ROWS = 256
 """Rows predicted at a time, always: another shape of a matrix product gives other bits."""
@@ -209,7 +210,7 @@ def load_model(path: Path) -> Model:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-        if metadata.get("format") not in ("raydient-model/1", FORMAT):
+        if metadata.get("format") not in FORMATS:
             raise ModelError(f"{path} is no {FORMAT} file: its format is {metadata.get('format', 'not told')}")
         return _from_file(path, tensors, metadata)
     except SafetensorError as error:
@@ -239,17 +240,25 @@ def _input(data: dict[str, Any]) -> Preprocessing:
     return Preprocessing(tuple(data["shape"]), columns, is_table, scaling, vocabulary, kind)
 
 
-def _ends(specification: spec.Network, metadata: dict[str, str]) -> tuple[dict[str, Preprocessing], dict[str, Target]]:
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What goes into a model and comes out of it, each by name."""
+
+    inputs: Mapping[str, Preprocessing]
+    targets: Mapping[str, Target]
+
+
+def read_ends(metadata: Mapping[str, str]) -> Ends:
     """Inputs and outputs as either version of the format tells them."""
     if metadata["format"] == FORMAT:
         inputs = {name: _input(data) for name, data in json.loads(metadata["inputs"]).items()}
         targets = json.loads(metadata["targets"])
-        return inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()}
+        return Ends(inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()})
     read = {key: json.loads(metadata[key]) for key in ("input_shape", "features", "classes", "scaling")}
     columns = read["features"]
     data = {"shape": read["input_shape"], "columns": columns, "scaling": read["scaling"], "vocabulary": ()}
-    (output,) = specification.named_outputs
-    return (
+    (output,) = spec.Network.model_validate_json(metadata["network"]).named_outputs
+    return Ends(
         {INPUT: _input(data | {"is_table": bool(columns)})},
         {output.layer: Target(metadata["label"], tuple(read["classes"]))},
     )
@@ -257,8 +266,8 @@ def _ends(specification: spec.Network, metadata: dict[str, str]) -> tuple[dict[s
 
 def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
-    inputs, targets = _ends(specification, metadata)
-    layout = build(specification, {name: given.shape for name, given in inputs.items()}).layout
+    ends = read_ends(metadata)
+    layout = build(specification, {name: given.shape for name, given in ends.inputs.items()}).layout
     wanted = {p.name: p.shape for p in layout.parameters}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if wanted != found or any(tensor.dtype != np.float32 for tensor in tensors.values()):
@@ -266,7 +275,7 @@ def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str,
     weights = np.empty(layout.size, np.float32)
     for name, view in layout.views(weights).items():
         view[...] = tensors[name]
-    model = Model(specification, inputs, weights, targets)
+    model = Model(specification, ends.inputs, weights, ends.targets)
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
     return model

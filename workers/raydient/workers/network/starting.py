@@ -1,12 +1,22 @@
-"""Weights to start from: another model's file, checked against the network by name and shape before any is read."""
+"""Weights to start from: another model's file, checked against the network and its data before any is read.
 
+Weights belong to columns, to their standardization, to categories and to classes. A file of raydient says which these
+are. A file of another program says nothing; then names and shapes of the parameters have to do.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.layers import INPUT
+
 from .graph import Network
+from .model import FORMATS, Ends, read_ends
+from .preprocessing import Preprocessing, Target
 
 
 def weights_problem(network: Network, path: Path) -> str | None:
@@ -27,6 +37,69 @@ def weights_problem(network: Network, path: Path) -> str | None:
         if has != shape or kind != "F32":
             return f"has {name} as {kind} {list(has)}, the network as F32 {list(shape)}"
     return None
+
+
+def read_preprocessing(path: Path) -> Ends | None:
+    """What the inputs and outputs of a model are, as its file says; None where another program wrote the file.
+
+    Raises:
+        ValueError: the file is none that can be read.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        return read_ends(metadata) if metadata.get("format") in FORMATS else None
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"is no safetensors file that can be read: {error}") from error
+    except (KeyError, TypeError, AttributeError, ValueError, InvalidSpec) as error:
+        raise ValueError(f"has damaged metadata: {error}") from error
+
+
+def preprocessing_problems(
+    start: Ends, inputs: Mapping[str, Preprocessing], targets: Mapping[str, Target]
+) -> Iterator[str]:
+    """How the data that weights belong to differ from those of a job, each with the mend.
+
+    Args:
+        start: of the file with the weights.
+        inputs: of the job, by name; standardized by the figures of the file where both standardize.
+        targets: of the job's outputs, by name.
+    """
+    for name, given in inputs.items():
+        if name not in start.inputs:
+            yield f"has no input {name}, only {_few(list(start.inputs))}"
+            continue
+        yield from _input_problems(name, start.inputs[name], given)
+    for name, target in targets.items():
+        classes = start.targets[name].classes if name in start.targets else ()
+        if classes != target.classes:
+            yield (
+                f"has for the output {name} the classes {_few(classes) or '0, 1, ...'}, the data of this job "
+                f"{_few(target.classes) or '0, 1, ...'}: the same texts are needed"
+            )
+
+
+def _input_problems(name: str, start: Preprocessing, given: Preprocessing) -> Iterator[str]:
+    if start.is_table != given.is_table:
+        what = {True: "the columns of a table", False: "an array without names of columns"}
+        kinds = f"was trained on {what[start.is_table]}, this job has {what[given.is_table]}"
+        yield f"{kinds}: their order cannot be compared"
+    elif start.is_table and start.columns != given.columns:
+        where = "dataset.features" if name == INPUT else f"dataset.inputs.{name}.columns"
+        is_order = set(start.columns) == set(given.columns)
+        mend = f"name them in that order in {where}" if is_order else "the same columns are needed"
+        yield f"was trained on the columns {_few(start.columns)}, this job has {_few(given.columns)}: {mend}"
+    elif bool(start.vocabulary) != bool(given.vocabulary) or start.vocabulary != given.vocabulary:
+        new = sorted(set(given.vocabulary) ^ set(start.vocabulary))
+        yield f"has other categories than the data of this job; only one of them has {_few(new)}"
+    elif (start.scaling is None) != (given.scaling is None):
+        was = "without" if start.scaling is None else "with"
+        needed = "false" if start.scaling is None else "true"
+        yield f"was trained {was} standardization: dataset.standardize has to be {needed}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(repr(name[:100]) for name in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def read_weights(network: Network, path: Path, vector: NDArray[np.float32]) -> None:
