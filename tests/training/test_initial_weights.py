@@ -93,7 +93,7 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
             {},
             BA,
             {},
-            "was trained on the columns 'a', 'b', this job has 'b', 'a': name them in that order in dataset.features",
+            "columns 'a', 'b', this job has 'b', 'a': name them in that order in dataset.features",
         ),
         (AB, {}, AB.replace("b", "c"), {}, "was trained on the columns 'a', 'b', this job has 'a', 'c': the same"),
         (AB, {}, AB, {"standardize": True}, "was trained without standardization: dataset.standardize has to be false"),
