@@ -6,17 +6,25 @@ import threading
 import grpc
 import pytest
 
+from raydient.client import Client as Python
+from raydient.server.api import watching
 from raydient.server.api.watching import Watchers
 from raydient.server.app import CALL_THREADS
-from raydient.server.errors import Conflict, Unavailable
-from raydient.server.jobs.feed import Feed
-from raydient.server.jobs.records import Change, Job, JobEvent
+from raydient.server.errors import Conflict, OutOfRange, Unavailable
+from raydient.server.jobs.feed import WAITING_EVENTS, Feed
+from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
 from raydient.v1 import training_job_pb2 as pb
 
 PROGRESS = Progress(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2)
 EPOCH = EpochEnded(1, 10, 0.5, {"test": {"accuracy": 0.75}})
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A server that waits for no watcher that takes nothing."""
+    monkeypatch.setattr(watching, "PATIENCE_SECONDS", 0.05)
 
 
 def kinds(responses):
@@ -94,7 +102,7 @@ def test_watchers_that_come_and_go_while_events_happen_miss_nothing_and_get_noth
     assert got == [list(range(1, 155))] * 4
 
 
-def test_a_watcher_that_does_not_read_is_cut_and_may_resume(client, runner):
+def test_a_watcher_that_does_not_read_is_cut_and_may_resume(client, runner, impatient):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -180,11 +188,11 @@ def watch(store, happen, write=at_once):
             begun.set()
             await write()
 
-        watching = asyncio.ensure_future(watchers.watch("a", 0, mark))
+        watch = asyncio.ensure_future(watchers.watch("a", 0, mark))
         await begun.wait()
         happen(feed, watchers)
         try:
-            await asyncio.wait_for(watching, 20)
+            await asyncio.wait_for(watch, 20)
         finally:
             assert not feed._subscriptions
 
@@ -253,15 +261,161 @@ def test_stopping_ends_a_watch_that_waits():
     assert caught.value.reason == "SHUTTING_DOWN"
 
 
-def test_a_write_that_never_ends_is_given_up_when_events_pile_up():
-    def happen(feed, watchers):
-        for n in range(2, 400):
-            event = JobEvent("a", n, None, Notice("R", "m"))
-            feed.publish(Change(Job("a", None, None), Job("a", None, None), (event,)))
+class Happenings:
+    """A job whose events are stored and published, as the store does it."""
+
+    def __init__(self, count=0):
+        self.feed, self.store = Feed(), Store(count)
+        self.watchers = Watchers(self.store, self.feed)
+
+    def happen(self, *payloads):
+        first = len(self.store.kept) + 1
+        events = tuple(JobEvent("a", n, None, payload) for n, payload in enumerate(payloads, first))
+        self.store.kept += events
+        before, self.store.job = (
+            self.store.job,
+            Job("a", None, None, sequence=len(self.store.kept), state=State.RUNNING),
+        )
+        self.feed.publish(Change(before, self.store.job, events))
+
+    def notices(self, count):
+        self.happen(*[Notice("R", "m")] * count)
+
+    def end(self):
+        self.happen(StateChanged(State.SUCCEEDED))
+
+
+def test_a_live_watcher_that_takes_nothing_is_cut_when_events_pile_up(impatient):
+    job = Happenings(1)
+
+    async def write(response):
+        if response.event.sequence == 1:
+            job.notices(1)
+        else:  # an event that was no past one: the watch is live
+            job.notices(300)
+            await never()
 
     with pytest.raises(Conflict) as caught:
-        watch(Store(1), happen, never)
+        asyncio.run(asyncio.wait_for(job.watchers.watch("a", 0, write), 20))
     assert caught.value.reason == "WATCHER_TOO_SLOW"
+
+
+def test_a_live_watcher_that_is_behind_for_a_moment_gets_everything():
+    job, written = Happenings(1), []
+
+    async def write(response):
+        written.append(response.event.sequence)
+        if written[-1] == 2:
+            job.notices(1000)  # more than wait for a watcher, all at once
+        elif len(written) in (1, 500):
+            job.notices(1)
+        elif len(written) == 1003:
+            job.end()
+
+    asyncio.run(asyncio.wait_for(job.watchers.watch("a", 0, write), 20))
+    assert written == list(range(1, 1005))
+
+
+def test_nobody_waits_for_a_watcher_of_the_past_and_it_is_not_cut(impatient):
+    job, written = Happenings(600), []
+
+    async def main():
+        taken = asyncio.Event()
+
+        async def write(response):
+            written.append(response.event.sequence)
+            if len(written) == 1:
+                await taken.wait()
+
+        watch = asyncio.ensure_future(job.watchers.watch("a", 0, write))
+        for _ in range(20):
+            job.notices(100)
+            await asyncio.wait([watch], timeout=0.02)
+        assert written == [1]
+        job.end()
+        taken.set()
+        await asyncio.wait_for(watch, 20)
+
+    asyncio.run(main())
+    assert written == list(range(1, 2602))
+
+
+def test_a_hundred_watchers_from_the_beginning_of_thousands_of_events_get_all_of_them(impatient):
+    """While they read the past more happens than waits for one of them; some take their time."""
+    job, random_ = Happenings(2000), random.Random(7)
+    got = [[] for _ in range(100)]
+
+    async def main():
+        def taker(numbers):
+            async def write(response):
+                numbers.append(response.event.sequence)
+                if random_.random() < 0.01:
+                    await asyncio.sleep(0)
+
+            return write
+
+        watches = [asyncio.ensure_future(job.watchers.watch("a", 0, taker(numbers))) for numbers in got]
+        while min(map(len, got)) < 1000:
+            job.notices(50 if len(job.store.kept) < 2400 else 0)
+            await asyncio.sleep(0.01)
+        job.end()
+        await asyncio.wait_for(asyncio.gather(*watches), 120)
+
+    asyncio.run(main())
+    count = len(job.store.kept)
+    assert count > 2000 + WAITING_EVENTS, "more than what waits for a watcher happened meanwhile"
+    assert all(numbers == list(range(1, count + 1)) for numbers in got)
+
+
+def test_a_job_that_was_resumed_is_followed_beyond_its_first_end():
+    job, written = Happenings(0), []
+    job.happen(StateChanged(State.FAILED), StateChanged(State.QUEUED), StateChanged(State.SUCCEEDED))
+
+    async def write(response):
+        written.append(response.event.sequence)
+
+    asyncio.run(asyncio.wait_for(job.watchers.watch("a", 0, write), 20))
+    assert written == [1, 2, 3]
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Jobs keep 10 events."""
+    monkeypatch.setattr("raydient.server.jobs.ageing.EVENTS_KEPT", 10)
+
+
+def test_events_that_have_aged_out(client, runner, refused, forgetful):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    run.say(*(Notice("R", str(n)) for n in range(20)))
+    run.succeed()
+    states, rest = [1, 2, 3], list(range(15, 25))
+    assert [response.event.sequence for response in client.watch(name)] == states + rest
+    for after in (14, 15, 23):
+        assert [response.event.sequence for response in client.watch(name, after)] == list(range(after + 1, 25))
+    for after in (1, 3, 13):
+        error = refused(client.watch, name, after)
+        assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "EVENTS_AGED_OUT")
+        assert error.metadata == {"oldest_sequence": "15"}
+    with Python(channel=client.channel) as python:
+        assert [event.sequence for event in python.get(name).watch(3)] == rest
+
+
+def test_events_that_age_out_under_a_watcher(forgetful):
+    job, written = Happenings(5), []
+
+    async def write(response):
+        written.append(response.event.sequence)
+        if len(written) == 5:
+            job.notices(300)
+            job.store.kept[:] = job.store.kept[-10:]
+            job.store.events = lambda job_id, after, limit: [e for e in job.store.kept if e.sequence > after][:limit]
+
+    with pytest.raises(OutOfRange) as caught:
+        asyncio.run(asyncio.wait_for(job.watchers.watch("a", 0, write), 20))
+    assert caught.value.metadata == {"oldest_sequence": "296"}
+    assert written == [1, 2, 3, 4, 5]
 
 
 def test_a_watch_that_is_abandoned_in_a_write_leaves_no_task(caplog):
@@ -272,10 +426,10 @@ def test_a_watch_that_is_abandoned_in_a_write_leaves_no_task(caplog):
             writing.set()
             await asyncio.Event().wait()
 
-        watching = asyncio.ensure_future(Watchers(Store(1), Feed()).watch("a", 0, write))
+        watch = asyncio.ensure_future(Watchers(Store(1), Feed()).watch("a", 0, write))
         await writing.wait()
-        watching.cancel()
-        await asyncio.wait([watching])
+        watch.cancel()
+        await asyncio.wait([watch])
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 

@@ -30,7 +30,9 @@ def test_the_public_names_of_the_room():
         "StoredModels",
         "Subscription",
         "UnreadableJob",
+        "Window",
         "check_header",
+        "oldest_event",
         "open_database",
     ]
     assert api.__all__ == ["Address", "ApiServer", "Security"]

@@ -6,7 +6,7 @@ from raydient.v1.training_job_pb2 import TrainingJobEvent, TrainingJobState
 from raydient.v1.training_service_pb2 import GetTrainingJobRequest, WatchTrainingJobRequest
 
 from .connection import Attempts, Connection
-from .errors import NotAllowed, Unreachable
+from .errors import NotAllowed, RequestRefused, Unreachable
 
 _FINAL = {
     TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED,
@@ -21,17 +21,21 @@ def is_final(event: TrainingJobEvent) -> bool:
 
 
 def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[TrainingJobEvent]:
-    """Events of a job after a number; ends after the event of a final state, or at once if that was before."""
+    """Events of a job after a number; ends after the event of a final state, or at once if that was before.
+
+    Events that the service no longer keeps are left out.
+    """
     attempts = Attempts(connection)
-    ended = False
+    ended = aged_out = False
     while True:
-        request = WatchTrainingJobRequest(name=name, after_sequence=after_sequence)
+        asked = 0 if aged_out else after_sequence  # 0 stands for the oldest event that is kept
+        request = WatchTrainingJobRequest(name=name, after_sequence=asked)
         silent = True
         try:
             for response in connection.stream(connection.training.WatchTrainingJob, request):
                 event: TrainingJobEvent = response.event
                 attempts.succeeded()
-                silent = False
+                silent = aged_out = False
                 if event.WhichOneof("event") != "progress" and event.sequence <= after_sequence:
                     continue
                 after_sequence = max(after_sequence, event.sequence)
@@ -48,5 +52,10 @@ def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[Tr
         except NotAllowed as error:
             if error.reason != "WATCHER_TOO_SLOW":
                 raise
+            continue
+        except RequestRefused as error:
+            if error.reason != "EVENTS_AGED_OUT" or aged_out:
+                raise
+            aged_out = True
             continue
         attempts.pause_after(broken)

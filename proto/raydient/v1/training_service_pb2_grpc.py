@@ -186,13 +186,16 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingJob(self, request, context):
-        """Events of a job, those past and then those to come, in order, without loss or repetition. The stream ends with OK
+        """Events of a job, those past and then those to come, in order, without loss or repetition, the past at the watcher's
+        pace. The stream ends with OK
         after the event of the final state, and only then: any other end is an error to be answered by watching again from
         the last sequence number seen.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or was never given out
-        ABORTED              WATCHER_TOO_SLOW: too many events wait for this watcher; watch again;
+        OUT_OF_RANGE         EVENTS_AGED_OUT: events after it are no longer kept; `oldest_sequence` in the ErrorInfo's
+        metadata is the number from which on all are. Watch from before that, or from 0
+        ABORTED              WATCHER_TOO_SLOW: it has taken nothing for 10 seconds while events pile up; watch again;
         JOB_DELETED: the job was deleted meanwhile
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -200,7 +203,8 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListMetrics(self, request, context):
-        """The curves of a job: every metric of every completed epoch, by epoch, then split, then name.
+        """The curves of a job: every metric of every completed epoch, by epoch, then split, then name. Beyond 10,000 epochs
+        they are those of every second epoch, beyond 20,000 of every fourth, and so on, with the first and the newest.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE

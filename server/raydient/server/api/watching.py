@@ -1,17 +1,24 @@
-"""Following a job: what is stored first, then what happens, without a gap between the two and without a thread."""
+"""Following a job: what is stored first, then what happens, without a gap between the two and without a thread.
+
+The past is read from the store in pages, each when the watcher has taken the one before, however long that takes.
+Events that happen meanwhile wait in a bounded queue; those that do not fit are read from the store, too. A watcher is
+disconnected only if it has heard of all that is past and then takes nothing for a while.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from raydient.server.errors import Conflict, InvalidRequest, Unavailable
-from raydient.server.jobs import Feed, JobEvent, JobStore, Subscription
+from raydient.server.errors import Conflict, InvalidRequest, OutOfRange, Unavailable
+from raydient.server.jobs import Feed, JobEvent, JobStore, Subscription, oldest_event
 from raydient.v1.training_service_pb2 import WatchTrainingJobResponse
 
 from .messages import event_message
 
 PAGE = 256
 """Stored events read at a time."""
+PATIENCE_SECONDS = 10.0
+"""How long a live watcher may leave an event untaken while more wait than its queue holds."""
 Write = Callable[[WatchTrainingJobResponse], Awaitable[Any]]
 
 
@@ -22,19 +29,31 @@ class Watchers:
         self._store = store
         self._feed = feed
         self._stopping = False
+        self._stop: asyncio.Future[None] | None = None
         self._changed: set[asyncio.Event] = set()
+
+    @property
+    def stopping(self) -> asyncio.Future[None]:
+        """Done when the server stops."""
+        if self._stop is None:
+            self._stop = asyncio.get_running_loop().create_future()
+            if self._stopping:
+                self._stop.set_result(None)
+        return self._stop
 
     def stop(self) -> None:
         """The server stops: end every watch, with a status that tells to watch again."""
         self._stopping = True
+        if self._stop is not None and not self._stop.done():
+            self._stop.set_result(None)
         for changed in self._changed:
             changed.set()
 
     async def watch(self, job: str, after: int, write: Write) -> None:
         """Write every event of a job with a number above `after`; returns after the final one.
 
-        Raises NotFound, InvalidRequest (a number that was never given out), Conflict (the watcher is too slow, or the
-        job was deleted), Unavailable (the server stops).
+        Raises NotFound, Unreadable, InvalidRequest (a number that was never given out), OutOfRange (events after it
+        have aged out), Conflict (the watcher takes nothing, or the job was deleted), Unavailable (the server stops).
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
@@ -50,10 +69,8 @@ class Watchers:
             self._changed.discard(changed)
             self._feed.unsubscribe(job, subscription)
 
-    def check(self, subscription: Subscription) -> None:
-        """Raise what ends a watch even if there is something to send."""
-        if subscription.overrun:
-            raise Conflict("too many events wait for this watcher; watch again", reason="WATCHER_TOO_SLOW")
+    def check(self) -> None:
+        """Raise Unavailable if the server stops."""
         if self._stopping:
             raise Unavailable("the service is shutting down; watch again", reason="SHUTTING_DOWN")
 
@@ -68,65 +85,97 @@ class Watchers:
 
 
 class _Watch:
-    """One watcher: the events it has yet to get and the number of the last one it got."""
+    """One watcher: the number of the last event it got, and how to give it the next ones."""
 
     def __init__(self, watchers: Watchers, subscription: Subscription, changed: asyncio.Event, write: Write) -> None:
         self._watchers = watchers
         self._subscription = subscription
         self._changed = changed
         self._write = write
+        self._live = False
         self._last = 0
+        self._newest = 0
+        self._complete_from = 1  # there is no gap between events from this number on
 
     async def run(self, job: str, after: int) -> None:
         newest, ended = await self._watchers.newest(job)
         if not 0 <= after <= newest:
             message = f"{after} was never given out; the newest event of jobs/{job} is {newest}"
             raise InvalidRequest.of("after_sequence", message, reason="INVALID_SEQUENCE")
-        self._last = after
+        self._last, self._newest = after, newest
+        self._complete_from = after + 1 if after else oldest_event(newest)
+        if self._complete_from < oldest_event(newest):
+            raise _aged_out(after, oldest_event(newest))
         if ended and after == newest:
             return
-        while self._last < newest and (events := await self._watchers.stored(job, self._last)):
-            if await self._send(events):
-                return
+        if await self._catch_up(job):
+            return
         while True:
             self._changed.clear()
             events = self._subscription.take()
             if await self._send(events):
                 return
-            if not events:
-                self._watchers.check(self._subscription)
+            if self._subscription.overrun:
+                if await self._catch_up(job):
+                    return
+            elif not events:
+                self._watchers.check()
                 if self._subscription.deleted:
                     raise Conflict("the job was deleted meanwhile", reason="JOB_DELETED")
                 await self._changed.wait()
 
+    async def _catch_up(self, job: str) -> bool:
+        """Write what the store has beyond the last event, at the watcher's pace; True after the final event."""
+        self._live = False
+        while True:
+            # Before reading: what is committed from here on waits in the queue, what was before is in the store.
+            self._subscription.restart()
+            events = await self._watchers.stored(job, self._last)
+            if await self._send(events):
+                return True
+            if len(events) < PAGE and not self._subscription.overrun:
+                break
+        self._live = True
+        return False
+
     async def _send(self, events: list[JobEvent]) -> bool:
-        """Write what is new of these; True after the final event."""
+        """Write what is new of these; True after the final event, unless the job was resumed since."""
         for event in events:
             if event.sequence > self._last or (event.sequence == self._last and not event.kept):
-                await self._write_or_cut(WatchTrainingJobResponse(event=event_message(event)))
+                if event.sequence > max(self._last + 1, self._complete_from):
+                    raise _aged_out(self._last, event.sequence)
+                await self._deliver(WatchTrainingJobResponse(event=event_message(event)))
                 self._last = event.sequence
-            if event.final:
+            if event.final and event.sequence >= self._newest:
                 return True
         return False
 
-    async def _write_or_cut(self, response: WatchTrainingJobResponse) -> None:
-        """Write; raise what `Watchers.check` raises if the watcher does not read while events pile up."""
+    async def _deliver(self, response: WatchTrainingJobResponse) -> None:
+        """Write; give up if the server stops, or a live watcher takes nothing while events pile up."""
         # Not cancelled when the watch is cut, because gRPC would then withhold the status. It ends with the call.
         writing = asyncio.ensure_future(self._write(response))
         writing.add_done_callback(_retrieve)
+        stopping = self._watchers.stopping
         try:
             while not writing.done():
-                self._watchers.check(self._subscription)
-                self._changed.clear()
-                changing = asyncio.ensure_future(self._changed.wait())
-                try:
-                    await asyncio.wait({writing, changing}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    changing.cancel()
+                await asyncio.wait({writing, stopping}, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if not writing.done():
+                    self._watchers.check()
+                    if self._live and self._subscription.overrun:
+                        message = "too many events wait for this watcher; watch again"
+                        raise Conflict(message, reason="WATCHER_TOO_SLOW")
         except asyncio.CancelledError:  # the client is gone
             writing.cancel()
             raise
         await writing
+
+
+def _aged_out(after: int, oldest: int) -> OutOfRange:
+    return OutOfRange(
+        f"the events after {after} have aged out; the oldest that is kept, with all after it, is {oldest}",
+        reason="EVENTS_AGED_OUT",
+        metadata={"oldest_sequence": str(oldest)},
+    )
 
 
 def _retrieve(writing: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 Begin reading at `records` (what is kept), `lifecycle` (what happens to it), `dispatcher` (who makes it happen).
 """
 
+from .ageing import oldest_event
 from .artifacts import Artifacts, StoredCheckpoint
 from .datasets import DatasetStore, check_header
 from .directory import StateDirectory
@@ -59,5 +60,6 @@ __all__ = [
     "UnreadableJob",
     "Window",
     "check_header",
+    "oldest_event",
     "open_database",
 ]

@@ -1,4 +1,4 @@
-"""Hands the events of jobs to those who watch them. Bounded: who does not keep up is cut, and nobody waits for him."""
+"""Hands the events of jobs to their watchers as they are committed. Bounded in memory; publishers never block."""
 
 import threading
 from collections import defaultdict, deque
@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from .records import Change, JobEvent
 
 WAITING_EVENTS = 256
-"""With so many events waiting a watcher gets no further ones. A single change may bring several hundred."""
+"""Events that may wait for one watcher; what does not fit is left to be read from the store."""
 
 
 class Subscription:
     """The events of one job from the moment of subscribing on, for one watcher.
 
-    `put` and `end` may be called from any thread, `take` from the watcher's. `wake` is called after each change, on the
-    thread that made it; it must not block.
+    `put` and `end` may be called from any thread, the rest from the watcher's. `wake` is called when there is something
+    to take, on the thread that put it there; it must not block.
     """
 
     def __init__(self, wake: Callable[[], None], capacity: int = WAITING_EVENTS) -> None:
@@ -27,26 +27,30 @@ class Subscription:
 
     @property
     def overrun(self) -> bool:
-        """The watcher was too slow; events are missing from here on."""
+        """Events did not fit. Those that wait are complete until then; nothing is added before `restart`."""
         return self._overrun
 
     @property
     def deleted(self) -> bool:
-        """The job is no more."""
+        """The job was deleted."""
         return self._deleted
 
     def put(self, events: Sequence[JobEvent]) -> None:
         """Add the events of one change. A progress takes the place of one that waits right before it."""
         with self._lock:
-            full = len(self._waiting) >= self._capacity
+            if self._overrun:
+                return
+            idle = not self._waiting
             for event in events:
                 if not event.kept and self._waiting and not self._waiting[-1].kept:
                     self._waiting[-1] = event
-                elif not full:
+                elif len(self._waiting) < self._capacity:
                     self._waiting.append(event)
                 elif event.kept:
                     self._overrun = True
-        self._wake()
+                    break
+        if idle or self._overrun:
+            self._wake()
 
     def end(self) -> None:
         """The job was deleted."""
@@ -59,6 +63,12 @@ class Subscription:
             events = list(self._waiting)
             self._waiting.clear()
             return events
+
+    def restart(self) -> None:
+        """Forget what waits and what did not fit; whatever is committed from now on is added again."""
+        with self._lock:
+            self._waiting.clear()
+            self._overrun = False
 
 
 class Feed:
@@ -84,7 +94,7 @@ class Feed:
                 self._subscriptions.pop(job, None)
 
     def publish(self, change: Change) -> None:
-        """Tell the watchers of a job what happened to it."""
+        """Hand what happened to a job to its watchers."""
         job = change.after or change.before
         assert job is not None
         with self._lock:

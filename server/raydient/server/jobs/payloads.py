@@ -22,6 +22,11 @@ _PROGRESS = TypeAdapter(Progress)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
+def kind_of(payload: type[Payload]) -> str:
+    """The name of a kind of events."""
+    return _NAMES[payload]
+
+
 def encode(payload: Payload) -> tuple[str, str]:
     """Name of the kind, and its fields as JSON. NaN and infinity are kept: a diverging loss is news, too."""
     return _NAMES[type(payload)], json.dumps(asdict(payload), separators=(",", ":"))

@@ -160,8 +160,8 @@ Payload = StateChanged | Progress | EpochEnded | CheckpointTaken | Notice
 class JobEvent:
     """Something that happened to a job.
 
-    Events are numbered from 1 on without gaps and kept until the job is deleted, progress alone is not kept: it bears
-    the number of the event before it.
+    Events are numbered from 1 on without gaps. All but progress are stored, and some age out (see `ageing`); a progress
+    bears the number of the event before it.
     """
 
     job: str

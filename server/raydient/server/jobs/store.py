@@ -13,6 +13,7 @@ from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound
 from raydient.server.training.reports import EpochEnded
 
 from . import lifecycle, schema
+from .ageing import drop_events, thin_curve
 from .database import Database
 from .lifecycle import Update
 from .records import (
@@ -204,7 +205,7 @@ class JobStore:
         return counts
 
     def events(self, job_id: str, after: int, limit: int) -> list[JobEvent]:
-        """At most `limit` events with a number above `after`, in order."""
+        """At most `limit` stored events with a number above `after`, in order. Some may have aged out."""
         query = sa.select(_events).where(_events.c.job == job_id, _events.c.sequence > after)
         query = query.order_by(_events.c.sequence).limit(limit)
         return self._database.read(
@@ -244,10 +245,13 @@ class JobStore:
         kept: list[dict[str, Any]] = [event_row(event) for event in events if event.kept]
         if kept:
             connection.execute(sa.insert(_events), kept)
+            drop_events(connection, job.id, job.sequence)
         if update.points:
             # An epoch that is repeated replaces its points.
             rows = [point_row(job.id, point) for point in update.points]
             connection.execute(sa.insert(_metrics).prefix_with("OR REPLACE"), rows)
+            known = before.last_epoch.epoch if before is not None and before.last_epoch is not None else 0
+            thin_curve(connection, job.id, max(point.epoch for point in update.points), known)
         return Change(before, job, tuple(events))
 
     def _events(self, job: Job, payloads: Iterable[Payload]) -> list[JobEvent]:
