@@ -19,9 +19,10 @@ from raydient.wire.files import remove_leftovers
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
-from raydient.wire.scores import EPOCH_SCORES, SCORE
+from raydient.wire.scores import EPOCH_SCORES
 from raydient.workers.network import Model, read_weights, save_model
 
+from . import unfinished_epoch
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
 from .checkpoints import Array, Checkpoints, Damage
 from .coordinator import Coordinator
@@ -362,7 +363,12 @@ class Execution:
         else:
             manifest = checkpoint.manifest
             arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
-            sums = self._epoch_sums(manifest.epoch_sums, arrays)
+            if unfinished_epoch.fits(network, manifest.epoch_sums, arrays):
+                sums = manifest.epoch_sums
+            else:
+                arrays.pop(EPOCH_SCORES, None)
+                text = "another version made the checkpoint: metrics of the epoch begin at its step"
+                self._tell(Notice("METRICS_RESTARTED", text))
             self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
             steps = [s for s in self._checkpoints.steps() if s <= step]
             self.coordinator.resumed(steps)
@@ -393,17 +399,6 @@ class Execution:
         self._warned = True
         for warning in warnings:
             self._tell(Notice(WARNING, str(warning)))
-
-    def _epoch_sums(self, sums: Sequence[float], arrays: dict[str, Array]) -> Sequence[float]:
-        """The sums of the unfinished epoch in a checkpoint; none where another version summed up something else."""
-        network, scores = self._prepared.network, arrays.get(EPOCH_SCORES)
-        size = 0 if scores is None else scores.size
-        if len(sums) == 1 + network.sums and size == SCORE.itemsize * len(network.ranks) * int(sums[0]):
-            return sums
-        arrays.pop(EPOCH_SCORES, None)
-        text = "another version made the checkpoint: metrics of the epoch begin at its step"
-        self._tell(Notice("METRICS_RESTARTED", text))
-        return ()
 
     def _send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
         connection = next((c for c, m in self._members.items() if m == member), None)

@@ -1,0 +1,17 @@
+"""The metrics of an unfinished epoch in a checkpoint: sums over its rows and, where metrics rank rows, their scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raydient.wire.scores import EPOCH_SCORES, SCORE
+from raydient.workers.network import Network
+
+
+def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint has the sums that a network's metrics go on from, rows first, and the scores of these rows.
+
+    A version whose metrics sum up something else makes others.
+    """
+    scores = arrays.get(EPOCH_SCORES)
+    size = 0 if scores is None else scores.size
+    return len(sums) == 1 + network.sums and size == SCORE.itemsize * len(network.ranks) * int(sums[0])

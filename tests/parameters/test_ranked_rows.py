@@ -1,0 +1,102 @@
+"""Scores of rows at the parameter server: ranked once an epoch over all rows, whatever nodes they came in."""
+
+import numpy as np
+import pytest
+
+from raydient.server.parameters.server import Assign, EpochEnd, ParameterServer, Position
+from raydient.wire.schedule import RoundKind
+from raydient.wire.scores import SCORE, rank
+from raydient.wire.tree import maximal_subtrees
+
+RANKS, SUMS = (1, 4), 8
+"""Two metrics that rank behind the loss, and a sum behind them."""
+
+
+def scores_of(round_, node, schedule):
+    """Two columns for the rows of a node, the same however a round is divided into nodes."""
+    this, parts = schedule.round(round_), []
+    for leaf in range(*node):
+        start, stop = this.leaf(leaf)
+        chance = np.random.default_rng((round_, leaf))
+        part = np.zeros((stop - start, 2), SCORE)
+        part["score"], part["positive"] = chance.integers(0, 5, part.shape), chance.random(part.shape) < 0.4
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+@pytest.fixture
+def make_server(tree_job, executor):
+    """A parameter server of the tree job that ranks rows; at the beginning, or at a position."""
+
+    def make(position=None):
+        plain, arrays = tree_job.server(executor)
+        server = ParameterServer(
+            layout=tree_job.layout,
+            schedule=tree_job.schedule,
+            optimizer=plain.optimizer,
+            position=position or Position(0, 0, np.zeros(1 + SUMS)),
+            updater=plain._updater,
+            meter=plain._meter,
+            ranks=RANKS,
+        )
+        return server, arrays
+
+    return make
+
+
+def run(server, arrays, job, workers, rounds=99):
+    """Push what so many workers compute, the last worker first; the epochs' ends."""
+    ends, actions = [], server.plan(range(workers), [1.0] * workers)
+    while rounds and any(isinstance(action, Assign) for action in actions):
+        rounds, assigned, actions = rounds - 1, [a for a in actions if isinstance(a, Assign)], []
+        for assign in reversed(assigned):
+            this = job.schedule.round(assign.round)
+            for node in maximal_subtrees(assign.first, assign.last, this.leaves):
+                gradient = job.gradient(arrays[0], this.number, node) if this.kind is RoundKind.TRAIN else None
+                scores = scores_of(this.number, node, job.schedule)
+                refusal, more = server.push(this.number, node, gradient, np.ones(SUMS), scores)
+                assert not refusal
+                actions += more
+        ends += [action for action in actions if isinstance(action, EpochEnd)]
+    return ends
+
+
+def expected_ranks(job, epoch, kind):
+    """From all rows of a part at once."""
+    rounds = [job.schedule.round(number) for number in range(job.schedule.rounds)]
+    rows = [scores_of(r.number, (0, r.leaves), job.schedule) for r in rounds if (r.epoch, r.kind) == (epoch, kind)]
+    return [rank(column) for column in np.concatenate(rows).T]
+
+
+def assert_ranked(ends, job):
+    for end in ends:
+        for sums, kind in ((end.train, RoundKind.TRAIN), (end.test, RoundKind.EVALUATE)):
+            assert [sums[2:5], sums[5:8]] == expected_ranks(job, end.epoch, kind)
+            assert sums[0] == (17 if kind is RoundKind.TRAIN else 300)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_both_parts_of_each_epoch_are_ranked_in_their_places(make_server, tree_job, workers):
+    server, arrays = make_server()
+    ends = run(server, arrays, tree_job, workers)
+    assert [end.epoch for end in ends] == [0, 1]
+    assert_ranked(ends, tree_job)
+    assert server.position.epoch_scores == []
+
+
+def test_a_position_within_an_epoch_goes_on(make_server, tree_job):
+    first, arrays = make_server()
+    run(first, arrays, tree_job, 2, rounds=2)
+    position = first.position
+    assert (position.round, sum(map(len, position.epoch_scores))) == (2, 14)
+    kept = Position(position.round, position.step, position.epoch_sums.copy(), list(position.epoch_scores))
+    second, arrays = make_server(kept)
+    assert_ranked(run(second, arrays, tree_job, 3), tree_job)
+
+
+def test_an_epoch_whose_sums_were_given_up_at_its_evaluation_has_no_training_part(make_server, tree_job):
+    server, arrays = make_server(Position(3, 3, np.zeros(1 + SUMS)))
+    first, second = run(server, arrays, tree_job, 1)
+    assert first.train == ()
+    assert len(first.test) == 1 + SUMS
+    assert_ranked([second], tree_job)
