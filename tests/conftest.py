@@ -142,6 +142,10 @@ class FakeRun:
             self._ended = True
             self._thread.submit(self._listener.report, [self._numbered(Finished(outcome, step=1))])
 
+    def detach(self):
+        self.runner.calls.append(("detach", self.request.job))
+        self.join(0)
+
     def join(self, timeout_seconds):
         self._thread.shutdown(wait=True)
         return True
@@ -150,8 +154,8 @@ class FakeRun:
 class FakeRunner:
     """A cluster on which nothing runs. `runs` holds the runs that were started, in order, for the test to play."""
 
-    def __init__(self, slots=4, obedient=True):
-        self.slots, self.reserves = slots, False
+    def __init__(self, slots=4, obedient=True, detaches=False):
+        self.slots, self.reserves, self.detaches = slots, False, detaches
         self.obedient = obedient
         self.runs = queue.Queue()
         self.alive = set()

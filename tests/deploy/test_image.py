@@ -94,7 +94,7 @@ def test_the_node_first_then_the_service_on_it(container):
     box.wait_for_service()
     assert box.lines() == [
         "ray start --block --head --num-cpus=0",
-        "service serve --cluster ray --ray-address auto --state a b",
+        "service serve --cluster ray --ray-address auto --stop-jobs --state a b",
     ]
 
 

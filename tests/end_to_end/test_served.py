@@ -22,7 +22,7 @@ from raydient.server.embedded import train
 from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
 
-from .serving import becomes_readable, descendants, events_so_far, serving, wait_for_step
+from .serving import becomes_readable, descendants, events_so_far, notices, serving, wait_for_step
 
 LONG = {"epochs": 250}
 """1,500 steps: some seconds."""
@@ -217,13 +217,14 @@ def test_a_metrics_port_in_use_is_one_line_and_status_2(tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_was_killed(spec, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_ended(spec, tmp_path, number):
     state, options = tmp_path / "state", ["--cluster", "ray", "--ray-address", ray_address()]
     with serving(state, *options) as (server, client):
         running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))
         wait_for_step(running, 300)
-        server.kill()
-        server.wait()
+        server.send_signal(number)
+        assert server.wait(timeout=60) == (0 if number == signal.SIGTERM else -number)
     with serving(state, *options) as (server, client):
         again = client.get(running.name)
         wait_for_step(again, 1000)
@@ -235,6 +236,24 @@ def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_was_killed(spec, 
         again.cancel()
         with pytest.raises(JobNotSucceeded):
             again.wait()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_stop_jobs_interrupts_a_job_on_a_joined_ray(spec, tmp_path):
+    state, options = tmp_path / "state", ["--cluster", "ray", "--ray-address", ray_address(), "--stop-jobs"]
+    with serving(state, *options) as (server, client):
+        running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))
+        wait_for_step(running, 300)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=60) == 0
+    with serving(state, *options) as (server, client):
+        again = client.get(running.name)
+        wait_for_step(again, 600)
+        again.cancel()
+        with pytest.raises(JobNotSucceeded):
+            again.wait()
+        assert "RESUMED" in notices(again)
 
 
 def ray_address():

@@ -248,6 +248,56 @@ def test_closing_gives_up_on_runs_that_do_not_stop(make_dispatcher, submit, wait
     run.join(0)
 
 
+def test_runs_that_outlive_the_service_are_left_running_and_taken_up_again(
+    make_dispatcher, submit, waiter, fake_runner, now
+):
+    runner = fake_runner(detaches=True)
+    dispatcher = make_dispatcher(runner)
+    running, cancelled, waiting = (submit(dispatcher, resources={"workers": 2}) for _ in range(3))
+    for job in (running, cancelled):
+        runner.next().begin()
+        waiter.reaches(job, State.RUNNING)
+    waiter.update(cancelled.id, lambda job: lifecycle.cancel(job, now))
+    assert dispatcher.close(20, stop_jobs=False)
+    assert [call for call, _ in runner.calls] == ["start", "start", "detach", "detach"]
+    assert waiter.get(running.id).state is State.RUNNING
+    assert waiter.get(waiting.id).state is State.QUEUED
+
+    later = fake_runner()
+    later.alive |= {waiter.get(job.id).attachment for job in (running, cancelled)}
+    make_dispatcher(later)
+    assert later.next().request.job == running.id
+    waiter.reaches(cancelled, State.CANCELLED)
+    assert [call[0] for call in later.calls if call[1] == running.id] == ["attach", "scale"]
+
+
+def test_a_run_that_is_being_started_is_left_running_too(make_dispatcher, submit, waiter, slow_runner):
+    slow_runner.detaches = True
+    dispatcher = make_dispatcher(slow_runner)
+    job = submit(dispatcher)
+    slow_runner.starting.wait()
+    closing = threading.Thread(target=dispatcher.close, args=(20,), kwargs={"stop_jobs": False})
+    closing.start()
+    with dispatcher._changed:
+        assert dispatcher._changed.wait_for(lambda: dispatcher.draining, 20)
+    slow_runner.go.set()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert slow_runner.calls == [("start", job.id), ("detach", job.id)]
+    assert waiter.get(job.id).attachment
+
+
+def test_stop_jobs_interrupts_runs_that_could_go_on(make_dispatcher, submit, waiter, fake_runner):
+    runner = fake_runner(detaches=True)
+    dispatcher = make_dispatcher(runner)
+    job = submit(dispatcher)
+    runner.next().begin()
+    waiter.reaches(job, State.RUNNING)
+    assert dispatcher.close(20, stop_jobs=True)
+    assert runner.calls == [("start", job.id), ("interrupt", job.id)]
+    assert waiter.get(job.id).state is State.QUEUED
+
+
 def abandoned(waiter, make_job, now, *, attachment="", reports=()):
     """A job that a server left running when it died."""
     job = waiter.add(make_job(resources={"workers": 4}))

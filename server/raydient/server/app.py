@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +67,7 @@ class Settings:
         state_directory: where jobs, datasets, checkpoints and models are kept; made if absent.
         cluster: where training runs.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
+        stop_jobs: a stop interrupts jobs on a Ray that was joined too, instead of leaving them running there.
         slots: worker processes at a time, on a cluster that is ours; None: one a core, four at least.
         data_roots: folders whose files jobs may read.
         disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.
@@ -79,6 +81,7 @@ class Settings:
     state_directory: Path = Path("raydient-state")
     cluster: Literal["local", "ray"] = "local"
     ray_address: str | None = None
+    stop_jobs: bool = False
     slots: int | None = None
     data_roots: tuple[Path, ...] = ()
     disk_reserve_bytes: int | None = None
@@ -139,7 +142,8 @@ async def _serve_with(settings: Settings, check: Callable[[JobSpec, Path, Call],
         await stop.wait()
         for number in signals:
             loop.remove_signal_handler(number)
-        log.info("stopping: running jobs take a checkpoint")
+        leaves = settings.ray_address is not None and not settings.stop_jobs
+        log.info("stopping: running jobs %s", "go on without the service" if leaves else "take a checkpoint")
     return 0
 
 
@@ -212,7 +216,8 @@ async def service(
         api = ApiServer(jobs, feed, Artifacts(directory), security, exporter.observe_call)
         jobs.tidy()
         stack.push_async_callback(api.stop, GRACE_SECONDS)
-        stack.push_async_callback(asyncio.to_thread, dispatcher.close, DRAIN_SECONDS)
+        close = partial(dispatcher.close, DRAIN_SECONDS, stop_jobs=settings.stop_jobs)
+        stack.push_async_callback(asyncio.to_thread, close)
         try:
             dispatcher.recover()
         except ServiceError as error:

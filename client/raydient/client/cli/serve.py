@@ -20,6 +20,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--ray-address", help="Join this Ray instead of starting one.")
+@click.option("--stop-jobs", is_flag=True, help="On SIGTERM, stop jobs on a Ray that was joined too.")
 @click.option(
     "--slots", type=click.IntRange(1), help="Worker processes at a time.  [default: one a core, four at least]"
 )

@@ -23,6 +23,9 @@ class Process(Protocol):
     def ended(self) -> str | None:
         """How it ended, in a few words; None while it runs or waits. Never blocks."""
 
+    def detach(self) -> None:
+        """Leave it to itself: nothing of this object ends it any more. For coordinators, where `Cluster.detaches`."""
+
     def kill(self) -> None:
         """End it now, as `kill -9` would; it is gone when this returns. Harmless when repeated."""
 
@@ -32,12 +35,14 @@ class Cluster(Protocol):
 
     Attributes:
         host: address of this machine at which processes on the cluster's other machines reach it.
+        detaches: coordinators may go on without the process that started them.
         reserves: what `reserve` asks for is held as a whole until `release`; else each process holds its part.
         node: name of the node that this process is on, empty where there is only one; see `Endpoint.node`.
     """
 
     host: str
     node: str
+    detaches: bool
     reserves: bool
 
     @property
@@ -65,4 +70,4 @@ class Cluster(Protocol):
         """What another process needs to use this cluster, for `reopen_cluster`."""
 
     def close(self) -> None:
-        """Leave the cluster; processes that are still running are ended. Harmless when repeated."""
+        """Leave the cluster; running processes that are not detached are ended. Harmless when repeated."""

@@ -19,6 +19,7 @@ class LocalCluster:
 
     host = "127.0.0.1"
     node = ""
+    detaches = False
     reserves = False
 
     def __init__(self, slots: int) -> None:
@@ -76,6 +77,9 @@ class LocalProcess:
             return None
         self._close_input()
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+    def detach(self) -> None:
+        raise NotImplementedError("a local process ends with the one that started it")
 
     def kill(self) -> None:
         if self._process.poll() is None:

@@ -77,6 +77,7 @@ class RayCluster:
         `nodes` are watched and counted, where they may change; `refused` are ids of those to keep clear of.
         """
         self._slots, self._nodes, self._refused = slots, nodes, tuple(refused)
+        self.detaches = nodes is not None
         self.host = host or ray.util.get_node_ip_address()
         self.node = _this_node()
         self._one_host = host
@@ -307,6 +308,9 @@ class RayProcess:
         except RayActorError:
             return "its actor died"
         return "ended"
+
+    def detach(self) -> None:
+        self._ended = "detached"
 
     def kill(self) -> None:
         if self._ended is not None or not ray.is_initialized():

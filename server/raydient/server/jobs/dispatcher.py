@@ -62,7 +62,7 @@ class Dispatcher:
         self._resumed: dict[str, Job] = {}  # those whose last run is not quite gone
         self._afterwards: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
-        self._draining = False
+        self._draining = self._detaching = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
         self._pool = ThreadPoolExecutor(8, "jobs")
@@ -148,21 +148,26 @@ class Dispatcher:
                 return
         action()
 
-    def close(self, grace_seconds: float) -> bool:
-        """Interrupt all runs so that they checkpoint, and wait until they are gone; False if some are not in time.
+    def close(self, grace_seconds: float, *, stop_jobs: bool = True) -> bool:
+        """Start nothing any more and let go of all runs; False if some are not gone in time. Harmless when repeated.
 
-        Interrupted jobs are left QUEUED in the store and nothing starts any more. Harmless when repeated.
+        Runs are interrupted, so that they checkpoint and their jobs are left QUEUED in the store. Without `stop_jobs`
+        they go on where the cluster allows that, their jobs stay RUNNING and the next service attaches to them.
         """
         if self._closed.is_set():
-            return self._scheduler.idle
+            return self._scheduler.idle or self._detaching
         with self._changed:
             self._draining = True
+            self._detaching = self._runner.detaches and not stop_jobs
             self._scheduler.close()
             runs = list(self._runs.values())
         for run in runs:
-            run.interrupt()
+            if self._detaching:
+                run.detach()
+            else:
+                run.interrupt()
         with self._changed:
-            done = self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
+            done = self._detaching or self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
         with self._changed:
             self._closed.set()
         if self._watch.is_alive():
@@ -253,13 +258,15 @@ class Dispatcher:
             draining = self._draining
             allotment = self._scheduler.allotment(job.id)
         current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
-        # whoever asked for a stop before the run was known here has left it to be told now
+        # Deliver stop requests that arrived before the run was registered.
         if current is not None and current.state is State.CANCELLING:
             run.cancel()
-        elif draining or (current is not None and current.pausing):
+        elif (draining and not self._detaching) or (current is not None and current.pausing):
             run.interrupt()
         elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
             self._tell_allotment(job.id)
+        if draining and self._detaching:
+            run.detach()
         follower.run.set_result(run)
 
     def retire(self, job_id: str, run: Future[Run]) -> None:

@@ -1,8 +1,10 @@
 """Runs on a cluster, as the service sees them: one coordinator process and one following thread each."""
 
 import json
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from raydient.server.clusters.cluster import Cluster, Process
@@ -35,6 +37,10 @@ class CoordinatorRunner:
     @property
     def slots(self) -> int:
         return self._cluster.slots
+
+    @property
+    def detaches(self) -> bool:
+        return self._cluster.detaches
 
     @property
     def reserves(self) -> bool:
@@ -97,6 +103,7 @@ class CoordinatorRun:
         self._unix, self._secret, self._have = unix, secret, have
         self._directory, self._listener, self._process = directory, listener, process
         self._stopped = ""  # why it was ended from here
+        self._detached = False
         self._watch = Watch(pulse_endpoint(unix), secret, self._end_stopped, started=process is None)
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
         self._connection: Connection | None = None
@@ -116,6 +123,17 @@ class CoordinatorRun:
 
     def scale(self, workers: int, minimum: int) -> None:
         self._command(control.Scale(workers, minimum))
+
+    def detach(self) -> None:
+        with self._sending:
+            self._detached = True
+            if self._process is not None:
+                self._process.detach()
+            self._watch.over.set()
+            if self._connection is not None:
+                with suppress(OSError):
+                    self._connection.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self.join(END_SECONDS)
 
     def join(self, timeout_seconds: float) -> bool:
         self._thread.join(timeout_seconds)
@@ -159,6 +177,8 @@ class CoordinatorRun:
                     self._connection.close()
                     self._connection = None
         self._watch.close()
+        if self._detached:
+            return
         how = self._end(finished)
         if not finished:
             self._listener.lost(self._stopped or how or why)
@@ -179,6 +199,8 @@ class CoordinatorRun:
         """Hand over reports until the last ones; ConnectionError if the coordinator is gone before that."""
         with self._sending:
             self._connection = connection
+            if self._detached:
+                return False
             self._send(self._have)
             for order in self._unsent.values():
                 self._send(order)

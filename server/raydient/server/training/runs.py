@@ -63,6 +63,12 @@ class Run(Protocol):
     def scale(self, workers: int, minimum: int) -> None:
         """Ask for so many workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
 
+    def detach(self) -> None:
+        """Follow it no longer and leave it running, for a later service to attach to; where `Runner.detaches`.
+
+        Waits for the last call to the listener to return. `join` returns True then.
+        """
+
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the last call to the listener to return and all processes to end; False if it takes longer."""
 
@@ -75,6 +81,10 @@ class Runner(Protocol):
         """Worker processes that the cluster can hold in all, whoever holds them now."""
 
     @property
+    def detaches(self) -> bool:
+        """Whether runs can go on without this service, see `Run.detach`."""
+
+    @property
     def reserves(self) -> bool:
         """Whether it keeps what a run needs at least until the run ends, even if that is scaled below it."""
 
@@ -85,4 +95,4 @@ class Runner(Protocol):
         """Follow a run that an earlier server started, from report `after` + 1 on; None if it is gone."""
 
     def close(self) -> None:
-        """Leave the cluster. Runs must have been joined before."""
+        """Leave the cluster. Runs must have been joined or detached before; others are ended."""
