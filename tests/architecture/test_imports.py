@@ -146,3 +146,10 @@ def test_tests_have_names_of_their_own():
 
     assert len(names) == len(set(names))
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def test_commands_print_through_one_module():
+    """It escapes what names and values from outside would do to a terminal."""
+    folder = ROOT / "client" / "raydient" / "client" / "cli"
+    printing = [path.name for path in folder.glob("*.py") if "click.echo(" in path.read_text(encoding="utf-8")]
+    assert printing == ["output.py"]

@@ -116,6 +116,10 @@ def test_several_outputs_from_columns_or_arrays(run, service, job, tmp_path: Pat
         (OutputPrediction(outputs=Tensor(shape=[2, 2], values=[1, 2, 3, 4])), "price_0,price_1"),
         (OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2]), classes=[1, 1]), "class,output"),
         (
+            OutputPrediction(outputs=Tensor(shape=[2, 1], values=[1, 2]), classes=[1, 1], class_names=["no", "yes"]),
+            "class,output",
+        ),
+        (
             OutputPrediction(outputs=Tensor(shape=[2, 2], values=[1, 2, 3, 4]), classes=[1, 1]),
             "class,output_0,output_1",
         ),
@@ -127,6 +131,24 @@ def test_names_of_an_only_output(run, service, job, tmp_path: Path, output: Outp
     (tmp_path / "data.csv").write_text("a,b\n1,2\n3,4\n")
     assert run("predict", "one", tmp_path / "data.csv").stdout.splitlines()[0] == header
     assert "outputs" in json.loads(run("predict", "one", tmp_path / "data.csv", "--json").stdout)
+
+
+def test_columns_and_arrays_that_are_not_needed_may_hold_anything(run, service, job, tmp_path: Path) -> None:
+    service.described.CopyFrom(plain("a", "b", shape=1, label="price"))
+    service.predict = lambda _: PredictResponse(
+        predictions={"dense_1": OutputPrediction(outputs=Tensor(shape=[1, 1], values=[7]))}
+    )
+    (tmp_path / "data.csv").write_bytes(b"z,z,,a,b,y\n?,\xff,0,1,2,0\n")
+    done = run("predict", "one", tmp_path / "data.csv")
+    assert (done.exit_code, done.stdout.splitlines()[1:]) == (0, ["7"]), done.stderr
+    others = {"names": np.array([None, "a"], object), "y": np.zeros(1)}
+    np.savez(tmp_path / "data.npz", a=np.ones(1), b=np.ones(1), **others)
+    done = run("predict", "one", tmp_path / "data.npz")
+    assert (done.exit_code, done.stdout.splitlines()[1:]) == (0, ["7"]), done.stderr
+    np.savez(tmp_path / "data.npz", a=others["names"], b=np.ones(1))
+    done = run("predict", "one", tmp_path / "data.npz")
+    assert done.exit_code == 2
+    assert "not an NPZ file: Object arrays cannot be loaded" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from raydient.spec.printable import printable
+
 from .failures import WRONG_USAGE, Failure
 from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
-from .output import as_data, print_json, print_pairs, print_table, time_text
+from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 from .samples import Samples, read_samples
 
 if TYPE_CHECKING:
@@ -108,12 +110,14 @@ def _arrays(predictor: "Predictor", samples: Samples, data: Path) -> dict[str, A
 
     An array `x` without any of the columns has them in the order of training.
     """
+    if twice := [name for name in predictor.features if name in samples.twice]:
+        raise Failure(f"{data}: there is more than one column named {twice[0]!r}", WRONG_USAGE)
     if "x" in samples.arrays and len(predictor.model.inputs) == 1 and not {*predictor.features} & {*samples.arrays}:
         return predictor.arrays({predictor.model.inputs[0].name: samples.arrays["x"]}, samples.where)
     if unknown := predictor.unknown(samples.arrays):
-        names = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
+        names = ", ".join(map(printable, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
         if all(name in samples.arrays for name in predictor.features):
-            click.echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
+            echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
     return predictor.arrays(samples.arrays, samples.where)
 
 
@@ -135,14 +139,20 @@ def _print_csv(predictions: "Mapping[str, Prediction]", labels: Mapping[str, str
         is_label = titles == [labels[name]] and list(labels.values()).count(labels[name]) == 1
         header += titles if len(predictions) == 1 or is_label else [f"{name}.{title}" for title in titles]
         columns += cells
+    if sys.stdout.isatty():  # a file gets the names of classes as they are
+        header, columns = _printable(header), [_printable(column) for column in columns]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
 
 
+def _printable(cells: Sequence[Any]) -> list[str]:
+    return [printable(str(cell)) for cell in cells]
+
+
 def _titles(prediction: "Prediction", count: int, label: str) -> list[str]:
     """The names of an output's values: classes, or the label that they predict."""
-    if prediction.class_names:
+    if len(prediction.class_names) == count:  # a loss of two classes has one output
         return list(prediction.class_names)
     if prediction.classes is not None:
         return [f"output_{index}" for index in range(count)] if count > 1 else ["output"]

@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 import click
 
 from .options import debug_option, json_option
-from .output import print_json
+from .output import echo, print_json
 
 
 @click.command()
@@ -17,4 +17,4 @@ def version(*, as_json: bool) -> None:
     if as_json:
         print_json({"version": number})
     else:
-        click.echo(f"raydient {number}")
+        echo(f"raydient {number}")
