@@ -1,6 +1,7 @@
 import hashlib
 import itertools
 import socket
+import subprocess
 from pathlib import Path
 
 import grpc
@@ -71,14 +72,18 @@ CERTIFICATE, KEY = TLS / "localhost.pem", TLS / "localhost.key"
     ("security", "address", "metrics", "refusal"),
     [
         (Security(), LOOPBACK, LOOPBACK, None),
-        (Security(), ANYWHERE, LOOPBACK, "--insecure"),
-        (Security(CERTIFICATE, KEY), ANYWHERE, LOOPBACK, "--insecure"),
-        (Security(tokens=TLS), ANYWHERE, LOOPBACK, "--insecure"),
+        (Security(), ANYWHERE, LOOPBACK, "--insecure-grpc"),
+        (Security(CERTIFICATE, KEY), ANYWHERE, LOOPBACK, "--insecure-grpc"),
+        (Security(tokens=TLS), ANYWHERE, LOOPBACK, "--insecure-grpc"),
         (Security(CERTIFICATE, KEY, TLS), ANYWHERE, LOOPBACK, None),
-        (Security(insecure=True), ANYWHERE, ANYWHERE, None),
-        (Security(CERTIFICATE, KEY, TLS), ANYWHERE, ANYWHERE, "metrics .* --insecure"),
+        (Security(insecure_grpc=True, insecure_metrics=True), ANYWHERE, ANYWHERE, None),
+        (Security(insecure_grpc=True), ANYWHERE, LOOPBACK, None),
+        (Security(insecure_metrics=True), LOOPBACK, ANYWHERE, None),
+        (Security(insecure_grpc=True), ANYWHERE, ANYWHERE, "metrics .* --insecure-metrics"),
+        (Security(insecure_metrics=True), ANYWHERE, ANYWHERE, "--insecure-grpc"),
+        (Security(CERTIFICATE, KEY, TLS), ANYWHERE, ANYWHERE, "metrics .* --insecure-metrics"),
         (Security(certificate=CERTIFICATE), LOOPBACK, LOOPBACK, "both a certificate and its key"),
-        (Security(key=KEY, insecure=True), LOOPBACK, LOOPBACK, "both a certificate and its key"),
+        (Security(key=KEY, insecure_grpc=True), LOOPBACK, LOOPBACK, "both a certificate and its key"),
     ],
 )
 def test_others_may_reach_only_what_is_protected(security, address, metrics, refusal):
@@ -90,7 +95,7 @@ def test_others_may_reach_only_what_is_protected(security, address, metrics, ref
 
 
 def test_tokens_in_clear_and_hashed(tokens):
-    guard = Guard(read_tokens(tokens))
+    guard = Guard(lambda: read_tokens(tokens))
     for token in (TOKEN, "u" * 43):
         for kind in ("Bearer", "bearer"):
             guard.check("/any/Method", {"authorization": f"{kind} {token}"})
@@ -112,7 +117,7 @@ def test_tokens_in_clear_and_hashed(tokens):
 )
 def test_other_tokens_are_refused(tokens, metadata, reason):
     with pytest.raises(Unauthenticated) as caught:
-        Guard(read_tokens(tokens)).check("/any/Method", metadata)
+        Guard(lambda: read_tokens(tokens)).check("/any/Method", metadata)
     assert caught.value.reason == reason
     assert TOKEN not in str(caught.value)
 
@@ -215,12 +220,77 @@ def test_tls_files_that_do_not_serve_are_told_in_one_line(start, certificate, ke
 
 
 def test_others_are_not_listened_to_unless_insecure(start):
-    with pytest.raises(StartError, match="--insecure"):
+    with pytest.raises(StartError, match="--insecure-grpc"):
         start(address="0.0.0.0:0")
-    served = start(address="0.0.0.0:0", metrics_address="0.0.0.0:0", insecure=True)
+    served = start(address="0.0.0.0:0", metrics_address="0.0.0.0:0", insecure_grpc=True, insecure_metrics=True)
     port = served.running.address.rpartition(":")[2]
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+
+
+def test_a_tokens_file_of_another_editor(tokens):
+    tokens.write_bytes(b"\xef\xbb\xbf  " + TOKEN.encode() + b" \t\r\n\r\n" + b"u" * 43 + b"\r\n")
+    guard = Guard(lambda: read_tokens(tokens))
+    for token in (TOKEN, "u" * 43, f"  {TOKEN} "):
+        guard.check("/any/Method", {"authorization": f"Bearer {token}"})
+
+
+def replace(path, content):
+    """Put another file in place of one, as editors and Kubernetes do."""
+    new = path.with_name("new")
+    new.write_bytes(content)
+    new.chmod(0o600)
+    new.replace(path)
+
+
+def test_tokens_are_read_again_when_the_file_changes(start, tokens, caplog):
+    served = start(tokens_file=tokens)
+    one, other = [(("authorization", f"Bearer {token}"),) for token in (TOKEN, "v" * 43)]
+    call = served.client.training.ListTrainingJobs
+    call(pb.ListTrainingJobsRequest(), metadata=one)
+    replace(tokens, b"short")
+    for _ in range(3):
+        call(pb.ListTrainingJobsRequest(), metadata=one)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert told.startswith(f"the tokens file {tokens} holds a token of fewer")
+    assert "stays in use" in told
+    replace(tokens, b"v" * 43)
+    call(pb.ListTrainingJobsRequest(), metadata=other)
+    with pytest.raises(grpc.RpcError) as caught:
+        call(pb.ListTrainingJobsRequest(), metadata=one)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    tokens.unlink()
+    call(pb.ListTrainingJobsRequest(), metadata=other)
+
+
+def test_a_certificate_is_read_again_when_the_files_change(start, tmp_path, caplog):
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    replace(certificate, CERTIFICATE.read_bytes())
+    replace(key, KEY.read_bytes())
+    served = start(address="localhost:0", tls_certificate=certificate, tls_key=key)
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    made = ("-keyout", tmp_path / "made.key", "-out", tmp_path / "made.pem", "-subj", "/CN=localhost")
+    alternative = ("-addext", "subjectAltName=DNS:localhost")
+    subprocess.run(["openssl", "req", "-x509", *new, *made, *alternative], check=True, capture_output=True, timeout=60)
+
+    def trusts(authority):
+        """Whether a new connection finds a server of this authority."""
+        credentials = grpc.ssl_channel_credentials(authority.read_bytes())
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        with grpc.secure_channel(served.running.address, credentials, options) as channel:
+            try:
+                health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
+            except grpc.RpcError:
+                return False
+        return True
+
+    assert trusts(CERTIFICATE)
+    replace(certificate, (tmp_path / "made.pem").read_bytes())  # the key does not fit yet
+    assert trusts(CERTIFICATE)
+    assert "TLS cannot use" in caplog.text
+    replace(key, (tmp_path / "made.key").read_bytes())
+    assert trusts(tmp_path / "made.pem")
+    assert not trusts(CERTIFICATE)
 
 
 def test_metadata_beyond_the_limit_is_refused(client):

@@ -472,7 +472,7 @@ def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert served == [app.Settings(state_directory=tmp_path / "raydient" / "server")]
     (tmp_path / "file").write_text("")
     options = ["--address", "0.0.0.0:1", "--metrics-address", "h:2", "--state", tmp_path / "s", "--cluster", "ray"]
-    options += ["--ray-address", "auto", "--slots", 3, "--data-root", tmp_path, "--data-root", "/", "--insecure"]
+    options += ["--ray-address", "auto", "--slots", 3, "--data-root", tmp_path, "--data-root", "/", "--insecure-grpc"]
     for name in ("--tls-certificate", "--tls-key", "--tokens-file"):
         options += [name, tmp_path / "file"]
     assert run("serve", *options).exit_code == 0
@@ -484,7 +484,8 @@ def test_serve_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ray_address="auto",
         slots=3,
         data_roots=(tmp_path, Path("/")),
-        insecure=True,
+        insecure_grpc=True,
+        insecure_metrics=False,
         tls_certificate=tmp_path / "file",
         tls_key=tmp_path / "file",
         tokens_file=tmp_path / "file",

@@ -71,7 +71,8 @@ class Settings:
         slots: worker processes at a time, on a cluster that is ours; None: one a core, four at least.
         data_roots: folders whose files jobs may read.
         disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.
-        insecure: listen beyond this machine without TLS and tokens.
+        insecure_grpc: listen beyond this machine without TLS and tokens.
+        insecure_metrics: let other machines read the metrics, which have neither.
         tls_certificate, tls_key: PEM files.
         tokens_file: without it, whoever can connect may call.
     """
@@ -85,7 +86,8 @@ class Settings:
     slots: int | None = None
     data_roots: tuple[Path, ...] = ()
     disk_reserve_bytes: int | None = None
-    insecure: bool = False
+    insecure_grpc: bool = False
+    insecure_metrics: bool = False
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tokens_file: Path | None = None
@@ -167,7 +169,13 @@ async def service(
     specification with its data. Raises StartError.
     """
     address, metrics = Address.parse(settings.address), Address.parse(settings.metrics_address)
-    security = Security(settings.tls_certificate, settings.tls_key, settings.tokens_file, settings.insecure)
+    security = Security(
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.tokens_file,
+        settings.insecure_grpc,
+        settings.insecure_metrics,
+    )
     security.permit(address, metrics)
     address.check_free()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CALL_THREADS, "call"))

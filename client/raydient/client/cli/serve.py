@@ -30,7 +30,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.IntRange(0),
     help="Space that uploads leave free.  [default: 1 GiB or 2 % of the disk, at most 10 %]",
 )
-@click.option("--insecure", is_flag=True, help="Listen beyond this machine without TLS and tokens.")
+@click.option("--insecure-grpc", is_flag=True, help="Serve gRPC beyond this machine without TLS and tokens.")
+@click.option("--insecure-metrics", is_flag=True, help="Serve metrics beyond this machine; they have no TLS or tokens.")
 @click.option("--tls-certificate", type=_FILE, help="PEM, with its chain.")
 @click.option("--tls-key", type=_FILE, help="PEM.")
 @click.option("--tokens-file", type=_FILE, help="One token a line; calls without one of them are refused.")

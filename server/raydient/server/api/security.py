@@ -8,13 +8,15 @@ import re
 import socket
 import ssl
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
 from raydient.server.errors import StartError, Unauthenticated
+
+from .reloading import Reloaded
 
 OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check"})
 """What may be called without a token: probes have none."""
@@ -67,55 +69,66 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """How the service is protected; a certificate goes with its key.
+    """How the service is protected; a certificate goes with its key. Files are read again when they change.
 
-    `insecure` permits addresses that others can reach without TLS and tokens.
+    Attributes:
+        insecure_grpc: permit gRPC on an address that others can reach without TLS and tokens.
+        insecure_metrics: permit metrics there; they have neither TLS nor tokens.
     """
 
     certificate: Path | None = None
     key: Path | None = None
     tokens: Path | None = None
-    insecure: bool = False
+    insecure_grpc: bool = False
+    insecure_metrics: bool = False
 
     def permit(self, address: Address, metrics: Address) -> None:
         """Raise StartError unless this protection suffices for these addresses."""
         if (self.certificate is None) != (self.key is None):
             raise StartError("TLS needs both a certificate and its key")
-        if self.insecure:
-            return
-        if not address.loopback and (self.certificate is None or self.tokens is None):
+        protected = self.certificate is not None and self.tokens is not None
+        if not (address.loopback or protected or self.insecure_grpc):
             raise StartError(
                 f"{address} can be reached from elsewhere: give a TLS certificate, its key and a tokens file, "
-                "or say --insecure"
+                "or say --insecure-grpc"
             )
-        if not metrics.loopback:
-            raise StartError(f"metrics on {metrics} can be read from elsewhere without a token: say --insecure")
+        if not (metrics.loopback or self.insecure_metrics):
+            raise StartError(f"metrics on {metrics} can be read from elsewhere without a token: say --insecure-metrics")
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """For the server; None without TLS. Raises StartError if the files do not serve."""
         if self.certificate is None or self.key is None:
             return None
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
-            pair = (self.key.read_bytes(), self.certificate.read_bytes())
-        except (OSError, ssl.SSLError) as error:
-            reason = (error.strerror or str(error)).lower()
-            raise StartError(f"TLS cannot use {self.certificate} with {self.key}: {reason}") from error
-        return grpc.ssl_server_credentials([pair])
+        certificate, key = self.certificate, self.key
+        reloaded = Reloaded((certificate, key), lambda: _certificate(certificate, key))
+        # asked for at each new connection
+        return grpc.dynamic_ssl_server_credentials(reloaded(), reloaded)
 
     def guard(self) -> "Guard":
-        """The tokens as they are in the file now. Raises StartError."""
-        return Guard(None if self.tokens is None else read_tokens(self.tokens))
+        """The tokens in the file. Raises StartError."""
+        tokens = self.tokens
+        return Guard(None if tokens is None else Reloaded((tokens,), lambda: read_tokens(tokens)))
+
+
+def _certificate(certificate: Path, key: Path) -> grpc.ServerCertificateConfiguration:
+    """Raises StartError if the files do not serve."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        pair = (key.read_bytes(), certificate.read_bytes())
+    except (OSError, ssl.SSLError) as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StartError(f"TLS cannot use {certificate} with {key}: {reason}") from error
+    return grpc.ssl_server_certificate_configuration([pair])
 
 
 class Guard:
-    """Lets calls pass that bear a known token; without tokens all of them.
+    """Admits calls that bear a known token; without tokens all of them.
 
-    Only SHA-256 hashes are kept, and each is compared in constant time.
+    `hashes` returns the SHA-256 of each known token; they are compared in constant time.
     """
 
-    def __init__(self, hashes: Iterable[bytes] | None) -> None:
-        self._hashes = None if hashes is None else tuple(hashes)
+    def __init__(self, hashes: Callable[[], Sequence[bytes]] | None) -> None:
+        self._hashes = hashes
 
     def check(self, method: str, metadata: Mapping[str, str | bytes]) -> None:
         """Raise Unauthenticated unless the call may be made. `method` as in `/raydient.v1.ModelService/Predict`."""
@@ -125,8 +138,8 @@ class Guard:
         if kind.lower() != "bearer" or not token:
             message = "a token is needed: metadata `authorization: Bearer TOKEN`"
             raise Unauthenticated(message, reason="TOKEN_MISSING")
-        found = hashlib.sha256(token.encode()).digest()
-        matches = [hmac.compare_digest(found, known) for known in self._hashes]  # all of them, whichever it is
+        found = hashlib.sha256(token.strip().encode()).digest()
+        matches = [hmac.compare_digest(found, known) for known in self._hashes()]  # all of them, whichever it is
         if not any(matches):
             raise Unauthenticated("the token is not known here", reason="TOKEN_INVALID")
 
@@ -142,11 +155,13 @@ def forbidden_mode(owner: int, user: int) -> int:
 def read_tokens(path: Path) -> list[bytes]:
     """The SHA-256 hashes of a file's tokens: one a line, in clear or as `sha256:` and hex; `#` begins a comment.
 
+    A byte order mark, blanks around a token and line ends of any kind are no part of it.
+
     Raises StartError if others may read the file, or if it holds no token or a short one.
     """
     try:
         found = path.stat()
-        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+        lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise StartError(f"the tokens file {path} cannot be read: {reason}") from error
