@@ -371,6 +371,17 @@ def test_pausing_and_resuming(client, refused, runner):
     assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_NOT_PAUSED")
 
 
+def test_a_job_that_failed_by_its_own_fault_is_not_resumed(client, refused, runner):
+    job = client.create()
+    run = runner.next()
+    run.begin()
+    run.say(Finished(Outcome.FAILED, 3, reason="NON_FINITE", message="loss inf at step 3"))
+    error = refused(client.training.ResumeTrainingJob, pb.ResumeTrainingJobRequest(name=job.name))
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_AT_FAULT")
+    assert "NON_FINITE: loss inf at step 3" in error.text
+    assert error.metadata == {"state": "FAILED", "state_reason": "NON_FINITE"}
+
+
 @pytest.mark.parametrize("method", ["Pause", "Scale"])
 def test_a_job_that_has_ended_is_neither_paused_nor_scaled(client, refused, runner, method):
     job = client.create()

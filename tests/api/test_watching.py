@@ -14,8 +14,9 @@ from raydient.server.errors import Conflict, OutOfRange, Unavailable
 from raydient.server.jobs.feed import WAITING_EVENTS, Feed
 from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress
 from raydient.v1 import training_job_pb2 as pb
+from raydient.v1.training_service_pb2 import ResumeTrainingJobRequest
 
 PROGRESS = Progress(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2)
 EPOCH = EpochEnded(1, 10, 0.5, {"test": {"accuracy": 0.75}})
@@ -64,6 +65,25 @@ def test_resumes_from_every_number(client, runner, refused):
         error = refused(client.watch, name, after)
         assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_SEQUENCE")
         assert error.fields == ["after_sequence"]
+
+
+def test_a_job_that_failed_and_was_resumed_is_watched_to_its_second_end(client, runner):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    run.say(Finished(Outcome.FAILED, 3, reason="STORAGE", message="no room"))
+    assert kinds(client.watch(name))[-1] == (4, "state_changed")
+    client.training.ResumeTrainingJob(ResumeTrainingJobRequest(name=name))
+    watch = client.watch(name, 3)
+    states = [next(watch).event.state_changed.state for _ in range(2)]
+    assert states == [pb.TRAINING_JOB_STATE_FAILED, pb.TRAINING_JOB_STATE_QUEUED]
+    run = runner.next()
+    run.begin()
+    assert client.get(name).HasField("end_time") is False
+    run.succeed()
+    assert [response.event.sequence for response in watch] == [6, 7, 8]
+    assert [response.event.sequence for response in client.watch(name)] == list(range(1, 9))
+    assert client.get(name).state == pb.TRAINING_JOB_STATE_SUCCEEDED
 
 
 def test_more_events_than_are_read_at_a_time(client, runner):

@@ -30,7 +30,7 @@ from raydient.client.connection import IDEMPOTENT, RECONNECT_SECONDS, service_co
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
 from raydient.v1.model_service_pb2 import ModelFormat
-from raydient.v1.training_job_pb2 import TrainingJobEvent
+from raydient.v1.training_job_pb2 import StateChanged, TrainingJobEvent, TrainingJobState
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 
@@ -250,6 +250,16 @@ def test_watch_ends_with_the_final_state(client: Client, service) -> None:
     service.add_events()
     service.held.set()  # the server does not close the stream by itself
     assert sequences(list(client.get("jobs/one").watch())) == WHOLE
+
+
+def test_a_failure_is_not_the_end_of_a_job_that_was_resumed(client: Client, service) -> None:
+    service.add_job()
+    service.add_events(end="FAILED")
+    again = service.events["jobs/one"]
+    for sequence, state in ((5, "QUEUED"), (6, "RUNNING"), (7, "FAILED")):
+        changed = StateChanged(state=TrainingJobState.Value(f"TRAINING_JOB_STATE_{state}"))
+        again.append(TrainingJobEvent(sequence=sequence, state_changed=changed))
+    assert [number for number, _ in sequences(list(client.get("one").watch(after_sequence=3)))] == [4, 5, 6, 7]
 
 
 @pytest.mark.parametrize("breaks", [[0], [1], [2], [3, 0, 1], [5], [1] * 5])

@@ -183,6 +183,37 @@ def test_steps_made_before_do_not_count_as_new():
     assert states[-1] is State.FAILED
 
 
+@pytest.mark.parametrize("reason", ["STORAGE", "COORDINATOR_LOST", "WORKER_LOST", "PARAMETER_SERVER_LOST", "X"])
+def test_a_job_that_failed_for_a_reason_outside_itself_is_resumed(reason):
+    job = running(state=State.FAILED, reason=reason, ended=NOW, losses=4, checkpoint_step=8)
+    update = lifecycle.resume(job, NOW)
+    assert (update.job.state, update.job.reason, update.job.ended) == (State.QUEUED, "RESUMED_BY_USER", None)
+    states, _ = lose_all(lifecycle.start(update.job, NOW).job, [], [], [])
+    assert states == [State.QUEUED] * 3, "its losses are forgotten"
+
+
+@pytest.mark.parametrize("reason", ["NON_FINITE", "INVALID_SPEC"])
+def test_a_job_that_failed_by_its_own_fault_is_not_resumed(reason):
+    with pytest.raises(NotAllowed, match=f"{reason}: loss inf at step 3") as caught:
+        lifecycle.resume(running(state=State.FAILED, reason=reason, message="loss inf at step 3"), NOW)
+    assert caught.value.reason == "JOB_AT_FAULT"
+
+
+@pytest.mark.parametrize("state", [s for s in State if s not in (State.PAUSED, State.FAILED)])
+def test_no_other_state_is_resumed(state):
+    with pytest.raises(NotAllowed, match="only a PAUSED or FAILED job") as caught:
+        lifecycle.resume(running(state=state), NOW)
+    assert caught.value.reason == "JOB_NOT_PAUSED"
+
+
+def test_a_pause_without_its_checkpoint_says_what_is_repeated():
+    pausing = lifecycle.pause(running()).job
+    news = Finished(Outcome.INTERRUPTED, 8, message="the checkpoint of step 9 could not be written: no room")
+    job = lifecycle.report(pausing, 1, 2, news, NOW).job
+    assert job.state is State.PAUSED
+    assert job.message == f"it goes on from step 8 when it is resumed; {news.message}"
+
+
 def after(job, *news):
     """The job after these reports of its run."""
     for number, report in enumerate(news, job.report + 1):

@@ -11,6 +11,7 @@ from raydient.server.training.actions import (
     Dismiss,
     Kill,
     Ping,
+    SaveAgain,
     Serve,
     SetPlan,
     Start,
@@ -19,7 +20,7 @@ from raydient.server.training.actions import (
 )
 from raydient.server.training.coordinator import HURRY_SECONDS, SHORT_SECONDS, START_SECONDS, Coordinator
 from raydient.server.training.divergence import LAYERS_NAMED
-from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, TOGETHER_SECONDS
+from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, OWN_FAULTS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,
@@ -30,6 +31,7 @@ from raydient.server.training.reports import (
     Started,
     Waiting,
 )
+from raydient.server.training.saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth, LayerHealth
@@ -53,13 +55,13 @@ def clock():
 
 @pytest.fixture
 def make_coordinator(clock):
-    def make(workers=2, minimum=2, told=0):
+    def make(workers=2, minimum=2, told=0, checkpoint_seconds=10.0):
         return Coordinator(
             schedule=SCHEDULE,
             workers=workers,
             minimum=minimum,
             finish=lambda sums: {"loss": sums[1] / sums[0], "accuracy": sums[2] / sums[0]},
-            checkpoint_seconds=10.0,
+            checkpoint_seconds=checkpoint_seconds,
             keep=2,
             learning_rate=0.1,
             clock=clock,
@@ -371,6 +373,129 @@ def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coo
     assert coordinator.tick() == [], "nothing new"
     coordinator.status(status(6))
     assert coordinator.tick() == [AskSnapshot(final=False)]
+
+
+def failed(coordinator, step, **kind):
+    """Writing the checkpoint of a step fails; what is told."""
+    kind = {"final": False, "complete": False} | kind
+    (notice,) = reports(coordinator.save_failed(step, "no room", **kind), Notice)
+    assert notice.reason == "CHECKPOINT_FAILED"
+    return notice.message
+
+
+def seconds_until(coordinator, clock, action):
+    """Whole seconds until `tick` gives this action."""
+    for seconds in range(2000):
+        if action in coordinator.tick():
+            return seconds
+        clock.now += 1
+    raise AssertionError("it never does")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_on(make_coordinator, clock):
+    coordinator = running_with(make_coordinator(checkpoint_seconds=60.0))
+    coordinator.status(status(5))
+    waits = []
+    for step in range(5, 10):
+        waits.append(seconds_until(coordinator, clock, AskSnapshot(final=False)))
+        coordinator.status(status(step + 1))
+        assert not coordinator.ended
+        message = failed(coordinator, step)
+    assert waits == [60, 10, 20, 40, 60], "it doubles up to the interval"
+    assert message == ("the checkpoint of step 9 could not be written: no room; training goes on, next attempt in 60 s")
+    coordinator.tick()
+    coordinator.saved(10, 0.1, 400)
+    coordinator.status(status(11))
+    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 60
+    failed(coordinator, 11)
+    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 10, "the count begins again"
+
+
+def test_after_a_rollback_a_snapshot_is_asked_for_again(coordinator, clock):
+    running(coordinator)
+    coordinator.status(status(5))
+    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 10
+    coordinator.lost(0, "killed")
+    for member in (3, 4, 5):
+        coordinator.hello(member)
+    for worker in (4, 5):
+        coordinator.attached(worker)
+    coordinator.status(status(6))
+    assert AskSnapshot(final=False) in coordinator.tick()
+
+
+def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator, clock):
+    running(coordinator)
+    coordinator.saved(6, 0.1, 400)
+    assert "kept in memory" in failed(coordinator, 9, final=True, complete=True)
+    # members end by themselves, and are not needed any more
+    assert coordinator.lost(1, "ended") == coordinator.lost(0, "ended") == coordinator.scale(5, 1) == []
+    waits = []
+    for _ in range(6):
+        waits.append(seconds_until(coordinator, clock, SaveAgain()))
+        assert coordinator.tick() == [], "one at a time"
+        failed(coordinator, 9, final=True, complete=True)
+    assert waits == [1, 2, 4, 8, 10, 10]
+    coordinator.saved(9, 0.1, 400)
+    (finished,) = reports(coordinator.completed(9, "abc"), Finished)
+    assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, "abc")
+
+
+def give_up(coordinator, clock, step, complete):
+    """Seconds until the final checkpoint is tried no longer, and the end."""
+    began = clock.now
+    while True:
+        actions = coordinator.tick()
+        if ends := reports(actions, Finished):
+            return clock.now - began, ends[0]
+        if SaveAgain() in actions:
+            failed(coordinator, step, final=True, complete=complete)
+        clock.now += 1
+
+
+def test_a_final_checkpoint_that_is_given_up_fails_the_job_which_can_be_resumed(coordinator, clock):
+    running(coordinator)
+    coordinator.saved(6, 0.1, 400)
+    failed(coordinator, 9, final=True, complete=True)
+    seconds, finished = give_up(coordinator, clock, 9, complete=True)
+    assert seconds == COMPLETE_SECONDS
+    assert (finished.outcome, finished.reason) == (Outcome.FAILED, "STORAGE")
+    assert "STORAGE" not in OWN_FAULTS
+    assert finished.message == (
+        "training is complete, but the checkpoint of step 9 could not be written: no room; "
+        "it goes on from the checkpoint of step 6 when it is resumed"
+    )
+
+
+def test_a_pause_whose_checkpoint_cannot_be_written_ends_at_the_one_before(coordinator, clock):
+    running(coordinator)
+    coordinator.saved(6, 0.1, 400)
+    coordinator.interrupt()
+    failed(coordinator, 8, final=True)
+    seconds, finished = give_up(coordinator, clock, 8, complete=False)
+    assert seconds == INTERRUPTED_SECONDS
+    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 6)
+    assert finished.message == (
+        "the checkpoint of step 8 could not be written: no room; it goes on from the checkpoint of step 6"
+    )
+
+
+def test_a_pause_shortens_the_wait_for_the_final_checkpoint(coordinator, clock):
+    running(coordinator)
+    failed(coordinator, 9, final=True, complete=True)
+    clock.now += 100
+    assert coordinator.interrupt() == coordinator.interrupt() == []
+    seconds, finished = give_up(coordinator, clock, 9, complete=True)
+    assert seconds == INTERRUPTED_SECONDS
+    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 0)
+    assert finished.message.endswith("it goes on from the beginning")
+
+
+def test_a_cancellation_does_not_wait_for_the_final_checkpoint(coordinator):
+    running(coordinator)
+    failed(coordinator, 9, final=True, complete=True)
+    (finished,) = reports(coordinator.cancel(), Finished)
+    assert finished.outcome is Outcome.CANCELLED
 
 
 def test_an_interruption_takes_a_checkpoint(coordinator):

@@ -122,7 +122,7 @@ class Job:
         return self._ask(self._connection.training.PauseTrainingJob, api.PauseTrainingJobRequest(name=self.name))
 
     def resume(self) -> "Job":
-        """Queue a paused job."""
+        """Queue a job that is paused, or that failed for a reason outside itself, to go on from its last checkpoint."""
         return self._ask(self._connection.training.ResumeTrainingJob, api.ResumeTrainingJobRequest(name=self.name))
 
     def scale(self, workers: int) -> "Job":

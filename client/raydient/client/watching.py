@@ -8,15 +8,12 @@ from raydient.v1.training_service_pb2 import GetTrainingJobRequest, WatchTrainin
 from .connection import Attempts, Connection
 from .errors import NotAllowed, RequestRefused, Unreachable
 
-_FINAL = {
-    TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED,
-    TrainingJobState.TRAINING_JOB_STATE_FAILED,
-    TrainingJobState.TRAINING_JOB_STATE_CANCELLED,
-}
+_FOR_GOOD = {TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED, TrainingJobState.TRAINING_JOB_STATE_CANCELLED}
+_FINAL = {*_FOR_GOOD, TrainingJobState.TRAINING_JOB_STATE_FAILED}
 
 
 def is_final(event: TrainingJobEvent) -> bool:
-    """Whether nothing comes after this event."""
+    """Whether the job has ended with this event. Others follow only if it failed and was resumed."""
     return event.state_changed.state in _FINAL
 
 
@@ -24,28 +21,29 @@ def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[Tr
     """Events of a job after a number; ends after the event of a final state, or at once if that was before.
 
     Events that the service no longer keeps are left out.
+    The event of a failure is the last one only if the server ends the stream after it: the job may have been resumed.
     """
     attempts = Attempts(connection)
     ended = aged_out = False
     while True:
         asked = 0 if aged_out else after_sequence  # 0 stands for the oldest event that is kept
         request = WatchTrainingJobRequest(name=name, after_sequence=asked)
-        silent = True
         try:
             for response in connection.stream(connection.training.WatchTrainingJob, request):
                 event: TrainingJobEvent = response.event
                 attempts.succeeded()
-                silent = aged_out = False
+                aged_out = False
                 if event.WhichOneof("event") != "progress" and event.sequence <= after_sequence:
                     continue
                 after_sequence = max(after_sequence, event.sequence)
                 yield event
-                if is_final(event):
+                if event.state_changed.state in _FOR_GOOD:
                     return
-            if silent and ended:  # nothing is left to tell of a job that had ended before it was asked for
+                ended = is_final(event)
+            if ended:
                 return
             job = connection.call(connection.training.GetTrainingJob, GetTrainingJobRequest(name=name))
-            ended = job.state in _FINAL
+            ended = job.state in _FINAL  # then a stream without any event says that none is left
             broken = Unreachable(f"raydient at {connection.address} ended the stream before {name} ended")
         except Unreachable as error:
             broken = error

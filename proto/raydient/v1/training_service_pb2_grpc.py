@@ -153,7 +153,9 @@ class TrainingServiceServicer(object):
 
     def PauseTrainingJob(self, request, context):
         """Takes a checkpoint at the end of the current step, ends every process of the job and gives its place on the cluster
-        back. Answers at once, with `state_reason` PAUSING; the job is PAUSED a moment later. Harmless when repeated.
+        back. Answers at once, with `state_reason` PAUSING; the job is PAUSED a moment later. Harmless when repeated. If the
+        checkpoint cannot be written for 8 seconds, the job is PAUSED all the same, at the checkpoint before; it computes the
+        steps since then again when it is resumed, to the same weights.
 
         NOT_FOUND            JOB_NOT_FOUND
         FAILED_PRECONDITION  JOB_NOT_RUNNING: it is queued, starting or being cancelled; JOB_ENDED
@@ -163,10 +165,14 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTrainingJob(self, request, context):
-        """Queues a paused job, in its old place; it goes on from its checkpoint to the same weights.
+        """Queues a job that is paused, or that failed for a reason outside itself, in its old place. It goes on from its last
+        checkpoint, or from step 0 if it has none, to the same weights. Reasons outside a job are all but NON_FINITE and
+        INVALID_SPEC: a full disk (STORAGE), lost processes (COORDINATOR_LOST, WORKER_LOST, PARAMETER_SERVER_LOST), a dataset
+        that was not there.
 
         NOT_FOUND            JOB_NOT_FOUND
-        FAILED_PRECONDITION  JOB_NOT_PAUSED
+        FAILED_PRECONDITION  JOB_NOT_PAUSED: it is neither paused nor failed; JOB_AT_FAULT: it failed by its own fault and
+        would fail again
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +195,8 @@ class TrainingServiceServicer(object):
         """Events of a job, those past and then those to come, in order, without loss or repetition, the past at the watcher's
         pace. The stream ends with OK
         after the event of the final state, and only then: any other end is an error to be answered by watching again from
-        the last sequence number seen.
+        the last sequence number seen. FAILED is final unless the job was resumed: then events follow, and the stream goes on
+        to the next final state.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or was never given out

@@ -28,7 +28,7 @@ def pause(*, job: str, service: Service, as_json: bool) -> None:
 @with_service
 @debug_option
 def resume(*, job: str, service: Service, as_json: bool) -> None:
-    """Go on with a paused job."""
+    """Go on with a job that is paused, or that failed for a reason outside itself."""
     with service.open() as client:
         _tell(client.get(job).resume(), as_json)
 

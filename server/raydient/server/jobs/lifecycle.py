@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from raydient.server.errors import NotAllowed
+from raydient.server.training.failures import OWN_FAULTS
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,
@@ -107,11 +108,16 @@ def pause(job: Job) -> Update | None:
 
 
 def resume(job: Job, now: datetime) -> Update:
-    """The user wants a paused job to go on."""
-    if job.state is not State.PAUSED:
+    """The user wants a job to go on that is paused, or that failed for a reason outside itself."""
+    if job.state is State.FAILED and job.reason in OWN_FAULTS:
+        message = f"jobs/{job.id} FAILED by its own fault and would fail again: {job.reason}: {job.message}"
+        metadata = {"state": job.state.name, "state_reason": job.reason}
+        raise NotAllowed(message, reason="JOB_AT_FAULT", metadata=metadata)
+    if job.state not in (State.PAUSED, State.FAILED):
         what = "still pausing" if job.pausing else job.state.name
-        message = f"jobs/{job.id} is {what}: only a PAUSED job can be resumed"
+        message = f"jobs/{job.id} is {what}: only a PAUSED or FAILED job can be resumed"
         raise NotAllowed(message, reason="JOB_NOT_PAUSED", metadata={"state": job.state.name})
+    job = replace(job, losses=0, advanced=False)
     return move(job, State.QUEUED, now, "RESUMED_BY_USER", "goes on from its last checkpoint")
 
 
@@ -238,7 +244,7 @@ def _finished(job: Job, news: Finished, now: datetime) -> Update:
         state, reason = State.CANCELLED, job.reason
     elif state is State.QUEUED and job.pausing:
         state, reason = State.PAUSED, "PAUSED_BY_USER"
-        message = f"it goes on from step {news.step} when it is resumed"
+        message = "; ".join(filter(None, (f"it goes on from step {news.step} when it is resumed", news.message)))
     elif state is State.QUEUED:
         reason = reason or "INTERRUPTED"
     passed: tuple[Payload, ...] = ()

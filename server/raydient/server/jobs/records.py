@@ -176,7 +176,7 @@ class JobEvent:
 
     @property
     def final(self) -> bool:
-        """No event follows this one."""
+        """The job has ended with it; events follow only if the job is resumed."""
         return isinstance(self.payload, StateChanged) and self.payload.state.terminal
 
 

@@ -19,8 +19,8 @@ class State(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Nothing follows."""
-        return not MOVES[self]
+        """The job has ended: it holds nothing. Only a user's command moves one that FAILED from here."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
     @property
     def running(self) -> bool:
@@ -37,7 +37,8 @@ MOVES: dict[State, frozenset[State]] = {
     # a job may end by itself before the request to cancel reaches it
     State.CANCELLING: frozenset({State.CANCELLED, State.SUCCEEDED, State.FAILED}),
     State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
+    # resumed by its user, if it did not fail by its own fault
+    State.FAILED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset(),
 }
 

@@ -61,8 +61,7 @@ class JobCollector(Collector):
             series = self._jobs.setdefault(change.after.id, Series())
             series.become(change.after)
             self._note_wait(series, change.after, change)
-            if series.state.terminal:
-                series.ended = self._clock()
+            series.ended = self._clock() if series.state.terminal else None
             for event in change.events:
                 series.take(event, self._clock())
 

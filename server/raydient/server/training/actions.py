@@ -66,6 +66,11 @@ class AskSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveAgain:
+    """Write the final snapshot, which could not be written and is held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Send a ping to this member on its lifeline."""
 
@@ -86,4 +91,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Ping | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | SaveAgain | Ping | Discard | Tell

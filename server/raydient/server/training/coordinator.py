@@ -8,6 +8,7 @@ scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Ki
 overdue(workers) -> [Kill ..., Start ...]
 lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
 saved(...), status(...) -> reports
+save_failed(...) -> reports           training goes on; it is tried again when `tick` says so
 tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
 """
 
@@ -20,13 +21,14 @@ from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth
 from raydient.wire.schedule import Schedule
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .divergence import describe
 from .failures import Decision, Losses
 from .pulses import Pulses
 from .rate import Rate
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started, Waiting
 from .roster import Roster
+from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
 
 START_SECONDS = 120.0
 """How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
@@ -60,7 +62,7 @@ class Coordinator:
         self.ended = False
         self._told = told
         self._schedule, self._finish = schedule, finish
-        self._checkpoint_seconds, self._keep = checkpoint_seconds, keep
+        self._keep = keep
         self._learning_rate, self._clock = learning_rate, clock
         self._roster = Roster(workers, minimum)
         self._pulses = Pulses(self._roster, clock)
@@ -70,7 +72,8 @@ class Coordinator:
         self._running = False  # a plan has been sent in this generation
         self._stopping = False  # a final snapshot has been asked for
         self._hurry_at = math.inf  # when it is asked for again, at once
-        self._saving = False  # a snapshot is on its way
+        self._saving = Saving(checkpoint_seconds, clock)
+        self._unsaved = ""  # why the final snapshot is not on disk
         self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
         self._short_since: float | None = None  # since when fewer workers than the minimum are at work
@@ -80,7 +83,6 @@ class Coordinator:
         self._health: GradientHealth | None = None  # outlives a parameter server
         self._rate = Rate(clock)
         self._saved: list[int] = []  # steps of checkpoints that are on disk
-        self._saved_at = clock()
 
     # ---- members
 
@@ -152,7 +154,7 @@ class Coordinator:
     def scale(self, workers: int, minimum: int) -> list[Action]:
         """Work with so many workers from now on, for long with no fewer than `minimum`."""
         roster = self._roster
-        if self.ended or (workers, minimum) == (roster.wanted, roster.minimum):
+        if self.ended or self._saving.held or (workers, minimum) == (roster.wanted, roster.minimum):
             return []
         roster.wanted, roster.minimum = workers, minimum
         surplus = roster.surplus()
@@ -167,8 +169,8 @@ class Coordinator:
     def lost(self, member: int, why: str) -> list[Action]:
         """A member is gone: its process ended, or its connection did."""
         this = self._roster.remove(member)
-        if this is None or self.ended:
-            return []
+        if this is None or self.ended or self._saving.held:
+            return []  # a snapshot that is held needs no members
         # The parameter server may still have a connection: over TCP that of a machine without power ends minutes later.
         dismissed: list[Action] = [Dismiss(member)] if this.attached and self._roster.has_server else []
         if this.leaving is not None:
@@ -187,7 +189,7 @@ class Coordinator:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
-        self._running = self._saving = self._standing = False
+        self._running = self._saving.asked = self._standing = False
         self._status = None
         return [notice, *killed, *self.begin()]
 
@@ -290,6 +292,8 @@ class Coordinator:
         """Time has passed; the cluster has no place yet for the members `unplaced`."""
         if self.ended:
             return []
+        if self._saving.held:
+            return self._keep_saving()
         now = self._clock()
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
@@ -303,9 +307,8 @@ class Coordinator:
         if now >= self._hurry_at:
             self._hurry_at = math.inf
             actions.append(AskSnapshot(final=True, at_once=True))
-        due = now - self._saved_at >= self._checkpoint_seconds
-        if due and self._running and not self._saving and self._status and self._status.step > self._saved_step:
-            self._saving = True
+        if self._saving.due and self._running and self._status and self._status.step > self._saved_step:
+            self._saving.asked = True
             actions.append(AskSnapshot(final=False))
         return actions
 
@@ -335,10 +338,35 @@ class Coordinator:
 
     def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
         """A snapshot is on disk."""
-        self._saving = False
-        self._saved_at = self._clock()
+        self._saving.written()
         self._saved = [*(s for s in self._saved if s != step), step][-self._keep :]
         return [Tell(CheckpointTaken(step, seconds, size_bytes))]
+
+    def save_failed(self, step: int, why: str, *, final: bool, complete: bool) -> list[Action]:
+        """A snapshot could not be written; a `final` one is held in memory and tried again for a while."""
+        if self.ended:
+            return []
+        what = f"the checkpoint of step {step} could not be written: {why}"
+        if not final:
+            seconds = self._saving.failed()
+            return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; training goes on, next attempt in {seconds:.0f} s"))]
+        self._unsaved = what
+        seconds = self._saving.hold(COMPLETE_SECONDS if complete and not self._stopping else INTERRUPTED_SECONDS)
+        return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; it is kept in memory, next attempt in {seconds:.0f} s"))]
+
+    def _keep_saving(self) -> list[Action]:
+        """Try again to write the final snapshot, or give it up."""
+        if self._saving.over:
+            kept = f"the checkpoint of step {self._saved_step}" if self._saved else "the beginning"
+            message = f"{self._unsaved}; it goes on from {kept}"
+            if self._stopping:
+                return self._end(Outcome.INTERRUPTED, step=self._saved_step, message=message)
+            message = f"training is complete, but {message} when it is resumed"
+            return self._end(Outcome.FAILED, reason="STORAGE", message=message)
+        if not self._saving.due:
+            return []
+        self._saving.asked = True
+        return [SaveAgain()]
 
     def completed(self, step: int, digest: str) -> list[Action]:
         """The final snapshot is on disk; with a digest if training is complete and the model written."""
@@ -350,9 +378,13 @@ class Coordinator:
         """Take a checkpoint at the next boundary, or after some seconds of the last one, and end."""
         if self.ended or self._stopping:
             return []
+        if self._saving.held:
+            self._stopping = True
+            self._saving.hurry()
+            return []
         if not self._running:
             return self._end(Outcome.INTERRUPTED)
-        self._stopping = self._saving = True
+        self._stopping = self._saving.asked = True
         self._hurry_at = self._clock() + HURRY_SECONDS
         return [AskSnapshot(final=True)]
 

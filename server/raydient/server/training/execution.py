@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
 
-import numpy as np
-
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.spec.advice import network_warnings
@@ -15,27 +13,21 @@ from raydient.spec.errors import WARNING
 from raydient.wire import control, launch
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.endpoint import Endpoint, Transport
-from raydient.wire.files import remove_leftovers
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
-from raydient.wire.scores import EPOCH_SCORES
-from raydient.workers.network import Model, read_weights, save_model
 
-from . import unfinished_epoch
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, Serve, SetPlan, Start, Tell, Work
-from .checkpoints import Array, Checkpoints, Damage
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .coordinator import Coordinator
-from .fingerprint import differences, fingerprint
 from .history import History
 from .preparation import Prepared
 from .reports import EpochEnded, Notice, Report
+from .storage import Storage
 
 TICK_SECONDS = 0.05
 """How often processes are looked at; a connection that ends is noticed at once."""
 PARTING_SECONDS = 1.0
 """How long a process may go on when its connection has ended."""
-MODEL_FILE = "model.safetensors"
 MESSAGE_LIMIT = 1 << 40
 """Bytes of a message; members have proven the secret, and a snapshot is as large as the model."""
 
@@ -80,14 +72,7 @@ class Execution:
         spec, network = prepared.spec, prepared.network
         optimizer = spec.training.optimizer
         self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
-        self._checkpoints = Checkpoints(
-            directory / "checkpoints",
-            job=job,
-            layout=network.layout,
-            state=self._optimizer.state,
-            schedule=prepared.schedule,
-            ranks=len(network.ranks),
-        )
+        self._storage = Storage(prepared, directory, job, self._optimizer.state)
         self.coordinator = Coordinator(
             schedule=prepared.schedule,
             workers=workers,
@@ -108,15 +93,14 @@ class Execution:
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
         self._ended: set[int] = set()  # members whose process was found to have ended
         self._failures: dict[int, str] = {}  # what members said before they ended
-        self._numerics = fingerprint()
         self._warned = False
+        self._held: tuple[control.Snapshot, control.Arrays] | None = None  # a final snapshot that is not on disk
         self._data = Bundle.of(prepared.dataset.arrays())
 
     def run(self) -> None:
         """Until the run has ended and every process of it is gone."""
         try:
-            self._checkpoints.remove_leftovers()
-            remove_leftovers(self._directory)
+            self._storage.remove_leftovers()
             # Together those without which it cannot begin; the others wherever there is room.
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             self.carry_out(self.coordinator.begin())
@@ -231,42 +215,25 @@ class Execution:
 
     def _save(self, snapshot: control.Snapshot, arrays: control.Arrays) -> None:
         self._before_writing()
-        began, schedule, layout = self._clock(), self._prepared.schedule, self._prepared.network.layout
-        epochs, _ = schedule.position(snapshot.round)
-        position = {
-            "round": snapshot.round,
-            "step": snapshot.step,
-            "epoch": epochs,
-            "epoch_sums": list(snapshot.epoch_sums),
-            "numerics": self._numerics,
-        }
-        if not np.isfinite(arrays["weights"]).all():
+        began, coordinator = self._clock(), self.coordinator
+        if name := self._storage.not_finite(arrays["weights"]):
             # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
-            found = next(n for n, w in layout.views(arrays["weights"]).items() if not np.isfinite(w).all())
-            self.carry_out(self.coordinator.fail("NON_FINITE", f"{found} is not finite after step {snapshot.step}"))
+            self.carry_out(coordinator.fail("NON_FINITE", f"{name} is not finite after step {snapshot.step}"))
             return
         try:
             self._history.sync()  # before the checkpoint, whose epochs are never computed again
-            model = self._model(arrays["weights"])
-            keep = self._prepared.spec.checkpoints.keep
-            self._tell_damage(self._checkpoints.save(arrays, position, metadata=model.metadata, keep=keep))
-            if complete := snapshot.round == schedule.rounds:
-                save_model(self._directory / MODEL_FILE, model)
-        except OSError as error:
-            self.carry_out(self.coordinator.fail("STORAGE", f"a checkpoint cannot be written: {error.strerror}"))
+            written = self._storage.write(snapshot, arrays)
+        except (OSError, MemoryError) as error:
+            why = getattr(error, "strerror", None) or str(error) or "not enough memory"
+            self._held = (snapshot, arrays) if snapshot.final else None
+            complete = self._storage.is_complete(snapshot)
+            self.carry_out(coordinator.save_failed(snapshot.step, why, final=snapshot.final, complete=complete))
             return
-        size = sum(array.nbytes for array in arrays.values())
-        self.carry_out(self.coordinator.saved(snapshot.step, self._clock() - began, size))
+        for notice in written.notices:
+            self._tell(notice)
+        self.carry_out(coordinator.saved(snapshot.step, self._clock() - began, written.size_bytes))
         if snapshot.final:
-            self.carry_out(self.coordinator.completed(snapshot.step, model.digest if complete else ""))
-
-    def _tell_damage(self, damage: Sequence[Damage]) -> None:
-        for found in damage:
-            self._tell(Notice("CHECKPOINT_DAMAGED", str(found)))
-
-    def _model(self, weights: Array) -> Model:
-        data, spec = self._prepared.dataset, self._prepared.spec
-        return Model(spec.network, data.inputs, weights, data.targets)
+            self.carry_out(coordinator.completed(snapshot.step, written.digest))
 
     # ---- actions
 
@@ -278,20 +245,19 @@ class Execution:
                     self._start(action)
                 case Kill(member=member):
                     self._kill(member)
-                case Dismiss(member=member):
-                    self._send(self._server, control.Dismiss(member))
                 case Serve(member=member):
                     self._serve(member)
                 case Work():
                     self._work(action)
-                case SetPlan(plan=plan):
-                    self._send(self._server, plan)
-                case AskSnapshot(final=final, at_once=at_once):
-                    self._send(self._server, control.TakeSnapshot(final, at_once))
+                case SetPlan() | AskSnapshot() | Dismiss():
+                    self._send(self._server, _order(action))
+                case SaveAgain():
+                    assert self._held is not None
+                    self._save(*self._held)
                 case Ping(member=member):
                     self._ping(member)
                 case Discard(step=step):
-                    self._checkpoints.discard(step)
+                    self._storage.discard(step)
                 case Tell(report=report):
                     self._report(report)
                 case _:
@@ -344,54 +310,30 @@ class Execution:
                 control.send(connection, control.Ping(self._pings))
 
     def _serve(self, member: int) -> None:
-        schedule, network = self._prepared.schedule, self._prepared.network
-        checkpoint, damage = self._checkpoints.load_latest()
-        self._tell_damage(damage)
-        arrays: dict[str, Array]
-        sums: Sequence[float] = ()
-        if checkpoint is None:
-            weights = np.zeros(network.layout.size, np.float32)
-            if self._prepared.initial_weights is None:
-                network.initialize(self._prepared.spec.training.seed, weights)
-            else:
-                read_weights(network, self._prepared.initial_weights, weights)
-            arrays, round_, step = {"weights": weights}, 0, 0
-            if damage or self.coordinator.has_checkpoint:
-                self._tell(Notice("STARTED_OVER", "there is no good checkpoint: training starts again at step 0"))
-            self.coordinator.resumed([])
+        network = self._prepared.network
+        point = self._storage.read(expected=self.coordinator.has_checkpoint)
+        for notice in point.notices:
+            self._tell(notice)
+        self.coordinator.resumed(point.steps)
+        if point.step == 0:
             self._warn()
-        else:
-            manifest = checkpoint.manifest
-            arrays, round_, step = dict(checkpoint.arrays), manifest.round, manifest.step
-            if unfinished_epoch.fits(network, manifest.epoch_sums, arrays):
-                sums = manifest.epoch_sums
-            else:
-                arrays.pop(EPOCH_SCORES, None)
-                text = "another version made the checkpoint: metrics of the epoch begin at its step"
-                self._tell(Notice("METRICS_RESTARTED", text))
-            self._tell(Notice("RESUMED", f"goes on from the checkpoint of step {step}"))
-            steps = [s for s in self._checkpoints.steps() if s <= step]
-            self.coordinator.resumed(steps)
-            if changed := differences(manifest.numerics, self._numerics):
-                text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
-                self._tell(Notice("NUMERICS_CHANGED", text))
         optimizer = self._prepared.spec.training.optimizer
         serve = control.Serve(
             parameters=[(p.name, p.shape) for p in network.layout.parameters],
             layers=[(layer.name, layer.rectified_units) for layer in network.layers],
             optimizer=optimizer.kind,
             settings=optimizer.value.model_dump(),
-            schedule=schedule,
+            schedule=self._prepared.schedule,
             sums=network.sums,
-            round=round_,
-            step=step,
-            epoch_sums=sums,
+            round=point.round,
+            step=point.step,
+            epoch_sums=point.epoch_sums,
             averages=network.layout.averages,
             penalties=network.penalties,
             sparse=network.layout.sparse,
             ranks=network.ranks,
         )
-        self._send(member, serve, Bundle.of(arrays))
+        self._send(member, serve, Bundle.of(dict(point.arrays)))
 
     def _warn(self) -> None:
         """Tell what the specification hardly means, once in a run that begins at step 0."""
@@ -410,3 +352,14 @@ class Execution:
         except OSError:
             self._hub.drop(connection)
             self._disconnected(connection)
+
+
+def _order(action: SetPlan | AskSnapshot | Dismiss) -> control.Message:
+    """What the parameter server is told."""
+    match action:
+        case SetPlan(plan=plan):
+            return plan
+        case AskSnapshot(final=final, at_once=at_once):
+            return control.TakeSnapshot(final, at_once)
+        case Dismiss(member=member):
+            return control.Dismiss(member)

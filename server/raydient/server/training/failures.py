@@ -7,6 +7,8 @@ from raydient.wire.control import Role
 
 LOSSES_WITHOUT_PROGRESS = 3
 """How often processes may be lost in a row, with no step completed in between, before the job itself is at fault."""
+OWN_FAULTS = frozenset({"NON_FINITE", "INVALID_SPEC"})
+"""Reasons for a failure that lie in the job itself: it would fail again. Every other reason lies outside of it."""
 TOGETHER_SECONDS = 2.0
 """What is lost within this time after another is the same mishap: a machine that went down took several with it."""
 
