@@ -161,3 +161,15 @@ def refused():
         return Refused(caught.value)
 
     return refused
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A server that waits for no watcher that takes nothing."""
+    monkeypatch.setattr("raydient.server.api.watching.PATIENCE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Jobs keep 10 events."""
+    monkeypatch.setattr("raydient.server.jobs.ageing.EVENTS_KEPT", 10)

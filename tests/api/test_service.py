@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raydient.server.api.status import CODES, code_of
 from raydient.server.app import StartError
-from raydient.server.errors import ServiceError
-from raydient.server.jobs import Removals
+from raydient.server.errors import ServiceError, Unavailable
+from raydient.server.jobs import JobStore, Removals
 from raydient.server.jobs.states import IllegalTransition, State
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as training_pb
@@ -126,6 +126,16 @@ def test_a_lost_database_removes_nothing(start, runner, tmp_path, loss):
     assert f"raydient rebuild --state {state}" in str(caught.value)
     assert {path: path.read_bytes() for path in files} == files
     assert state / job.name / "job.json" in files
+
+
+@pytest.mark.parametrize("method", ["unfinished", "counts", "ids"])
+def test_a_store_that_fails_at_the_start_is_one_line(start, tmp_path, monkeypatch, method):
+    def fail(self):
+        raise Unavailable("the job store cannot be reached")
+
+    monkeypatch.setattr(JobStore, method, fail)
+    with pytest.raises(StartError, match=f"from {tmp_path}/state/raydient.db: the job store cannot be reached"):
+        start()
 
 
 def test_what_the_database_does_not_know_is_reported_and_stays(start, tmp_path, caplog):

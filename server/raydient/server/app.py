@@ -6,9 +6,9 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -192,7 +192,8 @@ async def service(
             _log_change(change)
 
         store = JobStore(database, publish)
-        collector.begin(store.unfinished(), store.counts(), datetime.now(UTC))
+        with _taking_up_jobs(directory.database):
+            collector.begin(store.unfinished(), store.counts(), datetime.now(UTC))
         exporter = Exporter(metrics.host, metrics.port, collector)
         stack.push_async_callback(asyncio.to_thread, exporter.close)
         datasets = DatasetStore(database, directory.datasets, reserve=Reserve(settings.disk_reserve_bytes))
@@ -222,18 +223,26 @@ async def service(
             check=check,
         )
         api = ApiServer(jobs, feed, Artifacts(directory), security, exporter.observe_call)
-        jobs.tidy()
+        with _taking_up_jobs(directory.database):
+            jobs.tidy()
         stack.push_async_callback(api.stop, GRACE_SECONDS)
         close = partial(dispatcher.close, DRAIN_SECONDS, stop_jobs=settings.stop_jobs)
         stack.push_async_callback(asyncio.to_thread, close)
-        try:
+        with _taking_up_jobs(directory.database):
             dispatcher.recover()
-        except ServiceError as error:
-            raise StartError(f"jobs of an earlier run cannot be taken up: {error}") from error
         bound = await api.start(address)
         stack.push_async_callback(api.drain)
         where = Address(metrics.host, exporter.port)
         yield Running(str(bound), f"http://{where}/metrics")
+
+
+@contextmanager
+def _taking_up_jobs(database: Path) -> Iterator[None]:
+    """Translate what the job store raises to StartError."""
+    try:
+        yield
+    except ServiceError as error:
+        raise StartError(f"jobs of an earlier run cannot be taken up from {database}: {error}") from error
 
 
 def _log_change(change: Change) -> None:
