@@ -57,6 +57,22 @@ def test_columns_by_name_and_the_others_named_once(run, service, job, tmp_path: 
     assert run("predict", "one", data).stderr == "", "a label is no news"
 
 
+def test_columns_that_are_not_used_may_hold_anything(run, service, job, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_bytes(b"note,a,b,note,\n" + b"x" * 200_000 + b",1,2,\xff,\n")
+    assert run("predict", "one", data).exit_code == 0
+    np.savez(tmp_path / "data.npz", a=np.ones(1), b=np.ones(1), note=np.array([{}], object))
+    assert run("predict", "one", tmp_path / "data.npz").exit_code == 0
+    (tmp_path / "data.npz").write_bytes(b"PK\x03\x04 damaged")
+    done = run("predict", "one", tmp_path / "data.npz")
+    assert (done.exit_code, "not an NPZ file" in done.stderr) == (2, True)
+    service.described.inputs[0].CopyFrom(
+        ModelInput(name="input", shape=[1], columns=["t"], is_table=True, has_categories=True)
+    )
+    data.write_bytes(b"t\nUlm\nK\xf6ln\n")
+    assert "t, row 2 (line 3): the text is not UTF-8" in run("predict", "one", data).stderr
+
+
 def test_arrays_of_an_npz_file(run, service, job, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.ones((1, 2)), y=np.ones(1))
     found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
@@ -162,7 +178,8 @@ def test_columns_and_arrays_that_are_not_needed_may_hold_anything(run, service, 
         ("data.csv", b'a,b\n\n"1","2"\n3,x\n', "data.csv: b, row 2 (line 4): 'x' is not a number"),
         ("data.csv", b"a,b\n1,\n", "data.csv: b, row 1 (line 2): there is no value"),
         ("data.csv", b"a,b\n1,inf\n", "data.csv: b, row 1 (line 2): inf is not a finite number"),
-        ("data.csv", b"\xff\xfe", "data.csv: not a CSV file"),
+        ("data.csv", b"\xff\xfe", "data.csv: not UTF-8 text: save it with that encoding"),
+        ("data.csv", b"a;b\n1;2\n", "data.csv: one column, 'a;b': its values seem to be separated by semicolons"),
         ("data.npz", b"nothing", "data.npz: not an NPZ file"),
         ("data.txt", b"1", ".csv and .npz"),
     ],

@@ -144,6 +144,7 @@ def test_a_series_is_a_sample_or_a_column(job, service) -> None:
         ({"a": [1.0, 1j], "b": [1.0, 2.0]}, "a, row 2: 1j is neither a number nor a text"),
         ({"a": np.array(["2026-01-01"], "M8[D]"), "b": [1.0]}, "a: its values are datetime64"),
         ({"a": np.ones((1, 2)), "b": [1.0]}, "a: a column has one value a row"),
+        ({"a": ["\udcff"], "b": [1.0]}, "a, row 1: the text is not UTF-8"),
         ([], "at least one sample"),
         ([1.0, 2.0], "at least one sample"),
         (np.zeros((0, 2)), "there are no samples"),

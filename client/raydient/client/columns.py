@@ -97,9 +97,9 @@ def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[An
         case "i" | "u" if not array.size or array.max() <= np.iinfo(np.int64).max:
             return array.astype(np.int64, copy=False)
         case "i" | "u" | "U":
-            return _texts(array)
+            return _checked(name, _texts(array), where)
         case "O":
-            return _of_objects(name, array, where)
+            return _checked(name, _of_objects(name, array, where), where)
     raise InvalidSamples(f"{name}: its values are {array.dtype}; numbers or texts are needed")
 
 
@@ -154,6 +154,14 @@ def _texts(array: "NDArray[Any]") -> "NDArray[Any]":
     texts = np.empty(array.size, object)
     texts[:] = [category_text(value) for value in array.ravel().tolist()]
     return texts.reshape(array.shape)
+
+
+def _checked(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
+    """An array whose texts, if it has any, can be written as UTF-8."""
+    for place, text in enumerate(array.ravel().tolist()) if array.dtype.kind == "O" else ():
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidSamples(f"{name}, {where(place * len(array) // array.size)}: the text is not UTF-8")
+    return array
 
 
 def _of_objects(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":

@@ -110,8 +110,8 @@ def _arrays(predictor: "Predictor", samples: Samples, data: Path) -> dict[str, A
 
     An array `x` without any of the columns has them in the order of training.
     """
-    if twice := [name for name in predictor.features if name in samples.twice]:
-        raise Failure(f"{data}: there is more than one column named {twice[0]!r}", WRONG_USAGE)
+    if repeated := [name for name in predictor.features if name in samples.repeated]:
+        raise Failure(f"{data}: there is more than one column named {repeated[0]!r}", WRONG_USAGE)
     if "x" in samples.arrays and len(predictor.model.inputs) == 1 and not {*predictor.features} & {*samples.arrays}:
         return predictor.arrays({predictor.model.inputs[0].name: samples.arrays["x"]}, samples.where)
     if unknown := predictor.unknown(samples.arrays):

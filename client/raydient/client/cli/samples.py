@@ -1,17 +1,21 @@
 """Reading the file of samples that a network is to be applied to.
 
-The service reads training data with Arrow, which the client does without. `tests/client/test_samples.py` proves that
-both find the same values in a file.
+The service reads training data with Arrow, which the client does without. A property test proves that both find the
+same values in a file.
 """
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .failures import WRONG_USAGE, Failure
+
+CELL_CHARACTERS = 1 << 24
+"""Longest cell; Python's own limit is 131,072."""
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +23,15 @@ class Samples:
     """What a file holds.
 
     Attributes:
-        arrays: columns of a CSV file, cells as texts, or arrays of an NPZ file, by name. Columns without a name of
-            their own are left out: the network may not need them.
+        arrays: columns of a CSV file, cells as texts, or arrays of an NPZ file, by name. Columns without a name
+            are left out.
         lines: of a CSV file the line on which each sample begins; of an NPZ file empty.
-        twice: names that several columns have.
+        repeated: names of several columns, of which `arrays` has the first.
     """
 
     arrays: Mapping[str, Any]
     lines: list[int]
-    twice: frozenset[str] = frozenset()
+    repeated: frozenset[str] = frozenset()
 
     def where(self, row: int) -> str:
         """How to name a sample, by its number from 0."""
@@ -35,7 +39,7 @@ class Samples:
 
 
 def read_samples(path: Path) -> Samples:
-    """The samples of a CSV file with a header, or of an NPZ file.
+    """The samples of a CSV file with a header, or of an NPZ file. What is not used may hold anything.
 
     Raises:
         Failure: the file cannot be read.
@@ -44,31 +48,43 @@ def read_samples(path: Path) -> Samples:
         case ".csv":
             return _read_csv(path)
         case ".npz":
-            return Samples(_Arrays(path), [])
+            return Samples(_Archive(path), [])
     raise Failure(f"{path}: samples are read from .csv and .npz", WRONG_USAGE)
 
 
 def _read_csv(path: Path) -> Samples:
     """Lines without any cell are skipped, as in training."""
+    before = csv.field_size_limit(CELL_CHARACTERS)
     try:
-        # bytes that are no UTF-8 may stand in columns that the network does not take
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = list(_rows(file))
     except csv.Error as error:
         raise Failure(f"{path}: not a CSV file with a header: {error}", WRONG_USAGE) from error
+    finally:
+        csv.field_size_limit(before)
     if not rows:
         raise Failure(f"{path}: not a CSV file with a header: it is empty", WRONG_USAGE)
     (_, header), *rows = rows
+    _check_header(path, header)
     for line, row in rows:
         if len(row) != len(header):
             raise Failure(f"{path}:{line}: {len(row)} cells, the header has {len(header)}", WRONG_USAGE)
-    if any("\udc80" <= character <= "\udcff" for name in header for character in name):
-        raise Failure(f"{path}: not a CSV file with a header: it is not UTF-8 text", WRONG_USAGE)
-    counts = Counter(header)
-    cells = zip(*(row for _, row in rows), strict=True) if rows else ([] for _ in header)
-    columns = {name: list(column) for name, column in zip(header, cells, strict=True) if name and counts[name] == 1}
-    twice = frozenset(name for name, count in counts.items() if name and count > 1)
-    return Samples(columns, [line for line, _ in rows], twice)
+    cells = zip(*(row for _, row in rows), strict=True) if rows else [()] * len(header)
+    columns: dict[str, list[str]] = {}
+    for name, column in zip(header, cells, strict=True):
+        if name:
+            columns.setdefault(name, list(column))
+    repeated = frozenset(name for name, count in Counter(header).items() if count > 1)
+    return Samples(columns, [line for line, _ in rows], repeated)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if any("\ud800" <= character <= "\udfff" for name in header for character in name):
+        raise Failure(f"{path}: not UTF-8 text: save it with that encoding", WRONG_USAGE)
+    for separator, called in SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            text = f"one column, {header[0]!r:.100}: its values seem to be separated by {called}, commas are needed"
+            raise Failure(f"{path}: {text}", WRONG_USAGE)
 
 
 def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
@@ -80,20 +96,17 @@ def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
         line = rows.line_num + 1
 
 
-class _Arrays(Mapping[str, Any]):
-    """The arrays of an NPZ file by name, each read when it is asked for: the others may hold anything."""
+class _Archive(Mapping[str, Any]):
+    """The arrays of an NPZ file, each read when it is asked for."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names = self._from_archive(lambda archive: list(archive.files))
+        self._names = tuple(self._open(lambda file: file.files))
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self:
+        if name not in self._names:
             raise KeyError(name)
-        return self._from_archive(lambda archive: archive[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return self._open(lambda file: file[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -101,12 +114,12 @@ class _Arrays(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def _from_archive(self, take: Callable[[Any], Any]) -> Any:
+    def _open(self, read: Any) -> Any:
         import numpy as np
 
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
-                return take(archive)
+            with self._path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
+                return read(file)
         except OSError:
             raise
         except Exception as error:  # of many types, from zipfile, zlib and NumPy
