@@ -17,6 +17,8 @@ from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
 
+from .models import make_model
+
 CSV = b"a,b,y\n1,2,0\n3,4,1\n5,6,2\n"
 
 
@@ -127,6 +129,21 @@ def runner(fake_runner):
 @pytest.fixture
 def client(start, runner):
     return start(runner).client
+
+
+@pytest.fixture
+def trained(client, runner, tmp_path):
+    """Makes a job that succeeded; its name and its model."""
+
+    def trained(**parts):
+        name = client.create(display_name="my digits/1").name
+        run = runner.next()
+        run.begin()
+        model = make_model(run.request.directory / "model.safetensors", **parts)
+        run.succeed(model.digest)
+        return name, model
+
+    return trained
 
 
 class Refused:

@@ -1,8 +1,6 @@
 import errno
 import hashlib
 import io
-import json
-from dataclasses import asdict
 
 import grpc
 import numpy as np
@@ -11,52 +9,12 @@ import pytest
 from safetensors.numpy import load
 
 from raydient.server.jobs import models
-from raydient.server.training.checkpoint_files import (
-    CHECKSUMS,
-    FORMAT,
-    MANIFEST,
-    OPTIMIZER,
-    WEIGHTS,
-    Manifest,
-    checksums_text,
-    folder_name,
-)
-from raydient.spec.network import Network
 from raydient.v1 import model_service_pb2 as pb
-from raydient.workers.network import Model, ModelTooLargeError, Preprocessing, Target, build, save_model
+from raydient.workers.network import ModelTooLargeError
+
+from .models import MANIFEST, WEIGHTS, folder_name, make_checkpoint, make_model
 
 StatusCode = grpc.StatusCode
-
-
-def network(loss, units=3, before=()):
-    return Network.model_validate({"layers": [*before, {"dense": {"units": units}}], "loss": loss})
-
-
-def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"), classes=(), before=()):
-    """A model of two inputs whose weights are 0, 1, 2, ..."""
-    specification = network(loss, units, before)
-    size = build(specification, (2,)).layout.size
-    weights = np.arange(size, dtype=np.float32) / 8
-    given = Preprocessing((2,), features, is_table=bool(features))
-    model = Model.plain(specification, given, weights, Target("y", classes))
-    path.parent.mkdir(exist_ok=True)
-    save_model(path, model)
-    return model
-
-
-@pytest.fixture
-def trained(client, runner, tmp_path):
-    """Makes a job that succeeded; its name and its model."""
-
-    def trained(**parts):
-        name = client.create(display_name="my digits/1").name
-        run = runner.next()
-        run.begin()
-        model = make_model(run.request.directory / "model.safetensors", **parts)
-        run.succeed(model.digest)
-        return name, model
-
-    return trained
 
 
 def download(client, name, **fields):
@@ -180,25 +138,6 @@ def test_there_is_no_model_before_the_end(client, runner, refused):
         error = refused(call, request)
         assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "NO_MODEL")
         assert error.metadata == {"state": "RUNNING"}
-
-
-def make_checkpoint(request, step, write_weights=None):
-    """A checkpoint of a run's job with the digest `d`, and its folder."""
-    folder = request.directory / "checkpoints" / folder_name(step)
-    folder.mkdir(parents=True)
-    if write_weights is None:
-        (folder / WEIGHTS).write_bytes(b"weights of %d" % step)
-    else:
-        write_weights(folder / WEIGHTS)
-    (folder / OPTIMIZER).write_bytes(b"")
-    position = {"round": step, "step": step, "epoch": 0, "epoch_sums": [], "numerics": {}, "history": []}
-    manifest = Manifest(format=FORMAT, job=request.job, digest="d", created="2026-01-02T03:04:05.678+00:00", **position)
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest)))
-    digests = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS, OPTIMIZER, MANIFEST)
-    }
-    (folder / CHECKSUMS).write_bytes(checksums_text(digests))
-    return folder
 
 
 def test_checkpoints_newest_first_by_pages_and_their_weights(client, runner, refused):

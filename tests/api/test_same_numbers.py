@@ -24,7 +24,7 @@ from raydient.workers.data import load
 from raydient.workers.network import Kind, Model, build, load_model, save_model
 from raydient.workers.network.onnx_export import write_onnx
 
-from .test_models_api import WEIGHTS, make_checkpoint
+from .models import WEIGHTS, make_checkpoint
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

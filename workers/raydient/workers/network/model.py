@@ -175,7 +175,8 @@ class Model:
             with np.errstate(over="ignore"):
                 ready = self.inputs[name].apply(raw)
         except SampleError as error:
-            raise SampleError(error.args[0], error.row, name) from None
+            where = self._column(name, error.place) if error.place else ""
+            raise SampleError(f"{error.args[0]}{where}", error.row, name) from None
         if not (finite := np.isfinite(ready)).all():
             row, *place = (int(i) for i in np.argwhere(~finite)[0])
             why = "is too large for float32" if np.isfinite(raw[(row, *place)]) else "is not finite"
@@ -185,6 +186,8 @@ class Model:
     def _column(self, name: str, place: Sequence[int]) -> str:
         """The feature at a place of a sample, for a message."""
         given = self.inputs[name]
+        if given.columns == (name,):
+            return ""
         if given.is_table:
             return f" in column {given.columns[place[0]]}"
         return f" at {tuple(place)}" if given.shape != (1,) else ""

@@ -19,12 +19,20 @@ class SampleError(ValueError):
     Attributes:
         row: the first sample at fault, from 0; None where all are.
         input: the name of the input, where it is known.
+        place: of the value within the sample, where one is at fault.
     """
 
-    def __init__(self, message: str, row: int | None = None, input: str = "") -> None:  # noqa: A002  (what it is)
+    def __init__(
+        self,
+        message: str,
+        row: int | None = None,
+        input: str = "",  # noqa: A002  (what it is)
+        place: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.row = row
         self.input = input
+        self.place = place
 
     def __str__(self) -> str:
         where = f" (sample {self.row + 1})" if self.row is not None else ""
@@ -112,8 +120,8 @@ def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.flo
     texts = category_texts(raw)
     found = np.array([places.get(text, -1) for text in texts], np.float32)
     if len(unknown := np.flatnonzero(found < 0)):
-        row = int(unknown[0]) * len(raw) // len(texts)
-        raise SampleError(f"{texts[unknown[0]]!r} is none of the {len(vocabulary)} categories", row)
+        row, *place = (int(i) for i in np.unravel_index(unknown[0], raw.shape))
+        raise SampleError(f"{texts[unknown[0]]!r} is none of the {len(vocabulary)} categories", row, place=tuple(place))
     return found.reshape(raw.shape)
 
 
