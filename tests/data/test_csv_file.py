@@ -192,7 +192,7 @@ def test_memory_is_bounded_while_reading(errors_of, monkeypatch):
     monkeypatch.setattr(limits, "available_bytes", lambda: 2**20)
     ((path, message),) = errors_of("a,y\n" + "1,0\n" * 200_000)
     assert path == "dataset.uri"
-    assert "its values take more than" in message
+    assert "its data take more than" in message
     assert "1.0 MiB are available" in message
 
 

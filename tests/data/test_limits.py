@@ -8,9 +8,9 @@ from raydient.workers.data import limits
 
 def test_what_is_spent_adds_up_to_a_share_of_what_is_available():
     budget = limits.Budget(1000)
-    budget.spend(300)
-    budget.spend(100)
-    with pytest.raises(InvalidSpec, match=r"its values take more than 0\.0 MiB of memory"):
+    budget.spend(300)  # and a copy
+    budget.spend(50, values=30, texts=1)
+    with pytest.raises(InvalidSpec, match=r"its data take more than 0\.0 MiB of memory"):
         budget.spend(1)
 
 

@@ -99,7 +99,7 @@ def test_what_it_would_take_is_checked_before_unpacking(errors_of, monkeypatch):
     monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
     ((path, message),) = errors_of({"x": X, "y": Y})
     assert path == "dataset.uri"
-    assert "its values take more than 0.0 MiB of memory" in message
+    assert "its data take more than 0.0 MiB of memory" in message
 
 
 def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkeypatch):

@@ -17,7 +17,7 @@ from raydient.spec.values import is_number
 from .cells import number_hint, shown
 from .csv_header import Column, Columns, Header, unreadable
 from .csv_rows import read_batches, walk
-from .limits import TEXT_BYTES, Budget
+from .limits import Budget
 from .raw import SHOWN_ERRORS
 
 CELL_BYTES = 4096
@@ -92,7 +92,7 @@ def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.Lar
     batches = []
     try:
         for batch in read_batches(path, header, {column.place: pa.large_binary() for column in columns}):
-            budget.spend(batch.nbytes + TEXT_BYTES * batch.num_rows)
+            budget.spend(batch.nbytes, texts=batch.num_rows)
             batches.append(batch)
     except pa.ArrowException as error:
         raise unreadable(f"is not a CSV file that can be read: {printable(str(error))[:200]}") from error

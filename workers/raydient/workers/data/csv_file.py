@@ -14,7 +14,7 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from .csv_errors import CELL_BYTES, find_errors
 from .csv_header import Column, Columns, Header, find_columns, read_header, unreadable
 from .csv_rows import read_batches
-from .limits import TEXT_BYTES, Budget
+from .limits import Budget
 from .raw import Labels, RawData, RawInput
 
 
@@ -74,7 +74,8 @@ class _Table:
         """
         types = {column.place: pa.large_string() if column.is_text else pa.float64() for column in self._used}
         for batch in read_batches(path, header, types):
-            self._budget.spend(batch.nbytes + TEXT_BYTES * batch.num_rows * sum(c.is_text for c in self._used))
+            texts = batch.num_rows * sum(column.is_text for column in self._used)
+            self._budget.spend(batch.nbytes, values=batch.num_rows * len(self._used), texts=texts)
             self._add(batch)
         if not self.rows:
             raise unreadable("has a header but no rows")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from raydient.spec.errors import FieldError, InvalidSpec
 
-SHARE = 0.4
-"""Of the available memory, for the values as they stand in the file: training arrays are made of them beside these."""
+SHARE = 0.9
+"""Of the available memory, for the data of one job."""
 
 TEXT_BYTES = 80
 """What one short text takes as an object of Python, with its place in a list."""
@@ -19,7 +19,7 @@ _CGROUPS = (
 
 
 class Budget:
-    """Memory that the values of one file may take.
+    """Memory that the values of one file may take, with the training arrays that are made of them.
 
     Args:
         available: bytes free on this machine; None reads them from the system.
@@ -29,16 +29,21 @@ class Budget:
         self._available = available_bytes() if available is None else available
         self._spent = 0
 
-    def spend(self, count: int) -> None:
-        """Account for `count` bytes that are about to be used, or just have been.
+    def spend(self, stored: int, *, values: int = 0, texts: int = 0) -> None:
+        """Account for values that are about to be read, or just have been.
+
+        Args:
+            stored: bytes that they take as they stand in the file; the rows of a part are copied once.
+            values: how many become float32.
+            texts: how many are texts.
 
         Raises:
             InvalidSpec: the file takes more than its share.
         """
-        self._spent += count
+        self._spent += 2 * stored + 4 * values + TEXT_BYTES * texts
         if self._spent > SHARE * self._available:
             spent, available = size_text(self._spent), size_text(self._available)
-            text = f"its values take more than {spent} of memory, {available} are available"
+            text = f"its data take more than {spent} of memory, {available} are available"
             mend = "name fewer columns or arrays, or use a machine with more memory"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])
 

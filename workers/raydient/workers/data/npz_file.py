@@ -20,7 +20,7 @@ from raydient.spec.printable import printable
 from raydient.workers.network import category_texts
 
 from .cells import shown
-from .limits import TEXT_BYTES, Budget
+from .limits import Budget
 from .raw import Labels, RawData, RawInput, label_path, missing
 
 HEADER_BYTES = 16_384
@@ -204,7 +204,7 @@ def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str |
     if size > PLAIN_BYTES and size > MAXIMUM_EXPANSION * member.compress_size:
         text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, at most"
         return f"{text} {MAXIMUM_EXPANSION} is read: save it with numpy.savez, which does not compress"
-    budget.spend(size + TEXT_BYTES * prod(shape) * (dtype.kind == "U"))
+    budget.spend(size, values=prod(shape), texts=prod(shape) if dtype.kind == "U" else 0)
     return None
 
 
