@@ -1,4 +1,8 @@
-from raydient.server.jobs.removals import Removals
+from raydient.server.jobs.removals import Removals, decide_removal
+
+
+def decide(database, name):
+    database.write(lambda connection: decide_removal(connection, name))
 
 
 def pending(database):
@@ -12,12 +16,23 @@ def test_what_is_decided_is_removed_and_nothing_else(database, tmp_path):
         (tmp_path / name / "model.safetensors").touch()
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "c.csv").touch()
-    removals.plan("jobs/a")
-    removals.plan("jobs/a")
-    removals.plan("datasets/c.csv")
-    removals.plan("jobs/gone")
+    for name in ("jobs/a", "jobs/a", "datasets/c.csv", "jobs/gone"):
+        decide(database, name)
     removals.complete()
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")) == ["jobs/b"]
+    assert pending(database) == []
+
+
+def test_a_plan_does_not_touch_a_job_that_came_of_it(database, tmp_path):
+    """As in a database that was restored from a backup."""
+    removals = Removals(database, tmp_path)
+    for job in ("used", "unused"):
+        (tmp_path / "jobs" / job).mkdir(parents=True)
+        (tmp_path / "jobs" / job / "job.json").touch()
+        removals.plan(f"jobs/{job}")
+    (tmp_path / "jobs" / "used" / "checkpoints").mkdir()
+    removals.complete()
+    assert [folder.name for folder in (tmp_path / "jobs").iterdir()] == ["used"]
     assert pending(database) == []
 
 
@@ -27,7 +42,7 @@ def test_a_name_that_leads_elsewhere_is_left_alone(database, tmp_path, caplog):
     (tmp_path / "other").mkdir()
     removals = Removals(database, root)
     for name in ("jobs/..", "../other", "jobs", "jobs/a/b", "logs/a", "/etc/hosts", ""):
-        removals.plan(name)
+        decide(database, name)
     removals.complete()
     assert (root / "jobs" / "a").is_dir()
     assert (tmp_path / "other").is_dir()
@@ -37,7 +52,7 @@ def test_a_name_that_leads_elsewhere_is_left_alone(database, tmp_path, caplog):
 def test_what_cannot_be_removed_is_tried_again(database, tmp_path, monkeypatch, caplog):
     (tmp_path / "jobs" / "a").mkdir(parents=True)
     removals = Removals(database, tmp_path)
-    removals.plan("jobs/a")
+    decide(database, "jobs/a")
 
     def busy(path):
         raise OSError(16, "Device or resource busy")
@@ -54,7 +69,7 @@ def test_what_cannot_be_removed_is_tried_again(database, tmp_path, monkeypatch, 
 def test_a_closed_database_keeps_the_decision(database, tmp_path):
     (tmp_path / "jobs" / "a").mkdir(parents=True)
     removals = Removals(database, tmp_path)
-    removals.plan("jobs/a")
+    decide(database, "jobs/a")
     database.close()
     removals.carry_out("jobs/a")
     assert not (tmp_path / "jobs" / "a").exists()

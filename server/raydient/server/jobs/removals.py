@@ -6,6 +6,7 @@ database may be the one that is incomplete.
 
 import logging
 import shutil
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import sqlalchemy as sa
@@ -13,8 +14,11 @@ import sqlalchemy as sa
 from raydient.server.errors import ServiceError
 
 from .database import Database
+from .description import DESCRIPTION_FILE
 from .schema import removals as _removals
 
+PLANNED = "?"
+"""What the name of a removal begins with that is planned and not decided."""
 ROOMS = ("jobs", "datasets")
 log = logging.getLogger(__name__)
 
@@ -27,7 +31,7 @@ def decide_removal(connection: sa.Connection, name: str) -> None:
 
 def withdraw_removal(connection: sa.Connection, name: str) -> None:
     """Write down in this transaction that `name` stays; harmless if nothing was decided."""
-    connection.execute(sa.delete(_removals).where(_removals.c.name == name))
+    connection.execute(sa.delete(_removals).where(_removals.c.name.in_([name, PLANNED + name])))
 
 
 class Removals:
@@ -43,9 +47,11 @@ class Removals:
     def plan(self, name: str) -> None:
         """Have `name` removed at the next start, unless a transaction withdraws that or `carry_out` comes first.
 
-        For files that are written before the transaction that makes them known.
+        For files that are written before the transaction that makes them known. The folder of a job is then removed
+        only if it holds nothing but the description: a database that was restored from a backup may hold the plan and
+        not the job that came of it.
         """
-        self._database.write(lambda connection: decide_removal(connection, name))
+        self._database.write(lambda connection: decide_removal(connection, PLANNED + name))
 
     def carry_out(self, name: str) -> None:
         """Remove a file or folder now and forget it. What cannot be removed is logged and tried at the next start."""
@@ -67,9 +73,18 @@ class Removals:
     def complete(self) -> None:
         """Carry out what an earlier server decided and did not finish."""
         names = self._database.read(lambda connection: connection.execute(sa.select(_removals.c.name)).scalars().all())
-        for name in names:
-            log.info("removing %s, which was deleted before", self._root / name)
+        for recorded in names:
+            name = recorded.removeprefix(PLANNED)
+            if recorded != name and _was_used(self._root / name):
+                self._database.write(partial(withdraw_removal, name=name))
+                continue
+            log.info("removing %s, which was deleted or not completed before", self._root / name)
             self.carry_out(name)
+
+
+def _was_used(path: Path) -> bool:
+    """A folder that holds more than a description."""
+    return path.is_dir() and any(DESCRIPTION_FILE not in file.name for file in path.iterdir())
 
 
 def _is_ours(name: str) -> bool:
