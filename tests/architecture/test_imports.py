@@ -97,7 +97,7 @@ def test_two_modules_know_ray():
         name for name, path in MODULES.items() for imported, _ in imports(name, path) if imported.split(".")[0] == "ray"
     }
 
-    assert knowing == {"raydient.server.clusters.ray", "raydient.server.clusters.ray_nodes"}
+    assert knowing == {f"raydient.server.clusters.{name}" for name in ("own_ray", "ray", "ray_nodes")}
 
 
 def test_the_namespace_has_a_portion_in_each_folder_and_no_init():

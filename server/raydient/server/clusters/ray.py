@@ -1,15 +1,15 @@
 """Processes as Ray actors: Ray places, starts and watches them and has no part in what they say to each other.
 
-With `ray_nodes` the only module that imports ray. Actors are plain `Member`s, wrapped here and nowhere else; they are
-never restarted or retried by Ray, because what to do about a loss is the coordinator's to decide.
+With `ray_nodes` and `own_ray` the only module that imports ray. Actors are plain `Member`s, wrapped here and nowhere
+else. Ray never restarts them or retries their calls, because the coordinator decides what to do about a loss.
 """
 
 import contextlib
 import json
+import logging
 import os
 import secrets
-import shutil
-import tempfile
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,16 +27,15 @@ from raydient.wire.control import Role
 
 from .cluster import ClusterError
 from .member import BLAS_ENVIRONMENT, run
-from .nodes import Nodes
+from .nodes import LOOK_SECONDS, Nodes
+from .own_ray import LOOPBACK, OwnRay
 from .placing import prefer
 from .ray_nodes import Inspector, alive, check, first_line
 from .versions import disagreement, installed
 
 NAMESPACE = "raydient"
-OBJECT_STORE_BYTES = 80 * 1024 * 1024
-"""About the least that Ray accepts: nothing of ours lies there."""
 KILL_SECONDS = 10.0
-_LOOPBACK = "127.0.0.1"
+_log = logging.getLogger(__name__)
 _NODE_LABEL = "ray.io/node-id"
 _ANYWHERE = "DEFAULT"
 _Place = str | NodeAffinitySchedulingStrategy | PlacementGroupSchedulingStrategy
@@ -68,11 +67,11 @@ class RayCluster:
         slots: int,
         host: str | None,
         *,
-        session: Path | None = None,
+        own: OwnRay | None = None,
         nodes: Nodes | None = None,
         refused: Sequence[str] = (),
     ) -> None:
-        """`host` is where all of the cluster is, None if it may have many machines; `session` a Ray's that is ours.
+        """`host` is where all of the cluster is, None if it may have many machines; `own` is a Ray that is ours.
 
         `nodes` are watched and counted, where they may change; `refused` are ids of those to keep clear of.
         """
@@ -81,34 +80,18 @@ class RayCluster:
         self.host = host or ray.util.get_node_ip_address()
         self.node = _this_node()
         self._one_host = host
-        self._session = session
+        self._own = own
         self._processes: list[RayProcess] = []
         self._group: _Group | None = None
+        self._renewing = threading.Lock()  # held while our Ray is replaced, and while something is started on it
+        self._closed = threading.Event()
+        if own is not None:
+            threading.Thread(target=self._watch_own, name="ray", daemon=True).start()
 
     @classmethod
     def start_ray(cls, slots: int) -> "RayCluster":
-        """Start a Ray on this machine with room for so many workers; it wants a token that only this process has."""
-        session = Path(tempfile.mkdtemp(prefix="raydient-ray-"))
-        try:
-            ray.init(
-                address="local",
-                namespace=NAMESPACE,
-                num_cpus=slots,
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                _node_ip_address=_LOOPBACK,
-                _temp_dir=str(session),
-                # Ray lowers its workers' priority by 15; beside anything else on the machine they would starve.
-                _system_config={"worker_niceness": 0},
-            )
-        except BaseException as error:
-            shutil.rmtree(session, ignore_errors=True)
-            if isinstance(error, Exception):
-                raise ClusterError(f"Ray cannot be started: {first_line(error)}") from error
-            raise
-        return cls(slots, _LOOPBACK, session=session)
+        """Start a Ray on this machine with room for so many workers; another one takes its place if it dies."""
+        return cls(slots, LOOPBACK, own=OwnRay(slots, NAMESPACE))
 
     @classmethod
     def join(cls, address: str) -> "RayCluster":
@@ -142,7 +125,30 @@ class RayCluster:
             self._group.remove()
             self._group = None
 
+    def _watch_own(self) -> None:
+        """Replace our Ray when a process of it has died: nothing would ever start on it."""
+        while not self._closed.wait(LOOK_SECONDS):
+            with self._renewing:
+                if self._own is not None and not self._own.alive and not self._closed.is_set():
+                    try:
+                        self._renew(self._own)
+                    except ClusterError:
+                        _log.exception("our Ray has died and cannot be replaced; it is tried again")
+
+    def _renew(self, own: OwnRay) -> None:
+        _log.error("our Ray has died (%s); another one is started, jobs go on from their checkpoints", own.dead)
+        own.close()
+        self._group = None
+        self._own = OwnRay(own.slots, NAMESPACE)
+        self.node = _this_node()
+
     def start(self, role: Role, launch: str, log: Path) -> "RayProcess":
+        with self._renewing:
+            if self._own is not None and not self._own.alive:
+                self._renew(self._own)
+            return self._start(role, launch)
+
+    def _start(self, role: Role, launch: str) -> "RayProcess":
         # What an actor prints is in the logs of Ray's session, on its machine.
         detached = role is Role.COORDINATOR
         ended = [p for p in self._processes if p.ended() is not None]
@@ -163,7 +169,7 @@ class RayCluster:
         actor: Any = ray.remote(Member).options(**options).remote()
         whereabouts = actor.whereabouts.remote()
         call = actor.run.remote(role.value, launch, self._one_host, installed())
-        process = RayProcess(actor, role, place, whereabouts, call)
+        process = RayProcess(actor, role, place, whereabouts, call, own=self._own)
         self._processes.append(process)
         return process
 
@@ -201,15 +207,17 @@ class RayCluster:
     def close(self) -> None:
         if self._nodes is not None:
             self._nodes.close()
-        if self._session is None:
+        self._closed.set()
+        if self._own is None:
             for process in self._processes:
                 process.kill()
         self._processes.clear()
         self.release()
-        if self._session is not None or self._nodes is not None:
-            ray.shutdown()  # with our Ray all its actors end, with one that was joined those that are not detached
-        if self._session is not None:
-            shutil.rmtree(self._session, ignore_errors=True)
+        with self._renewing:
+            if self._own is not None:
+                self._own.close()  # all its actors end with it
+            elif self._nodes is not None:
+                ray.shutdown()  # with it those actors end that are not detached
 
 
 class _Group:
@@ -258,15 +266,18 @@ class RayProcess:
         place: _Place,
         whereabouts: "ray.ObjectRef[tuple[str, int]]",
         call: "ray.ObjectRef[None]",
+        *,
+        own: OwnRay | None,
     ) -> None:
+        """`own` is the Ray that it is on, if that is ours."""
         self.role, self.place = role, place
-        self._actor, self._whereabouts, self._call = actor, whereabouts, call
+        self._actor, self._whereabouts, self._call, self._own = actor, whereabouts, call, own
         self._found: tuple[str, int] | None = None
         self._ended: str | None = None
         self.misplaced = False  # the node has other versions
 
     def waiting(self) -> bool:
-        if self._ended is not None or self._found is not None or not ray.is_initialized():
+        if self.ended() is not None or self._found is not None or not ray.is_initialized():
             return False
         return not ray.wait([self._whereabouts], timeout=0)[0]
 
@@ -289,6 +300,8 @@ class RayProcess:
         return self._found
 
     def ended(self) -> str | None:
+        if self._ended is None and self._own is not None and not self._own.alive:
+            self._ended = "its Ray has died"
         if self._ended is None and ray.is_initialized():
             self._ended = self._look(0)
             if self._ended is not None:
@@ -313,7 +326,7 @@ class RayProcess:
         self._ended = "detached"
 
     def kill(self) -> None:
-        if self._ended is not None or not ray.is_initialized():
+        if self.ended() is not None or not ray.is_initialized():
             return
         with contextlib.suppress(RayError):
             ray.kill(self._actor, no_restart=True)
