@@ -21,6 +21,7 @@ from raydient.server import app, embedded
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Network
+from raydient.wire import control
 from raydient.workers import network
 from raydient.workers.network import GradientReport, Model, ParameterCheck, Verdict, save_model
 
@@ -43,7 +44,7 @@ class Training:
         self.leaves, self.model = "model.safetensors", b"weights"
         self.arguments: dict[str, object] = {}
 
-    def __call__(self, spec, dataset, *, directory, report, transport, cluster, files) -> Finished:
+    def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
         self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
         assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
         path = directory / self.leaves
@@ -55,8 +56,10 @@ class Training:
         report(Notice("WORKER_LOST", "worker 1 is gone"))
         report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))
         report(CheckpointTaken(10, 0.1, 1000))
-        if self.end is signal.SIGTERM:
+        if isinstance(self.end, signal.Signals):
             signal.raise_signal(self.end)
+            assert orders == [control.Command(control.Order.INTERRUPT)]
+            self.end = Finished(Outcome.INTERRUPTED, 7)
         if isinstance(self.end, BaseException):
             raise self.end
         report(self.end)
@@ -85,6 +88,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "here"
 
 
+def names(state: Path) -> list[str]:
+    """Folders of runs."""
+    return sorted(path.name for path in state.iterdir() if path.is_dir())
+
+
 def run(*arguments: object) -> Result:
     return CliRunner(env={"NO_COLOR": "1"}).invoke(program, [str(a) for a in arguments])
 
@@ -104,7 +112,7 @@ def test_train_prints_digest_accuracy_and_model(training: Training, state: Path,
         "epoch 1/1  loss 0.5000  test loss 0.2500  test accuracy 96.25 %  0.25 s",
     ]
     assert [(path.name, path.read_bytes()) for path in here.iterdir()] == [("points.safetensors", b"weights")]
-    assert list(state.iterdir()) == []
+    assert names(state) == []
     assert training.arguments["dataset"] == job_yaml.parent / "points.csv"
     assert (training.arguments["transport"], training.arguments["cluster"]) == ("auto", "local")
 
@@ -149,7 +157,7 @@ def test_a_model_that_cannot_be_converted_leaves_its_checkpoint(
     training.leaves = "checkpoints/step-000000005"
     done = run("train", job_yaml, "-o", "m.onnx")
     assert done.exit_code == 1
-    assert "The last good checkpoint is kept" in done.stderr
+    assert "Its last checkpoint is kept. Go on: raydient train --resume points-" in done.stderr
     assert list(here.iterdir()) == []
 
 
@@ -181,9 +189,9 @@ def test_a_failure_is_told_and_its_checkpoint_kept(training: Training, state: Pa
     training.leaves = "checkpoints/step-000000005"
     done = run("train", job_yaml)
     assert done.exit_code == 1
-    [directory] = state.iterdir()
+    [name] = names(state)
     assert done.stderr.splitlines()[-2:] == [
-        f"The last good checkpoint is kept: {directory}/checkpoints/step-000000005",
+        f"The last good checkpoint is kept: {state / name}; remove it: raydient train --remove {name}",
         "step 7: the gradient of dense_1 is NaN",
     ]
     assert list(here.iterdir()) == []
@@ -196,6 +204,8 @@ def test_a_failure_is_told_and_its_checkpoint_kept(training: Training, state: Pa
     [
         (KeyboardInterrupt(), 130),
         (signal.SIGTERM, 130),
+        (signal.SIGHUP, 130),
+        (signal.SIGINT, 130),
         (Finished(Outcome.FAILED, 0, reason="WORKER_LOST", message="gone"), 1),
         (InvalidSpec([FieldError("dataset.label", "there is no column y")]), 2),
         (OSError(28, "No space left on device", "somewhere"), 1),
@@ -213,7 +223,7 @@ def test_an_end_without_a_checkpoint_leaves_nothing(
     training.leaves = "logs"
     done = run("train", job_yaml)
     assert done.exit_code == status
-    assert list(state.iterdir()) == list(here.iterdir()) == []
+    assert names(state) == list(here.iterdir()) == []
     assert "Traceback" not in done.stderr
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

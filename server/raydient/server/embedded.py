@@ -7,6 +7,7 @@ from contextlib import closing, redirect_stdout
 from pathlib import Path
 
 from raydient.spec.job import JobSpec
+from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
@@ -14,6 +15,7 @@ from raydient.wire.hub import Hub
 from .clusters.opening import open_cluster
 from .training.execution import MESSAGE_LIMIT, Execution
 from .training.history import HISTORY_FILE, History
+from .training.initial_weights import KEPT_FILE
 from .training.preparation import prepare
 from .training.reports import EpochEnded, Finished, Report
 
@@ -31,6 +33,7 @@ def train(
     cluster: str = "local",
     ray_address: str | None = None,
     files: Path | None = None,
+    orders: list[control.Command | control.Scale] | None = None,
 ) -> Finished:
     """Train a job to its end and return how it ended; the model is then `directory`/model.safetensors.
 
@@ -43,12 +46,14 @@ def train(
         cluster: `local` or `ray`.
         files: what a relative path of `training.initial_weights` begins at; the working directory if None.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
+        orders: what is put into it is carried out, `INTERRUPT` for one; from a signal handler, too.
 
     Raises:
-        InvalidSpec: before anything is started or written.
+        InvalidSpec: before anything is started or written, the folder itself excepted.
         KeyboardInterrupt: on Ctrl-C, after every process has been ended.
     """
-    prepared = prepare(spec, dataset, files=files or Path())
+    directory.mkdir(parents=True, exist_ok=True)
+    prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE)
     last: list[Report] = []
     told = 0
 
@@ -84,6 +89,7 @@ def train(
             history=history,
             tell=tell,
             transport=Transport(transport),
+            orders=orders,
         ).run()
     (finished,) = last
     assert isinstance(finished, Finished), "a run ends with Finished"

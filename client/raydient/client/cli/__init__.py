@@ -80,7 +80,23 @@ def program() -> None:
     """Distributed training with a parameter server: the same bits, whatever happens."""
 
 
+def open_standard_streams() -> None:
+    """Open the standard streams that the caller has closed, on the null device.
+
+    Else the next file or socket that is opened would get their numbers, and what is printed would end up in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  (it stays open)
+
+
 def main() -> None:
     """The entry point of the console script."""
+    open_standard_streams()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told in our words, not in gRPC's log too
     program(prog_name="raydient")

@@ -1,55 +1,171 @@
 """`raydient train`: everything on this machine, without a service."""
 
 import shutil
-import signal
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .display import notice_text, open_display, value_text
-from .failures import FAILED, WRONG_USAGE, Failure, reading
-from .options import debug_option, job_file, json_option, need_server, need_writable
+from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
+from .options import debug_option, json_option, need_server, need_writable
 from .output import echo, print_json, print_pairs
+from .resuming import check_resumable, kept, open_runs, print_runs, signals_interrupt
 
 if TYPE_CHECKING:
-    from raydient.server.training.reports import Finished
+    from raydient.server.training.reports import Finished, Report
     from raydient.spec.job import JobSpec
 
-    from .display import Metrics
+    from .display import Display, Metrics
+    from .runs import Run, Runs
 
 MODEL_FILE = "model.safetensors"
 SUFFIXES = (".safetensors", ".onnx", ".npz")
 OUTPUT_HELP = "Where the model goes; .safetensors, .onnx or .npz tells the format."
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the job; None where it does not."""
+
+    output: Path | None
+    workers: int | None
+    transport: str | None
+    cluster: str | None
+
+
 @click.command()
-@job_file
+@click.argument("job", metavar="JOB.yaml", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "--output", metavar="MODEL", type=click.Path(dir_okay=False, path_type=Path), help=OUTPUT_HELP)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Instead of the job file's number.")
-@click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), default="auto", show_default=True)
-@click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), help="auto if not given.")
+@click.option("--cluster", type=click.Choice(["local", "ray"]), help="local if not given.")
+@click.option("--resume", metavar="[NAME]", is_flag=False, flag_value="", help="Go on with an interrupted run.")
+@click.option("--list", "list_runs", is_flag=True, help="List the runs that are kept.")
+@click.option("--remove", metavar="NAME", help="Remove a run that is kept.")
 @json_option
 @debug_option
-def train(*, job: Path, output: Path | None, workers: int | None, transport: str, cluster: str, as_json: bool) -> None:
-    """Train a job here and now; the model is a file at the end."""
+def train(
+    *,
+    job: Path | None,
+    output: Path | None,
+    workers: int | None,
+    transport: str | None,
+    cluster: str | None,
+    resume: str | None,
+    list_runs: bool,
+    remove: str | None,
+    as_json: bool,
+) -> None:
+    """Train a job here and now; the model is a file at the end.
+
+    A run that was interrupted, or that failed for a reason outside itself, goes on with --resume from its last
+    checkpoint, to the same weights: NAME is that of the run, or the job file; without it the newest run is meant.
+    """
+    if (job is not None) + (resume is not None) + list_runs + (remove is not None) != 1:
+        raise click.UsageError("give one of JOB.yaml, --resume, --list and --remove")
     need_server("Training on this machine")
+    runs = open_runs()
+    options = Options(output, workers, transport, cluster)
+    if list_runs:
+        print_runs(runs, as_json)
+    elif remove is not None:
+        runs.remove(remove)
+        if as_json:
+            print_json({})
+    elif job is not None:
+        _begin(runs, job, as_json, options)
+    else:
+        _resume(runs, resume or "", as_json, options)
+
+
+def _begin(
+    runs: "Runs",
+    job: Path,
+    as_json: bool,
+    options: Options,
+) -> None:
     from raydient.client.data_file import data_here
 
-    output = output or Path(f"{job.stem}.safetensors")
+    from .runs import Run, sha256_of
+
+    output = _usable(options.output or Path(f"{job.stem}.safetensors"))
+    with reading(job) as file:
+        spec = _with_workers(file.spec, options.workers)
+        data = data_here(file.spec, job.parent).resolve()
+        run = Run(
+            name=job.stem,
+            job=str(job.resolve()),
+            specification=spec.canonical(),
+            data=str(data),
+            sha256=sha256_of(data),
+            output=str(output.absolute()),
+            transport=options.transport or "auto",
+            cluster=options.cluster or "local",
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        with runs.begin(run) as folder, kept(folder):
+            finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output)
+    _print_result(finished, metrics, output, as_json)
+
+
+def _resume(
+    runs: "Runs",
+    name: str,
+    as_json: bool,
+    options: Options,
+) -> None:
+    from raydient.spec.errors import InvalidSpec
+    from raydient.spec.validation import validate_job
+
+    from .runs import write_run
+
+    if not name or Path(name).is_file():
+        name = runs.newest(Path(name) if name else None)
+    with runs.take(name) as (folder, begun):
+        check_resumable(begun)
+        output = _usable(options.output or Path(begun.output))
+        transport, cluster = options.transport or begun.transport, options.cluster or begun.cluster
+        run = replace(begun, transport=transport, cluster=cluster, reason="", message="")
+        write_run(folder, run)
+        try:
+            spec = _with_workers(validate_job(run.specification), options.workers)
+            with kept(folder):
+                finished, metrics = _finish(folder, run, spec, output)
+        except InvalidSpec as error:
+            message = "; ".join(map(str, error.errors))
+            raise Failure(f"{name} cannot go on: {message}", WRONG_USAGE, "INVALID_SPEC") from error
+    _print_result(finished, metrics, output, as_json)
+
+
+def _usable(output: Path) -> Path:
+    """The place of the model. Raises Failure if no model can be written there."""
     if output.suffix not in SUFFIXES:
         raise Failure(f"{output}: the model's name has to end in one of {', '.join(SUFFIXES)}", WRONG_USAGE)
     need_writable(output)
-    with reading(job) as file, _workplace() as directory:
-        spec = _with_workers(file.spec, workers)
-        places = data_here(file.spec, job.parent), directory, job.parent
-        finished, metrics = _run(spec, places, transport, cluster)
-        if finished.outcome != "succeeded":
-            raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
-        _deliver(directory / MODEL_FILE, output)
+    return output
+
+
+def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
+    """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
+    from .runs import write_run
+
+    finished, metrics = _run(folder, run, spec)
+    if finished.outcome == "interrupted":
+        with suppress(OSError):
+            echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
+        raise Failure("interrupted", INTERRUPTED, "INTERRUPTED")
+    if finished.outcome != "succeeded":
+        write_run(folder, replace(run, reason=finished.reason, message=finished.message))
+        raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
+    _deliver(folder / MODEL_FILE, output)
+    return finished, metrics
+
+
+def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_json: bool) -> None:
     if as_json:
         print_json({"outcome": finished.outcome, "digest": finished.digest, "model": str(output), "metrics": metrics})
         return
@@ -70,64 +186,48 @@ def _deliver(model: Path, output: Path) -> None:
             export_model(load_model(model), ExportFormat(output.suffix), file)
 
 
-def _run(
-    spec: "JobSpec", places: tuple[Path, Path, Path], transport: str, cluster: str
-) -> tuple["Finished", "Metrics"]:
-    """Train, showing progress; how it ended and what was measured last.
-
-    `places` are the data, the folder for checkpoints and the one that paths in the job file begin at.
-    """
+def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metrics"]:
+    """Train, showing progress; how it ended and what was measured last."""
     from raydient.server import embedded
     from raydient.server.training import reports
+    from raydient.wire import control
 
     metrics: Metrics = {}
-    with open_display() as display:
+    orders: list[control.Command | control.Scale] = []
+    with open_display() as display, signals_interrupt() as interruption:
 
         def show(report: reports.Report) -> None:
             nonlocal metrics
-            match report:
-                case reports.Progress():
-                    display.progress(report.step, report.steps, report.loss, report.samples_per_second)
-                case reports.EpochEnded():
-                    metrics = report.metrics
-                    display.epoch(report.epoch, spec.training.epochs, metrics, report.seconds)
-                case reports.Notice():
-                    display.say(notice_text(report.reason, report.message))
+            if isinstance(report, reports.Started):
+                interruption.begin(lambda: orders.append(control.Command(control.Order.INTERRUPT)))
+            if isinstance(report, reports.EpochEnded):
+                metrics = report.metrics
+            with suppress(OSError):  # the terminal or the pipe may be gone: no reason to end training
+                _show(display, report, spec.training.epochs)
 
-        data, directory, files = places
         finished = embedded.train(
-            spec, data, directory=directory, report=show, transport=transport, cluster=cluster, files=files
+            spec,
+            Path(run.data),
+            directory=folder,
+            report=show,
+            transport=run.transport,
+            cluster=run.cluster,
+            files=Path(run.job).parent,
+            orders=orders,
         )
     return finished, metrics
 
 
-@contextmanager
-def _workplace() -> Iterator[Path]:
-    """A private folder for checkpoints; it stays behind only where training failed and left one in it."""
-    import platformdirs
+def _show(display: "Display", report: "Report", epochs: int) -> None:
+    from raydient.server.training import reports
 
-    root = platformdirs.user_state_path("raydient") / "train"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=root))
-    except OSError as error:
-        message = f"{root}: checkpoints cannot be kept here: {error.strerror}; XDG_STATE_HOME names another place"
-        raise Failure(message, WRONG_USAGE) from error
-    # SIGTERM too has to end the processes and remove the folder.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield directory
-    except BaseException:
-        checkpoints = sorted(directory.glob("checkpoints/step-*"))
-        if checkpoints:
-            echo(f"The last good checkpoint is kept: {checkpoints[-1]}", err=True)
-        else:
-            shutil.rmtree(directory)
-        raise
-    else:
-        shutil.rmtree(directory)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    match report:
+        case reports.Progress():
+            display.progress(report.step, report.steps, report.loss, report.samples_per_second)
+        case reports.EpochEnded():
+            display.epoch(report.epoch, epochs, report.metrics, report.seconds)
+        case reports.Notice():
+            display.say(notice_text(report.reason, report.message))
 
 
 def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":

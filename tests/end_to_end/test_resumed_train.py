@@ -1,0 +1,94 @@
+"""`raydient train` that is killed, interrupted or hung up goes on to the same weights with `--resume`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from .serving import becomes_readable, descendants
+
+
+@pytest.fixture
+def here(tmp_path, spec):
+    """A folder with a job file; the environment keeps runs beside it."""
+    (tmp_path / "job.yaml").write_text(json.dumps(spec(2, checkpoint_seconds=0.0, epochs=150)))
+    return tmp_path
+
+
+def command(here, *arguments, **options):
+    environment = {**os.environ, "XDG_STATE_HOME": str(here / "state"), "NO_COLOR": "1"}
+    line = [sys.executable, "-m", "raydient.client.cli", "train", *arguments]
+    return subprocess.Popen(line, cwd=here, env=environment, text=True, stderr=subprocess.PIPE,
+                            stdout=subprocess.PIPE, **options)  # fmt: skip
+
+
+def finish(process):
+    """Standard output and standard error of a process that ends; its status."""
+    output, errors = process.communicate(timeout=120)
+    return output, errors, process.returncode
+
+
+def interrupted_at_epoch(process, epoch, signal_):
+    """Send a signal when an epoch is complete; what the process says from then on, and its status."""
+    for line in process.stderr:
+        if line.startswith("epoch") and int(line.split()[1].partition("/")[0]) >= epoch:
+            process.send_signal(signal_)
+            break
+    return finish(process)
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_it_goes_on_to_the_same_weights(here, job, undisturbed, signal_):
+    process = command(here, "job.yaml")
+    members = []
+    for line in process.stderr:
+        if line.startswith("epoch"):
+            members = [os.pidfd_open(pid) for pid in descendants(process.pid)]
+            break
+    _, errors, status = interrupted_at_epoch(process, 20, signal_)
+    assert len(members) >= 3
+    for member in members:
+        assert becomes_readable(member, 30), "no process outlives it"
+        os.close(member)
+    [run] = json.loads(finish(command(here, "--list", "--json"))[0])["runs"]
+    assert (run["state"], run["step"] > 0) == ("interrupted", True)
+    if signal_ is signal.SIGKILL:
+        assert status == -signal.SIGKILL
+    else:
+        assert status == 130
+        assert f"Go on: raydient train --resume {run['name']}" in errors
+    output, errors, status = finish(command(here, "--resume", run["name"], "--json"))
+    assert (status, json.loads(output)["digest"]) == (0, undisturbed(job(2, epochs=150)))
+    assert f"goes on from the checkpoint of step {run['step']}" in errors
+    assert json.loads(finish(command(here, "--list", "--json"))[0]) == {"runs": []}
+
+
+def test_it_trains_with_standard_error_closed(here, job, undisturbed):
+    line = [sys.executable, "-m", "raydient.client.cli", "train", "job.yaml", "--json"]
+    environment = {**os.environ, "XDG_STATE_HOME": str(here / "state")}
+    closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *line]
+    done = subprocess.run(
+        closed, cwd=here, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["digest"] == undisturbed(job(2, epochs=150))
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])
+def test_models_obey_the_umask(here, suffix):
+    done = command(here, "job.yaml", "-o", f"m.{suffix}", umask=0o077)
+    assert finish(done)[2] == 0
+    assert (here / f"m.{suffix}").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_reader_of_its_progress_that_goes_away_does_not_end_it(here):
+    process = command(here, "job.yaml", "--json")
+    process.stderr.readline()
+    process.stderr.close()
+    output = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    assert json.loads(output)["outcome"] == "succeeded"
