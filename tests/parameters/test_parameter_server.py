@@ -30,6 +30,7 @@ class Members(RuleBasedStateMachine):
         self.waiting = 0  # snapshots asked for and not answered
         self.final = False  # a final one is asked for
         self.over = False  # and given
+        self.held = None  # no round may be open but the one with this number, -1 for none; None if training is not held
 
     # ---- what the server says
 
@@ -140,6 +141,13 @@ class Members(RuleBasedStateMachine):
         if node not in maximal_subtrees(*node, self.server.current.leaves):
             assert self.server.push(number, node, None, np.zeros(2)) == ("DUPLICATE", [])
 
+    @rule(held=st.booleans())
+    def hold(self, held):
+        """The coordinator does not read, or reads again."""
+        this = self.server.current
+        self.held = (this.number if this else -1) if held else None
+        self.carry_out(self.server.hold(held))
+
     @rule()
     def snapshot(self):
         if not self.over:
@@ -160,9 +168,14 @@ class Members(RuleBasedStateMachine):
         position = self.server.position
         copy = Position(position.round, position.step, position.epoch_sums.copy())
         self.server, self.arrays = self.job.server(self.executor, copy, self.arrays)
-        self.attached, self.planned, self.final, self.over = {}, set(), False, False
+        self.attached, self.planned, self.final, self.over, self.held = {}, set(), False, False, None
 
     # ---- what holds
+
+    @invariant()
+    def no_round_begins_while_training_is_held(self):
+        if self.held is not None:
+            assert self.server.current is None or self.server.current.number == self.held
 
     @invariant()
     def weights_and_state_are_those_of_one_worker(self):
@@ -195,6 +208,7 @@ class Members(RuleBasedStateMachine):
             worker = self.workers - 1
             self.planned = {worker}
             self.carry_out(self.server.plan([worker], [1.0]))
+            self.hold(False)
             while self.attached[worker]:
                 self.push(*self.attached[worker].pop(0))
             if self.final and self.server.position.round < self.job.schedule.rounds:

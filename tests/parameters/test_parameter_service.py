@@ -8,6 +8,7 @@ from math import inf
 import numpy as np
 import pytest
 
+from raydient.server.parameters import service
 from raydient.server.parameters.deadlines import LEAST_SECONDS
 from raydient.server.parameters.service import Service
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS
@@ -59,6 +60,19 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
     assert status.phase_seconds["backward"] == 2 * status.phase_seconds["forward"] > 0
     assert status.exchange_bytes["push"] > 0
     assert status.exchange_bytes["pull"] > 0
+
+
+def test_short_epochs_are_told_together(start_service, tree_job, monkeypatch):
+    monkeypatch.setattr(service, "EPOCHS_AT_ONCE", 0)
+    coordinator = start_service(clock=lambda: 0.05)
+    coordinator.serve()
+    channel = coordinator.attach(0, Transport.SHARED_MEMORY)
+    coordinator.plan(0)
+
+    coordinator.assert_completes(channel)
+
+    (told,) = [m.epochs for m, _ in coordinator.heard if isinstance(m, control.EpochsDone)]
+    assert [(e.epoch, tuple(e.train)) for e in told] == [(e.epoch, e.train) for e in tree_job.epochs]
 
 
 def test_workers_of_both_kinds_share_a_job(coordinator, tree_job):

@@ -91,7 +91,7 @@ class Execution:
         self._server = -1  # the parameter server's number
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
-        self._ended: set[int] = set()  # members whose process was found to have ended
+        self._ended: dict[int, float] = {}  # members whose process was found to have ended, and when
         self._failures: dict[int, str] = {}  # what members said before they ended
         self._warned = False
         self._held: tuple[control.Snapshot, control.Arrays] | None = None  # a final snapshot that is not on disk
@@ -105,9 +105,11 @@ class Execution:
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
+                quiet = True
                 for connection, frame in self._hub.poll(0 if self._ended else TICK_SECONDS):
+                    quiet = False
                     self._handle(connection, frame)
-                self._watch_processes()
+                self._watch_processes(quiet)
                 self._obey()
                 unplaced = [member for member, process in self._processes.items() if process.waiting()]
                 self.carry_out(self.coordinator.tick(unplaced))
@@ -197,14 +199,15 @@ class Execution:
         # Its process is about to end and then says more about the reason than a connection can.
         self._parting[self._members.pop(connection)] = self._clock() + PARTING_SECONDS
 
-    def _watch_processes(self) -> None:
-        now, found = self._clock(), self._ended
-        self._ended = set()
+    def _watch_processes(self, quiet: bool) -> None:
+        """Look at every process. `quiet`: no message was there to be read."""
+        now = self._clock()
+        self._ended = {member: when for member, when in self._ended.items() if member in self._processes}
         for member, process in list(self._processes.items()):
             how = process.ended()
-            if how is not None and member not in found:
-                # What was said before it ended may be here by now and comes first: that all is done, for one.
-                self._ended.add(member)
+            # What was said before it ended comes first, that all is done for one: read on until nothing is there.
+            read_on = how is not None and not (quiet and member in self._ended)
+            if read_on and now <= self._ended.setdefault(member, now) + PARTING_SECONDS:
                 continue
             if how is None and self._parting.get(member, now) < now:
                 process.kill()

@@ -1,0 +1,62 @@
+"""A job whose epochs are a step each: what is told keeps up, and orders overtake what waits."""
+
+import signal
+
+import pytest
+
+from raydient.client import JobNotSucceeded
+from raydient.server.training.outbox import BATCH
+from raydient.v1 import training_job_pb2 as v1
+
+from .serving import serving, wait_until
+
+MANY = {"epochs": 1_000_000, "batch_size": 560, "microbatches": 1}
+"""More than any of these tests waits for."""
+
+
+def epochs_of(job):
+    """Numbers of the epochs that the service has stored."""
+    return job.history().curve("loss", "train")[0]
+
+
+def between(events, first, last):
+    """Events between two changes of state."""
+    states = [(n, e.state_changed.state) for n, e in enumerate(events) if e.WhichOneof("event") == "state_changed"]
+    (begin,) = (n for n, state in states if state == first)
+    (end,) = (n for n, state in states if state == last)
+    return events[begin:end]
+
+
+def test_orders_are_obeyed_before_many_more_epochs_are_stored(spec, tmp_path):
+    state = tmp_path / "state"
+    with serving(state) as (server, client):
+        job = client.submit(spec(1, checkpoint_seconds=1000.0, **MANY))
+        wait_until(job, lambda progress: progress.epoch >= 500)
+        job.pause()
+        while job.refresh().state != "PAUSED":
+            assert job.state == "RUNNING"
+        paused = job.refresh().resource.progress.epoch
+        assert epochs_of(job) == list(range(1, paused + 1)), "the history of a paused job is complete"
+
+        job.resume()
+        wait_until(job, lambda progress: progress.epoch >= paused + 500)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+        log = server.stderr.read()
+        assert "Traceback" not in log
+        assert "lost" not in log
+    with serving(state) as (server, client):
+        job = client.get(job.name)
+        interrupted = len(epochs_of(job))
+        assert interrupted >= paused + 500
+        wait_until(job, lambda progress: progress.epoch >= interrupted + 500)
+        job.cancel()
+        with pytest.raises(JobNotSucceeded):
+            job.wait()
+        events = list(job.watch())
+        told = [e.epoch_ended.epoch for e in events if e.WhichOneof("event") == "epoch_ended"]
+        assert told == list(range(1, len(told) + 1)), "each once, in order"
+        since = between(events, v1.TRAINING_JOB_STATE_CANCELLING, v1.TRAINING_JOB_STATE_CANCELLED)
+        late = sum(event.WhichOneof("event") == "epoch_ended" for event in since)
+        assert late <= 4 * BATCH, "what waits is a batch or two"
+        assert epochs_of(job)[: len(told)] == told
