@@ -331,7 +331,8 @@ def test_check_prints_the_layer_table_and_the_gradient_check(points: Path) -> No
         ["dense_1", "dense", "1", "3", "5", "152"],
         ["total", "3", "5", "152"],
     ]
-    assert lines[-3] == "bytes: parameters, gradients, and what backward needs, for 32 samples at a time"
+    assert lines[-5] == "bytes: parameters, gradients, and what backward needs, for 32 samples at a time"
+    assert re.fullmatch(r"memory: about \S+ MiB on one machine: data 0\.0 MiB, .*, coordinator \S+ MiB", lines[-3])
     assert lines[-1].startswith("gradient check: right, on 8 samples; compared 3 values of 2 parameters, largest ")
     found = json.loads(run("check", points, "--json").stdout)
     assert found["layers"] == [

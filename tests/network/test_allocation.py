@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 import pytest
 
-from raydient.workers.network import Pass, Program, random_batch
+from raydient.workers.network import Pass, Program, program_bytes, random_batch
 
 from .examples import cases, graph
 
@@ -145,3 +145,14 @@ def test_a_program_takes_little_more_than_it_must(make_network, name):
     needed = 8 * network.layout.size + activations + derivatives
     assert peak < 1.25 * needed
     assert peak > needed - derivatives
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_memory_of_a_program_is_known_before_it_is_allocated(make_network, name):
+    layers, shape = NETWORKS[name]
+    network, rows = make_network([*layers, {"dense": {"units": 3}}], input_shape=shape), 64
+    with traced() as memory:
+        program = Program(network, rows)
+        taken, _ = memory.get_traced_memory()
+    assert program.rows == rows
+    assert 0.97 * taken < program_bytes(network, rows) <= taken

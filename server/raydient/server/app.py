@@ -18,6 +18,7 @@ from typing import Literal
 from threadpoolctl import threadpool_limits
 
 from raydient.spec.job import JobSpec
+from raydient.workers.data.limits import machine_bytes
 
 from . import logs
 from .api import Address, ApiServer, Security
@@ -129,7 +130,8 @@ def is_of_use(record: logging.LogRecord) -> bool:
 
 
 async def _serve(settings: Settings) -> int:
-    with closing(Checker(settings.state_directory / "jobs")) as check:
+    machine = None if settings.ray_address else machine_bytes()
+    with closing(Checker(settings.state_directory / "jobs", machine=machine)) as check:
         return await _serve_with(settings, check)
 
 

@@ -11,6 +11,7 @@ from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
+from raydient.workers.data.limits import machine_bytes
 
 from .clusters.opening import open_cluster
 from .training.execution import MESSAGE_LIMIT, Execution
@@ -53,7 +54,8 @@ def train(
         KeyboardInterrupt: on Ctrl-C, after every process has been ended.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE)
+    memory = None if ray_address else machine_bytes()
+    prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE, memory_bytes=memory)
     last: list[Report] = []
     told = 0
 

@@ -82,6 +82,8 @@ def _found(prepared: "Prepared") -> dict[str, Any]:
         "layers": layers,
         **{what: sum(layer[what] for layer in layers) for what in ("parameters", "learned", "operations", "bytes")},
         "microbatch_samples": rows,
+        "workers": prepared.spec.resources.workers.max,
+        "memory_bytes": asdict(prepared.memory),
     }
 
 
@@ -134,6 +136,17 @@ def _show(found: dict[str, Any]) -> None:
         "\noperations: additions and multiplications forward, for one sample"
         f"\nbytes: parameters, gradients, and what backward needs, for {found['microbatch_samples']} samples at a time"
     )
+    echo(f"\nmemory: {_memory(found['memory_bytes'], found['workers'])}")
+
+
+def _memory(memory: dict[str, int], workers: int) -> str:
+    """Where the memory of a job on one machine goes."""
+    from raydient.server.training.memory import MemoryEstimate, listed
+    from raydient.workers.data.limits import size_text
+
+    estimate = MemoryEstimate(**memory)
+    total = size_text(estimate.on_one_machine(workers))
+    return f"about {total} on one machine: {listed(estimate, workers)}"
 
 
 def _show_gradients(found: dict[str, Any], gradients: "GradientReport") -> None:

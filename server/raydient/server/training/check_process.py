@@ -33,6 +33,7 @@ class Question:
         memory: bytes that the check may use.
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
+        machine: bytes of memory of the machine that all of a job runs on; None if it may run on several.
     """
 
     specification: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Question:
     memory: int
     seconds: float
     find_problems: str
+    machine: int | None
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -82,7 +84,8 @@ def _answer(question: Question) -> list[tuple[str, str]] | None:
     find_problems = getattr(import_module(module), name)
     signal.setitimer(signal.ITIMER_REAL, question.seconds)
     try:
-        find_problems(JobSpec.model_validate(question.specification), Path(question.dataset), jobs=Path(question.jobs))
+        spec, jobs = JobSpec.model_validate(question.specification), Path(question.jobs)
+        find_problems(spec, Path(question.dataset), jobs=jobs, memory_bytes=question.machine)
     except InvalidSpec as invalid:
         return [(error.path, error.message) for error in invalid.errors]
     except MemoryError:

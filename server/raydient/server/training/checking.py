@@ -29,8 +29,8 @@ from . import check_process
 
 REMEMBERED = 1000
 """Results that are kept: most jobs of a series differ in settings that a check does not look at."""
-UNCHECKED = ("display_name", "labels", "checkpoints", "monitoring", "resources")
-"""Parts of a specification that a check does not look at, beside `training`'s epochs and optimizer."""
+UNCHECKED = ("display_name", "labels", "checkpoints", "monitoring")
+"""Parts of a specification that a check does not look at, beside `training`'s epochs and the optimizer's settings."""
 PROBLEMS = "raydient.server.training.preparation:check"
 
 Outcome = tuple[FieldError, ...]
@@ -58,13 +58,17 @@ class Checker:
         limits: Limits = Limits(),
         available: Callable[[], int] = available_bytes,
         find_problems: str = PROBLEMS,
+        machine: int | None = None,
     ) -> None:
         """`jobs` is the folder of the jobs whose weights a specification may begin with.
 
-        `find_problems` names a function as `module:name`. It gets the specification, the data file and, as `jobs`, the
-        folder, and raises InvalidSpec.
+        `machine` is the memory in bytes of the one machine that jobs run on; None if they may run on several.
+
+        `find_problems` names a function as `module:name`. It gets the specification, the data file and, as `jobs` and
+        `memory_bytes`, the folder and the machine's memory, and raises InvalidSpec.
         """
         self._jobs, self._limits, self._available, self._find_problems = jobs, limits, available, find_problems
+        self._machine = machine
         self._lock = threading.Lock()  # guards the two below
         self._known: OrderedDict[str, Outcome] = OrderedDict()
         self._spare: subprocess.Popen[bytes] | None = None
@@ -112,6 +116,7 @@ class Checker:
             memory=memory,
             seconds=self._limits.seconds,
             find_problems=self._find_problems,
+            machine=self._machine,
         )
         process = self._take()
         try:
@@ -174,6 +179,7 @@ def _key(spec: JobSpec, dataset: Path) -> str:
     except OSError:
         return ""
     parts: dict[str, Any] = {key: value for key, value in spec.canonical().items() if key not in UNCHECKED}
-    parts["training"] = {k: v for k, v in parts["training"].items() if k not in ("epochs", "optimizer")}
+    training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
+    parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
     content = (str(dataset), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     return json.dumps([content, parts], sort_keys=True)

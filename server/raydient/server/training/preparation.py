@@ -14,6 +14,7 @@ from raydient.workers.data import Dataset, InvalidData, check_indices, check_lab
 from raydient.workers.network import Network, build, check_structure
 
 from .initial_weights import Start, find_start
+from .memory import MemoryEstimate, estimate, too_large
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,26 @@ class Prepared:
     dataset: Dataset
     network: Network
     schedule: Schedule
+    memory: MemoryEstimate
     initial_weights: Path | None = None
 
 
 def prepare(
-    spec: JobSpec, dataset: Path, *, jobs: Path | None = None, files: Path | None = None, kept: Path | None = None
+    spec: JobSpec,
+    dataset: Path,
+    *,
+    jobs: Path | None = None,
+    files: Path | None = None,
+    kept: Path | None = None,
+    memory_bytes: int | None = None,
 ) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
 
     `jobs` and `files` are where weights to start from are looked for, see `find_weights`. With `kept` they are looked
     for there first, and put there: a job that goes on does so whatever became of the other one.
+
+    With `memory_bytes`, the memory of the one machine that all processes of the job run on, a job is refused that
+    takes more.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
@@ -61,10 +72,13 @@ def prepare(
             errors += start.problems(network, data if isinstance(data, Dataset) else None)
     if errors or network is None or isinstance(data, InvalidData):
         raise InvalidSpec(errors)
-    initial = start.keep(kept) if start else None
     every = spec.monitoring.gradient_health_every
     schedule = Schedule(data.rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
-    return Prepared(spec, data, network, schedule, initial)
+    memory = estimate(training.optimizer, network, schedule, data)
+    if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
+        raise InvalidSpec([problem])
+    initial = start.keep(kept) if start else None
+    return Prepared(spec, data, network, schedule, memory, initial)
 
 
 def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
@@ -124,6 +138,6 @@ def _too_small(network: Network, batch_size: int, microbatches: int) -> list[Fie
     return [FieldError("training.microbatches", f"{text}: batch_size has to be {least} times as large or more")]
 
 
-def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None) -> None:
-    """Find what `prepare` would find."""
-    prepare(spec, dataset, jobs=jobs)
+def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None, memory_bytes: int | None = None) -> None:
+    """Validate only; raise what `prepare` raises."""
+    prepare(spec, dataset, jobs=jobs, memory_bytes=memory_bytes)

@@ -62,6 +62,15 @@ def available_bytes() -> int:
     return min(left)
 
 
+def machine_bytes() -> int:
+    """Memory of this machine, or of the control group that this process is in where that is less."""
+    sizes = [size] if (size := _kibibytes("/proc/meminfo", "MemTotal")) is not None else [2**63]
+    for limit, _ in _CGROUPS:
+        with suppress(OSError, ValueError):
+            sizes.append(int(limit.read_text()))
+    return min(sizes)
+
+
 def data_bytes() -> int:
     """Memory of this process that counts against RLIMIT_DATA; 0 where that is not known."""
     return _kibibytes("/proc/self/status", "VmData") or 0

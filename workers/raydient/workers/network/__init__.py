@@ -9,6 +9,7 @@ from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradi
 from .graph import Network, Output, build, check_structure
 from .indices import index_problems
 from .layers import Pass
+from .memory import program_bytes
 from .model import Ends, Model, ModelError, ModelTooLargeError, load_model, save_model
 from .named import only
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
@@ -49,6 +50,7 @@ __all__ = [
     "load_model",
     "only",
     "preprocessing_problems",
+    "program_bytes",
     "random_batch",
     "random_batches",
     "read_preprocessing",

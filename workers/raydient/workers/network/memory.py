@@ -82,6 +82,19 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
     )
 
 
+def program_bytes(network: Network, rows: int) -> int:
+    """Memory that the arrays of a float32 program of `rows` samples take; nothing is allocated."""
+    x = np.dtype(np.float32)
+    planner = _Planner(network, rows)
+    planner.play()
+    outputs = [layer.output_shape for layer in network.layers if not layer.output_is_view]
+    values = sum(rows * prod(shape) for shape in (*network.input_shapes.values(), *outputs)) + sum(planner.sizes)
+    count = _bytes(x)
+    saved = sum(count(layer.saved(rows)) for layer in network.layers)
+    work = max((count(layer.work(rows)) for layer in network.layers), default=0)
+    return x.itemsize * values + saved + work
+
+
 def _value(source: int, inputs: Sequence[Array], outputs: Sequence[Array]) -> Array:
     return inputs[input_number(source)] if is_input(source) else outputs[source]
 

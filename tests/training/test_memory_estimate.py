@@ -1,0 +1,82 @@
+"""The estimate of a job's memory: arrays that the job decides, by process."""
+
+import numpy as np
+import pytest
+
+from raydient.server.training.memory import COORDINATOR_BYTES, INTERPRETER_BYTES, MemoryEstimate, too_large
+from raydient.server.training.preparation import prepare
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec
+from raydient.workers.data.limits import machine_bytes
+from raydient.workers.network import program_bytes
+
+ROWS, FEATURES, UNITS = 1000, 50, 200
+GIB = 1 << 30
+
+
+def job(optimizer="sgd", workers=2):
+    layers = [{"dense": {"units": UNITS, "activation": "relu"}}, {"dense": {"units": 2}}]
+    return JobSpec.model_validate(
+        {
+            "dataset": {"uri": "a.npz", "split": {"test": 0.1}},
+            "network": {"layers": layers, "loss": "softmax_cross_entropy"},
+            "training": {"batch_size": 64, "microbatches": 4, "optimizer": optimizer},
+            "resources": {"workers": workers},
+        }
+    )
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=np.ones((ROWS, FEATURES)), y=np.arange(ROWS) % 2)
+    return path
+
+
+def test_what_is_counted(data):
+    prepared = prepare(job(), data)
+    memory, network = prepared.memory, prepared.network
+    vector = 4 * (FEATURES * UNITS + UNITS + UNITS * 2 + 2)
+    assert memory.data == 4 * ROWS * FEATURES + 4 * ROWS
+    assert memory.parameter_server == INTERPRETER_BYTES + vector
+    assert memory.coordinator == COORDINATOR_BYTES + memory.data + 3 * vector
+    # 900 rows in batches of 64, the last one 4: leaves of 16 rows and of 1; 100 held out
+    programs = sum(program_bytes(network, rows) for rows in (16, 1, 100))
+    gradients = memory.worker - INTERPRETER_BYTES - programs
+    assert 4 * vector <= gradients < 4 * (vector + 4 * UNITS + 64)
+    assert memory.on_one_machine(3) == memory.data + 3 * memory.worker + memory.parameter_server + memory.coordinator
+
+
+def test_an_optimizer_with_two_moments_has_three_vectors(data):
+    plain, adam = prepare(job(), data).memory, prepare(job("adam"), data).memory
+    vector = plain.parameter_server - INTERPRETER_BYTES
+    assert adam.parameter_server - plain.parameter_server == 2 * vector
+    assert adam.coordinator - plain.coordinator == 6 * vector
+    assert adam.worker == plain.worker
+
+
+def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_mend():
+    memory = MemoryEstimate(data=GIB, worker=2 * GIB, parameter_server=GIB, coordinator=GIB)
+    assert too_large(memory, 2, 7 * GIB) is None
+    problem = too_large(memory, 2, 7 * GIB - 1)
+    assert problem.path == "resources"
+    assert problem.message == (
+        "the job takes about 7.0 GiB of memory, the machine has 7.0 GiB "
+        "(data 1.0 GiB, 2 workers 2.0 GiB each, parameter server 1.0 GiB, coordinator 1.0 GiB): "
+        "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
+    )
+
+
+def test_the_least_number_of_workers_has_to_fit(data):
+    memory = prepare(job(), data).memory
+    enough = memory.on_one_machine(1)
+    prepare(job(workers={"min": 1, "max": 8}), data, memory_bytes=enough)
+    with pytest.raises(InvalidSpec, match="the job takes about"):
+        prepare(job(workers=2), data, memory_bytes=enough)
+
+
+def test_a_network_larger_than_the_machine_is_refused_before_it_is_allocated(data):
+    spec = job().canonical()
+    spec["network"]["layers"] = [{"dense": {"units": 2**20}}, {"dense": {"units": 2**10}}, {"dense": {"units": 2}}]
+    with pytest.raises(InvalidSpec, match=r"resources: the job takes about \d\d.* of memory"):
+        prepare(JobSpec.model_validate(spec), data, memory_bytes=machine_bytes() // 8)
