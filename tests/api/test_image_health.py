@@ -15,8 +15,9 @@ TLS = Path(__file__).parent / "tls"
 def check():
     """Runs it with these variables of the client; its exit status and what it says."""
 
-    def run(address, authority=None):
+    def run(address, authority=None, name=""):
         variables = {"RAYDIENT_ADDRESS": address, "GRPC_VERBOSITY": "NONE"}
+        variables["RAYDIENT_TLS_SERVER_NAME"] = name
         if authority is not None:
             variables["RAYDIENT_TLS_CA"] = str(authority)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAYDIENT_")}
@@ -59,6 +60,13 @@ def test_it_needs_no_token_and_trusts_the_services_own_certificate(start, check,
     status, told = check(served.running.address, TLS / "localhost.pem")
     assert status == 1
     assert "UNAVAILABLE" in told
+
+
+def test_a_certificate_for_another_name_than_the_address(start, check, signed):
+    certificate, key = signed
+    served = start(tls_certificate=certificate, tls_key=key)
+    assert check(served.running.address, certificate)[0] == 1
+    assert check(served.running.address, certificate, "localhost")[0] == 0
 
 
 def test_nobody_there(start, check):

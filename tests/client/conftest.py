@@ -280,7 +280,7 @@ def run(address: str) -> Callable[..., Result]:
     """Runs a command against the service."""
 
     def run(*arguments: object, **options: Any) -> Result:
-        environment = {"RAYDIENT_ADDRESS": address, "NO_COLOR": "1"}
+        environment = {"RAYDIENT_ADDRESS": address, "NO_COLOR": "1", "RAYDIENT_RETRY_SECONDS": "0"}
         return CliRunner(env=environment).invoke(program, [str(a) for a in arguments], **options)
 
     return run

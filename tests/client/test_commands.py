@@ -69,7 +69,7 @@ def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str,
     as_json = run(*command, "--address", "no:address", "--json")
     assert as_json.exit_code == 3
     error = json.loads(as_json.stdout)["error"]
-    assert error["reason"] == "UNREACHABLE"
+    assert error["reason"] == "NO_SUCH_HOST"
     assert "]" not in error["message"]
 
 
@@ -359,7 +359,7 @@ HEAVY = ["ray", "numpy", "grpc", "google.protobuf", "pydantic", "yaml", "rich"]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["version"], ["version", "--json"], ["train", "--help"], ["list", "-h"]]
+    "arguments", [["--help"], ["--version"], ["version"], ["version", "--json"], ["train", "--help"], ["list", "-h"]]
 )
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     script = (
@@ -401,3 +401,36 @@ def test_a_database_is_rebuilt(run, tmp_path: Path) -> None:
     again = run("rebuild", "--state", state, "--json")
     assert again.exit_code == 2
     assert "is not empty" in json.loads(again.stdout)["error"]["message"]
+
+
+def test_version_is_an_option_too(run) -> None:
+    assert run("--version").stdout == run("version").stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("sumbit", "did you mean submit?"), ("ls", "did you mean list?"), ("quux", "known are train, ")],
+)
+def test_a_command_that_is_none_is_told_with_what_was_meant(run, given: str, meant: str) -> None:
+    done = run(given, "one")
+    assert done.exit_code == 2
+    assert f"there is no command '{given}'; {meant}" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["click", "raydient.client.cli.failures", "raydient.client.cli.version"])
+def test_ctrl_c_during_imports_shows_no_stack(module: str) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from raydient.client.entry import main\n"
+        "sys.argv = ['raydient', 'version']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in (130, -signal.SIGINT)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""

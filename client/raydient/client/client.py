@@ -18,7 +18,7 @@ from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
-from .connection import Connection, open_channel
+from .connection import CALL_SECONDS, Connection, open_channel
 from .data_file import local_file, with_dataset
 from .dataset import upload
 from .errors import RequestRefused
@@ -45,8 +45,11 @@ class Client:
         token: str | None = None,
         tls: bool = False,
         certificate_authority: Path | None = None,
+        server_name: str | None = None,
         channel: grpc.Channel | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        retry_seconds: float = CALL_SECONDS,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Nothing is sent before the first call.
 
@@ -55,11 +58,17 @@ class Client:
             token: sent with every call, where the service asks for one.
             tls: encrypt, and verify the server by the system's certificate authorities.
             certificate_authority: PEM file with the authority to verify the server by; means `tls`.
+            server_name: the name that the server's certificate has to bear, instead of the address's host.
             channel: use this one instead of opening one; the client closes it.
-            sleep: how to wait before a broken stream is taken up again.
+            sleep: how to wait before a call is repeated or a broken stream is taken up again.
+            retry_seconds: how long calls that may be repeated are, while the service does not answer.
+            notice: receives one line, once, when calls begin to be repeated.
+
+        Raises:
+            NotPermitted: the token has characters that cannot be sent.
         """
-        channel = channel or open_channel(address, certificate_authority, tls=tls)
-        self._connection = Connection(channel, address, token, sleep=sleep)
+        channel = channel or open_channel(address, certificate_authority, tls=tls, server_name=server_name)
+        self._connection = Connection(channel, address, token, sleep=sleep, retry_seconds=retry_seconds, notice=notice)
 
     def __repr__(self) -> str:
         return f"<Client of {self._connection.address}>"

@@ -1,7 +1,10 @@
 """One channel to the service. Every call goes through here: errors, tokens and time limits are treated alike."""
 
 import json
+import random
+import time
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,25 @@ from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
 
-from .errors import Unreachable, error_of
+from .errors import NotPermitted, Unreachable, error_of
+from .reaching import is_loopback
 
 CALL_SECONDS = 30.0
+RETRY_PAUSES = (0.5, 1.0, 2.0)
+"""Between attempts at a call of a service that does not answer, after gRPC's own; the last one repeats."""
 RECONNECT_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts to go on with a stream that broke; after the last one the client gives up."""
 
 # Calls that may be made twice without harm. Create bears a request id: a repetition is answered with the same job.
+# Resume and Delete are none: the second of two answers with an error where the first succeeded.
 IDEMPOTENT = {
     "raydient.v1.TrainingService": (
         "CreateTrainingJob",
         "GetTrainingJob",
         "ListTrainingJobs",
         "CancelTrainingJob",
+        "PauseTrainingJob",
+        "ScaleTrainingJob",
         "ListMetrics",
     ),
     "raydient.v1.DatasetService": ("GetDataset", "ListDatasets"),
@@ -44,9 +53,20 @@ def service_config() -> str:
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": policy}]})
 
 
-def open_channel(address: str, certificate_authority: Path | None = None, *, tls: bool = False) -> grpc.Channel:
-    """A channel; encrypted if asked for or if a certificate authority is named. Connects at the first call."""
-    options = [("grpc.service_config", service_config()), ("grpc.enable_retries", 1)]
+def open_channel(
+    address: str, certificate_authority: Path | None = None, *, tls: bool = False, server_name: str | None = None
+) -> grpc.Channel:
+    """A channel; encrypted if asked for or if a certificate authority is named. Connects at the first call.
+
+    The server's certificate has to bear `server_name`; by default the address's host. Proxies that the environment
+    names are not used for this machine's own addresses.
+    """
+    options: list[tuple[str, str | int]] = [("grpc.service_config", service_config()), ("grpc.enable_retries", 1)]
+    options.append(("grpc.max_reconnect_backoff_ms", 2000))
+    if is_loopback(address):
+        options.append(("grpc.enable_http_proxy", 0))
+    if server_name is not None:
+        options.append(("grpc.ssl_target_name_override", server_name))
     if not tls and certificate_authority is None:
         return grpc.insecure_channel(address, options)
     roots = certificate_authority.read_bytes() if certificate_authority is not None else None
@@ -54,7 +74,11 @@ def open_channel(address: str, certificate_authority: Path | None = None, *, tls
 
 
 class Connection:
-    """Stubs of the three services, and how they are called. Safe to use from several threads."""
+    """Stubs of the three services, and how they are called. Safe to use from several threads.
+
+    A call that may be repeated is, as long as the service does not answer and `retry_seconds` have not passed. `notice`
+    receives one line when that begins, once.
+    """
 
     def __init__(
         self,
@@ -63,6 +87,8 @@ class Connection:
         token: str | None = None,
         *,
         sleep: Callable[[float], None],
+        retry_seconds: float = CALL_SECONDS,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address = address
         self.training = TrainingServiceStub(channel)
@@ -70,14 +96,33 @@ class Connection:
         self.models = ModelServiceStub(channel)
         self.sleep = sleep
         self._channel = channel
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = (("authorization", f"Bearer {checked_token(token)}"),) if token else ()
+        stubs = {"Training": self.training, "Dataset": self.datasets, "Model": self.models}
+        self._repeatable = {
+            getattr(stub, method) for name, stub in stubs.items() for method in IDEMPOTENT[f"raydient.v1.{name}Service"]
+        }
+        self._retry_seconds = retry_seconds
+        self._notice = notice
 
     def call(self, method: Any, request: Any, seconds: float | None = CALL_SECONDS) -> Any:
         """One answer. Blocks until it is there; None waits without limit."""
-        try:
-            return method(request, timeout=seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise error_of(error, self.address) from error
+        end = time.monotonic() + self._retry_seconds
+        for pause in chain(RETRY_PAUSES, repeat(RETRY_PAUSES[-1])):
+            try:
+                return method(request, timeout=seconds, metadata=self._metadata)
+            except grpc.RpcError as error:
+                found = error_of(error, self.address)
+                worth_it = method in self._repeatable and time.monotonic() + pause <= end
+                if not (isinstance(found, Unreachable) and found.transient and worth_it):
+                    raise found from error
+                self.tell_of_retries(found)
+            self.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads clients, no secret)
+        raise AssertionError("the pauses do not end")
+
+    def tell_of_retries(self, error: Unreachable) -> None:
+        """Say once that the service does not answer and is asked again."""
+        self._notice(f"{error}; trying again")
+        self._notice = lambda _: None
 
     def stream(self, method: Any, request: Any) -> Iterator[Any]:
         """Answers as they come. Blocks between them; closing the iterator ends the call."""
@@ -103,6 +148,18 @@ class Connection:
         self._channel.close()
 
 
+def checked_token(token: str) -> str:
+    """A token without blanks and byte order mark around it. Raises NotPermitted if no header can carry it."""
+    token = token.strip("\ufeff \t\r\n")
+    if not token:
+        raise NotPermitted("the token is empty", reason="TOKEN_MISSING")
+    for place, character in enumerate(token):
+        if not "!" <= character <= "~":
+            message = f"the token has {character!r} at position {place + 1}; tokens are printable ASCII without blanks"
+            raise NotPermitted(message, reason="TOKEN_INVALID")
+    return token
+
+
 class Attempts:
     """How often a broken stream is taken up again: every success starts the pauses from the first one."""
 
@@ -116,7 +173,8 @@ class Attempts:
 
     def pause_after(self, error: Unreachable) -> None:
         """Wait before the next attempt, or raise `error` if there have been enough of them."""
-        if self._broken == len(RECONNECT_SECONDS):
+        if self._broken == len(RECONNECT_SECONDS) or not error.transient:
             raise error
+        self._connection.tell_of_retries(error)
         self._connection.sleep(RECONNECT_SECONDS[self._broken])
         self._broken += 1

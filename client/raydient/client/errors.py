@@ -26,12 +26,15 @@ from grpc_status import rpc_status
 
 from raydient.spec.errors import FieldError
 
+from .reaching import Cause, cause_of
+
 
 class RaydientError(Exception):
     """Anything below.
 
     Attributes:
-        reason: the server's stable UPPER_SNAKE_CASE word; empty if the error arose here.
+        reason: a stable UPPER_SNAKE_CASE word: the server's, or why it cannot be reached; empty for other errors that
+            arose here.
     """
 
     def __init__(self, message: str, *, reason: str = "") -> None:
@@ -40,7 +43,15 @@ class RaydientError(Exception):
 
 
 class Unreachable(RaydientError):
-    """Nobody answers at the address, or not in time."""
+    """The service does not answer at the address, or not in time.
+
+    Attributes:
+        transient: whether the same call may succeed in a moment, as while a server restarts.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", transient: bool = False) -> None:
+        super().__init__(message, reason=reason)
+        self.transient = transient
 
 
 class RequestRefused(RaydientError):
@@ -128,20 +139,19 @@ def error_of(error: grpc.RpcError, address: str) -> RaydientError:
     kind = _TYPES.get(code, ServerFault)
     details = _details(error)
     if kind is Unreachable:
-        cause = message if details.reason else _cause(message)
-        return Unreachable(f"cannot reach raydient at {address}: {cause}", reason=details.reason)
+        if details.reason:  # the server's own answer
+            cause = Cause(details.reason, message, transient=code is grpc.StatusCode.UNAVAILABLE)
+        elif code is grpc.StatusCode.CANCELLED:
+            cause = Cause("CONNECTION_LOST", "the connection was lost", transient=True)
+        else:
+            cause = cause_of(message, address)
+        text = f"cannot reach raydient at {address}: {cause.text}"
+        return Unreachable(text, reason=cause.reason, transient=cause.transient)
     if kind is RequestRefused:
         return RequestRefused(message, reason=details.reason, violations=details.violations)
     if kind is ServerFault and (incident := details.metadata.get("incident")):
         message = f"{message} (incident {incident} in the server's log)"
     return kind(message, reason=details.reason)
-
-
-def _cause(message: str) -> str:
-    """The end of gRPC's own text, which tells of every address and layer, some in brackets."""
-    if "handshake failed" in message:
-        return "the TLS handshake failed: it speaks no TLS, or no authority trusted here vouches for it"
-    return message.rpartition(": ")[2].rstrip("]")
 
 
 def _details(error: grpc.RpcError) -> Details:

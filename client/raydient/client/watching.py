@@ -44,7 +44,8 @@ def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[Tr
                 return
             job = connection.call(connection.training.GetTrainingJob, GetTrainingJobRequest(name=name))
             ended = job.state in _FINAL  # then a stream without any event says that none is left
-            broken = Unreachable(f"raydient at {connection.address} ended the stream before {name} ended")
+            text = f"raydient at {connection.address} ended the stream before {name} ended"
+            broken = Unreachable(text, transient=True)
         except Unreachable as error:
             broken = error
         except NotAllowed as error:

@@ -7,8 +7,11 @@ Exit status: 0 done, 1 the job or the command failed, 2 wrong usage or invalid f
 4 not found, 5 not permitted, 6 not allowed in this state, 130 interrupted.
 """
 
+import difflib
 import importlib
+import importlib.metadata
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 import click
 
 from .failures import give_up_output, report
+from .output import echo
 
 # name: (module, its command), in the order of --help
 COMMANDS = {
@@ -54,6 +58,16 @@ class Program(click.Group):
         command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            mend = f"did you mean {close[0]}?" if close else f"known are {', '.join(COMMANDS)}"
+            ctx.fail(f"there is no command {name!r}; {mend}")
+        return super().resolve_command(ctx, args)
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -75,7 +89,16 @@ class Program(click.Group):
         sys.exit(status or 0)
 
 
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        echo(f"raydient {importlib.metadata.version('raydient')}")
+        context.exit()
+
+
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def program() -> None:
     """Distributed training with a parameter server: the same bits, whatever happens."""
 
@@ -96,7 +119,9 @@ def open_standard_streams() -> None:
 
 
 def main() -> None:
-    """The entry point of the console script."""
+    """Run the command line and exit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # during imports
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     open_standard_streams()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told in our words, not in gRPC's log too
     program(prog_name="raydient")

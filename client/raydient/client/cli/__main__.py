@@ -1,5 +1,5 @@
 """`python -m raydient.client.cli` is `raydient`."""
 
-from . import main
+from raydient.client.entry import main
 
 main()

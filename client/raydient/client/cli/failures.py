@@ -30,7 +30,7 @@ _STATUS = {
 }
 _GIVE_ONE = "A token is given with RAYDIENT_TOKEN."
 _MENDS = {
-    "Unreachable": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
+    "CONNECTION_REFUSED": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
     "TOKEN_MISSING": _GIVE_ONE,
     "TOKEN_INVALID": _GIVE_ONE,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .failures import WRONG_USAGE, Failure
+from .output import echo
 
 if TYPE_CHECKING:
     from raydient.client.client import Client
@@ -34,12 +35,22 @@ class Service:
     token: str | None
     tls: bool
     certificate_authority: Path | None
+    server_name: str | None
+    retry_seconds: float
 
     def open(self) -> "Client":
         """A client; connects at its first call."""
         from raydient.client.client import Client
 
-        return Client(self.address, token=self.token, tls=self.tls, certificate_authority=self.certificate_authority)
+        return Client(
+            self.address,
+            token=self.token,
+            tls=self.tls,
+            certificate_authority=self.certificate_authority,
+            server_name=self.server_name,
+            retry_seconds=self.retry_seconds,
+            notice=lambda line: echo(line, err=True),
+        )
 
     @property
     def option(self) -> str:
@@ -60,9 +71,34 @@ def with_service(command: Command) -> Command:
         show_envvar=True,
         help="Encrypt, trusting this authority (PEM).",
     )
+    @click.option(
+        "--tls-server-name",
+        envvar="RAYDIENT_TLS_SERVER_NAME",
+        show_envvar=True,
+        help="The name that the certificate has to bear.  [default: the address's host]",
+    )
+    @click.option(
+        "--retry-seconds",
+        type=click.FloatRange(0),
+        envvar="RAYDIENT_RETRY_SECONDS",
+        default=30.0,
+        show_default=True,
+        show_envvar=True,
+        help="How long to ask again while the service does not answer.",
+    )
     @functools.wraps(command)
-    def wrapper(*, address: str, token: str | None, tls: bool, tls_ca: Path | None, **options: Any) -> int | None:
-        return command(service=Service(address, token, tls, tls_ca), **options)
+    def wrapper(
+        *,
+        address: str,
+        token: str | None,
+        tls: bool,
+        tls_ca: Path | None,
+        tls_server_name: str | None,
+        retry_seconds: float,
+        **options: Any,
+    ) -> int | None:
+        service = Service(address, token, tls, tls_ca, tls_server_name, retry_seconds)
+        return command(service=service, **options)
 
     return wrapper
 
