@@ -5,9 +5,12 @@ import signal
 import pytest
 
 from raydient.client import JobNotSucceeded
+from raydient.server.training.history import HISTORY_FILE
 from raydient.server.training.outbox import BATCH
+from raydient.server.training.reports import EpochEnded, Notice
 from raydient.v1 import training_job_pb2 as v1
 
+from .conftest import execute
 from .serving import serving, wait_until
 
 MANY = {"epochs": 1_000_000, "batch_size": 560, "microbatches": 1}
@@ -60,3 +63,14 @@ def test_orders_are_obeyed_before_many_more_epochs_are_stored(spec, tmp_path):
         late = sum(event.WhichOneof("event") == "epoch_ended" for event in since)
         assert late <= 4 * BATCH, "what waits is a batch or two"
         assert epochs_of(job)[: len(told)] == told
+
+
+def test_a_damaged_record_is_told_and_costs_the_job_nothing(job, local, tmp_path):
+    prepared = job(1)
+    digest = execute(prepared, local, tmp_path / "whole").digest
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / HISTORY_FILE).write_bytes(b"1 00000000 {}\n")
+    told = []
+    assert execute(prepared, local, tmp_path / "damaged", told.append).digest == digest
+    assert next(r.reason for r in told if isinstance(r, Notice)) == "HISTORY_DAMAGED"
+    assert [r.epoch for r in told if isinstance(r, EpochEnded)] == [1, 2, 3]

@@ -19,7 +19,7 @@ from raydient.wire.memory import Bundle
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .coordinator import Coordinator
-from .history import History
+from .history import HISTORY_FILE, History
 from .preparation import Prepared
 from .reports import EpochEnded, Notice, Report
 from .storage import Storage
@@ -103,6 +103,9 @@ class Execution:
             self._storage.remove_leftovers()
             # Together those without which it cannot begin; the others wherever there is room.
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
+            if self._history.damaged:
+                text = f"{self._history.damaged} lines of {HISTORY_FILE} were damaged; their epochs are missing there"
+                self._tell(Notice("HISTORY_DAMAGED", text))
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
                 quiet = True
