@@ -303,7 +303,7 @@ def test_what_is_no_path_of_the_server_is_refused_with_the_mend(datasets, root, 
 
 
 def test_absent_files_below_a_root_and_folders(datasets, root):
-    for path in (root / "absent.csv", root):
+    for path in (root / "absent.csv", root, root / ("a" * 300), root / "/".join("a" * 3000)):
         with pytest.raises(InvalidSpec, match="there is no file"):
             Sources(datasets, [root]).find(str(path))
 

@@ -40,7 +40,7 @@ class Sources:
             raise self._outside(uri) from None
         if not any(path.is_relative_to(root) for root in self._roots):
             raise self._outside(uri)
-        if not path.is_file():
+        if not _is_file(path):
             raise _invalid(f"there is no file {uri[:200]!r} on the server")
         return path
 
@@ -52,6 +52,13 @@ class Sources:
             reason="FILE_OUTSIDE_DATA_ROOTS",
             metadata={"field": FIELD},
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be searched
+        return False
 
 
 def _invalid(message: str) -> InvalidSpec:
