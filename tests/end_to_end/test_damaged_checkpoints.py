@@ -7,7 +7,7 @@ from raydient.server.training.reports import Notice, Outcome, Progress, Started
 from .conftest import execute
 from .serving import notices, serving, wait_for_step
 
-LONG = {"epochs": 250}
+LONG = {"epochs": 120}
 
 
 class Stop(Exception):
@@ -63,7 +63,7 @@ def test_the_service_tells_of_it_everywhere(spec, job, undisturbed, tmp_path):
     state = tmp_path / "state"
     with serving(state) as (server, client):
         running = client.submit(spec(2, **LONG))
-        wait_for_step(running, 300)
+        wait_for_step(running, 200)
         server.kill()
         server.wait()
     for checkpoint in (state / "jobs").glob("*/checkpoints/step-*"):
