@@ -90,6 +90,11 @@ class Schedule:
     def rounds(self) -> int:
         return self.epochs * self.rounds_per_epoch
 
+    def samples(self, step: int) -> int:
+        """Training samples that the first `step` updates consume."""
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.train_rows + steps * self.batch_size
+
     def round(self, number: int) -> Round:
         """The round of this number; `number` must be in `range(self.rounds)`."""
         if not 0 <= number < self.rounds:

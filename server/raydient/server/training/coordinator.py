@@ -24,9 +24,10 @@ from raydient.wire.schedule import Schedule
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .divergence import describe
 from .failures import Decision, Losses
+from .progress import Counts, progress
 from .pulses import Pulses
 from .rate import Rate
-from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started, Waiting
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started, Waiting
 from .roster import Roster
 from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
 
@@ -128,7 +129,7 @@ class Coordinator:
         if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
             return []
         step = self._status.step if self._status else self._saved_step
-        self._rate.begin(self._samples(step))
+        self._rate.begin(self._schedule.samples(step))
         self._running = True
         return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
 
@@ -239,31 +240,15 @@ class Coordinator:
         status = self._status
         if status is None:
             return []
-        samples = self._samples(status.step)
-        progress = Progress(
-            step=status.step,
-            steps=self._schedule.steps,
-            epoch=status.round // self._schedule.rounds_per_epoch,
-            epochs=self._schedule.epochs,
-            samples=samples,
-            samples_per_second=self._rate.after(samples),
+        counts = Counts(
+            samples_per_second=self._rate.after(self._schedule.samples(status.step)),
             learning_rate=self._learning_rate,
-            loss=status.loss,
             workers_alive=len(self._roster.at_work),
             workers_wanted=self._roster.wanted,
             workers_minimum=self._roster.minimum,
-            restarts=dict(self._restarts),
-            phase_seconds=status.phase_seconds,
-            step_seconds_buckets=tuple(status.step_seconds_buckets),
-            step_seconds_sum=status.step_seconds_sum,
-            exchange_bytes=status.exchange_bytes,
-            gradient_health=self._health,
+            restarts=self._restarts,
         )
-        return [Tell(progress)]
-
-    def _samples(self, step: int) -> int:
-        epochs, steps = divmod(step, self._schedule.steps_per_epoch)
-        return epochs * self._schedule.train_rows + steps * self._schedule.batch_size
+        return [Tell(progress(self._schedule, status, counts, self._health))]
 
     def epochs(self, done: control.EpochsDone) -> list[Action]:
         """Epochs are complete. After a rollback an epoch comes once more, with the same metrics, and is not told."""
