@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from raydient.server.clusters.endings import OUT_OF_MEMORY
 from raydient.server.training.actions import (
     AskSnapshot,
     Discard,
@@ -20,7 +21,7 @@ from raydient.server.training.actions import (
 )
 from raydient.server.training.coordinator import HURRY_SECONDS, SHORT_SECONDS, START_SECONDS, Coordinator
 from raydient.server.training.divergence import LAYERS_NAMED
-from raydient.server.training.failures import LOSSES_WITHOUT_PROGRESS, OWN_FAULTS, TOGETHER_SECONDS
+from raydient.server.training.failures import FIRST_PAUSE_SECONDS, LOSSES_WITHOUT_PROGRESS, OWN_FAULTS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,
@@ -112,6 +113,10 @@ def plans(actions):
 
 def changes(actions):
     return [a for a in actions if isinstance(a, (Start, Kill))]
+
+
+def starts(actions):
+    return [action for action in actions if isinstance(action, Start)]
 
 
 def reports(actions, kind):
@@ -214,12 +219,40 @@ def test_losses_without_progress_end_the_job(coordinator, clock):
     for number in range(LOSSES_WITHOUT_PROGRESS):
         clock.now += TOGETHER_SECONDS
         assert not reports(coordinator.lost(2 + number, "ended with status 1"), Finished)
+        clock.now += 4 * FIRST_PAUSE_SECONDS
+        coordinator.tick()
         coordinator.hello(3 + number)
     clock.now += TOGETHER_SECONDS
     (finished,) = reports(coordinator.lost(2 + LOSSES_WITHOUT_PROGRESS, "ended with status 1"), Finished)
     assert (finished.outcome, finished.reason) == (Outcome.FAILED, "WORKER_LOST")
     assert "ended with status 1" in finished.message
     assert coordinator.ended
+
+
+def test_processes_that_are_lost_again_are_started_after_a_pause(coordinator, clock):
+    running(coordinator)
+    assert Start(Role.WORKER, 3, 0) in coordinator.lost(2, OUT_OF_MEMORY)
+    for number in range(1, LOSSES_WITHOUT_PROGRESS):
+        clock.now += TOGETHER_SECONDS
+        assert not starts(coordinator.lost(2 + number, OUT_OF_MEMORY))
+        clock.now += FIRST_PAUSE_SECONDS * 2 ** (number - 1) - 0.01
+        assert not starts(coordinator.tick())
+        clock.now += 0.01
+        assert starts(coordinator.tick()) == [Start(Role.WORKER, 3 + number, 0)]
+        assert not starts(coordinator.tick())
+    clock.now += TOGETHER_SECONDS
+    (finished,) = reports(coordinator.lost(2 + LOSSES_WITHOUT_PROGRESS, OUT_OF_MEMORY), Finished)
+    assert (finished.outcome, finished.reason) == (Outcome.FAILED, "OUT_OF_MEMORY")
+    assert OUT_OF_MEMORY in finished.message
+
+
+def test_a_parameter_server_that_is_lost_again_is_started_after_a_pause(coordinator, clock):
+    running(coordinator)
+    server = starts(coordinator.lost(0, "ended with status 1"))[0].member
+    clock.now += TOGETHER_SECONDS
+    assert not starts(coordinator.lost(server, "ended with status 1"))
+    clock.now += FIRST_PAUSE_SECONDS
+    assert [start.role for start in starts(coordinator.tick())] == [Role.PARAMETER_SERVER, Role.WORKER, Role.WORKER]
 
 
 def test_what_is_lost_together_is_one_mishap(make_coordinator):
@@ -245,6 +278,8 @@ def test_the_same_step_again_is_no_progress(coordinator, clock):
     for _ in range(LOSSES_WITHOUT_PROGRESS):
         clock.now += TOGETHER_SECONDS
         actions = coordinator.lost(server, "ended with status 1")
+        clock.now += 4 * FIRST_PAUSE_SECONDS
+        actions += coordinator.tick()
         server = next(a.member for a in actions if isinstance(a, Start))
         coordinator.status(status(1))
     clock.now += TOGETHER_SECONDS

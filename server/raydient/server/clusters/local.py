@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
+from .endings import describe_status, memory_kills
 from .member import BLAS_ENVIRONMENT
 
 
@@ -66,6 +66,7 @@ class LocalProcess:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        self._memory_kills = memory_kills()
         self.pid = process.pid
 
     def waiting(self) -> bool:
@@ -76,7 +77,7 @@ class LocalProcess:
         if status is None:
             return None
         self._close_input()
-        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return describe_status(status, killed_for_memory=memory_kills() > self._memory_kills)
 
     def detach(self) -> None:
         raise NotImplementedError("a local process ends with the one that started it")

@@ -14,6 +14,7 @@ import threading
 from importlib import import_module
 
 from raydient.server import logs
+from raydient.server.clusters.endings import OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS
 
 BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
@@ -30,10 +31,11 @@ _MAINS = {
 }
 
 
-def run(role: str, launch: str, host: str, node: str) -> None:
-    """Be a process of this role until its work is done.
+def run(role: str, launch: str, host: str, node: str) -> bool:
+    """Be a process of this role; True when its work is done, False when a process that it works with is gone.
 
-    `host` is where peers on other machines reach this one, `node` the cluster's name for it; see `Cluster`.
+    `host` is where peers on other machines reach this one, `node` the cluster's name for it; see `Cluster`. Raises
+    MemoryError.
     """
     logs.configure("%(asctime)s %(name)s %(levelname)s %(message)s")
     main = import_module(_MAINS[role]).main
@@ -41,6 +43,8 @@ def run(role: str, launch: str, host: str, node: str) -> None:
         main(launch, host, node)
     except ConnectionError as error:
         logging.getLogger(role).info("ends because a peer is gone: %s", error)
+        return False
+    return True
 
 
 def end_with_input() -> None:
@@ -64,9 +68,18 @@ def _be_killed_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    if sys.argv[1] != "coordinator":
+def main(role: str) -> int:
+    """Be a process of this role with the launch on standard input; the exit status."""
+    if role != "coordinator":
         _be_killed_with_parent()
     told = sys.stdin.buffer.readline().decode()
     end_with_input()
-    run(sys.argv[1], told, "127.0.0.1", "")
+    try:
+        return 0 if run(role, told, "127.0.0.1", "") else PEER_GONE_STATUS
+    except MemoryError:
+        logging.getLogger(role).exception("ends because there is no more memory")
+        return OUT_OF_MEMORY_STATUS
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

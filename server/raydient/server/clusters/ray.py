@@ -18,7 +18,7 @@ from typing import Any
 import ray
 from ray._private.state import available_resources_per_node
 from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
@@ -26,6 +26,7 @@ from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 from .cluster import ClusterError
+from .endings import OUT_OF_MEMORY
 from .member import BLAS_ENVIRONMENT, run
 from .nodes import LOOK_SECONDS, Nodes
 from .own_ray import LOOPBACK, OwnRay
@@ -317,7 +318,11 @@ class RayProcess:
             if isinstance(error.cause, ClusterError):
                 self.misplaced = True
                 return str(error.cause)
+            if isinstance(error.cause, MemoryError):
+                return OUT_OF_MEMORY
             return f"ended with {type(error.cause).__name__}" if error.cause else "ended with an error"
+        except OutOfMemoryError:
+            return OUT_OF_MEMORY
         except RayActorError:
             return "its actor died"
         return "ended"

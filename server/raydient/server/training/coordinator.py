@@ -23,7 +23,7 @@ from raydient.wire.schedule import Schedule
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .divergence import describe
-from .failures import Decision, Losses
+from .failures import Decision, Losses, reason_of
 from .progress import Counts, progress
 from .pulses import Pulses
 from .rate import Rate
@@ -77,6 +77,7 @@ class Coordinator:
         self._unsaved = ""  # why the final snapshot is not on disk
         self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
+        self._start_at = -math.inf  # when processes that are missing may be started
         self._short_since: float | None = None  # since when fewer workers than the minimum are at work
         self._standing = False  # no plan names a worker, because they are too few
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
@@ -88,15 +89,18 @@ class Coordinator:
     # ---- members
 
     def begin(self) -> list[Action]:
-        """Start everything."""
+        """Start everything, after a pause where processes were lost again and again."""
         self._short_since = self._clock()
-        return [self._start(Role.PARAMETER_SERVER), *self._start_missing()]
+        return self._start_missing()
 
     def _start(self, role: Role) -> Start:
         return Start(role, self._roster.add(role, self._clock()), self._generation)
 
-    def _start_missing(self) -> list[Start]:
-        return [self._start(Role.WORKER) for _ in range(self._roster.missing)]
+    def _start_missing(self) -> list[Action]:
+        if self._clock() < self._start_at:
+            return []
+        server = [] if self._roster.server is not None else [self._start(Role.PARAMETER_SERVER)]
+        return [*server, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
 
     def hello(self, member: int) -> list[Action]:
         """A member has introduced itself."""
@@ -181,7 +185,8 @@ class Coordinator:
         decision = self._losses.decide(this.role)
         if decision is Decision.FAIL:
             message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
-            return self._end(Outcome.FAILED, reason=f"{this.role.value.upper()}_LOST", message=message)
+            return self._end(Outcome.FAILED, reason=reason_of(this.role, why), message=message)
+        self._start_at = self._clock() + self._losses.pause_seconds
         self._restarts[this.role.value] += 1
         notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.ROLL_BACK and self._stopping:
@@ -283,6 +288,8 @@ class Coordinator:
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
         actions: list[Action] = []
+        if not self._stopping:
+            actions += self._start_missing()
         for member in self._roster.silent(now - START_SECONDS):
             actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
         actions += self._check_pulses()

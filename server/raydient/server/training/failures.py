@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 
+from raydient.server.clusters.endings import OUT_OF_MEMORY
 from raydient.wire.control import Role
 
 LOSSES_WITHOUT_PROGRESS = 3
@@ -11,6 +12,14 @@ OWN_FAULTS = frozenset({"NON_FINITE", "INVALID_SPEC"})
 """Reasons for a failure that lie in the job itself: it would fail again. Every other reason lies outside of it."""
 TOGETHER_SECONDS = 2.0
 """What is lost within this time after another is the same mishap: a machine that went down took several with it."""
+
+FIRST_PAUSE_SECONDS = 1.0
+"""Before processes that were lost twice in a row are started again: what they lack, as memory, may be free then."""
+
+
+def reason_of(role: Role, why: str) -> str:
+    """The reason of a failure, for programs: of the loss of a process of this role, which ended like this."""
+    return "OUT_OF_MEMORY" if why.startswith(OUT_OF_MEMORY) else f"{role.value.upper()}_LOST"
 
 
 class Decision(Enum):
@@ -32,6 +41,11 @@ class Losses:
             self._number += 1
             self._last = now
         return self._number
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long to wait before processes are started again: not at all at first, then twice as long each time."""
+        return 0.0 if self._number < 2 else FIRST_PAUSE_SECONDS * 2.0 ** (self._number - 2)
 
     def forget(self) -> None:
         """A step was completed that never was before."""
