@@ -26,7 +26,7 @@ from .job import Job, state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 CHECK_SECONDS = 900.0
-"""How long the service may take to compare a job with its data: it reads the file, however large."""
+"""Deadline for calls in which the service reads a job's data file, of whatever size, to compare the two."""
 
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -60,9 +60,9 @@ class Client:
             certificate_authority: PEM file with the authority to verify the server by; means `tls`.
             server_name: the name that the server's certificate has to bear, instead of the address's host.
             channel: use this one instead of opening one; the client closes it.
-            sleep: how to wait before a call is repeated or a broken stream is taken up again.
-            retry_seconds: how long calls that may be repeated are, while the service does not answer.
-            notice: receives one line, once, when calls begin to be repeated.
+            sleep: waits before a call is repeated or a broken stream is reopened.
+            retry_seconds: how long idempotent calls are repeated while the service does not answer.
+            notice: receives one line, once, when the first call is repeated.
 
         Raises:
             NotPermitted: the token has characters that cannot be sent.
@@ -146,9 +146,9 @@ class Client:
     def list(
         self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
     ) -> Iterator[Job]:
-        """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that bear all of the labels.
+        """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that have all of the labels.
 
-        Their specifications do not come along, unless `full`: `Job.spec` then asks for one when it is read.
+        Without `full` the specifications are not transferred; `Job.spec` asks the server when it is read.
         """
         request = api.ListTrainingJobsRequest(
             page_size=100,

@@ -1,4 +1,4 @@
-"""Samples in the forms that Python has them in, as arrays that keep their types and their names."""
+"""Converts samples (tables, arrays, lists) to arrays that keep the values' types and the columns' names."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Where = Callable[[int], str]
-    """How to name a sample, by its number from 0."""
+    """Returns the text by which messages name a sample, for its number from 0."""
 
 MISSING_TYPES = frozenset({"NoneType", "NAType", "NaTType"})
 EXACT_IN_FLOAT64 = 2**53
 
 
-class InvalidSamples(ValueError):  # noqa: N818  (an error is named by what is the case)
-    """Samples that cannot be sent, or that are not what the network takes."""
+class InvalidSamples(ValueError):  # noqa: N818  (named after the condition)
+    """Samples that cannot be sent, or that do not fit the network's inputs."""
 
 
 def row_number(row: int) -> str:
-    """How messages name a sample where nothing better is known."""
+    """The text by which messages name a sample if its source is unknown."""
     return f"row {row + 1}"
 
 
 def named_columns(inputs: Any) -> dict[str, Any] | None:
     """The columns of a table by name; None for samples without names.
 
-    A table is a mapping, a DataFrame (of pandas, or one that is alike), a table of pyarrow, a structured array, or one
-    sample as a Series with the columns in its index. A Series is otherwise a column with a name.
+    A table is a mapping, a DataFrame (of pandas or a similar library), a pyarrow table, a structured array, or one
+    sample as a Series with the columns in its index. Any other Series is a column with a name.
 
     Raises:
         InvalidSamples: two columns have one name.
@@ -57,7 +57,7 @@ def series_columns(series: Any, features: "Iterable[str]") -> dict[str, Any]:
 
 
 def is_series(inputs: Any) -> bool:
-    """Whether this is a Series of pandas: values with labels and a name."""
+    """True if this is a Series of pandas: values with labels and a name."""
     return hasattr(inputs, "index") and hasattr(inputs, "name") and not hasattr(inputs, "columns")
 
 
@@ -71,9 +71,9 @@ def _by_name(names: "Iterable[Any]", column: "Callable[[Any], Any]") -> dict[str
 
 
 def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[Any]":
-    """Values as bool, int64, float32, float64 or, of texts, objects: whichever holds them without loss.
+    """Values as bool, int64, float32, float64 or (for texts) object: the first type that holds them without loss.
 
-    Integers that int64 cannot hold become texts, which can. `name` is that of the column, for errors.
+    Integers outside int64 become texts. `name` is the column's name, for errors.
 
     Raises:
         InvalidSamples: a value is missing, or is neither a number nor a text.
@@ -107,7 +107,7 @@ def numbers(name: str, array: "NDArray[Any]", where: "Where" = row_number) -> "N
     """An array that `own_type` made, as finite numbers; texts are read as the cells of a CSV file are.
 
     Raises:
-        InvalidSamples: with the first value at fault.
+        InvalidSamples: names the first invalid value.
     """
     import numpy as np
 
@@ -127,7 +127,7 @@ def numbers(name: str, array: "NDArray[Any]", where: "Where" = row_number) -> "N
 
 
 def side_by_side(arrays: "Sequence[NDArray[Any]]", *, as_texts: bool) -> "NDArray[Any]":
-    """Columns (n,) as a table (n, columns), of one type: if they differ, float64 or, `as_texts`, texts."""
+    """Columns (n,) as a table (n, columns) of one type. If their types differ: float64, or texts if `as_texts`."""
     import numpy as np
 
     if len({array.dtype for array in arrays}) > 1:
@@ -136,7 +136,7 @@ def side_by_side(arrays: "Sequence[NDArray[Any]]", *, as_texts: bool) -> "NDArra
 
 
 def name_problem(missing: "Sequence[str]", unknown: "Sequence[str]") -> str:
-    """What is wrong with the names of columns, those that may have been meant included."""
+    """A message about missing and unknown names of columns, with suggestions."""
     parts = [f"{what}: {_few(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
     close = [(name, get_close_matches(name, unknown[:1000], 1)) for name in missing[:5]]
     hints = [f"did you mean {name!r} by {found[0]!r}?" for name, found in close if found]
@@ -157,7 +157,7 @@ def _texts(array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _checked(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
-    """An array whose texts, if it has any, can be written as UTF-8."""
+    """Return the array; raise InvalidSamples if a text in it cannot be encoded as UTF-8."""
     for place, text in enumerate(array.ravel().tolist()) if array.dtype.kind == "O" else ():
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise InvalidSamples(f"{name}, {where(place * len(array) // array.size)}: the text is not UTF-8")
@@ -165,7 +165,7 @@ def _checked(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]"
 
 
 def _of_objects(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
-    """Python's own values; a mixture becomes texts if numbers of one type would not hold it."""
+    """Convert an array of Python objects; a mixture becomes texts if no numeric type holds all values."""
     import numpy as np
 
     values = array.ravel().tolist()
@@ -189,7 +189,7 @@ def _of_objects(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[An
 
 
 def _kind(of: type) -> type[str | bool | int | float] | None:
-    """Which of Python's types stands for a type of values; None where none does."""
+    """The Python type that represents a type of values; None if there is none."""
     import numpy as np
 
     if issubclass(of, bool | np.bool_):

@@ -19,7 +19,7 @@ from .reaching import is_loopback
 
 CALL_SECONDS = 30.0
 RETRY_PAUSES = (0.5, 1.0, 2.0)
-"""Between attempts at a call of a service that does not answer, after gRPC's own; the last one repeats."""
+"""Pauses in seconds between attempts at a call, after gRPC's own retries; the last one repeats."""
 RECONNECT_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts to go on with a stream that broke; after the last one the client gives up."""
 
@@ -56,10 +56,10 @@ def service_config() -> str:
 def open_channel(
     address: str, certificate_authority: Path | None = None, *, tls: bool = False, server_name: str | None = None
 ) -> grpc.Channel:
-    """A channel; encrypted if asked for or if a certificate authority is named. Connects at the first call.
+    """Open a channel, encrypted if `tls` is set or a certificate authority is given. Connects at the first call.
 
-    The server's certificate has to bear `server_name`; by default the address's host. Proxies that the environment
-    names are not used for this machine's own addresses.
+    The server's certificate must be valid for `server_name`, by default the address's host. Proxies of the environment
+    are not used for addresses on this machine.
     """
     options: list[tuple[str, str | int]] = [("grpc.service_config", service_config()), ("grpc.enable_retries", 1)]
     options.append(("grpc.max_reconnect_backoff_ms", 2000))
@@ -74,10 +74,10 @@ def open_channel(
 
 
 class Connection:
-    """Stubs of the three services, and how they are called. Safe to use from several threads.
+    """Stubs of the three services, with retries. Safe to use from several threads.
 
-    A call that may be repeated is, as long as the service does not answer and `retry_seconds` have not passed. `notice`
-    receives one line when that begins, once.
+    An idempotent call is repeated until the service answers or `retry_seconds` have passed. `notice` receives one line,
+    once, when the first call is repeated.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Connection:
         raise AssertionError("the pauses do not end")
 
     def tell_of_retries(self, error: Unreachable) -> None:
-        """Say once that the service does not answer and is asked again."""
+        """Send the notice that calls are repeated, once."""
         self._notice(f"{error}; trying again")
         self._notice = lambda _: None
 
@@ -149,7 +149,7 @@ class Connection:
 
 
 def checked_token(token: str) -> str:
-    """A token without blanks and byte order mark around it. Raises NotPermitted if no header can carry it."""
+    """Strip blanks and a byte order mark from a token. Raises NotPermitted if a header cannot carry it."""
     token = token.strip("\ufeff \t\r\n")
     if not token:
         raise NotPermitted("the token is empty", reason="TOKEN_MISSING")
@@ -161,7 +161,7 @@ def checked_token(token: str) -> str:
 
 
 class Attempts:
-    """How often a broken stream is taken up again: every success starts the pauses from the first one."""
+    """Pauses between attempts to reopen a broken stream; every success starts again with the shortest pause."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

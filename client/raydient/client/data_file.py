@@ -49,11 +49,11 @@ def data_here(spec: JobSpec, directory: Path) -> Path:
 
 
 def errors_beside(data: object, directory: Path) -> list[FieldError]:
-    """What is wrong with the data of a job that breaks rules, and with its valid sections on these data.
+    """Find further errors of an invalid job: in its data file, and in its valid sections compared with the data.
 
     Args:
         data: the job as plain data.
-        directory: where a relative path of the data file begins.
+        directory: base of a relative path of the data file.
     """
     parts = valid_parts(data)
     if "dataset" not in parts:
@@ -67,7 +67,7 @@ def errors_beside(data: object, directory: Path) -> list[FieldError]:
 
 
 def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directory: Path) -> list[FieldError]:
-    """The errors, and those that reading the data and building the network on them find, where this is installed."""
+    """Add the errors that reading the data and building the network find, if the server's packages are installed."""
     if not all(map(find_spec, ("pyarrow", "safetensors"))):
         return list(errors)
     from raydient.server.training.preparation import find_errors

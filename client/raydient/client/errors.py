@@ -1,5 +1,5 @@
 # ruff: noqa: N818  (an error is named by what is the case)
-"""What can go wrong between a client and the service.
+"""The exceptions of the client.
 
     RaydientError
      ├─ Unreachable        nobody answers, or not in time
@@ -107,7 +107,7 @@ class MissingExtra(RaydientError):
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What a status carries besides its code and message."""
+    """The details of a status besides its code and message."""
 
     reason: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ class Point:
 
 
 class History:
-    """What was measured at the end of each epoch so far.
+    """The metrics at the end of each completed epoch.
 
     Attributes:
         points: every value, by epoch.

@@ -36,11 +36,11 @@ def state_label(name: str) -> str:
 
 
 class Job:
-    """A handle to one job; what it knows of the job's state is as old as the last call that asked the server.
+    """A handle to one job. Its state is as old as the last call that asked the server.
 
     Attributes:
-        resource: the job as the server described it last (message `raydient.v1.TrainingJob`); its `spec` has display
-            name and labels alone in a job from `Client.list`.
+        resource: the server's latest description (message `raydient.v1.TrainingJob`). In a job from `Client.list` its
+            `spec` has only the display name and the labels.
     """
 
     def __init__(self, connection: Connection, resource: TrainingJob) -> None:
@@ -63,7 +63,7 @@ class Job:
 
     @property
     def spec(self) -> JobSpec:
-        """What was asked for, every default written out. Asks the server if it is not known here.
+        """The job's specification with every default filled in. Asks the server unless it is already known.
 
         Raises:
             NotAllowed: the server cannot read it.
@@ -153,26 +153,27 @@ class Job:
             inputs: a DataFrame, a mapping of columns, a structured array or a pyarrow table, whose columns are found by
                 name, or an array with the features in the order of training. Each keeps its type on the way. A
                 Series is a column, if its name is a feature, or else one sample.
-            columns: names for an array's columns, which are then found by name; others than features are left alone.
+            columns: names for an array's columns, which are then found by name; columns that are not features are
+                ignored.
             checkpoint: the step of the checkpoint to use instead of the model.
 
         Raises:
-            ValueError: columns are missing or unknown, or a value is no number or has no category; the label's column
-                may be there.
+            ValueError: columns are missing or unknown (the label's column is allowed), or a value is not a number or
+                not a category.
         """
         return self.predictor(checkpoint).predict(inputs, columns)
 
     def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | None = None) -> dict[str, Prediction]:
-        """Apply a network with named inputs or outputs; what each output gives, by its name.
+        """Apply a network with named inputs or outputs; returns the prediction of each output by its name.
 
-        `arrays` are numbers or, of categories, numbers or texts, one sample a row: by the names of the columns or
-        arrays that they were in the training data, or of the inputs. It may be any table that `predict` takes. Other
-        columns, such as the labels, are left alone.
+        `arrays` maps names of inputs, or of columns or arrays of the training data, to values, one sample a row:
+        numbers, or for categories numbers or texts. It may be any table that `predict` takes. Other columns, such as
+        the labels, are ignored.
         """
         return self.predictor(checkpoint).predict_all(arrays)
 
     def predictor(self, checkpoint: int | None = None) -> Predictor:
-        """The trained network, or a checkpoint's, for repeated use; asks the server once what it takes."""
+        """A predictor for the final weights or a checkpoint, for repeated use; asks the server for the inputs once."""
         name = self._weights(checkpoint)
         if name not in self._predictors:
             dataset = self.resource.spec.dataset

@@ -1,4 +1,4 @@
-"""The calls that apply a network to samples: cut so that each message stays under gRPC's limit, and put together."""
+"""Splits a prediction into calls whose messages stay under gRPC's limit, and joins the answers."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from .columns import Where
 
 INPUT_BYTES, OUTPUT_BYTES = 1 << 20, 2 << 20
-"""Of samples and of outputs in one call: well under gRPC's limit of 4 MiB."""
+"""Bytes of samples and of outputs in one call: well under gRPC's limit of 4 MiB."""
 MESSAGE_BYTES = 4_000_000
-"""What a message can hold beside names and the like."""
+"""Largest sample in one message, in bytes; the rest of the 4 MiB is for names and shapes."""
 FIELDS = {"f4": ("values", 4), "f8": ("doubles", 8), "i8": ("integers", 10), "b1": ("booleans", 1)}
-"""The field of Tensor for an element type, and the bytes that a value takes at most."""
+"""For each element type: the field of Tensor that holds it, and the maximum bytes of one value."""
 _SAMPLE = re.compile(r"(?:arrays\.)?(?P<name>.+)\[(?P<row>\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network makes of samples, one a row.
+    """The predictions of one output, one sample a row.
 
     Attributes:
         outputs: float32 [samples, ...]; probabilities where the loss is a cross-entropy.
@@ -47,17 +47,17 @@ class Prediction:
 def call_predict(
     connection: Connection, model: Model, arrays: "Mapping[str, NDArray[Any]]", where: "Where"
 ) -> dict[str, Prediction]:
-    """Send as many samples a call as fit, and put the answers together.
+    """Send the samples in as few calls as fit, and join the answers.
 
     Args:
         connection: to the service.
-        model: what the network takes and gives.
-        arrays: its inputs by name, as many samples of each and at least one; of the types that `own_type` gives.
-        where: how errors name a sample.
+        model: description of the network's inputs and outputs.
+        arrays: inputs by name, all with the same number (at least 1) of samples, of the types that `own_type` gives.
+        where: returns the text by which errors name a sample.
 
     Raises:
         InvalidSamples: a sample is too large for a message.
-        RequestRefused: the server does not take a sample.
+        RequestRefused: the server refuses a sample.
     """
     answers = [_answer(connection, model, arrays, rows, where) for rows in _portions(model, arrays)]
     return {
@@ -68,7 +68,7 @@ def call_predict(
 def _answer(
     connection: Connection, model: Model, arrays: "Mapping[str, NDArray[Any]]", rows: slice, where: "Where"
 ) -> dict[str, list[OutputPrediction]]:
-    """What each output gives for some rows: one message, or several that lie side by side."""
+    """Predictions of each output for some rows: one message, or several that each hold part of the outputs' values."""
     tensors = {name: _tensor(array[rows]) for name, array in arrays.items()}
     request = PredictRequest(name=model.name, arrays=tensors)
     parts = []
@@ -82,7 +82,7 @@ def _answer(
 
 
 def _windows(model: Model) -> Iterator[tuple[int, int]]:
-    """The parts of a sample's outputs that fit into a call; (0, 0) is all of them."""
+    """Start and count of the outputs' values that fit into a call; (0, 0) stands for all of them."""
     sizes = [prod(output.shape) for output in model.outputs]
     if 4 * sum(sizes) <= OUTPUT_BYTES:
         yield 0, 0
@@ -111,7 +111,7 @@ def _portions(model: Model, arrays: "Mapping[str, NDArray[Any]]") -> Iterator[sl
 
 
 def _row_bytes(array: "NDArray[Any]") -> "NDArray[Any]":
-    """What each sample takes in a message at most, int64 (n,)."""
+    """Maximum bytes of each sample in a message, int64 (n,)."""
     import numpy as np
 
     if array.dtype.kind != "O":
@@ -121,14 +121,14 @@ def _row_bytes(array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _tensor(array: "NDArray[Any]") -> Tensor:
-    """An array that `own_type` made, as a message."""
+    """Convert an array that `own_type` made to a message."""
     if array.dtype.kind == "O":
         return Tensor(shape=array.shape, texts=array.ravel().tolist())
     return Tensor(shape=array.shape, **{FIELDS[array.dtype.str[1:]][0]: array.ravel().tolist()})
 
 
 def _located(error: RequestRefused, start: int, where: "Where") -> RequestRefused:
-    """The error with the number of the sample among all, where the server named it within the call."""
+    """Replace the sample's number within the call, if the error has one, by its number among all samples."""
     found = []
     for violation in error.violations:
         place = _SAMPLE.fullmatch(violation.path)
@@ -139,7 +139,7 @@ def _located(error: RequestRefused, start: int, where: "Where") -> RequestRefuse
 
 
 def _together(answers: Sequence[Sequence[OutputPrediction]], shape: Sequence[int]) -> Prediction:
-    """The answers of all calls: below each other, and the parts of one call side by side."""
+    """Join the answers of one output: calls along the rows, parts of a call along the values."""
     import numpy as np
 
     def outputs(part: OutputPrediction) -> "NDArray[float32]":

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """A trained network to be applied. What it takes is asked of the server once.
+    """Applies a trained network to samples. Asks the server for the network's inputs and outputs once.
 
     Attributes:
         model: the server's description of inputs and outputs.
     """
 
     def __init__(self, connection: Connection, name: str, beside: frozenset[str] | None) -> None:
-        """Ask the server what the network takes.
+        """Ask the server for the network's inputs and outputs.
 
         Args:
             connection: to the service.
             name: of a job, or of a checkpoint.
-            beside: the columns of the training data that are no features, such as labels; None where any may be.
+            beside: columns of the training data that are not features, such as labels; None if any column may be there.
         """
         self._connection = connection
         self._beside = beside
@@ -46,11 +46,11 @@ class Predictor:
 
     @property
     def features(self) -> list[str]:
-        """The columns, or names of arrays, that the inputs were in the training data."""
+        """Names of the columns or arrays of the training data that form the inputs."""
         return [column for given in self.model.inputs for column in given.columns]
 
     def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
-        """What the only output gives for samples of any form; see `Job.predict`."""
+        """Predict the only output for samples of any form; see `Job.predict`."""
         if len(self.model.outputs) != 1:
             names = ", ".join(output.name for output in self.model.outputs)
             raise InvalidSamples(f"this network has several outputs, {names}: use predict_all")
@@ -68,14 +68,14 @@ class Predictor:
         return prediction
 
     def predict_all(self, arrays: Any) -> dict[str, Prediction]:
-        """What each output gives, for samples by name; see `Job.predict_all`."""
+        """Predict every output for samples by name; see `Job.predict_all`."""
         table = named_columns(arrays)
         if table is None:
             raise InvalidSamples(f"samples by name are needed: {', '.join(given.name for given in self.model.inputs)}")
         return self.apply(self.arrays(table))
 
     def unknown(self, table: Mapping[str, Any]) -> list[str]:
-        """The columns that the network was not trained on and that the training data did not have beside them."""
+        """Columns that are neither features nor other columns of the training data."""
         if self._beside is None:
             return []
         known = {*self.features, *self._beside, *(part.name for part in self.model.inputs)}
@@ -83,10 +83,10 @@ class Predictor:
         return [name for name in table if name not in known]
 
     def arrays(self, table: Mapping[str, Any], where: "Where" = row_number) -> "dict[str, NDArray[Any]]":
-        """The inputs, (n, *shape) by name, among columns or arrays by name; others are left alone.
+        """Select the network's inputs, (n, *shape) by name, from columns or arrays by name; others are ignored.
 
         Raises:
-            InvalidSamples: some are missing, or hold what the network cannot take.
+            InvalidSamples: a column is missing or holds a value that the network cannot take.
         """
         if all(name in table for name in self.features):
             return {given.name: _of_columns(given, table, where) for given in self.model.inputs}
@@ -107,10 +107,10 @@ class Predictor:
         }
 
     def apply(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where" = row_number) -> dict[str, Prediction]:
-        """Send as many samples a call as fit, and put the answers together; `arrays` are those of `arrays`.
+        """Send the samples in as few calls as fit, and join the answers. The argument is the result of `arrays`.
 
         Raises:
-            InvalidSamples: there are no samples, or not as many of each input, or one is too large for a message.
+            InvalidSamples: there are no samples, the inputs differ in their number, or a sample exceeds a message.
         """
         counts = {name: len(array) for name, array in arrays.items()}
         if len(set(counts.values())) > 1:
@@ -146,12 +146,12 @@ class Predictor:
         return problem
 
     def _alone(self, given: ModelInput, inputs: Any) -> "NDArray[Any]":
-        """Samples without names, in the order of training."""
+        """One input from samples without names, with the features in the order of training."""
         return _of_array(given, inputs, "inputs", row_number)
 
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
-    """The columns of an array (n, columns)."""
+    """The columns of an array (n, columns) by name."""
     array = own_type("inputs", inputs)
     if array.ndim != 2 or array.shape[1] != len(columns):
         raise InvalidSamples(f"{len(columns)} names of columns for inputs of shape {array.shape}")
@@ -162,7 +162,7 @@ def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
 
 
 def _of_columns(given: ModelInput, table: Mapping[str, Any], where: "Where") -> "NDArray[Any]":
-    """An input made of the columns, or of the array, that it was in the training data."""
+    """Build an input from the columns or the array of the training data that it consists of."""
     if not given.is_table:
         return _of_array(given, table[given.columns[0]], given.columns[0], where)
     columns = [_column(given, name, table[name], where) for name in given.columns]
@@ -180,7 +180,7 @@ def _column(given: ModelInput, name: str, values: Any, where: "Where") -> "NDArr
 
 
 def _of_array(given: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
-    """An input that comes as one array, samples first; where a sample is one value, the second axis may be left out."""
+    """Build an input from one array, samples first. If a sample is one value, the second axis may be omitted."""
     array, shape = _values(given, values, name, where), tuple(given.shape)
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)

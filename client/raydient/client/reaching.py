@@ -1,4 +1,4 @@
-"""Why a service cannot be reached, in plain words with a mend; and which HTTP proxies are in between."""
+"""Explains why a service cannot be reached and how to mend it; finds the HTTP proxy that gRPC uses."""
 
 import ipaddress
 import os
@@ -11,11 +11,11 @@ EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why there is no connection.
+    """The cause of a failed connection.
 
     Attributes:
         reason: a stable UPPER_SNAKE_CASE word.
-        text: what is the case and how to mend it.
+        text: the cause and the mend, for people.
         transient: whether the same call may succeed in a moment, as while a server restarts.
     """
 
@@ -24,7 +24,7 @@ class Cause:
     transient: bool = False
 
 
-# a part of gRPC's own text: what it stands for; the first match counts
+# part of gRPC's error text -> cause; the first match counts
 _CAUSES = {
     "lookup failed": Cause("NO_SUCH_HOST", "there is no host of that name"),
     "errors resolving": Cause("NO_SUCH_HOST", "there is no host of that name"),
@@ -52,7 +52,7 @@ _LOST = Cause("CONNECTION_LOST", "the connection was lost", transient=True)
 
 
 def cause_of(message: str, address: str) -> Cause:
-    """What gRPC's text of a failed connection to an address means."""
+    """Interpret gRPC's error text for a failed connection to `address`."""
     cause = next((cause for part, cause in _CAUSES.items() if part in message), None)
     if cause is None and ("Socket closed" in message or "reset by peer" in message):
         cause = _CLOSED if "failed to connect" in message else _LOST
@@ -65,7 +65,7 @@ def cause_of(message: str, address: str) -> Cause:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether an address, host:port or unix:PATH, is on this machine."""
+    """True if an address, host:port or unix:PATH, is on this machine."""
     if address.startswith("unix:"):
         return True
     host = _host(address)
@@ -76,7 +76,7 @@ def is_loopback(address: str) -> bool:
 
 
 def proxy_variable(address: str) -> str | None:
-    """The environment variable whose proxy gRPC takes to an address; None where it connects directly."""
+    """Name of the environment variable with the proxy that gRPC uses for `address`; None if it connects directly."""
     if is_loopback(address):
         return None
     variable = next((name for name in PROXIES if os.environ.get(name)), None)

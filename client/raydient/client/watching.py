@@ -13,15 +13,15 @@ _FINAL = {*_FOR_GOOD, TrainingJobState.TRAINING_JOB_STATE_FAILED}
 
 
 def is_final(event: TrainingJobEvent) -> bool:
-    """Whether the job has ended with this event. Others follow only if it failed and was resumed."""
+    """True if the job ended with this event. Events follow only if the job failed and was resumed."""
     return event.state_changed.state in _FINAL
 
 
 def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[TrainingJobEvent]:
-    """Events of a job after a number; ends after the event of a final state, or at once if that was before.
+    """Yield the events of a job after a number; ends after the event of a final state, or at once if that came earlier.
 
-    Events that the service no longer keeps are left out.
-    The event of a failure is the last one only if the server ends the stream after it: the job may have been resumed.
+    Events that the service no longer keeps are left out. The event of a failure is the last one only if the server
+    ends the stream after it, because the job may have been resumed.
     """
     attempts = Attempts(connection)
     ended = aged_out = False
@@ -43,7 +43,7 @@ def watch(connection: Connection, name: str, after_sequence: int) -> Iterator[Tr
             if ended:
                 return
             job = connection.call(connection.training.GetTrainingJob, GetTrainingJobRequest(name=name))
-            ended = job.state in _FINAL  # then a stream without any event says that none is left
+            ended = job.state in _FINAL  # in a final state an empty stream means that no event is left
             text = f"raydient at {connection.address} ended the stream before {name} ended"
             broken = Unreachable(text, transient=True)
         except Unreachable as error:

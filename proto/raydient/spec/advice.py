@@ -1,4 +1,4 @@
-"""Warnings: what a job may say and hardly ever means. They refuse nothing."""
+"""Warnings: settings that are valid and almost always mistakes. A warning refuses nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,16 +30,16 @@ _DOUBTFUL: Mapping[str, Mapping[str, str]] = {
     "hinge": dict.fromkeys(("sigmoid", "softmax", "relu", "softplus"), _ABOVE_0),
     "poisson": dict.fromkeys(("sigmoid", "softmax", "tanh", "relu", "softplus"), _RATES),
 }
-"""By loss and activation of the last layer, what is wrong with them together."""
+"""Explanation for each unsuitable pair of a loss and an activation of the last layer."""
 
 _REARRANGES = frozenset({"flatten", "reshape", "transpose"})
 
 
 def network_warnings(network: Network) -> list[FieldError]:
-    """What is legal and hardly ever right: an activation before a loss that applies one itself, and the like.
+    """Warnings about a network, such as an activation before a loss that applies one itself.
 
-    A pure function of the specification. Activations at the outputs are looked for behind `flatten`, `reshape` and
-    `transpose`, and in the layer that a `shared` one repeats.
+    A pure function of the specification. Looks for the activation of an output through `flatten`, `reshape` and
+    `transpose`, and in the layer that a `shared` layer repeats.
     """
     return [warning for output in network.named_outputs for warning in _at_output(network, output)]
 
@@ -47,7 +47,7 @@ def network_warnings(network: Network) -> list[FieldError]:
 def _at_output(network: Network, output: Output) -> list[FieldError]:
     names = layer_names(network.layers)
     if output.layer not in names:
-        return []  # an error, told elsewhere
+        return []  # an error that validation reports
     index = names.index(output.layer)
     while network.layers[index].kind in _REARRANGES:
         taken = network.layers[index].value.inputs

@@ -11,10 +11,10 @@ from .base import Model
 from .layers import INPUT, Name
 
 LABEL = "label"
-"""What the only label of a job is called where labels have names."""
+"""Name of the only label of a job where labels have names."""
 DEFAULT_LABEL = "y"
 SAMPLE_WEIGHT = "sample weight"
-"""What the weights are called among the columns read beside the inputs; no name of a label has a space."""
+"""Name of the weights among the columns read beside the inputs; it has a space, which no label's name has."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Column = Annotated[str, Field(min_length=1, max_length=256)]
 Columns = Annotated[

@@ -1,5 +1,5 @@
 # ruff: noqa: N818  (an error is named by what is the case)
-"""What is wrong with a job specification, told field by field."""
+"""Errors of a job specification, one per field and rule."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .printable import printable
 
 WARNING = "WARNING"
-"""Reason of the notice that tells what a specification hardly means, see `advice`."""
+"""Reason of the notice that carries a warning, see `advice`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Huber(Model):
 
 
 class Loss(OneOf):
-    """What training makes small.
+    """The loss that training minimizes.
 
     `sum_squared_error` sums over a sample's outputs, the others on numbers average over them. `softmax_cross_entropy`
     takes one output per class, `binary_cross_entropy` and `hinge` one output and labels 0 and 1, `poisson` logarithms

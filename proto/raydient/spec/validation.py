@@ -15,7 +15,7 @@ from .links import broken_links
 from .phrases import Finding, phrase, shown
 
 _KEY = "[key]"
-"""What pydantic puts behind a key that is itself wrong."""
+"""Part that pydantic appends to the location of an invalid key."""
 
 
 def validate_job(data: object) -> JobSpec:
@@ -77,7 +77,7 @@ def _unknown_key(location: Location, meant: Location | None) -> FieldError:
 
 
 def _meant(location: Location, data: Any) -> Location | None:
-    """What an unknown key was probably meant to be: a setting of the empty option beside it, or a name like it."""
+    """The probable meaning of an unknown key: a setting of the empty option beside it, or a similar name."""
     *parent, key = location
     model = _model_at(parent)
     for step in parent:

@@ -7,7 +7,7 @@ _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.0)?")
 
 
 def is_number(text: str) -> bool:
-    """Whether a text in a file stands for a number, infinity and NaN included: ASCII digits, spaces around them."""
+    """True if a text in a file is a number in ASCII, with or without spaces around it; infinity and NaN count."""
     try:
         float(text)
     except ValueError:
@@ -18,9 +18,9 @@ def is_number(text: str) -> bool:
 def category_text(value: object) -> str:
     """The text by which a category is found.
 
-    An integer is its decimal digits; a boolean is `True` or `False`; of other numbers a whole one is written as an
-    integer (42.0 is `42`) and the rest as `repr` writes float64. A text is itself. The result depends on the value
-    alone, not on the values beside it.
+    An integer gives its decimal digits, a boolean `True` or `False`. Any other number gives an integer if it is whole
+    (42.0 gives `42`), else the `repr` of its float64. A text is unchanged. The result depends on the value alone, not
+    on the values beside it.
     """
     if isinstance(value, str | bool):
         return str(value)

@@ -144,7 +144,7 @@ class Connection:
 
     @property
     def pending(self) -> bool:
-        """Whether bytes wait for `flush`."""
+        """True if bytes wait for `flush`."""
         return bool(self._outgoing)
 
     def flush(self) -> None:

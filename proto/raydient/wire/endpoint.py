@@ -117,7 +117,7 @@ def _try_open(
 
 
 def listens(unix: str) -> bool:
-    """Whether a process listens at this Unix socket, even one that is too busy to answer."""
+    """True if a process listens at this Unix socket, even one that is too busy to answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -130,7 +130,7 @@ def listens(unix: str) -> bool:
 
 
 def may_connect(sock: socket.socket) -> bool:
-    """Whether an accepted connection is from a user who may know the secret: ours or root, over a Unix socket of Linux.
+    """True if an accepted connection is from a user who may know the secret: ours or root, over a Unix socket of Linux.
 
     Of another machine, or another system, that cannot be told: those have to prove the secret first.
     """

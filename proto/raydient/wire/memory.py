@@ -91,7 +91,7 @@ class Place:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def is_inside(self, size: int) -> bool:
-        """Whether it is an array of plain values inside a segment of `size` bytes; a peer may have said anything."""
+        """True if it is an array of plain values inside a segment of `size` bytes; a peer may have said anything."""
         plain = self.dtype in _PLAIN_TYPES and min(self.shape, default=0) >= 0
         return plain and 0 <= self.offset <= size - self.size
 

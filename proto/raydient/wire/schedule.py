@@ -114,12 +114,12 @@ class Schedule:
         return epoch, epoch * self.steps_per_epoch + within
 
     def measures_health(self, this: Round) -> bool:
-        """Whether gradient health is measured in a round: the first step, every n-th and the last."""
+        """True if gradient health is measured in a round: the first step, every n-th and the last."""
         number, every = this.step + 1, self.gradient_health_every
         return this.kind is RoundKind.TRAIN and every > 0 and (number in (1, self.steps) or number % every == 0)
 
     def is_epoch_end(self, number: int) -> bool:
-        """Whether this round is the last of its epoch."""
+        """True if this round is the last of its epoch."""
         return (number + 1) % self.rounds_per_epoch == 0
 
     def shape_rows(self) -> frozenset[int]:

@@ -62,7 +62,7 @@ class RowSparse:
         return self.account[1 : 1 + int(self.account[0])]
 
     def are_few(self, numbers: Numbers) -> bool:
-        """Whether these are so few of the rows that it pays to single them out."""
+        """True if these are so few of the rows that it pays to single them out."""
         return len(numbers) * FEW <= len(self.values)
 
     def clear(self) -> None:

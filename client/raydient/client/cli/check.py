@@ -26,8 +26,9 @@ ROWS = 8
 def check(*, job: Path, as_json: bool) -> None:
     """Validate a job, print its layer table and check its gradients.
 
-    Reads the data too, and starts nothing. The gradient check compares backpropagation with difference quotients in
-    float64, on a few of the job's own samples. It finds each parameter right, wrong (exit status 1), or not resolved.
+    Reads the data but starts no process. The gradient check compares backpropagation with difference quotients in
+    float64, on a few of the job's own samples. The verdict on a parameter is right, wrong (exit status 1) or not
+    resolved.
     """
     with reading(job) as file:
         need_server("Checking network and data")
@@ -51,7 +52,7 @@ def check(*, job: Path, as_json: bool) -> None:
 
 
 def _check_gradients(prepared: "Prepared") -> "GradientReport":
-    """On the first samples of the training part, those with weight 0 last."""
+    """Check the gradients on the first samples of the training part, ordered so that weight 0 comes last."""
     from raydient.workers.network import check_gradients
 
     data, rows = prepared.dataset.train, slice(ROWS)
@@ -140,7 +141,7 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _memory(memory: dict[str, int], workers: int) -> str:
-    """Where the memory of a job on one machine goes."""
+    """The estimated memory of a job on one machine, by process."""
     from raydient.server.training.memory import MemoryEstimate, listed
     from raydient.workers.data.limits import size_text
 

@@ -100,8 +100,9 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
 
 
 def give_up_output() -> None:
-    """If standard output cannot be written to, leave unwritten what is in its buffer: the interpreter would try again
-    at its end, fail again, tell so in its own words and make 120 of the exit status.
+    """Discard the buffer of standard output if it cannot be written.
+
+    Otherwise the interpreter tries again at exit, prints its own error and makes the exit status 120.
     """
     try:
         sys.stdout.flush()

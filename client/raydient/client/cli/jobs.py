@@ -71,12 +71,12 @@ def _row(job: "Job") -> list[str]:
 
 
 def _unreadable(job: "Job") -> str:
-    """What stands in a list for a job that the service cannot read."""
+    """The text that a list shows for a job that the service cannot read."""
     return " ".join(filter(None, (job.resource.spec.display_name, f"UNREADABLE: {job.resource.state_message}")))
 
 
 def _losses(job: "Job") -> dict[str, float]:
-    """Loss over the last complete epoch, by part; a step's loss says little about a job."""
+    """Loss over the last complete epoch, by part; the loss of one step is too noisy for a list."""
     return {metric.split: metric.value for metric in job.resource.last_epoch.metrics if metric.name == "loss"}
 
 

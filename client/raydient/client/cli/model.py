@@ -84,9 +84,9 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
 def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
     """Apply the trained network to the samples of a file.
 
-    Finds columns or arrays by their names in the training data; the label may be among them. Prints CSV: the most
-    probable class first where there are classes, then the network's outputs, one a class. Of several outputs each
-    column begins with the name of its output. A predicted number has the name of its label.
+    Finds columns or arrays by their names in the training data; the file may also hold the label. Prints CSV: the most
+    probable class first if there are classes, then the network's outputs, one per class. With several outputs each
+    column's name begins with that of its output. A predicted number has the name of its label.
     """
     from raydient.client.errors import RequestRefused
 
@@ -106,9 +106,9 @@ def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, a
 
 
 def _arrays(predictor: "Predictor", samples: Samples, data: Path) -> dict[str, Any]:
-    """The network's inputs in the file; columns that it was not trained on are named on standard error.
+    """Select the network's inputs in the file; columns that it was not trained on are listed on standard error.
 
-    An array `x` without any of the columns has them in the order of training.
+    If the file has an array `x` and none of the columns, `x` holds the columns in the order of training.
     """
     if repeated := [name for name in predictor.features if name in samples.repeated]:
         raise Failure(f"{data}: there is more than one column named {repeated[0]!r}", WRONG_USAGE)
@@ -127,7 +127,7 @@ def _as_json(prediction: "Prediction") -> dict[str, Any]:
 
 
 def _print_csv(predictions: "Mapping[str, Prediction]", labels: Mapping[str, str]) -> None:
-    """A line a sample, the outputs side by side."""
+    """Print one line per sample, with the outputs side by side."""
     header: list[str] = []
     columns: list[list[Any]] = []
     for name, prediction in predictions.items():

@@ -29,7 +29,7 @@ job_argument = click.argument("job", metavar="JOB")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where the service is and how it is spoken to."""
+    """Address of the service and the settings of the connection to it."""
 
     address: str
     token: str | None
@@ -54,7 +54,7 @@ class Service:
 
     @property
     def option(self) -> str:
-        """What a further command needs to reach the same service."""
+        """The option that a printed command needs to reach the same service."""
         return "" if self.address == DEFAULT_ADDRESS else f" --address {self.address}"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print lines; names and values from outside among them cannot make the terminal do anything."""
+    """Print lines with control characters escaped, so that names and values cannot send commands to the terminal."""
     click.echo(printable_lines(text), err=err)
 
 

@@ -1,4 +1,4 @@
-"""What `raydient train` does about runs that end early: signals, what is kept, what may go on."""
+"""Runs of `raydient train` that end early: signals, folders that are kept, and the checks before a resume."""
 
 import shutil
 import signal
@@ -18,7 +18,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """What a signal does: before training has begun it ends the command; then it asks for a checkpoint and an end.
+    """Signal handler. Before training begins a signal ends the command; afterwards it requests a checkpoint and an end.
 
     A second signal ends the command at once.
     """
@@ -27,11 +27,11 @@ class Interruption:
         self._ask: Callable[[], None] | None = None
 
     def begin(self, ask: Callable[[], None]) -> None:
-        """Training has begun; `ask` asks it for a checkpoint and an end."""
+        """Note that training has begun; `ask` requests a checkpoint and an end."""
         self._ask = self._ask or ask
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The signal handler."""
+        """Handle a signal."""
         ask, self._ask = self._ask, None
         if ask is None:
             raise KeyboardInterrupt
@@ -40,7 +40,7 @@ class Interruption:
 
 @contextmanager
 def signals_interrupt() -> Iterator[Interruption]:
-    """Have SIGINT, SIGTERM and SIGHUP interrupt what happens inside."""
+    """Handle SIGINT, SIGTERM and SIGHUP with an `Interruption` inside this context."""
     interruption = Interruption()
     before = {number: signal.signal(number, interruption) for number in SIGNALS}
     try:
@@ -51,7 +51,7 @@ def signals_interrupt() -> Iterator[Interruption]:
 
 
 def open_runs() -> "Runs":
-    """The runs of this user; those that are of no use are removed. Raises Failure."""
+    """Open the runs of this user and remove those without a checkpoint. Raises Failure."""
     import platformdirs
 
     from .runs import Runs
@@ -63,7 +63,7 @@ def open_runs() -> "Runs":
 
 @contextmanager
 def kept(folder: Path) -> Iterator[None]:
-    """Remove a run's folder at the end, but keep it after an error if it holds a checkpoint, and say how to go on."""
+    """Remove a run's folder at the end. After an error keep it if it holds a checkpoint, and print how to resume it."""
     from raydient.server.training.failures import OWN_FAULTS
 
     from .runs import has_checkpoint, read_run
@@ -89,7 +89,7 @@ def kept(folder: Path) -> Iterator[None]:
 
 
 def check_resumable(run: "Run") -> None:
-    """Raise Failure if a run would fail again, or if its data is not what it was."""
+    """Raise Failure if a run would fail again, or if its data file has changed."""
     from raydient.server.training.failures import OWN_FAULTS
 
     from .runs import sha256_of

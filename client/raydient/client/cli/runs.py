@@ -1,10 +1,10 @@
-"""The runs of `raydient train`: a folder each, with a name, a description and a lock that the process at work holds.
+"""The runs of `raydient train`: one folder per run, with a description and a lock that the training process holds.
 
-    train/.lock              held while a run is made or folders are looked through
+    train/.lock              held while a run's folder is created, removed or swept
     train/digits-3f9a/       run.json, lock, checkpoints, logs, the model
 
-The kernel gives a lock back when its process ends, however it ends. A folder that no process holds and that has no
-checkpoint is of no use and is removed by the next command.
+The kernel releases a lock when its process ends, for whatever reason. A folder that no process holds and that has no
+checkpoint is useless; the next command removes it.
 """
 
 import fcntl
@@ -28,15 +28,18 @@ FORMAT = "raydient-run/1"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run trains, as it was begun. Paths are absolute.
+    """The description of a run, as stored in `run.json`. Paths are absolute.
 
     Attributes:
+        name: name of the run's folder.
         job: the job file.
         specification: in JSON form, every default written out.
         data: the data file; `sha256` is that of its content.
-        output: where the model goes.
+        output: file that the model is written to.
+        transport, cluster: values of the command's options.
         created: ISO 8601, UTC.
         reason, message: why the run failed; empty if it did not.
+        format: FORMAT of the version that wrote the description.
     """
 
     name: str
@@ -55,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A run as it is listed.
+    """One run in the list of runs.
 
     Attributes:
         run: None if its description cannot be read.
@@ -73,7 +76,7 @@ class Runs:
     """The folder of all runs of a user."""
 
     def __init__(self, root: Path) -> None:
-        """Raises Failure if the folder cannot be used."""
+        """Create the folder if it is absent. Raises Failure if it cannot be used."""
         self.root = root
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,7 @@ class Runs:
 
     @contextmanager
     def begin(self, run: Run) -> Iterator[Path]:
-        """Make the folder of a new run, whose name gets an ending, and hold it."""
+        """Create the folder of a new run and hold its lock. The folder's name is the run's with a random suffix."""
         with self._all():
             stem = re.sub(r"[^a-z0-9]+", "-", run.name.lower()).strip("-")[:40] or "run"
             folder = self.root / f"{stem}-{secrets.token_hex(3)}"
@@ -98,7 +101,7 @@ class Runs:
 
     @contextmanager
     def take(self, name: str) -> Iterator[tuple[Path, Run]]:
-        """Hold the folder of a run to go on with it. Raises Failure: there is none, it is in use, or is unreadable."""
+        """Hold a run's lock in order to resume it. Raises Failure if the run is absent, in use or unreadable."""
         folder = self._find(name)
         lock = _hold(folder)
         if lock is None:
@@ -112,7 +115,7 @@ class Runs:
             _let_go(lock)
 
     def newest(self, job: Path | None = None) -> str:
-        """Name of the interrupted run that was begun last, of this job file if one is given. Raises Failure."""
+        """Name of the newest run that can be resumed, of this job file if one is given. Raises Failure if none can."""
         from raydient.server.training.failures import OWN_FAULTS
 
         idle = [one for one in self.list() if one.state in ("interrupted", "failed")]
@@ -125,12 +128,12 @@ class Runs:
         return found[0].name
 
     def list(self) -> list[Listed]:
-        """All runs, those begun last first."""
+        """All runs, newest first."""
         found = [_listed(folder) for folder in self._folders()]
         return sorted(found, key=lambda one: one.run.created if one.run else "", reverse=True)
 
     def remove(self, name: str) -> None:
-        """Remove the folder of a run. Raises Failure: there is none, or it is in use."""
+        """Remove the folder of a run. Raises Failure if the run is absent or in use."""
         folder = self._find(name)
         with self._all():
             lock = _hold(folder)
@@ -158,20 +161,20 @@ class Runs:
 
     @contextmanager
     def _all(self) -> Iterator[None]:
-        """Keep other processes from making and removing folders meanwhile."""
+        """Hold the lock without which no process creates or removes folders."""
         with (self.root / ALL_LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether there is something to go on from."""
+    """True if the run's folder holds a checkpoint to resume from, or cannot be searched for one."""
     from raydient.server.training.checkpoint_files import named
 
     try:
         return bool(named(folder / "checkpoints"))
     except OSError:
-        return True  # not known, so nothing may be removed
+        return True  # unknown, so the folder must not be removed
 
 
 def write_run(folder: Path, run: Run) -> None:
@@ -182,7 +185,7 @@ def write_run(folder: Path, run: Run) -> None:
 
 
 def read_run(folder: Path) -> Run | None:
-    """The inverse of `write_run`; None if it is not there, damaged, or of another version."""
+    """Inverse of `write_run`; None if the description is absent, damaged, or of another version."""
     try:
         run = Run(**json.loads((folder / RUN_FILE).read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -191,7 +194,7 @@ def read_run(folder: Path) -> Run | None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content, in hexadecimal. Raises OSError."""
+    """SHA-256 of a file's content, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,7 +1,7 @@
-"""Reading the file of samples that a network is to be applied to.
+"""Reads the file of samples for `raydient predict`.
 
-The service reads training data with Arrow, which the client does without. A property test proves that both find the
-same values in a file.
+The service reads training data with Arrow, which the client does not depend on. A property test checks that both
+readers find the same values in a file.
 """
 
 import csv
@@ -20,7 +20,7 @@ SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What a file holds.
+    """The content of a file of samples.
 
     Attributes:
         arrays: columns of a CSV file, cells as texts, or arrays of an NPZ file, by name. Columns without a name
@@ -34,12 +34,12 @@ class Samples:
     repeated: frozenset[str] = frozenset()
 
     def where(self, row: int) -> str:
-        """How to name a sample, by its number from 0."""
+        """The text by which messages name a sample, for its number from 0."""
         return f"row {row + 1} (line {self.lines[row]})" if self.lines else f"row {row + 1}"
 
 
 def read_samples(path: Path) -> Samples:
-    """The samples of a CSV file with a header, or of an NPZ file. What is not used may hold anything.
+    """Read the samples of a CSV file with a header, or of an NPZ file. Columns that are not used may hold anything.
 
     Raises:
         Failure: the file cannot be read.
@@ -53,7 +53,7 @@ def read_samples(path: Path) -> Samples:
 
 
 def _read_csv(path: Path) -> Samples:
-    """Lines without any cell are skipped, as in training."""
+    """Read a CSV file. Blank lines are skipped, as in training."""
     before = csv.field_size_limit(CELL_CHARACTERS)
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -88,7 +88,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
-    """The rows with a cell, each with its first line."""
+    """The rows that are not blank, each with the number of its first line."""
     rows, line = csv.reader(file), 1
     for row in rows:
         if row:
@@ -97,7 +97,7 @@ def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 class _Archive(Mapping[str, Any]):
-    """The arrays of an NPZ file, each read when it is asked for."""
+    """The arrays of an NPZ file, each read on access."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

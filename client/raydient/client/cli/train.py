@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.safetensors"
 SUFFIXES = (".safetensors", ".onnx", ".npz")
-OUTPUT_HELP = "Where the model goes; .safetensors, .onnx or .npz tells the format."
+OUTPUT_HELP = "File for the model; the suffix .safetensors, .onnx or .npz selects the format."
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says beside the job; None where it does not."""
+    """Options of the command line that override the job's or the run's; None where an option is absent."""
 
     output: Path | None
     workers: int | None
@@ -60,10 +60,10 @@ def train(
     remove: str | None,
     as_json: bool,
 ) -> None:
-    """Train a job here and now; the model is a file at the end.
+    """Train a job on this machine, without a service, and write the model to a file.
 
-    A run that was interrupted, or that failed for a reason outside itself, goes on with --resume from its last
-    checkpoint, to the same weights: NAME is that of the run, or the job file; without it the newest run is meant.
+    --resume continues a run that was interrupted, or that failed for a reason outside itself, from its last
+    checkpoint; the final weights are the same. NAME is the name of the run or the job file; without it, the newest run.
     """
     if (job is not None) + (resume is not None) + list_runs + (remove is not None) != 1:
         raise click.UsageError("give one of JOB.yaml, --resume, --list and --remove")
@@ -142,7 +142,7 @@ def _resume(
 
 
 def _usable(output: Path) -> Path:
-    """The place of the model. Raises Failure if no model can be written there."""
+    """Return the path for the model. Raises Failure if no model can be written there."""
     if output.suffix not in SUFFIXES:
         raise Failure(f"{output}: the model's name has to end in one of {', '.join(SUFFIXES)}", WRONG_USAGE)
     need_writable(output)
@@ -174,7 +174,7 @@ def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_jso
 
 
 def _deliver(model: Path, output: Path) -> None:
-    """Put the model where it is wanted, in the format that its suffix tells; there it is whole or not at all."""
+    """Write the model to `output` atomically, in the format that its suffix selects."""
     from raydient.wire.files import replacing
     from raydient.workers.network import ExportFormat, export_model, load_model
 
@@ -187,7 +187,7 @@ def _deliver(model: Path, output: Path) -> None:
 
 
 def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metrics"]:
-    """Train, showing progress; how it ended and what was measured last."""
+    """Train and show progress. Returns the outcome and the metrics of the last epoch."""
     from raydient.server import embedded
     from raydient.server.training import reports
     from raydient.wire import control
@@ -202,7 +202,7 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
                 interruption.begin(lambda: orders.append(control.Command(control.Order.INTERRUPT)))
             if isinstance(report, reports.EpochEnded):
                 metrics = report.metrics
-            with suppress(OSError):  # the terminal or the pipe may be gone: no reason to end training
+            with suppress(OSError):  # a closed terminal or pipe must not end training
                 _show(display, report, spec.training.epochs)
 
         finished = embedded.train(

@@ -81,7 +81,7 @@ def _origin(request: Message) -> str:
 
 
 def _is_storable(part: int | str) -> bool:
-    """Whether the database can compare with this value; JSON also has larger integers and lone surrogates."""
+    """True if the database can compare with this value; JSON also has larger integers and lone surrogates."""
     if isinstance(part, int):
         return abs(part) < 1 << 63
     return not any("\ud800" <= character <= "\udfff" for character in part)

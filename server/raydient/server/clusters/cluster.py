@@ -15,7 +15,7 @@ class Process(Protocol):
     """A process that this one started."""
 
     def waiting(self) -> bool:
-        """Whether the cluster has had no room for it yet; one that runs and says nothing does not wait. Never blocks.
+        """True if the cluster has had no room for it yet; one that runs and says nothing does not wait. Never blocks.
 
         A process that waited may have ended meanwhile: ask `ended` first.
         """

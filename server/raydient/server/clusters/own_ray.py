@@ -51,7 +51,7 @@ class OwnRay:
 
     @property
     def alive(self) -> bool:
-        """Whether all processes of it are there. Never blocks, from any thread."""
+        """True if all processes of it are there. Never blocks, from any thread."""
         return not (self._closed or self.dead)
 
     def close(self) -> None:

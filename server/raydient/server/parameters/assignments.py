@@ -46,7 +46,7 @@ class Assignments:
         return Counter(self._worker[leaf] for leaf in self.missing if leaf in self._worker)
 
     def accepts(self, node: Node) -> bool:
-        """Whether a sum over this node is of use: it is a node, and none of its leaves is done."""
+        """True if a sum over this node is of use: it is a node, and none of its leaves is done."""
         return node in nodes(self.leaves) and self.missing.issuperset(range(*node))
 
     def done(self, node: Node) -> None:

@@ -136,7 +136,7 @@ class Updater:
         ]
 
     def _others_rest(self, table: Table, optimizer: Optimizer) -> bool:
-        """Whether the rows of a table that are not in use keep weights and state, bit by bit."""
+        """True if the rows of a table that are not in use keep weights and state, bit by bit."""
         penalized = any(where.start == table.offset for where, _, _ in self._penalties)
         return table.offset in self._frozen or (optimizer.rests_at_zero and not penalized)
 

@@ -180,7 +180,7 @@ class Checkpoints:
         sync_folder(self._directory)
 
     def _holds(self, path: Path, arrays: Mapping[str, Array]) -> bool:
-        """Whether a good checkpoint with the same bits is there."""
+        """True if a good checkpoint with the same bits is there."""
         try:
             found = self._load(path).arrays
         except (Damaged, OSError):

@@ -317,7 +317,7 @@ class Coordinator:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether the run knows of a checkpoint to go on from."""
+        """True if the run knows of a checkpoint to go on from."""
         return bool(self._saved)
 
     @property

@@ -61,7 +61,7 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Whether every report and every epoch is durable at the service."""
+        """True if every report and every epoch is durable at the service."""
         return not self._waiting and self._stored >= self._history.last
 
     def put(self, report: Report) -> None:

@@ -41,7 +41,7 @@ class Pulses:
         return list(pinged)
 
     def silent(self, member: int) -> bool:
-        """Whether this member has been silent for too long, whatever the others do."""
+        """True if this member has been silent for too long, whatever the others do."""
         return member in self._roster and (self._roster[member].silence or 0.0) > SILENT_SECONDS
 
     @property

@@ -82,11 +82,11 @@ class Runner(Protocol):
 
     @property
     def detaches(self) -> bool:
-        """Whether runs can go on without this service, see `Run.detach`."""
+        """True if runs can go on without this service, see `Run.detach`."""
 
     @property
     def reserves(self) -> bool:
-        """Whether it keeps what a run needs at least until the run ends, even if that is scaled below it."""
+        """True if it keeps what a run needs at least until the run ends, even if that is scaled below it."""
 
     def start(self, request: RunRequest, listener: RunListener) -> Run:
         """Start a coordinator and return at once."""

@@ -29,12 +29,12 @@ class Saving:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to ask for a snapshot, or to write the one that is held."""
+        """True if it is time to ask for a snapshot, or to write the one that is held."""
         return not self.asked and self._clock() >= self._next
 
     @property
     def over(self) -> bool:
-        """Whether the snapshot that is held is given up."""
+        """True if the snapshot that is held is given up."""
         return self.held and self._clock() >= self._deadline
 
     def written(self) -> None:

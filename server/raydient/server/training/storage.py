@@ -80,7 +80,7 @@ class Storage:
         self._checkpoints.discard(step)
 
     def is_complete(self, snapshot: control.Snapshot) -> bool:
-        """Whether no round follows."""
+        """True if no round follows."""
         return snapshot.round == self._prepared.schedule.rounds
 
     def not_finite(self, weights: Array) -> str:

@@ -8,7 +8,7 @@ from raydient.workers.network import Network
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint has the sums that a network's metrics go on from, rows first, and the scores of these rows.
+    """True if a checkpoint has the sums that a network's metrics go on from, rows first, and the scores of these rows.
 
     A version whose metrics sum up something else makes others.
     """

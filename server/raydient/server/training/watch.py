@@ -67,7 +67,7 @@ class Watch:
             self._drop()
 
     def _ask(self) -> bool:
-        """Whether the coordinator answers a ping; within about LOOK_SECONDS."""
+        """True if the coordinator answers a ping; within about LOOK_SECONDS."""
         try:
             if self._connection is None:
                 self._connection = dial(

@@ -100,7 +100,7 @@ def open_text(path: Path) -> TextIO:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text that `open_text` read was UTF-8 in the file."""
+    """True if a text that `open_text` read was UTF-8 in the file."""
     return not any("\ud800" <= character <= "\udfff" for character in text) if not text.isascii() else True
 
 

@@ -140,7 +140,7 @@ def encode(loss: Loss, labels: Labels, texts: list[str] | None = None) -> Encode
 
 
 def takes_categories(loss: Loss) -> bool:
-    """Whether every distinct label is a class, numbers too."""
+    """True if every distinct label is a class, numbers too."""
     return bool(getattr(loss.value, "categories", False))
 
 

@@ -41,7 +41,7 @@ class Activation(ABC):
 
     @property
     def rectifies(self) -> bool:
-        """Whether it gives 0, and passes nothing back, for every z below 0: a unit may be stuck there."""
+        """True if it gives 0, and passes nothing back, for every z below 0: a unit may be stuck there."""
         return False
 
     def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:

@@ -52,7 +52,7 @@ def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
 
 
 def is_kink(values: Pair, middle: float, step: float, jump: float) -> bool:
-    """Whether the slope changes by `jump` or more at the point, where the function's value is `middle`.
+    """True if the slope changes by `jump` or more at the point, where the function's value is `middle`.
 
     The difference of the slopes over h on both sides shrinks with h where the function is smooth, and stays at a kink.
     """

@@ -234,7 +234,7 @@ class _Point:
 
 
 def _differs(backward: float, found: Derivative) -> bool:
-    """Whether a derivative is farther from the quotient than the quotient's error explains; that it is NaN is."""
+    """True if a derivative is farther from the quotient than the quotient's error explains; that it is NaN is."""
     scale = max(abs(backward), abs(found.value))
     return found.error < math.inf and not abs(backward - found.value) <= max(TOLERANCE * scale, DOUBT * found.error)
 

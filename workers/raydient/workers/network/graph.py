@@ -307,7 +307,7 @@ class _Builder:
             self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
 
     def _out_of_the_data(self, source: int) -> bool:
-        """Whether a layer only hands on values of the samples, in whatever shape."""
+        """True if a layer only hands on values of the samples, in whatever shape."""
         if is_input(source):
             return True
         node = self._nodes[source]

@@ -187,7 +187,7 @@ class _Planner:
             self._take(layer.output_shape, self.largest)
 
     def _learning(self) -> list[bool]:
-        """Whether a node has parameters that are not frozen, or one before it: only there derivatives are of use."""
+        """True if a node has parameters that are not frozen, or one before it: only there derivatives are of use."""
         learns: list[bool] = []
         for node in self._network.nodes:
             learns.append(

@@ -72,7 +72,7 @@ class Model:
 
     @property
     def is_plain(self) -> bool:
-        """Whether there are one input and one output, both without names of the user's."""
+        """True if there are one input and one output, both without names of the user's."""
         return tuple(self.inputs) == (INPUT,) and not self.specification.outputs
 
     @property

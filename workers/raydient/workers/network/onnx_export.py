@@ -88,7 +88,7 @@ def _type(given: Preprocessing) -> int:
 
 
 def _are_integers(given: Preprocessing) -> bool:
-    """Whether the categories are integers that int64 can hold."""
+    """True if the categories are integers that int64 can hold."""
     limits = np.iinfo(np.int64)
     return given.kind is Kind.INTEGER and all(
         INTEGER.fullmatch(text) and limits.min <= int(text) <= limits.max for text in given.vocabulary

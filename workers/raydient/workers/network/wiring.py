@@ -12,7 +12,7 @@ from .layers import LAYERS
 
 
 def is_input(source: int) -> bool:
-    """Whether a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
+    """True if a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
     return source < 0
 
 

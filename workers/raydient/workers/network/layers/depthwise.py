@@ -53,7 +53,7 @@ class Depthwise(Algorithm):
 
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
-        """Whether it is the faster way for groups of so many channels and filters."""
+        """True if it is the faster way for groups of so many channels and filters."""
         return filters <= MOST_FILTERS and channels * filters <= LARGEST_KERNEL
 
     def block_shape(self, rows: int) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class Depthwise(Algorithm):
 
     @property
     def _is_plain(self) -> bool:
-        """Whether dx is dX: each filter has a channel of its own, and there is one phase."""
+        """True if dx is dX: each filter has a channel of its own, and there is one phase."""
         return self._channels == self._multiplier == self._geometry.height.stride == self._geometry.width.stride == 1
 
     def _repeat(self, kernel: Array, out: Array) -> Array:

@@ -21,7 +21,7 @@ class Pointwise(Algorithm):
 
     @staticmethod
     def fits(geometry: Geometry) -> bool:
-        """Whether a convolution is such a one."""
+        """True if a convolution is such a one."""
         axes = geometry.height, geometry.width
         return not geometry.is_padded and all(one.window == one.stride == 1 for one in axes)
 
