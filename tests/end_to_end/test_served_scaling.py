@@ -58,7 +58,7 @@ def test_a_range_starts_with_what_there_is_and_grows_when_room_appears(spec, tmp
         assert second.refresh().resource.progress.workers_alive == 1
         first.cancel()
         wait_until(second, lambda progress: progress.workers_alive == 3)
-        with pytest.raises(RequestRefused, match="5 is more than the 4 workers"):
+        with pytest.raises(RequestRefused, match="5 is more than the cluster can hold: 4 workers"):
             second.scale(5)
 
 
