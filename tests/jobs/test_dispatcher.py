@@ -396,6 +396,61 @@ def test_epochs_that_an_end_overtook_are_kept(make_dispatcher, submit, waiter, r
     assert [p.epoch for p in waiter.points(job.id, 100)] == list(range(1, 9))
 
 
+@pytest.fixture
+def resumed(make_dispatcher, submit, waiter, runner):
+    """A job that was resumed while the processes of its last run are still there, and the event that ends them."""
+    dispatcher, gone = make_dispatcher(), threading.Event()
+    job = submit(dispatcher, resources={"workers": 2})
+    run = runner.next()
+    join = run.join
+    run.join = lambda seconds: gone.wait(20) and join(seconds)
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    dispatcher.pause(job.id)
+    waiter.reaches(job, State.PAUSED)
+    dispatcher.resume(job.id)
+    yield dispatcher, job, gone
+    gone.set()
+
+
+def test_a_job_that_waits_for_its_last_run_to_go_is_scaled(resumed, runner):
+    dispatcher, job, gone = resumed
+    dispatcher.scale(job.id, 3)
+    gone.set()
+    assert runner.next().request.workers == 3
+
+
+def test_a_job_that_waits_for_its_last_run_to_go_is_cancelled(resumed, submit, waiter, runner):
+    dispatcher, job, gone = resumed
+    assert dispatcher.cancel(job.id).state is State.CANCELLED
+    other = submit(dispatcher, resources={"workers": 4})
+    gone.set()
+    assert runner.next().request.job == other.id
+    assert waiter.get(job.id).state is State.CANCELLED
+
+
+def test_a_run_hears_of_its_workers_in_the_order_in_which_they_were_given(make_dispatcher, submit, waiter, runner):
+    dispatcher, said = make_dispatcher(), []
+    job = submit(dispatcher, resources={"workers": 2})
+    run = runner.next()
+    run.begin()
+    waiter.reaches(job, State.RUNNING)
+    second, overtaken = threading.Thread(target=dispatcher.scale, args=(job.id, 1)), threading.Event()
+
+    def scale(workers, minimum):
+        if workers == 1:
+            overtaken.set()
+        elif workers == 4 and not second.ident:
+            second.start()
+            overtaken.wait(0.2)  # long enough for the second call, if it did not wait for this one
+        said.append(workers)
+
+    run.scale = scale
+    dispatcher.scale(job.id, 4)
+    second.join(20)
+    assert said[-1] == 1
+
+
 def test_a_run_is_asked_only_for_what_the_service_does_not_have(make_dispatcher, submit, waiter, runner):
     submit(make_dispatcher())
     first = runner.next()

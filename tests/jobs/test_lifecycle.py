@@ -230,7 +230,7 @@ def test_problems_with_checkpoints_are_counted_and_shown_until_one_is_taken():
 
 
 def test_training_that_goes_on_from_an_earlier_step_than_it_saved_says_so():
-    job = lifecycle.start(lifecycle.abandon(running(checkpoint_step=40), NOW).job, NOW).job
+    job = lifecycle.start(lifecycle.abandon(running(checkpoint_step=40), 1, NOW).job, NOW).job
     update = lifecycle.report(job, 2, 1, Started(20, 2), NOW)
     message = "training goes on from step 20: the checkpoint of step 40 cannot be used"
     assert update.events == (
@@ -244,15 +244,16 @@ def test_training_that_goes_on_from_an_earlier_step_than_it_saved_says_so():
 def test_a_lost_coordinator_ends_a_cancellation():
     cancelling = lifecycle.cancel(running(), NOW).job
     assert lifecycle.lose(cancelling, 1, "killed", NOW).job.state is State.CANCELLED
-    assert lifecycle.abandon(cancelling, NOW).job.state is State.CANCELLED
+    assert lifecycle.abandon(cancelling, 1, NOW).job.state is State.CANCELLED
 
 
 def test_a_loss_of_an_earlier_run_changes_nothing():
     assert lifecycle.lose(running(), 0, "killed", NOW) is None
+    assert lifecycle.abandon(running(), 0, NOW) is None
 
 
 def test_the_death_of_the_server_is_no_loss():
-    job = lifecycle.abandon(running(), NOW).job
+    job = lifecycle.abandon(running(), 1, NOW).job
     assert (job.state, job.losses, job.attachment) == (State.QUEUED, 0, "")
 
 
@@ -285,7 +286,7 @@ def test_whatever_happens_the_record_and_its_events_tell_the_same_legal_story(ha
                 case "lose":
                     update = lifecycle.lose(job, job.run, "killed", NOW)
                 case "abandon":
-                    update = lifecycle.abandon(job, NOW)
+                    update = lifecycle.abandon(job, job.run, NOW)
         except NotAllowed:
             continue
         if update is None:

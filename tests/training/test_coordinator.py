@@ -385,6 +385,21 @@ def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock)
     assert reports(coordinator.tick(), Waiting) == []
 
 
+def test_a_job_that_stands_still_says_when_it_goes_on_after_a_rollback_too(coordinator, clock):
+    running(coordinator)
+    coordinator.lost(2, "its machine is gone")
+    clock.now += SHORT_SECONDS
+    assert reports(coordinator.tick(unplaced=[3]), Waiting)
+    coordinator.lost(0, "its machine is gone")
+    clock.now += FIRST_PAUSE_SECONDS
+    server, *workers = [a.member for a in coordinator.tick() if isinstance(a, Start)]
+    for member in (server, *workers):
+        coordinator.hello(member)
+    actions = coordinator.attached(workers[0]) + coordinator.attached(workers[1])
+    assert [plan.workers for plan in plans(actions)] == [workers]
+    assert reports(actions, Waiting) == [Waiting("")]
+
+
 def test_fewer_wanted_lets_a_job_that_stands_still_go_on(coordinator, clock):
     running(coordinator)
     coordinator.lost(2, "its machine is gone")

@@ -1,5 +1,6 @@
 """A job is read beside the thread that answers its service."""
 
+import errno
 import threading
 
 import pytest
@@ -90,6 +91,21 @@ def test_too_little_memory_is_told(beside):
     finished = beside.run(fail(MemoryError()))
     message = "reading a.csv takes more memory than the coordinator's machine has"
     assert finished == Finished(Outcome.FAILED, 120, "", "OUT_OF_MEMORY", message)
+
+
+@pytest.mark.parametrize("path", [None, "/jobs/a/initial.safetensors"])
+def test_a_disk_that_is_full_is_told_without_its_path(beside, path):
+    finished = beside.run(fail(OSError(errno.ENOSPC, "No space left on device", path)))
+    name = "initial.safetensors" if path else "a.csv"
+    message = f"the job could not be prepared: {name}: No space left on device"
+    assert finished == Finished(Outcome.FAILED, 120, "", "STORAGE", message)
+
+
+def test_data_that_is_gone_while_it_is_read_is_left_to_the_reader(beside):
+    beside.data.unlink()
+    beside.turns = [beside.pass_time, beside.pass_time]
+    assert beside.run() == "prepared"
+    assert beside.told == [Notice("READING_DATA", "reading a.csv")]
 
 
 def test_a_fault_of_ours_is_raised(beside):

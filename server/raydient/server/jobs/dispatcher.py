@@ -65,6 +65,7 @@ class Dispatcher:
         self._draining = self._detaching = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
+        self._telling = threading.Lock()  # runs hear of allotments in the order in which these were made
         self._pool = ThreadPoolExecutor(8, "jobs")
         self._watch = threading.Thread(target=self._watch_slots, name="slots", daemon=True)
 
@@ -105,6 +106,7 @@ class Dispatcher:
         job = self._store.update(job_id, lambda job: lifecycle.cancel(job, self._clock()))
         with self._changed:
             self._scheduler.withdraw(job_id)
+            self._resumed.pop(job_id, None)
             run = self._runs.get(job_id)
         if run is not None and job.state is State.CANCELLING:
             run.cancel()
@@ -116,6 +118,8 @@ class Dispatcher:
         job = self._store.update(job_id, lambda job: lifecycle.scale(job, workers))
         with self._changed:
             self._scheduler.resize(job_id, job.workers)
+            if job_id in self._resumed:
+                self._resumed[job_id] = job
         self._tell_allotment(job_id)
         self._start_what_fits()
         return job
@@ -203,10 +207,11 @@ class Dispatcher:
 
     def _tell_allotment(self, job_id: str) -> None:
         """Tell the job's run how many workers it has; one that is just being started is told when it is known."""
-        with self._changed:
-            run, allotment = self._runs.get(job_id), self._scheduler.allotment(job_id)
-        if run is not None and allotment is not None:
-            run.scale(allotment.slots, allotment.workers.min)
+        with self._telling:
+            with self._changed:
+                run, allotment = self._runs.get(job_id), self._scheduler.allotment(job_id)
+            if run is not None and allotment is not None:
+                run.scale(allotment.slots, allotment.workers.min)
 
     def _start(self, job_id: str, workers: int) -> None:
         try:
@@ -226,9 +231,9 @@ class Dispatcher:
             self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), reason, message))
             follower.run.cancel()
             self._release(job_id)
-        except Exception:
+        except Exception as error:
             log.exception("jobs/%s: its coordinator could not be started", job_id)
-            follower.lose("it could not be started")
+            follower.lose(f"it could not be started: {getattr(error, 'strerror', None) or type(error).__name__}")
             follower.run.cancel()
             self._release(job_id)
         else:
@@ -244,7 +249,7 @@ class Dispatcher:
         except Exception:
             log.exception("jobs/%s: its coordinator could not be reached", job.id)
         if run is None:
-            return self._store.update(job.id, lambda job: lifecycle.abandon(job, self._clock()))
+            return self._store.update(job.id, lambda job: lifecycle.abandon(job, follower.number, self._clock()))
         with self._changed:
             at_work = job.progress.workers_wanted if job.progress is not None else 0
             self._scheduler.occupy(job.id, job.number, job.workers, at_work)
@@ -257,17 +262,19 @@ class Dispatcher:
             self._runs[job.id] = run
             draining = self._draining
             allotment = self._scheduler.allotment(job.id)
-        current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
-        # Deliver stop requests that arrived before the run was registered.
-        if current is not None and current.state is State.CANCELLING:
-            run.cancel()
-        elif (draining and not self._detaching) or (current is not None and current.pausing):
-            run.interrupt()
-        elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
-            self._tell_allotment(job.id)
-        if draining and self._detaching:
-            run.detach()
-        follower.run.set_result(run)
+        try:
+            current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
+            # Deliver stop requests that arrived before the run was registered.
+            if current is not None and current.state is State.CANCELLING:
+                run.cancel()
+            elif (draining and not self._detaching) or (current is not None and current.pausing):
+                run.interrupt()
+            elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
+                self._tell_allotment(job.id)
+            if draining and self._detaching:
+                run.detach()
+        finally:
+            follower.run.set_result(run)  # its end may wait for this
 
     def retire(self, job_id: str, run: Future[Run]) -> None:
         """A run has ended: when its processes are gone, give its slots away and queue the job again if need be."""
@@ -360,14 +367,16 @@ class _Follower:
         if self._dispatcher.closed:  # the cluster ended it when the service left
             return
         log.warning("jobs/%s: its coordinator was lost: %s", self._job, reason)
-        self.lose(reason)
-        self._retire()
+        try:
+            self.lose(reason)
+        finally:
+            self._retire()
 
     def lose(self, reason: str) -> None:
         """Write down that the coordinator is no more. One that goes while the service stops was stopped with it."""
         now = self._clock()
         if self._dispatcher.draining:
-            self._dispatcher.record(self._job, lambda job: lifecycle.abandon(job, now))
+            self._dispatcher.record(self._job, lambda job: lifecycle.abandon(job, self.number, now))
         else:
             self._dispatcher.record(self._job, lambda job: lifecycle.lose(job, self.number, reason, now))
 

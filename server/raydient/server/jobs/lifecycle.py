@@ -143,9 +143,9 @@ def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
     return move(job, State.QUEUED, now, "COORDINATOR_LOST", f"the coordinator was lost: {why}")
 
 
-def abandon(job: Job, now: datetime) -> Update | None:
-    """A new server finds that the coordinator went down with the old one; no fault of the job's, so no loss."""
-    if not job.state.running:
+def abandon(job: Job, run: int, now: datetime) -> Update | None:
+    """The coordinator of this run went down with its server; no fault of the job's, so no loss."""
+    if job.run != run or not job.state.running:
         return None
     if job.state is State.CANCELLING:
         return move(job, State.CANCELLED, now, job.reason)

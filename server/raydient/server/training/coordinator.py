@@ -195,7 +195,7 @@ class Coordinator:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
-        self._running = self._saving.asked = self._standing = False
+        self._running = self._saving.asked = False
         self._status = None
         return [notice, *killed, *self.begin()]
 

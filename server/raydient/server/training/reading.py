@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 from raydient.spec.errors import InvalidSpec
@@ -51,15 +52,25 @@ def prepare_beside(
                 return Finished(ENDS[order.order], step())
         if not told and clock() - began > LONG_SECONDS:
             told = True
-            tell(Notice("READING_DATA", f"reading {dataset.name}, {size_text(dataset.stat().st_size)}"))
+            tell(Notice("READING_DATA", _reading(dataset)))
     try:
         return result.result()
     except InvalidSpec as invalid:
         # The service has checked this before. The data may have changed since then, for one.
         return Finished(Outcome.FAILED, step(), "", "INVALID_SPEC", "; ".join(map(str, invalid.errors)))
+    except OSError as error:
+        name = Path(error.filename).name if isinstance(error.filename, str | Path) else dataset.name
+        message = f"the job could not be prepared: {name}: {error.strerror or error}"
+        return Finished(Outcome.FAILED, step(), "", "STORAGE", message)
     except MemoryError:
         message = f"reading {dataset.name} takes more memory than the coordinator's machine has"
         return Finished(Outcome.FAILED, step(), "", "OUT_OF_MEMORY", message)
+
+
+def _reading(dataset: Path) -> str:
+    with suppress(OSError):  # it may have been removed; the reader tells that
+        return f"reading {dataset.name}, {size_text(dataset.stat().st_size)}"
+    return f"reading {dataset.name}"
 
 
 def _complete(result: "Future[Prepared]", prepare: Callable[[], Prepared]) -> None:
