@@ -56,7 +56,7 @@ def clock():
 
 @pytest.fixture
 def make_coordinator(clock):
-    def make(workers=2, minimum=2, told=0, checkpoint_seconds=10.0):
+    def make(workers=2, minimum=2, last_epoch=0, checkpoint_seconds=10.0):
         return Coordinator(
             schedule=SCHEDULE,
             workers=workers,
@@ -66,7 +66,7 @@ def make_coordinator(clock):
             keep=2,
             learning_rate=0.1,
             clock=clock,
-            told=told,
+            last_epoch=last_epoch,
         )
 
     return make
@@ -161,8 +161,8 @@ def done(*epochs):
 
 def test_epoch_means_are_sums_over_rows(coordinator):
     running(coordinator)
-    told = control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0, 80.0], [10, 4.0, 9.0])])
-    (ended,) = reports(coordinator.epochs(told), EpochEnded)
+    message = control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0, 80.0], [10, 4.0, 9.0])])
+    (ended,) = reports(coordinator.epochs(message), EpochEnded)
     assert ended == EpochEnded(
         1, 3, 3.0, {"train": {"loss": 0.5, "accuracy": 0.8}, "test": {"loss": 0.4, "accuracy": 0.9}}
     )
@@ -704,12 +704,12 @@ def test_health_outlives_the_parameter_server_that_measured_it(coordinator):
 
 def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):
     running(coordinator)
-    assert [told.epoch for told in reports(coordinator.epochs(done(0, 1)), EpochEnded)] == [1, 2]
-    assert [told.epoch for told in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
+    assert [ended.epoch for ended in reports(coordinator.epochs(done(0, 1)), EpochEnded)] == [1, 2]
+    assert [ended.epoch for ended in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
 
 
 def test_epochs_that_an_earlier_run_told_are_not_told_again(make_coordinator):
-    coordinator = make_coordinator(told=2)
+    coordinator = make_coordinator(last_epoch=2)
     running(coordinator)
     coordinator.resumed([3, 6])
-    assert [told.epoch for told in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
+    assert [ended.epoch for ended in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]

@@ -1,4 +1,4 @@
-"""`raydient train`: a coordinator in this very process, its members beside it, no service."""
+"""`raydient train`: a coordinator in this process and its members on this machine or on Ray, without a service."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from .training.preparation import prepare
 from .training.reports import EpochEnded, Finished, Report
 
 EPOCHS_TOGETHER = 256
-"""Epochs of the record that are read at a time."""
+"""Number of epochs read from the record at a time."""
 
 
 def train(
@@ -42,32 +42,32 @@ def train(
         spec: what to train.
         dataset: the data file that `spec.dataset.uri` means.
         directory: where checkpoints, logs and the model go; if it holds a checkpoint, training goes on from there.
-        report: hears everything on the way, in this thread.
+        report: receives every report, on this thread.
         transport: see `Transport`.
         cluster: `local` or `ray`.
-        files: what a relative path of `training.initial_weights` begins at; the working directory if None.
+        files: base of a relative path in `training.initial_weights`; the working directory if None.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        orders: what is put into it is carried out, `INTERRUPT` for one; from a signal handler, too.
+        orders: commands added to it, also by a signal handler, are carried out, such as `INTERRUPT`.
 
     Raises:
-        InvalidSpec: before anything is started or written, the folder itself excepted.
-        KeyboardInterrupt: on Ctrl-C, after every process has been ended.
+        InvalidSpec: nothing has been started or written, except the folder itself.
+        KeyboardInterrupt: on Ctrl-C, after every process has ended.
     """
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()
     prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE, memory_bytes=memory)
     last: list[Report] = []
-    told = 0
+    reported = 0
 
-    def tell(what: Report) -> None:
-        nonlocal told
-        while epochs := history.read(told, EPOCHS_TOGETHER):  # the first time those of earlier runs, too
-            told = epochs[-1].epoch
+    def tell(news: Report) -> None:
+        nonlocal reported
+        while epochs := history.read(reported, EPOCHS_TOGETHER):  # the first call includes those of earlier runs
+            reported = epochs[-1].epoch
             for epoch in epochs:
                 report(epoch)
-        last[:] = [what]
-        if not isinstance(what, EpochEnded):
-            report(what)
+        last[:] = [news]
+        if not isinstance(news, EpochEnded):
+            report(news)
 
     range_ = spec.resources.workers
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)

@@ -26,12 +26,12 @@ from .network import Network, Pass, Program, build
 from .network.layers import Views
 
 
-def main(told: str, host: str, node: str) -> None:
+def main(text: str, host: str, node: str) -> None:
     """Compute for one job until its parameter server says that there is no more work.
 
     Raises ConnectionError when the parameter server or the coordinator is gone.
     """
-    launch = from_json(told)
+    launch = from_json(text)
     secret = bytes.fromhex(launch.secret)
     with hold(launch, node):
         _work(launch, secret, node)

@@ -40,9 +40,9 @@ CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
-def main(told: str, host: str, node: str) -> None:
+def main(text: str, host: str, node: str) -> None:
     """Serve one job until its coordinator is gone."""
-    launch = from_json(told)
+    launch = from_json(text)
     with hold(launch, node):
         Service(launch, host, node).run()
 

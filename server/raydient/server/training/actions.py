@@ -1,4 +1,4 @@
-"""What the coordinator decides to do; `Execution` does it."""
+"""The coordinator's decisions, which `Execution` carries out."""
 
 from dataclasses import dataclass
 
@@ -26,9 +26,9 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Have the parameter server close its connection to this worker and hand out the worker's leaves again.
+    """Tell the parameter server to close its connection to this worker and hand out the worker's leaves again.
 
-    Gradient slots belong to one connection: what the worker does afterwards reaches nothing that is used.
+    Gradient slots belong to one connection, so later writes of the worker have no effect.
     """
 
     member: int
@@ -36,14 +36,14 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Give this parameter server the weights and the position of the last checkpoint, or of the beginning."""
+    """Send this parameter server the weights and the position of the last checkpoint, or the initial ones."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Give this worker the dataset, the parameter server's address and its place among so many workers."""
+    """Send this worker the dataset, the parameter server's address, its place and the number of workers."""
 
     member: int
     place: int
@@ -67,7 +67,7 @@ class AskSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class SaveAgain:
-    """Write the final snapshot, which could not be written and is held in memory."""
+    """Write the held final snapshot again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Give the service a report."""
+    """Send a report to the service."""
 
     report: Report
 

@@ -1,8 +1,8 @@
 """A process that compares one specification with its data: question on standard input, answer on standard output.
 
-The question is a line of JSON. The answer is JSON, too: a list of (path, message), empty where nothing is wrong. There
-is no answer where memory does not suffice, where SIGALRM ends a check that takes too long, and after a fault of ours,
-exit status FAILED. The process ends when standard input does.
+The question is one line of JSON. The answer is a JSON list of (path, message), empty if nothing is wrong. There is no
+answer if memory does not suffice, if SIGALRM ends a check that takes too long, or after an unexpected exception (exit
+status FAILED). The process ends when standard input is closed.
 """
 
 import json
@@ -18,14 +18,14 @@ from typing import Any, Self
 from raydient.server.clusters.member import end_with_input
 
 FAILED = 1
-"""Exit status after a fault of ours; Python's own after a traceback."""
+"""Exit status after an unexpected exception, as Python sets it after a traceback."""
 NICENESS = 5
-"""Checks leave the processor to calls that are answered in milliseconds."""
+"""Nice value of a check, so that calls answered in milliseconds get the processor first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """See `Checker`.
+    """One check; see `Checker`.
 
     Attributes:
         specification: of the job, in JSON form.
@@ -33,7 +33,7 @@ class Question:
         memory: bytes that the check may use.
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
-        machine: bytes of memory of the machine that all of a job runs on; None if it may run on several.
+        machine: memory in bytes of the machine that a whole job runs on; None if it may run on several.
     """
 
     specification: Mapping[str, Any]
@@ -54,11 +54,11 @@ class Question:
 
 def main() -> None:
     """Answer one question."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; the service ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process group; the service ends this process
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
-    # what every check needs, before there is a question
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of a library must not mix with the answer
+    # Import in advance the modules that every check needs.
     import pyarrow.csv  # noqa: F401, PLC0415
 
     from . import preparation  # noqa: F401, PLC0415
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _answer(question: Question) -> list[tuple[str, str]] | None:
-    """What is wrong, (path, message) by rule; None where memory does not suffice."""
+    """The broken rules as (path, message); None if memory does not suffice."""
     from pathlib import Path  # noqa: PLC0415
 
     from raydient.spec.errors import InvalidSpec  # noqa: PLC0415

@@ -1,8 +1,8 @@
-"""Compares specifications with their data in processes of their own.
+"""Compares specifications with their data, each in a separate process.
 
-A data file may be large and hostile: reading it takes memory, time and the interpreter, which the service needs for its
-other calls. So each check is a process (`check_process`) with a limit on memory and time that ends with the call that
-asked for it. One process is always started in advance, because a new interpreter takes most of a second.
+A data file may be large and hostile: reading it takes memory, time and the interpreter's lock, which the service needs
+for other calls. Each check therefore runs in a process (`check_process`) with limits on memory and time, which ends
+with the call. One process is always started in advance, because a new interpreter takes most of a second to start.
 """
 
 import json
@@ -28,9 +28,9 @@ from raydient.workers.data.limits import available_bytes, size_text
 from . import check_process
 
 REMEMBERED = 1000
-"""Results that are kept: most jobs of a series differ in settings that a check does not look at."""
+"""Number of results kept: most jobs of a series differ only in settings that a check ignores."""
 UNCHECKED = ("display_name", "labels", "checkpoints", "monitoring")
-"""Parts of a specification that a check does not look at, beside `training`'s epochs and the optimizer's settings."""
+"""Parts of a specification that a check ignores, besides `training.epochs` and the optimizer's settings."""
 PROBLEMS = "raydient.server.training.preparation:check"
 
 Outcome = tuple[FieldError, ...]
@@ -42,7 +42,7 @@ class Limits:
 
     Attributes:
         seconds: wall time.
-        memory_share: of the memory that is available when it begins.
+        memory_share: share of the memory that is available when the check begins.
     """
 
     seconds: float = 600.0
@@ -50,7 +50,7 @@ class Limits:
 
 
 class Checker:
-    """Checks specifications, each in a process of its own. May be called from any thread; a call blocks it."""
+    """Checks specifications, each in a separate process. May be called from any thread; a call blocks it."""
 
     def __init__(
         self,
@@ -60,12 +60,15 @@ class Checker:
         find_problems: str = PROBLEMS,
         machine: int | None = None,
     ) -> None:
-        """`jobs` is the folder of the jobs whose weights a specification may begin with.
+        """Start no process yet.
 
-        `machine` is the memory in bytes of the one machine that jobs run on; None if they may run on several.
-
-        `find_problems` names a function as `module:name`. It gets the specification, the data file and, as `jobs` and
-        `memory_bytes`, the folder and the machine's memory, and raises InvalidSpec.
+        Args:
+            jobs: folder of the jobs whose weights `training.initial_weights` may name.
+            limits: bounds of each check.
+            available: returns the bytes of memory that are available now.
+            find_problems: the checking function, as `module:name`. It is called with the specification, the data file
+                and the keywords `jobs` and `memory_bytes` (= `machine`), and raises InvalidSpec.
+            machine: memory in bytes of the one machine that jobs run on; None if they may run on several.
         """
         self._jobs, self._limits, self._available, self._find_problems = jobs, limits, available, find_problems
         self._machine = machine
@@ -76,23 +79,23 @@ class Checker:
     def __call__(self, spec: JobSpec, dataset: Path, call: Call) -> None:
         """Compare a specification with the file at `dataset`.
 
-        The result is remembered for the content of the file and the parts of the specification that matter.
+        The result is cached by the identity of the file and the parts of the specification that it depends on.
 
         Raises:
-            InvalidSpec: with every broken rule.
+            InvalidSpec: lists every broken rule.
             Exhausted: the check needs more memory than its limit.
-            Late: it takes longer than its limit.
-            Abandoned: the call was given up meanwhile; the process has been ended.
+            Late: the check takes longer than its limit.
+            Abandoned: the call was abandoned meanwhile; the process has been ended.
         """
         key = _key(spec, dataset)
         with self._lock:
-            found = self._known.get(key) if key else None
-        if found is None:
-            found = self._run(spec, dataset, call)
+            errors = self._known.get(key) if key else None
+        if errors is None:
+            errors = self._run(spec, dataset, call)
             if key:
-                self._remember(key, found)
-        if found:
-            raise InvalidSpec(found)
+                self._remember(key, errors)
+        if errors:
+            raise InvalidSpec(errors)
 
     def close(self) -> None:
         """End the process that was started in advance."""
@@ -101,9 +104,9 @@ class Checker:
         if spare is not None:
             _end(spare)
 
-    def _remember(self, key: str, found: Outcome) -> None:
+    def _remember(self, key: str, errors: Outcome) -> None:
         with self._lock:
-            self._known[key] = found
+            self._known[key] = errors
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
@@ -137,7 +140,7 @@ class Checker:
         raise Exhausted(f"{message}: {mend}", reason="CHECK_OUT_OF_MEMORY")
 
     def _take(self) -> "subprocess.Popen[bytes]":
-        """A process for one check, and another one in advance."""
+        """Return a process for one check, and start the next one in advance."""
         with self._lock:
             spare, self._spare = self._spare, _start()
         return spare or _start()
@@ -150,7 +153,7 @@ def _start() -> "subprocess.Popen[bytes]":
 
 
 def _ask(process: "subprocess.Popen[bytes]", question: bytes) -> bytes:
-    """The answer of a process, after which it ends; empty if it was ended before."""
+    """Send the question and return the answer, after which the process ends. Empty if it was ended before."""
     assert process.stdin is not None
     assert process.stdout is not None
     with suppress(BrokenPipeError):
@@ -166,12 +169,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with suppress(OSError):  # what was not sent yet
+            with suppress(OSError):  # closing flushes data that was not sent
                 pipe.close()
 
 
 def _key(spec: JobSpec, dataset: Path) -> str:
-    """Identity of everything that the result depends on; empty if that cannot be told."""
+    """Key of everything that the result depends on; empty if the result must not be cached."""
     if spec.training.initial_weights:
         return ""  # another job's files, which may change
     try:

@@ -1,4 +1,4 @@
-"""What a checkpoint is on disk: its name, its files, its manifest, and how damage is found.
+"""The form of a checkpoint on disk: name, files, manifest, and the detection of damage.
 
     checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
                                optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
@@ -6,8 +6,8 @@
                                manifest.json            job, position, digest, numerics
                                SHA256SUMS               of the three files, as `sha256sum -c` reads it; written last
 
-Every byte is covered: the checksums cover the files, the text of SHA256SUMS has one valid form, the manifest names the
-job and the step that the folder's name has to fit.
+A change of any byte is detected: the checksums cover the files, SHA256SUMS has one valid form, and the manifest names
+the job and the step, which must match the folder's name.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
 FORMAT = "raydient-checkpoint/2"
 MANIFEST_LIMIT = 1 << 26
-"""Bytes of a manifest, most of them the sums of the unfinished epoch. Its size does not grow with the epochs."""
+"""Maximum bytes of a manifest, most of them the sums of the unfinished epoch. It does not grow with the epochs."""
 _NAME = re.compile(r"step-([0-9]{9,18})")
 _SUMS = re.compile("".join(rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)))
 
@@ -36,7 +36,7 @@ class Damaged(Exception):  # noqa: N818  (an outcome of reading)
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What is in a checkpoint.
+    """The description of a checkpoint.
 
     Attributes:
         format: FORMAT.
@@ -47,7 +47,7 @@ class Manifest:
         epoch_sums: metric sums of the unfinished epoch, rows first.
         digest: of the weights.
         created: time, ISO 8601 in UTC.
-        numerics: fingerprint of what computed it, see `fingerprint`.
+        numerics: fingerprint of the machine and libraries that computed it, see `fingerprint`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -73,13 +73,13 @@ def folder_name(step: int) -> str:
 
 def step_of(name: str) -> int | None:
     """The step of a checkpoint's folder; None for every name that `folder_name` does not give."""
-    found = _NAME.fullmatch(name)
-    step = int(found[1]) if found else -1
-    return step if found and folder_name(step) == name else None
+    match = _NAME.fullmatch(name)
+    step = int(match[1]) if match else -1
+    return step if match and folder_name(step) == name else None
 
 
 def named(directory: Path) -> list[tuple[int, Path]]:
-    """Entries of a folder that bear a checkpoint's name, whatever they are, the newest step first.
+    """Entries of a folder with a checkpoint's name, of any type, the newest step first.
 
     Raises OSError if the folder cannot be read; one that is absent has no entries.
     """
@@ -99,7 +99,7 @@ def saved_step(directory: Path, job: str) -> int:
 def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
     """Checkpoints of a job whose manifest is good, the newest first: folder, manifest, checksums of the files.
 
-    Their arrays are not read. Damaged ones are passed over and left alone.
+    Their arrays are not read. Damaged checkpoints are skipped and not renamed.
     """
     try:
         entries = named(directory)
@@ -120,21 +120,21 @@ def checksums_text(digests: Mapping[str, str]) -> bytes:
 
 
 def read_checksums(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each file as SHA256SUMS has it. Raises Damaged, OSError."""
+    """Read the SHA-256 of each file from SHA256SUMS. Raises Damaged, OSError."""
     try:
         with _open(folder, CHECKSUMS, limit=1 << 12) as file:
             text = file.read()
     except FileNotFoundError:
         earlier = ", as checkpoints of earlier versions" if (folder / MANIFEST).is_file() else ""
         raise Damaged(f"it has no {CHECKSUMS}{earlier}") from None
-    found = _SUMS.fullmatch(text.decode("latin-1"))
-    if found is None:
+    match = _SUMS.fullmatch(text.decode("latin-1"))
+    if match is None:
         raise Damaged(f"{CHECKSUMS} is not as it was written")
-    return dict(zip((WEIGHTS, OPTIMIZER, MANIFEST), found.groups(), strict=True))
+    return dict(zip((WEIGHTS, OPTIMIZER, MANIFEST), match.groups(), strict=True))
 
 
 def read_verified(folder: Path, name: str, sha256: str, limit: int) -> bytes:
-    """A file of at most `limit` bytes with this SHA-256; nothing of another one is kept in memory.
+    """Read a file of at most `limit` bytes with this SHA-256. The hash is compared before the file is held in memory.
 
     Raises Damaged, OSError.
     """
@@ -146,7 +146,7 @@ def read_verified(folder: Path, name: str, sha256: str, limit: int) -> bytes:
 
 
 def read_manifest(folder: Path, job: str, sha256: str) -> Manifest:
-    """The manifest with this SHA-256 in the checkpoint's folder of a job. Raises Damaged, OSError."""
+    """Read the manifest of a job's checkpoint; its file must have this SHA-256. Raises Damaged, OSError."""
     data = read_verified(folder, MANIFEST, sha256, MANIFEST_LIMIT)
     try:
         manifest = _ADAPTER.validate_json(data, strict=True)
@@ -163,7 +163,7 @@ def read_manifest(folder: Path, job: str, sha256: str) -> Manifest:
 
 @contextmanager
 def _open(folder: Path, name: str, *, limit: int) -> Iterator[BufferedReader]:
-    """Open a plain file of at most `limit` bytes in a folder, neither of them a link. Raises Damaged, OSError."""
+    """Open a plain file of at most `limit` bytes in a folder. Links are refused for both. Raises Damaged, OSError."""
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         # Nonblocking, because opening a FIFO waits for its other end.

@@ -1,7 +1,8 @@
 """The checkpoints of a job: written whole or not at all, verified when they are read, set aside when damaged.
 
-A checkpoint is made in a folder `.partial-*` and renamed when every file and the folder are durable. A damaged one is
-renamed to `step-000000120.damaged-1`, which is no checkpoint's name: it is neither loaded nor counted, nor deleted.
+A checkpoint is written in a folder `.partial-*`, which is renamed when every file and the folder are durable. A damaged
+checkpoint is renamed to `step-000000120.damaged-1`. No checkpoint has such a name, so the folder is never loaded,
+counted or deleted.
 """
 
 import errno
@@ -46,15 +47,19 @@ from .checkpoint_files import (
 
 Array = NDArray[np.float32]
 HEADER_LIMIT = 100_000_008
-"""Bytes before the values of a safetensors file, at the most: its format says so."""
+"""Maximum bytes before the values of a safetensors file, by its format."""
 _PARTIAL = ".partial-"
 _NOT_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
-"""Errors of reading that say nothing about the file."""
+"""Errors of reading that do not depend on the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint in memory: `weights` and the optimizer's vectors by name; `epoch_scores` as in a `Snapshot`."""
+    """A checkpoint in memory.
+
+    Attributes:
+        arrays: `weights` and the optimizer's vectors by name, float32 (size,); `epoch_scores` as in a `Snapshot`.
+    """
 
     manifest: Manifest
     arrays: Mapping[str, Array]
@@ -62,12 +67,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A checkpoint that was found damaged.
+    """A damaged checkpoint.
 
     Attributes:
-        name: its entry in the folder of checkpoints.
+        name: name of its folder.
         why: which part is wrong.
-        kept_as: its name from now on; empty if it could not be renamed.
+        kept_as: the folder's new name; empty if it could not be renamed.
     """
 
     name: str
@@ -85,7 +90,16 @@ class Checkpoints:
     def __init__(
         self, directory: Path, *, job: str, layout: Layout, state: Sequence[str], schedule: Schedule, ranks: int = 0
     ) -> None:
-        """`state` names the optimizer's arrays, each as large as the weights; so many metrics rank the rows."""
+        """Nothing is read or written yet.
+
+        Args:
+            directory: the folder of the checkpoints; created by the first `save`.
+            job: id of the job.
+            layout: the parameters in the flat vectors.
+            state: names of the optimizer's vectors, each as large as the weights.
+            schedule: the job's rounds.
+            ranks: number of metrics that rank rows.
+        """
         self._directory, self._job, self._schedule = directory, job, schedule
         self._layout, self._state = layout, tuple(state)
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
@@ -93,11 +107,19 @@ class Checkpoints:
     def save(
         self, arrays: Mapping[str, Array], position: Mapping[str, Any], *, metadata: Mapping[str, str], keep: int
     ) -> list[Damage]:
-        """Write a checkpoint of these flat vectors, durable on return, and drop all but the newest `keep`.
+        """Write a checkpoint of these flat vectors, durable on return, and remove all but the newest `keep`.
 
-        `position` has the manifest's fields that say where training is; `metadata` goes into the file of the weights,
-        their `digest` among it. What stood in the way under the same name is set aside and returned, unless it is a
-        checkpoint with the same weights and optimizer: then that one stays. OSError leaves the earlier checkpoints.
+        An entry of the same name is set aside and returned, unless it is a checkpoint with the same arrays: then it
+        stays and nothing is written.
+
+        Args:
+            arrays: as in `Checkpoint`.
+            position: the manifest's fields that say where training is.
+            metadata: goes into the file of the weights; includes their `digest`.
+            keep: number of checkpoints to keep.
+
+        Raises:
+            OSError: the earlier checkpoints are unchanged.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
         target = self._directory / folder_name(position["step"])
@@ -112,7 +134,7 @@ class Checkpoints:
         return damage
 
     def load_latest(self) -> tuple[Checkpoint | None, list[Damage]]:
-        """The newest checkpoint that is whole, None if there is none; and the damaged ones that were set aside."""
+        """Return the newest good checkpoint, if any, and the damaged ones, which are set aside."""
         damage: list[Damage] = []
         try:
             candidates = named(self._directory)
@@ -131,17 +153,17 @@ class Checkpoints:
         return None, damage
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that are there, in order."""
+        """Steps of the checkpoints in the folder, in ascending order."""
         with suppress(OSError):
             return sorted(step for step, path in named(self._directory) if path.is_dir() and not path.is_symlink())
         return []
 
     def discard(self, step: int) -> None:
-        """Remove the checkpoint of a step, if it is there."""
+        """Remove the checkpoint of a step, if there is one."""
         self._remove(self._directory / folder_name(step))
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left of checkpoints that they were writing or removing."""
+        """Remove partial checkpoints of processes that were killed while writing or removing them."""
         with suppress(OSError):
             for path in self._directory.glob(f"{_PARTIAL}*"):
                 _delete(path)
@@ -180,13 +202,13 @@ class Checkpoints:
         sync_folder(self._directory)
 
     def _holds(self, path: Path, arrays: Mapping[str, Array]) -> bool:
-        """True if a good checkpoint with the same bits is there."""
+        """True if `path` is a good checkpoint with the same bits."""
         try:
-            found = self._load(path).arrays
+            stored = self._load(path).arrays
         except (Damaged, OSError):
             return False
-        same = (np.array_equal(found[name].view(np.uint8), arrays[name].view(np.uint8)) for name in found)
-        return found.keys() == arrays.keys() and all(same)
+        same = (np.array_equal(stored[name].view(np.uint8), arrays[name].view(np.uint8)) for name in stored)
+        return stored.keys() == arrays.keys() and all(same)
 
     def _set_aside(self, path: Path, why: str) -> Damage:
         aside = next(p for n in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}.damaged-{n}")))
@@ -197,7 +219,7 @@ class Checkpoints:
         return Damage(path.name, why, aside.name)
 
     def _remove(self, path: Path) -> None:
-        """Under another name first: a process that is killed meanwhile leaves no half checkpoint."""
+        """Rename a checkpoint, then delete it, so that a process killed in between leaves no partial checkpoint."""
         partial = path.with_name(f"{_PARTIAL}removed-{path.name}")
         _delete(partial)
         with suppress(OSError):
@@ -222,7 +244,7 @@ class Checkpoints:
             raise Damaged(f"{MANIFEST} has a position that this job does not reach")
 
     def _read_arrays(self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str) -> dict[str, Array]:
-        """Flat vectors from a file whose tensors are `prefix` with the vector's name, then the parameter's."""
+        """Read flat vectors from a file. A tensor's name is `prefix`, formatted with the vector's name, + parameter."""
         limit = HEADER_LIMIT + 4 * self._layout.size * len(names) + self._scores_limit
         try:
             tensors = load(read_verified(path, file, sha256, limit))
@@ -241,7 +263,7 @@ class Checkpoints:
 
 
 def _delete(path: Path) -> None:
-    """Remove a folder, a file or a link, as far as it can be."""
+    """Remove a folder, a file or a link; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

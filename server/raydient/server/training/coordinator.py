@@ -8,7 +8,7 @@ scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Ki
 overdue(workers) -> [Kill ..., Start ...]
 lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
 saved(...), status(...) -> reports
-save_failed(...) -> reports           training goes on; it is tried again when `tick` says so
+save_failed(...) -> reports           training goes on; `tick` retries
 tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
 """
 
@@ -32,11 +32,11 @@ from .roster import Roster
 from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
 
 START_SECONDS = 120.0
-"""How long a process may take to start and introduce itself; Ray on a busy machine takes a while."""
+"""Time that a process may take to start and introduce itself; Ray on a busy machine takes a while."""
 HURRY_SECONDS = 5.0
-"""How long an interrupted run waits for the end of the open round, before it does without that round."""
+"""Time that an interrupted run waits for the end of the open round before it gives that round up."""
 SHORT_SECONDS = 30.0
-"""So long a job goes on with fewer workers than its minimum, which are being replaced; then it stands and says so."""
+"""Grace period below the minimum number of workers before training is suspended."""
 
 
 class Coordinator:
@@ -57,11 +57,11 @@ class Coordinator:
         keep: int,
         learning_rate: float,
         clock: Callable[[], float],
-        told: int = 0,
+        last_epoch: int = 0,
     ) -> None:
-        """`told` is the number of the newest epoch that was told, also by an earlier run."""
+        """`finish` computes an epoch's metrics from its sums; `last_epoch` is the newest epoch reported, by any run."""
         self.ended = False
-        self._told = told
+        self._last_epoch = last_epoch
         self._schedule, self._finish = schedule, finish
         self._keep = keep
         self._learning_rate, self._clock = learning_rate, clock
@@ -72,14 +72,14 @@ class Coordinator:
         self._plans = 0
         self._running = False  # a plan has been sent in this generation
         self._stopping = False  # a final snapshot has been asked for
-        self._hurry_at = math.inf  # when it is asked for again, at once
+        self._hurry_at = math.inf  # when the snapshot is requested again, without the open round
         self._saving = Saving(checkpoint_seconds, clock)
         self._unsaved = ""  # why the final snapshot is not on disk
         self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
         self._start_at = -math.inf  # when processes that are missing may be started
         self._short_since: float | None = None  # since when fewer workers than the minimum are at work
-        self._standing = False  # no plan names a worker, because they are too few
+        self._standing = False  # training is suspended: no plan names a worker, because they are too few
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
         self._health: GradientHealth | None = None  # outlives a parameter server
@@ -89,7 +89,7 @@ class Coordinator:
     # ---- members
 
     def begin(self) -> list[Action]:
-        """Start everything, after a pause where processes were lost again and again."""
+        """Start all missing members; after repeated losses this waits for a pause."""
         self._short_since = self._clock()
         return self._start_missing()
 
@@ -103,7 +103,7 @@ class Coordinator:
         return [*server, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
 
     def hello(self, member: int) -> list[Action]:
-        """A member has introduced itself."""
+        """Handle the introduction of a member."""
         roster = self._roster
         roster[member].introduced = True
         if roster[member].role is Role.PARAMETER_SERVER:
@@ -111,14 +111,14 @@ class Coordinator:
         return [self._work(member)] if roster.has_server else []
 
     def answered(self, member: int) -> None:
-        """A member has opened its lifeline, or answered a ping."""
+        """Note that a member has opened its lifeline or answered a ping."""
         self._pulses.answered(member)
 
     def _work(self, worker: int) -> Work:
         return Work(worker, self._roster[worker].place, self._roster.wanted)
 
     def attached(self, worker: int) -> list[Action]:
-        """The parameter server says that a worker has joined it."""
+        """Handle the parameter server's message that a worker has joined it."""
         if self.ended or worker not in self._roster:
             return []
         self._roster[worker].attached = True
@@ -129,7 +129,7 @@ class Coordinator:
         return [joined, *self._changed()]
 
     def _set_off(self) -> list[Action]:
-        """Begin to train if everybody is here for whom the cluster has a place, and these are enough."""
+        """Begin to train once all placed workers, and at least the minimum, have attached."""
         if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
             return []
         step = self._status.step if self._status else self._saved_step
@@ -138,7 +138,7 @@ class Coordinator:
         return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
 
     def _changed(self) -> list[Action]:
-        """Others are at work than before: a new plan, and progress that shows it."""
+        """Send a new plan and report progress, because the set of workers has changed."""
         plan = [self._plan()] if self._running and not self._standing else []
         return [*plan, *self._watch_minimum(), *self._progress()]
 
@@ -148,7 +148,7 @@ class Coordinator:
         return SetPlan(control.Plan(self._plans, workers, [1.0] * len(workers)))
 
     def plan_in_force(self, number: int) -> list[Action]:
-        """Whom this plan does not name has no work left: that is how workers leave."""
+        """End the workers that the plan in force no longer names; they have no work left."""
         actions: list[Action] = []
         for worker in self._roster.gone_with(number):
             self._roster.remove(worker)
@@ -157,7 +157,7 @@ class Coordinator:
         return actions
 
     def scale(self, workers: int, minimum: int) -> list[Action]:
-        """Work with so many workers from now on, for long with no fewer than `minimum`."""
+        """Change the number of workers. Below `minimum` workers training is suspended after the grace period."""
         roster = self._roster
         if self.ended or self._saving.held or (workers, minimum) == (roster.wanted, roster.minimum):
             return []
@@ -172,23 +172,23 @@ class Coordinator:
         return [*first, *(self._changed() if leaving else [*self._watch_minimum(), *self._progress()])]
 
     def lost(self, member: int, why: str) -> list[Action]:
-        """A member is gone: its process ended, or its connection did."""
-        this = self._roster.remove(member)
-        if this is None or self.ended or self._saving.held:
-            return []  # a snapshot that is held needs no members
-        # The parameter server may still have a connection: over TCP that of a machine without power ends minutes later.
-        dismissed: list[Action] = [Dismiss(member)] if this.attached and self._roster.has_server else []
-        if this.leaving is not None:
+        """Handle the loss of a member: its process ended, or its connection did."""
+        process = self._roster.remove(member)
+        if process is None or self.ended or self._saving.held:
+            return []  # writing the held snapshot needs no members
+        # The parameter server may still have the connection: over TCP, a machine that lost power keeps it for minutes.
+        dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_server else []
+        if process.leaving is not None:
             return dismissed
         losses = self._losses.count()
-        name = f"{this.role.value.replace('_', ' ')} {member}"
-        decision = self._losses.decide(this.role)
+        name = f"{process.role.value.replace('_', ' ')} {member}"
+        decision = self._losses.decide(process.role)
         if decision is Decision.FAIL:
             message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
-            return self._end(Outcome.FAILED, reason=reason_of(this.role, why), message=message)
+            return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
         self._start_at = self._clock() + self._losses.pause_seconds
-        self._restarts[this.role.value] += 1
-        notice = Tell(Notice(f"{this.role.value.upper()}_LOST", f"{name}: {why}"))
+        self._restarts[process.role.value] += 1
+        notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.ROLL_BACK and self._stopping:
             return [notice, *self._end(Outcome.INTERRUPTED, step=self._saved_step)]
         if decision is Decision.REPLACE:
@@ -199,20 +199,20 @@ class Coordinator:
         self._status = None
         return [notice, *killed, *self.begin()]
 
-    def overdue(self, told: control.Overdue) -> list[Action]:
-        """The parameter server tells which workers are past the deadline of the open round."""
+    def overdue(self, message: control.Overdue) -> list[Action]:
+        """Replace the workers that are past the deadline of the open round."""
         actions: list[Action] = []
-        for worker, seconds in told.silent_seconds.items():
+        for worker, seconds in message.silent_seconds.items():
             if worker in self._roster:
-                actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {told.round}")
+                actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {message.round}")
         return actions
 
     def _give_up(self, member: int, why: str) -> list[Action]:
-        """End a member that does not answer, and replace it."""
+        """Kill a member that does not answer, and handle its loss."""
         return [] if self.ended else [Kill(member), *self.lost(member, why)]
 
     def _watch_minimum(self) -> list[Action]:
-        """Stand still when too few workers are at work for too long, and go on when there are enough again."""
+        """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
         roster = self._roster
         if roster.enough:
             self._short_since = None
@@ -232,7 +232,7 @@ class Coordinator:
     # ---- training
 
     def status(self, status: control.Status) -> list[Action]:
-        """The parameter server tells where it is."""
+        """Handle the parameter server's report of its position."""
         if status.round > self._furthest:
             self._furthest = status.round
             self._losses.forget()
@@ -241,7 +241,7 @@ class Coordinator:
         return self._progress()
 
     def _progress(self) -> list[Action]:
-        """Where training is, as soon as a first step is made."""
+        """The report of progress; empty before the first step."""
         status = self._status
         if status is None:
             return []
@@ -256,30 +256,30 @@ class Coordinator:
         return [Tell(progress(self._schedule, status, counts, self._health))]
 
     def epochs(self, done: control.EpochsDone) -> list[Action]:
-        """Epochs are complete. After a rollback an epoch comes once more, with the same metrics, and is not told."""
+        """Report completed epochs. An epoch that comes again after a rollback has the same metrics and is ignored."""
         actions: list[Action] = []
         for sums in done.epochs:
-            if sums.epoch + 1 > self._told:
-                self._told = sums.epoch + 1
+            if sums.epoch + 1 > self._last_epoch:
+                self._last_epoch = sums.epoch + 1
                 parts = (("train", sums.train), ("test", sums.test))
                 metrics = {split: self._finish(values) for split, values in parts if values}
-                actions.append(Tell(EpochEnded(self._told, sums.step, sums.seconds, metrics)))
+                actions.append(Tell(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics)))
         return actions
 
-    def diverged(self, found: control.NonFinite) -> list[Action]:
-        """Loss or gradient is not finite any more."""
-        what = describe(found, self._health)
-        # A checkpoint of this very step holds the weights that the loss is not finite for.
-        bad = [step for step in self._saved if step == found.step]
-        good = [step for step in self._saved if step < found.step]
+    def diverged(self, message: control.NonFinite) -> list[Action]:
+        """Fail, because the loss or a gradient is not finite."""
+        what = describe(message, self._health)
+        # A checkpoint of this step holds the weights whose loss is not finite.
+        bad = [step for step in self._saved if step == message.step]
+        good = [step for step in self._saved if step < message.step]
         kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
-        end = self._end(Outcome.FAILED, step=found.step, reason="NON_FINITE", message=f"{what}; {kept}")
+        end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=f"{what}; {kept}")
         return [*map(Discard, bad), *end]
 
     # ---- checkpoints and the end
 
     def tick(self, unplaced: Collection[int] = ()) -> list[Action]:
-        """Time has passed; the cluster has no place yet for the members `unplaced`."""
+        """Do what is due now. The cluster has no place yet for the members `unplaced`."""
         if self.ended:
             return []
         if self._saving.held:
@@ -305,19 +305,19 @@ class Coordinator:
         return actions
 
     def _check_pulses(self) -> list[Action]:
-        """Ping the members, and give up those that do not answer."""
+        """Ping the members, and replace those that do not answer."""
         actions: list[Action] = [Ping(member) for member in self._pulses.beat()]
         for member, seconds in self._pulses.stopped.items():
             if member in self._roster:
                 actions += self._give_up(member, f"no answer for {seconds:.0f} seconds")
         server = self._roster.server
         if self._stopping and server is not None and self._pulses.silent(server):
-            actions += self._give_up(server, "no answer, while a checkpoint is wanted of it")
+            actions += self._give_up(server, "no answer, and a checkpoint is needed from it")
         return actions
 
     @property
     def has_checkpoint(self) -> bool:
-        """True if the run knows of a checkpoint to go on from."""
+        """True if the run has a checkpoint to roll back to."""
         return bool(self._saved)
 
     @property
@@ -325,17 +325,17 @@ class Coordinator:
         return self._saved[-1] if self._saved else 0
 
     def resumed(self, steps: Sequence[int]) -> None:
-        """There are checkpoints of these steps, in order; the run goes on from the last."""
+        """Note the steps of the checkpoints on disk, in ascending order; the run goes on from the last."""
         self._saved = list(steps)
 
     def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
-        """A snapshot is on disk."""
+        """Note that a snapshot is on disk, and report it."""
         self._saving.written()
         self._saved = [*(s for s in self._saved if s != step), step][-self._keep :]
         return [Tell(CheckpointTaken(step, seconds, size_bytes))]
 
     def save_failed(self, step: int, why: str, *, final: bool, complete: bool) -> list[Action]:
-        """A snapshot could not be written; a `final` one is held in memory and tried again for a while."""
+        """Report that a snapshot could not be written. A `final` one is held in memory and retried for a while."""
         if self.ended:
             return []
         what = f"the checkpoint of step {step} could not be written: {why}"
@@ -347,7 +347,7 @@ class Coordinator:
         return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; it is kept in memory, next attempt in {seconds:.0f} s"))]
 
     def _keep_saving(self) -> list[Action]:
-        """Try again to write the final snapshot, or give it up."""
+        """Write the held snapshot again when that is due; give it up after its deadline."""
         if self._saving.over:
             kept = f"the checkpoint of step {self._saved_step}" if self._saved else "the beginning"
             message = f"{self._unsaved}; it goes on from {kept}"
@@ -361,13 +361,13 @@ class Coordinator:
         return [SaveAgain()]
 
     def completed(self, step: int, digest: str) -> list[Action]:
-        """The final snapshot is on disk; with a digest if training is complete and the model written."""
+        """End the run, because the final snapshot is on disk. `digest` is set if training is complete."""
         if digest:
             return self._end(Outcome.SUCCEEDED, step=step, digest=digest)
         return self._end(Outcome.INTERRUPTED, step=step)
 
     def interrupt(self) -> list[Action]:
-        """Take a checkpoint at the next boundary, or after some seconds of the last one, and end."""
+        """Take a checkpoint at the next boundary, or HURRY_SECONDS later of the last one, and end."""
         if self.ended or self._stopping:
             return []
         if self._saving.held:
@@ -385,7 +385,7 @@ class Coordinator:
         return [] if self.ended else self._end(Outcome.CANCELLED)
 
     def fail(self, reason: str, message: str) -> list[Action]:
-        """Something that cannot be mended by starting anything again."""
+        """End the run after an error that a restart cannot mend."""
         return [] if self.ended else self._end(Outcome.FAILED, reason=reason, message=message)
 
     def _end(

@@ -1,20 +1,20 @@
-"""What a user is told when a loss or a gradient is not finite."""
+"""The message for the user when a loss or a gradient is not finite."""
 
 from raydient.wire import control
 from raydient.wire.health import GradientHealth
 from raydient.wire.schedule import RoundKind
 
 LAYERS_NAMED = 8
-"""Layers named in a message, those nearest to the loss; the report of progress has them all."""
+"""Maximum number of layers in a message, those nearest to the loss; the report of progress has all of them."""
 
 
-def describe(found: control.NonFinite, health: GradientHealth | None) -> str:
-    """Where the loss or the gradient stopped being finite, by layer if health was measured."""
-    if found.kind is not RoundKind.TRAIN:
-        return f"loss {found.loss} on the held-out part after {found.step} steps"
-    layer, _, parameter = found.parameter.rpartition(".")
-    which = "all gradients are finite, the largest" if found.finite else "the first gradient that is not finite"
-    what = f"loss {found.loss} at step {found.step}; {which} is that of layer {layer} ({parameter})"
+def describe(loss_report: control.NonFinite, health: GradientHealth | None) -> str:
+    """Describe where the loss or the gradient is not finite, by layer if health was measured."""
+    if loss_report.kind is not RoundKind.TRAIN:
+        return f"loss {loss_report.loss} on the held-out part after {loss_report.step} steps"
+    layer, _, parameter = loss_report.parameter.rpartition(".")
+    which = "all gradients are finite, the largest" if loss_report.finite else "the first gradient that is not finite"
+    what = f"loss {loss_report.loss} at step {loss_report.step}; {which} is that of layer {layer} ({parameter})"
     return what + _values(health)
 
 

@@ -25,9 +25,9 @@ from .reports import EpochEnded, Notice, Report
 from .storage import Storage
 
 TICK_SECONDS = 0.05
-"""How often processes are looked at; a connection that ends is noticed at once."""
+"""Interval between checks of the processes; a connection that ends is noticed at once."""
 PARTING_SECONDS = 1.0
-"""How long a process may go on when its connection has ended."""
+"""Time that a process may take to end after its connection has ended."""
 MESSAGE_LIMIT = 1 << 40
 """Bytes of a message; members have proven the secret, and a snapshot is as large as the model."""
 
@@ -57,11 +57,25 @@ class Execution:
         before_writing: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Members reach `hub` at `endpoint`, where it listens already; `workers` are wanted, and at least `minimum`.
+        """Start nothing yet.
 
-        `stranger` hears what connections say that are no members, and may put something into `orders`, which are
-        carried out one after the other; `tell` gets the reports, in order, an epoch when it is in `history`.
-        `before_writing` is called before a checkpoint or a model is written and may raise.
+        Args:
+            prepared: data, network and schedule of the job.
+            job: the job's id.
+            workers: number of workers to start.
+            minimum: least number of workers with which the job goes on for long.
+            directory: the job's folder.
+            cluster: starts the processes.
+            hub: the members' connections; it listens already.
+            endpoint: address of `hub`.
+            secret: the run's secret, which members prove.
+            history: record of the epochs; an epoch is added before it is reported.
+            tell: receives the reports, in order.
+            transport: of weights and gradients.
+            stranger: receives messages of connections that are not members; it may add to `orders`.
+            orders: commands and scalings, carried out in order.
+            before_writing: called before a checkpoint or a model is written; may raise.
+            clock: monotonic seconds.
         """
         self._hub, self._endpoint = hub, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
@@ -82,7 +96,7 @@ class Execution:
             keep=spec.checkpoints.keep,
             learning_rate=self._optimizer.learning_rate,
             clock=clock,
-            told=history.last,
+            last_epoch=history.last,
         )
         self._processes: dict[int, Process] = {}
         self._members: dict[Connection, int] = {}
@@ -91,17 +105,17 @@ class Execution:
         self._server = -1  # the parameter server's number
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
-        self._ended: dict[int, float] = {}  # members whose process was found to have ended, and when
-        self._failures: dict[int, str] = {}  # what members said before they ended
+        self._ended: dict[int, float] = {}  # members whose process has ended, and when that was noticed
+        self._failures: dict[int, str] = {}  # reasons that members gave before they ended
         self._warned = False
         self._held: tuple[control.Snapshot, control.Arrays] | None = None  # a final snapshot that is not on disk
         self._data = Bundle.of(prepared.dataset.arrays())
 
     def run(self) -> None:
-        """Until the run has ended and every process of it is gone."""
+        """Run the job; returns when the run has ended and every process of it has ended."""
         try:
             self._storage.remove_leftovers()
-            # Together those without which it cannot begin; the others wherever there is room.
+            # Reserve room for the minimum as a whole; further workers start wherever there is room.
             self._cluster.reserve(self._job, self._minimum, self._prepared.spec.resources.placement)
             if self._history.damaged:
                 text = f"{self._history.damaged} lines of {HISTORY_FILE} were damaged; their epochs are missing there"
@@ -142,7 +156,7 @@ class Execution:
             elif isinstance(message, control.Alive | control.Pong):
                 self._answered(connection, message)
             elif member is not None:
-                if not self.coordinator.ended:  # what is on its way still tells nothing new
+                if not self.coordinator.ended:  # messages that were already in flight are irrelevant
                     self._hear(member, message, arrays)
             elif self._stranger is not None:
                 self._stranger(connection, message)
@@ -199,16 +213,17 @@ class Execution:
                     self.carry_out(self.coordinator.interrupt())
 
     def _disconnected(self, connection: Connection) -> None:
-        # Its process is about to end and then says more about the reason than a connection can.
+        # The process is about to end, and its exit status says more about the reason than the connection.
         self._parting[self._members.pop(connection)] = self._clock() + PARTING_SECONDS
 
     def _watch_processes(self, quiet: bool) -> None:
-        """Look at every process. `quiet`: no message was there to be read."""
+        """Check every process. `quiet` says that the last poll found no message."""
         now = self._clock()
         self._ended = {member: when for member, when in self._ended.items() if member in self._processes}
         for member, process in list(self._processes.items()):
             how = process.ended()
-            # What was said before it ended comes first, that all is done for one: read on until nothing is there.
+            # Messages that the process sent before it ended (for example that all work is done) are handled first:
+            # its end is reported only after a poll without messages.
             read_on = how is not None and not (quiet and member in self._ended)
             if read_on and now <= self._ended.setdefault(member, now) + PARTING_SECONDS:
                 continue
@@ -223,11 +238,11 @@ class Execution:
         self._before_writing()
         began, coordinator = self._clock(), self.coordinator
         if name := self._storage.not_finite(arrays["weights"]):
-            # A gradient may be finite and its product with the rate not; a loss would tell only one step later.
+            # A finite gradient times the learning rate may overflow; the loss would show that only one step later.
             self.carry_out(coordinator.fail("NON_FINITE", f"{name} is not finite after step {snapshot.step}"))
             return
         try:
-            self._history.sync()  # before the checkpoint, whose epochs are never computed again
+            self._history.sync()  # before the checkpoint, because its epochs are never computed again
             written = self._storage.write(snapshot, arrays)
         except (OSError, MemoryError) as error:
             why = getattr(error, "strerror", None) or str(error) or "not enough memory"
@@ -244,7 +259,7 @@ class Execution:
     # ---- actions
 
     def carry_out(self, actions: Sequence[Action]) -> None:
-        """Do what the coordinator says."""
+        """Carry out the coordinator's actions, in order."""
         for action in actions:
             match action:
                 case Start():
@@ -275,7 +290,7 @@ class Execution:
         self._tell(report)
 
     def _start(self, start: Start) -> None:
-        told = launch.Launch(
+        settings = launch.Launch(
             job=self._job,
             member=start.member,
             generation=start.generation,
@@ -284,7 +299,7 @@ class Execution:
             transport=self._transport,
         )
         log = self._directory / "logs" / f"{start.role.value}-{start.member}.log"
-        self._processes[start.member] = self._cluster.start(start.role, launch.to_json(told), log)
+        self._processes[start.member] = self._cluster.start(start.role, launch.to_json(settings), log)
         if start.role is control.Role.PARAMETER_SERVER:
             self._server = start.member
 
@@ -342,7 +357,7 @@ class Execution:
         self._send(member, serve, Bundle.of(dict(point.arrays)))
 
     def _warn(self) -> None:
-        """Tell what the specification hardly means, once in a run that begins at step 0."""
+        """Report the specification's warnings, once, in a run that begins at step 0."""
         warnings = [] if self._warned else network_warnings(self._prepared.spec.network)
         self._warned = True
         for warning in warnings:
@@ -351,7 +366,7 @@ class Execution:
     def _send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
         connection = next((c for c, m in self._members.items() if m == member), None)
         if connection is None:
-            return  # it is lost, and the coordinator will hear of that
+            return  # the member is lost; the coordinator learns of that from its process
         try:
             control.send(connection, message, bundle)
             self._hub.flushed(connection)
@@ -361,7 +376,7 @@ class Execution:
 
 
 def _order(action: SetPlan | AskSnapshot | Dismiss) -> control.Message:
-    """What the parameter server is told."""
+    """The message to the parameter server for an action."""
     match action:
         case SetPlan(plan=plan):
             return plan

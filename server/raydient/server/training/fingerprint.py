@@ -1,4 +1,4 @@
-"""The numerics fingerprint: what decides the bits of a job's weights besides the job itself."""
+"""The numerics fingerprint: everything besides the job itself that affects the bits of its weights."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def c_library(loaders: Path = Path("/lib")) -> str:
     """Name and version of the C library. NumPy calls its functions where it has no vector loop of its own, as for
     `expm1` and `log1p` in float32 on processors without AVX-512.
 
-    musl tells no version; its loader in `loaders` is the library, so a digest of that file identifies it.
+    musl has no call for its version. Its loader in `loaders` is the library itself, so its digest identifies it.
     """
     try:
         known = os.confstr("CS_GNU_LIBC_VERSION")
@@ -49,7 +49,8 @@ def c_library(loaders: Path = Path("/lib")) -> str:
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What changed between two fingerprints, a line each. An entry that `then` does not have is not known to have
-    changed: a version that did not record it made that fingerprint.
+    """The differences between two fingerprints, one text each.
+
+    An entry that `then` lacks does not count: the version that made `then` did not record it.
     """
     return [f"{key}: {then[key]!r}, now {now.get(key)!r}" for key in sorted(then) if then[key] != now.get(key)]

@@ -1,9 +1,9 @@
-"""The record of a job's epochs: a file that only grows, with the newest epochs in memory as well.
+"""The record of a job's epochs: an append-only file, with the newest epochs also in memory.
 
     17 9c1185a5 {"step":68,"seconds":0.03,"metrics":{"train":{"loss":0.4}}}
 
-A line is the number of the epoch, the CRC-32 of number and JSON, and the JSON. A line that is torn or damaged costs its
-own epoch and no other one.
+A line is the number of the epoch, the CRC-32 of number and JSON, and the JSON. A torn or damaged line loses only its
+own epoch.
 """
 
 import json
@@ -19,17 +19,17 @@ from .reports import EpochEnded
 
 HISTORY_FILE = "history.log"
 BLOCK = 256
-"""Epochs that are written together, and lines between two entries of the index."""
+"""Number of epochs written together, and of lines between two entries of the index."""
 RECENT = 1024
-"""Newest epochs that are kept in memory."""
+"""Number of the newest epochs kept in memory."""
 UNWRITTEN = 16 * BLOCK
-"""Epochs in memory at the most while the file cannot be written; older ones are then lost from the record."""
+"""Maximum number of epochs in memory while the file cannot be written; older ones are then lost from the record."""
 
 _log = logging.getLogger(__name__)
 
 
 class History:
-    """Epochs in ascending order of their numbers. One thread calls it; `close` ends it.
+    """Epochs in ascending order of their numbers. Not thread-safe.
 
     Memory is bounded by `RECENT` epochs (`UNWRITTEN` on a full disk) and an index entry for each `BLOCK` of older ones.
 
@@ -39,7 +39,7 @@ class History:
     """
 
     def __init__(self, path: Path, before_writing: Callable[[], None] = lambda: None) -> None:
-        """Open the record at `path`; make it if it is not there. OSError if that fails.
+        """Open the record at `path`, or create it. Raises OSError.
 
         `before_writing` is called before each write and may raise.
         """
@@ -51,7 +51,7 @@ class History:
         self._index: list[tuple[int, int]] = []  # number of an epoch and where its line begins
         self._unindexed = BLOCK  # lines since the last entry of the index
         self._recent: deque[EpochEnded] = deque()
-        self._unwritten = 0  # of them, at the end
+        self._unwritten = 0  # how many at the end of `_recent` are not in the file
         with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
             begin = 0
             for line in lines:
@@ -65,7 +65,7 @@ class History:
         self._file.truncate(self._size)
 
     def append(self, epoch: EpochEnded) -> None:
-        """Add an epoch; one that is not newer than the newest is ignored."""
+        """Add an epoch; ignored if its number is not above `last`."""
         if epoch.epoch <= self.last:
             return
         self.last = epoch.epoch
@@ -82,21 +82,21 @@ class History:
 
     def read(self, after: int, limit: int) -> list[EpochEnded]:
         """At most `limit` epochs with a number above `after`, the oldest first."""
-        found: list[EpochEnded] = []
+        epochs: list[EpochEnded] = []
         oldest = self._recent[0].epoch if self._recent else self.last + 1
         if after + 1 < oldest:
-            found += self._read_file(after, min(limit, oldest - after))
-        after = max(after, found[-1].epoch if found else 0)
-        found += [epoch for epoch in self._recent if epoch.epoch > after][: limit - len(found)]
-        return found
+            epochs += self._read_file(after, min(limit, oldest - after))
+        after = max(after, epochs[-1].epoch if epochs else 0)
+        epochs += [epoch for epoch in self._recent if epoch.epoch > after][: limit - len(epochs)]
+        return epochs
 
     def sync(self) -> None:
-        """Make the record durable as it is now. OSError if that fails; nothing is lost from memory then."""
+        """Make the record durable. After an OSError the epochs are still in memory."""
         self._write()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Write what is not written yet, if that can be done, and close the file. Harmless when repeated."""
+        """Write the epochs that are not in the file, if possible, and close it. Harmless when repeated."""
         if self._file.closed:
             return
         try:
@@ -112,7 +112,7 @@ class History:
         self._before_writing()
         data = memoryview(b"".join(line for _, line in lines))
         done = 0
-        while done < len(data):  # from the same place again after a failure, so that no half line stays in between
+        while done < len(data):  # a retry after an error overwrites from the same offset, so no torn line remains
             done += os.pwrite(self._file.fileno(), data[done:], self._size + done)
         for number, line in lines:
             self._note(number, self._size)
@@ -127,21 +127,21 @@ class History:
 
     def _read_file(self, after: int, limit: int) -> list[EpochEnded]:
         place = bisect_right(self._index, (after + 1, self._size)) - 1
-        found: list[EpochEnded] = []
+        epochs: list[EpochEnded] = []
         self._file.seek(self._index[max(place, 0)][1] if self._index else 0)
         with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
             for line in lines:
                 number = _number(line)
                 if number > after:
-                    found.append(_epoch(number, line))
+                    epochs.append(_epoch(number, line))
                     after = number
-                if len(found) == limit:
+                if len(epochs) == limit:
                     break
-        return found
+        return epochs
 
 
 def read_history(path: Path) -> Iterator[EpochEnded]:
-    """The epochs of the record at `path`, without changing it; none if it is not there. OSError if it is unreadable."""
+    """Yield the epochs of the record at `path` without changing it; none if the file is absent. Raises OSError."""
     if not path.exists():
         return
     last = 0

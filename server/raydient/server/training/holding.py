@@ -1,8 +1,8 @@
-"""Which coordinator holds a job's folder: one at a time, and of two that want it the one that was started later.
+"""The lock on a job's folder: one coordinator holds it at a time, and a later coordinator replaces an earlier one.
 
-The lock file is locked by its holder and names it. A holder that is stopped is ended by the next coordinator, after its
-identity was compared, because process ids are used again. One on another machine cannot be ended: it is superseded, and
-`Holding.check` keeps it from writing when it wakes up.
+The holder locks the lock file and writes its identity into it. The next coordinator kills a holder that is stopped,
+after comparing the identity, because process ids are reused. A holder on another machine cannot be killed: it is
+superseded, and `Holding.check` keeps it from writing when it resumes.
 """
 
 import fcntl
@@ -19,15 +19,15 @@ from pathlib import Path
 
 LOCK_FILE = "lock"
 WAIT_SECONDS = 30.0
-"""How long a holder that cannot be ended may take to let go."""
+"""Time for which to wait for the lock of a holder that cannot be killed."""
 END_SECONDS = 10.0
-"""How long a process that was killed may take to be gone."""
+"""Time that a killed process may take to end."""
 _RETRY_SECONDS = 0.02
 _RECORD_BYTES = 512
 
 
 class SupersededError(RuntimeError):
-    """A coordinator that was started later holds the folder."""
+    """A later coordinator holds the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Holder:
     """The record in the lock file.
 
     Attributes:
-        generation: grows with each coordinator of the job.
+        generation: larger for each later coordinator of the job.
         pid: process id.
-        identity: tells the process from others that have had the same id; empty where the system has no /proc.
+        identity: distinguishes the process from others with the same id; empty if the system has no /proc.
     """
 
     generation: int
@@ -46,13 +46,13 @@ class Holder:
 
 
 def next_generation(directory: Path) -> int:
-    """A generation for a coordinator that is about to be started; above all that have held the folder."""
-    found = read_holder(directory)
-    return max(time.time_ns(), found.generation + 1 if found else 0)
+    """A generation for a new coordinator, above that of every coordinator that has held the folder."""
+    holder = read_holder(directory)
+    return max(time.time_ns(), holder.generation + 1 if holder else 0)
 
 
 def read_holder(directory: Path) -> Holder | None:
-    """The last holder of a job's folder, which may be gone; None if there was none or the record is damaged."""
+    """The last holder of a job's folder, which may have ended; None if there was none or the record is damaged."""
     try:
         return Holder(**json.loads((directory / LOCK_FILE).read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -60,21 +60,21 @@ def read_holder(directory: Path) -> Holder | None:
 
 
 class Holding:
-    """A job's folder in the hands of this process."""
+    """This process's hold on a job's folder."""
 
     def __init__(self, directory: Path, generation: int) -> None:
         self._directory, self._generation = directory, generation
 
     def check(self) -> None:
-        """Raise SupersededError if a later coordinator has taken the folder; to be called before each write."""
-        found = read_holder(self._directory)
-        if found is not None and found.generation > self._generation:
-            raise SupersededError(f"a later coordinator, process {found.pid}, holds {self._directory}")
+        """Raise SupersededError if a later coordinator holds the folder. Call it before each write."""
+        holder = read_holder(self._directory)
+        if holder is not None and holder.generation > self._generation:
+            raise SupersededError(f"a later coordinator, process {holder.pid}, holds {self._directory}")
 
 
 @contextmanager
 def holding(directory: Path, generation: int, wait_seconds: float = WAIT_SECONDS) -> Iterator[Holding]:
-    """Hold a job's folder, made if absent; a holder of an earlier generation is ended. Raises SupersededError."""
+    """Hold a job's folder, created if absent, and kill a holder of an earlier generation. Raises SupersededError."""
     directory.mkdir(parents=True, exist_ok=True)
     mine = Holding(directory, generation)
     descriptor = os.open(directory / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -86,8 +86,8 @@ def holding(directory: Path, generation: int, wait_seconds: float = WAIT_SECONDS
                 threading.Event().wait(_RETRY_SECONDS)
         mine.check()
         record = Holder(generation, os.getpid(), identity(os.getpid()))
-        with suppress(OSError):  # a full disk: then only nobody can tell who holds the folder
-            # Padded, so that the file keeps its block, and a full disk does not matter the next time.
+        with suppress(OSError):  # disk full: the lock holds all the same, but the file does not name the holder
+            # Padded to a fixed size, so that the next holder overwrites it in place even if the disk is full.
             os.pwrite(descriptor, json.dumps(asdict(record)).encode().ljust(_RECORD_BYTES), 0)
         yield mine
     finally:
@@ -103,13 +103,13 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def end_holder(directory: Path) -> bool:
-    """End the process that holds a job's folder, if it is on this machine; whether there was one and it is gone."""
-    found = read_holder(directory)
-    return found is not None and end(found.pid, found.identity)
+    """Kill the process that holds a job's folder, if it is on this machine. True if it has ended."""
+    holder = read_holder(directory)
+    return holder is not None and end(holder.pid, holder.identity)
 
 
 def end(pid: int, known: str) -> bool:
-    """Kill a process of this machine that is still the one of this identity; whether that was so and it is gone."""
+    """Kill process `pid` of this machine if its identity is `known`. True if it was killed and has ended."""
     if not known or pid == os.getpid():
         return False
     try:
@@ -117,7 +117,7 @@ def end(pid: int, known: str) -> bool:
     except OSError:
         return False
     try:
-        if identity(pid) != known:  # compared after opening: the handle cannot come to mean another process
+        if identity(pid) != known:  # compared after opening, because the handle always refers to the same process
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         return bool(select.select([handle], [], [], END_SECONDS)[0])
@@ -128,7 +128,7 @@ def end(pid: int, known: str) -> bool:
 
 
 def identity(pid: int) -> str:
-    """When a process began, in which boot and in which name space of ids; empty if that cannot be told."""
+    """Boot id, pid namespace and start time of a process; empty if /proc does not give them."""
     try:
         began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

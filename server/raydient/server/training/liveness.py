@@ -1,40 +1,40 @@
-"""Whether a coordinator still answers its service. An algorithm; the clock is handed in."""
+"""Detects a coordinator that has stopped answering its service. No I/O; the clock is an argument."""
 
 from collections.abc import Callable
 
 LOOK_SECONDS = 1.0
 """Time between pings."""
 START_SECONDS = 120.0
-"""How long a coordinator may take to start and answer; Ray on a busy machine takes a while."""
+"""Time that a coordinator may take to start and answer; Ray on a busy machine takes a while."""
 SILENT_SECONDS = 15.0
-"""A coordinator that does not answer for so long is stopped. Its data may be read in calls that let no thread run."""
+"""A coordinator silent for this time counts as stopped. Reading its data may block all of its threads for seconds."""
 ORDER_SECONDS = 5.0
-"""The same while an order waits for it: a user who cancels a job is not kept waiting."""
+"""The same while an order waits, so that cancelling a job does not take long."""
 
 
 class Liveness:
-    """Counts for how long one coordinator has not answered. One thread calls it, but for `order`.
+    """Counts the time for which one coordinator has not answered. One thread calls it; `order` may come from another.
 
-    Only time in which the service itself is at work counts; see `Pulses`.
+    Pauses of the service itself do not count; see `Pulses`.
     """
 
     def __init__(self, clock: Callable[[], float], *, started: bool = False) -> None:
-        """`started`: it answered an earlier service."""
+        """`started` says that the coordinator answered an earlier service."""
         self._clock = clock
         self._last = clock()
         self._silence = 0.0
         self._started, self._ordered = started, False
 
     def answered(self) -> None:
-        """A ping was answered, so that what was ordered before will be heard."""
+        """Note that a ping was answered; orders sent before will then be read."""
         self._started, self._ordered, self._silence = True, False, 0.0
 
     def order(self) -> None:
-        """Something was ordered."""
+        """Note that an order was sent."""
         self._ordered = True
 
     def look(self) -> bool:
-        """Time has passed, about LOOK_SECONDS; whether the coordinator is stopped."""
+        """Count the time since the last call, about LOOK_SECONDS. True if the coordinator counts as stopped."""
         now = self._clock()
         self._silence += min(now - self._last, 2 * LOOK_SECONDS)
         self._last = now

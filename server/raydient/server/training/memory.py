@@ -1,7 +1,7 @@
-"""Memory that a job takes, estimated from network, batch and data before anything of it is allocated.
+"""Estimates the memory of a job from network, batch and data before any of it is allocated.
 
-Counted are arrays whose size the job decides, and what an interpreter takes with our modules. Not counted are the
-values of a data file while they are read, which the reader itself bounds.
+The estimate counts the arrays whose size depends on the job, and the interpreters with their modules. It does not count
+the values of a data file while they are read, which the reader itself bounds.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes
 
 INTERPRETER_BYTES = 80 << 20
-"""Python, NumPy and ours, in a worker or parameter server."""
+"""Python, NumPy and raydient's modules, in a worker or parameter server."""
 COORDINATOR_BYTES = 200 << 20
 """The same in a coordinator, which reads data and writes models."""
 COPIES = 3
-"""Of weights and optimizer state in a coordinator that takes a checkpoint: as they come, as tensors, as a file."""
+"""Copies of weights and optimizer state in a coordinator that takes a checkpoint: received, as tensors, as a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Bytes by process. On one machine the workers share the data.
+    """Bytes by process. Workers on one machine share the data.
 
     Attributes:
-        data: both parts as training takes them.
+        data: the training part and the held-out part as arrays.
         worker: one worker, without the data.
         parameter_server: the parameter server.
         coordinator: the coordinator while it takes a checkpoint, with its copy of the data.
@@ -48,7 +48,7 @@ class MemoryEstimate:
 
 
 def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset: Dataset) -> MemoryEstimate:
-    """The memory of a job that fits its data."""
+    """Estimate the memory of a job that fits its data."""
     layout = network.layout
     state = len(build_optimizer(optimizer.kind, optimizer.value.model_dump()).state)
     vectors = 4 * layout.size * (1 + state)
@@ -68,19 +68,19 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset
     )
 
 
-def listed(found: MemoryEstimate, workers: int) -> str:
-    """Where it goes, for people: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
-    each = f"{counted(workers, 'worker')} {size_text(found.worker)}{' each' if workers > 1 else ''}"
-    rest = f"parameter server {size_text(found.parameter_server)}, coordinator {size_text(found.coordinator)}"
-    return f"data {size_text(found.data)}, {each}, {rest}"
+def listed(memory: MemoryEstimate, workers: int) -> str:
+    """The estimate as text: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
+    each = f"{counted(workers, 'worker')} {size_text(memory.worker)}{' each' if workers > 1 else ''}"
+    rest = f"parameter server {size_text(memory.parameter_server)}, coordinator {size_text(memory.coordinator)}"
+    return f"data {size_text(memory.data)}, {each}, {rest}"
 
 
-def too_large(found: MemoryEstimate, workers: int, total: int) -> FieldError | None:
-    """Why a job with at least so many workers does not fit a machine with `total` bytes of memory; None if it does."""
-    needed = found.on_one_machine(workers)
+def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | None:
+    """The error of a job that with at least `workers` does not fit a machine of `total` bytes; None if it does."""
+    needed = memory.on_one_machine(workers)
     if needed <= total:
         return None
     text = f"the job takes about {size_text(needed)} of memory, the machine has {size_text(total)}"
-    text += f" ({listed(found, workers)})"
+    text += f" ({listed(memory, workers)})"
     mend = "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
     return FieldError("resources", f"{text}: {mend}")

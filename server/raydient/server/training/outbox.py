@@ -1,8 +1,8 @@
-"""Reports on their way to the service, in two lanes: numbered reports, and the epochs of the job's record.
+"""Delivers reports to the service: numbered reports, and the epochs of the job's record.
 
-A batch at a time is on its way, and the next one is sent when the service has acknowledged it: whatever the rate of
-epochs, what waits for the connection is one batch. Epochs wait in the record (`History`), not in memory. A report does
-not wait for epochs of later batches, so that a change of state overtakes history; each lane keeps its order.
+One batch is in flight, and the next one is sent when the service has acknowledged it, so the connection never holds
+more than one batch. Epochs wait in the record (`History`), not in memory. A report does not wait for epochs of later
+batches, so a change of state overtakes them; reports keep their order, and so do epochs.
 """
 
 import json
@@ -21,16 +21,16 @@ from .history import History
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, to_json
 
 BATCH = 256
-"""Reports, and epochs, in one batch at the most."""
+"""Maximum number of reports, and of epochs, in one batch."""
 BATCH_BYTES = 1 << 20
 """Epochs are added to a batch until they have this size as JSON."""
 WAITING = 4096
-"""Reports that wait at the most; further notices and checkpoints are counted instead."""
+"""Maximum number of waiting reports; further notices and checkpoints are only counted."""
 _ORDERED = (Outcome.CANCELLED, Outcome.INTERRUPTED)
 
 
 class _Waiting(NamedTuple):
-    """A report, its number, and the newest epoch when it was put: epochs up to that one come first."""
+    """A report, its number, and the newest epoch when it was added: epochs up to that one are sent first."""
 
     number: int
     epoch: int
@@ -38,10 +38,10 @@ class _Waiting(NamedTuple):
 
 
 class Outbox:
-    """Delivers reports to the service that follows, in order and until it has them. One thread calls it.
+    """Delivers reports, in order, to the service that follows, until it has acknowledged them. Not thread-safe.
 
-    A `Finished` that the service ordered (cancelled, interrupted) overtakes epochs too; any other one comes after the
-    last epoch, so that the history of a job that succeeded is complete.
+    A `Finished` that the service ordered (cancelled, interrupted) overtakes epochs too. Any other `Finished` comes
+    after the last epoch, so that the history of a job that succeeded is complete.
 
     Attributes:
         followed: whether a service has ever asked for reports.
@@ -53,7 +53,7 @@ class Outbox:
         self._number = 0
         self._waiting: deque[_Waiting] = deque()
         self._stored = 0  # newest epoch that the service has
-        self._sent: tuple[int, int] | None = None  # newest report and epoch of the batch on its way
+        self._sent: tuple[int, int] | None = None  # newest report and epoch of the batch in flight
         self._finished = False
         self._dropped = 0  # notices since the last one that was added
         self._follower: Connection | None = None
@@ -65,7 +65,7 @@ class Outbox:
         return not self._waiting and self._stored >= self._history.last
 
     def put(self, report: Report) -> None:
-        """Take a report. An epoch is in the record already; a progress replaces one that waits right before it."""
+        """Add a report. An epoch is already in the record; a progress replaces one that waits directly before it."""
         if isinstance(report, Notice | CheckpointTaken) and len(self._waiting) >= WAITING:
             self._dropped += 1
             return
@@ -79,7 +79,7 @@ class Outbox:
         self._send()
 
     def hear(self, connection: Connection, message: control.Message) -> None:
-        """Something that the service says."""
+        """Handle a message of the service. Raises ProtocolError."""
         match message:
             case control.Follow(after=after, epoch=epoch):
                 self._follower, self.followed = connection, True
@@ -102,7 +102,7 @@ class Outbox:
         return isinstance(waiting.report, Progress) and not (self._sent and waiting.number <= self._sent[0])
 
     def _forget(self, number: int, epoch: int) -> None:
-        """The service has the reports and epochs up to these; it does not wait for a batch any more."""
+        """Drop the reports and epochs up to these, which the service has; no batch is in flight any more."""
         self._sent = None
         self._stored = max(self._stored, epoch)
         while self._waiting and self._waiting[0].number <= number:
@@ -119,7 +119,7 @@ class Outbox:
             self._hub.flushed(self._follower)
             self._sent = number, epoch
             return
-        self._follower = None  # gone; the next one says what it has
+        self._follower = None  # the connection is lost; the next follower says what it has
 
     def _batch(self) -> tuple[int, int, control.Reports]:
         """The next batch, and the newest report and epoch that the service has with it."""
@@ -135,8 +135,8 @@ class Outbox:
             reports.append(control.Numbered(waiting.number, to_json(waiting.report)))
             number = waiting.number
         reports += [control.Numbered(0, to_json(one)) for one in epochs]
-        told = not self._waiting or number == self._waiting[-1].number
-        return number, epoch, control.Reports(reports, last=self._finished and complete and told)
+        all_sent = not self._waiting or number == self._waiting[-1].number
+        return number, epoch, control.Reports(reports, last=self._finished and complete and all_sent)
 
     def _next_epochs(self) -> deque[EpochEnded]:
         """The oldest epochs that the service does not have, as many as go into one batch."""

@@ -40,11 +40,14 @@ def prepare(
 ) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
 
-    `jobs` and `files` are where weights to start from are looked for, see `find_weights`. With `kept` they are looked
-    for there first, and put there: a job that goes on does so whatever became of the other one.
-
-    With `memory_bytes`, the memory of the one machine that all processes of the job run on, a job is refused that
-    takes more.
+    Args:
+        spec: the job's specification.
+        dataset: the data file.
+        jobs, files: where to look for initial weights, see `find_weights`.
+        kept: file that keeps the initial weights; used first if it exists, so that the job does not depend on the
+            other job any more.
+        memory_bytes: memory of the one machine that all processes run on; a job that takes more is refused. None:
+            not compared.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
@@ -82,11 +85,11 @@ def prepare(
 
 
 def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
-    """What is wrong with a job of which some sections break rules of their own, as far as the others show it.
+    """Find further errors of a job that has invalid sections, by reading the data with its valid sections.
 
     Args:
         parts: the valid sections of a `JobSpec`, the dataset among them, by name.
-        dataset: the data file, which need not be there.
+        dataset: the data file, which may be absent.
     """
     job = JobSpec(**parts) if "network" in parts else None
     if job is None or any(broken_links(job)):
@@ -101,7 +104,7 @@ def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
 
 @contextmanager
 def _collecting(errors: list[FieldError]) -> Iterator[None]:
-    """Add to `errors` what is raised inside."""
+    """Add the errors of an InvalidSpec raised inside to `errors`."""
     try:
         yield
     except InvalidSpec as invalid:
@@ -109,7 +112,7 @@ def _collecting(errors: list[FieldError]) -> Iterator[None]:
 
 
 def _network(spec: JobSpec, data: Dataset | InvalidData, errors: list[FieldError]) -> Network | None:
-    """The network; what is wrong with it, alone or with the data, joins `errors`."""
+    """Build the network. Its errors, alone or with the data, are added to `errors`."""
     if data.input_shapes is None:
         with _collecting(errors):
             check_structure(spec.network, spec.dataset.input_names)

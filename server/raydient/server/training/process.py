@@ -30,23 +30,25 @@ from .reports import Finished
 from .watch import Answers
 
 FOLLOW_SECONDS = 60.0
-"""A coordinator that no service follows or pings for so long ends: its service died before it noted where it is."""
+"""A coordinator without a service that follows or pings it ends after this time: the service died before it stored
+the address.
+"""
 LINGER_SECONDS = 3600.0
-"""How long a coordinator keeps the last reports for a service that is away."""
+"""Time for which a coordinator keeps the last reports for a service that is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorLaunch:
-    """What a coordinator is told.
+    """The arguments of a coordinator.
 
     Attributes:
         job: the job's id.
         workers, minimum: see `RunRequest`.
-        specification: of the job, in JSON form.
+        specification: the job's specification in JSON form.
         dataset, directory: paths, see `RunRequest`.
         cluster: see `Cluster.describe`.
-        generation: see `holding`; of two coordinators of a job the one with the higher number holds its folder.
-        unix: name of the Unix socket where the service will look for it.
+        generation: the coordinator with the highest generation holds the job's folder, see `holding`.
+        unix: name of the Unix socket at which the service connects.
         secret: the run's, hexadecimal.
         transport: of weights and gradients.
     """
@@ -67,9 +69,9 @@ class CoordinatorLaunch:
 LAUNCH = TypeAdapter(CoordinatorLaunch)
 
 
-def main(told: str, host: str, node: str) -> None:
-    """Run a job to its end and stay until the service has all reports."""
-    launch = LAUNCH.validate_json(told)
+def main(text: str, host: str, node: str) -> None:
+    """Run the job of a `CoordinatorLaunch` (JSON) to its end, and stay until the service has all reports."""
+    launch = LAUNCH.validate_json(text)
     answers = Answers(launch.unix, bytes.fromhex(launch.secret))
     try:
         _run(launch, host, node, answers)
@@ -140,7 +142,7 @@ def _linger(hub: Hub, outbox: Outbox) -> None:
 
 
 def _answer(hub: Hub, outbox: Outbox, seconds: float) -> None:
-    """Hear what the service says within so many seconds."""
+    """Handle the service's messages for at most `seconds`."""
     for connection, frame in hub.poll(seconds):
         if isinstance(frame, Closed):
             continue

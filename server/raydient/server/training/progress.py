@@ -1,4 +1,4 @@
-"""The report of progress, put together from what the parameter server and the coordinator know."""
+"""Builds the report of progress from the state of the parameter server and the coordinator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .reports import Progress
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the coordinator knows; see `Progress`."""
+    """The coordinator's part of a `Progress`."""
 
     samples_per_second: float
     learning_rate: float
@@ -23,7 +23,7 @@ class Counts:
 
 
 def progress(schedule: Schedule, status: Status, counts: Counts, health: GradientHealth | None) -> Progress:
-    """Where training is. `health` is the last one measured, which may be that of an earlier parameter server."""
+    """Build the report. `health` is the last measurement, possibly by an earlier parameter server."""
     return Progress(
         step=status.step,
         steps=schedule.steps,

@@ -1,4 +1,4 @@
-"""Which members of a run have stopped answering pings. An algorithm; the clock is handed in."""
+"""Detects members of a run that have stopped answering pings. No I/O; the clock is an argument."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,16 @@ from .roster import Roster
 PING_SECONDS = 1.0
 """Time between pings to a member."""
 SILENT_SECONDS = 5.0
-"""A member whose pings are unanswered for so long is stopped."""
+"""A member that answers no ping for this time counts as stopped."""
 ALL_SILENT_SECONDS = 30.0
-"""The same if no member answers: then it is rather the machine that stands still."""
+"""The same if no member answers at all: then the machine is more likely to be stalled than every member."""
 
 
 class Pulses:
-    """Counts the time for which each member with a lifeline has not answered. One thread calls it.
+    """Counts the time for which each member with a lifeline has not answered. Not thread-safe.
 
-    Only time in which this process itself is at work counts: after a pause, of a machine that was suspended or a
-    checkpoint that took long to write, answers that are waiting are read before anything is concluded.
+    One interval between calls counts at most 2 * PING_SECONDS. After a pause of this process itself (suspended machine,
+    slow write of a checkpoint), waiting answers are read before a member counts as stopped.
     """
 
     def __init__(self, roster: Roster, clock: Callable[[], float]) -> None:
@@ -24,12 +24,12 @@ class Pulses:
         self._last = clock()
 
     def answered(self, member: int) -> None:
-        """A member has opened its lifeline, or answered a ping."""
+        """Note that a member has opened its lifeline or answered a ping."""
         if member in self._roster:
             self._roster[member].silence = 0.0
 
     def beat(self) -> list[int]:
-        """The members to send a ping to; called as often as one likes."""
+        """The members to ping now; empty if the last pings are less than PING_SECONDS ago."""
         passed = self._clock() - self._last
         if passed < PING_SECONDS:
             return []
@@ -41,12 +41,12 @@ class Pulses:
         return list(pinged)
 
     def silent(self, member: int) -> bool:
-        """True if this member has been silent for too long, whatever the others do."""
+        """True if this member has been silent for more than SILENT_SECONDS, whether or not others answer."""
         return member in self._roster and (self._roster[member].silence or 0.0) > SILENT_SECONDS
 
     @property
     def stopped(self) -> dict[int, float]:
-        """The members that do not answer any more, and for how long."""
+        """The stopped members, each with the seconds since its last answer."""
         silence = {n: m.silence or 0.0 for n, m in self._roster.with_lifeline.items()}
         shortest = min(silence.values(), default=0.0)
         limit = SILENT_SECONDS if shortest <= SILENT_SECONDS else ALL_SILENT_SECONDS

@@ -1,4 +1,4 @@
-"""Preparing a job beside the thread that answers its service: reading a large file takes minutes."""
+"""Prepares a job on a separate thread, so that the coordinator answers its service while a large file is read."""
 
 import threading
 import time
@@ -15,9 +15,9 @@ from .preparation import Prepared
 from .reports import Finished, Notice, Outcome, Report
 
 POLL_SECONDS = 0.005
-"""Adds at most so much to the start of a job."""
+"""Interval between checks for the result; adds at most this to the start of a job."""
 LONG_SECONDS = 1.0
-"""Reading that takes longer is told."""
+"""A notice is sent if reading takes longer than this."""
 ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.INTERRUPT: Outcome.INTERRUPTED}
 
 
@@ -31,32 +31,32 @@ def prepare_beside(
     step: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> Prepared | Finished:
-    """Call `prepare` on a thread of its own; the job, or how it ends without one.
+    """Call `prepare` on a separate thread. Returns the prepared job, or a `Finished` if it ends before training.
 
     Args:
         prepare: reads `dataset` and builds the network.
         dataset: the file, for the message.
-        answer: answers the service for so many seconds at the most. It may add to `orders`.
-        orders: an order to stop ends the wait at once, and is left to nobody else; the thread is abandoned.
-        tell: gets a notice where reading takes long.
-        step: the newest checkpoint's; a job that ends here is where it was before.
-        clock: seconds.
+        answer: answers the service for at most the given number of seconds. It may add to `orders`.
+        orders: a cancellation or interruption ends the wait at once; the thread is then abandoned.
+        tell: receives a notice if reading takes long.
+        step: returns the step of the newest checkpoint, which is the position of a job that ends here.
+        clock: monotonic seconds.
     """
     result: Future[Prepared] = Future()
     threading.Thread(target=_complete, args=(result, prepare), name="prepare", daemon=True).start()
-    began, told = clock(), False
+    began, announced = clock(), False
     while not result.done():
         answer(POLL_SECONDS)
         for order in orders:
             if isinstance(order, control.Command):
                 return Finished(ENDS[order.order], step())
-        if not told and clock() - began > LONG_SECONDS:
-            told = True
+        if not announced and clock() - began > LONG_SECONDS:
+            announced = True
             tell(Notice("READING_DATA", _reading(dataset)))
     try:
         return result.result()
     except InvalidSpec as invalid:
-        # The service has checked this before. The data may have changed since then, for one.
+        # The service has already checked the job, but the data may have changed since then.
         return Finished(Outcome.FAILED, step(), "", "INVALID_SPEC", "; ".join(map(str, invalid.errors)))
     except OSError as error:
         name = Path(error.filename).name if isinstance(error.filename, str | Path) else dataset.name

@@ -1,4 +1,4 @@
-"""What a coordinator tells the service about its job: plain values, numbered, delivered at least once and in order."""
+"""The reports of a coordinator to the service: plain values, numbered, delivered at least once and in order."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -141,7 +141,7 @@ Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Waiting | 
 
 
 class NumberedReport(NamedTuple):
-    """A report and its number. Numbers grow from 1 on; that of an `EpochEnded` is 0, because `epoch` tells it."""
+    """A report and its number, from 1. The number of an `EpochEnded` is 0, because its `epoch` identifies it."""
 
     number: int
     report: Report

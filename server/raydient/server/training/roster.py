@@ -1,4 +1,4 @@
-"""Who takes part in a run: members started, introduced, attached and about to leave. A table with questions."""
+"""The members of a run and their states: started, introduced, attached, about to leave."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Member:
     """A process of the run.
 
     Attributes:
-        since: when it was started, or last known to wait for a place on the cluster.
-        place: among the workers, from 0; a replacement takes that of the one it replaces.
-        leaving: number of the first plan that is without this worker; it is ended when that plan is in force.
+        since: time at which it was started, or was last seen waiting for a place on the cluster.
+        place: index among the members of its role, from 0; a replacement takes the place of the lost member.
+        leaving: number of the first plan without this worker; the worker is ended when that plan is in force.
         silence: seconds since it last answered a ping, see `Pulses`; None before its lifeline is open.
     """
 
@@ -31,8 +31,8 @@ class Roster:
     """The members of a run.
 
     Attributes:
-        wanted: workers that there shall be.
-        minimum: the least with which the job goes on for long; never above `wanted`.
+        wanted: number of workers to run.
+        minimum: least number of workers with which the job goes on for long; never above `wanted`.
     """
 
     def __init__(self, wanted: int, minimum: int) -> None:
@@ -47,14 +47,14 @@ class Roster:
         return self._members[member]
 
     def add(self, role: Role, now: float) -> int:
-        """A member that is being started; its number, never given twice."""
+        """Add a member that is being started. Returns its number, which is never reused."""
         number, self._numbers = self._numbers, self._numbers + 1
         taken = {m.place for m in self._members.values() if m.role is role}
         self._members[number] = Member(role, now, next(n for n in count() if n not in taken))
         return number
 
     def remove(self, member: int) -> Member | None:
-        """It is gone; None if it was before."""
+        """Remove and return a member; None if it was removed before."""
         return self._members.pop(member, None)
 
     def clear(self) -> list[int]:
@@ -65,17 +65,17 @@ class Roster:
 
     @property
     def with_lifeline(self) -> dict[int, Member]:
-        """The members that answer pings, or did."""
+        """The members that have opened a lifeline."""
         return {n: m for n, m in self._members.items() if m.silence is not None}
 
     @property
     def server(self) -> int | None:
-        """The number of the parameter server, if one was started."""
+        """Number of the parameter server; None if none was started."""
         return next((n for n, m in self._members.items() if m.role is Role.PARAMETER_SERVER), None)
 
     @property
     def has_server(self) -> bool:
-        """A parameter server has introduced itself."""
+        """True if a parameter server has introduced itself."""
         return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())
 
     @property
@@ -90,38 +90,38 @@ class Roster:
 
     @property
     def missing(self) -> int:
-        """Workers to be started; below 0, to be ended."""
+        """Number of workers to start; below 0, to end."""
         return self.wanted - sum(m.leaving is None for _, m in self._workers())
 
     @property
     def enough(self) -> bool:
-        """At least the minimum are at work."""
+        """True if at least the minimum number of workers are at work."""
         return len(self.at_work) >= self.minimum
 
     def all_here(self, unplaced: Collection[int]) -> bool:
-        """Every worker is attached but those that the cluster has no place for."""
+        """True if every worker is attached, except those that the cluster has no place for."""
         return all(m.attached or n in unplaced for n, m in self._workers())
 
     def surplus(self) -> list[int]:
-        """The workers to be ended: first those that are not at work yet, then those in the last places."""
+        """The workers to end: first those that are not attached, then those in the last places."""
         staying = [(m.attached, -m.place, n) for n, m in self._workers() if m.leaving is None]
         return [n for _, _, n in sorted(staying)[: max(0, -self.missing)]]
 
     def leave(self, workers: Collection[int], plan: int) -> None:
-        """These leave when this plan is in force."""
+        """Note that these workers leave when this plan is in force."""
         for worker in workers:
             self._members[worker].leaving = plan
 
     def gone_with(self, plan: int) -> list[int]:
-        """Workers that have no work left now that this plan is in force."""
+        """Workers that have left with this plan, which is in force."""
         return [n for n, m in self._workers() if m.leaving is not None and m.leaving <= plan]
 
     def silent(self, before: float) -> list[int]:
-        """Members started before that time which have not introduced themselves."""
+        """Members started before this time that have not introduced themselves."""
         return [n for n, m in self._members.items() if not m.introduced and m.since < before]
 
     def wait(self, unplaced: Collection[int], now: float) -> None:
-        """The cluster has no place for these yet: no fault of theirs."""
+        """Restart the time limit of members that the cluster has no place for yet."""
         for member in self._members.keys() & set(unplaced):
             self._members[member].since = now
 

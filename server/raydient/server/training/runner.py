@@ -20,12 +20,12 @@ from .runs import RunListener, RunRequest
 from .watch import Watch, pulse_endpoint
 
 DIAL_SECONDS = 30.0
-"""How long a try to reach a coordinator may take; it may be reading data, and is tried again as long as it lives."""
+"""Time limit of one attempt to connect to a coordinator, which may be busy reading data; repeated while it lives."""
 RETRY_SECONDS = 0.02
 END_SECONDS = 10.0
-"""How long it may take to end after its last report."""
+"""Time that a coordinator may take to end after its last report."""
 REPORTS_LIMIT = 16 << 20
-"""Bytes of a batch of reports; see `outbox.BATCH_BYTES`."""
+"""Maximum bytes of a batch of reports; see `outbox.BATCH_BYTES`."""
 
 
 class CoordinatorRunner:
@@ -69,10 +69,10 @@ class CoordinatorRunner:
     def attach(
         self, request: RunRequest, attachment: str, after: int, listener: RunListener
     ) -> "CoordinatorRun | None":
-        told = json.loads(attachment)
-        unix, secret = told["unix"], bytes.fromhex(told["secret"])
+        address = json.loads(attachment)
+        unix, secret = address["unix"], bytes.fromhex(address["secret"])
         if not listens(unix):
-            end_holder(request.directory)  # it is about to end, unless it is stopped
+            end_holder(request.directory)  # the coordinator is about to end; if it is frozen, this kills it
             return None
         have = control.Follow(after, request.epochs)
         return CoordinatorRun(unix, secret, have, directory=request.directory, listener=listener, process=None)
@@ -82,7 +82,7 @@ class CoordinatorRunner:
 
 
 def _endpoint(unix: str) -> Endpoint:
-    """A coordinator sits on its service's machine, so that this suffices."""
+    """The endpoint of a coordinator, which always runs on its service's machine."""
     return Endpoint(unix, "", 0)
 
 
@@ -99,10 +99,10 @@ class CoordinatorRun:
         listener: RunListener,
         process: Process | None,
     ) -> None:
-        """`have` tells what the service has already. `process` is None for a run of an earlier service."""
+        """Start the thread. `have` says what the service has; `process` is None for a run of an earlier service."""
         self._unix, self._secret, self._have = unix, secret, have
         self._directory, self._listener, self._process = directory, listener, process
-        self._stopped = ""  # why it was ended from here
+        self._stopped = ""  # why this service killed it
         self._detached = False
         self._watch = Watch(pulse_endpoint(unix), secret, self._end_stopped, started=process is None)
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
@@ -155,7 +155,7 @@ class CoordinatorRun:
             self._connection.close()  # the thread notices
 
     def _end_stopped(self, why: str) -> None:
-        """End the coordinator, which does not answer. Its members end with it, and its connection."""
+        """Kill the coordinator, which does not answer. Its members and its connection end with it."""
         self._stopped = f"the coordinator was stopped: {why}"
         end_holder(self._directory)
         if self._process is not None:
@@ -196,7 +196,7 @@ class CoordinatorRun:
         return None
 
     def _listen(self, connection: Connection) -> bool:
-        """Hand over reports until the last ones; ConnectionError if the coordinator is gone before that."""
+        """Pass reports to the listener until the last ones. ConnectionError if the coordinator ends before that."""
         with self._sending:
             self._connection = connection
             if self._detached:

@@ -12,16 +12,16 @@ from .reports import NumberedReport
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a coordinator needs to know of its job.
+    """The arguments for a run of a job.
 
     Attributes:
         job: the job's id.
-        workers, minimum: so many to begin with, and the least with which the job goes on for long.
+        workers, minimum: number of workers to start, and least number with which the job goes on for long.
         spec: its specification, validated.
         dataset: the data file on this machine.
-        directory: where checkpoints and the model are kept; created if absent. If it holds a checkpoint the run goes
-            on from there.
-        epochs: number of the newest epoch that the service has; the run tells only newer ones.
+        directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
+            starts from it.
+        epochs: number of the newest epoch that the service has; the run reports only newer ones.
     """
 
     job: str
@@ -37,14 +37,14 @@ class RunListener(Protocol):
     """Hears of a run. Called from one thread of the run's own, one call at a time, in order."""
 
     def report(self, reports: Sequence[NumberedReport]) -> None:
-        """Store reports in this order, all or none of them; they are durable when this returns and not sent again.
+        """Store reports in this order, all or none; they are durable on return and are not sent again.
 
-        A `Finished` may be followed by epochs that it overtook, in this call or in later ones. After a restart of the
+        A `Finished` may be followed by epochs that it overtook, in this call or a later one. After a restart of the
         service reports may come a second time.
         """
 
     def lost(self, reason: str) -> None:
-        """The coordinator is gone before it told everything; called once at most, nothing comes afterwards."""
+        """Handle the end of a coordinator that has not sent all reports. Called at most once, as the last call."""
 
 
 class Run(Protocol):
@@ -64,7 +64,7 @@ class Run(Protocol):
         """Ask for so many workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
 
     def detach(self) -> None:
-        """Follow it no longer and leave it running, for a later service to attach to; where `Runner.detaches`.
+        """Stop following the run and leave it running for a later service to attach to. Only if `Runner.detaches`.
 
         Waits for the last call to the listener to return. `join` returns True then.
         """
@@ -86,7 +86,7 @@ class Runner(Protocol):
 
     @property
     def reserves(self) -> bool:
-        """True if it keeps what a run needs at least until the run ends, even if that is scaled below it."""
+        """True if the room for a run's minimum stays reserved until the run ends, even if it is scaled below that."""
 
     def start(self, request: RunRequest, listener: RunListener) -> Run:
         """Start a coordinator and return at once."""

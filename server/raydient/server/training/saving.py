@@ -1,4 +1,4 @@
-"""When a checkpoint is taken, and when one that could not be written is tried again: times and counts, no files."""
+"""Decides when checkpoints are taken and when failed writes are retried. Keeps times and counts; no I/O."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,16 @@ RETRY_SECONDS = 10.0
 HELD_RETRY_SECONDS = 1.0, 10.0
 """The same for the final checkpoint, which is held in memory: the first pause and the longest."""
 COMPLETE_SECONDS = 600.0
-"""How long the final checkpoint of a training that is complete is tried, before the job fails."""
+"""Time for which writing the final checkpoint of a complete training is retried before the job fails."""
 INTERRUPTED_SECONDS = 8.0
-"""The same for an interruption, which then ends at the checkpoint before: less than a service has when it stops."""
+"""The same for an interruption, which then ends at the previous checkpoint; shorter than a service's grace period."""
 
 
 class Saving:
     """The checkpoints of a run. One thread calls it.
 
     Attributes:
-        asked: a snapshot is on its way.
+        asked: a snapshot has been requested and has not arrived.
         held: the final snapshot is kept in memory, because it could not be written.
     """
 
@@ -29,26 +29,26 @@ class Saving:
 
     @property
     def due(self) -> bool:
-        """True if it is time to ask for a snapshot, or to write the one that is held."""
+        """True if it is time to request a snapshot, or to write the held one again."""
         return not self.asked and self._clock() >= self._next
 
     @property
     def over(self) -> bool:
-        """True if the snapshot that is held is given up."""
+        """True if the deadline of the held snapshot has passed."""
         return self.held and self._clock() >= self._deadline
 
     def written(self) -> None:
-        """A checkpoint is on disk."""
+        """Note that a checkpoint is on disk."""
         self.asked = self.held = False
         self._failures = 0
         self._next = self._clock() + self._interval
 
     def failed(self) -> float:
-        """A checkpoint could not be written while training goes on; seconds until the next attempt."""
+        """Note that a checkpoint could not be written. Returns the seconds until the next attempt."""
         return self._wait(RETRY_SECONDS, max(self._interval, RETRY_SECONDS))
 
     def hold(self, seconds: float) -> float:
-        """The final snapshot could not be written and is tried for so long from the first time on.
+        """Hold the final snapshot, which could not be written; its deadline is `seconds` after the first failure.
 
         Returns:
             Seconds until the next attempt.
@@ -59,7 +59,7 @@ class Saving:
         return self._wait(*HELD_RETRY_SECONDS)
 
     def hurry(self) -> None:
-        """The snapshot that is held is tried no longer than that of an interruption."""
+        """Shorten the deadline of the held snapshot to that of an interruption."""
         self._deadline = min(self._deadline, self._clock() + INTERRUPTED_SECONDS)
 
     def _wait(self, first: float, longest: float) -> float:

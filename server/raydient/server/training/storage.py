@@ -1,4 +1,4 @@
-"""What a run reads from its job's folder when it begins, and what it writes there: checkpoints and the model."""
+"""The files of a run in its job's folder: the checkpoint or weights it starts from, its checkpoints and the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ MODEL_FILE = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class StartingPoint:
-    """Where training begins.
+    """The position and the arrays that training starts from.
 
     Attributes:
-        arrays: the weights, and the optimizer's vectors if it does not begin at step 0.
+        arrays: the weights, and the optimizer's vectors unless training starts at step 0.
         round, step, epoch_sums: see `Manifest`.
-        steps: of the checkpoints up to this one, in order.
-        notices: what is worth telling of it.
+        steps: steps of the checkpoints up to this one, in ascending order.
+        notices: notices for the user about how it was found.
     """
 
     arrays: Mapping[str, Array]
@@ -44,9 +44,9 @@ class Written:
     """A snapshot that is on disk.
 
     Attributes:
-        size_bytes: of its arrays.
-        digest: of the weights if training is complete, and the model is there; else empty.
-        notices: what is worth telling of it.
+        size_bytes: size of its arrays.
+        digest: digest of the weights if training is complete and the model is written; else empty.
+        notices: notices for the user about damaged checkpoints in its place.
     """
 
     size_bytes: int
@@ -71,16 +71,16 @@ class Storage:
         self._numerics = fingerprint()
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left of files that they were writing."""
+        """Remove partial files of processes that were killed."""
         self._checkpoints.remove_leftovers()
         remove_leftovers(self._directory)
 
     def discard(self, step: int) -> None:
-        """Remove the checkpoint of a step, if it is there."""
+        """Remove the checkpoint of a step, if there is one."""
         self._checkpoints.discard(step)
 
     def is_complete(self, snapshot: control.Snapshot) -> bool:
-        """True if no round follows."""
+        """True if training is complete: no round follows the snapshot."""
         return snapshot.round == self._prepared.schedule.rounds
 
     def not_finite(self, weights: Array) -> str:
@@ -93,7 +93,7 @@ class Storage:
     def write(self, snapshot: control.Snapshot, arrays: control.Arrays) -> Written:
         """Write a checkpoint, and the model if training is complete; durable on return. Raises OSError.
 
-        After an error the checkpoints before are as they were, and the same snapshot may be written again.
+        After an error the earlier checkpoints are unchanged, and the same snapshot may be written again.
         """
         epoch, _ = self._prepared.schedule.position(snapshot.round)
         position = {
@@ -112,9 +112,9 @@ class Storage:
         return Written(size, model.digest if complete else "", _damage_notices(damage))
 
     def read(self, *, expected: bool) -> StartingPoint:
-        """The newest good checkpoint, or the beginning. Damaged ones are set aside.
+        """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside.
 
-        `expected`: the run knows of a checkpoint.
+        `expected` says that the run has a checkpoint; a notice tells if none is good.
         """
         checkpoint, damage = self._checkpoints.load_latest()
         notices = _damage_notices(damage)
@@ -147,4 +147,4 @@ class Storage:
 
 
 def _damage_notices(damage: Sequence[Damage]) -> list[Notice]:
-    return [Notice("CHECKPOINT_DAMAGED", str(found)) for found in damage]
+    return [Notice("CHECKPOINT_DAMAGED", str(entry)) for entry in damage]

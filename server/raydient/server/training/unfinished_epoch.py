@@ -8,9 +8,9 @@ from raydient.workers.network import Network
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
-    """True if a checkpoint has the sums that a network's metrics go on from, rows first, and the scores of these rows.
+    """True if a checkpoint's sums (rows first) and scores fit the network's metrics.
 
-    A version whose metrics sum up something else makes others.
+    They do not if a version with other sums per metric made the checkpoint.
     """
     scores = arrays.get(EPOCH_SCORES)
     size = 0 if scores is None else scores.size

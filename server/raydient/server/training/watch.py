@@ -1,4 +1,4 @@
-"""The thread that pings a coordinator, and the one that answers: `Liveness` with sockets around it."""
+"""The thread that pings a coordinator, and the thread that answers: `Liveness` with sockets around it."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ from .liveness import LOOK_SECONDS, Liveness
 
 
 def pulse_endpoint(unix: str) -> Endpoint:
-    """Where the coordinator that listens at this Unix socket answers pings."""
+    """The endpoint at which a coordinator with this Unix socket answers pings."""
     return Endpoint(f"{unix}-pulse", "", 0)
 
 
@@ -32,21 +32,26 @@ class Watch:
         started: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`stopped` is called at most once, from the thread, with a text that says for how long there was no answer.
+        """Start the thread.
 
-        `started`: it answered an earlier service.
+        Args:
+            endpoint: see `pulse_endpoint`.
+            secret: the run's secret.
+            stopped: called at most once, from the thread, with a text that gives the time without an answer.
+            started: the coordinator answered an earlier service.
+            clock: monotonic seconds.
         """
         self._endpoint, self._secret, self._stopped = endpoint, secret, stopped
         self._liveness = Liveness(clock, started=started)
         self._connection: Connection | None = None
         self._pings = 0
         self.over = threading.Event()
-        """Set once the coordinator is found to be stopped, or the watch is closed."""
+        """Set when the coordinator counts as stopped or the watch is closed."""
         self._thread = threading.Thread(target=self._run, name="run-watch", daemon=True)
         self._thread.start()
 
     def order(self) -> None:
-        """Something was ordered: be less patient until the coordinator answers. From any thread."""
+        """Note that an order was sent: the shorter limit holds until the coordinator answers. From any thread."""
         self._liveness.order()
 
     def close(self) -> None:
@@ -67,7 +72,7 @@ class Watch:
             self._drop()
 
     def _ask(self) -> bool:
-        """True if the coordinator answers a ping; within about LOOK_SECONDS."""
+        """Send a ping; True if it is answered within about LOOK_SECONDS."""
         try:
             if self._connection is None:
                 self._connection = dial(
@@ -78,7 +83,7 @@ class Watch:
             self._pings += 1
             control.send(self._connection, control.Ping(self._pings))
             while control.receive(self._connection).message != control.Pong(self._pings):
-                pass  # an answer that came late
+                pass  # a late answer to an earlier ping
         except TimeoutError:
             return False
         except OSError:
@@ -93,10 +98,10 @@ class Watch:
 
 
 class Answers:
-    """Answers the pings of a service from a thread of its own, as long as this process lives.
+    """Answers the pings of a service from a separate thread until this process ends.
 
     Attributes:
-        asked: set when a ping comes; for others to clear.
+        asked: set by each ping; the caller clears it.
     """
 
     def __init__(self, unix: str, secret: bytes) -> None:
