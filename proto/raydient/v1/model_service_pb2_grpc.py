@@ -82,7 +82,7 @@ class ModelServiceServicer(object):
         MODEL_TOO_LARGE: the parameters do not fit into the 2 GiB of an ONNX file
         OUT_OF_RANGE         OFFSET_BEYOND_END
         RESOURCE_EXHAUSTED   STORE_FULL: there is no room on the server to make the file
-        DATA_LOSS            MODEL_UNREADABLE: what is stored cannot be converted, since it is damaged;
+        DATA_LOSS            MODEL_UNREADABLE: the stored file is damaged and cannot be converted;
         CHECKPOINT_DAMAGED: the checkpoint's weights do not have the checksum they were stored with
         UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED: a format that this version does not know
         """

@@ -97,7 +97,8 @@ class TrainingServiceServicer(object):
         """Accepts a job: when this answers, the job is durable and queued.
 
         INVALID_ARGUMENT     INVALID_SPEC: every broken rule of the specification at once, those that need the data
-        included (a missing column, labels that do not fit the loss, a batch larger than the data)
+        included (a missing column, labels that do not fit the loss, a batch larger than the data), and
+        a job that takes more memory than the machine has
         NOT_FOUND            DATASET_NOT_FOUND
         PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS
         ALREADY_EXISTS       REQUEST_ID_REUSED: the same request_id came before with another body
@@ -192,11 +193,10 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingJob(self, request, context):
-        """Events of a job, those past and then those to come, in order, without loss or repetition, the past at the watcher's
-        pace. The stream ends with OK
-        after the event of the final state, and only then: any other end is an error to be answered by watching again from
-        the last sequence number seen. FAILED is final unless the job was resumed: then events follow, and the stream goes on
-        to the next final state.
+        """Events of a job, those past and then those to come, in order, without loss or repetition. Past events are sent at the
+        watcher's pace. The stream ends with OK after the event of the final state, and only then: any other end is an error,
+        to be answered by watching again from the last sequence number seen. FAILED is final unless the job was resumed: then
+        events follow, and the stream goes on to the next final state.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or was never given out
