@@ -1,6 +1,7 @@
 """Checks at submission run in processes of their own: bounded, remembered, and ended with the call."""
 
 import os
+import signal
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -120,6 +121,17 @@ def test_a_check_that_needs_too_much_memory_is_told_so(data, checker, find_probl
 def test_a_fault_of_ours_is_no_lack_of_memory(data, checker):
     with pytest.raises(RuntimeError, match="its traceback is in the log"):
         checker(find_problems=f"{HERE}:stumble")(spec(), data, Call())
+
+
+def test_a_process_that_was_killed_while_it_waited_for_a_check_is_replaced(data, checker):
+    check = checker()
+    check(spec(seed=1), data, Call())
+    for thread in Path("/proc/self/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            if b"check_process" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+                os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
+    check(spec(seed=2), data, Call())
 
 
 def test_a_check_ends_with_its_call(data, checker):

@@ -306,7 +306,8 @@ class RayProcess:
         if self._ended is None and ray.is_initialized():
             self._ended = self._look(0)
             if self._ended is not None:
-                ray.kill(self._actor, no_restart=True)  # an actor outlives its last call
+                with contextlib.suppress(RayError):
+                    ray.kill(self._actor, no_restart=True)  # an actor outlives its last call
         return self._ended
 
     def _look(self, timeout_seconds: float) -> str | None:

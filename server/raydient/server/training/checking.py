@@ -143,7 +143,11 @@ class Checker:
         """Return a process for one check, and start the next one in advance."""
         with self._lock:
             spare, self._spare = self._spare, _start()
-        return spare or _start()
+        if spare is not None and spare.poll() is None:
+            return spare
+        if spare is not None:
+            _end(spare)  # it was killed while it waited
+        return _start()
 
 
 def _start() -> "subprocess.Popen[bytes]":

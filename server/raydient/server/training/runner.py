@@ -1,6 +1,7 @@
 """Runs on a cluster, as the service sees them: one coordinator process and one following thread each."""
 
 import json
+import logging
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ END_SECONDS = 10.0
 """Time that a coordinator may take to end after its last report."""
 REPORTS_LIMIT = 16 << 20
 """Maximum bytes of a batch of reports; see `outbox.BATCH_BYTES`."""
+_log = logging.getLogger(__name__)
 
 
 class CoordinatorRunner:
@@ -129,10 +131,7 @@ class CoordinatorRun:
             self._detached = True
             if self._process is not None:
                 self._process.detach()
-            self._watch.over.set()
-            if self._connection is not None:
-                with suppress(OSError):
-                    self._connection.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._let_go()
         self.join(END_SECONDS)
 
     def join(self, timeout_seconds: float) -> bool:
@@ -157,9 +156,20 @@ class CoordinatorRun:
     def _end_stopped(self, why: str) -> None:
         """Kill the coordinator, which does not answer. Its members and its connection end with it."""
         self._stopped = f"the coordinator was stopped: {why}"
-        end_holder(self._directory)
-        if self._process is not None:
-            self._process.kill()
+        try:
+            end_holder(self._directory)
+            if self._process is not None:
+                self._process.kill()
+        finally:
+            self._let_go()  # it may be that it could not be ended
+
+    def _let_go(self) -> None:
+        """Have the thread listen no longer, whatever it waits for."""
+        self._watch.over.set()
+        connection = self._connection
+        if connection is not None:
+            with suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     def _follow(self) -> None:
         why = "the coordinator does not answer"
@@ -171,6 +181,9 @@ class CoordinatorRun:
                 finished = self._listen(connection)
         except (OSError, ValueError) as error:
             why = str(error)
+        except Exception as error:  # of the cluster or the listener; a job that nothing follows would run for ever
+            _log.exception("a coordinator cannot be followed any more")
+            why = f"it could not be followed any more: {type(error).__name__}"
         finally:
             with self._sending:
                 if self._connection is not None:
@@ -199,7 +212,7 @@ class CoordinatorRun:
         """Pass reports to the listener until the last ones. ConnectionError if the coordinator ends before that."""
         with self._sending:
             self._connection = connection
-            if self._detached:
+            if self._watch.over.is_set():
                 return False
             self._send(self._have)
             for order in self._unsent.values():
