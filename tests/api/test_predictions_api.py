@@ -162,3 +162,10 @@ def test_a_wrong_sample_has_its_number_among_all(client, job, monkeypatch):
     user = Client("in this process", channel=client.channel).get(name)
     with pytest.raises(RequestRefused, match="input: row 73: 'c' is none of the 2 categories in column c0"):
         user.predict({"c0": ["a", "b"] * 36 + ["c", "a"]})
+
+
+def test_columns_of_different_lengths_are_the_callers_fault(client, job, refused):
+    name = job(identity(Kind.NUMBER, Kind.NUMBER))
+    arrays = {"c0": pb.Tensor(shape=[3], values=[1, 2, 3]), "c1": pb.Tensor(shape=[2], values=[1, 2])}
+    error = refused(client.models.Predict, pb.PredictRequest(name=name, arrays=arrays))
+    assert error.violations == [("arrays", "columns of input differ in length: c0 has 3, c1 has 2")]

@@ -22,11 +22,7 @@ def gather(model: Model, arrays: Mapping[str, Array]) -> dict[str, Array]:
             not finite.
     """
     inputs = {name: _input(name, given, arrays) for name, given in model.inputs.items()}
-    rows = {name: len(values) for name, values in inputs.items()}
-    if len(set(rows.values())) > 1:
-        raise invalid(
-            "arrays", f"samples differ in number: {', '.join(f'{n} has {count}' for n, count in rows.items())}"
-        )
+    _check_equal("samples differ in number", {name: len(values) for name, values in inputs.items()})
     return inputs
 
 
@@ -89,8 +85,19 @@ def _input(name: str, given: Preprocessing, arrays: Mapping[str, Array]) -> Arra
         if given.vocabulary and len({one.dtype for one in found}) > 1:
             # side by side they would have one type, which changes the texts of some
             found = [np.array([category_text(v) for v in one.ravel().tolist()], object) for one in found]
+        if given.is_table:
+            sizes = {column: one.size for column, one in zip(given.columns, found, strict=True)}
+            _check_equal(f"columns of {name} differ in length", sizes)
         values = np.stack([one.reshape(-1) for one in found], axis=1) if given.is_table else found[0]
     return prepare(f"arrays.{name}", given, values)
+
+
+def _check_equal(differ: str, counts: Mapping[str, int]) -> None:
+    """Raise InvalidRequest unless all have the same count; names the first and one that differs."""
+    first = next(iter(counts))
+    for name, count in counts.items():
+        if count != counts[first]:
+            raise invalid("arrays", f"{differ}: {first} has {counts[first]}, {name} has {count}")
 
 
 def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
