@@ -94,7 +94,7 @@ def full(*arguments, **keywords):
     raise OSError(errno.ENOSPC, "no space left")
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "os.replace", "flush_folder", "NamedTemporaryFile"])
+@pytest.mark.parametrize("call", ["os.fsync", "os.replace", "sync_folder", "NamedTemporaryFile"])
 def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch, call):
     monkeypatch.setattr(f"raydient.server.jobs.datasets.{call}", full)
     with pytest.raises(Exhausted) as caught:
@@ -203,7 +203,7 @@ def test_what_a_kill_interrupted_is_finished_at_the_start(database, datasets, fo
         with pytest.raises(Killed):
             datasets.delete(known.id)
     else:
-        call = "os.replace" if when == "before the file is named" else "flush_folder"
+        call = "os.replace" if when == "before the file is named" else "sync_folder"
         monkeypatch.setattr(f"raydient.server.jobs.datasets.{call}", killed)
         with pytest.raises(Killed):
             upload(datasets)

@@ -200,14 +200,13 @@ def sha256_of(path: Path) -> str:
 
 
 def _listed(folder: Path) -> Listed:
-    from raydient.server.training.checkpoint_files import good_manifests
+    from raydient.server.training.checkpoint_files import saved_step
 
     lock, run = _hold(folder), read_run(folder)
     if lock is not None:
         _let_go(lock)
-    step = next((manifest.step for _, manifest, _ in good_manifests(folder / "checkpoints", folder.name)), 0)
     state = "running" if lock is None else "unreadable" if run is None else "failed" if run.reason else "interrupted"
-    return Listed(folder.name, state, step, run)
+    return Listed(folder.name, state, saved_step(folder / "checkpoints", folder.name), run)
 
 
 def _hold(folder: Path) -> int | None:

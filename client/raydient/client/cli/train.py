@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .display import Display, Metrics
     from .runs import Run, Runs
 
-MODEL_FILE = "model.safetensors"
 SUFFIXES = (".safetensors", ".onnx", ".npz")
 OUTPUT_HELP = "File for the model; the suffix .safetensors, .onnx or .npz selects the format."
 
@@ -151,6 +150,8 @@ def _usable(output: Path) -> Path:
 
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
     """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
+    from raydient.server.training.initial_weights import MODEL_FILE
+
     from .runs import write_run
 
     finished, metrics = _run(folder, run, spec)

@@ -13,12 +13,12 @@ from stat import S_ISREG
 
 from raydient.server.errors import DataLoss, NotAllowed, NotFound
 from raydient.server.training.checkpoint_files import WEIGHTS, Manifest, good_manifests
+from raydient.server.training.initial_weights import MODEL_FILE
 
 from .directory import StateDirectory
 from .records import Job
 from .states import State
 
-MODEL_FILE = "model.safetensors"
 CHECKSUMS_KEPT = 256
 
 

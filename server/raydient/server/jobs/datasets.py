@@ -13,9 +13,10 @@ import sqlalchemy as sa
 
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.spec.errors import FieldError
+from raydient.wire.files import sync_folder
 
 from .database import Database
-from .disk import Reserve, disk_may_be_full, flush_folder
+from .disk import Reserve, disk_may_be_full
 from .records import Dataset
 from .removals import Removals, decide_removal, withdraw_removal
 from .rows import dataset_record, dataset_row
@@ -120,7 +121,7 @@ class DatasetStore:
             try:
                 with disk_may_be_full():
                     os.replace(temporary, file)
-                    flush_folder(self._folder)
+                    sync_folder(self._folder)
                 self._database.write(work)
             except Exception:
                 self._removals.carry_out(place)

@@ -11,8 +11,8 @@ from typing import Any
 
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
+from raydient.wire.files import sync_folder
 
-from .disk import flush_folder
 from .records import Job
 
 DESCRIPTION_FILE = "job.json"
@@ -41,8 +41,8 @@ def write_description(folder: Path, description: Description) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     _write(folder, description, sync=True)
     os.replace(folder / _PARTIAL, folder / DESCRIPTION_FILE)
-    flush_folder(folder)
-    flush_folder(folder.parent)
+    sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def write_descriptions(descriptions: Iterable[tuple[Path, Description]]) -> int:

@@ -1,7 +1,6 @@
 """The disk below the state directory: how much of it is left, and what becomes of a full one."""
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +46,3 @@ def disk_may_be_full() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Exhausted("the disk of the server is full", reason="STORE_FULL") from error
         raise
-
-
-def flush_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,6 +1,5 @@
 """Models that training left, read from their files."""
 
-import errno
 import hashlib
 import tempfile
 import threading
@@ -10,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from raydient.server.errors import DataLoss, Exhausted, NotAllowed, NotFound
+from raydient.server.errors import DataLoss, NotAllowed, NotFound
 from raydient.workers.network import ExportFormat, Model, ModelError, ModelTooLargeError, export_model, load_model
+
+from .disk import disk_may_be_full
 
 MODELS_KEPT = 4
 
@@ -63,7 +64,8 @@ class StoredModels:
 def _told() -> Iterator[None]:
     """What may be wrong with files, in words for the caller."""
     try:
-        yield
+        with disk_may_be_full():
+            yield
     except ModelError as error:
         message = "the stored weights are damaged, or of a version that kept no network beside them"
         raise DataLoss(message, reason="MODEL_UNREADABLE") from error
@@ -71,7 +73,3 @@ def _told() -> Iterator[None]:
         raise NotAllowed(str(error), reason="MODEL_TOO_LARGE") from error
     except FileNotFoundError as error:
         raise NotFound("the weights were removed meanwhile", reason="CHECKPOINT_NOT_FOUND") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Exhausted("the disk of the server is full", reason="STORE_FULL") from error
-        raise

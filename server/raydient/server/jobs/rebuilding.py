@@ -15,15 +15,15 @@ from pathlib import Path
 from raydient.server.errors import DataLoss, StartError
 from raydient.server.training.checkpoint_files import saved_step
 from raydient.server.training.history import HISTORY_FILE, read_history
+from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import EpochEnded
+from raydient.wire.files import sync_folder
 from raydient.workers.network import ModelError, load_model
 
-from .artifacts import MODEL_FILE
 from .database import Database
 from .datasets import SUFFIXES, DatasetStore
 from .description import Description, UnreadableDescription, read_description
 from .directory import StateDirectory, entries
-from .disk import flush_folder
 from .opening import is_empty
 from .records import Job
 from .sources import STORED
@@ -86,7 +86,7 @@ def _rebuild(directory: StateDirectory) -> Rebuilt:
         if old.exists():
             old.rename(old.with_name(f"{old.name}.old"))
     os.replace(partial, directory.database)
-    flush_folder(directory.path)
+    sync_folder(directory.path)
     return rebuilt
 
 

@@ -13,6 +13,8 @@ from raydient.workers.data import Dataset
 from raydient.workers.network import Ends, Network, preprocessing_problems, read_preprocessing, weights_problem
 
 FIELD = "training.initial_weights"
+MODEL_FILE = "model.safetensors"
+"""Name of the file in a job's folder that holds the model, once the job has succeeded."""
 KEPT_FILE = "initial.safetensors"
 """Name of the file in a job's folder that keeps its initial weights."""
 _JOB = re.compile(r"jobs/([a-z0-9][a-z0-9-]*)")
@@ -77,7 +79,7 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
     if job := _JOB.fullmatch(name):
         if jobs is None:
             raise _invalid(f"{name} is a job of a service, which is not asked here: download its model, name the file")
-        path = jobs / job[1] / "model.safetensors"
+        path = jobs / job[1] / MODEL_FILE
         if not path.is_file():
             raise _invalid(f"there is no model of {name}: the job is not there, or has not SUCCEEDED")
         return path

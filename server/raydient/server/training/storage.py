@@ -14,10 +14,9 @@ from raydient.workers.network import Model, read_weights, save_model
 from . import unfinished_epoch
 from .checkpoints import Array, Checkpoint, Checkpoints, Damage
 from .fingerprint import differences, fingerprint
+from .initial_weights import MODEL_FILE
 from .preparation import Prepared
 from .reports import Notice
-
-MODEL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
