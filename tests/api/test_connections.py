@@ -39,6 +39,18 @@ def test_a_path_that_is_no_text_does_not_end_the_service(tmp_path):
     assert log.count("gRPC's server has ended by itself; starting another one") == 2
 
 
+def test_servers_that_have_ended_are_not_kept_for_ever(tmp_path):
+    with serving(tmp_path / "state") as (server, _), grpc.insecure_channel(server.address) as channel:
+        statuses = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(statuses).status == SERVING
+        for _ in range(api_server.SERVERS_KEPT):
+            with connect(server.address) as connection:
+                call(connection, b"/\xff\xfe/x")
+            serves(server.address)
+        with pytest.raises(grpc.RpcError):  # the call was on the first of them
+            next(statuses)
+
+
 @pytest.mark.parametrize(
     ("path", "more", "data"),
     [

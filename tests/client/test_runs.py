@@ -71,6 +71,15 @@ def test_what_has_a_checkpoint_stays_until_it_is_removed(runs: Runs) -> None:
     assert runs.list() == []
 
 
+def test_damaged_checkpoints_stay_too_and_partial_ones_do_not(runs: Runs) -> None:
+    with runs.begin(RUN) as damaged:
+        (damaged / "checkpoints" / "step-000000120.damaged-1").mkdir(parents=True)
+    with runs.begin(RUN) as partial:
+        (partial / "checkpoints" / ".partial-step-000000120").mkdir(parents=True)
+    runs.sweep()
+    assert [(one.name, one.step) for one in runs.list()] == [(damaged.name, 0)]
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "../train", "/etc", "none"])
 def test_names_of_no_run(runs: Runs, name: str) -> None:
     begun(runs)

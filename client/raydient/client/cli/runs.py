@@ -139,8 +139,10 @@ class Runs:
             lock = _hold(folder)
             if lock is None:
                 raise Failure(f"{name} is in use by another process", NOT_ALLOWED, "RUN_IN_USE")
-            shutil.rmtree(folder)
-            _let_go(lock)
+            try:
+                shutil.rmtree(folder)
+            finally:
+                _let_go(lock)
 
     def sweep(self) -> None:
         """Remove folders that no process holds and that have no checkpoint."""
@@ -168,11 +170,11 @@ class Runs:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """True if the run's folder holds a checkpoint to resume from, or cannot be searched for one."""
-    from raydient.server.training.checkpoint_files import named
-
+    """True if the run's folder holds a checkpoint, even a damaged one, or cannot be searched for one."""
     try:
-        return bool(named(folder / "checkpoints"))
+        return any(not name.startswith(".") for name in os.listdir(folder / "checkpoints"))
+    except FileNotFoundError:
+        return False
     except OSError:
         return True  # unknown, so the folder must not be removed
 

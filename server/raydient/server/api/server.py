@@ -56,6 +56,8 @@ OPTIONS: Mapping[str, int] = {
 
 CHECK_SECONDS = 0.2
 """Period of looking whether gRPC's server still runs."""
+SERVERS_KEPT = 8
+"""Servers that are kept, the newest; calls that are still in progress on older ones, which have ended, are cut."""
 
 log = logging.getLogger(__name__)
 
@@ -129,3 +131,5 @@ class ApiServer:
                 log.error("gRPC's server has ended by itself; starting another one on %s", address)
                 with suppress(RuntimeError):  # the old one still holds the port: tried again at the next check
                     await self._serve(address)
+                while len(self._servers) > SERVERS_KEPT:
+                    await self._servers.pop(0).stop(None)

@@ -145,9 +145,7 @@ class Execution:
     def _handle(self, connection: Connection, frame: Frame | Closed) -> None:
         member = self._members.get(connection)
         if isinstance(frame, Closed):
-            self._lifelines.pop(connection, None)
-            if member is not None:
-                self._disconnected(connection)
+            self._disconnected(connection)
             return
         try:
             message, arrays = control.decode(frame)
@@ -163,8 +161,7 @@ class Execution:
         except ProtocolError as error:
             _log.warning("a connection is dropped: %s", error)
             self._hub.drop(connection)
-            if member is not None:
-                self._disconnected(connection)
+            self._disconnected(connection)
 
     def _hello(self, connection: Connection, hello: control.Hello) -> None:
         if hello.member not in self._processes:
@@ -214,7 +211,10 @@ class Execution:
 
     def _disconnected(self, connection: Connection) -> None:
         # The process is about to end, and its exit status says more about the reason than the connection.
-        self._parting[self._members.pop(connection)] = self._clock() + PARTING_SECONDS
+        self._lifelines.pop(connection, None)
+        member = self._members.pop(connection, None)
+        if member is not None:
+            self._parting[member] = self._clock() + PARTING_SECONDS
 
     def _watch_processes(self, quiet: bool) -> None:
         """Check every process. `quiet` says that the last poll found no message."""
