@@ -19,7 +19,7 @@ from raydient.server.training.actions import (
     Tell,
     Work,
 )
-from raydient.server.training.coordinator import HURRY_SECONDS, SHORT_SECONDS, START_SECONDS, Coordinator
+from raydient.server.training.coordinator import HURRY_SECONDS, START_SECONDS, Coordinator
 from raydient.server.training.divergence import LAYERS_NAMED
 from raydient.server.training.failures import FIRST_PAUSE_SECONDS, LOSSES_WITHOUT_PROGRESS, OWN_FAULTS, TOGETHER_SECONDS
 from raydient.server.training.reports import (
@@ -33,6 +33,7 @@ from raydient.server.training.reports import (
     Waiting,
 )
 from raydient.server.training.saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS
+from raydient.server.training.shortage import SHORT_SECONDS
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.health import GradientHealth, LayerHealth

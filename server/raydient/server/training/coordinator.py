@@ -30,13 +30,12 @@ from .rate import Rate
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started, Waiting
 from .roster import Roster
 from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
+from .shortage import Shortage
 
 START_SECONDS = 120.0
 """Time that a process may take to start and introduce itself; Ray on a busy machine takes a while."""
 HURRY_SECONDS = 5.0
 """Time that an interrupted run waits for the end of the open round before it gives that round up."""
-SHORT_SECONDS = 30.0
-"""Grace period below the minimum number of workers before training is suspended."""
 
 
 class Coordinator:
@@ -78,8 +77,7 @@ class Coordinator:
         self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
         self._start_at = -math.inf  # when processes that are missing may be started
-        self._short_since: float | None = None  # since when fewer workers than the minimum are at work
-        self._standing = False  # training is suspended: no plan names a worker, because they are too few
+        self._shortage = Shortage(clock)  # while training is suspended, no plan names a worker
         self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
         self._health: GradientHealth | None = None  # outlives a parameter server
@@ -90,7 +88,7 @@ class Coordinator:
 
     def begin(self) -> list[Action]:
         """Start all missing members; after repeated losses this waits for a pause."""
-        self._short_since = self._clock()
+        self._shortage.begin()
         return self._start_missing()
 
     def _start(self, role: Role) -> Start:
@@ -139,12 +137,12 @@ class Coordinator:
 
     def _changed(self) -> list[Action]:
         """Send a new plan and report progress, because the set of workers has changed."""
-        plan = [self._plan()] if self._running and not self._standing else []
+        plan = [self._plan()] if self._running and not self._shortage.standing else []
         return [*plan, *self._watch_minimum(), *self._progress()]
 
     def _plan(self) -> SetPlan:
         self._plans += 1
-        workers = [] if self._standing else self._roster.at_work
+        workers = [] if self._shortage.standing else self._roster.at_work
         return SetPlan(control.Plan(self._plans, workers, [1.0] * len(workers)))
 
     def plan_in_force(self, number: int) -> list[Action]:
@@ -214,19 +212,10 @@ class Coordinator:
     def _watch_minimum(self) -> list[Action]:
         """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
         roster = self._roster
-        if roster.enough:
-            self._short_since = None
-            if not self._standing:
-                return []
-            self._standing = False
-            return [Tell(Waiting("")), *([self._plan()] if self._running else [])]
-        if self._short_since is None:
-            self._short_since = self._clock()
-        if self._standing or self._clock() - self._short_since < SHORT_SECONDS:
+        if not self._shortage.look(enough=roster.enough):
             return []
-        self._standing = True
         attached = f"{len(roster.at_work)} of at least {counted(roster.minimum, 'worker')} attached"
-        message = f"{attached}; training waits for the others"
+        message = f"{attached}; training waits for the others" if self._shortage.standing else ""
         return [Tell(Waiting(message)), *([self._plan()] if self._running else [])]
 
     # ---- training

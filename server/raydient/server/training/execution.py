@@ -20,6 +20,7 @@ from raydient.wire.memory import Bundle
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .coordinator import Coordinator
 from .history import HISTORY_FILE, History
+from .member_messages import order_message, serve_message, work_message
 from .preparation import Prepared
 from .reports import EpochEnded, Notice, Report
 from .storage import Storage
@@ -271,7 +272,7 @@ class Execution:
                 case Work():
                     self._work(action)
                 case SetPlan() | AskSnapshot() | Dismiss():
-                    self._send(self._server, _order(action))
+                    self._send(self._server, order_message(action))
                 case SaveAgain():
                     assert self._held is not None
                     self._save(*self._held)
@@ -305,14 +306,7 @@ class Execution:
 
     def _work(self, action: Work) -> None:
         assert self._data_plane is not None
-        work = control.Work(
-            specification=self._prepared.spec.canonical(),
-            input_shapes=self._prepared.network.input_shapes,
-            schedule=self._prepared.schedule,
-            data_plane=self._data_plane,
-            place=action.place,
-            workers=action.workers,
-        )
+        work = work_message(self._prepared, self._data_plane, action)
         self._send(action.member, work, self._data)
 
     def _kill(self, member: int) -> None:
@@ -331,30 +325,13 @@ class Execution:
                 control.send(connection, control.Ping(self._pings))
 
     def _serve(self, member: int) -> None:
-        network = self._prepared.network
         point = self._storage.read(expected=self.coordinator.has_checkpoint)
         for notice in point.notices:
             self._tell(notice)
         self.coordinator.resumed(point.steps)
         if point.step == 0:
             self._warn()
-        optimizer = self._prepared.spec.training.optimizer
-        serve = control.Serve(
-            parameters=[(p.name, p.shape) for p in network.layout.parameters],
-            layers=[(layer.name, layer.rectified_units) for layer in network.layers],
-            optimizer=optimizer.kind,
-            settings=optimizer.value.model_dump(),
-            schedule=self._prepared.schedule,
-            sums=network.sums,
-            round=point.round,
-            step=point.step,
-            epoch_sums=point.epoch_sums,
-            averages=network.layout.averages,
-            penalties=network.penalties,
-            sparse=network.layout.sparse,
-            ranks=network.ranks,
-        )
-        self._send(member, serve, Bundle.of(dict(point.arrays)))
+        self._send(member, serve_message(self._prepared, point), Bundle.of(dict(point.arrays)))
 
     def _warn(self) -> None:
         """Report the specification's warnings, once, in a run that begins at step 0."""
@@ -373,14 +350,3 @@ class Execution:
         except OSError:
             self._hub.drop(connection)
             self._disconnected(connection)
-
-
-def _order(action: SetPlan | AskSnapshot | Dismiss) -> control.Message:
-    """The message to the parameter server for an action."""
-    match action:
-        case SetPlan(plan=plan):
-            return plan
-        case AskSnapshot(final=final, at_once=at_once):
-            return control.TakeSnapshot(final, at_once)
-        case Dismiss(member=member):
-            return control.Dismiss(member)

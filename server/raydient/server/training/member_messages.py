@@ -1,0 +1,51 @@
+"""Messages to the members of a run, built from the prepared job and the coordinator's actions."""
+
+from raydient.wire import control
+from raydient.wire.endpoint import Endpoint
+
+from .actions import AskSnapshot, Dismiss, SetPlan, Work
+from .preparation import Prepared
+from .storage import StartingPoint
+
+
+def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
+    """Build the message that starts a parameter server at `point`; the arrays travel beside it."""
+    network, optimizer = prepared.network, prepared.spec.training.optimizer
+    return control.Serve(
+        parameters=[(p.name, p.shape) for p in network.layout.parameters],
+        layers=[(layer.name, layer.rectified_units) for layer in network.layers],
+        optimizer=optimizer.kind,
+        settings=optimizer.value.model_dump(),
+        schedule=prepared.schedule,
+        sums=network.sums,
+        round=point.round,
+        step=point.step,
+        epoch_sums=point.epoch_sums,
+        averages=network.layout.averages,
+        penalties=network.penalties,
+        sparse=network.layout.sparse,
+        ranks=network.ranks,
+    )
+
+
+def work_message(prepared: Prepared, data_plane: Endpoint, action: Work) -> control.Work:
+    """Build the message that starts a worker for the parameter server at `data_plane`; the data travels beside it."""
+    return control.Work(
+        specification=prepared.spec.canonical(),
+        input_shapes=prepared.network.input_shapes,
+        schedule=prepared.schedule,
+        data_plane=data_plane,
+        place=action.place,
+        workers=action.workers,
+    )
+
+
+def order_message(action: SetPlan | AskSnapshot | Dismiss) -> control.Message:
+    """Build the message to the parameter server for an action."""
+    match action:
+        case SetPlan(plan=plan):
+            return plan
+        case AskSnapshot(final=final, at_once=at_once):
+            return control.TakeSnapshot(final, at_once)
+        case Dismiss(member=member):
+            return control.Dismiss(member)
