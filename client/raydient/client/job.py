@@ -22,7 +22,6 @@ from .predictor import Predictor
 from .watching import watch
 
 _PREFIX = "TRAINING_JOB_STATE_"
-FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 
 def state_name(state: TrainingJobState) -> str:
