@@ -11,45 +11,14 @@ from raydient.wire import control, launch
 from raydient.wire.control import Role
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.handshake import new_secret
-from raydient.wire.hub import CLOSED, Hub
+from raydient.wire.hub import CLOSED
 
-SECONDS = 60.0
-
-
-class Coordinator:
-    """A listener that members introduce themselves to and that never answers. It does not look at their lifelines."""
-
-    def __init__(self, host):
-        self.secret = new_secret()
-        self._hub = Hub(self.secret, 1 << 20)
-        self._lifelines = []
-        self.endpoint = self._hub.listen(host)
-
-    def told(self, member):
-        return launch.to_json(launch.Launch("job", member, 0, self.endpoint, self.secret.hex()))
-
-    def next(self):
-        """The next message, or CLOSED."""
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            for connection, frame in self._hub.poll(1.0):
-                if connection in self._lifelines:
-                    continue
-                if frame is CLOSED:
-                    return CLOSED
-                message = control.decode(frame).message
-                if not isinstance(message, control.Alive):
-                    return message
-                self._lifelines.append(connection)
-        raise TimeoutError
-
-    def close(self):
-        self._hub.close()
+from .listener import SECONDS, Listener
 
 
 @pytest.fixture
 def coordinator(cluster):
-    made = Coordinator(cluster.host)
+    made = Listener(cluster)
     yield made
     made.close()
 

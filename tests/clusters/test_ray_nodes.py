@@ -9,14 +9,12 @@ import time
 import pytest
 
 from raydient.spec.job import Placement
-from raydient.wire import control, launch
 from raydient.wire.control import Role
-from raydient.wire.handshake import new_secret
-from raydient.wire.hub import CLOSED, Hub
+
+from .listener import SECONDS, Listener
 
 pytestmark = pytest.mark.ray
 
-SECONDS = 60.0
 SPREAD = Placement.model_validate({"strategy": "spread"})
 
 
@@ -29,33 +27,9 @@ def eventually(condition):
     return found
 
 
-class Silent:
-    """A coordinator that hears members introduce themselves and never answers."""
-
-    def __init__(self, cluster):
-        self._secret, self._cluster = new_secret(), cluster
-        self._hub = Hub(self._secret, 1 << 20)
-        self._endpoint = self._hub.listen(cluster.host, node=cluster.node)
-
-    def told(self, member):
-        return launch.to_json(launch.Launch("job", member, 0, self._endpoint, self._secret.hex()))
-
-    def hello(self):
-        """The next one that introduces itself: its number."""
-        deadline = time.monotonic() + SECONDS
-        while time.monotonic() < deadline:
-            for _, frame in self._hub.poll(1.0):
-                if frame is not CLOSED:
-                    return control.decode(frame).message.member
-        raise TimeoutError
-
-    def close(self):
-        self._hub.close()
-
-
 @pytest.fixture
 def coordinator(ray_nodes):
-    made = Silent(ray_nodes.cluster)
+    made = Listener(ray_nodes.cluster)
     yield made
     made.close()
     ray_nodes.cluster.release()
