@@ -80,11 +80,11 @@ def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[An
     """
     import numpy as np
 
-    given = values.to_numpy() if hasattr(values, "to_numpy") else values
-    array: NDArray[Any] = given if isinstance(given, np.ndarray) else np.empty(0)
-    if not isinstance(given, np.ndarray):
+    raw = values.to_numpy() if hasattr(values, "to_numpy") else values
+    array: NDArray[Any] = raw if isinstance(raw, np.ndarray) else np.empty(0)
+    if not isinstance(raw, np.ndarray):
         try:
-            array = np.array(given, object)
+            array = np.array(raw, object)
         except ValueError as error:
             raise InvalidSamples(f"{name}: the samples differ in shape: {error}") from None
     match array.dtype.kind:

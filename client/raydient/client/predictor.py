@@ -47,7 +47,7 @@ class Predictor:
     @property
     def features(self) -> list[str]:
         """Names of the columns or arrays of the training data that form the inputs."""
-        return [column for given in self.model.inputs for column in given.columns]
+        return [column for input_ in self.model.inputs for column in input_.columns]
 
     def predict(self, inputs: Any, columns: Sequence[str] = ()) -> Prediction:
         """Predict the only output for samples of any form; see `Job.predict`."""
@@ -63,7 +63,7 @@ class Predictor:
         elif columns:
             arrays = self.arrays(_with_names(inputs, columns))
         else:
-            arrays = {given.name: self._alone(given, inputs) for given in [self._only()]}
+            arrays = {input_.name: self._alone(input_, inputs) for input_ in [self._only()]}
         (prediction,) = self.apply(arrays).values()
         return prediction
 
@@ -71,7 +71,9 @@ class Predictor:
         """Predict every output for samples by name; see `Job.predict_all`."""
         table = named_columns(arrays)
         if table is None:
-            raise InvalidSamples(f"samples by name are needed: {', '.join(given.name for given in self.model.inputs)}")
+            raise InvalidSamples(
+                f"samples by name are needed: {', '.join(input_.name for input_ in self.model.inputs)}"
+            )
         return self.apply(self.arrays(table))
 
     def unknown(self, table: Mapping[str, Any]) -> list[str]:
@@ -89,21 +91,21 @@ class Predictor:
             InvalidSamples: a column is missing or holds a value that the network cannot take.
         """
         if all(name in table for name in self.features):
-            return {given.name: _of_columns(given, table, where) for given in self.model.inputs}
-        found = [given for given in self.model.inputs if given.name in table]
+            return {input_.name: _of_columns(input_, table, where) for input_ in self.model.inputs}
+        found = [input_ for input_ in self.model.inputs if input_.name in table]
         absent = [
-            name for given in self.model.inputs if given not in found for name in given.columns if name not in table
+            name for input_ in self.model.inputs if input_ not in found for name in input_.columns if name not in table
         ]
         if absent:
-            used = {name for given in self.model.inputs for name in (given.name, *given.columns)} | (
+            used = {name for input_ in self.model.inputs for name in (input_.name, *input_.columns)} | (
                 self._beside or set()
             )
             raise InvalidSamples(self._missing(absent, [name for name in table if name not in used]))
         return {
-            given.name: _of_array(given, table[given.name], given.name, where)
-            if given in found
-            else _of_columns(given, table, where)
-            for given in self.model.inputs
+            input_.name: _of_array(input_, table[input_.name], input_.name, where)
+            if input_ in found
+            else _of_columns(input_, table, where)
+            for input_ in self.model.inputs
         }
 
     def apply(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where" = row_number) -> dict[str, Prediction]:
@@ -124,30 +126,30 @@ class Predictor:
 
     def _only(self) -> ModelInput:
         if len(self.model.inputs) != 1:
-            names = ", ".join(given.name for given in self.model.inputs)
+            names = ", ".join(input_.name for input_ in self.model.inputs)
             raise InvalidSamples(f"this network has several inputs; give its inputs by name: {names}")
         return self.model.inputs[0]
 
     def _check_names(self, table: Mapping[str, Any]) -> None:
         unknown = self.unknown(table)
         missing = [name for name in self.features if name not in table]
-        if unknown and not (missing and all(given.name in table for given in self.model.inputs)):
+        if unknown and not (missing and all(input_.name in table for input_ in self.model.inputs)):
             raise InvalidSamples(self._missing(missing, unknown))
 
     def _missing(self, missing: Sequence[str], unknown: Sequence[str]) -> str:
         problem = f"the columns do not fit those of the training data; {name_problem(missing, unknown)}"
         if not missing:
             return f"{problem}; leave out what the network was not trained on"
-        if not any(given.is_table for given in self.model.inputs):
+        if not any(input_.is_table for input_ in self.model.inputs):
             return f"{problem}; the training data was an array without names of columns: pass an array"
         if unknown and all(name.isdecimal() for name in unknown):
             names = ", ".join(self.features[:8]) + (", ..." if len(self.features) > 8 else "")
             return f"{problem}; give the columns their names, or pass an array with the columns in this order: {names}"
         return problem
 
-    def _alone(self, given: ModelInput, inputs: Any) -> "NDArray[Any]":
+    def _alone(self, input_: ModelInput, inputs: Any) -> "NDArray[Any]":
         """One input from samples without names, with the features in the order of training."""
-        return _of_array(given, inputs, "inputs", row_number)
+        return _of_array(input_, inputs, "inputs", row_number)
 
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
@@ -161,27 +163,27 @@ def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:
     return {name: array[:, place] for place, name in enumerate(columns)}
 
 
-def _of_columns(given: ModelInput, table: Mapping[str, Any], where: "Where") -> "NDArray[Any]":
+def _of_columns(input_: ModelInput, table: Mapping[str, Any], where: "Where") -> "NDArray[Any]":
     """Build an input from the columns or the array of the training data that it consists of."""
-    if not given.is_table:
-        return _of_array(given, table[given.columns[0]], given.columns[0], where)
-    columns = [_column(given, name, table[name], where) for name in given.columns]
-    counts = {name: len(column) for name, column in zip(given.columns, columns, strict=True)}
+    if not input_.is_table:
+        return _of_array(input_, table[input_.columns[0]], input_.columns[0], where)
+    columns = [_column(input_, name, table[name], where) for name in input_.columns]
+    counts = {name: len(column) for name, column in zip(input_.columns, columns, strict=True)}
     if len(set(counts.values())) > 1:
         raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
-    return side_by_side(columns, as_texts=given.has_categories)
+    return side_by_side(columns, as_texts=input_.has_categories)
 
 
-def _column(given: ModelInput, name: str, values: Any, where: "Where") -> "NDArray[Any]":
-    array = _values(given, values, name, where)
+def _column(input_: ModelInput, name: str, values: Any, where: "Where") -> "NDArray[Any]":
+    array = _values(input_, values, name, where)
     if array.ndim > 2 or array.shape[1:] not in ((), (1,)):
         raise InvalidSamples(f"{name}: a column has one value a row, this one has shape {array.shape}")
     return array.reshape(-1)
 
 
-def _of_array(given: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
+def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
     """Build an input from one array, samples first. If a sample is one value, the second axis may be omitted."""
-    array, shape = _values(given, values, name, where), tuple(given.shape)
+    array, shape = _values(input_, values, name, where), tuple(input_.shape)
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)
     if array.ndim == 0 or array.shape[1:] != shape:
@@ -189,6 +191,6 @@ def _of_array(given: ModelInput, values: Any, name: str, where: "Where") -> "NDA
     return array
 
 
-def _values(given: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
+def _values(input_: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
     array = own_type(name, values, where)
-    return array if given.has_categories else numbers(name, array, where)
+    return array if input_.has_categories else numbers(name, array, where)

@@ -63,9 +63,9 @@ def _at_output(network: Network, output: Output) -> list[FieldError]:
     if not isinstance(choice, Activation):
         return []
     path, loss = f"network.layers[{index}].{layer.kind}.{field}", output.loss.kind
-    found = []
+    warnings = []
     if choice.kind == "softmax" and getattr(layer.value, "units", 0) == 1:
-        found.append(FieldError(path, "softmax of one unit is 1 for every sample: nothing before it learns"))
+        warnings.append(FieldError(path, "softmax of one unit is 1 for every sample: nothing before it learns"))
     elif why := _DOUBTFUL.get(loss, {}).get(choice.kind):
-        found.append(FieldError(path, f"{choice.kind} before {loss}: {why}"))
-    return found
+        warnings.append(FieldError(path, f"{choice.kind} before {loss}: {why}"))
+    return warnings

@@ -49,33 +49,33 @@ from .training.runs import Runner, RunRequest
 __all__ = ["Running", "Settings", "StartError", "serve", "service"]
 
 DRAIN_SECONDS = 20.0
-"""How long running jobs may take to checkpoint when the service stops."""
+"""Time that running jobs may take to checkpoint when the service stops."""
 GRACE_SECONDS = 5.0
-"""How long calls in flight may take after that."""
+"""Time that calls in progress may take after that."""
 CALL_THREADS = 32
 """Calls that wait for the store or a file, at a time."""
 DESCRIPTORS = 8192
-"""Files that the service may have open: over a thousand connections, several for each job, Ray's."""
+"""Limit on open files: over a thousand connections, several files for each job, and Ray's."""
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a service is run.
+    """The settings of a service.
 
     Attributes:
-        address, metrics_address: where gRPC and Prometheus' scrapes are answered; port 0 lets the system choose.
-        state_directory: where jobs, datasets, checkpoints and models are kept; made if absent.
-        cluster: where training runs.
+        address, metrics_address: addresses for gRPC and for Prometheus; port 0 lets the system choose.
+        state_directory: folder of jobs, datasets, checkpoints and models; created if absent.
+        cluster: `local` or `ray`: the cluster on which training runs.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        stop_jobs: a stop interrupts jobs on a Ray that was joined too, instead of leaving them running there.
-        slots: worker processes at a time, on a cluster that is ours; None: one a core, four at least.
-        data_roots: folders whose files jobs may read.
+        stop_jobs: when the service stops, also interrupt jobs on a Ray that was joined; else they go on there.
+        slots: maximum number of worker processes on a local cluster or own Ray; None: one per core, at least four.
+        data_roots: folders with files that jobs may read.
         disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.
         insecure_grpc: listen beyond this machine without TLS and tokens.
-        insecure_metrics: let other machines read the metrics, which have neither.
+        insecure_metrics: serve metrics beyond this machine; they have neither TLS nor tokens.
         tls_certificate, tls_key: PEM files.
-        tokens_file: without it, whoever can connect may call.
+        tokens_file: file with the accepted tokens; without it every client that can connect may call.
     """
 
     address: str = "127.0.0.1:50051"
@@ -117,7 +117,7 @@ def serve(settings: Settings) -> int:
 
 
 def _raise_descriptor_limit() -> None:
-    """Raise the number of files that this process may open, where that is possible: each connection takes one."""
+    """Raise this process's limit on open files as far as possible; each connection takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -125,7 +125,7 @@ def _raise_descriptor_limit() -> None:
 
 
 def is_of_use(record: logging.LogRecord) -> bool:
-    """False for gRPC's stack of metadata that is not UTF-8: a client's fault, answered by the status of its call."""
+    """False for gRPC's traceback about metadata that is not UTF-8: a client's error, answered by the call's status."""
     return not record.getMessage().startswith("Invalid encoding on")
 
 
@@ -240,7 +240,7 @@ async def service(
 
 @contextmanager
 def _taking_up_jobs(database: Path) -> Iterator[None]:
-    """Translate what the job store raises to StartError."""
+    """Translate errors of the job store to StartError."""
     try:
         yield
     except ServiceError as error:

@@ -1,4 +1,4 @@
-"""A client's call, as work on threads sees it: the client may give it up while the work goes on."""
+"""The cancellation of a client's call, for work on other threads."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ ABANDONED = "the call was cancelled"
 
 
 class Call:
-    """One call. Any thread may use it.
+    """One call. May be used from any thread.
 
-    Work that takes long asks `check` before it changes anything, and registers with `ending` what stops it.
+    Long work calls `check` before it changes anything, and registers with `ending` a function that stops it.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Call:
         self._stops: list[Callable[[], object]] = []
 
     def abandon(self) -> None:
-        """The client is gone or has waited long enough: stop what is registered. Harmless when repeated."""
+        """Stop the registered work, because the client no longer waits. Harmless when repeated."""
         with self._lock:
             self._abandoned = True
             stops, self._stops = self._stops, []
@@ -29,16 +29,16 @@ class Call:
             stop()
 
     def check(self) -> None:
-        """Raise Abandoned if nobody waits for the answer any more."""
+        """Raise Abandoned if the client no longer waits for the answer."""
         with self._lock:
             if self._abandoned:
                 raise Abandoned(ABANDONED)
 
     @contextmanager
     def ending(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Call `stop` when the call is abandoned before this context ends, from the thread that abandons it.
+        """Call `stop` if the call is abandoned within this context, from the thread that abandons it.
 
-        Raises Abandoned, without calling `stop`, if it was abandoned before.
+        Raises Abandoned, without calling `stop`, if the call was abandoned before.
         """
         with self._lock:
             if self._abandoned:

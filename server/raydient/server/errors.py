@@ -1,5 +1,5 @@
 # ruff: noqa: N818  (an error is named by what is the case)
-"""What the service refuses or fails at: one tree, which `api/` maps to gRPC codes in one table."""
+"""The errors of the service: one tree, which `api/` maps to gRPC codes in one table."""
 
 from collections.abc import Iterable, Mapping
 
@@ -45,7 +45,7 @@ class NotAllowed(ServiceError):
 
 
 class Unreadable(NotAllowed):
-    """A stored job that this version cannot read; it can be shown and deleted, nothing else."""
+    """A stored job that this version cannot read; it can only be shown and deleted."""
 
     reason = "JOB_UNREADABLE"
 
@@ -69,7 +69,7 @@ class DataLoss(ServiceError):
 
 
 class Conflict(ServiceError):
-    """The call was overtaken by events, such as a change of the resource; it may succeed when repeated."""
+    """The resource changed during the call; the call may succeed when repeated."""
 
     reason = "CONFLICT"
 
@@ -93,7 +93,7 @@ class Late(ServiceError):
 
 
 class Abandoned(ServiceError):
-    """The client gave up the call; nothing was changed for it."""
+    """The client abandoned the call; nothing was changed."""
 
     reason = "ABANDONED"
 

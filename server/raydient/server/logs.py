@@ -1,4 +1,4 @@
-"""The form of log lines."""
+"""The format of log lines."""
 
 import logging
 import sys
@@ -8,9 +8,9 @@ from raydient.spec.printable import printable, printable_lines
 
 
 class LineFormatter(logging.Formatter):
-    """One line a message, whatever names and values of users it quotes: what a terminal would obey is escaped.
+    """Formats each message as one line: control characters in quoted names and values are escaped.
 
-    The lines of a stack stay lines.
+    The line breaks of a traceback stay.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's own name)

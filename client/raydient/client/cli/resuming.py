@@ -110,7 +110,7 @@ def check_resumable(run: "Run") -> None:
 
 def print_runs(runs: "Runs", as_json: bool) -> None:
     """List the runs that are kept."""
-    found = runs.list()
+    listed = runs.list()
     if as_json:
         rows = [
             {
@@ -121,7 +121,7 @@ def print_runs(runs: "Runs", as_json: bool) -> None:
                 "created": one.run.created if one.run else "",
                 "folder": str(runs.root / one.name),
             }
-            for one in found
+            for one in listed
         ]
         print_json({"runs": rows})
         return
@@ -135,6 +135,6 @@ def print_runs(runs: "Runs", as_json: bool) -> None:
                 one.run.created[:19] if one.run else "",
                 one.run.job if one.run else "",
             ]
-            for one in found
+            for one in listed
         ],
     )

@@ -119,18 +119,20 @@ class Runs:
         from raydient.server.training.failures import OWN_FAULTS
 
         idle = [one for one in self.list() if one.state in ("interrupted", "failed")]
-        found = [one for one in idle if one.run is not None and one.run.reason not in OWN_FAULTS]
-        found = [one for one in found if job is None or (one.run is not None and one.run.job == str(job.resolve()))]
-        if not found:
+        resumable = [one for one in idle if one.run is not None and one.run.reason not in OWN_FAULTS]
+        resumable = [
+            one for one in resumable if job is None or (one.run is not None and one.run.job == str(job.resolve()))
+        ]
+        if not resumable:
             of = f" of {job}" if job else ""
             message = f"there is no interrupted run{of} to go on with; `raydient train --list` shows all runs"
             raise Failure(message, NOT_FOUND, "RUN_NOT_FOUND")
-        return found[0].name
+        return resumable[0].name
 
     def list(self) -> list[Listed]:
         """All runs, newest first."""
-        found = [_listed(folder) for folder in self._folders()]
-        return sorted(found, key=lambda one: one.run.created if one.run else "", reverse=True)
+        runs = [_listed(folder) for folder in self._folders()]
+        return sorted(runs, key=lambda one: one.run.created if one.run else "", reverse=True)
 
     def remove(self, name: str) -> None:
         """Remove the folder of a run. Raises Failure if the run is absent or in use."""

@@ -1,4 +1,4 @@
-"""Around every call: admission before anything is read, decoding, errors as statuses, duration."""
+"""Handles every call: admission before the request is read, decoding, errors as statuses, duration."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ from .security import OPEN_METHODS, Guard
 from .status import DETAILS_KEY, status_of
 
 CALLS = 2000
-"""Calls in progress, watches included; further ones are refused."""
+"""Maximum number of calls in progress, watches included; further calls are refused."""
 REQUEST_SECONDS = 60.0
 """Time for one request message to arrive once the server waits for it."""
 Observe = Callable[[str, str, float], None]
@@ -25,9 +25,9 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls that `guard` does not admit, decodes requests, translates errors to statuses, reports to `observe`.
 
-    Every method, whatever its kind, becomes a handler that reads and writes bytes by itself. gRPC's own handlers of
-    single requests decode before any code of ours runs: without a token check, and with UNKNOWN and a traceback for
-    bytes that are no message.
+    Every method becomes a stream-stream handler that reads and writes bytes itself. gRPC's handlers of single requests
+    decode before the interceptor runs: without a token check, and with UNKNOWN and a traceback for bytes that are not
+    a message.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except grpc.aio.AbortError:
             code = _code(context)
             raise
-        except grpc.aio.InternalError:  # a write to a client that is gone
+        except grpc.aio.InternalError:  # a write to a client that has disconnected
             code = grpc.StatusCode.CANCELLED
             raise asyncio.CancelledError from None
         except Exception as error:
@@ -105,7 +105,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return
             try:
                 request = handler.request_deserializer(data)
-            except Exception as error:  # whatever the decoder raises, the bytes are at fault
+            except Exception as error:  # any exception of the decoder means that the bytes are invalid
                 message = f"the {len(data)} bytes of the request are no message of this method"
                 raise InvalidRequest.of("", message, reason="MALFORMED_REQUEST") from error
             yield request
@@ -120,7 +120,7 @@ async def _answer(handler: Any, requests: AsyncIterator[Any], context: Any) -> N
     answer = behaviour(request, context)
     if not hasattr(answer, "__aiter__"):
         response = await answer
-        if not handler.response_streaming:  # else the handler has written by itself
+        if not handler.response_streaming:  # a streaming handler has written its responses itself
             await context.write(response)
         return
     async with aclosing(answer):

@@ -168,19 +168,19 @@ def checkpoint_message(job: str, checkpoint: StoredCheckpoint) -> model_service_
 
 
 def model_message(name: str, model: Model) -> model_service_pb2.Model:
-    """What a trained network takes and gives; `name` is that of its weights."""
+    """The description of a network's inputs and outputs; `name` is the resource name of its weights."""
     return model_service_pb2.Model(
         name=name,
         digest=model.digest,
         inputs=[
             model_service_pb2.ModelInput(
                 name=key,
-                shape=given.shape,
-                columns=given.columns,
-                is_table=given.is_table,
-                has_categories=bool(given.vocabulary),
+                shape=preprocessing.shape,
+                columns=preprocessing.columns,
+                is_table=preprocessing.is_table,
+                has_categories=bool(preprocessing.vocabulary),
             )
-            for key, given in model.inputs.items()
+            for key, preprocessing in model.inputs.items()
         ],
         outputs=[
             model_service_pb2.ModelOutput(name=o.name, label=model.targets[o.name].label, shape=o.shape)

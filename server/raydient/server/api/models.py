@@ -21,7 +21,7 @@ from .tensors import array_of, tensor_of
 
 CHUNK_BYTES = 1 << 20
 PREDICTIONS, EXPORTS = 4, 2
-"""So many at a time; other calls need threads, too, and an export a multiple of its weights' memory."""
+"""Maximum number at a time: other calls need threads, too, and an export takes a multiple of its weights' memory."""
 SUFFIXES = {
     pb.MODEL_FORMAT_SAFETENSORS: ".safetensors",
     pb.MODEL_FORMAT_ONNX: ExportFormat.ONNX.value,
@@ -133,7 +133,7 @@ class ModelServicer(ModelServiceServicer):
 
 
 async def _opened(function: Callable[..., tuple[IO[bytes], str]], *arguments: Any) -> tuple[IO[bytes], str]:
-    """Call a function that opens a file, on a thread; if the caller is cancelled meanwhile the file is closed."""
+    """Call a function that opens a file on a thread. If the caller is cancelled meanwhile, the file is closed."""
     call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
 
     def close(done: asyncio.Future[tuple[IO[bytes], str]]) -> None:
@@ -156,6 +156,10 @@ def _window(request: pb.PredictRequest) -> Window:
     return Window(request.output_start, request.output_count)
 
 
-def _parts(found: Prediction) -> dict[str, Any]:
-    """What both messages of a prediction say."""
-    return {"outputs": tensor_of(found.outputs), "classes": found.classes, "class_names": found.class_names}
+def _parts(prediction: Prediction) -> dict[str, Any]:
+    """The fields that both messages of a prediction share."""
+    return {
+        "outputs": tensor_of(prediction.outputs),
+        "classes": prediction.classes,
+        "class_names": prediction.class_names,
+    }

@@ -14,9 +14,9 @@ from raydient.server.errors import InvalidRequest
 DEFAULT_SIZE = 50
 GREATEST_SIZE = 1000
 TOKEN_CHARACTERS = 2000
-"""Longer tokens are none of ours: a key has a number and two short names at most."""
+"""Maximum length of a valid token: a key has at most a number and two short names."""
 PAGE_BYTES = 3 << 20
-"""Of all items of a page: well under the 4 MiB that a client accepts."""
+"""Maximum bytes of all items of a page: well under the 4 MiB that a client accepts."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
@@ -81,7 +81,7 @@ def _origin(request: Message) -> str:
 
 
 def _is_storable(part: int | str) -> bool:
-    """True if the database can compare with this value; JSON also has larger integers and lone surrogates."""
+    """True if the database can store this value; JSON also allows larger integers and lone surrogates."""
     if isinstance(part, int):
         return abs(part) < 1 << 63
     return not any("\ud800" <= character <= "\udfff" for character in part)

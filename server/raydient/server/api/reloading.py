@@ -1,4 +1,4 @@
-"""Secrets that are read again when their files change."""
+"""Values that are read again when their files change."""
 
 import logging
 import threading
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 class Reloaded(Generic[T]):
-    """What `read` makes of some files, as they are now. May be used from any thread.
+    """The result of `read` for the current content of some files. May be used from any thread.
 
-    If `read` raises StartError for changed files, it is logged once and the value before stays.
+    If `read` raises StartError for changed files, the error is logged once and the previous value stays.
     """
 
     def __init__(self, paths: Sequence[Path], read: Callable[[], T]) -> None:
@@ -45,9 +45,9 @@ class Reloaded(Generic[T]):
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """What differs once a file has changed; empty without a file."""
+    """Numbers that change with the file's content; empty without a file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return ()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

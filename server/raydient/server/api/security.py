@@ -1,4 +1,4 @@
-"""Who may connect and who may call: addresses, TLS, bearer tokens."""
+"""Protection of the service: addresses, TLS, bearer tokens."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ from raydient.server.errors import StartError, Unauthenticated
 from .reloading import Reloaded
 
 OPEN_METHODS = frozenset({"/grpc.health.v1.Health/Check"})
-"""What may be called without a token: probes have none."""
+"""Methods that need no token, because probes have none."""
 TOKEN_CHARACTERS = 32
 """Shorter tokens could be guessed."""
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
@@ -69,11 +69,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """How the service is protected; a certificate goes with its key. Files are read again when they change.
+    """The service's TLS and tokens. A certificate needs its key. Files are read again when they change.
 
     Attributes:
-        insecure_grpc: permit gRPC on an address that others can reach without TLS and tokens.
-        insecure_metrics: permit metrics there; they have neither TLS nor tokens.
+        insecure_grpc: permit gRPC without TLS and tokens on an address that other machines can reach.
+        insecure_metrics: permit metrics on such an address; they have neither TLS nor tokens.
     """
 
     certificate: Path | None = None
@@ -101,7 +101,7 @@ class Security:
             return None
         certificate, key = self.certificate, self.key
         reloaded = Reloaded((certificate, key), lambda: _certificate(certificate, key))
-        # asked for at each new connection
+        # called for each new connection
         return grpc.dynamic_ssl_server_credentials(reloaded(), reloaded)
 
     def guard(self) -> "Guard":
@@ -111,7 +111,7 @@ class Security:
 
 
 def _certificate(certificate: Path, key: Path) -> grpc.ServerCertificateConfiguration:
-    """Raises StartError if the files do not serve."""
+    """Read a certificate and its key. Raises StartError if they cannot be used."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
         pair = (key.read_bytes(), certificate.read_bytes())
@@ -122,7 +122,7 @@ def _certificate(certificate: Path, key: Path) -> grpc.ServerCertificateConfigur
 
 
 class Guard:
-    """Admits calls that bear a known token; without tokens all of them.
+    """Admits calls with a known token; if there are no tokens, all calls.
 
     `hashes` returns the SHA-256 of each known token; they are compared in constant time.
     """
@@ -138,8 +138,8 @@ class Guard:
         if kind.lower() != "bearer" or not token:
             message = "a token is needed: metadata `authorization: Bearer TOKEN`"
             raise Unauthenticated(message, reason="TOKEN_MISSING")
-        found = hashlib.sha256(token.strip().encode()).digest()
-        matches = [hmac.compare_digest(found, known) for known in self._hashes()]  # all of them, whichever it is
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        matches = [hmac.compare_digest(digest, known) for known in self._hashes()]  # no early exit: constant time
         if not any(matches):
             raise Unauthenticated("the token is not known here", reason="TOKEN_INVALID")
 
@@ -155,7 +155,7 @@ def forbidden_mode(owner: int, user: int) -> int:
 def read_tokens(path: Path) -> list[bytes]:
     """The SHA-256 hashes of a file's tokens: one a line, in clear or as `sha256:` and hex; `#` begins a comment.
 
-    A byte order mark, blanks around a token and line ends of any kind are no part of it.
+    A byte order mark, blanks around a token and line ends of any kind are ignored.
 
     Raises StartError if others may read the file, or if it holds no token or a short one.
     """

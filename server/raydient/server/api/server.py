@@ -45,7 +45,7 @@ OPTIONS: Mapping[str, int] = {
     "grpc.keepalive_time_ms": 40_000,
     "grpc.keepalive_timeout_ms": 20_000,
     "grpc.http2.min_ping_interval_without_data_ms": 10_000,
-    # a connection that does not speak HTTP/2, or TLS, ends soon, and so does one without calls: clients open another
+    # close connections that do not complete the HTTP/2 or TLS handshake, and idle ones; clients reconnect
     "grpc.server_handshake_timeout_ms": 10_000,
     "grpc.max_connection_idle_ms": 60_000,
     "grpc.max_allowed_incoming_connections": 1000,
@@ -55,9 +55,9 @@ OPTIONS: Mapping[str, int] = {
 
 
 CHECK_SECONDS = 0.2
-"""Period of looking whether gRPC's server still runs."""
+"""Interval between checks that gRPC's server still runs."""
 SERVERS_KEPT = 8
-"""Servers that are kept, the newest; calls that are still in progress on older ones, which have ended, are cut."""
+"""Maximum number of servers, the newest; calls in progress on older ones, which have ended, are cut."""
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class ApiServer:
         self._keeping: asyncio.Task[None] | None = None
 
     async def start(self, address: Address) -> Address:
-        """Listen and serve; returns where it listens. Raises StartError."""
+        """Listen and serve. Returns the address on which it listens. Raises StartError."""
         address.check_free()
         try:
             bound = Address(address.host, await self._serve(address))
@@ -91,7 +91,7 @@ class ApiServer:
         return bound
 
     async def drain(self) -> None:
-        """Answer health checks with NOT_SERVING; calls are still answered."""
+        """Answer health checks with NOT_SERVING; other calls are still served."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_seconds: float) -> None:
@@ -119,17 +119,17 @@ class ApiServer:
         return port
 
     async def _keep_serving(self, address: Address) -> None:
-        """Start another server where gRPC's has ended.
+        """Start another gRPC server when the current one has ended.
 
-        Its loop ends when a call's path is not UTF-8, which needs no token: it stops listening, and calls in progress
-        go on. It tells nobody, so its state is asked for.
+        gRPC's accept loop ends when a call's path is not UTF-8, which needs no token: the server stops listening, and
+        calls in progress go on. There is no event for that, so its state is polled.
         """
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             running: bool = self._servers[-1]._server.is_running()  # type: ignore[attr-defined]
             if not running:
                 log.error("gRPC's server has ended by itself; starting another one on %s", address)
-                with suppress(RuntimeError):  # the old one still holds the port: tried again at the next check
+                with suppress(RuntimeError):  # the old server still holds the port; retried at the next check
                     await self._serve(address)
                 while len(self._servers) > SERVERS_KEPT:
                     await self._servers.pop(0).stop(None)

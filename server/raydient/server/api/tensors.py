@@ -1,4 +1,4 @@
-"""Messages `Tensor` to arrays and back."""
+"""Converts `Tensor` messages to arrays and back."""
 
 import math
 from typing import Any
@@ -22,28 +22,29 @@ MOST_AXES = 64
 
 
 def array_of(path: str, tensor: pb.Tensor) -> NDArray[Any]:
-    """A tensor's values, of their own type, in its shape.
+    """The values of a tensor as an array of their type and its shape.
 
     Args:
-        path: of the tensor in the request, for errors.
+        path: path of the tensor in the request, for errors.
+        tensor: the message.
 
     Raises:
         InvalidRequest: not exactly one of the fields with values is set, or it does not fit the shape.
     """
-    given = [name for name in TYPES if len(getattr(tensor, name))]
-    if len(given) > 1:
-        raise _invalid(path, f"{' and '.join(given)} are set: exactly one of the fields with values is needed")
-    shape, count = list(tensor.shape), len(getattr(tensor, given[0])) if given else 0
+    fields = [name for name in TYPES if len(getattr(tensor, name))]
+    if len(fields) > 1:
+        raise _invalid(path, f"{' and '.join(fields)} are set: exactly one of the fields with values is needed")
+    shape, count = list(tensor.shape), len(getattr(tensor, fields[0])) if fields else 0
     if len(shape) > MOST_AXES:
         raise _invalid(f"{path}.shape", f"{len(shape)} axes are too many, at most {MOST_AXES} are possible")
     if min(shape, default=0) < 1 or math.prod(shape) != count:
         raise _invalid(f"{path}.shape", f"{shape} does not fit the {count} values that came")
-    values: NDArray[Any] = np.array(getattr(tensor, given[0]), TYPES[given[0]])
+    values: NDArray[Any] = np.array(getattr(tensor, fields[0]), TYPES[fields[0]])
     return values.reshape(shape)
 
 
 def tensor_of(values: NDArray[np.float32]) -> pb.Tensor:
-    """Outputs as a message."""
+    """Convert outputs to a message."""
     return pb.Tensor(shape=values.shape, values=values.ravel())
 
 

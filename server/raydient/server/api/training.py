@@ -22,7 +22,7 @@ from .watching import Watchers
 
 REQUEST_ID_CHARACTERS = 64
 CHECKS = 4
-"""So many specifications are compared with their data at a time; other calls need threads, too."""
+"""Maximum number of specifications compared with their data at a time; other calls need threads, too."""
 
 
 class TrainingServicer(TrainingServiceServicer):
@@ -45,7 +45,7 @@ class TrainingServicer(TrainingServiceServicer):
         async with self._checks:
             try:
                 return await asyncio.to_thread(self._create, request, call)
-            except asyncio.CancelledError:  # the client is gone, or the service stops
+            except asyncio.CancelledError:  # the client has disconnected, or the service stops
                 call.abandon()
                 raise
 
@@ -125,12 +125,12 @@ class TrainingServicer(TrainingServiceServicer):
         if request.view not in pb.TrainingJobView.values():
             raise InvalidRequest.of("view", f"{request.view} is no view")
         store, before = self._jobs.store, start[0] if start else None
-        found: Sequence[Job | JobSummary | UnreadableJob]
+        jobs: Sequence[Job | JobSummary | UnreadableJob]
         if request.view == pb.TRAINING_JOB_VIEW_BASIC:
-            found = store.summaries(size + 1, before, where)
+            jobs = store.summaries(size + 1, before, where)
         else:
-            found = store.page(size + 1, before, where)
-        page, token = next_page(request, found, size, self._message, "number")
+            jobs = store.page(size + 1, before, where)
+        page, token = next_page(request, jobs, size, self._message, "number")
         return pb.ListTrainingJobsResponse(training_jobs=page, next_page_token=token)
 
 

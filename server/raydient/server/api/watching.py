@@ -1,8 +1,8 @@
-"""Following a job: what is stored first, then what happens, without a gap between the two and without a thread.
+"""Streams the events of a job: first the stored ones, then new ones, without a gap and without a thread per watcher.
 
-The past is read from the store in pages, each when the watcher has taken the one before, however long that takes.
-Events that happen meanwhile wait in a bounded queue; those that do not fit are read from the store, too. A watcher is
-disconnected only if it has heard of all that is past and then takes nothing for a while.
+Stored events are read in pages, each when the watcher has received the one before, at the watcher's pace. New events
+wait in a bounded queue meanwhile; those that do not fit are read from the store as well. A watcher is disconnected only
+if it has received all stored events and then accepts none for PATIENCE_SECONDS.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from .messages import event_message
 PAGE = 256
 """Stored events read at a time."""
 PATIENCE_SECONDS = 10.0
-"""How long a live watcher may leave an event untaken while more wait than its queue holds."""
+"""Time that a live watcher may take to accept an event while its queue overflows."""
 Write = Callable[[WatchTrainingJobResponse], Awaitable[Any]]
 
 
@@ -34,7 +34,7 @@ class Watchers:
 
     @property
     def stopping(self) -> asyncio.Future[None]:
-        """Done when the server stops."""
+        """A future that is done when the server stops."""
         if self._stop is None:
             self._stop = asyncio.get_running_loop().create_future()
             if self._stopping:
@@ -42,7 +42,7 @@ class Watchers:
         return self._stop
 
     def stop(self) -> None:
-        """The server stops: end every watch, with a status that tells to watch again."""
+        """End every watch with a status that tells the client to watch again, because the server stops."""
         self._stopping = True
         if self._stop is not None and not self._stop.done():
             self._stop.set_result(None)
@@ -52,15 +52,15 @@ class Watchers:
     async def watch(self, job: str, after: int, write: Write) -> None:
         """Write every event of a job with a number above `after`; returns after the final one.
 
-        Raises NotFound, Unreadable, InvalidRequest (a number that was never given out), OutOfRange (events after it
-        have aged out), Conflict (the watcher takes nothing, or the job was deleted), Unavailable (the server stops).
+        Raises NotFound, Unreadable, InvalidRequest (`after` was never given out), OutOfRange (events after it have
+        aged out), Conflict (the watcher is too slow, or the job was deleted), Unavailable (the server stops).
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             loop.call_soon_threadsafe(changed.set)
 
-        # before anything is read: what is committed in between comes twice and is told apart by its number
+        # before anything is read: an event committed in between arrives twice and is recognized by its number
         subscription = self._feed.subscribe(job, wake)
         self._changed.add(changed)
         try:
@@ -85,7 +85,7 @@ class Watchers:
 
 
 class _Watch:
-    """One watcher: the number of the last event it got, and how to give it the next ones."""
+    """One watcher: the number of the last event that it received, and the delivery of the next ones."""
 
     def __init__(self, watchers: Watchers, subscription: Subscription, changed: asyncio.Event, write: Write) -> None:
         self._watchers = watchers
@@ -125,10 +125,10 @@ class _Watch:
                 await self._changed.wait()
 
     async def _catch_up(self, job: str) -> bool:
-        """Write what the store has beyond the last event, at the watcher's pace; True after the final event."""
+        """Write the stored events after the last one, at the watcher's pace. True after the final event."""
         self._live = False
         while True:
-            # Before reading: what is committed from here on waits in the queue, what was before is in the store.
+            # Before reading: later commits go to the queue, earlier ones are in the store.
             self._subscription.restart()
             events = await self._watchers.stored(job, self._last)
             if await self._send(events):
@@ -139,7 +139,7 @@ class _Watch:
         return False
 
     async def _send(self, events: list[JobEvent]) -> bool:
-        """Write what is new of these; True after the final event, unless the job was resumed since."""
+        """Write the new ones of these events. True after the final event, unless the job was resumed since."""
         for event in events:
             if event.sequence > self._last or (event.sequence == self._last and not event.kept):
                 if event.sequence > max(self._last + 1, self._complete_from):
@@ -151,8 +151,8 @@ class _Watch:
         return False
 
     async def _deliver(self, response: WatchTrainingJobResponse) -> None:
-        """Write; give up if the server stops, or a live watcher takes nothing while events pile up."""
-        # Not cancelled when the watch is cut, because gRPC would then withhold the status. It ends with the call.
+        """Write one event. Raises if the server stops, or a live watcher accepts nothing while its queue overflows."""
+        # The write is not cancelled when the watch is cut, because gRPC would then withhold the status.
         writing = asyncio.ensure_future(self._write(response))
         writing.add_done_callback(_retrieve)
         stopping = self._watchers.stopping
@@ -164,7 +164,7 @@ class _Watch:
                     if self._live and self._subscription.overrun:
                         message = "too many events wait for this watcher; watch again"
                         raise Conflict(message, reason="WATCHER_TOO_SLOW")
-        except asyncio.CancelledError:  # the client is gone
+        except asyncio.CancelledError:  # the client has disconnected
             writing.cancel()
             raise
         await writing
@@ -179,6 +179,6 @@ def _aged_out(after: int, oldest: int) -> OutOfRange:
 
 
 def _retrieve(writing: asyncio.Future[Any]) -> None:
-    """Mark a write's exception as seen: after a cut no code awaits the write."""
+    """Mark a write's exception as retrieved; after a cut no code awaits the write."""
     if not writing.cancelled():
         writing.exception()

@@ -15,28 +15,28 @@ class Process(Protocol):
     """A process that this one started."""
 
     def waiting(self) -> bool:
-        """True if the cluster has had no room for it yet; one that runs and says nothing does not wait. Never blocks.
+        """True if the cluster has had no room for it yet; a process that runs silently does not wait. Never blocks.
 
         A process that waited may have ended meanwhile: ask `ended` first.
         """
 
     def ended(self) -> str | None:
-        """How it ended, in a few words; None while it runs or waits. Never blocks."""
+        """Description of how it ended; None while it runs or waits. Never blocks."""
 
     def detach(self) -> None:
-        """Leave it to itself: nothing of this object ends it any more. For coordinators, where `Cluster.detaches`."""
+        """Let the process outlive this object. For coordinators, on a cluster with `Cluster.detaches`."""
 
     def kill(self) -> None:
         """End it now, as `kill -9` would; it is gone when this returns. Harmless when repeated."""
 
 
 class Cluster(Protocol):
-    """Where processes run. Not thread-safe, but for `slots`.
+    """The machines on which processes run. Not thread-safe, except `slots`.
 
     Attributes:
         host: address of this machine at which processes on the cluster's other machines reach it.
-        detaches: coordinators may go on without the process that started them.
-        reserves: what `reserve` asks for is held as a whole until `release`; else each process holds its part.
+        detaches: coordinators may outlive the process that started them.
+        reserves: room that `reserve` asks for is held as a whole until `release`; else each process holds its part.
         node: name of the node that this process is on, empty where there is only one; see `Endpoint.node`.
     """
 
@@ -67,7 +67,7 @@ class Cluster(Protocol):
         """
 
     def describe(self) -> str:
-        """What another process needs to use this cluster, for `reopen_cluster`."""
+        """The description by which another process opens this cluster with `reopen_cluster`."""
 
     def close(self) -> None:
         """Leave the cluster; running processes that are not detached are ended. Harmless when repeated."""

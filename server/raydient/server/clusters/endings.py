@@ -1,21 +1,21 @@
-"""How a process ended, in words: by its exit status, and by what the kernel says of memory."""
+"""Describes how a process ended, from its exit status and the kernel's count of out-of-memory kills."""
 
 import errno
 import signal
 from pathlib import Path
 
 OUT_OF_MEMORY = "ran out of memory"
-"""Begins the words of a process that did, on every cluster."""
+"""Begin of the description of a process that ran out of memory, on every cluster."""
 PEER_GONE_STATUS = 3
-"""Exit status of a member that ends because a process it works with is gone."""
+"""Exit status of a member that ends because a process it works with has ended."""
 OUT_OF_MEMORY_STATUS = errno.ENOMEM
 """Exit status of a member that could not get memory."""
 
 
 def describe_status(status: int, *, killed_for_memory: bool = False) -> str:
-    """Words for an exit status, as `subprocess` gives it: below 0 the signal that ended the process.
+    """Describe an exit status of `subprocess`: below 0 it is the signal that ended the process.
 
-    `killed_for_memory`: the kernel has killed processes of this machine for want of memory meanwhile.
+    `killed_for_memory` says that the kernel has killed processes of this machine for lack of memory meanwhile.
     """
     if status == OUT_OF_MEMORY_STATUS:
         return OUT_OF_MEMORY
@@ -27,7 +27,7 @@ def describe_status(status: int, *, killed_for_memory: bool = False) -> str:
 
 
 def memory_kills() -> int:
-    """Processes that the kernel has killed for want of memory since it started; 0 where that is not known."""
+    """Number of processes that the kernel has killed for lack of memory since it started; 0 if unknown."""
     try:
         counters = Path("/proc/vmstat").read_text()
     except OSError:

@@ -1,8 +1,8 @@
 """The first code of every process of a job, on either cluster: one thread for BLAS, then the role's own `main`.
 
 Run as `python -m raydient.server.clusters.member ROLE` it reads its launch from the first line of standard input and
-ends when standard input does. So no process outlives the one that started it, even if that was killed. Of a member that
-is stopped the kernel takes care.
+ends when standard input is closed, so no process outlives the one that started it, even if that was killed. The kernel
+kills a member that is frozen.
 """
 
 import ctypes
@@ -32,10 +32,10 @@ _MAINS = {
 
 
 def run(role: str, launch: str, host: str, node: str) -> bool:
-    """Be a process of this role; True when its work is done, False when a process that it works with is gone.
+    """Run a process of this role. True when its work is done, False if a process that it works with has ended.
 
-    `host` is where peers on other machines reach this one, `node` the cluster's name for it; see `Cluster`. Raises
-    MemoryError.
+    `host` is the address at which other machines reach this one, `node` the cluster's name for it; see `Cluster`.
+    Raises MemoryError.
     """
     logs.configure("%(asctime)s %(name)s %(levelname)s %(message)s")
     main = import_module(_MAINS[role]).main
@@ -48,28 +48,28 @@ def run(role: str, launch: str, host: str, node: str) -> bool:
 
 
 def end_with_input() -> None:
-    """End this process when its standard input does, because the process that started it is gone. Returns at once."""
+    """End this process when its standard input is closed: its parent has ended. Returns at once."""
     threading.Thread(target=_wait_for_end, daemon=True).start()
 
 
 def _wait_for_end() -> None:
-    # Not sys.stdin: its lock, held by this thread for good, would keep the interpreter from ending in peace.
+    # Not sys.stdin: this thread would hold its lock for ever and block the interpreter's exit.
     while os.read(0, 4096):
         pass
     os._exit(1)
 
 
 def _be_killed_with_parent() -> None:
-    """Have the kernel kill this process, even one that is stopped, when the thread that started it ends (Linux).
+    """Have the kernel kill this process, even if it is frozen, when the thread that started it ends (Linux).
 
-    For members only: a run has one thread for all of its life. A service starts coordinators from threads that may end.
+    For members only: one thread runs a whole run, whereas a service starts coordinators from threads that may end.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(role: str) -> int:
-    """Be a process of this role with the launch on standard input; the exit status."""
+    """Run a process of this role with the launch on standard input; returns the exit status."""
     if role != "coordinator":
         _be_killed_with_parent()
     told = sys.stdin.buffer.readline().decode()
@@ -77,7 +77,7 @@ def main(role: str) -> int:
     try:
         return 0 if run(role, told, "127.0.0.1", "") else PEER_GONE_STATUS
     except MemoryError:
-        logging.getLogger(role).exception("ends because there is no more memory")
+        logging.getLogger(role).exception("ends because it is out of memory")
         return OUT_OF_MEMORY_STATUS
 
 

@@ -1,4 +1,4 @@
-"""A Ray on this machine that belongs to this process, with a folder of its own for logs and sockets."""
+"""A Ray on this machine that this process starts and ends, with a separate folder for logs and sockets."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from .session_folder import SessionFolder
 
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
-"""About the least that Ray accepts: nothing of ours lies there."""
+"""Size of Ray's object store, about the least that Ray accepts; raydient stores nothing there."""
 
 
 class OwnRay:
-    """Runs from its construction until `close`; it wants a token that only this process has."""
+    """Runs from its construction until `close`. Connections need a token that only this process has."""
 
     def __init__(self, slots: int, namespace: str) -> None:
-        """Room for so many workers. ClusterError if it cannot be started."""
+        """Start a Ray with room for `slots` workers. Raises ClusterError."""
         self.slots = slots
         self._folder = SessionFolder()
         try:
@@ -36,7 +36,7 @@ class OwnRay:
                 _system_config={"worker_niceness": 0},
             )
         except BaseException as error:
-            ray.shutdown()  # it may have got halfway
+            ray.shutdown()  # the start may have been partial
             self._folder.close()
             if isinstance(error, Exception):
                 raise ClusterError(f"Ray cannot be started: {first_line(error)}") from error
@@ -46,16 +46,16 @@ class OwnRay:
 
     @property
     def dead(self) -> str:
-        """The kinds of its processes that have died, such as `raylet` or `gcs_server`; empty while all are there."""
+        """The kinds of its processes that have died, such as `raylet` or `gcs_server`; empty while all are alive."""
         return ", ".join(kind for kind, _ in self._node.dead_processes())
 
     @property
     def alive(self) -> bool:
-        """True if all processes of it are there. Never blocks, from any thread."""
+        """True if all of its processes are alive. Never blocks; may be called from any thread."""
         return not (self._closed or self.dead)
 
     def close(self) -> None:
-        """End it and everything that runs on it. Harmless when repeated."""
+        """End Ray and every process that runs on it. Harmless when repeated."""
         if not self._closed:
             self._closed = True
             ray.shutdown()

@@ -1,7 +1,7 @@
 """Processes as Ray actors: Ray places, starts and watches them and has no part in what they say to each other.
 
-With `ray_nodes` and `own_ray` the only module that imports ray. Actors are plain `Member`s, wrapped here and nowhere
-else. Ray never restarts them or retries their calls, because the coordinator decides what to do about a loss.
+Only this module, `ray_nodes` and `own_ray` import ray. Actors are plain `Member`s, wrapped only here. Ray never
+restarts them or retries their calls, because the coordinator decides how to react to a loss.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class Member:
             raise ClusterError(why)
         run(role, launch, host or ray.util.get_node_ip_address(), _this_node())
         if role == Role.COORDINATOR:
-            ray.actor.exit_actor()  # detached: nobody else ends it
+            ray.actor.exit_actor()  # a detached actor ends only by itself
 
 
 class RayCluster:
@@ -72,9 +72,9 @@ class RayCluster:
         nodes: Nodes | None = None,
         refused: Sequence[str] = (),
     ) -> None:
-        """`host` is where all of the cluster is, None if it may have many machines; `own` is a Ray that is ours.
+        """`host` is the cluster's only machine, None if it may have several; `own` is a Ray that this process started.
 
-        `nodes` are watched and counted, where they may change; `refused` are ids of those to keep clear of.
+        `nodes` watches the nodes of a cluster that may change; `refused` are ids of nodes that are not used.
         """
         self._slots, self._nodes, self._refused = slots, nodes, tuple(refused)
         self.detaches = nodes is not None
@@ -84,14 +84,14 @@ class RayCluster:
         self._own = own
         self._processes: list[RayProcess] = []
         self._group: _Group | None = None
-        self._renewing = threading.Lock()  # held while our Ray is replaced, and while something is started on it
+        self._renewing = threading.Lock()  # held while the own Ray is replaced, and while a process is started on it
         self._closed = threading.Event()
         if own is not None:
             threading.Thread(target=self._watch_own, name="ray", daemon=True).start()
 
     @classmethod
     def start_ray(cls, slots: int) -> "RayCluster":
-        """Start a Ray on this machine with room for so many workers; another one takes its place if it dies."""
+        """Start a Ray on this machine with room for `slots` workers; it is replaced if it dies."""
         return cls(slots, LOOPBACK, own=OwnRay(slots, NAMESPACE))
 
     @classmethod
@@ -127,17 +127,17 @@ class RayCluster:
             self._group = None
 
     def _watch_own(self) -> None:
-        """Replace our Ray when a process of it has died: nothing would ever start on it."""
+        """Replace the own Ray when one of its processes has died, because no actor would ever start on it."""
         while not self._closed.wait(LOOK_SECONDS):
             with self._renewing:
                 if self._own is not None and not self._own.alive and not self._closed.is_set():
                     try:
                         self._renew(self._own)
                     except ClusterError:
-                        _log.exception("our Ray has died and cannot be replaced; it is tried again")
+                        _log.exception("the service's Ray has died and could not be replaced; trying again")
 
     def _renew(self, own: OwnRay) -> None:
-        _log.error("our Ray has died (%s); another one is started, jobs go on from their checkpoints", own.dead)
+        _log.error("the service's Ray has died (%s); starting another one, jobs go on from their checkpoints", own.dead)
         own.close()
         self._group = None
         self._own = OwnRay(own.slots, NAMESPACE)
@@ -190,7 +190,7 @@ class RayCluster:
             if process.waiting() and (node := process.node) in free:
                 free[node] -= 1
         node = prefer({n: c for n, c in free.items() if n not in self._refusals()}, held, spread=self._group.spread)
-        # Whoever else uses the cluster may have taken that room meanwhile.
+        # Another user of the cluster may have taken that room meanwhile.
         return _ANYWHERE if node is None else NodeAffinitySchedulingStrategy(node, True, _spill_on_unavailable=True)
 
     def _refusals(self) -> Sequence[str]:
@@ -216,9 +216,9 @@ class RayCluster:
         self.release()
         with self._renewing:
             if self._own is not None:
-                self._own.close()  # all its actors end with it
+                self._own.close()  # ends all its actors
             elif self._nodes is not None:
-                ray.shutdown()  # with it those actors end that are not detached
+                ray.shutdown()  # ends the actors that are not detached
 
 
 class _Group:
@@ -270,7 +270,7 @@ class RayProcess:
         *,
         own: OwnRay | None,
     ) -> None:
-        """`own` is the Ray that it is on, if that is ours."""
+        """`own` is the Ray that it runs on, if this process started that Ray."""
         self.role, self.place = role, place
         self._actor, self._whereabouts, self._call, self._own = actor, whereabouts, call, own
         self._found: tuple[str, int] | None = None

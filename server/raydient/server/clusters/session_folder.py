@@ -1,4 +1,4 @@
-"""The folder of a Ray of our own, for its logs and sockets; removed by whoever comes next if its owner was killed."""
+"""The folder of an own Ray for logs and sockets. If its owner was killed, the next process removes it."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ LOCK_FILE = "owner"
 
 
 class SessionFolder:
-    """A new folder that only this user can read. Locked until `close`, so that others can tell that it is in use."""
+    """A new folder that only this user can read. It is locked until `close`, which marks it as in use."""
 
     def __init__(self) -> None:
         remove_leftovers()
@@ -21,7 +21,7 @@ class SessionFolder:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Remove it. Harmless when repeated."""
+        """Remove the folder. Harmless when repeated."""
         if self._lock >= 0:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
@@ -29,9 +29,9 @@ class SessionFolder:
 
 
 def remove_leftovers() -> None:
-    """Remove folders whose owner is gone. Ray's processes end with the process that started them."""
+    """Remove folders of owners that have ended. Ray's processes end with the process that started them."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):  # none of ours, in use, or being made
+        with suppress(OSError):  # not such a folder, in use, or being created
             lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,10 @@
-"""What a job keeps of its past: bounds on events and curves, for jobs of a million epochs.
+"""Bounds on the stored events and curves of a job, for jobs of a million epochs.
 
-Events: the newest EVENTS_KEPT, and every change of state. Numbers are never given out again.
+Events: the newest EVENTS_KEPT and every change of state are kept. Numbers are never reused.
 
-Curves: every epoch up to CURVE_EPOCHS epochs; beyond, every second, fourth, ... so that there are at most that many,
-evenly spaced, and always the first and the newest. Whether an epoch is kept depends on its number and on that of the
-newest epoch alone.
+Curves: up to CURVE_EPOCHS epochs every epoch is kept, beyond that every second, fourth and so on, so that at most
+CURVE_EPOCHS evenly spaced epochs are kept, always with the first and the newest. Only its own number and that of the
+newest epoch decide whether an epoch is kept.
 """
 
 import sqlalchemy as sa
@@ -19,7 +19,7 @@ CURVE_EPOCHS = 10_000
 
 
 def oldest_event(newest: int) -> int:
-    """The number from which on a job keeps every event; `newest` is that of its newest one."""
+    """Number from which a job keeps every event; `newest` is the number of its newest event."""
     return max(1, newest - EVENTS_KEPT + 1)
 
 
@@ -32,7 +32,7 @@ def drop_events(connection: sa.Connection, job: str, newest: int) -> None:
 
 
 def curve_stride(newest: int) -> int:
-    """Each how many epochs one is kept of a job whose newest epoch has this number: a power of two."""
+    """Distance between kept epochs of a job whose newest epoch has this number: a power of two."""
     stride = 1
     while newest > CURVE_EPOCHS * stride:
         stride *= 2
@@ -40,7 +40,7 @@ def curve_stride(newest: int) -> int:
 
 
 def thin_curve(connection: sa.Connection, job: str, newest: int, before: int) -> None:
-    """Drop the points that a job no longer keeps, now that epochs after `before` and up to `newest` were added."""
+    """Delete the points that a job no longer keeps, after epochs `before` + 1 to `newest` were added."""
     stride = curve_stride(newest)
     if stride == 1:
         return

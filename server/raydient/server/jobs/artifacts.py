@@ -1,4 +1,4 @@
-"""What training left of a job on disk: checkpoints and the model."""
+"""The checkpoints and the model of a job on disk."""
 
 import hashlib
 import os
@@ -27,9 +27,9 @@ class StoredCheckpoint:
     """A checkpoint that is kept.
 
     Attributes:
-        digest: of its weights.
-        weights: the file of its weights.
-        sha256: that this file has to have.
+        digest: digest of its weights.
+        weights: file of its weights.
+        sha256: expected SHA-256 of that file.
     """
 
     step: int
@@ -57,25 +57,25 @@ class Artifacts:
         return path
 
     def checkpoints(self, job: Job) -> list[StoredCheckpoint]:
-        """The job's complete checkpoints, newest first, by the rules of training; their arrays are not read.
+        """The job's complete checkpoints, newest first, by the same rules as in training; their arrays are not read.
 
-        A damaged one, and one that is being replaced meanwhile, is left out.
+        Damaged checkpoints, and those that are being replaced, are left out.
         """
         good = good_manifests(self._directory.job(job.id) / "checkpoints", job.id)
-        return [found for entry in good if (found := _stored(*entry)) is not None]
+        return [checkpoint for entry in good if (checkpoint := _stored(*entry)) is not None]
 
     def checkpoint(self, job: Job, step: int) -> StoredCheckpoint:
-        """One of them, its weights verified. Raises NotFound, DataLoss."""
-        found = next((checkpoint for checkpoint in self.checkpoints(job) if checkpoint.step == step), None)
+        """The checkpoint of a step, with its weights verified. Raises NotFound, DataLoss."""
+        stored = next((checkpoint for checkpoint in self.checkpoints(job) if checkpoint.step == step), None)
         try:
-            if found is not None:
-                with found.weights.open("rb") as file:
-                    if self.checksum(file) != found.sha256:
+            if stored is not None:
+                with stored.weights.open("rb") as file:
+                    if self.checksum(file) != stored.sha256:
                         message = f"the checkpoint of step {step} of jobs/{job.id} is damaged; choose another one"
                         raise DataLoss(message, reason="CHECKPOINT_DAMAGED")
-                return found
+                return stored
         except FileNotFoundError:
-            pass  # removed just now, because there are newer ones
+            pass  # training removed it meanwhile, because there are newer ones
         raise NotFound(f"jobs/{job.id} has no checkpoint of step {step}", reason="CHECKPOINT_NOT_FOUND")
 
     def checksum(self, file: BufferedReader) -> str:

@@ -39,7 +39,7 @@ _ACCESS = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-"""Result codes of SQLite that say nothing about the content of the file."""
+"""Result codes of SQLite that do not depend on the content of the file."""
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class Database:
 
 
 def damaged(path: Path, cause: str) -> StartError:
-    """The error of a database that cannot be read, with the way out."""
+    """The error of a damaged database, with its mend."""
     return StartError(
         f"the database {path} is damaged ({cause}): restore it from a backup, or move it aside and run "
         f"`raydient rebuild --state {path.parent}`"
@@ -142,16 +142,16 @@ def damaged(path: Path, cause: str) -> StartError:
 
 
 def _is_damage(error: BaseException) -> bool:
-    """The content of the file is wrong, not the way to it."""
+    """True if the error is due to the content of the file and not to access to it."""
     code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
     return code is not None and code & 0xFF not in _ACCESS
 
 
 def _check_pages(connection: sa.Connection, path: Path) -> None:
-    """Read every page of the file once, so that a damaged one is found now. Raises StartError."""
-    found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-    if found != "ok":
-        raise damaged(path, " ".join(found.split()))
+    """Read every page of the file once, to detect damage at the start. Raises StartError."""
+    result = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+    if result != "ok":
+        raise damaged(path, " ".join(result.split()))
 
 
 def _check_tables(connection: sa.Connection, path: Path) -> None:

@@ -30,8 +30,8 @@ _TEMPORARY = ".upload-"
 class DatasetStore:
     """Files in one folder, named by the SHA-256 of their bytes. May be used from any thread; methods block it.
 
-    Partial files of uploads that a killed server did not finish are removed when the store is opened. Other files that
-    the database does not know are left alone.
+    Opening the store removes partial files of uploads that a killed server did not finish. Other files that the
+    database does not know are not touched.
     """
 
     def __init__(
@@ -41,25 +41,25 @@ class DatasetStore:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         reserve: Reserve | None = None,
     ) -> None:
-        """`reserve` is what uploads leave free on the disk."""
+        """`reserve` is the space that uploads leave free on the disk."""
         self._database = database
         self._folder = folder
         self._clock = clock
         self._reserve = reserve or Reserve()
         self._removals = Removals(database, folder.parent)
-        self._names = threading.Lock()  # guards a file and its row, which come and go together
+        self._names = threading.Lock()  # guards a file and its row, which are added and removed together
         for torn in folder.glob(f"{_TEMPORARY}*"):
             torn.unlink()
 
     def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises NotFound."""
-        found = self._find(dataset_id)
-        if found is None:
+        dataset = self._find(dataset_id)
+        if dataset is None:
             raise NotFound(f"there is no datasets/{dataset_id}", reason="DATASET_NOT_FOUND")
-        return found
+        return dataset
 
     def path(self, dataset_id: str) -> Path:
-        """Its file, with the suffix that tells the format. Raises NotFound."""
+        """Path of a dataset's file; the suffix gives the format. Raises NotFound."""
         return self._file(self.get(dataset_id))
 
     def page(self, limit: int, before: int | None = None) -> list[Dataset]:
@@ -72,7 +72,7 @@ class DatasetStore:
         )
 
     def delete(self, dataset_id: str) -> None:
-        """Remove a dataset that no job is about to use. Raises NotFound."""
+        """Remove a dataset. The caller makes sure that no unfinished job uses it. Raises NotFound."""
         dataset = self.get(dataset_id)
         place = self._place(dataset)
 
@@ -91,21 +91,21 @@ class DatasetStore:
         return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self._clock()))
 
     def check_room(self, size_bytes: int) -> None:
-        """Raise Exhausted unless so many more bytes leave the reserve free."""
+        """Raise Exhausted unless the reserve stays free after writing `size_bytes`."""
         self._reserve.check(self._folder, size_bytes)
 
     def stored(self, name: str, sha256: str) -> Dataset | None:
-        """The dataset with this content, if it is there. Raises AlreadyExists if it is kept under another suffix."""
-        found = self._find(sha256)
-        if found is not None and found.suffix != PurePath(name).suffix.lower():
-            message = f"the same bytes are stored as {found.name}; delete datasets/{found.id} first"
+        """The dataset with this content, if stored. Raises AlreadyExists if it is stored with another suffix."""
+        dataset = self._find(sha256)
+        if dataset is not None and dataset.suffix != PurePath(name).suffix.lower():
+            message = f"the same bytes are stored as {dataset.name}; delete datasets/{dataset.id} first"
             raise AlreadyExists(message, reason="DATASET_OF_OTHER_FORMAT")
-        return found
+        return dataset
 
     def keep(self, temporary: Path, dataset: Dataset) -> Dataset:
-        """Give a complete, flushed file its name and store its row; the dataset as stored, which may be an earlier one.
+        """Rename a complete, flushed file and store its row. Returns the stored dataset, which may be an earlier one.
 
-        Raises Exhausted, Unavailable; then neither file nor row is there.
+        After Exhausted or Unavailable there is neither a file nor a row.
         """
         place, file = self._place(dataset), self._file(dataset)
 
@@ -117,7 +117,7 @@ class DatasetStore:
             known = self.stored(dataset.name, dataset.id)
             if known is not None:
                 return known
-            self._removals.plan(place)  # should the server be killed before the row is there
+            self._removals.plan(place)  # in case the server is killed before the row is stored
             try:
                 with disk_may_be_full():
                     os.replace(temporary, file)
@@ -141,30 +141,29 @@ class DatasetStore:
         return f"{self._folder.name}/{self._file(dataset).name}"
 
     def adopt(self, file: Path, name: str) -> Dataset:
-        """Store the row of a file that lies in the folder already, whose content was compared with its name.
+        """Store the row of a file that is already in the folder; its original name was `name`.
 
-        `name` is what its uploader called it. Raises DataLoss if the file's content is not what its name says.
+        Raises DataLoss if the file's name is not the SHA-256 of its content.
         """
         with file.open("rb") as opened:
-            found = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
             status = os.fstat(opened.fileno())
-        if file.name not in {found + suffix for suffix in SUFFIXES}:
-            raise DataLoss(f"its content has the SHA-256 {found}", reason="CHECKSUM_MISMATCH")
+        if file.name not in {digest + suffix for suffix in SUFFIXES}:
+            raise DataLoss(f"its content has the SHA-256 {digest}", reason="CHECKSUM_MISMATCH")
         created = datetime.fromtimestamp(status.st_mtime, UTC)
-        row = sa.insert(_datasets).values(dataset_row(Dataset(found, name, status.st_size, created)))
+        row = sa.insert(_datasets).values(dataset_row(Dataset(digest, name, status.st_size, created)))
         self._database.write(lambda connection: connection.execute(row))
-        return self.get(found)
+        return self.get(digest)
 
     def unknown_files(self) -> list[Path]:
-        """Files in the folder that are no dataset's."""
+        """Files in the folder that belong to no dataset."""
         query = sa.select(_datasets.c.id)
         known = self._database.read(lambda connection: set(connection.execute(query).scalars()))
         return sorted(file for file in self._folder.iterdir() if file.stem not in known)
 
 
 class Upload:
-    """A file that is being received. Not for several threads at once. `close` it in any case: what was not finished
-    leaves nothing."""
+    """A file that is being received. Not thread-safe. `close` it in any case, to remove an unfinished file."""
 
     def __init__(self, store: DatasetStore, folder: Path, dataset: Dataset) -> None:
         self._store = store
@@ -175,7 +174,7 @@ class Upload:
             self._file = NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (see close)
 
     def write(self, chunk: bytes) -> None:
-        """The next bytes. Raises DataLoss if there are more than announced, Exhausted."""
+        """Add the next bytes. Raises DataLoss if there are more than announced, Exhausted."""
         self._received += len(chunk)
         if self._received > self._dataset.size_bytes:
             raise self._wrong_size(f"more than {self._dataset.size_bytes}")
@@ -185,7 +184,7 @@ class Upload:
             self._file.write(chunk)
 
     def finish(self) -> Dataset:
-        """All bytes have come: verify, make durable. Raises DataLoss, Exhausted."""
+        """Verify the bytes and make the file durable. Raises DataLoss, Exhausted."""
         if self._received != self._dataset.size_bytes:
             raise self._wrong_size(f"{self._received} instead of {self._dataset.size_bytes}")
         if self._hash.hexdigest() != self._dataset.id:
@@ -199,7 +198,7 @@ class Upload:
         return self._store.keep(Path(self._file.name), self._dataset)
 
     def close(self) -> None:
-        """Remove what was not finished."""
+        """Remove the partial file, if any."""
         with disk_may_be_full():
             try:
                 self._file.close()
@@ -207,8 +206,8 @@ class Upload:
                 Path(self._file.name).unlink(missing_ok=True)
 
     @staticmethod
-    def _wrong_size(found: str) -> DataLoss:
-        return DataLoss(f"bytes that came: {found}", reason="SIZE_MISMATCH")
+    def _wrong_size(received: str) -> DataLoss:
+        return DataLoss(f"bytes that came: {received}", reason="SIZE_MISMATCH")
 
 
 def check_header(name: str, size_bytes: int, sha256: str) -> None:

@@ -1,4 +1,4 @@
-"""`job.json` in a job's folder: what the database knows of the job from its creation on, so that it can be rebuilt."""
+"""`job.json` in a job's folder: the job's record at its creation, from which a lost database is rebuilt."""
 
 import hashlib
 import json
@@ -20,8 +20,8 @@ FORMAT = "raydient-job/1"
 _PARTIAL = ".job.json.partial"
 
 
-class UnreadableDescription(Exception):  # noqa: N818  (it names what is the case)
-    """The file is not there, is damaged, or was written by another version; one sentence."""
+class UnreadableDescription(Exception):  # noqa: N818  (named after the condition)
+    """The file is absent, damaged, or of another version; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Description:
     """A job as it was accepted.
 
     Attributes:
-        file_name: what the uploader called the stored dataset that the job trains on; empty if it reads another file.
+        job: the job's record at its creation.
+        file_name: the original name of the uploaded dataset that the job trains on; empty if it reads another file.
     """
 
     job: Job
@@ -37,7 +38,7 @@ class Description:
 
 
 def write_description(folder: Path, description: Description) -> None:
-    """Write the file of a job, making its folder; durable on return. Raises OSError."""
+    """Write the description of a job and create its folder; durable on return. Raises OSError."""
     folder.mkdir(mode=0o700, exist_ok=True)
     _write(folder, description, sync=True)
     os.replace(folder / _PARTIAL, folder / DESCRIPTION_FILE)
@@ -46,7 +47,7 @@ def write_description(folder: Path, description: Description) -> None:
 
 
 def write_descriptions(descriptions: Iterable[tuple[Path, Description]]) -> int:
-    """Write the files of many jobs, whose folders exist, with one flush of the disk; their number. Raises OSError."""
+    """Write the descriptions of many jobs into existing folders, with one flush; returns their number."""
     folders = []
     for folder, description in descriptions:
         _write(folder, description, sync=False)
@@ -59,7 +60,7 @@ def write_descriptions(descriptions: Iterable[tuple[Path, Description]]) -> int:
 
 
 def read_description(folder: Path) -> Description:
-    """The inverse of `write_description`. Raises UnreadableDescription."""
+    """Inverse of `write_description`. Raises UnreadableDescription."""
     try:
         data = json.loads((folder / DESCRIPTION_FILE).read_bytes())
         if data["format"] != FORMAT:

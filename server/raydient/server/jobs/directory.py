@@ -1,4 +1,4 @@
-"""The state directory: what is where, who may read it, and that only one server uses it."""
+"""The state directory: its layout, its permissions, and the lock that admits one server."""
 
 import fcntl
 import os
@@ -38,7 +38,7 @@ class StateDirectory:
 
     @property
     def contents(self) -> str:
-        """What lies in the folders, as `3 jobs and 1 dataset`; empty if nothing does."""
+        """The content of the folders as text, such as `3 jobs and 1 dataset`; empty if there is none."""
         counts = {"job": len(list(entries(self.jobs))), "dataset": len(list(entries(self.datasets)))}
         return " and ".join(f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items() if count)
 
@@ -54,5 +54,5 @@ class StateDirectory:
 
 
 def entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, by name, without the partial files of uploads."""
+    """The entries of a folder, sorted by name, without partial uploads."""
     return (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))

@@ -1,4 +1,4 @@
-"""The disk below the state directory: how much of it is left, and what becomes of a full one."""
+"""Free space of the disk below the state directory, and the errors of a full disk."""
 
 import errno
 import shutil
@@ -23,7 +23,7 @@ class Reserve:
     size_bytes: int | None = None
 
     def check(self, folder: Path, needed_bytes: int) -> None:
-        """Raise Exhausted unless so many bytes fit beside the reserve. One `statvfs`, about 2 µs."""
+        """Raise Exhausted unless `needed_bytes` fit besides the reserve. One `statvfs`, about 2 µs."""
         disk = shutil.disk_usage(folder)
         reserve = self.size_bytes
         if reserve is None:

@@ -29,9 +29,9 @@ from .store import JobStore
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 15.0
-"""How long the processes of a run that has reported its end may take to go, before their slots are given away."""
+"""Time that the processes of a run may take to end after its last report before their slots are given to others."""
 SLOTS_SECONDS = 1.0
-"""How often the dispatcher looks whether the cluster has grown."""
+"""Interval between checks of the cluster's size."""
 RETRY_SECONDS = 1.0
 """Pause before a report is applied again that the store could not take (a full disk, say)."""
 
@@ -39,9 +39,9 @@ RETRY_SECONDS = 1.0
 class Dispatcher:
     """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
 
-    `request` tells what a coordinator needs to know of a job that gets so many workers; it raises ServiceError or
-    InvalidSpec where that cannot be had any more. `observe_slots` hears how many worker slots there are and how many
-    are held; it must not block.
+    `request` builds the run request of a job for a number of workers; it raises ServiceError or InvalidSpec if the job
+    can no longer run. `observe_slots` receives the numbers of worker slots that exist and that are held; it must not
+    block.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Dispatcher:
         self._observe_slots = observe_slots
         self._scheduler = Scheduler(reserves=runner.reserves)
         self._runs: dict[str, Run] = {}
-        self._resumed: dict[str, Job] = {}  # those whose last run is not quite gone
+        self._resumed: dict[str, Job] = {}  # resumed jobs whose last run has processes left
         self._afterwards: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
         self._draining = self._detaching = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
-        self._telling = threading.Lock()  # runs hear of allotments in the order in which these were made
+        self._telling = threading.Lock()  # runs receive allotments in the order in which these were made
         self._pool = ThreadPoolExecutor(8, "jobs")
         self._watch = threading.Thread(target=self._watch_slots, name="slots", daemon=True)
 
@@ -86,7 +86,7 @@ class Dispatcher:
             return self._scheduler.position(job_id)
 
     def recover(self) -> None:
-        """Take up what an earlier server left; before anything else."""
+        """Attach to the runs of an earlier server and queue its waiting jobs. Call it first."""
         for job in self._store.unfinished():
             current = self._attach(job) if job.state.running else job
             if current.state is State.QUEUED:
@@ -110,7 +110,7 @@ class Dispatcher:
             run = self._runs.get(job_id)
         if run is not None and job.state is State.CANCELLING:
             run.cancel()
-        self._start_what_fits()  # it may have been the head that the others waited for
+        self._start_what_fits()  # the other jobs may have waited for this one
         return job
 
     def scale(self, job_id: str, workers: int) -> Job:
@@ -125,7 +125,7 @@ class Dispatcher:
         return job
 
     def pause(self, job_id: str) -> Job:
-        """Let a job leave the cluster, with a checkpoint. Raises NotFound, NotAllowed."""
+        """Interrupt a job with a checkpoint and leave it PAUSED. Raises NotFound, NotAllowed."""
         job = self._store.update(job_id, lifecycle.pause)
         with self._changed:
             run = self._runs.get(job_id)
@@ -134,7 +134,7 @@ class Dispatcher:
         return job
 
     def resume(self, job_id: str) -> Job:
-        """Queue a paused job. Raises NotFound, NotAllowed."""
+        """Queue a job that is paused, or failed for a reason outside itself. Raises NotFound, NotAllowed."""
         job = self._store.update(job_id, lambda job: lifecycle.resume(job, self._clock()))
         with self._changed:
             if self._scheduler.allotment(job_id) is not None:
@@ -145,7 +145,7 @@ class Dispatcher:
         return job
 
     def settled(self, job_id: str, action: Callable[[], None]) -> None:
-        """Call `action` when no process of the job's is left: now, or from a thread later."""
+        """Call `action` when the job has no process left: now, or later from another thread."""
         with self._changed:
             if job_id in self._runs:
                 self._afterwards[job_id] = action
@@ -153,10 +153,10 @@ class Dispatcher:
         action()
 
     def close(self, grace_seconds: float, *, stop_jobs: bool = True) -> bool:
-        """Start nothing any more and let go of all runs; False if some are not gone in time. Harmless when repeated.
+        """Stop starting runs, and end or detach all runs; False if some have not ended in time. Harmless when repeated.
 
-        Runs are interrupted, so that they checkpoint and their jobs are left QUEUED in the store. Without `stop_jobs`
-        they go on where the cluster allows that, their jobs stay RUNNING and the next service attaches to them.
+        Runs are interrupted: they take a checkpoint, and their jobs stay QUEUED in the store. Without `stop_jobs`, runs
+        on a cluster that allows it go on; their jobs stay RUNNING and the next service attaches to them.
         """
         if self._closed.is_set():
             return self._scheduler.idle or self._detaching
@@ -180,7 +180,7 @@ class Dispatcher:
         return done
 
     def _later(self, work: Callable[..., None], *arguments: object) -> None:
-        """Do it on a thread of our own; not once the service has stopped, whose next start takes up what is left."""
+        """Run `work` on the pool. Does nothing once the service has stopped; the next start takes up the job."""
         with self._changed:
             if not self._closed.is_set():
                 self._pool.submit(self._guard, work, *arguments)
@@ -198,7 +198,7 @@ class Dispatcher:
             self._tell_allotment(job_id)
 
     def _watch_slots(self) -> None:
-        """Machines join a cluster and leave it without a word to us."""
+        """Check the cluster's size, because machines join and leave a cluster without an event."""
         slots = self._runner.slots
         while not self._closed.wait(SLOTS_SECONDS):
             before, slots = slots, self._runner.slots
@@ -206,7 +206,7 @@ class Dispatcher:
                 self._guard(self._start_what_fits)
 
     def _tell_allotment(self, job_id: str) -> None:
-        """Tell the job's run how many workers it has; one that is just being started is told when it is known."""
+        """Send the job's run its number of workers; `_adopt` does that for a run that is being started."""
         with self._telling:
             with self._changed:
                 run, allotment = self._runs.get(job_id), self._scheduler.allotment(job_id)
@@ -240,7 +240,7 @@ class Dispatcher:
             self._adopt(job, run, follower, workers)
 
     def _attach(self, job: Job) -> Job:
-        """Follow the run again, or tell that it is gone; the job as it is then."""
+        """Attach to the job's run, or record that the run has ended. Returns the job after that."""
         follower = _Follower(self, job.id, job.run, self._clock)
         run = None
         try:
@@ -257,7 +257,7 @@ class Dispatcher:
         return job
 
     def _adopt(self, job: Job, run: Run, follower: "_Follower", workers: int) -> None:
-        """Follow a run that was started with so many workers, 0 if that is not known."""
+        """Register a run that was started with this number of workers, 0 if unknown."""
         with self._changed:
             self._runs[job.id] = run
             draining = self._draining
@@ -274,16 +274,16 @@ class Dispatcher:
             if draining and self._detaching:
                 run.detach()
         finally:
-            follower.run.set_result(run)  # its end may wait for this
+            follower.run.set_result(run)  # `_retire` may wait for it
 
     def retire(self, job_id: str, run: Future[Run]) -> None:
-        """A run has ended: when its processes are gone, give its slots away and queue the job again if need be."""
+        """Handle the end of a run: when its processes have ended, release its slots and requeue the job if needed."""
         self._later(self._retire, job_id, run)
 
     def _retire(self, job_id: str, run: Future[Run]) -> None:
         try:
             joined = run.result().join(JOIN_SECONDS)
-        except CancelledError:  # it spoke although it could not be started; that was dealt with there
+        except CancelledError:  # the start failed after the run had reported; `_start` handled that
             return
         if not joined:
             log.warning("jobs/%s: its processes have not gone within %g s", job_id, JOIN_SECONDS)
@@ -294,7 +294,7 @@ class Dispatcher:
         with self._changed:
             self._runs.pop(job_id, None)
             action = self._afterwards.pop(job_id, None)
-            # at once, lest a younger job take the slots; a cancellation in between is noticed at the start
+            # In the same critical section, or a younger job takes the slots. `_start` notices a cancellation meanwhile.
             self._scheduler.release(job_id)
             job = self._resumed.pop(job_id, job)
             if job is not None and job.state is State.QUEUED:
@@ -310,18 +310,16 @@ class Dispatcher:
 
     @property
     def closed(self) -> bool:
-        """Nothing is recorded any more; the store may be gone."""
+        """True if nothing is recorded any more, because the store may be closed."""
         return self._closed.is_set()
 
     @property
     def draining(self) -> bool:
-        """The service is stopping."""
+        """True if the service is stopping."""
         return self._draining
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
-        """Change a job in the store, waiting for as long as the store cannot take it; None if the job is gone or can no
-        longer be read.
-        """
+        """Change a job in the store; retries until the store accepts it. None if the job is deleted or unreadable."""
         while True:
             try:
                 return self._store.update(job_id, step)
@@ -340,7 +338,7 @@ class Dispatcher:
 
 
 class _Follower:
-    """Hears of one run, number `number` of its job; `run` is set when the run is known."""
+    """The listener of one run, number `number` of its job; `run` is set when the run is registered."""
 
     def __init__(self, dispatcher: Dispatcher, job: str, number: int, clock: Callable[[], datetime]) -> None:
         self._dispatcher = dispatcher
@@ -359,12 +357,12 @@ class _Follower:
             if not self._dispatcher.closed:
                 raise
             raise ConnectionAbortedError("the service has stopped") from error
-        if any(isinstance(told.report, Finished) for told in reports):
+        if any(isinstance(numbered.report, Finished) for numbered in reports):
             self._retire()
 
     def lost(self, reason: str) -> None:
         """See RunListener."""
-        if self._dispatcher.closed:  # the cluster ended it when the service left
+        if self._dispatcher.closed:  # the cluster ended it when the service stopped
             return
         log.warning("jobs/%s: its coordinator was lost: %s", self._job, reason)
         try:
@@ -373,7 +371,7 @@ class _Follower:
             self._retire()
 
     def lose(self, reason: str) -> None:
-        """Write down that the coordinator is no more. One that goes while the service stops was stopped with it."""
+        """Record the loss of the coordinator. If the service is stopping, the loss does not count against the job."""
         now = self._clock()
         if self._dispatcher.draining:
             self._dispatcher.record(self._job, lambda job: lifecycle.abandon(job, self.number, now))

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from .records import Change, JobEvent
 
 WAITING_EVENTS = 256
-"""Events that may wait for one watcher; what does not fit is left to be read from the store."""
+"""Maximum number of events that wait for one watcher; the watcher reads further events from the store."""
 
 
 class Subscription:
-    """The events of one job from the moment of subscribing on, for one watcher.
+    """The events of one job from the time of subscription, for one watcher.
 
     `put` and `end` may be called from any thread, the rest from the watcher's. `wake` is called when there is something
     to take, on the thread that put it there; it must not block.
@@ -27,7 +27,7 @@ class Subscription:
 
     @property
     def overrun(self) -> bool:
-        """Events did not fit. Those that wait are complete until then; nothing is added before `restart`."""
+        """True if an event did not fit. The waiting events have no gap; nothing is added before `restart`."""
         return self._overrun
 
     @property
@@ -36,7 +36,7 @@ class Subscription:
         return self._deleted
 
     def put(self, events: Sequence[JobEvent]) -> None:
-        """Add the events of one change. A progress takes the place of one that waits right before it."""
+        """Add the events of one change. A progress replaces one that waits directly before it."""
         with self._lock:
             if self._overrun:
                 return
@@ -58,14 +58,14 @@ class Subscription:
         self._wake()
 
     def take(self) -> list[JobEvent]:
-        """What waits, in order."""
+        """Remove and return the waiting events, in order."""
         with self._lock:
             events = list(self._waiting)
             self._waiting.clear()
             return events
 
     def restart(self) -> None:
-        """Forget what waits and what did not fit; whatever is committed from now on is added again."""
+        """Drop the waiting events and clear `overrun`; events that are committed from now on are added again."""
         with self._lock:
             self._waiting.clear()
             self._overrun = False
@@ -94,7 +94,7 @@ class Feed:
                 self._subscriptions.pop(job, None)
 
     def publish(self, change: Change) -> None:
-        """Hand what happened to a job to its watchers."""
+        """Add the events of a change to the subscriptions of its job."""
         job = change.after or change.before
         assert job is not None
         with self._lock:

@@ -1,4 +1,4 @@
-"""What happens to a job, as functions: a record in, the changed record and its events out. No I/O, no clock.
+"""The life of a job as functions: a record in, the changed record and its events out. No I/O, no clock.
 
 Every function returns an `Update`, or None where nothing is to be changed.
 """
@@ -39,7 +39,7 @@ ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A job as it shall be, the events that tell of it, and evaluation results to keep."""
+    """The changed job, the events of the change, and evaluation results to store."""
 
     job: Job
     events: tuple[Payload, ...] = ()
@@ -47,7 +47,7 @@ class Update:
 
 
 def move(job: Job, state: State, now: datetime, reason: str = "", message: str = "", *, digest: str = "") -> Update:
-    """Into another state. Raises IllegalTransition."""
+    """Move a job to another state. Raises IllegalTransition."""
     check_move(job.id, job.state, state)
     changed = replace(
         job,
@@ -63,20 +63,20 @@ def move(job: Job, state: State, now: datetime, reason: str = "", message: str =
 
 
 def start(job: Job, now: datetime) -> Update:
-    """A coordinator is about to be started."""
+    """Note that a coordinator is about to be started."""
     update = move(job, State.STARTING, now)
     return replace(update, job=replace(update.job, run=job.run + 1, report=0))
 
 
 def attach(job: Job, run: int, attachment: str) -> Update | None:
-    """The coordinator of this run exists."""
+    """Store the address of the run's coordinator, which exists now."""
     if job.run != run or not job.state.running:
         return None
     return Update(replace(job, attachment=attachment))
 
 
 def cancel(job: Job, now: datetime) -> Update | None:
-    """The user wants it to stop for good. Repeating it is harmless; a job that has ended otherwise refuses."""
+    """Cancel a job for its user. Harmless when repeated; raises NotAllowed if the job has ended otherwise."""
     if job.state in (State.CANCELLING, State.CANCELLED):
         return None
     if job.state.terminal:
@@ -86,7 +86,7 @@ def cancel(job: Job, now: datetime) -> Update | None:
 
 
 def scale(job: Job, workers: int) -> Update | None:
-    """The user wants so many workers from now on."""
+    """Change the number of workers for the job's user. Raises NotAllowed if the job has ended."""
     if job.state.terminal or job.state is State.CANCELLING:
         raise _ended(job)
     if workers == job.workers.max and job.scaled:
@@ -95,7 +95,7 @@ def scale(job: Job, workers: int) -> Update | None:
 
 
 def pause(job: Job) -> Update | None:
-    """The user wants it to leave the cluster for a while, with a checkpoint. Repeating it is harmless."""
+    """Pause a job, with a checkpoint, for its user. Harmless when repeated; raises NotAllowed unless it is RUNNING."""
     if job.state is State.PAUSED or job.pausing:
         return None
     if job.state.terminal:
@@ -108,7 +108,7 @@ def pause(job: Job) -> Update | None:
 
 
 def resume(job: Job, now: datetime) -> Update:
-    """The user wants a job to go on that is paused, or that failed for a reason outside itself."""
+    """Queue a job for its user that is paused, or failed for a reason outside itself. Raises NotAllowed otherwise."""
     if job.state is State.FAILED and job.reason in OWN_FAULTS:
         message = f"jobs/{job.id} FAILED by its own fault and would fail again: {job.reason}: {job.message}"
         metadata = {"state": job.state.name, "state_reason": job.reason}
@@ -128,7 +128,7 @@ def _ended(job: Job) -> NotAllowed:
 
 
 def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
-    """The coordinator of this run is gone without a word."""
+    """Handle the loss of the run's coordinator without a last report."""
     if job.run != run or not job.state.running:
         return None
     if job.state is State.CANCELLING:
@@ -144,7 +144,7 @@ def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
 
 
 def abandon(job: Job, run: int, now: datetime) -> Update | None:
-    """The coordinator of this run went down with its server; no fault of the job's, so no loss."""
+    """Handle the end of the run's coordinator together with its server; it does not count as a loss."""
     if job.run != run or not job.state.running:
         return None
     if job.state is State.CANCELLING:
@@ -155,7 +155,7 @@ def abandon(job: Job, run: int, now: datetime) -> Update | None:
 
 
 def take(job: Job, run: int, reports: Iterable[NumberedReport], now: datetime) -> Update | None:
-    """Apply reports of a run, one after the other; see `report`. None if none of them changes anything."""
+    """Apply reports of a run in order; see `report`. None if none of them changes anything."""
     events: list[Payload] = []
     points: list[MetricPoint] = []
     changed = False
@@ -169,7 +169,7 @@ def take(job: Job, run: int, reports: Iterable[NumberedReport], now: datetime) -
 
 
 def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Update | None:
-    """Apply a report; one that is a repetition, of an earlier run, or after the end changes nothing."""
+    """Apply a report. A repeated report, one of an earlier run, and one after the end change nothing."""
     if isinstance(news, EpochEnded):
         return _epoch(job, news)
     if job.run != run or number <= job.report or not job.state.running:
@@ -191,10 +191,10 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
 
 
 def _epoch(job: Job, news: EpochEnded) -> Update | None:
-    """Add an epoch, of whichever run: one that was computed again has the same results.
+    """Add an epoch of any run, because an epoch that is computed again has the same results.
 
-    It may come after the run's end, which overtook it. No event follows the job's last one, so that it is kept among
-    the results alone then.
+    The epoch may come after the run's end, which overtook it. It then becomes no event, because the change to a final
+    state is the job's last event; only its results are stored.
     """
     if news.epoch <= job.epochs:
         return None
@@ -214,14 +214,14 @@ def _started(job: Job, news: Started, now: datetime) -> Update:
 
 
 def _fallen_back(job: Job, step: int) -> tuple[Job, tuple[Payload, ...]]:
-    """Training goes on from an earlier step than that of the newest checkpoint: it was damaged, or is gone."""
+    """Note that training goes on from a step before the newest checkpoint, which is damaged or missing."""
     message = f"training goes on from step {step}: the checkpoint of step {job.checkpoint_step} cannot be used"
     job = replace(job, checkpoint_step=step, checkpoint_problem=job.checkpoint_problem or message)
     return job, (Notice("FALLEN_BACK", message),)
 
 
 def _note_problem(job: Job, news: Notice) -> Job:
-    """Count checkpoints that could not be written or were found damaged."""
+    """Count checkpoints that could not be written or are damaged."""
     match news.reason:
         case "CHECKPOINT_FAILED":
             return replace(job, failed_checkpoints=job.failed_checkpoints + 1, checkpoint_problem=news.message)
@@ -256,7 +256,7 @@ def _finished(job: Job, news: Finished, now: datetime) -> Update:
     return replace(update, events=passed + update.events)
 
 
-# an end that the table reaches over one more state: nothing was left to do, or the coordinator stopped by itself
+# intermediate state of an end that the transition table does not allow directly
 _BETWEEN = {
     (State.STARTING, State.SUCCEEDED): State.RUNNING,
     (State.STARTING, State.CANCELLED): State.CANCELLING,

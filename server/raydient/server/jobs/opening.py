@@ -1,4 +1,4 @@
-"""Opens the database of a state directory, unless it was lost while jobs are still there."""
+"""Opens the database of a state directory; refuses to create a new one beside existing jobs or datasets."""
 
 import sqlite3
 from pathlib import Path
@@ -10,21 +10,22 @@ from .directory import StateDirectory
 
 
 def open_database(directory: StateDirectory) -> Database:
-    """The directory's database; a new one where the directory is new.
+    """Open the directory's database, or create it in a new directory.
 
-    Raises StartError: it cannot be opened or is damaged, or it is missing or empty beside jobs or datasets.
+    Raises StartError if it cannot be opened, is damaged, or is missing or empty beside jobs or datasets.
     """
-    found = directory.contents
-    if found and (lost := is_empty(directory.database)):
+    contents = directory.contents
+    if contents and (lost := is_empty(directory.database)):
         raise StartError(
-            f"the state directory {directory.path} holds {found}, but its database {directory.database.name} {lost}: "
+            f"the state directory {directory.path} holds {contents}, but its database {directory.database.name} "
+            f"{lost}: "
             f"restore the database from a backup, or run `raydient rebuild --state {directory.path}`"
         )
     return Database(directory.database)
 
 
 def is_empty(path: Path) -> str:
-    """How a database came to know nothing: `is missing`, `is empty`, `has never stored anything`. Else an empty text.
+    """Why a database holds nothing: `is missing`, `is empty`, `has never stored anything`; else an empty text.
 
     Creates no file. A damaged one is not empty.
     """
@@ -35,7 +36,7 @@ def is_empty(path: Path) -> str:
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
         try:
-            # numbers are given out from this table, which remembers rows that were deleted since
+            # this table holds the last number given out, also if its row was deleted
             [(count,)] = connection.execute("SELECT count(*) FROM sqlite_sequence WHERE name IN ('jobs', 'datasets')")
         finally:
             connection.close()

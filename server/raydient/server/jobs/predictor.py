@@ -16,16 +16,16 @@ from .models import StoredModels
 from .samples import gather, in_order, invalid, prepare, refused
 
 BYTES_MOST = 4_100_000
-"""Of one prediction: the message that holds it has to stay below 4 MiB."""
+"""Maximum bytes of one prediction, so that its message stays below 4 MiB."""
 Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a network makes of n samples.
+    """The predictions of one output for n samples.
 
     Attributes:
-        outputs: (n, ...) float32; probabilities for the cross-entropies. (n, k) where a part of them was asked for.
+        outputs: (n, ...) float32; probabilities for the cross-entropies. (n, k) for a `Window` of k values.
         classes: (n,) int32, the most probable labels; None where the loss is no cross-entropy.
         class_names: the label that each class stands for; empty where labels are numbers.
     """
@@ -37,18 +37,18 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The values of each sample's outputs that are wanted, in row-major order; all where `count` is 0."""
+    """Selects `count` values of each sample's outputs from `start`, in row-major order; all if `count` is 0."""
 
     start: int = 0
     count: int = 0
 
     def size(self, shape: Sequence[int]) -> int:
-        """How many values of a sample with outputs of `shape` are wanted."""
+        """Number of selected values of a sample with outputs of `shape`."""
         whole = math.prod(shape)
         return max(0, min(self.start + self.count, whole) - self.start) if self.count else whole
 
     def of(self, outputs: Array) -> Array:
-        """The wanted values of outputs (n, ...)."""
+        """The selected values of outputs (n, ...)."""
         if not self.count:
             return outputs
         return outputs.reshape(len(outputs), -1)[:, self.start : self.start + self.count]
@@ -70,10 +70,10 @@ class Predictor:
             path: the file of a model, or of a checkpoint's weights.
             inputs: (n, ...), numbers or texts that are numbers.
             columns: their names if they are a table, in any order and number as long as all features are there.
-            window: the values of the outputs that are wanted.
+            window: selects values of the outputs.
 
         Raises:
-            InvalidRequest: with the field at fault.
+            InvalidRequest: names the invalid field.
         """
         model = self._models.load(path)
         if not model.is_plain:
@@ -91,9 +91,9 @@ class Predictor:
 
         Args:
             path: the model file.
-            arrays: numbers or texts, samples first, by the names of the inputs or of the columns or arrays that these
-                were in the training data; others are left alone.
-            window: the values of the outputs that are wanted.
+            arrays: numbers or texts, samples first, by the names of the inputs, or of the columns or arrays of the
+                training data; others are ignored.
+            window: selects values of the outputs.
 
         Returns:
             What each output gives, by its name.
@@ -108,9 +108,9 @@ class Predictor:
 def _apply(
     model: Model, samples: Mapping[str, NDArray[Any]], window: Window, paths: Mapping[str, str]
 ) -> dict[str, Prediction]:
-    """Predictions by output, computed block by block, so that values outside the window are never held for all rows.
+    """Predict by blocks of rows, so that values outside the window are never held for all rows.
 
-    `paths` are those of the inputs in the request.
+    `paths` maps names of inputs to their paths in the request.
     """
     rows = len(next(iter(samples.values())))
     _check_size(model, rows, window, f"{next(iter(paths.values()))}.shape")

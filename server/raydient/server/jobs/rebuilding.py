@@ -1,9 +1,9 @@
-"""Makes a lost database anew from the folders of jobs and datasets.
+"""Rebuilds a lost database from the folders of jobs and datasets.
 
-A job comes back with its specification, creation time, request id and labels (from `job.json`) and its curve (from its
-record of epochs). If its folder holds a model, it is SUCCEEDED. Any other job is PAUSED: whether it
-was running, had failed or was cancelled is not known from its files, and a paused job does nothing by itself. Its
-owner resumes it from its checkpoint, or cancels it. Lost for good are events, scaling, and jobs without a folder.
+A job is restored with its specification, creation time, request id and labels (from `job.json`) and its curve (from its
+record of epochs). If its folder holds a model, it is SUCCEEDED. Any other job is PAUSED, because its files do not say
+whether it was running, had failed or was cancelled, and a paused job does not start by itself. Its owner resumes it
+from its checkpoint, or cancels it. Events, scaling, and jobs without a folder are lost.
 """
 
 import os
@@ -35,12 +35,12 @@ REASON = "REBUILT"
 
 @dataclass(slots=True)
 class Rebuilt:
-    """What a new database holds, and what it does not.
+    """The result of a rebuild.
 
     Attributes:
-        jobs: as they are stored, oldest first.
-        datasets: ids.
-        problems: a sentence each, with the path.
+        jobs: the restored jobs, oldest first.
+        datasets: ids of the restored datasets.
+        problems: files that were not used; one sentence each, with the path.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -49,9 +49,9 @@ class Rebuilt:
 
 
 def rebuild(path: Path) -> Rebuilt:
-    """Make the database of a state directory that has lost it. No file of a job or dataset is changed or removed.
+    """Rebuild the database of a state directory. No file of a job or dataset is changed or removed.
 
-    The database appears whole or not at all. Raises StartError: a service holds the directory, its database is not
+    The database appears complete or not at all. Raises StartError if a service holds the directory, its database is not
     empty, or there is nothing to rebuild it from.
     """
     if not path.is_dir():
@@ -82,7 +82,7 @@ def _rebuild(directory: StateDirectory) -> Rebuilt:
         _add_jobs(directory, JobStore(database), descriptions, rebuilt)
     finally:
         database.close()
-    for old in _files_of(directory.database)[1:]:  # what is left of the lost one must not be applied to the new one
+    for old in _files_of(directory.database)[1:]:  # a leftover write-ahead log must not be applied to the new database
         if old.exists():
             old.rename(old.with_name(f"{old.name}.old"))
     os.replace(partial, directory.database)

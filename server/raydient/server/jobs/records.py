@@ -1,4 +1,4 @@
-"""What the job store keeps, as plain values: neither SQL nor protobuf."""
+"""The records of the job store as plain values, without SQL or protobuf."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,35 +12,35 @@ from .states import State
 
 
 def allowed_workers(least: int, most: int, scaled: int) -> WorkerRange:
-    """How many workers a job may have: those of its specification, unless `scaled` is another number than 0."""
+    """The range of a job's workers: that of its specification, or up to `scaled` unless that is 0."""
     return WorkerRange(min=min(least, scaled), max=scaled) if scaled else WorkerRange(min=least, max=most)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A training job and what is known of it. Times are aware, UTC.
+    """A training job and its state. Times are aware, UTC.
 
     Attributes:
         id: `[0-9a-z]`, chosen by the service.
-        request: the caller's idempotency key, empty if none; `fingerprint` is the SHA-256 of what came with it.
+        request: the caller's idempotency key, empty if none; `fingerprint` is the SHA-256 of the request's body.
         number: place in the order of creation, from 1; 0 before it is stored.
-        reason, message: why it is in this state: a stable word and a sentence; empty where there is nothing to say.
+        reason, message: why it is in this state: a stable word and a sentence; may be empty.
         started: when the first step of the first run was about to begin.
-        run: how often a coordinator was started; reports of an earlier run are ignored.
+        run: number of coordinators started so far; reports of an earlier run are ignored.
         report: number of the last report of this run that was applied.
-        attachment: with it a later server finds the run again; secret; empty before there is one.
+        attachment: address by which a later server attaches to the run; secret; empty before there is one.
         sequence: number of the job's newest event that is kept.
         revision: grows by one with every change of the record; the key of compare-and-set.
-        progress: the newest, of the last run that reported any.
-        last_epoch: the newest epoch that is complete.
+        progress: the newest progress, of the last run that reported any.
+        last_epoch: the newest complete epoch.
         top_step, checkpoint_step: highest step ever reported, step of the newest checkpoint.
-        failed_checkpoints, damaged_checkpoints: how many could not be written, how many were found damaged.
-        checkpoint_problem: the newest of these, a sentence; empty once a checkpoint was taken after it.
+        failed_checkpoints, damaged_checkpoints: number of checkpoints that could not be written, that are damaged.
+        checkpoint_problem: sentence about the newest such problem; empty once a later checkpoint is taken.
         losses: coordinators lost in a row without a new step or checkpoint in between.
         advanced: there was a new step or checkpoint since the last loss.
-        digest: of the final weights; empty unless SUCCEEDED.
-        scaled: workers that were asked for since; 0 if the specification's number holds.
-        pausing: it is to be PAUSED as soon as its run has ended.
+        digest: digest of the final weights; empty unless SUCCEEDED.
+        scaled: number of workers set by the user later; 0 if the specification's range holds.
+        pausing: the job becomes PAUSED when its run has ended.
     """
 
     id: str
@@ -79,29 +79,29 @@ class Job:
 
     @property
     def workers(self) -> WorkerRange:
-        """How many it may have now."""
+        """Range of workers that the job may have now."""
         asked = self.spec.resources.workers
         return allowed_workers(asked.min, asked.max, self.scaled)
 
     @property
     def display_name(self) -> str:
-        """What people call it; may be empty."""
+        """Name for people; may be empty."""
         return self.spec.display_name
 
     @property
     def dataset(self) -> str:
-        """Where its data is: `dataset.uri` of the specification."""
+        """`dataset.uri` of the specification."""
         return self.spec.dataset.uri
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Of the specification."""
+        """`labels` of the specification."""
         return self.spec.labels
 
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """A job as lists show it, without its specification. Attributes as those of Job."""
+    """A job in a list, without its specification. Attributes as in `Job`."""
 
     id: str
     number: int
@@ -127,11 +127,11 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableJob:
-    """A stored job that this version cannot read, with what can be told of it.
+    """A stored job that this version cannot read.
 
     Attributes:
-        state: the stored one; FAILED if this version does not know it.
-        problem: what cannot be read and why, one line.
+        state: the stored state; FAILED if this version does not know it.
+        problem: the column that cannot be read, and why, in one line.
     """
 
     id: str
@@ -145,7 +145,7 @@ class UnreadableJob:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The job is in another state now."""
+    """The job moved to another state."""
 
     state: State
     reason: str = ""
@@ -160,8 +160,8 @@ Payload = StateChanged | Progress | EpochEnded | CheckpointTaken | Notice
 class JobEvent:
     """Something that happened to a job.
 
-    Events are numbered from 1 on without gaps. All but progress are stored, and some age out (see `ageing`); a progress
-    bears the number of the event before it.
+    Events are numbered from 1 without gaps. All but progress are stored, and some age out (see `ageing`); a progress
+    has the number of the event before it.
     """
 
     job: str
@@ -171,12 +171,12 @@ class JobEvent:
 
     @property
     def kept(self) -> bool:
-        """It is in the store and its number its own."""
+        """True if the event is stored and has a number of its own."""
         return not isinstance(self.payload, Progress)
 
     @property
     def final(self) -> bool:
-        """The job has ended with it; events follow only if the job is resumed."""
+        """True if the job ended with this event; events follow only if the job is resumed."""
         return isinstance(self.payload, StateChanged) and self.payload.state.terminal
 
 
@@ -193,7 +193,7 @@ class MetricPoint:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one committed transaction did to a job: `before` is None if it was created, `after` None if deleted."""
+    """One committed change of a job: `before` is None if it was created, `after` None if deleted."""
 
     before: Job | UnreadableJob | None
     after: Job | None
@@ -202,7 +202,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list: in any of these states (all if empty) and with all of these labels."""
+    """Selects jobs in any of these states (all if empty) and with all of these labels."""
 
     states: frozenset[State] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)

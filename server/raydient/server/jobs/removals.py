@@ -1,7 +1,7 @@
-"""Files whose deletion is decided: written down in the transaction that decides it, so that a killed one is completed.
+"""Removal of files, recorded in the transaction that decides it, so that a killed server's removals are completed.
 
-Nothing else is ever removed at a start. A file or folder that the database does not know is left alone, because the
-database may be the one that is incomplete.
+A start removes nothing else. A file or folder that the database does not know is not touched, because the database may
+be the incomplete part.
 """
 
 import logging
@@ -18,24 +18,24 @@ from .description import DESCRIPTION_FILE
 from .schema import removals as _removals
 
 PLANNED = "?"
-"""What the name of a removal begins with that is planned and not decided."""
+"""Prefix of the name of a removal that is planned but not decided."""
 ROOMS = ("jobs", "datasets")
 log = logging.getLogger(__name__)
 
 
 def decide_removal(connection: sa.Connection, name: str) -> None:
-    """Write down in this transaction that `name`, a path below the state directory, is to be removed."""
+    """Record in this transaction that `name`, a path below the state directory, is to be removed."""
     withdraw_removal(connection, name)
     connection.execute(sa.insert(_removals).values(name=name))
 
 
 def withdraw_removal(connection: sa.Connection, name: str) -> None:
-    """Write down in this transaction that `name` stays; harmless if nothing was decided."""
+    """Delete the record of a removal of `name` in this transaction; harmless if there is none."""
     connection.execute(sa.delete(_removals).where(_removals.c.name.in_([name, PLANNED + name])))
 
 
 class Removals:
-    """Removes what is decided to be removed. May be used from any thread; methods block it.
+    """Carries out recorded removals. May be used from any thread; methods block it.
 
     Names are paths below `root`, such as `jobs/{id}` or `datasets/{sha256}.csv`.
     """
@@ -47,14 +47,14 @@ class Removals:
     def plan(self, name: str) -> None:
         """Have `name` removed at the next start, unless a transaction withdraws that or `carry_out` comes first.
 
-        For files that are written before the transaction that makes them known. The folder of a job is then removed
-        only if it holds nothing but the description: a database that was restored from a backup may hold the plan and
-        not the job that came of it.
+        For files that are written before the transaction that stores their row. The folder of a job is then removed
+        only if it holds nothing but the description, because a database restored from a backup may contain the plan
+        but not the job.
         """
         self._database.write(lambda connection: decide_removal(connection, PLANNED + name))
 
     def carry_out(self, name: str) -> None:
-        """Remove a file or folder now and forget it. What cannot be removed is logged and tried at the next start."""
+        """Remove a file or folder now and delete its record. Failures are logged and retried at the next start."""
         if not _is_ours(name):
             log.warning("%s is listed for removal and is no file of a job or dataset; left alone", name)
             return
@@ -68,10 +68,10 @@ class Removals:
         except OSError as error:
             log.warning("%s cannot be removed, the next start tries again: %s", path, error.strerror or error)
         except ServiceError as error:
-            log.warning("%s is removed; that could not be noted and is found out at the next start: %s", path, error)
+            log.warning("%s is removed; its record stays until the next start: %s", path, error)
 
     def complete(self) -> None:
-        """Carry out what an earlier server decided and did not finish."""
+        """Carry out the removals that an earlier server recorded and did not finish."""
         names = self._database.read(lambda connection: connection.execute(sa.select(_removals.c.name)).scalars().all())
         for recorded in names:
             name = recorded.removeprefix(PLANNED)
@@ -83,7 +83,7 @@ class Removals:
 
 
 def _was_used(path: Path) -> bool:
-    """A folder that holds more than a description."""
+    """True for a folder that holds more than a description."""
     return path.is_dir() and any(DESCRIPTION_FILE not in file.name for file in path.iterdir())
 
 

@@ -47,7 +47,7 @@ def spec_text(spec: JobSpec) -> str:
 
 
 def spec_row(spec: JobSpec) -> dict[str, Any]:
-    """The columns that are made of the specification; they never change."""
+    """The columns that are derived from the specification; they never change."""
     workers = spec.resources.workers
     return {
         "spec": spec_text(spec),
@@ -61,7 +61,7 @@ def spec_row(spec: JobSpec) -> dict[str, Any]:
 def job_row(job: Job) -> dict[str, Any]:
     """All columns but `number`, which the database gives, and those of the specification: see `spec_row`."""
     row = {name: getattr(job, name) for name in _PLAIN if name != "number"}
-    row["request"] = job.request or None  # only those that are set must be unique
+    row["request"] = job.request or None  # the column is unique, and NULL may repeat
     row["state"] = job.state.value
     row["advanced"], row["pausing"] = int(job.advanced), int(job.pausing)
     row["progress"] = job.progress and encode(job.progress)[1]
@@ -69,20 +69,20 @@ def job_row(job: Job) -> dict[str, Any]:
     return row
 
 
-class UnreadableRow(Exception):  # noqa: N818  (it names what is the case)
-    """A column that cannot be read: its name and why, one line."""
+class UnreadableRow(Exception):  # noqa: N818  (named after the condition)
+    """A column that cannot be read; the message gives its name and the reason in one line."""
 
 
 def read_spec(text: str) -> JobSpec:
-    """The inverse of `spec_text`. Raises InvalidSpec, ValueError."""
+    """Inverse of `spec_text`. Raises InvalidSpec, ValueError."""
     try:
         return JobSpec.model_validate_json(text)
     except ValidationError:
-        return validate_job(json.loads(text))  # says which rule is broken in plain words
+        return validate_job(json.loads(text))  # its errors are readable
 
 
 def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
-    """The inverse of `job_row`; `spec` is `read_spec` or remembers what that read. Raises UnreadableRow."""
+    """Inverse of `job_row`; `spec` is `read_spec` or a cached form of it. Raises UnreadableRow."""
     return Job(
         **{name: row[name] for name in _PLAIN},
         **_read_columns(row),
@@ -94,7 +94,7 @@ def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
 
 
 def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
-    """A job as lists show it, from all columns but `spec`, without the layers' health. Raises UnreadableRow."""
+    """A summary from all columns but `spec`, without gradient health. Raises UnreadableRow."""
     least, most = row["workers_min"], row["workers_max"]
     read = _read_columns(row)
     if read["progress"] is not None:
@@ -108,7 +108,7 @@ def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
 
 
 def unreadable_record(row: RowMapping, problem: UnreadableRow) -> UnreadableJob:
-    """What can be told of a row whatever is wrong with it."""
+    """The record of a row that has this problem, from the columns that can always be read."""
     known = row["state"] in [*State]
     state = State(row["state"]) if known else State.FAILED
     names = ("id", "number", "created", "display_name", "dataset")
@@ -116,7 +116,7 @@ def unreadable_record(row: RowMapping, problem: UnreadableRow) -> UnreadableJob:
 
 
 def _read_columns(row: RowMapping) -> dict[str, Any]:
-    """The columns that are not kept as they are in a Job and in a JobSummary."""
+    """Convert the columns whose values in a Job or JobSummary differ from those in the row. Raises UnreadableRow."""
     if row["created"] is None:
         raise UnreadableRow("created: it is no time")
     return {
@@ -127,7 +127,7 @@ def _read_columns(row: RowMapping) -> dict[str, Any]:
 
 
 def _column(name: str, read: Callable[[Any], T], value: Any) -> T:
-    """What `read` makes of the value of a column. Raises UnreadableRow."""
+    """Convert the value of a column with `read`. Raises UnreadableRow."""
     try:
         return read(value)
     except InvalidSpec as error:
@@ -144,7 +144,7 @@ def event_row(event: JobEvent) -> dict[str, Any]:
 
 
 def event_record(row: RowMapping) -> JobEvent:
-    """The inverse of `event_row`. One that this version cannot read becomes a notice that says so."""
+    """Inverse of `event_row`. An event that this version cannot read becomes a notice that says so."""
     payload: Payload
     try:
         payload = _column(row["kind"], lambda text: decode(row["kind"], text), row["payload"])

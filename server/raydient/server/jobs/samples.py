@@ -21,7 +21,7 @@ def gather(model: Model, arrays: Mapping[str, Array]) -> dict[str, Array]:
         InvalidRequest: an input that is not there, of another shape or another number of samples, or a number that is
             not finite.
     """
-    inputs = {name: _input(name, given, arrays) for name, given in model.inputs.items()}
+    inputs = {name: _input(name, preprocessing, arrays) for name, preprocessing in model.inputs.items()}
     _check_equal("samples differ in number", {name: len(values) for name, values in inputs.items()})
     return inputs
 
@@ -46,18 +46,18 @@ def in_order(model: Model, inputs: Array, columns: Sequence[str]) -> Array:
     return inputs[:, [places[name] for name in model.input.feature_names]]
 
 
-def prepare(path: str, given: Preprocessing, values: Array) -> Array:
-    """Samples of one input as `Model.prepare` takes them: in its shape, numbers instead of texts that are numbers.
+def prepare(path: str, preprocessing: Preprocessing, values: Array) -> Array:
+    """Convert samples of one input for `Model.prepare`: to its shape, and texts to numbers where it takes numbers.
 
     Raises:
-        InvalidRequest: another shape, or a text that is no finite number where numbers are needed.
+        InvalidRequest: wrong shape, or a text that is not a finite number where numbers are needed.
     """
-    values = values[:, np.newaxis] if values.ndim == 1 and given.shape == (1,) else values
-    if values.shape[1:] != given.shape:
+    values = values[:, np.newaxis] if values.ndim == 1 and preprocessing.shape == (1,) else values
+    if values.shape[1:] != preprocessing.shape:
         shape = list(values.shape[1:])
-        raise invalid(f"{path}.shape", f"a sample has shape {shape}, needed is {list(given.shape)}")
-    if values.dtype.kind == "O" and not given.vocabulary:
-        values = _numbers(path, values)  # a table's cells may all come as they are written
+        raise invalid(f"{path}.shape", f"a sample has shape {shape}, needed is {list(preprocessing.shape)}")
+    if values.dtype.kind == "O" and not preprocessing.vocabulary:
+        values = _numbers(path, values)  # a client may send all cells of a table as texts
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row, *place = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise invalid(f"{path}[{row}]", f"{values[(row, *place)]} is not a finite number")
@@ -70,30 +70,31 @@ def invalid(path: str, message: str) -> InvalidRequest:
 
 
 def refused(path: str, error: SampleError) -> InvalidRequest:
-    """The same for what the network found; `path` is that of the tensor."""
+    """Translate an error of the network; `path` is the tensor's path in the request."""
     return invalid(path if error.row is None else f"{path}[{error.row}]", error.args[0])
 
 
-def _input(name: str, given: Preprocessing, arrays: Mapping[str, Array]) -> Array:
+def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, Array]) -> Array:
     if name in arrays:
         values = arrays[name]
     else:
-        absent = [column for column in given.columns if column not in arrays]
-        if absent or not given.columns:
-            raise invalid("arrays", f"the input {name} is not there, nor its columns; {_missing(absent, list(arrays))}")
-        found = [arrays[column] for column in given.columns]
-        if given.vocabulary and len({one.dtype for one in found}) > 1:
-            # side by side they would have one type, which changes the texts of some
-            found = [np.array([category_text(v) for v in one.ravel().tolist()], object) for one in found]
-        if given.is_table:
-            sizes = {column: one.size for column, one in zip(given.columns, found, strict=True)}
+        absent = [column for column in preprocessing.columns if column not in arrays]
+        if absent or not preprocessing.columns:
+            problem = _missing(absent, list(arrays))
+            raise invalid("arrays", f"neither the input {name} nor its columns are in the request; {problem}")
+        columns = [arrays[column] for column in preprocessing.columns]
+        if preprocessing.vocabulary and len({one.dtype for one in columns}) > 1:
+            # stacking converts the columns to one type, which would change the texts of some values
+            columns = [np.array([category_text(v) for v in one.ravel().tolist()], object) for one in columns]
+        if preprocessing.is_table:
+            sizes = {column: one.size for column, one in zip(preprocessing.columns, columns, strict=True)}
             _check_equal(f"columns of {name} differ in length", sizes)
-        values = np.stack([one.reshape(-1) for one in found], axis=1) if given.is_table else found[0]
-    return prepare(f"arrays.{name}", given, values)
+        values = np.stack([one.reshape(-1) for one in columns], axis=1) if preprocessing.is_table else columns[0]
+    return prepare(f"arrays.{name}", preprocessing, values)
 
 
 def _check_equal(differ: str, counts: Mapping[str, int]) -> None:
-    """Raise InvalidRequest unless all have the same count; names the first and one that differs."""
+    """Raise InvalidRequest, which names the first entry and one that differs, unless all counts are equal."""
     first = next(iter(counts))
     for name, count in counts.items():
         if count != counts[first]:
@@ -101,7 +102,7 @@ def _check_equal(differ: str, counts: Mapping[str, int]) -> None:
 
 
 def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
-    """Names that are not there, the first few of them, with what may have been meant."""
+    """The first few missing names, with suggestions."""
     more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
     close = [match for name in absent[:5] for match in get_close_matches(name, unknown[:1000], 1)]
     hint = f"; did you mean {', '.join(close)}?" if close else ""

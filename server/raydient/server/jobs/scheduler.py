@@ -1,4 +1,4 @@
-"""Who starts next and who may grow: first come, first served, on a number of worker slots. Neither threads nor I/O."""
+"""Decides which jobs start and grow, first come, first served, on a number of worker slots. No threads, no I/O."""
 
 import bisect
 from dataclasses import dataclass, field, replace
@@ -76,7 +76,7 @@ class Scheduler:
         return 0 if entry is None else self._index(entry) + 1
 
     def allotment(self, job: str) -> Held | None:
-        """What the job holds; None if it does not run."""
+        """The job's allotment; None if it does not run."""
         return self._held.get(job)
 
     def enqueue(self, job: str, number: int, workers: WorkerRange) -> None:

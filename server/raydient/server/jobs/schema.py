@@ -21,7 +21,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC time, kept as microseconds since 1970. What is no such number is read as None."""
+    """An aware UTC time, stored as microseconds since 1970. A value that is not such a number is read as None."""
 
     impl = BigInteger
     cache_ok = True

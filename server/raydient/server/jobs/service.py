@@ -1,4 +1,4 @@
-"""What can be done with jobs and datasets, checked."""
+"""The operations on jobs and datasets, with their checks."""
 
 import hashlib
 import logging
@@ -28,17 +28,17 @@ from .store import JobStore, folder_name
 log = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 10_000
-"""So many jobs may wait."""
+"""Maximum number of queued jobs."""
 
 
 class JobService:
-    """Makes and removes jobs. May be used from any thread; methods block it.
+    """Creates, controls and removes jobs. May be used from any thread; methods block it.
+
+    `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and ends with the call.
 
     Attributes:
         store, datasets: for reading.
-        dispatcher: runs what was made here.
-
-    `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and ends with the call.
+        dispatcher: runs the jobs.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class JobService:
     def create(self, spec: JobSpec, request: str = "", call: Call | None = None) -> Job | UnreadableJob:
         """Accept a job; durable and queued when this returns. The same request twice gives the same job.
 
-        Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted, Late; Abandoned if `call`
-        was given up before the job was accepted, and then there is none.
+        Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted, Late, and Abandoned if
+        `call` was abandoned before the job was accepted. After an error there is no job.
         """
         call = call or Call()
         job = self._draft(spec, request)
@@ -87,7 +87,7 @@ class JobService:
         return stored
 
     def validate(self, spec: JobSpec, call: Call) -> None:
-        """Check all that can be checked before a job starts. Raises what `create` raises."""
+        """Check everything that can be checked before a job starts. Raises what `create` raises."""
         slots, least = self.dispatcher.slots, spec.resources.workers.min
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
@@ -138,10 +138,10 @@ class JobService:
             self.datasets.delete(dataset_id)
 
     def tidy(self) -> None:
-        """Finish deletions that an earlier server decided, report what the database does not know, and describe jobs
-        that have no description yet.
+        """Finish recorded removals, log unknown files, and write the descriptions that are missing.
 
-        What is unknown is left alone: a database that does not know a job may be the one that is incomplete.
+        Files and folders that the database does not know are not touched, because the database may be the incomplete
+        part.
         """
         self._removals.complete()
         known = self.store.ids()
@@ -151,9 +151,9 @@ class JobService:
         self._describe(known)
 
     def _store(self, job: Job) -> Job | UnreadableJob:
-        """Store a job with its description, or neither; the stored job."""
+        """Store a job with its description, or neither. Returns the stored job."""
         place = folder_name(job.id)
-        self._removals.plan(place)  # the store withdraws that in the transaction that makes the job known
+        self._removals.plan(place)  # `JobStore.add` withdraws it in the transaction that stores the job
         stored: Job | UnreadableJob | None = None
         try:
             with disk_may_be_full():
@@ -165,7 +165,7 @@ class JobService:
         return stored
 
     def _describe(self, known: set[str]) -> None:
-        """Write the missing descriptions of jobs of earlier versions."""
+        """Write the descriptions of jobs that earlier versions stored without one."""
         folders = [self._directory.job(job_id) for job_id in known]
         missing = [folder for folder in folders if folder.is_dir() and not (folder / DESCRIPTION_FILE).exists()]
         jobs = ((folder, self.store.find(folder.name)) for folder in missing)

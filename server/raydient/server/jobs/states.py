@@ -6,7 +6,7 @@ from raydient.server.errors import NotAllowed
 
 
 class State(StrEnum):
-    """Where a job is in its life."""
+    """The state of a job."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -19,7 +19,7 @@ class State(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """The job has ended: it holds nothing. Only a user's command moves one that FAILED from here."""
+        """True if the job has ended and holds no slots. Only a user's command moves a FAILED job from here."""
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
     @property
@@ -37,7 +37,7 @@ MOVES: dict[State, frozenset[State]] = {
     # a job may end by itself before the request to cancel reaches it
     State.CANCELLING: frozenset({State.CANCELLED, State.SUCCEEDED, State.FAILED}),
     State.SUCCEEDED: frozenset(),
-    # resumed by its user, if it did not fail by its own fault
+    # resumed by its user, if the failure has a reason outside the job
     State.FAILED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset(),
 }

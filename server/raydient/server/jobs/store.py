@@ -51,8 +51,8 @@ _jobs, _labels, _events, _metrics = schema.jobs, schema.labels, schema.events, s
 class JobStore:
     """Keeps jobs. Every method may be called from any thread and blocks it; what it returns is durable.
 
-    `publish` hears of every change on the writer thread, in the order of commits and before the method that made the
-    change returns; it must not block.
+    `publish` is called with every change, on the writer thread, in the order of commits and before the method that
+    made the change returns; it must not block.
     """
 
     def __init__(
@@ -64,14 +64,16 @@ class JobStore:
         self._database = database
         self._publish = publish
         self._clock = clock
-        # a network may have a thousand layers and a job be read several times a second
+        # cached because a network may have a thousand layers and a job may be read several times a second
         self._spec = lru_cache(SPECS_KEPT)(read_spec)
-        self._readable: set[int] = set()  # numbers of jobs whose specification was read before; it never changes
+        self._readable: set[int] = (
+            set()
+        )  # numbers of jobs whose specification was once read; specifications never change
 
     def add(self, job: Job) -> Job | UnreadableJob:
-        """Store a new job with its first event; the job it became, or the one that the same request made before.
+        """Store a new job with its first event. Returns the stored job, or the one that an earlier equal request made.
 
-        Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request came
+        Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request id came
         before with another body.
         """
 
@@ -92,7 +94,7 @@ class JobStore:
         return change.after
 
     def update(self, job_id: str, step: Callable[[Job], Update | None]) -> Job:
-        """Apply `step` to the job as it is now, in one transaction; the job after it. None from `step`: no change.
+        """Apply `step` to the stored job in one transaction, and return the job after it. None from `step`: no change.
 
         Raises NotFound, Unreadable, Conflict, and what `step` raises; then nothing is changed.
         """
@@ -107,7 +109,7 @@ class JobStore:
         return change.after
 
     def restore(self, job: Job, epochs: Sequence[EpochEnded]) -> Job:
-        """Store a job that was rebuilt from its files, in the state that it has, with the curve of these epochs."""
+        """Store a job that was rebuilt from its files, in its state, with the curve of these epochs."""
 
         def work(connection: sa.Connection) -> Change:
             stored = replace(job, number=self._insert(connection, job))
@@ -120,7 +122,7 @@ class JobStore:
         return change.after
 
     def delete(self, job_id: str) -> None:
-        """Remove a job that has ended, or cannot be read, with all that belongs to it; decide its folder's removal.
+        """Remove a job that has ended or cannot be read, with its rows, and record the removal of its folder.
 
         Raises NotFound, NotAllowed.
         """
@@ -160,9 +162,7 @@ class JobStore:
     def summaries(
         self, limit: int, before: int | None = None, where: JobFilter | None = None
     ) -> list[JobSummary | UnreadableJob]:
-        """The same as `page`, as lists show them. A specification is read once in the life of the store, to find out
-        whether it can be.
-        """
+        """Summaries of the jobs of `page`. Each specification is read once per store, to detect unreadable ones."""
         query = _page(sa.select(*(column for column in _jobs.c if column is not _jobs.c.spec)), limit, before, where)
 
         def work(connection: sa.Connection) -> list[JobSummary | UnreadableJob]:
@@ -177,27 +177,27 @@ class JobStore:
         """All jobs that have not ended and can be read, oldest first. Logs those that cannot."""
         states = [state.value for state in State if not state.terminal]
         query = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.number)
-        found = self._database.read(
+        jobs = self._database.read(
             lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
         )
-        for job in found:
+        for job in jobs:
             if isinstance(job, UnreadableJob):
                 log.error("jobs/%s cannot be read and is left alone: %s", job.id, job.problem)
-        return [job for job in found if isinstance(job, Job)]
+        return [job for job in jobs if isinstance(job, Job)]
 
     def user_of(self, dataset: str) -> str | None:
-        """A job that has not ended and trains on this `dataset.uri`, readable or not: its id. None if there is none."""
+        """Id of an unfinished job, readable or not, that trains on this `dataset.uri`; None if there is none."""
         states = [state.value for state in State if state.terminal]
         query = sa.select(_jobs.c.id).where(_jobs.c.dataset == dataset, _jobs.c.state.not_in(states)).limit(1)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def ids(self) -> set[str]:
-        """Of all jobs."""
+        """Ids of all jobs."""
         query = sa.select(_jobs.c.id)
         return self._database.read(lambda connection: set(connection.execute(query).scalars()))
 
     def counts(self) -> dict[State, int]:
-        """How many jobs are in each state. A state that this version does not know counts as FAILED, as in lists."""
+        """Number of jobs in each state. A state that this version does not know counts as FAILED, as in lists."""
         query = sa.select(_jobs.c.state, sa.func.count()).group_by(_jobs.c.state)
         counts = dict.fromkeys(State, 0)
         for state, count in self._database.read(lambda connection: connection.execute(query).all()):
@@ -222,7 +222,7 @@ class JobStore:
         )
 
     def _insert(self, connection: sa.Connection, job: Job) -> int:
-        """Insert the rows of a new job; its number."""
+        """Insert the rows of a new job and return its number."""
         result = connection.execute(sa.insert(_jobs).values(job_row(job) | spec_row(job.spec)))
         if job.spec.labels:
             rows = [{"job": job.id, "key": key, "value": value} for key, value in job.spec.labels.items()]
@@ -275,7 +275,7 @@ class JobStore:
         return self._record(row)
 
     def _by_request(self, connection: sa.Connection, job: Job) -> Job | UnreadableJob | None:
-        """What the request of `job` made before. Raises AlreadyExists if it came with another body."""
+        """The job that the same request made before. Raises AlreadyExists if that had another body."""
         if not job.request:
             return None
         row = connection.execute(sa.select(_jobs).where(_jobs.c.request == job.request)).mappings().one_or_none()
@@ -293,7 +293,7 @@ class JobStore:
         return job
 
     def _unreadable_specs(self, connection: sa.Connection, numbers: Sequence[int]) -> dict[int, UnreadableRow]:
-        """What is wrong with the specifications of these jobs, by number; reads those that were not read before."""
+        """Problems of the unreadable specifications among these jobs, by number; reads only those not read before."""
         unknown = [number for number in numbers if number not in self._readable]
         query = sa.select(_jobs).where(_jobs.c.number.in_(unknown))
         problems = {}
@@ -322,10 +322,10 @@ def _page(query: sa.Select[Any], limit: int, before: int | None, where: JobFilte
 
 
 def _labels_of(connection: sa.Connection, jobs: Sequence[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {job: {} for job in jobs}
+    labels: dict[str, dict[str, str]] = {job: {} for job in jobs}
     for job, key, value in connection.execute(sa.select(_labels).where(_labels.c.job.in_(jobs))):
-        found[job][key] = value
-    return found
+        labels[job][key] = value
+    return labels
 
 
 def _summary(

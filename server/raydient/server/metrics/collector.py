@@ -16,7 +16,7 @@ from . import families
 from .series import QueueWaits, Series, Slots
 
 LINGER_SECONDS = 300.0
-"""A job's series stay so long after its end, for the last scrapes to see it."""
+"""Time for which a job's series stay after its end, so that the last scrapes see it."""
 
 
 class JobCollector(Collector):
@@ -66,7 +66,7 @@ class JobCollector(Collector):
                 series.take(event, self._clock())
 
     def use_slots(self, total: int, held: int) -> None:
-        """So many worker slots there are, and so many are held."""
+        """Set the numbers of worker slots that exist and that are held."""
         with self._lock:
             self._slots = Slots(total, held)
 
@@ -95,4 +95,4 @@ class JobCollector(Collector):
             ]
             jobs = {job: copy(series) for job, series in self._jobs.items()}
         yield from told
-        yield from families.of_jobs(jobs)  # much text; nobody who publishes waits for it
+        yield from families.of_jobs(jobs)  # much text, so built without the lock that publishers take

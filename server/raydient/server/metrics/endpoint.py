@@ -1,4 +1,4 @@
-"""HTTP for scrapes: one thread, few connections, each for one request and a short time."""
+"""An HTTP server for scrapes: one thread, few connections, each for one request and a limited time."""
 
 import asyncio
 import gzip
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 CONNECTIONS = 32
-"""Open at a time; a further one ends the oldest."""
+"""Maximum number of open connections; a further one closes the oldest."""
 CONNECTION_SECONDS = 15.0
-"""From the connection to the last byte of the answer; Prometheus gives up after 10 by default."""
+"""Time from the connection to the last byte of the answer; Prometheus gives up after 10 s by default."""
 HEAD_BYTES = 16 << 10
 log = logging.getLogger(__name__)
 
@@ -47,12 +47,12 @@ class Endpoint:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving; connections are cut."""
+        """Stop serving and close the connections."""
         self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # cancels what is open at its end
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # cancels open connections at the end
             runner.run(self._serve())
 
     async def _serve(self) -> None:
@@ -71,10 +71,10 @@ class Endpoint:
         task.add_done_callback(lambda _: writer.transport.abort())
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # too slow, gone, or no HTTP
+        # the client is too slow, has disconnected, or does not speak HTTP
         with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(self._seconds):
-                writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for all of it
+                writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for the whole response
                 writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
                 writer.close()

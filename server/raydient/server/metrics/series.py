@@ -10,7 +10,7 @@ from raydient.server.jobs.states import State
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Progress
 
 PEAK_SECONDS = 300.0
-"""Many times the scrape interval, and as long as a job's series stay after its end: an alert sees each epoch's loss."""
+"""Window of the recent peak: many scrape intervals, so that an alert sees each epoch's loss."""
 QUEUE_WAIT_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
 """Seconds: from a free cluster to one that is taken for a day."""
 
@@ -85,7 +85,7 @@ class QueueWaits:
     _counts: list[int] = field(default_factory=lambda: [0] * (len(QUEUE_WAIT_BUCKETS) + 1))
 
     def add(self, seconds: float) -> None:
-        """A job has waited so long."""
+        """Add the time that a job waited."""
         self.seconds += seconds
         self._counts[bisect_left(QUEUE_WAIT_BUCKETS, seconds)] += 1
 

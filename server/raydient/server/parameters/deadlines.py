@@ -1,4 +1,4 @@
-"""How long a worker may be silent while leaves of the open round wait for it. An algorithm; times are handed in."""
+"""Decides when a worker that owes leaves of the open round is overdue. No I/O; times are arguments."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -8,60 +8,61 @@ from statistics import median
 from raydient.wire.schedule import Round, RoundKind
 
 LOOK_SECONDS = 1.0
-"""How often `overdue` is asked for."""
+"""Interval between calls of `overdue`."""
 LEAST_SECONDS = 5.0
-"""The shortest deadline, however fast the rounds are."""
+"""The shortest deadline, for fast rounds."""
 TIMES = 10
-"""A deadline in medians of recent rounds."""
+"""The deadline as a multiple of the median of recent rounds."""
 RECENT = 32
-"""Rounds of one shape that the median is taken of."""
+"""Number of rounds of one shape in the median."""
 FIRST_SECONDS = 1800.0
-"""The shortest deadline of a worker's first round of a shape, in which it allocates and touches its memory. A process
-that has stopped altogether is noticed sooner, by its pulse."""
+"""The shortest deadline of a worker's first round of a shape, in which it allocates and touches its memory. A frozen
+process is detected sooner, by its pings.
+"""
 
 _Shape = tuple[RoundKind, int]
 
 
 @dataclass(slots=True)
 class _Pace:
-    """Recent rounds of one shape: how long they took, and how long per leaf of the largest share."""
+    """Recent rounds of one shape: their seconds, and their seconds per leaf of the largest share."""
 
     rounds: deque[float]
     leaves: deque[float]
 
 
 class Deadlines:
-    """Tells which workers are overdue. One thread calls it; all times are in seconds of one monotonic clock.
+    """Detects overdue workers. Not thread-safe; all times are in seconds of one monotonic clock.
 
-    A deadline is 10 medians of recent rounds of the same shape, and at least 5 s: if all workers become slower, so does
-    the median. It counts from the worker's last push or assignment. Time in which the caller itself stood still counts
-    for no worker: the machine was suspended, or an update took long.
+    The deadline is 10 times the median of recent rounds of the same shape, and at least 5 s: if all workers become
+    slower, so does the median. It counts from the worker's last push or assignment. Pauses of the caller itself (a
+    suspended machine, a long update) do not count.
     """
 
     def __init__(self) -> None:
         self._round: Round | None = None
         self._began = self._looked = 0.0
         self._largest = 0  # leaves of the largest share of the round
-        self._active: dict[int, float] = {}  # worker to its last push or assignment
+        self._active: dict[int, float] = {}  # time of the last push or assignment, by worker
         self._pushed: set[int] = set()  # workers that have pushed in this round
         self._known: dict[_Shape, set[int]] = {}  # workers that have completed a round of a shape
         self._paces: dict[_Shape, _Pace] = {}
 
-    def assigned(self, worker: int, this: Round, leaves: int, now: float) -> None:
-        """A worker was given so many leaves of a round."""
-        if self._round is not this:
-            self._round, self._began, self._largest = this, now, 0
+    def assigned(self, worker: int, opened: Round, leaves: int, now: float) -> None:
+        """Note that `leaves` leaves of a round were assigned to a worker."""
+        if self._round is not opened:
+            self._round, self._began, self._largest = opened, now, 0
             self._pushed.clear()
         self._largest = max(self._largest, leaves)
         self._active[worker] = now
 
     def pushed(self, worker: int, now: float) -> None:
-        """A push of a worker was accepted."""
+        """Note that a push of a worker was accepted."""
         self._active[worker] = now
         self._pushed.add(worker)
 
     def completed(self, now: float) -> None:
-        """The last push of the round that was assigned last has arrived."""
+        """Note that the round is complete."""
         if self._round is None:
             return
         shape = _shape(self._round)
@@ -71,9 +72,9 @@ class Deadlines:
         self._known.setdefault(shape, set()).update(self._pushed)
 
     def overdue(self, owing: Mapping[int, int], now: float) -> dict[int, float]:
-        """The workers that are past their deadline, and for how long each has been silent.
+        """The workers past their deadline, each with the seconds since its last push or assignment.
 
-        `owing` is the number of leaves of the open round that are assigned to a worker and not pushed.
+        `owing` is the number of leaves of the open round that are assigned and not pushed, by worker.
         """
         stood_still = max(0.0, now - self._looked - 2 * LOOK_SECONDS)
         self._looked = now
@@ -83,15 +84,15 @@ class Deadlines:
         silent = {w: now - self._active.setdefault(w, now) for w in owing}
         return {w: seconds for w, seconds in silent.items() if seconds > self._limit(w, owing[w], self._round)}
 
-    def _limit(self, worker: int, leaves: int, this: Round) -> float:
-        shape = _shape(this)
+    def _limit(self, worker: int, leaves: int, opened: Round) -> float:
+        shape = _shape(opened)
         pace = self._paces.get(shape)
         if pace is not None and worker in self._known[shape]:
-            # Per leaf as well: after scaling down a share may be many times larger than the shares of recent rounds.
+            # Per leaf as well, because after scaling down a share may be many times larger than in recent rounds.
             return max(LEAST_SECONDS, TIMES * median(pace.rounds), TIMES * leaves * median(pace.leaves))
         per_row = max((median(p.rounds) / rows for (_, rows), p in self._paces.items()), default=0.0)
-        return max(FIRST_SECONDS, TIMES * per_row * (this.stop - this.start))
+        return max(FIRST_SECONDS, TIMES * per_row * (opened.stop - opened.start))
 
 
-def _shape(this: Round) -> _Shape:
-    return this.kind, this.stop - this.start
+def _shape(opened: Round) -> _Shape:
+    return opened.kind, opened.stop - opened.start

@@ -42,10 +42,10 @@ class Link(Protocol):
         """Sums and seconds by phase of a push."""
 
     def keep_scores(self, frame: Frame) -> None:
-        """Keep the scores that came for the push that follows."""
+        """Keep the scores for the push that follows."""
 
     def scores(self, push: Header, rows: int) -> Scores | None:
-        """The scores that came before a push, of the node's `rows`; None where no metric ranks rows."""
+        """The scores that came before a push, for the node's `rows`; None if no metric ranks rows."""
 
 
 def open_link(connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> Link:
@@ -55,7 +55,7 @@ def open_link(connection: Connection, worker: int, weights: Segment, terms: Term
 
 
 def passing_on(hub: Hub, links: Mapping[Connection, Link], position: Position) -> Callable[[int], None]:
-    """What `Updater` tells of its progress, passed on to links: weights travel while the others are still updated."""
+    """Pass the progress of `Updater` on to links: weights travel while the others are still updated."""
 
     def updated(stop: int) -> None:
         for link in links.values():
@@ -67,7 +67,7 @@ def passing_on(hub: Hub, links: Mapping[Connection, Link], position: Position) -
 
 
 class _Link:
-    """What both ways have in common."""
+    """The common part of both links."""
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         self.connection, self.worker = connection, worker

@@ -38,7 +38,7 @@ class Assign:
 class EpochEnd:
     """An epoch is complete: sums over its training part and over the held-out part, rows first.
 
-    Empty without a held-out part, or where the sums of the training part were given up at its last step.
+    `test` is empty without a held-out part, `train` if the sums were given up at the epoch's last step.
     """
 
     epoch: int
@@ -51,8 +51,8 @@ class EpochEnd:
 class Diverged:
     """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
 
-    `parameter` is the one nearest to the loss whose gradient is not finite: there backpropagation met it first. If all
-    are still `finite` it is the one with the largest gradient; an evaluation has none.
+    `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
+    first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
     """
 
     kind: RoundKind
@@ -64,7 +64,7 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """A snapshot was asked for, or all is done: the weights stand between two rounds; `final`: no round follows."""
+    """The weights are between two rounds, for a snapshot that was requested or the end; `final`: no round follows."""
 
     final: bool
 
@@ -74,9 +74,9 @@ Action = Assign | EpochEnd | Diverged | Boundary
 
 @dataclass(slots=True)
 class Position:
-    """Where training is: the round that comes next, updates applied, sums of the unfinished epoch (rows first).
+    """The position of training: the next round, updates applied, sums of the unfinished epoch (rows first).
 
-    `epoch_scores` are the scores of its rows, (rows, ranks), a piece for each step; where metrics rank rows.
+    `epoch_scores` are the scores of the unfinished epoch's rows, (rows, ranks) for each step, if metrics rank rows.
     """
 
     round: int
@@ -134,7 +134,7 @@ class ParameterServer:
 
     @property
     def current(self) -> Round | None:
-        """The round being computed; None before the first plan, after the last round, and while nobody is there."""
+        """The round being computed; None before the first plan, after the last round, and without workers."""
         return self._open.round if self._open is not None else None
 
     @property
@@ -150,7 +150,7 @@ class ParameterServer:
         return [] if self._ended else self._next_round()
 
     def hold(self, held: bool) -> list[Action]:
-        """Begin no further round while `held`. The open round, plans and snapshots go on as ever."""
+        """Begin no further round while `held`. The open round, plans and snapshots are not affected."""
         self._held = held
         return self._begin() if self._open is None and not self._ended else []
 
@@ -172,8 +172,8 @@ class ParameterServer:
     def snapshot(self, *, final: bool, at_once: bool = False) -> list[Action]:
         """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
 
-        `at_once`, or if the plan names no worker, the answer does not wait for the end of the open round: it is what
-        that round began with. After the final one, and where training diverged, there is no answer.
+        With `at_once`, or if the plan names no worker, the answer does not wait for the end of the open round: it is
+        the state in which that round began. After the final one, and if training diverged, there is no answer.
         """
         if self._open is None and self._ended:
             return []
@@ -196,9 +196,9 @@ class ParameterServer:
         sums: NDArray[np.float64],
         scores: Scores | None = None,
     ) -> tuple[str, list[Action]]:
-        """The sum over a node: an empty text if it counts, else why it does not; and what follows from it.
+        """Add the sum over a node. Returns an empty text if it counts, else why it does not, and the resulting actions.
 
-        `scores` are those of the node's rows, (rows, ranks), where metrics rank them.
+        `scores` are the scores of the node's rows, (rows, ranks), if metrics rank rows.
         """
         opened = self._open
         if opened is None or round_ != opened.round.number:
@@ -247,7 +247,7 @@ class ParameterServer:
         return actions + self._next_round()
 
     def _ranked(self, sums: NDArray[np.float64], scores: Sequence[Scores]) -> tuple[float, ...]:
-        """Sums over a part, rows first, with the ranks of its rows in their places; empty without rows."""
+        """Sums over a part, rows first, with the ranks of its rows filled in; empty without rows."""
         if not sums[0]:
             return ()
         if self._ranks:
@@ -318,5 +318,5 @@ class ParameterServer:
 
 
 def _in_order(scores: Mapping[Node, Scores]) -> list[Scores]:
-    """Scores by node in the order of the rows: the nodes of a complete round follow one another."""
+    """Scores by node in the order of the rows; the nodes of a complete round are contiguous."""
     return [np.concatenate([scores[node] for node in sorted(scores)])] if scores else []

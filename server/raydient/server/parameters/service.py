@@ -31,24 +31,24 @@ from .server import Action, Assign, Boundary, Diverged, EpochEnd, ParameterServe
 from .update import Updater
 
 STATUS_SECONDS = 0.2
-"""How often the coordinator hears of progress, at the most: often enough for a person, too rarely to cost anything."""
+"""Shortest interval between reports of progress to the coordinator: fast enough for a person, at negligible cost."""
 EPOCHS_AT_ONCE = 200
-"""Epochs that are told one by one, each with a status; further ones, if they are short, a few times a second."""
+"""Number of epochs that are reported singly, each with a status; further short epochs are reported in batches."""
 EPOCHS_WAITING = 256
-"""Epochs that wait for a coordinator that does not read; then no round begins until it has read."""
+"""Maximum number of epochs that wait while the coordinator does not read; no round begins until it has read."""
 CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
 def main(text: str, host: str, node: str) -> None:
-    """Serve one job until its coordinator is gone."""
+    """Serve the job of a `Launch` (JSON) until its coordinator has ended."""
     launch = from_json(text)
     with hold(launch, node):
         Service(launch, host, node).run()
 
 
 class Service:
-    """One thread: everything below `run` happens in it, but for the second half of large updates."""
+    """A parameter server with its sockets. One thread, except for the second half of large updates."""
 
     def __init__(self, launch: Launch, host: str, node: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._launch, self._host, self._node = launch, host, node
@@ -57,7 +57,7 @@ class Service:
         self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
         self._links: dict[Connection, Link] = {}
         self._next_status = self._next_look = 0.0
-        self._epochs: list[control.EpochSums] = []  # complete and not told yet
+        self._epochs: list[control.EpochSums] = []  # complete and not reported yet
         self._epoch_began = self._epochs_told = 0.0  # times
         self._allowance: float = EPOCHS_AT_ONCE  # messages about epochs that may be sent at once
         self._deadlines = Deadlines()
@@ -89,7 +89,7 @@ class Service:
         hello = control.Hello(
             control.Role.PARAMETER_SERVER, self._launch.member, self._launch.generation, os.getpid(), endpoint
         )
-        self._coordinator.allocate = unlimited  # weights come with the answer, over TCP behind it
+        self._coordinator.allocate = unlimited  # the answer carries the weights
         control.send(self._coordinator, hello)
         return control.receive(self._coordinator)
 
@@ -164,7 +164,7 @@ class Service:
     def _obey(self, message: control.Message) -> None:
         match message:
             case control.Plan(number=number, workers=workers, shares=shares):
-                # A worker may have gone since it was counted in; leaves given to it would wait for ever.
+                # A worker of the plan may have detached meanwhile; leaves assigned to it would wait for ever.
                 attached = {link.worker for link in self._links.values()}
                 kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
                 self._plan = number, self._server.current
@@ -225,7 +225,7 @@ class Service:
         self._carry_out(actions)
 
     def _look(self) -> None:
-        """Tell the coordinator which workers are overdue, once a second until it dismisses them."""
+        """Report overdue workers to the coordinator, once a second until it dismisses them."""
         now = self._clock()
         if now < self._next_look:
             return
@@ -235,7 +235,7 @@ class Service:
             self._tell(control.Overdue(self._server.current.number, overdue))
 
     def _offer_epochs(self) -> None:
-        """Tell the coordinator of epochs, if that is due and it has read what was sent before."""
+        """Report epochs to the coordinator, if that is due and it has read the previous messages."""
         now = self._clock()
         earned = (now - self._epochs_told) / STATUS_SECONDS
         due = len(self._epochs) >= EPOCHS_WAITING or self._allowance + earned >= 1
@@ -266,10 +266,10 @@ class Service:
                     self._status(always=True)  # with the layers' health
                     self._tell_epochs()
                     self._tell(control.NonFinite(kind, step, loss, parameter, finite))
-        # Announced last, so that what the coordinator has to know is on its way before the machine gets busy.
+        # After the messages to the coordinator, which are thus sent before the machine gets busy.
         self._confirm_plan()
         links = {link.worker: link for link in self._links.values()}
-        # Those whose weights have to travel first: theirs is the longest way, and sending takes this thread a while.
+        # Remote workers first: their weights travel longest, and sending them takes this thread a while.
         assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
         opened, now = self._server.current, self._clock()
         for assign in assigned:
@@ -285,7 +285,7 @@ class Service:
             self._status()
 
     def _confirm_plan(self) -> None:
-        """Tell when the round that was open when the plan came is over: who is not in the plan has no work then."""
+        """Report the plan in force when the round that was open at its arrival has ended."""
         if self._plan is None:
             return
         number, waited_for = self._plan
@@ -311,7 +311,7 @@ class Service:
     def _status(self, *, always: bool = False) -> None:
         now, loss = self._clock(), self._server.last_loss
         if loss is None or not (always or (now >= self._next_status and not self._coordinator.pending)):
-            return  # before the first step there is nothing to tell
+            return  # before the first step there is no status
         self._next_status = now + STATUS_SECONDS
         position, meters = self._server.position, self._meters
         self._tell(

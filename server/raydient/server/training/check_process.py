@@ -65,9 +65,9 @@ def main() -> None:
 
     line = sys.stdin.buffer.readline()
     end_with_input()
-    if line and (found := _answer(Question.from_json(line))) is not None:
+    if line and (errors := _answer(Question.from_json(line))) is not None:
         with answers:
-            answers.write(json.dumps(found).encode())
+            answers.write(json.dumps(errors).encode())
 
 
 def _answer(question: Question) -> list[tuple[str, str]] | None:

@@ -221,10 +221,10 @@ class CoordinatorRun:
             message = control.receive(connection).message
             if not isinstance(message, control.Reports):
                 continue
-            reports = [NumberedReport(told.number, from_json(told.report)) for told in message.reports]
+            reports = [NumberedReport(report.number, from_json(report.report)) for report in message.reports]
             self._listener.report(reports)
-            number = max((told.number for told in reports), default=0)
-            epoch = max((told.report.epoch for told in reports if isinstance(told.report, EpochEnded)), default=0)
+            number = max((report.number for report in reports), default=0)
+            epoch = max((report.report.epoch for report in reports if isinstance(report.report, EpochEnded)), default=0)
             with self._sending:
                 self._send(control.Acknowledge(number, epoch))
             if message.last:

@@ -27,13 +27,13 @@ def number_hint(text: str) -> str:
     plain = "".join(_plain(character) for character in text.strip())
     if plain != text.strip() and is_number(plain):
         return f": write it in ASCII, {plain}"
-    found = _THOUSANDS.fullmatch(plain)
+    match = _THOUSANDS.fullmatch(plain)
     if _DECIMAL_COMMA.fullmatch(plain):
-        thousands = " and thousands are not separated" if found else ""
+        thousands = " and thousands are not separated" if match else ""
         return f": the decimal separator is a point, as in {plain.replace(',', '.')}{thousands and ','}{thousands}"
-    if found:
-        whole = plain[: found.start(2)] if found[2] else plain
-        return f": write it without separators of thousands, {re.sub(r'[^-+0-9]', '', whole)}{_point(found[2])}"
+    if match:
+        whole = plain[: match.start(2)] if match[2] else plain
+        return f": write it without separators of thousands, {re.sub(r'[^-+0-9]', '', whole)}{_point(match[2])}"
     if plain.endswith("%") and is_number(plain[:-1]):
         return ": write it without the percent sign"
     return ""

@@ -93,6 +93,6 @@ def check_indices(dataset: Dataset, network: Network) -> None:
     Raises:
         InvalidSpec: a number that is not whole, below 0, or too large.
     """
-    found = [problem for part in (dataset.train, dataset.test) for problem in index_problems(network, part.xs)]
-    if found:
-        raise InvalidSpec(list({error.path: error for error in found}.values()))
+    problems = [problem for part in (dataset.train, dataset.test) for problem in index_problems(network, part.xs)]
+    if problems:
+        raise InvalidSpec(list({error.path: error for error in problems}.values()))

@@ -148,9 +148,9 @@ def _is_utf8(value: bytes) -> bool:
 
 def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldError]:
     """An error for each of the first columns with faults, and one for all others."""
-    told = faults[:SHOWN_ERRORS]
-    last = max(fault.row for fault in told)
-    wanted = {fault.row for fault in told}
+    reported = faults[:SHOWN_ERRORS]
+    last = max(fault.row for fault in reported)
+    wanted = {fault.row for fault in reported}
     found = {}
     for row, (line, cells) in enumerate(walk(path, header)):
         if row in wanted:
@@ -158,13 +158,13 @@ def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldE
         if row == last:
             break
     errors = []
-    for fault in told:
+    for fault in reported:
         line, cells = found[fault.row]
         more = f" ({fault.count} such rows)" if fault.count > 1 else ""
         text = _sentence(fault, cells[fault.column.place], f"row {fault.row + 1} (line {line})", more)
         errors.append(FieldError(fault.column.path, f"column {shown(fault.column.name)}: {text}"))
-    if more_columns := len(faults) - len(told):
-        errors.append(FieldError(told[-1].column.path, f"{more_columns} more columns have bad values"))
+    if more_columns := len(faults) - len(reported):
+        errors.append(FieldError(reported[-1].column.path, f"{more_columns} more columns have bad values"))
     return errors
 
 

@@ -35,8 +35,8 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
         table = _Table(columns)
         table.read(path, header)
     except (pa.ArrowException, _BadValueError) as error:
-        found = find_errors(path, header, columns, str(error))
-        inputs, rows, labels, errors = None, found.rows, found.texts, found.errors
+        diagnosis = find_errors(path, header, columns, str(error))
+        inputs, rows, labels, errors = None, diagnosis.rows, diagnosis.texts, diagnosis.errors
     else:
         inputs, labels, rows, errors = table.inputs(), table.labels(), table.rows, ()
     return RawData(

@@ -68,9 +68,9 @@ class Columns:
     @property
     def all(self) -> list[Column]:
         """Every column once, in the order of the file."""
-        found = {column.place: column for columns in self.inputs.values() for column in columns}
-        found |= {column.place: column for column in self.labels.values()}
-        return [found[place] for place in sorted(found)]
+        columns = {column.place: column for columns in self.inputs.values() for column in columns}
+        columns |= {column.place: column for column in self.labels.values()}
+        return [columns[place] for place in sorted(columns)]
 
 
 def unreadable(message: str) -> InvalidSpec:
@@ -164,7 +164,7 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
             errors.append(FieldError("dataset.features", "the file has no column besides the label"))
     if errors:
         raise InvalidSpec(errors)
-    as_text = {column for given in spec.inputs.values() if given.categories for column in given.columns}
+    as_text = {column for input_ in spec.inputs.values() if input_.categories for column in input_.columns}
     as_text |= {name for _, name in labels}
 
     def column(path: str, name: str) -> Column:
@@ -180,8 +180,8 @@ def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:
     """Path and name of each column that the specification names as an input."""
     if spec.inputs:
         return {
-            name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(given.columns)]
-            for name, given in spec.inputs.items()
+            name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(input_.columns)]
+            for name, input_ in spec.inputs.items()
         }
     features = [(f"dataset.features[{i}]", name) for i, name in enumerate(spec.features)]
     return {INPUT: features} if features else {}
@@ -205,11 +205,11 @@ def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) ->
 
 def _nameless(header: Header) -> list[FieldError]:
     """Columns without a name, where every column is a feature."""
-    found = [place for place, name in enumerate(header.names) if not name.strip()]
-    if not found:
+    places = [place for place, name in enumerate(header.names) if not name.strip()]
+    if not places:
         return []
-    where = ", ".join(str(place + 1) for place in found[:SHOWN_ERRORS])
+    where = ", ".join(str(place + 1) for place in places[:SHOWN_ERRORS])
     text = f"the file has no name for column {where}: name the columns to use in `dataset.features`"
-    if found == [0]:
+    if places == [0]:
         text += ", or leave the row numbers out, as pandas does with `to_csv(..., index=False)`"
     return [FieldError("dataset.features", text)]

@@ -41,8 +41,8 @@ def class_indices(labels: Labels) -> Encoded:
 
 def categories(texts: list[str]) -> Encoded:
     """int32 (n,): the place of each text in the sorted list of all; numbers are sorted as numbers."""
-    found = set(texts)
-    classes = sorted(found, key=(lambda text: (float(text), text)) if all(map(is_number, found)) else None)
+    distinct = set(texts)
+    classes = sorted(distinct, key=(lambda text: (float(text), text)) if all(map(is_number, distinct)) else None)
     index = {text: i for i, text in enumerate(classes)}
     return np.array([index[text] for text in texts], np.int32), tuple(classes)
 
@@ -59,12 +59,14 @@ def two_categories(texts: list[str]) -> Encoded:
 
 def names_hint(values: NDArray[Any], loss: str) -> str:
     """How to say that numbers stand for classes, beginning with a semicolon; empty where there are too many of them."""
-    found = np.unique(values)
-    if len(found) > MOST_NAMES:
+    distinct = np.unique(values)
+    if len(distinct) > MOST_NAMES:
         return ""
-    some = ", ".join(f"{value:g}" for value in found[:SHOWN_CLASSES]) + (", ..." if len(found) > SHOWN_CLASSES else "")
+    some = ", ".join(f"{value:g}" for value in distinct[:SHOWN_CLASSES]) + (
+        ", ..." if len(distinct) > SHOWN_CLASSES else ""
+    )
     setting = f"`loss: {{{loss}: {{categories: true}}}}`"
-    return f"; if the {len(found)} different values ({some}) are names of classes, say {setting}"
+    return f"; if the {len(distinct)} different values ({some}) are names of classes, say {setting}"
 
 
 def probabilities(labels: Labels) -> Encoded:

@@ -96,23 +96,23 @@ def _encoded(
     return encoded
 
 
-def _weights(given: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
+def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
     """The factors of the samples' losses; what is wrong with them joins `errors`."""
-    if given is None:
+    if labels is None:
         return None
-    if isinstance(given, list):
-        row, text = next(((i, t) for i, t in enumerate(given, start=1) if not is_number(t)), (1, given[0]))
+    if isinstance(labels, list):
+        row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
         message = f"{shown(text)} in row {row} is text, a weight is a number{number_hint(text)}"
         errors.append(FieldError("dataset.sample_weight", message))
         return None
-    if given.ndim != 1:
+    if labels.ndim != 1:
         errors.append(FieldError("dataset.sample_weight", "one number for each sample is needed"))
         return None
     with np.errstate(over="ignore"):
-        weights = given.astype(np.float32)
+        weights = labels.astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        text = f"{given[bad[0]]} in row {bad[0] + 1} is no weight: it must be 0 or more, and fit float32"
+        text = f"{labels[bad[0]]} in row {bad[0] + 1} is no weight: it must be 0 or more, and fit float32"
         errors.append(FieldError("dataset.sample_weight", text))
     return weights
 

@@ -82,8 +82,8 @@ class GradientReport:
     @property
     def verdict(self) -> Verdict:
         """WRONG if that of any parameter is, else NOT_RESOLVED if that of any is, else RIGHT."""
-        found = {p.verdict for p in self.parameters}
-        return next(v for v in (Verdict.WRONG, Verdict.NOT_RESOLVED, Verdict.RIGHT) if v in found)
+        verdicts = {p.verdict for p in self.parameters}
+        return next(v for v in (Verdict.WRONG, Verdict.NOT_RESOLVED, Verdict.RIGHT) if v in verdicts)
 
     def of(self, verdict: Verdict) -> tuple[ParameterCheck, ...]:
         """The parameters of which this was found."""
@@ -233,10 +233,12 @@ class _Point:
         return _Entry(Verdict.NOT_RESOLVED, backward, found.value, is_zero=scale <= DOUBT * found.error < math.inf)
 
 
-def _differs(backward: float, found: Derivative) -> bool:
+def _differs(backward: float, estimate: Derivative) -> bool:
     """True if a derivative is farther from the quotient than the quotient's error explains; that it is NaN is."""
-    scale = max(abs(backward), abs(found.value))
-    return found.error < math.inf and not abs(backward - found.value) <= max(TOLERANCE * scale, DOUBT * found.error)
+    scale = max(abs(backward), abs(estimate.value))
+    return estimate.error < math.inf and not abs(backward - estimate.value) <= max(
+        TOLERANCE * scale, DOUBT * estimate.error
+    )
 
 
 def _parameters(network: Network, seed: int) -> NDArray[np.float64]:
