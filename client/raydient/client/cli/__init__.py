@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from .failures import give_up_output, report
+from .failures import give_up, report
 from .output import echo
 
 # name: (module, its command), in the order of --help
@@ -83,9 +83,10 @@ class Program(click.Group):
             if not standalone_mode:
                 raise
             status = report(error, as_json="--json" in args, debug="--debug" in args)
-            give_up_output()
+            give_up(sys.stdout)
         if not standalone_mode:
             return status
+        give_up(sys.stderr)  # whoever followed progress may have gone
         sys.exit(status or 0)
 
 

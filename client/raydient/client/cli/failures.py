@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -99,16 +99,16 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     return status
 
 
-def give_up_output() -> None:
-    """Discard the buffer of standard output if it cannot be written.
+def give_up(stream: TextIO) -> None:
+    """Discard the buffer of a standard stream if it cannot be written.
 
     Otherwise the interpreter tries again at exit, prints its own error and makes the exit status 120.
     """
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _told(error: BaseException) -> tuple[int, str, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from raydient.server.errors import Exhausted, InvalidRequest, Late
+from raydient.server.errors import Exhausted, InvalidRequest, Late, Unsupported
 
 from .security import OPEN_METHODS, Guard
 from .status import DETAILS_KEY, status_of
@@ -117,7 +117,10 @@ async def _answer(handler: Any, requests: AsyncIterator[Any], context: Any) -> N
     request = requests if handler.request_streaming else await anext(requests, None)
     if request is None:
         raise InvalidRequest.of("", "the call ended without a request", reason="MALFORMED_REQUEST")
-    answer = behaviour(request, context)
+    try:
+        answer = behaviour(request, context)
+    except NotImplementedError as error:  # a service of a library may have methods that the library leaves out
+        raise Unsupported("this service does not have that method", reason="METHOD_NOT_IMPLEMENTED") from error
     if not hasattr(answer, "__aiter__"):
         response = await answer
         if not handler.response_streaming:  # a streaming handler has written its responses itself

@@ -1,5 +1,7 @@
 """`/metrics` over HTTP, and how long calls took."""
 
+import os
+
 from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
     CollectorRegistry,
@@ -36,7 +38,7 @@ class Exporter:
             # always the plain text format: OpenMetrics takes twice the time for the same series
             self._endpoint = Endpoint(host, port, CONTENT_TYPE_PLAIN_0_0_4, lambda: generate_latest(registry))
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
             raise StartError(f"cannot serve metrics on {host}:{port}: {reason}") from error
         self.port = self._endpoint.port
 
