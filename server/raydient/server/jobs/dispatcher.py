@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -15,11 +15,11 @@ from raydient.server.errors import (
     Unavailable,
     Unreadable,
 )
-from raydient.server.training.reports import Finished, NumberedReport
 from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
 
 from . import lifecycle
+from .follower import Follower
 from .lifecycle import Update
 from .records import Job
 from .scheduler import Scheduler
@@ -221,7 +221,7 @@ class Dispatcher:
         if job is None:
             self._release(job_id)
             return
-        follower = _Follower(self, job_id, job.run, self._clock)
+        follower = Follower(self, job_id, job.run, self._clock)
         try:
             request = self._request(job, workers)
             with self._starting:
@@ -241,7 +241,7 @@ class Dispatcher:
 
     def _attach(self, job: Job) -> Job:
         """Attach to the job's run, or record that the run has ended. Returns the job after that."""
-        follower = _Follower(self, job.id, job.run, self._clock)
+        follower = Follower(self, job.id, job.run, self._clock)
         run = None
         try:
             if job.attachment:
@@ -256,7 +256,7 @@ class Dispatcher:
         self._adopt(job, run, follower, 0)
         return job
 
-    def _adopt(self, job: Job, run: Run, follower: "_Follower", workers: int) -> None:
+    def _adopt(self, job: Job, run: Run, follower: Follower, workers: int) -> None:
         """Register a run that was started with this number of workers, 0 if unknown."""
         with self._changed:
             self._runs[job.id] = run
@@ -335,50 +335,3 @@ class Dispatcher:
             work(*arguments)
         except Exception:
             log.exception("a job could not be handled: %s%s", work.__name__, arguments)
-
-
-class _Follower:
-    """The listener of one run, number `number` of its job; `run` is set when the run is registered."""
-
-    def __init__(self, dispatcher: Dispatcher, job: str, number: int, clock: Callable[[], datetime]) -> None:
-        self._dispatcher = dispatcher
-        self._job = job
-        self._clock = clock
-        self._retired = False
-        self.number = number
-        self.run: Future[Run] = Future()
-
-    def report(self, reports: Sequence[NumberedReport]) -> None:
-        """See RunListener."""
-        now = self._clock()
-        try:
-            self._dispatcher.record(self._job, lambda job: lifecycle.take(job, self.number, reports, now))
-        except ServiceError as error:
-            if not self._dispatcher.closed:
-                raise
-            raise ConnectionAbortedError("the service has stopped") from error
-        if any(isinstance(numbered.report, Finished) for numbered in reports):
-            self._retire()
-
-    def lost(self, reason: str) -> None:
-        """See RunListener."""
-        if self._dispatcher.closed:  # the cluster ended it when the service stopped
-            return
-        log.warning("jobs/%s: its coordinator was lost: %s", self._job, reason)
-        try:
-            self.lose(reason)
-        finally:
-            self._retire()
-
-    def lose(self, reason: str) -> None:
-        """Record the loss of the coordinator. If the service is stopping, the loss does not count against the job."""
-        now = self._clock()
-        if self._dispatcher.draining:
-            self._dispatcher.record(self._job, lambda job: lifecycle.abandon(job, self.number, now))
-        else:
-            self._dispatcher.record(self._job, lambda job: lifecycle.lose(job, self.number, reason, now))
-
-    def _retire(self) -> None:
-        if not self._retired:
-            self._retired = True
-            self._dispatcher.retire(self._job, self.run)
