@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from raydient.client import Client, RequestRefused
+from raydient.client import Client, Prediction, RequestRefused
 from raydient.client.columns import own_type
 from raydient.v1.model_service_pb2 import Model, ModelInput, ModelOutput, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
@@ -315,3 +315,28 @@ def test_what_the_network_takes_is_asked_once(job, service) -> None:
     job.predict(ROWS, checkpoint=7)
     assert [request.name for request in service.requests["GetModel"]] == ["jobs/one", "jobs/one/checkpoints/7"]
     assert [request.name for request in service.requests["Predict"]] == ["jobs/one"] * 2 + ["jobs/one/checkpoints/7"]
+
+
+@pytest.mark.parametrize(
+    ("prediction", "text"),
+    [
+        (
+            Prediction(np.zeros((400, 2), np.float32), np.arange(400, dtype=np.int32) % 2),
+            "<Prediction of 400 samples, 2 outputs each: classes 0, 1, 0, 1, 0, ...>",
+        ),
+        (
+            Prediction(np.zeros((1, 2), np.float32), np.array([1], np.int32), ("no", "yes")),
+            "<Prediction of 1 sample, 2 outputs: classes 'yes'>",
+        ),
+        (
+            Prediction(np.array([[0.5], [2.0], [1e-9]], np.float32), None),
+            "<Prediction of 3 samples, 1 output each: outputs 0.5, 2, 1e-09>",
+        ),
+        (
+            Prediction(np.zeros((2000, 8, 8), np.float32), None),
+            "<Prediction of 2,000 samples, 8 x 8 outputs each: outputs 0, 0, 0, 0, 0, ...>",
+        ),
+    ],
+)
+def test_the_repr_of_a_prediction_is_one_line(prediction: Prediction, text: str) -> None:
+    assert repr(prediction) == text

@@ -340,6 +340,40 @@ def test_lists_go_through_all_pages(client: Client, service) -> None:
     assert dict(service.requests["ListTrainingJobs"][-1].labels) == {"team": "a"}
 
 
+@pytest.mark.parametrize("place", [slice(3), slice(1, 4, 2), slice(None), slice(-2, None), slice(9, 12), 0, 4, -1])
+def test_lists_are_indexed_and_sliced_from_the_newest(client: Client, service, place: int | slice) -> None:
+    for number in range(5):
+        service.add_job(f"jobs/{number}")
+    listing = client.list()
+    next(listing)
+    found, expected = listing[place], [f"jobs/{number}" for number in range(5)][place]
+    assert ([job.name for job in found] if isinstance(place, slice) else found.name) == expected
+    assert next(listing).name == "jobs/1"
+
+
+def test_a_slice_reads_no_more_pages_than_it_needs(client: Client, service) -> None:
+    for number in range(5):
+        service.add_job(f"jobs/{number}")
+    listing = client.list()
+    assert "ListTrainingJobs" not in service.calls
+    assert len(listing[:2]) == 2
+    assert service.calls.count("ListTrainingJobs") == 1
+    with pytest.raises(IndexError, match="no item 5"):
+        listing[5]
+
+
+@pytest.mark.parametrize("name", ["RUNING", "unspecified", ""])
+def test_an_unknown_state_is_an_error_with_the_names(client: Client, service, name: str) -> None:
+    with pytest.raises(ValueError, match=f"no state {name!r}; there are: QUEUED, .*RUNNING.*CANCELLED"):
+        client.list(states=[name])
+    assert not service.calls
+
+
+def test_a_state_is_accepted_with_the_prefix_of_the_enum(client: Client, service) -> None:
+    service.add_job("jobs/0", state="FAILED")
+    assert client.list(states=["TRAINING_JOB_STATE_FAILED"])[0].state == "FAILED"
+
+
 def test_a_listed_job_asks_for_its_specification_when_that_is_read(client: Client, service) -> None:
     network = {"layers": [{"dense": {"units": 3}}], "loss": "softmax_cross_entropy"}
     spec = validate_job({"dataset": {"uri": "datasets/a"}, "network": network})

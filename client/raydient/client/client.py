@@ -23,6 +23,7 @@ from .data_file import local_file, with_dataset
 from .dataset import upload
 from .errors import RequestRefused
 from .job import Job, state_label
+from .listing import Listing
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 CHECK_SECONDS = 900.0
@@ -145,10 +146,13 @@ class Client:
 
     def list(
         self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
-    ) -> Iterator[Job]:
+    ) -> Listing[Job]:
         """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that have all of the labels.
 
         Without `full` the specifications are not transferred; `Job.spec` asks the server when it is read.
+
+        Raises:
+            ValueError: there is no such state.
         """
         request = api.ListTrainingJobsRequest(
             page_size=100,
@@ -157,8 +161,12 @@ class Client:
             view=api.TRAINING_JOB_VIEW_FULL if full else api.TRAINING_JOB_VIEW_BASIC,
         )
         method = self._connection.training.ListTrainingJobs
-        found = self._connection.pages(method, request, "training_jobs")
-        return (Job(self._connection, resource) for resource in found)
+
+        def read() -> Iterator[Job]:
+            found = self._connection.pages(method, request, "training_jobs")
+            return (Job(self._connection, resource) for resource in found)
+
+        return Listing(read)
 
     def upload_dataset(self, path: str | os.PathLike[str]) -> dataset_api.Dataset:
         """Store a data file on the server, unless its content is there already."""
@@ -170,10 +178,11 @@ class Client:
         dataset: dataset_api.Dataset = self._connection.call(self._connection.datasets.GetDataset, request)
         return dataset
 
-    def list_datasets(self) -> Iterator[dataset_api.Dataset]:
+    def list_datasets(self) -> Listing[dataset_api.Dataset]:
         """Datasets, newest first."""
         request = dataset_api.ListDatasetsRequest(page_size=100)
-        return self._connection.pages(self._connection.datasets.ListDatasets, request, "datasets")
+        method = self._connection.datasets.ListDatasets
+        return Listing(lambda: self._connection.pages(method, request, "datasets"))
 
     def delete_dataset(self, name: str) -> None:
         """Remove a dataset that no unfinished job trains on."""

@@ -4,6 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,14 @@ class Connection:
             call.cancel()
 
     def pages(self, method: Any, request: Any, items: str) -> Iterator[Any]:
-        """Every item of every page of a list."""
+        """Every item of every page of a list. Leaves `request` as it is."""
+        following = copy(request)
         while True:
-            page = self.call(method, request)
+            page = self.call(method, following)
             yield from getattr(page, items)
             if not page.next_page_token:
                 return
-            request.page_token = page.next_page_token
+            following.page_token = page.next_page_token
 
     def close(self) -> None:
         """Ends every call."""

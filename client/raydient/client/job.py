@@ -30,8 +30,16 @@ def state_name(state: TrainingJobState) -> str:
 
 
 def state_label(name: str) -> str:
-    """The reverse of `state_name`: the enum's label."""
-    return _PREFIX + name.upper()
+    """The reverse of `state_name`: the enum's label.
+
+    Raises:
+        ValueError: there is no such state; the message lists the names.
+    """
+    label = _PREFIX + name.upper().removeprefix(_PREFIX)
+    states = [state_name(value) for value in TrainingJobState.values() if value]
+    if label.removeprefix(_PREFIX) not in states:
+        raise ValueError(f"there is no state {name!r}; there are: {', '.join(states)}")
+    return label
 
 
 class Job:

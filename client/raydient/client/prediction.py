@@ -26,10 +26,12 @@ MESSAGE_BYTES = 4_000_000
 """Largest sample in one message, in bytes; the rest of the 4 MiB is for names and shapes."""
 FIELDS = {"f4": ("values", 4), "f8": ("doubles", 8), "i8": ("integers", 10), "b1": ("booleans", 1)}
 """For each element type: the field of Tensor that holds it, and the maximum bytes of one value."""
+FIRST_VALUES = 5
+"""Classes or outputs that the `repr` of a prediction shows."""
 _SAMPLE = re.compile(r"(?:arrays\.)?(?P<name>.+)\[(?P<row>\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The predictions of one output, one sample a row.
 
@@ -42,6 +44,19 @@ class Prediction:
     outputs: "NDArray[float32]"
     classes: "NDArray[int32] | None"
     class_names: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: the number of samples, the shape of an output, and the first predictions."""
+        count, *shape = self.outputs.shape
+        samples = "1 sample" if count == 1 else f"{count:,} samples"
+        width = "1 output" if shape == [1] else f"{' x '.join(map(str, shape)) or 1} outputs"
+        values = self.outputs if self.classes is None else self.classes
+        first = values.ravel()[:FIRST_VALUES].tolist()
+        named = self.classes is not None and self.class_names
+        texts = [repr(self.class_names[value]) if named else f"{value:.6g}" for value in first]
+        texts += ["..."] * (values.size > FIRST_VALUES)
+        what = "outputs" if self.classes is None else "classes"
+        return f"<Prediction of {samples}, {width}{' each' * (count != 1)}: {what} {', '.join(texts)}>"
 
 
 def call_predict(
