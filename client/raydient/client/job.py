@@ -36,7 +36,7 @@ def state_label(name: str) -> str:
         ValueError: there is no such state; the message lists the names.
     """
     label = _PREFIX + name.upper().removeprefix(_PREFIX)
-    states = [state_name(value) for value in TrainingJobState.values() if value]
+    states = [known.removeprefix(_PREFIX) for known, value in TrainingJobState.items() if value]
     if label.removeprefix(_PREFIX) not in states:
         raise ValueError(f"there is no state {name!r}; there are: {', '.join(states)}")
     return label

@@ -132,7 +132,7 @@ def print_runs(runs: "Runs", as_json: bool) -> None:
                 one.name,
                 one.state,
                 str(one.step or ""),
-                one.run.created[:19] if one.run else "",
+                f"{one.run.created[:19].replace('T', ' ')} UTC" if one.run else "",
                 one.run.job if one.run else "",
             ]
             for one in listed
