@@ -79,6 +79,63 @@ def test_a_call_in_flight_is_answered_while_the_service_stops(start, runner):
     assert start().client.get(answers[0].name).state != jobs_pb.TRAINING_JOB_STATE_UNSPECIFIED
 
 
+def endless(began, ended):
+    """A check that goes on until its call is given up."""
+
+    def check(spec, dataset, call):
+        stopped = threading.Event()
+        with call.ending(stopped.set):
+            began.set()
+            stopped.wait()
+        ended.set()
+        call.check()
+
+    return check
+
+
+def create_in_vain(client):
+    """A thread with a call that is refused, and the list that takes the status code."""
+    refused = []
+
+    def create():
+        with pytest.raises(grpc.RpcError) as error:
+            client.create()
+        refused.append(error.value.code())
+
+    calling = threading.Thread(target=create)
+    calling.start()
+    return calling, refused
+
+
+def jobs_of(client):
+    return list(client.training.ListTrainingJobs(training_pb.ListTrainingJobsRequest()).training_jobs)
+
+
+def test_a_check_under_way_ends_with_the_service_and_makes_no_job(start, runner):
+    began, ended = threading.Event(), threading.Event()
+    served = start(runner, endless(began, ended))
+    calling, refused = create_in_vain(served.client)
+    began.wait()
+    served.stop()
+    calling.join()
+    assert ended.is_set()
+    assert refused[0] in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+    assert jobs_of(start().client) == []
+
+
+def test_a_check_ends_when_its_client_gives_up_and_makes_no_job(start, runner):
+    began, ended = threading.Event(), threading.Event()
+    served = start(runner, endless(began, ended))
+    calling, refused = create_in_vain(served.client)
+    began.wait()
+    served.client.channel.close()
+    calling.join()
+    ended.wait()
+    assert refused == [grpc.StatusCode.CANCELLED]
+    served.stop()
+    assert jobs_of(start().client) == []
+
+
 def taken_port():
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
