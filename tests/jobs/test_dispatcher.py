@@ -179,7 +179,17 @@ def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, wait
         dispatcher.cancel("none")
 
 
-def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(make_dispatcher, submit, waiter, runner):
+@pytest.fixture
+def paused_for(monkeypatch):
+    """The losses in a row after which each coordinator is started; no time passes."""
+    losses = []
+    monkeypatch.setattr(dispatcher_module, "pause_seconds", lambda count: losses.append(count) or 0.0)
+    return losses
+
+
+def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(
+    make_dispatcher, submit, waiter, runner, paused_for
+):
     dispatcher = make_dispatcher()
     first, second = (submit(dispatcher, resources={"workers": 4}) for _ in range(2))
     for expected in range(1, 5):
@@ -190,8 +200,21 @@ def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(make_disp
         run.vanish()
     assert waiter.get(first.id).state is State.FAILED
     assert runner.next().request.job == second.id
+    assert paused_for == [0, 1, 2, 3, 0]
 
 
+def test_progress_ends_the_pauses_before_coordinators_are_started(make_dispatcher, submit, waiter, runner, paused_for):
+    submit(make_dispatcher())
+    for step in (1, 1, 2):
+        run = runner.next()
+        run.begin()
+        run.say(Progress(step, 9, 0, 1, step, 1.0, 0.1, 0.5, 2, 2))
+        run.vanish()
+    runner.next()
+    assert paused_for == [0, 1, 2, 1]
+
+
+@pytest.mark.usefixtures("paused_for")
 def test_a_coordinator_that_cannot_be_started_counts_as_lost(make_dispatcher, submit, waiter, fake_runner):
     class Broken(fake_runner):
         def start(self, request, listener):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydient.server.clusters.endings import OUT_OF_MEMORY
 from raydient.server.errors import NotAllowed
 from raydient.server.jobs import lifecycle
 from raydient.server.jobs.records import Job, MetricPoint, StateChanged
@@ -150,11 +151,11 @@ def test_an_interrupted_job_waits_again_and_keeps_its_start_time():
     assert (again.run, again.report, again.started) == (2, 0, NOW)
 
 
-def lose_all(job, *news):
+def lose_all(job, *news, why="killed"):
     """Lose coordinators one after the other, each after the reports that it sends; the states in between."""
     states = []
     for reports in news:
-        job = lifecycle.lose(job, job.run, "killed", NOW).job
+        job = lifecycle.lose(job, job.run, why, NOW).job
         states.append(job.state)
         if job.state.terminal:
             break
@@ -164,11 +165,12 @@ def lose_all(job, *news):
     return states, job
 
 
-def test_the_fourth_loss_in_a_row_without_a_step_fails_the_job():
-    states, job = lose_all(running(), [], [], [], [])
+@pytest.mark.parametrize(("why", "reason"), [("killed", "COORDINATOR_LOST"), (OUT_OF_MEMORY, "OUT_OF_MEMORY")])
+def test_the_fourth_loss_in_a_row_without_a_step_fails_the_job(why, reason):
+    states, job = lose_all(running(), [], [], [], [], why=why)
     assert states == [State.QUEUED] * 3 + [State.FAILED]
-    assert job.reason == "COORDINATOR_LOST"
-    assert "killed" in job.message
+    assert job.reason == reason
+    assert why in job.message
 
 
 @pytest.mark.parametrize("news", [at(11), CheckpointTaken(11, 0.1, 10)])

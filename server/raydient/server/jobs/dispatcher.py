@@ -15,6 +15,7 @@ from raydient.server.errors import (
     Unavailable,
     Unreadable,
 )
+from raydient.server.training.failures import pause_seconds
 from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
 
@@ -221,6 +222,8 @@ class Dispatcher:
         if job is None:
             self._release(job_id)
             return
+        if self._closed.wait(pause_seconds(0 if job.advanced else job.losses)):
+            return  # the next service takes it up
         follower = Follower(self, job_id, job.run, self._clock)
         try:
             request = self._request(job, workers)

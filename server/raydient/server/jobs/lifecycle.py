@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from raydient.server.errors import NotAllowed
-from raydient.server.training.failures import OWN_FAULTS
+from raydient.server.training.failures import OWN_FAULTS, reason_of
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,
@@ -22,6 +22,7 @@ from raydient.server.training.reports import (
     Waiting,
 )
 from raydient.spec.phrases import counted
+from raydient.wire.control import Role
 
 from .records import Job, MetricPoint, Payload, StateChanged
 from .states import State, check_move
@@ -137,7 +138,7 @@ def lose(job: Job, run: int, why: str, now: datetime) -> Update | None:
     job = replace(job, losses=losses, advanced=False)
     if losses > LOSSES_ALLOWED:
         message = f"the coordinator was lost {losses} times in a row without a new step or checkpoint; last: {why}"
-        return move(job, State.FAILED, now, "COORDINATOR_LOST", message)
+        return move(job, State.FAILED, now, reason_of(Role.COORDINATOR, why), message)
     if job.pausing:
         return move(job, State.PAUSED, now, "PAUSED_BY_USER", f"the coordinator was lost meanwhile: {why}")
     return move(job, State.QUEUED, now, "COORDINATOR_LOST", f"the coordinator was lost: {why}")

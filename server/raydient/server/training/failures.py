@@ -22,6 +22,11 @@ def reason_of(role: Role, why: str) -> str:
     return "OUT_OF_MEMORY" if why.startswith(OUT_OF_MEMORY) else f"{role.value.upper()}_LOST"
 
 
+def pause_seconds(losses: int) -> float:
+    """Pause before processes are started again after so many losses in a row: none after the first, then doubled."""
+    return 0.0 if losses < 2 else FIRST_PAUSE_SECONDS * 2.0 ** (losses - 2)
+
+
 class Decision(Enum):
     REPLACE = auto()  # start another; the others go on
     ROLL_BACK = auto()  # start all again from the last checkpoint
@@ -44,8 +49,8 @@ class Losses:
 
     @property
     def pause_seconds(self) -> float:
-        """Pause before processes are started again: none after the first loss, then doubled each time."""
-        return 0.0 if self._number < 2 else FIRST_PAUSE_SECONDS * 2.0 ** (self._number - 2)
+        """Pause before processes are started again."""
+        return pause_seconds(self._number)
 
     def forget(self) -> None:
         """Reset the count, because a new step was completed."""
