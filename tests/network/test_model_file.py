@@ -226,7 +226,7 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
             r"town: 'Ulm' is none of the 3 categories \(sample 1\)",
         ),
         ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: numbers are needed"),
-        ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "other numbers of samples"),
+        ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "differ in their number of samples"),
         ({"size": np.ones((2, 2))}, "needed are town, size, given size"),
     ):
         with pytest.raises(ValueError, match=message):

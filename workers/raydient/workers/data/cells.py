@@ -1,4 +1,4 @@
-"""Texts of a table's cells: which of them are numbers, and what is probably meant by the others."""
+"""Messages about the texts of a table's cells: quoting, and hints for texts that are probably meant as numbers."""
 
 import re
 import unicodedata
@@ -16,14 +16,14 @@ _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 
 
 def shown(text: str) -> str:
-    """A text in quotes, cut short, with escapes for what cannot be seen."""
+    """A text in quotes, truncated, with control characters escaped."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}...")
 
 
 def number_hint(text: str) -> str:
-    """How to write the number that a text probably stands for, beginning with a colon; empty if there is no guess."""
+    """A hint, with a leading colon, how to write the number that a text probably means; empty if there is no guess."""
     if any(character in _SPACES for character in text) and is_number(plain := text.strip()):
-        return f": there is a no-break space around {plain}, take it away"
+        return f": there is a no-break space around {plain}, remove it"
     plain = "".join(_plain(character) for character in text.strip())
     if plain != text.strip() and is_number(plain):
         return f": write it in ASCII, {plain}"

@@ -1,4 +1,4 @@
-"""Whether data and network fit each other."""
+"""Checks that data and network fit each other."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,10 +17,10 @@ from .labels import names_hint
 
 
 def check_labels(labels: Mapping[str, LabelValues], network: Network) -> None:
-    """Check that labels fit the network's outputs, as far as they are given.
+    """Check that the given labels fit the network's outputs.
 
     Raises:
-        InvalidSpec: a class index beyond the output units, or another number of targets than of outputs.
+        InvalidSpec: a class index exceeds the output units, or the numbers of targets and outputs differ.
     """
     errors = []
     for output in network.outputs:
@@ -31,10 +31,10 @@ def check_labels(labels: Mapping[str, LabelValues], network: Network) -> None:
 
 
 def check_weights(dataset: Dataset, network: Network) -> None:
-    """Check that samples have weights above 0 in each part; the labels fit the network.
+    """Check that each part has a sample with weight above 0. The labels must fit the network.
 
     Raises:
-        InvalidSpec: a part in which every sample, or its class, has weight 0.
+        InvalidSpec: in a part every sample, or its class, has weight 0.
     """
     if errors := [error for output in network.outputs for error in _zero_weights(dataset, network, output)]:
         raise InvalidSpec(errors)
@@ -79,7 +79,7 @@ def _class_weights(settings: Any, labels: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _units_path(network: Network, place: int) -> str:
-    """Where the number of an output's units is said: at the last dense layer before it."""
+    """Path of the setting for the number of an output's units: that of the last dense layer before it."""
     while network.layers[place].kind != "dense" and not is_input(network.nodes[place].sources[0]):
         place = network.nodes[place].sources[0]
     names = layer_names(network.spec.layers)
@@ -91,7 +91,7 @@ def check_indices(dataset: Dataset, network: Network) -> None:
     """Check that the samples are whole numbers within the range of every embedding.
 
     Raises:
-        InvalidSpec: a number that is not whole, below 0, or too large.
+        InvalidSpec: a number is not whole, below 0, or too large.
     """
     problems = [problem for part in (dataset.train, dataset.test) for problem in index_problems(network, part.xs)]
     if problems:

@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file that the fast way refuses: each column's first bad value, and how many there are."""
+"""Finds the errors of a CSV file that the fast reader refuses: each column's first bad value, and their number."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .limits import Budget
 from .raw import SHOWN_ERRORS
 
 CELL_BYTES = 4096
-"""Longest label or category."""
+"""Maximum bytes of a label or category."""
 
 _FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG = range(6)
 
@@ -31,10 +31,10 @@ class _Fault:
     """A column's first bad value.
 
     Attributes:
-        column: it is in.
-        row: from 0.
-        kind: why it is bad.
-        count: of bad values in the column.
+        column: the column.
+        row: index of the row, from 0.
+        kind: why the value is bad.
+        count: number of bad values in the column.
     """
 
     column: Column
@@ -45,11 +45,11 @@ class _Fault:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found.
+    """The errors of a file.
 
     Attributes:
-        rows: of the table.
-        errors: with the paths of the columns; at least one.
+        rows: number of rows of the table.
+        errors: at least one, with the paths of the columns.
         texts: the labels without errors, by name.
     """
 
@@ -59,16 +59,16 @@ class Diagnosis:
 
 
 def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Diagnosis:
-    """Go through a file that cannot be read.
+    """Find the errors of a file that the fast reader refused.
 
     Args:
         path: of the file.
         header: of the file.
         columns: those that the job uses.
-        reason: what the fast reader said, for the case that nothing else is found.
+        reason: the fast reader's message, used if no error is found.
 
     Raises:
-        InvalidSpec: it is no table.
+        InvalidSpec: the file is not a table.
     """
     rows = sum(1 for _ in walk(path, header))
     used = columns.all
@@ -147,7 +147,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldError]:
-    """An error for each of the first columns with faults, and one for all others."""
+    """One error for each of the first SHOWN_ERRORS columns with faults, and one for all others."""
     reported = faults[:SHOWN_ERRORS]
     last = max(fault.row for fault in reported)
     wanted = {fault.row for fault in reported}

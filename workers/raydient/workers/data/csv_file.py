@@ -1,4 +1,4 @@
-"""Reading CSV files: a fast way for good files; `csv_errors` finds what is wrong with the others."""
+"""Reads CSV files with Arrow. `csv_errors` finds the errors of files that this fast reader refuses."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ from .raw import Labels, RawData, RawInput
 
 
 def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
-    """The samples of a CSV file with a header.
+    """Read the samples of a CSV file with a header.
 
     Args:
         path: of the file.
-        spec: which columns are read; all others may hold anything.
-        as_written: names of labels that are wanted as texts, whether they are numbers or not.
+        spec: which columns to read; all others may hold anything.
+        as_written: names of labels to return as texts, even if they are numbers.
 
     Raises:
-        InvalidSpec: no table, or columns that are not there.
+        InvalidSpec: the file is not a table, or a column is missing.
     """
     header = read_header(path)
     columns = find_columns(header, spec)
@@ -54,7 +54,7 @@ class _BadValueError(Exception):
 
 
 class _Table:
-    """The columns that a job uses, taken up block by block."""
+    """The columns that a job uses, collected block by block."""
 
     def __init__(self, columns: Columns) -> None:
         self.rows = 0
@@ -66,11 +66,11 @@ class _Table:
         self._labels: dict[str, list[pa.LargeStringArray]] = {name: [] for name in columns.labels}
 
     def read(self, path: Path, header: Header) -> None:
-        """Take up the file.
+        """Read the file.
 
         Raises:
-            ArrowInvalid, _BadValueError: it has to be looked at more closely.
-            InvalidSpec: it has no rows, or takes too much memory.
+            ArrowInvalid, _BadValueError: the file has an error, which `csv_errors` locates.
+            InvalidSpec: the file has no rows, or takes too much memory.
         """
         types = {column.place: pa.large_string() if column.is_text else pa.float64() for column in self._used}
         for batch in read_batches(path, header, types):
@@ -102,7 +102,7 @@ class _Table:
         return block
 
     def inputs(self) -> dict[str, RawInput]:
-        """The inputs by name; once."""
+        """The inputs by name. Call it only once, because it releases the blocks."""
         return {
             name: RawInput(_joined(self._blocks[name]), tuple(column.name for column in columns), is_table=True)
             for name, columns in self._columns.inputs.items()
@@ -114,7 +114,7 @@ class _Table:
 
 
 def _check_texts(values: pa.LargeStringArray) -> None:
-    """Refuse texts of which one is missing, blank or too long."""
+    """Raise _BadValueError if a text is missing, blank or too long."""
     if values.null_count:
         raise _BadValueError
     if len(values):
@@ -124,7 +124,7 @@ def _check_texts(values: pa.LargeStringArray) -> None:
 
 
 def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
-    """The blocks one below the other; each is released once it is copied."""
+    """Concatenate the blocks along the rows; each block is released after it is copied."""
     whole = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), blocks[0].dtype)
     stop = len(whole)
     while blocks:
@@ -135,7 +135,7 @@ def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 def _labels(texts: pa.LargeStringArray) -> Labels:
-    """Numbers if every one is a number, else the texts."""
+    """Convert labels to numbers if each of them is a number; else return the texts."""
     try:
         numbers = pc.cast(pc.ascii_trim_whitespace(texts), pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:

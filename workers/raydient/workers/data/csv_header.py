@@ -1,4 +1,4 @@
-"""The first row of a CSV file, and which of its columns a job uses."""
+"""Reads the header of a CSV file and selects the columns that a job uses."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from .cells import shown
 from .raw import SHOWN_ERRORS, label_path, missing
 
 ROW_BYTES = 16 * 2**20
-"""Longest row."""
+"""Maximum length of a row, in characters."""
 
 MAXIMUM_COLUMNS = 2**18
 
@@ -41,10 +41,10 @@ class Column:
     """A column that a job uses.
 
     Attributes:
-        place: in the file, from 0.
-        name: in the header.
-        path: where it stands in the specification.
-        is_text: labels and categories are read as text, all others as numbers.
+        place: index in the file, from 0.
+        name: name in the header.
+        path: path in the specification.
+        is_text: read as text, as labels and categories are; all others are read as numbers.
     """
 
     place: int
@@ -55,11 +55,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """What a job uses of a table.
+    """The columns of a table that a job uses.
 
     Attributes:
-        inputs: the columns of each input, by its name.
-        labels: of each label, by its name; the weight of samples among them.
+        inputs: columns of each input, by its name.
+        labels: column of each label, by its name; includes the weight of samples.
     """
 
     inputs: Mapping[str, Sequence[Column]]
@@ -74,13 +74,13 @@ class Columns:
 
 
 def unreadable(message: str) -> InvalidSpec:
-    """The error of a file that is no table."""
-    # without the name, which is the server's own where the file was uploaded
+    """The error of a file that cannot be read as a table."""
+    # without the file's name, because the server names uploaded files itself
     return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
 
 
 class Lines:
-    """The lines of a text file, each of bounded length; counts the bytes of those that were taken."""
+    """Iterates over the lines of a text file, each of bounded length; `count` is the number of bytes read so far."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -95,20 +95,20 @@ class Lines:
 
 
 def open_text(path: Path) -> TextIO:
-    """The file as text without a byte order mark; bytes that are no UTF-8 become lone surrogates."""
+    """Open a file as text without its byte order mark. Bytes that are not UTF-8 become lone surrogates."""
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def is_utf8(text: str) -> bool:
-    """True if a text that `open_text` read was UTF-8 in the file."""
+    """True if a text from `open_text` was valid UTF-8 in the file."""
     return not any("\ud800" <= character <= "\udfff" for character in text) if not text.isascii() else True
 
 
 def read_header(path: Path) -> Header:
-    """The header of the file at `path`.
+    """Read the header of the file at `path`.
 
     Raises:
-        InvalidSpec: no table, or one without rows.
+        InvalidSpec: the file is not a table, or has no rows.
     """
     with path.open("rb") as file:
         mark = len(_BYTE_ORDER_MARK) if file.read(len(_BYTE_ORDER_MARK)) == _BYTE_ORDER_MARK else 0
@@ -141,10 +141,10 @@ def _refuse_other_separators(name: str) -> None:
 
 
 def find_columns(header: Header, spec: DatasetSpec) -> Columns:
-    """The columns that the specification names; in the plain case all but label and weight are features.
+    """Find the columns that the specification names. If it names no features, all but label and weight are features.
 
     Raises:
-        InvalidSpec: names that are not there, or are there twice.
+        InvalidSpec: a name is missing, or occurs more than once.
     """
     places: dict[str, list[int]] = {}
     for place, name in enumerate(header.names):
@@ -177,7 +177,7 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
 
 
 def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:
-    """Path and name of each column that the specification names as an input."""
+    """Path and name of each column that the specification lists, by input."""
     if spec.inputs:
         return {
             name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(input_.columns)]
@@ -192,24 +192,24 @@ def _other_columns(header: Header, labels: set[str]) -> list[tuple[str, str]]:
 
 
 def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) -> list[FieldError]:
-    """Names that a job uses and that stand for several columns."""
+    """Errors for names that a job uses and that several columns have."""
     errors = []
     for name, path in list(paths.items())[:SHOWN_ERRORS]:
         where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])
         text = f"the file has more than one column named {shown(name)}, the columns {where}: rename all but one"
         errors.append(FieldError(path, text))
     if len(paths) > SHOWN_ERRORS:
-        errors.append(FieldError(errors[-1].path, f"{len(paths) - SHOWN_ERRORS} more names are there twice"))
+        errors.append(FieldError(errors[-1].path, f"{len(paths) - SHOWN_ERRORS} more names occur more than once"))
     return errors
 
 
 def _nameless(header: Header) -> list[FieldError]:
-    """Columns without a name, where every column is a feature."""
+    """The error of columns without a name, if every column is a feature."""
     places = [place for place, name in enumerate(header.names) if not name.strip()]
     if not places:
         return []
     where = ", ".join(str(place + 1) for place in places[:SHOWN_ERRORS])
     text = f"the file has no name for column {where}: name the columns to use in `dataset.features`"
     if places == [0]:
-        text += ", or leave the row numbers out, as pandas does with `to_csv(..., index=False)`"
+        text += ", or omit the row numbers, as pandas does with `to_csv(..., index=False)`"
     return [FieldError("dataset.features", text)]

@@ -1,4 +1,4 @@
-"""The rows of a CSV file, in blocks from Arrow's reader or one by one with their lines."""
+"""Iterates over the rows of a CSV file: in blocks, by Arrow's reader, or singly with line numbers."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -11,17 +11,17 @@ from .csv_header import ROW_BYTES, Header, Lines, open_text, unreadable
 
 
 def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    """Some columns of a table, a block of rows at a time; null where a value is missing.
+    """Read some columns of a table, one block of rows at a time; missing values are null.
 
-    A value in quotes is never missing. The other columns are not looked at.
+    A quoted value is never missing. Other columns are not parsed.
 
     Args:
         path: of the file.
         header: of the file.
-        types: of each column, by its place; columns are in this order.
+        types: type of each column, by its place; the columns of a block are in this order.
 
     Raises:
-        ArrowInvalid: rows of another length than the header, or values that are not of the type.
+        ArrowInvalid: a row differs in length from the header, or a value is not of the type.
     """
     names = [str(place) for place in range(len(header.names))]
     columns = [str(place) for place in types]
@@ -42,10 +42,10 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
 
 
 def walk(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
-    """Line and cells of each row after the header; the line is its last one, from 1.
+    """Yield the number (from 1) of its last line, and the cells, of each row after the header.
 
     Raises:
-        InvalidSpec: a row of another length than the header, or one that cannot be parsed.
+        InvalidSpec: a row differs in length from the header, or cannot be parsed.
     """
     with open_text(path) as file:
         rows = csv.reader(Lines(file))

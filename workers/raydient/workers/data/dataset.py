@@ -53,8 +53,8 @@ class LabelValues:
     """The labels of one output.
 
     Attributes:
-        parts: of the file, as in `Part.ys`; none is empty.
-        classes: the text of each class index, if any.
+        parts: labels of each part of the file, as in `Part.ys`; none is empty.
+        classes: text of each class index, if any.
     """
 
     parts: Sequence[NDArray[Any]]
@@ -62,7 +62,7 @@ class LabelValues:
 
 
 class InvalidData(InvalidSpec):
-    """A data file that does not fit its specification; carries what was found out in spite of that.
+    """A data file that does not fit its specification; carries the facts that are known nevertheless.
 
     Attributes:
         input_shapes: of one sample of each input, by name; None if unknown.
@@ -109,7 +109,7 @@ class Dataset:
 
     @property
     def rows(self) -> int:
-        """How many samples there are to train on."""
+        """Number of samples in the training part."""
         return self.train.rows
 
     @property

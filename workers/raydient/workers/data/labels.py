@@ -13,14 +13,14 @@ from .cells import number_hint, shown
 from .raw import Labels
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
-"""The labels as an array, and the text of each class where labels are texts or categories."""
+"""The labels as an array, and the text of each class if labels are texts or categories."""
 
 
 SHOWN_CLASSES = 5
-"""Classes that a message lists."""
+"""Maximum number of classes that a message lists."""
 
 MOST_NAMES = 1000
-"""Labels with more different values than this are hardly names of classes."""
+"""With more distinct values than this, labels are assumed not to be names of classes."""
 
 
 class LabelError(ValueError):
@@ -40,7 +40,7 @@ def class_indices(labels: Labels) -> Encoded:
 
 
 def categories(texts: list[str]) -> Encoded:
-    """int32 (n,): the place of each text in the sorted list of all; numbers are sorted as numbers."""
+    """int32 (n,): the index of each text in the sorted list of distinct texts; numbers are sorted as numbers."""
     distinct = set(texts)
     classes = sorted(distinct, key=(lambda text: (float(text), text)) if all(map(is_number, distinct)) else None)
     index = {text: i for i, text in enumerate(classes)}
@@ -58,7 +58,7 @@ def two_categories(texts: list[str]) -> Encoded:
 
 
 def names_hint(values: NDArray[Any], loss: str) -> str:
-    """How to say that numbers stand for classes, beginning with a semicolon; empty where there are too many of them."""
+    """A hint, with a leading semicolon, to declare numbers as classes; empty if they have too many distinct values."""
     distinct = np.unique(values)
     if len(distinct) > MOST_NAMES:
         return ""
@@ -88,7 +88,7 @@ def counts(labels: Labels) -> Encoded:
 
 
 def zeros_and_ones(labels: Labels) -> Encoded:
-    """float32 (n, 1): zeros and ones as they are, of two texts 0 for the first in sorted order."""
+    """float32 (n, 1): zeros and ones unchanged; of two texts the first in sorted order becomes 0."""
     if isinstance(labels, list):
         return two_categories(labels)
     values = _one_column(labels, "a loss of two classes")
@@ -122,15 +122,15 @@ ENCODERS: dict[str, Callable[[Labels], Encoded]] = {
 
 
 def encode(loss: Loss, labels: Labels, texts: list[str] | None = None) -> Encoded:
-    """The labels as `loss` wants them.
+    """Encode labels for a loss.
 
     Args:
         loss: the loss, with its settings.
         labels: numbers, or texts.
-        texts: the labels as they are written; needed where the loss takes them for categories.
+        texts: the labels as texts; required if the loss takes categories.
 
     Raises:
-        LabelError: they do not fit it.
+        LabelError: the labels do not fit the loss.
     """
     if takes_categories(loss):
         assert texts is not None, "the reader was asked for them"
@@ -142,7 +142,7 @@ def encode(loss: Loss, labels: Labels, texts: list[str] | None = None) -> Encode
 
 
 def takes_categories(loss: Loss) -> bool:
-    """True if every distinct label is a class, numbers too."""
+    """True if every distinct label, also a number, is a class."""
     return bool(getattr(loss.value, "categories", False))
 
 

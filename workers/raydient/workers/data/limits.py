@@ -7,10 +7,10 @@ from pathlib import Path
 from raydient.spec.errors import FieldError, InvalidSpec
 
 SHARE = 0.9
-"""Of the available memory, for the data of one job."""
+"""Share of the available memory for the data of one job."""
 
 TEXT_BYTES = 80
-"""What one short text takes as an object of Python, with its place in a list."""
+"""Bytes of one short text as a Python object, with its place in a list."""
 
 _CGROUPS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
@@ -19,7 +19,7 @@ _CGROUPS = (
 
 
 class Budget:
-    """Memory that the values of one file may take, with the training arrays that are made of them.
+    """Limit on the memory of one file's values and of the training arrays that are made from them.
 
     Args:
         available: bytes free on this machine; None reads them from the system.
@@ -30,12 +30,12 @@ class Budget:
         self._spent = 0
 
     def spend(self, stored: int, *, values: int = 0, texts: int = 0) -> None:
-        """Account for values that are about to be read, or just have been.
+        """Account for values that are about to be read or were just read.
 
         Args:
-            stored: bytes that they take as they stand in the file; the rows of a part are copied once.
-            values: how many become float32.
-            texts: how many are texts.
+            stored: bytes of the values in the file's types; the rows of a part are copied once.
+            values: number of values that become float32.
+            texts: number of texts.
 
         Raises:
             InvalidSpec: the file takes more than its share.
@@ -49,7 +49,7 @@ class Budget:
 
 
 def available_bytes() -> int:
-    """Memory that this process can still take: the least that the machine, its control group and its limit leave."""
+    """Memory that this process can still allocate: the minimum over the machine, its control group and its limit."""
     left = [2**63]
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if most != resource.RLIM_INFINITY:
@@ -63,7 +63,7 @@ def available_bytes() -> int:
 
 
 def machine_bytes() -> int:
-    """Memory of this machine, or of the control group that this process is in where that is less."""
+    """Memory of this machine, or of this process's control group if that is less."""
     sizes = [size] if (size := _kibibytes("/proc/meminfo", "MemTotal")) is not None else [2**63]
     for limit, _ in _CGROUPS:
         with suppress(OSError, ValueError):
@@ -72,12 +72,12 @@ def machine_bytes() -> int:
 
 
 def data_bytes() -> int:
-    """Memory of this process that counts against RLIMIT_DATA; 0 where that is not known."""
+    """Memory of this process that counts against RLIMIT_DATA; 0 if unknown."""
     return _kibibytes("/proc/self/status", "VmData") or 0
 
 
 def _kibibytes(path: str, name: str) -> int | None:
-    """A line `NAME:  123 kB` of a file of the kernel, in bytes; None where there is none."""
+    """The value of a line `NAME:  123 kB` of a kernel file, in bytes; None if there is no such line."""
     with suppress(OSError, ValueError, StopIteration):
         lines = Path(path).read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])

@@ -31,13 +31,18 @@ def load(
     seed: int,
     start: Mapping[str, Preprocessing] = MappingProxyType({}),
 ) -> Dataset:
-    """Read the file at `path`, which is where `spec.uri` lies on this machine.
+    """Read the file at `path`, the local file of `spec.uri`.
 
-    Inputs in `start` with the same columns are standardized by the figures there, which weights to start from were
-    trained with; all others by figures of the training part.
+    Args:
+        spec: which columns to read, and how.
+        path: of the file.
+        outputs: the network's outputs, whose losses decide how labels are encoded.
+        seed: of the split into training and held-out part.
+        start: preprocessing of the initial weights, by input. Inputs with the same columns are standardized by these
+            figures, all others by figures of the training part.
 
     Raises:
-        InvalidData: with every rule broken that can be known at once; paths begin with `dataset.`.
+        InvalidData: lists every broken rule that can be found at once; paths begin with `dataset.`.
     """
     try:
         raw = _read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
@@ -75,7 +80,7 @@ def load(
 
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
-    """The shapes of samples as far as the specification alone says them: of a table whose columns it names."""
+    """Shapes of one sample by input, from the specification alone; known for a table whose columns it lists."""
     if path.suffix.lower() != ".csv" or not (spec.inputs or spec.features):
         return None
     return {name: (len(given.columns),) for name, given in spec.inputs.items()} or {INPUT: (len(spec.features),)}
@@ -84,7 +89,7 @@ def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] |
 def _encoded(
     spec: DatasetSpec, raw: RawData, outputs: Sequence[Output], errors: list[FieldError]
 ) -> dict[str, Encoded]:
-    """The labels of each output as its loss wants them; what is wrong with them joins `errors`."""
+    """Encode the labels of each output for its loss; their errors are added to `errors`."""
     encoded = {}
     for output in outputs:
         if output.label in raw.labels:
@@ -97,7 +102,7 @@ def _encoded(
 
 
 def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
-    """The factors of the samples' losses; what is wrong with them joins `errors`."""
+    """The factors of the samples' losses, float32 (n,); their errors are added to `errors`."""
     if labels is None:
         return None
     if isinstance(labels, list):
@@ -118,7 +123,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
 
 
 def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
-    """What is wrong with the file at `path`, whatever the losses are that its labels go to."""
+    """Errors of the file at `path` that do not depend on the losses."""
     try:
         return list(_read(spec, path, ()).errors)
     except InvalidSpec as invalid:
@@ -147,7 +152,7 @@ def _names(raw: RawInput) -> tuple[str, ...]:
 
 
 def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData:
-    """The contents of the file, by the reader that its suffix decides; see there for `as_written`."""
+    """Read the file with the reader for its suffix. `as_written`: see `csv_file.read`."""
 
     def refuse(message: str) -> InvalidSpec:
         return InvalidSpec([FieldError("dataset.uri", message)])
@@ -158,7 +163,7 @@ def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData
         raise refuse("there is no such file")
     if not path.is_file():
         raise refuse("it is not a file")
-    # imported here so that whoever needs only the order of samples does not load Arrow
+    # imported here, so that a process that needs only the order of samples does not load Arrow
     from . import csv_file, npz_file  # noqa: PLC0415
 
     read = csv_file.read if path.suffix.lower() == ".csv" else npz_file.read
@@ -169,7 +174,7 @@ def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData
 
 
 def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
-    """One feature of a sample, for a person."""
+    """The name of one feature of a sample, for messages."""
     if raw.is_table:
         return f"column {shown(raw.columns[place[0]])}"
     return f"{shown(raw.columns[0])}, position {place}"
@@ -178,7 +183,7 @@ def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
 def _float32(
     given: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
 ) -> NDArray[np.float32]:
-    """The samples of some rows as the network takes them, contiguous."""
+    """Preprocess the samples of some rows for the network; contiguous float32."""
     with np.errstate(over="ignore"):
         result = given.apply(raw.values[rows])
     if not (finite := np.isfinite(result)).all():

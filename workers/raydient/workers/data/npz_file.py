@@ -1,4 +1,4 @@
-"""Reading NPZ files: what an archive and its arrays declare is checked before anything is unpacked."""
+"""Reads NPZ files. The declarations of the archive and its arrays are checked before anything is unpacked."""
 
 import io
 import zipfile
@@ -24,7 +24,7 @@ from .limits import Budget
 from .raw import Labels, RawData, RawInput, label_path, missing
 
 HEADER_BYTES = 16_384
-"""Longest header of an array; NumPy's own limit is 10,000 characters."""
+"""Maximum bytes of an array's header; NumPy's own limit is 10,000 characters."""
 
 MAXIMUM_EXPANSION = 100
 """Largest ratio of an array to its compressed form where the array is larger than `PLAIN_BYTES`."""
@@ -32,14 +32,14 @@ MAXIMUM_EXPANSION = 100
 PLAIN_BYTES = 256 * 2**20
 
 DIRECTORY_BYTES = 2**20
-"""Largest directory of an archive, whose entries take ten times as much memory: room for about 10,000 arrays."""
+"""Maximum bytes of an archive's directory, enough for about 10,000 arrays. In memory it takes ten times as much."""
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _END_BYTES, _WIDE_END_BYTES = 22, 20 + 56
 """The record at the end of an archive without its comment; before it those of an archive of more than 4 GiB."""
 _TAIL_BYTES = 2**16 + _END_BYTES + _WIDE_END_BYTES
-"""The longest comment, and the records that say where the directory is."""
+"""Bytes at the end of an archive that are searched: the longest comment and the records that locate the directory."""
 _VERSIONS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -48,9 +48,9 @@ class _Wanted:
     """An array that a job names.
 
     Attributes:
-        array: its name.
-        path: where it stands in the specification.
-        kinds: of dtype that it may have.
+        array: name of the array.
+        path: path in the specification.
+        kinds: permitted kinds of dtype.
     """
 
     array: str
@@ -59,15 +59,15 @@ class _Wanted:
 
 
 def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
-    """The samples in the arrays of an NPZ file that the specification names; in the plain case `x` and `y`.
+    """Read the arrays of an NPZ file that the specification names, by default `x` and `y`.
 
     Args:
         path: of the file.
-        spec: which arrays are read; all others may hold anything.
-        as_written: names of labels that are wanted as texts, whether they are numbers or not.
+        spec: which arrays to read; all others may hold anything.
+        as_written: names of labels to return as texts, even if they are numbers.
 
     Raises:
-        InvalidSpec: no NPZ file, or arrays that are not there or cannot be samples and labels.
+        InvalidSpec: not an NPZ file, or an array is missing or cannot be samples or labels.
     """
     inputs = _inputs(spec)
     labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, array in spec.read_beside.items()}
@@ -93,7 +93,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
 
 @contextmanager
 def _refusing_damage() -> Iterator[None]:
-    """Make an error of the file of whatever zipfile, zlib and NumPy raise on bytes that are none of theirs."""
+    """Translate the exceptions of zipfile, zlib and NumPy on invalid bytes to an error of the file."""
     try:
         yield
     except (InvalidSpec, OSError):
@@ -108,7 +108,7 @@ def _refusing_damage() -> Iterator[None]:
 def _check_directory(file: BinaryIO) -> None:
     """Refuse an archive with a large directory, which zipfile would read into memory.
 
-    The records at the end of an archive say its size, APPNOTE.TXT 4.3.14 and 4.3.16; a damaged end is left to zipfile.
+    The records at the end of an archive give its size (APPNOTE.TXT 4.3.14 and 4.3.16); zipfile reports a damaged end.
     """
     file.seek(0, io.SEEK_END)
     file.seek(max(0, file.tell() - _TAIL_BYTES))
@@ -160,7 +160,7 @@ def _samples(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[Any]]:
-    """The wanted arrays by name, each read once."""
+    """Read the wanted arrays by name, each once."""
     available = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     names = set(available)
     absent = [(one.path, one.array) for one in wanted if one.array not in names]
@@ -175,10 +175,12 @@ def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[
 
 
 def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str | None:
-    """What is wrong with an array as archive and header declare it; nothing is unpacked but the header.
+    """The problem of an array by the declarations of archive and header; None if there is none.
+
+    Only the header is unpacked.
 
     Raises:
-        Exception: of many types, if it is no array.
+        Exception: of many types, if the entry is not an array.
     """
     member = archive.getinfo(f"{wanted.array}.npy")
     if member.flag_bits & _ENCRYPTED:

@@ -1,4 +1,4 @@
-"""What a reader hands on: the file's contents as they are, and what is wrong with them."""
+"""The result of a reader: the content of a file, not yet encoded, and its errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from raydient.spec.printable import printable
 from .cells import SHOWN_CHARACTERS, shown
 
 SHOWN_ERRORS = 10
-"""Names and columns with errors that are reported one by one."""
+"""Maximum number of names or columns with errors that are reported singly."""
 
 COMPARED_NAMES = 1000
-"""Above this number of names no similar one is looked for: each comparison takes microseconds."""
+"""With more names than this no similar name is searched, because each comparison takes microseconds."""
 
 Labels = NDArray[Any] | list[str]
 """Numbers (n,) or (n, k), or texts."""
@@ -25,12 +25,12 @@ Labels = NDArray[Any] | list[str]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawInput:
-    """Samples as they stand in the file, rows first.
+    """Samples with the values of the file, rows first.
 
     Attributes:
-        values: numbers of any type or, of categories, texts; (n, *shape).
-        columns: of the table, in order, or the name of the array.
-        is_table: which of the two.
+        values: numbers of any type or, for categories, texts; (n, *shape).
+        columns: columns of the table, in order, or the name of the array.
+        is_table: `columns` are columns of a table.
     """
 
     values: NDArray[Any]
@@ -40,15 +40,15 @@ class RawInput:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawData:
-    """What a file holds of what a job names.
+    """The data of a file that a job uses.
 
     Attributes:
-        inputs: by name; None if there are errors in one of them.
-        labels: by name, those without errors: one for each row; the weights of samples among them.
-        texts: by name, the labels that are asked for as they are written.
-        errors: what is wrong with the values.
-        rows: how many samples there are.
-        shapes: of one sample of each input, by name; also where there are errors.
+        inputs: inputs by name; None if one of them has errors.
+        labels: labels without errors, by name, one per row; includes the weights of samples.
+        texts: labels that were requested as texts, by name.
+        errors: errors of the values.
+        rows: number of samples.
+        shapes: shape of one sample of each input, by name; also known if there are errors.
     """
 
     inputs: Mapping[str, RawInput] | None
@@ -60,19 +60,19 @@ class RawData:
 
 
 def label_path(spec: Dataset, name: str) -> str:
-    """Where a label, or the weight of a sample, stands in the specification."""
+    """Path of a label, or of the weight of samples, in the specification."""
     if name == SAMPLE_WEIGHT:
         return "dataset.sample_weight"
     return f"dataset.labels.{name}" if spec.labels else "dataset.label"
 
 
 def missing(names: Sequence[tuple[str, str]], what: str, available: Sequence[str]) -> list[FieldError]:
-    """The errors of names that are none of the available ones.
+    """The errors of names that do not exist.
 
     Args:
-        names: where each stands in the specification, and the name.
-        what: of what the names are, as in `a column of the file`.
-        available: the names that there are.
+        names: path in the specification and name, for each.
+        what: kind of thing that they name, such as `a column of the file`.
+        available: the existing names.
     """
     errors = [FieldError(path, _missing(name, what, available)) for path, name in names[:SHOWN_ERRORS]]
     if more := len(names) - len(errors):
@@ -89,7 +89,7 @@ def _missing(name: str, what: str, available: Sequence[str]) -> str:
 
 
 def _alike(name: str, available: Sequence[str]) -> str | None:
-    """The name that is probably meant; among very many only case and spaces around it are forgiven."""
+    """The similar name that is probably meant. Among more than COMPARED_NAMES only case and outer spaces may differ."""
     same = (other for other in available if other.strip().casefold() == name.strip().casefold())
     if close := next(same, None):
         return close

@@ -13,7 +13,7 @@ import numpy as np
 RATIO = 2.0
 """Factor between one step and the next."""
 LEVELS = 26
-"""Steps at the most: a factor of 3e7 between the largest and the smallest."""
+"""Maximum number of steps: a factor of 3e7 between the largest and the smallest."""
 NOISE = 8 * float(np.finfo(np.float64).eps)
 """Relative rounding error of a value of the function."""
 
@@ -30,10 +30,10 @@ class Derivative:
 
 
 def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
-    """Extrapolate central differences over `step`, `step` / 2, ... until the relative error is `tolerance`, or rounding
-    makes smaller steps worse.
+    """Extrapolate central differences over ever smaller steps, from `step` on.
 
-    A kink or jump within a step keeps the quotients from settling until the step is shorter than the distance to it.
+    Stops when the estimated relative error is at most `tolerance`, or rounding makes smaller steps worse. The quotients
+    settle only when the step is shorter than the distance to the next kink or jump.
     """
     best, earlier = Derivative(math.nan, math.inf), list[float]()
     for _ in range(LEVELS):

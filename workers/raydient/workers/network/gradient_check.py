@@ -19,14 +19,14 @@ from .named import by_name, only
 from .program import Program
 
 TOLERANCE = 1e-6
-"""Largest relative error of a quotient that a derivative is compared with; wrong derivatives miss it by orders of
-magnitude.
+"""Maximum relative error of a quotient that a derivative is compared with; wrong derivatives differ by orders of
+magnitude more.
 """
 DOUBT = 10
-"""A difference of so many times the quotient's estimated error is a wrong derivative."""
+"""A derivative is wrong if it differs by more than this multiple of the quotient's estimated error."""
 LARGEST_STEP = 2.0**-9
 FARTHER = (2**8, 2**16)
-"""Factors of the first step, one after the other while rounding hides a derivative: one by inputs of 1e-6, say."""
+"""Factors of the first step, tried in order while rounding hides a derivative, for example with inputs of 1e-6."""
 
 ZERO = (
     "every derivative is 0 within rounding: units are saturated or dead, or a later layer removes the effect (a bias"
@@ -42,7 +42,7 @@ TRAINING = Pass(training=True)
 
 
 class Verdict(StrEnum):
-    """What a comparison found. NOT_RESOLVED: the quotients say nothing about the derivatives."""
+    """The result of a comparison. NOT_RESOLVED: no usable difference quotient."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -51,14 +51,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParameterCheck:
-    """What the check found for one parameter.
+    """The result for one parameter.
 
     Attributes:
         name: `{layer}.{parameter}`.
-        verdict: WRONG if any value's derivative is, RIGHT if none is and at least one was compared.
+        verdict: WRONG if the derivative by any value is, RIGHT if none is and at least one was compared.
         reason: why it is not resolved; else empty.
-        entries: how many of its values were compared: those whose quotient settled on something else than 0.
-        largest_error: largest relative error among them; NaN without any.
+        entries: number of values compared, which are those with a quotient that settled and is not 0.
+        largest_error: largest relative error among them; NaN if none was compared.
         place: index of that value within the parameter.
         backward, quotient: the two derivatives there.
     """
@@ -81,12 +81,12 @@ class GradientReport:
 
     @property
     def verdict(self) -> Verdict:
-        """WRONG if that of any parameter is, else NOT_RESOLVED if that of any is, else RIGHT."""
+        """WRONG if any parameter is WRONG, else NOT_RESOLVED if any is, else RIGHT."""
         verdicts = {p.verdict for p in self.parameters}
         return next(v for v in (Verdict.WRONG, Verdict.NOT_RESOLVED, Verdict.RIGHT) if v in verdicts)
 
     def of(self, verdict: Verdict) -> tuple[ParameterCheck, ...]:
-        """The parameters of which this was found."""
+        """The parameters with this verdict."""
         return tuple(p for p in self.parameters if p.verdict is verdict)
 
 
@@ -121,15 +121,15 @@ def check_gradients(
 ) -> GradientReport:
     """Compare backward's gradient of the mean loss with difference quotients, in float64.
 
-    The parameters are the initial ones and a little noise: biases of exactly 0 would put units that get no input on the
-    kink of ReLU, where there is no derivative. The steps of a quotient follow from how much the loss changes and shrink
-    until it settles (`difference.derivative`), so inputs may be of any size.
+    The parameters are the initial ones plus a little noise, because biases of exactly 0 put units without input on the
+    kink of ReLU, where there is no derivative. The first step of a quotient depends on how much the loss changes, and
+    steps shrink until the quotient settles (`difference.derivative`), so inputs may be of any size.
 
     Args:
         x: a few samples, (rows, *input shape). Of several inputs by name.
         y: their labels, (rows, *label shape). Of several outputs by name.
         seed: of parameters, noise and the choice of entries.
-        weights: factors of the samples' losses, (rows,); 1 if there are none.
+        weights: factors of the samples' losses, (rows,); None: 1.
         entries_per_parameter: values checked of a larger parameter, drawn by seed; smaller ones are checked whole.
     """
     xs, ys = by_name(x, network.input_shapes), by_name(y, [output.name for output in network.outputs])
@@ -162,7 +162,7 @@ def check_gradients(
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One value's comparison. `is_zero`: both derivatives are, within the quotient's error."""
+    """The comparison of one value. `is_zero`: both derivatives are 0 within the quotient's error."""
 
     verdict: Verdict
     backward: float
@@ -200,7 +200,7 @@ class _Point:
         return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
 
     def compare(self, i: int, backward: float, loss: float) -> _Entry:
-        """Backward's derivative by value `i` of the flat vector with the difference quotient there."""
+        """Compare backward's derivative by value `i` of the flat vector with the difference quotient."""
 
         def values(step: float) -> tuple[float, float]:
             value = self.vector[i]
@@ -211,7 +211,7 @@ class _Point:
             self.vector[i] = value
             return above, below
 
-        # over this step the loss changes by about a thousandth
+        # with this step the loss changes by about 0.1 %
         step = min(LARGEST_STEP, 1e-3 * (abs(loss) or 1) / abs(backward)) if backward else LARGEST_STEP
         if not math.isfinite(step) or step < 1e-12:
             step = LARGEST_STEP
@@ -222,7 +222,7 @@ class _Point:
             found = min(found, derivative(values, factor * step, TOLERANCE), key=lambda one: one.error)
         difference, scale = abs(backward - found.value), max(abs(backward), abs(found.value))
         if _differs(backward, found):
-            # An error estimate may be too small by chance, but not twice in the same way.
+            # An error estimate may be too small by chance, but rarely twice, with different steps.
             again = derivative(values, 0.6 * step, TOLERANCE)
             same = abs(again.value - found.value) <= difference / DOUBT or not math.isfinite(backward)
             if _differs(backward, again) and same and not is_kink(values, loss, step / 64, difference / 100):
@@ -234,7 +234,7 @@ class _Point:
 
 
 def _differs(backward: float, estimate: Derivative) -> bool:
-    """True if a derivative is farther from the quotient than the quotient's error explains; that it is NaN is."""
+    """True if a derivative is NaN, or differs from the quotient by more than the quotient's error explains."""
     scale = max(abs(backward), abs(estimate.value))
     return estimate.error < math.inf and not abs(backward - estimate.value) <= max(
         TOLERANCE * scale, DOUBT * estimate.error

@@ -96,10 +96,9 @@ class Network:
         penalties: by name of a parameter that has one, l1 and l2 of l1 · Σ |w| + l2 · Σ w².
         input_shapes: of one sample of each input, without the row axis, by name.
         outputs: in the order of the specification; without `outputs` there the last layer's.
-        metrics: those besides, of one output after the other; each needs several sums.
-        sums: how many there are in all, those of `metric_names` first.
-        ranks: places among the sums from which on `wire.scores.rank` of a metric's scores stands: one for each metric
-            that ranks rows.
+        metrics: metrics with several sums each, output by output.
+        sums: number of all sums; those of `metric_names` come first.
+        ranks: for each metric that ranks rows, the index of its first sum, see `wire.scores.write_ranks`.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
             several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
     """
@@ -233,14 +232,14 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
 
 
 def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
-    """Check what can be known before the shapes of samples are, for training.
+    """Check, for training, what does not depend on the shapes of samples.
 
     Args:
         network: the specification.
-        inputs: the names that layers call the inputs.
+        inputs: names of the inputs.
 
     Raises:
-        InvalidSpec: a graph that is none, metrics that do not go with their loss, activations without a derivative.
+        InvalidSpec: an invalid graph, a metric that does not fit its loss, an activation without a derivative.
     """
     errors = [*wire(network, tuple(inputs))[1], *_metric_problems(network), *_derivative_problems(network)]
     if errors:
@@ -248,7 +247,7 @@ def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
 
 
 def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
-    """Metrics that do not go with the loss of their output."""
+    """Errors of metrics that do not fit the loss of their output."""
     for index, output in enumerate(network.named_outputs):
         where = f"network.outputs[{index}]" if network.outputs else "network"
         for number, metric in enumerate(output.metrics):
@@ -257,7 +256,7 @@ def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
 
 
 def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
-    """Activations among the layers' settings that have no derivative to train with."""
+    """Errors of activations in the layers' settings that have no derivative to train with."""
     for index, layer in enumerate(network.layers):
         for field in type(layer.value).model_fields:
             choice = getattr(layer.value, field)

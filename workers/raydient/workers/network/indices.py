@@ -36,10 +36,10 @@ def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list
 
 
 def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
-    """Check that layers can look samples up, x (n, *input shape) by the names of the inputs.
+    """Check that samples `x`, (n, *input shape) by input, are valid indices for the embedding layers.
 
     Raises:
-        SampleError: with the input and the sample at fault.
+        SampleError: names the input and the invalid sample.
     """
     for lookup in _lookups(network):
         for name in lookup.inputs:
@@ -86,7 +86,7 @@ def _origins(network: Network, node: Node) -> Iterator[str]:
 
 
 def _problem(lookup: _Lookup, x: Samples) -> tuple[FieldError, int] | None:
-    """What is wrong with the samples, and where the first such value is in row-major order."""
+    """The error of the samples, and the place of the first invalid value in row-major order; None if all are valid."""
     if not x.size:
         return None
     wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"

@@ -83,7 +83,7 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
 
 
 def program_bytes(network: Network, rows: int) -> int:
-    """Memory that the arrays of a float32 program of `rows` samples take; nothing is allocated."""
+    """Bytes of the arrays of a float32 program of `rows` samples. Nothing is allocated."""
     x = np.dtype(np.float32)
     planner = _Planner(network, rows)
     planner.play()

@@ -1,7 +1,7 @@
 """Metrics besides the loss: each computes sums over rows, which the reduction tree adds up, and a value from them.
 
-A metric keeps nothing but these sums and, where rows have to be ranked, their scores (`wire.scores`). So its value does
-not depend on which worker computed which rows.
+A metric has no other state than these sums and, if it ranks rows, their scores (`wire.scores`). So its value does not
+depend on which worker computed which rows.
 """
 
 from abc import ABC, abstractmethod
@@ -25,9 +25,9 @@ class Metric(ABC):
     """A metric of one program: `outputs` (rows, k) is what the last layer computes, `labels` what the loss takes.
 
     Attributes:
-        losses: kinds of loss that it goes with.
-        ranks: whether it needs the rank of each row among all rows of an epoch. Its sums are then those of
-            `wire.scores.rank`, and `scores` (rows,) takes the rows' scores.
+        losses: kinds of loss that it can be used with.
+        ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
+            `wire.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
     """
 
     losses: ClassVar[frozenset[str]]
@@ -39,7 +39,7 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def size(cls, loss: str, outputs: int) -> int:
-        """Number of sums for so many outputs."""
+        """Number of sums for this number of outputs."""
 
     @abstractmethod
     def count(self, sums: Sums) -> None:
@@ -48,15 +48,15 @@ class Metric(ABC):
     @classmethod
     @abstractmethod
     def finish(cls, sums: Sums, rows: float) -> float:
-        """The value for the sums over so many rows; finite for any sums that `count` can give."""
+        """The value of the metric for the sums over `rows` rows; finite for any sums that `count` can give."""
 
 
 class _Counts(Metric):
     """True positives, predicted positives and positives: of each class, or of class 1 where there are two.
 
     With several classes the value is the macro average: the unweighted mean over the classes that occur among the
-    labels or the predictions. Classes that do neither do not count. A class that is never predicted has precision 0,
-    one that does not occur has recall 0.
+    labels or the predictions. Of these, a class that is never predicted has precision 0, and a class that is never a
+    label has recall 0.
     """
 
     losses = CLASSES | TWO_CLASSES
@@ -110,7 +110,7 @@ class Precision(_Counts):
 
 
 class Recall(_Counts):
-    """Share of a class's rows that are predicted as such."""
+    """Share of a class's rows that are predicted as this class."""
 
     @staticmethod
     def share(hits: Sums, predicted: Sums, true: Sums) -> tuple[Sums, Sums]:
@@ -179,7 +179,7 @@ class Auc(Metric):
         return RANKS
 
     def count(self, sums: Sums) -> None:
-        sums.fill(0)  # known when all rows are
+        sums.fill(0)  # filled by `write_ranks` when the epoch is complete
         np.copyto(self.scores["score"], self.outputs[:, 0], casting="same_kind")
         np.not_equal(self.labels[:, 0], 0, out=self.scores["positive"])
 
@@ -227,8 +227,8 @@ class RootMeanSquaredError(_Errors):
 class R2(_Errors):
     """1 - squared errors / squared distances of the labels from their mean, averaged over outputs.
 
-    An output whose labels are all equal counts 0. The distances are summed from `center`, and their mean's square is
-    subtracted: any center gives the same value, and one near the labels' mean loses no digits.
+    An output with equal labels counts 0. Distances are summed from `center`, and the square of their mean is
+    subtracted: any center gives the same value, and a center near the labels' mean loses no digits.
 
     Attributes:
         center: (outputs,), filled by the caller; 0 at first.

@@ -140,25 +140,25 @@ class Model:
         return outputs
 
     def prepare(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Raw samples as the network takes them: the same bits as in training, for the same samples.
+        """Preprocess raw samples for the network. The same samples give the same bits as in training.
 
         Args:
             xs: as in `predict_all`.
 
         Raises:
-            SampleError: an input has another shape, another name or another number of samples, or a value that the
-                network cannot take.
+            SampleError: an input's shape, name or number of samples is wrong, or it has a value that the network
+                cannot take.
         """
         xs = by_name(xs, self.inputs)
         rows = len(next(iter(xs.values())))
         if any(len(x) != rows for x in xs.values()):
-            raise SampleError("there are other numbers of samples of one input than of another")
+            raise SampleError("the inputs differ in their number of samples")
         ready = {name: self._prepared(name, x) for name, x in xs.items()}
         check_samples(self.network, ready)
         return ready
 
     def blocks(self, ready: Mapping[str, NDArray[np.float32]]) -> Iterator[Mapping[str, NDArray[np.float32]]]:
-        """Outputs of `BLOCK_ROWS` samples at a time, by name, for samples that `prepare` made.
+        """Yield the outputs by name for `BLOCK_ROWS` samples at a time; `ready` is the result of `prepare`.
 
         The arrays are views of one buffer, which the next block overwrites.
         """
@@ -184,7 +184,7 @@ class Model:
         return ready
 
     def _column(self, name: str, place: Sequence[int]) -> str:
-        """The feature at a place of a sample, for a message."""
+        """The name of the feature at a place of a sample, for messages."""
         given = self.inputs[name]
         if given.columns == (name,):
             return ""
@@ -237,7 +237,7 @@ def _input_data(given: Preprocessing) -> dict[str, Any]:
 def _input(data: dict[str, Any]) -> Preprocessing:
     scaling = data["scaling"] and Scaling(*(np.array(data["scaling"][key]) for key in ("mean", "scale")))
     vocabulary = tuple(data["vocabulary"])
-    # files that do not tell the type were written before it mattered: then categories are texts everywhere
+    # earlier versions did not store the type; their categories are texts
     kind = Kind(data.get("kind", Kind.TEXT if vocabulary else Kind.NUMBER))
     columns, is_table = tuple(data["columns"]), bool(data["is_table"])
     return Preprocessing(tuple(data["shape"]), columns, is_table, scaling, vocabulary, kind)
@@ -245,7 +245,7 @@ def _input(data: dict[str, Any]) -> Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What goes into a model and comes out of it, each by name."""
+    """The inputs and outputs of a model, each by name."""
 
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]

@@ -1,4 +1,4 @@
-"""A model as NumPy's own archive, for who reads arrays and nothing else."""
+"""Writes a model as an archive of NumPy, for programs that read only arrays."""
 
 import json
 from typing import Any, BinaryIO

@@ -1,4 +1,4 @@
-"""What training makes small: the losses at the outputs of one program, each times its weight."""
+"""The objective of training: the losses at the outputs of one program, each times its weight."""
 
 from itertools import pairwise
 from typing import Any

@@ -25,18 +25,18 @@ OUTPUT, ROWS = "output", "samples"
 IR_VERSION = 9
 """The first version of the file format that knows `OPERATOR_SETS`: runtimes of 2023 read it."""
 NO_PLACE = -(2.0**31)
-"""Of a text that is no category: below what any table of an embedding has places for."""
+"""Place of a text that is not a category; outside of every embedding's table."""
 MAXIMUM_BYTES = (1 << 31) - (1 << 24)
-"""Of parameters: a protobuf message has to stay below 2 GiB, and the graph needs some of it."""
+"""Maximum bytes of parameters: a protobuf message must stay below 2 GiB, and the graph needs some of it."""
 
 
 def write_onnx(model: Model, file: BinaryIO) -> None:
-    """Write `model` as ONNX: takes what `Model.predict` takes and gives what it gives. Same model, same bytes.
+    """Write `model` as ONNX, with the inputs and outputs of `Model.predict`. The same model gives the same bytes.
 
     Inputs and outputs have the names that they have in the network; an only output is `output`. An input has the type
-    that loses nothing: float64 where it is standardized; for categories int64 if the training data had integers, else
-    strings; float32 for all others, which the network takes as they are. For a category that training did not see the
-    runtime fails.
+    that loses nothing: float64 if it is standardized; for categories int64 if the training data had integers, else
+    strings; float32 for all others, which the network takes unchanged. The runtime fails for a category that training
+    did not see.
 
     Standardization is in front and, where the loss assumes one, the activation behind; columns, classes and labels are
     the file's metadata. Parameters are initializers under their own names.
@@ -96,7 +96,7 @@ def _are_integers(given: Preprocessing) -> bool:
 
 
 def _prepared(graph: OnnxGraph, given: Preprocessing, samples: str) -> str:
-    """Apply what `Preprocessing.apply` does."""
+    """Add the operators of `Preprocessing.apply`."""
     if given.vocabulary:
         keys: dict[str, Attribute]
         if _are_integers(given):

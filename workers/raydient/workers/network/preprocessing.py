@@ -17,16 +17,16 @@ class SampleError(ValueError):
     """Samples that a network cannot take.
 
     Attributes:
-        row: the first sample at fault, from 0; None where all are.
-        input: the name of the input, where it is known.
-        place: of the value within the sample, where one is at fault.
+        row: index of the first invalid sample, from 0; None if all are invalid.
+        input: name of the input, if known.
+        place: place of the invalid value within the sample, if it is one value.
     """
 
     def __init__(
         self,
         message: str,
         row: int | None = None,
-        input: str = "",  # noqa: A002  (what it is)
+        input: str = "",  # noqa: A002  (the natural name)
         place: tuple[int, ...] = (),
     ) -> None:
         super().__init__(message)
@@ -55,15 +55,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Preprocessing:
-    """How raw samples of one input become what the network takes.
+    """The conversion of raw samples of one input for the network.
 
     Attributes:
-        shape: of one sample, without the row axis.
-        columns: of a table that make a sample, in order, or the name of one array.
-        is_table: which of the two.
+        shape: shape of one sample, without the row axis.
+        columns: columns of a table that make a sample, in order, or the name of one array.
+        is_table: `columns` are columns of a table.
         scaling: standardization, or None.
-        vocabulary: where the values are categories all of them, sorted; else empty.
-        kind: the type of the values in the training data.
+        vocabulary: all categories, sorted, if the values are categories; else empty.
+        kind: type of the values in the training data.
     """
 
     shape: Shape
@@ -79,13 +79,13 @@ class Preprocessing:
         return self.columns if self.is_table else ()
 
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        """Samples (n, *shape) as the network takes them, C-contiguous.
+        """Convert samples (n, *shape) for the network; float32, C-contiguous.
 
-        Numbers of any type are float64 up to here, and are rounded to float32 once. So the same numbers give the same
-        bits whatever their type. Categories may be numbers or texts: see `category_text`.
+        Numbers of any type are computed with as float64 and rounded to float32 once, so equal numbers of different
+        types give the same bits. Categories may be numbers or texts: see `category_text`.
 
         Raises:
-            SampleError: another shape, texts where numbers are needed, or a value that is no category.
+            SampleError: wrong shape, texts where numbers are needed, or a value that is not a category.
         """
         if raw.ndim == 0 or raw.shape[1:] != self.shape:
             raise SampleError(f"samples of shape {self.shape} are needed, there are {raw.shape}")
@@ -97,7 +97,7 @@ class Preprocessing:
 
 
 def _rounded(raw: NDArray[Any]) -> NDArray[np.float32]:
-    if raw.dtype.itemsize >= 8:  # of 64-bit integers float32 would be another rounding than that of float64
+    if raw.dtype.itemsize >= 8:  # for 64-bit integers, rounding by way of float64 differs from rounding directly
         raw = raw.astype(np.float64, copy=False)
     return np.ascontiguousarray(raw, np.float32)
 
@@ -126,10 +126,10 @@ def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.flo
 
 
 def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
-    """The place of each text that stands for a category.
+    """The place in the vocabulary of each text that represents a category.
 
-    Besides the categories themselves these are their other writings: `42` for `42.0` and the reverse, unless that is a
-    category of its own. A column of integers that another program wrote as numbers with a point finds its categories.
+    Besides the categories themselves these are their other forms, `42` for `42.0` and the reverse, unless that is a
+    category itself. So a column of integers that another program wrote with a decimal point finds its categories.
     """
     places = {text: place for place, text in enumerate(vocabulary)}
     for place, text in enumerate(vocabulary):

@@ -13,7 +13,7 @@ class ScalingError(ValueError):
     """A feature that float64 cannot standardize.
 
     Attributes:
-        place: of the feature in a sample.
+        place: place of the feature in a sample.
     """
 
     def __init__(self, place: tuple[int, ...], message: str) -> None:

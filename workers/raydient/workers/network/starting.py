@@ -1,7 +1,7 @@
-"""Weights to start from: another model's file, checked against the network and its data before any is read.
+"""Initial weights from another model's file, checked against the network and its data before they are read.
 
-Weights belong to columns, to their standardization, to categories and to classes. A file of raydient says which these
-are. A file of another program says nothing; then names and shapes of the parameters have to do.
+Weights belong to columns, their standardization, categories and classes. A file of raydient records these. For a file
+of another program only names and shapes of the parameters are checked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,10 +40,10 @@ def weights_problem(network: Network, path: Path) -> str | None:
 
 
 def read_preprocessing(path: Path) -> Ends | None:
-    """What the inputs and outputs of a model are, as its file says; None where another program wrote the file.
+    """Read the inputs and outputs of a model from its file; None if another program wrote the file.
 
     Raises:
-        ValueError: the file is none that can be read.
+        ValueError: the file cannot be read.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -58,12 +58,12 @@ def read_preprocessing(path: Path) -> Ends | None:
 def preprocessing_problems(
     start: Ends, inputs: Mapping[str, Preprocessing], targets: Mapping[str, Target]
 ) -> Iterator[str]:
-    """How the data that weights belong to differ from those of a job, each with the mend.
+    """Yield the differences between the data of the initial weights and of a job, each with its mend.
 
     Args:
-        start: of the file with the weights.
-        inputs: of the job, by name; standardized by the figures of the file where both standardize.
-        targets: of the job's outputs, by name.
+        start: inputs and outputs of the file with the weights.
+        inputs: the job's inputs, by name; standardized by the figures of the file if both standardize.
+        targets: targets of the job's outputs, by name.
     """
     for name, given in inputs.items():
         if name not in start.inputs:
