@@ -32,25 +32,25 @@ from .scores import SCORE, Scores, as_bytes
 from .sparse import Table, pack, packed_size
 
 PHASES = ("forward", "backward", "push", "wait")
-"""What a worker spends its seconds on; they travel behind the sums of a push."""
+"""The phases of a worker's time; their seconds follow the sums of a push."""
 
 _SMALL_PAYLOAD = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the server tells a worker that attaches.
+    """The parameters that the server sends to a worker that attaches.
 
     Attributes:
         size: values of the weight vector.
         slots: gradient slots.
-        sums: values that ride along with a push.
+        sums: number of values that are sent with a push.
         units: units with a rectifier. A slot has a count for each behind the gradient: in how many leaves of the node
             the unit was not zero for every sample. They mean something in rounds in which health is measured.
         tables: parameters whose gradients are sparse, in the order of the vector. A slot has an account for each behind
             the counts.
-        scores: columns of the scores that go before a push, see `scores`; 0: none do.
-        rows: largest number of rows of a round.
+        scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
+        rows: maximum number of rows of a round.
     """
 
     size: int
@@ -89,7 +89,7 @@ class Terms:
 
     @property
     def score_bytes(self) -> int:
-        """Bytes of the scores of a node's rows, at the most."""
+        """Maximum bytes of the scores of a node's rows."""
         return SCORE.itemsize * self.scores * self.rows
 
     @property
@@ -120,7 +120,7 @@ class Assignment:
 
 
 class Channel(Protocol):
-    """What a worker needs of a parameter server."""
+    """A worker's interface to a parameter server."""
 
     @property
     def terms(self) -> Terms: ...
@@ -144,7 +144,7 @@ class Channel(Protocol):
         """Hand over the sum over a node: the gradient in `slot` (None: a round without them), metrics, timings."""
 
     def score(self, round_: int, node: tuple[int, int], scores: Scores) -> None:
-        """Hand over the scores of a node's rows, (rows, terms.scores), in the rows' order. Just before its `push`."""
+        """Send the scores of a node's rows, (rows, terms.scores), in the rows' order. Call it right before `push`."""
 
     def close(self) -> None: ...
 
@@ -163,7 +163,7 @@ def attach(connection: Connection, worker: int, generation: int) -> Channel:
 
 
 class _Channel:
-    """What both ways have in common."""
+    """The common part of both channels."""
 
     weights: NDArray[np.float32]
 

@@ -44,7 +44,7 @@ def limited_to(limit: int) -> Callable[[Header], bytearray]:
 
 
 def unlimited(header: Header) -> memoryview:
-    """An allocator for peers that are trusted with any size. It touches no memory: pages come as they are received."""
+    """Allocate any size, for trusted peers. Pages are touched only as data is received."""
     return np.empty(header.length, np.uint8).data
 
 

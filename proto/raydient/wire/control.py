@@ -1,4 +1,4 @@
-"""What the coordinator, its members and the service tell each other: small messages as JSON, with arrays where needed.
+"""Messages between the coordinator, its members and the service: small JSON texts, some with arrays.
 
 A message is a frozen dataclass; on the wire it is `{"type": name, "body": {...}, "arrays": {...}}` in a CONTROL frame.
 Arrays travel as one descriptor over a Unix socket and behind the JSON over TCP; `first` of the header is then the
@@ -24,7 +24,7 @@ from .schedule import RoundKind, Schedule
 
 
 class Role(StrEnum):
-    """What a process of a job is."""
+    """The role of a process of a job."""
 
     COORDINATOR = "coordinator"
     PARAMETER_SERVER = "parameter_server"
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first message of a member: who it is and, for a parameter server, where its data plane listens."""
+    """The first message of a member: its number and role and, for a parameter server, its data plane's endpoint."""
 
     role: Role
     member: int
@@ -47,14 +47,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """The first message on a member's second connection, its lifeline: which member will answer pings there."""
+    """The first message on a lifeline, a member's second connection: the number of the member that answers pings."""
 
     member: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to the ping of this number, from a thread that does nothing else."""
+    """The answer to the ping of this number, from a separate thread."""
 
     number: int
 
@@ -92,14 +92,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class PlanInForce:
-    """Parameter server: no round is open that began under an earlier plan; who is not in this one has no work left."""
+    """Parameter server: no round of an earlier plan is open; workers that are not in this plan have no work left."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class EpochSums:
-    """Sums over an epoch, by split; the first value is the number of rows. `seconds` is the time that it took."""
+    """Sums over an epoch, by split; the first value is the number of rows. `seconds` is the wall time of the epoch."""
 
     epoch: int
     step: int
@@ -110,7 +110,7 @@ class EpochSums:
 
 @dataclass(frozen=True, slots=True)
 class EpochsDone:
-    """Parameter server: the epochs that were completed since the last such message; sent a few times a second."""
+    """Parameter server: the epochs completed since the last such message; sent a few times a second."""
 
     epochs: Sequence[EpochSums]
 
@@ -119,13 +119,13 @@ class EpochsDone:
 class Snapshot:
     """Parameter server: weights and optimizer state between two rounds, as arrays beside this message.
 
-    Where metrics rank rows there is also `epoch_scores`: the bytes of the scores of the rows in `epoch_sums`.
+    If metrics rank rows there is also `epoch_scores`: the bytes of the scores of the rows in `epoch_sums`.
 
     Attributes:
-        round: the round that comes next.
+        round: the next round.
         step: updates applied.
         epoch_sums: sums over the steps of the epoch that are done, as in `EpochSums.train`.
-        final: nothing follows; training is complete or was asked to stop here.
+        final: training is complete or was told to stop here; no snapshot follows.
     """
 
     round: int
@@ -172,7 +172,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """On a lifeline: answer with a `Pong` of this number."""
+    """On a lifeline: request for a `Pong` of this number."""
 
     number: int
 
@@ -186,7 +186,7 @@ class Serve:
         layers: name of every layer, and how many of its units have a rectifier.
         optimizer, settings: the option of the specification and its settings.
         sums: values that ride along with each push, rows not among them.
-        ranks: places among the sums that take ranks of rows at an epoch's end, see `scores.write_ranks`.
+        ranks: places among the sums that are filled with ranks at an epoch's end, see `scores.write_ranks`.
         step, epoch_sums: see `Snapshot`.
         averages: momentum of the parameters that are moving averages, by name.
         penalties: on the parameters that have one, by name: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
@@ -221,8 +221,8 @@ class Plan:
 class TakeSnapshot:
     """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work.
 
-    `at_once`: do not wait for the end of the open round; what was computed of it is given up, the weights are as they
-    were when it began.
+    With `at_once` it does not wait for the end of the open round: that round's results are dropped, and the snapshot
+    has the weights from before the round.
     """
 
     final: bool
@@ -264,7 +264,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A report in its JSON form, see `training.reports`. The number of an epoch is 0: it is told by `epoch`."""
+    """A report in its JSON form, see `training.reports`. The number of an epoch's report is 0."""
 
     number: int
     report: Mapping[str, Any]
@@ -272,9 +272,9 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Coordinator: what the service does not have yet, oldest first, to be stored as a whole and then acknowledged.
+    """Coordinator: reports that the service does not have, oldest first, to be stored as a whole and acknowledged.
 
-    The next one is sent after that. `last`: nothing follows.
+    The next batch is sent after the acknowledgement. `last`: no batch follows.
     """
 
     reports: Sequence[Numbered]
@@ -283,7 +283,7 @@ class Reports:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Service: every report up to this number and every epoch up to this one is durable."""
+    """Service: every report up to `number` and every epoch up to `epoch` is durable."""
 
     number: int
     epoch: int
@@ -364,7 +364,7 @@ def send(connection: Connection, message: Message, bundle: Bundle | None = None)
 
 
 def decode(frame: Frame) -> Received:
-    """The message of a CONTROL frame, whose payload and descriptor it takes. ProtocolError if it is none of ours."""
+    """Decode a CONTROL frame; takes its payload and descriptor. ProtocolError if it is not a valid message."""
     if frame.header.kind is not Kind.CONTROL:
         raise ProtocolError(f"expected a message, got a {frame.header.kind.name} frame")
     text = bytes(memoryview(frame.payload)[: frame.header.first])
@@ -377,7 +377,7 @@ def decode(frame: Frame) -> Received:
             segment = Segment(frame.descriptors.pop(0), envelope.size)
         else:
             segment = Segment.create(envelope.size)
-            # By NumPy, which lets other threads run meanwhile: a lifeline has to answer while gigabytes are copied.
+            # Copied by NumPy, which releases the interpreter's lock, so that the lifeline answers meanwhile.
             rest = np.frombuffer(frame.payload, np.uint8, offset=frame.header.first)
             segment.array("u1", (envelope.size,))[:] = rest
         return Received(message, Bundle(segment, envelope.places).arrays)

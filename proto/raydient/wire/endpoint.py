@@ -1,4 +1,4 @@
-"""Where a process listens, and how another one reaches it: shared memory where both run on one node, else TCP."""
+"""Endpoints of processes, and connections to them: shared memory if both run on one node, else TCP."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ from .handshake import MAXIMUM_FRAME, prove_as_dialler
 
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 0.01
-"""Pause before the second try, if the listener closed the connection; doubled each time up to half a second."""
+"""Pause before the second attempt if the listener closed the connection; doubled each time, up to 0.5 s."""
 
 
 _CREDENTIALS = struct.Struct("3i")
@@ -25,7 +25,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Transport(StrEnum):
-    """Which way weights and gradients take. AUTO: shared memory on one node whose Unix socket answers, else TCP."""
+    """The transport of weights and gradients. AUTO: shared memory on one node if its Unix socket answers, else TCP."""
 
     AUTO = "auto"
     SHARED_MEMORY = "shared-memory"
@@ -34,7 +34,7 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one process listens.
+    """The addresses at which one process listens.
 
     Attributes:
         unix: name of its Unix socket; a leading `@` stands for Linux's abstract namespace, which leaves no file behind.
@@ -50,7 +50,7 @@ class Endpoint:
 
 
 def new_unix_name() -> str:
-    """A name nobody else uses; knowing it opens nothing, see `handshake`."""
+    """A new unique name. It is no secret, see `handshake`."""
     name = f"raydient-{secrets.token_hex(12)}"
     return f"@{name}" if sys.platform == "linux" else str(Path(tempfile.gettempdir()) / name)
 
@@ -67,7 +67,7 @@ def dial(
     node: str = "",
     timeout_seconds: float = CONNECT_SECONDS,
 ) -> Connection:
-    """Connect, from `node`, and prove the secret in both directions; blocking, `is_local` if it shares memory.
+    """Connect from `node` and prove the secret in both directions. The connection is blocking.
 
     Raises OSError if there is no listener, TimeoutError if it does not answer in time, ProtocolError if it does not
     know the secret.
@@ -92,7 +92,7 @@ def _open(
         except (ProtocolError, ConnectionRefusedError):
             raise
         except (ConnectionError, BlockingIOError):
-            # The queue is full, or others without proof took the place of this one: another try may be luckier.
+            # The backlog is full, or unauthenticated connections displaced this one; another attempt may succeed.
             if time.monotonic() + pause > deadline:
                 raise
         time.sleep(pause)
@@ -117,7 +117,7 @@ def _try_open(
 
 
 def listens(unix: str) -> bool:
-    """True if a process listens at this Unix socket, even one that is too busy to answer."""
+    """True if a process listens at this Unix socket, even if it is too busy to answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -125,14 +125,14 @@ def listens(unix: str) -> bool:
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except BlockingIOError:
-            return True  # it has not accepted the last ones yet
+            return True  # the backlog is full
     return True
 
 
 def may_connect(sock: socket.socket) -> bool:
-    """True if an accepted connection is from a user who may know the secret: ours or root, over a Unix socket of Linux.
+    """False if an accepted connection belongs to another user, who cannot know the secret; root may.
 
-    Of another machine, or another system, that cannot be told: those have to prove the secret first.
+    Only a Unix socket on Linux gives the user. Other connections return True and have to prove the secret.
     """
     if sock.family != socket.AF_UNIX or sys.platform != "linux":
         return True
@@ -141,7 +141,7 @@ def may_connect(sock: socket.socket) -> bool:
 
 
 def tune(sock: socket.socket) -> None:
-    """Small frames leave at once; a peer that vanished without a word is noticed within a minute."""
+    """Send small frames at once, and detect within a minute a peer that vanished without closing the connection."""
     if sock.family == socket.AF_UNIX:
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

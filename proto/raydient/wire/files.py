@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all and are durable, with the permissions that the umask leaves."""
+"""Writes files atomically and durably, with the permissions that the umask leaves."""
 
 import os
 import secrets
@@ -12,9 +12,9 @@ _PREFIX, _SUFFIX = ".raydient-", ".part"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the place of `path`, durably, when the block ends without an error.
+    """Open a new file that replaces `path`, durably, when the block ends without an error.
 
-    After an error `path` is as it was. A process that is killed meanwhile leaves a file for `remove_leftovers`.
+    After an error `path` is unchanged. A process that is killed meanwhile leaves a file for `remove_leftovers`.
     """
     part = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     try:
@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all; durable on return. Raises OSError."""
+    """Write a file atomically; durable on return. Raises OSError."""
     with replacing(path) as file:
         file.write(content)
 
@@ -44,7 +44,7 @@ def write_new(path: Path, content: bytes) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of files in `folder`. No other process may be writing there."""
+    """Remove partial files of killed processes in `folder`. No other process may be writing there."""
     with suppress(OSError):
         for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             with suppress(OSError):

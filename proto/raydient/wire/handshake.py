@@ -1,4 +1,4 @@
-"""How two processes prove to each other that they know the job's secret, without saying it.
+"""The handshake by which two processes prove that they know the job's secret, without sending it.
 
     listener -> dialler   CHALLENGE   nonce L (32 bytes)
     dialler  -> listener  PROOF       nonce D (32 bytes), HMAC-SHA256(secret, "dialler" L D)

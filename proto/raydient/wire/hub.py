@@ -13,19 +13,19 @@ from .frames import Header, Kind, ProtocolError
 from .handshake import MAXIMUM_FRAME, ListenerProof
 
 PROOF_SECONDS = 3.0
-"""How long a stranger may take to prove that it knows the secret; one that was too slow dials again."""
+"""Time that a new connection may take to prove the secret; a member that was too slow dials again."""
 MAXIMUM_STRANGERS = 64
-"""Connections without proof at a time, of each listener. One more, and the oldest is closed: strangers that hold their
-places cannot keep members out.
+"""Maximum number of connections without proof per listener. A further one closes the oldest, so that connections that
+never prove the secret cannot keep members out.
 """
 ACCEPTED_IN_TURN = 16
-"""Connections that one `poll` accepts from one listener."""
+"""Maximum number of connections that one `poll` accepts from one listener."""
 FRAMES_IN_TURN = 16
-"""Frames that one `poll` reads from one connection, so that a peer that never stops sending delays no other one."""
+"""Maximum number of frames that one `poll` reads from one connection, so that a fast sender delays no other peer."""
 
 
 class Closed:
-    """What `poll` gives in place of a frame when a connection has ended."""
+    """Stands for a frame in the results of `poll` when a connection has ended."""
 
 
 CLOSED = Closed()
@@ -34,7 +34,7 @@ CLOSED = Closed()
 class Hub:
     """Accepts connections on a Unix and a TCP socket and reads from all of them. Owned by one thread.
 
-    A connection is nobody's until its peer has proven the secret; it then keeps the limit on payloads that `allocate`
+    A connection is unusable until its peer has proven the secret; it then keeps the limit on payloads that `allocate`
     sets. A peer that breaks the protocol is disconnected and reported as closed.
     """
 
@@ -51,9 +51,9 @@ class Hub:
         self._unix_path: Path | None = None
 
     def listen(self, host: str, unix: str | None = None, node: str = "") -> Endpoint:
-        """Open both sockets; `host` is the address that peers on other machines use. OSError if it is not ours.
+        """Open both sockets; `host` is the address that other machines use. OSError if it is not this machine's.
 
-        Without a host, only the Unix socket. `node` is where this is, see `Endpoint`.
+        If `host` is empty, only the Unix socket is opened. `node` is this node's name, see `Endpoint`.
         """
         name = unix or new_unix_name()
         self._listen(socket.AF_UNIX, unix_address(name))
@@ -83,17 +83,17 @@ class Hub:
         return listener
 
     def adopt(self, connection: Connection) -> None:
-        """Read from a connection that was dialled, too; it is the hub's from here on."""
+        """Take over a connection that was dialled, and read from it as well."""
         connection.socket.setblocking(False)
         connection.allocate = self._allocate
         self._selector.register(connection, selectors.EVENT_READ)
         self._connections.add(connection)
 
     def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
-        """Wait for something to happen; give complete frames and every end of a proven connection.
+        """Wait for events; yield complete frames and the end of each authenticated connection.
 
-        A call reads at most FRAMES_IN_TURN frames from each connection; the next call reads on without waiting. So the
-        caller gets to its other work, and to every other connection, however fast one peer sends.
+        A call reads at most FRAMES_IN_TURN frames from each connection, and the next call continues without waiting. So
+        a fast sender delays neither the caller's other work nor other connections.
         """
         for key, events in self._selector.select(0 if self._gone else timeout_seconds):
             peer = key.fileobj
@@ -140,16 +140,16 @@ class Hub:
         try:
             proof.check(stranger, frame.header.kind, bytes(frame.payload))
         except ProtocolError:
-            # Tells a dialler with another secret from one that lost its place and has to try again.
+            # REFUSED distinguishes a wrong secret from a displaced connection, which has to be dialled again.
             stranger.send(Header(Kind.REFUSED))
             raise
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection; whether there was one."""
+        """Accept one connection; True if there was one."""
         try:
             sock, _ = listener.accept()
         except OSError:
-            return False  # there is none any more, or we are out of descriptors: it will try again
+            return False  # none is left, or the process is out of descriptors: the peer tries again
         if not may_connect(sock):
             sock.close()
             return True

@@ -1,7 +1,7 @@
-"""A second connection to the coordinator, with a thread of its own.
+"""A second connection to the coordinator, served by a separate thread.
 
-It answers pings while the process computes, loads data or waits on another socket: if a ping is not answered, the
-process as a whole is stopped. When the connection ends, the process ends too, whatever it is blocked in.
+The thread answers pings while the process computes, loads data or waits on another socket, so an unanswered ping means
+that the whole process is frozen. When the connection ends, the process ends too, even if it is blocked.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from .endpoint import dial
 from .launch import Launch
 
 PARTING_SECONDS = 1.0
-"""Time in which the process may end by itself after its coordinator has gone."""
+"""Time that the process may take to end by itself after its coordinator has ended."""
 PING_LIMIT = 1 << 12
-"""Bytes of a ping."""
+"""Maximum bytes of a ping."""
 
 
 def _exit() -> None:
@@ -28,17 +28,17 @@ def _exit() -> None:
 
 
 def hold(launch: Launch, node: str) -> "Lifeline":
-    """Open the lifeline of a member; OSError if its coordinator does not answer."""
+    """Open the lifeline of a member. OSError if its coordinator does not answer."""
     connection = dial(launch.coordinator, bytes.fromhex(launch.secret), node=node)
     control.send(connection, control.Alive(launch.member))
     return Lifeline(connection)
 
 
 class Lifeline:
-    """Answers pings on a proven, blocking connection until `close`."""
+    """Answers pings on an authenticated, blocking connection until `close`."""
 
     def __init__(self, connection: Connection, end: Callable[[], None] = _exit) -> None:
-        """`end` is called when the peer closes the connection, after a pause."""
+        """Start the thread. `end` is called a pause after the peer has closed the connection."""
         self._connection, self._end = connection, end
         self._closed = threading.Event()
         connection.allocate = limited_to(PING_LIMIT)

@@ -2,7 +2,8 @@
 
 A *round* is what all members finish together before any of them goes on: either one training step (leaves are its
 microbatches) or the evaluation of the held-out part at an epoch's end (leaves are fixed blocks of rows). Rounds are
-numbered from 0 over the whole job. Nothing here depends on who computes what, which is why the weights do not either.
+numbered from 0 over the whole job. The schedule does not depend on which worker computes what, so neither do the
+weights.
 """
 
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Schedule:
         return self.epochs * self.rounds_per_epoch
 
     def samples(self, step: int) -> int:
-        """Training samples that the first `step` updates consume."""
+        """Number of training samples that the first `step` updates use."""
         epochs, steps = divmod(step, self.steps_per_epoch)
         return epochs * self.train_rows + steps * self.batch_size
 
@@ -109,7 +110,7 @@ class Schedule:
         return Round(number, RoundKind.TRAIN, epoch, step, start, stop, min(self.microbatches, stop - start))
 
     def position(self, number: int) -> tuple[int, int]:
-        """Epochs completed and updates applied before the round of this number; `rounds` is the end."""
+        """Epochs completed and updates applied before round `number`; `number` may be `rounds`, the end."""
         epoch, within = divmod(number, self.rounds_per_epoch)
         return epoch, epoch * self.steps_per_epoch + within
 

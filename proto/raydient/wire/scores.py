@@ -1,9 +1,9 @@
-"""Scores of rows that are ranked over a whole epoch, as the area under a curve of true and false positives needs.
+"""Scores of rows that are ranked over a whole epoch, for the area under the receiver operating characteristic.
 
-How often a row of class 1 scores above one of class 0 depends on every pair of rows, so it is no sum over rows, and a
-histogram of scores is exact for no number of bins. Workers hand over the scores themselves, 5 bytes a row, and the
-parameter server ranks them when the epoch is complete. Order does not matter, so the result depends on no division of
-the rows among workers.
+The number of pairs in which a row of class 1 scores above one of class 0 is not a sum over rows, and a histogram of
+scores gives it only approximately. Workers therefore send the scores themselves, 5 bytes a row, and the parameter
+server ranks them when the epoch is complete. The order of rows does not matter, so the result does not depend on how
+the rows are divided among workers.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCORE = np.dtype([("score", "<f4"), ("positive", "?")])
-"""Of one row: the network's output and whether the label is class 1."""
+"""Type of one row's score: the network's output, and whether the label is class 1."""
 
 Scores = NDArray[Any]
-"""Values of type `SCORE`, one for each row, or (rows, metrics that rank)."""
+"""Values of type `SCORE`: (rows,), or (rows, metrics that rank)."""
 
 EPOCH_SCORES = "epoch_scores"
 """Name of the array of bytes, beside weights and optimizer state, that holds the scores of an unfinished epoch."""
 
 RANKS = 3
-"""Numbers that `rank` gives."""
+"""Number of values that `rank` returns."""
 
 
 def rank(scores: Scores) -> tuple[int, int, int]:
@@ -39,16 +39,16 @@ def rank(scores: Scores) -> tuple[int, int, int]:
 
 
 def write_ranks(sums: NDArray[np.float64], places: Sequence[int], scores: Scores) -> None:
-    """Overwrite the sums from each of `places` on with the ranks of that column of `scores`, (rows, len(places))."""
+    """Store the ranks of each column of `scores`, (rows, len(places)), in `sums` from the column's place on."""
     for column, place in enumerate(places):
         sums[place : place + RANKS] = rank(scores[:, column])
 
 
 def from_bytes(data: Any, metrics: int) -> Scores:
-    """The scores (rows, metrics) in a buffer. ValueError if its size is no whole number of rows."""
+    """View a buffer as scores (rows, metrics). ValueError if its size is not a whole number of rows."""
     return np.frombuffer(data, SCORE).reshape(-1, metrics)
 
 
 def as_bytes(scores: Scores) -> NDArray[np.uint8]:
-    """The bytes of contiguous scores, as a view."""
+    """View contiguous scores as bytes."""
     return scores.reshape(-1).view(np.uint8)
