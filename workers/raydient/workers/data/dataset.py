@@ -34,17 +34,17 @@ class Part:
 
     @property
     def rows(self) -> int:
-        """How many samples."""
+        """Number of samples."""
         return len(next(iter(self.xs.values())))
 
     @property
     def x(self) -> NDArray[np.float32]:
-        """Those of the only input."""
+        """Samples of the only input."""
         return only(self.xs)
 
     @property
     def y(self) -> NDArray[Any]:
-        """Those of the only output."""
+        """Labels of the only output."""
         return only(self.ys)
 
 

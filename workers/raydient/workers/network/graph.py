@@ -50,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one layer gives, and how it is compared with a label.
+    """An output of the network: a layer and the loss that compares it with a label.
 
     Attributes:
         name: of the layer.
@@ -76,7 +76,7 @@ class Output:
 
     @property
     def label_shape(self) -> Shape:
-        """Of one sample's label, as the loss wants it."""
+        """Shape of one sample's label, encoded for the loss."""
         return self.loss.label_shape(self.shape)
 
     @property
@@ -149,7 +149,7 @@ class Network:
 
     @property
     def input_shape(self) -> Shape:
-        """Of one sample of the only input."""
+        """Shape of one sample of the only input."""
         return only(self.input_shapes)
 
     @property
@@ -159,12 +159,12 @@ class Network:
 
     @property
     def output_shape(self) -> Shape:
-        """Of one sample of the only output."""
+        """Shape of one sample of the only output."""
         return self.output.shape
 
     @property
     def label_shape(self) -> Shape:
-        """Of one sample's label where there is one output."""
+        """Shape of one sample's label, if there is one output."""
         return self.output.label_shape
 
     @property

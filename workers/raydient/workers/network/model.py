@@ -82,12 +82,12 @@ class Model:
 
     @property
     def target(self) -> Target:
-        """What the only output stands for."""
+        """Target of the only output."""
         return only(self.targets)
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
-        """Of one sample of each input, without the row axis."""
+        """Shape of one sample of each input, without the row axis."""
         return {name: given.shape for name, given in self.inputs.items()}
 
     @cached_property
