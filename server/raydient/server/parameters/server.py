@@ -182,7 +182,7 @@ class ParameterServer:
         return self._give_snapshot() if self._open is None or at_once or not self._workers else []
 
     def _give_snapshot(self) -> list[Action]:
-        """Digest of the current weights: a round that is open has not touched them."""
+        """The boundary for a snapshot of the current weights, which an open round has not changed yet."""
         self._snapshot_wanted = False
         if self._ended:
             self._open = None
