@@ -21,6 +21,13 @@ def test_an_epoch_in_one_line() -> None:
     assert epoch_line(3, 0, {}, 1.5) == "epoch 3  1.50 s"
 
 
+def test_a_single_named_output_has_one_loss() -> None:
+    line = epoch_line(1, 2, {"train": {"loss": 0.5, "out_loss": 0.5, "out_accuracy": 0.25}}, 1.0)
+    assert line == "epoch 1/2  loss 0.5000  out_accuracy 25.00 %  1.00 s"
+    both = epoch_line(1, 2, {"train": {"loss": 0.75, "a_loss": 0.5, "b_loss": 0.25}}, 1.0)
+    assert both == "epoch 1/2  loss 0.7500  a_loss 0.5000  b_loss 0.2500  1.00 s"
+
+
 def test_shares_are_percent() -> None:
     assert value_text("accuracy", 0.5) == value_text("band_accuracy", 0.5) == "50.00 %"
 

@@ -67,7 +67,7 @@ def test_the_service_is_answered_until_the_job_is_prepared(beside):
 def test_reading_that_takes_long_is_told_once(beside):
     beside.turns = [beside.pass_time] * 5
     assert beside.run() == "prepared"
-    assert beside.told == [Notice("READING_DATA", "reading a.csv, 1.0 MiB")]
+    assert beside.told == [Notice("READING_DATA", "reading 1.0 MiB of data")]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_data_that_is_gone_while_it_is_read_is_left_to_the_reader(beside):
     beside.data.unlink()
     beside.turns = [beside.pass_time, beside.pass_time]
     assert beside.run() == "prepared"
-    assert beside.told == [Notice("READING_DATA", "reading a.csv")]
+    assert beside.told == [Notice("READING_DATA", "reading the data")]
 
 
 def test_a_fault_of_ours_is_raised(beside):

@@ -33,7 +33,7 @@ _CAUSES = {
     "certificate has expired": Cause("CERTIFICATE_EXPIRED", "its certificate has expired; renew it on the server"),
     "ostname": Cause(
         "CERTIFICATE_NAME",
-        "its certificate is for other names; connect by one of these, or say which with --tls-server-name",
+        "its certificate is for other names; use one that it bears in --address, or name it with --tls-server-name",
     ),
     "CERTIFICATE_VERIFY_FAILED": Cause(
         "CERTIFICATE_UNTRUSTED",

@@ -49,9 +49,17 @@ def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str
     parts = [f"epoch {of_total}"]
     for split, values in sorted(metrics.items(), key=lambda item: item[0] != "train"):
         prefix = "" if split == "train" else f"{split} "
-        names = sorted(values, key=lambda name: (name != "loss", name))
-        parts += [f"{prefix}{name} {value_text(name, values[name])}" for name in names]
+        shown = without_repetition(values)
+        names = sorted(shown, key=lambda name: (name != "loss", name))
+        parts += [f"{prefix}{name} {value_text(name, shown[name])}" for name in names]
     return "  ".join([*parts, f"{seconds:.2f} s"])
+
+
+def without_repetition(values: Mapping[str, float]) -> dict[str, float]:
+    """Metrics without the loss of a single named output, `OUTPUT_loss`, which is the loss itself."""
+    repeated = [name for name in values if name.endswith("_loss")]
+    single = repeated[0] if len(repeated) == 1 and values.get("loss") == values[repeated[0]] else None
+    return {name: value for name, value in values.items() if name != single}
 
 
 def value_text(name: str, value: float) -> str:

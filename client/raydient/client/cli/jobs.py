@@ -109,7 +109,7 @@ def _progress(progress: "TrainingProgress", losses: Mapping[str, float], *, at_w
         ("time left", _time_left(progress) if at_work else ""),
         ("loss", ", ".join(f"{split} {losses[split]:.4g}" for split in ("train", "test") if split in losses)),
         ("loss of step", f"{progress.loss:.4g}"),
-        ("samples/s", f"{progress.samples_per_second:,.0f}"),
+        ("samples/s", f"{progress.samples_per_second:,.0f}" if progress.samples_per_second else ""),
         ("workers", f"{progress.workers_alive} of {progress.workers_wanted}" if at_work else ""),
         ("restarts", restarts),
         *_health(progress.gradient_health),

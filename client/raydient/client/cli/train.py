@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .display import notice_text, open_display, value_text
+from .display import notice_text, open_display, value_text, without_repetition
 from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
 from .options import debug_option, json_option, need_server, need_writable
 from .output import echo, print_json, print_pairs
@@ -170,7 +170,9 @@ def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_jso
     if as_json:
         print_json({"outcome": finished.outcome, "digest": finished.digest, "model": str(output), "metrics": metrics})
         return
-    held_out = [(f"test {name}", value_text(name, value)) for name, value in metrics.get("test", {}).items()]
+    held_out = [
+        (f"test {name}", value_text(name, value)) for name, value in without_repetition(metrics.get("test", {})).items()
+    ]
     print_pairs([("digest", finished.digest), *held_out, ("model", str(output))])
 
 

@@ -16,7 +16,7 @@ from .reports import Finished, Notice, Outcome, Report
 
 POLL_SECONDS = 0.005
 """Interval between checks for the result; adds at most this to the start of a job."""
-LONG_SECONDS = 1.0
+LONG_SECONDS = 3.0
 """A notice is sent if reading takes longer than this."""
 ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.INTERRUPT: Outcome.INTERRUPTED}
 
@@ -69,8 +69,8 @@ def prepare_beside(
 
 def _reading(dataset: Path) -> str:
     with suppress(OSError):  # it may have been removed; the reader tells that
-        return f"reading {dataset.name}, {size_text(dataset.stat().st_size)}"
-    return f"reading {dataset.name}"
+        return f"reading {size_text(dataset.stat().st_size)} of data"
+    return "reading the data"
 
 
 def _complete(result: "Future[Prepared]", prepare: Callable[[], Prepared]) -> None:
