@@ -96,6 +96,19 @@ def descendants(pid):
     return found
 
 
+def members(pid):
+    """Processes of jobs below this one; a service has others, such as the one that checks the next submission."""
+    return [process for process in descendants(pid) if b"raydient.server.clusters.member" in _command(process)]
+
+
+def _command(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def becomes_readable(descriptor, seconds):
     """Whether a descriptor becomes readable in time: a process's, when it ends."""
     return bool(select.select([descriptor], [], [], seconds)[0])

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raydient.client import NotAllowed, RequestRefused
 
-from .serving import descendants, notices, serving, wait_for_notices, wait_for_step, wait_until
+from .serving import descendants, members, notices, serving, wait_for_notices, wait_for_step, wait_until
 
 ENDLESS = {"epochs": 100_000}
 
@@ -69,7 +69,7 @@ def test_a_paused_job_holds_nothing_and_goes_on_to_the_same_weights(spec, job, u
         with pytest.raises(NotAllowed, match="is QUEUED: only a RUNNING job can be paused"):
             queued.pause()
         wait_for_step(running, 100)
-        processes = descendants(server.pid)
+        processes = members(server.pid)
         assert len(processes) == 4, "coordinator, parameter server, two workers"
         paused = running.pause()
         assert paused.pause().resource.state_reason in ("PAUSING", "PAUSED_BY_USER"), "harmless when repeated"

@@ -7,12 +7,16 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 CONNECTIONS = 32
 """Maximum number of open connections; a further one closes the oldest."""
 CONNECTION_SECONDS = 15.0
 """Time from the connection to the last byte of the answer; Prometheus gives up after 10 s by default."""
 HEAD_BYTES = 16 << 10
+END_OF_HEAD = b"\r\n\r\n"
+PAUSE_SECONDS = 1.0
+"""Before a connection is accepted after one could not be."""
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +44,7 @@ class Endpoint:
         self._open: dict[asyncio.Task[None], None] = {}  # oldest first
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family)
+        self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
@@ -52,33 +57,57 @@ class Endpoint:
         self._thread.join()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:  # cancels open connections at the end
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._connected, sock=self._socket, limit=HEAD_BYTES)
+        self._listen()
         await self._stopped.wait()
-        server.close()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _listen(self) -> None:
+        if not self._stopped.is_set():
+            self._loop.add_reader(self._socket, self._accept)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it has gone already
+            return
+        except OSError as error:  # no descriptor is free, for one
+            log.warning("a connection for scrapes cannot be accepted: %s", error)
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(PAUSE_SECONDS, self._listen)
+            return
+        connection.setblocking(False)
         if len(self._open) >= self._limit:
             oldest = next(iter(self._open))
             del self._open[oldest]
             oldest.cancel()
-        task = self._loop.create_task(self._answer(reader, writer))
+        task = self._loop.create_task(self._answer(connection))
         self._open[task] = None
-        task.add_done_callback(lambda task: self._open.pop(task, None))
-        task.add_done_callback(lambda _: writer.transport.abort())
+        task.add_done_callback(partial(self._end, connection))
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # the client is too slow, has disconnected, or does not speak HTTP
-        with suppress(TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+    def _end(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        self._open.pop(task, None)
+        connection.close()
+
+    async def _answer(self, connection: socket.socket) -> None:
+        head = b""
+        # the client is too slow, or has disconnected
+        with suppress(TimeoutError, OSError):
             async with asyncio.timeout(self._seconds):
-                writer.transport.set_write_buffer_limits(0)  # so that `drain` waits for the whole response
-                writer.write(self._response(await reader.readuntil(b"\r\n\r\n")))
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
+                while END_OF_HEAD not in head:
+                    more = await self._loop.sock_recv(connection, HEAD_BYTES)
+                    head += more
+                    if not more or len(head) > HEAD_BYTES:
+                        return
+                await self._loop.sock_sendall(connection, self._response(head))
 
     def _response(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
