@@ -22,7 +22,7 @@ DAMAGES = {
 @pytest.fixture(params=DAMAGES)
 def damaged(request, start, fake_runner, tmp_path):
     """A client of a service that was started on a store with three jobs, of which the second cannot be read."""
-    runner = fake_runner(obedient=False)
+    runner = fake_runner()
     served = start(runner)
     names = [served.client.create(f"r{n}", display_name=f"job {n}", resources=one_worker()).name for n in range(3)]
     for _ in names:
