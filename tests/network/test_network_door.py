@@ -38,6 +38,7 @@ def test_public_names():
         "load_model",
         "only",
         "preprocessing_problems",
+        "program_bytes",
         "random_batch",
         "random_batches",
         "read_preprocessing",

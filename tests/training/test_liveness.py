@@ -35,6 +35,13 @@ def test_one_of_an_earlier_service_has_started():
     assert coordinator.silent_for(SILENT_SECONDS + LOOK_SECONDS)
 
 
+def test_one_that_has_started_but_answered_nothing_yet_has_the_usual_time(coordinator):
+    assert not coordinator.silent_for(START_SECONDS / 2)
+    coordinator.liveness.started()
+    assert not coordinator.silent_for(SILENT_SECONDS)
+    assert coordinator.silent_for(LOOK_SECONDS)
+
+
 def test_one_that_answered_and_stops_is_stopped(coordinator):
     coordinator.liveness.answered()
     assert not coordinator.silent_for(SILENT_SECONDS)

@@ -25,6 +25,10 @@ class Liveness:
         self._silence = 0.0
         self._started, self._ordered = started, False
 
+    def started(self) -> None:
+        """Note that the coordinator has started: it has accepted the connection for reports. From any thread."""
+        self._started, self._silence = True, 0.0
+
     def answered(self) -> None:
         """Note that a ping was answered; orders sent before will then be read."""
         self._started, self._ordered, self._silence = True, False, 0.0

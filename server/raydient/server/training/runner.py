@@ -178,6 +178,7 @@ class CoordinatorRun:
             connection = self._connect()
             if connection is not None:
                 connection.allocate = limited_to(REPORTS_LIMIT)
+                self._watch.started()
                 finished = self._listen(connection)
         except (OSError, ValueError) as error:
             why = str(error)

@@ -50,6 +50,10 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="run-watch", daemon=True)
         self._thread.start()
 
+    def started(self) -> None:
+        """Note that the coordinator has started, before it has answered a ping. From any thread."""
+        self._liveness.started()
+
     def order(self) -> None:
         """Note that an order was sent: the shorter limit holds until the coordinator answers. From any thread."""
         self._liveness.order()
