@@ -12,7 +12,7 @@ from raydient.spec.errors import FieldError
 from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
 from raydient.wire.channel import Terms
-from raydient.wire.schedule import EVALUATION_BLOCK_ROWS, Schedule
+from raydient.wire.schedule import Schedule
 from raydient.wire.sparse import tables_of
 from raydient.workers.data import Dataset
 from raydient.workers.data.limits import size_text
@@ -55,8 +55,8 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset
     data = sum(array.nbytes for array in dataset.arrays().values())
     rows = set(schedule.shape_rows())
     if schedule.test_rows:
-        last = schedule.test_rows % EVALUATION_BLOCK_ROWS
-        rows |= {min(EVALUATION_BLOCK_ROWS, schedule.test_rows), *([last] if last else [])}
+        evaluation = schedule.round(schedule.steps_per_epoch)
+        rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
     units = sum(layer.rectified_units for layer in network.layers)
     terms = Terms(layout.size, schedule.microbatches, network.sums, units, tables_of(layout, layout.size + units))
     programs = sum(program_bytes(network, count) for count in rows)
