@@ -36,7 +36,7 @@ LAYERS: list[dict[str, Any]] = [
 
 
 def product_operations() -> int:
-    """Of a step: each product forward, and two backward, but for the derivative by the samples."""
+    """Operations of a step: each product once forward and twice backward, without the derivative by the samples."""
     places = ROWS * LENGTH
     weights = 5 * FEATURES**2 + 2 * FEATURES * HIDDEN
     scores = 2 * LENGTH * FEATURES

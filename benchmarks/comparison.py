@@ -152,7 +152,7 @@ def rounded(value: float) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What a figure means nothing without. A load average far above 0 says that somebody else was at work, too."""
+    """The machine that the figures are for. A load average far above 0 shows that other work was running."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cores": cores,

@@ -53,7 +53,7 @@ class Watched:
         return process
 
     def kill_one(self) -> None:
-        """The youngest worker ends as by `kill -9`; nobody is told."""
+        """Kill the youngest worker with SIGKILL."""
         os.kill(next(w for w in reversed(self.workers) if w.ended() is None).pid, signal.SIGKILL)
 
 

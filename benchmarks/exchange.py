@@ -40,7 +40,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What workers exchange, how and how often."""
+    """Size, number and transport of the exchanges."""
 
     values: int
     steps: int

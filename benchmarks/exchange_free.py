@@ -46,7 +46,7 @@ MICROBATCHES = WORKERS
 
 
 class SolitaryChannel:
-    """A worker's channel to nobody: it gives out leaf `worker` of every step at once; `began` is when each was."""
+    """A worker's channel without a peer: it assigns leaf `worker` of each step at once, at the times in `began`."""
 
     def __init__(self, network: Network, schedule: Schedule, worker: int, barrier: Barrier) -> None:
         units = sum(layer.rectified_units for layer in network.layers)
@@ -73,7 +73,7 @@ class SolitaryChannel:
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        """Nobody wants it."""
+        """Discard the push."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -81,7 +81,7 @@ class SolitaryChannel:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the processes compute: a job, its rounds, and where its arrays are as files."""
+    """A job for the processes: its specification, its rounds and the folder with its arrays."""
 
     spec: JobSpec
     schedule: Schedule

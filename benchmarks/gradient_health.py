@@ -1,4 +1,4 @@
-"""What measuring gradient health costs: a step in which it is measured against one in which it is not, and the default.
+"""Cost of measuring gradient health: a step in which it is measured against one in which it is not, and the default.
 
 A worker and the parameter server's update, step by step in one process: what one of two workers computes of a batch,
 then the update. The exchange is left out, which makes the share of a step look larger than it is. One step in so many
@@ -90,7 +90,7 @@ class Steps:
         return {"step_ms": 1e3 * statistics.median(spent)}
 
     def wait(self) -> Assignment | None:
-        """Nobody asks."""
+        """Not used: steps are taken by `block`."""
         return None
 
     def close(self) -> None:

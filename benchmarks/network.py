@@ -46,7 +46,7 @@ PEAK = "matrix product"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is compared: `steps` of them are timed in a round, and PyTorch's time is at least `floor` times ours."""
+    """One comparison: `steps` of them are timed in a round, and PyTorch's time is at least `floor` times ours."""
 
     model: str
     batch: int

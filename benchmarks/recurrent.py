@@ -21,7 +21,7 @@ STEPS, WARM_UP_STEPS = 60, 5
 
 
 def product_operations(kind: str) -> int:
-    """Of a step: K forward and its gradient, R forward, its gradient and the state's. Nothing asks for dx."""
+    """Operations of a step: K forward and its gradient; R forward, its gradient and the state's; no dx."""
     return 2 * ROWS * LENGTH * GATES[kind] * UNITS * (2 * FEATURES + 3 * UNITS)
 
 

@@ -1,4 +1,4 @@
-"""What a scrape costs with a hundred jobs of ten layers: its series, and the time of `/metrics` over HTTP.
+"""The cost of a scrape with a hundred jobs of ten layers: its series, and the time of `/metrics` over HTTP.
 
 The processor's time tells more than the clock's on a machine that does other things too; the one who asks is in it.
 """

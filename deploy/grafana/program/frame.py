@@ -1,4 +1,4 @@
-"""What all dashboards have in common: identity, time, variables, links, alerts as marks."""
+"""Common parts of all dashboards: identity, time, variables, links, alerts as marks."""
 
 from collections.abc import Sequence
 
