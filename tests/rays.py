@@ -4,6 +4,8 @@ import gc
 import os
 import secrets
 import signal
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -18,6 +20,7 @@ CONFIGURATION = {
     "worker_niceness": 0,
 }
 OBJECT_STORE_BYTES = 80 << 20
+SECONDS = 30
 
 
 class RayNodes:
@@ -67,13 +70,19 @@ class RayNodes:
         _collect_handles()
 
     def remove_all(self):
-        """Every node but the first."""
+        """Remove every node but the first, and wait until Ray places nothing on them any more."""
+        import ray
+
         for node_id in list(self._nodes):
             self.remove(node_id)
+        deadline, pause = time.monotonic() + SECONDS, threading.Event()
+        while [node["NodeID"] for node in ray.nodes() if node["Alive"]] != [self.first]:
+            assert time.monotonic() < deadline, "Ray keeps nodes that were removed"
+            pause.wait(0.02)
 
     def close(self):
-        self.cluster.close()
         self.remove_all()
+        self.cluster.close()
         self._ray.shutdown()
 
 

@@ -101,6 +101,18 @@ def members(pid):
     return [process for process in descendants(pid) if b"raydient.server.clusters.member" in _command(process)]
 
 
+def kill_all(server):
+    """Kill a service and wait until it and the processes of its jobs have ended."""
+    descriptors = [os.pidfd_open(pid) for pid in members(server.pid)]
+    server.kill()
+    server.wait()
+    try:
+        assert all(becomes_readable(descriptor, 30) for descriptor in descriptors), "a process outlives its service"
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
 def _command(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:

@@ -5,7 +5,7 @@ from urllib.request import urlopen
 from raydient.server.training.reports import Notice, Outcome, Progress, Started
 
 from .conftest import execute
-from .serving import notices, serving, wait_for_step
+from .serving import kill_all, notices, serving, wait_for_step
 
 LONG = {"epochs": 120}
 
@@ -64,15 +64,15 @@ def test_the_service_tells_of_it_everywhere(spec, job, undisturbed, tmp_path):
     with serving(state) as (server, client):
         running = client.submit(spec(2, **LONG))
         wait_for_step(running, 200)
-        server.kill()
-        server.wait()
-    for checkpoint in (state / "jobs").glob("*/checkpoints/step-*"):
+        kill_all(server)
+    checkpoints = [*(state / "jobs").glob("*/checkpoints/step-*")]
+    for checkpoint in checkpoints:
         (checkpoint / "optimizer.safetensors").write_bytes(b"")
     with serving(state) as (server, client):
         again = client.get(running.name)
         assert again.wait().digest == undisturbed(job(2, **LONG))
-        assert again.resource.checkpoints.damaged == 2
+        assert again.resource.checkpoints.damaged == len(checkpoints) >= 2
         assert {"CHECKPOINT_DAMAGED", "STARTED_OVER", "FALLEN_BACK"} <= {*notices(again)}
         with urlopen(server.metrics) as answer:
             label = running.name.removeprefix("jobs/")
-            assert f'raydient_job_damaged_checkpoints_total{{training_job="{label}"}} 2.0' in answer.read().decode()
+            assert f'raydient_job_damaged_checkpoints_total{{training_job="{label}"}} {len(checkpoints)}.0' in answer.read().decode()

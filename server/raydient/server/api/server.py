@@ -122,7 +122,8 @@ class ApiServer:
         """Start another gRPC server when the current one has ended.
 
         gRPC's accept loop ends when a call's path is not UTF-8, which needs no token: the server stops listening, and
-        calls in progress go on. There is no event for that, so its state is polled.
+        calls in progress go on. A call that arrives at that moment is never answered, until its client's deadline.
+        There is no event for that, so its state is polled.
         """
         while True:
             await asyncio.sleep(CHECK_SECONDS)

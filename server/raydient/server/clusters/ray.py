@@ -36,6 +36,7 @@ from .versions import disagreement, installed
 
 NAMESPACE = "raydient"
 KILL_SECONDS = 10.0
+PLACING_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 _NODE_LABEL = "ray.io/node-id"
 _ANYWHERE = "DEFAULT"
@@ -253,7 +254,13 @@ class _Group:
         return PlacementGroupSchedulingStrategy(self._group) if len(inside) < self._workers else None
 
     def remove(self) -> None:
+        """Give the room back.
+
+        Ray loses resources, and places no further group, if a group is removed while Ray prepares it and one of its
+        nodes dies (ray-project/ray#64693). So a group that may be in preparation is first given time to be placed.
+        """
         if ray.is_initialized():
+            self._group.wait(PLACING_SECONDS)
             remove_placement_group(self._group)
 
 
