@@ -19,6 +19,7 @@ import numpy as np
 from comparison import Comparison, Measurement, Options, Peer, own_session, print_document, run_peer
 
 from raydient.server.clusters.local import LocalCluster
+from raydient.steps.schedule import Schedule
 from raydient.wire import control
 from raydient.wire.channel import attach
 from raydient.wire.connection import Connection
@@ -27,7 +28,6 @@ from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.launch import Launch, to_json
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import Schedule
 
 WORKERS = 2
 SUMS = 2

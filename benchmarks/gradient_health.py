@@ -24,8 +24,8 @@ from raydient.server.parameters.server import Assign, ParameterServer, Position
 from raydient.server.parameters.update import Updater
 from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
+from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.wire.channel import Assignment, Terms
-from raydient.wire.schedule import Schedule, default_microbatches
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker
 

@@ -14,8 +14,8 @@ from raydient.server.jobs.states import State
 from raydient.server.metrics import Exporter, JobCollector
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
 from raydient.spec.job import JobSpec
+from raydient.steps.health import GradientHealth, LayerHealth
 from raydient.wire.channel import PHASES
-from raydient.wire.health import GradientHealth, LayerHealth
 
 JOBS, LAYERS = 100, 10
 MOST_SERIES, MOST_MS = 20_000, 100.0

@@ -19,7 +19,7 @@ from raydient.server.embedded import train
 from raydient.server.training.reports import EpochEnded, Progress, Report
 from raydient.spec.job import Monitoring
 from raydient.spec.reading import read_job_file
-from raydient.wire.health import GradientHealth
+from raydient.steps.health import GradientHealth
 
 
 @dataclass

@@ -18,8 +18,11 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+RESTARTING = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+
+
 def serves(address):
-    """Make a call, again and again for 30 seconds: gRPC never answers one that arrives while its server is ending."""
+    """Make a call, for 30 seconds if need be: gRPC cuts or never answers one that arrives while its server ends."""
     for attempt in range(10):
         with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             try:
@@ -27,7 +30,7 @@ def serves(address):
                     health_pb2.HealthCheckRequest(), timeout=3, wait_for_ready=True
                 )
             except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED or attempt == 9:
+                if error.code() not in RESTARTING or attempt == 9:
                     raise
             else:
                 return

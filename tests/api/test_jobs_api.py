@@ -8,10 +8,10 @@ from google.protobuf.json_format import MessageToDict
 
 from raydient.server.training.reports import EpochEnded, Finished, Outcome, Progress
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.steps.health import GradientHealth, LayerHealth
 from raydient.v1 import dataset_service_pb2 as datasets_pb
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as pb
-from raydient.wire.health import GradientHealth, LayerHealth
 
 StatusCode = grpc.StatusCode
 HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))

@@ -8,13 +8,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("proto", "server", "workers", "client")
 
+PROTO = ("raydient.v1", "raydient.spec", "raydient.files", "raydient.steps", "raydient.wire")
+
 ALLOWED = {
     "raydient.v1": {"raydient.v1"},
     "raydient.spec": {"raydient.spec"},
-    "raydient.wire": {"raydient.wire"},
-    "raydient.workers": {"raydient.workers", "raydient.spec", "raydient.wire", "raydient.v1"},
-    "raydient.server": {"raydient.server", "raydient.workers", "raydient.spec", "raydient.wire", "raydient.v1"},
-    "raydient.client": {"raydient.client", "raydient.spec", "raydient.wire", "raydient.v1"},
+    "raydient.files": set(),
+    "raydient.steps": {"raydient.steps"},
+    "raydient.wire": {"raydient.wire", "raydient.steps"},
+    "raydient.workers": {"raydient.workers", *PROTO},
+    "raydient.server": {"raydient.server", "raydient.workers", *PROTO},
+    "raydient.client": {"raydient.client", *PROTO},
 }
 """Portion of the namespace to the portions that its modules may import at any time."""
 
@@ -23,6 +27,9 @@ LAZILY = {"raydient.client": {"raydient.server", "raydient.workers"}}
 
 PURE = ("raydient.workers.network", "raydient.workers.data", "raydient.server.parameters")
 """Rooms that know no infrastructure."""
+
+WITHOUT_TRANSPORT = ("raydient.workers.network", "raydient.workers.data")
+"""Rooms that know what a step is, and not how processes talk."""
 
 INFRASTRUCTURE = {"ray", "grpc", "prometheus_client"}
 
@@ -90,6 +97,11 @@ def test_imports_point_one_way(name):
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(PURE)])
 def test_pure_rooms_know_no_infrastructure(name):
     assert not {imported.split(".")[0] for imported, _ in imports(name, MODULES[name])} & INFRASTRUCTURE
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(WITHOUT_TRANSPORT)])
+def test_mathematics_and_data_know_no_transport(name):
+    assert "raydient.wire" not in {portion(imported) for imported, _ in imports(name, MODULES[name])}
 
 
 def test_two_modules_know_ray():

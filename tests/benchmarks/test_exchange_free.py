@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from raydient.spec import network as spec
-from raydient.wire.schedule import Schedule
+from raydient.steps.schedule import Schedule
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 

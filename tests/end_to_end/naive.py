@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from raydient.server.parameters.optimizers import build_optimizer
-from raydient.wire.layout import FROZEN
+from raydient.steps.layout import FROZEN
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program, read_weights
 

@@ -74,5 +74,5 @@ def test_the_service_tells_of_it_everywhere(spec, job, undisturbed, tmp_path):
         assert again.resource.checkpoints.damaged == len(checkpoints) >= 2
         assert {"CHECKPOINT_DAMAGED", "STARTED_OVER", "FALLEN_BACK"} <= {*notices(again)}
         with urlopen(server.metrics) as answer:
-            label = running.name.removeprefix("jobs/")
-            assert f'raydient_job_damaged_checkpoints_total{{training_job="{label}"}} {len(checkpoints)}.0' in answer.read().decode()
+            label, total = running.name.removeprefix("jobs/"), float(len(checkpoints))
+            assert f'raydient_job_damaged_checkpoints_total{{training_job="{label}"}} {total}' in answer.read().decode()

@@ -21,7 +21,7 @@ from raydient.server.jobs.schema import metadata
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
-from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.steps.health import GradientHealth, LayerHealth
 
 PROGRESS = Progress(
     3, 100, 1, 10, 384, 99.5, 0.1, float("inf"), 2, 2, {"worker": 1}, {"forward": 0.5}, (1, 2, 3), 0.25, {"push": 7},

@@ -24,8 +24,8 @@ from raydient.server.jobs.store import JobStore
 from raydient.server.training.checkpoints import Checkpoints
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.reports import EpochEnded
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import Schedule
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Schedule
 from raydient.workers.network import Model, Preprocessing, Target, save_model
 
 CONTENT = b"x,y\n1,0\n2,1\n"

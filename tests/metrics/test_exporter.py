@@ -18,7 +18,7 @@ from raydient.server.metrics import LINGER_SECONDS, Exporter, JobCollector
 from raydient.server.metrics.series import PEAK_SECONDS
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Notice, Progress
 from raydient.spec.job import JobSpec
-from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.steps.health import GradientHealth, LayerHealth
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = JobSpec.model_validate(

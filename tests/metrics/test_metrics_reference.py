@@ -15,7 +15,7 @@ from raydient.server.jobs.states import State
 from raydient.server.metrics import Exporter, JobCollector
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
 from raydient.spec.job import JobSpec
-from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.steps.health import GradientHealth, LayerHealth
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raydient.spec import metrics as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
-from raydient.wire.scores import write_ranks
+from raydient.steps.scores import write_ranks
 from raydient.workers.network import Program, build
 from raydient.workers.network.metrics import BY_LOSSES, METRICS
 

@@ -10,15 +10,15 @@ from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
 from raydient.server.parameters.service import Service
 from raydient.server.parameters.update import Updater
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import RoundKind, Schedule
+from raydient.steps.tree import children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import attach
 from raydient.wire.endpoint import Transport, dial
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.launch import Launch
-from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import RoundKind, Schedule
-from raydient.wire.tree import children, maximal_subtrees
 
 SETTINGS = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}
 SUMS = 2

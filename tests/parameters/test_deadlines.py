@@ -3,7 +3,7 @@
 import pytest
 
 from raydient.server.parameters.deadlines import FIRST_SECONDS, LEAST_SECONDS, LOOK_SECONDS, TIMES, Deadlines
-from raydient.wire.schedule import Schedule
+from raydient.steps.schedule import Schedule
 
 SCHEDULE = Schedule(train_rows=100, test_rows=1000, epochs=9, batch_size=40, microbatches=8)
 EVALUATION = SCHEDULE.steps_per_epoch

@@ -9,8 +9,8 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import Assign, Boundary, Diverged, ParameterServer, Position
 from raydient.server.parameters.update import Updater
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import RoundKind, Schedule
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import RoundKind, Schedule
 
 
 @pytest.fixture

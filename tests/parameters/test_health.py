@@ -13,9 +13,9 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import Diverged, ParameterServer, Position
 from raydient.server.parameters.update import Updater
-from raydient.wire.health import GradientHealth, LayerHealth
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import Schedule
+from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Schedule
 
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from raydient.server.parameters.server import Assign, Boundary, EpochEnd, Position
-from raydient.wire.schedule import RoundKind
-from raydient.wire.tree import maximal_subtrees
+from raydient.steps.schedule import RoundKind
+from raydient.steps.tree import maximal_subtrees
 
 
 class Members(RuleBasedStateMachine):

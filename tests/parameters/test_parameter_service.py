@@ -12,13 +12,13 @@ from raydient.server.parameters import service
 from raydient.server.parameters.deadlines import LEAST_SECONDS
 from raydient.server.parameters.service import Service
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS
+from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.channel import Assignment, attach
 from raydient.wire.endpoint import Transport, dial
 from raydient.wire.frames import HEADER, Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch
-from raydient.wire.schedule import RoundKind
 
 SECRET = b"s" * 32
 GENERATION = 4

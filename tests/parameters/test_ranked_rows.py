@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.server import Assign, EpochEnd, ParameterServer, Position
-from raydient.wire.schedule import RoundKind
-from raydient.wire.scores import SCORE, rank
-from raydient.wire.tree import maximal_subtrees
+from raydient.steps.schedule import RoundKind
+from raydient.steps.scores import SCORE, rank
+from raydient.steps.tree import maximal_subtrees
 
 RANKS, SUMS = (1, 4), 8
 """Two metrics that rank behind the loss, and a sum behind them."""

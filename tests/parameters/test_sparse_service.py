@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.frames import Header, Kind
-from raydient.wire.schedule import RoundKind
 
 from .conftest import GENERATION, SECONDS, SUMS
 

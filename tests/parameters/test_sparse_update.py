@@ -11,9 +11,9 @@ from raydient.server.parameters import health, update
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.update import Updater
-from raydient.wire import sparse
-from raydient.wire.layout import FROZEN, Layout
-from raydient.wire.sparse import tables_of
+from raydient.steps import sparse
+from raydient.steps.layout import FROZEN, Layout
+from raydient.steps.sparse import tables_of
 
 from .test_update import rounds
 

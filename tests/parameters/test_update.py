@@ -11,8 +11,8 @@ from raydient.server.parameters import update
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.sums import tree_sum
 from raydient.server.parameters.update import Updater
-from raydient.wire.layout import FROZEN
-from raydient.wire.tree import children, maximal_subtrees
+from raydient.steps.layout import FROZEN
+from raydient.steps.tree import children, maximal_subtrees
 
 ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
 MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from raydient.spec.base import Model, OneOf
 from raydient.spec.job import JobSpec
 from raydient.spec.layers import Learned, Placed
-from raydient.wire.schedule import default_microbatches
+from raydient.steps.schedule import default_microbatches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "job-file.md").read_text(encoding="utf-8")
 BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")

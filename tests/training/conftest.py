@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from raydient.server.training.checkpoints import Checkpoints
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import Schedule
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Schedule
 
 LAYOUT = Layout.of([("a.kernel", (2, 3)), ("a.bias", (3,))])
 # An epoch is 5 steps and an evaluation.

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from raydient.server.training import checkpoints
 from raydient.server.training.checkpoint_files import folder_name, step_of
-from raydient.wire.scores import EPOCH_SCORES
+from raydient.steps.scores import EPOCH_SCORES
 
 from .conftest import LAYOUT, SmallJob, arrays
 

@@ -34,10 +34,10 @@ from raydient.server.training.reports import (
 )
 from raydient.server.training.saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS
 from raydient.server.training.shortage import SHORT_SECONDS
+from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire import control
 from raydient.wire.control import Role
-from raydient.wire.health import GradientHealth, LayerHealth
-from raydient.wire.schedule import RoundKind, Schedule
 
 SCHEDULE = Schedule(train_rows=100, test_rows=10, epochs=3, batch_size=40, microbatches=4)
 

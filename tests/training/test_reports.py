@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from raydient.server.training import reports
-from raydient.wire.health import GradientHealth, LayerHealth
+from raydient.steps.health import GradientHealth, LayerHealth
 
 HEALTH = GradientHealth(1, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 EXAMPLES = [

@@ -8,8 +8,8 @@ from raydient.server.training.actions import Kill, Serve, SetPlan, Start, Tell, 
 from raydient.server.training.coordinator import Coordinator
 from raydient.server.training.failures import TOGETHER_SECONDS
 from raydient.server.training.reports import Finished
+from raydient.steps.schedule import Schedule
 from raydient.wire.control import Role, Status
-from raydient.wire.schedule import Schedule
 
 
 class Members(RuleBasedStateMachine):

@@ -5,7 +5,7 @@ import pytest
 
 from raydient.server.training.unfinished_epoch import fits
 from raydient.spec import network as spec
-from raydient.wire.scores import EPOCH_SCORES
+from raydient.steps.scores import EPOCH_SCORES
 from raydient.workers.network import build
 
 

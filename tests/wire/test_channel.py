@@ -7,12 +7,12 @@ import pytest
 
 from raydient.server.parameters.links import open_link, refuse
 from raydient.server.parameters.server import Assign
+from raydient.steps.layout import Layout
+from raydient.steps.scores import SCORE
+from raydient.steps.sparse import between, tables_of
 from raydient.wire.channel import PHASES, Assignment, SharedMemoryChannel, TcpChannel, Terms, attach
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.layout import Layout
 from raydient.wire.memory import Bundle
-from raydient.wire.scores import SCORE
-from raydient.wire.sparse import between, tables_of
 
 GENERATION = 5
 SECONDS = (0.5, 1.5, 0.25, 2.0)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire import control
 from raydient.wire.connection import Frame
 from raydient.wire.control import Order, Role
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.health import GradientHealth, LayerHealth
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import RoundKind, Schedule
 
 SCHEDULE = Schedule(100, 20, 2, 32, 4)
 ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire.memory import CACHE_LINE, Bundle, Place, Segment, aligned_zeros
+from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.wire.memory import Bundle, Place, Segment
 
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),

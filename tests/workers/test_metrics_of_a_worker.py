@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from raydient.spec import network as spec
+from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire.channel import Assignment, Terms
-from raydient.wire.schedule import RoundKind, Schedule
 from raydient.workers.data import epoch_order
 from raydient.workers.network import build
 from raydient.workers.worker import Worker

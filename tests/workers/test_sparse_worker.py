@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from raydient.spec import network as spec
+from raydient.steps.schedule import Schedule
+from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Assignment, Terms
-from raydient.wire.schedule import Schedule
-from raydient.wire.sparse import tables_of
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
@@ -65,7 +65,7 @@ def network(request):
 
 @pytest.mark.parametrize("few", [1, 32, 1 << 14])
 def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
-    monkeypatch.setattr("raydient.wire.sparse.FEW", few)
+    monkeypatch.setattr("raydient.steps.sparse.FEW", few)
     schedule = Schedule(90, 40, epochs=2, batch_size=20, microbatches=5, gradient_health_every=3)
     rng = np.random.default_rng(0)
     data = {}

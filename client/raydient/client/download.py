@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from raydient.files import replacing
 from raydient.v1.model_service_pb2 import DownloadModelHeader, DownloadModelRequest, ModelFormat
-from raydient.wire.files import replacing
 
 from .connection import Attempts, Connection
 from .errors import RequestRefused, TransferBroken, Unreachable

@@ -25,11 +25,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.steps.scores import SCORE, Scores, as_bytes
+from raydient.steps.sparse import Table, pack, packed_size
+
 from .connection import Buffer, Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
-from .memory import CACHE_LINE, Segment, aligned_zeros
-from .scores import SCORE, Scores, as_bytes
-from .sparse import Table, pack, packed_size
+from .memory import Segment
 
 PHASES = ("forward", "backward", "push", "wait")
 """The phases of a worker's time; their seconds follow the sums of a push."""

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter
 
+from raydient.steps.health import GradientHealth
+from raydient.steps.schedule import RoundKind, Schedule
+
 from .connection import Connection, Frame
 from .endpoint import Endpoint
 from .frames import Header, Kind, ProtocolError
-from .health import GradientHealth
 from .memory import Bundle, Place, Segment
-from .schedule import RoundKind, Schedule
 
 
 class Role(StrEnum):

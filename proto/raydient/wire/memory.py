@@ -14,12 +14,10 @@ from math import prod
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-CACHE_LINE = 64
-"""Bytes, and those of the widest vector registers. Of an array that begins with one a load touches one line, not two:
-matrix products take up to 5 % less time, sums and products value by value 10 %.
-"""
+from raydient.steps.alignment import CACHE_LINE
+
 _PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
 """Truth values and numbers: nothing that holds a pointer may come from a peer."""
 
@@ -67,14 +65,6 @@ class Segment:
     def __del__(self) -> None:
         if getattr(self, "descriptor", None) is not None:
             os.close(self.descriptor)
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """An array of zeros, of this process alone, that begins with a cache line, where NumPy's may begin anywhere."""
-    size = prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    return room[start : start + size].view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.job import JobSpec
+from raydient.steps.schedule import Round, RoundKind, Schedule
+from raydient.steps.scores import Scores
+from raydient.steps.sparse import add
+from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
 from raydient.wire.connection import unlimited
@@ -16,10 +20,6 @@ from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
-from raydient.wire.schedule import Round, RoundKind, Schedule
-from raydient.wire.scores import Scores
-from raydient.wire.sparse import add
-from raydient.wire.tree import Node, children, maximal_subtrees
 
 from .data import epoch_order
 from .network import Network, Pass, Program, build

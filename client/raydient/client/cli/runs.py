@@ -183,7 +183,7 @@ def has_checkpoint(folder: Path) -> bool:
 
 def write_run(folder: Path, run: Run) -> None:
     """Write the description of a run, durably."""
-    from raydient.wire.files import write_durably
+    from raydient.files import write_durably
 
     write_durably(folder / RUN_FILE, json.dumps(asdict(run), indent=2).encode())
 

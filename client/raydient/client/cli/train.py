@@ -178,7 +178,7 @@ def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_jso
 
 def _deliver(model: Path, output: Path) -> None:
     """Write the model to `output` atomically, in the format that its suffix selects."""
-    from raydient.wire.files import replacing
+    from raydient.files import replacing
     from raydient.workers.network import ExportFormat, export_model, load_model
 
     with replacing(output) as file:

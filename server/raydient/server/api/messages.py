@@ -12,9 +12,9 @@ from raydient.server.training import reports
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
+from raydient.steps.schedule import default_microbatches
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec, WorkerRange
-from raydient.wire.schedule import default_microbatches
 from raydient.workers.network import Model
 
 STATES: dict[State, training_job_pb2.TrainingJobState] = {

@@ -11,9 +11,9 @@ from tempfile import NamedTemporaryFile
 
 import sqlalchemy as sa
 
+from raydient.files import sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.spec.errors import FieldError
-from raydient.wire.files import sync_folder
 
 from .database import Database
 from .disk import Reserve, disk_may_be_full

@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from raydient.files import sync_folder
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
-from raydient.wire.files import sync_folder
 
 from .records import Job
 

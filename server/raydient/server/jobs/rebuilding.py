@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from raydient.files import sync_folder
 from raydient.server.errors import DataLoss, StartError
 from raydient.server.training.checkpoint_files import saved_step
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import EpochEnded
-from raydient.wire.files import sync_folder
 from raydient.workers.network import ModelError, load_model
 
 from .database import Database

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from raydient.server.jobs.states import State
 from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
-from raydient.wire.health import GradientHealth
+from raydient.steps.health import GradientHealth
 
 from .series import QueueWaits, Series, Slots
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
 
-from raydient.wire.tree import Node, children
+from raydient.steps.tree import Node, children
 
 
 def divide(first: int, last: int, shares: Sequence[float]) -> list[tuple[int, int]]:

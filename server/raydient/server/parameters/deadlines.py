@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from raydient.wire.schedule import Round, RoundKind
+from raydient.steps.schedule import Round, RoundKind
 
 LOOK_SECONDS = 1.0
 """Interval between calls of `overdue`."""

@@ -11,8 +11,8 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.wire.health import GradientHealth, LayerHealth
-from raydient.wire.layout import Layout
+from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.layout import Layout
 
 from .optimizers import Array
 

@@ -1,20 +1,22 @@
 """The server's end of one worker's data plane: where its gradients are found and how it gets the weights."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.alignment import aligned_zeros
+from raydient.steps.scores import SCORE, Scores, from_bytes
+from raydient.steps.sparse import GradientError, unpack
 from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
-from raydient.wire.memory import Segment, aligned_zeros
-from raydient.wire.scores import SCORE, Scores, from_bytes
-from raydient.wire.sparse import unpack
+from raydient.wire.memory import Segment
 
 from .optimizers import Array
 from .server import Assign, Position
@@ -64,6 +66,15 @@ def passing_on(hub: Hub, links: Mapping[Connection, Link], position: Position) -
                     link.weights(position.round, position.step + 1, stop)
 
     return updated
+
+
+@contextmanager
+def _as_protocol_errors() -> Iterator[None]:
+    """Raise ProtocolError for a gradient that its sender cannot have computed."""
+    try:
+        yield
+    except GradientError as error:
+        raise ProtocolError(str(error)) from error
 
 
 class _Link:
@@ -123,8 +134,9 @@ class SharedMemoryLink(_Link):
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
         slot = self._slots[frame.header.slot]
-        for table in self._terms.tables:
-            table.check(table.of(slot).used)
+        with _as_protocol_errors():
+            for table in self._terms.tables:
+                table.check(table.of(slot).used)
         return slot
 
 
@@ -187,7 +199,8 @@ class TcpLink(_Link):
             self._slots.append(aligned_zeros((terms.slot_size,), "<f4"))
         slot = self._slots[self._made]
         self._made += 1
-        unpack(terms.tables, gradient, slot, terms.counted_size)
+        with _as_protocol_errors():
+            unpack(terms.tables, gradient, slot, terms.counted_size)
         return slot
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from raydient.wire.sparse import Numbers, Table, blocks, union
-from raydient.wire.tree import Node
+from raydient.steps.sparse import Numbers, Table, blocks, union
+from raydient.steps.tree import Node
 
 from .optimizers import Array
 from .sums import tree_sum

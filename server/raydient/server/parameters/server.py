@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.wire.health import GradientHealth
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import Round, RoundKind, Schedule
-from raydient.wire.scores import Scores, write_ranks
-from raydient.wire.tree import Node
+from raydient.steps.health import GradientHealth
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Round, RoundKind, Schedule
+from raydient.steps.scores import Scores, write_ranks
+from raydient.steps.tree import Node
 
 from .assignments import Assignments
 from .health import LayerMeter

@@ -8,6 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Round, RoundKind
+from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
+from raydient.steps.sparse import tables_of
 from raydient.wire import control
 from raydient.wire.channel import Terms
 from raydient.wire.connection import Connection, Frame, unlimited
@@ -15,12 +19,8 @@ from raydient.wire.endpoint import Endpoint, dial
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Closed, Hub
 from raydient.wire.launch import Launch, from_json
-from raydient.wire.layout import Layout
 from raydient.wire.lifeline import hold
 from raydient.wire.memory import Bundle
-from raydient.wire.schedule import Round, RoundKind
-from raydient.wire.scores import EPOCH_SCORES, as_bytes, from_bytes
-from raydient.wire.sparse import tables_of
 
 from .deadlines import LOOK_SECONDS, Deadlines
 from .health import LayerMeter

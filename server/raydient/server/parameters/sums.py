@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.wire.tree import Node, children
+from raydient.steps.tree import Node, children
 
 from .optimizers import Array
 

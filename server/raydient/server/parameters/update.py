@@ -11,10 +11,10 @@ from itertools import chain
 
 import numpy as np
 
-from raydient.wire.layout import FROZEN
-from raydient.wire.memory import aligned_zeros
-from raydient.wire.sparse import Numbers, Table, between
-from raydient.wire.tree import Node
+from raydient.steps.alignment import aligned_zeros
+from raydient.steps.layout import FROZEN
+from raydient.steps.sparse import Numbers, Table, between
+from raydient.steps.tree import Node
 
 from .health import LayerMeter
 from .optimizers import Array, Optimizer

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from raydient.wire.files import sync_folder, write_new
-from raydient.wire.layout import Layout
-from raydient.wire.schedule import Schedule
-from raydient.wire.scores import EPOCH_SCORES, SCORE
+from raydient.files import sync_folder, write_new
+from raydient.steps.layout import Layout
+from raydient.steps.schedule import Schedule
+from raydient.steps.scores import EPOCH_SCORES, SCORE
 
 from .checkpoint_files import (
     CHECKSUMS,

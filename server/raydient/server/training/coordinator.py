@@ -16,10 +16,10 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from raydient.spec.phrases import counted
+from raydient.steps.health import GradientHealth
+from raydient.steps.schedule import Schedule
 from raydient.wire import control
 from raydient.wire.control import Role
-from raydient.wire.health import GradientHealth
-from raydient.wire.schedule import Schedule
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .divergence import describe

@@ -1,8 +1,8 @@
 """The message for the user when a loss or a gradient is not finite."""
 
+from raydient.steps.health import GradientHealth
+from raydient.steps.schedule import RoundKind
 from raydient.wire import control
-from raydient.wire.health import GradientHealth
-from raydient.wire.schedule import RoundKind
 
 LAYERS_NAMED = 8
 """Maximum number of layers in a message, those nearest to the loss; the report of progress has all of them."""

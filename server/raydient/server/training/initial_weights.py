@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydient.files import replacing
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.wire.files import replacing
 from raydient.workers.data import Dataset
 from raydient.workers.network import Ends, Network, preprocessing_problems, read_preprocessing, weights_problem
 

@@ -11,9 +11,9 @@ from raydient.server.parameters.optimizers import build_optimizer
 from raydient.spec.errors import FieldError
 from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
+from raydient.steps.schedule import Schedule
+from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Terms
-from raydient.wire.schedule import Schedule
-from raydient.wire.sparse import tables_of
 from raydient.workers.data import Dataset
 from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes

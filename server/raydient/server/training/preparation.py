@@ -9,7 +9,7 @@ from typing import Any
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
-from raydient.wire.schedule import Schedule, default_microbatches
+from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
 

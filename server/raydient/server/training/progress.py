@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raydient.steps.health import GradientHealth
+from raydient.steps.schedule import Schedule
 from raydient.wire.control import Status
-from raydient.wire.health import GradientHealth
-from raydient.wire.schedule import Schedule
 
 from .reports import Progress
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from raydient.wire.health import GradientHealth
+from raydient.steps.health import GradientHealth
 
 
 class Outcome(StrEnum):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from raydient.files import remove_leftovers
+from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
-from raydient.wire.files import remove_leftovers
-from raydient.wire.scores import EPOCH_SCORES
 from raydient.workers.network import Model, read_weights, save_model
 
 from . import unfinished_epoch

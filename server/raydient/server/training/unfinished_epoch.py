@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raydient.wire.scores import EPOCH_SCORES, SCORE
+from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.workers.network import Network
 
 

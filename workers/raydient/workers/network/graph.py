@@ -14,7 +14,7 @@ from raydient.spec import functions
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.wire.layout import FROZEN, Layout
+from raydient.steps.layout import FROZEN, Layout
 from raydient.workers.streams import Purpose, stream
 
 from .activations import ACTIVATIONS

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.wire.layout import FROZEN
-from raydient.wire.memory import CACHE_LINE, aligned_zeros
+from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.steps.layout import FROZEN
 
 from .graph import Network
 from .layers import Buffers, Memory, Shape

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import metrics as spec
-from raydient.wire.scores import RANKS, Scores
+from raydient.steps.scores import RANKS, Scores
 
 Array = NDArray[np.floating]
 Sums = NDArray[np.float64]

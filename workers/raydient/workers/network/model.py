@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from raydient.files import write_durably
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.wire.files import write_durably
 
 from .graph import Network, build
 from .indices import check_samples

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.wire.scores import SCORE
+from raydient.steps.scores import SCORE
 
 from .graph import Network
 from .losses import Loss

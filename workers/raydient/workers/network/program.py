@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from raydient.wire.layout import FROZEN
-from raydient.wire.memory import aligned_zeros
-from raydient.wire.scores import Scores
-from raydient.wire.sparse import RowSparse
+from raydient.steps.alignment import aligned_zeros
+from raydient.steps.layout import FROZEN
+from raydient.steps.scores import Scores
+from raydient.steps.sparse import RowSparse
 
 from .graph import Network
 from .layers import INFERENCE, Pass, Views, account_of

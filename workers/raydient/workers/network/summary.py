@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from raydient.wire.layout import FROZEN
+from raydient.steps.layout import FROZEN
 
 from .graph import Network, Node
 from .wiring import input_number, is_input

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import recurrent as spec
-from raydient.wire.sparse import RowSparse
+from raydient.steps.sparse import RowSparse
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of

@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire import sparse
-from raydient.wire.frames import ProtocolError
-from raydient.wire.layout import Layout
-from raydient.wire.sparse import RowSparse, Table, add, between, pack, packed_size, tables_of, union, unpack
+from raydient.steps import sparse
+from raydient.steps.layout import Layout
+from raydient.steps.sparse import (
+    GradientError,
+    RowSparse,
+    Table,
+    add,
+    between,
+    pack,
+    packed_size,
+    tables_of,
+    union,
+    unpack,
+)
 
 VALUES = st.sampled_from([-0.0, 0.0, 1.0, -1.0, 1e-45, 3e38, float("inf"), 0.1])
 SEVERAL = Layout.of([("a", (2,)), ("b", (5, 3)), ("c", (4, 1)), ("d", (1,))], sparse=["b", "c"])
@@ -163,9 +173,9 @@ def test_what_cannot_have_been_packed_breaks_the_protocol(slot, data):
     received = np.zeros_like(slot)
     cut = data.draw(st.integers(0, len(packed) - 1))
 
-    with pytest.raises(ProtocolError):
+    with pytest.raises(GradientError):
         unpack(TABLES, packed[:cut], received, SIZE)
-    with pytest.raises(ProtocolError, match="something behind"):
+    with pytest.raises(GradientError, match="something behind"):
         unpack(TABLES, np.append(packed, np.float32(0)), received, SIZE)
 
 
@@ -176,7 +186,7 @@ def test_rows_that_the_table_cannot_have_in_use(numbers):
     packed = np.concatenate([[len(numbers)], numbers, np.ones(len(numbers))]).astype(np.int32).view(np.float32)
     slot = np.zeros(11, np.float32)
 
-    with pytest.raises(ProtocolError, match="a table of 5 rows cannot have"):
+    with pytest.raises(GradientError, match="a table of 5 rows cannot have"):
         unpack((table,), packed, slot, 5)
     assert not slot.any()
 
@@ -185,5 +195,5 @@ def test_rows_that_the_table_cannot_have_in_use(numbers):
 def test_numbers_of_rows_that_no_table_has(count):
     (table,) = tables_of(Layout.of([("table", (5, 1))], sparse=["table"]), 5)
 
-    with pytest.raises(ProtocolError, match="cut off"):
+    with pytest.raises(GradientError, match="cut off"):
         unpack((table,), np.array([count, 1, 1], np.int32).view(np.float32), np.zeros(11, np.float32), 5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire.scores import RANKS, SCORE, as_bytes, from_bytes, rank, write_ranks
+from raydient.steps.scores import RANKS, SCORE, as_bytes, from_bytes, rank, write_ranks
 
 
 def scores_of(pairs):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import ProtocolError
 from .layout import Layout
 
 Numbers = NDArray[np.int32]
@@ -26,6 +25,10 @@ whole table, which the processor does in one sweep. Measured for rows of 8 and o
 BLOCK = 1 << 15
 """Values of rows that are gathered at a time: 128 KiB. The memory for one block is still in the cache for the next; for
 larger ones it is the operating system's each time, which takes three times as long."""
+
+
+class GradientError(ValueError):
+    """A packed gradient that no sender can have made."""
 
 
 def union(numbers: Sequence[Numbers]) -> Numbers:
@@ -126,10 +129,10 @@ class Table:
         return RowSparse(self.values(slot), account)
 
     def check(self, numbers: Numbers) -> None:
-        """ProtocolError unless these can be rows of the table that are in use."""
+        """GradientError unless these can be rows of the table that are in use."""
         inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < self.rows)
         if not (inside and (numbers[1:] > numbers[:-1]).all()):
-            raise ProtocolError(f"rows in use that a table of {self.rows} rows cannot have")
+            raise GradientError(f"rows in use that a table of {self.rows} rows cannot have")
 
 
 def tables_of(layout: Layout, account: int) -> tuple[Table, ...]:
@@ -182,14 +185,14 @@ def pack(tables: Sequence[Table], slot: NDArray[np.float32], size: int) -> Itera
 
 
 def unpack(tables: Sequence[Table], packed: NDArray[np.float32], slot: NDArray[np.float32], size: int) -> None:
-    """Make a slot what another was when it was packed; ProtocolError if nothing can have been packed so."""
+    """Make a slot what another was when it was packed; GradientError if nothing can have been packed so."""
     place = 0
 
     def take(count: int) -> NDArray[np.float32]:
         nonlocal place
         place += count
         if count < 0 or place > len(packed):
-            raise ProtocolError("a gradient whose rows in use are cut off")
+            raise GradientError("a gradient whose rows in use are cut off")
         return packed[place - count : place]
 
     for where in between(tables, 0, size):
@@ -200,4 +203,4 @@ def unpack(tables: Sequence[Table], packed: NDArray[np.float32], slot: NDArray[n
         table.check(numbers)
         table.of(slot).write(numbers, take(count * table.width).reshape(count, table.width))
     if place < len(packed):
-        raise ProtocolError("a gradient with something behind its rows in use")
+        raise GradientError("a gradient with something behind its rows in use")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire.tree import children, maximal_subtrees
+from raydient.steps.tree import children, maximal_subtrees
 
 LEAVES = st.integers(1, 40)
 

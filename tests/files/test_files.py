@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from raydient.wire import files
-from raydient.wire.files import remove_leftovers, replacing, write_durably, write_new
+from raydient import files
+from raydient.files import remove_leftovers, replacing, write_durably, write_new
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])

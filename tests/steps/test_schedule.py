@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.wire.schedule import EVALUATION_BLOCK_ROWS, RoundKind, Schedule, default_microbatches
+from raydient.steps.schedule import EVALUATION_BLOCK_ROWS, RoundKind, Schedule, default_microbatches
 
 
 @st.composite
