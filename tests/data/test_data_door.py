@@ -9,11 +9,14 @@ from raydient.workers import data
 def test_public_names():
     assert sorted(data.__all__) == [
         "Dataset",
+        "FORMATS",
+        "Format",
         "InvalidData",
         "check_indices",
         "check_labels",
         "check_weights",
         "epoch_order",
+        "find_format",
         "load",
         "look",
     ]

@@ -15,16 +15,13 @@ from raydient.spec.validation import validate_job
 from raydient.steps.schedule import default_microbatches
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec, WorkerRange
+from raydient.workers.data import find_format
 from raydient.workers.network import Model
 
 STATES: dict[State, training_job_pb2.TrainingJobState] = {
     state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
 }
 SPEC_BYTES = 1 << 20
-FORMATS = {
-    ".csv": dataset_service_pb2.DATASET_FORMAT_CSV,
-    ".npz": dataset_service_pb2.DATASET_FORMAT_NPZ,
-}
 
 
 def read_spec(message: TrainingJobSpec) -> JobSpec:
@@ -147,10 +144,11 @@ def metric_message(point: records.MetricPoint) -> training_job_pb2.Metric:
 
 def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
     """One dataset."""
+    format_ = find_format(dataset.name)
     return dataset_service_pb2.Dataset(
         name=f"datasets/{dataset.id}",
         file_name=dataset.name,
-        format=FORMATS.get(dataset.suffix, dataset_service_pb2.DATASET_FORMAT_UNSPECIFIED),
+        format=f"DATASET_FORMAT_{format_.name if format_ else 'UNSPECIFIED'}",
         size_bytes=dataset.size_bytes,
         sha256=dataset.id,
         create_time=_time(dataset.created),

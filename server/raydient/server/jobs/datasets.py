@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from raydient.files import sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
 from raydient.spec.errors import FieldError
+from raydient.workers.data import FORMATS, find_format
 
 from .database import Database
 from .disk import Reserve, disk_may_be_full
@@ -22,7 +23,6 @@ from .removals import Removals, decide_removal, withdraw_removal
 from .rows import dataset_record, dataset_row
 from .schema import datasets as _datasets
 
-SUFFIXES = (".csv", ".npz")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY = ".upload-"
 
@@ -148,7 +148,7 @@ class DatasetStore:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
             status = os.fstat(opened.fileno())
-        if file.name not in {digest + suffix for suffix in SUFFIXES}:
+        if file.name not in {digest + format_.suffix for format_ in FORMATS}:
             raise DataLoss(f"its content has the SHA-256 {digest}", reason="CHECKSUM_MISMATCH")
         created = datetime.fromtimestamp(status.st_mtime, UTC)
         row = sa.insert(_datasets).values(dataset_row(Dataset(digest, name, status.st_size, created)))
@@ -216,8 +216,9 @@ def check_header(name: str, size_bytes: int, sha256: str) -> None:
     if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
         rule = "is not a file's name of 1 to 255 bytes, without folders"
         errors.append(FieldError("header.file_name", f"{name[:300]!r} {rule}"))
-    elif PurePath(name).suffix.lower() not in SUFFIXES:
-        errors.append(FieldError("header.file_name", f"{name!r} ends neither in {' nor in '.join(SUFFIXES)}"))
+    elif find_format(name) is None:
+        suffixes = " or ".join(format_.suffix for format_ in FORMATS)
+        errors.append(FieldError("header.file_name", f"{name!r} does not end in {suffixes}"))
     if size_bytes < 1:
         errors.append(
             FieldError("header.size_bytes", "the file is empty" if size_bytes == 0 else f"{size_bytes} is negative")

@@ -18,10 +18,11 @@ from raydient.server.training.checkpoint_files import saved_step
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import EpochEnded
+from raydient.workers.data import find_format
 from raydient.workers.network import ModelError, load_model
 
 from .database import Database
-from .datasets import SUFFIXES, DatasetStore
+from .datasets import DatasetStore
 from .description import Description, UnreadableDescription, read_description
 from .directory import StateDirectory, entries
 from .opening import is_empty
@@ -108,7 +109,7 @@ def _add_datasets(
     datasets = DatasetStore(database, directory.datasets)
     names = {d.job.spec.dataset.uri: d.file_name for d in descriptions if d.file_name}
     for file in entries(directory.datasets):
-        if not file.is_file() or file.suffix not in SUFFIXES:
+        if not file.is_file() or find_format(file) is None:
             rebuilt.problems.append(f"{file} is left alone: it is no file of a dataset")
             continue
         try:

@@ -226,5 +226,5 @@ class Dataset:
 
     @property
     def suffix(self) -> str:
-        """Tells the reader the format: `.csv`, `.npz`."""
+        """Suffix of the name in lower case, which selects the format, such as `.csv`."""
         return PurePath(self.name).suffix.lower()

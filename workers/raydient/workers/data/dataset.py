@@ -14,8 +14,6 @@ from raydient.workers.network import (
     only,
 )
 
-SUFFIXES = (".csv", ".npz")
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:

@@ -1,6 +1,6 @@
 """From a data file to arrays ready for training."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,11 +17,10 @@ from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError,
 
 from .cells import number_hint, shown
 from .dataset import Dataset, InvalidData, LabelValues, Part
+from .formats import find_format, read
 from .labels import Encoded, LabelError, encode, takes_categories
 from .order import split_rows
 from .raw import Labels, RawData, RawInput, label_path
-
-SUFFIXES = (".csv", ".npz")
 
 
 def load(
@@ -45,7 +44,7 @@ def load(
         InvalidData: lists every broken rule that can be found at once; paths begin with `dataset.`.
     """
     try:
-        raw = _read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
+        raw = read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
     except InvalidSpec as invalid:
         raise InvalidData(invalid.errors, _named_shapes(spec, path)) from invalid
     errors = list(raw.errors)
@@ -81,7 +80,8 @@ def load(
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
     """Shapes of one sample by input, from the specification alone; known for a table whose columns it lists."""
-    if path.suffix.lower() != ".csv" or not (spec.inputs or spec.features):
+    format_ = find_format(path)
+    if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
         return None
     return {name: (len(given.columns),) for name, given in spec.inputs.items()} or {INPUT: (len(spec.features),)}
 
@@ -125,7 +125,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
 def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
     """Errors of the file at `path` that do not depend on the losses."""
     try:
-        return list(_read(spec, path, ()).errors)
+        return list(read(spec, path, ()).errors)
     except InvalidSpec as invalid:
         return list(invalid.errors)
 
@@ -149,28 +149,6 @@ def _preprocessing(
 
 def _names(raw: RawInput) -> tuple[str, ...]:
     return raw.columns if raw.is_table else ()
-
-
-def _read(spec: DatasetSpec, path: Path, as_written: Collection[str]) -> RawData:
-    """Read the file with the reader for its suffix. `as_written`: see `csv_file.read`."""
-
-    def refuse(message: str) -> InvalidSpec:
-        return InvalidSpec([FieldError("dataset.uri", message)])
-
-    if path.suffix.lower() not in SUFFIXES:
-        raise refuse(f"the file's suffix is {shown(path.suffix)}; read are {' and '.join(SUFFIXES)}")
-    if not path.exists():
-        raise refuse("there is no such file")
-    if not path.is_file():
-        raise refuse("it is not a file")
-    # imported here, so that a process that needs only the order of samples does not load Arrow
-    from . import csv_file, npz_file  # noqa: PLC0415
-
-    read = csv_file.read if path.suffix.lower() == ".csv" else npz_file.read
-    try:
-        return read(path, spec, as_written)
-    except OSError as error:
-        raise refuse(f"the file cannot be read: {error.strerror or error}") from error
 
 
 def _feature(raw: RawInput, place: tuple[int, ...]) -> str:

@@ -1,0 +1,26 @@
+"""The registry of data formats."""
+
+from pathlib import PurePath
+
+import pytest
+
+from raydient.v1.dataset_service_pb2 import DatasetFormat
+from raydient.workers.data import FORMATS, find_format
+
+
+def test_every_format_has_its_value_in_the_api():
+    names = [f"DATASET_FORMAT_{format_.name}" for format_ in FORMATS]
+    assert ["DATASET_FORMAT_UNSPECIFIED", *names] == DatasetFormat.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("a.csv", "CSV"), (PurePath("/x.y/A.NPZ"), "NPZ"), ("a.csv.gz", None), ("csv", None)]
+)
+def test_the_suffix_selects_the_format(name, found):
+    format_ = find_format(name)
+    assert (format_ and format_.name) == found
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)
+def test_every_format_has_a_reader(format_):
+    assert callable(format_.read)

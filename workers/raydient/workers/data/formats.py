@@ -1,0 +1,82 @@
+"""The formats of data files. A new format is a reader module and one row of `FORMATS`."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path, PurePath
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+
+from .cells import shown
+from .raw import RawData
+
+Reader = Callable[[Path, DatasetSpec, Collection[str]], RawData]
+"""`read(path, spec, as_written)` reads what `spec` selects of the file at `path`. Labels whose names are in
+`as_written` are returned as texts too. It raises InvalidSpec if the file cannot be read as this format.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of data files.
+
+    Attributes:
+        name: the format's value in the API's `DatasetFormat`, without the prefix.
+        suffix: suffix of the files' names, in lower case.
+        module: module of this package whose function `read` is the `Reader`.
+        is_table: samples are rows of named columns, so an input has as many values as it names columns.
+    """
+
+    name: str
+    suffix: str
+    module: str
+    is_table: bool
+
+    @property
+    def read(self) -> Reader:
+        """The reader. Its module is imported at first use, because workers read no files and need no Arrow."""
+        reader: Reader = import_module(f".{self.module}", __package__).read
+        return reader
+
+
+FORMATS = (
+    Format("CSV", ".csv", "csv_file", is_table=True),
+    Format("NPZ", ".npz", "npz_file", is_table=False),
+)
+SUFFIXES = tuple(format_.suffix for format_ in FORMATS)
+
+
+def find_format(name: str | PurePath) -> Format | None:
+    """Return the format of a file by the suffix of its name, in any case; None if there is none."""
+    suffix = PurePath(name).suffix.lower()
+    return next((format_ for format_ in FORMATS if format_.suffix == suffix), None)
+
+
+def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> RawData:
+    """Read the file at `path` with the reader of its format.
+
+    Args:
+        spec: selects columns or arrays.
+        path: of the file.
+        as_written: names of labels to return as texts, even if they are numbers.
+
+    Raises:
+        InvalidSpec: there is no such file, or it cannot be read.
+    """
+    format_ = find_format(path)
+    if format_ is None:
+        suffixes = " and ".join(SUFFIXES)
+        raise _invalid(f"the file's suffix is {shown(path.suffix)}; the supported formats are {suffixes}")
+    if not path.exists():
+        raise _invalid("there is no such file")
+    if not path.is_file():
+        raise _invalid("it is not a file")
+    try:
+        return format_.read(path, spec, as_written)
+    except OSError as error:
+        raise _invalid(f"the file cannot be read: {error.strerror or error}") from error
+
+
+def _invalid(message: str) -> InvalidSpec:
+    return InvalidSpec([FieldError("dataset.uri", message)])
