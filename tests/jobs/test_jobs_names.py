@@ -13,7 +13,7 @@ def test_the_public_names_of_the_room():
         "Job",
         "JobEvent",
         "JobFilter",
-        "JobService",
+        "JobManager",
         "JobStore",
         "JobSummary",
         "MetricPoint",

@@ -33,7 +33,7 @@ from .jobs import (
     Dispatcher,
     Feed,
     Job,
-    JobService,
+    JobManager,
     JobStore,
     Removals,
     Reserve,
@@ -215,7 +215,7 @@ async def service(
         runner = open_runner()
         stack.push_async_callback(asyncio.to_thread, runner.close)
         dispatcher = Dispatcher(store, runner, request, observe_slots=collector.use_slots)
-        jobs = JobService(
+        jobs = JobManager(
             store=store,
             datasets=datasets,
             sources=sources,

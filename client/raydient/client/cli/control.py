@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import Service, confirm, debug_option, job_argument, json_option, with_service, yes_option
+from .options import ConnectionOptions, confirm, debug_option, job_argument, json_option, with_connection, yes_option
 from .output import as_data, echo, print_json, workers_text
 
 if TYPE_CHECKING:
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 @click.command()
 @job_argument
 @json_option
-@with_service
+@with_connection
 @debug_option
-def pause(*, job: str, service: Service, as_json: bool) -> None:
+def pause(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Take a checkpoint and leave the cluster to others."""
-    with service.open() as client:
+    with connection.open() as client:
         _tell(client.get(job).pause(), as_json)
 
 
 @click.command()
 @job_argument
 @json_option
-@with_service
+@with_connection
 @debug_option
-def resume(*, job: str, service: Service, as_json: bool) -> None:
+def resume(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Go on with a job that is paused, or that failed for a reason outside itself."""
-    with service.open() as client:
+    with connection.open() as client:
         _tell(client.get(job).resume(), as_json)
 
 
@@ -37,14 +37,14 @@ def resume(*, job: str, service: Service, as_json: bool) -> None:
 @job_argument
 @click.option("--workers", type=click.IntRange(1, 1024), required=True)
 @json_option
-@with_service
+@with_connection
 @debug_option
-def scale(*, job: str, service: Service, workers: int, as_json: bool) -> None:
+def scale(*, job: str, connection: ConnectionOptions, workers: int, as_json: bool) -> None:
     """Change the number of workers; the resulting weights stay the same.
 
     They join and leave between two steps, and as there is room on the cluster; `raydient get` shows how many are there.
     """
-    with service.open() as client:
+    with connection.open() as client:
         scaled = client.get(job).scale(workers)
     if as_json:
         print_json(as_data(scaled.resource))
@@ -56,12 +56,12 @@ def scale(*, job: str, service: Service, workers: int, as_json: bool) -> None:
 @job_argument
 @yes_option
 @json_option
-@with_service
+@with_connection
 @debug_option
-def cancel(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
+def cancel(*, job: str, connection: ConnectionOptions, yes: bool, as_json: bool) -> None:
     """Stop a job for good."""
     confirm(f"Cancel {job} for good?", yes)
-    with service.open() as client:
+    with connection.open() as client:
         _tell(client.get(job).cancel(), as_json)
 
 
@@ -69,12 +69,12 @@ def cancel(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
 @job_argument
 @yes_option
 @json_option
-@with_service
+@with_connection
 @debug_option
-def delete(*, job: str, service: Service, yes: bool, as_json: bool) -> None:
+def delete(*, job: str, connection: ConnectionOptions, yes: bool, as_json: bool) -> None:
     """Remove a job that has ended, with its model and history."""
     confirm(f"Delete {job} with its model, checkpoints and history?", yes)
-    with service.open() as client:
+    with connection.open() as client:
         found = client.get(job)
         found.delete()
     if as_json:

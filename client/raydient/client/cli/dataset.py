@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import Service, confirm, debug_option, json_option, with_service, yes_option
+from .options import ConnectionOptions, confirm, debug_option, json_option, with_connection, yes_option
 from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def dataset() -> None:
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-q", "--quiet", is_flag=True, help="Print the dataset's name alone.")
 @json_option
-@with_service
+@with_connection
 @debug_option
-def upload(*, path: Path, service: Service, quiet: bool, as_json: bool) -> None:
+def upload(*, path: Path, connection: ConnectionOptions, quiet: bool, as_json: bool) -> None:
     """Store a file, unless its content is there already."""
-    with service.open() as client:
+    with connection.open() as client:
         stored = client.upload_dataset(path)
     if quiet and not as_json:
         echo(stored.name)
@@ -37,11 +37,11 @@ def upload(*, path: Path, service: Service, quiet: bool, as_json: bool) -> None:
 
 @dataset.command("list")
 @json_option
-@with_service
+@with_connection
 @debug_option
-def list_datasets(*, service: Service, as_json: bool) -> None:
+def list_datasets(*, connection: ConnectionOptions, as_json: bool) -> None:
     """List datasets, newest first."""
-    with service.open() as client:
+    with connection.open() as client:
         found = list(client.list_datasets())
     if as_json:
         print_json({"datasets": [as_data(each) for each in found]})
@@ -52,11 +52,11 @@ def list_datasets(*, service: Service, as_json: bool) -> None:
 @dataset.command()
 @name_argument
 @json_option
-@with_service
+@with_connection
 @debug_option
-def get(*, name: str, service: Service, as_json: bool) -> None:
+def get(*, name: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Show one dataset."""
-    with service.open() as client:
+    with connection.open() as client:
         _show(client.get_dataset(name), as_json)
 
 
@@ -64,12 +64,12 @@ def get(*, name: str, service: Service, as_json: bool) -> None:
 @name_argument
 @yes_option
 @json_option
-@with_service
+@with_connection
 @debug_option
-def delete(*, name: str, service: Service, yes: bool, as_json: bool) -> None:
+def delete(*, name: str, connection: ConnectionOptions, yes: bool, as_json: bool) -> None:
     """Remove a dataset that no unfinished job trains on."""
     confirm(f"Delete {name}?", yes)
-    with service.open() as client:
+    with connection.open() as client:
         client.delete_dataset(name)
     if as_json:
         print_json({})

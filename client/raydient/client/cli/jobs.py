@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .display import value_text
-from .options import Service, debug_option, job_argument, json_option, with_service
+from .options import ConnectionOptions, debug_option, job_argument, json_option, with_connection
 from .output import as_data, print_json, print_pairs, print_table, time_text, workers_text
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", 
 @click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Repeatable.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the newest.")
 @json_option
-@with_service
+@with_connection
 @debug_option
 def list_jobs(
-    *, service: Service, states: tuple[str, ...], labels: tuple[str, ...], limit: int | None, as_json: bool
+    *, connection: ConnectionOptions, states: tuple[str, ...], labels: tuple[str, ...], limit: int | None, as_json: bool
 ) -> None:
     """List jobs, newest first."""
     pairs = [label.partition("=") for label in labels]
     if not all(separator for _, separator, _ in pairs):
         raise click.BadParameter("KEY=VALUE is needed", param_hint="--label")
-    with service.open() as client:
+    with connection.open() as client:
         found = client.list(states, {key: value for key, _, value in pairs}, full=as_json)
         jobs = [job for job, _ in zip(found, range(limit), strict=False)] if limit else list(found)
     if as_json:
@@ -44,11 +44,11 @@ def list_jobs(
 @click.command()
 @job_argument
 @json_option
-@with_service
+@with_connection
 @debug_option
-def get(*, job: str, service: Service, as_json: bool) -> None:
+def get(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Show one job."""
-    with service.open() as client:
+    with connection.open() as client:
         found = client.get(job)
     if as_json:
         print_json(as_data(found.resource))

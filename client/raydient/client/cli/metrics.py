@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
+from .options import ConnectionOptions, debug_option, job_argument, json_option, need_writable, with_connection
 from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 )
 @click.option("--metric", default="loss", show_default=True, help="Which one --plot draws.")
 @json_option
-@with_service
+@with_connection
 @debug_option
-def metrics(*, job: str, service: Service, as_csv: bool, plot: Path | None, metric: str, as_json: bool) -> None:
+def metrics(
+    *, job: str, connection: ConnectionOptions, as_csv: bool, plot: Path | None, metric: str, as_json: bool
+) -> None:
     """Show how loss and accuracy went, epoch by epoch."""
     if plot is not None:
         need_writable(plot)
-    with service.open() as client:
+    with connection.open() as client:
         history = client.get(job).history()
     if plot is not None:
         _draw(history, metric, plot)

@@ -11,7 +11,7 @@ import click
 from raydient.spec.printable import printable
 
 from .failures import WRONG_USAGE, Failure
-from .options import Service, debug_option, job_argument, json_option, need_writable, with_service
+from .options import ConnectionOptions, debug_option, job_argument, json_option, need_writable, with_connection
 from .output import as_data, echo, print_json, print_pairs, print_table, time_text
 from .samples import Samples, read_samples
 
@@ -30,11 +30,11 @@ checkpoint_option = click.option(
 @click.command()
 @job_argument
 @json_option
-@with_service
+@with_connection
 @debug_option
-def checkpoints(*, job: str, service: Service, as_json: bool) -> None:
+def checkpoints(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """List the checkpoints that are kept, newest first."""
-    with service.open() as client:
+    with connection.open() as client:
         found = client.get(job).checkpoints()
     if as_json:
         print_json({"checkpoints": [as_data(checkpoint) for checkpoint in found]})
@@ -54,9 +54,11 @@ def checkpoints(*, job: str, service: Service, as_json: bool) -> None:
 )
 @checkpoint_option
 @json_option
-@with_service
+@with_connection
 @debug_option
-def download(*, job: str, service: Service, output: Path | None, checkpoint: int | None, as_json: bool) -> None:
+def download(
+    *, job: str, connection: ConnectionOptions, output: Path | None, checkpoint: int | None, as_json: bool
+) -> None:
     """Fetch the trained model as a file.
 
     ONNX takes raw samples and gives what `predict` gives, in any runtime for ONNX; safetensors and NPZ are the weights
@@ -64,7 +66,7 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
     """
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
     need_writable(output)
-    with service.open() as client:
+    with connection.open() as client:
         done = client.get(job).download(output, checkpoint=checkpoint)
     if as_json:
         print_json(
@@ -79,9 +81,9 @@ def download(*, job: str, service: Service, output: Path | None, checkpoint: int
 @click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @checkpoint_option
 @json_option
-@with_service
+@with_connection
 @debug_option
-def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, as_json: bool) -> None:
+def predict(*, job: str, connection: ConnectionOptions, data: Path, checkpoint: int | None, as_json: bool) -> None:
     """Apply the trained network to the samples of a file.
 
     Finds columns or arrays by their names in the training data; the file may also hold the label. Prints CSV: the most
@@ -91,7 +93,7 @@ def predict(*, job: str, service: Service, data: Path, checkpoint: int | None, a
     from raydient.client.errors import RequestRefused
 
     samples = read_samples(data)
-    with service.open() as client:
+    with connection.open() as client:
         predictor = client.get(job).predictor(checkpoint)
         try:
             arrays = _arrays(predictor, samples, data)

@@ -28,7 +28,7 @@ job_argument = click.argument("job", metavar="JOB")
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ConnectionOptions:
     """Address of the service and the settings of the connection to it."""
 
     address: str
@@ -58,8 +58,8 @@ class Service:
         return "" if self.address == DEFAULT_ADDRESS else f" --address {self.address}"
 
 
-def with_service(command: Command) -> Command:
-    """Adds the options that say where the service is; the command gets them as `service`."""
+def with_connection(command: Command) -> Command:
+    """Adds the options that say where the service is; the command receives them as `connection`."""
 
     @click.option("--address", envvar="RAYDIENT_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, show_envvar=True)
     @click.option("--token", envvar="RAYDIENT_TOKEN", show_envvar=True, help="Better given in the environment.")
@@ -97,8 +97,8 @@ def with_service(command: Command) -> Command:
         retry_seconds: float,
         **options: Any,
     ) -> int | None:
-        service = Service(address, token, tls, tls_ca, tls_server_name, retry_seconds)
-        return command(service=service, **options)
+        connection = ConnectionOptions(address, token, tls, tls_ca, tls_server_name, retry_seconds)
+        return command(connection=connection, **options)
 
     return wrapper
 

@@ -8,7 +8,7 @@ import click
 
 from .display import Display, notice_text, open_display
 from .failures import FAILED, INTERRUPTED, reading
-from .options import Service, debug_option, job_argument, job_file, json_option, with_service
+from .options import ConnectionOptions, debug_option, job_argument, job_file, json_option, with_connection
 from .output import as_data, echo, print_json, warn
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print the job's name alone.")
 @click.option("--validate-only", is_flag=True, help="Let the service check everything and make no job.")
 @json_option
-@with_service
+@with_connection
 @debug_option
 def submit(
-    *, job: Path, service: Service, then_watch: bool, quiet: bool, validate_only: bool, as_json: bool
+    *, job: Path, connection: ConnectionOptions, then_watch: bool, quiet: bool, validate_only: bool, as_json: bool
 ) -> int | None:
     """Hand a job to the service, its local data file included."""
-    with reading(job) as file, service.open() as client:
+    with reading(job) as file, connection.open() as client:
         if not then_watch:  # the watched job tells them itself
             warn(file.spec)
         submitted = client.submit(file.spec, directory=job.parent, validate_only=validate_only)
@@ -42,23 +42,23 @@ def submit(
             return None
         if not (quiet or as_json or then_watch):
             for command in ("watch", "get", "cancel"):
-                echo(f"  raydient {command} {submitted.name}{service.option}", err=True)
-        return follow(submitted, service, 0, as_json=as_json) if then_watch else None
+                echo(f"  raydient {command} {submitted.name}{connection.option}", err=True)
+        return follow(submitted, connection, 0, as_json=as_json) if then_watch else None
 
 
 @click.command()
 @job_argument
 @click.option("--after", "after_sequence", type=click.IntRange(0), default=0, help="Only events after this number.")
 @json_option
-@with_service
+@with_connection
 @debug_option
-def watch(*, job: str, service: Service, after_sequence: int, as_json: bool) -> int:
+def watch(*, job: str, connection: ConnectionOptions, after_sequence: int, as_json: bool) -> int:
     """Follow a job to its end; Ctrl-C leaves it running."""
-    with service.open() as client:
-        return follow(client.get(job), service, after_sequence, as_json=as_json)
+    with connection.open() as client:
+        return follow(client.get(job), connection, after_sequence, as_json=as_json)
 
 
-def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) -> int:
+def follow(job: "Job", connection: ConnectionOptions, after_sequence: int, *, as_json: bool) -> int:
     """Show a job's events; the exit status is that of the job's end, or that of Ctrl-C."""
     try:
         events = job.watch(after_sequence)
@@ -71,8 +71,8 @@ def follow(job: "Job", service: Service, after_sequence: int, *, as_json: bool) 
     except KeyboardInterrupt:
         for line in (
             f"\ndetached; {job.name} goes on",
-            f"  attach: raydient watch {job.name}{service.option}",
-            f"  cancel: raydient cancel {job.name}{service.option}",
+            f"  attach: raydient watch {job.name}{connection.option}",
+            f"  cancel: raydient cancel {job.name}{connection.option}",
         ):
             echo(line, err=True)
         return INTERRUPTED

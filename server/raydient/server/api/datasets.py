@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.errors import InvalidRequest, NotFound, Unsupported
-from raydient.server.jobs import JobService, check_header
+from raydient.server.jobs import JobManager, check_header
 from raydient.v1 import dataset_service_pb2 as pb
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
@@ -20,7 +20,7 @@ from .paging import next_page, page_size, page_start
 class DatasetServicer(DatasetServiceServicer):
     """Uploaded files."""
 
-    def __init__(self, jobs: JobService) -> None:
+    def __init__(self, jobs: JobManager) -> None:
         self._jobs = jobs
         self._datasets = jobs.datasets
 

@@ -10,7 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raydient.server.errors import StartError
-from raydient.server.jobs import Artifacts, Feed, JobService, StoredModels
+from raydient.server.jobs import Artifacts, Feed, JobManager, StoredModels
 from raydient.v1 import (
     dataset_service_pb2,
     dataset_service_pb2_grpc,
@@ -66,7 +66,7 @@ class ApiServer:
     """The services of one server. To be used on one event loop: `start`, then `drain`, then `stop`."""
 
     def __init__(
-        self, jobs: JobService, feed: Feed, artifacts: Artifacts, security: Security, observe: Observe
+        self, jobs: JobManager, feed: Feed, artifacts: Artifacts, security: Security, observe: Observe
     ) -> None:
         self._watchers = Watchers(jobs.store, feed)
         self._health = health.aio.HealthServicer()

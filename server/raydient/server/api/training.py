@@ -2,14 +2,14 @@
 """TrainingService: see training_service.proto for what each method promises."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from raydient.server.calls import Call
 from raydient.server.errors import InvalidRequest, NotFound
-from raydient.server.jobs import Job, JobFilter, JobService, JobSummary, State, UnreadableJob
+from raydient.server.jobs import Job, JobFilter, JobManager, JobSummary, State, UnreadableJob
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.v1 import training_service_pb2 as pb
 from raydient.v1.training_job_pb2 import TrainingJob
@@ -28,7 +28,7 @@ CHECKS = 4
 class TrainingServicer(TrainingServiceServicer):
     """Jobs. Blocking calls go to threads; a watcher costs none."""
 
-    def __init__(self, jobs: JobService, watchers: Watchers) -> None:
+    def __init__(self, jobs: JobManager, watchers: Watchers) -> None:
         self._jobs = jobs
         self._watchers = watchers
         self._checks = asyncio.Semaphore(CHECKS)
@@ -51,7 +51,7 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return await asyncio.to_thread(self._get, job_id(request.name))
+        return await self._answer(self._jobs.store.find, request.name)
 
     async def ListTrainingJobs(self, request: pb.ListTrainingJobsRequest, context: Any) -> pb.ListTrainingJobsResponse:
         """See the proto."""
@@ -68,19 +68,19 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def CancelTrainingJob(self, request: pb.CancelTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return await asyncio.to_thread(self._cancel, job_id(request.name))
+        return await self._answer(self._jobs.dispatcher.cancel, request.name)
 
     async def PauseTrainingJob(self, request: pb.PauseTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return await asyncio.to_thread(self._pause, job_id(request.name))
+        return await self._answer(self._jobs.dispatcher.pause, request.name)
 
     async def ResumeTrainingJob(self, request: pb.ResumeTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return await asyncio.to_thread(self._resume, job_id(request.name))
+        return await self._answer(self._jobs.dispatcher.resume, request.name)
 
     async def ScaleTrainingJob(self, request: pb.ScaleTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        return await asyncio.to_thread(self._scale, job_id(request.name), request.workers)
+        return await self._answer(self._jobs.scale, request.name, request.workers)
 
     async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
         """See the proto."""
@@ -94,28 +94,20 @@ class TrainingServicer(TrainingServiceServicer):
         page, token = next_page(request, found, size, metric_message, "epoch", "split", "name")
         return pb.ListMetricsResponse(metrics=page, next_page_token=token)
 
-    # The rest runs on threads: large specifications take a while to convert.
+    async def _answer(
+        self, operation: Callable[..., Job | UnreadableJob], name: str, *arguments: object
+    ) -> TrainingJob:
+        """Run an operation on the named job and return the job after it as a message, converted on the same thread."""
+        identity = job_id(name)
+        return await asyncio.to_thread(lambda: self._message(operation(identity, *arguments)))
+
+    # The methods below run on threads, because large specifications take long to convert.
 
     def _create(self, request: pb.CreateTrainingJobRequest, call: Call) -> TrainingJob:
         spec = read_spec(request.spec)
         if request.validate_only:
             return job_message(self._jobs.preview(spec, call))
         return self._message(self._jobs.create(spec, request.request_id, call))
-
-    def _get(self, identity: str) -> TrainingJob:
-        return self._message(self._jobs.store.find(identity))
-
-    def _cancel(self, identity: str) -> TrainingJob:
-        return self._message(self._jobs.cancel(identity))
-
-    def _pause(self, identity: str) -> TrainingJob:
-        return self._message(self._jobs.pause(identity))
-
-    def _resume(self, identity: str) -> TrainingJob:
-        return self._message(self._jobs.resume(identity))
-
-    def _scale(self, identity: str, workers: int) -> TrainingJob:
-        return self._message(self._jobs.scale(identity, workers))
 
     def _message(self, job: Job | JobSummary | UnreadableJob) -> TrainingJob:
         return job_message(job, self._jobs.dispatcher.position(job.id))

@@ -10,6 +10,7 @@ from .directory import StateDirectory
 from .disk import Reserve
 from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
+from .manager import JobManager
 from .models import StoredModels
 from .opening import open_database
 from .predictor import Prediction, Predictor, Window
@@ -25,7 +26,6 @@ from .records import (
     UnreadableJob,
 )
 from .removals import Removals
-from .service import JobService
 from .sources import STORED, Sources
 from .states import IllegalTransition, State
 from .store import JobStore
@@ -42,7 +42,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobFilter",
-    "JobService",
+    "JobManager",
     "JobStore",
     "JobSummary",
     "MetricPoint",

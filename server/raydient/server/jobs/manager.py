@@ -31,8 +31,8 @@ QUEUE_LIMIT = 10_000
 """Maximum number of queued jobs."""
 
 
-class JobService:
-    """Creates, controls and removes jobs. May be used from any thread; methods block it.
+class JobManager:
+    """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
     `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and ends with the call.
 
@@ -99,10 +99,6 @@ class JobService:
         self.validate(spec, call or Call())
         return Job("", spec, self._clock())
 
-    def cancel(self, job_id: str) -> Job:
-        """Stop a job for good; harmless when repeated. Raises NotFound, NotAllowed."""
-        return self.dispatcher.cancel(job_id)
-
     def scale(self, job_id: str, workers: int) -> Job:
         """Give a job so many workers, as soon as there is room. Raises NotFound, NotAllowed, InvalidRequest."""
         if not 1 <= workers <= MAXIMUM_WORKERS:
@@ -114,14 +110,6 @@ class JobService:
             message = f"{workers} is more than the cluster can hold: {counted(slots, 'worker')}"
             raise InvalidRequest.of("workers", message, reason="INVALID_WORKERS")
         return self.dispatcher.scale(job_id, workers)
-
-    def pause(self, job_id: str) -> Job:
-        """Let a job leave the cluster, with a checkpoint; harmless when repeated. Raises NotFound, NotAllowed."""
-        return self.dispatcher.pause(job_id)
-
-    def resume(self, job_id: str) -> Job:
-        """Queue a paused job. Raises NotFound, NotAllowed."""
-        return self.dispatcher.resume(job_id)
 
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended or cannot be read, with all its files. Raises NotFound, NotAllowed."""
