@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program, random_batch
-from raydient.workers.network.layers import columns, depthwise, pointwise
-from raydient.workers.network.layers.depthwise import Depthwise
-from raydient.workers.network.layers.pointwise import Pointwise
-from raydient.workers.network.layers.products import Products
+from raydient.workers.network.layers.convolution import depthwise, im2col, pointwise
+from raydient.workers.network.layers.convolution.depthwise import Depthwise
+from raydient.workers.network.layers.convolution.gemm import Gemm
+from raydient.workers.network.layers.convolution.pointwise import Pointwise
 
 PADDINGS = ["valid", "same", {"explicit": {"before": [2, 1], "after": [0, 3]}}]
 
@@ -48,7 +48,7 @@ def naive(x, kernel, bias, strides, padding, dilations, groups):
 
 
 SIZES = {
-    Products: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 3, 1), (2, 5, 4), (2, 2, 9)]),
+    Gemm: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 3, 1), (2, 5, 4), (2, 2, 9)]),
     Pointwise: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 1, 3), (2, 5, 4), (2, 2, 9)]),
     Depthwise: st.tuples(st.integers(2, 3), st.integers(1, 3), st.integers(1, 3)),
 }
@@ -79,20 +79,20 @@ def convolutions(draw, algorithm):
         ({"kernel_size": 3, "filters": 4, "groups": 4}, 4, Depthwise),
         ({"kernel_size": 1, "filters": 32, "groups": 4, "strides": 2, "padding": "same"}, 4, Depthwise),
         ({"kernel_size": 3, "filters": 8, "groups": 2}, 8, Depthwise),
-        ({"kernel_size": 3, "filters": 36, "groups": 4}, 4, Products),
-        ({"kernel_size": 3, "filters": 8, "groups": 2}, 10, Products),
-        ({"kernel_size": 3, "filters": 1}, 1, Products),
+        ({"kernel_size": 3, "filters": 36, "groups": 4}, 4, Gemm),
+        ({"kernel_size": 3, "filters": 8, "groups": 2}, 10, Gemm),
+        ({"kernel_size": 3, "filters": 1}, 1, Gemm),
         ({"kernel_size": 1, "filters": 1}, 1, Pointwise),
         ({"kernel_size": 1, "filters": 8, "groups": 2, "dilation_rate": 2}, 10, Pointwise),
-        ({"kernel_size": 1, "filters": 8, "strides": [1, 2]}, 4, Products),
-        ({"kernel_size": [1, 2], "filters": 8}, 4, Products),
-        ({"kernel_size": 1, "filters": 8, "padding": {"explicit": {"before": [0, 1]}}}, 4, Products),
+        ({"kernel_size": 1, "filters": 8, "strides": [1, 2]}, 4, Gemm),
+        ({"kernel_size": [1, 2], "filters": 8}, 4, Gemm),
+        ({"kernel_size": 1, "filters": 8, "padding": {"explicit": {"before": [0, 1]}}}, 4, Gemm),
     ],
     ids=str,
 )
 def test_shapes_choose_the_algorithm(make_network, options, channels, algorithm):
     network = make_network([{"conv2d": options}, "flatten", {"dense": {"units": 3}}], input_shape=(5, 5, channels))
-    assert type(network.layers[0]._algorithm) is algorithm
+    assert type(network.layers[0].algorithm) is algorithm
 
 
 def outputs(network, rows, vector, x):
@@ -111,7 +111,7 @@ def outputs(network, rows, vector, x):
 def test_equals_the_naive_twin(make_network, algorithm, data, rows, seed):
     options, shape = data.draw(convolutions(algorithm))
     network = make_network([{"conv2d": options}, "flatten", {"dense": {"units": 1}}], "sum_squared_error", shape)
-    assume(type(network.layers[0]._algorithm) is algorithm)  # a product of windows may turn out to be pointwise
+    assume(type(network.layers[0].algorithm) is algorithm)  # a product of windows may turn out to be pointwise
     vector = np.random.default_rng(seed).standard_normal(network.layout.size)
     x, _ = random_batch(network, seed, rows)
     expected = naive(
@@ -128,33 +128,33 @@ def test_equals_the_naive_twin(make_network, algorithm, data, rows, seed):
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(case=convolutions(Depthwise), rows=st.integers(1, 4), blocks=st.integers(1, 500), kernels=st.integers(1, 200))
-def test_depthwise_equals_the_products(make_network, case, rows, blocks, kernels):
+def test_depthwise_equals_matrix_products(make_network, case, rows, blocks, kernels):
     """Derivatives, too, those by the inputs as they show in the kernel of a layer before; in blocks of every size."""
     options, shape = case
     before = {"conv2d": {"filters": shape[-1], "kernel_size": 1, "groups": shape[-1]}}
     layers = [before, {"conv2d": options}, "flatten", {"dense": {"units": 1}}]
     results = []
-    for largest, algorithm in ((depthwise.LARGEST_KERNEL, Depthwise), (0, (Products, Pointwise))):
+    for largest, algorithm in ((depthwise.LARGEST_KERNEL, Depthwise), (0, (Gemm, Pointwise))):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(depthwise, "LARGEST_KERNEL", largest)
             patch.setattr(depthwise, "BLOCK_VALUES", blocks)
             patch.setattr(depthwise, "KERNEL_VALUES", kernels)
             network = make_network(layers, "sum_squared_error", shape)
-            assert isinstance(network.layers[1]._algorithm, algorithm)
+            assert isinstance(network.layers[1].algorithm, algorithm)
             vector = np.random.default_rng(1).standard_normal(network.layout.size)
             results.append(outputs(network, rows, vector, random_batch(network, 1, rows)[0]))
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-BLOCKS = {Products: columns, Pointwise: pointwise, Depthwise: depthwise}
+BLOCKS = {Gemm: im2col, Pointwise: pointwise, Depthwise: depthwise}
 
 
 @pytest.mark.parametrize(
     ("algorithm", "options"),
     [
-        *((Products, {"padding": padding}) for padding in PADDINGS),
-        *((Products, {"padding": padding, "groups": 2, "filters": 36}) for padding in PADDINGS),
+        *((Gemm, {"padding": padding}) for padding in PADDINGS),
+        *((Gemm, {"padding": padding, "groups": 2, "filters": 36}) for padding in PADDINGS),
         (Pointwise, {"kernel_size": 1}),
         *((Depthwise, {"padding": padding, "groups": 4}) for padding in PADDINGS),
     ],
@@ -165,11 +165,11 @@ def test_blocks_make_no_difference(make_network, monkeypatch, algorithm, options
     conv = {"filters": 8, "kernel_size": 3, "activation": "tanh", **options}
     layers = [{"conv2d": conv}, {"conv2d": {**conv, "strides": 2}}, "flatten", {"dense": {"units": 1}}]
     network = make_network(layers, "sum_squared_error", (8, 7, 4))
-    assert type(network.layers[0]._algorithm) is algorithm
+    assert type(network.layers[0].algorithm) is algorithm
     vector, results, shapes = np.random.default_rng(1).standard_normal(network.layout.size), [], set()
     for values in (1, 500, 1200, 2000, 5000, 10**6):
         monkeypatch.setattr(BLOCKS[algorithm], "BLOCK_VALUES", values)
-        shapes.add(network.layers[0]._algorithm.block_shape(5))
+        shapes.add(network.layers[0].algorithm.block_shape(5))
         results.append(outputs(network, 5, vector, random_batch(network, 1, 5)[0]))
     assert len(shapes) >= 3
     for y, gradient in results[1:]:

@@ -11,9 +11,19 @@ import numpy as np
 from raydient.spec import pooling as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .channels_first import onnx_attributes, to_channels_first, to_channels_last
 from .layer import Buffers, Layer, Memory, Pass, Shape, Views, blocks
-from .windows import Array, Axis, axis, both, fit_problem, geometry, rank_problem
+from .windows import (
+    Array,
+    Axis,
+    axis,
+    fit_problem,
+    geometry,
+    onnx_attributes,
+    pair,
+    rank_problem,
+    to_channels_first,
+    to_channels_last,
+)
 
 BLOCK_VALUES = 128 * 1024
 """Values of the images that are pooled at a time: 512 KiB in float32, to stay in the second-level cache."""
@@ -42,8 +52,8 @@ class Pooling(Layer):
 
     @classmethod
     def _axes(cls, shape: Shape, settings: Any) -> tuple[Axis, ...]:
-        windows = both(settings.pool_size) if cls.dimensions == 2 else (settings.pool_size,)
-        strides = both(settings.strides) if cls.dimensions == 2 and settings.strides else (settings.strides,) * 2
+        windows = pair(settings.pool_size) if cls.dimensions == 2 else (settings.pool_size,)
+        strides = pair(settings.strides) if cls.dimensions == 2 and settings.strides else (settings.strides,) * 2
         return tuple(
             axis(shape[i], window=window, stride=strides[i] or window, padding=settings.padding, index=i)
             for i, window in enumerate(windows)
@@ -75,7 +85,7 @@ class Pooling(Layer):
         return images, self._geometry.height.positions, self._geometry.width.positions, self._channels
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
-        y = self._geometry.results(buffers.y)
+        y = self._geometry.outputs(buffers.y)
         for images, windows in self._windows(buffers):
             self._pool(windows, y[images], buffers, images, this)
 
@@ -83,14 +93,14 @@ class Pooling(Layer):
         if buffers.dx is None:
             return
         g = self._geometry
-        dy, dx = g.results(buffers.dy), g.images(buffers.dx)
+        dy, dx = g.outputs(buffers.dy), g.images(buffers.dx)
         for images in blocks(len(dx), self._block(len(dx))):
             target = buffers.work["d_padded"][: images.stop - images.start] if g.is_padded else dx[images]
             if g.is_padded or not self._covers:
                 target.fill(0)
             self._share_out(dy[images], g.windows(target), buffers, images)
             if g.is_padded:
-                np.copyto(dx[images], g.inner(target))
+                np.copyto(dx[images], g.crop(target))
 
     def _windows(self, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
         """Block by block which images, and their windows as `Geometry.windows` gives them; read before the next one."""
@@ -104,7 +114,7 @@ class Pooling(Layer):
                 yield images, windows[images]
             else:
                 here = slice(0, images.stop - images.start)
-                np.copyto(g.inner(padded)[here], x[images])
+                np.copyto(g.crop(padded)[here], x[images])
                 yield images, windows[here]
 
     @abstractmethod

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.windows import Padding
+from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Shape
 
@@ -39,7 +41,7 @@ class Axis:
         return (self.window - 1) * self.dilation + 1
 
     @property
-    def apart(self) -> int:
+    def overlap(self) -> int:
         """How many windows on is the next that does not overlap one."""
         return -(-self.extent // self.stride)
 
@@ -69,11 +71,11 @@ class Geometry:
         """The view of inputs as images, (rows, height, width, channels), whatever the number of their axes."""
         return x.reshape(len(x), self.height.size, self.width.size, x.shape[-1])
 
-    def results(self, y: Array) -> Array:
+    def outputs(self, y: Array) -> Array:
         """The view of outputs likewise: (rows, positions down, positions across, channels)."""
         return y.reshape(len(y), self.height.positions, self.width.positions, y.shape[-1])
 
-    def inner(self, padded: Array) -> Array:
+    def crop(self, padded: Array) -> Array:
         """The images inside of padded ones, (images, height, width, ...)."""
         h, w = self.height, self.width
         return padded[:, h.before : h.before + h.size, w.before : w.before + w.size]
@@ -92,7 +94,7 @@ class Geometry:
         )
 
 
-def both(sizes: Sequence[int]) -> tuple[int, int]:
+def pair(sizes: Sequence[int]) -> tuple[int, int]:
     """Height and width; one number is both."""
     return sizes[0], sizes[-1]
 
@@ -102,7 +104,7 @@ def axis(size: int, *, window: int, stride: int, dilation: int = 1, padding: Pad
     before = after = 0
     if padding.explicit is not None:
         given = padding.explicit
-        before, after = both(given.before)[index], both(given.after or given.before)[index]
+        before, after = pair(given.before)[index], pair(given.after or given.before)[index]
     elif padding.same is not None:
         extent, positions = (window - 1) * dilation + 1, -(-size // stride)
         missing = max((positions - 1) * stride + extent - size, 0)
@@ -132,3 +134,23 @@ def fit_problem(what: str, axes: Sequence[Axis]) -> str | None:
             padding = f", padding of {axis_.before} and {axis_.after} included" if axis_.before or axis_.after else ""
             return f"has a {what} of {name} {axis_.extent}, larger than its input's {axis_.padded}{padding}"
     return None
+
+
+def to_channels_first(graph: OnnxGraph, x: str, dimensions: int) -> str:
+    """Add the change from (rows, ..., channels), with so many axes between, to (rows, channels, ...)."""
+    return graph.node("Transpose", [x], perm=[0, dimensions + 1, *range(1, dimensions + 1)])
+
+
+def to_channels_last(graph: OnnxGraph, x: str, dimensions: int) -> str:
+    """The way back."""
+    return graph.node("Transpose", [x], perm=[0, *range(2, dimensions + 2), 1])
+
+
+def onnx_attributes(axes: Sequence[Axis]) -> dict[str, Any]:
+    """The windows along these axes under the names of ONNX's operators."""
+    return {
+        "kernel_shape": [axis.window for axis in axes],
+        "strides": [axis.stride for axis in axes],
+        "dilations": [axis.dilation for axis in axes],
+        "pads": [axis.before for axis in axes] + [axis.after for axis in axes],
+    }

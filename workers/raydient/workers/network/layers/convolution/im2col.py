@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .layer import Memory, Shape
-from .windows import Array, Geometry
+from raydient.workers.network.layers.layer import Memory, Shape
+from raydient.workers.network.layers.windows import Array, Geometry
 
 BLOCK_VALUES = 192 * 1024
 """Columns of a block, or what is made of them, in values: 768 KiB in float32, so that they are still in the
@@ -64,7 +64,7 @@ class Columns:
         images, down = self.block_shape(rows)
         g = self.geometry
         lines = images * down * self.groups
-        at_once = -(-g.width.positions // g.width.apart) * self.values // g.height.window
+        at_once = -(-g.width.positions // g.width.overlap) * self.values // g.height.window
         memory: dict[str, tuple[Shape, DTypeLike | None]] = {
             "columns": ((self.groups, images * down * g.width.positions, self.values), None),
             "sums": ((lines * at_once,), None),
@@ -74,7 +74,7 @@ class Columns:
             memory |= {"padded": (padded, None), "d_padded": (padded, None)}
         return memory
 
-    def of(self, x: Array, work: Work) -> Iterator[tuple[Block, Array]]:
+    def im2col(self, x: Array, work: Work) -> Iterator[tuple[Block, Array]]:
         """All windows of images, (images, height, width, channels), block by block; each lasts until the next one."""
         padded = work["padded"] if self.geometry.is_padded else x
         windows = self.geometry.windows(padded)
@@ -82,7 +82,7 @@ class Columns:
             padded.fill(0)
         for block in self._blocks(len(x)):
             if padded is not x and block.begins:
-                np.copyto(self.geometry.inner(padded)[block.here], x[block.images])
+                np.copyto(self.geometry.crop(padded)[block.here], x[block.images])
             found = self._by_group(windows[block.here, block.rows])
             columns = work["columns"][:, : found[0, ..., 0, 0, 0].size]
             self._copy(found, columns.reshape(found.shape))
@@ -96,8 +96,8 @@ class Columns:
         for i, j in product(range(self.geometry.height.window), range(self.geometry.width.window)):
             np.copyto(columns[..., i, j, :], windows[..., i, j, :])
 
-    def add(self, block: Block, columns: Array, dx: Array, work: Work) -> None:
-        """Put what the columns of a block hold back where `of` took it, adding it up; to be called for every block.
+    def col2im(self, block: Block, columns: Array, dx: Array, work: Work) -> None:
+        """Put what the columns of a block hold back where `im2col` took it, adding it up; to be called for every block.
 
         Windows of one row of positions overlap each other, but of every so many only one does: these are added at once.
         Rows of the window take turns, since windows of different rows of positions overlap, too.
@@ -107,16 +107,16 @@ class Columns:
             d_padded[block.here] = 0
         total = self._by_group(self.geometry.windows(d_padded)[block.here, block.rows])
         parts = columns.reshape(total.shape)
-        width, apart = self.geometry.width, self.geometry.width.apart
+        width, overlap = self.geometry.width, self.geometry.width.overlap
         for i in range(self.geometry.height.window):
-            for first in range(min(apart, width.positions)):
-                some = np.s_[:, :, :, first::apart, i]
+            for first in range(min(overlap, width.positions)):
+                some = np.s_[:, :, :, first::overlap, i]
                 here, part = total[some], parts[some]
                 added = work["sums"][: part.size].reshape(part.shape)  # in place NumPy would make copies to be safe
                 np.add(here, part, out=added)
                 np.copyto(here, added)
         if d_padded is not dx and block.ends:
-            np.copyto(dx[block.images], self.geometry.inner(d_padded)[block.here])
+            np.copyto(dx[block.images], self.geometry.crop(d_padded)[block.here])
 
     def _blocks(self, rows: int) -> Iterator[Block]:
         images, down = self.block_shape(rows)

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raydient.workers.network.layers.layer import Memory
+from raydient.workers.network.layers.windows import Array, Geometry
+
 from .algorithm import Algorithm, Part, Work, by_group
-from .columns import Columns
-from .layer import Memory
-from .spreading import Spreading
-from .windows import Array, Geometry
+from .im2col import Columns
+from .transposed import TransposedConvolution
 
 
-class Products(Algorithm):
+class Gemm(Algorithm):
     """With X the matrix whose rows are the windows of x, z = X K, and the chain rule is that of a dense layer:
     dK = Xᵀ dz, dX = dz Kᵀ; dx adds dX up, each value where it was taken from. X is many times as large as x, so it is
     made anew for a few images at a time, backward as well as forward.
@@ -26,27 +27,27 @@ class Products(Algorithm):
 
     def work(self, rows: int) -> Memory:
         images, _ = self.block_shape(rows)
-        h, w, spreading = self._geometry.height, self._geometry.width, self._spreading(rows)
+        h, w, transposed = self._geometry.height, self._geometry.width, self._transposed(rows)
         kernel = (h.window, w.window, self._channels // self._groups, self._filters)
         return {
             **self._columns.work(rows),
-            **(spreading.work(images) if spreading else {}),
+            **(transposed.work(images) if transposed else {}),
             "kernel": (kernel, None),
         }
 
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
         matrix = by_group(kernel, self._groups)
-        for block, columns in self._columns.of(x, work):
+        for block, columns in self._columns.im2col(x, work):
             np.matmul(columns, matrix, out=by_group(z[block.images, block.rows], self._groups))
             yield block.images, block.rows
 
     def backward(
         self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
     ) -> Iterator[Part]:
-        matrix, spreading = by_group(kernel, self._groups), self._spreading(len(x))
-        turned = spreading.turn(kernel, work) if spreading else matrix
+        matrix, transposed = by_group(kernel, self._groups), self._transposed(len(x))
+        flipped = transposed.flip(kernel, work) if transposed else matrix
         sums = d_kernel  # the first block's go there, those of the others to `work` and from there are added
-        for block, columns in self._columns.of(x, work):
+        for block, columns in self._columns.im2col(x, work):
             yield block.images, block.rows
             part = dz[block.images, block.rows]
             parts = by_group(part, self._groups)
@@ -56,19 +57,19 @@ class Products(Algorithm):
             sums = work["kernel"]
             if dx is None:
                 continue
-            if spreading:
+            if transposed:
                 d_padded = work["d_padded"][block.here] if self._geometry.is_padded else dx[block.images]
-                spreading.spread(part, turned, d_padded, work)
+                transposed.input_gradient(part, flipped, d_padded, work)
                 if self._geometry.is_padded:
-                    np.copyto(dx[block.images], self._geometry.inner(d_padded))
+                    np.copyto(dx[block.images], self._geometry.crop(d_padded))
             else:
                 np.matmul(parts, matrix.swapaxes(1, 2), out=columns)
-                self._columns.add(block, columns, dx, work)
+                self._columns.col2im(block, columns, dx, work)
 
-    def _spreading(self, rows: int) -> Spreading | None:
+    def _transposed(self, rows: int) -> TransposedConvolution | None:
         """How derivatives by the inputs are computed where blocks are of whole images and the stride allows it."""
         height = self._geometry.height
         whole = self.block_shape(rows)[1] == height.positions
         if height.stride > 1 or not whole:
             return None
-        return Spreading(self._geometry, self._channels, self._filters, self._groups)
+        return TransposedConvolution(self._geometry, self._channels, self._filters, self._groups)

@@ -7,7 +7,7 @@ h + b leave the same rest when divided by s, and every s-th value is met at the 
 from dataclasses import dataclass
 from math import gcd
 
-from .windows import Axis
+from raydient.workers.network.layers.windows import Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Phases:
+class Polyphase:
     """All phases of an axis.
 
     Attributes:
@@ -51,12 +51,12 @@ class Phases:
     each: tuple[Phase, ...]
 
 
-def phases(axis: Axis) -> Phases:
+def polyphase(axis: Axis) -> Polyphase:
     """Back through the windows along `axis`."""
     # position q is first met by value 0 at the last place: zeros enough for that and for what the padding held
     before = max(0, -_position(axis, 0, axis.window - 1))
     each = tuple(_phase(axis, first, before) for first in range(min(axis.stride, axis.size)))
-    return Phases(before, max(before + axis.positions, *(phase.end for phase in each)), each)
+    return Polyphase(before, max(before + axis.positions, *(phase.end for phase in each)), each)
 
 
 def _phase(axis: Axis, first: int, before: int) -> Phase:

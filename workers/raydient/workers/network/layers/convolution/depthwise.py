@@ -6,18 +6,19 @@ in one loop, which takes a third of the time of `multiply` and `add` for each pl
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
+from raydient.workers.network.layers.layer import Memory, Shape, blocks
+from raydient.workers.network.layers.windows import Array, Geometry
+
 from .algorithm import Algorithm, Part, Work
-from .layer import Memory, Shape, blocks
-from .lines import cut, lines_of
-from .phases import phases
-from .windows import Array, Geometry
+from .polyphase import polyphase
 
 BLOCK_VALUES = 256 * 1024
 """Of a block of images: 1 MiB in float32, so that most of it stays in the second-level cache."""
@@ -26,6 +27,35 @@ KERNEL_VALUES = 64 * 1024
 MOST_FILTERS = 8
 LARGEST_KERNEL = 16
 """Filters of a group, and channels times filters, up to which this is faster than matrix products of each group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """`count` segments of `size` values of a line, one after the other from the `first` value on."""
+
+    first: int
+    count: int
+    size: int
+
+    def of(self, lines: Array) -> Array:
+        """Of (..., values of a line) the view (..., count, size)."""
+        some = lines[..., self.first : self.first + self.count * self.size]
+        return some.reshape(*lines.shape[:-1], self.count, self.size)
+
+
+def split_line(positions: int, most: int, filters: int) -> tuple[Segments, ...]:
+    """A line of so many positions, each of `filters` values, in segments of at most `most` positions: equal ones, and
+    a smaller last one if need be.
+    """
+    size = ceil(positions / ceil(positions / most))
+    count, rest = divmod(positions, size)
+    equal = Segments(0, count, size * filters)
+    return (equal, Segments(count * equal.size, 1, rest * filters)) if rest else (equal,)
+
+
+def lines_of(images: Array) -> Array:
+    """Of (images, height, width, filters) the view (images, height, width · filters)."""
+    return images.reshape(*images.shape[:2], -1)
 
 
 class Depthwise(Algorithm):
@@ -38,8 +68,8 @@ class Depthwise(Algorithm):
     what the stride jumps over, and in K repeated for each q. dK is a sum of lines likewise, added up over q in the end.
 
     dX_k[n, h, w, f] = Σ_ij dz[n, (h - i d) / s, (w - j d) / s, f] K[i, j, k, f], where these are positions, is for each
-    phase of rows and columns (see `phases`) such a sum, too, with a stride of 1: of dz within zeros and of those places
-    of the kernel that the phase is met at, the last one first. dx[n, h, w, c g + k] adds dX_k up over group g.
+    phase of rows and columns (see `polyphase`) such a sum, too, with a stride of 1: of dz padded with zeros and of the
+    kernel values that meet the phase, the last one first. dx[n, h, w, c g + k] adds dX_k up over group g.
     """
 
     def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
@@ -47,9 +77,9 @@ class Depthwise(Algorithm):
         self._channels, self._multiplier = channels // groups, filters // groups
         self._kernel = self._channels, geometry.height.window, geometry.width.window
         positions = max(1, KERNEL_VALUES // (prod(self._kernel) * filters))
-        self._forward = cut(geometry.width.positions, positions, filters)
-        self._down, self._across = phases(geometry.height), phases(geometry.width)
-        self._backward = [cut(phase.count, positions, filters) for phase in self._across.each]
+        self._forward = split_line(geometry.width.positions, positions, filters)
+        self._down, self._across = polyphase(geometry.height), polyphase(geometry.width)
+        self._backward = [split_line(phase.count, positions, filters) for phase in self._across.each]
 
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
@@ -81,9 +111,9 @@ class Depthwise(Algorithm):
         repeated = self._repeat(kernel, work["forward_kernel"])
         for images, windows in self._windows(x, work):
             lines = lines_of(z[images])
-            for stretches in self._forward:
-                factors = stretches.of(windows), repeated[..., : stretches.size]
-                np.einsum("knpijbx,kijx->npbx", *factors, out=stretches.of(lines))
+            for segments in self._forward:
+                factors = segments.of(windows), repeated[..., : segments.size]
+                np.einsum("knpijbx,kijx->npbx", *factors, out=segments.of(lines))
             yield images, slice(None)
 
     def backward(
@@ -96,9 +126,9 @@ class Depthwise(Algorithm):
         for images, windows in self._windows(x, work):
             yield images, slice(None)
             lines = lines_of(dz[images])
-            for stretches, (k, i, j) in product(self._forward, np.ndindex(self._kernel)):
-                factors = stretches.of(windows[k, :, :, i, j]), stretches.of(lines)
-                added, total = sums[: stretches.size], d_repeated[k, i, j, : stretches.size]
+            for segments, (k, i, j) in product(self._forward, np.ndindex(self._kernel)):
+                factors = segments.of(windows[k, :, :, i, j]), segments.of(lines)
+                added, total = sums[: segments.size], d_repeated[k, i, j, : segments.size]
                 np.einsum("npbx,npbx->x", *factors, out=added)
                 np.add(total, added, out=total)
             if dx is not None:
@@ -126,7 +156,7 @@ class Depthwise(Algorithm):
         for images in blocks(len(x), self.block_shape(len(x))[0]):
             some = padded[:, : images.stop - images.start]
             for k, m in np.ndindex(self._channels, self._multiplier):
-                np.copyto(g.inner(some[k])[..., m :: self._multiplier], x[images, ..., k :: self._channels])
+                np.copyto(g.crop(some[k])[..., m :: self._multiplier], x[images, ..., k :: self._channels])
             yield images, self._windows_of(some, work)
 
     def _windows_of(self, padded: Array, work: Work) -> Array:
@@ -162,9 +192,9 @@ class Depthwise(Algorithm):
             shape = len(dz), down.count, across.count, self._filters
             shares = dx if self._is_plain else work["shares"][: prod(shape)].reshape(shape)
             for k, kernel in enumerate(repeated[:, down.places, across.places]):
-                for stretches in line:
-                    factors = stretches.of(windows), kernel[..., : stretches.size]
-                    np.einsum("npijbx,ijx->npbx", *factors, out=stretches.of(lines_of(shares)))
+                for segments in line:
+                    factors = segments.of(windows), kernel[..., : segments.size]
+                    np.einsum("npijbx,ijx->npbx", *factors, out=segments.of(lines_of(shares)))
                 if shares is not dx:
                     self._add_up(shares, target[..., k :: self._channels])
 

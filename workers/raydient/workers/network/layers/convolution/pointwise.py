@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raydient.workers.network.layers.layer import Memory, blocks
+from raydient.workers.network.layers.windows import Array, Geometry
+
 from .algorithm import Algorithm, Part, Work, by_group
-from .columns import BLOCK_VALUES
-from .layer import Memory, blocks
-from .windows import Array, Geometry
+from .im2col import BLOCK_VALUES
 
 
 class Pointwise(Algorithm):

@@ -1,4 +1,4 @@
-"""Derivatives of a convolution spread back over whole images: less to add up than `Columns.add` has, which does any."""
+"""The derivative by the input as a transposed convolution: fewer additions than col2im, for a stride of 1."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .layer import Memory
-from .windows import Array, Geometry
+from raydient.workers.network.layers.layer import Memory
+from raydient.workers.network.layers.windows import Array, Geometry
 
 
 @dataclass(frozen=True, slots=True)
-class Spreading:
+class TransposedConvolution:
     """dx[h] = Σ_i dz[h - i d] K_iᵀ along the height, for a stride of 1 there: rows of dz become columns side by side,
     so that the product adds up over the rows i of the kernel. What is left to add is what overlaps along the width.
     """
@@ -26,7 +26,7 @@ class Spreading:
         """Memory for so many images at a time."""
         h, w = self.geometry.height, self.geometry.width
         filters = self.filters // self.groups
-        places = images * h.padded * -(-w.positions // w.apart)
+        places = images * h.padded * -(-w.positions // w.overlap)
         return {
             "d_rows": ((images, h.padded + h.extent - 1, w.positions, self.filters), None),
             "d_columns": ((places * h.window * self.filters,), None),
@@ -34,17 +34,17 @@ class Spreading:
             "d_kernel": ((self.groups, h.window, filters, w.window, self.channels // self.groups), None),
         }
 
-    def turn(self, kernel: Array, work: Mapping[str, NDArray[Any]]) -> Array:
-        """The kernel (height, width, channels of a group, filters) as `spread` wants it, the last row first: (groups,
-        height · filters of a group, width · channels of a group).
+    def flip(self, kernel: Array, work: Mapping[str, NDArray[Any]]) -> Array:
+        """The kernel (height, width, channels of a group, filters) with its rows reversed, for `input_gradient`:
+        (groups, height · filters of a group, width · channels of a group).
         """
-        turned: Array = work["d_kernel"]
-        groups, height, filters, width, channels = turned.shape
+        flipped: Array = work["d_kernel"]
+        groups, height, filters, width, channels = flipped.shape
         parts = kernel.reshape(height, width, channels, groups, filters)
-        np.copyto(turned, parts[::-1].transpose(3, 0, 4, 1, 2))
-        return turned.reshape(groups, height * filters, width * channels)
+        np.copyto(flipped, parts[::-1].transpose(3, 0, 4, 1, 2))
+        return flipped.reshape(groups, height * filters, width * channels)
 
-    def spread(self, dz: Array, turned: Array, d_padded: Array, work: Mapping[str, NDArray[Any]]) -> None:
+    def input_gradient(self, dz: Array, flipped: Array, d_padded: Array, work: Mapping[str, NDArray[Any]]) -> None:
         """From dz (images, positions down, positions across, filters) compute the derivatives by padded images (images,
         padded height, padded width, channels).
         """
@@ -53,13 +53,13 @@ class Spreading:
         np.copyto(rows[:, edge : rows.shape[1] - edge], dz)
         d_padded.fill(0)
         columns, targets = self._columns_of(rows), self._targets_in(d_padded)
-        apart = self.geometry.width.apart
-        for first in range(min(apart, dz.shape[2])):
-            some, here = columns[:, :, :, first::apart], targets[:, :, :, first::apart]
-            factor = work["d_columns"][: some.size].reshape(self.groups, -1, turned.shape[1])
+        overlap = self.geometry.width.overlap
+        for first in range(min(overlap, dz.shape[2])):
+            some, here = columns[:, :, :, first::overlap], targets[:, :, :, first::overlap]
+            factor = work["d_columns"][: some.size].reshape(self.groups, -1, flipped.shape[1])
             np.copyto(factor.reshape(some.shape), some)
             added = work["d_sums"][: here.size].reshape(here.shape)
-            np.matmul(factor, turned, out=added.reshape(self.groups, -1, turned.shape[2]))
+            np.matmul(factor, flipped, out=added.reshape(self.groups, -1, flipped.shape[2]))
             np.add(here, added, out=added)
             np.copyto(here, added)
 

@@ -9,15 +9,26 @@ import numpy as np
 
 from raydient.spec import convolution as spec
 from raydient.workers.network.activations import Saved, activation
+from raydient.workers.network.layers.layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from raydient.workers.network.layers.windows import (
+    Array,
+    Axis,
+    Geometry,
+    axis,
+    fit_problem,
+    geometry,
+    onnx_attributes,
+    pair,
+    rank_problem,
+    to_channels_first,
+    to_channels_last,
+)
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .algorithm import Algorithm, Part, Work
-from .channels_first import onnx_attributes, to_channels_first, to_channels_last
 from .depthwise import Depthwise
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .gemm import Gemm
 from .pointwise import Pointwise
-from .products import Products
-from .windows import Array, Axis, Geometry, axis, both, fit_problem, geometry, rank_problem
 
 
 class Convolution(Layer):
@@ -38,7 +49,7 @@ class Convolution(Layer):
         channels, filters = self.input_shape[-1], settings.filters
         self.output_shape = (*(one.positions for one in axes), filters)
         self._geometry, self._groups = geometry(axes), settings.groups
-        self._algorithm = _algorithm(self._geometry, channels, filters, self._groups)
+        self.algorithm = _choose_algorithm(self._geometry, channels, filters, self._groups)
         kernel = (*(one.window for one in axes), channels // self._groups, filters)
         fan_in, fan_out = prod(kernel[:-1]), prod(kernel[:-2]) * filters
         penalty = settings.kernel_regularizer
@@ -71,10 +82,10 @@ class Convolution(Layer):
         return self.activation.saved((rows, *self.output_shape))
 
     def work(self, rows: int) -> Memory:
-        images, down = self._algorithm.block_shape(rows)
+        images, down = self.algorithm.block_shape(rows)
         across, filters = self.output_shape[-2:]
         return {
-            **self._algorithm.work(rows),
+            **self.algorithm.work(rows),
             "scratch": ((images, down, across, filters), None),
             "ones": ((images * down * across,), None),
             "bias": ((filters,), None),
@@ -82,11 +93,11 @@ class Convolution(Layer):
         }
 
     def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
-        x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
+        x, y, work = self._geometry.images(buffers.x), self._geometry.outputs(buffers.y), buffers.work
         biases = work["biases"]  # of a row of positions, so that NumPy has longer loops
         if self.use_bias:
             np.copyto(biases, weights["bias"])
-        for part in self._algorithm.forward(x, self._kernel(weights), y, work):
+        for part in self.algorithm.forward(x, self._kernel(weights), y, work):
             z = y[part]
             if self.use_bias:
                 rows = z.reshape(*z.shape[:2], -1)
@@ -94,14 +105,14 @@ class Convolution(Layer):
             self.activation.inplace_forward(z, self._scratch(z, work), self._saved_of(part, buffers.saved))
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        x, y, work = self._geometry.images(buffers.x), self._geometry.results(buffers.y), buffers.work
-        dy = self._geometry.results(buffers.dy)
+        x, y, work = self._geometry.images(buffers.x), self._geometry.outputs(buffers.y), buffers.work
+        dy = self._geometry.outputs(buffers.dy)
         dx = None if buffers.dx is None else self._geometry.images(buffers.dx)
         ones = work["ones"]
         ones.fill(1)
         sums = gradients  # the first part's go there, those of the others to `work` and from there are added
         kernel, d_kernel = self._kernel(weights), self._kernel(gradients)
-        for part in self._algorithm.backward(x, kernel, dy, work, dx=dx, d_kernel=d_kernel):
+        for part in self.algorithm.backward(x, kernel, dy, work, dx=dx, d_kernel=d_kernel):
             dz = dy[part]
             saved = self._saved_of(part, buffers.saved)
             self.activation.inplace_backward(y[part], dz, self._scratch(dz, work), saved)
@@ -134,7 +145,7 @@ class Convolution(Layer):
 
     def _saved_of(self, part: Part, saved: Saved) -> Saved:
         """What the activation keeps, of one part."""
-        return {name: self._geometry.results(array)[part] for name, array in saved.items()}
+        return {name: self._geometry.outputs(array)[part] for name, array in saved.items()}
 
 
 class Conv2d(Convolution):
@@ -145,7 +156,7 @@ class Conv2d(Convolution):
 
     @classmethod
     def _axes(cls, shape: Shape, settings: spec.Conv2d) -> tuple[Axis, ...]:
-        windows, strides, dilations = map(both, (settings.kernel_size, settings.strides, settings.dilation_rate))
+        windows, strides, dilations = map(pair, (settings.kernel_size, settings.strides, settings.dilation_rate))
         return tuple(
             axis(
                 shape[i],
@@ -178,9 +189,9 @@ class Conv1d(Convolution):
         )
 
 
-def _algorithm(geometry_: Geometry, channels: int, filters: int, groups: int) -> Algorithm:
+def _choose_algorithm(geometry_: Geometry, channels: int, filters: int, groups: int) -> Algorithm:
     """The fastest one for these shapes."""
     if groups > 1 and Depthwise.pays(channels // groups, filters // groups):
         return Depthwise(geometry_, channels, filters, groups)
-    kind = Pointwise if Pointwise.fits(geometry_) else Products
+    kind = Pointwise if Pointwise.fits(geometry_) else Gemm
     return kind(geometry_, channels, filters, groups)

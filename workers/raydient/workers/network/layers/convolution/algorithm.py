@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .layer import Memory
-from .windows import Array
+from raydient.workers.network.layers.layer import Memory
+from raydient.workers.network.layers.windows import Array
 
 Work = Mapping[str, NDArray[Any]]
 Part = tuple[slice, slice]
