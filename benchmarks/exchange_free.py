@@ -34,7 +34,7 @@ from workload import (
 from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training.preparation import prepare
 from raydient.spec.job import JobSpec
-from raydient.steps.alignment import aligned_zeros
+from raydient.steps.arrays import aligned_zeros
 from raydient.steps.schedule import Schedule
 from raydient.wire.channel import Assignment, Terms
 from raydient.workers.network import Network, build

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.steps.arrays import CACHE_LINE, aligned_zeros
 from raydient.wire.memory import Bundle, Place, Segment
 
 ARRAYS = {

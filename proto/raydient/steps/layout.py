@@ -8,7 +8,8 @@ from math import prod
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
+
+from .arrays import Floats
 
 FROZEN = 1.0
 """The momentum of what stays as it is, bit by bit; its gradient is 0."""
@@ -37,7 +38,7 @@ class Parameter:
     def size(self) -> int:
         return prod(self.shape)
 
-    def view(self, vector: NDArray[np.floating]) -> NDArray[np.floating]:
+    def view(self, vector: Floats) -> Floats:
         """This parameter's values inside `vector`, shaped; a view, never a copy."""
         return vector[self.offset : self.offset + self.size].reshape(self.shape)
 
@@ -83,11 +84,11 @@ class Layout:
         """Names of the tables whose gradients are sparse."""
         return tuple(p.name for p in self.parameters if p.sparse)
 
-    def views(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
+    def views(self, vector: Floats) -> dict[str, Floats]:
         """Every parameter's view of `vector`, by name."""
         return {p.name: p.view(vector) for p in self.parameters}
 
-    def digest(self, vector: NDArray[np.floating]) -> str:
+    def digest(self, vector: Floats) -> str:
         """SHA-256 in hexadecimal over the parameters sorted by name.
 
         Each contributes its UTF-8 name, a NUL byte, its rank and its shape as little-endian int64 and its values as

@@ -25,7 +25,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.steps.arrays import CACHE_LINE, aligned_zeros
 from raydient.steps.scores import SCORE, Scores, as_bytes
 from raydient.steps.sparse import Table, pack, packed_size
 

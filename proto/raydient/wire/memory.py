@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.alignment import CACHE_LINE
+from raydient.steps.arrays import CACHE_LINE
 
 _PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
 """Truth values and numbers: nothing that holds a pointer may come from a peer."""

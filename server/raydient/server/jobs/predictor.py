@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.layers import INPUT
+from raydient.steps.arrays import Floats
 from raydient.workers.network import Model, SampleError
 
 from .models import StoredModels
@@ -17,7 +18,6 @@ from .samples import gather, in_order, invalid, prepare, refused
 
 BYTES_MOST = 4_100_000
 """Maximum bytes of one prediction, so that its message stays below 4 MiB."""
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Prediction:
         class_names: the label that each class stands for; empty where labels are numbers.
     """
 
-    outputs: Array
+    outputs: Floats
     classes: NDArray[np.int32] | None
     class_names: tuple[str, ...]
 
@@ -47,7 +47,7 @@ class Window:
         whole = math.prod(shape)
         return max(0, min(self.start + self.count, whole) - self.start) if self.count else whole
 
-    def of(self, outputs: Array) -> Array:
+    def of(self, outputs: Floats) -> Floats:
         """The selected values of outputs (n, ...)."""
         if not self.count:
             return outputs
@@ -119,7 +119,7 @@ def _apply(
     except SampleError as error:
         raise refused(paths.get(error.input, "arrays"), error) from error
     kinds = {output.layer: output.loss.kind for output in model.specification.named_outputs}
-    parts: dict[str, list[Array]] = {name: [] for name in kinds}
+    parts: dict[str, list[Floats]] = {name: [] for name in kinds}
     classes: dict[str, list[NDArray[np.int32] | None]] = {name: [] for name in kinds}
     for block in model.blocks(ready):
         for name, outputs in block.items():
@@ -147,7 +147,7 @@ def _joined(classes: list[NDArray[np.int32] | None]) -> NDArray[np.int32] | None
     return np.concatenate(known) if known else None
 
 
-def _classes(loss: str, outputs: Array) -> NDArray[np.int32] | None:
+def _classes(loss: str, outputs: Floats) -> NDArray[np.int32] | None:
     match loss:
         case "softmax_cross_entropy":
             return np.asarray(outputs.argmax(axis=-1), np.int32)

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
 from raydient.spec.values import category_text, is_number
+from raydient.steps.arrays import AnyArray
 from raydient.workers.network import Model, Preprocessing, SampleError
 
-Array = NDArray[Any]
 
-
-def gather(model: Model, arrays: Mapping[str, Array]) -> dict[str, Array]:
+def gather(model: Model, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """The inputs of a model, each (n, *input shape): an array of its name, or the columns that it was in training.
 
     Raises:
@@ -26,7 +24,7 @@ def gather(model: Model, arrays: Mapping[str, Array]) -> dict[str, Array]:
     return inputs
 
 
-def in_order(model: Model, inputs: Array, columns: Sequence[str]) -> Array:
+def in_order(model: Model, inputs: AnyArray, columns: Sequence[str]) -> AnyArray:
     """The features of a model among the columns of a table, (n, columns), in the order of training.
 
     Raises:
@@ -46,7 +44,7 @@ def in_order(model: Model, inputs: Array, columns: Sequence[str]) -> Array:
     return inputs[:, [places[name] for name in model.input.feature_names]]
 
 
-def prepare(path: str, preprocessing: Preprocessing, values: Array) -> Array:
+def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArray:
     """Convert samples of one input for `Model.prepare`: to its shape, and texts to numbers where it takes numbers.
 
     Raises:
@@ -74,7 +72,7 @@ def refused(path: str, error: SampleError) -> InvalidRequest:
     return invalid(path if error.row is None else f"{path}[{error.row}]", error.args[0])
 
 
-def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, Array]) -> Array:
+def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, AnyArray]) -> AnyArray:
     if name in arrays:
         values = arrays[name]
     else:
@@ -109,7 +107,7 @@ def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
     return f"missing: {', '.join(absent[:5])}{more}{hint}"
 
 
-def _numbers(path: str, texts: Array) -> NDArray[np.float64]:
+def _numbers(path: str, texts: AnyArray) -> NDArray[np.float64]:
     numbers = np.empty(texts.size)
     for place, text in enumerate(texts.ravel().tolist()):
         if not is_number(text):

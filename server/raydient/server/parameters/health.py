@@ -11,10 +11,9 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import Vector
 from raydient.steps.health import GradientHealth, LayerHealth
 from raydient.steps.layout import Layout
-
-from .optimizers import Array
 
 PIECE = 1 << 13
 """Values per piece, a divisor of the update's blocks; a layer's end ends one, too. In float64 it stays in the cache."""
@@ -52,7 +51,7 @@ class LayerMeter:
         self._squares = np.zeros((len(self._bounds) - 1, 3))
         self._non_finite = np.zeros(len(self._bounds) - 1, np.int64)
 
-    def add_gradient(self, start: int, gradient: Array) -> None:
+    def add_gradient(self, start: int, gradient: Vector) -> None:
         """The part of the aggregated gradient that begins at value `start` of the flat vector."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(gradient), room):
@@ -61,7 +60,7 @@ class LayerMeter:
             # The square of a float32 is finite in float64, and so is the sum of as many as there may be.
             self._non_finite[piece] = 0 if np.isfinite(total) else np.count_nonzero(~np.isfinite(square))
 
-    def add_update(self, start: int, before: Array, after: Array) -> None:
+    def add_update(self, start: int, before: Vector, after: Vector) -> None:
         """The same part of the weights, before and after the update."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(before), room):
@@ -70,7 +69,7 @@ class LayerMeter:
             np.subtract(after[part], square, out=square)
             self._squares[piece, _UPDATE] = np.dot(square, square)
 
-    def add_table(self, start: int, weights: Array) -> None:
+    def add_table(self, start: int, weights: Vector) -> None:
         """A table before an update that changes nothing but the rows that `add_rows` tells of."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(weights), room):
@@ -79,7 +78,7 @@ class LayerMeter:
             self._squares[piece, _WEIGHTS] = np.dot(square, square)
             self._non_finite[piece] = 0
 
-    def add_rows(self, start: int, gradient: Array, before: Array, after: Array) -> None:
+    def add_rows(self, start: int, gradient: Vector, before: Vector, after: Vector) -> None:
         """Rows of the table that begins at value `start`: their aggregated gradient, and they before and after."""
         piece = bisect_left(self._bounds, start)
         g, update = gradient.astype(np.float64), np.subtract(after, before, dtype=np.float64)
@@ -96,7 +95,7 @@ class LayerMeter:
             a, b = self._bounds[n], self._bounds[n + 1]
             yield n, slice(a - start, b - start), room[: b - a]
 
-    def read(self, step: int, active: Array | None, *, updated: bool) -> GradientHealth:
+    def read(self, step: int, active: Vector | None, *, updated: bool) -> GradientHealth:
         """What was added, with what the workers counted.
 
         Args:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.alignment import aligned_zeros
+from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.scores import SCORE, Scores, from_bytes
 from raydient.steps.sparse import GradientError, unpack
 from raydient.wire.channel import PHASES, Terms
@@ -18,7 +18,6 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.memory import Segment
 
-from .optimizers import Array
 from .server import Assign, Position
 
 
@@ -37,7 +36,7 @@ class Link(Protocol):
         Called while `round_` ends, with growing `stop` up to the number of weights.
         """
 
-    def gradient(self, frame: Frame) -> Array:
+    def gradient(self, frame: Frame) -> Vector:
         """The slot that a push brought or points to, the gradient first; it stays until the worker's next round."""
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -120,7 +119,7 @@ class SharedMemoryLink(_Link):
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
         segment = Segment.create(prod(terms.slots_shape) * 4)
-        self._slots: list[Array] = [row[: terms.slot_size] for row in segment.array("<f4", terms.slots_shape)]
+        self._slots: list[Vector] = [row[: terms.slot_size] for row in segment.array("<f4", terms.slots_shape)]
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
@@ -130,7 +129,7 @@ class SharedMemoryLink(_Link):
     def weights(self, round_: int, step: int, stop: int) -> None:
         """The worker sees them where they are."""
 
-    def gradient(self, frame: Frame) -> Array:
+    def gradient(self, frame: Frame) -> Vector:
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
         slot = self._slots[frame.header.slot]
@@ -154,7 +153,7 @@ class TcpLink(_Link):
         self._round = -1
         self._free: list[memoryview] = []
         self._used: list[memoryview] = []
-        self._slots: list[Array] = []
+        self._slots: list[Vector] = []
         self._made = 0  # of them, in this round
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
@@ -188,7 +187,7 @@ class TcpLink(_Link):
         self.connection.more(self._weights[self._sent : stop].data)
         self._sent = stop
 
-    def gradient(self, frame: Frame) -> Array:
+    def gradient(self, frame: Frame) -> Vector:
         terms = self._terms
         if len(frame.payload) < terms.least_push_bytes:
             raise ProtocolError("a push without its gradient")

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from raydient.steps.arrays import Vector
 
 
 class Optimizer(Protocol):
@@ -26,7 +25,7 @@ class Optimizer(Protocol):
     learning_rate: float
 
     def update(
-        self, step: int, weights: Array, gradient: Array, state: Sequence[Array], scratch: Sequence[Array]
+        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
     ) -> None:
         """Apply update number `step`, counted from 0."""
 
@@ -41,7 +40,7 @@ class Sgd:
         self.learning_rate = learning_rate
 
     def update(
-        self, step: int, weights: Array, gradient: Array, state: Sequence[Array], scratch: Sequence[Array]
+        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
     ) -> None:
         np.multiply(gradient, np.float32(self.learning_rate), out=scratch[0])
         weights -= scratch[0]
@@ -57,7 +56,7 @@ class Momentum:
         self.learning_rate, self.momentum, self.nesterov = learning_rate, momentum, nesterov
 
     def update(
-        self, step: int, weights: Array, gradient: Array, state: Sequence[Array], scratch: Sequence[Array]
+        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
     ) -> None:
         (velocity,), (rate_g, ahead) = state, scratch
         momentum = np.float32(self.momentum)
@@ -86,7 +85,7 @@ class Adam:
         self.learning_rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon
 
     def update(
-        self, step: int, weights: Array, gradient: Array, state: Sequence[Array], scratch: Sequence[Array]
+        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
     ) -> None:
         (first, second), (a, b) = state, scratch
         t = step + 1

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from raydient.steps.arrays import Vector
 from raydient.steps.sparse import Numbers, Table, blocks, union
 from raydient.steps.tree import Node
 
-from .optimizers import Array
 from .sums import tree_sum
 
 
@@ -17,7 +17,7 @@ class Rows:
     table: Table
     numbers: Numbers
 
-    def sums(self, contributions: Mapping[Node, Array], root: Node) -> Iterator[tuple[Numbers, Array]]:
+    def sums(self, contributions: Mapping[Node, Vector], root: Node) -> Iterator[tuple[Numbers, Vector]]:
         """These rows' numbers and sums over `root`, in tree order, block by block."""
         views = {node: self.table.values(slot) for node, slot in contributions.items()}
         for numbers in blocks(self.numbers, self.table.width):
@@ -25,7 +25,7 @@ class Rows:
             yield numbers, tree_sum({node: view.take(numbers, axis=0) for node, view in views.items()}, root)
 
 
-def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Array]) -> list[Rows]:
+def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Vector]) -> list[Rows]:
     """Of the tables of which few rows are in use in all of these slots together, those rows."""
     found = []
     for table in tables:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import Vector
 from raydient.steps.health import GradientHealth
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Round, RoundKind, Schedule
@@ -19,7 +20,7 @@ from raydient.steps.tree import Node
 
 from .assignments import Assignments
 from .health import LayerMeter
-from .optimizers import Array, Optimizer
+from .optimizers import Optimizer
 from .sums import tree_sum
 from .update import Updater
 
@@ -91,7 +92,7 @@ class _Open:
 
     round: Round
     assignments: Assignments
-    gradients: dict[Node, Array] = field(default_factory=dict)
+    gradients: dict[Node, Vector] = field(default_factory=dict)
     sums: dict[Node, NDArray[np.float64]] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
 
@@ -192,7 +193,7 @@ class ParameterServer:
         self,
         round_: int,
         node: Node,
-        gradient: Array | None,
+        gradient: Vector | None,
         sums: NDArray[np.float64],
         scores: Scores | None = None,
     ) -> tuple[str, list[Action]]:
@@ -274,7 +275,7 @@ class ParameterServer:
         active = self._active(opened) if self.schedule.measures_health(this) else None
         self.health = self._meter.read(this.step + 1, active, updated=False)
 
-    def _active(self, opened: _Open) -> Array:
+    def _active(self, opened: _Open) -> Vector:
         """In how many leaves each unit was active, which follows the gradient."""
         counts = slice(self.layout.size, self.layout.size + self._meter.units)
         return tree_sum({node: g[counts] for node, g in opened.gradients.items()}, (0, opened.round.leaves))
@@ -300,7 +301,7 @@ class ParameterServer:
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
 
-    def _suspect(self, gradients: Mapping[Node, Array], root: Node) -> tuple[str, bool]:
+    def _suspect(self, gradients: Mapping[Node, Vector], root: Node) -> tuple[str, bool]:
         """See `Diverged`: a parameter, and whether every gradient is finite."""
         largest, suspect = -1.0, ""
         if not gradients:

@@ -6,16 +6,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import Vector
 from raydient.steps.tree import Node, children
-
-from .optimizers import Array
 
 Real = TypeVar("Real", np.float32, np.float64)
 
 
 def sum_within(
-    contributions: Mapping[Node, Array], node: Node, where: slice, room: Sequence[Array], depth: int = 0
-) -> Array:
+    contributions: Mapping[Node, Vector], node: Node, where: slice, room: Sequence[Vector], depth: int = 0
+) -> Vector:
     """The sum over a node of a part of vectors, in `room[depth]` unless one contribution is all of it.
 
     `room` has an array of the part's length for each level of the tree from `depth` on.

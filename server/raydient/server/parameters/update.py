@@ -11,13 +11,13 @@ from itertools import chain
 
 import numpy as np
 
-from raydient.steps.alignment import aligned_zeros
+from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.layout import FROZEN
 from raydient.steps.sparse import Numbers, Table, between
 from raydient.steps.tree import Node
 
 from .health import LayerMeter
-from .optimizers import Array, Optimizer
+from .optimizers import Optimizer
 from .rows import few_rows
 from .sums import sum_within
 
@@ -32,8 +32,8 @@ class Updater:
 
     def __init__(
         self,
-        weights: Array,
-        state: Sequence[Array],
+        weights: Vector,
+        state: Sequence[Vector],
         depth: int,
         threads: int,
         executor: Executor,
@@ -67,7 +67,7 @@ class Updater:
         self,
         optimizer: Optimizer,
         step: int,
-        contributions: Mapping[Node, Array],
+        contributions: Mapping[Node, Vector],
         root: Node,
         meter: LayerMeter | None = None,
     ) -> float:
@@ -146,7 +146,7 @@ class Updater:
         optimizer: Optimizer,
         step: int,
         table: Table,
-        sums: Iterable[tuple[Numbers, Array]],
+        sums: Iterable[tuple[Numbers, Vector]],
         meter: LayerMeter | None,
     ) -> float:
         """Update rows alone, by an optimizer that remembers nothing; the squared norm of their gradient."""
@@ -164,19 +164,19 @@ class Updater:
         return total
 
     @np.errstate(all="ignore")
-    def _spread(self, table: Table, sums: Iterable[tuple[Numbers, Array]]) -> None:
+    def _spread(self, table: Table, sums: Iterable[tuple[Numbers, Vector]]) -> None:
         values = table.values(self._spread_out)
         for numbers, gradient in sums:
             values[numbers] = gradient
 
     def _sum(
         self,
-        contributions: Mapping[Node, Array],
+        contributions: Mapping[Node, Vector],
         root: Node,
         block: tuple[int, int],
         spread: Sequence[Table],
-        room: Sequence[Array],
-    ) -> Array:
+        room: Sequence[Vector],
+    ) -> Vector:
         """The summed gradient of a block, of these tables as it is spread out."""
         start, stop = block
         pieces = list(between(spread, start, stop))
@@ -190,7 +190,7 @@ class Updater:
             np.copyto(part[0], sum_within(contributions, root, piece, part))
         return room[3]
 
-    def _penalized(self, gradient: Array, start: int, stop: int, room: Sequence[Array]) -> Array:
+    def _penalized(self, gradient: Vector, start: int, stop: int, room: Sequence[Vector]) -> Vector:
         """The gradient of a block with that of the penalties; contributions are left as they were."""
         for where, l1, l2 in self._penalties:
             first, last = max(where.start, start), min(where.stop, stop)
@@ -222,7 +222,7 @@ class Updater:
             yield start, stop, None
 
 
-def _average(weights: Array, statistic: Array, momentum: float, scratch: Array) -> None:
+def _average(weights: Vector, statistic: Vector, momentum: float, scratch: Vector) -> None:
     """Move the average, element by element as optimizers work."""
     if momentum == FROZEN:
         return

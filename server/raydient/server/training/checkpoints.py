@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from raydient.files import sync_folder, write_new
+from raydient.steps.arrays import AnyArray
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
 from raydient.steps.scores import EPOCH_SCORES, SCORE
@@ -45,7 +45,6 @@ from .checkpoint_files import (
     read_verified,
 )
 
-Array = NDArray[np.float32]
 HEADER_LIMIT = 100_000_008
 """Maximum bytes before the values of a safetensors file, by its format."""
 _PARTIAL = ".partial-"
@@ -62,7 +61,7 @@ class Checkpoint:
     """
 
     manifest: Manifest
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, AnyArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class Checkpoints:
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
 
     def save(
-        self, arrays: Mapping[str, Array], position: Mapping[str, Any], *, metadata: Mapping[str, str], keep: int
+        self, arrays: Mapping[str, AnyArray], position: Mapping[str, Any], *, metadata: Mapping[str, str], keep: int
     ) -> list[Damage]:
         """Write a checkpoint of these flat vectors, durable on return, and remove all but the newest `keep`.
 
@@ -171,7 +170,7 @@ class Checkpoints:
     # ---- writing
 
     def _files(
-        self, arrays: Mapping[str, Array], position: Mapping[str, Any], metadata: Mapping[str, str]
+        self, arrays: Mapping[str, AnyArray], position: Mapping[str, Any], metadata: Mapping[str, str]
     ) -> dict[str, bytes]:
         views = self._layout.views
         state = {f"{name}/{p}": v for name in self._state for p, v in views(arrays[name]).items()}
@@ -201,7 +200,7 @@ class Checkpoints:
             raise
         sync_folder(self._directory)
 
-    def _holds(self, path: Path, arrays: Mapping[str, Array]) -> bool:
+    def _holds(self, path: Path, arrays: Mapping[str, AnyArray]) -> bool:
         """True if `path` is a good checkpoint with the same bits."""
         try:
             stored = self._load(path).arrays
@@ -243,7 +242,9 @@ class Checkpoints:
         if not (fits and all(map(isfinite, manifest.epoch_sums))):
             raise Damaged(f"{MANIFEST} has a position that this job does not reach")
 
-    def _read_arrays(self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str) -> dict[str, Array]:
+    def _read_arrays(
+        self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str
+    ) -> dict[str, AnyArray]:
         """Read flat vectors from a file. A tensor's name is `prefix`, formatted with the vector's name, + parameter."""
         limit = HEADER_LIMIT + 4 * self._layout.size * len(names) + self._scores_limit
         try:

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from raydient.files import remove_leftovers
+from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.workers.network import Model, read_weights, save_model
 
 from . import unfinished_epoch
-from .checkpoints import Array, Checkpoint, Checkpoints, Damage
+from .checkpoints import Checkpoint, Checkpoints, Damage
 from .fingerprint import differences, fingerprint
 from .initial_weights import MODEL_FILE
 from .preparation import Prepared
@@ -30,7 +31,7 @@ class StartingPoint:
         notices: notices for the user about how it was found.
     """
 
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, AnyArray]
     round: int = 0
     step: int = 0
     epoch_sums: Sequence[float] = ()
@@ -82,7 +83,7 @@ class Storage:
         """True if training is complete: no round follows the snapshot."""
         return snapshot.round == self._prepared.schedule.rounds
 
-    def not_finite(self, weights: Array) -> str:
+    def not_finite(self, weights: Vector) -> str:
         """Name of the first parameter with a value that is NaN or infinite; empty if there is none."""
         if np.isfinite(weights).all():
             return ""

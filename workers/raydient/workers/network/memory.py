@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.alignment import CACHE_LINE, aligned_zeros
+from raydient.steps.arrays import CACHE_LINE, aligned_zeros
 from raydient.steps.layout import FROZEN
 
 from .graph import Network

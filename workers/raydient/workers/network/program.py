@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from raydient.steps.alignment import aligned_zeros
+from raydient.steps.arrays import aligned_zeros
 from raydient.steps.layout import FROZEN
 from raydient.steps.scores import Scores
 from raydient.steps.sparse import RowSparse
