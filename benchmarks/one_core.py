@@ -37,10 +37,10 @@ def training_step(
     network.initialize(0, weights)
     gradient, program = np.empty_like(weights), Program(network, rows)
     program.x[...], program.y[...] = random_batch(network, 0, rows)
-    views, gradients, this = network.bind(weights), network.bind(gradient), Pass(training=True)
+    views, gradients, pass_ = network.bind(weights), network.bind(gradient), Pass(training=True)
 
     def step() -> None:
-        program.forward(views, this)
+        program.forward(views, pass_)
         program.backward(views, gradients, 1 / rows)
         np.multiply(gradient, 0.01, out=gradient)
         np.subtract(weights, gradient, out=weights)

@@ -12,11 +12,11 @@ ONE = Pass(training=True, seed=3, step=5, microbatch=2)
 def dropped(make_network):
     """What a layer of some rate makes of ones."""
 
-    def run(this, rate=0.3, layers=None, dtype=np.float32):
+    def run(pass_, rate=0.3, layers=None, dtype=np.float32):
         network = make_network(layers or [{"dropout": {"rate": rate}}, {"dense": {"units": 1}}], "sum_squared_error")
         program = Program(network, 500, dtype)
         program.x[...] = 1
-        program.forward(network.bind(np.zeros(network.layout.size, dtype)), this)
+        program.forward(network.bind(np.zeros(network.layout.size, dtype)), pass_)
         return program.outputs[0].copy()
 
     return run

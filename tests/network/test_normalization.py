@@ -10,11 +10,11 @@ from raydient.workers.network import Pass, Program
 TRAINING = Pass(training=True, seed=3)
 
 
-def run(network, x, derivative, vector, this=TRAINING, dtype=np.float64):
+def run(network, x, derivative, vector, pass_=TRAINING, dtype=np.float64):
     """The output of a network of one layer with its loss's derivative replaced, and the gradient by its parameters."""
     program, gradient = Program(network, len(x), dtype), np.full(network.layout.size, np.nan, dtype)
     program.x[...] = x
-    program.forward(network.bind(vector), this)
+    program.forward(network.bind(vector), pass_)
     (layer, buffers), (weights, *_), (gradients, *_) = program._layers[0], network.bind(vector), network.bind(gradient)
     y = buffers.y.copy()
     buffers.dy[...] = derivative

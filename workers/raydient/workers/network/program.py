@@ -97,19 +97,19 @@ class Program:
             if p.momentum not in (None, FROZEN) and node.owner == place
         )
 
-    def forward(self, weights: Sequence[Views], this: Pass = INFERENCE) -> NDArray[np.float64]:
+    def forward(self, weights: Sequence[Views], pass_: Pass = INFERENCE) -> NDArray[np.float64]:
         """The network's outputs and their loss against the labels.
 
         Args:
             weights: `network.bind(vector)`; only read.
-            this: what the pass is for; a backward pass belongs to one of training.
+            pass_: what the pass is for; a backward pass belongs to one of training.
 
         Returns:
             For each of `network.metric_names` the sum over the rows, then those of `network.metrics`; (network.sums,),
             overwritten by the next call.
         """
         with _quiet():
-            self._run(weights, this)
+            self._run(weights, pass_)
             self._objective.forward()
         return self._objective.sums
 
@@ -181,9 +181,9 @@ class Program:
             self._run(weights, INFERENCE)
             return self._objective.predict()
 
-    def _run(self, weights: Sequence[Views], this: Pass) -> None:
+    def _run(self, weights: Sequence[Views], pass_: Pass) -> None:
         for (layer, buffers), views in zip(self._layers, weights, strict=True):
-            layer.forward(buffers, views, this)
+            layer.forward(buffers, views, pass_)
 
 
 def _quiet() -> np.errstate:

@@ -25,7 +25,7 @@ class ActivationLayer(Layer):
     def saved(self, rows: int) -> Memory:
         return self.activation.saved((rows, *self.output_shape))
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         np.copyto(buffers.y, buffers.x)
         self.activation.inplace_forward(buffers.y, buffers.scratch, buffers.saved)
 

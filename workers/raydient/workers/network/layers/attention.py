@@ -82,7 +82,7 @@ class MultiHeadAttention(Layer):
     def _block(self) -> int:
         return max(1, BLOCK // (self._heads * self._queries * self._keys))
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         saved, xs = buffers.saved, buffers.xs
         for part, x in (("query", xs[0]), ("key", xs[-1]), ("value", xs[-1])):
             self._project(x, weights, part, saved[part])

@@ -62,9 +62,9 @@ class BatchNormalization(Layer):
     def work(self, rows: int) -> Memory:
         return {"shift": ((self._size,), None), "slope": ((self._size,), None)}
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         x, y, factor = self._rows(buffers.x), self._rows(buffers.y), buffers.saved["factor"]
-        if self._frozen or not this.training:
+        if self._frozen or not pass_.training:
             self._inverse(weights["moving_variance"], factor)
             if self._scale:
                 np.multiply(factor, weights["gamma"], out=factor)

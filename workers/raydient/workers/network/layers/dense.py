@@ -54,7 +54,7 @@ class Dense(Layer):
         is_transposed = rows <= units // 4 and inputs * units >= TRANSPOSED_FROM
         return {"transposed": ((inputs, rows), None)} if is_transposed else {}
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         x, y = _rows(buffers.x), _rows(buffers.y)
         np.matmul(x, weights["kernel"], out=y)
         if self.use_bias:

@@ -26,12 +26,12 @@ class Dropout(Layer):
     def saved(self, rows: int) -> Memory:
         return {"mask": ((rows, *self.output_shape), None)}
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
-        if not this.training:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
+        if not pass_.training:
             np.copyto(buffers.y, buffers.x)
             return
         mask = buffers.saved["mask"]
-        this.generator(self.name).random(dtype=mask.dtype, out=mask)  # uniform in [0, 1)
+        pass_.generator(self.name).random(dtype=mask.dtype, out=mask)  # uniform in [0, 1)
         np.greater_equal(mask, self._rate, out=mask, casting="unsafe")
         np.multiply(mask, 1 / (1 - self._rate), out=mask)
         np.multiply(buffers.x, mask, out=buffers.y)

@@ -56,7 +56,7 @@ class Embedding(Layer):
             "sums": ((places, self.output_shape[-1]), None),
         }
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         indices = buffers.work["indices"]
         np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
         y = buffers.y.reshape(len(indices), -1)

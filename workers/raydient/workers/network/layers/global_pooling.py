@@ -30,7 +30,7 @@ class GlobalAveragePooling(Layer):
         fits = len(input_shapes[0]) == cls.dimensions + 1
         return None if fits else f"takes {SAMPLES_BY_DIMENSIONS[cls.dimensions]}: add `reshape` before it"
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         x, y = buffers.x.reshape(len(buffers.x), self._places, -1), buffers.y
         np.add.reduce(x, axis=1, out=y)
         np.multiply(y, 1 / self._places, out=y)

@@ -46,7 +46,7 @@ class Gru(Recurrent):
         """inner: by step h' R + b' of the candidate; without `reset_after` r · h'."""
         return {**super().saved(rows), "inner": ((self.steps, rows, self.units), None)}
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         saved, states = buffers.saved, buffers.saved["states"]
         step, parts, part = buffers.work["step"], buffers.work["parts"], buffers.work["part"]
         recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self._biases(weights)

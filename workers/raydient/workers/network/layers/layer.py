@@ -161,7 +161,7 @@ class Layer(ABC):
         return {}
 
     @abstractmethod
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         """Compute y from the inputs."""
 
     @abstractmethod

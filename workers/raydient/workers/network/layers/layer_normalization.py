@@ -43,7 +43,7 @@ class LayerNormalization(Layer):
         places = prod(self.output_shape[:-1])
         return {"along": ((rows * places, 1), None), "across": ((rows * places, 1), None)}
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         n, inverse, mean = buffers.saved["normalized"], buffers.saved["inverse"], buffers.work["along"]
         x, y = buffers.x.reshape(n.shape), buffers.y.reshape(n.shape)
         np.mean(x, axis=1, keepdims=True, out=mean)

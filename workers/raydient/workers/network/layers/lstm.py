@@ -61,7 +61,7 @@ class Lstm(Recurrent):
             "squashed": ((rows, self.units), None),
         }
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         saved, work = buffers.saved, buffers.work
         states, cells = saved["states"], saved["cells"]
         step, part, scale, shift = work["step"], work["part"], work["scale"], work["shift"]

@@ -33,7 +33,7 @@ class Add(_OfOneShape):
 
     kind = "add"
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         first, second, *others = buffers.xs
         np.add(first, second, out=buffers.y)
         for x in others:
@@ -53,7 +53,7 @@ class Multiply(_OfOneShape):
 
     kind = "multiply"
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         first, second, *others = buffers.xs
         np.multiply(first, second, out=buffers.y)
         for x in others:
@@ -98,7 +98,7 @@ class Concatenate(Layer):
         same = len(others) == 1 and len({len(shape) for shape in input_shapes}) == 1
         return None if same else f"takes samples that differ along axis {settings.axis} alone"
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         for part, x in zip(self._parts, buffers.xs, strict=True):
             np.copyto(buffers.y[part], x)
 
@@ -122,7 +122,7 @@ class Dot(_OfOneShape):
         self.output_shape = (*self.input_shape[:-1], 1)
         self.operations = 2 * prod(self.input_shape)
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         a, b = buffers.xs
         np.einsum("...k,...k->...", a, b, out=buffers.y[..., 0])
 

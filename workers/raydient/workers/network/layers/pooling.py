@@ -84,10 +84,10 @@ class Pooling(Layer):
         """The shape of the results of so many images."""
         return images, self._geometry.height.positions, self._geometry.width.positions, self._channels
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         y = self._geometry.outputs(buffers.y)
         for images, windows in self._windows(buffers):
-            self._pool(windows, y[images], buffers, images, this)
+            self._pool(windows, y[images], buffers, images, pass_)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         if buffers.dx is None:
@@ -118,7 +118,7 @@ class Pooling(Layer):
                 yield images, windows[here]
 
     @abstractmethod
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
         """Compute y (images, positions down, positions across, channels) of some images."""
 
     @abstractmethod
@@ -148,15 +148,15 @@ class MaxPooling(Pooling):
         """The type for the number of a place within a window."""
         return np.min_scalar_type(-len(self._places))
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
         place = buffers.saved["place"][images]
         larger, number = (buffers.work[name][: len(y)] for name in ("is_it", "number"))
-        if this.training:
+        if pass_.training:
             place.fill(0)
         np.copyto(y, windows[:, :, :, 0, 0])
         for n, (i, j) in enumerate(self._places[1:], 1):
             x = windows[:, :, :, i, j]
-            if this.training:
+            if pass_.training:
                 np.greater(x, y, out=larger)  # and not if it is as large: the first one stays
                 np.copyto(number, larger)
                 np.multiply(number, n, out=number)
@@ -195,7 +195,7 @@ class AveragePooling(Pooling):
         np.copyto(weight, 1 / np.outer(*counts), casting="same_kind")
         return weight[..., np.newaxis]
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, this: Pass) -> None:
+    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
         np.copyto(y, windows[:, :, :, 0, 0])
         for i, j in self._places[1:]:
             np.add(y, windows[:, :, :, i, j], out=y)

@@ -18,7 +18,7 @@ class _Reshaping(Layer):
     gradient_is_view = True
     rearranges = True
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         """Nothing to do: y is x."""
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
@@ -72,7 +72,7 @@ class Transpose(Layer):
             return None
         return f"has {len(settings.axes)} axes: name each of the {rank}, 0 to {rank - 1}, once"
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         np.copyto(buffers.y, buffers.x.transpose(self._forward_axes))
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:

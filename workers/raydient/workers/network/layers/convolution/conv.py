@@ -92,7 +92,7 @@ class Convolution(Layer):
             "biases": ((across, filters), None),
         }
 
-    def forward(self, buffers: Buffers, weights: Views, this: Pass) -> None:
+    def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         x, y, work = self._geometry.images(buffers.x), self._geometry.outputs(buffers.y), buffers.work
         biases = work["biases"]  # of a row of positions, so that NumPy has longer loops
         if self.use_bias:
