@@ -9,7 +9,7 @@ import pytest
 
 from raydient.spec.network import Network
 from raydient.workers.network import Model, Preprocessing, Scaling, Target
-from raydient.workers.network.npz_export import write_npz
+from raydient.workers.network.export import write_npz
 
 
 @pytest.fixture

@@ -4,20 +4,20 @@ Where to begin reading: `layers.dense` is the chain rule in six lines, `activati
 by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
 """
 
+from .build import build, check_structure
+from .ends import is_input, only
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
-from .graph import Network, Output, build, check_structure
+from .graph import Network, Output
 from .indices import index_problems
+from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass
 from .memory import program_bytes
 from .model import Ends, Model, ModelError, ModelTooLargeError, load_model, save_model
-from .named import only
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
 from .program import Program
-from .scaling import Scaling, ScalingError
-from .starting import preprocessing_problems, read_preprocessing, read_weights, weights_problem
+from .standardization import Scaling, ScalingError
 from .summary import LayerRow, describe
-from .wiring import is_input
 
 __all__ = [
     "Ends",

@@ -1,10 +1,15 @@
 """Models in other formats than their own."""
 
+import json
 from enum import StrEnum
-from typing import BinaryIO, assert_never
+from typing import Any, BinaryIO, assert_never
+
+import numpy as np
 
 from .model import Model
-from .npz_export import write_npz
+from .preprocessing import Preprocessing
+
+NPZ_FORMAT = "raydient-npz/1"
 
 
 class ExportFormat(StrEnum):
@@ -29,3 +34,44 @@ def export_model(model: Model, wanted: ExportFormat, file: BinaryIO) -> None:
             write_npz(model, file)
         case _:
             assert_never(wanted)
+
+
+def write_npz(model: Model, file: BinaryIO) -> None:
+    """Write `model` as NPZ, which `numpy.load(..., allow_pickle=False)` reads. Same model, same bytes.
+
+    Parameters are float32 arrays by their names, `{layer}.{parameter}`. The rest has names without a dot: `features`,
+    `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `input_kind`, the type of the training
+    data (`number`, `integer`, `boolean` or `text`); `scaling_mean` and `scaling_scale` (float64) where samples are
+    standardized. Where inputs or outputs have names, a slash and the name follow:
+    `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the
+    categories.
+    """
+    arrays: dict[str, Any] = {
+        **model.network.layout.views(model.weights),
+        "format": NPZ_FORMAT,
+        "network": json.dumps(model.specification.canonical()),
+        "digest": model.digest,
+    }
+    for name, given in model.inputs.items():
+        arrays |= _named(_input(given), "" if model.is_plain else name)
+    for name, target in model.targets.items():
+        found = {"label": target.label, "classes": np.array(target.classes, np.str_)}
+        arrays |= _named(found, "" if model.is_plain else name)
+    np.savez(file, **arrays)
+
+
+def _input(given: Preprocessing) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        "input_shape": np.array(given.shape, np.int64),
+        "features": np.array(given.feature_names, np.str_),
+        "input_kind": given.kind.value,
+    }
+    if given.scaling:
+        arrays |= {"scaling_mean": given.scaling.mean, "scaling_scale": given.scaling.scale}
+    if given.vocabulary:
+        arrays["vocabulary"] = np.array(given.vocabulary)
+    return arrays
+
+
+def _named(arrays: dict[str, Any], name: str) -> dict[str, Any]:
+    return {f"{key}/{name}": value for key, value in arrays.items()} if name else arrays

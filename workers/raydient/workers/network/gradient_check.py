@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from raydient.workers.streams import Purpose, stream
 
 from .difference import Derivative, derivative, is_kink
+from .ends import by_name, only
 from .graph import Network
 from .indices import index_limits
 from .layers import Pass
-from .named import by_name, only
 from .program import Program
 
 TOLERANCE = 1e-6

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from raydient.spec.errors import FieldError
 from raydient.spec.network import layer_names
 
+from .ends import by_name, input_number, is_input
 from .graph import Network, Node
-from .named import by_name
 from .preprocessing import SampleError
-from .wiring import input_number, is_input, path
+from .topology import path
 
 Samples = NDArray[np.number]
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from raydient.steps.arrays import CACHE_LINE, aligned_zeros
 from raydient.steps.layout import FROZEN
 
+from .ends import input_number, is_input
 from .graph import Network
 from .layers import Buffers, Memory, Shape
-from .wiring import input_number, is_input
 
 Array = NDArray[np.floating]
 

@@ -18,13 +18,14 @@ from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
 
-from .graph import Network, build
+from .build import build
+from .ends import by_name, only
+from .graph import Network
 from .indices import check_samples
 from .layers import Shape
-from .named import by_name, only
 from .preprocessing import Kind, Preprocessing, SampleError, Target
 from .program import Program
-from .scaling import Scaling
+from .standardization import Scaling
 
 FORMAT = "raydient-model/2"
 FORMATS = ("raydient-model/1", FORMAT)

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from .ends import input_place
 from .graph import Network
 from .model import Model, ModelTooLargeError
 from .onnx_graph import OPERATOR_SETS, Attribute, OnnxGraph, OnnxNode
 from .preprocessing import Kind, Preprocessing, category_places
-from .scaling import Scaling
-from .wiring import input_place
+from .standardization import Scaling
 
 FORMAT = "raydient-onnx/2"
 """Version 1 took float32 where 2 takes float64, and texts for categories that are integers."""

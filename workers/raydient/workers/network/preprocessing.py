@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.values import category_text, other_writing
 
 from .layers import Shape
-from .scaling import Scaling
+from .standardization import Scaling
 
 
 class SampleError(ValueError):

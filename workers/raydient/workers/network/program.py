@@ -11,10 +11,10 @@ from raydient.steps.layout import FROZEN
 from raydient.steps.scores import Scores
 from raydient.steps.sparse import RowSparse
 
+from .ends import only
 from .graph import Network
 from .layers import INFERENCE, Pass, Views, account_of
 from .memory import plan
-from .named import only
 from .objective import Objective
 
 Array = NDArray[np.floating]

@@ -7,8 +7,8 @@ import numpy as np
 
 from raydient.steps.layout import FROZEN
 
+from .ends import input_number, is_input
 from .graph import Network, Node
-from .wiring import input_number, is_input
 
 FLOAT32 = np.dtype(np.float32)
 

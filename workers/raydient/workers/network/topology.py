@@ -1,4 +1,4 @@
-"""Which layer takes what from which: the names in a specification resolved, and the layers put in order."""
+"""Resolves the names in a specification, and puts its layers in topological order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,12 @@ from raydient.spec import network as spec
 from raydient.spec.errors import FieldError
 from raydient.spec.layers import INPUT
 
+from .ends import input_place, is_input
 from .layers import LAYERS
 
 
-def is_input(source: int) -> bool:
-    """True if a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
-    return source < 0
-
-
-def input_number(source: int) -> int:
-    """Which of the inputs, from 0."""
-    return -1 - source
-
-
-def input_place(number: int) -> int:
-    """What stands among sources for an input, counted from 0."""
-    return -1 - number
-
-
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ResolvedLayer:
     """A layer of a specification with its place in the graph.
 
     Attributes:
@@ -49,7 +35,7 @@ def path(index: int, choice: spec.Layer) -> str:
     return f"network.layers[{index}].{choice.kind}"
 
 
-def wire(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Wire], list[FieldError]]:
+def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[ResolvedLayer], list[FieldError]]:
     """The layers in an order in which each comes after those that it takes; and every broken rule.
 
     In the order of the list where that is possible. Without rules broken only.
@@ -64,7 +50,7 @@ def wire(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Wire], list
         **{name: input_place(k) for k, name in enumerate(inputs)},
         **{name: index for index, name in enumerate(names)},
     }
-    wires = []
+    resolved = []
     for index, (choice, name) in enumerate(zip(layers, names, strict=True)):
         where, wanted = path(index, choice), choice.value.inputs
         for source in wanted:
@@ -73,19 +59,19 @@ def wire(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Wire], list
         if index == 0 and not wanted and len(inputs) > 1:
             errors.append(FieldError(f"{where}.inputs", f"which of the inputs does it take: {', '.join(inputs)}?"))
         sources = tuple(places[source] for source in wanted if source in places) or (index - 1,)
-        wires.append(Wire(index, name, sources, choice, (index, name)))
-    errors += _resolve_shared(wires, places)
+        resolved.append(ResolvedLayer(index, name, sources, choice, (index, name)))
+    errors += _resolve_shared(resolved, places)
     for number, output in enumerate(network.outputs):
         if places.get(output.layer, -1) < 0:
             errors.append(FieldError(f"network.outputs[{number}].layer", _unknown(output.layer, places)))
     if errors:
         return [], errors
-    for this in wires:
-        errors += _number_of_inputs(this)
-    order, stuck = _in_order(wires)
-    errors += [FieldError(f"{path(w.index, layers[w.index])}.inputs", _cycle(w, wires)) for w in stuck[:1]]
+    for layer in resolved:
+        errors += _number_of_inputs(layer)
+    order, stuck = _topological_order(resolved)
+    errors += [FieldError(f"{path(w.index, layers[w.index])}.inputs", _cycle(w, resolved)) for w in stuck[:1]]
     outputs = {places[output.layer] for output in network.named_outputs}
-    return order, [*errors, *_unused(network, wires, tuple(inputs), outputs)]
+    return order, [*errors, *_unused(network, resolved, tuple(inputs), outputs)]
 
 
 def _names_taken(layers: Sequence[spec.Layer], names: Sequence[str], inputs: Sequence[str]) -> list[FieldError]:
@@ -97,12 +83,12 @@ def _names_taken(layers: Sequence[spec.Layer], names: Sequence[str], inputs: Seq
 
 
 def _unused(
-    network: spec.Network, wires: Sequence[Wire], inputs: tuple[str, ...], outputs: set[int]
+    network: spec.Network, resolved: Sequence[ResolvedLayer], inputs: tuple[str, ...], outputs: set[int]
 ) -> Iterator[FieldError]:
     """Layers that lead nowhere, and inputs that nobody takes."""
-    used = {source for w in wires for source in w.sources} | outputs
+    used = {source for w in resolved for source in w.sources} | outputs
     what = "an output" if network.outputs else "the last"
-    for w in wires:
+    for w in resolved:
         if w.index not in used:
             message = f"nothing takes what {w.name} gives, and it is not {what}: name it among the inputs of another"
             yield FieldError(path(w.index, network.layers[w.index]), message)
@@ -126,36 +112,36 @@ def _unknown(name: str, places: dict[str, int]) -> str:
     )
 
 
-def _resolve_shared(wires: list[Wire], places: dict[str, int]) -> list[FieldError]:
+def _resolve_shared(resolved: list[ResolvedLayer], places: dict[str, int]) -> list[FieldError]:
     errors = []
-    for i, this in enumerate(wires):
-        if this.choice.kind != "shared":
+    for i, layer in enumerate(resolved):
+        if layer.choice.kind != "shared":
             continue
-        where, name = f"{path(i, this.choice)}.layer", this.choice.value.layer
+        where, name = f"{path(i, layer.choice)}.layer", layer.choice.value.layer
         owner = places.get(name)
         if owner is None:
             errors.append(FieldError(where, _unknown(name, places)))
-        elif is_input(owner) or owner == i or wires[owner].choice.kind == "shared":
+        elif is_input(owner) or owner == i or resolved[owner].choice.kind == "shared":
             errors.append(FieldError(where, f"{name} has no parameters of its own to share"))
         else:
-            wires[i] = Wire(i, this.name, this.sources, wires[owner].choice, (owner, name))
+            resolved[i] = ResolvedLayer(i, layer.name, layer.sources, resolved[owner].choice, (owner, name))
     return errors
 
 
-def _number_of_inputs(this: Wire) -> list[FieldError]:
-    least, most = LAYERS[this.choice.kind].inputs
-    count = len(this.sources)
+def _number_of_inputs(layer: ResolvedLayer) -> list[FieldError]:
+    least, most = LAYERS[layer.choice.kind].inputs
+    count = len(layer.sources)
     if least <= count and (most is None or count <= most):
         return []
     wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-    text = f"{this.name} takes {wanted} input{'s' * (wanted != '1')}, it has {count}: name them in `inputs`"
-    return [FieldError(f"{path(this.index, this.choice)}.inputs", text)]
+    text = f"{layer.name} takes {wanted} input{'s' * (wanted != '1')}, it has {count}: name them in `inputs`"
+    return [FieldError(f"{path(layer.index, layer.choice)}.inputs", text)]
 
 
-def _in_order(wires: Sequence[Wire]) -> tuple[list[Wire], list[Wire]]:
+def _topological_order(resolved: Sequence[ResolvedLayer]) -> tuple[list[ResolvedLayer], list[ResolvedLayer]]:
     """Sorted topologically, stable; and those that wait for each other."""
     done: set[int] = set()
-    order, waiting = [], list(wires)
+    order, waiting = [], list(resolved)
     while ready := next((w for w in waiting if done.issuperset(s for s in w.sources if not is_input(s))), None):
         order.append(ready)
         done.add(ready.index)
@@ -163,18 +149,18 @@ def _in_order(wires: Sequence[Wire]) -> tuple[list[Wire], list[Wire]]:
     return order, waiting
 
 
-def _cycle(start: Wire, wires: Sequence[Wire]) -> str:
+def _cycle(start: ResolvedLayer, resolved: Sequence[ResolvedLayer]) -> str:
     """The way round, from some layer on it back to itself."""
     seen: list[int] = []
     at = start.index
-    unreachable = _waiting(wires)
+    unreachable = _waiting(resolved)
     while at not in seen:
         seen.append(at)
-        at = next(source for source in wires[at].sources if source in unreachable)
-    names = [wires[i].name for i in (*seen[seen.index(at) :], at)]
+        at = next(source for source in resolved[at].sources if source in unreachable)
+    names = [resolved[i].name for i in (*seen[seen.index(at) :], at)]
     return f"a cycle: {' takes '.join(names)}"
 
 
-def _waiting(wires: Sequence[Wire]) -> set[int]:
-    _, stuck = _in_order(wires)
+def _waiting(resolved: Sequence[ResolvedLayer]) -> set[int]:
+    _, stuck = _topological_order(resolved)
     return {w.index for w in stuck}

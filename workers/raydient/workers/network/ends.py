@@ -1,4 +1,7 @@
-"""Arrays by name where there are several, and without where there is one: the plain case stays plain."""
+"""The ends of a network: inputs as sources of layers, and values by the name of an input or an output.
+
+A network with one input or one output takes and returns values without a name.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -29,3 +32,18 @@ def by_name(given: Value | Mapping[str, Value], names: Iterable[str]) -> Mapping
     if set(given) != set(names):
         raise ValueError(f"needed are {', '.join(names)}, given {', '.join(given)}")
     return {name: given[name] for name in names}
+
+
+def is_input(source: int) -> bool:
+    """True if a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
+    return source < 0
+
+
+def input_number(source: int) -> int:
+    """Which of the inputs, from 0."""
+    return -1 - source
+
+
+def input_place(number: int) -> int:
+    """What stands among sources for an input, counted from 0."""
+    return -1 - number

@@ -1,0 +1,176 @@
+"""From a specification to a network: names, shapes and parameters checked, with nothing allocated."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from raydient.spec import functions
+from raydient.spec import network as spec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.layers import INPUT
+from raydient.steps.layout import FROZEN
+
+from .activations import ACTIVATIONS
+from .counting import counted
+from .ends import input_number, is_input
+from .graph import Network, Node, Output
+from .layers import LAYERS, Layer, Shape, shape_text
+from .losses import loss_class
+from .metrics import metric_problem
+from .topology import ResolvedLayer, path, resolve
+
+MAXIMUM_PARAMETERS = 2**31 - 1
+"""8 GiB of weights: more is a slip of the pen rather than a network for this service."""
+
+
+def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, training: bool = False) -> Network:
+    """The network that a specification describes.
+
+    Args:
+        network: the specification.
+        input_shapes: of one sample (without the row axis) of each input, by the names that layers call them; of the
+            only one, `input`, the shape alone.
+        training: refuse also what has no derivative to train with.
+
+    Raises:
+        InvalidSpec: with every rule broken: a graph that is none, shapes that do not fit, nothing to train.
+    """
+    if not isinstance(input_shapes, Mapping):
+        input_shapes = {INPUT: tuple(input_shapes)}
+    if not network.named_outputs:
+        raise InvalidSpec([FieldError("network.loss", "is missing")])
+    layers, errors = resolve(network, tuple(input_shapes))
+    known = [*_metric_problems(network), *(_derivative_problems(network) if training else ())]
+    if errors:
+        raise InvalidSpec([*errors, *known])
+    builder = _Builder(network, input_shapes, known)
+    for layer in layers:
+        builder.add(layer)
+    return builder.finish()
+
+
+def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
+    """Check, for training, what does not depend on the shapes of samples.
+
+    Args:
+        network: the specification.
+        inputs: names of the inputs.
+
+    Raises:
+        InvalidSpec: an invalid graph, a metric that does not fit its loss, an activation without a derivative.
+    """
+    errors = [*resolve(network, tuple(inputs))[1], *_metric_problems(network), *_derivative_problems(network)]
+    if errors:
+        raise InvalidSpec(errors)
+
+
+def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
+    """Errors of metrics that do not fit the loss of their output."""
+    for index, output in enumerate(network.named_outputs):
+        where = f"network.outputs[{index}]" if network.outputs else "network"
+        for number, metric in enumerate(output.metrics):
+            if problem := metric_problem(metric, output.loss.kind):
+                yield FieldError(f"{where}.metrics[{number}].{metric.kind}", problem)
+
+
+def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
+    """Errors of activations in the layers' settings that have no derivative to train with."""
+    for index, layer in enumerate(network.layers):
+        for field in type(layer.value).model_fields:
+            choice = getattr(layer.value, field)
+            if isinstance(choice, functions.Activation) and not ACTIVATIONS[choice.kind].trains:
+                text = f"{choice.kind} has derivative 0 wherever it has one: nothing before it would learn. "
+                mend = "Train with sigmoid; it is for inference only"
+                yield FieldError(f"{path(index, layer)}.{field}", text + mend)
+
+
+class _Builder:
+    """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
+
+    def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape], errors: Iterable[FieldError]) -> None:
+        self._network, self._input_shapes = network, input_shapes
+        self._inputs = tuple(input_shapes)
+        self._nodes: list[Node] = []
+        self._places: dict[int, int] = {}  # from the list to the order of nodes
+        self._owners: dict[int, int] = {}  # from the list to the first node with the parameters
+        self._errors = list(errors)
+
+    def add(self, resolved: ResolvedLayer) -> None:
+        sources = tuple(source if is_input(source) else self._places[source] for source in resolved.sources)
+        shapes = [self._shape(source) for source in sources]
+        kind, settings = LAYERS[resolved.choice.kind], resolved.choice.value
+        where = path(resolved.index, self._network.layers[resolved.index])
+        if problem := kind.shape_problem(shapes, settings):
+            sources_text = " and ".join(dict.fromkeys(map(self._source_text, sources)))
+            self._errors.append(FieldError(where, f"{sources_text}, {resolved.name} {problem}"))
+            shapes = [(prod(shapes[0]),)] * len(shapes)
+            if kind.shape_problem(shapes, settings):
+                raise InvalidSpec(self._errors)  # nothing is known of what follows
+        layer = kind(resolved.name, shapes, settings)
+        if not getattr(settings, "trainable", True):
+            layer.parameters = tuple(replace(p, momentum=FROZEN) for p in layer.parameters)
+        if layer.index_limit is not None and not all(map(self._is_data, sources)):
+            text = f"{resolved.name} takes whole numbers out of the data, not what other layers compute"
+            self._errors.append(FieldError(f"{where}.inputs", text))
+        self._places[resolved.index] = place = len(self._nodes)
+        owner = self._owners.setdefault(resolved.owner[0], place)
+        if owner != place:
+            self._check_shared(where, layer, self._nodes[owner].layer)
+        self._nodes.append(Node(layer, sources, owner, resolved.owner[1]))
+
+    def _check_shared(self, where: str, layer: Layer, owner: Layer) -> None:
+        if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:
+            text = f"{owner.name} takes samples of shape {shape_text(owner.input_shape)}"
+            self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
+
+    def _is_data(self, source: int) -> bool:
+        """True if a layer only hands on values of the samples, in whatever shape."""
+        if is_input(source):
+            return True
+        node = self._nodes[source]
+        return node.layer.rearranges and all(map(self._is_data, node.sources))
+
+    def _shape(self, source: int) -> Shape:
+        if is_input(source):
+            return self._input_shapes[self._inputs[input_number(source)]]
+        return self._nodes[source].layer.output_shape
+
+    def _source_text(self, source: int) -> str:
+        who = self._nodes[source].layer.name if not is_input(source) else "the data"
+        if is_input(source) and self._inputs != (INPUT,):
+            who = f"the input {self._inputs[input_number(source)]}"
+        return f"{who} gives samples of shape {shape_text(self._shape(source))}"
+
+    def _output(self, choice: spec.Output, where: str, prefix: str) -> Output:
+        place = next(place for place, node in enumerate(self._nodes) if node.layer.name == choice.layer)
+        shape = self._nodes[place].layer.output_shape
+        loss, kind, settings = loss_class(choice.loss), choice.loss.kind, choice.loss.value
+        if problem := loss.shape_problem(shape):
+            self._errors.append(FieldError(f"{where}.loss", f"{self._source_text(place)}, {kind} {problem}"))
+        elif problem := loss.weight_problem(settings, shape):
+            self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
+        metrics = counted(choice.metrics, kind, prod(shape), prefix)
+        return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
+
+    def _outputs(self) -> tuple[Output, ...]:
+        network = self._network
+        if not network.outputs:
+            return tuple(self._output(choice, "network", "") for choice in network.named_outputs)
+        named = enumerate(network.outputs)
+        return tuple(self._output(choice, f"network.outputs[{n}]", f"{choice.layer}_") for n, choice in named)
+
+    def finish(self) -> Network:
+        layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
+        if not any(layer.parameters for layer in layers):
+            errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
+        elif all(p.momentum is not None for layer in layers for p in layer.parameters):
+            text = "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
+            errors.append(FieldError("network.layers", text))
+        owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]
+        count = sum(prod(p.shape) for layer in owners for p in layer.parameters)
+        if count > MAXIMUM_PARAMETERS:
+            message = f"{count:,} parameters are more than the {MAXIMUM_PARAMETERS:,} that a network may have"
+            errors.append(FieldError("network.layers", message))
+        if errors:
+            raise InvalidSpec(errors)
+        return Network(self._network, self._input_shapes, self._nodes, outputs)
