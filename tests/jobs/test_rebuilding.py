@@ -16,9 +16,9 @@ from raydient.server.jobs.datasets import DatasetStore
 from raydient.server.jobs.description import Description, write_description
 from raydient.server.jobs.directory import StateDirectory
 from raydient.server.jobs.disk import Reserve
-from raydient.server.jobs.opening import open_database
 from raydient.server.jobs.rebuilding import rebuild
 from raydient.server.jobs.records import Job, MetricPoint
+from raydient.server.jobs.sqlite import SQLite, open_database
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
 from raydient.server.training.checkpoints import Checkpoints
@@ -164,7 +164,7 @@ def test_a_damaged_manifest_is_passed_over(state, make, opened):
 LOSSES = {
     "missing": lambda path: None,
     "empty": lambda path: path.write_bytes(b""),
-    "that has never stored anything": lambda path: Database(path).close(),
+    "that has never stored anything": lambda path: Database(SQLite(path)).close(),
     "empty beside a log": lambda path: (path.write_bytes(b""), path.with_name("raydient.db-wal").write_bytes(b"x")),
 }
 
@@ -198,7 +198,7 @@ def test_a_lost_database_is_refused_with_the_way_out_and_rebuilt(state, make, lo
 
 def test_a_database_that_knows_of_deleted_jobs_only_is_not_a_lost_one(state, make, make_job):
     make("unknown")
-    database = Database(state / "raydient.db")
+    database = Database(SQLite(state / "raydient.db"))
     store = JobStore(database)
     store.restore(replace(make_job(), state=State.FAILED), [])
     store.delete("job1")
@@ -219,7 +219,7 @@ def test_a_damaged_database_is_not_overwritten(state, make):
 
 def test_a_rebuilding_that_was_killed_is_begun_again(state, make):
     make("one")
-    half = Database(state / "raydient.rebuilding")
+    half = Database(SQLite(state / "raydient.rebuilding"))
     JobStore(half).restore(make("two"), [])
     half.close()
     assert [job.id for job in rebuild(state).jobs] == ["one", "two"]

@@ -12,7 +12,6 @@ from .dispatcher import Dispatcher
 from .feed import Feed, Subscription
 from .manager import JobManager
 from .models import StoredModels
-from .opening import open_database
 from .predictor import Prediction, Predictor, Window
 from .records import (
     Change,
@@ -27,6 +26,7 @@ from .records import (
 )
 from .removals import Removals
 from .sources import STORED, Sources
+from .sqlite import open_database
 from .states import IllegalTransition, State
 from .store import JobStore
 

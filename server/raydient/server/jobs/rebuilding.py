@@ -25,9 +25,9 @@ from .database import Database
 from .datasets import DatasetStore
 from .description import Description, UnreadableDescription, read_description
 from .directory import StateDirectory, entries
-from .opening import is_empty
 from .records import Job
 from .sources import STORED
+from .sqlite import SQLite, emptiness, files_of
 from .states import State
 from .store import JobStore
 
@@ -59,7 +59,7 @@ def rebuild(path: Path) -> Rebuilt:
         raise StartError(f"there is no state directory {path}")
     directory = StateDirectory(path)
     try:
-        if not is_empty(directory.database):
+        if not emptiness(directory.database):
             raise StartError(
                 f"the database {directory.database} is not empty, and rebuilding would lose what it knows; if it is "
                 "damaged and there is no backup, move it aside first"
@@ -73,26 +73,22 @@ def rebuild(path: Path) -> Rebuilt:
 
 def _rebuild(directory: StateDirectory) -> Rebuilt:
     partial = directory.database.with_suffix(".rebuilding")
-    for leftover in _files_of(partial):
+    for leftover in files_of(partial):
         leftover.unlink(missing_ok=True)
     rebuilt = Rebuilt()
-    database = Database(partial)
+    database = Database(SQLite(partial))
     try:
         descriptions = list(_descriptions(directory, rebuilt))
         _add_datasets(directory, database, descriptions, rebuilt)
         _add_jobs(directory, JobStore(database), descriptions, rebuilt)
     finally:
         database.close()
-    for old in _files_of(directory.database)[1:]:  # a leftover write-ahead log must not be applied to the new database
+    for old in files_of(directory.database)[1:]:  # a leftover write-ahead log must not be applied to the new database
         if old.exists():
             old.rename(old.with_name(f"{old.name}.old"))
     os.replace(partial, directory.database)
     sync_folder(directory.path)
     return rebuilt
-
-
-def _files_of(database: Path) -> list[Path]:
-    return [database, *(database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))]
 
 
 def _descriptions(directory: StateDirectory, rebuilt: Rebuilt) -> Iterator[Description]:

@@ -247,11 +247,12 @@ class JobStore:
             connection.execute(sa.insert(_events), kept)
             drop_events(connection, job.id, job.sequence)
         if update.points:
-            # An epoch that is repeated replaces its points.
-            rows = [point_row(job.id, point) for point in update.points]
-            connection.execute(sa.insert(_metrics).prefix_with("OR REPLACE"), rows)
+            first, newest = min(point.epoch for point in update.points), max(point.epoch for point in update.points)
+            repeated = (_metrics.c.job == job.id, _metrics.c.epoch.between(first, newest))
+            connection.execute(sa.delete(_metrics).where(*repeated))
+            connection.execute(sa.insert(_metrics), [point_row(job.id, point) for point in update.points])
             known = before.last_epoch.epoch if before is not None and before.last_epoch is not None else 0
-            thin_curve(connection, job.id, max(point.epoch for point in update.points), known)
+            thin_curve(connection, job.id, newest, known)
         return Change(before, job, tuple(events))
 
     def _events(self, job: Job, payloads: Iterable[Payload]) -> list[JobEvent]:
