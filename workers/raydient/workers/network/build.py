@@ -11,12 +11,11 @@ from raydient.spec.layers import INPUT
 from raydient.steps.layout import FROZEN
 
 from .activations import ACTIVATIONS
-from .counting import counted
 from .ends import input_number, is_input
 from .graph import Network, Node, Output
 from .layers import LAYERS, Layer, Shape, shape_text
 from .losses import loss_class
-from .metrics import metric_problem
+from .metrics import metric_problem, output_metrics
 from .topology import ResolvedLayer, path, resolve
 
 MAXIMUM_PARAMETERS = 2**31 - 1
@@ -149,7 +148,7 @@ class _Builder:
             self._errors.append(FieldError(f"{where}.loss", f"{self._source_text(place)}, {kind} {problem}"))
         elif problem := loss.weight_problem(settings, shape):
             self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
-        metrics = counted(choice.metrics, kind, prod(shape), prefix)
+        metrics = output_metrics(choice.metrics, kind, prod(shape), prefix)
         return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
 
     def _outputs(self) -> tuple[Output, ...]:

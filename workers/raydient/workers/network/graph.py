@@ -13,11 +13,11 @@ from raydient.spec import network as spec
 from raydient.steps.layout import Layout
 from raydient.workers.streams import Purpose, stream
 
-from .counting import Counted, finish
 from .ends import only
 from .initializers import INITIALIZERS
 from .layers import Layer, Shape, Views, account_of
 from .losses import Loss
+from .metrics import OutputMetric, values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Output:
     loss: type[Loss]
     settings: Any
     weight: float
-    metrics: tuple[Counted, ...]
+    metrics: tuple[OutputMetric, ...]
     prefix: str
 
     @property
@@ -131,7 +131,7 @@ class Network:
         """Values of loss and metrics by name, from the number of rows and then the sums of `Program.forward` over
         them.
         """
-        return finish(self.metric_names, self.metrics, sums)
+        return values_of(self.metric_names, self.metrics, sums)
 
     def _metric_names(self) -> tuple[str, ...]:
         names = tuple(output.prefix + name for output in self.outputs for name in output.loss.metric_names)

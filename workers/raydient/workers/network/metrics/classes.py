@@ -1,54 +1,14 @@
-"""Metrics besides the loss: each computes sums over rows, which the reduction tree adds up, and a value from them.
+"""Metrics on labels that are classes."""
 
-A metric has no other state than these sums and, if it ranks rows, their scores (`wire.scores`). So its value does not
-depend on which worker computed which rows.
-"""
-
-from abc import ABC, abstractmethod
-from math import sqrt
-from typing import Any, ClassVar
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec import metrics as spec
 from raydient.steps.scores import RANKS, Scores
 
-Array = NDArray[np.floating]
-Sums = NDArray[np.float64]
-CLASSES = frozenset({"softmax_cross_entropy"})
-TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
-NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson"})
-
-
-class Metric(ABC):
-    """A metric of one program: `outputs` (rows, k) is what the last layer computes, `labels` what the loss takes.
-
-    Attributes:
-        losses: kinds of loss that it can be used with.
-        ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
-            `wire.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
-    """
-
-    losses: ClassVar[frozenset[str]]
-    ranks: ClassVar[bool] = False
-
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
-        self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
-
-    @classmethod
-    @abstractmethod
-    def size(cls, loss: str, outputs: int) -> int:
-        """Number of sums for this number of outputs."""
-
-    @abstractmethod
-    def count(self, sums: Sums) -> None:
-        """Overwrite `sums` with those over the rows."""
-
-    @classmethod
-    @abstractmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        """The value of the metric for the sums over `rows` rows; finite for any sums that `count` can give."""
+from .metric import CLASSES, TWO_CLASSES, Array, Metric, Sums
 
 
 class _Counts(Metric):
@@ -190,96 +150,9 @@ class Auc(Metric):
         return float(twice_above / (2 * pairs)) if pairs else 0.5
 
 
-class _Errors(Metric):
-    losses = NUMBERS
-
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        self._error = np.zeros(outputs.shape)
-
-    def _square(self) -> Sums:
-        """The squared errors."""
-        error = self._error
-        np.copyto(error, self.outputs)
-        if self.loss == "poisson":
-            np.exp(error, out=error)
-        np.subtract(error, self.labels, out=error)
-        np.multiply(error, error, out=error)
-        return error
-
-
-class RootMeanSquaredError(_Errors):
-    """The root of the mean of squared errors, over rows and outputs."""
-
-    @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
-        return 1
-
-    def count(self, sums: Sums) -> None:
-        squares = self._square()
-        sums[0] = np.add.reduce(squares, axis=None) / squares.shape[1]
-
-    @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        return sqrt(sums[0] / rows)
-
-
-class R2(_Errors):
-    """1 - squared errors / squared distances of the labels from their mean, averaged over outputs.
-
-    An output with equal labels counts 0. Distances are summed from `center`, and the square of their mean is
-    subtracted: any center gives the same value, and a center near the labels' mean loses no digits.
-
-    Attributes:
-        center: (outputs,), filled by the caller; 0 at first.
-    """
-
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        self.center = np.zeros(outputs.shape[1])
-
-    @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
-        return 3 * outputs
-
-    def count(self, sums: Sums) -> None:
-        errors, distances, squares = sums.reshape(3, -1)
-        np.add.reduce(self._square(), axis=0, out=errors)
-        np.subtract(self.labels, self.center, out=self._error)
-        np.add.reduce(self._error, axis=0, out=distances)
-        np.multiply(self._error, self._error, out=self._error)
-        np.add.reduce(self._error, axis=0, out=squares)
-
-    @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        errors, distances, squares = np.asarray(sums).reshape(3, -1)
-        spread = squares - distances * distances / rows
-        known = spread > 1e-12 * squares  # less is rounding
-        return float(np.mean(np.where(known, 1 - errors / np.where(known, spread, 1), 0)))
-
-
 def true_classes(labels: NDArray[Any], out: NDArray[np.intp]) -> None:
-    """Class indices from labels that are some, or probabilities."""
+    """Write the class of each row to `out`, from labels that are class indices or a probability for each class."""
     if labels.ndim == 1:
         np.copyto(out, labels)
     else:
         np.argmax(labels, axis=1, out=out)
-
-
-METRICS: dict[str, type[Metric]] = {
-    "top_k": TopK,
-    "precision": Precision,
-    "recall": Recall,
-    "f1": F1,
-    "auc": Auc,
-    "root_mean_squared_error": RootMeanSquaredError,
-    "r2": R2,
-}
-BY_LOSSES = {"accuracy": CLASSES | TWO_CLASSES, "mean_absolute_error": NUMBERS}
-"""Metrics that losses measure anyhow: of which losses."""
-
-
-def metric_problem(choice: spec.Metric, loss: str) -> str | None:
-    """Why a metric does not go with a loss; None if it does."""
-    allowed = BY_LOSSES[choice.kind] if choice.kind in BY_LOSSES else METRICS[choice.kind].losses
-    return None if loss in allowed else f"{choice.kind} goes with {', '.join(sorted(allowed))}, not with {loss}"

@@ -1,0 +1,92 @@
+"""What every metric is, a metric of an output before there is a program, and values from sums over all rows.
+
+A metric has no other state than its sums and, if it ranks rows, their scores (`raydient.steps.scores`). So its value
+does not depend on which worker computed which rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Sums = NDArray[np.float64]
+CLASSES = frozenset({"softmax_cross_entropy"})
+TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
+NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson"})
+
+
+class Metric(ABC):
+    """A metric of one program.
+
+    `outputs` (rows, k) is the output of the network before the activation that the loss assumes, `labels` are the
+    labels of the loss there, and `loss` is its kind.
+
+    Attributes:
+        losses: kinds of loss that it can be used with.
+        ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
+            `steps.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
+    """
+
+    losses: ClassVar[frozenset[str]]
+    ranks: ClassVar[bool] = False
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
+
+    @classmethod
+    @abstractmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        """Number of sums for this number of outputs."""
+
+    @abstractmethod
+    def count(self, sums: Sums) -> None:
+        """Overwrite `sums` with those over the rows."""
+
+    @classmethod
+    @abstractmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        """The value of the metric for the sums over `rows` rows; finite for any sums that `count` can give."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputMetric:
+    """A metric of one output, before there is a program.
+
+    Attributes:
+        name: name of its value in results.
+        metric: class that computes it.
+        settings: settings of the metric from the specification.
+        loss: kind of the output's loss.
+        size: number of sums.
+    """
+
+    name: str
+    metric: type[Metric]
+    settings: Any
+    loss: str
+    size: int
+
+    def bind(self, outputs: Array, labels: NDArray[Any]) -> Metric:
+        """The metric of one program, whose output (rows, k) and labels these are."""
+        return self.metric(self.settings, self.loss, outputs, labels)
+
+
+def values_of(names: Sequence[str], metrics: Sequence[OutputMetric], sums: Sequence[float]) -> Mapping[str, float]:
+    """Values of loss and metrics by name.
+
+    Args:
+        names: names of the values that are means over the rows.
+        metrics: the metrics with sums of their own.
+        sums: the number of rows, then one sum for each of `names`, then those of each of `metrics`.
+    """
+    (rows, *means), start = sums[: 1 + len(names)], 1 + len(names)
+    values = {name: float(value) / rows for name, value in zip(names, means, strict=True)}
+    for one in metrics:
+        values[one.name] = one.metric.finish(np.asarray(sums[start : start + one.size]), rows)
+        start += one.size
+    assert start == len(sums), (start, len(sums))
+    return values

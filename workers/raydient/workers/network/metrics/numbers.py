@@ -1,0 +1,77 @@
+"""Metrics on labels that are numbers."""
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metric import NUMBERS, Array, Metric, Sums
+
+
+class _Errors(Metric):
+    losses = NUMBERS
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        self._error = np.zeros(outputs.shape)
+
+    def _square(self) -> Sums:
+        """The squared errors."""
+        error = self._error
+        np.copyto(error, self.outputs)
+        if self.loss == "poisson":
+            np.exp(error, out=error)
+        np.subtract(error, self.labels, out=error)
+        np.multiply(error, error, out=error)
+        return error
+
+
+class RootMeanSquaredError(_Errors):
+    """The root of the mean of squared errors, over rows and outputs."""
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 1
+
+    def count(self, sums: Sums) -> None:
+        squares = self._square()
+        sums[0] = np.add.reduce(squares, axis=None) / squares.shape[1]
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        return sqrt(sums[0] / rows)
+
+
+class R2(_Errors):
+    """1 - squared errors / squared distances of the labels from their mean, averaged over outputs.
+
+    An output with equal labels counts 0. Distances are summed from `center`, and the square of their mean is
+    subtracted: any center gives the same value, and a center near the labels' mean loses no digits.
+
+    Attributes:
+        center: (outputs,), filled by the caller; 0 at first.
+    """
+
+    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+        super().__init__(settings, loss, outputs, labels)
+        self.center = np.zeros(outputs.shape[1])
+
+    @classmethod
+    def size(cls, loss: str, outputs: int) -> int:
+        return 3 * outputs
+
+    def count(self, sums: Sums) -> None:
+        errors, distances, squares = sums.reshape(3, -1)
+        np.add.reduce(self._square(), axis=0, out=errors)
+        np.subtract(self.labels, self.center, out=self._error)
+        np.add.reduce(self._error, axis=0, out=distances)
+        np.multiply(self._error, self._error, out=self._error)
+        np.add.reduce(self._error, axis=0, out=squares)
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float) -> float:
+        errors, distances, squares = np.asarray(sums).reshape(3, -1)
+        spread = squares - distances * distances / rows
+        known = spread > 1e-12 * squares  # less is rounding
+        return float(np.mean(np.where(known, 1 - errors / np.where(known, spread, 1), 0)))
