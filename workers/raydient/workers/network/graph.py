@@ -88,7 +88,7 @@ class Network:
         outputs: in the order of the specification; without `outputs` there the last layer's.
         metrics: metrics with several sums each, output by output.
         sums: number of all sums; those of `metric_names` come first.
-        ranks: for each metric that ranks rows, the index of its first sum, see `wire.scores.write_ranks`.
+        ranks: for each metric that ranks rows, the index of its first sum, see `steps.scores.write_ranks`.
         metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
             several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
     """

@@ -22,7 +22,7 @@ class Objective:
     Attributes:
         labels: of each output, (rows, *label shape), filled by the caller; by name.
         sums: float64, for each of `Network.metric_names` the sum over rows, then those of each of `Network.metrics`.
-        scores: (rows, metrics that rank), of type `wire.scores.SCORE`; a column for each of `Network.ranks`.
+        scores: (rows, metrics that rank), of type `steps.scores.SCORE`; a column for each of `Network.ranks`.
         centers: (k,), a value near the labels of each output that has the metric `r2`, filled by the caller; by name.
     """
 

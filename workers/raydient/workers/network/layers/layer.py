@@ -31,7 +31,7 @@ class ParameterRule:
             those behind what it learns. FROZEN: it stays as it is.
         penalty: on large values of it, while it learns.
         sparse: a table, (rows, width), whose gradient is zero but for a few rows. The layer keeps the account of the
-            gradient (`wire.sparse.RowSparse`) where it is given one.
+            gradient (`steps.sparse.RowSparse`) where it is given one.
     """
 
     name: str
