@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from raydient.spec.layers import INPUT
 from raydient.steps.arrays import Floats
 from raydient.workers.network import Model, SampleError
+from raydient.workers.network.losses import loss_class
 
 from .models import StoredModels
 from .samples import gather, in_order, invalid, prepare, refused
@@ -118,16 +119,16 @@ def _apply(
         ready = model.prepare(samples)
     except SampleError as error:
         raise refused(paths.get(error.input, "arrays"), error) from error
-    kinds = {output.layer: output.loss.kind for output in model.specification.named_outputs}
-    parts: dict[str, list[Floats]] = {name: [] for name in kinds}
-    classes: dict[str, list[NDArray[np.int32] | None]] = {name: [] for name in kinds}
+    losses = {output.layer: loss_class(output.loss) for output in model.specification.named_outputs}
+    parts: dict[str, list[Floats]] = {name: [] for name in losses}
+    classes: dict[str, list[NDArray[np.int32] | None]] = {name: [] for name in losses}
     for block in model.blocks(ready):
         for name, outputs in block.items():
             parts[name].append(window.of(outputs).copy())
-            classes[name].append(_classes(kinds[name], outputs))
+            classes[name].append(losses[name].classify(outputs))
     return {
         name: Prediction(np.concatenate(parts[name]), _joined(classes[name]), model.targets[name].classes)
-        for name in kinds
+        for name in losses
     }
 
 
@@ -145,15 +146,3 @@ def _check_size(model: Model, rows: int, window: Window, path: str) -> None:
 def _joined(classes: list[NDArray[np.int32] | None]) -> NDArray[np.int32] | None:
     known = [part for part in classes if part is not None]
     return np.concatenate(known) if known else None
-
-
-def _classes(loss: str, outputs: Floats) -> NDArray[np.int32] | None:
-    match loss:
-        case "softmax_cross_entropy":
-            return np.asarray(outputs.argmax(axis=-1), np.int32)
-        case "binary_cross_entropy":
-            return (outputs.reshape(len(outputs)) > 0.5).astype(np.int32)
-        case "hinge":
-            return (outputs.reshape(len(outputs)) > 0).astype(np.int32)
-        case _:
-            return None

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import layer_names
+from raydient.spec.values import quoted
 from raydient.workers.network import Network, index_problems, is_input
 from raydient.workers.network import Output as NetworkOutput
+from raydient.workers.network.losses import names_hint
 
-from .cells import shown
 from .dataset import Dataset, LabelValues
-from .labels import names_hint
 
 
 def check_labels(labels: Mapping[str, LabelValues], network: Network) -> None:
@@ -45,7 +45,7 @@ def _label_problem(labels: LabelValues, output: NetworkOutput) -> str | None:
     if output.label_shape == ():
         largest = max(int(part.max()) for part in labels.parts)
         if largest >= units:
-            name = f" ({shown(labels.classes[largest])})" if labels.classes else ""
+            name = f" ({quoted(labels.classes[largest])})" if labels.classes else ""
             text = f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
             values = np.concatenate(labels.parts)
             are_gaps = not labels.classes and len(np.unique(values)) <= largest

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
-from raydient.spec.values import is_number
+from raydient.spec.values import is_number, number_hint, quoted
 
-from .cells import number_hint, shown
 from .csv_header import Column, Columns, Header, unreadable
 from .csv_rows import read_batches, walk
 from .limits import Budget
@@ -162,14 +161,14 @@ def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldE
         line, cells = found[fault.row]
         more = f" ({fault.count} such rows)" if fault.count > 1 else ""
         text = _sentence(fault, cells[fault.column.place], f"row {fault.row + 1} (line {line})", more)
-        errors.append(FieldError(fault.column.path, f"column {shown(fault.column.name)}: {text}"))
+        errors.append(FieldError(fault.column.path, f"column {quoted(fault.column.name)}: {text}"))
     if more_columns := len(faults) - len(reported):
         errors.append(FieldError(reported[-1].column.path, f"{more_columns} more columns have bad values"))
     return errors
 
 
 def _sentence(fault: _Fault, text: str, where: str, more: str) -> str:
-    value = shown(text)
+    value = quoted(text)
     match fault.kind:
         case _ if fault.kind == _MISSING and not text.strip():
             return f"{where} has no value{more}"

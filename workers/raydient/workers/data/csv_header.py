@@ -9,9 +9,8 @@ from typing import TextIO
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.spec.values import is_number
+from raydient.spec.values import is_number, quoted
 
-from .cells import shown
 from .raw import SHOWN_ERRORS, label_path, missing
 
 ROW_BYTES = 16 * 2**20
@@ -136,7 +135,7 @@ def read_header(path: Path) -> Header:
 def _refuse_other_separators(name: str) -> None:
     for separator, called in _SEPARATORS.items():
         if separator in name:
-            text = f"has one column, {shown(name)}: its values seem to be separated by {called}, commas are needed"
+            text = f"has one column, {quoted(name)}: its values seem to be separated by {called}, commas are needed"
             raise unreadable(text)
 
 
@@ -196,7 +195,7 @@ def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) ->
     errors = []
     for name, path in list(paths.items())[:SHOWN_ERRORS]:
         where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])
-        text = f"the file has more than one column named {shown(name)}, the columns {where}: rename all but one"
+        text = f"the file has more than one column named {quoted(name)}, the columns {where}: rename all but one"
         errors.append(FieldError(path, text))
     if len(paths) > SHOWN_ERRORS:
         errors.append(FieldError(errors[-1].path, f"{len(paths) - SHOWN_ERRORS} more names occur more than once"))

@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.values import quoted
 
-from .cells import shown
 from .raw import RawData
 
 Reader = Callable[[Path, DatasetSpec, Collection[str]], RawData]
@@ -67,7 +67,7 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
     format_ = find_format(path)
     if format_ is None:
         suffixes = " and ".join(SUFFIXES)
-        raise _invalid(f"the file's suffix is {shown(path.suffix)}; the supported formats are {suffixes}")
+        raise _invalid(f"the file's suffix is {quoted(path.suffix)}; the supported formats are {suffixes}")
     if not path.exists():
         raise _invalid("there is no such file")
     if not path.is_file():

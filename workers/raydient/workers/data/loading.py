@@ -12,15 +12,14 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
-from raydient.spec.values import is_number
+from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
+from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
-from .cells import number_hint, shown
 from .dataset import Dataset, InvalidData, LabelValues, Part
 from .formats import find_format, read
-from .labels import Encoded, LabelError, encode, takes_categories
 from .order import split_rows
-from .raw import Labels, RawData, RawInput, label_path
+from .raw import RawData, RawInput, label_path
 
 
 def load(
@@ -94,9 +93,10 @@ def _encoded(
     for output in outputs:
         if output.label in raw.labels:
             try:
-                encoded[output.layer] = encode(output.loss, raw.labels[output.label], raw.texts.get(output.label))
+                loss = loss_class(output.loss)
+                encoded[output.layer] = loss.encode(raw.labels[output.label], raw.texts.get(output.label))
             except LabelError as problem:
-                column = shown(spec.named_labels[output.label])
+                column = quoted(spec.named_labels[output.label])
                 errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem}"))
     return encoded
 
@@ -107,7 +107,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
         return None
     if isinstance(labels, list):
         row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
-        message = f"{shown(text)} in row {row} is text, a weight is a number{number_hint(text)}"
+        message = f"{quoted(text)} in row {row} is text, a weight is a number{number_hint(text)}"
         errors.append(FieldError("dataset.sample_weight", message))
         return None
     if labels.ndim != 1:
@@ -154,8 +154,8 @@ def _names(raw: RawInput) -> tuple[str, ...]:
 def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
     """The name of one feature of a sample, for messages."""
     if raw.is_table:
-        return f"column {shown(raw.columns[place[0]])}"
-    return f"{shown(raw.columns[0])}, position {place}"
+        return f"column {quoted(raw.columns[place[0]])}"
+    return f"{quoted(raw.columns[0])}, position {place}"
 
 
 def _float32(

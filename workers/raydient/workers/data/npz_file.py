@@ -17,11 +17,12 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.printable import printable
+from raydient.spec.values import quoted
 from raydient.workers.network import category_texts
+from raydient.workers.network.losses import Labels
 
-from .cells import shown
 from .limits import Budget
-from .raw import Labels, RawData, RawInput, label_path, missing
+from .raw import RawData, RawInput, label_path, missing
 
 HEADER_BYTES = 16_384
 """Maximum bytes of an array's header; NumPy's own limit is 10,000 characters."""
@@ -151,7 +152,7 @@ def _check_rows(wanted: list[_Wanted], arrays: Mapping[str, NDArray[Any]], label
     for one in wanted:
         x = arrays[one.array]
         if not x.ndim or not y.ndim or len(x) != len(y):
-            text = f"{shown(one.array)} has shape {x.shape}, {shown(label.array)} {y.shape}"
+            text = f"{quoted(one.array)} has shape {x.shape}, {quoted(label.array)} {y.shape}"
             raise InvalidSpec([FieldError(one.path, f"{text}: both need one row for each sample")])
 
 
@@ -168,7 +169,7 @@ def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[
     budget = Budget()
     for one in wanted:
         if one.array in names and (problem := _problem(archive, one, budget)):
-            errors.append(FieldError(one.path, f"{shown(one.array)} {problem}"))
+            errors.append(FieldError(one.path, f"{quoted(one.array)} {problem}"))
     if errors:
         raise InvalidSpec(errors)
     return {name: _read_array(archive, name) for name in {one.array: None for one in wanted}}
@@ -202,7 +203,7 @@ def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str |
     size = prod(shape) * dtype.itemsize
     if start.tell() + size != member.file_size:
         text = f"has {member.file_size} bytes, its header declares {start.tell() + size}"
-        raise ValueError(f"{shown(wanted.array)} {text}")
+        raise ValueError(f"{quoted(wanted.array)} {text}")
     if size > PLAIN_BYTES and size > MAXIMUM_EXPANSION * member.compress_size:
         text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, at most"
         return f"{text} {MAXIMUM_EXPANSION} is read: save it with numpy.savez, which does not compress"
@@ -231,4 +232,4 @@ def _not_finite(wanted: _Wanted, values: NDArray[Any]) -> list[FieldError]:
     row, *place = (int(i) for i in bad[0])
     at = f", position {tuple(place)}" if place else ""
     more = f" ({len(bad)} such values)" if len(bad) > 1 else ""
-    return [FieldError(wanted.path, f"{shown(wanted.array)} is {values[tuple(bad[0])]} in row {row + 1}{at}{more}")]
+    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {values[tuple(bad[0])]} in row {row + 1}{at}{more}")]

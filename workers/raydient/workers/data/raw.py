@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import SAMPLE_WEIGHT, Dataset
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
-
-from .cells import SHOWN_CHARACTERS, shown
+from raydient.spec.values import SHOWN_CHARACTERS, quoted
+from raydient.workers.network.losses import Labels
 
 SHOWN_ERRORS = 10
 """Maximum number of names or columns with errors that are reported singly."""
 
 COMPARED_NAMES = 1000
 """With more names than this no similar name is searched, because each comparison takes microseconds."""
-
-Labels = NDArray[Any] | list[str]
-"""Numbers (n,) or (n, k), or texts."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,10 +79,10 @@ def missing(names: Sequence[tuple[str, str]], what: str, available: Sequence[str
 
 def _missing(name: str, what: str, available: Sequence[str]) -> str:
     if close := _alike(name, available):
-        return f"{shown(name)} is not {what}: did you mean {shown(close)}?"
+        return f"{quoted(name)} is not {what}: did you mean {quoted(close)}?"
     there = ", ".join(printable(name[:SHOWN_CHARACTERS]) for name in available[:8])
     more = f", ... ({len(available)} names)" if len(available) > 8 else ""
-    return f"{shown(name)} is not {what}, there are: {there}{more}"
+    return f"{quoted(name)} is not {what}, there are: {there}{more}"
 
 
 def _alike(name: str, available: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from raydient.spec import losses as spec
 
 from .classes import BinaryCrossEntropy, Hinge, SoftmaxCrossEntropy
+from .labels import Encoded, LabelError, Labels, names_hint
 from .loss import Loss
 from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, SumSquaredError
 
@@ -19,8 +20,13 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def loss_class(choice: spec.Loss) -> type[Loss]:
-    """The class of the loss that a specification chooses."""
+    """Return the class of the loss that a specification chooses."""
     return LOSSES[choice.kind].of(choice.value)
 
 
-__all__ = ["LOSSES", "Loss", "loss_class"]
+def takes_categories(choice: spec.Loss) -> bool:
+    """Return True if every distinct label, also a number, is a class."""
+    return bool(getattr(choice.value, "categories", False))
+
+
+__all__ = ["LOSSES", "Encoded", "LabelError", "Labels", "Loss", "loss_class", "names_hint", "takes_categories"]

@@ -8,6 +8,16 @@ from numpy.typing import NDArray
 from raydient.workers.network.activations import Sigmoid
 from raydient.workers.network.onnx_graph import OnnxGraph
 
+from .labels import (
+    Encoded,
+    Labels,
+    categories,
+    class_indices,
+    one_column,
+    probabilities,
+    two_categories,
+    zeros_and_ones,
+)
 from .loss import Array, Loss, Shape
 
 
@@ -38,6 +48,10 @@ class _Softmax(Loss):
         """How often the class whose output is the largest, as `_shift` found it, is the true one."""
         np.equal(self._best, classes, out=self._hit)
         self.sums[1] = np.count_nonzero(self._hit)
+
+    @classmethod
+    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        return np.asarray(predictions.argmax(axis=-1), np.int32)
 
     def inplace_predict(self, outputs: Array) -> None:
         self._shift(outputs, outputs)
@@ -72,6 +86,14 @@ class SoftmaxCrossEntropy(_Softmax):
     @classmethod
     def label_shape(cls, output_shape: Shape) -> Shape:
         return ()
+
+    @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+        if texts is None:
+            return class_indices(labels)
+        if isinstance(labels, np.ndarray):
+            one_column(labels, "softmax_cross_entropy with categories")
+        return categories(texts)
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
@@ -120,6 +142,10 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         self._true = np.zeros(len(outputs), np.intp)
 
     @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+        return probabilities(labels)
+
+    @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
         return np.eye(output_shape[0])[generator.integers(0, output_shape[0], rows)]
 
@@ -165,6 +191,14 @@ class _TwoClasses(Loss):
     @classmethod
     def shape_problem(cls, output_shape: Shape) -> str | None:
         return None if output_shape == (1,) else "takes one output per sample: end with `dense: {units: 1}`"
+
+    @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+        if texts is None:
+            return zeros_and_ones(labels)
+        if isinstance(labels, np.ndarray):
+            one_column(labels, "a loss of two classes with categories")
+        return two_categories(texts)
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
@@ -216,6 +250,10 @@ class BinaryCrossEntropy(_TwoClasses):
         np.subtract(gradient, target, out=gradient)
         np.multiply(gradient, factors, out=gradient)
 
+    @classmethod
+    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        return (predictions.reshape(len(predictions)) > 0.5).astype(np.int32)
+
     def inplace_predict(self, outputs: Array) -> None:
         self._sigmoid.inplace_forward(outputs, self.scratch)
 
@@ -249,6 +287,10 @@ class Hinge(_TwoClasses):
         np.multiply(signs, margins, out=signs)
         np.negative(signs, out=signs)
         np.multiply(signs, factors, out=signs)
+
+    @classmethod
+    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        return (predictions.reshape(len(predictions)) > 0).astype(np.int32)
 
     def inplace_predict(self, outputs: Array) -> None:
         """Nothing to do: an output is a distance, no probability."""

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from raydient.workers.network.onnx_graph import OnnxGraph
 
+from .labels import Encoded, Labels, targets
+
 Array = NDArray[np.floating]
 Shape = tuple[int, ...]
 
@@ -69,6 +71,24 @@ class Loss(ABC):
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
         """Labels that the loss accepts, (rows, *label shape), for checks where there are no data."""
         return generator.standard_normal((rows, *output_shape))
+
+    @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+        """Encode the labels of a data file as an array (n, *label shape) of the type of `labels`.
+
+        Args:
+            labels: numbers (n,) or (n, k), or n texts.
+            texts: the same labels as they are written, if the settings take them as `categories`.
+
+        Raises:
+            LabelError: the labels do not fit the loss.
+        """
+        return targets(labels)
+
+    @classmethod
+    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        """Return the most probable class of each prediction, (n,); None if labels are not classes."""
+        return None
 
     def forward(self) -> None:
         """Compute `sums` from outputs, labels and weights."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from raydient.workers.network.onnx_graph import OnnxGraph
 
+from .labels import Encoded, Labels, counts
 from .loss import Array, Loss, Shape
 
 
@@ -101,6 +102,10 @@ class Poisson(Loss):
     """
 
     metric_names = ("loss", "mean_absolute_error")
+
+    @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+        return counts(labels)
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:

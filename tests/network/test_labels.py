@@ -1,23 +1,22 @@
-"""Labels as each loss wants them."""
+"""Encoding of labels, by loss."""
 
 import numpy as np
 import pytest
 
 from raydient.spec.losses import Loss
-from raydient.workers.data.labels import ENCODERS, LabelError, encode
 from raydient.workers.network import Program, build
-from raydient.workers.network.losses import LOSSES
+from raydient.workers.network.losses import LOSSES, LabelError, loss_class, takes_categories
 
 
-def test_every_loss_has_its_labels():
-    assert ENCODERS.keys() == LOSSES.keys()
+def encode(loss, *labels):
+    return loss_class(loss).encode(*labels)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_labels_fit_the_program(make_spec, loss):
-    """What the data room hands on goes into a program's labels without conversion."""
+    """Encoded labels have the type and shape of a program's labels."""
     network = build(make_spec(1, loss), (3,))
-    encoded, _ = ENCODERS[loss](np.array([0, 1, 1, 0]) if loss != "softmax_cross_entropy" else np.zeros(4))
+    encoded, _ = LOSSES[loss].encode(np.array([0, 1, 1, 0]) if loss != "softmax_cross_entropy" else np.zeros(4))
     program = Program(network, 4)
     np.take(encoded, np.arange(4), axis=0, out=program.y, mode="clip")
     assert encoded.dtype == network.label_dtype
@@ -87,11 +86,13 @@ def test_numbers(loss, labels, expected):
 )
 def test_labels_that_do_not_fit(loss, labels, message):
     with pytest.raises(LabelError, match=message):
-        encode(Loss.model_validate(loss), labels, written(labels))
+        encode(loss := Loss.model_validate(loss), labels, written(loss, labels))
 
 
-def written(labels):
-    """What a reader hands on beside the labels."""
+def written(loss, labels):
+    """The texts that a reader returns beside the labels; None unless they are categories."""
+    if not takes_categories(loss):
+        return None
     return labels if isinstance(labels, list) else [str(label) for label in labels.ravel()]
 
 

@@ -1,20 +1,20 @@
-"""Labels as each loss wants them."""
+"""Encoders of labels: from the numbers or texts of a data file to the array that a loss takes.
 
-from collections.abc import Callable
+Each returns the array and, if labels are texts or categories, the text of each class. Each raises LabelError.
+"""
+
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.spec.losses import Loss
-from raydient.spec.values import is_number
+from raydient.spec.values import is_number, number_hint, quoted
 
-from .cells import number_hint, shown
-from .raw import Labels
+Labels = NDArray[Any] | list[str]
+"""Labels of a data file: numbers, (n,) or (n, k), or n texts."""
 
 Encoded = tuple[NDArray[Any], tuple[str, ...]]
 """The labels as an array, and the text of each class if labels are texts or categories."""
-
 
 SHOWN_CLASSES = 5
 """Maximum number of classes that a message lists."""
@@ -24,14 +24,14 @@ MOST_NAMES = 1000
 
 
 class LabelError(ValueError):
-    """Labels that do not fit the loss; the text says why, and the mend."""
+    """Labels that do not fit the loss; the message gives the reason and the remedy."""
 
 
 def class_indices(labels: Labels) -> Encoded:
-    """int32 (n,): whole numbers as they are, texts as their place in the sorted list of all texts."""
+    """Encode as int32 (n,): whole numbers unchanged, texts as their index in the sorted list of distinct texts."""
     if isinstance(labels, list):
         return categories(labels)
-    values = _one_column(labels, "softmax_cross_entropy without one_hot")
+    values = one_column(labels, "softmax_cross_entropy without one_hot")
     bad, too_large = (values < 0) | (values != np.floor(values)), values > np.iinfo(np.int32).max
     hint = names_hint(values, "softmax_cross_entropy") if (bad | too_large).any() else ""
     _refuse(values, bad, f"is no class index: they are 0, 1, 2, ...{hint}")
@@ -40,7 +40,7 @@ def class_indices(labels: Labels) -> Encoded:
 
 
 def categories(texts: list[str]) -> Encoded:
-    """int32 (n,): the index of each text in the sorted list of distinct texts; numbers are sorted as numbers."""
+    """Encode as int32 (n,): the index of each text in the sorted list of distinct texts; numbers sort as numbers."""
     distinct = set(texts)
     classes = sorted(distinct, key=(lambda text: (float(text), text)) if all(map(is_number, distinct)) else None)
     index = {text: i for i, text in enumerate(classes)}
@@ -48,17 +48,17 @@ def categories(texts: list[str]) -> Encoded:
 
 
 def two_categories(texts: list[str]) -> Encoded:
-    """float32 (n, 1): 0 for the first of two texts in sorted order, 1 for the second."""
+    """Encode as float32 (n, 1): 0 for the first of two texts in sorted order, 1 for the second."""
     indices, classes = categories(texts)
     if len(classes) != 2:
-        some = ", ".join(map(shown, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
+        some = ", ".join(map(quoted, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
         message = f"has {len(classes)} classes ({some}), a loss of two classes needs two"
         raise LabelError(f"{message}: softmax_cross_entropy takes any number")
     return indices.astype(np.float32)[:, np.newaxis], classes
 
 
 def names_hint(values: NDArray[Any], loss: str) -> str:
-    """A hint, with a leading semicolon, to declare numbers as classes; empty if they have too many distinct values."""
+    """Return a hint, with a leading semicolon, to declare numbers as classes; empty with too many distinct values."""
     distinct = np.unique(values)
     if len(distinct) > MOST_NAMES:
         return ""
@@ -70,7 +70,7 @@ def names_hint(values: NDArray[Any], loss: str) -> str:
 
 
 def probabilities(labels: Labels) -> Encoded:
-    """float32 (n, k): a probability for each class."""
+    """Encode as float32 (n, k): a probability for each class."""
     values = _numbers(labels, "one_hot")
     if values.ndim != 2:
         raise LabelError(f"has shape {values.shape}, one_hot needs one value per class a row")
@@ -80,7 +80,7 @@ def probabilities(labels: Labels) -> Encoded:
 
 
 def counts(labels: Labels) -> Encoded:
-    """float32 (n, k), nothing below 0."""
+    """Encode as float32 (n, k), none below 0."""
     values, classes = targets(labels)
     least = values.min(axis=1)
     _refuse(least, least < 0, "is below 0, and poisson counts")
@@ -88,10 +88,10 @@ def counts(labels: Labels) -> Encoded:
 
 
 def zeros_and_ones(labels: Labels) -> Encoded:
-    """float32 (n, 1): zeros and ones unchanged; of two texts the first in sorted order becomes 0."""
+    """Encode as float32 (n, 1): zeros and ones unchanged; the first of two texts in sorted order becomes 0."""
     if isinstance(labels, list):
         return two_categories(labels)
-    values = _one_column(labels, "a loss of two classes")
+    values = one_column(labels, "a loss of two classes")
     bad = (values != 0) & (values != 1)
     hint = names_hint(values, "binary_cross_entropy") if bad.any() and len(np.unique(values)) == 2 else ""
     _refuse(values, bad, f"is neither 0 nor 1, as a loss of two classes needs{hint}")
@@ -99,7 +99,7 @@ def zeros_and_ones(labels: Labels) -> Encoded:
 
 
 def targets(labels: Labels) -> Encoded:
-    """float32 (n, k)."""
+    """Encode as float32 (n, k)."""
     values = _numbers(labels, "a loss on numbers")
     if values.ndim > 2:
         raise LabelError(f"has shape {values.shape}, a loss on numbers needs one vector a row: flatten them")
@@ -109,53 +109,18 @@ def targets(labels: Labels) -> Encoded:
     return values.astype(np.float32), ()
 
 
-ENCODERS: dict[str, Callable[[Labels], Encoded]] = {
-    "sum_squared_error": targets,
-    "mean_squared_error": targets,
-    "softmax_cross_entropy": class_indices,
-    "binary_cross_entropy": zeros_and_ones,
-    "mean_absolute_error": targets,
-    "huber": targets,
-    "hinge": zeros_and_ones,
-    "poisson": counts,
-}
-
-
-def encode(loss: Loss, labels: Labels, texts: list[str] | None = None) -> Encoded:
-    """Encode labels for a loss.
-
-    Args:
-        loss: the loss, with its settings.
-        labels: numbers, or texts.
-        texts: the labels as texts; required if the loss takes categories.
-
-    Raises:
-        LabelError: the labels do not fit the loss.
-    """
-    if takes_categories(loss):
-        assert texts is not None, "the reader was asked for them"
-        if isinstance(labels, np.ndarray):
-            _one_column(labels, f"{loss.kind} with categories")
-        return categories(texts) if loss.kind == "softmax_cross_entropy" else two_categories(texts)
-    one_hot = loss.kind == "softmax_cross_entropy" and loss.value.one_hot
-    return probabilities(labels) if one_hot else ENCODERS[loss.kind](labels)
-
-
-def takes_categories(loss: Loss) -> bool:
-    """True if every distinct label, also a number, is a class."""
-    return bool(getattr(loss.value, "categories", False))
-
-
 def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
+    """Return labels that are numbers."""
     if not isinstance(labels, list):
         return labels
     # an NPZ file may hold nothing but numbers as texts
     row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
     hint = number_hint(text) or ": text labels go with softmax_cross_entropy"
-    raise LabelError(f"{shown(text)} in row {row} is text, {loss} needs numbers{hint}")
+    raise LabelError(f"{quoted(text)} in row {row} is text, {loss} needs numbers{hint}")
 
 
-def _one_column(values: NDArray[Any], loss: str) -> NDArray[Any]:
+def one_column(values: NDArray[Any], loss: str) -> NDArray[Any]:
+    """Return labels (n,) or (n, 1) as (n,); `loss` names the loss in the error."""
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):
         raise LabelError(f"has shape {values.shape}, {loss} needs one label a row")
     return values.reshape(-1)
