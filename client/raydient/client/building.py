@@ -25,13 +25,13 @@ def layer(kind: str, **settings: Any) -> Data:
 
 
 def sequential(layers: Sequence[Data], loss: Option, *, metrics: Sequence[Option] = ()) -> Data:
-    """A network whose layers each take what the one before gives, the first one the samples."""
+    """A network in which each layer takes the output of the previous one; the first takes the samples."""
     return {"layers": list(layers), "loss": loss, "metrics": list(metrics)}
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value in a graph: an input, or what a layer gives."""
+    """A value in a graph: an input, or the output of a layer."""
 
     name: str
 
@@ -39,7 +39,7 @@ class Node:
 class Graph:
     """A network of any shape, made layer by layer.
 
-    What its layers take are nodes that it made before, so a graph cannot have a cycle.
+    A layer takes nodes that the graph made before, so there can be no cycle.
     """
 
     def __init__(self) -> None:
@@ -60,20 +60,20 @@ class Graph:
         """
         if not inputs:
             raise ValueError(f"{kind} takes nothing: give the nodes that it takes")
-        told = {key: value.name if isinstance(value, Node) else value for key, value in settings.items()}
+        plain = {key: value.name if isinstance(value, Node) else value for key, value in settings.items()}
         for node in (*inputs, *(value for value in settings.values() if isinstance(value, Node))):
             self._own(node)
         self._kinds[kind] += 1
         node = Node(name or f"{kind}_{self._kinds[kind]}")
         if node in self._nodes:
             raise ValueError(f"{node.name} is there already: give the {kind} another name")
-        self._layers.append(layer(kind, name=node.name, inputs=[taken.name for taken in inputs], **told))
+        self._layers.append(layer(kind, name=node.name, inputs=[taken.name for taken in inputs], **plain))
         return self._made(node)
 
     def output(
         self, node: Node, *, label: str, loss: Option, weight: float = 1.0, metrics: Sequence[Option] = ()
     ) -> None:
-        """Compare what a layer gives with a label of `dataset.labels`."""
+        """Compare the output of a layer with a label of `dataset.labels`."""
         self._own(node)
         output = {"layer": node.name, "label": label, "loss": loss, "weight": weight, "metrics": list(metrics)}
         self._outputs.append(output)

@@ -1,4 +1,4 @@
-"""The service, as seen from Python."""
+"""The client of the service."""
 
 import os
 import time
@@ -27,7 +27,7 @@ from .listing import Listing
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 CHECK_SECONDS = 900.0
-"""Deadline for calls in which the service reads a job's data file, of whatever size, to compare the two."""
+"""Deadline of calls in which the service reads a job's data file of any size."""
 
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 
@@ -94,7 +94,7 @@ class Client:
         validate_only: bool = False,
         request_id: str | None = None,
     ) -> Job:
-        """Hand in a job: a specification, the same as plain data, or the path of a job file.
+        """Submit a job: a specification, the same as plain data, or the path of a job file.
 
         A local data file is uploaded first, unless the server has its content; its path is relative to the job file, or
         to `directory` where there is no job file. When this returns, the job is durable.
@@ -163,8 +163,8 @@ class Client:
         method = self._connection.training.ListTrainingJobs
 
         def read() -> Iterator[Job]:
-            found = self._connection.pages(method, request, "training_jobs")
-            return (Job(self._connection, resource) for resource in found)
+            resources = self._connection.pages(method, request, "training_jobs")
+            return (Job(self._connection, resource) for resource in resources)
 
         return Listing(read)
 

@@ -139,7 +139,7 @@ def name_problem(missing: "Sequence[str]", unknown: "Sequence[str]") -> str:
     """A message about missing and unknown names of columns, with suggestions."""
     parts = [f"{what}: {_few(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
     close = [(name, get_close_matches(name, unknown[:1000], 1)) for name in missing[:5]]
-    hints = [f"did you mean {name!r} by {found[0]!r}?" for name, found in close if found]
+    hints = [f"did you mean {name!r} by {similar[0]!r}?" for name, similar in close if similar]
     return "; ".join([*parts, *hints])
 
 

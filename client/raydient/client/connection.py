@@ -1,4 +1,4 @@
-"""One channel to the service. Every call goes through here: errors, tokens and time limits are treated alike."""
+"""One channel to the service. Every call passes here, so that errors, tokens and deadlines are handled in one place."""
 
 import json
 import random
@@ -24,8 +24,8 @@ RETRY_PAUSES = (0.5, 1.0, 2.0)
 RECONNECT_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts to go on with a stream that broke; after the last one the client gives up."""
 
-# Calls that may be made twice without harm. Create bears a request id: a repetition is answered with the same job.
-# Resume and Delete are none: the second of two answers with an error where the first succeeded.
+# Idempotent calls. Create carries a request id, so that a repetition returns the same job. Resume and Delete are not
+# idempotent: the second call fails after the first has succeeded.
 IDEMPOTENT = {
     "raydient.v1.TrainingService": (
         "CreateTrainingJob",
@@ -106,27 +106,27 @@ class Connection:
         self._notice = notice
 
     def call(self, method: Any, request: Any, seconds: float | None = CALL_SECONDS) -> Any:
-        """One answer. Blocks until it is there; None waits without limit."""
+        """Make a call and return its response. Blocks for at most `seconds`; None means no limit."""
         end = time.monotonic() + self._retry_seconds
         for pause in chain(RETRY_PAUSES, repeat(RETRY_PAUSES[-1])):
             try:
                 return method(request, timeout=seconds, metadata=self._metadata)
             except grpc.RpcError as error:
-                found = error_of(error, self.address)
+                failure = error_of(error, self.address)
                 worth_it = method in self._repeatable and time.monotonic() + pause <= end
-                if not (isinstance(found, Unreachable) and found.transient and worth_it):
-                    raise found from error
-                self.tell_of_retries(found)
+                if not (isinstance(failure, Unreachable) and failure.transient and worth_it):
+                    raise failure from error
+                self.notify_of_retries(failure)
             self.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads clients, no secret)
         raise AssertionError("the pauses do not end")
 
-    def tell_of_retries(self, error: Unreachable) -> None:
+    def notify_of_retries(self, error: Unreachable) -> None:
         """Send the notice that calls are repeated, once."""
         self._notice(f"{error}; trying again")
         self._notice = lambda _: None
 
     def stream(self, method: Any, request: Any) -> Iterator[Any]:
-        """Answers as they come. Blocks between them; closing the iterator ends the call."""
+        """Yield the responses of a stream as they arrive. Closing the iterator ends the call."""
         call = method(request, metadata=self._metadata)
         try:
             yield from call
@@ -136,7 +136,7 @@ class Connection:
             call.cancel()
 
     def pages(self, method: Any, request: Any, items: str) -> Iterator[Any]:
-        """Every item of every page of a list. Leaves `request` as it is."""
+        """Yield every item of every page of a list. Does not change `request`."""
         following = copy(request)
         while True:
             page = self.call(method, following)
@@ -170,13 +170,13 @@ class Attempts:
         self._broken = 0
 
     def succeeded(self) -> None:
-        """Something arrived."""
+        """Note that a message has arrived."""
         self._broken = 0
 
     def pause_after(self, error: Unreachable) -> None:
         """Wait before the next attempt, or raise `error` if there have been enough of them."""
         if self._broken == len(RECONNECT_SECONDS) or not error.transient:
             raise error
-        self._connection.tell_of_retries(error)
+        self._connection.notify_of_retries(error)
         self._connection.sleep(RECONNECT_SECONDS[self._broken])
         self._broken += 1

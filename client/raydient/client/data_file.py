@@ -1,4 +1,4 @@
-"""Which local file a job trains on."""
+"""Finds the local data file of a job, and its errors."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from raydient.spec.validation import valid_parts
 
 
 def local_file(dataset: Dataset, directory: Path) -> Path | None:
-    """The local file that a job trains on, relative to `directory`.
+    """Return the local file that a job trains on, relative to `directory`.
 
-    None if the data is the server's: a stored dataset, a URL, or an absolute path that is not here.
+    Returns None if the data is on the server: a stored dataset, a URL, or an absolute path that this machine lacks.
 
     Raises:
         InvalidSpec: there is no such file.
@@ -73,8 +73,8 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
     from raydient.server.training.preparation import find_errors
 
     known = {error.path for error in errors}
-    found = find_errors(parts, directory / parts["dataset"].uri)
-    return [*errors, *(error for error in found if error.path not in known)]
+    further = find_errors(parts, directory / parts["dataset"].uri)
+    return [*errors, *(error for error in further if error.path not in known)]
 
 
 def with_dataset(spec: JobSpec, uri: str) -> JobSpec:

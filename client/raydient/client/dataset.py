@@ -1,4 +1,4 @@
-"""Data files on their way to the service."""
+"""Uploads data files to the service."""
 
 import hashlib
 from collections.abc import Iterator

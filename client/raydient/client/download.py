@@ -1,4 +1,4 @@
-"""Downloading a model: resumed where it broke off, verified, and visible only when it is whole."""
+"""Downloads a model: resumed after an interruption, verified, and visible only when complete."""
 
 import hashlib
 from dataclasses import dataclass

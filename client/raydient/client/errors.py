@@ -2,11 +2,11 @@
 """The exceptions of the client.
 
     RaydientError
-     ├─ Unreachable        nobody answers, or not in time
+     ├─ Unreachable        no answer, or not in time
      ├─ RequestRefused     the request breaks rules (a job's specification: InvalidSpec)
      ├─ NotFound           no such job, dataset, checkpoint
-     ├─ NotPermitted       no valid token, or not for this
-     ├─ NotAllowed         not in the state that it is in
+     ├─ NotPermitted       no valid token, or one without this permission
+     ├─ NotAllowed         impossible in the resource's present state
      ├─ NotSupported       this server cannot do that
      ├─ LimitReached       the server's disk, queue or quota is full
      ├─ ServerFault        the server failed; it has logged why
@@ -30,11 +30,11 @@ from .reaching import Cause, cause_of
 
 
 class RaydientError(Exception):
-    """Anything below.
+    """The base of all errors of the client.
 
     Attributes:
-        reason: a stable UPPER_SNAKE_CASE word: the server's, or why it cannot be reached; empty for other errors that
-            arose here.
+        reason: a stable UPPER_SNAKE_CASE word: the server's, or the cause of a failed connection; empty for the
+            client's other errors.
     """
 
     def __init__(self, message: str, *, reason: str = "") -> None:
@@ -55,7 +55,7 @@ class Unreachable(RaydientError):
 
 
 class RequestRefused(RaydientError):
-    """The request breaks rules; `violations` says which, each with its path within the request."""
+    """The request breaks rules; `violations` lists them, each with its path within the request."""
 
     def __init__(self, message: str, *, reason: str = "", violations: Iterable[FieldError] = ()) -> None:
         super().__init__(message, reason=reason)
@@ -71,7 +71,7 @@ class NotPermitted(RaydientError):
 
 
 class NotAllowed(RaydientError):
-    """The resource is not in a state in which that can be done."""
+    """The state of the resource does not allow that."""
 
 
 class NotSupported(RaydientError):
@@ -133,7 +133,7 @@ _TYPES: dict[grpc.StatusCode, type[RaydientError]] = {
 
 
 def error_of(error: grpc.RpcError, address: str) -> RaydientError:
-    """The exception for what a call raised; codes without one of their own are faults of the server."""
+    """Return the exception for an error of gRPC; a code that is not in the table is a fault of the server."""
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
     kind = _TYPES.get(code, ServerFault)

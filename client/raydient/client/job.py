@@ -87,16 +87,16 @@ class Job:
         return self.resource.digest
 
     def refresh(self) -> "Job":
-        """Ask the server how the job is."""
+        """Fetch the job's state from the server."""
         return self._ask(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))
 
     def watch(self, after_sequence: int = 0) -> Iterator[TrainingJobEvent]:
-        """Events after a sequence number, those past and those to come, until the one of the final state.
+        """Yield the events after a sequence number, past and future ones, up to that of the final state.
 
-        Blocks between events. A connection that breaks is taken up again without loss or repetition.
+        Blocks between events. A broken connection is reopened, and no event is lost or repeated.
 
         Raises:
-            Unreachable: the server stays away for about a minute.
+            Unreachable: the server does not answer for about a minute.
         """
         return watch(self._connection, self.name, after_sequence)
 

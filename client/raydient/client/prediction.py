@@ -144,13 +144,13 @@ def _tensor(array: "NDArray[Any]") -> Tensor:
 
 def _located(error: RequestRefused, start: int, where: "Where") -> RequestRefused:
     """Replace the sample's number within the call, if the error has one, by its number among all samples."""
-    found = []
+    violations = []
     for violation in error.violations:
         place = _SAMPLE.fullmatch(violation.path)
         text = f"{where(start + int(place['row']))}: {violation.message}" if place else violation.message
-        found.append(FieldError(place["name"] if place else violation.path, text))
-    message = "\n".join(str(violation) for violation in found) or str(error)
-    return RequestRefused(message, reason=error.reason, violations=found)
+        violations.append(FieldError(place["name"] if place else violation.path, text))
+    message = "\n".join(str(violation) for violation in violations) or str(error)
+    return RequestRefused(message, reason=error.reason, violations=violations)
 
 
 def _together(answers: Sequence[Sequence[OutputPrediction]], shape: Sequence[int]) -> Prediction:

@@ -92,9 +92,13 @@ class Predictor:
         """
         if all(name in table for name in self.features):
             return {input_.name: _of_columns(input_, table, where) for input_ in self.model.inputs}
-        found = [input_ for input_ in self.model.inputs if input_.name in table]
+        complete = [input_ for input_ in self.model.inputs if input_.name in table]
         absent = [
-            name for input_ in self.model.inputs if input_ not in found for name in input_.columns if name not in table
+            name
+            for input_ in self.model.inputs
+            if input_ not in complete
+            for name in input_.columns
+            if name not in table
         ]
         if absent:
             used = {name for input_ in self.model.inputs for name in (input_.name, *input_.columns)} | (
@@ -103,7 +107,7 @@ class Predictor:
             raise InvalidSamples(self._missing(absent, [name for name in table if name not in used]))
         return {
             input_.name: _of_array(input_, table[input_.name], input_.name, where)
-            if input_ in found
+            if input_ in complete
             else _of_columns(input_, table, where)
             for input_ in self.model.inputs
         }

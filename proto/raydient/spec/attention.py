@@ -9,10 +9,9 @@ from .layers import Learned
 
 
 class MultiHeadAttention(Learned):
-    """Scaled dot-product attention in several heads, and a projection of what they give (Vaswani et al. 2017).
+    """Scaled dot-product attention in several heads, and a projection of their outputs (Vaswani et al. 2017).
 
-    Of one input, (length, features), each place looks at every other: self-attention; of two, each place of the first
-    looks at the second.
+    One input, (length, features), attends to itself: self-attention. Of two inputs the first attends to the second.
     """
 
     num_heads: Annotated[int, Field(ge=1, le=1024)]

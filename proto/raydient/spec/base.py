@@ -1,4 +1,4 @@
-"""What every model of the job specification has in common: frozen, strict, closed, finite."""
+"""The base of all models of the job specification: frozen, strict, closed, finite."""
 
 from typing import Annotated, Any, Self
 
@@ -50,8 +50,8 @@ class OneOf(Model):
     def _exactly_one(self) -> Self:
         if len(self.model_fields_set) != 1:
             options = ", ".join(type(self).model_fields)
-            found = ", ".join(sorted(self.model_fields_set)) or "none"
-            raise ValueError(f"exactly one of {options} is needed, found {found}")
+            present = ", ".join(sorted(self.model_fields_set)) or "none"
+            raise ValueError(f"exactly one of {options} is needed, found {present}")
         return self
 
     @property

@@ -25,7 +25,7 @@ Columns = Annotated[
 
 
 class Split(Model):
-    """Which share of the rows is held out for evaluation; drawn from the job's seed."""
+    """The share of the rows that is held out for evaluation; the rows are drawn from the job's seed."""
 
     test: Fraction = 0.2
 
@@ -33,8 +33,8 @@ class Split(Model):
 class Input(Model):
     """One of several inputs: an array of an NPZ file or columns of a CSV file, side by side.
 
-    Where the values are categories each becomes its place in the sorted list of all that the column holds, from 0: what
-    an embedding takes. The model keeps the lists.
+    A category becomes its index in the sorted list of the column's values, from 0, as an embedding takes it. The model
+    keeps the lists.
     """
 
     columns: Columns
@@ -64,7 +64,7 @@ class Input(Model):
 
 
 class Dataset(Model):
-    """Where the samples are.
+    """The file of samples, and which of its columns or arrays are features, labels and weights.
 
     A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
     shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
@@ -100,7 +100,7 @@ class Dataset(Model):
     def _instead_of_label(cls, labels: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         if labels and info.data.get("label") != DEFAULT_LABEL:
             raise ValueError("stands instead of `label`: leave one of them out")
-        taken = {column: name for name, given in info.data.get("inputs", {}).items() for column in given.columns}
+        taken = {column: name for name, input_ in info.data.get("inputs", {}).items() for column in input_.columns}
         for name, column in labels.items():
             if column in taken:
                 raise ValueError(f'"{column}" is the label {name}, so it cannot be in the input {taken[column]} too')
@@ -114,8 +114,8 @@ class Dataset(Model):
     @field_validator("sample_weight")
     @classmethod
     def _a_column_of_its_own(cls, column: str | None, info: ValidationInfo) -> str | None:
-        given, labels = info.data.get("inputs", {}), info.data.get("labels", {}) or {LABEL: info.data.get("label")}
-        taken = {*info.data.get("features", ()), *labels.values(), *(c for i in given.values() for c in i.columns)}
+        inputs, labels = info.data.get("inputs", {}), info.data.get("labels", {}) or {LABEL: info.data.get("label")}
+        taken = {*info.data.get("features", ()), *labels.values(), *(c for i in inputs.values() for c in i.columns)}
         if column in taken:
             raise ValueError(f'"{column}" is an input or a label, so it cannot be the weight too')
         return column
@@ -127,7 +127,7 @@ class Dataset(Model):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What layers call the inputs."""
+        """The names by which layers refer to the inputs."""
         return tuple(self.inputs) or (INPUT,)
 
 

@@ -32,7 +32,7 @@ def path_of(location: Sequence[str | int]) -> str:
 
 @dataclass(slots=True)
 class Document:
-    """What was read.
+    """The content of a document.
 
     Attributes:
         data: dicts with text as keys, lists, and scalars.

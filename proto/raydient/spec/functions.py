@@ -49,7 +49,7 @@ class RandomNormal(Model):
 
 
 class Initializer(OneOf):
-    """How a parameter begins.
+    """The initial values of a parameter.
 
     Glorot: Glorot and Bengio (2010); He: He et al. (2015); LeCun: LeCun et al. (1998); orthogonal: Saxe et al. (2014).
     """
@@ -69,7 +69,7 @@ class Initializer(OneOf):
 
 
 class Regularizer(Model):
-    """A penalty on large weights w, added to the loss that training makes small: l1 · Σ |w| + l2 · Σ w²."""
+    """A penalty on large weights w, added to the loss that training minimizes: l1 · Σ |w| + l2 · Σ w²."""
 
     l1: Annotated[float, Field(ge=0, le=1e30)] = 0.0
     l2: Annotated[float, Field(ge=0, le=1e30)] = 0.0

@@ -1,4 +1,4 @@
-"""A training job: which data, which network, how it is trained, on what."""
+"""A training job: its data, its network, its training and its resources."""
 
 import re
 from typing import Annotated, Self
@@ -48,10 +48,10 @@ class Optimizer(OneOf):
 
 
 class Training(Model):
-    """How long and how.
+    """The length of training, its batches and its optimizer.
 
-    `microbatches` is how many shares a batch is split into: the unit of work and of determinism. Left out, it is
-    `min(8, max(1, batch_size // 32))`. It bounds the number of workers that can take part in a step.
+    `microbatches` is the number of shares of a batch. A share is the unit of work and of determinism, so their number
+    bounds the number of workers in a step. The default is `min(8, max(1, batch_size // 32))`.
     """
 
     epochs: PositiveInt = 1
@@ -71,14 +71,14 @@ class Training(Model):
 
 
 class Checkpoints(Model):
-    """When to save what a job needs to go on: at most every so many seconds, at a step's end; the newest are kept."""
+    """Checkpoints: the minimum seconds between two, taken at the end of a step, and how many of the newest are kept."""
 
     interval_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
 
 
 class Monitoring(Model):
-    """What is watched while training. None of it has a say in the resulting weights.
+    """Measurements during training. They do not influence the resulting weights.
 
     Gradient health by layer is measured at the first step, at every step whose number is a multiple of
     `gradient_health_every`, and at the last; 0 turns it off.
@@ -88,7 +88,7 @@ class Monitoring(Model):
 
 
 class Strategy(OneOf):
-    """How a job's workers are laid out: on as few of a cluster's nodes as hold them, or on as many as there are."""
+    """The layout of a job's workers: on as few of a cluster's nodes as hold them, or on as many as there are."""
 
     pack: Empty | None = None
     spread: Empty | None = None
@@ -98,9 +98,9 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?")
 
 
 class Placement(Model):
-    """On which nodes of a Ray cluster; a cluster of one node has no choice.
+    """The nodes of a Ray cluster that a job uses; on a cluster of one node it has no effect.
 
-    `parameter_server`: labels that the node of the parameter server has to have, each with this value.
+    `parameter_server`: labels that the node of the parameter server must have, each with its value.
     """
 
     strategy: Strategy = Strategy(pack=Empty())
@@ -120,7 +120,7 @@ Workers = Annotated[int, Field(ge=1, le=MAXIMUM_WORKERS)]
 
 
 class WorkerRange(Model):
-    """How many worker processes: at least `min`, and up to `max` where there is room. A number alone is both."""
+    """The number of worker processes: at least `min`, up to `max` if the cluster has room. A number alone is both."""
 
     min: Workers
     max: Workers
@@ -144,7 +144,7 @@ class WorkerRange(Model):
 
     @classmethod
     def of(cls, workers: int) -> Self:
-        """Exactly so many."""
+        """A range that holds one number."""
         return cls(min=workers, max=workers)
 
     @classmethod
@@ -159,7 +159,7 @@ class WorkerRange(Model):
 
 
 class Resources(Model):
-    """What the job runs on. None of it has a say in the resulting weights."""
+    """The resources that the job runs on. They do not influence the resulting weights."""
 
     workers: WorkerRange = WorkerRange.of(2)
     placement: Placement = Placement()

@@ -1,4 +1,4 @@
-"""Layers: what every one has, and the plain ones; other families have modules of their own. Names are Keras's."""
+"""Layers: their common fields, and the plain ones; other families have modules of their own. Names are Keras's."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 """A layer's name; parameters are called `{layer}.{parameter}`."""
 INPUT = "input"
-"""What a layer calls the samples themselves among its inputs."""
+"""The name of the samples themselves among the inputs of a layer."""
 MAXIMUM_INPUTS = 64
 Inputs = Annotated[
     tuple[Name, ...],
@@ -26,21 +26,21 @@ Inputs = Annotated[
         }
     ),
 ]
-"""Names of the layers whose outputs a layer takes, in order; one name may stand alone. Empty: the layer before it."""
+"""Names of the layers whose outputs a layer takes, in order; a single name needs no list. Empty: the previous layer."""
 
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Axis = Annotated[int, Field(ge=0, le=7)]
 
 
 class Placed(Model):
-    """What every layer has: its name, and where it stands in the graph."""
+    """The fields of every layer: its name, and its inputs in the graph."""
 
     name: Name | None = None
     inputs: Inputs = ()
 
 
 class Learned(Placed):
-    """What every layer has that learns: whether it does."""
+    """The fields of every layer with parameters: `trainable` is false for one whose parameters stay as they are."""
 
     trainable: bool = True
 
@@ -57,17 +57,17 @@ class Dense(Learned):
 
 
 class Flatten(Placed):
-    """One vector per sample, whatever its shape was."""
+    """Reshape each sample to a vector."""
 
 
 class Reshape(Placed):
-    """The values of a sample in another shape, the last axis running fastest."""
+    """Give each sample another shape, in C order (the last axis changes fastest)."""
 
     shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8, strict=False)]
 
 
 class Transpose(Placed):
-    """The axes of a sample in another order: `axes` names each once, from 0."""
+    """Permute the axes of each sample; `axes` names each of them once, from 0."""
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=8, strict=False)]
 
@@ -86,16 +86,16 @@ class ActivationLayer(Placed):
 
 
 class Merge(Placed):
-    """Two inputs or more, of one shape, made one value by value."""
+    """Combine two or more inputs of one shape, element by element."""
 
 
 class Concatenate(Placed):
-    """Two inputs or more, one behind the other along an axis of the sample; -1 is the last."""
+    """Concatenate two or more inputs along an axis of the sample; -1 is the last axis."""
 
     axis: Annotated[int, Field(ge=-8, le=7)] = -1
 
 
 class Shared(Placed):
-    """An earlier layer once more, with the same parameters, applied to another input."""
+    """Apply an earlier layer, with the same parameters, to another input."""
 
     layer: Name

@@ -1,4 +1,4 @@
-"""Rules between the data and the network of a job: every label is predicted, and everything predicted has a loss."""
+"""Rules between the data and the network of a job: an output predicts every label, and every output has a loss."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from .job import JobSpec
 
 
 def broken_links(job: JobSpec) -> Iterator[FieldError]:
-    """What does not fit together, whatever the data hold."""
+    """Return the contradictions between the sections of a job that show without reading its data."""
     dataset, network = job.dataset, job.network
     if network.loss is None and not network.outputs:
         yield FieldError("network.loss", "is missing")

@@ -10,13 +10,13 @@ from .functions import Empty
 
 
 class TopK(Model):
-    """How often the true class is among the k with the largest outputs."""
+    """The share of samples whose true class is among the k classes with the largest outputs."""
 
     k: Annotated[int, Field(ge=1, le=1_048_576)] = 5
 
 
 class Metric(OneOf):
-    """What is measured besides the loss, on the training part while it is trained on, and on the held-out part."""
+    """A measure besides the loss, of the training part during training and of the held-out part after each epoch."""
 
     accuracy: Empty | None = None
     top_k: TopK | None = None
@@ -30,7 +30,7 @@ class Metric(OneOf):
 
     @property
     def name(self) -> str:
-        """What its values are called: `precision`, `top_5`."""
+        """The name of its values: `precision`, `top_5`."""
         return f"top_{self.value.k}" if self.kind == "top_k" else self.kind
 
 
@@ -42,4 +42,4 @@ def _each_once(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
 
 
 Metrics = Annotated[tuple[Metric, ...], Field(max_length=64, strict=False), AfterValidator(_each_once)]
-"""What is measured at one output; each has a name of its own."""
+"""The metrics of one output, with distinct names."""

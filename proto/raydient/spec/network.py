@@ -20,7 +20,7 @@ from .regularization import Dropout
 
 
 class Layer(OneOf):
-    """One layer. Without a name it is called by its kind and its place among its kind: `dense_1`, `dense_2`."""
+    """One layer. The default name is its kind and its number within the kind: `dense_1`, `dense_2`."""
 
     dense: Dense | None = None
     flatten: Flatten | None = None
@@ -50,9 +50,9 @@ class Layer(OneOf):
 
 
 class Output(Model):
-    """One of several outputs: what a layer gives, compared with a label by a loss.
+    """One of several outputs: a layer's output, compared with a label by a loss.
 
-    Training makes the sum of all losses small, each times its weight. `metrics` are measured besides.
+    Training minimizes the sum of all losses, each times its weight. `metrics` are measured besides.
     """
 
     layer: Name
@@ -63,9 +63,9 @@ class Output(Model):
 
 
 class Network(Model):
-    """Layers, and the loss at their end. Without `inputs` each takes what the one before it gives.
+    """Layers, and the loss at their end. A layer without `inputs` takes the output of the previous layer.
 
-    Where several layers give outputs, `outputs` names them and stands instead of `loss` and `metrics`.
+    A network of several outputs names them in `outputs`, which replaces `loss` and `metrics`.
     """
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=1000, strict=False)]
@@ -75,7 +75,7 @@ class Network(Model):
 
     @property
     def named_outputs(self) -> tuple[Output, ...]:
-        """The outputs; the only one is that of the last layer."""
+        """The outputs; without `outputs` the last layer is the only one."""
         if self.loss is None:
             return self.outputs
         return (Output(layer=layer_names(self.layers)[-1], label=LABEL, loss=self.loss, metrics=self.metrics),)

@@ -11,7 +11,7 @@ Epsilon = Annotated[float, Field(gt=0)]
 
 
 class LayerNormalization(Learned):
-    """Normalized along the last axis, each sample and place by itself; then times gamma, plus beta (Ba et al. 2016)."""
+    """Normalize each vector along the last axis, then multiply by gamma and add beta (Ba et al. 2016)."""
 
     epsilon: Epsilon = 1e-3
     center: bool = True
@@ -19,8 +19,10 @@ class LayerNormalization(Learned):
 
 
 class BatchNormalization(Learned):
-    """Normalized by channel, the last axis, over a microbatch in training, by moving averages elsewhere; then times
-    gamma, plus beta (Ioffe and Szegedy 2015). Not `trainable`: by moving averages, which stay, in training, too.
+    """Normalize each channel (the last axis), then multiply by gamma and add beta (Ioffe and Szegedy 2015).
+
+    Mean and variance are those of the microbatch in training, moving averages elsewhere. If not `trainable`, the moving
+    averages are used in training too and do not change.
     """
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99

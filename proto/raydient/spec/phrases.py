@@ -23,7 +23,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it would be written in JSON, cut short."""
+    """Return a value in JSON, truncated."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -6,7 +6,7 @@ from .windows import Padding, Size, Sizes
 
 
 class Pooling1d(Placed):
-    """What is made of each window over a sequence (length, channels); without strides they lie side by side."""
+    """Reduce each window over a sequence (length, channels) to one value; the default stride is the window's size."""
 
     pool_size: Size = 2
     strides: Size | None = None
@@ -14,7 +14,7 @@ class Pooling1d(Placed):
 
 
 class Pooling2d(Placed):
-    """What is made of each window over an image (height, width, channels); without strides they lie side by side."""
+    """Reduce each window over an image (height, width, channels) to one value; the default strides are its size."""
 
     pool_size: Sizes = (2,)
     strides: Sizes | None = None
@@ -22,4 +22,4 @@ class Pooling2d(Placed):
 
 
 class GlobalPooling(Placed):
-    """What is made of a whole sequence or image: one value per channel."""
+    """Reduce a whole sequence or image to one value per channel."""

@@ -16,7 +16,7 @@ def printable(text: str) -> str:
 
     Escaped text cannot move the cursor, begin a line or change the direction of writing.
     """
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def printable_lines(text: str) -> str:
@@ -26,4 +26,4 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """Escape in the notation of JSON; in a JSON text such characters occur only within strings."""
-    return "\n".join(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))
+    return "\n".join(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line) for line in text.split("\n"))

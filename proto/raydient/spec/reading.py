@@ -37,7 +37,7 @@ class JobFile:
     document: Document
 
     def locate(self, errors: Iterable[FieldError]) -> InvalidSpec:
-        """Errors that were found later, as by looking at the data, with their lines in this file."""
+        """Add the lines of this file to errors of a later check, such as that of the data."""
         return InvalidSpec(in_order(located(errors, self.document)))
 
 
@@ -101,5 +101,5 @@ def located(errors: Iterable[FieldError], document: Document) -> Iterable[FieldE
 
 
 def in_order(errors: Iterable[FieldError]) -> list[FieldError]:
-    """As they stand in the file."""
+    """Return the errors in the order of their lines in the file."""
     return sorted(errors, key=lambda e: e.line or 0)

@@ -11,7 +11,7 @@ Units = Annotated[int, Field(ge=1, le=1_048_576)]
 
 
 class Embedding(Learned):
-    """A learnt vector for each of the whole numbers from 0 to below `input_dim`, in place of the number."""
+    """Replace each whole number from 0 to below `input_dim` by a learned vector."""
 
     input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
     output_dim: Units

@@ -1,4 +1,4 @@
-"""Layers that keep a network from learning its samples by heart. Names are Keras's."""
+"""Layers against overfitting. Names are Keras's."""
 
 from typing import Annotated
 
@@ -8,6 +8,6 @@ from .layers import Placed
 
 
 class Dropout(Placed):
-    """In training each value is 0 with probability `rate`, else multiplied by 1 / (1 - rate); elsewhere untouched."""
+    """Set each value to 0 with probability `rate`, else multiply it by 1 / (1 - rate); only in training."""
 
     rate: Annotated[float, Field(ge=0, lt=1)]

@@ -37,9 +37,9 @@ def valid_parts(data: object) -> dict[str, Any]:
     """The sections of a job, given as plain data, that are valid by themselves, by name."""
     parts: dict[str, Any] = {}
     for name, value in data.items() if isinstance(data, dict) else ():
-        found = _models_in(JobSpec.model_fields[name].annotation) if name in JobSpec.model_fields else []
+        models = _models_in(JobSpec.model_fields[name].annotation) if name in JobSpec.model_fields else []
         with suppress(ValidationError):
-            for model in found:
+            for model in models:
                 parts[name] = model.model_validate(value)
     return parts
 
@@ -92,7 +92,7 @@ def _meant(location: Location, data: Any) -> Location | None:
 
 
 def _names_like(name: str, known: Sequence[str]) -> list[str]:
-    """The name it is probably a slip of the pen for, or else those it is a part of."""
+    """Return the name that it probably misspells, or else the names that it is a part of."""
     return difflib.get_close_matches(name, known, n=1) or [each for each in known if len(name) > 2 and name in each]
 
 

@@ -44,10 +44,10 @@ def category_text(value: object) -> str:
 
 def other_writing(text: str) -> str | None:
     """`42.0` for `42` and `42` for `42.0`; None for a text that is not a whole number in one of these two forms."""
-    found = _WHOLE.fullmatch(text)
-    if found is None:
+    match = _WHOLE.fullmatch(text)
+    if match is None:
         return None
-    digits, point = found.groups()
+    digits, point = match.groups()
     return digits if point else f"{digits}.0"
 
 

@@ -1,4 +1,4 @@
-"""What convolution and pooling share: sizes along the axes of an image, and padding."""
+"""Fields of convolution and pooling: sizes along the axes of an image, and padding."""
 
 from typing import Annotated, Any
 
@@ -24,21 +24,21 @@ def _one_or_more(least: int, least_items: int) -> WithJsonSchema:
 Sizes = Annotated[tuple[Size, ...], Field(min_length=1, max_length=2, strict=False), OneNumber, _one_or_more(1, 1)]
 """Height and width; one number is both."""
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=2, strict=False), OneNumber, _one_or_more(0, 1)]
-"""What is added at top and left; one number is both."""
+"""Rows added at the top and columns added at the left; one number is both."""
 FurtherWidths = Annotated[tuple[Width, ...], Field(max_length=2, strict=False), OneNumber, _one_or_more(0, 0)]
-"""What is added at bottom and right; one number is both, none: as much as at top and left."""
+"""Rows added at the bottom and columns added at the right; one number is both; by default as at top and left."""
 
 
 class ExplicitPadding(Model):
-    """So many zeros: `before` the first value of an axis and `after` the last; without `after` as many as before."""
+    """Zeros `before` the first value of an axis and `after` the last; `after` is `before` by default."""
 
     before: Widths
     after: FurtherWidths = ()
 
 
 class Padding(OneOf):
-    """What lies around an image. valid: nothing. same: with strides of 1 the output is as large as the input, with
-    strides of s it is input / s, rounded up; an odd one is added after.
+    """Zeros around an image. valid: none. same: as many as make the output as large as the input divided by the stride,
+    rounded up; an odd number has the larger half after the image.
     """
 
     valid: Empty | None = None

@@ -46,7 +46,7 @@ COMMANDS = {
 
 
 class Program(click.Group):
-    """The commands, and one place where whatever goes wrong becomes words and an exit status."""
+    """The commands, and the one place that turns every exception into a message and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -86,7 +86,7 @@ class Program(click.Group):
             give_up(sys.stdout)
         if not standalone_mode:
             return status
-        give_up(sys.stderr)  # whoever followed progress may have gone
+        give_up(sys.stderr)  # the reading end of the pipe may be closed
         sys.exit(status or 0)
 
 
@@ -107,7 +107,7 @@ def program() -> None:
 def open_standard_streams() -> None:
     """Open the standard streams that the caller has closed, on the null device.
 
-    Else the next file or socket that is opened would get their numbers, and what is printed would end up in it.
+    Otherwise the next file or socket that is opened gets their descriptors, and output is written into it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -124,5 +124,5 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # during imports
         signal.signal(signal.SIGINT, signal.default_int_handler)
     open_standard_streams()
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told in our words, not in gRPC's log too
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # commands print errors themselves
     program(prog_name="raydient")

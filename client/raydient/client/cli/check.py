@@ -1,4 +1,4 @@
-"""`raydient check`: is the job file right, what does the network look like, are its derivatives right."""
+"""`raydient check`: validates a job file, prints its layers and checks its gradients."""
 
 import math
 from collections.abc import Sequence
@@ -38,15 +38,15 @@ def check(*, job: Path, as_json: bool) -> None:
 
         prepared = prepare(file.spec, data_here(file.spec, job.parent), files=job.parent)
         warn(file.spec)
-    found = _found(prepared)
+    summary = _summary(prepared)
     if not as_json:
-        _show(found)
+        _show(summary)
     gradients = _check_gradients(prepared)
-    found["gradient_check"] = _gradients(gradients, min(ROWS, prepared.dataset.train.rows))
+    summary["gradient_check"] = _gradients(gradients, min(ROWS, prepared.dataset.train.rows))
     if as_json:
-        print_json(found)
+        print_json(summary)
     else:
-        _show_gradients(found["gradient_check"], gradients)
+        _show_gradients(summary["gradient_check"], gradients)
     if wrong := gradients.of(Verdict.WRONG):
         raise Failure("\n".join(map(_difference, wrong)), FAILED, "WRONG_GRADIENT")
 
@@ -67,7 +67,7 @@ def _check_gradients(prepared: "Prepared") -> "GradientReport":
     )
 
 
-def _found(prepared: "Prepared") -> dict[str, Any]:
+def _summary(prepared: "Prepared") -> dict[str, Any]:
     from dataclasses import asdict
 
     from raydient.spec.advice import network_warnings
@@ -114,13 +114,13 @@ def _worst(gradients: "GradientReport") -> "ParameterCheck | None":
 
 
 def _finite(value: float) -> float | None:
-    """JSON knows no other numbers."""
+    """Return a number, or None if it is not finite, which JSON cannot express."""
     return value if math.isfinite(value) else None
 
 
-def _show(found: dict[str, Any]) -> None:
-    echo(f"{found['train_samples']} samples to train on, {found['test_samples']} held out\n")
-    layers, inputs = found["layers"], found["inputs"]
+def _show(summary: dict[str, Any]) -> None:
+    echo(f"{summary['train_samples']} samples to train on, {summary['test_samples']} held out\n")
+    layers, inputs = summary["layers"], summary["inputs"]
     before = [tuple(inputs), *((layer["name"],) for layer in layers)]
     is_chain = all(layer["inputs"] == one for layer, one in zip(layers, before, strict=False))
     rows = [["layer", "kind", "inputs", "output", "parameters", "operations", "bytes"]]
@@ -128,16 +128,17 @@ def _show(found: dict[str, Any]) -> None:
     for layer in layers:
         rows.append([layer["name"], _kind(layer), ", ".join(layer["inputs"]), _shape(layer["output_shape"])])
         rows[-1] += _numbers(layer)
-    rows.append(["total", "", "", "", *_numbers(found)])
+    rows.append(["total", "", "", "", *_numbers(summary)])
     header, *table = [row[:2] + row[3:] for row in rows] if is_chain else rows
     print_table(header, table)
-    if found["learned"] < found["parameters"]:
-        echo(f"\n{found['learned']:,} of the parameters are learned; others are frozen, or running statistics")
+    if summary["learned"] < summary["parameters"]:
+        echo(f"\n{summary['learned']:,} of the parameters are learned; others are frozen, or running statistics")
     echo(
         "\noperations: additions and multiplications forward, for one sample"
-        f"\nbytes: parameters, gradients, and what backward needs, for {found['microbatch_samples']} samples at a time"
+        f"\nbytes: parameters, gradients, and what backward needs, "
+        f"for {summary['microbatch_samples']} samples at a time"
     )
-    echo(f"\nmemory: {_memory(found['memory_bytes'], found['workers'])}")
+    echo(f"\nmemory: {_memory(summary['memory_bytes'], summary['workers'])}")
 
 
 def _memory(memory: dict[str, int], workers: int) -> str:
@@ -150,10 +151,10 @@ def _memory(memory: dict[str, int], workers: int) -> str:
     return f"about {total} on one machine: {listed(estimate, workers)}"
 
 
-def _show_gradients(found: dict[str, Any], gradients: "GradientReport") -> None:
+def _show_gradients(check: dict[str, Any], gradients: "GradientReport") -> None:
     compared = [p for p in gradients.parameters if p.entries]
     values = sum(p.entries for p in compared)
-    text = f"\ngradient check: {gradients.verdict.value.replace('_', ' ')}, on {found['samples']} samples"
+    text = f"\ngradient check: {gradients.verdict.value.replace('_', ' ')}, on {check['samples']} samples"
     text += f"; compared {values} values of {len(compared)} parameters"
     if worst := _worst(gradients):
         text += f", largest relative error {worst.largest_error:.1e}, {_place(worst)}"

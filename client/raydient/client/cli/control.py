@@ -1,4 +1,4 @@
-"""`raydient pause`, `resume`, `scale`, `cancel`, `delete`: what changes a job."""
+"""`raydient pause`, `resume`, `scale`, `cancel`, `delete`: the commands that change a job."""
 
 from typing import TYPE_CHECKING
 
@@ -75,12 +75,12 @@ def delete(*, job: str, connection: ConnectionOptions, yes: bool, as_json: bool)
     """Remove a job that has ended, with its model and history."""
     confirm(f"Delete {job} with its model, checkpoints and history?", yes)
     with connection.open() as client:
-        found = client.get(job)
-        found.delete()
+        unwanted = client.get(job)
+        unwanted.delete()
     if as_json:
         print_json({})
     else:
-        echo(f"{found.name} is deleted", err=True)
+        echo(f"{unwanted.name} is deleted", err=True)
 
 
 def _tell(job: "Job", as_json: bool) -> None:

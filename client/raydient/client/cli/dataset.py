@@ -42,11 +42,11 @@ def upload(*, path: Path, connection: ConnectionOptions, quiet: bool, as_json: b
 def list_datasets(*, connection: ConnectionOptions, as_json: bool) -> None:
     """List datasets, newest first."""
     with connection.open() as client:
-        found = list(client.list_datasets())
+        datasets = list(client.list_datasets())
     if as_json:
-        print_json({"datasets": [as_data(each) for each in found]})
+        print_json({"datasets": [as_data(each) for each in datasets]})
     else:
-        print_table(["NAME", "BYTES", "FILE"], [[d.name, f"{d.size_bytes:,}", d.file_name] for d in found])
+        print_table(["NAME", "BYTES", "FILE"], [[d.name, f"{d.size_bytes:,}", d.file_name] for d in datasets])
 
 
 @dataset.command()
@@ -77,10 +77,15 @@ def delete(*, name: str, connection: ConnectionOptions, yes: bool, as_json: bool
         echo(f"{name} is deleted", err=True)
 
 
-def _show(found: "Dataset", as_json: bool) -> None:
+def _show(dataset: "Dataset", as_json: bool) -> None:
     if as_json:
-        print_json(as_data(found))
+        print_json(as_data(dataset))
         return
-    stored = time_text(found.create_time)
-    pairs = [("name", found.name), ("file", found.file_name), ("bytes", f"{found.size_bytes:,}"), ("stored", stored)]
+    stored = time_text(dataset.create_time)
+    pairs = [
+        ("name", dataset.name),
+        ("file", dataset.file_name),
+        ("bytes", f"{dataset.size_bytes:,}"),
+        ("stored", stored),
+    ]
     print_pairs(pairs)

@@ -15,16 +15,16 @@ Metrics = Mapping[str, Mapping[str, float]]
 
 
 class Display(Protocol):
-    """Shows how a job goes on."""
+    """Shows the progress of a job."""
 
     def progress(self, step: int, steps: int, loss: float, samples_per_second: float) -> None:
-        """The job went on."""
+        """Show the progress within an epoch."""
 
     def epoch(self, epoch: int, epochs: int, metrics: Metrics, seconds: float) -> None:
         """An epoch is complete; `epochs` is 0 where their number is not known."""
 
     def say(self, text: str) -> None:
-        """Something worth a line."""
+        """Print a line."""
 
 
 def notice_text(reason: str, message: str) -> str:
@@ -34,7 +34,7 @@ def notice_text(reason: str, message: str) -> str:
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """The display that suits standard error; a bar is gone when this is left."""
+    """The display that suits standard error; leaving the context removes a bar."""
     if not sys.stderr.isatty():
         yield _Lines()
         return

@@ -1,4 +1,4 @@
-"""From whatever went wrong to words, and an exit status that scripts can rely on."""
+"""Turns exceptions into messages and into exit statuses that scripts can rely on."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _MENDS = {
 
 
 class Failure(Exception):  # noqa: N818  (it names an outcome)
-    """A command that cannot go on, told in one or two lines."""
+    """A command cannot go on; the message has one or two lines."""
 
     def __init__(self, message: str, status: int = FAILED, reason: str = "") -> None:
         super().__init__(message)
@@ -73,8 +73,8 @@ def reading(path: Path) -> Iterator["JobFile"]:
     try:
         file = open_job_file(path)
     except InvalidJobFile as error:
-        others = located(errors_beside(error.document.data, path.parent), error.document)
-        raise BadJobFile(path, in_order([*error.errors, *others])) from error
+        further = located(errors_beside(error.document.data, path.parent), error.document)
+        raise BadJobFile(path, in_order([*error.errors, *further])) from error
     except InvalidSpec as error:
         raise BadJobFile(path, error.errors) from error
     try:
@@ -84,7 +84,7 @@ def reading(path: Path) -> Iterator["JobFile"]:
 
 
 def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
-    """Tell what went wrong and return the exit status."""
+    """Print the error and return the exit status."""
     if debug:
         traceback.print_exception(error)
     status, reason, lines = _told(error)
@@ -140,5 +140,7 @@ def _upper_snake(name: str) -> str:
 
 
 def _violations(error: BaseException) -> dict[str, Any]:
-    found = error.errors if isinstance(error, BadJobFile) else getattr(error, "violations", ())
-    return {"violations": [{"path": e.path, "message": e.message, "line": e.line} for e in found]} if found else {}
+    violations = error.errors if isinstance(error, BadJobFile) else getattr(error, "violations", ())
+    if not violations:
+        return {}
+    return {"violations": [{"path": e.path, "message": e.message, "line": e.line} for e in violations]}

@@ -32,8 +32,8 @@ def list_jobs(
     if not all(separator for _, separator, _ in pairs):
         raise click.BadParameter("KEY=VALUE is needed", param_hint="--label")
     with connection.open() as client:
-        found = client.list(states, {key: value for key, _, value in pairs}, full=as_json)
-        jobs = [job for job, _ in zip(found, range(limit), strict=False)] if limit else list(found)
+        matching = client.list(states, {key: value for key, _, value in pairs}, full=as_json)
+        jobs = [job for job, _ in zip(matching, range(limit), strict=False)] if limit else list(matching)
     if as_json:
         print_json({"training_jobs": [as_data(job.resource) for job in jobs]})
         return
@@ -49,11 +49,11 @@ def list_jobs(
 def get(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Show one job."""
     with connection.open() as client:
-        found = client.get(job)
+        shown = client.get(job)
     if as_json:
-        print_json(as_data(found.resource))
+        print_json(as_data(shown.resource))
     else:
-        _show(found)
+        _show(shown)
 
 
 def _row(job: "Job") -> list[str]:
@@ -130,11 +130,11 @@ def _health(health: "GradientHealth") -> list[tuple[str, str]]:
 
 
 def _layer(layer: "LayerHealth") -> str:
-    told = [("gradient", f"{layer.gradient_norm:.3g}", layer.HasField("gradient_norm"))]
-    told += [("update ratio", f"{layer.update_ratio:.3g}", layer.HasField("update_ratio"))]
-    told += [("dead units", f"{100 * layer.dead_units_ratio:.0f} %", layer.HasField("dead_units_ratio"))]
-    told += [("values not finite", str(layer.non_finite_values), layer.non_finite_values > 0)]
-    return ", ".join(f"{name} {value}" for name, value, known in told if known)
+    measured = [("gradient", f"{layer.gradient_norm:.3g}", layer.HasField("gradient_norm"))]
+    measured += [("update ratio", f"{layer.update_ratio:.3g}", layer.HasField("update_ratio"))]
+    measured += [("dead units", f"{100 * layer.dead_units_ratio:.0f} %", layer.HasField("dead_units_ratio"))]
+    measured += [("values not finite", str(layer.non_finite_values), layer.non_finite_values > 0)]
+    return ", ".join(f"{name} {value}" for name, value, known in measured if known)
 
 
 def _time_left(progress: "TrainingProgress") -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def metrics(
     *, job: str, connection: ConnectionOptions, as_csv: bool, plot: Path | None, metric: str, as_json: bool
 ) -> None:
-    """Show how loss and accuracy went, epoch by epoch."""
+    """Show the loss and the metrics of each epoch."""
     if plot is not None:
         need_writable(plot)
     with connection.open() as client:

@@ -35,11 +35,11 @@ checkpoint_option = click.option(
 def checkpoints(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """List the checkpoints that are kept, newest first."""
     with connection.open() as client:
-        found = client.get(job).checkpoints()
+        checkpoints = client.get(job).checkpoints()
     if as_json:
-        print_json({"checkpoints": [as_data(checkpoint) for checkpoint in found]})
+        print_json({"checkpoints": [as_data(checkpoint) for checkpoint in checkpoints]})
     else:
-        rows = [[str(c.step), time_text(c.create_time), f"{c.size_bytes:,}"] for c in found]
+        rows = [[str(c.step), time_text(c.create_time), f"{c.size_bytes:,}"] for c in checkpoints]
         print_table(["STEP", "CREATED", "BYTES"], rows)
 
 
@@ -101,8 +101,8 @@ def predict(*, job: str, connection: ConnectionOptions, data: Path, checkpoint: 
         except (ValueError, RequestRefused) as error:
             raise Failure(f"{data}: {error}", WRONG_USAGE, getattr(error, "reason", "INVALID_SAMPLES")) from error
     if as_json:
-        told = {name: _as_json(prediction) for name, prediction in predictions.items()}
-        print_json(next(iter(told.values())) if len(told) == 1 else told)
+        documents = {name: _as_json(prediction) for name, prediction in predictions.items()}
+        print_json(next(iter(documents.values())) if len(documents) == 1 else documents)
     else:
         _print_csv(predictions, {output.name: output.label for output in predictor.model.outputs})
 

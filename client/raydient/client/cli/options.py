@@ -1,4 +1,4 @@
-"""Options and manners that commands share."""
+"""Options, confirmation and checks that commands share."""
 
 import functools
 import sys
@@ -54,7 +54,7 @@ class ConnectionOptions:
 
     @property
     def option(self) -> str:
-        """The option that a printed command needs to reach the same service."""
+        """Return the option with which a printed command reaches the same service."""
         return "" if self.address == DEFAULT_ADDRESS else f" --address {self.address}"
 
 
@@ -104,7 +104,7 @@ def with_connection(command: Command) -> Command:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal; elsewhere fail rather than hang, unless `yes` answers already."""
+    """Ask for confirmation on a terminal; elsewhere fail unless `yes` is set."""
     if yes:
         return
     if not _is_terminal():

@@ -1,4 +1,4 @@
-"""Everything that commands print: JSON for programs, lines and aligned columns for people."""
+"""Output of commands: JSON for programs, lines and aligned columns for people."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Print what something is, one property a line, those without a value left out."""
+    """Print properties, one a line; those without a value are left out."""
     shown = [(name, value) for name, value in pairs if value]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:

@@ -1,4 +1,4 @@
-"""`raydient rebuild`: makes a lost database of the service anew."""
+"""`raydient rebuild`: recreates the database of a service."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from .output import echo, print_json, print_table
 @json_option
 @debug_option
 def rebuild(*, state_directory: Path | None, as_json: bool) -> int:
-    """Make a lost database of the service anew, from the folders of its jobs.
+    """Recreate a lost database of the service from the folders of its jobs.
 
     The service must not run. A database that is not empty is never overwritten, and no file of a job is changed.
     """

@@ -3,7 +3,7 @@
     train/.lock              held while a run's folder is created, removed or swept
     train/digits-3f9a/       run.json, lock, checkpoints, logs, the model
 
-The kernel releases a lock when its process ends, for whatever reason. A folder that no process holds and that has no
+The kernel releases a lock when its process ends. A folder that no process holds and that has no
 checkpoint is useless; the next command removes it.
 """
 

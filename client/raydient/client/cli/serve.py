@@ -37,7 +37,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--tokens-file", type=_FILE, help="One token a line; calls without one of them are refused.")
 @debug_option
 def serve(*, state_directory: Path | None, **options: Any) -> int:
-    """Run the service until it is told to stop."""
+    """Run the service until SIGINT or SIGTERM."""
     need_server("The service")
     if options["ray_address"] and options["cluster"] != "ray":
         raise click.UsageError("--ray-address needs --cluster ray")

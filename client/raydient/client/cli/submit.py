@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 def submit(
     *, job: Path, connection: ConnectionOptions, then_watch: bool, quiet: bool, validate_only: bool, as_json: bool
 ) -> int | None:
-    """Hand a job to the service, its local data file included."""
+    """Submit a job to the service, with its local data file."""
     with reading(job) as file, connection.open() as client:
-        if not then_watch:  # the watched job tells them itself
+        if not then_watch:  # the events of the watched job contain them
             warn(file.spec)
         submitted = client.submit(file.spec, directory=job.parent, validate_only=validate_only)
         if as_json:
