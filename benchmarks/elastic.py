@@ -147,7 +147,7 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
     with (
         TemporaryDirectory(prefix="raydient-benchmark-") as directory,
         closing(open_cluster(kind, slots=4)) as cluster,
-        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(Path(directory) / HISTORY_FILE)) as history,
     ):
         watched = Watched(cluster)
@@ -159,8 +159,8 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
             minimum=2,  # both are there when it begins
             directory=Path(directory),
             cluster=watched,
-            hub=hub,
-            endpoint=hub.listen(cluster.host, node=cluster.node),
+            network=network,
+            endpoint=network.listen(cluster.host, node=cluster.node),
             secret=secret,
             history=history,
             tell=scenario.hear,

@@ -25,9 +25,10 @@ from raydient.wire.channel import attach
 from raydient.wire.connection import Connection
 from raydient.wire.endpoint import Endpoint, Transport, dial
 from raydient.wire.handshake import new_secret
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, to_json
 from raydient.wire.memory import Bundle
+from raydient.wire.network import Closed
 
 WORKERS = 2
 SUMS = 2

@@ -49,7 +49,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
         last.append(report)
         tell(report)
 
-    with closing(Hub(secret, MESSAGE_LIMIT)) as hub, closing(History(directory / HISTORY_FILE)) as history:
+    with closing(Hub(secret, MESSAGE_LIMIT)) as network, closing(History(directory / HISTORY_FILE)) as history:
         Execution(
             prepared,
             job="test",
@@ -57,8 +57,8 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
             minimum=workers.min,
             directory=directory,
             cluster=cluster,
-            hub=hub,
-            endpoint=hub.listen(cluster.host, node=cluster.node),
+            network=network,
+            endpoint=network.listen(cluster.host, node=cluster.node),
             secret=secret,
             history=history,
             tell=hear,

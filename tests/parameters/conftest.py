@@ -1,6 +1,8 @@
 """A job without a network: gradients that depend on the weights, the round and the leaf, and what must come of them."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
-from raydient.server.parameters.service import Service
+from raydient.server.parameters.service import CONTROL_LIMIT, Service
 from raydient.server.parameters.update import Updater
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
@@ -16,9 +18,10 @@ from raydient.steps.tree import children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import attach
 from raydient.wire.endpoint import Transport, dial
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch
 from raydient.wire.memory import Bundle
+from raydient.wire.network import Closed
 
 SETTINGS = {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}
 SUMS = 2
@@ -112,14 +115,18 @@ def executor():
 class Coordinator:
     """What a parameter server hears and says, message by message."""
 
-    def __init__(self, job, pool, **options):
+    def __init__(self, job, pool, clock=time.monotonic):
         self.job = job
         self.hub = Hub(SECRET, 1 << 24)
         self.heard = []
         self.workers = []
         self.connection = None
         launch = Launch("job", 0, GENERATION, self.hub.listen("127.0.0.1"), SECRET.hex())
-        self.serving = pool.submit(lambda: Service(launch, "127.0.0.1", **options).run())
+        self.serving = pool.submit(self._run_server, launch, clock)
+
+    def _run_server(self, launch, clock):
+        with closing(Hub(SECRET, CONTROL_LIMIT, clock)) as network:
+            Service(launch, network, "127.0.0.1").run()
 
     def expect(self, kind):
         """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
@@ -135,8 +142,7 @@ class Coordinator:
                 self.serving.result()
 
     def tell(self, message, arrays=None):
-        with self.hub.sending(self.connection):
-            control.send(self.connection, message, Bundle.of(arrays) if arrays is not None else None)
+        self.hub.send(self.connection, message, Bundle.of(arrays) if arrays is not None else None)
 
     def serve(self, **parts):
         """Give it the job, from its beginning or from a snapshot; its data plane."""

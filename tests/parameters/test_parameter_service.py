@@ -337,9 +337,9 @@ def test_a_message_that_it_cannot_obey_ends_it(coordinator):
 
 
 def test_a_coordinator_that_does_not_know_the_secret_is_not_served(tree_job):
-    with closing(Hub(b"another", 100)) as hub, ThreadPoolExecutor(1) as pool:
+    with closing(Hub(b"another", 100)) as hub, closing(Hub(SECRET, 100)) as other, ThreadPoolExecutor(1) as pool:
         launch = Launch("job", 0, GENERATION, hub.listen("127.0.0.1"), SECRET.hex())
-        serving = pool.submit(Service, launch, "127.0.0.1")
+        serving = pool.submit(Service, launch, other, "127.0.0.1")
         while not serving.done():
             list(hub.poll(0.05))
         with pytest.raises(ConnectionError):

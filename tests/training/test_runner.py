@@ -12,7 +12,8 @@ from raydient.server.training.runner import CoordinatorRun
 from raydient.wire import control
 from raydient.wire.endpoint import new_unix_name
 from raydient.wire.handshake import new_secret
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
+from raydient.wire.network import Closed
 
 
 class Coordinator:

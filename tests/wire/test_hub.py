@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from raydient.wire import endpoint as endpoint_module
 from raydient.wire.frames import Header, Kind
-from raydient.wire.hub import FRAMES_IN_TURN, MAXIMUM_STRANGERS, PROOF_SECONDS, Closed, Hub
+from raydient.wire.hub import FRAMES_IN_TURN, MAXIMUM_STRANGERS, PROOF_SECONDS, Hub
+from raydient.wire.network import Closed
 
 SECRET = b"s" * 32
 

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from . import control
 from .connection import Connection, Frame, limited_to
-from .endpoint import Endpoint, may_connect, new_unix_name, tune, unix_address
+from .endpoint import CONNECT_SECONDS, Endpoint, Transport, dial, may_connect, new_unix_name, tune, unix_address
 from .frames import Header, Kind, ProtocolError
 from .handshake import MAXIMUM_FRAME, ListenerProof
+from .memory import Bundle
+from .network import CLOSED, Closed
 
 PROOF_SECONDS = 3.0
 """Time that a new connection may take to prove the secret; a member that was too slow dials again."""
@@ -24,15 +27,8 @@ FRAMES_IN_TURN = 16
 """Maximum number of frames that one `poll` reads from one connection, so that a fast sender delays no other peer."""
 
 
-class Closed:
-    """Stands for a frame in the results of `poll` when a connection has ended."""
-
-
-CLOSED = Closed()
-
-
 class Hub:
-    """Accepts connections on a Unix and a TCP socket and reads from all of them. Owned by one thread.
+    """A `Network` of sockets: accepts connections on a Unix and a TCP socket and reads from all of them.
 
     A connection is unusable until its peer has proven the secret; it then keeps the limit on payloads that `allocate`
     sets. A peer that breaks the protocol is disconnected and reported as closed.
@@ -82,8 +78,22 @@ class Hub:
         self._listeners.append(listener)
         return listener
 
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return self._clock()
+
+    def dial(
+        self,
+        endpoint: Endpoint,
+        transport: Transport = Transport.AUTO,
+        node: str = "",
+        timeout_seconds: float = CONNECT_SECONDS,
+    ) -> Connection:
+        """Connect from `node` and prove the secret in both directions; see `endpoint.dial`."""
+        return dial(endpoint, self._secret, transport, node, timeout_seconds)
+
     def adopt(self, connection: Connection) -> None:
-        """Take over a connection that was dialled, and read from it as well."""
+        """Have `poll` read from a connection that was dialled."""
         connection.socket.setblocking(False)
         connection.allocate = self._allocate
         self._selector.register(connection, selectors.EVENT_READ)
@@ -173,6 +183,11 @@ class Hub:
             now = self._clock()
             for stranger in [s for s, (_, deadline) in self._strangers.items() if deadline < now]:
                 self.drop(stranger)
+
+    def send(self, connection: Connection, message: control.Message, bundle: Bundle | None = None) -> None:
+        """Send a message with the arrays of `bundle`. A peer that is gone is reported by the next `poll`."""
+        with self.sending(connection):
+            control.send(connection, message, bundle)
 
     @contextlib.contextmanager
     def sending(self, connection: Connection) -> Iterator[None]:

@@ -75,7 +75,7 @@ def train(
     with (
         redirect_stdout(sys.stderr),  # Ray writes there what it notices; standard output is for results
         closing(open_cluster(cluster, slots=workers, address=ray_address)) as place,
-        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(directory / HISTORY_FILE)) as history,
     ):
         Execution(
@@ -85,8 +85,8 @@ def train(
             minimum=range_.min,
             directory=directory,
             cluster=place,
-            hub=hub,
-            endpoint=hub.listen(place.host, node=place.node),
+            network=network,
+            endpoint=network.listen(place.host, node=place.node),
             secret=secret,
             history=history,
             tell=tell,

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
 from raydient.wire.connection import unlimited
-from raydient.wire.endpoint import dial
 from raydient.wire.frames import ProtocolError
+from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
+from raydient.wire.network import Network as WireNetwork
 
 from .data import epoch_order
 from .network import Network, Pass, Program, build
@@ -32,25 +34,32 @@ def main(text: str, host: str, node: str) -> None:
     Raises ConnectionError when the parameter server or the coordinator is gone.
     """
     launch = from_json(text)
-    secret = bytes.fromhex(launch.secret)
-    with hold(launch, node):
-        _work(launch, secret, node)
+    with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
+        work(launch, wire, node)
 
 
-def _work(launch: Launch, secret: bytes, node: str) -> None:
-    coordinator = dial(launch.coordinator, secret, node=node)
+def work(launch: Launch, wire: WireNetwork, node: str) -> None:
+    """Do what `main` does, without a lifeline."""
+    coordinator = wire.dial(launch.coordinator, node=node)
     coordinator.allocate = unlimited  # the dataset over TCP
     control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
-    work, arrays = control.receive(coordinator)
-    if not isinstance(work, control.Work):
-        raise ProtocolError(f"expected Work, got {type(work).__name__}")
-    spec = JobSpec.model_validate(work.specification)
-    _keep_to_a_core(work.place, work.workers)
-    network = build(spec.network, {name: tuple(shape) for name, shape in work.input_shapes.items()})
-    data_plane = dial(work.data_plane, secret, launch.transport, node)
+    message, arrays = control.receive(coordinator)
+    if not isinstance(message, control.Work):
+        raise ProtocolError(f"expected Work, got {type(message).__name__}")
+    spec = JobSpec.model_validate(message.specification)
+    _keep_to_a_core(message.place, message.workers)
+    network = build(spec.network, {name: tuple(shape) for name, shape in message.input_shapes.items()})
+    data_plane = wire.dial(message.data_plane, launch.transport, node)
     channel = attach(data_plane, launch.member, launch.generation)
     try:
-        Worker(network=network, schedule=work.schedule, seed=spec.training.seed, data=arrays, channel=channel).run()
+        Worker(
+            network=network,
+            schedule=message.schedule,
+            seed=spec.training.seed,
+            data=arrays,
+            channel=channel,
+            clock=wire.now,
+        ).run()
     finally:
         channel.close()
         coordinator.close()

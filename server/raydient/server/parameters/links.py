@@ -15,8 +15,8 @@ from raydient.steps.sparse import GradientError, unpack
 from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.hub import Hub
 from raydient.wire.memory import Segment
+from raydient.wire.network import Network
 
 from .server import Assign, Position
 
@@ -55,13 +55,13 @@ def open_link(connection: Connection, worker: int, weights: Segment, terms: Term
     return kind(connection, worker, weights, terms, generation)
 
 
-def passing_on(hub: Hub, links: Mapping[Connection, Link], position: Position) -> Callable[[int], None]:
+def passing_on(network: Network, links: Mapping[Connection, Link], position: Position) -> Callable[[int], None]:
     """Pass the progress of `Updater` on to links: weights travel while the others are still updated."""
 
     def updated(stop: int) -> None:
         for link in links.values():
             if not link.connection.is_local:
-                with hub.sending(link.connection):
+                with network.sending(link.connection):
                     link.weights(position.round, position.step + 1, stop)
 
     return updated

@@ -1,9 +1,9 @@
 """The process around a parameter server: sockets in, `ParameterServer` called, actions carried out."""
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,13 @@ from raydient.steps.sparse import tables_of
 from raydient.wire import control
 from raydient.wire.channel import Terms
 from raydient.wire.connection import Connection, Frame, unlimited
-from raydient.wire.endpoint import Endpoint, dial
+from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
 from raydient.wire.memory import Bundle
+from raydient.wire.network import Closed, Network
 
 from .deadlines import LOOK_SECONDS, Deadlines
 from .health import LayerMeter
@@ -43,18 +44,17 @@ CONTROL_LIMIT = 1 << 20
 def main(text: str, host: str, node: str) -> None:
     """Serve the job of a `Launch` (JSON) until its coordinator has ended."""
     launch = from_json(text)
-    with hold(launch, node):
-        Service(launch, host, node).run()
+    with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)) as network:
+        Service(launch, network, host, node).run()
 
 
 class Service:
-    """A parameter server with its sockets. One thread, except for the second half of large updates."""
+    """A parameter server on its network. One thread, except for the second half of large updates."""
 
-    def __init__(self, launch: Launch, host: str, node: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, launch: Launch, network: Network, host: str, node: str = "") -> None:
         self._launch, self._host, self._node = launch, host, node
-        self._clock = clock
-        self._coordinator = dial(launch.coordinator, bytes.fromhex(launch.secret), node=node)
-        self._hub = Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)
+        self._network, self._clock = network, network.now
+        self._coordinator = network.dial(launch.coordinator, node=node)
         self._links: dict[Connection, Link] = {}
         self._next_status = self._next_look = 0.0
         self._epochs: list[control.EpochSums] = []  # complete and not reported yet
@@ -70,19 +70,18 @@ class Service:
 
     def run(self) -> None:
         try:
-            endpoint = self._hub.listen(self._host, node=self._node)
+            endpoint = self._network.listen(self._host, node=self._node)
             serve, arrays = self._introduce(endpoint)
             self._prepare(serve, arrays)
-            self._hub.adopt(self._coordinator)
+            self._network.adopt(self._coordinator)
             while self._running:
-                for connection, frame in self._hub.poll(STATUS_SECONDS if self._epochs else LOOK_SECONDS):
+                for connection, frame in self._network.poll(STATUS_SECONDS if self._epochs else LOOK_SECONDS):
                     self._handle(connection, frame)
                 self._look()
                 self._offer_epochs()
                 self._carry_out(self._server.hold(len(self._epochs) >= EPOCHS_WAITING))
         finally:
             self._coordinator.close()
-            self._hub.close()
             self._executor.shutdown()
 
     def _introduce(self, endpoint: Endpoint) -> control.Received:
@@ -127,7 +126,7 @@ class Service:
                 if p.name in serve.penalties
             ],
             tables=tables,
-            updated=passing_on(self._hub, self._links, position),
+            updated=passing_on(self._network, self._links, position),
         )
         self._server = ParameterServer(
             layout=layout,
@@ -158,7 +157,7 @@ class Service:
                 else:
                     self._push(link, frame)
             except ProtocolError:
-                self._hub.drop(connection)
+                self._network.drop(connection)
                 self._detach(connection)
 
     def _obey(self, message: control.Message) -> None:
@@ -173,7 +172,7 @@ class Service:
                 self._carry_out(self._server.snapshot(final=final, at_once=at_once))
             case control.Dismiss(worker=worker):
                 for connection in [c for c, link in self._links.items() if link.worker == worker]:
-                    self._hub.drop(connection)
+                    self._network.drop(connection)
                     self._detach(connection)
             case _:
                 raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
@@ -184,7 +183,7 @@ class Service:
             raise ProtocolError("only workers of this generation may attach")
         if any(link.worker == header.first for link in self._links.values()):
             raise ProtocolError(f"worker {header.first} is attached already")
-        with self._hub.sending(connection):
+        with self._network.sending(connection):
             self._links[connection] = open_link(
                 connection, header.first, self._bundle.segment, self._terms, self._launch.generation
             )
@@ -211,7 +210,7 @@ class Service:
         step, began = self._server.position.step, self._clock()
         refusal, actions = self._server.push(header.round, node, gradient, sums, scores)
         if refusal:
-            with self._hub.sending(link.connection):
+            with self._network.sending(link.connection):
                 refuse(link, header, refusal)
             return
         self._meters.pushed(
@@ -276,7 +275,7 @@ class Service:
             assert opened is not None
             self._deadlines.assigned(assign.worker, opened, assign.last - assign.first, now)
             link = links[assign.worker]
-            with self._hub.sending(link.connection):
+            with self._network.sending(link.connection):
                 link.assign(assign, self._server.position.step)
             self._meters.pulled(self._terms.size * 4)
         if assigned:
@@ -301,11 +300,10 @@ class Service:
             pieces = position.epoch_scores
             arrays[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, pieces)])
         copy = Bundle.of(arrays)
-        with self._hub.sending(self._coordinator):
-            control.send(self._coordinator, message, copy)
+        self._network.send(self._coordinator, message, copy)
         if final:
             for link in self._links.values():
-                with self._hub.sending(link.connection):
+                with self._network.sending(link.connection):
                     link.connection.send(Header(Kind.STOP, self._launch.generation))
 
     def _status(self, *, always: bool = False) -> None:
@@ -333,5 +331,4 @@ class Service:
             self._tell(control.EpochsDone(epochs))
 
     def _tell(self, message: control.Message) -> None:
-        with self._hub.sending(self._coordinator):
-            control.send(self._coordinator, message)
+        self._network.send(self._coordinator, message)

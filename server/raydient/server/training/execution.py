@@ -1,7 +1,6 @@
-"""A run of one job: `Coordinator` with sockets, files and processes around it. One thread."""
+"""A run of one job: `Coordinator` with a network, files and processes around it. One thread."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import assert_never
@@ -14,8 +13,8 @@ from raydient.wire import control, launch
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import ProtocolError
-from raydient.wire.hub import Closed, Hub
 from raydient.wire.memory import Bundle
+from raydient.wire.network import Closed, Network
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .coordinator import Coordinator
@@ -47,7 +46,7 @@ class Execution:
         minimum: int,
         directory: Path,
         cluster: Cluster,
-        hub: Hub,
+        network: Network,
         endpoint: Endpoint,
         secret: bytes,
         history: History,
@@ -56,7 +55,6 @@ class Execution:
         stranger: Callable[[Connection, control.Message], None] | None = None,
         orders: list[control.Command | control.Scale] | None = None,
         before_writing: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start nothing yet.
 
@@ -67,8 +65,8 @@ class Execution:
             minimum: least number of workers with which the job goes on for long.
             directory: the job's folder.
             cluster: starts the processes.
-            hub: the members' connections; it listens already.
-            endpoint: address of `hub`.
+            network: the members' connections; it listens already.
+            endpoint: address of `network`.
             secret: the run's secret, which members prove.
             history: record of the epochs; an epoch is added before it is reported.
             tell: receives the reports, in order.
@@ -76,15 +74,14 @@ class Execution:
             stranger: receives messages of connections that are not members; it may add to `orders`.
             orders: commands and scalings, carried out in order.
             before_writing: called before a checkpoint or a model is written; may raise.
-            clock: monotonic seconds.
         """
-        self._hub, self._endpoint = hub, endpoint
+        self._network, self._endpoint = network, endpoint
         self._prepared, self._job, self._directory, self._cluster = prepared, job, directory, cluster
         self._minimum = minimum
         self._secret, self._transport, self._stranger = secret, transport, stranger
         self._history, self._tell, self._before_writing = history, tell, before_writing
-        self._orders, self._clock = orders if orders is not None else [], clock
-        spec, network = prepared.spec, prepared.network
+        self._orders, self._clock = orders if orders is not None else [], network.now
+        spec = prepared.spec
         optimizer = spec.training.optimizer
         self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
         self._storage = Storage(prepared, directory, job, self._optimizer.state)
@@ -92,11 +89,11 @@ class Execution:
             schedule=prepared.schedule,
             workers=workers,
             minimum=minimum,
-            finish=network.finish,
+            finish=prepared.network.finish,
             checkpoint_seconds=spec.checkpoints.interval_seconds,
             keep=spec.checkpoints.keep,
             learning_rate=self._optimizer.learning_rate,
-            clock=clock,
+            clock=network.now,
             last_epoch=history.last,
         )
         self._processes: dict[int, Process] = {}
@@ -124,7 +121,7 @@ class Execution:
             self.carry_out(self.coordinator.begin())
             while not self.coordinator.ended:
                 quiet = True
-                for connection, frame in self._hub.poll(0 if self._ended else TICK_SECONDS):
+                for connection, frame in self._network.poll(0 if self._ended else TICK_SECONDS):
                     quiet = False
                     self._handle(connection, frame)
                 self._watch_processes(quiet)
@@ -161,7 +158,7 @@ class Execution:
                 self._stranger(connection, message)
         except ProtocolError as error:
             _log.warning("a connection is dropped: %s", error)
-            self._hub.drop(connection)
+            self._network.drop(connection)
             self._disconnected(connection)
 
     def _hello(self, connection: Connection, hello: control.Hello) -> None:
@@ -316,13 +313,12 @@ class Execution:
         for table in (self._members, self._lifelines):
             for connection in [c for c, m in table.items() if m == member]:
                 del table[connection]
-                self._hub.drop(connection)
+                self._network.drop(connection)
 
     def _ping(self, member: int) -> None:
         self._pings += 1
         for connection in [c for c, m in self._lifelines.items() if m == member]:
-            with self._hub.sending(connection):
-                control.send(connection, control.Ping(self._pings))
+            self._network.send(connection, control.Ping(self._pings))
 
     def _serve(self, member: int) -> None:
         point = self._storage.read(expected=self.coordinator.has_checkpoint)
@@ -342,11 +338,5 @@ class Execution:
 
     def _send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
         connection = next((c for c, m in self._members.items() if m == member), None)
-        if connection is None:
-            return  # the member is lost; the coordinator learns of that from its process
-        try:
-            control.send(connection, message, bundle)
-            self._hub.flushed(connection)
-        except OSError:
-            self._hub.drop(connection)
-            self._disconnected(connection)
+        if connection is not None:  # else the member is lost; the coordinator learns of that from its process
+            self._network.send(connection, message, bundle)

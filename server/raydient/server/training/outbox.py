@@ -8,14 +8,13 @@ batches, so a change of state overtakes them; reports keep their order, and so d
 import json
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple
 
 from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.frames import ProtocolError
-from raydient.wire.hub import Hub
+from raydient.wire.network import Network
 
 from .history import History
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, to_json
@@ -47,9 +46,11 @@ class Outbox:
         followed: whether a service has ever asked for reports.
     """
 
-    def __init__(self, hub: Hub, history: History, command: Callable[[control.Command | control.Scale], None]) -> None:
+    def __init__(
+        self, network: Network, history: History, command: Callable[[control.Command | control.Scale], None]
+    ) -> None:
         """`command` carries out what the service orders."""
-        self._hub, self._history, self._command = hub, history, command
+        self._network, self._history, self._command = network, history, command
         self._number = 0
         self._waiting: deque[_Waiting] = deque()
         self._stored = 0  # newest epoch that the service has
@@ -114,12 +115,8 @@ class Outbox:
         number, epoch, batch = self._batch()
         if not batch.reports:
             return
-        with suppress(OSError):
-            control.send(self._follower, batch)
-            self._hub.flushed(self._follower)
-            self._sent = number, epoch
-            return
-        self._follower = None  # the connection is lost; the next follower says what it has
+        self._network.send(self._follower, batch)  # lost with the connection, and sent again to the next follower
+        self._sent = number, epoch
 
     def _batch(self) -> tuple[int, int, control.Reports]:
         """The next batch, and the newest report and epoch that the service has with it."""

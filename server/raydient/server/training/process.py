@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ from raydient.spec.job import JobSpec
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.frames import ProtocolError
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
+from raydient.wire.network import Closed, Network
 
 from .checkpoint_files import saved_step
 from .execution import MESSAGE_LIMIT, Execution
@@ -84,22 +84,23 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
     with (
         holding(Path(launch.directory), launch.generation) as held,
         closing(reopen_cluster(launch.cluster)) as cluster,
-        closing(Hub(secret, MESSAGE_LIMIT)) as hub,
+        closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(Path(launch.directory) / HISTORY_FILE, held.check)) as history,
     ):
-        endpoint = hub.listen(host, launch.unix, node)
+        endpoint = network.listen(host, launch.unix, node)
         orders: list[control.Command | control.Scale] = []
-        outbox = Outbox(hub, history, orders.append)
+        outbox = Outbox(network, history, orders.append)
         _end_unless_followed(outbox, answers)
         directory, dataset = Path(launch.directory), Path(launch.dataset)
         spec = JobSpec.model_validate(launch.specification)
         prepared = prepare_beside(
             lambda: prepare(spec, dataset, jobs=directory.parent, kept=directory / KEPT_FILE),
             dataset,
-            answer=lambda seconds: _answer(hub, outbox, seconds),
+            answer=lambda seconds: _answer(network, outbox, seconds),
             orders=orders,
             tell=outbox.put,
             step=lambda: saved_step(directory / "checkpoints", launch.job),
+            clock=network.now,
         )
         if isinstance(prepared, Finished):
             outbox.put(prepared)
@@ -111,7 +112,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 minimum=launch.minimum,
                 directory=directory,
                 cluster=cluster,
-                hub=hub,
+                network=network,
                 endpoint=endpoint,
                 secret=secret,
                 history=history,
@@ -122,7 +123,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 before_writing=held.check,
             )
             execution.run()
-        _linger(hub, outbox)
+        _linger(network, outbox)
 
 
 def _end_unless_followed(outbox: Outbox, answers: Answers) -> None:
@@ -135,18 +136,18 @@ def _end_unless_followed(outbox: Outbox, answers: Answers) -> None:
     threading.Thread(target=look, name="followed", daemon=True).start()
 
 
-def _linger(hub: Hub, outbox: Outbox) -> None:
-    deadline = time.monotonic() + LINGER_SECONDS
-    while not outbox.empty and time.monotonic() < deadline:
-        _answer(hub, outbox, 1.0)
+def _linger(network: Network, outbox: Outbox) -> None:
+    deadline = network.now() + LINGER_SECONDS
+    while not outbox.empty and network.now() < deadline:
+        _answer(network, outbox, 1.0)
 
 
-def _answer(hub: Hub, outbox: Outbox, seconds: float) -> None:
+def _answer(network: Network, outbox: Outbox, seconds: float) -> None:
     """Handle the service's messages for at most `seconds`."""
-    for connection, frame in hub.poll(seconds):
+    for connection, frame in network.poll(seconds):
         if isinstance(frame, Closed):
             continue
         try:
             outbox.hear(connection, control.decode(frame).message)
         except ProtocolError:
-            hub.drop(connection)
+            network.drop(connection)

@@ -9,8 +9,9 @@ from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.endpoint import Endpoint, Transport, dial
 from raydient.wire.frames import ProtocolError
-from raydient.wire.hub import Closed, Hub
+from raydient.wire.hub import Hub
 from raydient.wire.lifeline import PING_LIMIT
+from raydient.wire.network import Closed
 
 from .liveness import LOOK_SECONDS, Liveness
 
