@@ -134,9 +134,9 @@ def test_depthwise_equals_matrix_products(make_network, case, rows, blocks, kern
     before = {"conv2d": {"filters": shape[-1], "kernel_size": 1, "groups": shape[-1]}}
     layers = [before, {"conv2d": options}, "flatten", {"dense": {"units": 1}}]
     results = []
-    for largest, algorithm in ((depthwise.LARGEST_KERNEL, Depthwise), (0, (Gemm, Pointwise))):
+    for largest, algorithm in ((depthwise.MAXIMUM_KERNEL, Depthwise), (0, (Gemm, Pointwise))):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(depthwise, "LARGEST_KERNEL", largest)
+            patch.setattr(depthwise, "MAXIMUM_KERNEL", largest)
             patch.setattr(depthwise, "BLOCK_VALUES", blocks)
             patch.setattr(depthwise, "KERNEL_VALUES", kernels)
             network = make_network(layers, "sum_squared_error", shape)

@@ -23,7 +23,7 @@ def test_equals_sums_written_out(make_network, rows, places, units, transposed_f
         patch.setattr(dense, "TRANSPOSED_FROM", transposed_from)
         network = make_network(layers, "sum_squared_error", (*places, 2))
         program = Program(network, rows, np.float64)
-    is_transposed = "transposed" in program._layers[1][1].work
+    is_transposed = "transposed" in program.buffers[1].work
     assert is_transposed == (transposed_from == 1 and rows * np.prod(places) <= units // 4)
 
     vector, gradient = np.random.default_rng(1).normal(size=(2, network.layout.size))

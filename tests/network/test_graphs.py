@@ -86,7 +86,7 @@ def test_where_a_value_goes_on_two_ways_the_derivatives_add(make_network):
 def test_a_chain_takes_turns_in_two_slabs_whatever_its_length(make_network):
     network = make_network([{"dense": {"units": 6, "activation": "tanh"}}] * 9 + [{"dense": {"units": 3}}])
     program = Program(network, 8)
-    owners = {id(buffers.dy.base) for _, buffers in program._layers}
+    owners = {id(buffers.dy.base) for buffers in program.buffers}
     assert len(owners) == 2
 
 

@@ -15,7 +15,8 @@ def run(network, x, derivative, vector, pass_=TRAINING, dtype=np.float64):
     program, gradient = Program(network, len(x), dtype), np.full(network.layout.size, np.nan, dtype)
     program.x[...] = x
     program.forward(network.bind(vector), pass_)
-    (layer, buffers), (weights, *_), (gradients, *_) = program._layers[0], network.bind(vector), network.bind(gradient)
+    layer, buffers = network.layers[0], program.buffers[0]
+    (weights, *_), (gradients, *_) = network.bind(vector), network.bind(gradient)
     y = buffers.y.copy()
     buffers.dy[...] = derivative
     layer.backward(buffers, weights, gradients)

@@ -117,6 +117,7 @@ def check_gradients(
     seed: int,
     *,
     weights: NDArray[np.floating] | None = None,
+    point: NDArray[np.floating] | None = None,
     entries_per_parameter: int = 64,
 ) -> GradientReport:
     """Compare backward's gradient of the mean loss with difference quotients, in float64.
@@ -130,6 +131,7 @@ def check_gradients(
         y: their labels, (rows, *label shape). Of several outputs by name.
         seed: of parameters, noise and the choice of entries.
         weights: factors of the samples' losses, (rows,); None: 1.
+        point: parameters at which the derivatives are compared, (layout.size,).
         entries_per_parameter: values checked of a larger parameter, drawn by seed; smaller ones are checked whole.
     """
     xs, ys = by_name(x, network.input_shapes), by_name(y, [output.name for output in network.outputs])
@@ -140,11 +142,11 @@ def check_gradients(
         program.ys[name][...] = labels
     if program.sample_weights is not None:
         program.sample_weights[...] = weights
-    vector = _parameters(network, seed)
-    point = _Point(program, vector)
+    vector = _parameters(network, seed) if point is None else point.astype(np.float64)
+    loss_at = _Loss(program, vector)
     gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero
-    loss = point.loss()
-    program.backward(point.weights, network.bind(gradient), 1 / program.rows)
+    loss = loss_at.value()
+    program.backward(loss_at.weights, network.bind(gradient), 1 / program.rows)
     checks = []
     for p in network.layout.parameters:
         if p.momentum is not None:
@@ -155,7 +157,7 @@ def check_gradients(
             places = np.sort(generator.choice(p.size, entries_per_parameter, replace=False))
         entries = []
         if math.isfinite(loss):
-            entries = [point.compare(p.offset + int(i), float(gradient[p.offset + i]), loss) for i in places]
+            entries = [loss_at.compare(p.offset + int(i), float(gradient[p.offset + i]), loss) for i in places]
         checks.append(_summary(p.name, p.shape, places, entries))
     return GradientReport(tuple(checks))
 
@@ -189,14 +191,14 @@ def _summary(name: str, shape: tuple[int, ...], places: NDArray[np.int64], entri
     return ParameterCheck(name, worst.verdict, "", len(compared), *found)
 
 
-class _Point:
+class _Loss:
     """The mean loss of a program's batch as a function of its parameters."""
 
     def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
         self.program, self.vector = program, vector
         self.weights = program.network.bind(vector)
 
-    def loss(self) -> float:
+    def value(self) -> float:
         return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
 
     def compare(self, i: int, backward: float, loss: float) -> _Entry:
@@ -205,9 +207,9 @@ class _Point:
         def values(step: float) -> tuple[float, float]:
             value = self.vector[i]
             self.vector[i] = value + step
-            above = self.loss()
+            above = self.value()
             self.vector[i] = value - step
-            below = self.loss()
+            below = self.value()
             self.vector[i] = value
             return above, below
 

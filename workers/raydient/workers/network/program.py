@@ -39,6 +39,7 @@ class Program:
         centers: for each output with the metric `r2` a value near its labels, (k,), filled by the caller; by name. It
             changes only how many digits are lost; 0 at first.
         scores: of each row and each of `Network.ranks`, as `forward` left them; to be read only.
+        buffers: the arrays of each layer, in the order of `Network.layers`.
         outputs: each layer's output, (rows, *output shape), as `forward` left it; to be read only.
     """
 
@@ -49,13 +50,13 @@ class Program:
             name: aligned_zeros((rows, *shape), dtype) for name, shape in network.input_shapes.items()
         }
         self._plan = plan(network, tuple(self.xs.values()))
-        self.outputs = self._plan.outputs
+        self.buffers, self.outputs = self._plan.buffers, self._plan.outputs
         self._objective = Objective(network, self._plan)
         self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
         self.sample_weights = self._objective.weigh_samples() if weighted else None
         self.centers: Mapping[str, NDArray[np.float64]] = self._objective.centers
         self.scores: Scores = self._objective.scores
-        self._layers = tuple(zip(network.layers, self._plan.buffers, strict=True))
+        self._layers = tuple(zip(network.layers, self.buffers, strict=True))
         self._shared = self._later_uses(np.dtype(dtype))
         self._statistics = self._find_statistics()
         self._frozen = tuple(

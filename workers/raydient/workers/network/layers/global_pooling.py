@@ -14,7 +14,7 @@ from .windows import SAMPLES_BY_DIMENSIONS
 
 
 class GlobalAveragePooling(Layer):
-    """y = the mean of each channel, x (rows, places, channels); each place gets dy / places."""
+    """y = the mean of each channel of x (rows, places, channels); dx is dy / places at each place."""
 
     dimensions: ClassVar[int]
 

@@ -1,10 +1,11 @@
-"""Windows that slide over images: how many there are, where each begins, and what lies around the image."""
+"""The geometry of windows that slide over images, for convolution and pooling: positions, padding, ONNX attributes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from raydient.spec.windows import Padding
@@ -18,14 +19,14 @@ SAMPLES_BY_DIMENSIONS = {1: "sequences (length, channels)", 2: "images (height, 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A window along one axis of an image.
+    """A window that slides along one axis of an image.
 
     Attributes:
-        size: values of the image.
-        window: values of the window.
-        stride: how far the window moves.
-        dilation: how far the window's values lie apart.
-        before, after: what is added to the image at its ends.
+        size: number of values of the image.
+        window: number of values of the window.
+        stride: distance between neighbouring positions of the window.
+        dilation: distance between neighbouring values of the window.
+        before, after: padding at the ends of the image.
     """
 
     size: int
@@ -35,24 +36,37 @@ class Axis:
     before: int
     after: int
 
+    @classmethod
+    def of(cls, size: int, *, window: int, stride: int, dilation: int = 1, padding: Padding, index: int = 0) -> "Axis":
+        """A window along axis `index` (0 or 1) of an image that has `size` values there."""
+        before = after = 0
+        if padding.explicit is not None:
+            explicit = padding.explicit
+            before, after = pair(explicit.before)[index], pair(explicit.after or explicit.before)[index]
+        elif padding.same is not None:
+            extent, positions = (window - 1) * dilation + 1, -(-size // stride)
+            missing = max((positions - 1) * stride + extent - size, 0)
+            before, after = missing // 2, missing - missing // 2
+        return cls(size, window, stride, dilation, before, after)
+
     @property
     def extent(self) -> int:
-        """From the window's first value to its last."""
+        """Number of values from the first of the window to the last, with those that dilation skips."""
         return (self.window - 1) * self.dilation + 1
 
     @property
     def overlap(self) -> int:
-        """How many windows on is the next that does not overlap one."""
+        """The smallest number of positions by which two windows must be apart to have no place in common."""
         return -(-self.extent // self.stride)
 
     @property
     def padded(self) -> int:
-        """Values of the image with what is added."""
+        """Number of values of the padded image."""
         return self.before + self.size + self.after
 
     @property
     def positions(self) -> int:
-        """How many windows there are; below 1 if none fits."""
+        """Number of positions of the window; below 1 if the window does not fit."""
         return (self.padded - self.extent) // self.stride + 1
 
 
@@ -63,31 +77,36 @@ class Geometry:
     height: Axis
     width: Axis
 
+    @classmethod
+    def of(cls, axes: Sequence[Axis]) -> "Geometry":
+        """Windows along two axes, or along the width of images of height 1."""
+        return cls(*axes) if len(axes) == 2 else cls(Axis(1, 1, 1, 1, 0, 0), *axes)
+
     @property
     def is_padded(self) -> bool:
         return any(axis.before or axis.after for axis in (self.height, self.width))
 
     def images(self, x: Array) -> Array:
-        """The view of inputs as images, (rows, height, width, channels), whatever the number of their axes."""
+        """A view of inputs with any number of axes as images, (rows, height, width, channels)."""
         return x.reshape(len(x), self.height.size, self.width.size, x.shape[-1])
 
     def outputs(self, y: Array) -> Array:
-        """The view of outputs likewise: (rows, positions down, positions across, channels)."""
+        """A view of outputs with any number of axes as (rows, positions down, positions across, channels)."""
         return y.reshape(len(y), self.height.positions, self.width.positions, y.shape[-1])
 
     def crop(self, padded: Array) -> Array:
-        """The images inside of padded ones, (images, height, width, ...)."""
+        """A view of padded images without their padding, (images, height, width, ...)."""
         h, w = self.height, self.width
         return padded[:, h.before : h.before + h.size, w.before : w.before + w.size]
 
     def windows(self, padded: Array) -> Array:
-        """A view of padded images (images, padded height, padded width, channels), each value as often as windows hold
-        it: (images, positions down, positions across, window height, window width, channels).
+        """A view of padded images, (images, padded height, padded width, channels), as windows: (images, positions
+        down, positions across, window height, window width, channels). Windows that overlap share memory.
         """
         images, *_, channels = padded.shape
         n, down, across, c = padded.strides
         h, w = self.height, self.width
-        return np.lib.stride_tricks.as_strided(
+        return as_strided(
             padded,
             (images, h.positions, w.positions, h.window, w.window, channels),
             (n, down * h.stride, across * w.stride, down * h.dilation, across * w.dilation, c),
@@ -95,59 +114,41 @@ class Geometry:
 
 
 def pair(sizes: Sequence[int]) -> tuple[int, int]:
-    """Height and width; one number is both."""
+    """Height and width of one or two numbers; one number is both."""
     return sizes[0], sizes[-1]
 
 
-def axis(size: int, *, window: int, stride: int, dilation: int = 1, padding: Padding, index: int = 0) -> Axis:
-    """A window along axis `index` (of two, from 0) of an image that has `size` values there."""
-    before = after = 0
-    if padding.explicit is not None:
-        given = padding.explicit
-        before, after = pair(given.before)[index], pair(given.after or given.before)[index]
-    elif padding.same is not None:
-        extent, positions = (window - 1) * dilation + 1, -(-size // stride)
-        missing = max((positions - 1) * stride + extent - size, 0)
-        before, after = missing // 2, missing - missing // 2
-    return Axis(size, window, stride, dilation, before, after)
-
-
-def geometry(axes: Sequence[Axis]) -> Geometry:
-    """Windows along two axes; along one, as over images of height 1."""
-    return Geometry(*axes) if len(axes) == 2 else Geometry(Axis(1, 1, 1, 1, 0, 0), *axes)
-
-
 def rank_problem(dimensions: int, shape: Shape, padding: Padding) -> str | None:
-    """Why a layer whose windows have so many dimensions cannot take samples of this shape; None if it can."""
+    """The reason why a layer with windows of `dimensions` axes cannot take samples of this shape, or None."""
     if len(shape) != dimensions + 1:
         return f"takes {SAMPLES_BY_DIMENSIONS[dimensions]}: add `reshape` before it"
-    given = padding.explicit
-    if given is not None and dimensions == 1 and max(len(given.before), len(given.after)) > 1:
+    explicit = padding.explicit
+    if explicit is not None and dimensions == 1 and max(len(explicit.before), len(explicit.after)) > 1:
         return "takes sequences: its padding is one number before and one after"
     return None
 
 
 def fit_problem(what: str, axes: Sequence[Axis]) -> str | None:
-    """Why not one window fits, with what it is called; None if it fits along each axis."""
-    for axis_, name in zip(axes, ("height", "width") if len(axes) == 2 else ("length",), strict=True):
-        if axis_.positions < 1:
-            padding = f", padding of {axis_.before} and {axis_.after} included" if axis_.before or axis_.after else ""
-            return f"has a {what} of {name} {axis_.extent}, larger than its input's {axis_.padded}{padding}"
+    """The reason why a window, called `what`, does not fit into the input, or None."""
+    for axis, name in zip(axes, ("height", "width") if len(axes) == 2 else ("length",), strict=True):
+        if axis.positions < 1:
+            padding = f", padding of {axis.before} and {axis.after} included" if axis.before or axis.after else ""
+            return f"has a {what} of {name} {axis.extent}, larger than its input's {axis.padded}{padding}"
     return None
 
 
 def to_channels_first(graph: OnnxGraph, x: str, dimensions: int) -> str:
-    """Add the change from (rows, ..., channels), with so many axes between, to (rows, channels, ...)."""
+    """Add the transposition from (rows, ..., channels), with `dimensions` axes between, to (rows, channels, ...)."""
     return graph.node("Transpose", [x], perm=[0, dimensions + 1, *range(1, dimensions + 1)])
 
 
 def to_channels_last(graph: OnnxGraph, x: str, dimensions: int) -> str:
-    """The way back."""
+    """Add the inverse of `to_channels_first`."""
     return graph.node("Transpose", [x], perm=[0, *range(2, dimensions + 2), 1])
 
 
 def onnx_attributes(axes: Sequence[Axis]) -> dict[str, Any]:
-    """The windows along these axes under the names of ONNX's operators."""
+    """The windows along these axes as attributes of an ONNX operator."""
     return {
         "kernel_shape": [axis.window for axis in axes],
         "strides": [axis.stride for axis in axes],

@@ -1,9 +1,10 @@
-"""Ways to compute a convolution: all the same numbers, up to the order of their sums."""
+"""The interface of the algorithms for a convolution. Their results are equal up to the order of sums."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from raydient.workers.network.layers.layer import Memory
@@ -11,11 +12,11 @@ from raydient.workers.network.layers.windows import Array
 
 Work = Mapping[str, NDArray[Any]]
 Part = tuple[slice, slice]
-"""Which images of the batch, and which rows of positions of these."""
+"""A part of the output: images of the batch, and rows of positions of these images."""
 
 
 class Algorithm(ABC):
-    """One way, for one layer: block by block, so that whoever works on a block, too, finds it in the cache.
+    """One algorithm for one layer. It works in blocks, so that what the caller does with a block hits the cache.
 
     x and dx are (images, height, width, channels), z and dz (images, positions down, positions across, filters), the
     kernel (height, width, channels of a group, filters).
@@ -23,25 +24,36 @@ class Algorithm(ABC):
 
     @abstractmethod
     def block_shape(self, rows: int) -> tuple[int, int]:
-        """Images, and rows of positions, of the largest block, for a batch of so many images."""
+        """Numbers of images, and of rows of positions, of the largest block for a batch of `rows` images."""
 
     @abstractmethod
     def work(self, rows: int) -> Memory:
-        """Arrays that it needs within a call, see `Layer.work`."""
+        """Arrays that the algorithm needs within a call, see `Layer.work`."""
 
     @abstractmethod
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
-        """Compute z, the bias left out; each part is given out as soon as it is there, and may then be changed."""
+        """Compute z without the bias. Yield each part of z when it is complete; the caller may change it then."""
 
     @abstractmethod
     def backward(
         self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
     ) -> Iterator[Part]:
-        """Compute dx, unless it is None, and d_kernel, the derivatives by x and by the kernel. Each part of dz is given
-        out before it is read, to be completed; the derivatives are there when there are no more parts.
+        """Compute d_kernel and, unless it is None, dx: the derivatives by the kernel and by x.
+
+        Yield each part of dz before it is read, so that the caller can complete it. The derivatives are complete when
+        the iterator is exhausted.
         """
 
 
 def by_group(array: Array, groups: int) -> Array:
-    """Of (..., channels) the view as a matrix for each group: (groups, ..., channels of a group)."""
+    """A view of (..., channels) as one matrix for each group: (groups, ..., channels of a group)."""
     return array.reshape(-1, groups, array.shape[-1] // groups).swapaxes(0, 1)
+
+
+def accumulate_product(a: Array, b: Array, total: Array, product: Array, *, is_first: bool) -> None:
+    """Write the matrix product of `a` and `b` to `total`; unless it is the first, add it, by way of `product`."""
+    if is_first:
+        np.matmul(a, b, out=total)
+    else:
+        np.matmul(a, b, out=product)
+        np.add(total, product, out=total)

@@ -1,4 +1,4 @@
-"""Convolutions: what a layer of one is, with the algorithm that its shapes ask for."""
+"""The convolution layers."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,9 +14,7 @@ from raydient.workers.network.layers.windows import (
     Array,
     Axis,
     Geometry,
-    axis,
     fit_problem,
-    geometry,
     onnx_attributes,
     pair,
     rank_problem,
@@ -25,32 +23,35 @@ from raydient.workers.network.layers.windows import (
 )
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .algorithm import Algorithm, Part, Work
+from .algorithm import Algorithm, Part, Work, accumulate_product
 from .depthwise import Depthwise
 from .gemm import Gemm
 from .pointwise import Pointwise
 
 
 class Convolution(Layer):
-    """y = f(z), with f an activation and z the cross-correlation of x with a kernel that everybody calls convolution:
+    """y = f(z) with an activation f and z the cross-correlation of x with a kernel, as deep learning calls convolution:
 
-    z[n, p, q, f] = b[f] + Σ_ijc x[n, p s + i d, q s + j d, c] K[i, j, c, f], s the stride and d the dilation.
+    z[n, p, q, f] = b[f] + Σ_ijc x[n, p s + i d, q s + j d, c] K[i, j, c, f], with stride s and dilation d.
 
     x (rows, height, width, channels); K (kernel height, kernel width, channels / groups, filters); y (rows, p, q,
-    filters). In groups, each filter sees the channels of its own group only. How z is computed, and by the chain rule
-    dK and dx, is the algorithm's; db = Σ dz.
+    filters). With groups, each filter reads the channels of its own group only. The algorithm computes z and, by the
+    chain rule, dK and dx; db = Σ dz.
+
+    Attributes:
+        algorithm: computes the convolution.
     """
 
     dimensions: ClassVar[int]
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
         super().__init__(name, input_shapes, settings)
-        self._sliding = axes = self._axes(self.input_shape, settings)
+        self._axes = axes = self._axes_of(self.input_shape, settings)
         channels, filters = self.input_shape[-1], settings.filters
-        self.output_shape = (*(one.positions for one in axes), filters)
-        self._geometry, self._groups = geometry(axes), settings.groups
+        self.output_shape = (*(axis.positions for axis in axes), filters)
+        self._geometry, self._groups = Geometry.of(axes), settings.groups
         self.algorithm = _choose_algorithm(self._geometry, channels, filters, self._groups)
-        kernel = (*(one.window for one in axes), channels // self._groups, filters)
+        kernel = (*(axis.window for axis in axes), channels // self._groups, filters)
         fan_in, fan_out = prod(kernel[:-1]), prod(kernel[:-2]) * filters
         penalty = settings.kernel_regularizer
         self.parameters = (
@@ -65,7 +66,7 @@ class Convolution(Layer):
 
     @classmethod
     @abstractmethod
-    def _axes(cls, shape: Shape, settings: Any) -> tuple[Axis, ...]:
+    def _axes_of(cls, shape: Shape, settings: Any) -> tuple[Axis, ...]:
         """The axes along which the kernel slides, for samples of this shape."""
 
     @classmethod
@@ -76,7 +77,7 @@ class Convolution(Layer):
         for count, what in ((shape[-1], "channels"), (settings.filters, "filters")):
             if count % groups:
                 return f"has {groups} groups, which do not divide {count} {what}"
-        return fit_problem("kernel", cls._axes(shape, settings))
+        return fit_problem("kernel", cls._axes_of(shape, settings))
 
     def saved(self, rows: int) -> Memory:
         return self.activation.saved((rows, *self.output_shape))
@@ -110,55 +111,53 @@ class Convolution(Layer):
         dx = None if buffers.dx is None else self._geometry.images(buffers.dx)
         ones = work["ones"]
         ones.fill(1)
-        sums = gradients  # the first part's go there, those of the others to `work` and from there are added
         kernel, d_kernel = self._kernel(weights), self._kernel(gradients)
-        for part in self.algorithm.backward(x, kernel, dy, work, dx=dx, d_kernel=d_kernel):
+        parts = self.algorithm.backward(x, kernel, dy, work, dx=dx, d_kernel=d_kernel)
+        for number, part in enumerate(parts):
             dz = dy[part]
             saved = self._saved_of(part, buffers.saved)
             self.activation.inplace_backward(y[part], dz, self._scratch(dz, work), saved)
-            if self.use_bias:
+            if self.use_bias:  # a product with ones is five times as fast as a sum along the axis
                 rows = dz.reshape(-1, dz.shape[-1])
-                np.matmul(ones[: len(rows)], rows, out=sums["bias"])  # five times as fast as a sum along the axis
-                if sums is not gradients:
-                    np.add(gradients["bias"], sums["bias"], out=gradients["bias"])
-            sums = work
+                factors = ones[: len(rows)], rows
+                accumulate_product(*factors, gradients["bias"], work["bias"], is_first=number == 0)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         last = self.dimensions + 1
         kernel = graph.node("Transpose", [graph.parameter("kernel")], perm=[last, last - 1, *range(self.dimensions)])
         bias = [graph.parameter("bias")] if self.use_bias else []
         x = to_channels_first(graph, xs[0], self.dimensions)
-        z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._sliding))
+        z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._axes))
         return self.activation.to_onnx(graph, to_channels_last(graph, z, self.dimensions))
 
     def _kernel(self, views: Views) -> Array:
-        """The kernel, or the gradient by it, as one for images."""
+        """The kernel, or the gradient by it, with two axes of the window."""
         kernel = views["kernel"]
         height, width = self._geometry.height.window, self._geometry.width.window
         return kernel.reshape(height, width, *kernel.shape[-2:])
 
     def _scratch(self, part: Array, work: Work) -> Array:
-        """For the activation of a part."""
+        """Scratch memory like `part` for the activation."""
         images, down, *_ = part.shape
         scratch: Array = work["scratch"][:images, :down]
         return scratch
 
     def _saved_of(self, part: Part, saved: Saved) -> Saved:
-        """What the activation keeps, of one part."""
+        """A part of the arrays that the activation keeps."""
         return {name: self._geometry.outputs(array)[part] for name, array in saved.items()}
 
 
 class Conv2d(Convolution):
-    """Over images (height, width, channels)."""
+    """Convolution of images (height, width, channels)."""
 
     kind = "conv2d"
     dimensions = 2
 
     @classmethod
-    def _axes(cls, shape: Shape, settings: spec.Conv2d) -> tuple[Axis, ...]:
+    def _axes_of(cls, shape: Shape, settings: spec.Conv2d) -> tuple[Axis, ...]:
         windows, strides, dilations = map(pair, (settings.kernel_size, settings.strides, settings.dilation_rate))
         return tuple(
-            axis(
+            Axis.of(
                 shape[i],
                 window=windows[i],
                 stride=strides[i],
@@ -171,15 +170,15 @@ class Conv2d(Convolution):
 
 
 class Conv1d(Convolution):
-    """Over sequences (length, channels): images of height 1."""
+    """Convolution of sequences (length, channels): images of height 1."""
 
     kind = "conv1d"
     dimensions = 1
 
     @classmethod
-    def _axes(cls, shape: Shape, settings: spec.Conv1d) -> tuple[Axis, ...]:
+    def _axes_of(cls, shape: Shape, settings: spec.Conv1d) -> tuple[Axis, ...]:
         return (
-            axis(
+            Axis.of(
                 shape[0],
                 window=settings.kernel_size,
                 stride=settings.strides,
@@ -189,9 +188,9 @@ class Conv1d(Convolution):
         )
 
 
-def _choose_algorithm(geometry_: Geometry, channels: int, filters: int, groups: int) -> Algorithm:
-    """The fastest one for these shapes."""
+def _choose_algorithm(geometry: Geometry, channels: int, filters: int, groups: int) -> Algorithm:
+    """The fastest algorithm for these shapes."""
     if groups > 1 and Depthwise.pays(channels // groups, filters // groups):
-        return Depthwise(geometry_, channels, filters, groups)
-    kind = Pointwise if Pointwise.fits(geometry_) else Gemm
-    return kind(geometry_, channels, filters, groups)
+        return Depthwise(geometry, channels, filters, groups)
+    algorithm = Pointwise if Pointwise.fits(geometry) else Gemm
+    return algorithm(geometry, channels, filters, groups)

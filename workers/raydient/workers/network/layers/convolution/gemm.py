@@ -1,4 +1,4 @@
-"""A convolution as matrix products: with the columns of a few images at a time, so that they stay in the cache."""
+"""Convolution as a matrix product (GEMM), on the columns (im2col) of a few images at a time."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,16 @@ import numpy as np
 from raydient.workers.network.layers.layer import Memory
 from raydient.workers.network.layers.windows import Array, Geometry
 
-from .algorithm import Algorithm, Part, Work, by_group
+from .algorithm import Algorithm, Part, Work, accumulate_product, by_group
 from .im2col import Columns
 from .transposed import TransposedConvolution
 
 
 class Gemm(Algorithm):
-    """With X the matrix whose rows are the windows of x, z = X K, and the chain rule is that of a dense layer:
-    dK = Xᵀ dz, dX = dz Kᵀ; dx adds dX up, each value where it was taken from. X is many times as large as x, so it is
-    made anew for a few images at a time, backward as well as forward.
+    """With X = im2col(x), the matrix whose rows are the windows of x, z = X K, and the chain rule is that of a dense
+    layer: dK = Xᵀ dz and dX = dz Kᵀ. Then dx = col2im(dX), which adds up each value of dX where im2col read it.
+
+    X is many times as large as x, so forward and backward compute it block by block.
     """
 
     def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
@@ -38,38 +39,36 @@ class Gemm(Algorithm):
     def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
         matrix = by_group(kernel, self._groups)
         for block, columns in self._columns.im2col(x, work):
-            np.matmul(columns, matrix, out=by_group(z[block.images, block.rows], self._groups))
-            yield block.images, block.rows
+            np.matmul(columns, matrix, out=by_group(z[block.part], self._groups))
+            yield block.part
 
     def backward(
         self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
     ) -> Iterator[Part]:
         matrix, transposed = by_group(kernel, self._groups), self._transposed(len(x))
         flipped = transposed.flip(kernel, work) if transposed else matrix
-        sums = d_kernel  # the first block's go there, those of the others to `work` and from there are added
-        for block, columns in self._columns.im2col(x, work):
-            yield block.images, block.rows
-            part = dz[block.images, block.rows]
-            parts = by_group(part, self._groups)
-            np.matmul(columns.swapaxes(1, 2), parts, out=by_group(sums, self._groups))
-            if sums is not d_kernel:
-                np.add(d_kernel, sums, out=d_kernel)
-            sums = work["kernel"]
+        total, product = by_group(d_kernel, self._groups), by_group(work["kernel"], self._groups)
+        for number, (block, columns) in enumerate(self._columns.im2col(x, work)):
+            yield block.part
+            dz_part = by_group(dz[block.part], self._groups)
+            accumulate_product(columns.swapaxes(1, 2), dz_part, total, product, is_first=number == 0)
             if dx is None:
                 continue
             if transposed:
-                d_padded = work["d_padded"][block.here] if self._geometry.is_padded else dx[block.images]
-                transposed.input_gradient(part, flipped, d_padded, work)
+                d_padded = work["d_padded"][block.source] if self._geometry.is_padded else dx[block.images]
+                transposed.input_gradient(dz[block.part], flipped, d_padded, work)
                 if self._geometry.is_padded:
                     np.copyto(dx[block.images], self._geometry.crop(d_padded))
             else:
-                np.matmul(parts, matrix.swapaxes(1, 2), out=columns)
+                np.matmul(dz_part, matrix.swapaxes(1, 2), out=columns)
                 self._columns.col2im(block, columns, dx, work)
 
     def _transposed(self, rows: int) -> TransposedConvolution | None:
-        """How derivatives by the inputs are computed where blocks are of whole images and the stride allows it."""
+        """The transposed convolution that computes dx, for blocks of whole images and a stride of 1 along the height;
+        else None, and col2im computes dx.
+        """
         height = self._geometry.height
-        whole = self.block_shape(rows)[1] == height.positions
-        if height.stride > 1 or not whole:
+        is_whole = self.block_shape(rows)[1] == height.positions
+        if height.stride > 1 or not is_whole:
             return None
         return TransposedConvolution(self._geometry, self._channels, self._filters, self._groups)

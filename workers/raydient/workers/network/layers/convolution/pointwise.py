@@ -1,4 +1,4 @@
-"""Convolutions whose windows are single values: a matrix product of the images as they lie in memory."""
+"""Pointwise convolution: windows of a single value, so that the images in memory are the factor of a product."""
 
 from collections.abc import Iterator
 
@@ -7,13 +7,14 @@ import numpy as np
 from raydient.workers.network.layers.layer import Memory, blocks
 from raydient.workers.network.layers.windows import Array, Geometry
 
-from .algorithm import Algorithm, Part, Work, by_group
+from .algorithm import Algorithm, Part, Work, accumulate_product, by_group
 from .im2col import BLOCK_VALUES
 
 
 class Pointwise(Algorithm):
-    """A kernel of height and width 1 that moves by 1 over images without padding: a dense layer at each place. With x
-    a matrix that has a row for each place, z = x K, dK = xᵀ dz and dx = dz Kᵀ.
+    """A kernel of height and width 1 with stride 1, over images without padding: a dense layer at each place.
+
+    With x as a matrix that has a row for each place, z = x K, dK = xᵀ dz and dx = dz Kᵀ.
     """
 
     def __init__(self, geometry: Geometry, channels: int, filters: int, groups: int) -> None:
@@ -22,9 +23,9 @@ class Pointwise(Algorithm):
 
     @staticmethod
     def fits(geometry: Geometry) -> bool:
-        """True if a convolution is such a one."""
+        """True if a convolution of this geometry is pointwise."""
         axes = geometry.height, geometry.width
-        return not geometry.is_padded and all(one.window == one.stride == 1 for one in axes)
+        return not geometry.is_padded and all(axis.window == axis.stride == 1 for axis in axes)
 
     def block_shape(self, rows: int) -> tuple[int, int]:
         down, across = self._places
@@ -43,13 +44,11 @@ class Pointwise(Algorithm):
         self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
     ) -> Iterator[Part]:
         transposed = by_group(kernel, self._groups).swapaxes(1, 2)
-        sums = d_kernel  # the first block's go there, those of the others to `work` and from there are added
+        total, product = by_group(d_kernel, self._groups), by_group(work["kernel"], self._groups)
         for images in blocks(len(x), self.block_shape(len(x))[0]):
             yield images, slice(None)
-            part = by_group(dz[images], self._groups)
-            np.matmul(by_group(x[images], self._groups).swapaxes(1, 2), part, out=by_group(sums, self._groups))
-            if sums is not d_kernel:
-                np.add(d_kernel, sums, out=d_kernel)
-            sums = work["kernel"]
+            dz_part = by_group(dz[images], self._groups)
+            x_transposed = by_group(x[images], self._groups).swapaxes(1, 2)
+            accumulate_product(x_transposed, dz_part, total, product, is_first=images.start == 0)
             if dx is not None:
-                np.matmul(part, transposed, out=by_group(dx[images], self._groups))
+                np.matmul(dz_part, transposed, out=by_group(dx[images], self._groups))

@@ -1,7 +1,8 @@
-"""Back through windows along an axis: which positions met a value of the axis, and at which places of the window.
+"""The derivative of windows along an axis, split by phase, so that a stride leaves no gaps.
 
-Position q meets value h at place i if q s + i d = h + b, with stride s, dilation d and b values of padding. So i d and
-h + b leave the same rest when divided by s, and every s-th value is met at the same places.
+Position q of a window reads value h of the axis by its value i if q s + i d = h + b, with stride s, dilation d and
+padding b. So i d and h + b have the same remainder modulo s, and all values of one phase, every s-th of the axis, are
+read by the same values of the window. In signal processing this is the polyphase form of a filter.
 """
 
 from dataclasses import dataclass
@@ -12,29 +13,29 @@ from raydient.workers.network.layers.windows import Axis
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Every s-th value of an axis, from one of the first s on. The derivative by the t-th of them is
+    """Every s-th value of an axis, beginning with one of the first s. The derivative by the t-th of them is
 
-    Σ_u padded[start + t + u · apart] K[places[u]], with padded the derivatives by the positions, within zeros.
+    Σ_u padded[start + t + u · step] K[taps[u]], with `padded` the derivatives by the positions, padded with zeros.
 
     Attributes:
-        values: which of the axis.
-        count: how many values.
-        places: which of the window, the last one first; there may be none.
-        taps: how many places.
-        start, apart: see above.
+        values: the values of the axis.
+        count: number of these values.
+        taps: the values of the window that read them, the last one first; may be empty.
+        tap_count: number of taps.
+        start, step: see above.
     """
 
     values: slice
     count: int
-    places: slice
-    taps: int
+    taps: slice
+    tap_count: int
     start: int
-    apart: int
+    step: int
 
     @property
-    def end(self) -> int:
-        """Behind the last value of padded that it looks at."""
-        return self.start + self.count + max(0, self.taps - 1) * self.apart
+    def stop(self) -> int:
+        """Index behind the last value of `padded` that the phase reads."""
+        return self.start + self.count + max(0, self.tap_count - 1) * self.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +43,38 @@ class Polyphase:
     """All phases of an axis.
 
     Attributes:
-        before: zeros before the derivatives by the positions.
-        padded: these and the zeros around them.
+        before: number of zeros before the derivatives by the positions.
+        padded: number of these derivatives and the zeros around them.
+        phases: one for each value up to the stride.
     """
 
     before: int
     padded: int
-    each: tuple[Phase, ...]
+    phases: tuple[Phase, ...]
 
-
-def polyphase(axis: Axis) -> Polyphase:
-    """Back through the windows along `axis`."""
-    # position q is first met by value 0 at the last place: zeros enough for that and for what the padding held
-    before = max(0, -_position(axis, 0, axis.window - 1))
-    each = tuple(_phase(axis, first, before) for first in range(min(axis.stride, axis.size)))
-    return Polyphase(before, max(before + axis.positions, *(phase.end for phase in each)), each)
+    @classmethod
+    def of(cls, axis: Axis) -> "Polyphase":
+        """The phases of `axis`."""
+        # Value 0 is read by the last value of the window first: zeros for that, and for what the padding held.
+        before = max(0, -_position(axis, 0, axis.window - 1))
+        phases = tuple(_phase(axis, first, before) for first in range(min(axis.stride, axis.size)))
+        return cls(before, max(before + axis.positions, *(phase.stop for phase in phases)), phases)
 
 
 def _phase(axis: Axis, first: int, before: int) -> Phase:
-    places = [i for i in range(axis.window) if (first + axis.before - i * axis.dilation) % axis.stride == 0]
+    taps = [i for i in range(axis.window) if (first + axis.before - i * axis.dilation) % axis.stride == 0]
     count, common = len(range(first, axis.size, axis.stride)), gcd(axis.stride, axis.dilation)
-    last = places[-1] if places else 0
+    last = taps[-1] if taps else 0
     return Phase(
         values=slice(first, None, axis.stride),
         count=count,
-        places=slice(last, None, -(axis.stride // common)) if places else slice(0),
-        taps=len(places),
+        taps=slice(last, None, -(axis.stride // common)) if taps else slice(0),
+        tap_count=len(taps),
         start=before + _position(axis, first, last),
-        apart=axis.dilation // common,
+        step=axis.dilation // common,
     )
 
 
-def _position(axis: Axis, value: int, place: int) -> int:
-    """Which position meets a value at a place of the window, rounded down; it may lie outside of them."""
-    return (value + axis.before - place * axis.dilation) // axis.stride
+def _position(axis: Axis, value: int, tap: int) -> int:
+    """The position at which the window reads a value by its value `tap`, rounded down; it may lie outside."""
+    return (value + axis.before - tap * axis.dilation) // axis.stride

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from raydient.workers.network.layers.layer import Memory
 from raydient.workers.network.layers.windows import Array, Geometry
 
+Work = Mapping[str, NDArray[Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class TransposedConvolution:
-    """dx[h] = Σ_i dz[h - i d] K_iᵀ along the height, for a stride of 1 there: rows of dz become columns side by side,
-    so that the product adds up over the rows i of the kernel. What is left to add is what overlaps along the width.
+    """dx[h] = Σ_i dz[h - i d] K_iᵀ along the height, with kernel rows K_i, dilation d and a stride of 1.
+
+    Rows of dz, side by side, are the columns of a matrix product that sums over the rows i of the kernel. The overlaps
+    along the width remain to be added.
     """
 
     geometry: Geometry
@@ -23,7 +28,7 @@ class TransposedConvolution:
     groups: int
 
     def work(self, images: int) -> Memory:
-        """Memory for so many images at a time."""
+        """Memory for a block of `images` images."""
         h, w = self.geometry.height, self.geometry.width
         filters = self.filters // self.groups
         places = images * h.padded * -(-w.positions // w.overlap)
@@ -34,7 +39,7 @@ class TransposedConvolution:
             "d_kernel": ((self.groups, h.window, filters, w.window, self.channels // self.groups), None),
         }
 
-    def flip(self, kernel: Array, work: Mapping[str, NDArray[Any]]) -> Array:
+    def flip(self, kernel: Array, work: Work) -> Array:
         """The kernel (height, width, channels of a group, filters) with its rows reversed, for `input_gradient`:
         (groups, height · filters of a group, width · channels of a group).
         """
@@ -44,48 +49,53 @@ class TransposedConvolution:
         np.copyto(flipped, parts[::-1].transpose(3, 0, 4, 1, 2))
         return flipped.reshape(groups, height * filters, width * channels)
 
-    def input_gradient(self, dz: Array, flipped: Array, d_padded: Array, work: Mapping[str, NDArray[Any]]) -> None:
-        """From dz (images, positions down, positions across, filters) compute the derivatives by padded images (images,
-        padded height, padded width, channels).
+    def input_gradient(self, dz: Array, flipped: Array, d_padded: Array, work: Work) -> None:
+        """Compute the derivatives by padded images, (images, padded height, padded width, channels).
+
+        Args:
+            dz: (images, positions down, positions across, filters).
+            flipped: the kernel as `flip` returns it.
+            d_padded: overwritten with the result.
+            work: the arrays of `work`.
         """
         rows, edge = work["d_rows"][: len(dz)], self.geometry.height.extent - 1
         rows[:, :edge] = rows[:, rows.shape[1] - edge :] = 0
         np.copyto(rows[:, edge : rows.shape[1] - edge], dz)
         d_padded.fill(0)
-        columns, targets = self._columns_of(rows), self._targets_in(d_padded)
+        all_columns, totals = self._columns_of(rows), self._windows_of(d_padded)
         overlap = self.geometry.width.overlap
         for first in range(min(overlap, dz.shape[2])):
-            some, here = columns[:, :, :, first::overlap], targets[:, :, :, first::overlap]
-            factor = work["d_columns"][: some.size].reshape(self.groups, -1, flipped.shape[1])
-            np.copyto(factor.reshape(some.shape), some)
-            added = work["d_sums"][: here.size].reshape(here.shape)
-            np.matmul(factor, flipped, out=added.reshape(self.groups, -1, flipped.shape[2]))
-            np.add(here, added, out=added)
-            np.copyto(here, added)
+            columns, total = all_columns[:, :, :, first::overlap], totals[:, :, :, first::overlap]
+            matrix = work["d_columns"][: columns.size].reshape(self.groups, -1, flipped.shape[1])
+            np.copyto(matrix.reshape(columns.shape), columns)
+            sums = work["d_sums"][: total.size].reshape(total.shape)
+            np.matmul(matrix, flipped, out=sums.reshape(self.groups, -1, flipped.shape[2]))
+            np.add(total, sums, out=sums)
+            np.copyto(total, sums)
 
     def _columns_of(self, rows: Array) -> Array:
-        """Of dz with rows of zeros around it the view (groups, images, padded height, positions across, kernel height,
-        filters of a group).
+        """A view of dz between rows of zeros: (groups, images, padded height, positions across, kernel height, filters
+        of a group).
         """
         images, _, across, filters = rows.shape
         n, down, right, f = rows.strides
         height = self.geometry.height
         size = filters // self.groups
-        return np.lib.stride_tricks.as_strided(
+        return as_strided(
             rows,
             (self.groups, images, height.padded, across, height.window, size),
             (f * size, n, down, right, down * height.dilation, f),
         )
 
-    def _targets_in(self, d_padded: Array) -> Array:
-        """Of derivatives by padded images the view (groups, images, padded height, positions across, kernel width,
+    def _windows_of(self, d_padded: Array) -> Array:
+        """A view of derivatives by padded images: (groups, images, padded height, positions across, kernel width,
         channels of a group).
         """
         images, down, _, channels = d_padded.shape
         n, h, w, c = d_padded.strides
         width = self.geometry.width
         size = channels // self.groups
-        return np.lib.stride_tricks.as_strided(
+        return as_strided(
             d_padded,
             (self.groups, images, down, width.positions, width.window, size),
             (c * size, n, h, w * width.stride, w * width.dilation, c),
