@@ -24,8 +24,9 @@ from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.execution import MESSAGE_LIMIT, Execution
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS, Notice, Progress, Report
+from raydient.server.training.reports import Notice, Progress, Report
 from raydient.spec.job import JobSpec
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.handshake import new_secret
@@ -127,7 +128,8 @@ class Scenario:
 
 def longest(before: Progress, after: Progress) -> float:
     """The upper edge of the bucket of the longest step in between."""
-    counts = [b - a for a, b in zip(before.step_seconds_buckets, after.step_seconds_buckets, strict=True)]
+    pairs = zip(before.measurements.step_seconds_buckets, after.measurements.step_seconds_buckets, strict=True)
+    counts = [b - a for a, b in pairs]
     return next(
         edge for edge, count in zip((*STEP_SECONDS_BUCKETS, float("inf")), counts, strict=True) if count == counts[-1]
     )

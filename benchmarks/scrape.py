@@ -12,9 +12,9 @@ from comparison import Comparison, Measurement, Options, print_document
 from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.jobs.states import State
 from raydient.server.metrics import Exporter, JobCollector
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Progress
 from raydient.spec.job import JobSpec
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
 from raydient.wire.channel import PHASES
 
 JOBS, LAYERS = 100, 10
@@ -34,13 +34,17 @@ def fill(collector: JobCollector) -> None:
     spec = JobSpec.model_validate({"display_name": "digits", "dataset": {"uri": "digits.csv"}, "network": network})
     health = tuple(LayerHealth(f"dense_{n}", 0.0123456789 / n, 0.00123456789, 0, 0.125) for n in range(1, LAYERS + 1))
     progress = Progress(
-        *(50, 1000, 3, 30, 6400, 12345.678, 0.003, 0.123456789, 2, 2),
+        *(50, 1000, 3, 30, 6400, 12345.678, 2, 2),
+        Measurements(
+            loss=0.123456789,
+            learning_rate=0.003,
+            phase_seconds=dict.fromkeys((*PHASES, "apply"), 123.456789),
+            step_seconds_buckets=tuple(range(0, 10 * (len(STEP_SECONDS_BUCKETS) + 1), 10)),
+            step_seconds_sum=12.3456789,
+            exchange_bytes={"push": 123456789, "pull": 123456789},
+            gradient_health=GradientHealth(50, health),
+        ),
         restarts={"worker": 1, "parameter_server": 0},
-        phase_seconds=dict.fromkeys((*PHASES, "apply"), 123.456789),
-        step_seconds_buckets=tuple(range(0, 10 * (len(STEP_SECONDS_BUCKETS) + 1), 10)),
-        step_seconds_sum=12.3456789,
-        exchange_bytes={"push": 123456789, "pull": 123456789},
-        gradient_health=GradientHealth(50, health),
     )
     metrics = {split: {"loss": 0.123456789, "accuracy": 0.987654321} for split in ("train", "test")}
     reports = (progress, EpochEnded(3, 36, 0.123456789, metrics), CheckpointTaken(36, 0.0123456789, 123456))

@@ -91,7 +91,8 @@ def pace_of_training(
         raise RuntimeError(f"training did not go through undisturbed: {finished.message or last.restarts}")
     first = next(p for p in progress if p.step >= WARM_UP_STEPS)
     steps = last.step - first.step
-    spent = {phase: 1e3 * (last.phase_seconds[phase] - first.phase_seconds[phase]) for phase in (*PHASES, "apply")}
+    begin, end = first.measurements, last.measurements
+    spent = {phase: 1e3 * (end.phase_seconds[phase] - begin.phase_seconds[phase]) for phase in (*PHASES, "apply")}
     workers = {phase: spent[phase] / steps / spec.resources.workers.max for phase in PHASES}
-    seconds = last.step_seconds_sum - first.step_seconds_sum
+    seconds = end.step_seconds_sum - begin.step_seconds_sum
     return Pace(1e3 * seconds / steps, {**workers, "apply": spent["apply"] / steps})

@@ -19,7 +19,7 @@ from raydient.server.embedded import train
 from raydient.server.training.reports import EpochEnded, Progress, Report
 from raydient.spec.job import Monitoring
 from raydient.spec.reading import read_job_file
-from raydient.steps.health import GradientHealth
+from raydient.steps.measurements import GradientHealth
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Norms:
         """A training run tells something."""
         match report:
             case Progress():
-                self._newest = report.gradient_health
+                self._newest = report.measurements.gradient_health
             case EpochEnded():
                 assert self._newest is not None
                 assert self._newest.step == report.step, "an epoch's last step is measured and told before its end"

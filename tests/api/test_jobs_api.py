@@ -1,6 +1,7 @@
 import hashlib
 import stat
 import threading
+from dataclasses import fields
 
 import grpc
 import pytest
@@ -8,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 
 from raydient.server.training.reports import EpochEnded, Finished, Outcome, Progress
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.v1 import dataset_service_pb2 as datasets_pb
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as pb
@@ -16,10 +17,12 @@ from raydient.v1 import training_service_pb2 as pb
 StatusCode = grpc.StatusCode
 HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 PROGRESS = Progress(
-    *(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2, {"worker": 1}, {"push": 0.5}, (1,), 0.25, {"pull": 7}),
-    workers_minimum=1,
-    gradient_health=HEALTH,
+    *(3, 100, 1, 10, 384, 99.5, 2, 2),
+    Measurements(0.5, 0.1, {"push": 0.5}, (1,), 0.25, {"pull": 7}, HEALTH),
+    restarts={"worker": 1},
 )
+NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum"}
+"""Measurements that only `/metrics` shows."""
 EPOCH = EpochEnded(1, 10, 0.5, {"train": {"loss": 0.25}, "test": {"loss": 0.5, "accuracy": 0.75}})
 
 
@@ -64,6 +67,13 @@ def test_a_job_from_creation_to_success(client, runner):
     got = client.get(job.name)
     assert (got.state, got.digest) == (jobs_pb.TRAINING_JOB_STATE_SUCCEEDED, "ab" * 32)
     assert got.end_time.seconds >= got.start_time.seconds >= got.create_time.seconds > 0
+
+
+def test_every_measurement_but_the_histogram_is_in_the_message_of_progress():
+    measured = {f.name for f in fields(Measurements)}
+    message = {f.name for f in jobs_pb.TrainingProgress.DESCRIPTOR.fields}
+    assert measured - message == NOT_PUBLIC
+    assert message - measured == {f.name for f in fields(Progress)} - {"measurements"}
 
 
 def test_the_specification_comes_back_with_every_default_written_out(client):

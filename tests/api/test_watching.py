@@ -8,10 +8,11 @@ import pytest
 from raydient.client import Client as Python
 from raydient.server.app import CALL_THREADS
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress
+from raydient.steps.measurements import Measurements
 from raydient.v1 import training_job_pb2 as pb
 from raydient.v1.training_service_pb2 import ResumeTrainingJobRequest
 
-PROGRESS = Progress(3, 100, 1, 10, 384, 99.5, 0.1, 0.5, 2, 2)
+PROGRESS = Progress(3, 100, 1, 10, 384, 99.5, 2, 2, Measurements(0.5, 0.1))
 EPOCH = EpochEnded(1, 10, 0.5, {"test": {"accuracy": 0.75}})
 
 

@@ -1,6 +1,7 @@
 """Who may import whom (the folder tree is the architecture): read from the source, nothing is imported."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,22 @@ PURE = ("raydient.workers.network", "raydient.workers.data", "raydient.server.pa
 
 WITHOUT_TRANSPORT = ("raydient.workers.network", "raydient.workers.data")
 """Rooms that know what a step is, and not how processes talk."""
+
+ROOMS = {
+    "api": {"jobs", "training"},
+    "metrics": {"jobs", "training"},
+    "jobs": {"training"},
+    "training": {"parameters", "clusters"},
+    "parameters": set(),
+    "clusters": set(),
+}
+"""Room of the server to the rooms that its modules may import, lazily or not."""
+
+BESIDE_ROOMS = {"errors", "calls", "logs"}
+"""Modules of the server that every room may import, and that import no room."""
+
+WIRING = {"app", "embedded"}
+"""Modules of the server that put the rooms together; no room imports them."""
 
 INFRASTRUCTURE = {"ray", "grpc", "prometheus_client"}
 
@@ -92,6 +109,23 @@ def test_imports_point_one_way(name):
     for imported, lazily in imports(name, MODULES[name]):
         if imported.split(".")[0] == "raydient":
             assert portion(imported) in (allowed | lazily_allowed if lazily else allowed), imported
+
+
+def room(module):
+    """The room of a module of the server, or the name of a module beside the rooms; empty for other modules."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["raydient", "server"] and len(parts) > 2 else ""
+
+
+def test_rooms_of_the_server_have_no_cycle():
+    assert {room(name) for name in MODULES} - {""} == set(ROOMS) | BESIDE_ROOMS | WIRING
+    TopologicalSorter(ROOMS).prepare()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) and room(name) not in WIRING])
+def test_rooms_of_the_server_import_one_way(name):
+    imported = {room(module) for module, _ in imports(name, MODULES[name])} - {"", room(name)}
+    assert imported <= ROOMS.get(room(name), set()) | BESIDE_ROOMS
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(PURE)])

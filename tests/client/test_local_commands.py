@@ -21,6 +21,7 @@ from raydient.server import app, embedded
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Network
+from raydient.steps.measurements import Measurements
 from raydient.wire import control
 from raydient.workers import network
 from raydient.workers.network import GradientReport, Model, ParameterCheck, Verdict, save_model
@@ -51,7 +52,7 @@ class Training:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.model)
         report(Started(0, 2))
-        report(Progress(5, 10, 0, 1, 50, 100.0, 0.1, 0.5, 2, 2))
+        report(Progress(5, 10, 0, 1, 50, 100.0, 2, 2, Measurements(0.5, 0.1)))
         report(Notice("WARNING", "network.layers[0]: hardly meant"))
         report(Notice("WORKER_LOST", "worker 1 is gone"))
         report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))

@@ -23,7 +23,7 @@ NETWORK = {
 def last_health(prepared, cluster, directory, transport="auto"):
     told = []
     finished = execute(prepared, cluster, directory, told.append, transport)
-    return finished, [report for report in told if isinstance(report, Progress)][-1].gradient_health
+    return finished, [report for report in told if isinstance(report, Progress)][-1].measurements.gradient_health
 
 
 def test_the_only_step_against_one_pass_over_the_whole_batch(job, local, tmp_path):

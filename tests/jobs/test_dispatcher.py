@@ -11,6 +11,7 @@ from raydient.server.jobs.store import JobStore
 from raydient.server.training.reports import EpochEnded, Finished, Notice, NumberedReport, Outcome, Progress, Started
 from raydient.server.training.runs import RunRequest
 from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.steps.measurements import Measurements
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_progress_ends_the_pauses_before_coordinators_are_started(make_dispatche
     for step in (1, 1, 2):
         run = runner.next()
         run.begin()
-        run.say(Progress(step, 9, 0, 1, step, 1.0, 0.1, 0.5, 2, 2))
+        run.say(Progress(step, 9, 0, 1, step, 1.0, 2, 2, Measurements(0.5, 0.1)))
         run.vanish()
     runner.next()
     assert paused_for == [0, 1, 2, 1]
@@ -340,7 +341,7 @@ def test_a_new_server_goes_on_with_a_run_that_lives(make_dispatcher, make_job, w
     run = runner.next()
     assert (run.request.job, run.attachment) == (job.id, "old")
     run.repeat(2, Notice("R", "again"))
-    run.say(Progress(1, 9, 0, 1, 1, 1.0, 0.1, 0.5, 4, 4))
+    run.say(Progress(1, 9, 0, 1, 1, 1.0, 4, 4, Measurements(0.5, 0.1)))
     assert waiter.get(job.id).report == 3
     assert len(waiter.events(job.id, 0, 9)) == 4
     run.succeed()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from raydient.server.jobs.feed import Feed, Subscription
 from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.training.reports import Notice, Progress
+from raydient.steps.measurements import Measurements
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -15,7 +16,7 @@ def kept(sequence):
 
 
 def progress(sequence, step):
-    return JobEvent("a", sequence, NOW, Progress(step, 9, 0, 1, 1, 1.0, 0.1, 0.5, 2, 2))
+    return JobEvent("a", sequence, NOW, Progress(step, 9, 0, 1, 1, 1.0, 2, 2, Measurements(0.5, 0.1)))
 
 
 def change(job, *events, deleted=False):

@@ -19,12 +19,16 @@ from raydient.server.jobs.schema import metadata
 from raydient.server.jobs.states import State
 from raydient.server.jobs.store import JobStore
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 
 PROGRESS = Progress(
-    3, 100, 1, 10, 384, 99.5, 0.1, float("inf"), 2, 2, {"worker": 1}, {"forward": 0.5}, (1, 2, 3), 0.25, {"push": 7},
-    gradient_health=GradientHealth(3, (LayerHealth("dense_1", float("inf"), 0.001, 2, 0.25), LayerHealth("relu"))),
-)  # fmt: skip
+    *(3, 100, 1, 10, 384, 99.5, 2, 2),
+    Measurements(
+        *(float("inf"), 0.1, {"forward": 0.5}, (1, 2, 3), 0.25, {"push": 7}),
+        GradientHealth(3, (LayerHealth("dense_1", float("inf"), 0.001, 2, 0.25), LayerHealth("relu"))),
+    ),
+    {"worker": 1},
+)
 EPOCH = EpochEnded(1, 10, 0.5, {"train": {"loss": 0.25}, "test": {"loss": 0.5, "accuracy": 0.75}})
 
 

@@ -22,6 +22,7 @@ from raydient.server.training.reports import (
     Started,
 )
 from raydient.spec.validation import validate_job
+from raydient.steps.measurements import Measurements
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = validate_job(
@@ -30,7 +31,7 @@ SPEC = validate_job(
 
 
 def at(step):
-    return Progress(step, 100, 0, 1, step, 1.0, 0.1, 0.5, 2, 2)
+    return Progress(step, 100, 0, 1, step, 1.0, 2, 2, Measurements(0.5, 0.1))
 
 
 def queued():

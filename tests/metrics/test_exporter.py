@@ -3,7 +3,7 @@ import math
 import socket
 import urllib.error
 import urllib.request
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -15,10 +15,12 @@ from raydient.server.errors import StartError
 from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
 from raydient.server.metrics import LINGER_SECONDS, Exporter, JobCollector
+from raydient.server.metrics.job_table import JOBS
 from raydient.server.metrics.series import PEAK_SECONDS
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Notice, Progress
+from raydient.server.metrics.service_table import SERVICE
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
 from raydient.spec.job import JobSpec
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = JobSpec.model_validate(
@@ -30,18 +32,20 @@ SPEC = JobSpec.model_validate(
 )
 HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 BUCKETS = tuple(range(1, len(STEP_SECONDS_BUCKETS) + 2))
+MEASUREMENTS = Measurements(
+    loss=0.5,
+    learning_rate=0.1,
+    phase_seconds={"forward": 0.5, "push": 0.25},
+    step_seconds_buckets=BUCKETS,
+    step_seconds_sum=1.5,
+    exchange_bytes={"push": 7, "pull": 9},
+    gradient_health=HEALTH,
+)
 
 
-def progress(step=3, samples=300, **fields):
-    rest = {
-        "restarts": {"worker": 1},
-        "phase_seconds": {"forward": 0.5, "push": 0.25},
-        "step_seconds_buckets": BUCKETS,
-        "step_seconds_sum": 1.5,
-        "exchange_bytes": {"push": 7, "pull": 9},
-        "gradient_health": HEALTH,
-    }
-    return Progress(step, 100, 1, 10, samples, 99.5, 0.1, 0.5, 1, 2, **(rest | fields))
+def progress(step=3, samples=300, epoch=1, **measured):
+    measurements = replace(MEASUREMENTS, **measured)
+    return Progress(step, 100, epoch, 10, samples, 99.5, 1, 2, measurements, {"worker": 1})
 
 
 class Clock:
@@ -132,6 +136,32 @@ def test_everything_that_a_running_job_tells(scraped):
     }
 
 
+OTHER = Measurements(0.75, 0.2, {"forward": 1.5}, (0, *BUCKETS[1:]), 2.5, {"push": 8}, replace(HEALTH, step=4))
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Measurements)])
+def test_every_measurement_is_exported(scraped, field):
+    """A measurement without a row in the table of families changes nothing in a scrape."""
+    scraped.happen("a", State.RUNNING, progress())
+    before = scraped.samples()
+    scraped.happen("a", State.RUNNING, progress(**{field: getattr(OTHER, field)}))
+    assert scraped.samples() != before
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(LayerHealth) if f.name != "layer"])
+def test_every_measurement_of_a_layer_is_exported(scraped, field):
+    scraped.happen("a", State.RUNNING, progress())
+    before = scraped.samples()
+    other = replace(HEALTH, layers=(replace(HEALTH.layers[0], **{field: 5}), *HEALTH.layers[1:]))
+    scraped.happen("a", State.RUNNING, progress(gradient_health=other))
+    assert scraped.samples() != before
+
+
+def test_names_of_families_are_unique():
+    names = [family.name for family in (*SERVICE, *JOBS)]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize(("layers", "digits"), [(1, 2), (99, 2), (100, 3)])
 def test_positions_sort_as_the_network_does(scraped, layers, digits):
     names = [f"dense_{n}" for n in range(layers)]
@@ -144,9 +174,9 @@ def test_positions_sort_as_the_network_does(scraped, layers, digits):
 
 
 def test_the_initial_loss_is_that_of_the_first_step_and_stays(scraped):
-    first = replace(progress(1), epoch=0, loss=2.5)
-    scraped.happen("a", State.RUNNING, first, replace(first, step=2, loss=2.0), progress(50))
-    scraped.happen("diverged", State.RUNNING, replace(first, loss=math.inf), progress(50))
+    first, second = progress(1, epoch=0, loss=2.5), progress(2, epoch=0, loss=2.0)
+    scraped.happen("a", State.RUNNING, first, second, progress(50))
+    scraped.happen("diverged", State.RUNNING, progress(1, epoch=0, loss=math.inf), progress(50))
     scraped.happen("late", State.RUNNING, progress(50))
     found = {key[1]: value for key, value in scraped.samples().items() if key[0] == "raydient_job_initial_loss"}
     assert found == {"a": 2.5}

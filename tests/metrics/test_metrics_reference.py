@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.jobs.states import State
 from raydient.server.metrics import Exporter, JobCollector
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS, CheckpointTaken, EpochEnded, Progress
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Progress
 from raydient.spec.job import JobSpec
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -27,13 +27,17 @@ SPEC = JobSpec.model_validate(
 )
 REPORTS = (
     Progress(
-        *(3, 100, 0, 10, 300, 99.5, 0.1, 0.5, 1, 2),
+        *(3, 100, 0, 10, 300, 99.5, 1, 2),
+        Measurements(
+            loss=0.5,
+            learning_rate=0.1,
+            phase_seconds={"apply": 0.5},
+            step_seconds_buckets=tuple(range(len(STEP_SECONDS_BUCKETS) + 1)),
+            step_seconds_sum=1.5,
+            exchange_bytes={"push": 7},
+            gradient_health=GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25),)),
+        ),
         restarts={"worker": 1},
-        phase_seconds={"apply": 0.5},
-        step_seconds_buckets=tuple(range(len(STEP_SECONDS_BUCKETS) + 1)),
-        step_seconds_sum=1.5,
-        exchange_bytes={"push": 7},
-        gradient_health=GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25),)),
     ),
     EpochEnded(1, 3, 0.75, {"train": {"loss": 0.25, "accuracy": 0.5}}),
     CheckpointTaken(3, 0.125, 99),

@@ -13,8 +13,8 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import Diverged, ParameterServer, Position
 from raydient.server.parameters.update import Updater
-from raydient.steps.health import GradientHealth, LayerHealth
 from raydient.steps.layout import Layout
+from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}

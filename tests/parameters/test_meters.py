@@ -3,7 +3,7 @@
 import pytest
 
 from raydient.server.parameters.meters import Meters
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS, Measurements
 
 
 class Clock:
@@ -23,22 +23,27 @@ def meters(clock):
     return Meters(clock)
 
 
+def read(meters):
+    return meters.read(0.5, 0.1, None)
+
+
 def test_buckets_are_cumulative_and_end_with_all(meters, clock):
     meters.stepped(0.0)
     for seconds in (0.001, 0.0009, 0.02, 59.0, 61.0):
         clock.now = round(clock.now + seconds, 6)
         meters.stepped(0.0)
 
-    counts = meters.step_seconds_buckets
+    measured = read(meters)
+    counts = measured.step_seconds_buckets
 
     assert len(counts) == len(STEP_SECONDS_BUCKETS) + 1
-    assert counts == sorted(counts)
+    assert list(counts) == sorted(counts)
     assert counts[STEP_SECONDS_BUCKETS.index(0.0025)] == 2
     assert counts[STEP_SECONDS_BUCKETS.index(0.01)] == 2
     assert counts[STEP_SECONDS_BUCKETS.index(0.025)] == 3
     assert counts[STEP_SECONDS_BUCKETS.index(60.0)] == 4
     assert counts[-1] == 5
-    assert meters.step_seconds_sum == pytest.approx(120.0219)
+    assert measured.step_seconds_sum == pytest.approx(120.0219)
 
 
 def test_a_step_that_takes_exactly_a_bound_is_within_it(meters, clock):
@@ -46,15 +51,16 @@ def test_a_step_that_takes_exactly_a_bound_is_within_it(meters, clock):
     clock.now += 0.25
     meters.stepped(0.0)
 
-    assert meters.step_seconds_buckets[STEP_SECONDS_BUCKETS.index(0.1)] == 0
-    assert meters.step_seconds_buckets[STEP_SECONDS_BUCKETS.index(0.25)] == 1
+    counts = read(meters).step_seconds_buckets
+    assert counts[STEP_SECONDS_BUCKETS.index(0.1)] == 0
+    assert counts[STEP_SECONDS_BUCKETS.index(0.25)] == 1
 
 
 def test_the_first_step_has_no_duration(meters):
     meters.stepped(0.5)
 
-    assert not any(meters.step_seconds_buckets)
-    assert meters.step_seconds_sum == 0.0
+    assert not any(read(meters).step_seconds_buckets)
+    assert read(meters).step_seconds_sum == 0.0
 
 
 def test_phases_and_bytes_add_up(meters):
@@ -63,5 +69,17 @@ def test_phases_and_bytes_add_up(meters):
     meters.pulled(70)
     meters.stepped(0.125)
 
-    assert meters.phase_seconds == {"forward": 1.5, "backward": 2.5, "push": 1.0, "wait": 4.5, "apply": 0.125}
-    assert meters.exchange_bytes == {"push": 111, "pull": 70}
+    measured = read(meters)
+    assert measured.phase_seconds == {"forward": 1.5, "backward": 2.5, "push": 1.0, "wait": 4.5, "apply": 0.125}
+    assert measured.exchange_bytes == {"push": 111, "pull": 70}
+
+
+def test_what_was_read_stays_as_it_was(meters):
+    before = read(meters)
+    meters.pushed([1.0, 2.0, 0.5, 4.0], 100)
+    meters.stepped(0.125)
+
+    assert before == Measurements(
+        0.5, 0.1, dict.fromkeys(before.phase_seconds, 0.0), (0,) * 15, 0.0, {"push": 0, "pull": 0}
+    )
+    assert read(meters) != before

@@ -11,7 +11,7 @@ import pytest
 from raydient.server.parameters import service
 from raydient.server.parameters.deadlines import LEAST_SECONDS
 from raydient.server.parameters.service import Service
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS
 from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.channel import Assignment, attach
@@ -55,11 +55,13 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
     ]
     status = [m for m, _ in coordinator.heard if isinstance(m, control.Status)][-1]
     assert (status.round, status.step) == (tree_job.schedule.rounds, tree_job.schedule.steps)
-    assert status.step_seconds_buckets[-1] == tree_job.schedule.steps - 1
-    assert len(status.step_seconds_buckets) == len(STEP_SECONDS_BUCKETS) + 1
-    assert status.phase_seconds["backward"] == 2 * status.phase_seconds["forward"] > 0
-    assert status.exchange_bytes["push"] > 0
-    assert status.exchange_bytes["pull"] > 0
+    measured = status.measurements
+    assert measured.learning_rate == tree_job.optimizer[1]["learning_rate"]
+    assert measured.step_seconds_buckets[-1] == tree_job.schedule.steps - 1
+    assert len(measured.step_seconds_buckets) == len(STEP_SECONDS_BUCKETS) + 1
+    assert measured.phase_seconds["backward"] == 2 * measured.phase_seconds["forward"] > 0
+    assert measured.exchange_bytes["push"] > 0
+    assert measured.exchange_bytes["pull"] > 0
 
 
 def test_short_epochs_are_told_together(start_service, tree_job, monkeypatch):

@@ -57,7 +57,10 @@ def test_rows_in_use_are_exchanged_and_updated_and_no_others(serving, tree_job, 
     assert (arrays["weights"][400:] == -0.5 * steps).all()
     status = [m for m, _ in serving.heard if isinstance(m, control.Status)][-1]
     gradient = 4 * (3 + 3 + 1 + 2 * (1 + 4))  # bias, counts of units, number of rows, two rows and their numbers
-    assert status.exchange_bytes["push"] == tree_job.schedule.rounds * channel.terms.note_bytes + steps * gradient
+    assert (
+        status.measurements.exchange_bytes["push"]
+        == tree_job.schedule.rounds * channel.terms.note_bytes + steps * gradient
+    )
 
 
 def test_a_worker_with_rows_that_there_are_not_is_dropped_and_the_others_go_on(serving, tree_job, transport):

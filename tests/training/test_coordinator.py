@@ -1,7 +1,6 @@
 """The coordinator's decisions, without sockets, processes or time."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -34,7 +33,7 @@ from raydient.server.training.reports import (
 )
 from raydient.server.training.saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS
 from raydient.server.training.shortage import SHORT_SECONDS
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire import control
 from raydient.wire.control import Role
@@ -65,7 +64,6 @@ def make_coordinator(clock):
             finish=lambda sums: {"loss": sums[1] / sums[0], "accuracy": sums[2] / sums[0]},
             checkpoint_seconds=checkpoint_seconds,
             keep=2,
-            learning_rate=0.1,
             clock=clock,
             last_epoch=last_epoch,
         )
@@ -78,15 +76,11 @@ def coordinator(make_coordinator):
     return make_coordinator()
 
 
-def status(step, round_=None):
+def status(step, round_=None, health=None):
     return control.Status(
         round=step if round_ is None else round_,
         step=step,
-        loss=0.5,
-        phase_seconds={},
-        step_seconds_buckets=[],
-        step_seconds_sum=0.0,
-        exchange_bytes={},
+        measurements=Measurements(loss=0.5, learning_rate=0.1, gradient_health=health),
     )
 
 
@@ -684,10 +678,8 @@ def test_a_loss_that_overflows_on_the_held_out_part_ends_the_job_too(coordinator
 def test_the_layers_of_a_step_that_diverges_are_told(coordinator):
     running(coordinator)
     layers = [LayerHealth(f"dense_{n}", math.nan, None, n) for n in range(LAYERS_NAMED + 2)]
-    (progress,) = reports(
-        coordinator.status(replace(status(step=6), health=GradientHealth(7, tuple(layers)))), Progress
-    )
-    assert progress.gradient_health == GradientHealth(7, tuple(layers))
+    (progress,) = reports(coordinator.status(status(6, health=GradientHealth(7, tuple(layers)))), Progress)
+    assert progress.measurements.gradient_health == GradientHealth(7, tuple(layers))
     found = control.NonFinite(RoundKind.TRAIN, 6, math.nan, "dense_2.kernel", finite=False)
     (finished,) = reports(coordinator.diverged(found), Finished)
     named = ", ".join(f"dense_{n} {n}" for n in range(2, LAYERS_NAMED + 2))
@@ -697,10 +689,10 @@ def test_the_layers_of_a_step_that_diverges_are_told(coordinator):
 def test_health_outlives_the_parameter_server_that_measured_it(coordinator):
     running(coordinator)
     health = GradientHealth(4, (LayerHealth("dense_1", 0.5, 0.001, 0),))
-    coordinator.status(replace(status(step=4), health=health))
+    coordinator.status(status(4, health=health))
     coordinator.lost(0, "killed")
     (progress,) = reports(coordinator.status(status(step=2)), Progress)
-    assert progress.gradient_health == health
+    assert progress.measurements.gradient_health == health
 
 
 def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):

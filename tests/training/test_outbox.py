@@ -12,6 +12,7 @@ from raydient.server.training import outbox as outbox_module
 from raydient.server.training.history import History
 from raydient.server.training.outbox import BATCH, WAITING, Outbox
 from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome, Progress, Started, from_json
+from raydient.steps.measurements import Measurements
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.frames import ProtocolError
@@ -98,7 +99,7 @@ def notice(text):
 
 
 def progress(step):
-    return Progress(step, 10, 0, 1, 0, 0.0, 0.1, 0.5, 1, 1)
+    return Progress(step, 10, 0, 1, 0, 0.0, 1, 1, Measurements(0.5, 0.1))
 
 
 def end(outbox, history, *numbers):

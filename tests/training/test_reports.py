@@ -1,17 +1,20 @@
 """Reports survive the wire."""
 
 import typing
+from dataclasses import fields
 
 import pytest
 
 from raydient.server.training import reports
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 
 HEALTH = GradientHealth(1, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 EXAMPLES = [
     reports.Started(3, 2),
-    reports.Progress(1, 2, 0, 1, 32, 10.5, 0.1, 0.25, 2, 2, {"worker": 1}, {"wait": 0.5}, (1, 2), 0.5, {"push": 7}),
-    reports.Progress(1, 2, 0, 1, 32, 10.5, 0.1, 0.25, 2, 2, gradient_health=HEALTH),
+    reports.Progress(
+        *(1, 2, 0, 1, 32, 10.5, 2, 2), Measurements(0.25, 0.1, {"wait": 0.5}, (1, 2), 0.5, {"push": 7}), {"worker": 1}
+    ),
+    reports.Progress(1, 2, 0, 1, 32, 10.5, 2, 2, Measurements(0.25, 0.1, gradient_health=HEALTH)),
     reports.EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}}),
     reports.CheckpointTaken(3, 0.5, 100),
     reports.Notice("WORKER_LOST", "worker 1: killed"),
@@ -27,6 +30,23 @@ def test_there_is_an_example_of_each():
 @pytest.mark.parametrize("report", EXAMPLES, ids=lambda report: type(report).__name__)
 def test_round_trip(report):
     assert reports.from_json(reports.to_json(report)) == report
+
+
+def test_a_progress_is_one_mapping_in_json():
+    """Coordinators of an earlier version send it so, and earlier services stored it so."""
+    flat = {
+        "type": "Progress", "step": 1, "steps": 2, "epoch": 0, "epochs": 1, "samples": 32, "samples_per_second": 10.5,
+        "learning_rate": 0.1, "loss": 0.25, "workers_alive": 2, "workers_wanted": 2, "restarts": {"worker": 1},
+        "phase_seconds": {"wait": 0.5}, "step_seconds_buckets": (1, 2), "step_seconds_sum": 0.5,
+        "exchange_bytes": {"push": 7}, "workers_minimum": 1, "gradient_health": None,
+    }  # fmt: skip
+    assert reports.to_json(EXAMPLES[1]) == flat
+    assert reports.from_json(flat) == EXAMPLES[1]
+
+
+def test_no_field_of_a_progress_hides_a_measurement():
+    names = [f.name for kind in (reports.Progress, Measurements) for f in fields(kind)]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("data", [{}, {"type": "Unheard"}, {"type": "Started", "step": "three", "workers": 1}])

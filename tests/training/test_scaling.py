@@ -8,6 +8,7 @@ from raydient.server.training.actions import Kill, Serve, SetPlan, Start, Tell, 
 from raydient.server.training.coordinator import Coordinator
 from raydient.server.training.failures import TOGETHER_SECONDS
 from raydient.server.training.reports import Finished
+from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import Schedule
 from raydient.wire.control import Role, Status
 
@@ -34,7 +35,6 @@ class Members(RuleBasedStateMachine):
             finish=lambda sums: {"loss": sums[1] / sums[0]},
             checkpoint_seconds=1e9,
             keep=1,
-            learning_rate=0.1,
             clock=lambda: self.now,
         )
         self.carry_out(self.coordinator.begin())
@@ -113,7 +113,7 @@ class Members(RuleBasedStateMachine):
         """Or else losses would soon be too many in a row."""
         self.now += TOGETHER_SECONDS
         self.step += 1
-        self.carry_out(self.coordinator.status(Status(self.step, self.step, 0.5, {}, [], 0.0, {})))
+        self.carry_out(self.coordinator.status(Status(self.step, self.step, Measurements(0.5, 0.1))))
 
     @rule(seconds=st.floats(0, 40))
     def pass_time(self, seconds):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.steps.health import GradientHealth, LayerHealth
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire import control
 from raydient.wire.connection import Frame
@@ -22,12 +22,15 @@ from raydient.wire.memory import Bundle
 SCHEDULE = Schedule(100, 20, 2, 32, 4)
 ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
 HEALTH = GradientHealth(6, (LayerHealth("dense", 0.5, None, 2, 0.25), LayerHealth("activation", math.inf)))
+MEASUREMENTS = Measurements(
+    0.25, 0.5, {"forward": 1.5, "apply": 0.0}, (0, 1, 4), 0.125, {"push": 2**40, "pull": 0}, HEALTH
+)
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
     control.Alive(1),
     control.Pong(5),
     control.Attached(3),
-    control.Status(7, 5, 0.25, {"forward": 1.5, "apply": 0.0}, [0, 1, 4], 0.125, {"push": 2**40, "pull": 0}, HEALTH),
+    control.Status(7, 5, MEASUREMENTS),
     control.PlanInForce(3),
     control.EpochsDone(
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0])]
@@ -142,9 +145,9 @@ def test_a_bundle_may_hold_nothing(pair, arrays):
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_travels(local_pair, loss):
     here, there = local_pair
-    control.send(here, control.Status(0, 0, loss, {}, [], 0.0, {}))
+    control.send(here, control.Status(0, 0, Measurements(loss, 0.5)))
 
-    np.testing.assert_equal(control.receive(there).message.loss, loss)
+    np.testing.assert_equal(control.receive(there).message.measurements.loss, loss)
 
 
 GOOD = {"type": "Attached", "body": {"worker": 1}}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter
 
-from raydient.steps.health import GradientHealth
+from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import RoundKind, Schedule
 
 from .connection import Connection, Frame
@@ -69,26 +69,11 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Parameter server: where training is; sent every few rounds at the most.
-
-    Attributes:
-        round: rounds completed.
-        step: updates applied.
-        loss: of the last step, mean over its rows.
-        phase_seconds: by phase, all workers together, and `apply`.
-        step_seconds_buckets, step_seconds_sum: see `reports.Progress`.
-        exchange_bytes: by direction.
-        health: of the gradients, as measured last.
-    """
+    """Parameter server: rounds completed, updates applied and what is measured; sent a few times a second at most."""
 
     round: int
     step: int
-    loss: float
-    phase_seconds: Mapping[str, float]
-    step_seconds_buckets: Sequence[int]
-    step_seconds_sum: float
-    exchange_bytes: Mapping[str, int]
-    health: GradientHealth | None = None
+    measurements: Measurements
 
 
 @dataclass(frozen=True, slots=True)

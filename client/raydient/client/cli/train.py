@@ -226,7 +226,7 @@ def _show(display: "Display", report: "Report", epochs: int) -> None:
 
     match report:
         case reports.Progress():
-            display.progress(report.step, report.steps, report.loss, report.samples_per_second)
+            display.progress(report.step, report.steps, report.measurements.loss, report.samples_per_second)
         case reports.EpochEnded():
             display.epoch(report.epoch, epochs, report.metrics, report.seconds)
         case reports.Notice():

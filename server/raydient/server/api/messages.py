@@ -1,6 +1,5 @@
 """Records as messages, and a message as the specification. The JSON form carries the specification both ways."""
 
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -115,12 +114,11 @@ def event_message(event: records.JobEvent) -> training_job_pb2.TrainingJobEvent:
 
 
 def progress_message(progress: reports.Progress) -> training_job_pb2.TrainingProgress:
-    """Without the histogram of step times, which is for the metrics."""
-    names = training_job_pb2.TrainingProgress.DESCRIPTOR.fields_by_name
-    fields = {name: getattr(progress, name) for name in names}
-    if progress.gradient_health is not None:
-        fields["gradient_health"] = training_job_pb2.GradientHealth(**asdict(progress.gradient_health))
-    return training_job_pb2.TrainingProgress(**fields)
+    """Convert a progress. The histogram of step times is left out, because only `/metrics` shows it."""
+    fields = reports.flatten(progress)
+    return training_job_pb2.TrainingProgress(
+        **{name: fields[name] for name in training_job_pb2.TrainingProgress.DESCRIPTOR.fields_by_name}
+    )
 
 
 def epoch_message(epoch: reports.EpochEnded) -> training_job_pb2.EpochEnded:

@@ -4,9 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress, flatten, unflatten
 
 from .records import Payload, StateChanged
 from .states import State
@@ -18,7 +16,6 @@ KINDS: dict[str, type[Payload]] = {
     "checkpoint": CheckpointTaken,
     "notice": Notice,
 }
-_PROGRESS = TypeAdapter(Progress)
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
 
@@ -29,7 +26,8 @@ def kind_of(payload: type[Payload]) -> str:
 
 def encode(payload: Payload) -> tuple[str, str]:
     """Name of the kind, and its fields as JSON. NaN and infinity are kept: a diverging loss is news, too."""
-    return _NAMES[type(payload)], json.dumps(asdict(payload), separators=(",", ":"))
+    fields = flatten(payload) if isinstance(payload, Progress) else asdict(payload)
+    return _NAMES[type(payload)], json.dumps(fields, separators=(",", ":"))
 
 
 def decode(kind: str, text: str) -> Payload:
@@ -38,5 +36,5 @@ def decode(kind: str, text: str) -> Payload:
     if kind == "state":
         fields["state"] = State(fields["state"])
     if kind == "progress":
-        return _PROGRESS.validate_python(fields)
+        return unflatten(fields)
     return KINDS[kind](**fields)

@@ -98,7 +98,8 @@ def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
     least, most = row["workers_min"], row["workers_max"]
     read = _read_columns(row)
     if read["progress"] is not None:
-        read["progress"] = replace(read["progress"], gradient_health=None)
+        measurements = replace(read["progress"].measurements, gradient_health=None)
+        read["progress"] = replace(read["progress"], measurements=measurements)
     return JobSummary(
         **{name: row[name] for name in _SUMMARY},
         **read,

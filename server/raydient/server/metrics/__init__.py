@@ -1,7 +1,7 @@
-"""What Prometheus sees: a collector over the jobs that live or ended lately, and how long calls took.
+"""Prometheus metrics: a collector over the jobs that live or ended lately, and the duration of API calls.
 
-It hears of jobs by their events, so a scrape waits neither for the store nor for a cluster. A job's series vanish some
-minutes after its end; no series bears the id of a worker.
+The collector follows the events of jobs, so a scrape waits neither for the store nor for a cluster. A job's series
+vanish some minutes after its end; no series has the id of a worker as a label.
 """
 
 from .collector import LINGER_SECONDS, JobCollector

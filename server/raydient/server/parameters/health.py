@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector
-from raydient.steps.health import GradientHealth, LayerHealth
 from raydient.steps.layout import Layout
+from raydient.steps.measurements import GradientHealth, LayerHealth
 
 PIECE = 1 << 13
 """Values per piece, a divisor of the update's blocks; a layer's end ends one, too. In float64 it stays in the cache."""

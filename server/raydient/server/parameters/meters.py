@@ -1,47 +1,52 @@
-"""What a parameter server measures: time per step and phase, bytes exchanged. None of it touches the mathematics."""
+"""Meters of a parameter server: time per step and phase, bytes exchanged. They do not affect the mathematics."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
-from raydient.server.training.reports import STEP_SECONDS_BUCKETS
+from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, Measurements
 from raydient.wire.channel import PHASES
 
 
 @dataclass(slots=True)
 class Meters:
-    """Sums since the process began; `clock` in seconds."""
+    """Sums since the process began. `clock` returns seconds."""
 
     clock: Callable[[], float]
-    phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*PHASES, "apply"), 0.0))
-    step_seconds_sum: float = 0.0
-    exchange_bytes: dict[str, int] = field(default_factory=lambda: {"push": 0, "pull": 0})
+    _phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*PHASES, "apply"), 0.0))
+    _step_seconds_sum: float = 0.0
+    _exchange_bytes: dict[str, int] = field(default_factory=lambda: {"push": 0, "pull": 0})
     _counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS_BUCKETS) + 1))
     _last_step: float | None = None
 
     def pushed(self, seconds: Sequence[float], size_bytes: int) -> None:
-        """A worker pushed so many bytes and spent so many seconds on each of PHASES."""
+        """Note that a worker has pushed `size_bytes` and spent `seconds` on each of PHASES."""
         for phase, spent in zip(PHASES, seconds, strict=True):
-            self.phase_seconds[phase] += spent
-        self.exchange_bytes["push"] += size_bytes
+            self._phase_seconds[phase] += spent
+        self._exchange_bytes["push"] += size_bytes
 
     def pulled(self, size_bytes: int) -> None:
-        self.exchange_bytes["pull"] += size_bytes
+        """Note that weights of `size_bytes` were handed to a worker."""
+        self._exchange_bytes["pull"] += size_bytes
 
     def stepped(self, apply_seconds: float) -> None:
-        """An update was made."""
+        """Note that an update has been completed, and took `apply_seconds` to apply."""
         now = self.clock()
-        self.phase_seconds["apply"] += apply_seconds
+        self._phase_seconds["apply"] += apply_seconds
         if self._last_step is not None:
             self._counts[bisect_left(STEP_SECONDS_BUCKETS, now - self._last_step)] += 1
-            self.step_seconds_sum += now - self._last_step
+            self._step_seconds_sum += now - self._last_step
         self._last_step = now
 
-    @property
-    def step_seconds_buckets(self) -> list[int]:
-        """Cumulative counts for STEP_SECONDS_BUCKETS and infinity."""
-        total, result = 0, []
-        for count in self._counts:
-            total += count
-            result.append(total)
-        return result
+    def read(self, loss: float, learning_rate: float, gradient_health: GradientHealth | None) -> Measurements:
+        """Return what has been measured, with the given results of the last step."""
+        return Measurements(
+            loss=loss,
+            learning_rate=learning_rate,
+            phase_seconds=dict(self._phase_seconds),
+            step_seconds_buckets=tuple(accumulate(self._counts)),
+            step_seconds_sum=self._step_seconds_sum,
+            exchange_bytes=dict(self._exchange_bytes),
+            gradient_health=gradient_health,
+        )

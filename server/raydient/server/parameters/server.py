@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector
-from raydient.steps.health import GradientHealth
 from raydient.steps.layout import Layout
+from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores, write_ranks
 from raydient.steps.tree import Node

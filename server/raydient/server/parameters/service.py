@@ -307,23 +307,13 @@ class Service:
                     link.connection.send(Header(Kind.STOP, self._launch.generation))
 
     def _status(self, *, always: bool = False) -> None:
-        now, loss = self._clock(), self._server.last_loss
+        now, server = self._clock(), self._server
+        loss = server.last_loss
         if loss is None or not (always or (now >= self._next_status and not self._coordinator.pending)):
             return  # before the first step there is no status
         self._next_status = now + STATUS_SECONDS
-        position, meters = self._server.position, self._meters
-        self._tell(
-            control.Status(
-                round=position.round,
-                step=position.step,
-                loss=loss,
-                step_seconds_buckets=meters.step_seconds_buckets,
-                step_seconds_sum=meters.step_seconds_sum,
-                phase_seconds=meters.phase_seconds,
-                exchange_bytes=meters.exchange_bytes,
-                health=self._server.health,
-            )
-        )
+        measurements = self._meters.read(loss, server.optimizer.learning_rate, server.health)
+        self._tell(control.Status(server.position.round, server.position.step, measurements))
 
     def _tell_epochs(self) -> None:
         if self._epochs:

@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from raydient.spec.phrases import counted
-from raydient.steps.health import GradientHealth
 from raydient.steps.schedule import Schedule
 from raydient.wire import control
 from raydient.wire.control import Role
@@ -24,9 +23,8 @@ from raydient.wire.control import Role
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
 from .divergence import describe
 from .failures import Decision, Losses, reason_of
-from .progress import Counts, progress
+from .progress import ProgressReports
 from .pulses import Pulses
-from .rate import Rate
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started, Waiting
 from .roster import Roster
 from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
@@ -54,16 +52,15 @@ class Coordinator:
         finish: Callable[[Sequence[float]], Mapping[str, float]],
         checkpoint_seconds: float,
         keep: int,
-        learning_rate: float,
         clock: Callable[[], float],
         last_epoch: int = 0,
     ) -> None:
         """`finish` computes an epoch's metrics from its sums; `last_epoch` is the newest epoch reported, by any run."""
         self.ended = False
         self._last_epoch = last_epoch
-        self._schedule, self._finish = schedule, finish
+        self._finish = finish
         self._keep = keep
-        self._learning_rate, self._clock = learning_rate, clock
+        self._clock = clock
         self._roster = Roster(workers, minimum)
         self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
@@ -78,10 +75,8 @@ class Coordinator:
         self._losses = Losses(clock)
         self._start_at = -math.inf  # when processes that are missing may be started
         self._shortage = Shortage(clock)  # while training is suspended, no plan names a worker
-        self._restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self._status: control.Status | None = None
-        self._health: GradientHealth | None = None  # outlives a parameter server
-        self._rate = Rate(clock)
+        self._reports = ProgressReports(schedule, clock)
         self._saved: list[int] = []  # steps of checkpoints that are on disk
 
     # ---- members
@@ -131,7 +126,7 @@ class Coordinator:
         if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
             return []
         step = self._status.step if self._status else self._saved_step
-        self._rate.begin(self._schedule.samples(step))
+        self._reports.begin(step)
         self._running = True
         return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
 
@@ -185,7 +180,7 @@ class Coordinator:
             message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
             return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
         self._start_at = self._clock() + self._losses.pause_seconds
-        self._restarts[process.role.value] += 1
+        self._reports.restarts[process.role.value] += 1
         notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.ROLL_BACK and self._stopping:
             return [notice, *self._end(Outcome.INTERRUPTED, step=self._saved_step)]
@@ -226,23 +221,11 @@ class Coordinator:
             self._furthest = status.round
             self._losses.forget()
         self._status = status
-        self._health = status.health or self._health
         return self._progress()
 
     def _progress(self) -> list[Action]:
-        """The report of progress; empty before the first step."""
-        status = self._status
-        if status is None:
-            return []
-        counts = Counts(
-            samples_per_second=self._rate.after(self._schedule.samples(status.step)),
-            learning_rate=self._learning_rate,
-            workers_alive=len(self._roster.at_work),
-            workers_wanted=self._roster.wanted,
-            workers_minimum=self._roster.minimum,
-            restarts=self._restarts,
-        )
-        return [Tell(progress(self._schedule, status, counts, self._health))]
+        """Report progress; nothing is reported before the first step."""
+        return [Tell(self._reports.report(self._status, self._roster))] if self._status else []
 
     def epochs(self, done: control.EpochsDone) -> list[Action]:
         """Report completed epochs. An epoch that comes again after a rollback has the same metrics and is ignored."""
@@ -257,7 +240,7 @@ class Coordinator:
 
     def diverged(self, message: control.NonFinite) -> list[Action]:
         """Fail, because the loss or a gradient is not finite."""
-        what = describe(message, self._health)
+        what = describe(message, self._reports.gradient_health)
         # A checkpoint of this step holds the weights whose loss is not finite.
         bad = [step for step in self._saved if step == message.step]
         good = [step for step in self._saved if step < message.step]

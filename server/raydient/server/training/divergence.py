@@ -1,6 +1,6 @@
 """The message for the user when a loss or a gradient is not finite."""
 
-from raydient.steps.health import GradientHealth
+from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 

@@ -83,8 +83,8 @@ class Execution:
         self._orders, self._clock = orders if orders is not None else [], network.now
         spec = prepared.spec
         optimizer = spec.training.optimizer
-        self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
-        self._storage = Storage(prepared, directory, job, self._optimizer.state)
+        state = build_optimizer(optimizer.kind, optimizer.value.model_dump()).state
+        self._storage = Storage(prepared, directory, job, state)
         self.coordinator = Coordinator(
             schedule=prepared.schedule,
             workers=workers,
@@ -92,7 +92,6 @@ class Execution:
             finish=prepared.network.finish,
             checkpoint_seconds=spec.checkpoints.interval_seconds,
             keep=spec.checkpoints.keep,
-            learning_rate=self._optimizer.learning_rate,
             clock=network.now,
             last_epoch=history.last,
         )

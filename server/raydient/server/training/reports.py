@@ -1,13 +1,13 @@
 """The reports of a coordinator to the service: plain values, numbered, delivered at least once and in order."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from raydient.steps.health import GradientHealth
+from raydient.steps.measurements import Measurements
 
 
 class Outcome(StrEnum):
@@ -21,27 +21,20 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the job is; sent a few times a second at the most, a newer one replaces an older one not yet delivered.
+    """The position of training and its measurements.
 
-    Counters only grow within a run of the coordinator, except `step` and `samples`, which fall back to the
-    checkpoint's when a parameter server is lost.
+    It is sent a few times a second at most, and a newer one replaces an older one that is not delivered yet. `step`,
+    `samples` and the measured sums fall back when a parameter server is lost; `restarts` only grows within a run.
 
     Attributes:
-        step, steps: updates applied, of total.
-        epoch, epochs: epochs completed, of total.
-        samples: training samples consumed so far.
-        samples_per_second: over the last report interval.
-        learning_rate: of the last update.
-        loss: of the last step, training part.
-        workers_alive, workers_wanted: processes at work, and how many there shall be.
-        workers_minimum: with fewer it does not go on for long.
-        restarts: members replaced, by role.
-        phase_seconds: seconds spent since the run began, by phase (forward, backward, push, wait, apply), all workers.
-        step_seconds_buckets: cumulative counts of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
-        step_seconds_sum: sum over all steps, seconds.
-        exchange_bytes: payload of the data plane since the run began, by direction (push, pull).
-        workers_minimum: worker processes without which training waits.
-        gradient_health: by layer, as measured last; None before the first measurement.
+        step, steps: number of updates applied, and in all.
+        epoch, epochs: number of epochs completed, and in all.
+        samples: number of training samples consumed.
+        samples_per_second: rate over the last report interval.
+        workers_alive, workers_wanted: number of workers that take part, and that the job should have.
+        measurements: measured by the parameter server; the gradient health may be an earlier server's.
+        restarts: number of members replaced, by role.
+        workers_minimum: number of workers below which training is suspended after a grace period.
     """
 
     step: int
@@ -50,20 +43,11 @@ class Progress:
     epochs: int
     samples: int
     samples_per_second: float
-    learning_rate: float
-    loss: float
     workers_alive: int
     workers_wanted: int
+    measurements: Measurements
     restarts: Mapping[str, int] = field(default_factory=dict)
-    phase_seconds: Mapping[str, float] = field(default_factory=dict)
-    step_seconds_buckets: tuple[int, ...] = ()
-    step_seconds_sum: float = 0.0
-    exchange_bytes: Mapping[str, int] = field(default_factory=dict)
     workers_minimum: int = 1
-    gradient_health: GradientHealth | None = None
-
-
-STEP_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +138,32 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """The JSON form of a report: its type and its fields."""
-    return {"type": type(report).__name__, **asdict(report)}
+    """Return the JSON form of a report: its type and its fields."""
+    content = flatten(report) if isinstance(report, Progress) else asdict(report)
+    return {"type": type(report).__name__, **content}
 
 
 def from_json(data: Mapping[str, Any]) -> Report:
-    """The report of a JSON form; ValueError if it is none."""
-    fields = dict(data)
-    adapter = _ADAPTERS.get(fields.pop("type", ""))
-    if adapter is None:
+    """Inverse of `to_json`. Raises ValueError if `data` is not a report."""
+    content = dict(data)
+    name = content.pop("type", "")
+    if name == Progress.__name__:
+        return unflatten(content)
+    if name not in _ADAPTERS:
         raise ValueError("a report of unknown type")
-    report: Report = adapter.validate_python(fields)
+    report: Report = _ADAPTERS[name].validate_python(content)
     return report
+
+
+def flatten(progress: Progress) -> dict[str, Any]:
+    """Return the fields of a progress and of its measurements in one mapping: its form in JSON and in the API."""
+    content = asdict(progress)
+    measured = content.pop("measurements")
+    return {**measured, **content}
+
+
+def unflatten(content: Mapping[str, Any]) -> Progress:
+    """Inverse of `flatten`, for values from JSON. Raises ValueError if a value is missing or of the wrong type."""
+    measured = {f.name: content[f.name] for f in fields(Measurements) if f.name in content}
+    progress: Progress = _ADAPTERS[Progress.__name__].validate_python({**content, "measurements": measured})
+    return progress
