@@ -19,6 +19,7 @@ import numpy as np
 from comparison import Comparison, Measurement, Options, Peer, own_session, print_document, run_peer
 
 from raydient.server.clusters.local import LocalCluster
+from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
 from raydient.wire import control
 from raydient.wire.channel import attach
@@ -115,7 +116,7 @@ class Exchange:
 
     def _serve(self, connection: Connection) -> None:
         serve = control.Serve(
-            parameters=[("vector", (self._task.values,))],
+            layout=Layout.of([("vector", (self._task.values,))]),
             optimizer="sgd",
             settings={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
             layers=[("vector", 0)],

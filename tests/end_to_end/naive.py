@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from raydient.server.parameters.optimizers import build_optimizer
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Average, Learned
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program, read_weights
 
@@ -101,9 +101,9 @@ class Update:
                 [array[where] for array in self._state],
                 [array[where] for array in self._scratch],
             )
-            if p.momentum is None:
-                l1, l2 = np.float32(self._network.penalties.get(p.name, (0, 0)))
+            if isinstance(p.kind, Learned):
+                l1, l2 = np.float32([p.kind.l1, p.kind.l2])
                 g = g + 2 * l2 * w + l1 * np.sign(w)
                 self._optimizer.update(step, w, g, state, scratch)
-            elif p.momentum != FROZEN:
-                w[:] = np.float32(p.momentum) * w + np.float32(1 - p.momentum) * g
+            elif isinstance(p.kind, Average):
+                w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g

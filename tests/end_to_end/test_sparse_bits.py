@@ -50,7 +50,7 @@ def make(sentences):
             "resources": {"workers": workers},
         }
         prepared = prepare(validate_job(spec), sentences)
-        assert prepared.network.layout.sparse == ("words.embeddings",)
+        assert [p.name for p in prepared.network.layout.parameters if p.sparse] == ["words.embeddings"]
         return prepared
 
     return build

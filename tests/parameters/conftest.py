@@ -149,7 +149,7 @@ class Coordinator:
         hello, _ = self.expect(control.Hello)
         kind, settings = self.job.optimizer
         told = {
-            "parameters": list(self.job.shapes), "layers": LAYERS, "optimizer": kind, "settings": settings,
+            "layout": self.job.layout, "layers": LAYERS, "optimizer": kind, "settings": settings,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
             "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip

@@ -13,7 +13,7 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.server import Diverged, ParameterServer, Position
 from raydient.server.parameters.update import Updater
-from raydient.steps.layout import Layout
+from raydient.steps.layout import Average, Layout
 from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
@@ -123,7 +123,9 @@ def test_the_update_ratio_where_something_is_zero(before, after, ratio):
 
 def test_moving_averages_have_no_part_in_the_norms_of_their_layer():
     shapes = [("a.kernel", (2,)), ("b.gamma", (2,)), ("b.mean", (3,)), ("c.mean", (2,)), ("d.kernel", (1,))]
-    meter = LayerMeter(Layout.of(shapes, {"b.mean": 0.9, "c.mean": 0.5}), [(name, 0) for name in "abcd"])
+    meter = LayerMeter(
+        Layout.of(shapes, {"b.mean": Average(0.9), "c.mean": Average(0.5)}), [(name, 0) for name in "abcd"]
+    )
     meter.add_gradient(0, np.array([0, 1, 3, 4, math.nan, 9, 9, 9, 9, 2], np.float32))
     meter.add_update(0, np.ones(10, np.float32), np.array([1, 1, 1, 1, 9, 9, 9, 9, 9, 3], np.float32))
 

@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
+from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.frames import Header, Kind
 
 from .conftest import GENERATION, SECONDS, SUMS
 
-SHAPES = [("table", (100, 4)), ("dense.bias", (3,))]
 SERVED = {
-    "parameters": SHAPES,
-    "sparse": ["table"],
+    "layout": Layout.of([("table", (100, 4)), ("dense.bias", (3,))], sparse=["table"]),
     "layers": [("table", 0), ("dense", 3)],
     "optimizer": "sgd",
     "settings": {"learning_rate": 0.5, "momentum": 0.0, "nesterov": False},

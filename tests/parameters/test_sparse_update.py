@@ -12,7 +12,7 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.update import Updater
 from raydient.steps import sparse
-from raydient.steps.layout import FROZEN, Layout
+from raydient.steps.layout import Frozen, Layout, Learned
 from raydient.steps.sparse import tables_of
 
 from .test_update import rounds
@@ -58,13 +58,10 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
 ):
     leaves, nodes = division
     rng, optimizer = np.random.default_rng(seed), build_optimizer(*RULES[rule])
-    layout = Layout.of(SHAPES.items(), {frozen: FROZEN} if frozen else {}, TABLES)
+    kinds = {penalized: Learned(0.25, 0.5), frozen: Frozen()}
+    layout = Layout.of(SHAPES.items(), kinds, TABLES)
     tables = tables_of(layout, layout.size)
-    places = {p.name: slice(p.offset, p.offset + p.size) for p in layout.parameters}
-    settings = {
-        "averages": [(places[frozen], FROZEN)] if frozen else [],
-        "penalties": [(places[penalized], 0.25, 0.5)] if penalized not in (None, frozen) else [],
-    }
+    settings = {"parameters": layout.parameters}
     start = rng.normal(size=layout.size).astype(np.float32)
     start[rng.random(len(start)) < 0.2] = -0.0
     ours, twin = ([start.copy(), *(np.zeros_like(start) for _ in optimizer.state)] for _ in range(2))

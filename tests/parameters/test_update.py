@@ -11,7 +11,7 @@ from raydient.server.parameters import update
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.sums import tree_sum
 from raydient.server.parameters.update import Updater
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Average, Frozen, Learned, Parameter
 from raydient.steps.tree import children, maximal_subtrees
 
 ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
@@ -83,6 +83,11 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     assert np.frombuffer(results[0][0], np.float32)[-1] == np.float32(1) - gradient[-1] * np.float32(0.1)
 
 
+def part(start, stop, kind):
+    """A parameter at `start`..`stop` - 1 of the flat vector."""
+    return Parameter("part", (stop - start,), start, kind)
+
+
 @given(
     size=st.integers(1, 200),
     cuts=st.lists(st.integers(0, 200), min_size=2, max_size=6),
@@ -92,10 +97,10 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
 )
 def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size, cuts, block, threads, rule):
     cuts = sorted(min(cut, size) for cut in cuts)
-    averages = [(slice(a, b), 0.9) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if a < b]
+    averages = [part(a, b, Average(0.9)) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if a < b]
     learned = np.ones(size, bool)
-    for where, _ in averages:
-        learned[where] = False
+    for average in averages:
+        average.view(learned)[:] = False
     rng, optimizer = np.random.default_rng(size), build_optimizer(*rule)
     start, gradient = rng.normal(size=(2, size)).astype(np.float32)
     arrays = [start.copy(), *(np.zeros_like(start) for _ in optimizer.state)]
@@ -104,7 +109,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
         patch.setattr(update, "BLOCK", block)
         patch.setattr(update, "PARALLEL_FROM", 1)
-        updater = Updater(arrays[0], arrays[1:], 1, threads, executor, averages=averages)
+        updater = Updater(arrays[0], arrays[1:], 1, threads, executor, parameters=averages)
         norm = updater.apply(optimizer, 0, {(0, 1): gradient}, (0, 1))
 
     scratch = [np.empty_like(expected[0]) for _ in range(2)]
@@ -117,7 +122,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_the_norm_tells_that_a_statistic_is_not_finite(bad, executor):
-    updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor, averages=[(slice(2, 4), 0.5)])
+    updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor, parameters=[part(2, 4, Average(0.5))])
 
     assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): np.array([1, 1, 1, bad])}, (0, 1)))
 
@@ -190,7 +195,7 @@ def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threa
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
         patch.setattr(update, "BLOCK", block)
         patch.setattr(update, "PARALLEL_FROM", 1)
-        updater = Updater(weights, [], 2, threads, executor, penalties=[(slice(a, b), l1, l2)])
+        updater = Updater(weights, [], 2, threads, executor, parameters=[part(a, b, Learned(l1, l2))])
         norm = updater.apply(optimizer, 0, contributions, (0, leaves))
 
     total = gradients.sum(axis=0)
@@ -206,7 +211,7 @@ def test_what_is_frozen_keeps_every_bit(rule, executor):
     weights = np.array([-0.0, 1e-45, np.pi, 1.0, 2.0], np.float32)
     start, optimizer = weights.copy(), build_optimizer(*rule)
     state = [np.zeros_like(weights) for _ in optimizer.state]
-    updater = Updater(weights, state, 1, 1, executor, averages=[(slice(0, 3), FROZEN)])
+    updater = Updater(weights, state, 1, 1, executor, parameters=[part(0, 3, Frozen())])
     for step in range(3):
         updater.apply(optimizer, step, {(0, 1): np.array([0, 0, 0, 1, 1], np.float32)}, (0, 1))
     assert weights[:3].tobytes() == start[:3].tobytes()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire import control
@@ -24,6 +25,11 @@ ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
 HEALTH = GradientHealth(6, (LayerHealth("dense", 0.5, None, 2, 0.25), LayerHealth("activation", math.inf)))
 MEASUREMENTS = Measurements(
     0.25, 0.5, {"forward": 1.5, "apply": 0.0}, (0, 1, 4), 0.125, {"push": 2**40, "pull": 0}, HEALTH
+)
+LAYOUT = Layout.of(
+    [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,)), ("still.kernel", (2, 2))],
+    {"dense.kernel": Learned(0.25, 0.5), "batch.moving_mean": Average(0.99), "still.kernel": Frozen()},
+    ["dense.kernel"],
 )
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
@@ -41,7 +47,7 @@ EXAMPLES = [
     control.Failed("no room left, δ"),
     control.Ping(5),
     control.Serve(
-        [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,))],
+        LAYOUT,
         [("dense", 3), ("batch", 0)],
         "adam",
         {"epsilon": 1e-7},
@@ -50,9 +56,6 @@ EXAMPLES = [
         8,
         6,
         [],
-        {"batch.moving_mean": 0.99},
-        {"dense.kernel": (0.25, 0.0)},
-        ["dense.kernel"],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(False, True),

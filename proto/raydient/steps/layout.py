@@ -6,13 +6,39 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
 from .arrays import Floats
 
-FROZEN = 1.0
-"""The momentum of what stays as it is, bit by bit; its gradient is 0."""
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The optimizer updates it, from the gradient of the loss and of the penalty l1 · Σ |w| + l2 · Σ w²."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+    name: Literal["learned"] = "learned"
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A moving average of statistics g, which travel where a gradient would: w <- momentum w + (1 - momentum) g."""
+
+    momentum: float
+    name: Literal["average"] = "average"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """It keeps its values, bit by bit; its gradient is 0."""
+
+    name: Literal["frozen"] = "frozen"
+
+
+Kind = Learned | Average | Frozen
+"""How an update changes a parameter. The names tell the kinds apart in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +49,28 @@ class Parameter:
         name: unique within the network, for example `dense_1.kernel`.
         shape: its shape, row-major.
         offset: index of its first value in the flat vector.
-        momentum: None if it is learned. Else it is a moving average of statistics that travel where a gradient would:
-            an update leaves so much of it, and what the gradient's place holds makes up the rest. FROZEN: all of it.
+        kind: how an update changes it.
         sparse: a table, (rows, width), whose gradient is zero but for a few rows; see `sparse`.
     """
 
     name: str
     shape: tuple[int, ...]
     offset: int
-    momentum: float | None = None
+    kind: Kind = Learned()
     sparse: bool = False
 
     @property
     def size(self) -> int:
         return prod(self.shape)
 
+    @property
+    def stop(self) -> int:
+        """Index of the first value behind it in the flat vector."""
+        return self.offset + self.size
+
     def view(self, vector: Floats) -> Floats:
         """This parameter's values inside `vector`, shaped; a view, never a copy."""
-        return vector[self.offset : self.offset + self.size].reshape(self.shape)
+        return vector[self.offset : self.stop].reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +83,19 @@ class Layout:
     def of(
         cls,
         shapes: Iterable[tuple[str, Sequence[int]]],
-        averages: Mapping[str, float] = MappingProxyType({}),
+        kinds: Mapping[str, Kind] = MappingProxyType({}),
         sparse: Collection[str] = (),
     ) -> "Layout":
         """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug.
 
-        `averages` has the momentum of those that are not learned, by name; `sparse` names the tables with sparse
-        gradients.
+        `kinds` has the kinds of parameters by name, `Learned()` where it has none; `sparse` names the tables with
+        sparse gradients.
         """
         parameters, offset, names = [], 0, set()
         for name, shape in shapes:
             assert name not in names, f"parameter name {name} used twice"
             names.add(name)
-            parameters.append(Parameter(name, tuple(shape), offset, averages.get(name), name in sparse))
+            parameters.append(Parameter(name, tuple(shape), offset, kinds.get(name, Learned()), name in sparse))
             offset += parameters[-1].size
         return cls(tuple(parameters))
 
@@ -73,16 +103,6 @@ class Layout:
     def size(self) -> int:
         """Values in the flat vector."""
         return sum(p.size for p in self.parameters)
-
-    @property
-    def averages(self) -> dict[str, float]:
-        """The momentum of each moving average, by name."""
-        return {p.name: p.momentum for p in self.parameters if p.momentum is not None}
-
-    @property
-    def sparse(self) -> tuple[str, ...]:
-        """Names of the tables whose gradients are sparse."""
-        return tuple(p.name for p in self.parameters if p.sparse)
 
     def views(self, vector: Floats) -> dict[str, Floats]:
         """Every parameter's view of `vector`, by name."""

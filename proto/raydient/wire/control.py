@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter
 
+from raydient.steps.layout import Layout
 from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import RoundKind, Schedule
 
@@ -168,18 +169,15 @@ class Serve:
     """To a parameter server, with the arrays of a `Snapshot` or the first weights: hold them from round `round` on.
 
     Attributes:
-        parameters: name and shape in the order of the flat vector.
+        layout: the parameters of the flat vector, with their kinds.
         layers: name of every layer, and how many of its units have a rectifier.
         optimizer, settings: the option of the specification and its settings.
         sums: values that ride along with each push, rows not among them.
         ranks: places among the sums that are filled with ranks at an epoch's end, see `scores.write_ranks`.
         step, epoch_sums: see `Snapshot`.
-        averages: momentum of the parameters that are moving averages, by name.
-        penalties: on the parameters that have one, by name: l1 and l2 of l1 · Σ |w| + l2 · Σ w².
-        sparse: names of the tables whose gradients are sparse.
     """
 
-    parameters: Sequence[tuple[str, tuple[int, ...]]]
+    layout: Layout
     layers: Sequence[tuple[str, int]]
     optimizer: str
     settings: Mapping[str, Any]
@@ -188,9 +186,6 @@ class Serve:
     round: int
     step: int
     epoch_sums: Sequence[float]
-    averages: Mapping[str, float] = field(default_factory=dict)
-    penalties: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    sparse: Sequence[str] = ()
     ranks: Sequence[int] = ()
 
 

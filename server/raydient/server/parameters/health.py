@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector
-from raydient.steps.layout import Layout
+from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth
 
 PIECE = 1 << 13
@@ -38,11 +38,11 @@ class LayerMeter:
         self.units = sum(units for _, units in layers)
         learned: dict[str, tuple[int, int]] = {}  # of those that learn, in the order of the flat vector
         for parameter in layout.parameters:
-            if parameter.momentum is None:
-                layer, end = parameter.name.rpartition(".")[0], parameter.offset + parameter.size
+            if isinstance(parameter.kind, Learned):
+                layer, end = parameter.name.rpartition(".")[0], parameter.stop
                 learned[layer] = learned.get(layer, (parameter.offset, end))[0], end
         ends = (end for bounds in learned.values() for end in bounds)
-        tables = (bound for p in layout.parameters if p.sparse for bound in (p.offset, p.offset + p.size))
+        tables = (bound for p in layout.parameters if p.sparse for bound in (p.offset, p.stop))
         self._bounds = sorted({*range(0, layout.size, PIECE), *ends, *tables, 0, layout.size})
         self._pieces = {
             layer: slice(bisect_left(self._bounds, start), bisect_left(self._bounds, end))

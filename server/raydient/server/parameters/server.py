@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector
-from raydient.steps.layout import Layout
+from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores, write_ranks
@@ -313,7 +313,7 @@ class ParameterServer:
             if not np.isfinite(total).all():
                 return parameter.name, False
             norm = float(np.linalg.norm(total.astype(np.float64)))
-            if parameter.momentum is None and norm > largest:
+            if isinstance(parameter.kind, Learned) and norm > largest:
                 largest, suspect = norm, parameter.name
         return suspect, True
 

@@ -8,7 +8,6 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.layout import Layout
 from raydient.steps.schedule import Round, RoundKind
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.steps.sparse import tables_of
@@ -95,7 +94,7 @@ class Service:
     def _prepare(self, serve: control.Message, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         if not isinstance(serve, control.Serve):
             raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
-        layout = Layout.of(serve.parameters, serve.averages, serve.sparse)
+        layout = serve.layout
         optimizer = build_optimizer(serve.optimizer, serve.settings)
         names = ("weights", *optimizer.state)
         self._bundle = Bundle.allocate(dict.fromkeys(names, ("<f4", (layout.size,))))
@@ -117,14 +116,7 @@ class Service:
             depth=slots.bit_length(),
             threads=self._threads,
             executor=self._executor,
-            averages=[
-                (slice(p.offset, p.offset + p.size), p.momentum) for p in layout.parameters if p.momentum is not None
-            ],
-            penalties=[
-                (slice(p.offset, p.offset + p.size), *serve.penalties[p.name])
-                for p in layout.parameters
-                if p.name in serve.penalties
-            ],
+            parameters=layout.parameters,
             tables=tables,
             updated=passing_on(self._network, self._links, position),
         )

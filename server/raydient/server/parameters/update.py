@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from raydient.steps.arrays import Vector, aligned_zeros
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Average, Frozen, Kind, Learned, Parameter
 from raydient.steps.sparse import Numbers, Table, between
 from raydient.steps.tree import Node
 
@@ -38,26 +38,27 @@ class Updater:
         threads: int,
         executor: Executor,
         *,
-        averages: Sequence[tuple[slice, float]] = (),
-        penalties: Sequence[tuple[slice, float, float]] = (),
+        parameters: Sequence[Parameter] = (),
         tables: Sequence[Table] = (),
         updated: Callable[[int], None] = lambda stop: None,
     ) -> None:
         """`depth` bounds the height of the reduction tree; `threads` blocks are updated at a time.
 
-        `averages` are the places of moving averages, in order, and their momentum: there w <- momentum w +
-        (1 - momentum) g instead of the optimizer's rule, and g has no part in the norm.
-        `penalties` are places with l1 and l2: there the gradient is that of l1 · Σ |w| + l2 · Σ w² besides the loss,
-        l1 sign(w) + 2 l2 w more, added once, to the sum.
+        `parameters`, in order, say by their kinds how values are updated; the optimizer alone updates all others. The
+        gradient of a penalty, l1 sign(w) + 2 l2 w, is added once, to the sum. Of moving averages and of what is frozen
+        the gradient has no part in the norm.
         `tables`, in order, have sparse gradients: contributions have accounts of them.
         `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
         """
         self._weights, self._state = weights, state
         size = self._size = len(weights)
         self._threads = threads if size >= PARALLEL_FROM else 1
-        self._executor, self._updated, self._averages = executor, updated, averages
-        self._penalties, self._tables = penalties, tables
-        self._frozen = {where.start for where, momentum in averages if momentum == FROZEN}
+        self._executor, self._updated, self._tables = executor, updated, tables
+        self._resting = [p for p in parameters if not isinstance(p.kind, Learned)]
+        self._penalties = [
+            (p, p.kind.l1, p.kind.l2) for p in parameters if isinstance(p.kind, Learned) and (p.kind.l1 or p.kind.l2)
+        ]
+        self._frozen = {p.offset for p in parameters if isinstance(p.kind, Frozen)}
         width = min(BLOCK, size)
         self._scratch = [[aligned_zeros((width,), np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
         # Sums of rows amid the zeros of those that are not in use, within `apply`; else all zero.
@@ -94,16 +95,17 @@ class Updater:
                 gradient = self._penalized(gradient, start, stop, room)
                 if meter is not None:
                     np.copyto(before, weights)
-                for a, b, momentum in self._stretches(start, stop):
+                for a, b, kind in self._stretches(start, stop):
                     w, g, free = (array[a - start : b - start] for array in (weights, gradient, room[0]))
                     square = float(np.dot(g, g))
-                    if momentum is None:
+                    if isinstance(kind, Learned):
                         squares.append(square)
                         state = [array[a:b] for array in self._state]
                         optimizer.update(step, w, g, state, (free, room[1][a - start : b - start]))
                     else:
                         squares.append(0.0 * square)  # NaN if that is not finite
-                        _average(w, g, momentum, free)
+                        if isinstance(kind, Average):
+                            _average(w, g, kind.momentum, free)
                 if meter is not None:
                     meter.add_gradient(start, gradient)
                     meter.add_update(start, before, weights)
@@ -137,7 +139,7 @@ class Updater:
 
     def _others_rest(self, table: Table, optimizer: Optimizer) -> bool:
         """True if the rows of a table that are not in use keep weights and state, bit by bit."""
-        penalized = any(where.start == table.offset for where, _, _ in self._penalties)
+        penalized = any(parameter.offset == table.offset for parameter, _, _ in self._penalties)
         return table.offset in self._frozen or (optimizer.rests_at_zero and not penalized)
 
     @np.errstate(all="ignore")
@@ -192,8 +194,8 @@ class Updater:
 
     def _penalized(self, gradient: Vector, start: int, stop: int, room: Sequence[Vector]) -> Vector:
         """The gradient of a block with that of the penalties; contributions are left as they were."""
-        for where, l1, l2 in self._penalties:
-            first, last = max(where.start, start), min(where.stop, stop)
+        for parameter, l1, l2 in self._penalties:
+            first, last = max(parameter.offset, start), min(parameter.stop, stop)
             if first >= last:
                 continue
             if gradient is not room[3]:
@@ -209,23 +211,21 @@ class Updater:
                 g += free
         return gradient
 
-    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, float | None]]:
-        """A block by what is done there: begin, end, and the momentum where there is a moving average."""
-        for where, momentum in self._averages:
-            first, last = max(where.start, start), min(where.stop, stop)
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, Kind]]:
+        """A block by what is done there: begin, end and kind; penalties apart."""
+        for parameter in self._resting:
+            first, last = max(parameter.offset, start), min(parameter.stop, stop)
             if first < last:
                 if start < first:
-                    yield start, first, None
-                yield first, last, momentum
+                    yield start, first, Learned()
+                yield first, last, parameter.kind
                 start = last
         if start < stop:
-            yield start, stop, None
+            yield start, stop, Learned()
 
 
 def _average(weights: Vector, statistic: Vector, momentum: float, scratch: Vector) -> None:
     """Move the average, element by element as optimizers work."""
-    if momentum == FROZEN:
-        return
     np.multiply(statistic, np.float32(1 - momentum), out=scratch)
     weights *= np.float32(momentum)
     weights += scratch

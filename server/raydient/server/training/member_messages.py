@@ -12,7 +12,7 @@ def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
     """Build the message that starts a parameter server at `point`; the arrays travel beside it."""
     network, optimizer = prepared.network, prepared.spec.training.optimizer
     return control.Serve(
-        parameters=[(p.name, p.shape) for p in network.layout.parameters],
+        layout=network.layout,
         layers=[(layer.name, layer.rectified_units) for layer in network.layers],
         optimizer=optimizer.kind,
         settings=optimizer.value.model_dump(),
@@ -21,9 +21,6 @@ def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
         round=point.round,
         step=point.step,
         epoch_sums=point.epoch_sums,
-        averages=network.layout.averages,
-        penalties=network.penalties,
-        sparse=network.layout.sparse,
         ranks=network.ranks,
     )
 

@@ -8,7 +8,7 @@ from raydient.spec import functions
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Frozen, Learned
 
 from .activations import ACTIVATIONS
 from .ends import input_number, is_input
@@ -107,7 +107,7 @@ class _Builder:
                 raise InvalidSpec(self._errors)  # nothing is known of what follows
         layer = kind(resolved.name, shapes, settings)
         if not getattr(settings, "trainable", True):
-            layer.parameters = tuple(replace(p, momentum=FROZEN) for p in layer.parameters)
+            layer.parameters = tuple(replace(p, kind=Frozen()) for p in layer.parameters)
         if layer.index_limit is not None and not all(map(self._is_data, sources)):
             text = f"{resolved.name} takes whole numbers out of the data, not what other layers compute"
             self._errors.append(FieldError(f"{where}.inputs", text))
@@ -162,7 +162,7 @@ class _Builder:
         layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
             errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
-        elif all(p.momentum is not None for layer in layers for p in layer.parameters):
+        elif not any(isinstance(p.kind, Learned) for layer in layers for p in layer.parameters):
             text = "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
             errors.append(FieldError("network.layers", text))
         owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]

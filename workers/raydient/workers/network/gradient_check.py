@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.layout import Learned
 from raydient.workers.streams import Purpose, stream
 
 from .difference import Derivative, derivative, is_kink
@@ -149,7 +150,7 @@ def check_gradients(
     program.backward(loss_at.weights, network.bind(gradient), 1 / program.rows)
     checks = []
     for p in network.layout.parameters:
-        if p.momentum is not None:
+        if not isinstance(p.kind, Learned):
             continue  # a statistic or a frozen value, no derivative
         places = np.arange(p.size)
         if p.size > entries_per_parameter:

@@ -83,7 +83,6 @@ class Network:
         nodes: layers and where they stand.
         layers: those of the nodes, in the same order: named, with known shapes.
         layout: of all parameters in the flat vector, named `{layer}.{parameter}`.
-        penalties: by name of a parameter that has one, l1 and l2 of l1 · Σ |w| + l2 · Σ w².
         input_shapes: of one sample of each input, without the row axis, by name.
         outputs: in the order of the specification; without `outputs` there the last layer's.
         metrics: metrics with several sums each, output by output.
@@ -111,14 +110,9 @@ class Network:
         }
         self.layout = Layout.of(
             ((name, rule.shape) for name, rule in rules.items()),
-            {name: rule.momentum for name, rule in rules.items() if rule.momentum is not None},
+            {name: rule.kind for name, rule in rules.items()},
             {name for name, rule in rules.items() if rule.sparse},
         )
-        self.penalties = {
-            name: (rule.penalty.l1, rule.penalty.l2)
-            for name, rule in rules.items()
-            if rule.momentum is None and (rule.penalty.l1 or rule.penalty.l2)
-        }
         self.input_shapes = dict(input_shapes)
         self.outputs = tuple(outputs)
         self.metric_names = self._metric_names()

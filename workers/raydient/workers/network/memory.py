@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import CACHE_LINE, aligned_zeros
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Frozen
 
 from .ends import input_number, is_input
 from .graph import Network
@@ -191,7 +191,7 @@ class _Planner:
         learns: list[bool] = []
         for node in self._network.nodes:
             learns.append(
-                any(p.momentum != FROZEN for p in node.layer.parameters)
+                any(not isinstance(p.kind, Frozen) for p in node.layer.parameters)
                 or any(not is_input(s) and learns[s] for s in node.sources)
             )
         return learns

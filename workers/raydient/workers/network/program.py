@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.steps.arrays import aligned_zeros
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Average, Frozen
 from raydient.steps.scores import Scores
 from raydient.steps.sparse import RowSparse
 
@@ -63,7 +63,7 @@ class Program:
             (place, p.name)
             for place, node in enumerate(network.nodes)
             for p in node.layer.parameters
-            if p.momentum == FROZEN
+            if isinstance(p.kind, Frozen)
         )
 
     def _later_uses(self, dtype: np.dtype[Any]) -> Mapping[int, Views]:
@@ -95,7 +95,7 @@ class Program:
             (place, p.name, owners.count(place))
             for place, node in enumerate(self.network.nodes)
             for p in node.layer.parameters
-            if p.momentum not in (None, FROZEN) and node.owner == place
+            if isinstance(p.kind, Average) and node.owner == place
         )
 
     def forward(self, weights: Sequence[Views], pass_: Pass = INFERENCE) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from raydient.steps.layout import FROZEN
+from raydient.steps.layout import Frozen, Learned
 
 from .ends import input_number, is_input
 from .graph import Network, Node
@@ -60,8 +60,8 @@ def _row(network: Network, place: int, node: Node, rows: int) -> LayerRow:
         inputs=tuple(_source(network, source) for source in node.sources),
         output_shape=layer.output_shape,
         parameters=parameters,
-        learned=sum(prod(p.shape) for p in own if p.momentum is None),
-        frozen=bool(own) and all(p.momentum == FROZEN for p in own),
+        learned=sum(prod(p.shape) for p in own if isinstance(p.kind, Learned)),
+        frozen=bool(own) and all(isinstance(p.kind, Frozen) for p in own),
         shares="" if node.owner == place else node.parameters_of,
         operations=layer.operations,
         bytes=FLOAT32.itemsize * (2 * parameters + outputs) + saved,

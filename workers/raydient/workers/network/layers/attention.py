@@ -8,7 +8,7 @@ import numpy as np
 from raydient.spec import attention as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks, learned
 
 BLOCK = 1 << 16
 """Scores, of a whole number of samples, that are worked on at a time: 256 KiB of them stay in the cache meanwhile."""
@@ -38,7 +38,8 @@ class MultiHeadAttention(Layer):
         (self._queries, features), (self._keys, source) = self.input_shapes[0], self.input_shapes[-1]
         inner = self._heads * self._size
         self._use_bias = settings.use_bias
-        kernel, bias, penalty = settings.kernel_initializer, settings.bias_initializer, settings.kernel_regularizer
+        kernel, bias = settings.kernel_initializer, settings.bias_initializer
+        kind = learned(settings.kernel_regularizer)
         for part, inputs, outputs in (
             ("query", features, inner),
             ("key", source, inner),
@@ -46,7 +47,7 @@ class MultiHeadAttention(Layer):
             ("output", inner, features),
         ):
             shape = (inputs, outputs)
-            self.parameters += (ParameterRule(f"{part}_kernel", shape, kernel, inputs, outputs, penalty=penalty),)
+            self.parameters += (ParameterRule(f"{part}_kernel", shape, kernel, inputs, outputs, kind=kind),)
             if self._use_bias:
                 self.parameters += (ParameterRule(f"{part}_bias", (outputs,), bias, inputs, outputs),)
         projections = 4 * inner * (self._queries * features + self._keys * source)

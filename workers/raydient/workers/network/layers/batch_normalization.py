@@ -7,6 +7,7 @@ import numpy as np
 
 from raydient.spec import functions
 from raydient.spec import normalization as spec
+from raydient.steps.layout import Average
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
@@ -42,8 +43,8 @@ class BatchNormalization(Layer):
         if self._center:
             self.parameters += (ParameterRule("beta", (size,), zeros, size, size),)
         self.parameters += (
-            ParameterRule("moving_mean", (size,), zeros, size, size, momentum=settings.momentum),
-            ParameterRule("moving_variance", (size,), ones, size, size, momentum=settings.momentum),
+            ParameterRule("moving_mean", (size,), zeros, size, size, kind=Average(settings.momentum)),
+            ParameterRule("moving_variance", (size,), ones, size, size, kind=Average(settings.momentum)),
         )
         self.least_rows = 1 if self._frozen or prod(self.output_shape[:-1]) > 1 else 2
         self.operations = 2 * prod(self.output_shape)

@@ -9,7 +9,7 @@ from raydient.spec import layers as spec
 from raydient.workers.network.activations import activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 TRANSPOSED_FROM = 1 << 16
 """Values of a kernel from which (K dzᵀ)ᵀ may be the faster way."""
@@ -32,8 +32,8 @@ class Dense(Layer):
         super().__init__(name, input_shapes, settings)
         (*places, inputs), units = self.input_shape, settings.units
         self.output_shape = (*places, units)
-        kernel, penalty = settings.kernel_initializer, settings.kernel_regularizer
-        self.parameters = (ParameterRule("kernel", (inputs, units), kernel, inputs, units, penalty=penalty),)
+        kernel, kind = settings.kernel_initializer, learned(settings.kernel_regularizer)
+        self.parameters = (ParameterRule("kernel", (inputs, units), kernel, inputs, units, kind=kind),)
         self.operations = prod(places) * units * (2 * inputs + settings.use_bias)
         if settings.use_bias:
             self.parameters += (ParameterRule("bias", (units,), settings.bias_initializer, inputs, units),)

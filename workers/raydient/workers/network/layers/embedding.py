@@ -11,7 +11,7 @@ from raydient.spec import recurrent as spec
 from raydient.steps.sparse import RowSparse
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of, learned
 
 SPARSE_FROM = 1 << 16
 """Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping account of its rows."""
@@ -39,9 +39,9 @@ class Embedding(Layer):
         self.output_shape = (*self.input_shape, size)
         # A vector's values come from one number each: the vocabulary's size has no say in theirs.
         shape = (settings.input_dim, size)
-        initializer, penalty = settings.embeddings_initializer, settings.embeddings_regularizer
+        initializer, kind = settings.embeddings_initializer, learned(settings.embeddings_regularizer)
         sparse = prod(shape) >= SPARSE_FROM
-        self.parameters = (ParameterRule("embeddings", shape, initializer, size, size, penalty=penalty, sparse=sparse),)
+        self.parameters = (ParameterRule("embeddings", shape, initializer, size, size, kind=kind, sparse=sparse),)
 
     def work(self, rows: int) -> Memory:
         places = rows * prod(self.input_shape)

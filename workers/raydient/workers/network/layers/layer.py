@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.spec import functions as spec
+from raydient.steps.layout import Kind, Learned
 from raydient.workers.network.onnx_graph import OnnxGraph
 from raydient.workers.streams import Purpose, stream
 
@@ -27,9 +28,7 @@ class ParameterRule:
 
     Attributes:
         ones: from which place along the last axis to below which one it begins at 1 instead.
-        momentum: if given, it is not learned but a moving average of statistics, see `Parameter.momentum`; a layer has
-            those behind what it learns. FROZEN: it stays as it is.
-        penalty: on large values of it, while it learns.
+        kind: how an update changes it. A layer has its moving averages behind what it learns.
         sparse: a table, (rows, width), whose gradient is zero but for a few rows. The layer keeps the account of the
             gradient (`steps.sparse.RowSparse`) where it is given one.
     """
@@ -40,9 +39,13 @@ class ParameterRule:
     fan_in: int
     fan_out: int
     ones: tuple[int, int] = (0, 0)
-    momentum: float | None = None
-    penalty: spec.Regularizer = spec.Regularizer()  # noqa: RUF009  (it is immutable)
+    kind: Kind = Learned()  # noqa: RUF009  (it is immutable)
     sparse: bool = False
+
+
+def learned(penalty: spec.Regularizer) -> Learned:
+    """The kind of a parameter that is learned with this penalty on large values."""
+    return Learned(penalty.l1, penalty.l2)
 
 
 def account_of(parameter: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Shape, Views, shape_text
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Shape, Views, learned, shape_text
 
 
 class Recurrent(Layer):
@@ -52,7 +52,7 @@ class Recurrent(Layer):
         self.operations = self.steps * 2 * (self.features + self.units) * self.width
 
     def _kernel(self, name: str, rows: int, initializer: Any, penalty: Any) -> ParameterRule:
-        return ParameterRule(name, (rows, self.width), initializer, rows, self.width, penalty=penalty)
+        return ParameterRule(name, (rows, self.width), initializer, rows, self.width, kind=learned(penalty))
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from raydient.spec import convolution as spec
 from raydient.workers.network.activations import Saved, activation
-from raydient.workers.network.layers.layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from raydient.workers.network.layers.layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 from raydient.workers.network.layers.windows import (
     Array,
     Axis,
@@ -53,10 +53,8 @@ class Convolution(Layer):
         self.algorithm = _choose_algorithm(self._geometry, channels, filters, self._groups)
         kernel = (*(axis.window for axis in axes), channels // self._groups, filters)
         fan_in, fan_out = prod(kernel[:-1]), prod(kernel[:-2]) * filters
-        penalty = settings.kernel_regularizer
-        self.parameters = (
-            ParameterRule("kernel", kernel, settings.kernel_initializer, fan_in, fan_out, penalty=penalty),
-        )
+        kind = learned(settings.kernel_regularizer)
+        self.parameters = (ParameterRule("kernel", kernel, settings.kernel_initializer, fan_in, fan_out, kind=kind),)
         self.operations = prod(self.output_shape) * (2 * fan_in + settings.use_bias)
         if settings.use_bias:
             self.parameters += (ParameterRule("bias", (filters,), settings.bias_initializer, fan_in, fan_out),)
