@@ -130,9 +130,9 @@ class FakeRun:
         self.runner.calls.append(("cancel", self.request.job))
         self._stop(Outcome.CANCELLED)
 
-    def interrupt(self):
-        self.runner.calls.append(("interrupt", self.request.job))
-        self._stop(Outcome.INTERRUPTED)
+    def pause(self):
+        self.runner.calls.append(("pause", self.request.job))
+        self._stop(Outcome.PAUSED)
 
     def scale(self, workers, minimum):
         self.runner.calls.append(("scale", self.request.job, workers, minimum))

@@ -425,7 +425,7 @@ def test_a_new_server_knows_every_job_and_goes_on_with_them(start, fake_runner):
     names = [first.client.create(resources=exactly(3)).name for _ in range(2)]
     runner.next().begin()
     first.stop()
-    assert ("interrupt", names[0].removeprefix("jobs/")) in runner.calls
+    assert ("pause", names[0].removeprefix("jobs/")) in runner.calls
     runner = fake_runner()
     client = start(runner).client
     run = runner.next()

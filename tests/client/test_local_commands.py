@@ -59,8 +59,8 @@ class Training:
         report(CheckpointTaken(10, 0.1, 1000))
         if isinstance(self.end, signal.Signals):
             signal.raise_signal(self.end)
-            assert orders == [control.Command(control.Order.INTERRUPT)]
-            self.end = Finished(Outcome.INTERRUPTED, 7)
+            assert orders == [control.Command(control.Order.PAUSE)]
+            self.end = Finished(Outcome.PAUSED, 7)
         if isinstance(self.end, BaseException):
             raise self.end
         report(self.end)

@@ -119,7 +119,7 @@ class Interrupted:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, object]] = []
-        self.end = Finished(Outcome.INTERRUPTED, 5)
+        self.end = Finished(Outcome.PAUSED, 5)
 
     def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
         self.calls.append({"spec": spec, "dataset": dataset, "directory": directory, "transport": transport})

@@ -58,7 +58,7 @@ def test_a_frozen_parameter_server_is_replaced_as_one_that_died(job, local, undi
 @pytest.mark.parametrize(
     ("order", "outcome"),
     [
-        (control.Command(control.Order.INTERRUPT), Outcome.INTERRUPTED),
+        (control.Command(control.Order.PAUSE), Outcome.PAUSED),
         (control.Command(control.Order.CANCEL), Outcome.CANCELLED),
         (control.Scale(1, 1), Outcome.SUCCEEDED),
     ],
@@ -69,7 +69,7 @@ def test_orders_are_obeyed_with_a_frozen_member(job, local, undisturbed, tmp_pat
     freezer = Freezer(local, role, 100, order)
     finished = execute(prepared, local, tmp_path, freezer, orders=freezer.orders)
     assert finished.outcome is outcome
-    if outcome is Outcome.INTERRUPTED:
+    if outcome is Outcome.PAUSED:
         finished = execute(prepared, local, tmp_path)
     if outcome is not Outcome.CANCELLED:
         assert finished.digest == undisturbed(prepared)

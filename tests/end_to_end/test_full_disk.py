@@ -72,21 +72,21 @@ def test_a_job_that_gave_up_goes_on_from_its_checkpoint(job, local, undisturbed,
 
 
 def test_a_pause_without_room_ends_at_the_checkpoint_before(job, local, undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr(coordinator, "INTERRUPTED_SECONDS", 0.5)
+    monkeypatch.setattr(coordinator, "PAUSED_SECONDS", 0.5)
     reports, orders, full = [], [], []
 
     def hear(report):
         reports.append(report)
         if isinstance(report, Progress) and report.step >= 200 and not full:
             full.append(True)
-            orders.append(control.Command(control.Order.INTERRUPT))
+            orders.append(control.Command(control.Order.PAUSE))
 
     prepared = job(2, checkpoint_seconds=0.0, epochs=150)
     with monkeypatch.context() as patched:
         Disk(patched, lambda disk: bool(full))
         finished = execute(prepared, local, tmp_path, hear, orders=orders)
     taken = [r.step for r in reports if isinstance(r, CheckpointTaken)]
-    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, taken[-1])
+    assert (finished.outcome, finished.step) == (Outcome.PAUSED, taken[-1])
     assert f"it goes on from the checkpoint of step {taken[-1]}" in finished.message
     assert execute(prepared, local, tmp_path).digest == undisturbed(job(2, epochs=150))
 

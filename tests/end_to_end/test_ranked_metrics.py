@@ -81,7 +81,7 @@ def test_it_goes_on_from_a_stop_within_an_epoch(rare, local, tmp_path):
     def stop_within_the_second_epoch(report):
         reports.append(report)
         if isinstance(report, Progress) and report.step % 30 and report.step > 30:
-            orders.append(Command(Order.INTERRUPT))
+            orders.append(Command(Order.PAUSE))
 
     execute(prepared, local, tmp_path, stop_within_the_second_epoch, orders=orders)
     execute(rare(3, epochs=4), local, tmp_path, reports.append)

@@ -240,7 +240,7 @@ def test_a_job_on_a_joined_ray_does_not_notice_that_its_server_ended(spec, tmp_p
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
-def test_stop_jobs_interrupts_a_job_on_a_joined_ray(spec, tmp_path):
+def test_stop_jobs_pauses_a_job_on_a_joined_ray(spec, tmp_path):
     state, options = tmp_path / "state", ["--cluster", "ray", "--ray-address", ray_address(), "--stop-jobs"]
     with serving(state, *options) as (server, client):
         running = client.submit(spec(2, checkpoint_seconds=1000.0, epochs=2000))

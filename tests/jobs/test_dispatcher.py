@@ -158,14 +158,14 @@ def test_a_cancellation_during_the_start_reaches_the_run(make_dispatcher, submit
     waiter.reaches(job, State.CANCELLED)
 
 
-def test_closing_during_the_start_interrupts_the_run(make_dispatcher, submit, waiter, slow_runner):
+def test_closing_during_the_start_pauses_the_run(make_dispatcher, submit, waiter, slow_runner):
     dispatcher = make_dispatcher(slow_runner)
     job = submit(dispatcher)
     slow_runner.starting.wait()
     assert not dispatcher.close(0)
     slow_runner.go.set()
     waiter.reaches(job, State.QUEUED)
-    assert slow_runner.calls == [("start", job.id), ("interrupt", job.id)]
+    assert slow_runner.calls == [("start", job.id), ("pause", job.id)]
 
 
 def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, waiter, runner):
@@ -249,7 +249,7 @@ def test_a_dataset_that_is_gone_fails_the_job_alone(
     assert runner.next().request.job == other.id
 
 
-def test_closing_interrupts_the_runs_and_leaves_them_queued(make_dispatcher, submit, waiter, runner):
+def test_closing_pauses_the_runs_and_leaves_them_queued(make_dispatcher, submit, waiter, runner):
     dispatcher = make_dispatcher()
     running = [submit(dispatcher) for _ in range(2)]
     waiting = submit(dispatcher)
@@ -257,7 +257,7 @@ def test_closing_interrupts_the_runs_and_leaves_them_queued(make_dispatcher, sub
         runner.next().begin()
     assert dispatcher.close(20)
     assert [waiter.get(job.id).state for job in (*running, waiting)] == [State.QUEUED] * 3
-    assert [call for call, _ in runner.calls] == ["start", "start", "interrupt", "interrupt"]
+    assert [call for call, _ in runner.calls] == ["start", "start", "pause", "pause"]
 
 
 def test_closing_gives_up_on_runs_that_do_not_stop(make_dispatcher, submit, waiter, fake_runner):
@@ -311,14 +311,14 @@ def test_a_run_that_is_being_started_is_left_running_too(make_dispatcher, submit
     assert waiter.get(job.id).attachment
 
 
-def test_stop_jobs_interrupts_runs_that_could_go_on(make_dispatcher, submit, waiter, fake_runner):
+def test_stop_jobs_pauses_runs_that_could_go_on(make_dispatcher, submit, waiter, fake_runner):
     runner = fake_runner(detaches=True)
     dispatcher = make_dispatcher(runner)
     job = submit(dispatcher)
     runner.next().begin()
     waiter.reaches(job, State.RUNNING)
     assert dispatcher.close(20, stop_jobs=True)
-    assert runner.calls == [("start", job.id), ("interrupt", job.id)]
+    assert runner.calls == [("start", job.id), ("pause", job.id)]
     assert waiter.get(job.id).state is State.QUEUED
 
 
@@ -500,7 +500,7 @@ def test_a_run_that_ends_while_the_service_stops_is_no_loss_and_no_error(make_di
     runs[0].vanish("killed by SIGTERM")
     waiter.reaches(jobs[0], State.QUEUED)
     assert waiter.get(jobs[0].id).reason == "SERVER_RESTARTED"
-    runs[1].say(Finished(Outcome.INTERRUPTED, 3))
+    runs[1].say(Finished(Outcome.PAUSED, 3))
     closing.join(20)
     assert not closing.is_alive()
     assert waiter.get(jobs[1].id).state is State.QUEUED

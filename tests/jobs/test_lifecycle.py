@@ -129,7 +129,7 @@ def test_a_job_that_has_ended_otherwise_is_not_cancelled(state):
         (Outcome.SUCCEEDED, State.SUCCEEDED),
         (Outcome.FAILED, State.FAILED),
         (Outcome.CANCELLED, State.CANCELLED),
-        (Outcome.INTERRUPTED, State.CANCELLED),
+        (Outcome.PAUSED, State.CANCELLED),
     ],
 )
 def test_a_job_that_ends_while_it_is_cancelled(outcome, state):
@@ -145,8 +145,8 @@ def test_every_outcome_is_legal_right_after_the_start_and_all_states_are_told(ou
     assert all(after in MOVES[before] for before, after in itertools.pairwise(told))
 
 
-def test_an_interrupted_job_waits_again_and_keeps_its_start_time():
-    job = lifecycle.report(running(), 1, 2, Finished(Outcome.INTERRUPTED, 3), NOW).job
+def test_a_job_whose_run_was_paused_waits_again_and_keeps_its_start_time():
+    job = lifecycle.report(running(), 1, 2, Finished(Outcome.PAUSED, 3), NOW).job
     assert (job.state, job.reason, job.ended) == (State.QUEUED, "INTERRUPTED", None)
     again = lifecycle.start(job, NOW).job
     assert (again.run, again.report, again.started) == (2, 0, NOW)
@@ -211,7 +211,7 @@ def test_no_other_state_is_resumed(state):
 
 def test_a_pause_without_its_checkpoint_says_what_is_repeated():
     pausing = lifecycle.pause(running()).job
-    news = Finished(Outcome.INTERRUPTED, 8, message="the checkpoint of step 9 could not be written: no room")
+    news = Finished(Outcome.PAUSED, 8, message="the checkpoint of step 9 could not be written: no room")
     job = lifecycle.report(pausing, 1, 2, news, NOW).job
     assert job.state is State.PAUSED
     assert job.message == f"it goes on from step 8 when it is resumed; {news.message}"

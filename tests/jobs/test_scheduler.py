@@ -48,7 +48,7 @@ def test_a_job_that_the_cluster_cannot_hold_holds_nobody_up():
     assert started(scheduler, 8) == ["job1"]
 
 
-def test_an_interrupted_job_comes_back_to_its_old_place():
+def test_a_paused_job_comes_back_to_its_old_place():
     scheduler = filled(4, 4)
     assert started(scheduler, 4) == ["job1"]
     scheduler.enqueue("job3", 3, exactly(4))
@@ -173,7 +173,7 @@ ranges = st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted).map(tuple)
         st.one_of(
             st.tuples(st.just("add"), st.just(0), ranges),
             st.tuples(st.just("take"), st.integers(0, 8), ranges),
-            st.tuples(st.sampled_from(["end", "interrupt", "withdraw", "resize"]), st.integers(0, 5), ranges),
+            st.tuples(st.sampled_from(["end", "pause", "withdraw", "resize"]), st.integers(0, 5), ranges),
         ),
         max_size=60,
     ),
@@ -204,11 +204,11 @@ def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings,
                 naive.held[job] = min(naive.held[job][0], most), least, most
             else:
                 naive.waiting[job] = least, most
-        elif what in ("end", "interrupt") and held:
+        elif what in ("end", "pause") and held:
             ended = held[number % len(held)]
             _, *had = naive.held.pop(ended)
             scheduler.release(str(ended))
-            if what == "interrupt":
+            if what == "pause":
                 scheduler.enqueue(str(ended), ended, WorkerRange(min=had[0], max=had[1]))
                 naive.waiting[ended] = tuple(had)
         places = {n: place for place, n in enumerate(sorted(naive.waiting), 1)}

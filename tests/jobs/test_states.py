@@ -28,7 +28,7 @@ def test_what_has_ended_stays_so():
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING])
-def test_an_interrupted_run_goes_back_to_the_queue(state):
+def test_a_paused_run_goes_back_to_the_queue(state):
     check_move("a", state, State.QUEUED)
 
 

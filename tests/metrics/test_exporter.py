@@ -264,7 +264,7 @@ def test_the_queue_tells_how_long_jobs_waited_and_since_when_one_does(scraped):
     assert waits(samples) == (1, 30, 0)
     scraped.happen("b", State.CANCELLED, StateChanged(State.CANCELLED), after=40)
     assert ("raydient_queue_oldest_timestamp_seconds",) not in scraped.samples()
-    # Interrupted, it waits anew.
+    # Its run is paused, it waits anew.
     scraped.happen("a", State.QUEUED, StateChanged(State.QUEUED), after=100)
     scraped.happen("a", State.STARTING, StateChanged(State.STARTING), after=100.5)
     assert waits(scraped.samples()) == (2, 30.5, 1)

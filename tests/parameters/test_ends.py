@@ -110,10 +110,10 @@ def test_a_huge_gradient_whose_square_overflows_goes_on(make_server, rule, optio
 def test_nothing_follows_divergence(make_server):
     """Above all no snapshot: the update may be half made."""
     server, _ = make_server()
-    assert server.snapshot(final=False) == []
+    assert server.snapshot() == []
     push(server, [[np.nan] * 4, ONES])
 
-    assert server.snapshot(final=False) == server.snapshot(final=True) == []
+    assert server.snapshot() == server.pause() == []
     assert server.plan([0, 1], [1.0, 1.0]) == server.detached(0) == []
     assert server.push(0, (0, 1), np.ones(4, np.float32), np.ones(1)) == ("LATE", [])
     assert server.current is None
@@ -124,25 +124,25 @@ def test_nothing_follows_divergence(make_server):
 
 def test_a_snapshot_is_taken_between_rounds_and_once(make_server):
     server, _ = make_server()
-    assert server.snapshot(final=False) == []
-    assert server.snapshot(final=False) == []
+    assert server.snapshot() == []
+    assert server.snapshot() == []
 
     assert push(server, [ONES, ONES]) == [Boundary(False), Assign(0, 1, 0, 1)]
 
 
 def test_a_final_snapshot_that_follows_another_is_not_given_early(make_server):
     server, _ = make_server()
-    assert server.snapshot(final=True) == server.snapshot(final=False) == []
+    assert server.pause() == server.snapshot() == []
 
     assert push(server, [ONES, ONES]) == [Boundary(True)]
-    assert server.snapshot(final=True) == []
+    assert server.pause() == []
 
 
 def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
     """All workers die while a round is open: what it began with is what there is."""
     server, weights = make_server()
     began = weights.copy()
-    assert server.snapshot(final=True) == []
+    assert server.pause() == []
     assert server.detached(0) == [Boundary(True)]
     assert server.plan([1], [1.0]) == []
     assert (server.current, server.position.round) == (None, 0)
@@ -154,8 +154,8 @@ def test_a_snapshot_at_once_does_without_the_open_round(make_server):
     server, weights = make_server()
     began = weights.copy()
     server.push(0, (0, 1), np.ones(4, np.float32), np.array([1.0]))
-    assert server.snapshot(final=True) == []
-    assert server.snapshot(final=True, at_once=True) == [Boundary(True)]
+    assert server.pause() == []
+    assert server.pause(at_once=True) == [Boundary(True)]
     assert (server.current, server.position.round) == (None, 0)
     assert (weights == began).all()
     assert server.push(0, (1, 2), np.ones(4, np.float32), np.array([1.0])) == ("LATE", [])
@@ -164,7 +164,7 @@ def test_a_snapshot_at_once_does_without_the_open_round(make_server):
 def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):
     server, _ = make_server()
     assert server.plan([], []) == []
-    assert server.snapshot(final=False) == [Boundary(False)]
+    assert server.snapshot() == [Boundary(False)]
     assert push(server, [ONES, ONES]) == [], "nobody is planned for"
     assert server.position.step == 1
     assert server.plan([1], [1.0]) == [Assign(1, 1, 0, 1)]

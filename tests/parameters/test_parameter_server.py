@@ -152,7 +152,7 @@ class Members(RuleBasedStateMachine):
     def snapshot(self):
         if not self.over:
             self.waiting += 1
-        self.carry_out(self.server.snapshot(final=False))
+        self.carry_out(self.server.snapshot())
 
     @rule(really=st.sampled_from([False, False, False, True]), at_once=st.booleans())
     def stop(self, really, at_once):
@@ -160,7 +160,7 @@ class Members(RuleBasedStateMachine):
         if really and not self.over:
             self.final = True
             self.waiting += 1
-            self.carry_out(self.server.snapshot(final=True, at_once=at_once))
+            self.carry_out(self.server.pause(at_once=at_once))
 
     @precondition(lambda self: self.over and self.server.position.round < self.job.schedule.rounds)
     @rule()

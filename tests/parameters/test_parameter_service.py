@@ -92,8 +92,8 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_service, tree_job,
     for _ in range(4):
         coordinator.compute(channel, channel.wait())
     open_round = channel.wait()
-    coordinator.tell(control.TakeSnapshot(final=True))
-    coordinator.tell(control.TakeSnapshot(final=False))
+    coordinator.tell(control.Pause())
+    coordinator.tell(control.TakeSnapshot())
     coordinator.settle()
     coordinator.compute(channel, open_round)
     told, arrays = coordinator.expect(control.Snapshot)
@@ -113,7 +113,7 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_service, tree_job,
 
 
 def test_a_snapshot_before_the_first_plan_is_what_was_served(coordinator, tree_job):
-    coordinator.tell(control.TakeSnapshot(final=False))
+    coordinator.tell(control.TakeSnapshot())
 
     told, arrays = coordinator.expect(control.Snapshot)
 
@@ -294,7 +294,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_follows(coordinator, 
     channel.push(0, (0, 7), 0, np.array([inf, 0.0]), SECONDS)
 
     told = coordinator.expect(control.NonFinite).message
-    coordinator.tell(control.TakeSnapshot(final=True))
+    coordinator.tell(control.Pause())
     coordinator.plan(0)
     with closing(coordinator.attach(1, transport)):
         pass  # the server has heard both before this

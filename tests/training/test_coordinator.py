@@ -10,6 +10,7 @@ from raydient.server.training.actions import (
     Discard,
     Dismiss,
     Kill,
+    Pause,
     Ping,
     SaveAgain,
     Serve,
@@ -31,7 +32,7 @@ from raydient.server.training.reports import (
     Started,
     Waiting,
 )
-from raydient.server.training.saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS
+from raydient.server.training.saving import COMPLETE_SECONDS, PAUSED_SECONDS
 from raydient.server.training.shortage import SHORT_SECONDS
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.steps.schedule import RoundKind, Schedule
@@ -411,13 +412,13 @@ def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coo
     clock.now += 11
     assert coordinator.tick() == []
     coordinator.status(status(5))
-    assert coordinator.tick() == [AskSnapshot(final=False)]
+    assert coordinator.tick() == [AskSnapshot()]
     assert coordinator.tick() == [], "one at a time"
     assert reports(coordinator.saved(5, 0.1, 400), CheckpointTaken) == [CheckpointTaken(5, 0.1, 400)]
     clock.now += 11
     assert coordinator.tick() == [], "nothing new"
     coordinator.status(status(6))
-    assert coordinator.tick() == [AskSnapshot(final=False)]
+    assert coordinator.tick() == [AskSnapshot()]
 
 
 def failed(coordinator, step, **kind):
@@ -442,7 +443,7 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_
     coordinator.status(status(5))
     waits = []
     for step in range(5, 10):
-        waits.append(seconds_until(coordinator, clock, AskSnapshot(final=False)))
+        waits.append(seconds_until(coordinator, clock, AskSnapshot()))
         coordinator.status(status(step + 1))
         assert not coordinator.ended
         message = failed(coordinator, step)
@@ -451,22 +452,22 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_
     coordinator.tick()
     coordinator.saved(10, 0.1, 400)
     coordinator.status(status(11))
-    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 60
+    assert seconds_until(coordinator, clock, AskSnapshot()) == 60
     failed(coordinator, 11)
-    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 10, "the count begins again"
+    assert seconds_until(coordinator, clock, AskSnapshot()) == 10, "the count begins again"
 
 
 def test_after_a_rollback_a_snapshot_is_asked_for_again(coordinator, clock):
     running(coordinator)
     coordinator.status(status(5))
-    assert seconds_until(coordinator, clock, AskSnapshot(final=False)) == 10
+    assert seconds_until(coordinator, clock, AskSnapshot()) == 10
     coordinator.lost(0, "killed")
     for member in (3, 4, 5):
         coordinator.hello(member)
     for worker in (4, 5):
         coordinator.attached(worker)
     coordinator.status(status(6))
-    assert AskSnapshot(final=False) in coordinator.tick()
+    assert AskSnapshot() in coordinator.tick()
 
 
 def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator, clock):
@@ -515,11 +516,11 @@ def test_a_final_checkpoint_that_is_given_up_fails_the_job_which_can_be_resumed(
 def test_a_pause_whose_checkpoint_cannot_be_written_ends_at_the_one_before(coordinator, clock):
     running(coordinator)
     coordinator.saved(6, 0.1, 400)
-    coordinator.interrupt()
+    coordinator.pause()
     failed(coordinator, 8, final=True)
     seconds, finished = give_up(coordinator, clock, 8, complete=False)
-    assert seconds == INTERRUPTED_SECONDS
-    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 6)
+    assert seconds == PAUSED_SECONDS
+    assert (finished.outcome, finished.step) == (Outcome.PAUSED, 6)
     assert finished.message == (
         "the checkpoint of step 8 could not be written: no room; it goes on from the checkpoint of step 6"
     )
@@ -529,10 +530,10 @@ def test_a_pause_shortens_the_wait_for_the_final_checkpoint(coordinator, clock):
     running(coordinator)
     failed(coordinator, 9, final=True, complete=True)
     clock.now += 100
-    assert coordinator.interrupt() == coordinator.interrupt() == []
+    assert coordinator.pause() == coordinator.pause() == []
     seconds, finished = give_up(coordinator, clock, 9, complete=True)
-    assert seconds == INTERRUPTED_SECONDS
-    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 0)
+    assert seconds == PAUSED_SECONDS
+    assert (finished.outcome, finished.step) == (Outcome.PAUSED, 0)
     assert finished.message.endswith("it goes on from the beginning")
 
 
@@ -543,32 +544,32 @@ def test_a_cancellation_does_not_wait_for_the_final_checkpoint(coordinator):
     assert finished.outcome is Outcome.CANCELLED
 
 
-def test_an_interruption_takes_a_checkpoint(coordinator):
+def test_a_pause_takes_a_checkpoint(coordinator):
     running(coordinator)
-    assert coordinator.interrupt() == [AskSnapshot(final=True)]
-    assert coordinator.interrupt() == []
+    assert coordinator.pause() == [Pause()]
+    assert coordinator.pause() == []
     coordinator.saved(5, 0.1, 400)
     (finished,) = reports(coordinator.completed(5, ""), Finished)
-    assert (finished.outcome, finished.step, finished.digest) == (Outcome.INTERRUPTED, 5, "")
+    assert (finished.outcome, finished.step, finished.digest) == (Outcome.PAUSED, 5, "")
 
 
-def test_an_interruption_does_not_wait_long_for_the_open_round(coordinator, clock):
+def test_a_pause_does_not_wait_long_for_the_open_round(coordinator, clock):
     running(coordinator)
-    coordinator.interrupt()
+    coordinator.pause()
     clock.now += HURRY_SECONDS - 1
     assert coordinator.tick() == []
     clock.now += 1
-    assert coordinator.tick() == [AskSnapshot(final=True, at_once=True)]
+    assert coordinator.tick() == [Pause(at_once=True)]
     clock.now += HURRY_SECONDS
     assert coordinator.tick() == []
 
 
-def test_an_interruption_ends_without_a_parameter_server(coordinator):
+def test_a_pause_ends_without_a_parameter_server(coordinator):
     running(coordinator)
     coordinator.status(status(4))
-    coordinator.interrupt()
+    coordinator.pause()
     (finished,) = reports(coordinator.lost(0, "killed by SIGKILL"), Finished)
-    assert (finished.outcome, finished.step) == (Outcome.INTERRUPTED, 0), "the step of the last checkpoint"
+    assert (finished.outcome, finished.step) == (Outcome.PAUSED, 0), "the step of the last checkpoint"
 
 
 def silence(coordinator, clock, answering, seconds=7):
@@ -610,17 +611,17 @@ def test_members_that_answer_may_work_for_long(pinged, clock):
     assert silence(pinged, clock, {0, 1, 2}, seconds=8) == []
 
 
-def test_an_interruption_does_not_wait_for_a_parameter_server_that_does_not_answer(pinged, clock):
-    pinged.interrupt()
+def test_a_pause_does_not_wait_for_a_parameter_server_that_does_not_answer(pinged, clock):
+    pinged.pause()
     actions = silence(pinged, clock, set())
     (finished,) = reports(actions, Finished)
-    assert finished.outcome is Outcome.INTERRUPTED, "although no member answers"
+    assert finished.outcome is Outcome.PAUSED, "although no member answers"
 
 
-def test_an_interruption_before_the_start_ends_at_once(coordinator):
+def test_a_pause_before_the_start_ends_at_once(coordinator):
     coordinator.begin()
-    (finished,) = reports(coordinator.interrupt(), Finished)
-    assert finished.outcome is Outcome.INTERRUPTED
+    (finished,) = reports(coordinator.pause(), Finished)
+    assert finished.outcome is Outcome.PAUSED
 
 
 def test_a_cancellation_ends_at_once(coordinator):

@@ -194,7 +194,7 @@ def test_while_no_service_follows_only_the_newest_progress_is_kept(outbox, servi
 
 
 def test_commands_are_handed_on_and_anything_else_refused(outbox, service):
-    given = [control.Command(control.Order.INTERRUPT), control.Scale(3, 1)]
+    given = [control.Command(control.Order.PAUSE), control.Scale(3, 1)]
     for order in given:
         outbox.hear(service.connection, order)
     assert outbox.orders == given

@@ -72,7 +72,7 @@ def test_reading_that_takes_long_is_told_once(beside):
 
 @pytest.mark.parametrize(
     ("order", "outcome"),
-    [(control.Order.CANCEL, Outcome.CANCELLED), (control.Order.INTERRUPT, Outcome.INTERRUPTED)],
+    [(control.Order.CANCEL, Outcome.CANCELLED), (control.Order.PAUSE, Outcome.PAUSED)],
 )
 def test_an_order_to_stop_does_not_wait_for_the_reader(beside, order, outcome):
     beside.turns = [lambda: beside.orders.append(control.Command(order))]

@@ -58,7 +58,8 @@ EXAMPLES = [
         [],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
-    control.TakeSnapshot(False, True),
+    control.TakeSnapshot(),
+    control.Pause(True),
     control.Dismiss(3),
     control.Work(
         {"display_name": "x", "network": {"layers": []}}, {"image": [28, 28, 1], "table": [3]}, SCHEDULE, ENDPOINT, 1, 2
@@ -66,7 +67,7 @@ EXAMPLES = [
     control.Follow(17, 3),
     control.Reports([control.Numbered(18, {"type": "Started", "step": 0, "workers": 2})], last=False),
     control.Acknowledge(18, 3),
-    control.Command(Order.INTERRUPT),
+    control.Command(Order.PAUSE),
     control.Scale(4, 2),
 ]
 ARRAYS = {
@@ -125,7 +126,7 @@ def test_a_message_comes_with_its_arrays(pair, message, open_descriptors):
 def test_arrays_over_a_unix_socket_are_the_senders_memory(local_pair):
     here, there = local_pair
     bundle = Bundle.of(ARRAYS)
-    control.send(here, control.TakeSnapshot(True), bundle)
+    control.send(here, control.TakeSnapshot(), bundle)
 
     received = control.receive(there).arrays["labels"]
     received[0] = 99

@@ -112,7 +112,7 @@ class Snapshot:
         round: the next round.
         step: updates applied.
         epoch_sums: sums over the steps of the epoch that are done, as in `EpochSums.train`.
-        final: training is complete or was told to stop here; no snapshot follows.
+        final: training is complete or pauses here; no snapshot follows.
     """
 
     round: int
@@ -200,13 +200,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class TakeSnapshot:
-    """To a parameter server: answer with a `Snapshot` at the next boundary between rounds; `final` ends the work.
+    """To a parameter server: answer with a `Snapshot` at the next boundary between rounds, and go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """To a parameter server: answer with a final `Snapshot` at the next boundary between rounds, and end there.
 
     With `at_once` it does not wait for the end of the open round: that round's results are dropped, and the snapshot
     has the weights from before the round.
     """
 
-    final: bool
     at_once: bool = False
 
 
@@ -272,12 +276,12 @@ class Acknowledge:
 
 class Order(StrEnum):
     CANCEL = "cancel"
-    INTERRUPT = "interrupt"
+    PAUSE = "pause"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Service: stop, for good (CANCEL) or with a checkpoint to go on from (INTERRUPT)."""
+    """Service: stop, for good (CANCEL) or with a checkpoint to go on from (PAUSE)."""
 
     order: Order
 
@@ -292,7 +296,7 @@ class Scale:
 
 Message = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | NonFinite | Overdue | Failed | Ping
-    | Serve | Plan | TakeSnapshot | Dismiss | Work | Follow | Reports | Acknowledge | Command | Scale
+    | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work | Follow | Reports | Acknowledge | Command | Scale
 )  # fmt: skip
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

@@ -68,7 +68,7 @@ class Settings:
         state_directory: folder of jobs, datasets, checkpoints and models; created if absent.
         cluster: `local` or `ray`: the cluster on which training runs.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        stop_jobs: when the service stops, also interrupt jobs on a Ray that was joined; else they go on there.
+        stop_jobs: when the service stops, also pause jobs on a Ray that was joined; else they go on there.
         slots: maximum number of worker processes on a local cluster or own Ray; None: one per core, at least four.
         data_roots: folders with files that jobs may read.
         disk_reserve_bytes: space that uploads leave free; None for the default of `Reserve`.

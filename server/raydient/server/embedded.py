@@ -47,7 +47,7 @@ def train(
         cluster: `local` or `ray`.
         files: base of a relative path in `training.initial_weights`; the working directory if None.
         ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        orders: commands added to it, also by a signal handler, are carried out, such as `INTERRUPT`.
+        orders: commands added to it, also by a signal handler, are carried out, such as `PAUSE`.
 
     Raises:
         InvalidSpec: nothing has been started or written, except the folder itself.

@@ -155,7 +155,7 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
     from .runs import write_run
 
     finished, metrics = _run(folder, run, spec)
-    if finished.outcome == "interrupted":
+    if finished.outcome == "paused":
         with suppress(OSError):
             echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
         raise Failure("interrupted", INTERRUPTED, "INTERRUPTED")
@@ -202,7 +202,7 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
         def show(report: reports.Report) -> None:
             nonlocal metrics
             if isinstance(report, reports.Started):
-                interruption.begin(lambda: orders.append(control.Command(control.Order.INTERRUPT)))
+                interruption.begin(lambda: orders.append(control.Command(control.Order.PAUSE)))
             if isinstance(report, reports.EpochEnded):
                 metrics = report.metrics
             with suppress(OSError):  # a closed terminal or pipe must not end training

@@ -126,12 +126,12 @@ class Dispatcher:
         return job
 
     def pause(self, job_id: str) -> Job:
-        """Interrupt a job with a checkpoint and leave it PAUSED. Raises NotFound, NotAllowed."""
+        """End a job's run with a checkpoint and leave the job PAUSED. Raises NotFound, NotAllowed."""
         job = self._store.update(job_id, lifecycle.pause)
         with self._changed:
             run = self._runs.get(job_id)
         if run is not None and job.pausing:
-            run.interrupt()
+            run.pause()
         return job
 
     def resume(self, job_id: str) -> Job:
@@ -156,7 +156,7 @@ class Dispatcher:
     def close(self, grace_seconds: float, *, stop_jobs: bool = True) -> bool:
         """Stop starting runs, and end or detach all runs; False if some have not ended in time. Harmless when repeated.
 
-        Runs are interrupted: they take a checkpoint, and their jobs stay QUEUED in the store. Without `stop_jobs`, runs
+        Runs are paused: they take a checkpoint, and their jobs stay QUEUED in the store. Without `stop_jobs`, runs
         on a cluster that allows it go on; their jobs stay RUNNING and the next service attaches to them.
         """
         if self._closed.is_set():
@@ -170,7 +170,7 @@ class Dispatcher:
             if self._detaching:
                 run.detach()
             else:
-                run.interrupt()
+                run.pause()
         with self._changed:
             done = self._detaching or self._changed.wait_for(lambda: self._scheduler.idle, grace_seconds)
         with self._changed:
@@ -271,7 +271,7 @@ class Dispatcher:
             if current is not None and current.state is State.CANCELLING:
                 run.cancel()
             elif (draining and not self._detaching) or (current is not None and current.pausing):
-                run.interrupt()
+                run.pause()
             elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
                 self._tell_allotment(job.id)
             if draining and self._detaching:

@@ -34,7 +34,7 @@ ENDS = {
     Outcome.SUCCEEDED: State.SUCCEEDED,
     Outcome.FAILED: State.FAILED,
     Outcome.CANCELLED: State.CANCELLED,
-    Outcome.INTERRUPTED: State.QUEUED,
+    Outcome.PAUSED: State.QUEUED,
 }
 
 

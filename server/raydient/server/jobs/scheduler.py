@@ -9,7 +9,7 @@ from raydient.spec.job import WorkerRange
 
 @dataclass(frozen=True, order=True, slots=True)
 class Waiting:
-    """A queued job; ordered by its number, so one that comes back from an interruption keeps its place."""
+    """A queued job; ordered by its number, so one that comes back from a paused run keeps its place."""
 
     number: int
     job: str = field(compare=False)

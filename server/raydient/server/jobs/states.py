@@ -30,7 +30,7 @@ class State(StrEnum):
 
 MOVES: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.STARTING, State.CANCELLED}),
-    # back to QUEUED: the run was interrupted or its coordinator lost; the next one goes on from the last checkpoint
+    # back to QUEUED: the run was paused or its coordinator lost; the next one goes on from the last checkpoint
     State.STARTING: frozenset({State.RUNNING, State.QUEUED, State.CANCELLING, State.FAILED}),
     State.RUNNING: frozenset({State.PAUSED, State.QUEUED, State.CANCELLING, State.SUCCEEDED, State.FAILED}),
     State.PAUSED: frozenset({State.QUEUED, State.CANCELLED}),

@@ -170,12 +170,19 @@ class ParameterServer:
             return self._give_snapshot()
         return self._hand_out(opened)
 
-    def snapshot(self, *, final: bool, at_once: bool = False) -> list[Action]:
-        """Answer with a Boundary: now if no round is open, else when the open one ends; `final` ends the work there.
+    def snapshot(self) -> list[Action]:
+        """Answer with a Boundary: now if no round is open, else when the open one ends.
 
-        With `at_once`, or if the plan names no worker, the answer does not wait for the end of the open round: it is
-        the state in which that round began. After the final one, and if training diverged, there is no answer.
+        If the plan names no worker, the answer does not wait for the end of the open round: it is the state in which
+        that round began. After the final one, and if training diverged, there is no answer.
         """
+        return self._ask(final=False, at_once=False)
+
+    def pause(self, *, at_once: bool = False) -> list[Action]:
+        """Answer with the final Boundary, as `snapshot` does; `at_once` does not wait for the end of the open round."""
+        return self._ask(final=True, at_once=at_once)
+
+    def _ask(self, *, final: bool, at_once: bool) -> list[Action]:
         if self._open is None and self._ended:
             return []
         self._ended |= final

@@ -160,8 +160,10 @@ class Service:
                 kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
                 self._plan = number, self._server.current
                 self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
-            case control.TakeSnapshot(final=final, at_once=at_once):
-                self._carry_out(self._server.snapshot(final=final, at_once=at_once))
+            case control.TakeSnapshot():
+                self._carry_out(self._server.snapshot())
+            case control.Pause(at_once=at_once):
+                self._carry_out(self._server.pause(at_once=at_once))
             case control.Dismiss(worker=worker):
                 for connection in [c for c, link in self._links.items() if link.worker == worker]:
                     self._network.drop(connection)

@@ -61,7 +61,11 @@ class SetPlan:
 class AskSnapshot:
     """Ask the parameter server for a snapshot; see `control.TakeSnapshot`."""
 
-    final: bool
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask the parameter server for a final snapshot; see `control.Pause`."""
+
     at_once: bool = False
 
 
@@ -91,4 +95,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | SaveAgain | Ping | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Pause | SaveAgain | Ping | Discard | Tell

@@ -20,20 +20,34 @@ from raydient.steps.schedule import Schedule
 from raydient.wire import control
 from raydient.wire.control import Role
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
+from .actions import (
+    Action,
+    AskSnapshot,
+    Discard,
+    Dismiss,
+    Kill,
+    Pause,
+    Ping,
+    SaveAgain,
+    Serve,
+    SetPlan,
+    Start,
+    Tell,
+    Work,
+)
 from .divergence import describe
 from .failures import Decision, Losses, reason_of
 from .progress import ProgressReports
 from .pulses import Pulses
 from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started, Waiting
 from .roster import Roster
-from .saving import COMPLETE_SECONDS, INTERRUPTED_SECONDS, Saving
+from .saving import COMPLETE_SECONDS, PAUSED_SECONDS, Saving
 from .shortage import Shortage
 
 START_SECONDS = 120.0
 """Time that a process may take to start and introduce itself; Ray on a busy machine takes a while."""
 HURRY_SECONDS = 5.0
-"""Time that an interrupted run waits for the end of the open round before it gives that round up."""
+"""Time that a run that pauses waits for the end of the open round before it gives that round up."""
 
 
 class Coordinator:
@@ -67,7 +81,7 @@ class Coordinator:
         self._generation = 0
         self._plans = 0
         self._running = False  # a plan has been sent in this generation
-        self._stopping = False  # a final snapshot has been asked for
+        self._pausing = False  # a final snapshot has been asked for
         self._hurry_at = math.inf  # when the snapshot is requested again, without the open round
         self._saving = Saving(checkpoint_seconds, clock)
         self._unsaved = ""  # why the final snapshot is not on disk
@@ -182,8 +196,8 @@ class Coordinator:
         self._start_at = self._clock() + self._losses.pause_seconds
         self._reports.restarts[process.role.value] += 1
         notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
-        if decision is Decision.ROLL_BACK and self._stopping:
-            return [notice, *self._end(Outcome.INTERRUPTED, step=self._saved_step)]
+        if decision is Decision.ROLL_BACK and self._pausing:
+            return [notice, *self._end(Outcome.PAUSED, step=self._saved_step)]
         if decision is Decision.REPLACE:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
@@ -260,7 +274,7 @@ class Coordinator:
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
         actions: list[Action] = []
-        if not self._stopping:
+        if not self._pausing:
             actions += self._start_missing()
         for member in self._roster.silent(now - START_SECONDS):
             actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
@@ -270,10 +284,10 @@ class Coordinator:
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
         if now >= self._hurry_at:
             self._hurry_at = math.inf
-            actions.append(AskSnapshot(final=True, at_once=True))
+            actions.append(Pause(at_once=True))
         if self._saving.due and self._running and self._status and self._status.step > self._saved_step:
             self._saving.asked = True
-            actions.append(AskSnapshot(final=False))
+            actions.append(AskSnapshot())
         return actions
 
     def _check_pulses(self) -> list[Action]:
@@ -283,7 +297,7 @@ class Coordinator:
             if member in self._roster:
                 actions += self._give_up(member, f"no answer for {seconds:.0f} seconds")
         server = self._roster.server
-        if self._stopping and server is not None and self._pulses.silent(server):
+        if self._pausing and server is not None and self._pulses.silent(server):
             actions += self._give_up(server, "no answer, and a checkpoint is needed from it")
         return actions
 
@@ -315,7 +329,7 @@ class Coordinator:
             seconds = self._saving.failed()
             return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; training goes on, next attempt in {seconds:.0f} s"))]
         self._unsaved = what
-        seconds = self._saving.hold(COMPLETE_SECONDS if complete and not self._stopping else INTERRUPTED_SECONDS)
+        seconds = self._saving.hold(COMPLETE_SECONDS if complete and not self._pausing else PAUSED_SECONDS)
         return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; it is kept in memory, next attempt in {seconds:.0f} s"))]
 
     def _keep_saving(self) -> list[Action]:
@@ -323,8 +337,8 @@ class Coordinator:
         if self._saving.over:
             kept = f"the checkpoint of step {self._saved_step}" if self._saved else "the beginning"
             message = f"{self._unsaved}; it goes on from {kept}"
-            if self._stopping:
-                return self._end(Outcome.INTERRUPTED, step=self._saved_step, message=message)
+            if self._pausing:
+                return self._end(Outcome.PAUSED, step=self._saved_step, message=message)
             message = f"training is complete, but {message} when it is resumed"
             return self._end(Outcome.FAILED, reason="STORAGE", message=message)
         if not self._saving.due:
@@ -336,21 +350,21 @@ class Coordinator:
         """End the run, because the final snapshot is on disk. `digest` is set if training is complete."""
         if digest:
             return self._end(Outcome.SUCCEEDED, step=step, digest=digest)
-        return self._end(Outcome.INTERRUPTED, step=step)
+        return self._end(Outcome.PAUSED, step=step)
 
-    def interrupt(self) -> list[Action]:
+    def pause(self) -> list[Action]:
         """Take a checkpoint at the next boundary, or HURRY_SECONDS later of the last one, and end."""
-        if self.ended or self._stopping:
+        if self.ended or self._pausing:
             return []
         if self._saving.held:
-            self._stopping = True
+            self._pausing = True
             self._saving.hurry()
             return []
         if not self._running:
-            return self._end(Outcome.INTERRUPTED)
-        self._stopping = self._saving.asked = True
+            return self._end(Outcome.PAUSED)
+        self._pausing = self._saving.asked = True
         self._hurry_at = self._clock() + HURRY_SECONDS
-        return [AskSnapshot(final=True)]
+        return [Pause()]
 
     def cancel(self) -> list[Action]:
         """End now, for good."""

@@ -16,7 +16,21 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed, Network
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Ping, SaveAgain, Serve, SetPlan, Start, Tell, Work
+from .actions import (
+    Action,
+    AskSnapshot,
+    Discard,
+    Dismiss,
+    Kill,
+    Pause,
+    Ping,
+    SaveAgain,
+    Serve,
+    SetPlan,
+    Start,
+    Tell,
+    Work,
+)
 from .coordinator import Coordinator
 from .history import HISTORY_FILE, History
 from .member_messages import order_message, serve_message, work_message
@@ -203,8 +217,8 @@ class Execution:
                     self.carry_out(self.coordinator.scale(workers, minimum))
                 case control.Command(order=control.Order.CANCEL):
                     self.carry_out(self.coordinator.cancel())
-                case control.Command(order=control.Order.INTERRUPT):
-                    self.carry_out(self.coordinator.interrupt())
+                case control.Command(order=control.Order.PAUSE):
+                    self.carry_out(self.coordinator.pause())
 
     def _disconnected(self, connection: Connection) -> None:
         # The process is about to end, and its exit status says more about the reason than the connection.
@@ -267,7 +281,7 @@ class Execution:
                     self._serve(member)
                 case Work():
                     self._work(action)
-                case SetPlan() | AskSnapshot() | Dismiss():
+                case SetPlan() | AskSnapshot() | Pause() | Dismiss():
                     self._send(self._server, order_message(action))
                 case SaveAgain():
                     assert self._held is not None

@@ -3,7 +3,7 @@
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
 
-from .actions import AskSnapshot, Dismiss, SetPlan, Work
+from .actions import AskSnapshot, Dismiss, Pause, SetPlan, Work
 from .preparation import Prepared
 from .storage import StartingPoint
 
@@ -37,12 +37,14 @@ def work_message(prepared: Prepared, data_plane: Endpoint, action: Work) -> cont
     )
 
 
-def order_message(action: SetPlan | AskSnapshot | Dismiss) -> control.Message:
+def order_message(action: SetPlan | AskSnapshot | Pause | Dismiss) -> control.Message:
     """Build the message to the parameter server for an action."""
     match action:
         case SetPlan(plan=plan):
             return plan
-        case AskSnapshot(final=final, at_once=at_once):
-            return control.TakeSnapshot(final, at_once)
+        case AskSnapshot():
+            return control.TakeSnapshot()
+        case Pause(at_once=at_once):
+            return control.Pause(at_once)
         case Dismiss(member=member):
             return control.Dismiss(member)

@@ -25,7 +25,7 @@ BATCH_BYTES = 1 << 20
 """Epochs are added to a batch until they have this size as JSON."""
 WAITING = 4096
 """Maximum number of waiting reports; further notices and checkpoints are only counted."""
-_ORDERED = (Outcome.CANCELLED, Outcome.INTERRUPTED)
+_ORDERED = (Outcome.CANCELLED, Outcome.PAUSED)
 
 
 class _Waiting(NamedTuple):
@@ -39,7 +39,7 @@ class _Waiting(NamedTuple):
 class Outbox:
     """Delivers reports, in order, to the service that follows, until it has acknowledged them. Not thread-safe.
 
-    A `Finished` that the service ordered (cancelled, interrupted) overtakes epochs too. Any other `Finished` comes
+    A `Finished` that the service ordered (cancelled, paused) overtakes epochs too. Any other `Finished` comes
     after the last epoch, so that the history of a job that succeeded is complete.
 
     Attributes:

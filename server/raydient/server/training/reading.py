@@ -18,7 +18,7 @@ POLL_SECONDS = 0.005
 """Interval between checks for the result; adds at most this to the start of a job."""
 LONG_SECONDS = 3.0
 """A notice is sent if reading takes longer than this."""
-ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.INTERRUPT: Outcome.INTERRUPTED}
+ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.PAUSE: Outcome.PAUSED}
 
 
 def prepare_beside(
@@ -37,7 +37,7 @@ def prepare_beside(
         prepare: reads `dataset` and builds the network.
         dataset: the file, for the message.
         answer: answers the service for at most the given number of seconds. It may add to `orders`.
-        orders: a cancellation or interruption ends the wait at once; the thread is then abandoned.
+        orders: a cancellation or a pause ends the wait at once; the thread is then abandoned.
         tell: receives a notice if reading takes long.
         step: returns the step of the newest checkpoint, which is the position of a job that ends here.
         clock: monotonic seconds.

@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"  # the service asked it to stop and it left a checkpoint; a later run goes on from there
+    PAUSED = "paused"  # an order ended it after a checkpoint, from which a later run goes on
 
 
 @dataclass(frozen=True, slots=True)

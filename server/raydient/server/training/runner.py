@@ -120,8 +120,8 @@ class CoordinatorRun:
     def cancel(self) -> None:
         self._command(control.Command(control.Order.CANCEL))
 
-    def interrupt(self) -> None:
-        self._command(control.Command(control.Order.INTERRUPT))
+    def pause(self) -> None:
+        self._command(control.Command(control.Order.PAUSE))
 
     def scale(self, workers: int, minimum: int) -> None:
         self._command(control.Scale(workers, minimum))

@@ -57,8 +57,8 @@ class Run(Protocol):
     def cancel(self) -> None:
         """Ask it to stop for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
 
-    def interrupt(self) -> None:
-        """Ask for a checkpoint and an end; `Finished(INTERRUPTED)` follows. Does not block; harmless when repeated."""
+    def pause(self) -> None:
+        """Ask for a checkpoint and an end; `Finished(PAUSED)` follows. Does not block; harmless when repeated."""
 
     def scale(self, workers: int, minimum: int) -> None:
         """Ask for so many workers from now on, see `RunRequest`. Does not block; harmless when repeated."""

@@ -8,8 +8,8 @@ HELD_RETRY_SECONDS = 1.0, 10.0
 """The same for the final checkpoint, which is held in memory: the first pause and the longest."""
 COMPLETE_SECONDS = 600.0
 """Time for which writing the final checkpoint of a complete training is retried before the job fails."""
-INTERRUPTED_SECONDS = 8.0
-"""The same for an interruption, which then ends at the previous checkpoint; shorter than a service's grace period."""
+PAUSED_SECONDS = 8.0
+"""The same for a pause, which then ends at the previous checkpoint; shorter than a service's grace period."""
 
 
 class Saving:
@@ -59,8 +59,8 @@ class Saving:
         return self._wait(*HELD_RETRY_SECONDS)
 
     def hurry(self) -> None:
-        """Shorten the deadline of the held snapshot to that of an interruption."""
-        self._deadline = min(self._deadline, self._clock() + INTERRUPTED_SECONDS)
+        """Shorten the deadline of the held snapshot to that of a pause."""
+        self._deadline = min(self._deadline, self._clock() + PAUSED_SECONDS)
 
     def _wait(self, first: float, longest: float) -> float:
         seconds = min(first * 2.0 ** min(self._failures, 32), longest)
