@@ -37,6 +37,7 @@ from raydient.spec.job import JobSpec
 from raydient.steps.arrays import aligned_zeros
 from raydient.steps.schedule import Schedule
 from raydient.wire.channel import Assignment, Terms
+from raydient.workers.data import MemorySource
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker
 
@@ -94,7 +95,7 @@ def compute(worker: int, task: Task, barrier: Barrier, answer: Connection) -> No
     # One copy of the data for all of them, mapped, as in training.
     x, y = (np.load(task.directory / f"{name}.npy", mmap_mode="r") for name in "xy")
     network = build(task.spec.network, x.shape[1:])
-    data = {"train/x/input": x, f"train/y/{network.output.name}": y}
+    data = MemorySource.of({"train/x/input": x, f"train/y/{network.output.name}": y})
     channel = SolitaryChannel(network, task.schedule, worker, barrier)
     seed = task.spec.training.seed
     Worker(network=network, schedule=task.schedule, seed=seed, data=data, channel=channel).run()

@@ -26,6 +26,7 @@ from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.wire.channel import Assignment, Terms
+from raydient.workers.data import MemorySource
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker
 
@@ -65,7 +66,7 @@ class Steps:
         generator = np.random.default_rng(0)
         x = generator.random((schedule.train_rows, 784), dtype=np.float32)
         y = generator.integers(0, 10, len(x)).astype(np.int32)
-        data = {"train/x/input": x, f"train/y/{network.output.name}": y}
+        data = MemorySource.of({"train/x/input": x, f"train/y/{network.output.name}": y})
         self._worker = Worker(network=network, schedule=schedule, seed=0, data=data, channel=self)
         self._next = self._server.plan([0], [1.0])
         self.block()  # programs are compiled and memory is touched for the first time

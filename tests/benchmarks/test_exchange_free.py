@@ -8,6 +8,7 @@ import numpy as np
 
 from raydient.spec import network as spec
 from raydient.steps.schedule import Schedule
+from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
@@ -25,6 +26,6 @@ def test_a_worker_computes_all_steps_without_exchange(monkeypatch):
         "train/x/input": np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32),
         f"train/y/{network.output.name}": np.zeros(40, np.int32),
     }
-    Worker(network=network, schedule=schedule, seed=1, data=data, channel=channel).run()
+    Worker(network=network, schedule=schedule, seed=1, data=MemorySource.of(data), channel=channel).run()
     assert len(channel.began) == schedule.steps + 1 == 7
     assert any(channel.slot(index).any() for index in range(2))

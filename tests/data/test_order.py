@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.workers.data import epoch_order
-from raydient.workers.data.order import split_rows
+from raydient.workers.data.source import split_rows
 from raydient.workers.streams import Purpose, stream
 
 seeds = st.integers(0, 2**32 - 1)

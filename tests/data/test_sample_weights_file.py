@@ -7,7 +7,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
 from raydient.spec.validation import validate_job
 from raydient.workers.data import check_weights, load
-from raydient.workers.data.order import split_rows
+from raydient.workers.data.source import split_rows
 from raydient.workers.network import build
 
 OUTPUTS = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"}).named_outputs

@@ -6,7 +6,7 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire.channel import Assignment, Terms
-from raydient.workers.data import epoch_order
+from raydient.workers.data import MemorySource, epoch_order
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
@@ -48,7 +48,8 @@ def work(loss, metric, labels):
     data = {"train/x/input": x[:ROWS], "test/x/input": x[ROWS:]}
     data |= {f"train/y/{name}": labels[:ROWS], f"test/y/{name}": labels[ROWS:]}
     channel.weights[:] = [1, -1, 0]
-    Worker(network=network, schedule=SCHEDULE, seed=4, data=data, channel=channel, clock=lambda: 0.0).run()
+    source = MemorySource.of(data)
+    Worker(network=network, schedule=SCHEDULE, seed=4, data=source, channel=channel, clock=lambda: 0.0).run()
     return network, channel, x
 
 

@@ -7,6 +7,7 @@ from raydient.spec import network as spec
 from raydient.steps.schedule import Schedule
 from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Assignment, Terms
+from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker
 
@@ -78,10 +79,10 @@ def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
         leaves = schedule.round(number).leaves
         first = number % 2 if leaves > 2 else 0
         assignments += [Assignment(number, first, leaves)] + [Assignment(number, 0, first)] * (first > 0)
-    results = []
+    results, source = [], MemorySource.of(data)
     for tables in (tables_of(network.layout, network.layout.size + 3), ()):
         channel = Recording(network, assignments, tables)
-        worker = Worker(network=network, schedule=schedule, seed=4, data=data, channel=channel, clock=lambda: 0.0)
+        worker = Worker(network=network, schedule=schedule, seed=4, data=source, channel=channel, clock=lambda: 0.0)
         worker.run()
         results.append(channel)
 

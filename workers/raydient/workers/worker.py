@@ -2,9 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
 from raydient.wire.network import Network as WireNetwork
 
-from .data import epoch_order
+from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .network import Network, Pass, Program, build
 from .network.layers import Views
 
@@ -56,7 +55,7 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
             network=network,
             schedule=message.schedule,
             seed=spec.training.seed,
-            data=arrays,
+            data=MemorySource.of(arrays),
             channel=channel,
             clock=wire.now,
         ).run()
@@ -87,13 +86,10 @@ class Worker:
         network: Network,
         schedule: Schedule,
         seed: int,
-        data: Mapping[str, NDArray[Any]],
+        data: Source,
         channel: Channel,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`data` has `train/x/NAME` for each input, `train/y/NAME` for each output and likewise `test`: one sample a
-        row.
-        """
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
         self._weights = network.bind(channel.weights)
@@ -198,22 +194,16 @@ class Worker:
         if self._channel.terms.scores:
             self._scores.append(program.scores.copy())
 
-    def _fill(self, part: str, rows: NDArray[np.int64]) -> Program:
+    def _fill(self, part: PartName, rows: NDArray[np.int64]) -> Program:
         """The program for so many rows, with these rows as its inputs and labels."""
         program = self._programs.get(len(rows))
         if program is None:
-            weighted = "train/weights" in self._data
+            weighted = self._data.schema.is_weighted
             program = self._programs[len(rows)] = Program(self._network, len(rows), weighted=weighted)
             for name, center in program.centers.items():
                 # the same for every worker, because each has all of the training part
-                center[:] = np.mean(self._data[f"train/y/{name}"], axis=0, dtype=np.float64)
-        # mode="clip": with "raise" NumPy gathers into a buffer of its own first; the rows are known to exist.
-        for name, x in program.xs.items():
-            np.take(self._data[f"{part}/x/{name}"], rows, axis=0, out=x, mode="clip")
-        for name, y in program.ys.items():
-            np.take(self._data[f"{part}/y/{name}"], rows, axis=0, out=y, mode="clip")
-        if program.sample_weights is not None:
-            np.take(self._data[f"{part}/weights"], rows, out=program.sample_weights, mode="clip")
+                center[:] = self._data.label_mean(name)
+        self._data.fill(part, rows, Samples(program.xs, program.ys, program.sample_weights))
         return program
 
     def _epoch_order(self, epoch: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from raydient.spec.phrases import counted
 from raydient.steps.schedule import Schedule
 from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Terms
-from raydient.workers.data import Dataset
+from raydient.workers.data import PARTS, Source
 from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes
 
@@ -47,12 +47,12 @@ class MemoryEstimate:
         return self.data + workers * self.worker + self.parameter_server + self.coordinator
 
 
-def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset: Dataset) -> MemoryEstimate:
+def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset: Source) -> MemoryEstimate:
     """Estimate the memory of a job that fits its data."""
     layout = network.layout
     state = len(build_optimizer(optimizer.kind, optimizer.value.model_dump()).state)
     vectors = 4 * layout.size * (1 + state)
-    data = sum(array.nbytes for array in dataset.arrays().values())
+    data = sum(dataset.rows(part) for part in PARTS) * dataset.schema.row_bytes
     rows = set(schedule.shape_rows())
     if schedule.test_rows:
         evaluation = schedule.round(schedule.steps_per_epoch)

@@ -65,8 +65,9 @@ def prepare(
         data = invalid
         errors += invalid.errors
     microbatches = training.microbatches or default_microbatches(training.batch_size)
-    if data.rows and training.batch_size > data.rows:
-        message = f"{training.batch_size} is more than the {data.rows} rows of the training part: at most {data.rows}"
+    rows = data.train_rows
+    if rows and training.batch_size > rows:
+        message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
         errors.append(FieldError("training.batch_size", message))
     network = _network(spec, data, errors)
     if network is not None:
@@ -76,7 +77,7 @@ def prepare(
     if errors or network is None or isinstance(data, InvalidData):
         raise InvalidSpec(errors)
     every = spec.monitoring.gradient_health_every
-    schedule = Schedule(data.rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
+    schedule = Schedule(data.train_rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
     memory = estimate(training.optimizer, network, schedule, data)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])

@@ -1,16 +1,22 @@
-"""The data room: readers, labels, split and standardization, and the order in which samples are visited."""
+"""The data room: readers of files, split and standardization, and sources of samples for training."""
 
 from .checks import check_indices, check_labels, check_weights
 from .dataset import Dataset, InvalidData
 from .formats import FORMATS, Format, find_format
 from .loading import load, look
-from .order import epoch_order
+from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
 
 __all__ = [
     "FORMATS",
+    "PARTS",
     "Dataset",
     "Format",
     "InvalidData",
+    "MemorySource",
+    "PartName",
+    "Samples",
+    "Schema",
+    "Source",
     "check_indices",
     "check_labels",
     "check_weights",

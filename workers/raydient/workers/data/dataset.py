@@ -1,49 +1,15 @@
-"""Arrays ready for training."""
+"""Data read from a file: samples ready for training, or the errors that prevent it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.workers.network import (
-    Preprocessing,
-    Target,
-    only,
-)
+from raydient.workers.network import Preprocessing, Target, only
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Part:
-    """Samples and labels of one part, in the order of the file.
-
-    Attributes:
-        xs: of each input, by name: float32, C-contiguous, (n, *input shape).
-        ys: of each output, by name: int32 (n,) class indices or float32 (n, k) probabilities for softmax_cross_entropy;
-            float32 (n, 1) zeros and ones for binary_cross_entropy and hinge; float32 (n, k) for losses on numbers.
-        weights: factors of the samples' losses, float32 (n,); None where all are 1.
-    """
-
-    xs: Mapping[str, NDArray[np.float32]]
-    ys: Mapping[str, NDArray[Any]]
-    weights: NDArray[np.float32] | None = None
-
-    @property
-    def rows(self) -> int:
-        """Number of samples."""
-        return len(next(iter(self.xs.values())))
-
-    @property
-    def x(self) -> NDArray[np.float32]:
-        """Samples of the only input."""
-        return only(self.xs)
-
-    @property
-    def y(self) -> NDArray[Any]:
-        """Labels of the only output."""
-        return only(self.ys)
+from .source import MemorySource
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,7 +17,7 @@ class LabelValues:
     """The labels of one output.
 
     Attributes:
-        parts: labels of each part of the file, as in `Part.ys`; none is empty.
+        parts: labels of each part of the file, as in `Samples.ys`; none is empty.
         classes: text of each class index, if any.
     """
 
@@ -64,7 +30,7 @@ class InvalidData(InvalidSpec):
 
     Attributes:
         input_shapes: of one sample of each input, by name; None if unknown.
-        rows: of the training part; None if unknown.
+        train_rows: number of samples of the training part; None if unknown.
         labels: of each output whose labels fit its loss, by name.
     """
 
@@ -72,24 +38,22 @@ class InvalidData(InvalidSpec):
         self,
         errors: Iterable[FieldError],
         input_shapes: Mapping[str, tuple[int, ...]] | None = None,
-        rows: int | None = None,
+        train_rows: int | None = None,
         labels: Mapping[str, LabelValues] | None = None,
     ) -> None:
         super().__init__(errors)
-        self.input_shapes, self.rows, self.labels = input_shapes, rows, labels or {}
+        self.input_shapes, self.train_rows, self.labels = input_shapes, train_rows, labels or {}
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Dataset:
-    """A training part and a held-out part.
+@dataclass(frozen=True, eq=False)
+class Dataset(MemorySource):
+    """A data file in memory: a source, and the meaning of its values.
 
     Attributes:
-        inputs: by name, how raw values became these; fitted on the training part, vocabularies on the whole file.
-        targets: by the name of the output, what its labels stand for.
+        inputs: preprocessing of each input, by name; fitted on the training part, vocabularies on the whole file.
+        targets: meaning of each output's labels, by name.
     """
 
-    train: Part
-    test: Part
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]
 
@@ -106,8 +70,8 @@ class Dataset:
         return {name: LabelValues([part.ys[name] for part in parts], target.classes) for name, target in found}
 
     @property
-    def rows(self) -> int:
-        """Number of samples in the training part."""
+    def train_rows(self) -> int:
+        """Number of samples of the training part."""
         return self.train.rows
 
     @property
@@ -119,16 +83,3 @@ class Dataset:
     def target(self) -> Target:
         """The only output."""
         return only(self.targets)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of it as one flat mapping, `train/x/NAME`, `train/y/NAME`, `test/x/NAME`, ..., as workers take it; with
-        `train/weights` and `test/weights` where samples have them.
-        """
-        parts = {"train": self.train, "test": self.test}
-        weights = {f"{part}/weights": data.weights for part, data in parts.items() if data.weights is not None}
-        return weights | {
-            f"{part}/{kind}/{name}": array
-            for part, data in parts.items()
-            for kind, arrays in (("x", data.xs), ("y", data.ys))
-            for name, array in arrays.items()
-        }

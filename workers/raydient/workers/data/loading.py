@@ -16,10 +16,10 @@ from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
-from .dataset import Dataset, InvalidData, LabelValues, Part
+from .dataset import Dataset, InvalidData, LabelValues
 from .formats import find_format, read
-from .order import split_rows
 from .raw import RawData, RawInput, label_path
+from .source import Samples, split_rows
 
 
 def load(
@@ -68,9 +68,10 @@ def load(
         labels = {name: LabelValues([values], classes) for name, (values, classes) in encoded.items()}
         raise InvalidData(errors, raw.shapes, len(train), labels)
 
-    def part(number: int, rows: NDArray[np.int64]) -> Part:
+    def part(number: int, rows: NDArray[np.int64]) -> Samples:
         ys = {name: values[rows] for name, (values, _) in encoded.items()}
-        return Part({name: parts[number] for name, parts in xs.items()}, ys, None if weights is None else weights[rows])
+        factors = None if weights is None else weights[rows]
+        return Samples({name: parts[number] for name, parts in xs.items()}, ys, factors)
 
     names = spec.named_labels
     targets = {output.layer: Target(names[output.label], encoded[output.layer][1]) for output in outputs}
