@@ -9,8 +9,8 @@ import pytest
 
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.process import CONTROL_LIMIT, ParameterServerProcess
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
-from raydient.server.parameters.service import CONTROL_LIMIT, Service
 from raydient.server.parameters.update import Updater
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
@@ -126,7 +126,7 @@ class Coordinator:
 
     def _run_server(self, launch, clock):
         with closing(Hub(SECRET, CONTROL_LIMIT, clock)) as network:
-            Service(launch, network, "127.0.0.1").run()
+            ParameterServerProcess(launch, network, "127.0.0.1").run()
 
     def expect(self, kind):
         """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
@@ -215,7 +215,7 @@ class Coordinator:
 
 
 @pytest.fixture
-def start_service(tree_job):
+def start_server_process(tree_job):
     """Starts a parameter server in a thread."""
     with ThreadPoolExecutor(4, thread_name_prefix="serving") as pool:
         started = []
@@ -232,8 +232,8 @@ def start_service(tree_job):
 
 
 @pytest.fixture
-def coordinator(start_service):
-    coordinator = start_service()
+def coordinator(start_server_process):
+    coordinator = start_server_process()
     coordinator.serve()
     return coordinator
 

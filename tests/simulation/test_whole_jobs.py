@@ -5,7 +5,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from raydient.server.parameters.service import Service
+from raydient.server.parameters.process import ParameterServerProcess
 from raydient.server.training.execution import Execution
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
@@ -37,7 +37,7 @@ class Cluster:
     def start(self, role, launch, log):
         settings = from_json(launch)
         if role is Role.PARAMETER_SERVER:
-            process = self._world.start(log.stem, lambda network: Service(settings, network, "").run())
+            process = self._world.start(log.stem, lambda network: ParameterServerProcess(settings, network, "").run())
         else:
             process = self._world.start(log.stem, lambda network: work(settings, network, ""))
         self.started.append((role, process))

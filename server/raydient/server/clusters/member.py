@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 _MAINS = {
     "coordinator": "raydient.server.training.process",
-    "parameter_server": "raydient.server.parameters.service",
+    "parameter_server": "raydient.server.parameters.process",
     "worker": "raydient.workers.worker",
 }
 

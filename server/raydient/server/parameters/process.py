@@ -44,10 +44,10 @@ def main(text: str, host: str, node: str) -> None:
     """Serve the job of a `Launch` (JSON) until its coordinator has ended."""
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)) as network:
-        Service(launch, network, host, node).run()
+        ParameterServerProcess(launch, network, host, node).run()
 
 
-class Service:
+class ParameterServerProcess:
     """A parameter server on its network. One thread, except for the second half of large updates."""
 
     def __init__(self, launch: Launch, network: Network, host: str, node: str = "") -> None:

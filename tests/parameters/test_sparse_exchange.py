@@ -20,9 +20,9 @@ SERVED = {
 
 
 @pytest.fixture
-def serving(start_service):
+def serving(start_server_process):
     """A parameter server of one table, 100 times 4, and a bias."""
-    coordinator = start_service()
+    coordinator = start_server_process()
     coordinator.serve(**SERVED)
     return coordinator
 
