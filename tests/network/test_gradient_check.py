@@ -10,7 +10,7 @@ from raydient.spec import network as spec
 from raydient.steps.layout import Learned
 from raydient.workers.network import Verdict, build, check_gradients, random_batch
 from raydient.workers.network.activations import ACTIVATIONS, Tanh
-from raydient.workers.network.gradient_check import UNSETTLED, ZERO
+from raydient.workers.network.gradient_check import NOT_CONVERGED, ZERO
 from raydient.workers.network.layers import LAYERS
 from raydient.workers.network.layers.dense import Dense
 from raydient.workers.network.losses import LOSSES
@@ -210,7 +210,7 @@ def test_a_kink_at_the_point_itself_is_not_resolved(make_network):
     point = np.zeros(network.layout.size)
     network.layout.views(point)["dense_2.kernel"][:] = 1
     kernel = check(network, point=point).parameters[0]
-    assert (kernel.verdict, kernel.reason) == (Verdict.NOT_RESOLVED, UNSETTLED)
+    assert (kernel.verdict, kernel.reason) == (Verdict.NOT_RESOLVED, NOT_CONVERGED)
 
 
 def test_samples_are_weighed(make_network):

@@ -1,6 +1,6 @@
-"""Activations: each function beside its derivative, both in place, the derivative told from the function's output.
+"""Activations: each function beside its derivative, both in place. The derivative is computed from the output.
 
-Where the output does not tell it, an activation asks the layer to keep an array from forward to backward (`saved`).
+Where the output does not determine the derivative, the layer keeps an array from forward to backward (`saved`).
 """
 
 from abc import ABC, abstractmethod
@@ -26,56 +26,56 @@ NOTHING: Saved = MappingProxyType({})
 class Activation(ABC):
     """A function applied to each value, or to each vector along the last axis: y = f(z).
 
-    In both methods `scratch` is an array like `y` whose contents are lost, and `saved` what `Activation.saved` asks
-    for: forward fills it for backward, which may overwrite it. Nothing is allocated.
+    `scratch` is an array like `y` whose contents are lost. `saved` holds the arrays of `Activation.saved`: forward
+    fills them for backward, which may overwrite them. The methods allocate nothing.
 
     Attributes:
-        trains: whether there is a derivative to train with.
+        trains: False if the derivative is 0 everywhere, so that no layer before it would learn.
     """
 
     trains: ClassVar[bool] = True
 
     def __init__(self, settings: Any) -> None:
-        """`settings` is what the specification holds under this activation's name."""
+        """`settings` are those of the activation in the specification."""
         self.settings = settings
 
     @property
     def rectifies(self) -> bool:
-        """True if it gives 0, and passes nothing back, for every z below 0: a unit may be stuck there."""
+        """True if f and its derivative are 0 for every z below 0, so that a unit can die."""
         return False
 
     def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
-        """Arrays to keep for a z of `shape`, by name: for `Layer.saved`, whose form this is."""
+        """Arrays to keep for a z of `shape`, by name, in the form of `Layer.saved`."""
         return {}
 
     @abstractmethod
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        """Replace z, which `y` holds, by f(z)."""
+        """Replace z by f(z), in `y`."""
 
     @abstractmethod
     def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        """Multiply `dy`, the derivative of the loss by y, by f'(z): it becomes the derivative by z."""
+        """Multiply `dy`, the derivative of the loss by y, by f'(z), which makes it the derivative by z."""
 
     @abstractmethod
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
-        """Add operators that compute f to `graph`; the name of f(z) there."""
+        """Add the operators of f to `graph`; return the name of f(z) there."""
 
 
 class Identity(Activation):
     """f(z) = z."""
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        """Nothing to do: f' = 1."""
+        """Do nothing: f' = 1."""
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return z
 
 
 class Sigmoid(Activation):
-    """f(z) = 1 / (1 + exp(-z)), f' = f (1 - f): at most 1/4, which is how gradients vanish in deep stacks of it."""
+    """f(z) = 1 / (1 + exp(-z)), f' = f (1 - f). It is at most 1/4, so gradients vanish in deep stacks of it."""
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
         y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32, and 1 / (1 + exp(87)) is its smallest normal number
@@ -117,7 +117,7 @@ class Relu(Activation):
         y.clip(0, np.inf, out=y)  # three times as fast as np.maximum(y, 0)
 
     def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        # a product with 0 and 1 has no branches: ten times as fast as assigning where a mask says so
+        # a product with 0 and 1 has no branches: ten times as fast as an assignment by a mask
         np.greater(y, 0, out=scratch, casting="unsafe")
         np.multiply(dy, scratch, out=dy)
 
@@ -156,7 +156,7 @@ class Elu(Activation):
         self._scale, self._alpha = self._constants()
 
     def _constants(self) -> tuple[float, float]:
-        """The slope above 0, and what f goes to below it, without the sign."""
+        """The slope above 0, and minus the limit of f below 0."""
         return 1.0, self.settings.alpha
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
@@ -171,7 +171,7 @@ class Elu(Activation):
         y.clip(-np.inf, 0, out=scratch)
         np.add(scratch, self._alpha, out=scratch)
         np.multiply(dy, scratch, out=dy)
-        if self._alpha != self._scale:  # above 0 that was alpha: a second factor makes it the slope
+        if self._alpha != self._scale:  # above 0 the factor was alpha; a second factor makes it the slope
             np.greater(y, 0, out=scratch, casting="unsafe")
             np.multiply(scratch, self._scale / self._alpha - 1, out=scratch)
             np.add(scratch, 1, out=scratch)
@@ -182,7 +182,7 @@ class Elu(Activation):
 
 
 class Selu(Elu):
-    """ELU times λ, with λ and α such that mean 0 and variance 1 pass through (Klambauer et al. 2017)."""
+    """ELU times λ, with λ and α for which mean 0 and variance 1 are a fixed point (Klambauer et al. 2017)."""
 
     def _constants(self) -> tuple[float, float]:
         scale = 1.0507009873554805
@@ -195,7 +195,7 @@ class Selu(Elu):
 class Silu(Activation):
     """f(z) = z σ(z) with the logistic sigmoid σ, f' = σ + f (1 - σ) (Elfwing et al. 2018; also called swish).
 
-    f goes down and up again, so that it does not tell z: σ is kept.
+    f is not monotonic, so it does not determine z: σ is saved.
     """
 
     def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
@@ -203,7 +203,7 @@ class Silu(Activation):
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
         gate = saved["gate"]
-        y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32; f(-87) is -1e-36, and so is all that lies below
+        y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32; f(z) is about -1e-36 for all z <= -87
         np.negative(y, out=gate)
         _logistic_of_negative(gate)
         np.multiply(y, gate, out=y)
@@ -223,8 +223,8 @@ class Silu(Activation):
 class Gelu(Silu):
     """f(z) = z (1 + tanh u) / 2 with u = √(2/π) (z + 0.044715 z³): the tanh form of Hendrycks and Gimpel (2016).
 
-    It is within 5e-4 of the exact form z Φ(z), which needs an error function that NumPy has not. Written as z σ(2u),
-    f' = σ + f (1 - σ) (2u)'. f does not tell z, so σ is kept; z is f / σ.
+    It is within 5e-4 of the exact form z Φ(z), which needs an error function; NumPy has none. Written as z σ(2u),
+    f' = σ + f (1 - σ) (2u)'. f does not determine z, so σ is saved; z is f / σ.
     """
 
     _LINEAR = 2 * sqrt(2 / pi)
@@ -249,7 +249,7 @@ class Gelu(Silu):
         np.multiply(scratch, 3 * self._CUBIC, out=scratch)
         np.add(scratch, self._LINEAR, out=scratch)
         np.multiply(scratch, y, out=scratch)
-        scratch.clip(-1e30, 1e30, out=scratch)  # it is multiplied by 0 where y is that large: infinity would be NaN
+        scratch.clip(-1e30, 1e30, out=scratch)  # the factor is 0 where y is that large, and 0 times infinity is NaN
         np.subtract(1, scratch, out=scratch)
         np.subtract(gate, 1, out=gate)
         np.multiply(gate, scratch, out=gate)
@@ -283,16 +283,16 @@ class Softplus(Activation):
 class Softmax(Activation):
     """f(z)_k = exp(z_k) / Σ_j exp(z_j) along the last axis; backward dz_k = f_k (dy_k - Σ_j dy_j f_j).
 
-    Every output depends on the whole vector: the derivative is a matrix, diag(f) - f fᵀ, and this is dy times it.
+    Every output depends on the whole vector: the derivative is the matrix diag(f) - f fᵀ, and dz is dy times it.
     """
 
     def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
-        one = scratch[..., :1]  # a number for each vector
-        np.maximum.reduce(y, axis=-1, keepdims=True, out=one)
-        np.subtract(y, one, out=y)
+        per_vector = scratch[..., :1]
+        np.maximum.reduce(y, axis=-1, keepdims=True, out=per_vector)
+        np.subtract(y, per_vector, out=y)
         np.exp(y, out=y)
-        np.add.reduce(y, axis=-1, keepdims=True, out=one)
-        np.divide(y, one, out=y)
+        np.add.reduce(y, axis=-1, keepdims=True, out=per_vector)
+        np.divide(y, per_vector, out=y)
 
     def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
         np.vecdot(y, dy, out=scratch[..., 0])
@@ -304,7 +304,7 @@ class Softmax(Activation):
 
 
 class HardStep(Activation):
-    """f(z) = 1 where z >= 0 and 0 elsewhere, f' = 0: nothing can be learnt through it. For inference only."""
+    """f(z) = 1 where z >= 0 and 0 elsewhere, f' = 0. For inference only: no layer before it would learn."""
 
     trains = False
 
@@ -319,7 +319,7 @@ class HardStep(Activation):
 
 
 def _logistic_of_negative(z: Array) -> None:
-    """Replace -z by the logistic sigmoid of z, in place."""
+    """Replace -z, in `z`, by the logistic sigmoid of z."""
     np.exp(z, out=z)
     np.add(z, 1, out=z)
     np.reciprocal(z, out=z)

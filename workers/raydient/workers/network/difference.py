@@ -1,4 +1,4 @@
-"""The derivative of a function of one variable from its values, with an estimate of its error.
+"""Numerical differentiation of a function of one variable, with an estimate of the error.
 
 C. Ridders, Accurate computation of F'(x) and F'(x) F''(x), Advances in Engineering Software 4 (1982): central
 differences over ever smaller steps, extrapolated to step 0.
@@ -23,7 +23,7 @@ Pair = Callable[[float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A derivative and the estimated size of its error; infinite where the quotients do not settle."""
+    """A derivative and the estimate of its error, which is infinite if the quotients do not converge."""
 
     value: float
     error: float
@@ -32,8 +32,8 @@ class Derivative:
 def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
     """Extrapolate central differences over ever smaller steps, from `step` on.
 
-    Stops when the estimated relative error is at most `tolerance`, or rounding makes smaller steps worse. The quotients
-    settle only when the step is shorter than the distance to the next kink or jump.
+    Stop when the estimated relative error is at most `tolerance`, or when rounding makes smaller steps worse. The
+    quotients converge only if the step is shorter than the distance to the next kink or jump.
     """
     best, earlier = Derivative(math.nan, math.inf), list[float]()
     for _ in range(LEVELS):
@@ -54,7 +54,8 @@ def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
 def is_kink(values: Pair, middle: float, step: float, jump: float) -> bool:
     """True if the slope changes by `jump` or more at the point, where the function's value is `middle`.
 
-    The difference of the slopes over h on both sides shrinks with h where the function is smooth, and stays at a kink.
+    The difference between the slopes on both sides, over a distance h, shrinks with h where the function is smooth, and
+    does not at a kink.
     """
     wide, narrow = (_slopes_apart(values(h), middle, h) for h in (step, step / 4))
     rounding = NOISE * abs(middle) / (step / 4)

@@ -1,4 +1,4 @@
-"""Backpropagation against the difference quotient: the one check that every layer, activation and loss must pass."""
+"""Compares backpropagation with difference quotients, for every layer, activation and loss."""
 
 import math
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from .layers import Pass
 from .program import Program
 
 TOLERANCE = 1e-6
-"""Maximum relative error of a quotient that a derivative is compared with; wrong derivatives differ by orders of
-magnitude more.
+"""Maximum relative error of a quotient that is used for a comparison. Wrong derivatives differ by orders of magnitude
+more.
 """
 DOUBT = 10
 """A derivative is wrong if it differs by more than this multiple of the quotient's estimated error."""
@@ -33,13 +33,13 @@ ZERO = (
     "every derivative is 0 within rounding: units are saturated or dead, or a later layer removes the effect (a bias"
     " before batch normalization, the key bias of attention)"
 )
-UNSETTLED = "no difference quotient settles: kinks are too near, or rounding errors too large"
+NOT_CONVERGED = "no difference quotient converges: kinks are too near, or rounding errors too large"
 NOT_FINITE = "the loss is not finite"
 
 Arrays = Mapping[str, NDArray[Any]]
 
 TRAINING = Pass(training=True)
-"""Some pass of training, always the same one: what is random does not change between two points."""
+"""One pass of training for all points, so that random numbers do not change from one point to another."""
 
 
 class Verdict(StrEnum):
@@ -56,9 +56,9 @@ class ParameterCheck:
 
     Attributes:
         name: `{layer}.{parameter}`.
-        verdict: WRONG if the derivative by any value is, RIGHT if none is and at least one was compared.
-        reason: why it is not resolved; else empty.
-        entries: number of values compared, which are those with a quotient that settled and is not 0.
+        verdict: WRONG if the derivative by any value is wrong, RIGHT if none is and at least one was compared.
+        reason: reason for NOT_RESOLVED, else empty.
+        entries: number of values compared; a value is compared if its quotient converges and is not 0.
         largest_error: largest relative error among them; NaN if none was compared.
         place: index of that value within the parameter.
         backward, quotient: the two derivatives there.
@@ -76,7 +76,7 @@ class ParameterCheck:
 
 @dataclass(frozen=True, slots=True)
 class GradientReport:
-    """The check of a network, by parameter that is learned, in the order of the layout."""
+    """The check of a network: the parameters that are learned, in the order of the layout."""
 
     parameters: tuple[ParameterCheck, ...]
 
@@ -92,16 +92,16 @@ class GradientReport:
 
 
 def random_batch(network: Network, seed: int, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Samples (rows, *input shape) and labels (rows, *label shape) for a check where there are no data.
+    """Random samples (rows, *input shape) and labels (rows, *label shape), for a network with one input and one output.
 
-    Of a network of one input and one output; of others `random_batches` makes them by name.
+    See `random_batches` for other networks.
     """
     xs, ys = random_batches(network, seed, rows)
     return only(xs), only(ys)
 
 
 def random_batches(network: Network, seed: int, rows: int) -> tuple[Arrays, Arrays]:
-    """Samples of every input and labels of every output, by name."""
+    """Random samples of every input and labels of every output, by name."""
     generator = stream(Purpose.GRADIENT_CHECK, seed, "batch")
     limits, xs = index_limits(network), {}
     for name, shape in network.input_shapes.items():
@@ -123,17 +123,17 @@ def check_gradients(
 ) -> GradientReport:
     """Compare backward's gradient of the mean loss with difference quotients, in float64.
 
-    The parameters are the initial ones plus a little noise, because biases of exactly 0 put units without input on the
-    kink of ReLU, where there is no derivative. The first step of a quotient depends on how much the loss changes, and
-    steps shrink until the quotient settles (`difference.derivative`), so inputs may be of any size.
+    By default the parameters are initial values plus noise, because biases of exactly 0 put units without input on the
+    kink of ReLU, where there is no derivative. The first step of a quotient depends on the derivative, and steps shrink
+    until the quotient converges (`difference.derivative`), so inputs may have any magnitude.
 
     Args:
-        x: a few samples, (rows, *input shape). Of several inputs by name.
-        y: their labels, (rows, *label shape). Of several outputs by name.
-        seed: of parameters, noise and the choice of entries.
-        weights: factors of the samples' losses, (rows,); None: 1.
-        point: parameters at which the derivatives are compared, (layout.size,).
-        entries_per_parameter: values checked of a larger parameter, drawn by seed; smaller ones are checked whole.
+        x: a few samples, (rows, *input shape); by name if there are several inputs.
+        y: their labels, (rows, *label shape); by name if there are several outputs.
+        seed: seed of the initial values, the noise and the choice of entries.
+        weights: factors of the samples' losses, (rows,); None means 1.
+        point: parameters at which the derivatives are compared, (layout.size,); None means initial values plus noise.
+        entries_per_parameter: number of values, drawn at random, that are checked of a larger parameter.
     """
     xs, ys = by_name(x, network.input_shapes), by_name(y, [output.name for output in network.outputs])
     program = Program(network, len(next(iter(xs.values()))), np.float64, weighted=weights is not None)
@@ -145,7 +145,7 @@ def check_gradients(
         program.sample_weights[...] = weights
     vector = _parameters(network, seed) if point is None else point.astype(np.float64)
     loss_at = _Loss(program, vector)
-    gradient = np.full(vector.shape, np.nan)  # what backward fails to write is not mistaken for a zero
+    gradient = np.full(vector.shape, np.nan)  # a value that backward fails to write is not taken for a zero
     loss = loss_at.value()
     program.backward(loss_at.weights, network.bind(gradient), 1 / program.rows)
     checks = []
@@ -165,7 +165,7 @@ def check_gradients(
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The comparison of one value. `is_zero`: both derivatives are 0 within the quotient's error."""
+    """The comparison of one value. `is_zero`: both derivatives are 0 within the error of the quotient."""
 
     verdict: Verdict
     backward: float
@@ -184,16 +184,16 @@ def _summary(name: str, shape: tuple[int, ...], places: NDArray[np.int64], entri
         return ParameterCheck(name, Verdict.NOT_RESOLVED, NOT_FINITE)
     compared = [(entry, i) for entry, i in zip(entries, places, strict=True) if entry.verdict != Verdict.NOT_RESOLVED]
     if not compared:
-        reason = ZERO if all(entry.is_zero for entry in entries) else UNSETTLED
+        reason = ZERO if all(entry.is_zero for entry in entries) else NOT_CONVERGED
         return ParameterCheck(name, Verdict.NOT_RESOLVED, reason)
     worst, place = max(compared, key=lambda pair: (pair[0].verdict is Verdict.WRONG, pair[0].error))
     index = tuple(int(i) for i in np.unravel_index(place, shape))
-    found = worst.error, index, worst.backward, worst.quotient
-    return ParameterCheck(name, worst.verdict, "", len(compared), *found)
+    largest = worst.error, index, worst.backward, worst.quotient
+    return ParameterCheck(name, worst.verdict, "", len(compared), *largest)
 
 
 class _Loss:
-    """The mean loss of a program's batch as a function of its parameters."""
+    """The mean loss of a program's batch as a function of the parameters."""
 
     def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
         self.program, self.vector = program, vector
@@ -203,7 +203,7 @@ class _Loss:
         return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
 
     def compare(self, i: int, backward: float, loss: float) -> _Entry:
-        """Compare backward's derivative by value `i` of the flat vector with the difference quotient."""
+        """Compare the derivative of backward by value `i` of the flat vector with a difference quotient."""
 
         def values(step: float) -> tuple[float, float]:
             value = self.vector[i]
@@ -218,26 +218,28 @@ class _Loss:
         step = min(LARGEST_STEP, 1e-3 * (abs(loss) or 1) / abs(backward)) if backward else LARGEST_STEP
         if not math.isfinite(step) or step < 1e-12:
             step = LARGEST_STEP
-        found = derivative(values, step, TOLERANCE)
+        estimate = derivative(values, step, TOLERANCE)
         for factor in FARTHER if backward else ():
-            if found.error <= TOLERANCE * abs(found.value) or _differs(backward, found):
+            if estimate.error <= TOLERANCE * abs(estimate.value) or _differs(backward, estimate):
                 break
-            found = min(found, derivative(values, factor * step, TOLERANCE), key=lambda one: one.error)
-        difference, scale = abs(backward - found.value), max(abs(backward), abs(found.value))
-        if _differs(backward, found):
+            estimate = min(estimate, derivative(values, factor * step, TOLERANCE), key=lambda one: one.error)
+        difference, scale = abs(backward - estimate.value), max(abs(backward), abs(estimate.value))
+        if _differs(backward, estimate):
             # An error estimate may be too small by chance, but rarely twice, with different steps.
             again = derivative(values, 0.6 * step, TOLERANCE)
-            same = abs(again.value - found.value) <= difference / DOUBT or not math.isfinite(backward)
+            same = abs(again.value - estimate.value) <= difference / DOUBT or not math.isfinite(backward)
             if _differs(backward, again) and same and not is_kink(values, loss, step / 64, difference / 100):
-                return _Entry(Verdict.WRONG, backward, found.value)
-            return _Entry(Verdict.NOT_RESOLVED, backward, found.value)
-        if scale and found.error <= TOLERANCE * scale:
-            return _Entry(Verdict.RIGHT, backward, found.value)
-        return _Entry(Verdict.NOT_RESOLVED, backward, found.value, is_zero=scale <= DOUBT * found.error < math.inf)
+                return _Entry(Verdict.WRONG, backward, estimate.value)
+            return _Entry(Verdict.NOT_RESOLVED, backward, estimate.value)
+        if scale and estimate.error <= TOLERANCE * scale:
+            return _Entry(Verdict.RIGHT, backward, estimate.value)
+        return _Entry(
+            Verdict.NOT_RESOLVED, backward, estimate.value, is_zero=scale <= DOUBT * estimate.error < math.inf
+        )
 
 
 def _differs(backward: float, estimate: Derivative) -> bool:
-    """True if a derivative is NaN, or differs from the quotient by more than the quotient's error explains."""
+    """True if a derivative is NaN, or differs from the quotient by more than the error of the quotient."""
     scale = max(abs(backward), abs(estimate.value))
     return estimate.error < math.inf and not abs(backward - estimate.value) <= max(
         TOLERANCE * scale, DOUBT * estimate.error

@@ -1,4 +1,4 @@
-"""Initializers: how parameters begin.
+"""Initializers: random and constant initial values of parameters.
 
 Variances after Glorot and Bengio (2010), He et al. (2015) and LeCun et al. (1998).
 """
@@ -14,7 +14,7 @@ from raydient.spec import functions as spec
 
 Array = NDArray[np.float32]
 Fill = Callable[[Array, np.random.Generator, int, int, Any], None]
-"""Fills a contiguous float32 array in place, from (array, generator, fan in, fan out, settings)."""
+"""Fills a contiguous float32 array in place; called with (array, generator, fan in, fan out, settings)."""
 
 
 def _uniform(out: Array, generator: np.random.Generator, variance: float) -> None:
@@ -30,7 +30,7 @@ def _normal(out: Array, generator: np.random.Generator, variance: float) -> None
 
 
 def glorot_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
-    """Variance 2 / (fan in + fan out), uniform: keeps signals and gradients alike in size through sigmoid and tanh."""
+    """Variance 2 / (fan in + fan out), uniform: keeps the variance of signals and gradients in sigmoid and tanh."""
     _uniform(out, generator, 2 / (fan_in + fan_out))
 
 
@@ -40,7 +40,7 @@ def glorot_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_o
 
 
 def he_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
-    """Variance 2 / fan in, uniform: makes up for the half that ReLU takes away."""
+    """Variance 2 / fan in, uniform: compensates for ReLU, which zeroes half of the values."""
     _uniform(out, generator, 2 / fan_in)
 
 
@@ -50,7 +50,7 @@ def he_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: 
 
 
 def lecun_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
-    """Variance 1 / fan in, uniform: what SELU's constants assume, uniform or normal."""
+    """Variance 1 / fan in, uniform, as the constants of SELU assume."""
     _uniform(out, generator, 1 / fan_in)
 
 
@@ -62,10 +62,11 @@ def lecun_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_ou
 def orthogonal(
     out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Orthogonal
 ) -> None:
-    """Orthogonal rows or columns, whichever are fewer, each of length `gain` (Saxe et al. 2014): no vector grows or
-    shrinks on the way. All axes but the last are the rows.
+    """Orthogonal rows or columns, whichever are fewer, each of length `gain` (Saxe et al. 2014), so that the length of
+    vectors is kept up to the gain. All axes but the last are the rows.
 
-    Q of the decomposition QR of a matrix of normal numbers; with R's diagonal positive, Q is uniformly distributed.
+    The values are Q of the QR decomposition of a matrix of normal numbers. If the diagonal of R is positive, Q is
+    uniformly distributed.
     """
     matrix = out.reshape(-1, out.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
@@ -92,7 +93,7 @@ def random_normal(
 
 
 def zeros(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
-    """Every value 0. For biases: kernels of zeros give every unit the same gradient for ever."""
+    """Every value 0. For biases; in a kernel of zeros every unit always has the same gradient."""
     out.fill(0)
 
 
@@ -102,7 +103,7 @@ def ones(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, 
 
 
 def constant(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Constant) -> None:
-    """Every value the given one."""
+    """Every value `value`."""
     out.fill(settings.value)
 
 
