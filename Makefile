@@ -26,7 +26,7 @@ dashboards:
 	python -m deploy.grafana.program
 
 dashboard-preview:
-	python -m deploy.grafana.preview
+	deploy/grafana/preview/demo 300 docs/images
 
 manifests:
 	python deploy/kubernetes/rules.py

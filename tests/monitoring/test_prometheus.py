@@ -1,7 +1,7 @@
 """The real Prometheus with the shipped configuration, and a service that trains the examples: every query has data.
 
 What is changed in a copy of the configuration is what docs/operations.md says one may change: where the service is, and
-how often Prometheus looks. Ray's file is one that is not there.
+how often Prometheus looks. Ray's file is one that is not there, and a remote write tells the test of new samples.
 """
 
 import json
@@ -11,8 +11,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -22,8 +24,8 @@ import pytest
 import yaml
 
 from deploy.grafana.folder import DASHBOARDS, read
-from deploy.grafana.lint.expressions import expressions
-from deploy.grafana.lint.promql import selectors
+from deploy.grafana.lint.queries import expressions, selectors
+from deploy.grafana.preview.__main__ import main as preview
 from raydient.client import Client, JobNotSucceeded
 from raydient.v1 import dataset_service_pb2, training_service_pb2
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
@@ -43,13 +45,17 @@ RULES = [
 
 
 class Prometheus:
-    """One that runs, by its HTTP interface."""
+    """One that runs, by its HTTP interface; `written` is notified whenever it has new samples."""
 
-    def __init__(self, address):
-        self._address, self._began = address, time.time()
+    def __init__(self, address, written):
+        self._address, self._written, self._began = address, written, time.time()
+
+    @property
+    def url(self):
+        return f"http://{self._address}"
 
     def get(self, path, **parameters):
-        with urlopen(f"http://{self._address}/api/v1/{path}?{urlencode(parameters)}", timeout=SECONDS) as answer:
+        with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=SECONDS) as answer:
             return json.load(answer)["data"]
 
     def numbers(self, expression):
@@ -59,11 +65,34 @@ class Prometheus:
         return [number for number in numbers if not math.isnan(number)]
 
     def wait_for(self, expression):
-        """Until a query has an answer."""
-        until = time.monotonic() + SECONDS
-        while not self.get("query", query=expression)["result"]:
-            assert time.monotonic() < until, expression
-            time.sleep(0.2)
+        """Return once a query has an answer, which is asked for whenever new samples are there."""
+        with self._written:
+            answered = self._written.wait_for(lambda: self.get("query", query=expression)["result"], SECONDS)
+            assert answered, expression
+
+
+@contextmanager
+def receiving_writes():
+    """A receiver of Prometheus' remote writes: yields its URL and a condition that each of them notifies."""
+    written = threading.Condition()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+            with written:
+                written.notify_all()
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", written
+        server.shutdown()
+        thread.join()
 
 
 @contextmanager
@@ -71,13 +100,13 @@ def running(command, ready):
     """A process, once a line of its standard error matches; that line's match too. Ended with SIGTERM."""
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
     try:
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if found := re.search(ready, line):
                 break
         else:
-            pytest.fail("".join(said))
+            pytest.fail("".join(lines))
         yield process, found
     finally:
         process.terminate()
@@ -89,14 +118,18 @@ def running(command, ready):
             raise
 
 
-def configure(folder, metrics):
-    """A copy of the configuration for a service whose metrics are at an address, looked at every second."""
+def configure(folder, metrics, writes):
+    """A copy of the configuration for a service whose metrics are at an address, looked at every second.
+
+    Prometheus announces new samples by writing them to the URL `writes`.
+    """
     shutil.copytree(SHIPPED, folder)
     (folder / "targets" / "raydient.yml").write_text(f"- targets: [{metrics}]", encoding="utf-8")
     file = folder / "prometheus.yml"
     text, times = re.subn(r"\b(\w+_interval): \d+s", r"\1: 1s", file.read_text(encoding="utf-8"))
     assert times == 3
-    file.write_text(text.replace("/tmp/ray/", f"{folder}/"), encoding="utf-8")
+    announce = {"remote_write": [{"url": writes, "queue_config": {"batch_send_deadline": "200ms"}}]}
+    file.write_text(text.replace("/tmp/ray/", f"{folder}/") + yaml.safe_dump(announce), encoding="utf-8")
     return file
 
 
@@ -109,10 +142,10 @@ def worker_below(pid):
     """A process that works for a job of the service `pid`."""
     waiting = [pid]
     while waiting:
-        this = waiting.pop()
-        if Path(f"/proc/{this}/cmdline").read_bytes().endswith(b"raydient.server.clusters.member\0worker\0"):
-            return this
-        for task in Path(f"/proc/{this}/task").iterdir():
+        process = waiting.pop()
+        if Path(f"/proc/{process}/cmdline").read_bytes().endswith(b"raydient.server.clusters.member\0worker\0"):
+            return process
+        for task in Path(f"/proc/{process}/task").iterdir():
             waiting += map(int, (task / "children").read_text().split())
     return None
 
@@ -171,16 +204,17 @@ def prometheus(find_program, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prometheus")
     serve = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", folder / "state", "--slots", "2"]
     ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
-    with running([*serve, *ports], r"serving on (\S+), metrics on http://(\S+)/metrics") as (service, found):
-        address, metrics = found.groups()
-        here = f"127.0.0.1:{free_port()}"
+    ready = r"serving on (\S+), metrics on http://(\S+)/metrics"
+    with receiving_writes() as (writes, written), running([*serve, *ports], ready) as (service, started):
+        address, metrics = started.groups()
+        listen = f"127.0.0.1:{free_port()}"
         options = [
-            f"--config.file={configure(folder / 'configuration', metrics)}",
+            f"--config.file={configure(folder / 'configuration', metrics, writes)}",
             f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={here}",
+            f"--web.listen-address={listen}",
         ]
         with running([find_program("prometheus"), *options], "ready to receive web requests"):
-            watching = Prometheus(here)
+            watching = Prometheus(listen, written)
             live(watching, service, address)
             yield watching
     shutil.rmtree(folder)
@@ -233,6 +267,13 @@ def test_every_query_of_every_panel_has_data(prometheus, name):
     asked = list(expressions(read(DASHBOARDS)[name]))
     assert len(asked) > 10
     assert [(title, query) for title, query in asked if not prometheus.numbers(query)] == []
+
+
+def test_the_dashboards_are_drawn_from_it(prometheus, tmp_path):
+    assert preview([prometheus.url, "--output", str(tmp_path), "--seconds", "60"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("service.png", "job.png", "gradient-health.png", "gradient-health-healthy.png")
+    }
 
 
 def test_a_network_that_diverges_within_a_second_has_its_alert(prometheus):

@@ -1,10 +1,5 @@
-"""Checks of dashboards: the SDK's schema, and the rules of Grafana's own linter (github.com/grafana/dashboard-linter).
+"""Checks of dashboards that catch faults which neither the SDK's types nor promtool see; the tests run them."""
 
-`python -m deploy.grafana.lint [FOLDER]` prints a line for each problem.
-"""
+from .rules import lint
 
-from .exceptions import Exceptions
-from .problems import Problem
-from .rules import RULES, lint
-
-__all__ = ["RULES", "Exceptions", "Problem", "lint"]
+__all__ = ["lint"]

@@ -1,1 +1,1 @@
-"""Pictures of the dashboards: what each panel asks a real Prometheus, drawn by matplotlib; no screenshots."""
+"""Pictures of the dashboards: the queries of each panel, answered by a real Prometheus and drawn by matplotlib."""

@@ -1,4 +1,4 @@
-"""Asking a Prometheus, over its HTTP API."""
+"""Queries to a Prometheus server over its HTTP API."""
 
 import json
 import urllib.error
@@ -6,91 +6,69 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
 
 
 class PrometheusError(Exception):
-    """It cannot be reached, or does not understand."""
+    """Prometheus cannot be reached or refuses a query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is looked at: from `start` to `end` (seconds since the epoch), a value every `step` seconds."""
+    """The times from `start` to `end` (seconds since the epoch), every `step` seconds."""
 
     start: float
     end: float
     step: float
 
     @property
-    def times(self) -> Floats:
-        """When there may be values."""
-        return np.arange(int((self.end - self.start) / self.step) + 1, dtype=np.float64) * self.step + self.start
+    def clock(self) -> pd.DatetimeIndex:
+        """The times at which a range query may have values."""
+        return pd.to_datetime(np.arange(self.start, self.end + 0.001, self.step), unit="s")
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One series: values (float64) at times of a window, NaN where there are none. `name` is what a legend says."""
+    """One series. `values`: float64, at the times of a window (NaN in gaps) or the single one of an instant query."""
 
     labels: Mapping[str, str]
-    times: Floats
-    values: Floats
+    values: NDArray[np.float64]
     name: str = ""
 
     @property
     def newest(self) -> float | None:
-        """The last value that is one."""
+        """The last value that is a number, None if there is none."""
         present = self.values[~np.isnan(self.values)]
         return float(present[-1]) if len(present) else None
 
 
 class Prometheus:
-    """A server at a URL. Methods raise PrometheusError."""
+    """A server at a URL."""
 
     def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout_seconds
 
-    def instant(self, expression: str, at: float) -> list[Series]:
-        """The value of each series at one time."""
-        answer = self._ask("query", query=expression, time=f"{at:.3f}")
-        results = answer["result"] if answer["resultType"] == "vector" else []
-        return [_series(result["metric"], [result["value"]], None) for result in results]
-
-    def over(self, expression: str, window: Window) -> list[Series]:
-        """Each series over a window."""
-        times = {"start": f"{window.start:.3f}", "end": f"{window.end:.3f}", "step": f"{window.step:.3f}"}
-        answer = self._ask("query_range", query=expression, **times)
-        return [_series(result["metric"], result["values"], window) for result in answer["result"]]
-
-    def _ask(self, what: str, **parameters: str) -> Any:
-        url = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+    def ask(self, query: str, window: Window, *, instant: bool = False) -> list[Series]:
+        """Return the series of a query over a window, or at its end alone. Raises PrometheusError."""
+        times = {"time": window.end} if instant else {"start": window.start, "end": window.end, "step": window.step}
+        parameters = {"query": query, **{name: f"{time:.3f}" for name, time in times.items()}}
+        method = "query" if instant else "query_range"
+        url = f"{self._url}/api/v1/{method}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=self._timeout) as response:  # noqa: S310
-                answer = json.load(response)
+                result = json.load(response)["data"]["result"]
         except urllib.error.HTTPError as error:
-            raise PrometheusError(f"{parameters['query']}: {_reason(error)}") from error
+            raise PrometheusError(f"{query}: {error.read().decode(errors='replace')}") from error
         except (OSError, ValueError) as error:
             raise PrometheusError(f"no Prometheus at {self._url}: {error}") from error
-        return answer["data"]
-
-
-def _reason(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.load(error)["error"])
-    except (ValueError, KeyError):
-        return str(error)
-
-
-def _series(labels: Mapping[str, str], found: list[tuple[float, str]], window: Window | None) -> Series:
-    times = np.array([time for time, _ in found])
-    values = np.array([float(value) for _, value in found])
-    if window is None:
-        return Series(labels, times, values)
-    whole = np.full(len(window.times), np.nan)
-    whole[np.rint((times - window.start) / window.step).astype(int)] = values
-    return Series(labels, window.times, whole)
+        if instant:
+            return [Series(found["metric"], np.array([float(found["value"][1])])) for found in result]
+        grid = np.full((len(result), len(window.clock)), np.nan)
+        for row, found in zip(grid, result, strict=True):
+            for time, value in found["values"]:
+                row[round((time - window.start) / window.step)] = float(value)
+        return [Series(found["metric"], row) for row, found in zip(grid, result, strict=True)]

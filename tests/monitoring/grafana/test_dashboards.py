@@ -1,25 +1,28 @@
-"""The committed dashboards: what the program writes, without problems, and made of metrics that there are."""
+"""The committed dashboards equal what the program writes, have no faults and ask for metrics that exist."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.grafana.folder import DASHBOARDS
-from deploy.grafana.lint import Exceptions, lint
-from deploy.grafana.lint.expressions import expressions, rule_file
-from deploy.grafana.lint.promql import selectors
-from deploy.grafana.lint.rules import panels
+from deploy.grafana.folder import DASHBOARDS, FolderError, read
+from deploy.grafana.lint import lint
+from deploy.grafana.lint.queries import expressions, panels, selectors
 from deploy.grafana.program import dashboards, write
+from deploy.grafana.program.__main__ import main as program
 from deploy.grafana.program.gradients import DEAD, LARGE_UPDATE, VANISHING
 from deploy.grafana.program.service import FAULTS
 
 ROOT = Path(__file__).parents[3]
 RULES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "deploy/prometheus/rules").glob("*.yml")}
 
-PROMETHEUS = {"up", "ALERTS", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"}
-"""Series that Prometheus itself or its client library makes."""
+
+def rule_file(queries):
+    """A file of recording rules, one for each query, that `promtool check rules` reads."""
+    rules = [{"record": f"expression:{number}", "expr": text} for number, text in enumerate(queries)]
+    return json.dumps({"groups": [{"name": "dashboards", "rules": rules}]})
 
 
 def test_what_is_committed_is_what_the_program_writes(tmp_path):
@@ -34,20 +37,18 @@ def test_the_program_writes_the_same_every_time():
     assert dashboards() == dashboards()
 
 
-def test_there_are_no_problems(committed):
-    problems = [problem for dashboard in committed.values() for problem in lint(dashboard)]
-
-    assert Exceptions.read(DASHBOARDS).without(problems) == []
+def test_there_are_no_faults(committed, metrics):
+    assert [fault for dashboard in committed.values() for fault in lint(dashboard, metrics)] == []
 
 
-def test_every_exception_is_needed(committed):
-    """One that permits nothing hides what it was not meant for."""
-    problems = [problem for dashboard in committed.values() for problem in lint(dashboard)]
-    permitted = {(p.rule, p.dashboard, p.panel) for p in problems}
+def test_a_folder_that_is_missing_is_an_error(tmp_path, capsys):
+    folder = tmp_path / "dashboards"
 
-    assert permitted == {
-        (rule, *place) for rule, places in Exceptions.read(DASHBOARDS).panels.items() for place in places
-    }
+    assert program([str(folder)]) == 2
+    assert capsys.readouterr() == ("", f"error: dashboards folder {folder} is missing\n")
+    assert not folder.exists()
+    with pytest.raises(FolderError, match="has no dashboard in it"):
+        read(tmp_path)
 
 
 def test_every_expression_is_promql(committed, promtool, tmp_path):
@@ -67,20 +68,20 @@ def test_an_expression_that_is_not_promql_would_be_found(promtool, tmp_path):
         promtool("check", "rules", path)
 
 
-def test_every_metric_is_one_that_the_service_tells(committed):
-    table = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    told = set()
-    for name, kind in re.findall(r"^\| `(raydient_\w+)` \| (\w+) \|", table, re.MULTILINE):
-        told |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
-    asked = {
-        selector.metric
-        for dashboard in committed.values()
-        for _, text in expressions(dashboard)
-        for selector in selectors(text)
-    }
+def test_every_metric_and_label_of_annotations_and_variables_exists(committed, metrics):
+    asked = [s for dashboard in committed.values() for _, text in expressions(dashboard) for s in selectors(text)]
 
-    assert asked - told - PROMETHEUS == set()
-    assert len(asked) > 30
+    assert {selector.metric for selector in asked} <= metrics.keys()
+    assert len({selector.metric for selector in asked}) > 30
+
+
+def test_a_training_job_is_chosen_by_display_name_and_id(committed):
+    """The pattern of the variable, on a series as Grafana passes it to the pattern."""
+    [pattern] = [v["regex"] for v in committed["job"]["templating"]["list"] if v["name"] == "training_job"]
+    series = '{display_name="digits",instance="h:1",job="r",name="digits · 0a",training_job="0a"} 5 1020000'
+
+    match = re.search(pattern.strip("/").replace("(?<", "(?P<"), series)
+    assert (match["text"], match["value"]) == ("digits · 0a", "0a")
 
 
 def test_colours_turn_where_alerts_fire():

@@ -7,15 +7,13 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from deploy.grafana.lint.rules import panels
-from deploy.grafana.preview.colors import NAMED
-from deploy.grafana.preview.page import DRAWN, picture, save
-from deploy.grafana.preview.panel import Panel
+from deploy.grafana.lint.queries import panels
+from deploy.grafana.preview.drawing import COLORS, DRAWN, joined, words
+from deploy.grafana.preview.page import ask, picture
 from deploy.grafana.preview.prometheus import Series, Window
-from deploy.grafana.preview.table import merged
-from deploy.grafana.preview.tiles import in_words
 
 WINDOW = Window(1_700_000_000.0, 1_700_000_300.0, 5.0)
+VALUES = {"training_job": "0a", "job": ".+", "instance": ".+", "__rate_interval": "20s", "__range": "300s"}
 
 
 class Canned:
@@ -25,15 +23,13 @@ class Canned:
         self.found = found
         self.asked = []
 
-    def instant(self, expression, at):
-        self.asked.append(expression)
-        return [Series(labels, np.array([at]), np.array([values[-1]])) for labels, values in self.found]
-
-    def over(self, expression, window):
-        self.asked.append(expression)
-        times = window.times
-        shown = [(labels, np.resize(np.asarray(values, float), len(times))) for labels, values in self.found]
-        return [Series(labels, times, values) for labels, values in shown]
+    def ask(self, query, window, *, instant=False):
+        self.asked.append(query)
+        length = 1 if instant else len(window.clock)
+        return [
+            Series(labels, np.resize(np.asarray(values[::-1] if instant else values, float), length))
+            for labels, values in self.found
+        ]
 
 
 def layer(number, *values):
@@ -45,20 +41,16 @@ def layer(number, *values):
 def drawn(panel, *found):
     """The axes with one panel on it, of a canned answer."""
     axes = Figure(figsize=(6, 4)).add_axes((0.1, 0.1, 0.8, 0.8))
-    DRAWN[panel.kind](axes, panel, panel.ask(Canned(*found), WINDOW, 20.0), WINDOW)
+    DRAWN[panel["type"]](axes, panel, ask(panel, Canned(*found), WINDOW, VALUES), WINDOW)
     return axes
 
 
 def of(dashboard, title):
-    return next(
-        Panel(p, {"training_job": "0a", "training_job:text": "digits"})
-        for p in panels(dashboard)
-        if p["title"] == title
-    )
+    return next(panel for panel in panels(dashboard) if panel["title"] == title)
 
 
-def words(axes):
-    return [text.get_text() for text in axes.texts]
+def texts(axes):
+    return [text.get_text() for text in axes.texts if text.get_text()]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +66,7 @@ def words(axes):
 def test_every_dashboard_is_drawn(committed, name, found, tmp_path):
     prometheus = Canned(*found)
     figure = picture(committed[name], prometheus, WINDOW, 5.0)
-    save(figure, tmp_path / "picture.png")
+    figure.savefig(tmp_path / "picture.png")
 
     shown = {text.get_text() for text in figure.texts}
     assert {panel["title"] for panel in panels(committed[name])} <= shown
@@ -99,13 +91,13 @@ def test_queries_get_the_chosen_job_and_the_interval_of_rates(committed):
 
 def test_a_vanishing_gradient_is_seen(committed):
     dashboard = committed["gradient-health"]
-    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [5.0]))) == ["vanishing"]
-    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [2.5]))) == ["weak layers"]
-    assert words(drawn(of(dashboard, "Do gradients vanish?"), ({}, [0.5]))) == ["no"]
+    assert texts(drawn(of(dashboard, "Do gradients vanish?"), ({}, [5.0]))) == ["vanishing"]
+    assert texts(drawn(of(dashboard, "Do gradients vanish?"), ({}, [2.5]))) == ["weak layers"]
+    assert texts(drawn(of(dashboard, "Do gradients vanish?"), ({}, [0.5]))) == ["no"]
 
     bars = drawn(of(dashboard, "How much of the gradient reaches each layer"), layer(2, 1.0), layer(1, 1e-6))
     assert [label.get_text() for label in bars.get_xticklabels()] == ["01 dense_1", "02 dense_2"]
-    assert [to_hex(bar.get_facecolor()) for bar in bars.patches] == [NAMED["red"], NAMED["green"]]
+    assert [to_hex(bar.get_facecolor()) for bar in bars.patches] == [COLORS["red"], COLORS["green"]]
     assert bars.get_yscale() == "log"
     assert [bar.get_y() + bar.get_height() for bar in bars.patches] == pytest.approx([1e-6, 1.0])
 
@@ -123,7 +115,7 @@ def test_lines_have_the_names_and_colours_of_their_series(committed):
     axes = drawn(of(committed["job"], "Loss"), ({"split": "train"}, [2.0]), ({"split": "test"}, [1.0]))
 
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train", "test"]
-    assert [line.get_color() for line in axes.lines[:2]] == [NAMED["blue"], NAMED["orange"]]
+    assert [line.get_color() for line in axes.lines[:2]] == [COLORS["blue"], COLORS["orange"]]
     assert axes.lines[0].get_ydata().tolist() == [2.0] * 61
 
 
@@ -135,45 +127,34 @@ def test_zero_has_no_place_among_powers_of_ten(committed):
 
 
 def test_states_are_shown_by_name(committed):
-    assert words(drawn(of(committed["job"], "State"), ({"state": "failed", "reason": "NON_FINITE"}, [1.0]))) == [
+    assert texts(drawn(of(committed["job"], "State"), ({"state": "failed", "reason": "NON_FINITE"}, [1.0]))) == [
         "failed",
         "NON_FINITE",
     ]
 
 
 @pytest.mark.parametrize(("title", "said"), [("Longest wait", "nothing waits"), ("Running", "no data")])
-def test_what_is_not_there_is_told(committed, title, said):
-    assert words(drawn(of(committed["service"], title))) == [said]
+def test_a_panel_without_data_shows_its_text(committed, title, said):
+    assert texts(drawn(of(committed["service"], title))) == [said]
 
 
 def test_a_table_has_a_row_for_each_job(committed):
     a, b = {"training_job": "a"}, {"training_job": "b"}
     panel = of(committed["service"], "Jobs, with those that ended a short while ago")
 
-    class Told(Canned):
-        def instant(self, expression, at):
-            answers = {
-                "info": [
-                    ({**a, "display_name": "x"}, [1]),
-                    ({**b, "display_name": "y"}, [1]),
-                ],
-                "state": [
-                    ({**a, "state": "queued"}, [1]),
-                    ({**b, "state": "running"}, [1]),
-                ],
-                "progress": [(b, [0.5])],
-                "loss": [(b, [0.25])],
-                "workers": [(b, [2])],
-            }
-            self.found = next(found for name, found in answers.items() if f"raydient_job_{name}" in expression)
-            return super().instant(expression, at)
-
+    found = {
+        "info": [({**a, "display_name": "x"}, [1]), ({**b, "display_name": "y"}, [1])],
+        "state": [({**a, "state": "queued"}, [1]), ({**b, "state": "running"}, [1])],
+        "progress": [(b, [0.5])],
+        "loss": [(b, [0.25])],
+        "workers": [(b, [2])],
+    }
+    answers = [[Series(labels, np.array(value, float)) for labels, value in rows] for rows in found.values()]
     axes = Figure(figsize=(9, 3)).add_axes((0, 0, 1, 1))
-    DRAWN["table"](axes, panel, panel.ask(Told(), WINDOW, 20.0), WINDOW)
-    lines = {}
-    for text in axes.texts:
-        lines.setdefault(text.get_position()[1], []).append(text.get_text())
-    assert [lines[y] for y in sorted(lines)] == [
+    DRAWN["table"](axes, panel, answers, WINDOW)
+    [drawn] = axes.tables
+    cells = {place: cell.get_text().get_text() for place, cell in drawn.get_celld().items()}
+    assert [[cells[row, column] for column in range(6)] for row in range(3)] == [
         ["Job", "State", "Progress", "Loss", "Workers", "Id"],
         ["y", "running", "50 %", "0.25", "2", "b"],
         ["x", "queued", "", "", "", "a"],
@@ -181,16 +162,12 @@ def test_a_table_has_a_row_for_each_job(committed):
 
 
 def test_rows_that_contradict_each_other_stay_apart():
-    at = np.array([1.0])
-    one, other = (
-        Series({"training_job": "a", "state": "x"}, at, at),
-        Series({"training_job": "a", "state": "y"}, at, at),
-    )
+    states = [Series({"training_job": "a", "state": state}, np.array([1.0])) for state in ("x", "y")]
 
-    assert [row["state"] for row in merged([[one, other]])] == ["x", "y"]
+    assert joined([states])["state"].tolist() == ["x", "y"]
 
 
-def test_a_mapped_value_is_told_in_words_and_others_as_they_are(committed):
+def test_a_value_outside_all_mapped_ranges_is_shown_as_it_is(committed):
     panel = of(committed["gradient-health"], "Powers of ten apart")
 
-    assert in_words(panel, 4.96) == "5.0"
+    assert words(4.96, panel["fieldConfig"]["defaults"]) == "5.0"

@@ -16,6 +16,12 @@ from raydient.server.errors import StartError
 from .collector import JobCollector
 from .endpoint import Endpoint
 
+RPC_SECONDS = (
+    "raydient_rpc_seconds",
+    "Time to answer a call; for `WatchTrainingJob` the length of the watch.",
+    ("method", "code"),
+)
+"""Name, help and labels of the histogram of API calls, the only metric that the tables of families do not have."""
 RPC_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -27,13 +33,7 @@ class Exporter:
         registry.register(collector)
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        self._rpc = Histogram(
-            "raydient_rpc_seconds",
-            "Time to answer a call.",
-            ["method", "code"],
-            registry=registry,
-            buckets=RPC_SECONDS_BUCKETS,
-        )
+        self._rpc = Histogram(*RPC_SECONDS, registry=registry, buckets=RPC_SECONDS_BUCKETS)
         try:
             # always the plain text format: OpenMetrics takes twice the time for the same series
             self._endpoint = Endpoint(host, port, CONTENT_TYPE_PLAIN_0_0_4, lambda: generate_latest(registry))
