@@ -21,10 +21,10 @@ from comparison import Options, machine, print_document, rounded
 from workload import job, write_data
 
 from raydient.server.clusters.opening import open_cluster
-from raydient.server.training.execution import MESSAGE_LIMIT, Execution
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Notice, Progress, Report
+from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
 from raydient.spec.job import JobSpec
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS
 from raydient.wire import control
@@ -154,7 +154,7 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
     ):
         watched = Watched(cluster)
         scenario = Scenario(watched, rounds)
-        Execution(
+        CoordinatorShell(
             prepared,
             job="elastic",
             workers=2,

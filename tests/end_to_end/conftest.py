@@ -9,10 +9,10 @@ import pytest
 
 from raydient.server.clusters.local import LocalCluster
 from raydient.server.embedded import train
-from raydient.server.training.execution import MESSAGE_LIMIT, Execution
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Finished
+from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
 from raydient.spec.validation import validate_job
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
@@ -50,7 +50,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
         tell(report)
 
     with closing(Hub(secret, MESSAGE_LIMIT)) as network, closing(History(directory / HISTORY_FILE)) as history:
-        Execution(
+        CoordinatorShell(
             prepared,
             job="test",
             workers=workers.max,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.process import ParameterServerProcess
-from raydient.server.training.execution import Execution
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome
+from raydient.server.training.shell import CoordinatorShell
 from raydient.spec.validation import validate_job
 from raydient.wire.control import Role
 from raydient.wire.launch import from_json
@@ -86,7 +86,7 @@ def simulate(prepared, directory, seed, *faults):
 
     def coordinate(network):
         with closing(History(directory / HISTORY_FILE)) as history:
-            Execution(
+            CoordinatorShell(
                 prepared,
                 job="test",
                 workers=3,

@@ -170,6 +170,11 @@ class Connection:
                 sent -= len(part)
                 outgoing.popleft()
 
+    def interrupt(self) -> None:
+        """Make a `receive` that blocks another thread raise ConnectionError. Harmless when repeated."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket and every descriptor that nobody took. Harmless when repeated."""
         _close_all(self._descriptors)

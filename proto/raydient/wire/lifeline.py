@@ -4,9 +4,7 @@ The thread answers pings while the process computes, loads data or waits on anot
 that the whole process is frozen. When the connection ends, the process ends too, even if it is blocked.
 """
 
-import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -57,8 +55,7 @@ class Lifeline:
     def close(self) -> None:
         """Stop answering; the process goes on. Harmless when repeated."""
         self._closed.set()
-        with contextlib.suppress(OSError):
-            self._connection.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        self._connection.interrupt()
         self._thread.join()
         self._connection.close()
 

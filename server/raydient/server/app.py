@@ -43,7 +43,6 @@ from .jobs import (
 )
 from .metrics import Exporter, JobCollector
 from .training.checking import Checker
-from .training.runner import CoordinatorRunner
 from .training.runs import Runner, RunRequest
 
 __all__ = ["Running", "Settings", "StartError", "serve", "service"]
@@ -154,7 +153,7 @@ async def _serve_with(settings: Settings, check: Callable[[JobSpec, Path, Call],
 def _open_runner(settings: Settings) -> Runner:
     slots = settings.slots or max(4, os.cpu_count() or 1)
     try:
-        return CoordinatorRunner(open_cluster(settings.cluster, slots=slots, address=settings.ray_address))
+        return Runner(open_cluster(settings.cluster, slots=slots, address=settings.ray_address))
     except ImportError as error:
         raise StartError(f"the cluster needs what is not installed: {error}; pip install 'raydient[server]'") from error
     except ClusterError as error:

@@ -14,11 +14,11 @@ from raydient.wire.hub import Hub
 from raydient.workers.data.limits import machine_bytes
 
 from .clusters.opening import open_cluster
-from .training.execution import MESSAGE_LIMIT, Execution
 from .training.history import HISTORY_FILE, History
 from .training.initial_weights import KEPT_FILE
 from .training.preparation import prepare
 from .training.reports import EpochEnded, Finished, Report
+from .training.shell import MESSAGE_LIMIT, CoordinatorShell
 
 EPOCHS_TOGETHER = 256
 """Number of epochs read from the record at a time."""
@@ -78,7 +78,7 @@ def train(
         closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(directory / HISTORY_FILE)) as history,
     ):
-        Execution(
+        CoordinatorShell(
             prepared,
             job=directory.name,
             workers=workers,

@@ -20,8 +20,8 @@ from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
 
 from . import lifecycle
-from .follower import Follower
 from .lifecycle import Update
+from .recorder import RunRecorder
 from .records import Job
 from .scheduler import Scheduler
 from .states import State
@@ -224,49 +224,49 @@ class Dispatcher:
             return
         if self._closed.wait(pause_seconds(0 if job.advanced else job.losses)):
             return  # the next service takes it up
-        follower = Follower(self, job_id, job.run, self._clock)
+        recorder = RunRecorder(self, job_id, job.run, self._clock)
         try:
             request = self._request(job, workers)
             with self._starting:
-                run = self._runner.start(request, follower)
+                run = self._runner.start(request, recorder)
         except (ServiceError, InvalidSpec) as error:
             reason, message = getattr(error, "reason", "INVALID_SPEC"), str(error)
             self.record(job_id, lambda job: lifecycle.move(job, State.FAILED, self._clock(), reason, message))
-            follower.run.cancel()
+            recorder.run.cancel()
             self._release(job_id)
         except Exception as error:
             log.exception("jobs/%s: its coordinator could not be started", job_id)
-            follower.lose(f"it could not be started: {getattr(error, 'strerror', None) or type(error).__name__}")
-            follower.run.cancel()
+            recorder.lose(f"it could not be started: {getattr(error, 'strerror', None) or type(error).__name__}")
+            recorder.run.cancel()
             self._release(job_id)
         else:
-            self._adopt(job, run, follower, workers)
+            self._adopt(job, run, recorder, workers)
 
     def _attach(self, job: Job) -> Job:
         """Attach to the job's run, or record that the run has ended. Returns the job after that."""
-        follower = Follower(self, job.id, job.run, self._clock)
+        recorder = RunRecorder(self, job.id, job.run, self._clock)
         run = None
         try:
             if job.attachment:
-                run = self._runner.attach(self._request(job, job.workers.min), job.attachment, job.report, follower)
+                run = self._runner.attach(self._request(job, job.workers.min), job.attachment, job.report, recorder)
         except Exception:
             log.exception("jobs/%s: its coordinator could not be reached", job.id)
         if run is None:
-            return self._store.update(job.id, lambda job: lifecycle.abandon(job, follower.number, self._clock()))
+            return self._store.update(job.id, lambda job: lifecycle.abandon(job, recorder.number, self._clock()))
         with self._changed:
             at_work = job.progress.workers_wanted if job.progress is not None else 0
             self._scheduler.occupy(job.id, job.number, job.workers, at_work)
-        self._adopt(job, run, follower, 0)
+        self._adopt(job, run, recorder, 0)
         return job
 
-    def _adopt(self, job: Job, run: Run, follower: Follower, workers: int) -> None:
+    def _adopt(self, job: Job, run: Run, recorder: RunRecorder, workers: int) -> None:
         """Register a run that was started with this number of workers, 0 if unknown."""
         with self._changed:
             self._runs[job.id] = run
             draining = self._draining
             allotment = self._scheduler.allotment(job.id)
         try:
-            current = self.record(job.id, lambda job: lifecycle.attach(job, follower.number, run.attachment))
+            current = self.record(job.id, lambda job: lifecycle.attach(job, recorder.number, run.attachment))
             # Deliver stop requests that arrived before the run was registered.
             if current is not None and current.state is State.CANCELLING:
                 run.cancel()
@@ -277,7 +277,7 @@ class Dispatcher:
             if draining and self._detaching:
                 run.detach()
         finally:
-            follower.run.set_result(run)  # `_retire` may wait for it
+            recorder.run.set_result(run)  # `_retire` may wait for it
 
     def retire(self, job_id: str, run: Future[Run]) -> None:
         """Handle the end of a run: when its processes have ended, release its slots and requeue the job if needed."""

@@ -1,4 +1,4 @@
-"""The coordinator's decisions, which `Execution` carries out."""
+"""The coordinator's decisions, which `CoordinatorShell` carries out."""
 
 from dataclasses import dataclass
 

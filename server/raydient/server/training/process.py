@@ -19,7 +19,6 @@ from raydient.wire.hub import Hub
 from raydient.wire.network import Closed, Network
 
 from .checkpoint_files import saved_step
-from .execution import MESSAGE_LIMIT, Execution
 from .history import HISTORY_FILE, History
 from .holding import SupersededError, holding
 from .initial_weights import KEPT_FILE
@@ -27,6 +26,7 @@ from .outbox import Outbox
 from .preparation import prepare
 from .reading import prepare_beside
 from .reports import Finished
+from .shell import MESSAGE_LIMIT, CoordinatorShell
 from .watch import Answers
 
 FOLLOW_SECONDS = 60.0
@@ -105,7 +105,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         if isinstance(prepared, Finished):
             outbox.put(prepared)
         else:
-            execution = Execution(
+            execution = CoordinatorShell(
                 prepared,
                 job=launch.job,
                 workers=launch.workers,

@@ -48,7 +48,7 @@ MESSAGE_LIMIT = 1 << 40
 _log = logging.getLogger(__name__)
 
 
-class Execution:
+class CoordinatorShell:
     """Runs a job to its end."""
 
     def __init__(

@@ -17,8 +17,8 @@ from .records import Job
 log = logging.getLogger(__name__)
 
 
-class Recorder(Protocol):
-    """The part of `Dispatcher` that a follower uses; documented there."""
+class Records(Protocol):
+    """The part of `Dispatcher` that a recorder uses; documented there."""
 
     @property
     def closed(self) -> bool: ...
@@ -31,10 +31,10 @@ class Recorder(Protocol):
     def retire(self, job_id: str, run: Future[Run]) -> None: ...
 
 
-class Follower:
+class RunRecorder:
     """The listener of one run, number `number` of its job; `run` is set when the run is registered."""
 
-    def __init__(self, dispatcher: Recorder, job: str, number: int, clock: Callable[[], datetime]) -> None:
+    def __init__(self, dispatcher: Records, job: str, number: int, clock: Callable[[], datetime]) -> None:
         self._dispatcher = dispatcher
         self._job = job
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Following a coordinator: whatever goes wrong, the listener hears that it is lost."""
+"""Following a coordinator: every failure is reported to the listener as a loss."""
 
 import queue
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from raydient.server.training import liveness, watch
 from raydient.server.training.reports import Notice, to_json
-from raydient.server.training.runner import CoordinatorRun
+from raydient.server.training.runs import Address, Run
 from raydient.wire import control
 from raydient.wire.endpoint import new_unix_name
 from raydient.wire.handshake import new_secret
@@ -72,8 +72,9 @@ def follow(tmp_path):
 
     def follow(unix, secret, process=None):
         listener = Listener()
+        address, network = Address(unix, secret), Hub(secret, 1 << 20)
         have = control.Follow(0, 0)
-        runs.append(CoordinatorRun(unix, secret, have, directory=tmp_path, listener=listener, process=process))
+        runs.append(Run(address, network, have, directory=tmp_path, listener=listener, process=process))
         return listener
 
     yield follow
