@@ -1,4 +1,4 @@
-"""An HTTP server for scrapes: one thread, few connections, each for one request and a limited time."""
+"""An HTTP server for scrapes: one thread, few connections, one request and a limited time for each."""
 
 import asyncio
 import gzip
@@ -16,15 +16,15 @@ CONNECTION_SECONDS = 15.0
 HEAD_BYTES = 16 << 10
 END_OF_HEAD = b"\r\n\r\n"
 PAUSE_SECONDS = 1.0
-"""Before a connection is accepted after one could not be."""
+"""Pause before the next connection is accepted after an accept has failed."""
 log = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """Answers GET requests for any path with what `render` returns, until `close`.
+    """Serves the result of `render` for a GET request of any path, until `close`.
 
-    `render` is called on the endpoint's thread. Answers are compressed lightly for clients that accept it. Raises
-    OSError if it cannot listen.
+    `render` is called on the endpoint's thread. Answers are lightly compressed if the client accepts gzip. Raises
+    OSError if the port cannot be opened.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Endpoint:
     def _accept(self) -> None:
         try:
             connection, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):  # it has gone already
+        except (BlockingIOError, ConnectionAbortedError):  # the client has disconnected already
             return
-        except OSError as error:  # no descriptor is free, for one
+        except OSError as error:  # for example, no file descriptor is free
             log.warning("a connection for scrapes cannot be accepted: %s", error)
             self._loop.remove_reader(self._socket)
             self._loop.call_later(PAUSE_SECONDS, self._listen)
@@ -99,7 +99,7 @@ class Endpoint:
 
     async def _answer(self, connection: socket.socket) -> None:
         head = b""
-        # the client is too slow, or has disconnected
+        # TimeoutError: the client is too slow. OSError: it has disconnected.
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(self._seconds):
                 while END_OF_HEAD not in head:

@@ -1,4 +1,4 @@
-"""`/metrics` over HTTP, and how long calls took."""
+"""The exporter: serves `/metrics` over HTTP and measures the duration of API calls."""
 
 import os
 
@@ -35,7 +35,7 @@ class Exporter:
         GCCollector(registry=registry)
         self._rpc = Histogram(*RPC_SECONDS, registry=registry, buckets=RPC_SECONDS_BUCKETS)
         try:
-            # always the plain text format: OpenMetrics takes twice the time for the same series
+            # Always the plain text format, because OpenMetrics takes twice the time for the same series.
             self._endpoint = Endpoint(host, port, CONTENT_TYPE_PLAIN_0_0_4, lambda: generate_latest(registry))
         except OSError as error:
             reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
@@ -43,7 +43,7 @@ class Exporter:
         self.port = self._endpoint.port
 
     def observe_call(self, method: str, code: str, seconds: float) -> None:
-        """A call was answered."""
+        """Add the duration of a call that was answered with the gRPC status `code`."""
         self._rpc.labels(method, code).observe(seconds)
 
     def close(self) -> None:

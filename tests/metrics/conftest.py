@@ -1,0 +1,8 @@
+import pytest
+
+from .scraped import Scraped
+
+
+@pytest.fixture
+def scraped():
+    return Scraped()
