@@ -140,7 +140,7 @@ def inputs(**changes):
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"format": None}, "its format is not told"),
+        ({"format": None}, "its format is unknown"),
         ({"format": "other/7"}, "its format is other/7"),
         ({"network": None}, "damaged metadata"),
         ({"network": "{"}, "damaged metadata"),

@@ -8,7 +8,7 @@ from raydient.workers import network
 
 def test_public_names():
     assert sorted(network.__all__) == [
-        "Ends",
+        "Signature",
         "ExportFormat",
         "GradientReport",
         "Kind",

@@ -10,7 +10,7 @@ from pathlib import Path
 from raydient.files import replacing
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.workers.data import Dataset
-from raydient.workers.network import Ends, Network, preprocessing_problems, read_preprocessing, weights_problem
+from raydient.workers.network import Network, Signature, preprocessing_problems, read_preprocessing, weights_problem
 
 FIELD = "training.initial_weights"
 MODEL_FILE = "model.safetensors"
@@ -27,20 +27,20 @@ class Start:
     Attributes:
         name: their name in the specification.
         path: their file.
-        ends: the inputs and outputs that they belong to; None if the file does not say.
+        signature: the inputs and outputs of that model; None if the file does not record them.
     """
 
     name: str
     path: Path
-    ends: Ends | None
+    signature: Signature | None
 
     def problems(self, network: Network, data: Dataset | None) -> Iterator[FieldError]:
         """Reasons why they do not fit the network or the data that it is trained on."""
         problem = weights_problem(network, self.path)
         if problem:
             yield FieldError(FIELD, f"{self.name} {problem}")
-        elif data is not None and self.ends is not None:
-            for problem in preprocessing_problems(self.ends, data.inputs, data.targets):
+        elif data is not None and self.signature is not None:
+            for problem in preprocessing_problems(self.signature, data.inputs, data.targets):
                 yield FieldError(FIELD, f"{self.name} {problem}")
 
     def keep(self, kept: Path | None) -> Path:

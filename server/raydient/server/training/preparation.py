@@ -59,7 +59,7 @@ def prepare(
         start = find_start(training.initial_weights, jobs=jobs, files=files, kept=kept)
     data: Dataset | InvalidData
     try:
-        scalings = start.ends.inputs if start and start.ends else {}
+        scalings = start.signature.inputs if start and start.signature else {}
         data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed, scalings)
     except InvalidData as invalid:
         data = invalid

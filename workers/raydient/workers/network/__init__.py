@@ -13,14 +13,13 @@ from .indices import index_problems
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass
 from .memory import program_bytes
-from .model import Ends, Model, ModelError, ModelTooLargeError, load_model, save_model
+from .model import Model, ModelError, ModelTooLargeError, Signature, load_model, save_model
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
 from .program import Program
 from .standardization import Scaling, ScalingError
 from .summary import LayerRow, describe
 
 __all__ = [
-    "Ends",
     "ExportFormat",
     "GradientReport",
     "Kind",
@@ -37,6 +36,7 @@ __all__ = [
     "SampleError",
     "Scaling",
     "ScalingError",
+    "Signature",
     "Target",
     "Verdict",
     "build",

@@ -1,4 +1,4 @@
-"""Samples that a network takes as whole numbers: their range, and data that do not keep to it."""
+"""The inputs that embedding layers use as indices: their range, and the check of the data against it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Samples = NDArray[np.number]
 
 
 def index_limits(network: Network) -> dict[str, int]:
-    """For each input that layers look up: its samples have to be whole numbers from 0 to below this one."""
+    """The limit of each input that is used as an index: its values must be whole numbers from 0 to below the limit."""
     limits: dict[str, int] = {}
     for lookup in _lookups(network):
         for name in lookup.inputs:
@@ -27,12 +27,15 @@ def index_limits(network: Network) -> dict[str, int]:
 
 
 def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list[FieldError]:
-    """Why layers cannot look samples up, x (n, *input shape), by name where there are several inputs: a number not
-    whole, below 0 or too large. By the path of the layer's field.
+    """Errors of samples that are no valid indices: not whole, below 0 or too large; by the path of the layer's field.
+
+    Args:
+        network: the network.
+        x: samples, (n, *input shape); by name if there are several inputs.
     """
     samples = by_name(x, network.input_shapes)
-    found = (_problem(lookup, samples[name]) for lookup in _lookups(network) for name in lookup.inputs)
-    return [problem for problem, _ in filter(None, found)]
+    checked = (_problem(lookup, samples[name]) for lookup in _lookups(network) for name in lookup.inputs)
+    return [problem for problem, _ in filter(None, checked)]
 
 
 def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
@@ -43,18 +46,18 @@ def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
     """
     for lookup in _lookups(network):
         for name in lookup.inputs:
-            if found := _problem(lookup, x[name]):
-                problem, place = found
+            if invalid := _problem(lookup, x[name]):
+                problem, place = invalid
                 raise SampleError(problem.message, int(np.unravel_index(place, x[name].shape)[0]), name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """A layer that takes numbers from 0 to below `limit` out of `inputs`.
+    """A layer that uses values of `inputs` as indices from 0 to below `limit`.
 
     Attributes:
-        path: where it stands in the specification.
-        limit_path: where the limit does: at the layer that a shared one shares with.
+        path: path of the layer in the specification.
+        limit_path: path of the layer that sets the limit: for a shared layer, that of its owner.
     """
 
     name: str
@@ -77,7 +80,7 @@ def _lookups(network: Network) -> Iterator[_Lookup]:
 
 
 def _origins(network: Network, node: Node) -> Iterator[str]:
-    """The inputs whose values a layer takes, handed on by layers that only rearrange them."""
+    """Yield the inputs whose values a layer takes, possibly through layers that only rearrange them."""
     for source in node.sources:
         if is_input(source):
             yield tuple(network.input_shapes)[input_number(source)]

@@ -1,7 +1,7 @@
-"""Initial weights from another model's file, checked against the network and its data before they are read.
+"""Initial weights from the file of another model, checked against the network and its data before they are read.
 
-Weights belong to columns, their standardization, categories and classes. A file of raydient records these. For a file
-of another program only names and shapes of the parameters are checked.
+Weights depend on the columns, their standardization, the categories and the classes. A file of raydient records these.
+For a file of another program only the names and shapes of the parameters are checked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,31 +15,31 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
 
 from .graph import Network
-from .model import FORMATS, Ends, read_ends
+from .model import FORMATS, Signature, read_signature
 from .preprocessing import Preprocessing, Target
 
 
 def weights_problem(network: Network, path: Path) -> str | None:
-    """Why a safetensors file cannot give all weights of `network`, or None. Reads no more than the file's head."""
+    """The reason why a safetensors file cannot provide all weights of `network`, or None. Reads only the header."""
     try:
         with safe_open(path, framework="np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
-            found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+            tensors = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (OSError, SafetensorError) as error:
         return f"is no safetensors file that can be read: {error}"
     wanted = {p.name: p.shape for p in network.layout.parameters}
-    if missing := [name for name in wanted if name not in found]:
+    if missing := [name for name in wanted if name not in tensors]:
         return f"has no {missing[0]}{_more(missing)}, which the network needs"
-    if unknown := sorted(found.keys() - wanted.keys()):
+    if unknown := sorted(tensors.keys() - wanted.keys()):
         return f"has {unknown[0]}{_more(unknown)}, which the network has not"
     for name, shape in wanted.items():
-        has, kind = found[name]
-        if has != shape or kind != "F32":
-            return f"has {name} as {kind} {list(has)}, the network as F32 {list(shape)}"
+        held, kind = tensors[name]
+        if held != shape or kind != "F32":
+            return f"has {name} as {kind} {list(held)}, the network as F32 {list(shape)}"
     return None
 
 
-def read_preprocessing(path: Path) -> Ends | None:
+def read_preprocessing(path: Path) -> Signature | None:
     """Read the inputs and outputs of a model from its file; None if another program wrote the file.
 
     Raises:
@@ -48,7 +48,7 @@ def read_preprocessing(path: Path) -> Ends | None:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-        return read_ends(metadata) if metadata.get("format") in FORMATS else None
+        return read_signature(metadata) if metadata.get("format") in FORMATS else None
     except (OSError, SafetensorError) as error:
         raise ValueError(f"is no safetensors file that can be read: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError, InvalidSpec) as error:
@@ -56,20 +56,20 @@ def read_preprocessing(path: Path) -> Ends | None:
 
 
 def preprocessing_problems(
-    start: Ends, inputs: Mapping[str, Preprocessing], targets: Mapping[str, Target]
+    start: Signature, inputs: Mapping[str, Preprocessing], targets: Mapping[str, Target]
 ) -> Iterator[str]:
-    """Yield the differences between the data of the initial weights and of a job, each with its mend.
+    """Yield the differences between the data of the initial weights and of a job, each with its remedy.
 
     Args:
         start: inputs and outputs of the file with the weights.
         inputs: the job's inputs, by name; standardized by the figures of the file if both standardize.
         targets: targets of the job's outputs, by name.
     """
-    for name, given in inputs.items():
+    for name, preprocessing in inputs.items():
         if name not in start.inputs:
             yield f"has no input {name}, only {_few(list(start.inputs))}"
             continue
-        yield from _input_problems(name, start.inputs[name], given)
+        yield from _input_problems(name, start.inputs[name], preprocessing)
     for name, target in targets.items():
         classes = start.targets[name].classes if name in start.targets else ()
         if classes != target.classes:
@@ -79,20 +79,20 @@ def preprocessing_problems(
             )
 
 
-def _input_problems(name: str, start: Preprocessing, given: Preprocessing) -> Iterator[str]:
-    if start.is_table != given.is_table:
+def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iterator[str]:
+    if start.is_table != job.is_table:
         what = {True: "the columns of a table", False: "an array without names of columns"}
-        kinds = f"was trained on {what[start.is_table]}, this job has {what[given.is_table]}"
+        kinds = f"was trained on {what[start.is_table]}, this job has {what[job.is_table]}"
         yield f"{kinds}: their order cannot be compared"
-    elif start.is_table and start.columns != given.columns:
+    elif start.is_table and start.columns != job.columns:
         where = "dataset.features" if name == INPUT else f"dataset.inputs.{name}.columns"
-        is_order = set(start.columns) == set(given.columns)
+        is_order = set(start.columns) == set(job.columns)
         mend = f"name them in that order in {where}" if is_order else "the same columns are needed"
-        yield f"was trained on the columns {_few(start.columns)}, this job has {_few(given.columns)}: {mend}"
-    elif bool(start.vocabulary) != bool(given.vocabulary) or start.vocabulary != given.vocabulary:
-        new = sorted(set(given.vocabulary) ^ set(start.vocabulary))
+        yield f"was trained on the columns {_few(start.columns)}, this job has {_few(job.columns)}: {mend}"
+    elif bool(start.vocabulary) != bool(job.vocabulary) or start.vocabulary != job.vocabulary:
+        new = sorted(set(job.vocabulary) ^ set(start.vocabulary))
         yield f"has other categories than the data of this job; only one of them has {_few(new)}"
-    elif (start.scaling is None) != (given.scaling is None):
+    elif (start.scaling is None) != (job.scaling is None):
         was = "without" if start.scaling is None else "with"
         needed = "false" if start.scaling is None else "true"
         yield f"was trained {was} standardization: dataset.standardize has to be {needed}"

@@ -1,4 +1,4 @@
-"""A trained network with all that predicting takes, and its safetensors file."""
+"""A trained network with everything that prediction needs, and its safetensors file."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,17 +29,17 @@ from .standardization import Scaling
 
 FORMAT = "raydient-model/2"
 FORMATS = ("raydient-model/1", FORMAT)
-"""Version 1 had one input and one output without names; such files are read, too."""
+"""Formats that `load_model` reads. Version 1 had one input and one output without names."""
 BLOCK_ROWS = 256
-"""Rows predicted at a time, always: another shape of a matrix product gives other bits."""
+"""Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
 
 
 class ModelError(ValueError):
-    """A file that is no model of ours, or a damaged one."""
+    """A file that is not a raydient model, or a damaged one."""
 
 
 class ModelTooLargeError(ValueError):
-    """A model that does not fit into the format that is asked for."""
+    """A model that is too large for the export format."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,10 +47,10 @@ class Model:
     """A trained network. Immutable and safe to share between threads.
 
     Attributes:
-        specification: of the network.
-        inputs: how raw samples become what it takes, by the names of the inputs.
+        specification: specification of the network.
+        inputs: the preprocessing of each input, by name.
         weights: the flat float32 vector, laid out as `network.layout`.
-        targets: what the outputs stand for, by their names.
+        targets: the meaning of each output, by name.
     """
 
     specification: spec.Network
@@ -67,13 +67,13 @@ class Model:
         target: Target | None = None,
     ) -> Self:
         """A model of one input and one output."""
-        given = input if isinstance(input, Preprocessing) else Preprocessing(input)
+        preprocessing = input if isinstance(input, Preprocessing) else Preprocessing(input)
         (output,) = specification.named_outputs
-        return cls(specification, {INPUT: given}, weights, {output.layer: target or Target()})
+        return cls(specification, {INPUT: preprocessing}, weights, {output.layer: target or Target()})
 
     @property
     def is_plain(self) -> bool:
-        """True if there are one input and one output, both without names of the user's."""
+        """True if there are one input and one output and the user named neither."""
         return tuple(self.inputs) == (INPUT,) and not self.specification.outputs
 
     @property
@@ -89,7 +89,7 @@ class Model:
     @property
     def input_shapes(self) -> dict[str, Shape]:
         """Shape of one sample of each input, without the row axis."""
-        return {name: given.shape for name, given in self.inputs.items()}
+        return {name: preprocessing.shape for name, preprocessing in self.inputs.items()}
 
     @cached_property
     def network(self) -> Network:
@@ -103,11 +103,11 @@ class Model:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a safetensors file of the weights says beside them, so that `load_model` reads it."""
+        """The metadata of a safetensors file of the weights, from which `load_model` restores the model."""
         return {
             "format": FORMAT,
             "network": json.dumps(self.specification.canonical()),
-            "inputs": json.dumps({name: _input_data(given) for name, given in self.inputs.items()}),
+            "inputs": json.dumps({name: _input_data(input_) for name, input_ in self.inputs.items()}),
             "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
             "digest": self.digest,
         }
@@ -120,14 +120,14 @@ class Model:
         return only(self.predict_all(by_name(x, self.inputs)))
 
     def predict_all(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """Outputs for raw samples: probabilities for the cross-entropies, else what the layer gives.
+        """Outputs for raw samples, with the activation that the loss assumes: probabilities for cross-entropies.
 
         Args:
-            xs: of each input, by name, (n, *input shape), as they stand in a data file: standardizing, and finding the
-                places of categories, is done here.
+            xs: samples of each input, by name, (n, *input shape), with values as in a data file: not standardized, and
+                categories not replaced by their places.
 
         Returns:
-            Of each output, by name, (n, *output shape).
+            The outputs, by name, each (n, *output shape).
 
         Raises:
             SampleError: see `prepare`.
@@ -186,12 +186,12 @@ class Model:
 
     def _column(self, name: str, place: Sequence[int]) -> str:
         """The name of the feature at a place of a sample, for messages."""
-        given = self.inputs[name]
-        if given.columns == (name,):
+        preprocessing = self.inputs[name]
+        if preprocessing.columns == (name,):
             return ""
-        if given.is_table:
-            return f" in column {given.columns[place[0]]}"
-        return f" at {tuple(place)}" if given.shape != (1,) else ""
+        if preprocessing.is_table:
+            return f" in column {preprocessing.columns[place[0]]}"
+        return f" at {tuple(place)}" if preprocessing.shape != (1,) else ""
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -206,16 +206,16 @@ def load_model(path: Path) -> Model:
     """Read a model that `save_model` wrote.
 
     Raises:
-        ModelError: the file is no model, or its tensors do not fit its network or its digest.
+        ModelError: the file is not a model, or its tensors do not match its network or its digest.
         OSError: the file cannot be read.
     """
-    path.open("rb").close()  # for the usual OSError: safetensors has errors of its own
+    path.open("rb").close()  # raises the usual OSError, unlike safetensors
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
         if metadata.get("format") not in FORMATS:
-            raise ModelError(f"{path} is no {FORMAT} file: its format is {metadata.get('format', 'not told')}")
+            raise ModelError(f"{path} is no {FORMAT} file: its format is {metadata.get('format', 'unknown')}")
         return _from_file(path, tensors, metadata)
     except SafetensorError as error:
         raise ModelError(f"{path} is not a safetensors file: {error}") from error
@@ -223,15 +223,15 @@ def load_model(path: Path) -> Model:
         raise ModelError(f"{path} has damaged metadata: {error}") from error
 
 
-def _input_data(given: Preprocessing) -> dict[str, Any]:
-    scaling = given.scaling and {key: getattr(given.scaling, key).tolist() for key in ("mean", "scale")}
+def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
+    scaling = preprocessing.scaling
     return {
-        "shape": given.shape,
-        "columns": given.columns,
-        "is_table": given.is_table,
-        "scaling": scaling,
-        "vocabulary": given.vocabulary,
-        "kind": given.kind.value,
+        "shape": preprocessing.shape,
+        "columns": preprocessing.columns,
+        "is_table": preprocessing.is_table,
+        "scaling": scaling and {"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()},
+        "vocabulary": preprocessing.vocabulary,
+        "kind": preprocessing.kind.value,
     }
 
 
@@ -245,24 +245,24 @@ def _input(data: dict[str, Any]) -> Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """The inputs and outputs of a model, each by name."""
+class Signature:
+    """The inputs and outputs of a model, by name."""
 
     inputs: Mapping[str, Preprocessing]
     targets: Mapping[str, Target]
 
 
-def read_ends(metadata: Mapping[str, str]) -> Ends:
-    """Inputs and outputs as either version of the format tells them."""
+def read_signature(metadata: Mapping[str, str]) -> Signature:
+    """The inputs and outputs from the metadata of a file of either version."""
     if metadata["format"] == FORMAT:
         inputs = {name: _input(data) for name, data in json.loads(metadata["inputs"]).items()}
         targets = json.loads(metadata["targets"])
-        return Ends(inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()})
+        return Signature(inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()})
     read = {key: json.loads(metadata[key]) for key in ("input_shape", "features", "classes", "scaling")}
     columns = read["features"]
     data = {"shape": read["input_shape"], "columns": columns, "scaling": read["scaling"], "vocabulary": ()}
     (output,) = spec.Network.model_validate_json(metadata["network"]).named_outputs
-    return Ends(
+    return Signature(
         {INPUT: _input(data | {"is_table": bool(columns)})},
         {output.layer: Target(metadata["label"], tuple(read["classes"]))},
     )
@@ -270,16 +270,16 @@ def read_ends(metadata: Mapping[str, str]) -> Ends:
 
 def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
-    ends = read_ends(metadata)
-    layout = build(specification, {name: given.shape for name, given in ends.inputs.items()}).layout
+    signature = read_signature(metadata)
+    layout = build(specification, {name: input_.shape for name, input_ in signature.inputs.items()}).layout
     wanted = {p.name: p.shape for p in layout.parameters}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if wanted != found or any(tensor.dtype != np.float32 for tensor in tensors.values()):
-        raise ModelError(f"{path} holds {found}, its network has float32 {wanted}")
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    if wanted != shapes or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+        raise ModelError(f"{path} holds {shapes}, its network has float32 {wanted}")
     weights = np.empty(layout.size, np.float32)
     for name, view in layout.views(weights).items():
         view[...] = tensors[name]
-    model = Model(specification, ends.inputs, weights, ends.targets)
+    model = Model(specification, signature.inputs, weights, signature.targets)
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
     return model

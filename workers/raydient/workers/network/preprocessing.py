@@ -1,4 +1,4 @@
-"""Kept with a network so that raw values go in and labels come out: how inputs are prepared, what outputs stand for."""
+"""The conversion of raw samples for a network, and the meaning of its outputs. Both are stored with a model."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ from .standardization import Scaling
 
 
 class SampleError(ValueError):
-    """Samples that a network cannot take.
+    """Invalid samples.
 
     Attributes:
         row: index of the first invalid sample, from 0; None if all are invalid.
@@ -81,8 +81,8 @@ class Preprocessing:
     def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Convert samples (n, *shape) for the network; float32, C-contiguous.
 
-        Numbers of any type are computed with as float64 and rounded to float32 once, so equal numbers of different
-        types give the same bits. Categories may be numbers or texts: see `category_text`.
+        Numbers of any type are converted to float64 and rounded to float32 once, so equal numbers of different types
+        give the same bits. Categories may be numbers or texts: see `category_text`.
 
         Raises:
             SampleError: wrong shape, texts where numbers are needed, or a value that is not a category.
@@ -104,25 +104,25 @@ def _rounded(raw: NDArray[Any]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an output stands for: the column or array that it predicts, and the text of each class index, if any."""
+    """The meaning of an output: the column or array that it predicts, and the text of each class index, if any."""
 
     label: str = ""
     classes: tuple[str, ...] = ()
 
 
 def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
-    """The place of each value in a vocabulary, from 0; an embedding takes numbers of the network's own type.
+    """The place of each value in a vocabulary, from 0, as float32, because inputs of an embedding are floats too.
 
     Raises:
         SampleError: a value is not in the vocabulary.
     """
     places = category_places(vocabulary)
     texts = category_texts(raw)
-    found = np.array([places.get(text, -1) for text in texts], np.float32)
-    if len(unknown := np.flatnonzero(found < 0)):
+    indices = np.array([places.get(text, -1) for text in texts], np.float32)
+    if len(unknown := np.flatnonzero(indices < 0)):
         row, *place = (int(i) for i in np.unravel_index(unknown[0], raw.shape))
         raise SampleError(f"{texts[unknown[0]]!r} is none of the {len(vocabulary)} categories", row, place=tuple(place))
-    return found.reshape(raw.shape)
+    return indices.reshape(raw.shape)
 
 
 def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Standardization: each feature shifted to mean 0 and scaled to variance 1, by figures of the training part."""
+"""Standardization: shift each feature to mean 0 and scale it to variance 1, by figures of the training part."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_ROWS = 1024
-"""Rows standardized at a time, so that the float64 intermediate stays small."""
+"""Rows that are standardized at a time, so that the float64 intermediate stays small."""
 
 
 class ScalingError(ValueError):
