@@ -138,12 +138,14 @@ def test_mathematics_and_data_know_no_transport(name):
     assert "raydient.wire" not in {portion(imported) for imported, _ in imports(name, MODULES[name])}
 
 
-def test_two_modules_know_ray():
+def test_few_modules_know_ray():
     knowing = {
         name for name, path in MODULES.items() for imported, _ in imports(name, path) if imported.split(".")[0] == "ray"
     }
 
-    assert knowing == {f"raydient.server.clusters.{name}" for name in ("own_ray", "ray", "ray_nodes")}
+    assert knowing == {
+        f"raydient.server.clusters.{name}" for name in ("own_ray", "ray", "ray_nodes", "ray_placement", "ray_process")
+    }
 
 
 def test_the_namespace_has_a_portion_in_each_folder_and_no_init():

@@ -1,4 +1,4 @@
-"""What every cluster promises about the processes that it starts."""
+"""The contract of all kinds of clusters, about the processes that they start."""
 
 import os
 import threading

@@ -6,13 +6,9 @@ import sys
 
 import pytest
 
-from raydient.server.clusters.endings import (
-    OUT_OF_MEMORY,
-    OUT_OF_MEMORY_STATUS,
-    PEER_GONE_STATUS,
-    describe_status,
-    memory_kills,
-)
+from raydient.server.clusters.cluster import OUT_OF_MEMORY
+from raydient.server.clusters.local import describe_status, memory_kills
+from raydient.server.clusters.member import OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS
 
 MEMBER = """
 import sys, types

@@ -1,14 +1,17 @@
-"""Nodes that come and go, without a cluster."""
+"""Nodes that come and go, the choice among them, and the versions that they must share, without a cluster."""
 
 import logging
+import platform
 import threading
 
+import numpy as np
 import pytest
 
 from raydient.server.clusters import nodes as module
-from raydient.server.clusters.nodes import Node, Nodes
+from raydient.server.clusters.nodes import Node, Nodes, disagreement, installed, prefer
 
 A, B, C = Node("aaaaaaaaaaaa", "10.0.0.1", 2), Node("bbbbbbbbbbbb", "10.0.0.2", 4), Node("cccccccccccc", "10.0.0.2", 8)
+OURS = {"Python": "3.11.7", "raydient": "0.1.0", "ray": "2.60.0", "numpy": "2.4.6"}
 
 
 class Cluster:
@@ -16,10 +19,10 @@ class Cluster:
 
     def __init__(self, *alive):
         self.alive, self.answers, self.asked = list(alive), {A: "", B: "", C: ""}, []
-        self.nodes = Nodes(lambda: self.alive, self._inspect)
+        self.nodes = Nodes(lambda: self.alive, self.inspect)
         self.nodes.update()
 
-    def _inspect(self, node):
+    def inspect(self, node):
         self.asked.append(node)
         return self.answers[node]
 
@@ -60,19 +63,23 @@ def test_a_node_is_asked_until_it_answers_and_not_again():
 def test_what_happens_to_nodes_is_logged_once(caplog, monkeypatch):
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
     cluster = Cluster(A)
-    looked = threading.Semaphore(0)
+    looks, looked = 0, threading.Condition()
 
     def look():
-        looked.release()
+        nonlocal looks
+        with looked:
+            looks += 1
+            looked.notify_all()
         return list(cluster.alive)
 
-    cluster.nodes = Nodes(look, cluster._inspect)
+    cluster.nodes = Nodes(look, cluster.inspect)
     cluster.nodes.update()
     cluster.answers[C] = "node 10.0.0.2 (cccccccc) has numpy 1, this service has numpy 2"
 
     def settle():
-        for _ in range(looked._value + 3):
-            assert looked.acquire(timeout=20)
+        with looked:
+            enough = looks + 3
+            assert looked.wait_for(lambda: looks >= enough, timeout=20)
 
     with caplog.at_level(logging.INFO):
         cluster.nodes.watch()
@@ -108,7 +115,7 @@ def test_a_look_that_fails_changes_nothing(monkeypatch, caplog):
         assert failed.acquire(timeout=20)
     nodes.close()
     assert nodes.slots == 2
-    assert "could not be looked at" in caplog.text
+    assert "cannot be listed" in caplog.text
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -116,3 +123,45 @@ def test_closing_is_harmless_at_any_time(times):
     nodes = Nodes(list, lambda node: "")
     for _ in range(times):
         nodes.close()
+
+
+@pytest.mark.parametrize(
+    ("free", "held", "packed", "spread"),
+    [
+        ({}, {}, None, None),
+        ({"a": 0.0, "b": 0.5}, {"a": 2}, None, None),
+        ({"a": 1.0, "b": 3.0}, {}, "b", "b"),
+        ({"a": 1.0, "b": 3.0}, {"a": 1}, "a", "b"),
+        ({"a": 0.0, "b": 1.0, "c": 1.0}, {"a": 3, "b": 1}, "b", "c"),
+        ({"a": 1.0, "b": 2.0}, {"a": 2, "b": 2, "gone": 5}, "b", "b"),
+    ],
+)
+def test_beside_most_of_the_job_or_beside_fewest(free, held, packed, spread):
+    assert prefer(free, held, spread=False) == packed
+    assert prefer(free, held, spread=True) == spread
+
+
+def test_what_is_installed_here():
+    found = installed()
+    assert list(found) == list(OURS)
+    assert (found["Python"], found["numpy"]) == (platform.python_version(), np.__version__)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "why"),
+    [
+        (OURS, ""),
+        (OURS | {"scipy": "1.0"}, ""),
+        (OURS | {"ray": "2.55.0"}, "node 10.0.0.2 has ray 2.55.0, this service has ray 2.60.0"),
+        (
+            OURS | {"Python": "3.12.1", "numpy": "2.1.0"},
+            "node 10.0.0.2 has Python 3.12.1 and numpy 2.1.0, this service has Python 3.11.7 and numpy 2.4.6",
+        ),
+        (
+            {name: OURS[name] for name in ("Python", "ray", "numpy")},
+            "node 10.0.0.2 has raydient none, this service has raydient 0.1.0",
+        ),
+    ],
+)
+def test_one_line_names_the_node_and_both_versions(theirs, why):
+    assert disagreement("node 10.0.0.2", theirs, OURS) == why

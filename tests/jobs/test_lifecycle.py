@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.clusters.endings import OUT_OF_MEMORY
+from raydient.server.clusters.cluster import OUT_OF_MEMORY
 from raydient.server.errors import NotAllowed
 from raydient.server.jobs import lifecycle
 from raydient.server.jobs.records import Job, MetricPoint, StateChanged

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from raydient.server.clusters.endings import OUT_OF_MEMORY
+from raydient.server.clusters.cluster import OUT_OF_MEMORY
 from raydient.server.training.actions import (
     AskSnapshot,
     Discard,

@@ -1,4 +1,4 @@
-"""Starting and watching processes, whatever starts them: the protocol that `local` and `ray` keep."""
+"""The protocol of clusters, which start and watch processes; `local` and `ray` implement it."""
 
 from pathlib import Path
 from typing import Protocol
@@ -6,38 +6,41 @@ from typing import Protocol
 from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
+OUT_OF_MEMORY = "ran out of memory"
+"""Beginning of `Process.ended` for a process that ran out of memory."""
+
 
 class ClusterError(RuntimeError):
-    """A cluster cannot be opened or used; the message says why, in one line."""
+    """A cluster cannot be opened or used; the message is one line with the reason."""
 
 
 class Process(Protocol):
-    """A process that this one started."""
+    """A process that this process started."""
 
     def waiting(self) -> bool:
-        """True if the cluster has had no room for it yet; a process that runs silently does not wait. Never blocks.
+        """True if the process has not started because the cluster has no room for it yet. Never blocks.
 
-        A process that waited may have ended meanwhile: ask `ended` first.
+        A process that waited may have ended since then; call `ended` first.
         """
 
     def ended(self) -> str | None:
-        """Description of how it ended; None while it runs or waits. Never blocks."""
+        """Describe how the process ended; None while it runs or waits. Never blocks."""
 
     def detach(self) -> None:
         """Let the process outlive this object. For coordinators, on a cluster with `Cluster.detaches`."""
 
     def kill(self) -> None:
-        """End it now, as `kill -9` would; it is gone when this returns. Harmless when repeated."""
+        """End the process as `kill -9` does; it has ended when this returns. Harmless when repeated."""
 
 
 class Cluster(Protocol):
     """The machines on which processes run. Not thread-safe, except `slots`.
 
     Attributes:
-        host: address of this machine at which processes on the cluster's other machines reach it.
-        detaches: coordinators may outlive the process that started them.
-        reserves: room that `reserve` asks for is held as a whole until `release`; else each process holds its part.
-        node: name of the node that this process is on, empty where there is only one; see `Endpoint.node`.
+        host: address of this machine for processes on the cluster's other machines.
+        node: name of the node that this process is on; empty if the cluster has only one. See `Endpoint.node`.
+        detaches: coordinators can outlive the process that started them.
+        reserves: `reserve` holds the job's room as a whole until `release`; otherwise each process holds its part.
     """
 
     host: str
@@ -47,27 +50,27 @@ class Cluster(Protocol):
 
     @property
     def slots(self) -> int:
-        """Worker processes that it can hold at a time, as its nodes are now. Never blocks, from any thread."""
+        """Number of worker processes that the present nodes can hold. Never blocks; may be used by any thread."""
 
     def reserve(self, job: str, workers: int, placement: Placement) -> None:
-        """Ask for room for a job's parameter server and so many workers, given all at once or not yet.
+        """Request room for a job's parameter server and this number of workers, to be granted as a whole.
 
-        Once, before the first of them is started; what is started beyond that is placed by itself. Processes wait until
-        there is room. Held until `release`, and not longer than this process lives.
+        Call it once, before the first of these processes is started; they wait until the room is granted. Processes
+        beyond that number are placed one by one. The room is held until `release` or the end of this process.
         """
 
     def release(self) -> None:
-        """Give back what was reserved; processes in it end. Harmless when repeated, or where nothing was."""
+        """Release the reserved room; processes in it end. Harmless when repeated, or without a reservation."""
 
     def start(self, role: Role, launch: str, log: Path) -> Process:
-        """Start a process of this role; it is told `launch` and nothing else.
+        """Start a process of this role with `launch` as its only input, and return at once.
 
-        A worker or parameter server ends with the process that started it. What it prints goes to `log` on its machine.
-        Returns at once; a process that cannot start is one that `ended`.
+        A worker or parameter server ends with the process that started it. Its output is appended to `log` on its
+        machine. A process that cannot start is one that has `ended`.
         """
 
     def describe(self) -> str:
-        """The description by which another process opens this cluster with `reopen_cluster`."""
+        """Return the description from which `reopen_cluster` opens this cluster in another process."""
 
     def close(self) -> None:
         """Leave the cluster; running processes that are not detached are ended. Harmless when repeated."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,12 @@ from pathlib import Path
 from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
-from .endings import describe_status, memory_kills
-from .member import BLAS_ENVIRONMENT
+from .cluster import OUT_OF_MEMORY
+from .member import BLAS_ENVIRONMENT, OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS
 
 
 class LocalCluster:
-    """Starts children of this process, each in a session of its own: Ctrl-C at a terminal is the parent's to handle."""
+    """Starts children of this process, each in a session of its own, so that Ctrl-C reaches only the parent."""
 
     host = "127.0.0.1"
     node = ""
@@ -27,16 +28,16 @@ class LocalCluster:
         self._processes: list[LocalProcess] = []
 
     def reserve(self, job: str, workers: int, placement: Placement) -> None:
-        """Nothing to reserve on the one machine; `placement` leaves no choice."""
+        """Do nothing, because processes can only run on this machine."""
 
     def release(self) -> None:
-        """See `reserve`."""
+        """Do nothing; see `reserve`."""
 
     def start(self, role: Role, launch: str, log: Path) -> "LocalProcess":
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
-                # -P: a file called numpy.py in the user's directory is not NumPy
+                # -P: do not import a numpy.py from the user's directory
                 [sys.executable, "-P", "-m", "raydient.server.clusters.member", role.value],
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -45,7 +46,7 @@ class LocalCluster:
                 start_new_session=True,
             )
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended already, and `ended` will say so
+        with contextlib.suppress(BrokenPipeError):  # the process has ended; `ended` reports it
             process.stdin.write(launch.encode() + b"\n")
             process.stdin.flush()
         self._processes = [p for p in self._processes if p.ended() is None]
@@ -62,7 +63,7 @@ class LocalCluster:
 
 
 class LocalProcess:
-    """A child."""
+    """A child of this process."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -80,7 +81,7 @@ class LocalProcess:
         return describe_status(status, killed_for_memory=memory_kills() > self._memory_kills)
 
     def detach(self) -> None:
-        raise NotImplementedError("a local process ends with the one that started it")
+        raise NotImplementedError("a local process ends with the process that started it")
 
     def kill(self) -> None:
         if self._process.poll() is None:
@@ -92,3 +93,26 @@ class LocalProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
+
+
+def describe_status(status: int, *, killed_for_memory: bool = False) -> str:
+    """Describe an exit status of `subprocess`, which is negative for the signal that ended the process.
+
+    `killed_for_memory`: the kernel killed processes of this machine for lack of memory while the process ran.
+    """
+    if status == OUT_OF_MEMORY_STATUS:
+        return OUT_OF_MEMORY
+    if status == -signal.SIGKILL and killed_for_memory:
+        return f"{OUT_OF_MEMORY}, and was killed by the kernel"
+    if status == PEER_GONE_STATUS:
+        return "ended because a process it works with is gone"
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+
+
+def memory_kills() -> int:
+    """Number of processes that the kernel has killed for lack of memory since it booted; 0 if unknown."""
+    try:
+        counters = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters.splitlines() if line.startswith("oom_kill ")), 0)

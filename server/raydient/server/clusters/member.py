@@ -1,11 +1,12 @@
-"""The first code of every process of a job, on either cluster: one thread for BLAS, then the role's own `main`.
+"""The entry of every process of a job, on either cluster: limits BLAS to one thread, then runs the role's `main`.
 
-Run as `python -m raydient.server.clusters.member ROLE` it reads its launch from the first line of standard input and
-ends when standard input is closed, so no process outlives the one that started it, even if that was killed. The kernel
-kills a member that is frozen.
+`python -m raydient.server.clusters.member ROLE` reads the launch from the first line of standard input and ends when
+standard input is closed. So no process outlives the process that started it, even if that was killed. A frozen member
+is killed by the kernel.
 """
 
 import ctypes
+import errno
 import logging
 import os
 import signal
@@ -14,12 +15,15 @@ import threading
 from importlib import import_module
 
 from raydient.server import logs
-from raydient.server.clusters.endings import OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS
 
 BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
-"""Has to be in the environment before NumPy is loaded. One thread: more would give other bits, and fight for cores."""
+"""Must be set before NumPy is loaded. More threads would change the bits of results and compete for cores."""
+PEER_GONE_STATUS = 3
+"""Exit status of a member that ends because a process it works with has ended."""
+OUT_OF_MEMORY_STATUS = errno.ENOMEM
+"""Exit status of a member that could not allocate memory."""
 
 _PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>."""
@@ -32,9 +36,9 @@ _MAINS = {
 
 
 def run(role: str, launch: str, host: str, node: str) -> bool:
-    """Run a process of this role. True when its work is done, False if a process that it works with has ended.
+    """Run a process of this role to its end. Returns False if it ends early because a peer has ended.
 
-    `host` is the address at which other machines reach this one, `node` the cluster's name for it; see `Cluster`.
+    `host` is the address of this machine for other machines, `node` its name in the cluster; see `Cluster`.
     Raises MemoryError.
     """
     logs.configure("%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -48,34 +52,34 @@ def run(role: str, launch: str, host: str, node: str) -> bool:
 
 
 def end_with_input() -> None:
-    """End this process when its standard input is closed: its parent has ended. Returns at once."""
+    """End this process when its parent ends, which closes standard input. Returns at once."""
     threading.Thread(target=_wait_for_end, daemon=True).start()
 
 
 def _wait_for_end() -> None:
-    # Not sys.stdin: this thread would hold its lock for ever and block the interpreter's exit.
+    # Not sys.stdin, because this thread would hold its lock and block the exit of the interpreter.
     while os.read(0, 4096):
         pass
     os._exit(1)
 
 
 def _be_killed_with_parent() -> None:
-    """Have the kernel kill this process, even if it is frozen, when the thread that started it ends (Linux).
+    """Make the kernel kill this process, even if it is frozen, when the thread that started it ends (Linux).
 
-    For members only: one thread runs a whole run, whereas a service starts coordinators from threads that may end.
+    For members only. One thread starts all members of a run, but a service starts coordinators from threads that end.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main(role: str) -> int:
-    """Run a process of this role with the launch on standard input; returns the exit status."""
+    """Run a process of this role with the launch on standard input. Returns the exit status."""
     if role != "coordinator":
         _be_killed_with_parent()
-    told = sys.stdin.buffer.readline().decode()
+    launch = sys.stdin.buffer.readline().decode()
     end_with_input()
     try:
-        return 0 if run(role, told, "127.0.0.1", "") else PEER_GONE_STATUS
+        return 0 if run(role, launch, "127.0.0.1", "") else PEER_GONE_STATUS
     except MemoryError:
         logging.getLogger(role).exception("ends because it is out of memory")
         return OUT_OF_MEMORY_STATUS

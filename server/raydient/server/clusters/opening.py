@@ -1,36 +1,69 @@
-"""Which cluster: by its name, or by what another process said of its own (`Cluster.describe`)."""
+"""The kinds of clusters: each is opened by its name, or from the description that another process made of its own."""
 
 import json
 import os
 import secrets
+from collections.abc import Callable
+from typing import NamedTuple
 
-from .cluster import Cluster
+from .cluster import Cluster, ClusterError
 from .local import LocalCluster
 
 
-def open_cluster(kind: str, *, slots: int, address: str | None = None) -> Cluster:
-    """The cluster of this kind, `local` or `ray`, with room for so many workers where it is ours to say.
+class Kind(NamedTuple):
+    """A kind of cluster. Its module is imported when one is opened.
 
-    `address` is that of a running Ray to join; without one, a Ray of our own is started. ClusterError if that fails.
+    Attributes:
+        open: from the number of workers and the address of a running cluster, None for one of our own.
+        reopen: from the fields of `Cluster.describe`, without `kind`, as keywords.
     """
-    if kind == "local":
-        return LocalCluster(slots)
+
+    open: Callable[[int, str | None], Cluster]
+    reopen: Callable[..., Cluster]
+
+
+def open_cluster(kind: str, *, slots: int, address: str | None = None) -> Cluster:
+    """Open a cluster of this kind, one of `KINDS`, with room for `slots` workers unless it is joined.
+
+    `address` is that of a running cluster to join; None starts one. Raises ClusterError.
+    """
+    return _kind(kind).open(slots, address)
+
+
+def reopen_cluster(description: str) -> Cluster:
+    """Open the cluster that another process described with `Cluster.describe`. Raises ClusterError."""
+    fields = json.loads(description)
+    return _kind(fields.pop("kind", None)).reopen(**fields)
+
+
+def _kind(name: object) -> Kind:
+    if not isinstance(name, str) or name not in KINDS:
+        raise ClusterError(f"{name!r} is no kind of cluster; known kinds: {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def _open_local(slots: int, address: str | None) -> Cluster:
+    if address is not None:
+        raise ClusterError("a local cluster has no address to join")
+    return LocalCluster(slots)
+
+
+def _open_ray(slots: int, address: str | None) -> Cluster:
+    # Ray reads these variables when it is imported.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address is None:
-        # Ray reads these when it is imported. Its ports listen on every address: nobody gets in without the token.
+        # The ports of a Ray of our own listen on every address; connections need the token.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Ray takes half a second to import and is not needed on a laptop.
-    from .ray import RayCluster  # noqa: PLC0415
+    from .ray import RayCluster  # noqa: PLC0415  (takes half a second, and a laptop does not need it)
 
     return RayCluster.start_ray(slots) if address is None else RayCluster.join(address)
 
 
-def reopen_cluster(description: str) -> Cluster:
-    """The cluster that another process of it described."""
-    told = json.loads(description)
-    if told["kind"] == "local":
-        return LocalCluster(told["slots"])
+def _reopen_ray(slots: int, host: str | None, refused: list[str]) -> Cluster:
     from .ray import RayCluster  # noqa: PLC0415
 
-    return RayCluster(told["slots"], told["host"], refused=told["refused"])
+    return RayCluster(slots, host, refused=refused)
+
+
+KINDS = {"local": Kind(_open_local, LocalCluster), "ray": Kind(_open_ray, _reopen_ray)}

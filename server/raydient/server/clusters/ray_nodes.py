@@ -1,6 +1,6 @@
-"""The nodes of a Ray, and whether what is installed there is what is installed here.
+"""The nodes of a Ray, and a check that they have the same versions installed as this service.
 
-Ray itself turns away nodes and drivers of another Ray or Python than its head's. The rest has to be asked for.
+Ray itself refuses nodes and drivers whose Ray or Python differs from its head's. The other packages are compared here.
 """
 
 import time
@@ -11,11 +11,16 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .cluster import ClusterError
-from .nodes import Node, Nodes
-from .versions import disagreement, installed
+from .nodes import Node, Nodes, disagreement, installed
 
 CHECK_SECONDS = 60.0
-"""How long nodes may take to say their versions; Ray on a busy machine takes a while to start a process."""
+"""Time for nodes to report their versions; on a busy machine Ray takes long to start a process."""
+
+
+def this_node() -> str:
+    """The id of the node that this process is on."""
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
 
 
 def alive() -> list[Node]:
@@ -28,28 +33,28 @@ def alive() -> list[Node]:
 
 
 class Inspector:
-    """Asks each node once for its versions."""
+    """Requests the versions of each node once."""
 
     def __init__(self) -> None:
-        self._asked: dict[Node, ray.ObjectRef[Any]] = {}
+        self._requests: dict[Node, ray.ObjectRef[Any]] = {}
         self._ours = installed()
 
     def inspect(self, node: Node) -> str | None:
         """See `Nodes`. Never blocks."""
-        if node not in self._asked:
-            there = NodeAffinitySchedulingStrategy(node.id, soft=False)
-            ask: Any = ray.remote(installed).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-            self._asked[node] = ask.remote()
-        if not ray.wait([self._asked[node]], timeout=0)[0]:
+        if node not in self._requests:
+            strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
+            remote: Any = ray.remote(installed).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+            self._requests[node] = remote.remote()
+        if not ray.wait([self._requests[node]], timeout=0)[0]:
             return None
         try:
-            return disagreement(str(node), ray.get(self._asked.pop(node)), self._ours)
+            return disagreement(str(node), ray.get(self._requests.pop(node)), self._ours)
         except RayError as error:
             return f"{node} cannot run raydient: {first_line(error)}"
 
 
 def check(nodes: Nodes) -> None:
-    """Wait until every node has said its versions. ClusterError if one has others, or says nothing."""
+    """Wait until every node has reported its versions. Raises ClusterError if one has others, or reports none."""
     deadline = time.monotonic() + CHECK_SECONDS
     nodes.update()
     while nodes.unknown and time.monotonic() < deadline:
@@ -62,5 +67,5 @@ def check(nodes: Nodes) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first line of an error's message, or the name of its class."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 
-from raydient.server.clusters.endings import OUT_OF_MEMORY
+from raydient.server.clusters.cluster import OUT_OF_MEMORY
 from raydient.wire.control import Role
 
 LOSSES_WITHOUT_PROGRESS = 3
