@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from raydient.server.app import Settings, service
+from raydient.server.service import Settings, running_service
 from raydient.v1 import dataset_service_pb2, training_job_spec_pb2, training_service_pb2
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
@@ -81,7 +81,7 @@ class Served:
     def _run(self, settings, runner, check):
         async def main():
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            async with service(settings, lambda: runner, check) as self.running:
+            async with running_service(settings, lambda: runner, check) as self.running:
                 self._ready.set()
                 await self._stop.wait()
 

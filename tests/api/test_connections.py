@@ -7,7 +7,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from raydient.server.api import server as api_server
-from raydient.server.app import is_of_use
+from raydient.server.logs import is_of_use
 from tests.end_to_end.serving import serving
 
 from .http2 import call, connect

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from raydient.client import Client as Python
-from raydient.server.app import CALL_THREADS
+from raydient.server.service import CALL_THREADS
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress
 from raydient.steps.measurements import Measurements
 from raydient.v1 import training_job_pb2 as pb

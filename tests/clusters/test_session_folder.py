@@ -6,11 +6,11 @@ import tempfile
 
 import pytest
 
-from raydient.server.clusters.own_ray import PREFIX, SessionFolder, remove_leftovers
+from raydient.server.clusters.session_folder import PREFIX, SessionFolder, remove_leftovers
 
 HOLD = """
 import threading
-from raydient.server.clusters.own_ray import SessionFolder
+from raydient.server.clusters.session_folder import SessionFolder
 folder = SessionFolder()
 print(folder.path, flush=True)
 threading.Event().wait()

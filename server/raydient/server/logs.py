@@ -1,4 +1,4 @@
-"""The format of log lines."""
+"""The format of log lines, and a filter."""
 
 import logging
 import sys
@@ -22,7 +22,12 @@ class LineFormatter(logging.Formatter):
 
 
 def configure(form: str) -> None:
-    """Log to standard error from INFO on; once, in `main`."""
+    """Log to standard error from level INFO. Call it once per process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(form))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def is_of_use(record: logging.LogRecord) -> bool:
+    """False for gRPC's traceback about metadata that is not UTF-8: the call's status reports it."""
+    return not record.getMessage().startswith("Invalid encoding on")

@@ -1,11 +1,11 @@
-"""The jobs room: the job store, states, queue and dispatcher, datasets, and what training leaves behind.
+"""Jobs: their store, states, queue and dispatcher; datasets; checkpoints and models on disk.
 
-Begin reading at `records` (what is kept), `lifecycle` (what happens to it), `dispatcher` (who makes it happen).
+Begin reading at `records` (the stored values), `lifecycle` (their changes) and `dispatcher` (the runs behind them).
 """
 
 from .ageing import oldest_event
 from .artifacts import Artifacts, StoredCheckpoint
-from .datasets import DatasetStore, check_header
+from .datasets import check_header
 from .directory import StateDirectory
 from .disk import Reserve
 from .dispatcher import Dispatcher
@@ -25,17 +25,16 @@ from .records import (
     UnreadableJob,
 )
 from .removals import Removals
-from .sources import STORED, Sources
-from .sqlite import open_database
+from .sources import STORED
 from .states import IllegalTransition, State
 from .store import JobStore
+from .stores import Stores
 
 __all__ = [
     "STORED",
     "Artifacts",
     "Change",
     "Dataset",
-    "DatasetStore",
     "Dispatcher",
     "Feed",
     "IllegalTransition",
@@ -50,16 +49,15 @@ __all__ = [
     "Predictor",
     "Removals",
     "Reserve",
-    "Sources",
     "State",
     "StateChanged",
     "StateDirectory",
     "StoredCheckpoint",
     "StoredModels",
+    "Stores",
     "Subscription",
     "UnreadableJob",
     "Window",
     "check_header",
     "oldest_event",
-    "open_database",
 ]

@@ -14,16 +14,14 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
 from raydient.spec.phrases import counted
 
-from .datasets import DatasetStore
 from .description import DESCRIPTION_FILE, Description, write_description, write_descriptions
-from .directory import StateDirectory
 from .disk import disk_may_be_full
 from .dispatcher import Dispatcher
 from .records import Job, UnreadableJob
-from .removals import Removals
 from .rows import spec_text
-from .sources import STORED, Sources
-from .store import JobStore, folder_name
+from .sources import STORED
+from .store import folder_name
+from .stores import Stores
 
 log = logging.getLogger(__name__)
 
@@ -34,32 +32,27 @@ QUEUE_LIMIT = 10_000
 class JobManager:
     """Creates and removes jobs and removes datasets. May be used from any thread; methods block it.
 
-    `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and ends with the call.
+    `check` compares a specification with its data and raises InvalidSpec; it may take minutes, and stops with the call.
 
     Attributes:
         store, datasets: for reading.
-        dispatcher: runs the jobs.
+        dispatcher: runs the jobs, and cancels, pauses and resumes them.
     """
 
     def __init__(
         self,
-        *,
-        store: JobStore,
-        datasets: DatasetStore,
-        sources: Sources,
+        stores: Stores,
         dispatcher: Dispatcher,
-        directory: StateDirectory,
-        removals: Removals,
         check: Callable[[JobSpec, Path, Call], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: secrets.token_hex(6),
     ) -> None:
-        self.store = store
-        self.datasets = datasets
+        self.store = stores.jobs
+        self.datasets = stores.datasets
         self.dispatcher = dispatcher
-        self._sources = sources
-        self._directory = directory
-        self._removals = removals
+        self._sources = stores.sources
+        self._directory = stores.directory
+        self._removals = stores.removals
         self._check = check
         self._clock = clock
         self._new_id = new_id
