@@ -45,7 +45,7 @@ ROOMS = {
 BESIDE_ROOMS = {"errors", "calls", "logs"}
 """Modules of the server that every room may import, and that import no room."""
 
-WIRING = {"app", "embedded"}
+WIRING = {"app", "embedded", "service"}
 """Modules of the server that put the rooms together; no room imports them."""
 
 INFRASTRUCTURE = {"ray", "grpc", "prometheus_client"}
