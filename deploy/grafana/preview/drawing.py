@@ -85,9 +85,10 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
             axes.axhline(step["value"], color=COLORS[step["color"]], ls="--", lw=1)
     _axes(axes, defaults, log=log)
     axes.set_xlim(values.index[0], values.index[-1])
-    handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors]
-    below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": panel["gridPos"]["w"] // 3 + 1}
-    names = [one.name for one in found]
+    columns = panel["gridPos"]["w"] // 3
+    handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors[: 2 * columns]]
+    below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": columns}
+    names = [one.name for one in found[: 2 * columns]]
     axes.legend(handles, names, frameon=False, fontsize=7, handlelength=1, columnspacing=1, labelcolor=TEXT, **below)
     return None
 

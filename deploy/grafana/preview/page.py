@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -19,6 +20,7 @@ MARGINS = {"timeseries": (0.7, 0.15, 0.6), "heatmap": (0.95, 0.2, 0.3), "barchar
 """Inches left, right and below of the axes, by type of the panel."""
 
 
+@rc_context({"date.autoformatter.minute": "%H:%M", "date.autoformatter.second": "%H:%M:%S"})
 def picture(dashboard: Json, prometheus: Prometheus, window: Window, scrape_seconds: float, job: str = "") -> Figure:
     """Draw a dashboard over a window. The display name of the training job that is shown begins with `job`."""
     values, texts = variables(prometheus, window, scrape_seconds, job)
