@@ -8,7 +8,6 @@ from raydient.workers import network
 
 def test_public_names():
     assert sorted(network.__all__) == [
-        "Signature",
         "ExportFormat",
         "GradientReport",
         "Kind",
@@ -25,6 +24,7 @@ def test_public_names():
         "SampleError",
         "Scaling",
         "ScalingError",
+        "Signature",
         "Target",
         "Verdict",
         "build",
