@@ -65,8 +65,8 @@ def draw(axes: Axes, norms: Norms) -> None:
     colors = mpl.colormaps["viridis"].resampled(len(norms.layers) + 1)
     for place, (layer, values) in enumerate(norms.layers.items()):
         axes.plot(range(1, len(values) + 1), values, color=colors(place), label=layer)
-    told = ", ".join(f"{name} {value:.3g}" for name, value in norms.measured.items())
-    axes.set_title(f"{norms.title}\n{told} at the end", fontsize=11)
+    measured = ", ".join(f"{name} {value:.3g}" for name, value in norms.measured.items())
+    axes.set_title(f"{norms.title}\n{measured} at the end", fontsize=11)
     axes.set_xlabel("epoch")
     axes.set_yscale("log")
     axes.grid(visible=True, axis="y", color="0.9")

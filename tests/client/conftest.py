@@ -265,7 +265,7 @@ def address(served: tuple[FakeService, str]) -> str:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """How long the client would have waited, each time."""
+    """The pauses that the client would have made, in seconds."""
     return []
 
 

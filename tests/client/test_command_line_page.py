@@ -18,8 +18,8 @@ def first_cells(heading: str) -> list[str]:
 
 def test_every_command_has_a_row() -> None:
     named = [re.findall(r"`(\w+)", cell) for cell in first_cells("command")]
-    told = [names[0] for names in named] + [name for names in named if names[0] != "dataset" for name in names[1:]]
-    assert sorted(told) == sorted(COMMANDS)
+    headings = [names[0] for names in named] + [name for names in named if names[0] != "dataset" for name in names[1:]]
+    assert sorted(headings) == sorted(COMMANDS)
 
 
 def test_every_exit_status_has_a_row() -> None:

@@ -1,4 +1,4 @@
-"""TLS: the client talks to whom it can verify, and to nobody else."""
+"""TLS: the client refuses a server that it cannot verify."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -27,10 +27,10 @@ def plain(*columns: str, shape: int = 2, label: str = "y") -> Model:
 
 def answer(request: PredictRequest) -> PredictResponse:
     rows = request.arrays["input"].shape[0]
-    found = OutputPrediction(
+    output = OutputPrediction(
         outputs=Tensor(shape=[rows, 2], values=[0.25, 0.75] * rows), classes=[1] * rows, class_names=["no", "yes, sir"]
     )
-    return PredictResponse(predictions={"dense_1": found})
+    return PredictResponse(predictions={"dense_1": output})
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_columns_that_are_not_used_may_hold_anything(run, service, job, tmp_path
 
 def test_arrays_of_an_npz_file(run, service, job, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.ones((1, 2)), y=np.ones(1))
-    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
-    assert found == {"classes": ["yes, sir"], "class_names": ["no", "yes, sir"], "outputs": [[0.25, 0.75]]}
+    printed = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
+    assert printed == {"classes": ["yes, sir"], "class_names": ["no", "yes, sir"], "outputs": [[0.25, 0.75]]}
     np.savez(tmp_path / "data.npz", b=np.ones(1), a=np.array([2**53 + 1]))
     assert run("predict", "one", tmp_path / "data.npz").exit_code == 0
     service.described.inputs[0].CopyFrom(ModelInput(name="input", shape=[1], columns=["t"]))
@@ -110,8 +110,8 @@ def test_several_outputs_from_columns_or_arrays(run, service, job, tmp_path: Pat
     np.savez(tmp_path / "data.npz", pixels=np.ones((1, 3, 2), np.float32), place=np.array(["Ulm"]), k=np.ones(1))
     done = run("predict", "one", tmp_path / "data.npz")
     assert (done.stdout, done.stderr) == ("kind.class,kind.no,kind.yes,price\nyes,0.25,0.75,0\n", "")
-    found = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
-    assert found == {
+    printed = json.loads(run("predict", "one", tmp_path / "data.npz", "--json").stdout)
+    assert printed == {
         "kind": {"classes": ["yes"], "class_names": ["no", "yes"], "outputs": [[0.25, 0.75]]},
         "dense_2": {"classes": [], "class_names": [], "outputs": [[0.0]]},
     }
@@ -157,11 +157,11 @@ def test_columns_and_arrays_that_are_not_needed_may_hold_anything(run, service, 
     (tmp_path / "data.csv").write_bytes(b"z,z,,a,b,y\n?,\xff,0,1,2,0\n")
     done = run("predict", "one", tmp_path / "data.csv")
     assert (done.exit_code, done.stdout.splitlines()[1:]) == (0, ["7"]), done.stderr
-    others = {"names": np.array([None, "a"], object), "y": np.zeros(1)}
-    np.savez(tmp_path / "data.npz", a=np.ones(1), b=np.ones(1), **others)
+    unused = {"names": np.array([None, "a"], object), "y": np.zeros(1)}
+    np.savez(tmp_path / "data.npz", a=np.ones(1), b=np.ones(1), **unused)
     done = run("predict", "one", tmp_path / "data.npz")
     assert (done.exit_code, done.stdout.splitlines()[1:]) == (0, ["7"]), done.stderr
-    np.savez(tmp_path / "data.npz", a=others["names"], b=np.ones(1))
+    np.savez(tmp_path / "data.npz", a=unused["names"], b=np.ones(1))
     done = run("predict", "one", tmp_path / "data.npz")
     assert done.exit_code == 2
     assert "not an NPZ file: Object arrays cannot be loaded" in done.stderr
@@ -228,12 +228,12 @@ def test_what_training_reads_is_read_alike(tmp_path: Path, rows, blank: str, quo
     for name, key in (("number", "n"), ("text", "t")):
         spec = Dataset.model_validate({"uri": "data.csv", "inputs": {key: inputs[key]}, "label": "y"})
         try:
-            found = csv_file.read(path, spec)
+            table = csv_file.read(path, spec)
         except InvalidSpec:
             continue
-        if found.inputs is None:
+        if table.inputs is None:
             continue
-        expected = found.inputs[key].values[:, 0]
+        expected = table.inputs[key].values[:, 0]
         array = own_type(name, mine[name])
         if key == "n":
             assert numbers(name, array).astype(np.float64).tobytes() == expected.tobytes()

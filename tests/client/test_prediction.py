@@ -27,22 +27,22 @@ ROWS = [[1.0, 2.0], [3.0, 4.0], [0.5, 0.25]]
 
 
 def values_of(tensor: Tensor) -> list:
-    """What a tensor holds, in whichever field."""
+    """The values of a tensor, from the field that holds them."""
     fields = ("values", "doubles", "integers", "booleans", "texts")
-    (found,) = [list(getattr(tensor, field)) for field in fields if len(getattr(tensor, field))]
-    return found
+    (values,) = [list(getattr(tensor, field)) for field in fields if len(getattr(tensor, field))]
+    return values
 
 
 def twice(request: PredictRequest) -> PredictResponse:
     """Doubles what it is given."""
-    given = request.arrays["input"]
-    values = np.array(values_of(given), float).reshape(given.shape)
-    found = OutputPrediction(
+    samples = request.arrays["input"]
+    values = np.array(values_of(samples), float).reshape(samples.shape)
+    output = OutputPrediction(
         outputs=Tensor(shape=values.shape, values=2 * values.ravel()),
         classes=values.argmax(axis=1),
         class_names=["no", "yes"],
     )
-    return PredictResponse(predictions={"dense_1": found})
+    return PredictResponse(predictions={"dense_1": output})
 
 
 @pytest.fixture
@@ -162,8 +162,8 @@ def test_other_columns_are_left_alone_where_the_job_names_its_features(client: C
     service.add_job().spec.dataset.features[:] = ["a", "b"]
     service.described.CopyFrom(TWO)
     service.predict = twice
-    found = client.get("one").predict(pd.DataFrame(TABLE).assign(identity=7))
-    assert found.outputs.tolist() == (2 * np.array(ROWS)).tolist()
+    prediction = client.get("one").predict(pd.DataFrame(TABLE).assign(identity=7))
+    assert prediction.outputs.tolist() == (2 * np.array(ROWS)).tolist()
 
 
 def test_a_table_for_a_network_that_was_trained_on_an_array(client: Client, service) -> None:
@@ -177,7 +177,7 @@ def test_a_table_for_a_network_that_was_trained_on_an_array(client: Client, serv
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype", "found"),
+    ("values", "dtype", "expected"),
     [
         ([2**53 + 1, 1], "int64", [2**53 + 1, 1]),
         ([-(2**63), 2**63 - 1], "int64", [-(2**63), 2**63 - 1]),
@@ -201,9 +201,9 @@ def test_a_table_for_a_network_that_was_trained_on_an_array(client: Client, serv
         (pa.chunked_array([[1, 2**60 + 1]]), "int64", [1, 2**60 + 1]),
     ],
 )
-def test_values_keep_their_type(values, dtype: str, found: list) -> None:
+def test_values_keep_their_type(values, dtype: str, expected: list) -> None:
     array = own_type("x", values)
-    assert (array.dtype, array.tolist()) == (dtype, found)
+    assert (array.dtype, array.tolist()) == (dtype, expected)
 
 
 def named_answer(request: PredictRequest) -> PredictResponse:
@@ -231,11 +231,11 @@ SIZES = np.arange(10.0).reshape(5, 2)
 def test_several_inputs_by_their_names_or_by_columns(several, service) -> None:
     frame = pd.DataFrame({"height": SIZES[:, 1], "place": TOWNS, "width": SIZES[:, 0], "other": 1})
     for samples in ({"size": SIZES, "town": TOWNS}, frame):
-        found = several.predict_all(samples)
-        assert list(found) == ["kind", "price"]
-        np.testing.assert_array_equal(found["price"].outputs, SIZES)
-        assert found["price"].classes is None
-        assert found["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
+        predictions = several.predict_all(samples)
+        assert list(predictions) == ["kind", "price"]
+        np.testing.assert_array_equal(predictions["price"].outputs, SIZES)
+        assert predictions["price"].classes is None
+        assert predictions["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
         assert set(service.requests["Predict"][-1].arrays) == {"town", "size"}, "only what the network takes is sent"
     for wrong, message in (
         ({}, "missing: place, width, height"),
@@ -255,10 +255,10 @@ def test_calls_are_cut_by_the_bytes_of_inputs_and_put_together(several, service,
     # 16 bytes of numbers and a text with 4 bytes around it: 23, 24, 24, 25 and 22 bytes
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]] == [1, 1, 1, 1, 1]
     monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 48)
-    found = several.predict_all({"size": SIZES, "town": TOWNS})
+    predictions = several.predict_all({"size": SIZES, "town": TOWNS})
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]][5:] == [2, 1, 2]
-    np.testing.assert_array_equal(found["price"].outputs, SIZES)
-    assert found["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
+    np.testing.assert_array_equal(predictions["price"].outputs, SIZES)
+    assert predictions["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
 
 
 def test_calls_are_cut_by_the_bytes_of_outputs(several, service, monkeypatch) -> None:
@@ -273,14 +273,14 @@ def test_outputs_of_one_sample_come_in_parts(job, service, monkeypatch) -> None:
         assert len(whole) == 2
         values = whole[request.output_start : request.output_start + request.output_count]
         assert len(values) == 1
-        found = OutputPrediction(outputs=Tensor(shape=[1, len(values)], values=values), classes=[1])
-        return PredictResponse(predictions={"dense_1": found})
+        output = OutputPrediction(outputs=Tensor(shape=[1, len(values)], values=values), classes=[1])
+        return PredictResponse(predictions={"dense_1": output})
 
     service.predict = part
     monkeypatch.setattr("raydient.client.prediction.OUTPUT_BYTES", 4)
-    found = job.predict(ROWS)
-    assert found.outputs.tolist() == ROWS
-    assert found.classes.tolist() == [1, 1, 1]
+    prediction = job.predict(ROWS)
+    assert prediction.outputs.tolist() == ROWS
+    assert prediction.classes.tolist() == [1, 1, 1]
     assert [(r.output_start, r.output_count) for r in service.requests["Predict"]] == [(0, 1), (1, 1)] * 3
 
 

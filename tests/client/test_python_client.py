@@ -1,6 +1,5 @@
 """The Python client against a service in memory."""
 
-import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +12,6 @@ import raydient.client
 from raydient.client import (
     Client,
     InvalidSpec,
-    JobNotSucceeded,
     JobSpec,
     LimitReached,
     NotAllowed,
@@ -26,11 +24,9 @@ from raydient.client import (
     TransferBroken,
     Unreachable,
 )
-from raydient.client.connection import IDEMPOTENT, RECONNECT_SECONDS, service_config
+from raydient.client.connection import IDEMPOTENT, service_config
 from raydient.spec.validation import validate_job
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_service_pb2
-from raydient.v1.model_service_pb2 import ModelFormat
-from raydient.v1.training_job_pb2 import StateChanged, TrainingJobEvent, TrainingJobState
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 
@@ -231,107 +227,6 @@ def test_the_token_goes_with_every_call(service, address: str) -> None:
     assert {metadata["authorization"] for metadata in service.metadata} == {"Bearer secret"}
 
 
-def sequences(events: list[TrainingJobEvent]) -> list[tuple[int, str | None]]:
-    return [(event.sequence, event.WhichOneof("event")) for event in events]
-
-
-WHOLE = [
-    (1, "state_changed"),
-    (1, "progress"),
-    (2, "epoch_ended"),
-    (2, "progress"),
-    (3, "epoch_ended"),
-    (4, "state_changed"),
-]
-
-
-def test_watch_ends_with_the_final_state(client: Client, service) -> None:
-    service.add_job()
-    service.add_events()
-    service.held.set()  # the server does not close the stream by itself
-    assert sequences(list(client.get("jobs/one").watch())) == WHOLE
-
-
-def test_a_failure_is_not_the_end_of_a_job_that_was_resumed(client: Client, service) -> None:
-    service.add_job()
-    service.add_events(end="FAILED")
-    again = service.events["jobs/one"]
-    for sequence, state in ((5, "QUEUED"), (6, "RUNNING"), (7, "FAILED")):
-        changed = StateChanged(state=TrainingJobState.Value(f"TRAINING_JOB_STATE_{state}"))
-        again.append(TrainingJobEvent(sequence=sequence, state_changed=changed))
-    assert [number for number, _ in sequences(list(client.get("one").watch(after_sequence=3)))] == [4, 5, 6, 7]
-
-
-@pytest.mark.parametrize("breaks", [[0], [1], [2], [3, 0, 1], [5], [1] * 5])
-def test_a_watch_that_breaks_goes_on_without_loss_or_repetition(client: Client, service, breaks: list[int]) -> None:
-    service.add_job()
-    service.add_events()
-    service.breaks.extend(breaks)
-    durable = [found for found in sequences(list(client.get("one").watch())) if found[1] != "progress"]
-    assert durable == [found for found in WHOLE if found[1] != "progress"]
-    assert service.calls.count("WatchTrainingJob") > 1
-
-
-def test_a_watch_that_a_killed_server_cut_off_goes_on(client: Client, service) -> None:
-    service.add_job()
-    service.add_events()
-    service.fail("WatchTrainingJob", grpc.StatusCode.CANCELLED)
-    assert sequences(list(client.get("one").watch())) == WHOLE
-
-
-def test_nothing_is_left_to_watch_of_a_job_whose_end_is_known(client: Client, service, pauses: list[float]) -> None:
-    service.add_job(state="FAILED")
-    service.add_events(end="FAILED")
-    assert list(client.get("one").watch(after_sequence=4)) == []
-    assert len(pauses) == 1
-
-
-def test_a_stream_that_ends_is_no_job_that_ended(client: Client, service, pauses: list[float]) -> None:
-    service.add_job()
-    service.add_events(end="")
-    with pytest.raises(Unreachable, match="ended the stream before jobs/one ended"):
-        list(client.get("one").watch(after_sequence=3))
-    assert pauses == list(RECONNECT_SECONDS)
-
-
-def test_the_pauses_start_again_after_each_success(client: Client, service, pauses: list[float]) -> None:
-    service.add_job()
-    service.add_events()
-    service.breaks.extend([0, 0, 2, 0])
-    list(client.get("one").watch())
-    assert pauses == [RECONNECT_SECONDS[0], RECONNECT_SECONDS[1], RECONNECT_SECONDS[0], RECONNECT_SECONDS[1]]
-
-
-def test_a_watcher_that_was_too_slow_goes_on_at_once(client: Client, service, pauses: list[float]) -> None:
-    service.add_job()
-    service.add_events()
-    service.fail("WatchTrainingJob", grpc.StatusCode.ABORTED, reason="WATCHER_TOO_SLOW")
-    assert sequences(list(client.get("one").watch())) == WHOLE
-    assert pauses == []
-    service.fail("WatchTrainingJob", grpc.StatusCode.ABORTED, reason="OTHER")
-    with pytest.raises(NotAllowed):
-        list(client.get("one").watch())
-
-
-@pytest.mark.parametrize("end", ["FAILED", "CANCELLED"])
-def test_wait_tells_why_a_job_did_not_succeed(client: Client, service, end: str) -> None:
-    service.add_job(state_reason="NON_FINITE")
-    service.add_events(end=end, message="the loss is NaN")
-    with pytest.raises(JobNotSucceeded, match="the loss is NaN") as caught:
-        client.get("one").wait()
-    assert (caught.value.state, caught.value.reason) == (end, "NON_FINITE")
-
-
-def test_wait_inside_a_running_event_loop(client: Client, service) -> None:
-    service.add_job(digest="abc")
-    service.add_events()
-
-    async def cell() -> str:
-        return client.get("one").wait().digest
-
-    assert asyncio.run(cell()) == "abc"
-
-
 def test_lists_go_through_all_pages(client: Client, service) -> None:
     for number in range(5):
         service.add_job(f"jobs/{number}", state="RUNNING" if number else "FAILED")
@@ -346,8 +241,8 @@ def test_lists_are_indexed_and_sliced_from_the_newest(client: Client, service, p
         service.add_job(f"jobs/{number}")
     listing = client.list()
     next(listing)
-    found, expected = listing[place], [f"jobs/{number}" for number in range(5)][place]
-    assert ([job.name for job in found] if isinstance(place, slice) else found.name) == expected
+    chosen, expected = listing[place], [f"jobs/{number}" for number in range(5)][place]
+    assert ([job.name for job in chosen] if isinstance(place, slice) else chosen.name) == expected
     assert next(listing).name == "jobs/1"
 
 
@@ -415,44 +310,3 @@ def test_datasets(client: Client, service, job_yaml: Path) -> None:
     assert client.get_dataset(stored.sha256) == stored
     client.delete_dataset(stored.name)
     assert list(client.list_datasets()) == []
-
-
-@pytest.mark.parametrize("breaks", [[], [0], [3], [2, 2, 1]])
-def test_a_download_is_whole_however_often_it_breaks(
-    client: Client, service, tmp_path: Path, breaks: list[int]
-) -> None:
-    service.add_job()
-    service.breaks.extend(breaks)
-    done = client.get("one").download(tmp_path / "model.safetensors", checkpoint=7)
-    assert done.path.read_bytes() == service.model
-    assert done.digest == "d" * 64
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
-    offsets = [request.offset for request in service.requests["DownloadModel"]]
-    assert offsets == [1000 * sum(breaks[:n]) for n in range(len(breaks) + 1)]
-    assert {request.name for request in service.requests["DownloadModel"]} == {"jobs/one/checkpoints/7"}
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])
-def test_the_suffix_is_the_format(client: Client, service, tmp_path: Path, suffix: str) -> None:
-    service.add_job()
-    client.get("one").download(tmp_path / f"model.{suffix}")
-    (request,) = service.requests["DownloadModel"]
-    assert ModelFormat.Name(request.format) == f"MODEL_FORMAT_{suffix.upper()}"
-
-
-def test_a_download_that_does_not_match_leaves_nothing(client: Client, service, tmp_path: Path) -> None:
-    service.add_job()
-    (tmp_path / "model.npz").write_bytes(b"older")
-    service.model_sha256 = "0" * 64
-    with pytest.raises(TransferBroken, match="checksum"):
-        client.get("one").download(tmp_path / "model.npz")
-    service.fail("DownloadModel", grpc.StatusCode.UNIMPLEMENTED, "not yet")
-    with pytest.raises(NotSupported, match="not yet"):
-        client.get("one").download(tmp_path / "model.npz")
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.npz", b"older")]
-
-
-def test_a_model_has_a_known_format(client: Client, service, tmp_path: Path) -> None:
-    service.add_job()
-    with pytest.raises(RequestRefused, match=r"\.safetensors, \.onnx, \.npz"):
-        client.get("one").download(tmp_path / "model.pickle")

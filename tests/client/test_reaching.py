@@ -1,4 +1,4 @@
-"""What is told where a service cannot be reached, from real connections; and which calls wait for one that restarts."""
+"""Errors of connections that fail, from real ones; and which calls wait for a service that restarts."""
 
 import socket
 import threading
@@ -47,12 +47,12 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def free_address() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"
 
 
-def told(address: str, **options: Any) -> tuple[str, str]:
+def failure_of(address: str, **options: Any) -> tuple[str, str]:
     """Reason and text of the error of a call."""
     with Client(address, retry_seconds=0, **options) as client, pytest.raises(Unreachable) as caught:
         client.get("one")
@@ -78,10 +78,10 @@ def test_tls_on_one_side_or_with_the_wrong_certificate(
     serve: Callable[..., str], certificate: Path | None, options: dict[str, Any], reason: str, words: str
 ) -> None:
     address = serve(certificate)
-    found, text = told(address, **options)
+    actual, text = failure_of(address, **options)
     assert text.startswith(f"cannot reach raydient at {address}: ")
     assert words in text
-    assert found == reason
+    assert actual == reason
     assert not [jargon for jargon in ("UNAVAILABLE", "ipv4:", "SSL_ERROR", "TSI", "last error") if jargon in text]
 
 
@@ -94,11 +94,11 @@ def test_a_server_name_stands_for_the_host(serve: Callable[..., str], service: A
 
 def test_nothing_listens_or_no_such_host() -> None:
     address = free_address()
-    assert told(address) == (
+    assert failure_of(address) == (
         "CONNECTION_REFUSED",
         f"cannot reach raydient at {address}: connection refused, nothing listens there",
     )
-    assert told("no.such.host.invalid:1")[0] == "NO_SUCH_HOST"
+    assert failure_of("no.such.host.invalid:1")[0] == "NO_SUCH_HOST"
 
 
 def test_a_port_of_http_is_told_as_such() -> None:
@@ -112,7 +112,7 @@ def test_a_port_of_http_is_told_as_such() -> None:
                 connection.close()
 
         threading.Thread(target=answer, daemon=True).start()
-        reason, text = told(f"127.0.0.1:{listening.getsockname()[1]}")
+        reason, text = failure_of(f"127.0.0.1:{listening.getsockname()[1]}")
     assert (reason, "it speaks HTTP/1 and not gRPC" in text) == ("NOT_GRPC", True)
 
 
@@ -126,7 +126,7 @@ def test_a_proxy_is_left_alone_on_this_machine_and_named_elsewhere(
     for host in (address, address.replace("127.0.0.1", "localhost")):
         with Client(host) as client:
             assert client.get("one").name == "jobs/one"
-    _, text = told("192.0.2.1:50051")
+    _, text = failure_of("192.0.2.1:50051")
     assert f"{variable}={proxy} sends the connection through a proxy" in text
     monkeypatch.setenv("no_proxy", "192.0.2.1")
     assert proxy_variable("192.0.2.1:50051") is None

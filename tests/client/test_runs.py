@@ -146,16 +146,16 @@ def run(*arguments: object) -> Result:
 
 
 def listed() -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(run("train", "--list", "--json").stdout)["runs"]
-    return found
+    runs: list[dict[str, object]] = json.loads(run("train", "--list", "--json").stdout)["runs"]
+    return runs
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(training: Interrupted, job_yaml: Path, tmp_path: Path) -> None:
     done = run("train", job_yaml, "--workers", 3, "--transport", "tcp")
     assert done.exit_code == 130
-    [found] = listed()
-    name = found["name"]
-    assert (found["state"], found["job"]) == ("interrupted", str(job_yaml.resolve()))
+    [kept] = listed()
+    name = kept["name"]
+    assert (kept["state"], kept["job"]) == ("interrupted", str(job_yaml.resolve()))
     assert done.stderr.splitlines() == [
         "a checkpoint was taken at step 5",
         f"Its last checkpoint is kept. Go on: raydient train --resume {name}",
@@ -198,13 +198,13 @@ def test_changed_data_is_refused_with_the_mend(training: Interrupted, job_yaml: 
 def test_a_run_that_failed(training: Interrupted, job_yaml: Path, reason: str, goes_on: bool) -> None:
     training.end = Finished(Outcome.FAILED, 5, reason=reason, message="why it failed")
     assert run("train", job_yaml).exit_code == 1
-    [found] = listed()
-    assert found["state"] == "failed"
-    done = run("train", "--resume", found["name"])
+    [kept] = listed()
+    assert kept["state"] == "failed"
+    done = run("train", "--resume", kept["name"])
     assert done.exit_code == (0 if goes_on else 6)
     if not goes_on:
         assert f"by its own fault and would fail again: {reason}: why it failed" in done.stderr
-        assert run("train", "--remove", found["name"]).exit_code == 0
+        assert run("train", "--remove", kept["name"]).exit_code == 0
     assert listed() == []
 
 

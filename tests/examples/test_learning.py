@@ -57,8 +57,8 @@ def test_attention_without_a_mask_sees_which_marks_there_are_but_not_their_order
 
 def test_every_example_is_told_of_and_learns():
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    told = re.findall(r"^\| \[`(\w+)\.yaml`\]", page, re.MULTILINE)
-    assert sorted(told) == sorted(WANTED) == sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
+    documented = re.findall(r"^\| \[`(\w+)\.yaml`\]", page, re.MULTILINE)
+    assert sorted(documented) == sorted(WANTED) == sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
 
 def test_the_made_data_are_what_the_generator_makes(tmp_path):

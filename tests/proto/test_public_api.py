@@ -99,8 +99,8 @@ def test_services_and_methods() -> None:
 
 
 def test_every_proto_file_is_looked_at() -> None:
-    here = {file.name for file in files("raydient.v1").iterdir() if file.name.endswith(".proto")}
-    assert here == {file.name.rpartition("/")[2] for file in FILES}
+    packaged = {file.name for file in files("raydient.v1").iterdir() if file.name.endswith(".proto")}
+    assert packaged == {file.name.rpartition("/")[2] for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -108,10 +108,10 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
     ],
 )
 def test_one_mistake_is_one_error(old: str, new: str, line: int, path: str, words: list[str]) -> None:
-    found = errors(changed(old, new))
-    assert [(found_line, found_path) for found_line, found_path, _ in found] == [(line, path)]
+    broken = errors(changed(old, new))
+    assert [(actual_line, actual_path) for actual_line, actual_path, _ in broken] == [(line, path)]
     for word in words:
-        assert word in found[0][2]
+        assert word in broken[0][2]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
@@ -124,8 +124,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
 
 
 def test_settings_that_are_not_indented_are_recognized() -> None:
-    found = errors(changed("- dense: {units: 64, activation: relu}", "- dense:\n      units: 64"))
-    assert found == [(8, "network.layers[0].units", "belongs to dense: indent it further")]
+    broken = errors(changed("- dense: {units: 64, activation: relu}", "- dense:\n      units: 64"))
+    assert broken == [(8, "network.layers[0].units", "belongs to dense: indent it further")]
 
 
 @pytest.mark.parametrize(
@@ -207,9 +207,9 @@ def test_a_file_that_cannot_be_read_is_an_invalid_job(tmp_path: Path, content: b
     ],
 )
 def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
-    found = parse(f"a: {text}").data["a"]
-    assert found == value
-    assert type(found) is type(value)
+    scalar = parse(f"a: {text}").data["a"]
+    assert scalar == value
+    assert type(scalar) is type(value)
 
 
 def test_errors_found_later_get_the_line_of_what_they_are_about(tmp_path: Path) -> None:
@@ -245,12 +245,12 @@ def test_whatever_stands_anywhere_is_either_valid_or_told_in_plain_words(place: 
         target = target[step]  # type: ignore[assignment]
     target[("job", *place)[-1]] = thing
     data = target["job"] if not place else data
-    found = found_in(data)
-    if isinstance(found, JobSpec):
-        assert validate_job(found.canonical()) == found
+    result = found_in(data)
+    if isinstance(result, JobSpec):
+        assert validate_job(result.canonical()) == result
         return
-    assert found
-    for error in found:
+    assert result
+    for error in result:
         assert error.path.startswith(place[0] if place else "")
         assert "Input" not in error.message
         assert "Value error" not in error.message

@@ -74,12 +74,12 @@ OPTIONS = {part for part in PARTS if isinstance(part, str)}
 
 def rows(header: str) -> dict[str, list[str]]:
     """The rows of all tables whose first column has this header: by the code in their first cell, the other cells."""
-    found: dict[str, list[str]] = {}
+    table: dict[str, list[str]] = {}
     for table in re.findall(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE):
         for line in table.splitlines():
             name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-            found[name.strip("`")] = cells
-    return found
+            table[name.strip("`")] = cells
+    return table
 
 
 def test_the_specification_is_walked_to_its_leaves() -> None:
@@ -97,21 +97,21 @@ def test_every_option_has_a_row_and_every_row_an_option() -> None:
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=FIELDS)
 def test_defaults(field: Field) -> None:
-    told, default = rows("field")[field.path][0], field.info.default
+    documented, default = rows("field")[field.path][0], field.info.default
     if field.info.is_required():
-        assert told == "required"
+        assert documented == "required"
     elif isinstance(default, OneOf):
-        assert told == f"`{default.kind}`"
+        assert documented == f"`{default.kind}`"
     elif default is None:
-        assert field.path == "training.microbatches" or told in (
+        assert field.path == "training.microbatches" or documented in (
             "its kind and place",
             "as `pool_size`",
             "all 1",
             "required, unless there are `outputs`",
         )
     else:
-        assert json.loads(told.strip("`")) == (list(default) if isinstance(default, tuple) else default)
-        assert told.strip("`") == told[1:-1]
+        assert json.loads(documented.strip("`")) == (list(default) if isinstance(default, tuple) else default)
+        assert documented.strip("`") == documented[1:-1]
 
 
 @pytest.mark.parametrize("batch_size", [1, 31, 32, 63, 64, 128, 256, 1000])
@@ -122,6 +122,6 @@ def test_the_default_of_microbatches(batch_size: int) -> None:
 
 @pytest.mark.parametrize("field", [f for f in FIELDS.values() if f.bounds], ids=lambda field: field.path)
 def test_ranges(field: Field) -> None:
-    told = rows("field")[field.path][1]
-    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", told)}
+    description = rows("field")[field.path][1]
+    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", description)}
     assert numbers == field.bounds

@@ -20,7 +20,7 @@ def test_both_forms_are_read():
     named = validate_job(
         job({"inputs": {"a": "x", "b": ["c", "d"]}, "labels": {"kind": "k"}}, {"outputs": [OUTPUT | {"weight": 2.0}]})
     )
-    assert {name: (given.columns, given.categories) for name, given in named.dataset.inputs.items()} == {
+    assert {name: (input_.columns, input_.categories) for name, input_ in named.dataset.inputs.items()} == {
         "a": (("x",), False),
         "b": (("c", "d"), False),
     }
@@ -28,8 +28,8 @@ def test_both_forms_are_read():
 
 
 def test_one_output_may_be_compared_with_the_only_label():
-    found = validate_job(job({"label": "digit"}, {"outputs": [OUTPUT | {"label": "label"}]}))
-    assert found.dataset.named_labels[found.network.named_outputs[0].label] == "digit"
+    valid = validate_job(job({"label": "digit"}, {"outputs": [OUTPUT | {"label": "label"}]}))
+    assert valid.dataset.named_labels[valid.network.named_outputs[0].label] == "digit"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,6 @@ def test_one_output_may_be_compared_with_the_only_label():
 def test_what_does_not_fit_together(dataset, network, path, message):
     with pytest.raises(InvalidSpec) as refused:
         validate_job(job(dataset, network))
-    found = {error.path: error.message for error in refused.value.errors}
-    assert path in found, found
-    assert message in found[path]
+    errors = {error.path: error.message for error in refused.value.errors}
+    assert path in errors, errors
+    assert message in errors[path]

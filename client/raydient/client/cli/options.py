@@ -107,12 +107,13 @@ def confirm(question: str, yes: bool) -> None:
     """Ask for confirmation on a terminal; elsewhere fail unless `yes` is set."""
     if yes:
         return
-    if not _is_terminal():
+    if not is_terminal():
         raise Failure(f"{question} Say so with --yes, as there is no terminal to ask at.", WRONG_USAGE)
     click.confirm(question, abort=True, err=True)
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """True if standard input is a terminal, where a person can answer."""
     return sys.stdin.isatty()
 
 

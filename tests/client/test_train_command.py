@@ -1,0 +1,298 @@
+"""`raydient train`: options, outputs, and errors before training and during it."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+
+from raydient.client.cli import options, program
+from raydient.server import embedded
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.network import Network
+from raydient.steps.measurements import Measurements
+from raydient.wire import control
+from raydient.workers.network import Model, save_model
+
+ROOT = Path(__file__).parents[2]
+Ending = Finished | BaseException | signal.Signals
+
+
+class Training:
+    """Stands in for `embedded.train`: reports what is asked for and ends as is asked for.
+
+    Attributes:
+        end: how it ends.
+        leaves: file written into the directory before the end.
+        model: what is in it.
+        arguments: what it was called with.
+    """
+
+    def __init__(self) -> None:
+        self.end: Ending = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
+        self.leaves, self.model = "model.safetensors", b"weights"
+        self.arguments: dict[str, object] = {}
+
+    def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
+        self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
+        assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
+        path = directory / self.leaves
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(self.model)
+        report(Started(0, 2))
+        report(Progress(5, 10, 0, 1, 50, 100.0, 2, 2, Measurements(0.5, 0.1)))
+        report(Notice("WARNING", "network.layers[0]: hardly meant"))
+        report(Notice("WORKER_LOST", "worker 1 is gone"))
+        report(EpochEnded(1, 10, 0.25, {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}}))
+        report(CheckpointTaken(10, 0.1, 1000))
+        if isinstance(self.end, signal.Signals):
+            signal.raise_signal(self.end)
+            assert orders == [control.Command(control.Order.PAUSE)]
+            self.end = Finished(Outcome.PAUSED, 7)
+        if isinstance(self.end, BaseException):
+            raise self.end
+        report(self.end)
+        return self.end
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> Training:
+    training = Training()
+    monkeypatch.setattr(embedded, "train", training)
+    return training
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "raydient" / "train"
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def names(state: Path) -> list[str]:
+    """Folders of runs."""
+    return sorted(path.name for path in state.iterdir() if path.is_dir())
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner(env={"NO_COLOR": "1"}).invoke(program, [str(a) for a in arguments])
+
+
+def test_train_prints_digest_accuracy_and_model(
+    training: Training, state: Path, directory: Path, job_yaml: Path
+) -> None:
+    done = run("train", job_yaml)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"digest         {'d' * 64}",
+        "test loss      0.2500",
+        "test accuracy  96.25 %",
+        "model          points.safetensors",
+    ]
+    assert done.stderr.splitlines() == [
+        "warning: network.layers[0]: hardly meant",
+        "worker 1 is gone",
+        "epoch 1/1  loss 0.5000  test loss 0.2500  test accuracy 96.25 %  0.25 s",
+    ]
+    assert [(path.name, path.read_bytes()) for path in directory.iterdir()] == [("points.safetensors", b"weights")]
+    assert names(state) == []
+    assert training.arguments["dataset"] == job_yaml.parent / "points.csv"
+    assert (training.arguments["transport"], training.arguments["cluster"]) == ("auto", "local")
+
+
+def test_train_takes_options(training: Training, state: Path, directory: Path, job_yaml: Path) -> None:
+    done = run(
+        "train", job_yaml, "-o", "m.safetensors", "--workers", 7, "--transport", "tcp", "--cluster", "ray", "--json"
+    )
+    assert json.loads(done.stdout) == {
+        "outcome": "succeeded",
+        "digest": "d" * 64,
+        "model": "m.safetensors",
+        "metrics": {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}},
+    }
+    assert training.arguments["spec"].resources.workers.max == 7  # type: ignore[attr-defined]
+    assert (training.arguments["transport"], training.arguments["cluster"]) == ("tcp", "ray")
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Model:
+    specification = Network.model_validate({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
+    return Model.plain(specification, (2,), np.arange(3, dtype=np.float32))
+
+
+def test_train_writes_the_format_that_is_asked_for(
+    training: Training, state: Path, directory: Path, job_yaml: Path, trained: Model
+) -> None:
+    save_model(directory / "model.safetensors", trained)
+    training.model = (directory / "model.safetensors").read_bytes()
+    (directory / "model.safetensors").unlink()
+    assert run("train", job_yaml, "-o", "m.onnx").exit_code == 0
+    assert onnx.load(directory / "m.onnx").graph.output[0].name == "output"
+    assert run("train", job_yaml, "-o", "m.npz").exit_code == 0
+    with np.load(directory / "m.npz", allow_pickle=False) as arrays:
+        assert arrays["digest"] == trained.digest
+    assert sorted(path.name for path in directory.iterdir()) == ["m.npz", "m.onnx"]
+
+
+def test_a_model_that_cannot_be_converted_leaves_its_checkpoint(
+    training: Training, state: Path, directory: Path, job_yaml: Path
+) -> None:
+    training.leaves = "checkpoints/step-000000005"
+    done = run("train", job_yaml, "-o", "m.onnx")
+    assert done.exit_code == 1
+    assert "Its last checkpoint is kept. Go on: raydient train --resume points-" in done.stderr
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["model.pickle", "nowhere/model.safetensors"])
+def test_train_refuses_beforehand_what_would_fail_afterwards(
+    training: Training, state: Path, directory: Path, job_yaml: Path, output: str
+) -> None:
+    done = run("train", job_yaml, "-o", output)
+    assert done.exit_code == 2
+    assert output in done.stderr
+    assert training.arguments == {}
+
+
+@pytest.mark.parametrize(("output", "root"), [("/proc/m.safetensors", None), ("m.safetensors", "here/file")])
+def test_places_that_cannot_be_written_are_told_before_training(
+    training: Training, directory: Path, job_yaml: Path, monkeypatch: pytest.MonkeyPatch, output: str, root: str | None
+) -> None:
+    (directory / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(directory.parent / (root or "state")))
+    done = run("train", job_yaml, "-o", output)
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert training.arguments == {}
+    assert [path.name for path in directory.iterdir()] == ["file"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_failure_is_told_and_its_checkpoint_kept(
+    training: Training, state: Path, directory: Path, job_yaml: Path
+) -> None:
+    training.end = Finished(Outcome.FAILED, 7, reason="NON_FINITE", message="step 7: the gradient of dense_1 is NaN")
+    training.leaves = "checkpoints/step-000000005"
+    done = run("train", job_yaml)
+    assert done.exit_code == 1
+    [name] = names(state)
+    assert done.stderr.splitlines()[-2:] == [
+        f"The last good checkpoint is kept: {state / name}; remove it: raydient train --remove {name}",
+        "step 7: the gradient of dense_1 is NaN",
+    ]
+    assert list(directory.iterdir()) == []
+    error = json.loads(run("train", job_yaml, "--json").stdout)["error"]
+    assert (error["reason"], error["message"]) == ("NON_FINITE", "step 7: the gradient of dense_1 is NaN")
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (KeyboardInterrupt(), 130),
+        (signal.SIGTERM, 130),
+        (signal.SIGHUP, 130),
+        (signal.SIGINT, 130),
+        (Finished(Outcome.FAILED, 0, reason="WORKER_LOST", message="gone"), 1),
+        (InvalidSpec([FieldError("dataset.label", "there is no column y")]), 2),
+        (OSError(28, "No space left on device", "somewhere"), 1),
+    ],
+)
+def test_an_end_without_a_checkpoint_leaves_nothing(
+    training: Training,
+    state: Path,
+    directory: Path,
+    job_yaml: Path,
+    end: Finished | BaseException | signal.Signals,
+    status: int,
+) -> None:
+    training.end = end
+    training.leaves = "logs"
+    done = run("train", job_yaml)
+    assert done.exit_code == status
+    assert names(state) == list(directory.iterdir()) == []
+    assert "Traceback" not in done.stderr
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_what_training_finds_in_the_data_gets_the_line(
+    training: Training, state: Path, directory: Path, job_yaml: Path
+) -> None:
+    training.end = InvalidSpec([FieldError("dataset.uri", "row 3 has no number")])
+    assert run("train", job_yaml).stderr.splitlines()[-1] == f"{job_yaml}:3: dataset.uri: row 3 has no number"
+
+
+@pytest.mark.parametrize(("uri", "words"), [("no.csv", "no such file"), ("s3://b/x.csv", "no file on this machine")])
+def test_train_needs_a_local_file(
+    training: Training, state: Path, directory: Path, job_yaml: Path, uri: str, words: str
+) -> None:
+    job_yaml.write_text(job_yaml.read_text().replace("points.csv", uri))
+    done = run("train", job_yaml)
+    assert done.exit_code == 2
+    assert f"{job_yaml}:3: dataset.uri: " in done.stderr
+    assert words in done.stderr
+    assert training.arguments == {}
+
+
+@pytest.mark.parametrize("command", ["train", "check", "serve"])
+def test_a_missing_extra_is_named_with_its_pip_line(
+    monkeypatch: pytest.MonkeyPatch, job_yaml: Path, command: str
+) -> None:
+    monkeypatch.setattr(options, "find_spec", lambda name: None if name == "pyarrow" else True)
+    done = run(command, *([] if command == "serve" else [job_yaml]))
+    assert done.exit_code == 1
+    assert "pyarrow" in done.stderr
+    assert "pip install 'raydient[server]'" in done.stderr
+
+
+ALL_WRONG = """\
+dataset:
+  uri: points.csv
+  features: [a, c]
+network:
+  layers:
+    - dense: {units: 1}
+  loss: mean_squared_error
+  metrics:
+    - auc
+training:
+  epochs: 0
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_errors_of_file_data_and_network_are_told_together(state: Path, directory: Path, command: str) -> None:
+    job = directory / "wrong.yaml"
+    job.write_text(ALL_WRONG)
+    metric = f"{job}:9: network.metrics[0].auc: auc goes with "
+    epochs = f"{job}:11: training.epochs: 0 is too small: it must be at least 1"
+
+    def errors() -> list[str]:
+        done = run(command, job)
+        assert done.exit_code == 2
+        return done.stderr.splitlines()
+
+    lines = errors()
+    assert [line.partition(": ")[0] for line in lines] == [f"{job}:{line}" for line in (2, 9, 11)]
+    assert "no such file" in lines[0]
+    assert lines[1].startswith(metric)
+    assert lines[2] == epochs
+
+    (directory / "points.csv").write_text("a,b,y\n1,2,3\n")
+    lines = errors()
+    assert lines[0].startswith(f"{job}:3: dataset.features[1]: 'c' is not a column of the file")
+    assert lines[1].startswith(metric)
+    assert lines[2:] == [epochs]
+
+    job.write_text(ALL_WRONG.replace("epochs: 0", "epochs: 1").replace("points", "absent"))
+    assert [line.partition(": ")[0] for line in errors()] == [f"{job}:{line}" for line in (2, 9)]
