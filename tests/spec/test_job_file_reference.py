@@ -74,12 +74,12 @@ OPTIONS = {part for part in PARTS if isinstance(part, str)}
 
 def rows(header: str) -> dict[str, list[str]]:
     """The rows of all tables whose first column has this header: by the code in their first cell, the other cells."""
-    table: dict[str, list[str]] = {}
+    rows_of: dict[str, list[str]] = {}
     for table in re.findall(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE, re.MULTILINE):
         for line in table.splitlines():
             name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-            table[name.strip("`")] = cells
-    return table
+            rows_of[name.strip("`")] = cells
+    return rows_of
 
 
 def test_the_specification_is_walked_to_its_leaves() -> None:
