@@ -68,7 +68,8 @@ class Steps:
         y = generator.integers(0, 10, len(x)).astype(np.int32)
         data = MemorySource.of({"train/x/input": x, f"train/y/{network.output.name}": y})
         self._worker = Worker(network=network, schedule=schedule, seed=0, data=data, channel=self)
-        self._next = self._server.plan([0], [1.0])
+        self._server.attached(0)
+        self._next = self._server.plan(1, [0], [1.0])
         self.block()  # programs are compiled and memory is touched for the first time
 
     def slot(self, index: int) -> NDArray[np.float32]:

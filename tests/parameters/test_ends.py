@@ -7,7 +7,7 @@ import pytest
 
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.server import Assign, Boundary, Diverged, ParameterServer, Position
+from raydient.server.parameters.server import Assign, Boundary, Diverged, ParameterServer, PlanInForce, Position
 from raydient.server.parameters.update import Updater
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
@@ -29,7 +29,8 @@ def make_server(executor):
             updater=Updater(weights, [np.zeros(4, np.float32) for _ in optimizer.state], 2, 1, executor),
             meter=LayerMeter(layout, [("near", 0)]),
         )
-        assert server.plan([0], [1.0]) == [Assign(0, 0, 0, 2)]
+        server.attached(0)
+        assert server.plan(1, [0], [1.0]) == [Assign(0, 0, 0, 2), PlanInForce(1)]
         return server, weights
 
     return make
@@ -114,7 +115,8 @@ def test_nothing_follows_divergence(make_server):
     push(server, [[np.nan] * 4, ONES])
 
     assert server.snapshot() == server.pause() == []
-    assert server.plan([0, 1], [1.0, 1.0]) == server.detached(0) == []
+    assert server.plan(2, [0], [1.0]) == [PlanInForce(2)]
+    assert server.detached(0) == []
     assert server.push(0, (0, 1), np.ones(4, np.float32), np.ones(1)) == ("LATE", [])
     assert server.current is None
 
@@ -144,7 +146,7 @@ def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
     began = weights.copy()
     assert server.pause() == []
     assert server.detached(0) == [Boundary(True)]
-    assert server.plan([1], [1.0]) == []
+    assert server.plan(2, [], []) == [PlanInForce(2)]
     assert (server.current, server.position.round) == (None, 0)
     assert (weights == began).all()
 
@@ -163,19 +165,21 @@ def test_a_snapshot_at_once_does_without_the_open_round(make_server):
 
 def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):
     server, _ = make_server()
-    assert server.plan([], []) == []
+    assert server.plan(2, [], []) == []
     assert server.snapshot() == [Boundary(False)]
-    assert push(server, [ONES, ONES]) == [], "nobody is planned for"
+    assert push(server, [ONES, ONES]) == [PlanInForce(2)], "the plan names no worker"
     assert server.position.step == 1
-    assert server.plan([1], [1.0]) == [Assign(1, 1, 0, 1)]
+    server.attached(1)
+    assert server.plan(3, [1], [1.0]) == [Assign(1, 1, 0, 1), PlanInForce(3)]
 
 
 def test_a_job_that_is_complete_when_it_is_resumed_ends_at_once(executor, tree_job):
     position = Position(tree_job.schedule.rounds, tree_job.schedule.steps, np.zeros(3))
     server, _ = tree_job.server(executor, position, tree_job.reference[-1])
 
-    assert server.plan([0], [1.0]) == [Boundary(True)]
-    assert server.plan([0, 1], [1.0, 1.0]) == []
+    server.attached(0)
+    assert server.plan(1, [0], [1.0]) == [Boundary(True), PlanInForce(1)]
+    assert server.plan(2, [0], [1.0]) == [PlanInForce(2)]
 
 
 def test_there_is_no_loss_before_the_first_step(make_server):

@@ -183,7 +183,8 @@ def step(server, *slots, loss=1.0):
 
 def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
     server, seen = make_server(), []
-    server.plan([0], [1.0])
+    server.attached(0)
+    server.plan(1, [0], [1.0])
     assert server.health is None
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
@@ -196,7 +197,8 @@ def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
 
 def test_nothing_is_measured_where_it_is_turned_off(make_server):
     server = make_server(every=0)
-    server.plan([0], [1.0])
+    server.attached(0)
+    server.plan(1, [0], [1.0])
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
@@ -206,7 +208,8 @@ def test_nothing_is_measured_where_it_is_turned_off(make_server):
 @pytest.mark.parametrize("done", [0, 1])
 def test_a_step_that_diverges_is_examined_whether_or_not_it_is_measured(make_server, done):
     server = make_server()
-    server.plan([0], [1.0])
+    server.attached(0)
+    server.plan(1, [0], [1.0])
     for _ in range(done):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
@@ -220,7 +223,8 @@ def test_a_step_that_diverges_is_examined_whether_or_not_it_is_measured(make_ser
 
 def test_finite_gradients_of_a_step_that_diverges_are_told(make_server):
     server = make_server(every=0)
-    server.plan([0], [1.0])
+    server.attached(0)
+    server.plan(1, [0], [1.0])
 
     step(server, [1, 0, 1, 0], [2, 4, 0, 0], loss=math.inf)
 

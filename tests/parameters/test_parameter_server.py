@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from raydient.server.parameters.server import Assign, Boundary, EpochEnd, Position
+from raydient.server.parameters.server import Assign, Boundary, EpochEnd, PlanInForce, Position
 from raydient.steps.schedule import RoundKind
 from raydient.steps.tree import maximal_subtrees
 
@@ -24,6 +24,11 @@ class Members(RuleBasedStateMachine):
         self.workers = 0
         self.attached = {}  # worker to its nodes that are not pushed yet, as (round, node)
         self.planned = set()
+        self.plans = 0
+        self.unconfirmed, self.open_at_plan = (
+            False,
+            None,
+        )  # see `PlanInForce`
         self.pushed = []  # every (round, node) that counted
         self.counted = {}  # round to the leaves that counted
         self.epochs = []
@@ -36,8 +41,12 @@ class Members(RuleBasedStateMachine):
 
     def carry_out(self, actions):
         for action in actions:
-            assert not self.over, "nothing follows the final boundary"
+            assert not self.over or isinstance(action, PlanInForce), "nothing else follows the final boundary"
             match action:
+                case PlanInForce(number):
+                    assert (number, self.unconfirmed) == (self.plans, True)
+                    assert self.open_at_plan is None or self.server.current is not self.open_at_plan
+                    self.unconfirmed = False
                 case Assign(worker, round_, first, last):
                     assert worker in self.attached
                     assert worker in self.planned
@@ -89,14 +98,18 @@ class Members(RuleBasedStateMachine):
     @rule()
     def attach(self):
         self.attached[self.workers] = []
+        self.server.attached(self.workers)
         self.workers += 1
 
     @rule(data=st.data())
     def plan(self, data):
         workers = data.draw(st.lists(st.sampled_from(sorted(self.attached)), unique=True)) if self.attached else []
         shares = [data.draw(st.floats(0.1, 10)) for _ in workers]
-        self.planned = set(workers)
-        self.carry_out(self.server.plan(workers, shares))
+        self.planned, self.plans = set(workers), self.plans + 1
+        self.unconfirmed, self.open_at_plan = True, self.server.current
+        numbers = st.integers(0, self.workers + 2).filter(lambda number: number not in self.attached)
+        gone = data.draw(st.lists(numbers, max_size=2, unique=True))
+        self.carry_out(self.server.plan(self.plans, [*workers, *gone], [*shares, *(1.0 for _ in gone)]))
 
     @precondition(lambda self: self.attached)
     @rule(data=st.data())
@@ -169,6 +182,7 @@ class Members(RuleBasedStateMachine):
         copy = Position(position.round, position.step, position.epoch_sums.copy())
         self.server, self.arrays = self.job.server(self.executor, copy, self.arrays)
         self.attached, self.planned, self.final, self.over, self.held = {}, set(), False, False, None
+        self.unconfirmed = False
 
     # ---- what holds
 
@@ -176,6 +190,10 @@ class Members(RuleBasedStateMachine):
     def no_round_begins_while_training_is_held(self):
         if self.held is not None:
             assert self.server.current is None or self.server.current.number == self.held
+
+    @invariant()
+    def a_plan_is_in_force_unless_the_round_before_it_is_open(self):
+        assert not self.unconfirmed or self.server.current is self.open_at_plan is not None
 
     @invariant()
     def weights_and_state_are_those_of_one_worker(self):
@@ -207,7 +225,9 @@ class Members(RuleBasedStateMachine):
             self.attach()
             worker = self.workers - 1
             self.planned = {worker}
-            self.carry_out(self.server.plan([worker], [1.0]))
+            self.plans += 1
+            self.unconfirmed, self.open_at_plan = True, self.server.current
+            self.carry_out(self.server.plan(self.plans, [worker], [1.0]))
             self.hold(False)
             while self.attached[worker]:
                 self.push(*self.attached[worker].pop(0))

@@ -46,7 +46,9 @@ def make_server(tree_job, executor):
 
 def run(server, arrays, job, workers, rounds=99):
     """Push what so many workers compute, the last worker first; the epochs' ends."""
-    ends, actions = [], server.plan(range(workers), [1.0] * workers)
+    for worker in range(workers):
+        server.attached(worker)
+    ends, actions = [], server.plan(1, range(workers), [1.0] * workers)
     while rounds and any(isinstance(action, Assign) for action in actions):
         rounds, assigned, actions = rounds - 1, [a for a in actions if isinstance(a, Assign)], []
         for assign in reversed(assigned):

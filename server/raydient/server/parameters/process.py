@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.schedule import Round, RoundKind
+from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.steps.sparse import tables_of
 from raydient.wire import control
@@ -27,7 +27,7 @@ from .health import LayerMeter
 from .links import Link, open_link, passing_on, refuse
 from .meters import Meters
 from .optimizers import build_optimizer
-from .server import Action, Assign, Boundary, Diverged, EpochEnd, ParameterServer, Position
+from .server import Action, Assign, Boundary, Diverged, EpochEnd, ParameterServer, PlanInForce, Position
 from .update import Updater
 
 STATUS_SECONDS = 0.2
@@ -60,7 +60,6 @@ class ParameterServerProcess:
         self._epoch_began = self._epochs_told = 0.0  # times
         self._allowance: float = EPOCHS_AT_ONCE  # messages about epochs that may be sent at once
         self._deadlines = Deadlines()
-        self._plan: tuple[int, Round | None] | None = None  # the plan not in force yet, and the round it waits for
         self._running = True
         self._threads = min(
             2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -155,11 +154,7 @@ class ParameterServerProcess:
     def _obey(self, message: control.Message) -> None:
         match message:
             case control.Plan(number=number, workers=workers, shares=shares):
-                # A worker of the plan may have detached meanwhile; leaves assigned to it would wait for ever.
-                attached = {link.worker for link in self._links.values()}
-                kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in attached]
-                self._plan = number, self._server.current
-                self._carry_out(self._server.plan([w for w, _ in kept], [s for _, s in kept]))
+                self._carry_out(self._server.plan(number, workers, shares))
             case control.TakeSnapshot():
                 self._carry_out(self._server.snapshot())
             case control.Pause(at_once=at_once):
@@ -181,6 +176,7 @@ class ParameterServerProcess:
             self._links[connection] = open_link(
                 connection, header.first, self._bundle.segment, self._terms, self._launch.generation
             )
+            self._server.attached(header.first)
             self._tell(control.Attached(header.first))
 
     def _detach(self, connection: Connection) -> None:
@@ -259,8 +255,9 @@ class ParameterServerProcess:
                     self._status(always=True)  # with the layers' health
                     self._tell_epochs()
                     self._tell(control.NonFinite(kind, step, loss, parameter, finite))
+                case PlanInForce(number=number):
+                    self._tell(control.PlanInForce(number))
         # After the messages to the coordinator, which are thus sent before the machine gets busy.
-        self._confirm_plan()
         links = {link.worker: link for link in self._links.values()}
         # Remote workers first: their weights travel longest, and sending them takes this thread a while.
         assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
@@ -276,15 +273,6 @@ class ParameterServerProcess:
             if not self._epoch_began:
                 self._epoch_began = now
             self._status()
-
-    def _confirm_plan(self) -> None:
-        """Report the plan in force when the round that was open at its arrival has ended."""
-        if self._plan is None:
-            return
-        number, waited_for = self._plan
-        if waited_for is None or self._server.current is not waited_for:
-            self._plan = None
-            self._tell(control.PlanInForce(number))
 
     def _snapshot(self, final: bool) -> None:
         position = self._server.position

@@ -70,7 +70,14 @@ class Boundary:
     final: bool
 
 
-Action = Assign | EpochEnd | Diverged | Boundary
+@dataclass(frozen=True, slots=True)
+class PlanInForce:
+    """No round of an earlier plan is open; workers that are not in plan `number` have no work left."""
+
+    number: int
+
+
+Action = Assign | EpochEnd | Diverged | Boundary | PlanInForce
 
 
 @dataclass(slots=True)
@@ -126,6 +133,8 @@ class ParameterServer:
         self.last_loss: float | None = None
         self.health: GradientHealth | None = None
         self._updater, self._meter = updater, meter
+        self._attached: set[int] = set()
+        self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
         self._workers: Sequence[int] = ()
         self._shares: Sequence[float] = ()
         self._open: _Open | None = None
@@ -143,12 +152,32 @@ class ParameterServer:
         """Leaves of the open round that are assigned and not pushed, by worker; empty if no round is open."""
         return self._open.assignments.owing if self._open is not None else {}
 
-    def plan(self, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
-        """From the next leaf that is handed out on, these workers share the work. All of them are attached."""
-        self._workers, self._shares = tuple(workers), tuple(shares)
+    def attached(self, worker: int) -> None:
+        """Note that a worker has joined; a plan may name it from now on."""
+        self._attached.add(worker)
+
+    def plan(self, number: int, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
+        """Share the work among these workers, from the next leaf that is handed out on.
+
+        Workers that have detached meanwhile are left out: leaves assigned to them would wait for ever. `PlanInForce`
+        follows when the round that is open now has ended, at once if none is.
+        """
+        kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in self._attached]
+        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
+        self._unconfirmed = number, self.current
         if self._open is not None:
-            return self._deal(self._open)
-        return [] if self._ended else self._next_round()
+            return self._confirmed(self._deal(self._open))
+        return self._confirmed([] if self._ended else self._next_round())
+
+    def _confirmed(self, actions: list[Action]) -> list[Action]:
+        """Add `PlanInForce`, if that is due."""
+        if self._unconfirmed is None:
+            return actions
+        number, waited_for = self._unconfirmed
+        if waited_for is not None and self.current is waited_for:
+            return actions
+        self._unconfirmed = None
+        return [*actions, PlanInForce(number)]
 
     def hold(self, held: bool) -> list[Action]:
         """Begin no further round while `held`. The open round, plans and snapshots are not affected."""
@@ -157,12 +186,13 @@ class ParameterServer:
 
     def detached(self, worker: int) -> list[Action]:
         """A worker is gone. Its leaves go to the others of the plan at once, if there are any."""
+        self._attached.discard(worker)
         kept = [(w, s) for w, s in zip(self._workers, self._shares, strict=True) if w != worker]
         self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
         if self._open is None:
             return []
         self._open.assignments.forget(worker)
-        return self._deal(self._open)
+        return self._confirmed(self._deal(self._open))
 
     def _deal(self, opened: _Open) -> list[Action]:
         """Others share the work of the open round now; without any, what was asked for need not wait for its end."""
@@ -187,7 +217,8 @@ class ParameterServer:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        return self._give_snapshot() if self._open is None or at_once or not self._workers else []
+        due = self._open is None or at_once or not self._workers
+        return self._confirmed(self._give_snapshot()) if due else []
 
     def _give_snapshot(self) -> list[Action]:
         """The boundary for a snapshot of the current weights, which an open round has not changed yet."""
@@ -221,7 +252,7 @@ class ParameterServer:
             opened.scores[node] = scores
         if not opened.assignments.complete:
             return "", []
-        return "", self._close_round(opened)
+        return "", self._confirmed(self._close_round(opened))
 
     def _close_round(self, opened: _Open) -> list[Action]:
         this, root = opened.round, (0, opened.round.leaves)
