@@ -321,7 +321,7 @@ def test_without_its_coordinator_it_ends(start_server_process, transport, open_d
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("message", [control.Follow(0, 0), control.Plan(1, [], []), control.Failed("x")])
+@pytest.mark.parametrize("message", [control.Follow(0, 0), control.Plan(1, [], []), control.Ping(1)])
 def test_a_coordinator_that_does_not_serve_first_is_none(start_server_process, message):
     coordinator = start_server_process()
     coordinator.expect(control.Hello)

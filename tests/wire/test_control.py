@@ -44,7 +44,6 @@ EXAMPLES = [
     control.Snapshot(8, 6, [32.0, 1.25], True),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
-    control.Failed("no room left, δ"),
     control.Ping(5),
     control.Serve(
         LAYOUT,
@@ -187,7 +186,7 @@ def test_what_is_no_message_breaks_the_protocol(local_pair, said, with_descripto
     descriptors = [pipe_ends[0].fileno()] * 2 if with_descriptor else []
     here.send(Header(Kind.CONTROL, first=len(said)), said, descriptors=descriptors)
 
-    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+    with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
         control.receive(there)
 
     assert open_descriptors() == before
@@ -221,7 +220,7 @@ def test_arrays_that_do_not_fit_what_came_break_the_protocol(pair, told, open_de
         here.send(header, text, bytes(16))
     del bundle
 
-    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+    with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
         control.receive(there)
 
     assert open_descriptors() == before
@@ -233,7 +232,7 @@ def test_a_descriptor_that_is_no_memory_breaks_the_protocol(local_pair, pipe_end
     text = json.dumps({**GOOD, "size": 0, **place(shape=[0])}).encode()
     here.send(Header(Kind.CONTROL, first=len(text)), text, descriptors=[pipe_ends[0].fileno()])
 
-    with pytest.raises(ProtocolError, match="a message that cannot be read"):
+    with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
         control.receive(there)
 
     assert open_descriptors() == before

@@ -117,7 +117,6 @@ class CoordinatorShell:
         self._data_plane: Endpoint | None = None
         self._parting: dict[int, float] = {}  # members without a connection, and until when they may end by themselves
         self._ended: dict[int, float] = {}  # members whose process has ended, and when that was noticed
-        self._failures: dict[int, str] = {}  # reasons that members gave before they ended
         self._warned = False
         self._held: tuple[control.Snapshot, control.Arrays] | None = None  # a final snapshot that is not on disk
         self._data = Bundle.of(prepared.dataset.arrays())
@@ -205,8 +204,6 @@ class CoordinatorShell:
                 self.carry_out(self.coordinator.diverged(message))
             case control.Overdue():
                 self.carry_out(self.coordinator.overdue(message))
-            case control.Failed(message=text):
-                self._failures[member] = text
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__}")
 
@@ -243,7 +240,7 @@ class CoordinatorShell:
                 how = "its connection ended, it did not"
             if how is not None and self._processes.pop(member, None) is not None:
                 self._parting.pop(member, None)
-                self.carry_out(self.coordinator.lost(member, self._failures.pop(member, how)))
+                self.carry_out(self.coordinator.lost(member, how))
 
     def _save(self, snapshot: control.Snapshot, arrays: control.Arrays) -> None:
         self._before_writing()

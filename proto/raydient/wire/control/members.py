@@ -1,0 +1,255 @@
+"""Messages between the coordinator of a run and its members: one parameter server and the workers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from raydient.steps.layout import Layout
+from raydient.steps.measurements import Measurements
+from raydient.steps.schedule import RoundKind, Schedule
+from raydient.wire.endpoint import Endpoint
+
+
+class Role(StrEnum):
+    """The role of a process of a job."""
+
+    COORDINATOR = "coordinator"
+    PARAMETER_SERVER = "parameter_server"
+    WORKER = "worker"
+
+
+# ---- from a member to the coordinator
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message of a member.
+
+    Attributes:
+        member: number of the member, from `Launch`.
+        generation: number of the generation that it belongs to, from `Launch`.
+        process: its process id.
+        data_plane: endpoint at which workers attach; None unless it is a parameter server.
+    """
+
+    role: Role
+    member: int
+    generation: int
+    process: int
+    data_plane: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """First message on a lifeline, the second connection of member number `member`, on which it answers pings."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """On a lifeline: answer to the `Ping` with the same number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """From the parameter server: a worker has joined the data plane."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """From the parameter server: position and measurements, sent a few times a second at most.
+
+    Attributes:
+        round: number of rounds completed.
+        step: number of updates applied.
+    """
+
+    round: int
+    step: int
+    measurements: Measurements
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInForce:
+    """From the parameter server: no round of an earlier plan is open; workers outside the plan have no work left."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSums:
+    """Sums over one epoch.
+
+    Attributes:
+        epoch: number of the epoch, from 0.
+        step: number of updates applied at its end.
+        seconds: wall time of the epoch, evaluation included.
+        train, test: number of rows and then the sums over them, by split; empty if the split has no rows.
+    """
+
+    epoch: int
+    step: int
+    seconds: float
+    train: Sequence[float]
+    test: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsDone:
+    """From the parameter server: epochs completed since the last such message, sent a few times a second at most."""
+
+    epochs: Sequence[EpochSums]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """From the parameter server: the state of training between two rounds.
+
+    Its arrays are `weights` and the optimizer's, float32 of shape (size,). If metrics rank rows, `epoch_scores` has the
+    bytes of the scores of the rows in `epoch_sums`, see `raydient.steps.scores`.
+
+    Attributes:
+        round: number of the next round.
+        step: number of updates applied.
+        epoch_sums: sums over the completed steps of the current epoch, as in `EpochSums.train`.
+        final: whether training is complete or pauses here, so that no snapshot follows.
+    """
+
+    round: int
+    step: int
+    epoch_sums: Sequence[float]
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NonFinite:
+    """From the parameter server: a loss or a gradient is NaN or infinite, so no round follows.
+
+    Attributes:
+        kind: whether it was found in a step or in an evaluation.
+        step: number of updates applied before.
+        parameter: name of the parameter nearest to the loss whose gradient is not finite; if all are finite, of the one
+            with the largest gradient; empty for an evaluation.
+        finite: whether all gradients are finite.
+    """
+
+    kind: RoundKind
+    step: int
+    loss: float
+    parameter: str
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """From the parameter server: workers that have not pushed all their leaves by the deadline; repeated every second.
+
+    Attributes:
+        round: number of the open round.
+        silent_seconds: time since each of these workers was assigned leaves or pushed a sum.
+    """
+
+    round: int
+    silent_seconds: Mapping[int, float]
+
+
+# ---- from the coordinator to a member
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """On a lifeline: request for a `Pong` with the same number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """To the parameter server: begin at round `round`, with the arrays of a `Snapshot`, or only `weights` at first.
+
+    Attributes:
+        layout: the parameters of the flat vector, with their kinds.
+        layers: name of every layer, with the number of its units that have a rectifier.
+        optimizer, settings: name of the optimizer in the specification, and its settings.
+        sums: number of values that are summed with each push, the number of rows not counted.
+        round, step, epoch_sums: position, as in `Snapshot`.
+        ranks: places among the sums that are filled with ranks at the end of an epoch, see `steps.scores.write_ranks`.
+    """
+
+    layout: Layout
+    layers: Sequence[tuple[str, int]]
+    optimizer: str
+    settings: Mapping[str, Any]
+    schedule: Schedule
+    sums: int
+    round: int
+    step: int
+    epoch_sums: Sequence[float]
+    ranks: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """To the parameter server: divide the leaves that are not assigned yet among `workers`, proportionally to `shares`.
+
+    Plans are numbered from 1; see `PlanInForce`.
+    """
+
+    number: int
+    workers: Sequence[int]
+    shares: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """To the parameter server: send a `Snapshot` at the next boundary between rounds, and go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """To the parameter server: send a final `Snapshot` at the next boundary between rounds, and end there.
+
+    With `at_once` the open round is not completed: its results are dropped, and the snapshot has the state from before
+    that round.
+    """
+
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """To the parameter server: close the connection of a worker, if it is open, and assign its leaves again."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """To a worker: attach to the parameter server and compute the leaves that it assigns. The arrays are the dataset's.
+
+    Attributes:
+        specification: JSON form of the job's specification.
+        input_shapes: shape of one row of each input, by name.
+        data_plane: endpoint of the parameter server.
+        place: index of the worker, from 0; no other living worker of the run has it.
+        workers: number of workers that the run should have.
+    """
+
+    specification: Mapping[str, Any]
+    input_shapes: Mapping[str, Sequence[int]]
+    schedule: Schedule
+    data_plane: Endpoint
+    place: int
+    workers: int
+
+
+MemberMessage = (
+    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | NonFinite | Overdue | Ping
+    | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work
+)  # fmt: skip
