@@ -90,7 +90,7 @@ class FakeRun:
         self.runner = runner
         self.request = request
         self.attachment = attachment
-        self._listener = listener
+        self.listener = listener
         self._number = after
         self._ended = False
         self._thread = ThreadPoolExecutor(1)
@@ -99,16 +99,16 @@ class FakeRun:
         """Deliver reports; returns when they were taken."""
         for report in reports:
             self._ended = isinstance(report, Finished)
-            self._thread.submit(self._listener.report, [self._numbered(report)]).result()
+            self._thread.submit(self.listener.report, [self._numbered(report)]).result()
 
     def say_together(self, *reports):
         """Deliver reports in one batch; returns when they were taken."""
         self._ended = any(isinstance(report, Finished) for report in reports)
-        self._thread.submit(self._listener.report, [self._numbered(report) for report in reports]).result()
+        self._thread.submit(self.listener.report, [self._numbered(report) for report in reports]).result()
 
     def repeat(self, number, report):
         """Deliver a report under a number of the past."""
-        self._thread.submit(self._listener.report, [NumberedReport(number, report)]).result()
+        self._thread.submit(self.listener.report, [NumberedReport(number, report)]).result()
 
     def _numbered(self, report):
         if isinstance(report, EpochEnded):
@@ -124,7 +124,7 @@ class FakeRun:
 
     def vanish(self, reason="it was killed"):
         self._ended = True
-        self._thread.submit(self._listener.lost, reason).result()
+        self._thread.submit(self.listener.lost, reason).result()
 
     def cancel(self):
         self.runner.calls.append(("cancel", self.request.job))
@@ -140,7 +140,7 @@ class FakeRun:
     def _stop(self, outcome):
         if self.runner.obedient and not self._ended:
             self._ended = True
-            self._thread.submit(self._listener.report, [self._numbered(Finished(outcome, step=1))])
+            self._thread.submit(self.listener.report, [self._numbered(Finished(outcome, step=1))])
 
     def detach(self):
         self.runner.calls.append(("detach", self.request.job))
