@@ -12,8 +12,7 @@ from raydient.server.jobs import JobManager, check_header
 from raydient.v1 import dataset_service_pb2 as pb
 from raydient.v1.dataset_service_pb2_grpc import DatasetServiceServicer
 
-from .messages import dataset_message
-from .names import dataset_id
+from .messages import dataset_id, dataset_message
 from .paging import next_page, page_size, page_start
 
 

@@ -1,11 +1,17 @@
-"""Records as messages, and a message as the specification. The JSON form carries the specification both ways."""
+"""Converts records to messages, a message to a specification, and resource names to ids.
 
+Resource names are `jobs/{id}`, `datasets/{id}` and `jobs/{id}/checkpoints/{step}`. The specification is converted
+through its JSON form in both directions.
+"""
+
+import re
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from raydient.server.errors import NotFound
 from raydient.server.jobs import STORED, State, StoredCheckpoint, records
 from raydient.server.training import reports
 from raydient.spec.errors import FieldError, InvalidSpec
@@ -21,21 +27,22 @@ STATES: dict[State, training_job_pb2.TrainingJobState] = {
     state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
 }
 SPEC_BYTES = 1 << 20
+_JOB = re.compile(r"jobs/([a-z0-9-]{1,63})")
+_DATASET = re.compile(r"datasets/([0-9a-f]{64})")
+_CHECKPOINT = re.compile(r"(jobs/[a-z0-9-]{1,63})/checkpoints/([0-9]{1,18})")
 
 
 def read_spec(message: TrainingJobSpec) -> JobSpec:
     """The specification that a message describes. Raises InvalidSpec."""
     spec = validate_job(MessageToDict(message, preserving_proto_field_name=True))
     size = spec_message(spec).ByteSize()
-    if size > SPEC_BYTES:  # it has to fit into answers, with all that is said about the job
-        raise InvalidSpec(
-            [FieldError("", f"with every default written out it takes {size} bytes, at most {SPEC_BYTES}")]
-        )
+    if size > SPEC_BYTES:  # must fit into a response with the rest of the job
+        raise InvalidSpec([FieldError("", f"takes {size} bytes with all defaults; at most {SPEC_BYTES} are allowed")])
     return spec
 
 
 def spec_message(spec: JobSpec) -> TrainingJobSpec:
-    """With every default written out."""
+    """The specification as a message with all defaults."""
     fields = spec.model_dump(mode="json", exclude_none=True)
     fields["training"].setdefault("microbatches", default_microbatches(spec.training.batch_size))
     return ParseDict(fields, TrainingJobSpec())
@@ -44,7 +51,7 @@ def spec_message(spec: JobSpec) -> TrainingJobSpec:
 def job_message(
     job: records.Job | records.JobSummary | records.UnreadableJob, queue_position: int = 0
 ) -> training_job_pb2.TrainingJob:
-    """A job that is stored, or one that was only checked: that has neither name nor times."""
+    """A job as a message; a job that was only validated has neither name nor times."""
     if isinstance(job, records.UnreadableJob):
         return _unreadable_message(job)
     message = training_job_pb2.TrainingJob(
@@ -95,7 +102,7 @@ def _unreadable_message(job: records.UnreadableJob) -> training_job_pb2.Training
 
 
 def event_message(event: records.JobEvent) -> training_job_pb2.TrainingJobEvent:
-    """One event."""
+    """An event as a message."""
     message = training_job_pb2.TrainingJobEvent(sequence=event.sequence, time=_time(event.time))
     match event.payload:
         case records.StateChanged(state, reason, text, digest):
@@ -122,7 +129,7 @@ def progress_message(progress: reports.Progress) -> training_job_pb2.TrainingPro
 
 
 def epoch_message(epoch: reports.EpochEnded) -> training_job_pb2.EpochEnded:
-    """Metrics by split, then name."""
+    """An epoch as a message, its metrics sorted by split and name."""
     metrics = [
         training_job_pb2.Metric(name=name, split=split, epoch=epoch.epoch, step=epoch.step, value=value)
         for split, values in sorted(epoch.metrics.items())
@@ -134,14 +141,14 @@ def epoch_message(epoch: reports.EpochEnded) -> training_job_pb2.EpochEnded:
 
 
 def metric_message(point: records.MetricPoint) -> training_job_pb2.Metric:
-    """One value of a curve."""
+    """A point of a curve as a message."""
     return training_job_pb2.Metric(
         name=point.name, split=point.split, epoch=point.epoch, step=point.step, value=point.value
     )
 
 
 def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
-    """One dataset."""
+    """A dataset as a message."""
     format_ = find_format(dataset.name)
     return dataset_service_pb2.Dataset(
         name=f"datasets/{dataset.id}",
@@ -154,7 +161,7 @@ def dataset_message(dataset: records.Dataset) -> dataset_service_pb2.Dataset:
 
 
 def checkpoint_message(job: str, checkpoint: StoredCheckpoint) -> model_service_pb2.Checkpoint:
-    """One checkpoint of a job."""
+    """A checkpoint of a job as a message."""
     return model_service_pb2.Checkpoint(
         name=f"jobs/{job}/checkpoints/{checkpoint.step}",
         step=checkpoint.step,
@@ -197,3 +204,26 @@ def _duration(seconds: float) -> Duration:
     message = Duration()
     message.FromTimedelta(timedelta(seconds=seconds))
     return message
+
+
+def job_id(name: str) -> str:
+    """The id in `jobs/{id}`. Raises NotFound."""
+    match = _JOB.fullmatch(name)
+    if match is None:
+        raise NotFound(f"there is no job {name[:100]!r}: names look like jobs/{{id}}", reason="JOB_NOT_FOUND")
+    return match[1]
+
+
+def dataset_id(name: str) -> str:
+    """The id in `datasets/{id}`. Raises NotFound."""
+    match = _DATASET.fullmatch(name)
+    if match is None:
+        message = f"there is no dataset {name[:100]!r}: names look like datasets/{{id}}"
+        raise NotFound(message, reason="DATASET_NOT_FOUND")
+    return match[1]
+
+
+def job_and_step(name: str) -> tuple[str, int | None]:
+    """The id and step in `jobs/{id}/checkpoints/{step}`; the step is None for `jobs/{id}`. Raises NotFound."""
+    match = _CHECKPOINT.fullmatch(name)
+    return (job_id(name), None) if match is None else (job_id(match[1]), int(match[2]))

@@ -14,8 +14,7 @@ from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
 from raydient.workers.network import ExportFormat
 
-from .messages import checkpoint_message, model_message
-from .names import job_and_step, job_id
+from .messages import checkpoint_message, job_and_step, job_id, model_message
 from .paging import next_page, page_size, page_start
 from .tensors import array_of, tensor_of
 

@@ -15,8 +15,7 @@ from raydient.v1 import training_service_pb2 as pb
 from raydient.v1.training_job_pb2 import TrainingJob
 from raydient.v1.training_service_pb2_grpc import TrainingServiceServicer
 
-from .messages import STATES, job_message, metric_message, read_spec
-from .names import job_id
+from .messages import STATES, job_id, job_message, metric_message, read_spec
 from .paging import next_page, page_size, page_start
 from .watching import Watchers
 

@@ -9,8 +9,8 @@ newest epoch decide whether an epoch is kept.
 
 import sqlalchemy as sa
 
-from .payloads import kind_of
 from .records import StateChanged
+from .rows import kind_of
 from .schema import events as _events
 from .schema import metrics as _metrics
 

@@ -1,4 +1,4 @@
-"""Records as rows and back."""
+"""Converts records to rows and back, and the payloads of events to JSON and back."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from sqlalchemy import RowMapping
 
-from raydient.server.training.reports import Notice
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress, flatten, unflatten
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 
-from .payloads import decode, encode
 from .records import (
     Dataset,
     Job,
@@ -21,6 +20,7 @@ from .records import (
     JobSummary,
     MetricPoint,
     Payload,
+    StateChanged,
     UnreadableJob,
     allowed_workers,
 )
@@ -29,12 +29,20 @@ from .states import State
 
 T = TypeVar("T")
 
+KINDS: dict[str, type[Payload]] = {
+    "state": StateChanged,
+    "progress": Progress,
+    "epoch": EpochEnded,
+    "checkpoint": CheckpointTaken,
+    "notice": Notice,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+
 _PLAIN = [
     f.name
     for f in fields(Job)
     if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced", "pausing")
 ]
-
 
 _SUMMARY = [
     f.name for f in fields(JobSummary) if f.name not in ("state", "progress", "last_epoch", "workers", "labels")
@@ -42,7 +50,7 @@ _SUMMARY = [
 
 
 def spec_text(spec: JobSpec) -> str:
-    """JSON with every default written out; equal specifications give equal text."""
+    """JSON with all defaults; equal specifications give equal text."""
     return json.dumps(spec.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
 
 
@@ -59,7 +67,7 @@ def spec_row(spec: JobSpec) -> dict[str, Any]:
 
 
 def job_row(job: Job) -> dict[str, Any]:
-    """All columns but `number`, which the database gives, and those of the specification: see `spec_row`."""
+    """All columns except `number`, which the database assigns, and the columns of `spec_row`."""
     row = {name: getattr(job, name) for name in _PLAIN if name != "number"}
     row["request"] = job.request or None  # the column is unique, and NULL may repeat
     row["state"] = job.state.value
@@ -78,7 +86,7 @@ def read_spec(text: str) -> JobSpec:
     try:
         return JobSpec.model_validate_json(text)
     except ValidationError:
-        return validate_job(json.loads(text))  # its errors are readable
+        return validate_job(json.loads(text))  # raises InvalidSpec with paths and rules
 
 
 def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
@@ -94,7 +102,7 @@ def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
 
 
 def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
-    """A summary from all columns but `spec`, without gradient health. Raises UnreadableRow."""
+    """Read a summary from all columns except `spec`, without gradient health. Raises UnreadableRow."""
     least, most = row["workers_min"], row["workers_max"]
     read = _read_columns(row)
     if read["progress"] is not None:
@@ -109,7 +117,7 @@ def summary_record(row: RowMapping, labels: Mapping[str, str]) -> JobSummary:
 
 
 def unreadable_record(row: RowMapping, problem: UnreadableRow) -> UnreadableJob:
-    """The record of a row that has this problem, from the columns that can always be read."""
+    """Describe a row with this problem, from the columns that can always be read."""
     known = row["state"] in [*State]
     state = State(row["state"]) if known else State.FAILED
     names = ("id", "number", "created", "display_name", "dataset")
@@ -160,17 +168,38 @@ def point_row(job: str, point: MetricPoint) -> dict[str, Any]:
 
 
 def point_record(row: RowMapping) -> MetricPoint:
-    """The inverse of `point_row`."""
+    """Inverse of `point_row`."""
     return MetricPoint(row["epoch"], row["split"], row["name"], row["step"], row["value"])
 
 
 def dataset_row(dataset: Dataset) -> dict[str, Any]:
-    """All columns but `number`, which the database gives."""
+    """All columns except `number`, which the database assigns."""
     row = asdict(dataset)
     del row["number"]
     return row
 
 
 def dataset_record(row: RowMapping) -> Dataset:
-    """The inverse of `dataset_row`."""
+    """Inverse of `dataset_row`."""
     return Dataset(row["id"], row["name"], row["size_bytes"], row["created"], row["number"])
+
+
+def kind_of(payload: type[Payload]) -> str:
+    """The name of a kind of event in the table `events`."""
+    return _NAMES[payload]
+
+
+def encode(payload: Payload) -> tuple[str, str]:
+    """Name of the kind, and the fields as JSON. NaN and infinity are kept, because a diverging loss is a result."""
+    fields = flatten(payload) if isinstance(payload, Progress) else asdict(payload)
+    return _NAMES[type(payload)], json.dumps(fields, separators=(",", ":"))
+
+
+def decode(kind: str, text: str) -> Payload:
+    """Inverse of `encode`."""
+    fields: dict[str, Any] = json.loads(text)
+    if kind == "state":
+        fields["state"] = State(fields["state"])
+    if kind == "progress":
+        return unflatten(fields)
+    return KINDS[kind](**fields)
