@@ -35,6 +35,7 @@ from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training.preparation import prepare
 from raydient.spec.job import JobSpec
 from raydient.steps.arrays import aligned_zeros
+from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.schedule import Schedule
 from raydient.wire.channel import Assignment, Terms
 from raydient.workers.data import MemorySource
@@ -51,16 +52,15 @@ class SolitaryChannel:
 
     def __init__(self, network: Network, schedule: Schedule, worker: int, barrier: Barrier) -> None:
         units = sum(layer.rectified_units for layer in network.layers)
-        self.terms = Terms(network.layout.size, MICROBATCHES, network.sums, units)
+        self.terms = Terms(GradientLayout(network.layout.size, units), MICROBATCHES, network.sums)
         self.weights = aligned_zeros((network.layout.size,), np.float32)
         network.initialize(0, self.weights)
         self.began: list[float] = []
-        self._slots = aligned_zeros(self.terms.slots_shape, np.float32)
+        self._slots = [self.terms.gradient.zeros() for _ in range(MICROBATCHES)]
         self._steps, self._worker, self._barrier = schedule.steps, worker, barrier
 
-    def slot(self, index: int) -> NDArray[np.float32]:
-        slot: NDArray[np.float32] = self._slots[index, : self.terms.slot_size]
-        return slot
+    def slot(self, index: int) -> Gradient:
+        return self._slots[index]
 
     def wait(self) -> Assignment | None:
         step = len(self.began)

@@ -24,6 +24,7 @@ from raydient.server.parameters.server import Assign, ParameterServer, Position
 from raydient.server.parameters.update import Updater
 from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
+from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.wire.channel import Assignment, Terms
 from raydient.workers.data import MemorySource
@@ -51,10 +52,11 @@ class Steps:
         microbatches, size = default_microbatches(ROWS_PER_WORKER), network.layout.size
         schedule = Schedule(ROWS_PER_WORKER * 100, 0, 2**20, ROWS_PER_WORKER, microbatches, every)
         layers = [(layer.name, layer.rectified_units) for layer in network.layers]
-        self.terms = Terms(size, microbatches, len(network.metric_names), sum(units for _, units in layers))
+        gradient = GradientLayout(size, sum(units for _, units in layers))
+        self.terms = Terms(gradient, microbatches, len(network.metric_names))
         self.weights = np.empty(size, np.float32)
         network.initialize(0, self.weights)
-        self._slots = np.zeros((self.terms.slots, self.terms.slot_size), np.float32)
+        self._slots = [gradient.zeros() for _ in range(microbatches)]
         self._server = ParameterServer(
             layout=network.layout,
             schedule=schedule,
@@ -72,9 +74,8 @@ class Steps:
         self._next = self._server.plan(1, [0], [1.0])
         self.block()  # programs are compiled and memory is touched for the first time
 
-    def slot(self, index: int) -> NDArray[np.float32]:
-        slot: NDArray[np.float32] = self._slots[index]
-        return slot
+    def slot(self, index: int) -> Gradient:
+        return self._slots[index]
 
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]

@@ -28,4 +28,4 @@ def test_a_worker_computes_all_steps_without_exchange(monkeypatch):
     }
     Worker(network=network, schedule=schedule, seed=1, data=MemorySource.of(data), channel=channel).run()
     assert len(channel.began) == schedule.steps + 1 == 7
-    assert any(channel.slot(index).any() for index in range(2))
+    assert any(channel.slot(index).vector.any() for index in range(2))

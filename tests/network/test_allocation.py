@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 import pytest
 
+from raydient.steps.gradient import GradientLayout
 from raydient.workers.network import Pass, Program, program_bytes, random_batch
 
 from .examples import cases, graph
@@ -66,9 +67,8 @@ def test_a_step_over_a_large_table_takes_memory_for_the_rows_in_use_alone(make_n
     layers = [words, again, {"add": {"inputs": ["words", "again"]}}, "flatten", {"dense": {"units": 3}}]
     network = make_network(layers, input_shape=(4,))
     program, vector = Program(network, 200), np.zeros(network.layout.size, np.float32)
-    account = np.zeros(1 + (1 << 20), np.int32)
     weights = network.bind(vector)
-    gradients = network.bind(np.zeros_like(vector), {"words.embeddings": account})
+    gradients = network.bind_gradient(GradientLayout.of(network.layout).zeros())
     with traced() as memory:
         for seed in range(3):
             program.x[...], program.y[...] = random_batch(network, seed, 200)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.recurrent import Embedding as EmbeddingSpec
+from raydient.steps.gradient import Dense, GradientLayout
 from raydient.workers.network import Model, Program, check_gradients, index_problems, random_batch
-from raydient.workers.network.layers import Buffers
+from raydient.workers.network.layers import Buffers, Views
 from raydient.workers.network.layers.embedding import Embedding
 
 from .examples import assert_sound
@@ -64,7 +65,7 @@ def test_each_sum_is_that_of_its_places_alone(seed, vocabulary):
     dy[rng.random(dy.shape) < 0.2] = -0.0
     work = {name: np.empty(shape, kind or np.float32) for name, (shape, kind) in layer.work(25).items()}
     found = np.full((vocabulary, 3), np.nan, np.float32)
-    layer.backward(Buffers((x,), dy, dy.copy(), (None,), dy, {}, work), {}, {"embeddings": found})
+    layer.backward(Buffers((x,), dy, dy.copy(), (None,), dy, {}, work), {}, Views({"embeddings": Dense(found)}))
 
     expected = np.zeros((vocabulary, 3), np.float32)
     for number in set(x.ravel().tolist()):
@@ -82,37 +83,37 @@ LARGE = {"embedding": {"input_dim": 1 << 14, "output_dim": 4, "name": "words"}}
 AGAIN = {"shared": {"layer": "words", "name": "again", "inputs": "input"}}
 
 
-def step_with_account(network, rows):
-    """A function that makes a backward pass over new numbers, below 1000; gradient and account that it leaves."""
-    vector, gradient = np.empty(network.layout.size, np.float32), np.zeros(network.layout.size, np.float32)
+def row_sparse_step(network, rows):
+    """A function that makes a backward pass over new numbers, below 1000, and returns them and the table's gradient."""
+    vector, gradient = np.empty(network.layout.size, np.float32), GradientLayout.of(network.layout).zeros()
     network.initialize(1, vector)
-    program, account = Program(network, rows), np.zeros(1 + (1 << 14), np.int32)
-    weights, gradients = network.bind(vector), network.bind(gradient, {"words.embeddings": account})
+    program = Program(network, rows)
+    weights, gradients = network.bind(vector), network.bind_gradient(gradient)
     rng = np.random.default_rng(0)
 
     def step():
         program.x[...] = rng.integers(0, 1000, program.x.shape)
         program.forward(weights)
         program.backward(weights, gradients, 1.0)
-        return program.x, gradients[0]["embeddings"], account
+        return program.x, gradient.tables[0]
 
     return step
 
 
 @pytest.mark.parametrize("layers", [[LARGE], [LARGE, AGAIN, {"add": {"inputs": ["words", "again"]}}]])
-def test_with_an_account_only_rows_in_use_are_touched(make_network, layers):
+def test_only_rows_in_use_are_touched(make_network, layers):
     """The others stand for zeros; here they are marked."""
-    step = step_with_account(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
-    _, gradient, _ = step()
-    gradient[1000:] = np.nan
+    step = row_sparse_step(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
+    _, table = step()
+    table.values[1000:] = np.nan
     for _ in range(3):
-        x, gradient, account = step()
-        used = account[1 : 1 + account[0]].tolist()
-        assert used == np.unique(x).tolist() == np.flatnonzero(gradient[:1000].any(axis=1)).tolist()
-        assert np.isnan(gradient[1000:]).all()
+        x, table = step()
+        used = table.used.tolist()
+        assert used == np.unique(x).tolist() == np.flatnonzero(table.values[:1000].any(axis=1)).tolist()
+        assert np.isnan(table.values[1000:]).all()
 
 
-def test_small_tables_have_no_account(make_network):
+def test_small_tables_have_dense_gradients(make_network):
     for words, sparse in ((WORDS, []), (LARGE, ["words.embeddings"])):
         layout = make_network([words, "flatten", LAST], input_shape=(2,)).layout
         assert [p.name for p in layout.parameters if p.sparse] == sparse

@@ -12,6 +12,7 @@ from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.process import CONTROL_LIMIT, ParameterServerProcess
 from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
 from raydient.server.parameters.update import Updater
+from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.steps.tree import children, maximal_subtrees
@@ -29,6 +30,12 @@ LAYERS = [("first", 0), ("last", 0)]
 SECRET = b"s" * 32
 GENERATION = 4
 SECONDS = (0.25, 0.5, 0.0, 0.125)
+
+
+def dense(values, units=0):
+    """A gradient without tables; the last `units` values are the counts of active units."""
+    buffer = np.asarray(values, np.float32)
+    return Gradient(GradientLayout(len(buffer) - units, units), buffer)
 
 
 class Job:
@@ -185,7 +192,7 @@ class Coordinator:
         for node in maximal_subtrees(assignment.first, assignment.last, this.leaves):
             trains, slot = this.kind is RoundKind.TRAIN, node[0]
             if trains:
-                channel.slot(slot)[:] = self.job.gradient(channel.weights, this.number, node)
+                channel.slot(slot).vector[:] = self.job.gradient(channel.weights, this.number, node)
             channel.push(this.number, node, slot if trains else None, self.job.sums(this.number, node), SECONDS)
 
     def work(self, channel):

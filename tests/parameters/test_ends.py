@@ -12,6 +12,8 @@ from raydient.server.parameters.update import Updater
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 
+from .conftest import dense
+
 
 @pytest.fixture
 def make_server(executor):
@@ -41,8 +43,7 @@ def push(server, gradients, losses=(1.0, 1.0)):
     number = server.current.number
     result = []
     for leaf, (gradient, loss) in enumerate(zip(gradients, losses, strict=True)):
-        array = np.array(gradient, np.float32)
-        refusal, actions = server.push(number, (leaf, leaf + 1), array, np.array([loss]))
+        refusal, actions = server.push(number, (leaf, leaf + 1), dense(gradient), np.array([loss]))
         assert refusal == ""
         result += actions
     return result
@@ -74,7 +75,7 @@ def test_the_division_of_the_work_has_no_say_in_divergence(make_server):
     """The same overflow, once summed by the worker and once by the server."""
     server, _ = make_server()
 
-    refusal, actions = server.push(0, (0, 2), np.array([np.inf, 2, 2, 2], np.float32), np.array([2.0]))
+    refusal, actions = server.push(0, (0, 2), dense([np.inf, 2, 2, 2]), np.array([2.0]))
 
     assert (refusal, actions) == ("", [Diverged(RoundKind.TRAIN, 0, 1.0, "near.input", False)])
 
@@ -117,7 +118,7 @@ def test_nothing_follows_divergence(make_server):
     assert server.snapshot() == server.pause() == []
     assert server.plan(2, [0], [1.0]) == [PlanInForce(2)]
     assert server.detached(0) == []
-    assert server.push(0, (0, 1), np.ones(4, np.float32), np.ones(1)) == ("LATE", [])
+    assert server.push(0, (0, 1), dense(np.ones(4)), np.ones(1)) == ("LATE", [])
     assert server.current is None
 
 
@@ -155,12 +156,12 @@ def test_a_snapshot_at_once_does_without_the_open_round(make_server):
     """A worker is stopped in the middle of it."""
     server, weights = make_server()
     began = weights.copy()
-    server.push(0, (0, 1), np.ones(4, np.float32), np.array([1.0]))
+    server.push(0, (0, 1), dense(np.ones(4)), np.array([1.0]))
     assert server.pause() == []
     assert server.pause(at_once=True) == [Boundary(True)]
     assert (server.current, server.position.round) == (None, 0)
     assert (weights == began).all()
-    assert server.push(0, (1, 2), np.ones(4, np.float32), np.array([1.0])) == ("LATE", [])
+    assert server.push(0, (1, 2), dense(np.ones(4)), np.array([1.0])) == ("LATE", [])
 
 
 def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):

@@ -17,6 +17,8 @@ from raydient.steps.layout import Average, Layout
 from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
+from .conftest import dense
+
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 
@@ -42,13 +44,13 @@ def naive(sizes, gradient, before, after):
 
 def measure(sizes, gradients, weights, piece, blocks, threads):
     """Health of one update, the way it is measured; changes `weights`."""
-    layout = layout_of(sizes)
+    layout, contributions = layout_of(sizes), {node: dense(gradient) for node, gradient in gradients.items()}
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
         patch.setattr(health, "PIECE", piece)
         patch.setattr(update, "BLOCK", piece * blocks)
         patch.setattr(update, "PARALLEL_FROM", 1)
         meter = LayerMeter(layout, [(f"l{n}", 0) for n in range(len(sizes))])
-        Updater(weights, [], 2, threads, executor).apply(build_optimizer("sgd", SGD), 0, gradients, (0, 2), meter)
+        Updater(weights, [], 2, threads, executor).apply(build_optimizer("sgd", SGD), 0, contributions, (0, 2), meter)
         return meter.read(1, None, updated=True)
 
 
@@ -91,7 +93,7 @@ def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executo
     for threads in (1, 2, 3):
         meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
         updater = Updater(weights, [], 1, threads, executor)
-        square = updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): gradient}, (0, 1), meter)
+        square = updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): dense(gradient)}, (0, 1), meter)
         found.append((square, meter.read(1, None, updated=True)))
 
     assert found[0] == found[1] == found[2]
@@ -104,7 +106,7 @@ def test_measuring_changes_no_bit_of_the_weights(executor):
     for meter in (None, LayerMeter(layout, [("a", 0)])):
         weights = np.linspace(-1, 1, 200_000, dtype=np.float32)
         updater = Updater(weights, [], 1, 1, executor)
-        updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): gradient}, (0, 1), meter)
+        updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.add(weights.tobytes())
 
     assert len(results) == 1
@@ -176,7 +178,7 @@ def step(server, *slots, loss=1.0):
     """Leaves of the open round: gradient and counts; what follows."""
     number, actions = server.current.number, []
     for leaf, slot in enumerate(slots):
-        _, more = server.push(number, (leaf, leaf + 1), np.array(slot, np.float32), np.array([loss]))
+        _, more = server.push(number, (leaf, leaf + 1), dense(slot, units=2), np.array([loss]))
         actions += more
     return actions
 

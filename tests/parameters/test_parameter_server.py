@@ -11,6 +11,8 @@ from raydient.server.parameters.server import Assign, Boundary, EpochEnd, PlanIn
 from raydient.steps.schedule import RoundKind
 from raydient.steps.tree import maximal_subtrees
 
+from .conftest import dense
+
 
 class Members(RuleBasedStateMachine):
     """Workers that come, go, push, repeat themselves and push nonsense; plans and snapshots at any time."""
@@ -80,7 +82,7 @@ class Members(RuleBasedStateMachine):
 
     def push(self, round_, node):
         """Push what a worker would have computed from the weights as they are."""
-        gradient = self.job.gradient(self.arrays[0], round_, node)
+        gradient = dense(self.job.gradient(self.arrays[0], round_, node))
         this = self.job.schedule.round(round_)
         refusal, actions = self.server.push(
             round_, node, gradient if this.kind is RoundKind.TRAIN else None, self.job.sums(round_, node)

@@ -142,7 +142,7 @@ def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, tran
     mine, others = stays.wait(), stuck.wait()
     assert (others.first, others.last) == (4, 7)
     done = (4, 5)
-    stuck.slot(done[0])[:] = tree_job.gradient(stuck.weights, 0, done)
+    stuck.slot(done[0]).vector[:] = tree_job.gradient(stuck.weights, 0, done)
     stuck.push(0, done, done[0], tree_job.sums(0, done), SECONDS)
     coordinator.compute(stays, mine)
     coordinator.settle()
@@ -152,7 +152,7 @@ def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, tran
 
     # It wakes up and goes on as if nothing had happened.
     for slot in (5, 6):
-        stuck.slot(slot)[:] = 99
+        stuck.slot(slot).vector[:] = 99
     with suppress(ConnectionError):
         stuck.push(0, (5, 6), 5, tree_job.sums(0, (5, 6)), SECONDS)
 
@@ -269,7 +269,7 @@ def test_what_counts_for_nothing_is_refused_with_a_reason(coordinator, tree_job,
     coordinator.plan(0)
     assignment = channel.wait()
     gradient = tree_job.gradient(channel.weights, 0, (0, 4))
-    channel.slot(0)[:] = gradient
+    channel.slot(0).vector[:] = gradient
     for round_, node in ((0, (0, 4)), (0, (0, 4)), (0, (1, 3)), (3, (0, 1))):
         channel.push(round_, node, 0, tree_job.sums(0, (0, 4)), SECONDS)
 
@@ -290,7 +290,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_follows(coordinator, 
     channel = coordinator.attach(0, transport)
     coordinator.plan(0)
     channel.wait()
-    channel.slot(0)[:] = 0
+    channel.slot(0).vector[:] = 0
     channel.push(0, (0, 7), 0, np.array([inf, 0.0]), SECONDS)
 
     told = coordinator.expect(control.NonFinite).message

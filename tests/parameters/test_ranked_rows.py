@@ -8,6 +8,8 @@ from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import SCORE, rank
 from raydient.steps.tree import maximal_subtrees
 
+from .conftest import dense
+
 RANKS, SUMS = (1, 4), 8
 """Two metrics that rank behind the loss, and a sum behind them."""
 
@@ -54,7 +56,8 @@ def run(server, arrays, job, workers, rounds=99):
         for assign in reversed(assigned):
             this = job.schedule.round(assign.round)
             for node in maximal_subtrees(assign.first, assign.last, this.leaves):
-                gradient = job.gradient(arrays[0], this.number, node) if this.kind is RoundKind.TRAIN else None
+                trains = this.kind is RoundKind.TRAIN
+                gradient = dense(job.gradient(arrays[0], this.number, node)) if trains else None
                 scores = scores_of(this.number, node, job.schedule)
                 refusal, more = server.push(this.number, node, gradient, np.ones(SUMS), scores)
                 assert not refusal

@@ -33,9 +33,9 @@ def push_root(job, channel, assignment):
     root, slot = (0, this.leaves), None
     if this.kind is RoundKind.TRAIN:
         slot = this.number % channel.terms.slots
-        channel.slot(slot)[: channel.terms.counted_size][400:] = 1
-        (table,) = channel.terms.tables
-        table.of(channel.slot(slot)).write(np.array([this.step, 99]), np.ones((2, 4), np.float32))
+        gradient = channel.slot(slot)
+        gradient.vector[400:] = gradient.active[:] = 1
+        gradient.tables[0].write(np.array([this.step, 99]), np.ones((2, 4), np.float32))
     channel.push(this.number, root, slot, np.zeros(SUMS), SECONDS)
 
 
@@ -66,8 +66,7 @@ def test_a_worker_with_rows_that_there_are_not_is_dropped_and_the_others_go_on(s
     good, bad = serving.attach(0, transport), serving.attach(1, transport)
     serving.plan(1)
     assignment = bad.wait()
-    (table,) = bad.terms.tables
-    table.of(bad.slot(0)).account[:3] = 2, 7, 7
+    bad.slot(0).tables[0].index[:3] = 2, 7, 7
     bad.push(0, (0, 7), 0, np.zeros(SUMS), SECONDS)
 
     with pytest.raises(ConnectionError):

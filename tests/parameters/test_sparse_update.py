@@ -12,8 +12,8 @@ from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.server.parameters.update import Updater
 from raydient.steps import sparse
+from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Frozen, Layout, Learned
-from raydient.steps.sparse import tables_of
 
 from .test_update import rounds
 
@@ -27,17 +27,22 @@ TABLES = [name for name in SHAPES if name.endswith("table")]
 LAYERS = [(name.partition(".")[0], 0) for name in SHAPES]
 
 
-def slot_of(layout, tables, rng, share):
+def gradient_of(layout, rng, share):
     """A gradient whose tables have about that share of their rows in use, negative zeros among their values."""
-    slot = np.zeros(layout.size + sum(1 + table.rows for table in tables), np.float32)
-    slot[: layout.size] = rng.normal(size=layout.size)
-    for table in tables:
-        numbers = np.flatnonzero(rng.random(table.rows) < share)
-        table.values(slot)[:] = 0
-        values = rng.normal(size=(len(numbers), table.width)).astype(np.float32)
+    gradient = GradientLayout.of(layout).zeros()
+    gradient.vector[:] = rng.normal(size=layout.size)
+    for table in gradient.tables.values():
+        rows, width = table.values.shape
+        numbers = np.flatnonzero(rng.random(rows) < share)
+        table.values[:] = 0
+        values = rng.normal(size=(len(numbers), width)).astype(np.float32)
         values[rng.random(values.shape) < 0.2] = -0.0
-        table.of(slot).write(numbers, values)
-    return slot
+        table.write(numbers, values)
+    return gradient
+
+
+def packed(gradient):
+    return b"".join(part.tobytes() for part in gradient.pack())
 
 
 @given(
@@ -60,7 +65,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     rng, optimizer = np.random.default_rng(seed), build_optimizer(*RULES[rule])
     kinds = {penalized: Learned(0.25, 0.5), frozen: Frozen()}
     layout = Layout.of(SHAPES.items(), kinds, TABLES)
-    tables = tables_of(layout, layout.size)
+    tables = GradientLayout.of(layout).tables
     settings = {"parameters": layout.parameters}
     start = rng.normal(size=layout.size).astype(np.float32)
     start[rng.random(len(start)) < 0.2] = -0.0
@@ -79,14 +84,14 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
         settings["updated"] = lambda stop: None
         without = Updater(twin[0], twin[1:], depth, 1, executor, **settings)
         for step in range(3):
-            slots = {node: slot_of(layout, tables, rng, share) for node in nodes}
-            before = {node: slot.tobytes() for node, slot in slots.items()}
+            contributions = {node: gradient_of(layout, rng, share) for node in nodes}
+            before = {node: packed(gradient) for node, gradient in contributions.items()}
             norms, measurements = [], []
             for updater in (with_tables, without):
                 meter = None
                 if step in measured:
                     meter = LayerMeter(layout, LAYERS)
-                norms.append(updater.apply(optimizer, step, slots, (0, leaves), meter))
+                norms.append(updater.apply(optimizer, step, contributions, (0, leaves), meter))
                 measurements.append(meter and meter.read(step, None, updated=True))
             assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
             assert norms[0] == pytest.approx(norms[1], rel=1e-4)
@@ -94,7 +99,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
                 assert (one.layer, one.non_finite_values) == (other.layer, other.non_finite_values)
                 assert one.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-6)
                 assert one.update_ratio == pytest.approx(other.update_ratio, rel=1e-6)
-            assert {node: slot.tobytes() for node, slot in slots.items()} == before
+            assert {node: packed(gradient) for node, gradient in contributions.items()} == before
             for stop, seen in told:
                 assert seen.tobytes() == ours[0][:stop].tobytes(), "told of before they had their new values"
             stops = [stop for stop, _ in told]
@@ -111,22 +116,22 @@ def step(executor):
     marked with NaN, which stands for a zero: whoever looks at one shows it.
     """
     layout = Layout.of([("dense", (2,)), ("table", (1000, 2))], sparse=["table"])
-    (table,) = tables_of(layout, layout.size)
+    form = GradientLayout.of(layout)
+    (table,) = form.tables
 
     def make(rule, *contributions):
-        slots = {}
+        gradients = {}
         for leaf, used in enumerate(contributions):
-            slot = np.zeros(layout.size + 1 + table.rows, np.float32)
+            gradients[leaf, leaf + 1] = gradient = form.zeros()
             values = np.repeat(np.array([*used.values()], np.float32), 2).reshape(-1, 2)
-            table.of(slot).write(np.array([*used], np.int64), values)
-            slots[leaf, leaf + 1] = slot
+            gradient.tables[table.offset].write(np.array([*used], np.int64), values)
         others = np.setdiff1d(np.arange(table.rows), [number for used in contributions for number in used])
-        for slot in slots.values():
-            table.values(slot)[others] = np.nan
+        for gradient in gradients.values():
+            table.values(gradient.vector)[others] = np.nan
         optimizer, weights = build_optimizer(*RULES[rule]), np.ones(layout.size, np.float32)
         state = [np.zeros_like(weights) for _ in optimizer.state]
         updater = Updater(weights, state, 3, 1, executor, tables=(table,))
-        norm = updater.apply(optimizer, 0, slots, (0, len(slots)))
+        norm = updater.apply(optimizer, 0, gradients, (0, len(gradients)))
         return table.values(weights), norm
 
     return make

@@ -14,6 +14,8 @@ from raydient.server.parameters.update import Updater
 from raydient.steps.layout import Average, Frozen, Learned, Parameter
 from raydient.steps.tree import children, maximal_subtrees
 
+from .conftest import dense
+
 ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
 MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
 SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
@@ -48,9 +50,9 @@ def test_division_blocks_and_threads_change_no_bit(case, size, block, threads, s
     rng = np.random.default_rng(seed)
     optimizer = build_optimizer(*rule)
     gradients = [rng.normal(size=size).astype(np.float32) for _ in range(leaves)]
-    contributions = {node: naive_sum(gradients, node) for node in nodes}
-    for array in contributions.values():
-        array.flags.writeable = False
+    contributions = {node: dense(naive_sum(gradients, node)) for node in nodes}
+    for contribution in contributions.values():
+        contribution.vector.flags.writeable = False
     start = rng.normal(size=size).astype(np.float32)
     arrays = [start.copy(), *(np.zeros_like(start) for _ in optimizer.state)]
     expected = [array.copy() for array in arrays]
@@ -76,7 +78,7 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     for threads in (1, 2, 3):
         weights = np.ones(size, np.float32)
         updater = Updater(weights, [], 1, threads, executor)
-        square = updater.apply(build_optimizer(*SGD), 0, {(0, 1): gradient}, (0, 1))
+        square = updater.apply(build_optimizer(*SGD), 0, {(0, 1): dense(gradient)}, (0, 1))
         results.append((weights.tobytes(), square))
 
     assert len(set(results)) == 1
@@ -110,7 +112,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
         patch.setattr(update, "BLOCK", block)
         patch.setattr(update, "PARALLEL_FROM", 1)
         updater = Updater(arrays[0], arrays[1:], 1, threads, executor, parameters=averages)
-        norm = updater.apply(optimizer, 0, {(0, 1): gradient}, (0, 1))
+        norm = updater.apply(optimizer, 0, {(0, 1): dense(gradient)}, (0, 1))
 
     scratch = [np.empty_like(expected[0]) for _ in range(2)]
     optimizer.update(0, expected[0], gradient[learned], expected[1:], scratch)
@@ -124,7 +126,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
 def test_the_norm_tells_that_a_statistic_is_not_finite(bad, executor):
     updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor, parameters=[part(2, 4, Average(0.5))])
 
-    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): np.array([1, 1, 1, bad])}, (0, 1)))
+    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): dense([1, 1, 1, bad])}, (0, 1)))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -136,7 +138,7 @@ def test_weights_that_are_told_to_be_updated_are_final(threads, executor, monkey
         weights, [], 1, threads, executor, updated=lambda stop: told.append((stop, weights[:stop].copy()))
     )
 
-    updater.apply(build_optimizer(*SGD), 0, {(0, 1): np.arange(1, 201, dtype=np.float32)}, (0, 1))
+    updater.apply(build_optimizer(*SGD), 0, {(0, 1): dense(np.arange(1, 201))}, (0, 1))
 
     stops = [stop for stop, _ in told]
     assert stops == ([32, 64, 96, 128, 160, 192, 200] if threads == 1 else [32, 64, 96, 200])
@@ -151,7 +153,7 @@ def test_the_norm_tells_that_a_gradient_is_not_finite(bad, where, executor, monk
     monkeypatch.setattr(update, "BLOCK", 32)
     gradients = np.ones((3, 100), np.float32)
     gradients[where] = bad
-    contributions = {(0, 2): gradients[0] + gradients[1], (2, 3): gradients[2]}
+    contributions = {(0, 2): dense(gradients[0] + gradients[1]), (2, 3): dense(gradients[2])}
     updater = Updater(np.zeros(100, np.float32), [], 2, 1, executor)
 
     assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, contributions, (0, 3)))
@@ -161,7 +163,7 @@ def test_the_norm_tells_that_finite_gradients_have_no_finite_sum(executor):
     huge = np.full(4, 3e38, np.float32)
     updater = Updater(np.zeros(4, np.float32), [], 1, 1, executor)
 
-    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): huge, (1, 2): huge}, (0, 2)))
+    assert not np.isfinite(updater.apply(build_optimizer(*SGD), 0, {(0, 1): dense(huge), (1, 2): dense(huge)}, (0, 2)))
 
 
 @given(rounds(), st.integers(0, 2**32 - 1))
@@ -189,7 +191,7 @@ def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threa
     start = rng.integers(-8, 8, size).astype(np.float32) / 4
     gradients = rng.integers(-8, 8, (leaves, size)).astype(np.float32)
     kept = gradients.copy()
-    contributions = {(leaf, leaf + 1): gradients[leaf] for leaf in range(leaves)}
+    contributions = {(leaf, leaf + 1): dense(gradients[leaf]) for leaf in range(leaves)}
     weights, expected = start.copy(), start.copy()
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
@@ -213,6 +215,6 @@ def test_what_is_frozen_keeps_every_bit(rule, executor):
     state = [np.zeros_like(weights) for _ in optimizer.state]
     updater = Updater(weights, state, 1, 1, executor, parameters=[part(0, 3, Frozen())])
     for step in range(3):
-        updater.apply(optimizer, step, {(0, 1): np.array([0, 0, 0, 1, 1], np.float32)}, (0, 1))
+        updater.apply(optimizer, step, {(0, 1): dense([0, 0, 0, 1, 1])}, (0, 1))
     assert weights[:3].tobytes() == start[:3].tobytes()
     assert (weights[3:] != start[3:]).all()

@@ -1,22 +1,25 @@
 """One contract for both ways that weights and gradients take, against the server's real end of it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from raydient.server.parameters.links import open_link, refuse
 from raydient.server.parameters.server import Assign
+from raydient.steps.gradient import GradientLayout, between
 from raydient.steps.layout import Layout
 from raydient.steps.scores import SCORE
-from raydient.steps.sparse import between, tables_of
 from raydient.wire.channel import PHASES, Assignment, SharedMemoryChannel, TcpChannel, Terms, attach
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle
 
 GENERATION = 5
 SECONDS = (0.5, 1.5, 0.25, 2.0)
-SPARSE = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sparse=["b", "d"])
+LAYOUT = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sparse=["b", "d"])
+SPARSE, COUNTED = GradientLayout.of(LAYOUT), GradientLayout.of(LAYOUT, units=4)
+SMALL = Terms(GradientLayout(6), slots=3, sums=2)
 
 
 class Both:
@@ -25,7 +28,7 @@ class Both:
     def __init__(self, pair, terms):
         worker, self.server = pair
         self.terms = terms
-        self.bundle = Bundle.allocate({"weights": ("<f4", (terms.size,)), "velocity": ("<f4", (terms.size,))})
+        self.bundle = Bundle.allocate(dict.fromkeys(("weights", "velocity"), ("<f4", (terms.gradient.size,))))
         self.weights = self.bundle.arrays["weights"]
         with ThreadPoolExecutor(1) as other:
             attaching = other.submit(attach, worker, 3, GENERATION)
@@ -48,8 +51,8 @@ class Both:
 def make_both(make_pair, family):
     made = []
 
-    def make(size=6, slots=3, sums=2, units=0, tables=(), scores=0, rows=0):
-        made.append(Both(make_pair(family), Terms(size, slots, sums, units, tables, scores, rows)))
+    def make(gradient=SMALL.gradient, **parts):
+        made.append(Both(make_pair(family), replace(SMALL, gradient=gradient, **parts)))
         return made[-1]
 
     yield make
@@ -64,28 +67,27 @@ def both(make_both):
 
 def test_attaching_tells_number_and_generation_and_gives_the_terms(both):
     assert both.asked == Header(Kind.ATTACH, GENERATION, first=3)
-    assert both.channel.terms == both.terms == Terms(6, 3, 2)
+    assert both.channel.terms == both.terms == SMALL
     assert type(both.channel) is (SharedMemoryChannel if both.server.is_local else TcpChannel)
 
 
 def test_the_terms_give_the_sizes_of_a_push():
-    terms = Terms(size=10, slots=3, sums=2)
+    terms = Terms(GradientLayout(10), slots=3, sums=2)
 
     assert terms.note_bytes == 8 * (2 + len(PHASES))
     assert terms.push_bytes == terms.least_push_bytes == terms.note_bytes + 40
 
 
 def test_with_tables_a_push_is_as_long_as_there_are_rows_in_use():
-    terms = Terms(SPARSE.size, 3, 2, 4, tables_of(SPARSE, SPARSE.size + 4))
-    slot = np.zeros(terms.slot_size, np.float32)
+    terms, gradient = replace(SMALL, gradient=COUNTED), COUNTED.zeros()
 
-    assert terms.least_push_bytes == terms.bytes_of(slot) == terms.note_bytes + 4 * (4 + 4 + 2)
-    first, second = terms.tables
-    first.of(slot).write(np.array([0, 3]), np.ones((2, 5), np.float32))
-    assert terms.bytes_of(slot) == terms.least_push_bytes + 4 * 2 * (1 + 5)
-    first.of(slot).write(np.arange(4), np.ones((4, 5), np.float32))
-    second.of(slot).write(np.arange(70), np.ones((70, 2), np.float32))
-    assert terms.bytes_of(slot) == terms.push_bytes
+    assert terms.least_push_bytes == terms.bytes_of(gradient) == terms.note_bytes + 4 * (4 + 4 + 2)
+    first, second = gradient.tables.values()
+    first.write(np.array([0, 3]), np.ones((2, 5), np.float32))
+    assert terms.bytes_of(gradient) == terms.least_push_bytes + 4 * 2 * (1 + 5)
+    first.write(np.arange(4), np.ones((4, 5), np.float32))
+    second.write(np.arange(70), np.ones((70, 2), np.float32))
+    assert terms.bytes_of(gradient) == terms.push_bytes
     assert Terms.unpack(terms.pack()) == terms
 
 
@@ -115,32 +117,33 @@ def test_weights_travel_only_when_they_have_changed(both):
     assert both.server.is_local or kinds[0] is kinds[4] is Kind.WEIGHTS
 
 
-def test_slots_are_apart_and_always_the_same_arrays(both):
+def test_slots_are_apart_and_always_the_same_gradients(both):
     slots = [both.channel.slot(index) for index in range(3)]
     for index, slot in enumerate(slots):
-        assert slot.shape == (6,)
-        assert slot.dtype == np.float32
-        slot[:] = index
+        assert slot.vector.shape == (6,)
+        assert slot.vector.dtype == np.float32
+        slot.vector[:] = index
     assert [both.channel.slot(index) is slot for index, slot in enumerate(slots)] == [True] * 3
-    assert [slot.tolist() for slot in slots] == [[index] * 6 for index in range(3)]
+    assert [slot.vector.tolist() for slot in slots] == [[index] * 6 for index in range(3)]
 
 
 def test_weights_and_slots_begin_with_a_cache_line(both):
-    arrays = [both.channel.weights, *(both.channel.slot(index) for index in range(3))]
+    arrays = [both.channel.weights, *(both.channel.slot(index).vector for index in range(3))]
     assert [array.ctypes.data % 64 for array in arrays] == [0] * 4
 
 
 def test_counts_of_units_travel_behind_the_gradient(make_both):
-    both = make_both(size=6, units=4)
-    assert (both.channel.weights.shape, both.terms.slot_size) == ((6,), 10)
+    both = make_both(GradientLayout(6, units=4))
+    assert both.channel.weights.shape == (6,)
     slots = [both.channel.slot(index) for index in range(3)]
     for index, slot in enumerate(slots):
-        slot[:] = np.arange(10) + index
+        slot.vector[:], slot.active[:] = np.arange(6) + index, np.arange(6, 10) + index
         both.channel.push(0, (index, index + 1), index, np.zeros(2), SECONDS)
 
     for index, expected in enumerate(slots):
-        np.testing.assert_array_equal(both.link.gradient(both.received()), expected)
-        assert expected.tolist() == list(range(index, index + 10))
+        gradient = both.link.gradient(both.received())
+        assert [*gradient.vector, *gradient.active] == list(range(index, index + 10))
+        assert [*expected.vector, *expected.active] == list(range(index, index + 10))
 
 
 def test_a_push_brings_gradient_sums_and_seconds(both):
@@ -148,7 +151,7 @@ def test_a_push_brings_gradient_sums_and_seconds(both):
     both.channel.wait()
     pushed = {}
     for slot, node in ((2, (0, 2)), (0, (2, 3))):
-        both.channel.slot(slot)[:] = np.arange(6) * (slot + 1)
+        both.channel.slot(slot).vector[:] = np.arange(6) * (slot + 1)
         both.channel.push(7, node, slot, np.array([slot, 0.5]), SECONDS)
         frame = both.received()
         header = frame.header
@@ -157,8 +160,8 @@ def test_a_push_brings_gradient_sums_and_seconds(both):
         pushed[slot] = both.link.gradient(frame), *both.link.note(frame)
 
     for slot, (gradient, sums, seconds) in pushed.items():
-        np.testing.assert_array_equal(gradient, np.arange(6) * (slot + 1))
-        assert gradient.dtype == np.float32
+        np.testing.assert_array_equal(gradient.vector, np.arange(6) * (slot + 1))
+        assert gradient.vector.dtype == np.float32
         assert sums.tolist() == [slot, 0.5]
         assert tuple(seconds) == SECONDS
 
@@ -221,45 +224,46 @@ def test_a_slot_may_be_filled_again_in_the_next_round(both):
         both.assign(round_, 0, 3, step=round_)
         both.channel.wait()
         for slot in range(3):
-            both.channel.slot(slot)[:] = 10 * round_ + slot
+            both.channel.slot(slot).vector[:] = 10 * round_ + slot
             both.channel.push(round_, (slot, slot + 1), slot, np.zeros(2), SECONDS)
         gradients = [both.link.gradient(both.received()) for _ in range(3)]
-        assert [gradient[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
+        assert [gradient.vector[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
 
 
 def test_of_tables_the_rows_in_use_arrive_whatever_was_there_before(make_both):
     """Over many rounds, in which slots are used again in another order."""
-    units = 4
-    both = make_both(size=SPARSE.size, units=units, tables=tables_of(SPARSE, SPARSE.size + units))
-    terms, rng = both.terms, np.random.default_rng(3)
+    both, rng = make_both(COUNTED), np.random.default_rng(3)
     for round_ in range(8):
         both.assign(round_, 0, 3, step=0)
         both.channel.wait()
         expected, found = [], []
         for leaf, index in enumerate(rng.permutation(3)[: rng.integers(1, 4)]):
             slot = both.channel.slot(int(index))
-            for where in between(terms.tables, 0, terms.counted_size):
-                slot[where] = rng.normal(size=where.stop - where.start)
-            for table in terms.tables:
-                numbers = np.flatnonzero(rng.random(table.rows) < rng.choice([0, 0.02, 0.4]))
-                table.of(slot).write(numbers, rng.normal(size=(len(numbers), table.width)))
+            slot.active[:] = rng.normal(size=4)
+            for where in between(COUNTED.tables, 0, COUNTED.size):
+                slot.vector[where] = rng.normal(size=where.stop - where.start)
+            for table in slot.tables.values():
+                rows, width = table.values.shape
+                numbers = np.flatnonzero(rng.random(rows) < rng.choice([0, 0.02, 0.4]))
+                table.write(numbers, rng.normal(size=(len(numbers), width)))
             both.channel.push(round_, (leaf, leaf + 1), int(index), np.zeros(2), SECONDS)
             frame = both.received()
             if not both.server.is_local:
-                assert frame.header.length == terms.bytes_of(slot)
+                assert frame.header.length == both.terms.bytes_of(slot)
             found.append(both.link.gradient(frame))
             expected.append(slot)
         for gradient, slot in zip(found, expected, strict=True):
-            assert gradient[: terms.counted_size].tobytes() == slot[: terms.counted_size].tobytes()
-            for table in terms.tables:
-                assert table.of(gradient).used.tolist() == table.of(slot).used.tolist()
+            assert gradient.vector.tobytes() == slot.vector.tobytes()
+            assert gradient.active.tobytes() == slot.active.tobytes()
+            for offset, table in slot.tables.items():
+                assert gradient.tables[offset].used.tolist() == table.used.tolist()
 
 
 def test_rows_that_a_table_cannot_have_in_use_break_the_protocol(make_both):
-    both = make_both(size=SPARSE.size, tables=tables_of(SPARSE, SPARSE.size))
-    (table, _), slot = both.terms.tables, both.channel.slot(0)
-    table.of(slot).write(np.array([1, 2]), np.ones((2, 5), np.float32))
-    table.of(slot).account[2] = 1
+    both = make_both(SPARSE)
+    table = both.channel.slot(0).tables[1]
+    table.write(np.array([1, 2]), np.ones((2, 5), np.float32))
+    table.index[2] = 1
     both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
 
     with pytest.raises(ProtocolError, match="a table of 4 rows cannot have"):
@@ -268,7 +272,7 @@ def test_rows_that_a_table_cannot_have_in_use_break_the_protocol(make_both):
 
 def test_a_server_takes_no_push_whose_length_none_can_have(make_pair):
     for difference in (-4, -1, 1):
-        both = Both(make_pair("tcp"), Terms(SPARSE.size, 3, 2, 0, tables_of(SPARSE, SPARSE.size)))
+        both = Both(make_pair("tcp"), replace(SMALL, gradient=SPARSE))
         length = (both.terms.push_bytes if difference > 0 else both.terms.least_push_bytes) + difference
         both.channel._connection.socket.sendall(Header(Kind.PUSH, length=length).pack())
 
@@ -277,7 +281,7 @@ def test_a_server_takes_no_push_whose_length_none_can_have(make_pair):
 
 
 def test_a_push_that_is_shorter_than_its_rows_breaks_the_protocol(make_pair):
-    both = Both(make_pair("tcp"), Terms(SPARSE.size, 3, 2, 0, tables_of(SPARSE, SPARSE.size)))
+    both = Both(make_pair("tcp"), replace(SMALL, gradient=SPARSE))
     payload = np.zeros(both.terms.least_push_bytes // 4, np.int32)
     payload[-2] = 1  # the number of rows that the first table has in use
     both.channel._connection.send(Header(Kind.PUSH), payload.data)
@@ -333,7 +337,7 @@ def test_other_frames_are_of_no_use_to_a_worker(both, kind):
 
 
 def test_a_worker_takes_no_weights_of_another_size(make_pair):
-    both = Both(make_pair("tcp"), Terms(6, 3, 2))
+    both = Both(make_pair("tcp"), SMALL)
     both.server.send(Header(Kind.WEIGHTS), bytes(28))
 
     with pytest.raises(ProtocolError, match="weights of 28 bytes, 24 were agreed"):
@@ -356,7 +360,7 @@ def test_a_server_takes_no_more_than_a_push(both):
 
 
 def test_a_server_keeps_no_more_gradients_than_a_round_has_leaves(make_pair):
-    both = Both(make_pair("tcp"), Terms(6, 3, 2))
+    both = Both(make_pair("tcp"), SMALL)
     for _ in range(4):
         both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
     for _ in range(3):
@@ -378,7 +382,7 @@ def test_a_push_that_lacks_what_it_must_bring_breaks_the_protocol(both):
 
 
 def test_a_large_vector_travels_both_ways(make_both):
-    both = make_both(size=1 << 20, slots=1)
+    both = make_both(GradientLayout(1 << 20), slots=1)
     both.weights[:] = np.arange(1 << 20)
     both.assign(0, 0, 1, step=0)
     with ThreadPoolExecutor(1) as other:
@@ -386,12 +390,12 @@ def test_a_large_vector_travels_both_ways(make_both):
         while both.server.pending:
             both.server.flush()
         waiting.result()
-        both.channel.slot(0)[:] = both.channel.weights[::-1]
+        both.channel.slot(0).vector[:] = both.channel.weights[::-1]
         pushing = other.submit(both.channel.push, 0, (0, 1), 0, np.zeros(2), SECONDS)
         gradient = both.link.gradient(both.received())
         pushing.result()
 
-    np.testing.assert_array_equal(gradient, np.arange(1 << 20)[::-1].astype(np.float32))
+    np.testing.assert_array_equal(gradient.vector, np.arange(1 << 20)[::-1].astype(np.float32))
 
 
 def test_a_server_that_does_not_want_a_worker(local_pair):
@@ -404,7 +408,7 @@ def test_a_server_that_does_not_want_a_worker(local_pair):
 
 def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descriptors):
     here, there = local_pair
-    there.send(Header(Kind.ATTACHED), Terms(6, 3, 2).pack(), descriptors=[pipe_ends[0].fileno()])
+    there.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[pipe_ends[0].fileno()])
     before = open_descriptors()
 
     with pytest.raises(ProtocolError, match="as two descriptors"):
@@ -417,7 +421,7 @@ def test_nothing_is_left_of_a_channel_and_its_link(make_pair, family, open_descr
     before = open_descriptors()
 
     def work():
-        both = Both(make_pair(family), Terms(6, 3, 2))
+        both = Both(make_pair(family), SMALL)
         both.assign(0, 0, 1, step=0)
         both.channel.wait()
         both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.spec import network as spec
+from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.wire.channel import Assignment, Terms
 from raydient.workers.data import MemorySource, epoch_order
@@ -18,10 +19,10 @@ class Recording:
     """A channel that gives out every round in two assignments and keeps what comes of them."""
 
     def __init__(self, network):
-        self.terms = Terms(network.layout.size, 3, network.sums, 0, (), len(network.ranks), TEST_ROWS)
+        self.terms = Terms(GradientLayout(network.layout.size), 3, network.sums, len(network.ranks), TEST_ROWS)
         self.weights = np.zeros(network.layout.size, np.float32)
         self.said = []
-        self._slots = np.zeros((3, self.terms.slot_size), np.float32)
+        self._slots = [self.terms.gradient.zeros() for _ in range(3)]
         leaves = [(n, SCHEDULE.round(n).leaves) for n in range(SCHEDULE.rounds)]
         self._assignments = iter([a for n, k in leaves for a in (Assignment(n, 1, k), Assignment(n, 0, 1))])
 

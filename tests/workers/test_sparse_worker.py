@@ -1,11 +1,11 @@
-"""The worker's loop on a channel with accounts of its embeddings, against one without: the same pushes, bit by bit."""
+"""The worker's loop with row-sparse gradients of its embeddings, against dense ones: the same pushes, bit by bit."""
 
 import numpy as np
 import pytest
 
 from raydient.spec import network as spec
+from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Assignment, Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import build
@@ -38,12 +38,12 @@ NETWORKS = {
 class Recording:
     """A channel that gives out assignments and keeps what was pushed."""
 
-    def __init__(self, network, assignments, tables):
-        self.terms = Terms(network.layout.size, 5, network.sums, 3, tables)
+    def __init__(self, network, assignments, gradient):
+        self.terms = Terms(gradient, 5, network.sums)
         self.weights = np.zeros(network.layout.size, np.float32)
         network.initialize(1, self.weights)
         self.pushed = {}
-        self._slots = np.zeros((5, self.terms.slot_size), np.float32)
+        self._slots = [gradient.zeros() for _ in range(5)]
         self._assignments = iter(assignments)
 
     def slot(self, index):
@@ -53,9 +53,10 @@ class Recording:
         return next(self._assignments, None)
 
     def push(self, round_, node, slot, sums, seconds):
-        gradient = None if slot is None else self._slots[slot, : self.terms.counted_size].tobytes()
-        used = [] if slot is None else [table.of(self._slots[slot]).used.tolist() for table in self.terms.tables]
-        self.pushed[round_, node] = gradient, sums.tobytes(), used
+        gradient = None if slot is None else self._slots[slot]
+        values = None if gradient is None else (gradient.vector.tobytes(), gradient.active.tobytes())
+        used = {} if gradient is None else {offset: table.used.tolist() for offset, table in gradient.tables.items()}
+        self.pushed[round_, node] = values, sums.tobytes(), used
 
 
 @pytest.fixture(params=NETWORKS)
@@ -65,7 +66,7 @@ def network(request):
 
 
 @pytest.mark.parametrize("few", [1, 32, 1 << 14])
-def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
+def test_row_sparse_gradients_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
     monkeypatch.setattr("raydient.steps.sparse.FEW", few)
     schedule = Schedule(90, 40, epochs=2, batch_size=20, microbatches=5, gradient_health_every=3)
     rng = np.random.default_rng(0)
@@ -80,8 +81,8 @@ def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
         first = number % 2 if leaves > 2 else 0
         assignments += [Assignment(number, first, leaves)] + [Assignment(number, 0, first)] * (first > 0)
     results, source = [], MemorySource.of(data)
-    for tables in (tables_of(network.layout, network.layout.size + 3), ()):
-        channel = Recording(network, assignments, tables)
+    for gradient in (GradientLayout.of(network.layout, 3), GradientLayout(network.layout.size, 3)):
+        channel = Recording(network, assignments, gradient)
         worker = Worker(network=network, schedule=schedule, seed=4, data=source, channel=channel, clock=lambda: 0.0)
         worker.run()
         results.append(channel)
@@ -94,7 +95,8 @@ def test_accounts_change_no_bit_of_what_is_pushed(network, monkeypatch, few):
         assert gradient == twin[key][0], key
         assert sums == twin[key][1]
         if gradient is not None:
-            vector = np.frombuffer(gradient, np.float32)
-            for name, table, numbers in zip(names, results[0].terms.tables, used, strict=True):
+            vector = np.frombuffer(gradient[0], np.float32)
+            for name, table in zip(names, results[0].terms.gradient.tables, strict=True):
+                numbers = used[table.offset]
                 assert bool(numbers) == (not name.startswith("frozen"))
                 assert set(np.flatnonzero(table.values(vector).any(axis=1))) <= set(numbers)

@@ -16,18 +16,18 @@ given up; what it computes then is refused. A slot belongs to the worker until i
 next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from raydient.steps.arrays import CACHE_LINE, aligned_zeros
+from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.scores import SCORE, Scores, as_bytes
-from raydient.steps.sparse import Table, pack, packed_size
 
 from .connection import Buffer, Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
@@ -44,45 +44,29 @@ class Terms:
     """The parameters that the server sends to a worker that attaches.
 
     Attributes:
-        size: values of the weight vector.
-        slots: gradient slots.
+        gradient: layout of a gradient.
+        slots: number of gradients that a worker holds at a time.
         sums: number of values that are sent with a push.
-        units: units with a rectifier. A slot has a count for each behind the gradient: in how many leaves of the node
-            the unit was not zero for every sample. They mean something in rounds in which health is measured.
-        tables: parameters whose gradients are sparse, in the order of the vector. A slot has an account for each behind
-            the counts.
         scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
         rows: maximum number of rows of a round.
     """
 
-    size: int
+    gradient: GradientLayout
     slots: int
     sums: int
-    units: int = 0
-    tables: tuple[Table, ...] = ()
     scores: int = 0
     rows: int = 0
 
-    @classmethod
-    def unpack(cls, data: Buffer) -> Self:
-        told = json.loads(bytes(data))
-        return cls(**{**told, "tables": tuple(Table(**table) for table in told["tables"])})
-
-    @property
-    def counted_size(self) -> int:
-        """Values of a slot, the counts of units included."""
-        return self.size + self.units
-
-    @property
-    def slot_size(self) -> int:
-        """Values of a slot."""
-        return self.counted_size + sum(1 + table.rows for table in self.tables)
-
     @property
     def slots_shape(self) -> tuple[int, int]:
-        """Of all slots in shared memory: each begins with a cache line, behind up to 15 values that nobody uses."""
+        """Shape of all slots in shared memory, (slots, values): each begins at a cache line, up to 15 values pad it."""
         values = CACHE_LINE // 4
-        return self.slots, -(-self.slot_size // values) * values
+        return self.slots, -(-self.gradient.buffer_size // values) * values
+
+    def slots_in(self, segment: Segment) -> list[Gradient]:
+        """Return the gradients in a segment of `slots_shape` float32 values; views."""
+        rows = segment.array("<f4", self.slots_shape)
+        return [Gradient(self.gradient, row[: self.gradient.buffer_size]) for row in rows]
 
     @property
     def note_bytes(self) -> int:
@@ -96,20 +80,27 @@ class Terms:
 
     @property
     def push_bytes(self) -> int:
-        """Bytes of a push with its gradient, at the most: with every row of every table in use."""
-        return self.note_bytes + 4 * self.slot_size
+        """Maximum bytes of a push with its gradient."""
+        return self.note_bytes + 4 * self.gradient.buffer_size
 
     @property
     def least_push_bytes(self) -> int:
-        """Bytes of a push with its gradient, at the least: with no row of any table in use."""
-        return self.push_bytes - 4 * sum(table.rows * (1 + table.width) for table in self.tables)
+        """Minimum bytes of a push with its gradient."""
+        return self.note_bytes + 4 * self.gradient.least_packed_size
 
-    def bytes_of(self, slot: NDArray[np.float32]) -> int:
-        """Bytes of a push with the gradient in `slot`."""
-        return self.note_bytes + 4 * packed_size(self.tables, slot, self.counted_size)
+    def bytes_of(self, gradient: Gradient) -> int:
+        """Bytes of a push with this gradient."""
+        return self.note_bytes + 4 * gradient.packed_size
 
     def pack(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return _TERMS.dump_json(self)
+
+    @staticmethod
+    def unpack(data: Buffer) -> "Terms":
+        return _TERMS.validate_json(bytes(data))
+
+
+_TERMS = TypeAdapter(Terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +122,8 @@ class Channel(Protocol):
     def weights(self) -> NDArray[np.float32]:
         """The whole flat vector; the same array for the life of the channel, its values change."""
 
-    def slot(self, index: int) -> NDArray[np.float32]:
-        """Gradient buffer `index`, (terms.slot_size,); the same array each time."""
+    def slot(self, index: int) -> Gradient:
+        """Return the gradient in slot `index`; the same object each time."""
 
     def wait(self) -> Assignment | None:
         """The next assignment, with `weights` current for it; None when there is no more work.
@@ -210,14 +201,13 @@ class SharedMemoryChannel(_Channel):
         super().__init__(connection, generation, terms)
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients were to come as two descriptors")
-        weights = Segment(attached.descriptors.pop(0), terms.size * 4)
+        weights = Segment(attached.descriptors.pop(0), terms.gradient.size * 4)
         gradients = Segment(attached.descriptors.pop(0), prod(terms.slots_shape) * 4)
-        self.weights = weights.array("<f4", (terms.size,))
-        rows = gradients.array("<f4", terms.slots_shape)
-        self._rows: list[NDArray[np.float32]] = [row[: terms.slot_size] for row in rows]
+        self.weights = weights.array("<f4", (terms.gradient.size,))
+        self._slots = terms.slots_in(gradients)
 
-    def slot(self, index: int) -> NDArray[np.float32]:
-        return self._rows[index]
+    def slot(self, index: int) -> Gradient:
+        return self._slots[index]
 
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
@@ -233,8 +223,8 @@ class TcpChannel(_Channel):
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         super().__init__(connection, generation, terms)
-        self.weights = aligned_zeros((terms.size,), "<f4")
-        self._slots: dict[int, NDArray[np.float32]] = {}
+        self.weights = aligned_zeros((terms.gradient.size,), "<f4")
+        self._slots: dict[int, Gradient] = {}
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
         if header.kind is Kind.WEIGHTS:
@@ -243,13 +233,13 @@ class TcpChannel(_Channel):
             return self.weights.data.cast("B")
         return super()._allocate(header)
 
-    def slot(self, index: int) -> NDArray[np.float32]:
+    def slot(self, index: int) -> Gradient:
         if index not in self._slots:
-            self._slots[index] = aligned_zeros((self.terms.slot_size,), "<f4")
+            self._slots[index] = self.terms.gradient.zeros()
         return self._slots[index]
 
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        gradient = () if slot is None else pack(self.terms.tables, self.slot(slot), self.terms.counted_size)
+        gradient = () if slot is None else self.slot(slot).pack()
         self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *gradient)

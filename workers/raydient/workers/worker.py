@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from raydient.spec.job import JobSpec
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
-from raydient.steps.sparse import add
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
@@ -146,33 +145,24 @@ class Worker:
         left_node, right_node = children(node)
         left, right = self._sum(this, left_node), self._sum(this, right_node)
         began = self._clock()
-        terms = self._channel.terms
-        # Behind the gradient there are counts where health is measured.
-        size = terms.counted_size if self._schedule.measures_health(this) else terms.size
-        add(terms.tables, self._channel.slot(left), self._channel.slot(right), size)
+        counts = self._schedule.measures_health(this)
+        self._channel.slot(left).add(self._channel.slot(right), counts=counts)
         self._sums[left] += self._sums[right]
         self._free.append(right)
         self._backward_seconds += self._clock() - began
         return left
 
-    def _bind(self, slot: int) -> Sequence[Views]:
-        """The gradients in a slot, with the accounts of those that are sparse."""
-        array, terms = self._channel.slot(slot), self._channel.terms
-        accounts = {table.offset: table.of(array).account for table in terms.tables}
-        named = {p.name: accounts[p.offset] for p in self._network.layout.parameters if p.offset in accounts}
-        return self._network.bind(array[: terms.size], named)
-
     def _train(self, this: Round, leaf: int, slot: int) -> None:
+        gradient = self._channel.slot(slot)
         if slot not in self._gradients:
-            self._gradients[slot] = self._bind(slot)
+            self._gradients[slot] = self._network.bind_gradient(gradient)
         began = self._clock()
         start, stop = this.leaf(leaf)
         program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
         self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, this.step, leaf))
         self._keep_scores(program)
         if self._schedule.measures_health(this):
-            terms = self._channel.terms
-            program.count_active(self._channel.slot(slot)[terms.size : terms.counted_size])
+            program.count_active(gradient.active)
         middle = self._clock()
         program.backward(self._weights, self._gradients[slot], 1.0 / (this.stop - this.start))
         self._forward_seconds += middle - began

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.gradient import Gradient
 from raydient.steps.scores import SCORE, Scores, from_bytes
-from raydient.steps.sparse import GradientError, unpack
+from raydient.steps.sparse import GradientError
 from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
@@ -36,8 +36,8 @@ class Link(Protocol):
         Called while `round_` ends, with growing `stop` up to the number of weights.
         """
 
-    def gradient(self, frame: Frame) -> Vector:
-        """The slot that a push brought or points to, the gradient first; it stays until the worker's next round."""
+    def gradient(self, frame: Frame) -> Gradient:
+        """The gradient that a push brought or points to; it stays as it is until the worker's next round."""
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums and seconds by phase of a push."""
@@ -82,7 +82,7 @@ class _Link:
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         self.connection, self.worker = connection, worker
         self._terms, self._generation = terms, generation
-        self._weights = weights.array("<f4", (terms.size,))
+        self._weights = weights.array("<f4", (terms.gradient.size,))
         self._scores: Frame | None = None
         connection.allocate = self._allocate
 
@@ -119,7 +119,7 @@ class SharedMemoryLink(_Link):
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
         segment = Segment.create(prod(terms.slots_shape) * 4)
-        self._slots: list[Vector] = [row[: terms.slot_size] for row in segment.array("<f4", terms.slots_shape)]
+        self._slots = terms.slots_in(segment)
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
@@ -129,13 +129,12 @@ class SharedMemoryLink(_Link):
     def weights(self, round_: int, step: int, stop: int) -> None:
         """The worker sees them where they are."""
 
-    def gradient(self, frame: Frame) -> Vector:
+    def gradient(self, frame: Frame) -> Gradient:
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
         slot = self._slots[frame.header.slot]
         with _as_protocol_errors():
-            for table in self._terms.tables:
-                table.check(table.of(slot).used)
+            slot.check()
         return slot
 
 
@@ -153,7 +152,7 @@ class TcpLink(_Link):
         self._round = -1
         self._free: list[memoryview] = []
         self._used: list[memoryview] = []
-        self._slots: list[Vector] = []
+        self._slots: list[Gradient] = []
         self._made = 0  # of them, in this round
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
@@ -187,19 +186,19 @@ class TcpLink(_Link):
         self.connection.more(self._weights[self._sent : stop].data)
         self._sent = stop
 
-    def gradient(self, frame: Frame) -> Vector:
+    def gradient(self, frame: Frame) -> Gradient:
         terms = self._terms
         if len(frame.payload) < terms.least_push_bytes:
             raise ProtocolError("a push without its gradient")
-        gradient = np.frombuffer(frame.payload, "<f4", offset=terms.note_bytes)
-        if not terms.tables:
-            return gradient
+        packed = np.frombuffer(frame.payload, "<f4", offset=terms.note_bytes)
+        if not terms.gradient.tables:
+            return Gradient(terms.gradient, packed)
         if self._made == len(self._slots):
-            self._slots.append(aligned_zeros((terms.slot_size,), "<f4"))
+            self._slots.append(terms.gradient.zeros())
         slot = self._slots[self._made]
         self._made += 1
         with _as_protocol_errors():
-            unpack(terms.tables, gradient, slot, terms.counted_size)
+            slot.unpack(packed)
         return slot
 
 

@@ -8,9 +8,9 @@ from contextlib import closing
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
-from raydient.steps.sparse import tables_of
 from raydient.wire import control
 from raydient.wire.channel import Terms
 from raydient.wire.connection import Connection, Frame, unlimited
@@ -102,10 +102,9 @@ class ParameterServerProcess:
                 self._bundle.arrays[name][:] = arrays[name]
         weights, *state = self._bundle.arrays.values()
         slots = min(serve.schedule.microbatches, serve.schedule.batch_size)
-        units = sum(count for _, count in serve.layers)
-        tables = tables_of(layout, layout.size + units)
+        gradient = GradientLayout.of(layout, sum(count for _, count in serve.layers))
         rows = max(serve.schedule.batch_size, serve.schedule.test_rows)
-        self._terms = Terms(layout.size, slots, serve.sums, units, tables, len(serve.ranks), rows)
+        self._terms = Terms(gradient, slots, serve.sums, len(serve.ranks), rows)
         position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
         if serve.ranks and EPOCH_SCORES in arrays:
             position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
@@ -116,7 +115,7 @@ class ParameterServerProcess:
             threads=self._threads,
             executor=self._executor,
             parameters=layout.parameters,
-            tables=tables,
+            tables=gradient.tables,
             updated=passing_on(self._network, self._links, position),
         )
         self._server = ParameterServer(
@@ -268,7 +267,7 @@ class ParameterServerProcess:
             link = links[assign.worker]
             with self._network.sending(link.connection):
                 link.assign(assign, self._server.position.step)
-            self._meters.pulled(self._terms.size * 4)
+            self._meters.pulled(self._terms.gradient.size * 4)
         if assigned:
             if not self._epoch_began:
                 self._epoch_began = now

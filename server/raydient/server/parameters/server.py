@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector
+from raydient.steps.gradient import Gradient
 from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
@@ -99,7 +100,7 @@ class _Open:
 
     round: Round
     assignments: Assignments
-    gradients: dict[Node, Vector] = field(default_factory=dict)
+    gradients: dict[Node, Gradient] = field(default_factory=dict)
     sums: dict[Node, NDArray[np.float64]] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
 
@@ -108,9 +109,8 @@ class ParameterServer:
     """The position of a job and the round being computed. One thread calls it.
 
     `updater` holds the weights and is called when a step is complete, with `meter` if health is measured in it. A
-    gradient handed to `push` must stay as it is until the next `Assign` of a later round; behind the values for each
-    weight it has the counts that `LayerMeter.read` takes. `ranks` are the places among the sums that take the ranks of
-    an epoch's rows, see `wire.scores`.
+    gradient handed to `push` must stay as it is until the next `Assign` of a later round. `ranks` are the places among
+    the sums that take the ranks of an epoch's rows, see `steps.scores`.
 
     Attributes:
         last_loss: of the last step; None before the first.
@@ -231,7 +231,7 @@ class ParameterServer:
         self,
         round_: int,
         node: Node,
-        gradient: Vector | None,
+        gradient: Gradient | None,
         sums: NDArray[np.float64],
         scores: Scores | None = None,
     ) -> tuple[str, list[Action]]:
@@ -308,15 +308,14 @@ class ParameterServer:
         if this.kind is not RoundKind.TRAIN:
             return
         with np.errstate(all="ignore"):
-            total = tree_sum({node: g[: self.layout.size] for node, g in opened.gradients.items()}, (0, this.leaves))
+            total = tree_sum({node: g.vector for node, g in opened.gradients.items()}, (0, this.leaves))
         self._meter.add_gradient(0, total)
         active = self._active(opened) if self.schedule.measures_health(this) else None
         self.health = self._meter.read(this.step + 1, active, updated=False)
 
     def _active(self, opened: _Open) -> Vector:
-        """In how many leaves each unit was active, which follows the gradient."""
-        counts = slice(self.layout.size, self.layout.size + self._meter.units)
-        return tree_sum({node: g[counts] for node, g in opened.gradients.items()}, (0, opened.round.leaves))
+        """Return in how many leaves each unit was active."""
+        return tree_sum({node: g.active for node, g in opened.gradients.items()}, (0, opened.round.leaves))
 
     def _next_round(self) -> list[Action]:
         if self.position.round == self.schedule.rounds:
@@ -339,13 +338,13 @@ class ParameterServer:
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
 
-    def _suspect(self, gradients: Mapping[Node, Vector], root: Node) -> tuple[str, bool]:
+    def _suspect(self, gradients: Mapping[Node, Gradient], root: Node) -> tuple[str, bool]:
         """See `Diverged`: a parameter, and whether every gradient is finite."""
         largest, suspect = -1.0, ""
         if not gradients:
             return suspect, True
         for parameter in reversed(self.layout.parameters):
-            views = {node: parameter.view(gradient) for node, gradient in gradients.items()}
+            views = {node: parameter.view(gradient.vector) for node, gradient in gradients.items()}
             with np.errstate(all="ignore"):
                 total = tree_sum(views, root)
             if not np.isfinite(total).all():

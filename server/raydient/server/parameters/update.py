@@ -11,9 +11,10 @@ from itertools import chain
 
 import numpy as np
 
-from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.arrays import Floats, Vector, aligned_zeros
+from raydient.steps.gradient import Gradient, Table, between
 from raydient.steps.layout import Average, Frozen, Kind, Learned, Parameter
-from raydient.steps.sparse import Numbers, Table, between
+from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node
 
 from .health import LayerMeter
@@ -47,7 +48,7 @@ class Updater:
         `parameters`, in order, say by their kinds how values are updated; the optimizer alone updates all others. The
         gradient of a penalty, l1 sign(w) + 2 l2 w, is added once, to the sum. Of moving averages and of what is frozen
         the gradient has no part in the norm.
-        `tables`, in order, have sparse gradients: contributions have accounts of them.
+        `tables`, in order, have row-sparse gradients.
         `updated` hears, in the thread that calls `apply`, how many weights from the first on have their new values.
         """
         self._weights, self._state = weights, state
@@ -68,16 +69,16 @@ class Updater:
         self,
         optimizer: Optimizer,
         step: int,
-        contributions: Mapping[Node, Vector],
+        contributions: Mapping[Node, Gradient],
         root: Node,
         meter: LayerMeter | None = None,
     ) -> float:
         """Make update number `step`; the squared norm of the summed gradient, not finite if the gradient is not.
 
-        `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were. A
-        contribution may be longer than the weights; behind their length only accounts of tables are looked at. `meter`
-        gets the gradient and the update.
+        `contributions` are nodes of the tree that together hold each leaf of `root` once; they are left as they were.
+        `meter` gets the gradient and the update.
         """
+        vectors = {node: gradient.vector for node, gradient in contributions.items()}
         few = few_rows(self._tables, contributions)
         alone = [rows for rows in few if self._others_rest(rows.table, optimizer)]
         spread = [rows for rows in few if rows not in alone]
@@ -91,7 +92,7 @@ class Updater:
             for start, stop in blocks[len(blocks) * thread // threads : len(blocks) * (thread + 1) // threads]:
                 room = [array[: stop - start] for array in self._scratch[thread]]
                 weights, before = self._weights[start:stop], room[2]
-                gradient = self._sum(contributions, root, (start, stop), [rows.table for rows in spread], room)
+                gradient = self._sum(vectors, root, (start, stop), [rows.table for rows in spread], room)
                 gradient = self._penalized(gradient, start, stop, room)
                 if meter is not None:
                     np.copyto(before, weights)
@@ -148,7 +149,7 @@ class Updater:
         optimizer: Optimizer,
         step: int,
         table: Table,
-        sums: Iterable[tuple[Numbers, Vector]],
+        sums: Iterable[tuple[Numbers, Floats]],
         meter: LayerMeter | None,
     ) -> float:
         """Update rows alone, by an optimizer that remembers nothing; the squared norm of their gradient."""
@@ -166,14 +167,14 @@ class Updater:
         return total
 
     @np.errstate(all="ignore")
-    def _spread(self, table: Table, sums: Iterable[tuple[Numbers, Vector]]) -> None:
+    def _spread(self, table: Table, sums: Iterable[tuple[Numbers, Floats]]) -> None:
         values = table.values(self._spread_out)
         for numbers, gradient in sums:
             values[numbers] = gradient
 
     def _sum(
         self,
-        contributions: Mapping[Node, Vector],
+        vectors: Mapping[Node, Vector],
         root: Node,
         block: tuple[int, int],
         spread: Sequence[Table],
@@ -183,13 +184,13 @@ class Updater:
         start, stop = block
         pieces = list(between(spread, start, stop))
         if pieces == [slice(start, stop)]:
-            return sum_within(contributions, root, pieces[0], room[3:])
+            return sum_within(vectors, root, pieces[0], room[3:])
         if not pieces:
             return self._spread_out[start:stop]
         np.copyto(room[3], self._spread_out[start:stop])
         for piece in pieces:
             part = [array[piece.start - start : piece.stop - start] for array in room[3:]]
-            np.copyto(part[0], sum_within(contributions, root, piece, part))
+            np.copyto(part[0], sum_within(vectors, root, piece, part))
         return room[3]
 
     def _penalized(self, gradient: Vector, start: int, stop: int, room: Sequence[Vector]) -> Vector:

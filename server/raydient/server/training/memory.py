@@ -11,8 +11,8 @@ from raydient.server.parameters.optimizers import build_optimizer
 from raydient.spec.errors import FieldError
 from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
+from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.steps.sparse import tables_of
 from raydient.wire.channel import Terms
 from raydient.workers.data import PARTS, Source
 from raydient.workers.data.limits import size_text
@@ -58,7 +58,7 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset
         evaluation = schedule.round(schedule.steps_per_epoch)
         rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
     units = sum(layer.rectified_units for layer in network.layers)
-    terms = Terms(layout.size, schedule.microbatches, network.sums, units, tables_of(layout, layout.size + units))
+    terms = Terms(GradientLayout.of(layout, units), schedule.microbatches, network.sums)
     programs = sum(program_bytes(network, count) for count in rows)
     return MemoryEstimate(
         data=data,

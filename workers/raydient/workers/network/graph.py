@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import network as spec
+from raydient.steps.arrays import Floats
+from raydient.steps.gradient import Dense, Gradient, Part
 from raydient.steps.layout import Layout
 from raydient.workers.streams import Purpose, stream
 
 from .ends import only
 from .initializers import INITIALIZERS
-from .layers import Layer, Shape, Views, account_of
+from .layers import Layer, Shape, Views
 from .losses import Loss
 from .metrics import OutputMetric, values_of
 
@@ -156,23 +157,21 @@ class Network:
         """Likewise."""
         return self.output.label_dtype
 
-    def bind(
-        self, vector: NDArray[np.floating], accounts: Mapping[str, NDArray[np.int32]] = MappingProxyType({})
-    ) -> tuple[Views, ...]:
+    def bind(self, vector: Floats) -> tuple[Views, ...]:
         """For each layer the views of its parameters inside `vector` (layout.size,), by name within the layer.
 
-        For weights and gradients alike. Views, never copies: bind once and change the vector in place. Layers that
-        share parameters have the same views. `accounts` are those of sparse gradients, by the parameter's name.
+        For weights, and for gradients that are a plain vector. Views, never copies: bind once and change the vector in
+        place. Layers that share parameters have the same views.
         """
-        arrays: dict[str, NDArray[Any]] = {**self.layout.views(vector)}
-        arrays |= {account_of(name): account for name, account in accounts.items()}
+        return self._bind({name: Dense(view) for name, view in self.layout.views(vector).items()})
+
+    def bind_gradient(self, gradient: Gradient) -> tuple[Views, ...]:
+        """The same for a gradient whose tables are row-sparse."""
+        return self._bind(gradient.parts(self.layout))
+
+    def _bind(self, parts: Mapping[str, Part]) -> tuple[Views, ...]:
         return tuple(
-            {
-                name: arrays[f"{node.parameters_of}.{name}"]
-                for p in node.layer.parameters
-                for name in (p.name, account_of(p.name))
-                if f"{node.parameters_of}.{name}" in arrays
-            }
+            Views({p.name: parts[f"{node.parameters_of}.{p.name}"] for p in node.layer.parameters})
             for node in self.nodes
         )
 

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.steps.arrays import aligned_zeros
+from raydient.steps.gradient import Dense, Part
 from raydient.steps.layout import Average, Frozen
 from raydient.steps.scores import Scores
 from raydient.steps.sparse import RowSparse
 
 from .ends import only
 from .graph import Network
-from .layers import INFERENCE, Pass, Views, account_of
+from .layers import INFERENCE, Pass, Views
 from .memory import plan
 from .objective import Objective
 
@@ -69,13 +70,15 @@ class Program:
     def _later_uses(self, dtype: np.dtype[Any]) -> Mapping[int, Views]:
         """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
         first: dict[int, int] = {}
-        later: dict[int, dict[str, NDArray[Any]]] = {}
+        later: dict[int, Views] = {}
         for place in self._plan.backward_order:
             node = self.network.nodes[place]
             if first.setdefault(node.owner, place) != place:
-                parameters = node.layer.parameters
-                later[place] = {p.name: np.zeros(p.shape, dtype) for p in parameters}
-                later[place] |= {account_of(p.name): np.zeros(1 + p.shape[0], np.int32) for p in parameters if p.sparse}
+                parts: dict[str, Part] = {}
+                for p in node.layer.parameters:
+                    values = np.zeros(p.shape, dtype)
+                    parts[p.name] = RowSparse.over(values) if p.sparse else Dense(values)
+                later[place] = Views(parts)
         return later
 
     @property
@@ -122,8 +125,7 @@ class Program:
 
         Args:
             weights: those that `forward` was called with, unchanged since.
-            gradients: `network.bind(vector)` of the gradient's vector; overwritten. Where there are accounts, what they
-                say of the vector is true.
+            gradients: `network.bind_gradient(gradient)`, or `network.bind(vector)`; overwritten.
             scale: factor of the loss.
         """
         with _quiet():
@@ -133,26 +135,14 @@ class Program:
                 room = self._shared.get(place)
                 layer.backward(buffers, weights[place], gradients[place] if room is None else room)
                 if room is not None:
-                    self._add(place, gradients[place], room)
+                    for name, gradient in gradients[place].parts.items():
+                        gradient.add(room.parts[name])
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
             for place, name, uses in self._statistics:
                 np.multiply(gradients[place][name], self.rows * scale / uses, out=gradients[place][name])
             for place, name in self._frozen:
-                account = gradients[place].get(account_of(name))
-                if account is not None:
-                    RowSparse(gradients[place][name], account).clear()
-                else:
-                    gradients[place][name].fill(0)
-
-    def _add(self, place: int, total: Views, part: Views) -> None:
-        """Add gradients by the same parameters."""
-        for p in self.network.nodes[place].layer.parameters:
-            account = account_of(p.name)
-            if account in total:
-                RowSparse(total[p.name], total[account]).add(RowSparse(part[p.name], part[account]))
-            else:
-                np.add(total[p.name], part[p.name], out=total[p.name])
+                gradients[place].parts[name].clear()
 
     def count_active(self, active: Array) -> None:
         """Which units with a rectifier were not zero for every sample, after `forward`.

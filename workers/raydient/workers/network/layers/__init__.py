@@ -9,7 +9,7 @@ from .dropout import Dropout
 from .embedding import Embedding
 from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d
 from .gru import Gru
-from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of, shape_text
+from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
 from .layer_normalization import LayerNormalization
 from .lstm import Lstm
 from .merging import Add, Concatenate, Dot, Multiply
@@ -56,6 +56,5 @@ __all__ = [
     "Pass",
     "Shape",
     "Views",
-    "account_of",
     "shape_text",
 ]

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import recurrent as spec
-from raydient.steps.sparse import RowSparse
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, account_of, learned
+from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 SPARSE_FROM = 1 << 16
-"""Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping account of its rows."""
+"""Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping an index of its rows."""
 FEW_REPEATED = 4
 """Places for one whose number occurs more than once, from which on it pays to tell the others apart."""
 
@@ -26,9 +25,9 @@ class Embedding(Layer):
     Whether the data keep to the numbers from 0 to below input_dim is checked before training (`indices.check`); here a
     number outside takes the nearest row.
 
-    dE is sparse: only rows in use are computed, and with an account of the gradient at hand only those of its last use
-    are cleared. So what a step costs does not grow with the vocabulary. Places are sorted by number, ties by place, and
-    each run of equal numbers is added up in that order, so the bits are fixed. That takes half the time of `np.add.at`.
+    dE is row-sparse: only rows in use are computed, and only those of its last use are cleared. So the cost of a step
+    does not grow with the vocabulary. Places are sorted by number, ties by place, and each run of equal numbers is
+    added up in that order, so the bits are fixed. That takes half the time of `np.add.at`.
     """
 
     kind = "embedding"
@@ -63,15 +62,10 @@ class Embedding(Layer):
         np.take(weights["embeddings"], indices, axis=0, out=y, mode="clip")  # other modes allocate
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        gradient, account = gradients["embeddings"], gradients.get(account_of("embeddings"))
-        runs = self._sort(buffers, len(gradient))
+        runs = self._sort(buffers, len(gradients["embeddings"]))
         numbers, sums = buffers.work["numbers"][:runs], buffers.work["sums"][:runs]
         _add_up(buffers.dy.reshape(len(buffers.work["keys"]), -1), runs, buffers.work)
-        if account is not None:
-            RowSparse(gradient, account).write(numbers, sums)
-        else:
-            gradient.fill(0)
-            gradient[numbers] = sums
+        gradients.parts["embeddings"].write(numbers, sums)
         if buffers.dx is not None:
             buffers.dx.fill(0)
 

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.spec import functions as spec
+from raydient.steps.gradient import Part
 from raydient.steps.layout import Kind, Learned
 from raydient.workers.network.onnx_graph import OnnxGraph
 from raydient.workers.streams import Purpose, stream
 
 Array = NDArray[np.floating]
-Views = Mapping[str, NDArray[Any]]
-"""A layer's parameters, or the gradients by them, inside a flat vector: by name within the layer. Beside a sparse
-parameter's gradient there may be its account, see `account_of`."""
 Shape = tuple[int, ...]
 Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 """Arrays that a layer asks for, by name: their shapes, the row axis included, and types; None is the program's own."""
@@ -29,8 +27,8 @@ class ParameterRule:
     Attributes:
         ones: from which place along the last axis to below which one it begins at 1 instead.
         kind: how an update changes it. A layer has its moving averages behind what it learns.
-        sparse: a table, (rows, width), whose gradient is zero but for a few rows. The layer keeps the account of the
-            gradient (`steps.sparse.RowSparse`) where it is given one.
+        sparse: a table, (rows, width), whose gradient is zero except in a few rows. The layer writes these rows with
+            `Part.write`.
     """
 
     name: str
@@ -48,9 +46,16 @@ def learned(penalty: spec.Regularizer) -> Learned:
     return Learned(penalty.l1, penalty.l2)
 
 
-def account_of(parameter: str) -> str:
-    """Under which name views have the account of a sparse parameter."""
-    return f"{parameter}.account"
+class Views(dict[str, NDArray[Any]]):
+    """A layer's parameters, or the gradients by them, inside a flat vector: arrays by name within the layer.
+
+    Attributes:
+        parts: the gradients again, dense or row-sparse: what clears, writes or adds rows goes through these.
+    """
+
+    def __init__(self, parts: Mapping[str, Part]) -> None:
+        super().__init__({name: part.values for name, part in parts.items()})
+        self.parts = parts
 
 
 @dataclass(frozen=True, slots=True)
