@@ -135,8 +135,7 @@ class Program:
                 room = self._shared.get(place)
                 layer.backward(buffers, weights[place], gradients[place] if room is None else room)
                 if room is not None:
-                    for name, gradient in gradients[place].parts.items():
-                        gradient.add(room.parts[name])
+                    gradients[place].add(room)
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
             for place, name, uses in self._statistics:

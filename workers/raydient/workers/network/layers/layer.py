@@ -57,6 +57,11 @@ class Views(dict[str, NDArray[Any]]):
         super().__init__({name: part.values for name, part in parts.items()})
         self.parts = parts
 
+    def add(self, other: "Views") -> None:
+        """Add the gradients by the same parameters of another use of the layer."""
+        for name, part in self.parts.items():
+            part.add(other.parts[name])
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
