@@ -1,4 +1,4 @@
-.PHONY: install lint type test bench proto dashboards dashboard-preview manifests
+.PHONY: install lint type test bench proto dashboards dashboard-preview manifests docs
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -30,3 +30,6 @@ dashboard-preview:
 
 manifests:
 	python deploy/kubernetes/rules.py
+
+docs:
+	python -m docs.tables

@@ -30,7 +30,7 @@ from .reaching import Cause, cause_of
 
 
 class RaydientError(Exception):
-    """The base of all errors of the client.
+    """The base of all errors of the client but `InvalidSpec`.
 
     Attributes:
         reason: a stable UPPER_SNAKE_CASE word: the server's, or the cause of a failed connection; empty for the
@@ -63,31 +63,31 @@ class RequestRefused(RaydientError):
 
 
 class NotFound(RaydientError):
-    """There is no such resource."""
+    """There is no such job, dataset or checkpoint."""
 
 
 class NotPermitted(RaydientError):
-    """The token is missing, is not valid or does not permit that."""
+    """The call has no valid token, or names a file outside the data roots."""
 
 
 class NotAllowed(RaydientError):
-    """The state of the resource does not allow that."""
+    """The state of the job does not allow the call: cancelling an ended job, deleting one that has not ended."""
 
 
 class NotSupported(RaydientError):
-    """This server cannot do that."""
+    """This version of the service does not support the call."""
 
 
 class LimitReached(RaydientError):
-    """A limit of the server is reached."""
+    """The disk or the queue of the server is full, too many calls are in progress, or a check takes too much memory."""
 
 
 class ServerFault(RaydientError):
-    """The server failed; its log says why."""
+    """The server failed; its log has the cause, under the incident in the message."""
 
 
 class TransferBroken(RaydientError):
-    """Bytes did not arrive as they were sent."""
+    """Bytes did not arrive as they were sent, or a stored file is damaged."""
 
 
 class JobNotSucceeded(RaydientError):

@@ -7,6 +7,7 @@ work that the frame is about, `slot` where its gradient lies, where it is about 
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -19,21 +20,42 @@ class ProtocolError(ConnectionError):
 
 
 class Kind(IntEnum):
-    """What a frame says. W: worker, S: parameter server, C: coordinator; any: whoever dials or answers."""
+    """Kind of a frame; `FRAMES` says what each one means."""
 
-    CHALLENGE = 1  # listener to dialler: prove that you know the secret
-    PROOF = 2  # dialler to listener and back
-    CONTROL = 3  # C and anybody: a message of `control`, as JSON, with or without arrays
-    ATTACH = 4  # W to S: the worker's number in `first`
-    ATTACHED = 5  # S to W: sizes; on one machine with the descriptors of weights and gradients
-    WEIGHTS = 6  # S to W, TCP only: the weights that round `round` begins with
-    ASSIGN = 7  # S to W: compute leaves `first` to `last` - 1 of round `round`
-    PUSH = 8  # W to S: the sum over node (`first`, `last`) of round `round`
-    REFUSED = (
-        9  # S to W: the push of that node counts for nothing; the payload says why. To a dialler: its proof is wrong
-    )
-    STOP = 10  # S to W: there is no more work
-    SCORES = 11  # W to S: scores of the rows of node (`first`, `last`) of round `round`, before its PUSH
+    CHALLENGE = 1
+    PROOF = 2
+    CONTROL = 3
+    ATTACH = 4
+    ATTACHED = 5
+    WEIGHTS = 6
+    ASSIGN = 7
+    PUSH = 8
+    REFUSED = 9
+    STOP = 10
+    SCORES = 11
+
+
+_DOWN, _UP = "parameter server to worker", "worker to parameter server"
+FRAMES: Mapping[Kind, tuple[str, str]] = {
+    Kind.CHALLENGE: ("listener to dialler", "a nonce, which the dialler answers with a proof that it has the secret"),
+    Kind.PROOF: ("listener and dialler, both ways", "nonce and code; the code of the listener"),
+    Kind.CONTROL: (
+        "coordinator to member or service, both ways",
+        "a message of `control` as JSON, with or without arrays",
+    ),
+    Kind.ATTACH: (_UP, "the number of the worker, in `first`"),
+    Kind.ATTACHED: (_DOWN, "sizes; on one machine the descriptors of weights and gradients"),
+    Kind.WEIGHTS: (f"{_DOWN}, TCP only", "the weights of `round`, when they have changed"),
+    Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
+    Kind.PUSH: (_UP, "the sum over node (`first`, `last`) of `round`: metrics, timings, over TCP the gradient"),
+    Kind.REFUSED: (
+        _DOWN,
+        "the push of that node is refused: `LATE`, `EARLY` or `DUPLICATE`; to a dialler: wrong proof",
+    ),
+    Kind.STOP: (_DOWN, "there is no more work"),
+    Kind.SCORES: (_UP, "scores of the rows of node (`first`, `last`) of `round`, before its `PUSH`"),
+}
+"""Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 
 
 @dataclass(slots=True)

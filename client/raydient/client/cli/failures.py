@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from raydient.spec.reading import JobFile
 
 FAILED, WRONG_USAGE, UNREACHABLE, NOT_FOUND, NOT_PERMITTED, NOT_ALLOWED, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+STATUSES = {
+    0: "done; of `train`, `watch` and `submit --watch`: the job succeeded",
+    FAILED: "the job failed or was cancelled, or the command failed",
+    WRONG_USAGE: "wrong usage, or an invalid file",
+    UNREACHABLE: "the service cannot be reached, or does not answer in time",
+    NOT_FOUND: "no such job, dataset or checkpoint",
+    NOT_PERMITTED: "not permitted",
+    NOT_ALLOWED: "not allowed in the job's state",
+    INTERRUPTED: "interrupted",
+}
+"""The meaning of each exit status."""
 
 # by the name of the exception, so that this module imports no client
 _STATUS = {

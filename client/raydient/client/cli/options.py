@@ -61,21 +61,33 @@ class ConnectionOptions:
 def with_connection(command: Command) -> Command:
     """Adds the options that say where the service is; the command receives them as `connection`."""
 
-    @click.option("--address", envvar="RAYDIENT_ADDRESS", default=DEFAULT_ADDRESS, show_default=True, show_envvar=True)
-    @click.option("--token", envvar="RAYDIENT_TOKEN", show_envvar=True, help="Better given in the environment.")
+    @click.option(
+        "--address",
+        envvar="RAYDIENT_ADDRESS",
+        default=DEFAULT_ADDRESS,
+        show_default=True,
+        show_envvar=True,
+        help="Address of the service.",
+    )
+    @click.option(
+        "--token",
+        envvar="RAYDIENT_TOKEN",
+        show_envvar=True,
+        help="Token for a service that requires one; set it in the environment.",
+    )
     @click.option("--tls", is_flag=True, help="Encrypt, trusting the system's authorities.")
     @click.option(
         "--tls-ca",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         envvar="RAYDIENT_TLS_CA",
         show_envvar=True,
-        help="Encrypt, trusting this authority (PEM).",
+        help="Encrypt, trusting this certificate authority (PEM).",
     )
     @click.option(
         "--tls-server-name",
         envvar="RAYDIENT_TLS_SERVER_NAME",
         show_envvar=True,
-        help="The name that the certificate has to bear.  [default: the address's host]",
+        help="The name in the certificate of the service.  [default: the host of the address]",
     )
     @click.option(
         "--retry-seconds",

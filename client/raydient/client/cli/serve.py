@@ -13,27 +13,46 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--address", default="127.0.0.1:50051", show_default=True, help="Where gRPC listens.")
+@click.option(
+    "--address", default="127.0.0.1:50051", show_default=True, help="Where gRPC listens; port 0 lets the system choose."
+)
 @click.option("--metrics-address", default="127.0.0.1:9095", show_default=True, help="Where Prometheus scrapes.")
 @click.option(
-    "--state", "state_directory", type=click.Path(file_okay=False, path_type=Path), help="Where jobs are kept."
+    "--state",
+    "state_directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The state directory.  [default: raydient/server in the user's state folder, on Linux ~/.local/state]",
 )
-@click.option("--cluster", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--ray-address", help="Join this Ray instead of starting one.")
-@click.option("--stop-jobs", is_flag=True, help="On SIGTERM, stop jobs on a Ray that was joined too.")
 @click.option(
-    "--slots", type=click.IntRange(1), help="Worker processes at a time.  [default: one a core, four at least]"
+    "--cluster",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Run members as plain processes of this machine (local) or as Ray actors (ray).",
+)
+@click.option("--ray-address", help="Join this Ray; without it, --cluster ray starts one.")
+@click.option("--stop-jobs", is_flag=True, help="On SIGTERM, stop jobs on a joined Ray too.")
+@click.option(
+    "--slots",
+    type=click.IntRange(1),
+    help="Worker processes at a time; ignored on a joined Ray.  [default: one per core, at least 4]",
 )
 @click.option("--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below; repeatable.")
 @click.option(
     "--disk-reserve-bytes",
     type=click.IntRange(0),
-    help="Space that uploads leave free.  [default: 1 GiB or 2 % of the disk, at most 10 %]",
+    help="Space that uploads leave free.  [default: 1 GiB or 2 % of the disk, whichever is more, at most 10 %]",
 )
-@click.option("--insecure-grpc", is_flag=True, help="Serve gRPC beyond this machine without TLS and tokens.")
-@click.option("--insecure-metrics", is_flag=True, help="Serve metrics beyond this machine; they have no TLS or tokens.")
-@click.option("--tls-certificate", type=_FILE, help="PEM, with its chain.")
-@click.option("--tls-key", type=_FILE, help="PEM.")
+@click.option(
+    "--insecure-grpc", is_flag=True, help="Permit a gRPC address that other machines can reach, without TLS and tokens."
+)
+@click.option(
+    "--insecure-metrics",
+    is_flag=True,
+    help="Permit a metrics address that other machines can reach; metrics have no TLS or tokens.",
+)
+@click.option("--tls-certificate", type=_FILE, help="PEM file with the certificate and its chain; needs --tls-key.")
+@click.option("--tls-key", type=_FILE, help="PEM file with the private key; needs --tls-certificate.")
 @click.option("--tokens-file", type=_FILE, help="One token a line; calls without one of them are refused.")
 @debug_option
 def serve(*, state_directory: Path | None, **options: Any) -> int:

@@ -1,0 +1,50 @@
+"""The stable words of a job's events, with their meaning for users; `make docs` writes them into docs/operations.md."""
+
+from collections.abc import Mapping
+
+REASONS: Mapping[str, tuple[str, str]] = {
+    "SERVER_RESTARTED": ("`QUEUED`", "the service was restarted"),
+    "INTERRUPTED": ("`QUEUED`", "the service was stopped; the job took a checkpoint"),
+    "COORDINATOR_LOST": (
+        "`QUEUED`, `FAILED`",
+        "the coordinator died or was stopped; after repeated losses the job fails",
+    ),
+    "RESUMED_BY_USER": ("`QUEUED`", "by command"),
+    "PAUSED_BY_USER": ("`PAUSED`", "by command"),
+    "CANCELLED_BY_USER": ("`CANCELLED`", "by command"),
+    "REBUILT": ("`PAUSED`", "[the database was lost](#a-damaged-or-lost-database)"),
+    "PAUSING": ("`RUNNING`", "the job takes a checkpoint to be paused"),
+    "WAITING_FOR_WORKERS": ("`RUNNING`", "training is suspended"),
+    "UNREADABLE": ("any", "[this version cannot read the job](#a-job-that-cannot-be-read)"),
+    "NON_FINITE": ("`FAILED`", "the loss, a gradient or a weight is NaN or infinite"),
+    "INVALID_SPEC": ("`FAILED`", "the specification and the data do not fit"),
+    "STORAGE": ("`FAILED`", "a file cannot be read or written"),
+    "OUT_OF_MEMORY": ("`FAILED`", "processes were lost repeatedly for want of memory"),
+    "WORKER_LOST": ("`FAILED`", "workers were lost repeatedly"),
+    "PARAMETER_SERVER_LOST": ("`FAILED`", "the parameter server was lost repeatedly"),
+}
+"""By reason: the states in which a job has it, and why."""
+
+NOTICES: Mapping[str, str] = {
+    "WARNING": "a setting is valid and almost always a mistake, see [warnings](job-file.md#network)",
+    "READING_DATA": "reading the data takes more than three seconds",
+    "WORKER_JOINED": "a worker takes part in training",
+    "WORKER_LEFT": "a worker left by a plan without it",
+    "SCALED": "the number of workers was changed by command",
+    "WORKER_LOST": "a worker was lost and is replaced; the message says how it ended",
+    "PARAMETER_SERVER_LOST": "the parameter server was lost and is replaced; the message says how it ended",
+    "WAITING_FOR_WORKERS": "training is suspended because there are too few workers",
+    "WORKERS_ARE_BACK": "training continues after `WAITING_FOR_WORKERS`",
+    "PAUSING": "the job takes a checkpoint to be paused",
+    "RESUMED": "training continues from a checkpoint",
+    "CHECKPOINT_FAILED": "a checkpoint could not be written",
+    "CHECKPOINT_DAMAGED": "a damaged checkpoint was set aside",
+    "FALLEN_BACK": "training continues from an earlier step than that of the newest checkpoint",
+    "STARTED_OVER": "there is no good checkpoint: training begins again at step 0",
+    "NUMERICS_CHANGED": "the checkpoint was computed with another [fingerprint](determinism.md#what-changes-bits)",
+    "METRICS_RESTARTED": "another version made the checkpoint; metrics of the unfinished epoch begin anew",
+    "HISTORY_DAMAGED": "lines of `history.log` cannot be read; their epochs are missing there",
+    "NOTICES_DROPPED": "more than 4,096 reports waited for an absent service; further notices were only counted",
+    "EVENT_UNREADABLE": "stands for a stored event that this version cannot read",
+}
+"""By the reason of a notice: what it means."""
