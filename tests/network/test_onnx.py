@@ -221,7 +221,7 @@ def test_what_does_not_fit_into_a_file_is_refused(make_network, monkeypatch):
 
 def test_equal_constants_are_one_and_names_are_unique():
     made = OnnxGraph()
-    x = made.feed("x")
+    x = made.input("x")
     assert made.constant([0, 2]) == made.constant(np.array([0, 2]))
     assert made.constant([0.0, 2.0]) != made.constant([0.0, 2.0], exact=True)
     assert [made.node("Relu", [x]), made.node("Relu", [x])] == ["/Relu", "/Relu_2"]

@@ -1,4 +1,4 @@
-"""Models in other formats than their own."""
+"""Export of models to other formats: ONNX, and archives of NumPy."""
 
 import json
 from enum import StrEnum
@@ -13,27 +13,27 @@ NPZ_FORMAT = "raydient-npz/1"
 
 
 class ExportFormat(StrEnum):
-    """What else a model can be written as; the values are file suffixes."""
+    """Formats for export; the values are file suffixes."""
 
     ONNX = ".onnx"
     NPZ = ".npz"
 
 
-def export_model(model: Model, wanted: ExportFormat, file: BinaryIO) -> None:
-    """Write `model` in another format. The same model and version of ours give the same bytes.
+def export_model(model: Model, format_: ExportFormat, file: BinaryIO) -> None:
+    """Write `model` in another format. The same model and version of raydient give the same bytes.
 
     Raises:
-        ModelTooLargeError: it does not fit into the format.
+        ModelTooLargeError: the model does not fit into the format.
     """
-    match wanted:
+    match format_:
         case ExportFormat.ONNX:
-            from .onnx_export import write_onnx  # noqa: PLC0415  (0.2 s and 16 MB that training does without)
+            from .onnx_export import write_onnx  # noqa: PLC0415  (0.2 s and 16 MB that training does not need)
 
             write_onnx(model, file)
         case ExportFormat.NPZ:
             write_npz(model, file)
         case _:
-            assert_never(wanted)
+            assert_never(format_)
 
 
 def write_npz(model: Model, file: BinaryIO) -> None:
@@ -52,24 +52,24 @@ def write_npz(model: Model, file: BinaryIO) -> None:
         "network": json.dumps(model.specification.canonical()),
         "digest": model.digest,
     }
-    for name, given in model.inputs.items():
-        arrays |= _named(_input(given), "" if model.is_plain else name)
+    for name, preprocessing in model.inputs.items():
+        arrays |= _named(_input(preprocessing), "" if model.is_plain else name)
     for name, target in model.targets.items():
-        found = {"label": target.label, "classes": np.array(target.classes, np.str_)}
-        arrays |= _named(found, "" if model.is_plain else name)
+        texts = {"label": target.label, "classes": np.array(target.classes, np.str_)}
+        arrays |= _named(texts, "" if model.is_plain else name)
     np.savez(file, **arrays)
 
 
-def _input(given: Preprocessing) -> dict[str, Any]:
+def _input(preprocessing: Preprocessing) -> dict[str, Any]:
     arrays: dict[str, Any] = {
-        "input_shape": np.array(given.shape, np.int64),
-        "features": np.array(given.feature_names, np.str_),
-        "input_kind": given.kind.value,
+        "input_shape": np.array(preprocessing.shape, np.int64),
+        "features": np.array(preprocessing.feature_names, np.str_),
+        "input_kind": preprocessing.kind.value,
     }
-    if given.scaling:
-        arrays |= {"scaling_mean": given.scaling.mean, "scaling_scale": given.scaling.scale}
-    if given.vocabulary:
-        arrays["vocabulary"] = np.array(given.vocabulary)
+    if preprocessing.scaling:
+        arrays |= {"scaling_mean": preprocessing.scaling.mean, "scaling_scale": preprocessing.scaling.scale}
+    if preprocessing.vocabulary:
+        arrays["vocabulary"] = np.array(preprocessing.vocabulary)
     return arrays
 
 

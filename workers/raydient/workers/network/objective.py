@@ -1,4 +1,4 @@
-"""The objective of training: the losses at the outputs of one program, each times its weight."""
+"""The objective of training: the weighted sum of the losses at the outputs of a program."""
 
 from itertools import pairwise
 from typing import Any
@@ -20,10 +20,10 @@ class Objective:
     """The losses of one program.
 
     Attributes:
-        labels: of each output, (rows, *label shape), filled by the caller; by name.
-        sums: float64, for each of `Network.metric_names` the sum over rows, then those of each of `Network.metrics`.
+        labels: labels of each output, (rows, *label shape), by name; filled by the caller.
+        sums: float64, a sum over the rows for each of `Network.metric_names`, then the sums of `Network.metrics`.
         scores: (rows, metrics that rank), of type `steps.scores.SCORE`; a column for each of `Network.ranks`.
-        centers: (k,), a value near the labels of each output that has the metric `r2`, filled by the caller; by name.
+        centers: for each output with the metric `r2` a value near its labels, (k,), by name; filled by the caller.
     """
 
     def __init__(self, network: Network, plan: Plan) -> None:
@@ -52,7 +52,7 @@ class Objective:
         self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]
 
     def weigh_samples(self) -> Array:
-        """Weigh each sample's losses by a factor from now on, (rows,), which the caller fills; 1 at first."""
+        """Return factors of the losses of the samples, (rows,), for the caller to fill; they begin at 1."""
         weights = np.ones_like(self._losses[0].weights)
         for loss in self._losses:
             loss.weigh_samples(weights)
@@ -71,14 +71,14 @@ class Objective:
             np.concatenate([loss.sums for loss in self._losses], out=self.sums[1 : self._names])
 
     def backward(self, scale: float) -> None:
-        """Compute the derivative by each output of `scale` times the weighted sum. Once after each forward."""
+        """Compute the derivative of `scale` times the weighted sum by each output. Call once after each `forward`."""
         for output, loss in zip(self._outputs, self._losses, strict=True):
             loss.backward(scale * output.weight)
 
     def predict(self) -> dict[str, Array]:
-        """The outputs with the activation that each loss assumes; the program's own buffers, by name.
+        """The outputs with the activation that each loss assumes, by name; buffers of the program.
 
-        Another layer may take an output, or be a view of it, so it is left as it is.
+        The outputs of the layers do not change, because another layer may read one or share its memory.
         """
         for value, loss in zip(self._values, self._losses, strict=True):
             np.copyto(loss.gradient, value)

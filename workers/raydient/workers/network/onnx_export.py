@@ -1,4 +1,4 @@
-"""A model as an ONNX file: the network from raw samples to predictions, as any runtime for ONNX computes it."""
+"""Export of a model as an ONNX file: the network from raw samples to predictions, for any ONNX runtime."""
 
 import json
 import re
@@ -18,28 +18,28 @@ from .preprocessing import Kind, Preprocessing, category_places
 from .standardization import Scaling
 
 FORMAT = "raydient-onnx/2"
-"""Version 1 took float32 where 2 takes float64, and texts for categories that are integers."""
+"""In version 1, standardized inputs were float32 instead of float64, and integer categories were texts."""
 INTEGER = re.compile(r"-?[0-9]{1,19}")
 OUTPUT, ROWS = "output", "samples"
-"""Names of the output, where the specification names none, and of the first axis, which takes any number of samples."""
+"""Name of the output if the specification does not name it, and of the first axis, which has any length."""
 IR_VERSION = 9
-"""The first version of the file format that knows `OPERATOR_SETS`: runtimes of 2023 read it."""
+"""The first version of the file format with `OPERATOR_SETS`; runtimes since 2023 read it."""
 NO_PLACE = -(2.0**31)
-"""Place of a text that is not a category; outside of every embedding's table."""
+"""Place of a text that is not a category, outside of the table of every embedding."""
 MAXIMUM_BYTES = (1 << 31) - (1 << 24)
-"""Maximum bytes of parameters: a protobuf message must stay below 2 GiB, and the graph needs some of it."""
+"""Maximum bytes of parameters: a protobuf message must be smaller than 2 GiB, and the graph needs a part of it."""
 
 
 def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX, with the inputs and outputs of `Model.predict`. The same model gives the same bytes.
 
-    Inputs and outputs have the names that they have in the network; an only output is `output`. An input has the type
-    that loses nothing: float64 if it is standardized; for categories int64 if the training data had integers, else
-    strings; float32 for all others, which the network takes unchanged. The runtime fails for a category that training
-    did not see.
+    Inputs and outputs have their names in the network; a single unnamed output is `output`. The type of an input loses
+    no information: float64 if it is standardized; for categories int64 if the training data has integers, else strings;
+    float32 for all others, which the network reads unchanged. The runtime fails for a category that is not in the
+    training data.
 
-    Standardization is in front and, where the loss assumes one, the activation behind; columns, classes and labels are
-    the file's metadata. Parameters are initializers under their own names.
+    The graph begins with standardization and ends with the activation that the loss assumes, if any. Columns, classes
+    and labels are metadata of the file. Parameters are initializers under their own names.
 
     Raises:
         ModelTooLargeError: the parameters take 2 GiB or more.
@@ -54,7 +54,7 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
         helper.make_graph(
             [_node(node) for node in graph.nodes],
             "network",
-            [_value(name, given.shape, _type(given)) for name, given in model.inputs.items()],
+            [_value(name, input_.shape, _type(input_)) for name, input_ in model.inputs.items()],
             [_value(name, o.shape, TensorProto.FLOAT) for name, o in zip(names, network.outputs, strict=True)],
             [numpy_helper.from_array(array, name) for name, array in graph.initializers.items()],
         ),
@@ -70,48 +70,48 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
 def _graph(model: Model) -> OnnxGraph:
     """The operators from the inputs to the outputs."""
     graph, network = OnnxGraph(), model.network
-    fed = [graph.feed(name) for name in network.input_shapes]
-    made = {input_place(k): _prepared(graph, model.inputs[name], name) for k, name in enumerate(fed)}
+    inputs = [graph.input(name) for name in network.input_shapes]
+    values = {input_place(k): _prepared(graph, model.inputs[name], name) for k, name in enumerate(inputs)}
     for place, (node, views) in enumerate(zip(network.nodes, network.bind(model.weights), strict=True)):
         with graph.layer(node.layer.name, node.parameters_of, views):
-            made[place] = node.layer.to_onnx(graph, [made[source] for source in node.sources])
+            values[place] = node.layer.to_onnx(graph, [values[source] for source in node.sources])
     for name, output in zip(_output_names(network), network.outputs, strict=True):
-        graph.give(output.loss.to_onnx(graph, made[output.place]), name)
+        graph.output(output.loss.to_onnx(graph, values[output.place]), name)
     return graph
 
 
-def _type(given: Preprocessing) -> int:
+def _type(preprocessing: Preprocessing) -> int:
     """The element type of an input."""
-    if given.vocabulary:
-        return TensorProto.INT64 if _are_integers(given) else TensorProto.STRING
-    return TensorProto.DOUBLE if given.scaling else TensorProto.FLOAT
+    if preprocessing.vocabulary:
+        return TensorProto.INT64 if _are_integers(preprocessing) else TensorProto.STRING
+    return TensorProto.DOUBLE if preprocessing.scaling else TensorProto.FLOAT
 
 
-def _are_integers(given: Preprocessing) -> bool:
+def _are_integers(preprocessing: Preprocessing) -> bool:
     """True if the categories are integers that int64 can hold."""
     limits = np.iinfo(np.int64)
-    return given.kind is Kind.INTEGER and all(
-        INTEGER.fullmatch(text) and limits.min <= int(text) <= limits.max for text in given.vocabulary
+    return preprocessing.kind is Kind.INTEGER and all(
+        INTEGER.fullmatch(text) and limits.min <= int(text) <= limits.max for text in preprocessing.vocabulary
     )
 
 
-def _prepared(graph: OnnxGraph, given: Preprocessing, samples: str) -> str:
-    """Add the operators of `Preprocessing.apply`."""
-    if given.vocabulary:
+def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
+    """Add the operators of `Preprocessing.apply`; return the name of the result."""
+    if preprocessing.vocabulary:
         keys: dict[str, Attribute]
-        if _are_integers(given):
-            places: Sequence[int] = range(len(given.vocabulary))
-            keys = {"keys_int64s": [int(text) for text in given.vocabulary]}
+        if _are_integers(preprocessing):
+            places: Sequence[int] = range(len(preprocessing.vocabulary))
+            keys = {"keys_int64s": [int(text) for text in preprocessing.vocabulary]}
         else:
-            places = list(category_places(given.vocabulary).values())
-            keys = {"keys_strings": list(category_places(given.vocabulary))}
+            places = list(category_places(preprocessing.vocabulary).values())
+            keys = {"keys_strings": list(category_places(preprocessing.vocabulary))}
         values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": NO_PLACE}
         return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
-    return _standardized(graph, given.scaling, samples) if given.scaling else samples
+    return _standardized(graph, preprocessing.scaling, samples) if preprocessing.scaling else samples
 
 
 def _standardized(graph: OnnxGraph, scaling: Scaling, samples: str) -> str:
-    """In float64, as training did: a mean that is large against the deviation would cost digits."""
+    """Add standardization in float64, as in training, because float32 loses digits if the mean is large."""
     shifted = graph.node("Sub", [samples, graph.constant(scaling.mean, exact=True)])
     scaled = graph.node("Div", [shifted, graph.constant(scaling.scale, exact=True)])
     return graph.node("Cast", [scaled], to=TensorProto.FLOAT)
@@ -123,9 +123,9 @@ def _output_names(network: Network) -> list[str]:
 
 
 def _node(node: OnnxNode) -> onnx.NodeProto:
-    made = helper.make_node(node.operator, node.inputs, node.outputs, node.name, domain=node.domain)
-    made.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(node.attributes.items()))
-    return made
+    proto = helper.make_node(node.operator, node.inputs, node.outputs, node.name, domain=node.domain)
+    proto.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(node.attributes.items()))
+    return proto
 
 
 def _value(name: str, shape: Sequence[int], element: int) -> onnx.ValueInfoProto:
@@ -133,16 +133,16 @@ def _value(name: str, shape: Sequence[int], element: int) -> onnx.ValueInfoProto
 
 
 def _metadata(model: Model) -> dict[str, str]:
-    told = {"format": FORMAT, "digest": model.digest}
+    metadata = {"format": FORMAT, "digest": model.digest}
     if model.is_plain:
         target = model.target
-        return told | {
+        return metadata | {
             "features": json.dumps(model.input.feature_names),
             "label": target.label,
             "classes": json.dumps(target.classes),
         }
-    inputs = {name: {"columns": g.columns, "vocabulary": g.vocabulary} for name, g in model.inputs.items()}
-    named = zip(_output_names(model.network), model.network.outputs, strict=True)
-    found = {name: model.targets[output.name] for name, output in named}
-    targets = {name: {"label": target.label, "classes": target.classes} for name, target in found.items()}
-    return told | {"inputs": json.dumps(inputs), "outputs": json.dumps(targets)}
+    inputs = {name: {"columns": x.columns, "vocabulary": x.vocabulary} for name, x in model.inputs.items()}
+    outputs = zip(_output_names(model.network), model.network.outputs, strict=True)
+    targets = {name: model.targets[output.name] for name, output in outputs}
+    outputs_data = {name: {"label": target.label, "classes": target.classes} for name, target in targets.items()}
+    return metadata | {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs_data)}

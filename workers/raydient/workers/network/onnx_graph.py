@@ -1,4 +1,4 @@
-"""A graph of ONNX operators while it is made: plain data, which `onnx_export` turns into the file."""
+"""A graph of ONNX operators under construction: plain data, from which `onnx_export` makes the file."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 Attribute = int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
 
 OPERATOR_SETS = {"": 20, "ai.onnx.ml": 4}
-"""Versions of the operators' definitions by domain: https://onnx.ai/onnx/operators."""
+"""Versions of the definitions of operators, by domain: https://onnx.ai/onnx/operators."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxNode:
-    """An operator at work: `outputs[i]` is empty where nobody wants the i-th. The domain of ONNX itself is empty."""
+    """An operator applied to values. `outputs[i]` is empty if it is not used; the domain of ONNX itself is empty."""
 
     operator: str
     name: str
@@ -28,24 +28,24 @@ class OnnxNode:
 
 
 class OnnxGraph:
-    """Collects nodes and initializers under unique names. What its methods return are names of values in the graph.
+    """Collects nodes and initializers under unique names. Its methods return names of values in the graph.
 
     Attributes:
-        nodes: each after those that it takes.
+        nodes: the operators, each after those whose outputs it reads.
         initializers: parameters and constants by name: float32, int64, bool or float64.
     """
 
     def __init__(self) -> None:
         self.nodes: list[OnnxNode] = []
         self.initializers: dict[str, NDArray[Any]] = {}
-        self._taken: set[str] = set()
+        self._names: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # by a digest of their values
         self._place, self._parameters_of = "", ""
         self._weights: Mapping[str, NDArray[np.floating]] = {}
 
     @contextmanager
     def layer(self, name: str, parameters_of: str, weights: Mapping[str, NDArray[np.floating]]) -> Iterator[None]:
-        """What is added meanwhile belongs to the layer `name`, which uses the parameters of `parameters_of`."""
+        """A context in which nodes belong to the layer `name`, with the parameters of the layer `parameters_of`."""
         self._place, self._parameters_of, self._weights = name, parameters_of, weights
         yield
         self._place, self._parameters_of, self._weights = "", "", {}
@@ -56,29 +56,29 @@ class OnnxGraph:
         """Apply an operator of `OPERATOR_SETS` to values; an empty name leaves out an optional input.
 
         Args:
-            output: which of the operator's outputs is wanted.
-            domain: of the operator.
-            attributes: as the operator calls them.
+            output: index of the output of the operator that is returned.
+            domain: domain of the operator.
+            attributes: attributes of the operator.
         """
         name = self._unique(operator)
         self.nodes.append(OnnxNode(operator, name, tuple(inputs), (*[""] * output, name), attributes, domain))
         return name
 
     def parameter(self, name: str) -> str:
-        """A parameter of the layer, by its name within it: one initializer, however many layers share it."""
+        """A parameter of the layer, by its name within it; layers that share it share one initializer."""
         whole = f"{self._parameters_of}.{name}"
         if whole not in self.initializers:
-            self._taken.add(whole)
+            self._names.add(whole)
             self.initializers[whole] = np.asarray(self._weights[name], np.float32)
         return whole
 
     def weights(self, name: str) -> NDArray[np.floating]:
-        """The values of a parameter, for `constant` in another arrangement where an operator wants it so."""
+        """The values of a parameter, for operators that need them rearranged, by way of `constant`."""
         return self._weights[name]
 
     def constant(self, values: ArrayLike, *, exact: bool = False) -> str:
-        """An array that is known: integers become int64, other numbers float32 or, `exact`, float64. Equal ones are
-        one.
+        """A constant array: integers become int64, other numbers float32 or, if `exact`, float64. Equal constants share
+        one initializer.
         """
         array = np.asarray(values)
         if np.issubdtype(array.dtype, np.integer):
@@ -91,25 +91,25 @@ class OnnxGraph:
             self.initializers[name] = array
         return self._constants[key]
 
-    def feed(self, name: str) -> str:
-        """A value that comes from outside; the names of these are to be taken first."""
-        assert name not in self._taken, name
-        self._taken.add(name)
+    def input(self, name: str) -> str:
+        """An input of the graph. Add all inputs before anything else, so that their names are free."""
+        assert name not in self._names, name
+        self._names.add(name)
         return name
 
-    def give(self, value: str, name: str) -> str:
-        """Give a value to the outside under a name."""
-        assert name not in self._taken, name
-        self._taken.add(name)
+    def output(self, value: str, name: str) -> str:
+        """Make a value an output of the graph under `name`."""
+        assert name not in self._names, name
+        self._names.add(name)
         self.nodes.append(OnnxNode("Identity", self._unique("Identity"), (value,), (name,), {}))
         return name
 
     def _unique(self, what: str) -> str:
-        """A name with a slash: those of inputs and outputs have none."""
+        """A unique name with a slash, which names of inputs and outputs do not have."""
         wanted = f"{self._place}/{what}"
         name, count = wanted, 1
-        while name in self._taken:
+        while name in self._names:
             count += 1
             name = f"{wanted}_{count}"
-        self._taken.add(name)
+        self._names.add(name)
         return name

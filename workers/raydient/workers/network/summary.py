@@ -1,4 +1,4 @@
-"""The layer table: what a network consists of, before anything is allocated."""
+"""The layer table: layers, shapes, parameters, operations and bytes of a network, with nothing allocated."""
 
 from dataclasses import dataclass
 from math import prod
@@ -19,16 +19,16 @@ class LayerRow:
 
     Attributes:
         name, kind: `dense_1`, `dense`.
-        inputs: names of the layers, or inputs of the network, that it takes.
+        inputs: names of the layers, or inputs of the network, whose values it reads.
         output_shape: of one sample, without the row axis.
-        parameters: number of values of its own in the flat vector; those of a shared layer are its owner's.
-        learned: how many of them training changes by their gradients; the others are frozen or running statistics.
-        frozen: whether it has some, and all of them stay as they begin.
-        shares: name of that owner; empty where the layer is not shared.
+        parameters: number of values in the flat vector, 0 for a layer that shares the parameters of its owner.
+        learned: number of these values that training changes by gradients; the others are frozen or moving averages.
+        frozen: True if the layer has parameters and all of them are frozen.
+        shares: name of the owner of shared parameters, else empty.
         operations: additions and multiplications of the forward pass for one sample, activations not counted;
             backward takes about twice as many.
-        bytes: of parameters, gradients, outputs and what else backward needs, in a program of the given rows. The
-            derivatives, which layers hand on, come on top.
+        bytes: bytes of parameters, gradients, outputs and saved arrays in a program of the given rows. Memory for the
+            derivatives, which layers share, comes on top.
     """
 
     name: str
