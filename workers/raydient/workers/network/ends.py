@@ -10,40 +10,40 @@ Value = TypeVar("Value")
 
 
 def only(values: Mapping[str, Value]) -> Value:
-    """The value where there is one.
+    """The value, if there is exactly one.
 
     Raises:
-        ValueError: there are several, and none can be meant without its name.
+        ValueError: there are several values, which need names.
     """
     if len(values) != 1:
         raise ValueError(f"there are several, {', '.join(values)}: they have to be named")
     return next(iter(values.values()))
 
 
-def by_name(given: Value | Mapping[str, Value], names: Iterable[str]) -> Mapping[str, Value]:
-    """What is given by name as it is, and a value alone under the only name.
+def by_name(values: Value | Mapping[str, Value], names: Iterable[str]) -> Mapping[str, Value]:
+    """The values by name, in the order of `names`; a value without a name is returned under the only name.
 
     Raises:
-        ValueError: there is another number of names, or other names are given.
+        ValueError: the names of the values differ from `names`.
     """
     names = tuple(names)
-    if not isinstance(given, Mapping):
-        return {only({name: name for name in names}): given}
-    if set(given) != set(names):
-        raise ValueError(f"needed are {', '.join(names)}, given {', '.join(given)}")
-    return {name: given[name] for name in names}
+    if not isinstance(values, Mapping):
+        return {only({name: name for name in names}): values}
+    if set(values) != set(names):
+        raise ValueError(f"needed are {', '.join(names)}, given {', '.join(values)}")
+    return {name: values[name] for name in names}
 
 
 def is_input(source: int) -> bool:
-    """True if a source is an input of the network, numbered -1, -2, ..., and no layer, numbered from 0."""
+    """True if a source is an input of the network (-1, -2, ...) rather than a layer (0, 1, ...)."""
     return source < 0
 
 
 def input_number(source: int) -> int:
-    """Which of the inputs, from 0."""
+    """Index of an input among the inputs, from its number as a source."""
     return -1 - source
 
 
 def input_place(number: int) -> int:
-    """What stands among sources for an input, counted from 0."""
+    """Number of an input as a source, from its index among the inputs."""
     return -1 - number

@@ -1,8 +1,8 @@
 """The arrays of a program: outputs, and slabs of memory that derivatives share, planned before anything is allocated.
 
-The backward pass is played through once with numbers instead of arrays: a derivative takes a free slab when the first
-layer writes it and gives it back when its own layer is done. So a chain of layers needs two slabs, whatever its length,
-and a graph as many as derivatives are alive at a time.
+The planner simulates the backward pass. A derivative occupies a free slab from the moment the first layer writes it
+until its own layer is done. So a chain of layers needs two slabs, whatever its length, and a graph as many as there are
+derivatives alive at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,15 +25,15 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a program works on; places are those of `Network.nodes`.
+    """The arrays of a program. Places are indices of `Network.nodes`.
 
     Attributes:
-        outputs: of each node.
-        buffers: of each node.
-        backward_order: places of the nodes that the backward pass goes through.
-        joins: for each node the pairs (total, part): after its backward pass, part is added to total.
-        gradients: derivative of the loss by each of the network's outputs.
-        scratches: like them, for the losses to use before the backward pass, one after the other: they share memory.
+        outputs: output of each node.
+        buffers: arrays of each node.
+        backward_order: places of the nodes of the backward pass.
+        joins: for each node the pairs (total, part), where part is added to total after the node's backward pass.
+        gradients: derivative of the loss by each output of the network.
+        scratches: arrays like `gradients` for the losses to use before the backward pass. They share memory.
     """
 
     outputs: tuple[Array, ...]
@@ -45,11 +45,11 @@ class Plan:
 
 
 def plan(network: Network, inputs: Sequence[Array]) -> Plan:
-    """The arrays of a program of `network` whose samples are `inputs`, each (rows, *input shape)."""
-    x = inputs[0]  # of the rows and the type of all
+    """Allocate the arrays of a program of `network` whose samples are `inputs`, each (rows, *input shape)."""
+    x = inputs[0]  # all inputs have the same number of rows and type
     outputs = _outputs(network, inputs)
     planner = _Planner(network, len(x))
-    planner.play()
+    planner.simulate()
     slabs = [aligned_zeros((size,), x.dtype) for size in planner.sizes]
     work = _shared_work(network, x)
 
@@ -57,9 +57,9 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
         return None if part is None else slabs[part.slab][: len(x) * prod(part.shape)].reshape(len(x), *part.shape)
 
     def some(part: "_Part") -> Array:
-        found = array(part)
-        assert found is not None
-        return found
+        values = array(part)
+        assert values is not None
+        return values
 
     buffers = []
     for place, node in enumerate(network.nodes):
@@ -83,10 +83,10 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
 
 
 def program_bytes(network: Network, rows: int) -> int:
-    """Bytes of the arrays of a float32 program of `rows` samples. Nothing is allocated."""
+    """Number of bytes of the arrays of a float32 program of `rows` samples. Allocates nothing."""
     x = np.dtype(np.float32)
     planner = _Planner(network, rows)
-    planner.play()
+    planner.simulate()
     outputs = [layer.output_shape for layer in network.layers if not layer.output_is_view]
     values = sum(rows * prod(shape) for shape in (*network.input_shapes.values(), *outputs)) + sum(planner.sizes)
     count = _bytes(x)
@@ -109,7 +109,7 @@ def _outputs(network: Network, inputs: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _shared_work(network: Network, x: Array) -> list[dict[str, NDArray[Any]]]:
-    """What layers need within a call: all of it in one slab, as large as the layer that needs most wants it."""
+    """The `work` arrays of the layers, which share one slab, as large as the layer with the most needs."""
     wanted = [layer.work(len(x)) for layer in network.layers]
     slab = aligned_zeros((max(map(_bytes(x.dtype), wanted), default=0),), np.uint8)
     return [_carve(slab, memory, x.dtype) for memory in wanted]
@@ -137,7 +137,7 @@ def _carve(slab: NDArray[np.uint8], memory: Memory, dtype: np.dtype[Any]) -> dic
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The beginning of a slab, as (rows, *shape)."""
+    """The first values of a slab, as an array (rows, *shape)."""
 
     slab: int
     shape: Shape
@@ -145,7 +145,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """The derivatives of one node while it is its turn in the backward pass."""
+    """The derivatives of one node during its turn in the backward pass."""
 
     dy: _Part
     scratch: _Part
@@ -154,12 +154,12 @@ class _Turn:
 
 
 class _Planner:
-    """Plays the backward pass through.
+    """Simulates the backward pass and records the slab of each derivative.
 
     Attributes:
-        turns: of the nodes that take part, in their order.
-        sizes: of the slabs, in values.
-        largest: which of them is.
+        turns: the turns of the nodes of the backward pass, in its order.
+        sizes: number of values of each slab.
+        largest: index of the largest slab.
         firsts, scratches: see `Plan.gradients` and `Plan.scratches`.
     """
 
@@ -169,25 +169,25 @@ class _Planner:
         self.sizes: list[int] = []
         self.largest = 0
         self._free: list[int] = []
-        self._derivatives: dict[int, _Part] = {}  # by node, from the first that writes it on
+        self._derivatives: dict[int, _Part] = {}  # by node, once the first layer has written it
         self.firsts = [self._take(output.shape) for output in network.outputs]
         spare = self._take(())
         self.scratches = [self._take(output.shape, spare.slab) for output in network.outputs]
         self._free.append(spare.slab)
 
-    def play(self) -> None:
+    def simulate(self) -> None:
         learns = self._learning()
         self._derivatives = {o.place: part for o, part in zip(self._network.outputs, self.firsts, strict=True)}
         for place in reversed(range(len(self._network.nodes))):
             if learns[place]:
                 self.turns[place] = self._turn(place, learns)
-        # Layers without a turn need scratch in the forward pass, where any slab is free.
+        # Layers without a turn need scratch in the forward pass, when every slab is free.
         self.largest = max(range(len(self.sizes)), key=self.sizes.__getitem__)
         for layer in self._network.layers:
             self._take(layer.output_shape, self.largest)
 
     def _learning(self) -> list[bool]:
-        """True if a node has parameters that are not frozen, or one before it: only there derivatives are of use."""
+        """For each node, True if it or a node before it has parameters that are not frozen, so that it needs dy."""
         learns: list[bool] = []
         for node in self._network.nodes:
             learns.append(
@@ -203,7 +203,7 @@ class _Planner:
         spare, passed_on = [scratch.slab], False
         dxs: list[_Part | None] = []
         joins: list[tuple[_Part, _Part]] = []
-        used: list[int] = []  # by parts, which are added up when the layer has written all of them
+        used: list[int] = []  # by parts, which are added when the layer has written all of them
         for source, shape in zip(node.sources, node.layer.input_shapes, strict=True):
             if is_input(source) or not learns[source]:
                 dxs.append(None)
@@ -225,9 +225,7 @@ class _Planner:
         return _Turn(dy, scratch, tuple(dxs), tuple(joins))
 
     def _take(self, shape: Shape, slab: int | None = None) -> _Part:
-        """The slab given, or of the free ones the smallest that is large enough; else the largest of them is made so,
-        and a new one is if none is free.
-        """
+        """Reserve `slab`, or the smallest free slab that is large enough; else enlarge the largest free one, or add one."""
         size = self._rows * prod(shape)
         if slab is None and self._free:
             slab = min(self._free, key=lambda free: (self.sizes[free] < size, abs(self.sizes[free] - size)))

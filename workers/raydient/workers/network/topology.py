@@ -14,13 +14,14 @@ from .layers import LAYERS
 
 @dataclass(frozen=True, slots=True)
 class ResolvedLayer:
-    """A layer of a specification with its place in the graph.
+    """A layer of a specification whose references are resolved. Indices are those of the specification's list.
 
     Attributes:
-        index: its place in the list.
-        sources: places of the layers that it takes, or inputs (`is_input`).
-        choice: its specification; for a shared layer that of the layer whose parameters it uses.
-        owner: place and name of the layer whose parameters it uses: its own, unless it is shared.
+        index: index of the layer.
+        name: name of the layer.
+        sources: indices of the layers whose outputs it reads, or inputs (`ends.is_input`).
+        choice: its specification; for a shared layer that of its owner.
+        owner: index and name of the layer that owns its parameters: the layer itself, unless it is shared.
     """
 
     index: int
@@ -31,17 +32,19 @@ class ResolvedLayer:
 
 
 def path(index: int, choice: spec.Layer) -> str:
-    """Where a layer stands in a specification."""
+    """Path of a layer in a specification."""
     return f"network.layers[{index}].{choice.kind}"
 
 
 def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[ResolvedLayer], list[FieldError]]:
-    """The layers in an order in which each comes after those that it takes; and every broken rule.
-
-    In the order of the list where that is possible. Without rules broken only.
+    """Sort the layers so that each comes after its sources, in the order of the list where that is possible.
 
     Args:
-        inputs: the network's inputs, by the names that layers call them.
+        network: the specification.
+        inputs: names of the inputs.
+
+    Returns:
+        The layers and all errors. If there are errors in names, there are no layers.
     """
     layers = network.layers
     names = spec.layer_names(layers)
@@ -52,13 +55,13 @@ def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Resolved
     }
     resolved = []
     for index, (choice, name) in enumerate(zip(layers, names, strict=True)):
-        where, wanted = path(index, choice), choice.value.inputs
-        for source in wanted:
+        where, names_of_sources = path(index, choice), choice.value.inputs
+        for source in names_of_sources:
             if source not in places:
                 errors.append(FieldError(f"{where}.inputs", _unknown(source, places)))
-        if index == 0 and not wanted and len(inputs) > 1:
+        if index == 0 and not names_of_sources and len(inputs) > 1:
             errors.append(FieldError(f"{where}.inputs", f"which of the inputs does it take: {', '.join(inputs)}?"))
-        sources = tuple(places[source] for source in wanted if source in places) or (index - 1,)
+        sources = tuple(places[source] for source in names_of_sources if source in places) or (index - 1,)
         resolved.append(ResolvedLayer(index, name, sources, choice, (index, name)))
     errors += _resolve_shared(resolved, places)
     for number, output in enumerate(network.outputs):
@@ -85,7 +88,7 @@ def _names_taken(layers: Sequence[spec.Layer], names: Sequence[str], inputs: Seq
 def _unused(
     network: spec.Network, resolved: Sequence[ResolvedLayer], inputs: tuple[str, ...], outputs: set[int]
 ) -> Iterator[FieldError]:
-    """Layers that lead nowhere, and inputs that nobody takes."""
+    """Errors of layers whose output is not used, and of inputs that no layer reads."""
     used = {source for w in resolved for source in w.sources} | outputs
     what = "an output" if network.outputs else "the last"
     for w in resolved:
@@ -139,7 +142,7 @@ def _number_of_inputs(layer: ResolvedLayer) -> list[FieldError]:
 
 
 def _topological_order(resolved: Sequence[ResolvedLayer]) -> tuple[list[ResolvedLayer], list[ResolvedLayer]]:
-    """Sorted topologically, stable; and those that wait for each other."""
+    """Sort the layers topologically; return them and the layers of cycles and behind cycles."""
     done: set[int] = set()
     order, waiting = [], list(resolved)
     while ready := next((w for w in waiting if done.issuperset(s for s in w.sources if not is_input(s))), None):
@@ -150,7 +153,7 @@ def _topological_order(resolved: Sequence[ResolvedLayer]) -> tuple[list[Resolved
 
 
 def _cycle(start: ResolvedLayer, resolved: Sequence[ResolvedLayer]) -> str:
-    """The way round, from some layer on it back to itself."""
+    """Describe a cycle that `start` is on or behind."""
     seen: list[int] = []
     at = start.index
     unreachable = _waiting(resolved)

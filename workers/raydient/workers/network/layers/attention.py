@@ -1,4 +1,4 @@
-"""Multi-head attention: each place of a sequence takes from the others what resembles what it looks for."""
+"""Multi-head attention: each place of a sequence reads a weighted mean of the values of all places."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -11,22 +11,21 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks, learned
 
 BLOCK = 1 << 16
-"""Scores, of a whole number of samples, that are worked on at a time: 256 KiB of them stay in the cache meanwhile."""
+"""Scores of a block of samples: 256 KiB in float32, which stay in the cache."""
 HIDDEN = -1e30
-"""Added to the score of what must not be seen: its exponential is 0."""
+"""Added to the scores of masked places, so that their exponentials are 0."""
 
 
 class MultiHeadAttention(Layer):
     """For each of H heads C = P V with P = softmax(Q Kᵀ / √d) along the last axis; y = (C of all heads) O (Vaswani et
     al. 2017).
 
-    Q, K and V are the inputs times a kernel each, plus a bias: Q (T, d) comes from the first input, (T, features), K
-    and V (S, d) from the second, (S, features), or from the first again: self-attention. With `causal` place t sees 0
-    to t alone.
+    Q, K and V are inputs times a kernel plus a bias: Q (T, d) of the first input, (T, features), and K and V (S, d) of
+    the second, (S, features), or of the first in self-attention. With `causal`, place t attends to places 0 to t.
 
-    P is kept as E = exp(scores - their maximum) and 1 / Σ E, which multiplies the shorter rows of C instead of those of
-    E. The derivative by the scores is P · (dP - Σ P · dP) with dP = dC Vᵀ, and Σ_s P · dP = Σ_d C · dC, a sum over
-    fewer values (Dao et al. 2022).
+    P is saved as E = exp(scores - their maximum) and 1 / Σ E, which multiplies the rows of C, because they are shorter
+    than those of E. The derivative by the scores is P · (dP - Σ P · dP) with dP = dC Vᵀ, and Σ_s P · dP = Σ_d C · dC, a
+    sum over fewer values (Dao et al. 2022).
     """
 
     kind = "multi_head_attention"
@@ -110,8 +109,8 @@ class MultiHeadAttention(Layer):
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         saved, work, dy = buffers.saved, buffers.work, buffers.dy
         dcontext = work["context"]
-        self._learn(saved["context"], dy, gradients, "output")
-        self._pass_back(dcontext, dcontext, weights, {"output": dy})
+        self._parameter_gradients(saved["context"], dy, gradients, "output")
+        self._input_gradient(dcontext, dcontext, weights, {"output": dy})
         for block in blocks(len(dy), self._block):
             exponentials, inverse = saved["exponentials"][block], saved["inverse"][block]
             q, k, v = (_by_head(saved[part][block]) for part in ("query", "key", "value"))
@@ -122,21 +121,21 @@ class MultiHeadAttention(Layer):
             np.matmul(dc, v.swapaxes(2, 3), out=dscores)
             np.subtract(dscores, sums.transpose(0, 2, 1)[..., None], out=dscores)
             np.multiply(dscores, exponentials, out=dscores)
-            # Each derivative goes where what was used for the last time lies.
+            # Each derivative overwrites an array that was used for the last time.
             np.matmul(exponentials.swapaxes(2, 3), dc, out=v)
             np.matmul(dscores, k, out=dc)
             np.matmul(dscores.swapaxes(2, 3), q, out=k)
         dquery, dkey, dvalue = dcontext, saved["key"], saved["value"]
         np.multiply(dquery, 1 / sqrt(self._size), out=dquery)
-        self._learn(buffers.xs[0], dquery, gradients, "query")
-        self._learn(buffers.xs[-1], dkey, gradients, "key")
-        self._learn(buffers.xs[-1], dvalue, gradients, "value")
+        self._parameter_gradients(buffers.xs[0], dquery, gradients, "query")
+        self._parameter_gradients(buffers.xs[-1], dkey, gradients, "key")
+        self._parameter_gradients(buffers.xs[-1], dvalue, gradients, "value")
         parts = {"query": dquery, "key": dkey, "value": dvalue}
         if len(buffers.xs) == 1:
-            self._pass_back(buffers.dx, dy, weights, parts)
+            self._input_gradient(buffers.dx, dy, weights, parts)
         else:
-            self._pass_back(buffers.dxs[0], dy, weights, {"query": dquery})
-            self._pass_back(buffers.dxs[1], work["part"], weights, {"key": dkey, "value": dvalue})
+            self._input_gradient(buffers.dxs[0], dy, weights, {"query": dquery})
+            self._input_gradient(buffers.dxs[1], work["part"], weights, {"key": dkey, "value": dvalue})
 
     def _project(self, x: Array, weights: Views, part: str, y: Array) -> None:
         kernel = weights[f"{part}_kernel"]
@@ -146,8 +145,8 @@ class MultiHeadAttention(Layer):
         if self._use_bias:
             np.add(y, weights[f"{part}_bias"], out=y)
 
-    def _learn(self, x: Array, dy: Array, gradients: Views, part: str) -> None:
-        """The gradient by kernel and bias of y = x · kernel + bias."""
+    def _parameter_gradients(self, x: Array, dy: Array, gradients: Views, part: str) -> None:
+        """Compute the gradients by kernel and bias of y = x · kernel + bias."""
         kernel = gradients[f"{part}_kernel"]
         inputs, outputs = kernel.shape
         dy = dy.reshape(-1, outputs)
@@ -155,8 +154,8 @@ class MultiHeadAttention(Layer):
         if self._use_bias:
             np.add.reduce(dy, axis=0, out=gradients[f"{part}_bias"])
 
-    def _pass_back(self, dx: Array | None, room: Array, weights: Views, parts: dict[str, Array]) -> None:
-        """dx = Σ dy · kernelᵀ over the projections that took x; the contents of `room`, which is like dx, are lost."""
+    def _input_gradient(self, dx: Array | None, scratch: Array, weights: Views, parts: dict[str, Array]) -> None:
+        """Compute dx = Σ dy · kernelᵀ over the projections of x; the contents of `scratch`, like dx, are lost."""
         if dx is None:
             return
         into = dx
@@ -166,7 +165,7 @@ class MultiHeadAttention(Layer):
             np.matmul(dy.reshape(-1, outputs), kernel.T, out=into.reshape(-1, inputs))
             if into is not dx:
                 np.add(dx, into, out=dx)
-            into = room
+            into = scratch
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         def project(x: str, part: str) -> str:
@@ -191,5 +190,5 @@ class MultiHeadAttention(Layer):
 
 
 def _by_head(array: Array) -> Array:
-    """(samples, length, heads, d) with the heads before the length: a matrix for each head."""
+    """A view of (samples, length, heads, d) as a matrix for each head, (samples, heads, length, d)."""
     return array.transpose(0, 2, 1, 3)

@@ -1,4 +1,4 @@
-"""Batch normalization: over a microbatch in training, over everything seen in training elsewhere."""
+"""Batch normalization: by statistics of the microbatch in training, by moving averages elsewhere."""
 
 from collections.abc import Sequence
 from math import prod
@@ -17,15 +17,16 @@ class BatchNormalization(Layer):
     """y = γ n + β with n = (x - μ) / s, s = √(σ² + ε), μ and σ² by channel, the last axis (Ioffe and Szegedy 2015).
 
     In training μ and σ² are mean and variance over the other axes of the microbatch. With means over the same axes,
-    dx = γ / s · (dy - mean(dy) - n · mean(n · dy)): without the parts of dy that a shift or a scale of x would undo.
-    dγ = Σ n · dy and dβ = Σ dy.
+    dx = γ / s · (dy - mean(dy) - n · mean(n · dy)): the parts of dy along a shift and a scale of x, which y does not
+    depend on, are removed. dγ = Σ n · dy and dβ = Σ dy.
 
-    Elsewhere they are moving averages, which travel as parameters do: backward leaves μ and σ² of the microbatch where
-    a gradient would be, `Program` weights them with its share of the batch, the reduction tree adds them up, and the
-    parameter server moves the average. σ² is then the unbiased estimate, as in the paper's algorithm 2.
+    Elsewhere μ and σ² are moving averages, which are stored as parameters. Backward writes μ and σ² of the microbatch
+    in place of their gradients, `Program` weights them with the microbatch's share of the batch, the reduction tree
+    adds them up, and the parameter server updates the averages. σ² is then the unbiased estimate, as in algorithm 2 of
+    the paper.
 
-    Where the layer does not learn, the averages stay and are used in training, too. y is then no more than a shift and
-    a scale of x, and dx = γ / s · dy.
+    A frozen layer does not update the averages and uses them in training, too. y is then a shift and a scale of x, and
+    dx = γ / s · dy.
     """
 
     kind = "batch_normalization"
@@ -90,11 +91,11 @@ class BatchNormalization(Layer):
             np.add(y, weights["beta"], out=y)
 
     def _rows(self, array: Array) -> Array:
-        """As a matrix: a channel is a column."""
+        """A view as a matrix with a column for each channel."""
         return array.reshape(-1, self._size)
 
     def _inverse(self, variance: Array, out: Array) -> None:
-        """1 / s."""
+        """Write 1 / s to `out`."""
         np.add(variance, self._epsilon, out=out)
         np.sqrt(out, out=out)
         np.reciprocal(out, out=out)
@@ -116,7 +117,7 @@ class BatchNormalization(Layer):
         np.copyto(gradients["moving_mean"], saved["mean"])
         if len(n) > 1:
             np.multiply(saved["variance"], len(n) / (len(n) - 1), out=gradients["moving_variance"])
-        else:  # one value has no variance: the average stays where it is
+        else:  # the variance of one value is unknown: the average does not change
             np.copyto(gradients["moving_variance"], weights["moving_variance"])
         if buffers.dx is None:
             return
@@ -128,7 +129,7 @@ class BatchNormalization(Layer):
         np.multiply(dy, saved["factor"], out=dy)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
-        """Written out: the operator of this name has the channels elsewhere."""
+        """Add subtraction, product and sum: ONNX's BatchNormalization requires channels as the second axis."""
         factor = np.reciprocal(np.sqrt(graph.weights("moving_variance") + self._epsilon))
         if self._scale:
             factor = factor * graph.weights("gamma")

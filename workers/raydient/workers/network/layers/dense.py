@@ -12,7 +12,7 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 TRANSPOSED_FROM = 1 << 16
-"""Values of a kernel from which (K dzᵀ)ᵀ may be the faster way."""
+"""Minimum number of values of a kernel for which (K dzᵀ)ᵀ may be faster than dz Kᵀ."""
 
 
 class Dense(Layer):
@@ -20,10 +20,10 @@ class Dense(Layer):
 
     With dz = dy · f'(z) the chain rule gives dK = xᵀ dz, db = Σ_rows dz and dx = dz Kᵀ.
 
-    Samples of more axes are so many rows: what is connected is the last axis, at every place with the same kernel.
+    Samples with more axes count as more rows: the layer connects the last axis, with the same kernel at every place.
 
-    For a product with Kᵀ the matrix library rearranges K, which counts where dz has few rows. There dx is computed as
-    (K dzᵀ)ᵀ: the same sums in the same order, in half to nine tenths of the time.
+    For a product with Kᵀ the matrix library rearranges K, which takes a large part of the time if dz has few rows. Then
+    dx is computed as (K dzᵀ)ᵀ: the same sums in the same order, in 50 % to 90 % of the time.
     """
 
     kind = "dense"
@@ -78,12 +78,12 @@ class Dense(Layer):
 
 
 def _rows(array: Array) -> Array:
-    """As a matrix, whatever the axes of a sample."""
+    """A view as a matrix, for any number of axes of a sample."""
     return array.reshape(-1, array.shape[-1])
 
 
 def _times_transposed(dz: Array, kernel: Array, dx: Array, transposed: Array | None) -> None:
-    """dx = dz Kᵀ; with room for dxᵀ the other way round."""
+    """Compute dx = dz Kᵀ or, if there is an array for dxᵀ, (K dzᵀ)ᵀ."""
     if transposed is None:
         np.matmul(dz, kernel.T, out=dx)
     else:

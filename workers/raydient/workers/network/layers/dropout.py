@@ -1,4 +1,4 @@
-"""Dropout, keyed by seed, step, microbatch and layer: whoever computes a microbatch drops the same values."""
+"""Dropout, keyed by seed, step, microbatch and layer: every worker drops the same values of a microbatch."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from .layer import Buffers, Layer, Memory, Pass, Shape, Views
 class Dropout(Layer):
     """y = m · x with m = 0 with probability p, else 1 / (1 - p), so that y keeps x's mean; dx = m · dy.
 
-    Srivastava et al. (2014). This is the inverted form: evaluation and prediction, where y = x, know nothing of p.
+    Srivastava et al. (2014). This is the inverted form, in which y = x in evaluation and prediction.
     """
 
     kind = "dropout"

@@ -12,20 +12,20 @@ from .recurrent import Recurrent, flat
 
 
 class Gru(Recurrent):
-    """A state that is mixed with a candidate g for the next one (Cho et al. 2014); gates in Keras's order z, r, g:
+    """The next state mixes the state with a candidate g (Cho et al. 2014); gates in the order of Keras, z, r, g:
 
-        (z, r) = σ(x K + h' R + b)               h': the state of the step before
-        g = tanh(x K + b + r · (h' R + b'))      with `reset_after`: one product, and a bias of its own behind R
-        g = tanh(x K + (r · h') R + b)           without, as published: a second product, after the first
+        (z, r) = σ(x K + h' R + b)               h': the previous state
+        g = tanh(x K + b + r · (h' R + b'))      with `reset_after`: one product, with a second bias
+        g = tanh(x K + (r · h') R + b)           without, as published: a second product
         h = z · h' + (1 - z) · g
 
-    Backwards through a step, with dh coming from the steps after it:
+    Backward through a step, with dh from the steps after it:
 
         dz = dh · (h' - g) · z (1 - z)           dg = dh · (1 - z) · (1 - g²)
         dr = dg · (h' R + b') · r (1 - r)        dh' = dh · z + (dz, dr, dg · r) Rᵀ        with `reset_after`
         e = dg Rᵀ, dr = e · h' · r (1 - r)       dh' = dh · z + e · r + (dz, dr) Rᵀ        without
 
-    A step that is passed over has z = 1: then h = h', and nothing comes back but dh.
+    A skipped step has z = 1, so that h = h' and dh passes back unchanged.
     """
 
     kind = "gru"
@@ -43,14 +43,14 @@ class Gru(Recurrent):
         self.operations += self.steps * (2 * self.width + 4 * self.units)
 
     def saved(self, rows: int) -> Memory:
-        """inner: by step h' R + b' of the candidate; without `reset_after` r · h'."""
+        """inner: for each step h' R + b' of the candidate; without `reset_after`, r · h'."""
         return {**super().saved(rows), "inner": ((self.steps, rows, self.units), None)}
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         saved, states = buffers.saved, buffers.saved["states"]
         step, parts, part = buffers.work["step"], buffers.work["parts"], buffers.work["part"]
         recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self._biases(weights)
-        many = 3 if self.reset_after else 2  # gates that take the state as it is
+        many = 3 if self.reset_after else 2  # gates that read the state directly
         self.begin(buffers, weights)
         for t, gates in enumerate(saved["gates"]):
             before, h, inner = states[t], states[t + 1], saved["inner"][t]
@@ -91,7 +91,7 @@ class Gru(Recurrent):
             np.copyto(parts, gates)
             z, r, g = parts
             dz, dr, dg = step
-            np.subtract(1, parts, out=step)  # a factor of the slopes of z and r; and of dg it is 1 - z
+            np.subtract(1, parts, out=step)  # a factor of the slopes of z and r; 1 - z is also a factor of dg
             np.multiply(g, g, out=dg)
             np.subtract(1, dg, out=dg)
             np.multiply(dg, dz, out=dg)
@@ -105,7 +105,7 @@ class Gru(Recurrent):
             if self.reset_after:
                 np.multiply(dr, inner, out=dr)
                 np.multiply(dr, dg, out=dr)
-                np.copyto(inner, dg)  # by the input's part; the state's part is left in `gates`
+                np.copyto(inner, dg)  # the derivative by the input's part; `gates` keeps that by the state's part
                 np.multiply(dg, r, out=dg)
                 np.copyto(gates, step)
                 np.matmul(step, transposed, out=parts)
@@ -125,7 +125,7 @@ class Gru(Recurrent):
         self.input_gradients(buffers, weights, gradients)
 
     def _parameter_gradients(self, buffers: Buffers, gradients: Views) -> None:
-        """By R and the biases; leaves in `gates` the derivatives by the inputs' part."""
+        """Compute the gradients by R and the biases; leave the derivatives by the inputs' part in `gates`."""
         gates, inner, bias = buffers.saved["gates"], buffers.saved["inner"], gradients["bias"]
         candidate = slice(2 * self.units, None)
         self.recurrent_gradient(buffers, gradients)
@@ -139,7 +139,7 @@ class Gru(Recurrent):
             np.add.reduce(gates, axis=(0, 1), out=bias)
 
     def _biases(self, weights: Views) -> Array:
-        """(1 or 2, gates, 1, units)."""
+        """The biases as (1 or 2, gates, 1, units)."""
         return weights["bias"].reshape(-1, self.gates, 1, self.units)
 
     def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
@@ -167,7 +167,7 @@ class Gru(Recurrent):
 
 
 def _inplace_sigmoid(z: Array) -> None:
-    """σ(z) = 1/2 tanh(z / 2) + 1/2, which overflows nowhere."""
+    """Replace z by σ(z) = 1/2 tanh(z / 2) + 1/2, which never overflows."""
     np.multiply(z, 0.5, out=z)
     np.tanh(z, out=z)
     np.multiply(z, 0.5, out=z)

@@ -1,4 +1,4 @@
-"""Layer normalization."""
+"""Layer normalization: each sample by its own statistics along the last axis."""
 
 from collections.abc import Sequence
 from math import prod
@@ -16,8 +16,9 @@ class LayerNormalization(Layer):
     """y = γ n + β with n = (x - μ) / s, s = √(σ² + ε): μ and σ² are mean and variance along the last axis (Ba et al.
     2016).
 
-    With dn = γ dy and means along the same axis, dx = (dn - mean(dn) - n · mean(n · dn)) / s: without the parts of dn
-    that a shift or a scale of x would undo. dγ = Σ n · dy and dβ = Σ dy, over all but the last axis.
+    With dn = γ dy and means along the same axis, dx = (dn - mean(dn) - n · mean(n · dn)) / s: the parts of dn along a
+    shift and a scale of x, which y does not depend on, are removed. dγ = Σ n · dy and dβ = Σ dy over all axes but the
+    last.
     """
 
     kind = "layer_normalization"

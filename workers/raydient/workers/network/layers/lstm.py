@@ -12,24 +12,23 @@ from .recurrent import Recurrent
 
 
 class Lstm(Recurrent):
-    """A cell c that gates write to, keep and read from (Hochreiter and Schmidhuber 1997; the forget gate f is Gers,
-    Schmidhuber and Cummins 2000), with the gates in Keras's order i, f, g, o:
+    """A cell c with an input gate i, an output gate o (Hochreiter and Schmidhuber 1997) and a forget gate f (Gers,
+    Schmidhuber and Cummins 2000). The gates are in the order of Keras, i, f, g, o:
 
-        (i, f, g, o) = (σ, σ, tanh, σ)(x K + h' R + b)       h', c': those of the step before
+        (i, f, g, o) = (σ, σ, tanh, σ)(x K + h' R + b)       h', c': of the previous step
         c = f · c' + i · g
         h = o · tanh(c)
 
-    Backwards through a step, with dh and dc coming from the steps after it:
+    Backward through a step, with dh and dc from the steps after it:
 
         do = dh · tanh(c)       dc += dh · o · (1 - tanh²(c))
         di = dc · g             df = dc · c'       dg = dc · i
         dz = (di · i (1 - i), df · f (1 - f), dg · (1 - g²), do · o (1 - o))
         dh' = dz Rᵀ             dc' = dc · f
 
-    Along c the derivative is only multiplied by f, not by a matrix: it need not vanish. So b begins at 1 for f.
+    Along c the derivative is multiplied only by f, not by a matrix, so it need not vanish. The bias of f begins at 1.
 
-    A step that is passed over has the gates (0, 1, 0, 0): then c = c', and nothing comes back but dc. h and dh are
-    handed past it.
+    A skipped step has the gates (0, 1, 0, 0), so that c = c' and only dc passes back. h and dh bypass the step.
     """
 
     kind = "lstm"
@@ -47,8 +46,8 @@ class Lstm(Recurrent):
         self.operations += self.steps * (self.width + 4 * self.units)
 
     def saved(self, rows: int) -> Memory:
-        """cells: before each step, and the last. Their tanh is computed again: a hundredth of a step's time against a
-        seventh of the memory.
+        """cells: before each step, and the last. Backward recomputes their tanh, which takes a hundredth of the time of
+        a step and saves a seventh of the memory.
         """
         return {**super().saved(rows), "cells": ((self.steps + 1, rows, self.units), None)}
 
@@ -66,7 +65,7 @@ class Lstm(Recurrent):
         states, cells = saved["states"], saved["cells"]
         step, part, scale, shift = work["step"], work["part"], work["scale"], work["shift"]
         recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self.by_gate(weights["bias"][np.newaxis])
-        # σ(z) = 1/2 tanh(z / 2) + 1/2: so all gates are one call of tanh, which overflows nowhere.
+        # With σ(z) = 1/2 tanh(z / 2) + 1/2 all gates are one call of tanh, which never overflows.
         scale.fill(0.5)
         scale[2] = 1
         np.subtract(1, scale, out=shift)
@@ -112,7 +111,7 @@ class Lstm(Recurrent):
             np.tanh(cells[t + 1], out=squashed)
             i, f, g, o = parts
             di, df, dg, do = step
-            # The slopes, dσ = σ (1 - σ) and dtanh = 1 - tanh², then each times what comes from behind.
+            # The slopes σ (1 - σ) and 1 - tanh², then each times the derivative from the steps after this one.
             np.subtract(1, parts, out=step)
             np.multiply(step, parts, out=step)
             np.multiply(g, g, out=dg)

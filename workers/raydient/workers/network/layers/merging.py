@@ -1,4 +1,4 @@
-"""Layers in which paths of the graph join. Where a value goes on two ways, `Program` adds the derivatives up."""
+"""Layers that merge several inputs. Where several layers read one value, `Program` adds up the derivatives."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -14,8 +14,8 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .layer import Buffers, Layer, Pass, Shape, Views
 
 
-class _OfOneShape(Layer):
-    """A merge of inputs of one shape, value by value; y has that shape too, unless a kind says otherwise."""
+class _Elementwise(Layer):
+    """A merge of inputs of the same shape, value by value; by default y has that shape too."""
 
     inputs: ClassVar[tuple[int, int | None]] = (2, None)
 
@@ -28,15 +28,15 @@ class _OfOneShape(Layer):
         return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
 
 
-class Add(_OfOneShape):
+class Add(_Elementwise):
     """y = Σ x_i; each dx_i = dy."""
 
     kind = "add"
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
-        first, second, *others = buffers.xs
+        first, second, *rest = buffers.xs
         np.add(first, second, out=buffers.y)
-        for x in others:
+        for x in rest:
             np.add(buffers.y, x, out=buffers.y)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
@@ -48,15 +48,15 @@ class Add(_OfOneShape):
         return graph.node("Sum", xs)
 
 
-class Multiply(_OfOneShape):
-    """y = Π x_i for each value; dx_i = dy · Π of the others, as products and not as y / x_i, which may be 0 / 0."""
+class Multiply(_Elementwise):
+    """y = Π x_i for each value; dx_i = dy · Π_j≠i x_j, computed as a product, because y / x_i may be 0 / 0."""
 
     kind = "multiply"
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
-        first, second, *others = buffers.xs
+        first, second, *rest = buffers.xs
         np.multiply(first, second, out=buffers.y)
-        for x in others:
+        for x in rest:
             np.multiply(buffers.y, x, out=buffers.y)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
@@ -73,7 +73,7 @@ class Multiply(_OfOneShape):
 
 
 class Concatenate(Layer):
-    """The inputs one behind the other along an axis of the sample; each dx_i is its part of dy."""
+    """The concatenation of the inputs along an axis of the sample; each dx_i is its part of dy."""
 
     kind = "concatenate"
     rearranges = True
@@ -94,8 +94,8 @@ class Concatenate(Layer):
         if not -rank <= settings.axis < rank:
             return f"has axis {settings.axis}: samples of {rank} axes have 0 to {rank - 1}, or -{rank} to -1"
         axis = settings.axis % rank
-        others = {(*shape[:axis], *shape[axis + 1 :]) for shape in input_shapes}
-        same = len(others) == 1 and len({len(shape) for shape in input_shapes}) == 1
+        shapes = {(*shape[:axis], *shape[axis + 1 :]) for shape in input_shapes}
+        same = len(shapes) == 1 and len({len(shape) for shape in input_shapes}) == 1
         return None if same else f"takes samples that differ along axis {settings.axis} alone"
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
@@ -111,8 +111,8 @@ class Concatenate(Layer):
         return graph.node("Concat", xs, axis=self._axis)
 
 
-class Dot(_OfOneShape):
-    """y = Σ a · b along the last axis, which becomes 1: for vectors a number per sample. da = dy · b, db = dy · a."""
+class Dot(_Elementwise):
+    """y = Σ a · b along the last axis, whose length becomes 1. da = dy · b, db = dy · a."""
 
     kind = "dot"
     inputs = (2, 2)
@@ -127,9 +127,9 @@ class Dot(_OfOneShape):
         np.einsum("...k,...k->...", a, b, out=buffers.y[..., 0])
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        for dx, other in zip(buffers.dxs, reversed(buffers.xs), strict=True):
+        for dx, factor in zip(buffers.dxs, reversed(buffers.xs), strict=True):
             if dx is not None:
-                np.multiply(buffers.dy, other, out=dx)
+                np.multiply(buffers.dy, factor, out=dx)
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         return graph.node("ReduceSum", [graph.node("Mul", xs), graph.constant([-1])], keepdims=1)

@@ -1,4 +1,4 @@
-"""What recurrent layers have in common: sequences with time in front, and steps that are passed over."""
+"""The base class of recurrent layers: sequences with time as the first axis, and steps that a mask skips."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,27 +13,27 @@ from .layer import Array, Buffers, Layer, Memory, ParameterRule, Shape, Views, l
 
 
 class Recurrent(Layer):
-    """A state h that each step of a sequence makes anew from the one before and from its input, 0 at first.
+    """A layer with a state h, 0 at first, that each step computes from the previous state and the input of the step.
 
-    Inputs are x (rows, steps, features) and perhaps a mask (rows, steps): where it is 0 a row passes over the step and
-    keeps its state, so that sequences of several lengths fit in one array, padded in front, behind or between. The
-    output is h after each step, (rows, steps, units), or after the last, (rows, units).
+    Inputs are x (rows, steps, features) and optionally a mask (rows, steps). Where the mask is 0, the row skips the
+    step and keeps its state, so that sequences of several lengths fit in one array, with padding anywhere. The output
+    is h after each step, (rows, steps, units), or after the last, (rows, units).
 
-    Inside, arrays have time in front: a step is contiguous. All gates are one product: K (features, gates · units) with
-    the inputs of all steps at once before the loop, R (units, gates · units) with the state in each step, where it is
-    taken as (gates, units, units): small products, which BLAS does a third faster than one, and gates that are
-    contiguous. Backward leaves the derivatives by the gates of every step in place of the gates, and the gradients by
-    K, R and the bias are one product or sum over all steps after the loop (backpropagation through time, Werbos 1990).
+    Internally time is the first axis, so that a step is contiguous. K (features, gates · units) is multiplied with the
+    inputs of all steps before the loop. R is used as (gates, units, units) in each step: BLAS computes the small
+    products a third faster than one large one, and each gate is contiguous. Backward replaces the gates of every step
+    by the derivatives by them; after the loop the gradients by K, R and the bias are one product or sum over all steps
+    (backpropagation through time, Werbos 1990).
     """
 
     inputs = (1, 2)
     gates: ClassVar[int]
-    """How many blocks of `units` columns the kernels have."""
+    """Number of gates: blocks of `units` columns in the kernels."""
     carried: ClassVar[int]
-    """How many vectors a step hands to the next."""
+    """Number of vectors that a step passes to the next."""
     onnx_name: ClassVar[str]
     onnx_order: ClassVar[tuple[int, ...]]
-    """For each gate in ONNX's order its place in ours."""
+    """For each gate in the order of ONNX, its index here."""
     onnx_attributes: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
@@ -64,7 +64,7 @@ class Recurrent(Layer):
         return None
 
     def saved(self, rows: int) -> Memory:
-        """gates: by step; states: before each step, and the last; skipped: where the mask is 0."""
+        """gates: by step; states: before each step, and the last; skipped: True where the mask is 0."""
         skipped: Memory = {"skipped": ((self.steps, rows, 1), np.bool_)} if self.masked else {}
         return {
             "gates": ((self.steps, rows, self.width), None),
@@ -73,8 +73,8 @@ class Recurrent(Layer):
         }
 
     def work(self, rows: int) -> Memory:
-        """x: time in front, and in the end the derivative by it; step, parts: as large as the gates of one step;
-        transposed: of each gate's part of R the transpose, contiguous for the loop backwards.
+        """x: the input, time first, later the derivative by it; step, parts: like the gates of one step; transposed:
+        the transpose of each gate's part of R, contiguous for the backward loop.
         """
         state, gates = (rows, self.units), (self.gates, rows, self.units)
         return {
@@ -92,7 +92,7 @@ class Recurrent(Layer):
         return values.reshape(len(values), self.gates, self.units).transpose(1, 0, 2)
 
     def begin(self, buffers: Buffers, weights: Views) -> None:
-        """Fill `gates` with x K, clear the first state, find the steps to pass over."""
+        """Fill `gates` with x K, set the first state to 0 and find the skipped steps."""
         x, gates = buffers.work["x"], buffers.saved["gates"]
         np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
         np.matmul(flat(x), weights["kernel"], out=flat(gates))
@@ -106,14 +106,14 @@ class Recurrent(Layer):
         np.copyto(buffers.y, states[1:].transpose(1, 0, 2) if self.return_sequences else states[-1])
 
     def add_dy(self, buffers: Buffers, step: int, dh: Array) -> None:
-        """To dh, the derivative by the state after a step through all that follows, add that by the output itself."""
+        """Add the derivative by the output of a step to dh, the derivative by the state after that step."""
         if self.return_sequences:
             np.add(dh, buffers.dy[:, step], out=dh)
         elif step == self.steps - 1:
             np.add(dh, buffers.dy, out=dh)
 
     def input_gradients(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        """From the derivatives in `gates` the gradient by K, and dx."""
+        """Compute the gradient by K, and dx, from the derivatives in `gates`."""
         x, dz = buffers.work["x"], flat(buffers.saved["gates"])
         np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
         np.matmul(flat(x).T, dz, out=gradients["kernel"])
@@ -126,21 +126,27 @@ class Recurrent(Layer):
                 dmask.fill(0)
 
     def recurrent_gradient(self, buffers: Buffers, gradients: Views) -> None:
-        """From the derivatives in `gates` the gradient by R."""
+        """Compute the gradient by R from the derivatives in `gates`."""
         before = flat(buffers.saved["states"][:-1])
         np.matmul(before.T, flat(buffers.saved["gates"]), out=gradients["recurrent_kernel"])
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
-        """One operator; with a mask the steps one after the other, because operators know no steps passed over."""
+        """Add one operator or, with a mask, the steps one by one, because the operators cannot skip steps."""
         return self._onnx_steps(graph, xs) if self.masked else self._onnx_operator(graph, xs[0])
 
     @abstractmethod
     def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
-        """Added to the inputs' product and to the state's, (gates · units) each."""
+        """Biases of the product with the inputs and of the product with the state, (gates · units) each."""
 
     @abstractmethod
     def onnx_step(self, graph: OnnxGraph, z: str, carried: tuple[str, ...]) -> tuple[str, ...]:
-        """What is carried on, h first, from the inputs' product with its bias and from what was carried so far."""
+        """Add a step: return the vectors for the next step, h first.
+
+        Args:
+            graph: the graph.
+            z: product of the inputs of the step with K, with its bias.
+            carried: vectors from the previous step.
+        """
 
     def _onnx_operator(self, graph: OnnxGraph, x: str) -> str:
         def arranged(

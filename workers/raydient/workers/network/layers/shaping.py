@@ -1,4 +1,4 @@
-"""Layers that change the shape of a sample and none of its values."""
+"""Layers that change the shape of a sample and not its values."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,20 +12,20 @@ from .layer import Buffers, Layer, Pass, Shape, Views, shape_text
 
 
 class _Reshaping(Layer):
-    """The same memory under another shape, both ways."""
+    """The same memory under another shape, forward and backward."""
 
     output_is_view = True
     gradient_is_view = True
     rearranges = True
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
-        """Nothing to do: y is x."""
+        """Do nothing: y is x."""
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        """Nothing to do: dx is dy."""
+        """Do nothing: dx is dy."""
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
-        return graph.node("Reshape", [xs[0], graph.constant([0, *self.output_shape])])  # 0: as many rows as there are
+        return graph.node("Reshape", [xs[0], graph.constant([0, *self.output_shape])])  # 0: any number of rows
 
 
 class Flatten(_Reshaping):
@@ -54,7 +54,7 @@ class Reshape(_Reshaping):
 
 
 class Transpose(Layer):
-    """The axes of a sample in another order; its own inverse with the inverse order."""
+    """The axes of a sample in another order; backward is the transposition by the inverse order."""
 
     kind = "transpose"
     rearranges = True

@@ -22,7 +22,7 @@ from .loss import Array, Loss, Shape
 
 
 class _Softmax(Loss):
-    """What the two forms of softmax cross-entropy share: one output (a logit) per class."""
+    """Softmax cross-entropy, with one output (a logit) per class."""
 
     metric_names = ("loss", "accuracy")
 
@@ -32,20 +32,20 @@ class _Softmax(Loss):
         self._row = np.zeros((rows, 1), outputs.dtype)
         self._total = np.zeros((rows, 1), outputs.dtype)
         self._row_starts = np.arange(rows) * classes
-        self._places = np.zeros(rows, np.intp)  # of one value of each row among all
+        self._places = np.zeros(rows, np.intp)  # flat index of one value of each row
         self._best = np.zeros(rows, np.intp)
         self._hit = np.zeros(rows, np.bool_)
         self._class_weight = np.array(settings.class_weight, outputs.dtype)
 
     def _shift(self, outputs: Array, out: Array) -> None:
-        """Outputs minus the largest of their row, so that no exponential overflows. Its place stays in `_best`."""
-        np.argmax(outputs, axis=1, out=self._best)  # to look the largest up there is faster than np.maximum.reduce
+        """Subtract the maximum of each row, so that no exponential overflows. `_best` keeps its index."""
+        np.argmax(outputs, axis=1, out=self._best)  # faster than np.maximum.reduce, with the look-up below
         np.add(self._row_starts, self._best, out=self._places)
         np.take(outputs.reshape(-1), self._places, out=self._row[:, 0], mode="clip")  # other modes allocate
         np.subtract(outputs, self._row, out=out)
 
     def _count_hits(self, classes: NDArray[np.integer]) -> None:
-        """How often the class whose output is the largest, as `_shift` found it, is the true one."""
+        """Count the rows whose true class has the largest output, according to `_best`."""
         np.equal(self._best, classes, out=self._hit)
         self.sums[1] = np.count_nonzero(self._hit)
 
@@ -69,7 +69,7 @@ class SoftmaxCrossEntropy(_Softmax):
 
     log softmax(y)_t = (y_t - m) - log Σ_k exp(y_k - m) with m the largest output, so that nothing overflows. Taken
     together the derivatives of logarithm and softmax are softmax(y) - onehot(t), which needs no division by a small
-    probability. Label smoothing (Szegedy et al. 2016) puts (1 - ε) onehot(t) + ε / k in the place of onehot(t).
+    probability. Label smoothing (Szegedy et al. 2016) replaces onehot(t) by (1 - ε) onehot(t) + ε / k.
     """
 
     label_dtype = np.int32
@@ -133,7 +133,7 @@ class SoftmaxCrossEntropy(_Softmax):
 class OneHotSoftmaxCrossEntropy(_Softmax):
     """-Σ_k t_k log softmax(y)_k for each row, with a probability t_k for each class as label.
 
-    As above; with s = Σ_k t_k, which is 1 up to rounding, the derivative is s softmax(y) - t.
+    With s = Σ_k t_k, which is 1 up to rounding, the derivative is s softmax(y) - t; see `SoftmaxCrossEntropy`.
     """
 
     def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
@@ -205,7 +205,7 @@ class _TwoClasses(Loss):
         return generator.integers(0, 2, (rows, 1))
 
     def _weigh_and_count(self) -> None:
-        """The classes' weights of the rows, and how many are on the right side."""
+        """Set the weights of the rows by class, and count the rows on the right side of 0."""
         if self.settings.class_weight:
             zero, one = self.settings.class_weight
             np.multiply(self.labels[:, 0], one - zero, out=self.weights)
@@ -219,7 +219,7 @@ class BinaryCrossEntropy(_TwoClasses):
     """-t log p - (1 - t) log(1 - p) with p = sigmoid(y) for each row: y is a logit.
 
     Written as max(y, 0) - y t + log(1 + exp(-|y|)), which neither overflows nor cancels; derivative p - t. Label
-    smoothing puts (1 - ε) t + ε / 2 in the place of t.
+    smoothing replaces t by (1 - ε) t + ε / 2.
     """
 
     def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
@@ -265,7 +265,7 @@ class BinaryCrossEntropy(_TwoClasses):
 class Hinge(_TwoClasses):
     """max(0, 1 - s y) for each row with s = 2 t - 1, which is -1 or 1; derivative -s where that is above 0, else 0.
 
-    Cortes and Vapnik (1995). A row on the right side and at least 1 away from 0 has no say any more.
+    Cortes and Vapnik (1995). Rows on the right side and at least 1 away from 0 do not contribute.
     """
 
     def _signs_and_margins(self) -> tuple[Array, Array]:
@@ -293,4 +293,4 @@ class Hinge(_TwoClasses):
         return (predictions.reshape(len(predictions)) > 0).astype(np.int32)
 
     def inplace_predict(self, outputs: Array) -> None:
-        """Nothing to do: an output is a distance, no probability."""
+        """Do nothing: an output is a distance, not a probability."""

@@ -1,4 +1,4 @@
-"""What every loss is: value, metrics and derivative, side by side."""
+"""The base class of losses: value, metrics and derivative side by side."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -15,17 +15,19 @@ Shape = tuple[int, ...]
 
 
 class Loss(ABC):
-    """A loss at the end of one program, over buffers that it is given.
+    """The loss at one output of a program.
 
-    `outputs` (rows, k) is what the last layer computes, `gradient` like it takes the derivative of the loss by it,
-    `scratch` like it may be used within a call; `settings` is what the specification holds under the loss's name.
+    `outputs` (rows, k) is the output of the layer, `gradient` is an array like it for the derivative of the loss by it,
+    and `scratch` an array like it whose contents are lost between calls. `settings` are those of the loss in the
+    specification.
 
     Attributes:
-        metric_names: what `forward` sums over the rows, the loss first.
+        metric_names: names of the values that `forward` sums over the rows, the loss first.
         labels: (rows, *label shape), filled by the caller.
-        weights: (rows,), factors of each row's loss by its class: 1, or its class's weight. Metrics are not weighted.
-        sample_weights: (rows,), further factors by the row, filled by the caller; None where there are none.
-        sums: float64, one value per metric name.
+        weights: (rows,), factor of each row's loss: the weight of its class, or 1. Metrics are not weighted.
+        sample_weights: (rows,), further factors of the rows, filled by the caller, or None.
+        losses: (rows,), the loss of each row.
+        sums: float64, one value for each of `metric_names`.
     """
 
     metric_names: ClassVar[tuple[str, ...]]
@@ -43,24 +45,24 @@ class Loss(ABC):
         self._factors = np.zeros((len(outputs), 1), outputs.dtype)
 
     def weigh_samples(self, weights: Array) -> None:
-        """Take `weights` for `sample_weights` from now on."""
+        """Use `weights` as `sample_weights`."""
         self.sample_weights, self._weights = weights, np.ones_like(self.weights)
 
     @classmethod
     def of(cls, settings: Any) -> "type[Loss]":
-        """The class for these settings, where they decide on the form of the labels."""
+        """The class for these settings, which may decide on the form of the labels."""
         return cls
 
     @classmethod
     def shape_problem(cls, output_shape: Shape) -> str | None:
-        """Why the loss cannot take outputs of this shape, and the mend; None if it can."""
+        """The reason why the loss cannot take outputs of this shape, with a remedy, or None."""
         return None if len(output_shape) == 1 else "takes one vector per sample: add `flatten` after the last layer"
 
     @classmethod
     def weight_problem(cls, settings: Any, output_shape: Shape) -> str | None:
-        """Why class weights in the settings do not fit outputs of this shape; None if they do, or there are none."""
-        given, classes = len(getattr(settings, "class_weight", ())), max(output_shape[0], 2)
-        return None if given in (0, classes) else f"has {given} weights for {classes} classes"
+        """The reason why the class weights in the settings do not fit outputs of this shape, or None."""
+        count, classes = len(getattr(settings, "class_weight", ())), max(output_shape[0], 2)
+        return None if count in (0, classes) else f"has {count} weights for {classes} classes"
 
     @classmethod
     def label_shape(cls, output_shape: Shape) -> Shape:
@@ -69,7 +71,7 @@ class Loss(ABC):
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
-        """Labels that the loss accepts, (rows, *label shape), for checks where there are no data."""
+        """Random labels that the loss accepts, (rows, *label shape), for checks without data."""
         return generator.standard_normal((rows, *output_shape))
 
     @classmethod
@@ -99,26 +101,24 @@ class Loss(ABC):
         self.sums[0] = np.add.reduce(self.losses, dtype=np.float64)
 
     def backward(self, scale: float) -> None:
-        """Compute `gradient`, the derivative by outputs of `scale` times the sum over rows. Once after each forward."""
+        """Compute `gradient`, the derivative of `scale` times the loss by the outputs. Call once after `forward`."""
         factors = self._factors
         np.multiply(self._weights, scale, out=factors[:, 0])
         self.differentiate(factors)
 
     @abstractmethod
     def measure(self) -> None:
-        """Compute each row's loss, `losses`, and the sums after the first; may leave in `gradient` what
-        `differentiate` needs.
-        """
+        """Compute `losses` and all sums but the first. `gradient` may keep values for `differentiate`."""
 
     @abstractmethod
     def differentiate(self, factors: Array) -> None:
-        """Compute `gradient`, the derivative of each row's loss by its outputs times its factor; (rows, 1)."""
+        """Compute `gradient`: the derivative of each row's loss by its outputs, times its factor of (rows, 1)."""
 
     @abstractmethod
     def inplace_predict(self, outputs: Array) -> None:
-        """Apply to `outputs` the activation that the loss assumes after them, if it assumes one."""
+        """Apply the activation that the loss assumes, if any, to `outputs`."""
 
     @classmethod
     def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
-        """The same as operators in `graph`; the name of the prediction there."""
+        """Add the operators of that activation to `graph`; return the name of the prediction there."""
         return outputs

@@ -44,7 +44,7 @@ class _Difference(Loss):
         """Replace each error by the derivative of its cost."""
 
     def inplace_predict(self, outputs: Array) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class MeanSquaredError(_Difference):
@@ -58,7 +58,7 @@ class MeanSquaredError(_Difference):
 
 
 class SumSquaredError(MeanSquaredError):
-    """The same, but the sum over a row's outputs."""
+    """e², summed instead of averaged over the outputs of a row."""
 
     @property
     def share(self) -> float:
@@ -77,7 +77,7 @@ class MeanAbsoluteError(_Difference):
 
 
 class Huber(_Difference):
-    """e² / 2 where |e| <= δ and δ |e| - δ² / 2 elsewhere (Huber 1964); derivative c, which is e cut off at ±δ.
+    """e² / 2 where |e| <= δ and δ |e| - δ² / 2 elsewhere (Huber 1964); derivative c, which is e clipped to ±δ.
 
     Both are c e - c² / 2.
     """
@@ -95,10 +95,10 @@ class Huber(_Difference):
 
 
 class Poisson(Loss):
-    """exp(y) - t y, averaged over a row's outputs y, which are logarithms of rates, with counts t as labels.
+    """exp(y) - t y, averaged over the outputs y of a row, which are logarithms of rates, with counts t as labels.
 
-    Minus the logarithm of a Poisson distribution's probability of t, without log t!, which no output changes;
-    derivative exp(y) - t. Outputs as logarithms keep rates positive. `gradient` holds exp(y) between the passes.
+    This is -log of the Poisson probability of t, without log t!, which does not depend on y; derivative exp(y) - t.
+    Outputs are logarithms so that rates are positive. `gradient` holds exp(y) between the passes.
     """
 
     metric_names = ("loss", "mean_absolute_error")

@@ -1,4 +1,4 @@
-"""What every metric is, a metric of an output before there is a program, and values from sums over all rows.
+"""The base class of metrics, the metric of an output before there is a program, and values from sums over all rows.
 
 A metric has no other state than its sums and, if it ranks rows, their scores (`raydient.steps.scores`). So its value
 does not depend on which worker computed which rows.
