@@ -225,7 +225,10 @@ class _Planner:
         return _Turn(dy, scratch, tuple(dxs), tuple(joins))
 
     def _take(self, shape: Shape, slab: int | None = None) -> _Part:
-        """Reserve `slab`, or the smallest free slab that is large enough; else enlarge the largest free one, or add one."""
+        """Reserve `slab`, or the smallest free slab that is large enough.
+
+        If no free slab is large enough, the largest one grows; if none is free, a new one is added.
+        """
         size = self._rows * prod(shape)
         if slab is None and self._free:
             slab = min(self._free, key=lambda free: (self.sizes[free] < size, abs(self.sizes[free] - size)))
