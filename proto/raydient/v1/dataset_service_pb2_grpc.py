@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class DatasetServiceStub(object):
-    """Stored datasets.
+    """Stores, lists and deletes datasets.
     """
 
     def __init__(self, channel):
@@ -64,17 +64,18 @@ class DatasetServiceStub(object):
 
 
 class DatasetServiceServicer(object):
-    """Stored datasets.
+    """Stores, lists and deletes datasets.
     """
 
     def UploadDataset(self, request_iterator, context):
-        """Stores a file. The first request bears the header, every further one a chunk, in order; at most 1 MiB a chunk keeps
-        requests well under gRPC's limit of 4 MiB. The file is visible once it is complete, verified and durable; an upload
-        that breaks off leaves nothing. If the server has the content already it may answer right after the header.
+        """Stores a file. The first request contains the header, every further one a chunk, in order. Chunks of at most 1 MiB
+        are recommended; gRPC's limit for a request is 4 MiB. The file becomes visible when it is complete, verified and
+        durable; an interrupted upload leaves nothing. If the server already has the content, it may respond after the
+        header.
 
-        INVALID_ARGUMENT     INVALID_HEADER: no header, or one that breaks a rule; CHUNK_EXPECTED
-        DATA_LOSS            CHECKSUM_MISMATCH, SIZE_MISMATCH: the bytes that came are not those announced; upload again
-        ALREADY_EXISTS       DATASET_OF_OTHER_FORMAT: the same bytes are stored under a name with another ending
+        INVALID_ARGUMENT     INVALID_HEADER: the header is missing or breaks a rule; CHUNK_EXPECTED
+        DATA_LOSS            CHECKSUM_MISMATCH, SIZE_MISMATCH: the received bytes differ from the header; upload again
+        ALREADY_EXISTS       DATASET_OF_OTHER_FORMAT: the same bytes are stored under a name with another suffix
         RESOURCE_EXHAUSTED   STORE_FULL
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -82,8 +83,8 @@ class DatasetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RegisterDataset(self, request, context):
-        """Makes a file that the server can reach by itself (a URL, or a path below one of its data roots) a stored dataset.
-        For now answers UNIMPLEMENTED.
+        """Stores a file that the server can read itself: a URL, or a path below one of its data roots. Not implemented yet;
+        returns UNIMPLEMENTED.
 
         NOT_FOUND            FILE_NOT_FOUND
         PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS
@@ -93,7 +94,7 @@ class DatasetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetDataset(self, request, context):
-        """One dataset.
+        """Gets a dataset.
 
         NOT_FOUND            DATASET_NOT_FOUND
         """
@@ -102,7 +103,7 @@ class DatasetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasets(self, request, context):
-        """Datasets, newest first.
+        """Lists datasets, newest first.
 
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
         """
@@ -111,7 +112,7 @@ class DatasetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDataset(self, request, context):
-        """Removes a dataset.
+        """Deletes a dataset.
 
         NOT_FOUND            DATASET_NOT_FOUND, unless allow_missing
         FAILED_PRECONDITION  DATASET_IN_USE: a job that has not ended trains on it
@@ -157,7 +158,7 @@ def add_DatasetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DatasetService(object):
-    """Stored datasets.
+    """Stores, lists and deletes datasets.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub(object):
-    """Checkpoints and models of jobs.
+    """Lists checkpoints, downloads models and predicts.
     """
 
     def __init__(self, channel):
@@ -58,11 +58,11 @@ class ModelServiceStub(object):
 
 
 class ModelServiceServicer(object):
-    """Checkpoints and models of jobs.
+    """Lists checkpoints, downloads models and predicts.
     """
 
     def ListCheckpoints(self, request, context):
-        """Checkpoints of a job that are kept, newest first, without those that are damaged.
+        """Lists the checkpoints of a job, newest first, without damaged ones.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
@@ -72,27 +72,27 @@ class ModelServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DownloadModel(self, request, context):
-        """The weights as a file. The first response bears the header, every further one a chunk of at most 1 MiB. A download
-        that broke off goes on with `offset`; the header comes again, and if its checksum is another one the file has
-        changed and the client begins anew. Weights are kept as safetensors; another format is made for each call, the same
-        bytes each time.
+        """Downloads weights as a file. The first response contains the header, every further one a chunk of at most 1 MiB. An
+        interrupted download continues at `offset`. It receives the header again; if the checksum differs, the file has
+        changed, and the client starts anew. Weights are stored as safetensors; the server converts them to another format
+        at each call, always to the same bytes.
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
-        FAILED_PRECONDITION  NO_MODEL: the job has not succeeded, so name one of its checkpoints;
+        FAILED_PRECONDITION  NO_MODEL: the job has not succeeded; name one of its checkpoints instead;
         MODEL_TOO_LARGE: the parameters do not fit into the 2 GiB of an ONNX file
         OUT_OF_RANGE         OFFSET_BEYOND_END
-        RESOURCE_EXHAUSTED   STORE_FULL: there is no room on the server to make the file
+        RESOURCE_EXHAUSTED   STORE_FULL: the server has no space for the converted file
         DATA_LOSS            MODEL_UNREADABLE: the stored file is damaged and cannot be converted;
-        CHECKPOINT_DAMAGED: the checkpoint's weights do not have the checksum they were stored with
-        UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED: a format that this version does not know
+        CHECKPOINT_DAMAGED: the checkpoint's weights do not match their checksum
+        UNIMPLEMENTED        FORMAT_NOT_IMPLEMENTED: this version does not know the format
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Describes what a network takes and gives, so that a client can find the columns by name, send nothing else, and
-        divide its samples into calls.
+        """Describes the inputs and outputs of a network. A client needs them to select columns by name and to divide samples
+        into calls.
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
         FAILED_PRECONDITION  NO_MODEL
@@ -103,15 +103,15 @@ class ModelServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Predict(self, request, context):
-        """Applies a trained network to samples: as many rows as fit into one message. Request and response must each stay
-        below 4 MiB: a response has 4 bytes for each output value.
+        """Applies a trained network to samples. Request and response must each stay below 4 MiB; a response has 4 bytes for
+        each output value.
 
         NOT_FOUND            JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND
         FAILED_PRECONDITION  NO_MODEL
         INVALID_ARGUMENT     INVALID_INPUTS: shape, names, number of values or columns do not fit the network, a value
-        is not finite or no category, or there are more outputs than fit into one message. The
-        field's path ends with the sample's number in this request, from 0, where the value of one
-        sample is wrong: `inputs[3]`, `arrays.town[3]`
+        is not finite or not a category, or the outputs do not fit into one message. If the value of
+        one sample is invalid, the field's path ends with the sample's number in this request, from
+        0: `inputs[3]`, `arrays.town[3]`
         DATA_LOSS            MODEL_UNREADABLE, CHECKPOINT_DAMAGED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -150,7 +150,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService(object):
-    """Checkpoints and models of jobs.
+    """Lists checkpoints, downloads models and predicts.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ if _version_not_supported:
 
 
 class TrainingServiceStub(object):
-    """Training jobs: making, following, changing and removing them.
+    """Creates, watches, changes and deletes training jobs.
     """
 
     def __init__(self, channel):
@@ -90,28 +90,28 @@ class TrainingServiceStub(object):
 
 
 class TrainingServiceServicer(object):
-    """Training jobs: making, following, changing and removing them.
+    """Creates, watches, changes and deletes training jobs.
     """
 
     def CreateTrainingJob(self, request, context):
-        """Accepts a job: when this answers, the job is durable and queued.
+        """Creates a job. When this returns, the job is durable and queued.
 
-        INVALID_ARGUMENT     INVALID_SPEC: every broken rule of the specification at once, those that need the data
-        included (a missing column, labels that do not fit the loss, a batch larger than the data), and
-        a job that takes more memory than the machine has
+        INVALID_ARGUMENT     INVALID_SPEC: with all broken rules of the specification, including those that depend on
+        the data: a missing column, labels that do not fit the loss, a batch larger than the data, a
+        job that needs more memory than the machine has
         NOT_FOUND            DATASET_NOT_FOUND
         PERMISSION_DENIED    FILE_OUTSIDE_DATA_ROOTS
-        ALREADY_EXISTS       REQUEST_ID_REUSED: the same request_id came before with another body
-        RESOURCE_EXHAUSTED   QUEUE_FULL, STORE_FULL; CHECK_OUT_OF_MEMORY: reading the data takes more memory than a check may
-        DEADLINE_EXCEEDED    CHECK_TOO_SLOW: reading the data takes longer than a check may
-        CANCELLED            ABANDONED: the client gave the call up before the job was accepted, and there is none
+        ALREADY_EXISTS       REQUEST_ID_REUSED: the same request_id was used before with another body
+        RESOURCE_EXHAUSTED   QUEUE_FULL, STORE_FULL; CHECK_OUT_OF_MEMORY: the check of the data exceeds its memory limit
+        DEADLINE_EXCEEDED    CHECK_TOO_SLOW: the check of the data exceeds its time limit
+        CANCELLED            ABANDONED: the client cancelled the call before the job was accepted; no job was created
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingJob(self, request, context):
-        """One job.
+        """Gets a job.
 
         NOT_FOUND            JOB_NOT_FOUND
         """
@@ -120,10 +120,11 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingJobs(self, request, context):
-        """Jobs, newest first. A stored job that this version of the service cannot read (written by another version, or
-        damaged) is among them: with `state_reason` UNREADABLE, what is wrong in `state_message`, its stored state (FAILED if
-        that is unknown) and little else. GetTrainingJob answers with the same, DeleteTrainingJob removes it in any state,
-        and every other method answers FAILED_PRECONDITION, JOB_UNREADABLE.
+        """Lists jobs, newest first. The list includes stored jobs that this version of the service cannot read, because
+        another version wrote them or they are damaged. Such a job has the `state_reason` UNREADABLE, the problem in
+        `state_message`, its stored state (FAILED if that is unknown) and few other fields. GetTrainingJob returns the
+        same, DeleteTrainingJob removes the job in any state, and every other method returns FAILED_PRECONDITION,
+        JOB_UNREADABLE.
 
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
         """
@@ -132,7 +133,7 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTrainingJob(self, request, context):
-        """Removes a job that has ended, with its events, metrics, checkpoints and model.
+        """Deletes a job that has ended, with its events, metrics, checkpoints and model.
 
         NOT_FOUND            JOB_NOT_FOUND, unless allow_missing
         FAILED_PRECONDITION  JOB_NOT_ENDED: cancel it first
@@ -142,47 +143,47 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelTrainingJob(self, request, context):
-        """Stops a job for good. Answers at once: a queued or paused job is CANCELLED, a starting or running one CANCELLING.
-        Harmless when repeated.
+        """Cancels a job. Returns at once: a queued or paused job is then CANCELLED, a starting or running one CANCELLING.
+        Idempotent.
 
         NOT_FOUND            JOB_NOT_FOUND
-        FAILED_PRECONDITION  JOB_ENDED: it has succeeded or failed
+        FAILED_PRECONDITION  JOB_ENDED: the job has succeeded or failed
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseTrainingJob(self, request, context):
-        """Takes a checkpoint at the end of the current step, ends every process of the job and gives its place on the cluster
-        back. Answers at once, with `state_reason` PAUSING; the job is PAUSED a moment later. Harmless when repeated. If the
-        checkpoint cannot be written for 8 seconds, the job is PAUSED all the same, at the checkpoint before; it computes the
-        steps since then again when it is resumed, to the same weights.
+        """Pauses a job: takes a checkpoint at the end of the current step, ends all processes of the job and releases its
+        room on the cluster. Returns at once, with `state_reason` PAUSING; the job is PAUSED shortly after. Idempotent. If
+        the checkpoint cannot be written within 8 seconds, the job is PAUSED at the previous checkpoint. When it is
+        resumed, it computes the steps since then again, with the same weights as the result.
 
         NOT_FOUND            JOB_NOT_FOUND
-        FAILED_PRECONDITION  JOB_NOT_RUNNING: it is queued, starting or being cancelled; JOB_ENDED
+        FAILED_PRECONDITION  JOB_NOT_RUNNING: the job is queued, starting or being cancelled; JOB_ENDED
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTrainingJob(self, request, context):
-        """Queues a job that is paused, or that failed for a reason outside itself, in its old place. It goes on from its last
-        checkpoint, or from step 0 if it has none, to the same weights. Reasons outside a job are all but NON_FINITE and
-        INVALID_SPEC: a full disk (STORAGE), lost processes (COORDINATOR_LOST, WORKER_LOST, PARAMETER_SERVER_LOST), a dataset
-        that was not there.
+        """Resumes a job that is paused, or that failed for a reason outside itself: queues it at its former place. It goes on
+        from its last checkpoint, or from step 0 if it has none, with the same weights as the result. All reasons except
+        NON_FINITE and INVALID_SPEC lie outside the job: a full disk (STORAGE), lost processes (COORDINATOR_LOST,
+        WORKER_LOST, PARAMETER_SERVER_LOST), a missing dataset.
 
         NOT_FOUND            JOB_NOT_FOUND
-        FAILED_PRECONDITION  JOB_NOT_PAUSED: it is neither paused nor failed; JOB_AT_FAULT: it failed by its own fault and
-        would fail again
+        FAILED_PRECONDITION  JOB_NOT_PAUSED: the job is neither paused nor failed; JOB_AT_FAULT: it failed by its own
+        fault and would fail again
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ScaleTrainingJob(self, request, context):
-        """Changes the number of workers of a job that has not ended: `max` of its range, and `min` where that was above. They
-        join and leave between two steps, the others go on; the resulting weights do not change. Answers at once: the job
-        grows when there is room and no other job waits. Harmless when repeated.
+        """Changes the number of workers of a job that has not ended: sets `max` of its range, and lowers `min` to it if
+        needed. Workers join and leave between two steps while the others go on; the resulting weights do not change.
+        Returns at once; the job grows when there is room and no other job waits. Idempotent.
 
         NOT_FOUND            JOB_NOT_FOUND
         FAILED_PRECONDITION  JOB_ENDED
@@ -193,25 +194,25 @@ class TrainingServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingJob(self, request, context):
-        """Events of a job, those past and then those to come, in order, without loss or repetition. Past events are sent at the
-        watcher's pace. The stream ends with OK after the event of the final state, and only then: any other end is an error,
-        to be answered by watching again from the last sequence number seen. FAILED is final unless the job was resumed: then
-        events follow, and the stream goes on to the next final state.
+        """Streams the events of a job: first the stored ones, at the watcher's pace, then new ones, in order, without loss or
+        repetition. The stream ends with OK only after the event of the final state. After any other end, watch again from
+        the last sequence number received. If a job that FAILED was resumed, the stream goes on to the next final state.
 
         NOT_FOUND            JOB_NOT_FOUND
-        INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or was never given out
-        OUT_OF_RANGE         EVENTS_AGED_OUT: events after it are no longer kept; `oldest_sequence` in the ErrorInfo's
-        metadata is the number from which on all are. Watch from before that, or from 0
-        ABORTED              WATCHER_TOO_SLOW: it has taken nothing for 10 seconds while events pile up; watch again;
-        JOB_DELETED: the job was deleted meanwhile
+        INVALID_ARGUMENT     INVALID_SEQUENCE: after_sequence is negative or above the newest event's number
+        OUT_OF_RANGE         EVENTS_AGED_OUT: some events after after_sequence have been deleted. All events from
+        `oldest_sequence` on, in the ErrorInfo's metadata, are kept: watch from the number before
+        it, or from 0
+        ABORTED              WATCHER_TOO_SLOW: the watcher has accepted no event for 10 seconds while its queue
+        overflows; watch again. JOB_DELETED: the job was deleted during the call
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMetrics(self, request, context):
-        """The curves of a job: every metric of every completed epoch, by epoch, then split, then name. Beyond 10,000 epochs
-        they are those of every second epoch, beyond 20,000 of every fourth, and so on, with the first and the newest.
+        """Lists the metrics of a job's completed epochs, ordered by epoch, split and name. Beyond 10,000 epochs only every
+        second epoch is kept, beyond 20,000 every fourth, and so on; the first and the newest are always kept.
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
@@ -282,7 +283,7 @@ def add_TrainingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TrainingService(object):
-    """Training jobs: making, following, changing and removing them.
+    """Creates, watches, changes and deletes training jobs.
     """
 
     @staticmethod
