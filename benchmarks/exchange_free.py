@@ -37,7 +37,8 @@ from raydient.spec.job import JobSpec
 from raydient.steps.arrays import aligned_zeros
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.wire.channel import Assignment, Terms
+from raydient.wire.channel import Assignment
+from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker

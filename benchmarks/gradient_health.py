@@ -26,7 +26,8 @@ from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.schedule import Schedule, default_microbatches
-from raydient.wire.channel import Assignment, Terms
+from raydient.wire.channel import Assignment
+from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import Network, build
 from raydient.workers.worker import Worker

@@ -15,7 +15,7 @@ from raydient.server.metrics import Exporter, JobCollector
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Progress
 from raydient.spec.job import JobSpec
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
-from raydient.wire.channel import PHASES
+from raydient.wire.terms import PHASES
 
 JOBS, LAYERS = 100, 10
 MOST_SERIES, MOST_MS = 20_000, 100.0

@@ -9,7 +9,7 @@ import numpy as np
 from raydient.server.embedded import train
 from raydient.server.training.reports import Outcome, Progress, Report
 from raydient.spec.job import JobSpec
-from raydient.wire.channel import PHASES
+from raydient.wire.terms import PHASES
 
 WORKERS = 2
 ROWS_PER_WORKER = 128

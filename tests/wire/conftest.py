@@ -1,18 +1,29 @@
-"""Both ends of a connection, proven or not, and a count of what is left open."""
+"""Both ends of a connection, of a channel and of a handshake."""
 
 import hmac
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from raydient.server.parameters.links import open_link
+from raydient.server.parameters.server import Assign
+from raydient.steps.gradient import GradientLayout
+from raydient.wire.channel import attach
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.endpoint import tune, unix_address
 from raydient.wire.frames import Header, Kind
 from raydient.wire.hub import Hub
+from raydient.wire.memory import Bundle
+from raydient.wire.terms import Terms
 
 LIMIT = 1 << 24
+GENERATION = 5
+SECONDS = (0.5, 1.5, 0.25, 2.0)
+SMALL = Terms(GradientLayout(6), slots=3, sums=2)
 
 
 class Clock:
@@ -159,3 +170,50 @@ def dialler():
 def dialler_class():
     """For tests that make their own, many times over."""
     return Dialler
+
+
+class Both:
+    """A channel and the link at its other end; the test plays worker and server in turn.
+
+    `worker` and `server` are the connections below them.
+    """
+
+    def __init__(self, pair, terms):
+        self.worker, self.server = pair
+        self.terms = terms
+        self.bundle = Bundle.allocate(dict.fromkeys(("weights", "velocity"), ("<f4", (terms.gradient.size,))))
+        self.weights = self.bundle.arrays["weights"]
+        with ThreadPoolExecutor(1) as other:
+            attaching = other.submit(attach, self.worker, 3, GENERATION)
+            self.asked = self.server.receive().header
+            self.server.socket.setblocking(False)
+            self.link = open_link(self.server, 3, self.bundle.segment, terms, GENERATION)
+            self.channel = attaching.result()
+
+    def assign(self, *numbers, step):
+        self.link.assign(Assign(3, *numbers), step)
+
+    def received(self):
+        """The next frame that the worker has sent."""
+        while (frame := self.server.receive()) is None:
+            pass
+        return frame
+
+
+@pytest.fixture
+def make_both(make_pair, family):
+    """Makes a channel and its link; keywords replace parts of SMALL."""
+    made = []
+
+    def make(gradient=SMALL.gradient, **parts):
+        made.append(Both(make_pair(family), replace(SMALL, gradient=gradient, **parts)))
+        return made[-1]
+
+    yield make
+    for both in made:
+        both.channel.close()
+
+
+@pytest.fixture
+def both(make_both):
+    return make_both()

@@ -6,7 +6,8 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.wire.channel import Assignment, Terms
+from raydient.wire.channel import Assignment
+from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
 from raydient.workers.network import build
 from raydient.workers.worker import Worker

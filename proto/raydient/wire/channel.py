@@ -18,89 +18,22 @@ next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from raydient.steps.arrays import CACHE_LINE, aligned_zeros
-from raydient.steps.gradient import Gradient, GradientLayout
-from raydient.steps.scores import SCORE, Scores, as_bytes
+from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.gradient import Gradient
+from raydient.steps.scores import Scores, as_bytes
+from raydient.steps.tree import Node
 
-from .connection import Buffer, Connection, Frame, limited_to
+from .connection import Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
 from .memory import Segment
-
-PHASES = ("forward", "backward", "push", "wait")
-"""The phases of a worker's time; their seconds follow the sums of a push."""
+from .terms import Terms
 
 _SMALL_PAYLOAD = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """The parameters that the server sends to a worker that attaches.
-
-    Attributes:
-        gradient: layout of a gradient.
-        slots: number of gradients that a worker holds at a time.
-        sums: number of values that are sent with a push.
-        scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
-        rows: maximum number of rows of a round.
-    """
-
-    gradient: GradientLayout
-    slots: int
-    sums: int
-    scores: int = 0
-    rows: int = 0
-
-    @property
-    def slots_shape(self) -> tuple[int, int]:
-        """Shape of all slots in shared memory, (slots, values): each begins at a cache line, up to 15 values pad it."""
-        values = CACHE_LINE // 4
-        return self.slots, -(-self.gradient.buffer_size // values) * values
-
-    def slots_in(self, segment: Segment) -> list[Gradient]:
-        """Return the gradients in a segment of `slots_shape` float32 values; views."""
-        rows = segment.array("<f4", self.slots_shape)
-        return [Gradient(self.gradient, row[: self.gradient.buffer_size]) for row in rows]
-
-    @property
-    def note_bytes(self) -> int:
-        """Bytes of a push without its gradient."""
-        return 8 * (self.sums + len(PHASES))
-
-    @property
-    def score_bytes(self) -> int:
-        """Maximum bytes of the scores of a node's rows."""
-        return SCORE.itemsize * self.scores * self.rows
-
-    @property
-    def push_bytes(self) -> int:
-        """Maximum bytes of a push with its gradient."""
-        return self.note_bytes + 4 * self.gradient.buffer_size
-
-    @property
-    def least_push_bytes(self) -> int:
-        """Minimum bytes of a push with its gradient."""
-        return self.note_bytes + 4 * self.gradient.least_packed_size
-
-    def bytes_of(self, gradient: Gradient) -> int:
-        """Bytes of a push with this gradient."""
-        return self.note_bytes + 4 * gradient.packed_size
-
-    def pack(self) -> bytes:
-        return _TERMS.dump_json(self)
-
-    @staticmethod
-    def unpack(data: Buffer) -> "Terms":
-        return _TERMS.validate_json(bytes(data))
-
-
-_TERMS = TypeAdapter(Terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +52,7 @@ class Channel(Protocol):
     def terms(self) -> Terms: ...
 
     @property
-    def weights(self) -> NDArray[np.float32]:
+    def weights(self) -> Vector:
         """The whole flat vector; the same array for the life of the channel, its values change."""
 
     def slot(self, index: int) -> Gradient:
@@ -132,11 +65,11 @@ class Channel(Protocol):
         """
 
     def push(
-        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+        self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
         """Hand over the sum over a node: the gradient in `slot` (None: a round without them), metrics, timings."""
 
-    def score(self, round_: int, node: tuple[int, int], scores: Scores) -> None:
+    def score(self, round_: int, node: Node, scores: Scores) -> None:
         """Send the scores of a node's rows, (rows, terms.scores), in the rows' order. Call it right before `push`."""
 
     def close(self) -> None: ...
@@ -158,13 +91,14 @@ def attach(connection: Connection, worker: int, generation: int) -> Channel:
 class _Channel:
     """The common part of both channels."""
 
-    weights: NDArray[np.float32]
+    weights: Vector
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         self.terms = terms
         self._connection = connection
         self._generation = generation
-        self._note = np.zeros(terms.sums + len(PHASES))
+        self._note = np.zeros(terms.note_bytes // 8)
+        self._sums, self._seconds = terms.split(self._note)
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
@@ -183,11 +117,10 @@ class _Channel:
                 raise ProtocolError(f"a worker cannot use a {header.kind.name} frame")
 
     def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float], *gradient: Any) -> None:
-        self._note[: self.terms.sums] = sums
-        self._note[self.terms.sums :] = seconds
+        self._sums[:], self._seconds[:] = sums, seconds
         self._connection.send(header, self._note.data, *gradient)
 
-    def score(self, round_: int, node: tuple[int, int], scores: Scores) -> None:
+    def score(self, round_: int, node: Node, scores: Scores) -> None:
         self._connection.send(Header(Kind.SCORES, self._generation, round_, *node), as_bytes(scores).data)
 
     def close(self) -> None:
@@ -201,16 +134,14 @@ class SharedMemoryChannel(_Channel):
         super().__init__(connection, generation, terms)
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients were to come as two descriptors")
-        weights = Segment(attached.descriptors.pop(0), terms.gradient.size * 4)
-        gradients = Segment(attached.descriptors.pop(0), prod(terms.slots_shape) * 4)
-        self.weights = weights.array("<f4", (terms.gradient.size,))
-        self._slots = terms.slots_in(gradients)
+        self.weights = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
+        self._slots = terms.slots_in(Segment(attached.descriptors.pop(0), terms.slots_bytes))
 
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
 
     def push(
-        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+        self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
         self._push(Header(Kind.PUSH, self._generation, round_, *node, slot or 0), sums, seconds)
 
@@ -239,7 +170,7 @@ class TcpChannel(_Channel):
         return self._slots[index]
 
     def push(
-        self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
+        self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
         gradient = () if slot is None else self.slot(slot).pack()
         self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *gradient)

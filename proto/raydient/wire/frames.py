@@ -70,6 +70,11 @@ class Header:
     slot: int = 0
     length: int = 0
 
+    @property
+    def work(self) -> tuple[int, int, int]:
+        """Round and leaves that the frame is about."""
+        return self.round, self.first, self.last
+
     def pack(self) -> bytes:
         return HEADER.pack(self.kind, self.slot, self.generation, self.round, self.first, self.last, self.length)
 

@@ -1,22 +1,21 @@
 """The server's end of one worker's data plane: where its gradients are found and how it gets the weights."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from math import prod
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.gradient import Gradient
-from raydient.steps.scores import SCORE, Scores, from_bytes
+from raydient.steps.scores import Scores
 from raydient.steps.sparse import GradientError
-from raydient.wire.channel import PHASES, Terms
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Segment
 from raydient.wire.network import Network
+from raydient.wire.terms import Terms
 
 from .server import Assign, Position
 
@@ -67,22 +66,13 @@ def passing_on(network: Network, links: Mapping[Connection, Link], position: Pos
     return updated
 
 
-@contextmanager
-def _as_protocol_errors() -> Iterator[None]:
-    """Raise ProtocolError for a gradient that its sender cannot have computed."""
-    try:
-        yield
-    except GradientError as error:
-        raise ProtocolError(str(error)) from error
-
-
-class _Link:
+class _Link(ABC):
     """The common part of both links."""
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         self.connection, self.worker = connection, worker
         self._terms, self._generation = terms, generation
-        self._weights = weights.array("<f4", (terms.gradient.size,))
+        self._weights = terms.weights_in(weights)
         self._scores: Frame | None = None
         connection.allocate = self._allocate
 
@@ -96,18 +86,22 @@ class _Link:
         if not self._terms.scores:
             return None
         kept, self._scores = self._scores, None
-        work = (push.round, push.first, push.last)
-        if kept is None or (kept.header.round, kept.header.first, kept.header.last) != work:
+        if kept is None or kept.header.work != push.work:
             raise ProtocolError("a push without its scores")
-        if len(kept.payload) != SCORE.itemsize * self._terms.scores * rows:
-            raise ProtocolError(f"{len(kept.payload)} bytes of scores for {rows} rows")
-        return from_bytes(kept.payload, self._terms.scores)
+        return self._terms.scores_in(kept.payload, rows)
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if len(frame.payload) < self._terms.note_bytes:
-            raise ProtocolError("a push without its sums")
-        values = np.frombuffer(frame.payload, "<f8", self._terms.sums + len(PHASES))
-        return values[: self._terms.sums], values[self._terms.sums :]
+        return self._terms.note_in(frame.payload)
+
+    def gradient(self, frame: Frame) -> Gradient:
+        try:
+            return self._gradient(frame)
+        except GradientError as error:
+            raise ProtocolError(str(error)) from error
+
+    @abstractmethod
+    def _gradient(self, frame: Frame) -> Gradient:
+        """Return the gradient of a push. GradientError if no worker can have computed it."""
 
     def _send_assign(self, assign: Assign) -> None:
         self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
@@ -118,7 +112,7 @@ class SharedMemoryLink(_Link):
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
-        segment = Segment.create(prod(terms.slots_shape) * 4)
+        segment = Segment.create(terms.slots_bytes)
         self._slots = terms.slots_in(segment)
         descriptors = [weights.descriptor, segment.descriptor]
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
@@ -129,12 +123,11 @@ class SharedMemoryLink(_Link):
     def weights(self, round_: int, step: int, stop: int) -> None:
         """The worker sees them where they are."""
 
-    def gradient(self, frame: Frame) -> Gradient:
+    def _gradient(self, frame: Frame) -> Gradient:
         if frame.header.slot >= self._terms.slots:
             raise ProtocolError(f"slot {frame.header.slot} of {self._terms.slots}")
         slot = self._slots[frame.header.slot]
-        with _as_protocol_errors():
-            slot.check()
+        slot.check()
         return slot
 
 
@@ -157,8 +150,7 @@ class TcpLink(_Link):
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        is_gradient = self._terms.least_push_bytes <= header.length <= self._terms.push_bytes and not header.length % 4
-        if header.kind is Kind.SCORES or not is_gradient:
+        if header.kind is Kind.SCORES or not self._terms.brings_gradient(header.length):
             return super()._allocate(header)
         if len(self._used) == self._terms.slots:
             raise ProtocolError("more gradients than the round has leaves")
@@ -186,19 +178,15 @@ class TcpLink(_Link):
         self.connection.more(self._weights[self._sent : stop].data)
         self._sent = stop
 
-    def gradient(self, frame: Frame) -> Gradient:
-        terms = self._terms
-        if len(frame.payload) < terms.least_push_bytes:
-            raise ProtocolError("a push without its gradient")
-        packed = np.frombuffer(frame.payload, "<f4", offset=terms.note_bytes)
-        if not terms.gradient.tables:
-            return Gradient(terms.gradient, packed)
+    def _gradient(self, frame: Frame) -> Gradient:
+        packed, layout = self._terms.gradient_in(frame.payload), self._terms.gradient
+        if not layout.tables:
+            return Gradient(layout, packed)
         if self._made == len(self._slots):
-            self._slots.append(terms.gradient.zeros())
+            self._slots.append(layout.zeros())
         slot = self._slots[self._made]
         self._made += 1
-        with _as_protocol_errors():
-            slot.unpack(packed)
+        slot.unpack(packed)
         return slot
 
 

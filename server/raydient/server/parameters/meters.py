@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, Measurements
-from raydient.wire.channel import PHASES
+from raydient.wire.terms import PHASES
 
 
 @dataclass(slots=True)

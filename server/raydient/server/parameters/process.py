@@ -12,7 +12,6 @@ from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire import control
-from raydient.wire.channel import Terms
 from raydient.wire.connection import Connection, Frame, unlimited
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import Header, Kind, ProtocolError
@@ -21,6 +20,7 @@ from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed, Network
+from raydient.wire.terms import Terms
 
 from .deadlines import LOOK_SECONDS, Deadlines
 from .health import LayerMeter
@@ -267,7 +267,7 @@ class ParameterServerProcess:
             link = links[assign.worker]
             with self._network.sending(link.connection):
                 link.assign(assign, self._server.position.step)
-            self._meters.pulled(self._terms.gradient.size * 4)
+            self._meters.pulled(self._terms.weights_bytes)
         if assigned:
             if not self._epoch_began:
                 self._epoch_began = now

@@ -5,7 +5,6 @@ the values of a data file while they are read, which the reader itself bounds.
 """
 
 from dataclasses import dataclass
-from math import prod
 
 from raydient.server.parameters.optimizers import build_optimizer
 from raydient.spec.errors import FieldError
@@ -13,7 +12,7 @@ from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
-from raydient.wire.channel import Terms
+from raydient.wire.terms import Terms
 from raydient.workers.data import PARTS, Source
 from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes
@@ -62,7 +61,7 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset
     programs = sum(program_bytes(network, count) for count in rows)
     return MemoryEstimate(
         data=data,
-        worker=INTERPRETER_BYTES + programs + 4 * prod(terms.slots_shape),
+        worker=INTERPRETER_BYTES + programs + terms.slots_bytes,
         parameter_server=INTERPRETER_BYTES + vectors,
         coordinator=COORDINATOR_BYTES + data + COPIES * vectors,
     )

@@ -1,0 +1,133 @@
+"""The sizes and the arrangement of what a worker and a parameter server exchange: both ends compute with `Terms`.
+
+A push has a note, which is the sums and then the seconds of each phase, as float64. Over TCP the packed gradient
+follows. In shared memory it stays in its slot. Scores of rows, where there are any, precede their push in a frame of
+their own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from raydient.steps.arrays import CACHE_LINE, Vector
+from raydient.steps.gradient import Gradient, GradientLayout
+from raydient.steps.scores import SCORE, Scores, from_bytes
+
+from .connection import Buffer
+from .frames import ProtocolError
+from .memory import Segment
+
+PHASES = ("forward", "backward", "push", "wait")
+"""The phases of a worker's time; their seconds follow the sums of a push."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The parameters of the exchange, which the server sends to a worker that attaches.
+
+    Attributes:
+        gradient: layout of a gradient.
+        slots: number of gradients that a worker holds at a time.
+        sums: number of values that are sent with a push.
+        scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
+        rows: maximum number of rows of a round.
+    """
+
+    gradient: GradientLayout
+    slots: int
+    sums: int
+    scores: int = 0
+    rows: int = 0
+
+    def pack(self) -> bytes:
+        return _TERMS.dump_json(self)
+
+    @staticmethod
+    def unpack(data: Buffer) -> "Terms":
+        return _TERMS.validate_json(bytes(data))
+
+    # ---- shared memory
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of the weights."""
+        return 4 * self.gradient.size
+
+    def weights_in(self, segment: Segment) -> Vector:
+        """Return the weights at the beginning of a segment; a view."""
+        return segment.array("<f4", (self.gradient.size,))
+
+    @property
+    def slots_bytes(self) -> int:
+        """Bytes of all slots of a worker."""
+        return 4 * self.slots * self._stride
+
+    def slots_in(self, segment: Segment) -> list[Gradient]:
+        """Return the gradients in a segment of `slots_bytes`; views. Each begins at a cache line."""
+        rows = segment.array("<f4", (self.slots, self._stride))
+        return [Gradient(self.gradient, row[: self.gradient.buffer_size]) for row in rows]
+
+    @property
+    def _stride(self) -> int:
+        """Values from the beginning of one slot to that of the next."""
+        line = CACHE_LINE // 4
+        return -(-self.gradient.buffer_size // line) * line
+
+    # ---- a push
+
+    @property
+    def note_bytes(self) -> int:
+        """Bytes of a push without its gradient."""
+        return 8 * (self.sums + len(PHASES))
+
+    @property
+    def push_bytes(self) -> int:
+        """Maximum bytes of a push with its gradient."""
+        return self.note_bytes + 4 * self.gradient.buffer_size
+
+    @property
+    def least_push_bytes(self) -> int:
+        """Minimum bytes of a push with its gradient."""
+        return self.note_bytes + 4 * self.gradient.least_packed_size
+
+    def bytes_of(self, gradient: Gradient) -> int:
+        """Return the bytes of a push with this gradient."""
+        return self.note_bytes + 4 * gradient.packed_size
+
+    def brings_gradient(self, length: int) -> bool:
+        """Return True if a push of `length` bytes can have a gradient."""
+        return self.least_push_bytes <= length <= self.push_bytes and not length % 4
+
+    def split(self, note: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sums and the seconds by phase of a note, (sums + phases,); views."""
+        return note[: self.sums], note[self.sums :]
+
+    def note_in(self, push: Buffer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sums and the seconds by phase of a push. ProtocolError if it is too short."""
+        if len(push) < self.note_bytes:
+            raise ProtocolError("a push without its sums")
+        return self.split(np.frombuffer(push, "<f8", self.note_bytes // 8))
+
+    def gradient_in(self, push: Buffer) -> Vector:
+        """Return the packed gradient of a push; a view. ProtocolError if the push is too short to have one."""
+        if len(push) < self.least_push_bytes:
+            raise ProtocolError("a push without its gradient")
+        return np.frombuffer(push, "<f4", offset=self.note_bytes)
+
+    # ---- scores
+
+    @property
+    def score_bytes(self) -> int:
+        """Maximum bytes of the scores of a node's rows."""
+        return SCORE.itemsize * self.scores * self.rows
+
+    def scores_in(self, payload: Buffer, rows: int) -> Scores:
+        """Return the scores of `rows` rows; a view. ProtocolError if there are more or fewer."""
+        if len(payload) != SCORE.itemsize * self.scores * rows:
+            raise ProtocolError(f"{len(payload)} bytes of scores for {rows} rows")
+        return from_bytes(payload, self.scores)
+
+
+_TERMS = TypeAdapter(Terms)
