@@ -22,9 +22,11 @@ from workload import job, write_data
 
 from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.history import HISTORY_FILE, History
+from raydient.server.training.members import Members
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Notice, Progress, Report
 from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
+from raydient.server.training.storage import Storage
 from raydient.spec.job import JobSpec
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS
 from raydient.wire import control
@@ -154,20 +156,17 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
     ):
         watched = Watched(cluster)
         scenario = Scenario(watched, rounds)
-        CoordinatorShell(
-            prepared,
+        members = Members(
+            watched,
+            network,
+            network.listen(cluster.host, node=cluster.node),
             job="elastic",
-            workers=2,
-            minimum=2,  # both are there when it begins
-            directory=Path(directory),
-            cluster=watched,
-            network=network,
-            endpoint=network.listen(cluster.host, node=cluster.node),
             secret=secret,
-            history=history,
-            tell=scenario.hear,
-            orders=scenario.orders,
-        ).run()
+            logs=Path(directory) / "logs",
+        )
+        storage = Storage(prepared, Path(directory), "elastic", history)
+        size = control.Scale(2, 2)  # both are there when training begins
+        CoordinatorShell(prepared, size, members, storage, tell=scenario.hear, orders=scenario.orders).run()
     return scenario
 
 

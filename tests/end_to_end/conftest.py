@@ -10,10 +10,13 @@ import pytest
 from raydient.server.clusters.local import LocalCluster
 from raydient.server.embedded import train
 from raydient.server.training.history import HISTORY_FILE, History
+from raydient.server.training.members import Members
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import Finished
 from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
+from raydient.server.training.storage import Storage
 from raydient.spec.validation import validate_job
+from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
@@ -50,21 +53,18 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
         tell(report)
 
     with closing(Hub(secret, MESSAGE_LIMIT)) as network, closing(History(directory / HISTORY_FILE)) as history:
-        CoordinatorShell(
-            prepared,
+        members = Members(
+            cluster,
+            network,
+            network.listen(cluster.host, node=cluster.node),
             job="test",
-            workers=workers.max,
-            minimum=workers.min,
-            directory=directory,
-            cluster=cluster,
-            network=network,
-            endpoint=network.listen(cluster.host, node=cluster.node),
             secret=secret,
-            history=history,
-            tell=hear,
+            logs=directory / "logs",
             transport=Transport(transport),
-            orders=orders,
-        ).run()
+        )
+        storage = Storage(prepared, directory, "test", history)
+        size = control.Scale(workers.max, workers.min)
+        CoordinatorShell(prepared, size, members, storage, tell=hear, orders=orders).run()
     assert isinstance(last[-1], Finished)
     return last[-1]
 

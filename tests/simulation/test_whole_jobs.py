@@ -7,10 +7,13 @@ import pytest
 
 from raydient.server.parameters.process import ParameterServerProcess
 from raydient.server.training.history import HISTORY_FILE, History
+from raydient.server.training.members import Members
 from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome
 from raydient.server.training.shell import CoordinatorShell
+from raydient.server.training.storage import Storage
 from raydient.spec.validation import validate_job
+from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.launch import from_json
 from raydient.workers.worker import work
@@ -86,19 +89,17 @@ def simulate(prepared, directory, seed, *faults):
 
     def coordinate(network):
         with closing(History(directory / HISTORY_FILE)) as history:
-            CoordinatorShell(
-                prepared,
+            members = Members(
+                cluster,
+                network,
+                network.listen(""),
                 job="test",
-                workers=3,
-                minimum=1,
-                directory=directory,
-                cluster=cluster,
-                network=network,
-                endpoint=network.listen(""),
                 secret=b"s" * 32,
-                history=history,
-                tell=reports.append,
-            ).run()
+                logs=directory / "logs",
+            )
+            storage = Storage(prepared, directory, "test", history)
+            size = control.Scale(3, 1)
+            CoordinatorShell(prepared, size, members, storage, tell=reports.append).run()
 
     world.run("coordinator", coordinate)
     return reports

@@ -1,4 +1,4 @@
-"""A small job's checkpoints, for every test of what happens to them."""
+"""A coordinator with a clock that the test turns, and checkpoints of a small job."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from raydient.server.training.checkpoints import Checkpoints
+from raydient.server.training.coordinator import Coordinator
+from raydient.server.training.progress import ProgressReports
+from raydient.server.training.saving import Saving
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
+from raydient.wire import control
+
+from . import coordinating
 
 LAYOUT = Layout.of([("a.kernel", (2, 3)), ("a.bias", (3,))])
 # An epoch is 5 steps and an evaluation.
@@ -54,3 +60,47 @@ class SmallJob:
 @pytest.fixture
 def small_job(tmp_path):
     return SmallJob(tmp_path / "checkpoints")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make_coordinator(clock):
+    def finish(sums):
+        return {"loss": sums[1] / sums[0], "accuracy": sums[2] / sums[0]}
+
+    def make(workers=2, minimum=2, last_epoch=0, checkpoint_seconds=10.0, warnings=()):
+        return Coordinator(
+            control.Scale(workers, minimum),
+            reports=ProgressReports(coordinating.SCHEDULE, finish, clock, last_epoch),
+            saving=Saving(checkpoint_seconds, 2, clock),
+            clock=clock,
+            warnings=warnings,
+        )
+
+    return make
+
+
+@pytest.fixture
+def coordinator(make_coordinator):
+    return make_coordinator()
+
+
+@pytest.fixture
+def pinged(coordinator):
+    """Two workers, 1 and 2, at work for parameter server 0, all with lifelines."""
+    coordinating.running(coordinator)
+    for member in (0, 1, 2):
+        coordinator.answered(member)
+    return coordinator

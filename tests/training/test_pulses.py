@@ -25,7 +25,7 @@ class Members:
             for member in self.pulses.beat():
                 if member in answering:
                     self.pulses.answered(member)
-        return self.pulses.stopped
+        return self.pulses.stopped(pausing=False)
 
 
 @pytest.fixture
@@ -49,9 +49,7 @@ def test_a_member_without_a_lifeline_is_not_pinged_and_never_silent(members):
 
 def test_a_member_that_does_not_answer_is_stopped(members):
     assert members.pass_time(SILENT_SECONDS, {0, 2}) == {}
-    assert members.pass_time(PING_SECONDS, {0, 2}) == {1: SILENT_SECONDS + PING_SECONDS}
-    assert members.pulses.silent(1)
-    assert not members.pulses.silent(0)
+    assert members.pass_time(PING_SECONDS, {0, 2}) == {1: "no answer for 6 seconds"}
 
 
 def test_an_answer_begins_the_time_anew(members):
@@ -62,20 +60,25 @@ def test_an_answer_begins_the_time_anew(members):
 
 def test_a_machine_on_which_no_member_answers_has_more_time(members):
     assert members.pass_time(ALL_SILENT_SECONDS, set()) == {}
-    assert members.pulses.silent(0)
     assert members.pass_time(PING_SECONDS, set()).keys() == {0, 1, 2}
+
+
+def test_a_run_that_pauses_gives_its_parameter_server_no_more_time(members):
+    members.pass_time(SILENT_SECONDS, set())
+    assert members.pulses.stopped(pausing=True) == {}
+    members.pass_time(PING_SECONDS, set())
+    assert members.pulses.stopped(pausing=True) == {0: "no answer, and a checkpoint is needed from it"}
 
 
 def test_time_in_which_nobody_pinged_counts_for_no_member(members):
     for _ in range(2):
         members.now += 3600.0
         assert members.pulses.beat() == [0, 1, 2]
-        assert members.pulses.stopped == {}
+        assert members.pulses.stopped(pausing=True) == {}
 
 
 def test_a_member_that_is_gone_is_forgotten(members):
     members.pass_time(SILENT_SECONDS + PING_SECONDS, {0, 2})
     members.roster.remove(1)
     members.pulses.answered(1)
-    assert members.pulses.stopped == {}
-    assert not members.pulses.silent(1)
+    assert members.pulses.stopped(pausing=True) == {}

@@ -7,10 +7,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from raydient.server.training.actions import Kill, Serve, SetPlan, Start, Tell, Work
 from raydient.server.training.coordinator import Coordinator
 from raydient.server.training.failures import TOGETHER_SECONDS
+from raydient.server.training.progress import ProgressReports
 from raydient.server.training.reports import Finished
+from raydient.server.training.saving import Saving
 from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import Schedule
-from raydient.wire.control import Role, Status
+from raydient.wire.control import Role, Scale, Status
 
 
 class Members(RuleBasedStateMachine):
@@ -28,14 +30,13 @@ class Members(RuleBasedStateMachine):
         self.plan = None  # the newest
         self.in_force = None
         self.step = 0
+        schedule = Schedule(train_rows=1000, test_rows=0, epochs=1000, batch_size=10, microbatches=4)
+
+        def clock():
+            return self.now
+
         self.coordinator = Coordinator(
-            schedule=Schedule(train_rows=1000, test_rows=0, epochs=1000, batch_size=10, microbatches=4),
-            workers=2,
-            minimum=2,
-            finish=lambda sums: {"loss": sums[1] / sums[0]},
-            checkpoint_seconds=1e9,
-            keep=1,
-            clock=lambda: self.now,
+            Scale(2, 2), reports=ProgressReports(schedule, dict, clock), saving=Saving(1e9, 1, clock), clock=clock
         )
         self.carry_out(self.coordinator.begin())
 

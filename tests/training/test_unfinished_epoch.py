@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raydient.server.training.unfinished_epoch import fits
+from raydient.server.training.storage import fits
 from raydient.spec import network as spec
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.workers.network import build

@@ -16,9 +16,11 @@ from raydient.workers.data.limits import machine_bytes
 from .clusters.opening import open_cluster
 from .training.history import HISTORY_FILE, History
 from .training.initial_weights import KEPT_FILE
+from .training.members import Members
 from .training.preparation import prepare
 from .training.reports import EpochEnded, Finished, Report
 from .training.shell import MESSAGE_LIMIT, CoordinatorShell
+from .training.storage import Storage
 
 EPOCHS_TOGETHER = 256
 """Number of epochs read from the record at a time."""
@@ -78,21 +80,18 @@ def train(
         closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(directory / HISTORY_FILE)) as history,
     ):
-        CoordinatorShell(
-            prepared,
+        members = Members(
+            place,
+            network,
+            network.listen(place.host, node=place.node),
             job=directory.name,
-            workers=workers,
-            minimum=range_.min,
-            directory=directory,
-            cluster=place,
-            network=network,
-            endpoint=network.listen(place.host, node=place.node),
             secret=secret,
-            history=history,
-            tell=tell,
+            logs=directory / "logs",
             transport=Transport(transport),
-            orders=orders,
-        ).run()
+        )
+        storage = Storage(prepared, directory, directory.name, history)
+        size = control.Scale(workers, range_.min)
+        CoordinatorShell(prepared, size, members, storage, tell=tell, orders=orders).run()
     (finished,) = last
     assert isinstance(finished, Finished), "a run ends with Finished"
     return finished

@@ -70,8 +70,8 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveAgain:
-    """Write the held final snapshot again."""
+class Save:
+    """Write the snapshot that came last, and call `saved` or `save_failed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +95,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Pause | SaveAgain | Ping | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Pause | Save | Ping | Discard | Tell

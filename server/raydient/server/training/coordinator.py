@@ -2,96 +2,88 @@
 
 begin -> [Start ...]                  one parameter server and the workers
 hello(parameter server) -> [Serve]    it gets weights and position
+served(...) -> reports                training begins at a checkpoint or at step 0
 hello(worker) -> [Work]               as soon as there is a parameter server to attach to
 attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
 scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Kill ...]
 overdue(workers) -> [Kill ..., Start ...]
 lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
-saved(...), status(...) -> reports
+status(...) -> reports
+snapshot(...) -> [Save]               or the end, if its weights are not finite
+saved(...) -> reports                 and the end, if it is the final one
 save_failed(...) -> reports           training goes on; `tick` retries
 tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
 """
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
+from enum import Enum, auto
 
-from raydient.spec.phrases import counted
-from raydient.steps.schedule import Schedule
+from raydient.spec.errors import WARNING
 from raydient.wire import control
 from raydient.wire.control import Role
 
-from .actions import (
-    Action,
-    AskSnapshot,
-    Discard,
-    Dismiss,
-    Kill,
-    Pause,
-    Ping,
-    SaveAgain,
-    Serve,
-    SetPlan,
-    Start,
-    Tell,
-    Work,
-)
-from .divergence import describe
-from .failures import Decision, Losses, reason_of
+from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Pause, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .failures import Decision, Losses, divergence_message, reason_of
 from .progress import ProgressReports
 from .pulses import Pulses
-from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started, Waiting
-from .roster import Roster
+from .reports import CheckpointTaken, Finished, Notice, Outcome, Started
+from .roster import Roster, Shortage
 from .saving import COMPLETE_SECONDS, PAUSED_SECONDS, Saving
-from .shortage import Shortage
 
 START_SECONDS = 120.0
 """Time that a process may take to start and introduce itself; Ray on a busy machine takes a while."""
-HURRY_SECONDS = 5.0
-"""Time that a run that pauses waits for the end of the open round before it gives that round up."""
+
+
+class Phase(Enum):
+    """The phase of a run."""
+
+    STARTING = auto()  # members start; no plan has been sent in this generation
+    TRAINING = auto()
+    PAUSING = auto()  # a final snapshot has been requested, or a held one has to be on disk soon
+    ENDED = auto()  # no action follows; every member is to be ended
 
 
 class Coordinator:
-    """One run of one job. One thread calls it.
-
-    Attributes:
-        ended: the run is over: every member is to be ended, nothing more will be asked.
-    """
+    """One run of one job. One thread calls it."""
 
     def __init__(
         self,
+        size: control.Scale,
         *,
-        schedule: Schedule,
-        workers: int,
-        minimum: int,
-        finish: Callable[[Sequence[float]], Mapping[str, float]],
-        checkpoint_seconds: float,
-        keep: int,
+        reports: ProgressReports,
+        saving: Saving,
         clock: Callable[[], float],
-        last_epoch: int = 0,
+        warnings: Sequence[str] = (),
     ) -> None:
-        """`finish` computes an epoch's metrics from its sums; `last_epoch` is the newest epoch reported, by any run."""
-        self.ended = False
-        self._last_epoch = last_epoch
-        self._finish = finish
-        self._keep = keep
-        self._clock = clock
-        self._roster = Roster(workers, minimum)
+        """Start nothing yet.
+
+        Args:
+            size: number of workers to start, and the least number with which the run goes on for long.
+            reports: builds the reports of progress.
+            saving: the checkpoints of the run.
+            clock: monotonic seconds.
+            warnings: reported once if training begins at step 0.
+        """
+        self.phase = Phase.STARTING
+        self._clock, self._reports, self._saving, self._warnings = clock, reports, saving, warnings
+        self._roster = Roster(size.workers, size.minimum)
         self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
         self._plans = 0
-        self._running = False  # a plan has been sent in this generation
-        self._pausing = False  # a final snapshot has been asked for
-        self._hurry_at = math.inf  # when the snapshot is requested again, without the open round
-        self._saving = Saving(checkpoint_seconds, clock)
-        self._unsaved = ""  # why the final snapshot is not on disk
-        self._furthest = 0  # rounds ever completed
         self._losses = Losses(clock)
-        self._start_at = -math.inf  # when processes that are missing may be started
         self._shortage = Shortage(clock)  # while training is suspended, no plan names a worker
         self._status: control.Status | None = None
-        self._reports = ProgressReports(schedule, clock)
-        self._saved: list[int] = []  # steps of checkpoints that are on disk
+
+    @property
+    def ended(self) -> bool:
+        """True if the run is over."""
+        return self.phase is Phase.ENDED
+
+    @property
+    def _running(self) -> bool:
+        """True if a plan has been sent in this generation."""
+        return self.phase in (Phase.TRAINING, Phase.PAUSING)
 
     # ---- members
 
@@ -104,7 +96,7 @@ class Coordinator:
         return Start(role, self._roster.add(role, self._clock()), self._generation)
 
     def _start_missing(self) -> list[Action]:
-        if self._clock() < self._start_at:
+        if self._losses.pausing:
             return []
         server = [] if self._roster.server is not None else [self._start(Role.PARAMETER_SERVER)]
         return [*server, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
@@ -139,9 +131,9 @@ class Coordinator:
         """Begin to train once all placed workers, and at least the minimum, have attached."""
         if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
             return []
-        step = self._status.step if self._status else self._saved_step
+        step = self._status.step if self._status else self._saving.step
         self._reports.begin(step)
-        self._running = True
+        self.phase = Phase.TRAINING
         return [Tell(Started(step, len(self._roster.at_work))), *self._changed()]
 
     def _changed(self) -> list[Action]:
@@ -157,8 +149,7 @@ class Coordinator:
     def plan_in_force(self, number: int) -> list[Action]:
         """End the workers that the plan in force no longer names; they have no work left."""
         actions: list[Action] = []
-        for worker in self._roster.gone_with(number):
-            self._roster.remove(worker)
+        for worker in self._roster.remove_left(number):
             text = f"worker {worker} has left, {len(self._roster.at_work)} at work"
             actions += [Kill(worker), Tell(Notice("WORKER_LEFT", text))]
         return actions
@@ -169,11 +160,8 @@ class Coordinator:
         if self.ended or self._saving.held or (workers, minimum) == (roster.wanted, roster.minimum):
             return []
         roster.wanted, roster.minimum = workers, minimum
-        surplus = roster.surplus()
-        leaving = [n for n in surplus if self._running and roster[n].attached]
-        roster.leave(leaving, self._plans + 1)
-        killed = [Kill(n) for n in surplus if n not in leaving and roster.remove(n)]
-        first: list[Action] = [*killed, *self._start_missing()]  # never both
+        leaving, ended = roster.release_surplus(self._plans + 1, at_work=self._running)
+        first: list[Action] = [*map(Kill, ended), *self._start_missing()]  # never both
         if not self._running:
             return [*first, *self._set_off()]
         return [*first, *(self._changed() if leaving else [*self._watch_minimum(), *self._progress()])]
@@ -193,16 +181,15 @@ class Coordinator:
         if decision is Decision.FAIL:
             message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
             return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
-        self._start_at = self._clock() + self._losses.pause_seconds
         self._reports.restarts[process.role.value] += 1
         notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
-        if decision is Decision.ROLL_BACK and self._pausing:
-            return [notice, *self._end(Outcome.PAUSED, step=self._saved_step)]
+        if decision is Decision.ROLL_BACK and self.phase is Phase.PAUSING:
+            return [notice, *self._end(Outcome.PAUSED, step=self._saving.step)]
         if decision is Decision.REPLACE:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
-        self._running = self._saving.asked = False
+        self.phase, self._saving.asked = Phase.STARTING, False
         self._status = None
         return [notice, *killed, *self.begin()]
 
@@ -210,30 +197,25 @@ class Coordinator:
         """Replace the workers that are past the deadline of the open round."""
         actions: list[Action] = []
         for worker, seconds in message.silent_seconds.items():
-            if worker in self._roster:
-                actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {message.round}")
+            actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {message.round}")
         return actions
 
     def _give_up(self, member: int, why: str) -> list[Action]:
         """Kill a member that does not answer, and handle its loss."""
-        return [] if self.ended else [Kill(member), *self.lost(member, why)]
+        return [] if self.ended or member not in self._roster else [Kill(member), *self.lost(member, why)]
 
     def _watch_minimum(self) -> list[Action]:
         """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
-        roster = self._roster
-        if not self._shortage.look(enough=roster.enough):
+        changed = self._shortage.look(self._roster)
+        if changed is None:
             return []
-        attached = f"{len(roster.at_work)} of at least {counted(roster.minimum, 'worker')} attached"
-        message = f"{attached}; training waits for the others" if self._shortage.standing else ""
-        return [Tell(Waiting(message)), *([self._plan()] if self._running else [])]
+        return [Tell(changed), *([self._plan()] if self._running else [])]
 
     # ---- training
 
     def status(self, status: control.Status) -> list[Action]:
         """Handle the parameter server's report of its position."""
-        if status.round > self._furthest:
-            self._furthest = status.round
-            self._losses.forget()
+        self._losses.completed(status.round)
         self._status = status
         return self._progress()
 
@@ -242,27 +224,17 @@ class Coordinator:
         return [Tell(self._reports.report(self._status, self._roster))] if self._status else []
 
     def epochs(self, done: control.EpochsDone) -> list[Action]:
-        """Report completed epochs. An epoch that comes again after a rollback has the same metrics and is ignored."""
-        actions: list[Action] = []
-        for sums in done.epochs:
-            if sums.epoch + 1 > self._last_epoch:
-                self._last_epoch = sums.epoch + 1
-                parts = (("train", sums.train), ("test", sums.test))
-                metrics = {split: self._finish(values) for split, values in parts if values}
-                actions.append(Tell(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics)))
-        return actions
+        """Report completed epochs."""
+        return [Tell(report) for report in self._reports.epochs(done)]
 
     def diverged(self, message: control.NonFinite) -> list[Action]:
         """Fail, because the loss or a gradient is not finite."""
-        what = describe(message, self._reports.gradient_health)
+        text = divergence_message(message, self._reports.gradient_health, self._saving.steps)
+        end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=text)
         # A checkpoint of this step holds the weights whose loss is not finite.
-        bad = [step for step in self._saved if step == message.step]
-        good = [step for step in self._saved if step < message.step]
-        kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
-        end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=f"{what}; {kept}")
-        return [*map(Discard, bad), *end]
+        return [Discard(message.step), *end] if message.step in self._saving.steps else end
 
-    # ---- checkpoints and the end
+    # ---- time
 
     def tick(self, unplaced: Collection[int] = ()) -> list[Action]:
         """Do what is due now. The cluster has no place yet for the members `unplaced`."""
@@ -274,7 +246,7 @@ class Coordinator:
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
         actions: list[Action] = []
-        if not self._pausing:
+        if self.phase is not Phase.PAUSING:
             actions += self._start_missing()
         for member in self._roster.silent(now - START_SECONDS):
             actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
@@ -282,10 +254,9 @@ class Coordinator:
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
-        if now >= self._hurry_at:
-            self._hurry_at = math.inf
+        if self._saving.hurry():
             actions.append(Pause(at_once=True))
-        if self._saving.due and self._running and self._status and self._status.step > self._saved_step:
+        if self._saving.due and self._running and self._status and self._status.step > self._saving.step:
             self._saving.asked = True
             actions.append(AskSnapshot())
         return actions
@@ -293,91 +264,84 @@ class Coordinator:
     def _check_pulses(self) -> list[Action]:
         """Ping the members, and replace those that do not answer."""
         actions: list[Action] = [Ping(member) for member in self._pulses.beat()]
-        for member, seconds in self._pulses.stopped.items():
-            if member in self._roster:
-                actions += self._give_up(member, f"no answer for {seconds:.0f} seconds")
-        server = self._roster.server
-        if self._pausing and server is not None and self._pulses.silent(server):
-            actions += self._give_up(server, "no answer, and a checkpoint is needed from it")
+        for member, why in self._pulses.stopped(pausing=self.phase is Phase.PAUSING).items():
+            actions += self._give_up(member, why)
         return actions
 
-    @property
-    def has_checkpoint(self) -> bool:
-        """True if the run has a checkpoint to roll back to."""
-        return bool(self._saved)
+    # ---- checkpoints and the end
 
-    @property
-    def _saved_step(self) -> int:
-        return self._saved[-1] if self._saved else 0
+    def served(self, step: int, checkpoints: Sequence[int], *, damaged: bool) -> list[Action]:
+        """Note where training begins, and report that.
 
-    def resumed(self, steps: Sequence[int]) -> None:
-        """Note the steps of the checkpoints on disk, in ascending order; the run goes on from the last."""
-        self._saved = list(steps)
+        Args:
+            step: updates applied.
+            checkpoints: steps of the good checkpoints, in ascending order; empty if training begins from the beginning.
+            damaged: a checkpoint was found damaged and set aside.
+        """
+        notices = self._saving.found(step, checkpoints, damaged=damaged)
+        if step == 0:
+            notices += [Notice(WARNING, warning) for warning in self._warnings]
+            self._warnings = ()
+        return [Tell(notice) for notice in notices]
 
-    def saved(self, step: int, seconds: float, size_bytes: int) -> list[Action]:
-        """Note that a snapshot is on disk, and report it."""
-        self._saving.written()
-        self._saved = [*(s for s in self._saved if s != step), step][-self._keep :]
-        return [Tell(CheckpointTaken(step, seconds, size_bytes))]
+    def snapshot(self, step: int, not_finite: str) -> list[Action]:
+        """Save a snapshot, or fail if a parameter is `not_finite`; it is the first one's name, else empty.
+
+        A finite gradient times the learning rate may overflow. The loss would show that only one step later.
+        """
+        if self.ended:
+            return []
+        if not_finite:
+            problem = f"{not_finite} is not finite after step {step}"
+            return self._end(Outcome.FAILED, reason="NON_FINITE", message=problem)
+        return [Save()]
+
+    def saved(self, taken: CheckpointTaken, *, final: bool, digest: str = "") -> list[Action]:
+        """Report a snapshot that is on disk. The `final` one ends the run; `digest` is set if training is complete."""
+        self._saving.written(taken.step)
+        actions: list[Action] = [Tell(taken)]
+        if final:
+            outcome = Outcome.SUCCEEDED if digest else Outcome.PAUSED
+            actions += self._end(outcome, step=taken.step, digest=digest)
+        return actions
 
     def save_failed(self, step: int, why: str, *, final: bool, complete: bool) -> list[Action]:
         """Report that a snapshot could not be written. A `final` one is held in memory and retried for a while."""
         if self.ended:
             return []
-        what = f"the checkpoint of step {step} could not be written: {why}"
-        if not final:
-            seconds = self._saving.failed()
-            return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; training goes on, next attempt in {seconds:.0f} s"))]
-        self._unsaved = what
-        seconds = self._saving.hold(COMPLETE_SECONDS if complete and not self._pausing else PAUSED_SECONDS)
-        return [Tell(Notice("CHECKPOINT_FAILED", f"{what}; it is kept in memory, next attempt in {seconds:.0f} s"))]
+        patience = COMPLETE_SECONDS if complete and self.phase is not Phase.PAUSING else PAUSED_SECONDS
+        return [Tell(self._saving.hold(step, why, patience) if final else self._saving.failed(step, why))]
 
     def _keep_saving(self) -> list[Action]:
         """Write the held snapshot again when that is due; give it up after its deadline."""
         if self._saving.over:
-            kept = f"the checkpoint of step {self._saved_step}" if self._saved else "the beginning"
-            message = f"{self._unsaved}; it goes on from {kept}"
-            if self._pausing:
-                return self._end(Outcome.PAUSED, step=self._saved_step, message=message)
+            message = f"{self._saving.problem}; it goes on from {self._saving.origin}"
+            if self.phase is Phase.PAUSING:
+                return self._end(Outcome.PAUSED, step=self._saving.step, message=message)
             message = f"training is complete, but {message} when it is resumed"
             return self._end(Outcome.FAILED, reason="STORAGE", message=message)
         if not self._saving.due:
             return []
         self._saving.asked = True
-        return [SaveAgain()]
-
-    def completed(self, step: int, digest: str) -> list[Action]:
-        """End the run, because the final snapshot is on disk. `digest` is set if training is complete."""
-        if digest:
-            return self._end(Outcome.SUCCEEDED, step=step, digest=digest)
-        return self._end(Outcome.PAUSED, step=step)
+        return [Save()]
 
     def pause(self) -> list[Action]:
         """Take a checkpoint at the next boundary, or HURRY_SECONDS later of the last one, and end."""
-        if self.ended or self._pausing:
+        if self.ended or self.phase is Phase.PAUSING:
             return []
-        if self._saving.held:
-            self._pausing = True
-            self._saving.hurry()
-            return []
-        if not self._running:
+        if not (self._running or self._saving.held):
             return self._end(Outcome.PAUSED)
-        self._pausing = self._saving.asked = True
-        self._hurry_at = self._clock() + HURRY_SECONDS
-        return [Pause()]
+        self.phase = Phase.PAUSING
+        return [Pause()] if self._saving.pause() else []
 
     def cancel(self) -> list[Action]:
         """End now, for good."""
         return [] if self.ended else self._end(Outcome.CANCELLED)
 
-    def fail(self, reason: str, message: str) -> list[Action]:
-        """End the run after an error that a restart cannot mend."""
-        return [] if self.ended else self._end(Outcome.FAILED, reason=reason, message=message)
-
     def _end(
         self, outcome: Outcome, *, step: int | None = None, digest: str = "", reason: str = "", message: str = ""
     ) -> list[Action]:
-        self.ended = True
+        self.phase = Phase.ENDED
         if step is None:
-            step = self._status.step if self._status else self._saved_step
+            step = self._status.step if self._status else self._saving.step
         return [Tell(Finished(outcome, step, digest, reason, message))]

@@ -1,10 +1,13 @@
-"""Decides how to react to the loss of a process: a policy that looks at counts and returns a decision."""
+"""Decides how to react to the loss of a process, and names the reasons of failures."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from raydient.server.clusters.cluster import OUT_OF_MEMORY
-from raydient.wire.control import Role
+from raydient.steps.measurements import GradientHealth
+from raydient.steps.schedule import RoundKind
+from raydient.wire.control import NonFinite, Role
 
 LOSSES_WITHOUT_PROGRESS = 3
 """Losses in a row, without a step completed in between, that are tolerated before the job fails."""
@@ -12,9 +15,10 @@ OWN_FAULTS = frozenset({"NON_FINITE", "INVALID_SPEC"})
 """Reasons of failures that lie in the job itself, which would fail again. All other reasons lie outside of it."""
 TOGETHER_SECONDS = 2.0
 """Losses within this time count as one, because a machine that goes down takes several processes with it."""
-
 FIRST_PAUSE_SECONDS = 1.0
 """Pause after the second loss in a row: a resource that the processes lacked, such as memory, may be free then."""
+LAYERS_NAMED = 8
+"""Maximum number of layers in a message, those nearest to the loss; the report of progress has all of them."""
 
 
 def reason_of(role: Role, why: str) -> str:
@@ -38,6 +42,8 @@ class Losses:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._number, self._last = clock, 0, -TOGETHER_SECONDS
+        self._rounds = 0  # ever completed
+        self._start_at = -math.inf  # when processes may be started
 
     def count(self) -> int:
         """Count the loss of a process. Returns the number of losses."""
@@ -45,19 +51,43 @@ class Losses:
         if not self._number or now - self._last >= TOGETHER_SECONDS:
             self._number += 1
             self._last = now
+        self._start_at = now + pause_seconds(self._number)
         return self._number
 
     @property
-    def pause_seconds(self) -> float:
-        """Pause before processes are started again."""
-        return pause_seconds(self._number)
+    def pausing(self) -> bool:
+        """True during the pause before processes are started again."""
+        return self._clock() < self._start_at
 
-    def forget(self) -> None:
-        """Reset the count, because a new step was completed."""
-        self._number = 0
+    def completed(self, rounds: int) -> None:
+        """Note the number of completed rounds. Resets the count if it is higher than ever before."""
+        if rounds > self._rounds:
+            self._rounds, self._number = rounds, 0
 
     def decide(self, role: Role) -> Decision:
         """Decide how to react to the loss, counted last, of a process of this role."""
         if self._number > LOSSES_WITHOUT_PROGRESS:
             return Decision.FAIL
         return Decision.ROLL_BACK if role is Role.PARAMETER_SERVER else Decision.REPLACE
+
+
+def divergence_message(divergence: NonFinite, health: GradientHealth | None, checkpoints: Sequence[int]) -> str:
+    """Describe where the loss or the gradient is not finite, by layer if health was measured, and what is kept.
+
+    `checkpoints` are the steps of the checkpoints on disk.
+    """
+    good = [step for step in checkpoints if step < divergence.step]
+    kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
+    if divergence.kind is not RoundKind.TRAIN:
+        return f"loss {divergence.loss} on the held-out part after {divergence.step} steps; {kept}"
+    layer, _, parameter = divergence.parameter.rpartition(".")
+    which = "all gradients are finite, the largest" if divergence.finite else "the first gradient that is not finite"
+    what = f"loss {divergence.loss} at step {divergence.step}; {which} is that of layer {layer} ({parameter})"
+    return "; ".join([what, *_values(health), kept])
+
+
+def _values(health: GradientHealth | None) -> list[str]:
+    layers = health.layers if health else ()
+    counts = [f"{layer.layer} {layer.non_finite_values}" for layer in layers if layer.non_finite_values]
+    more = [f"{len(counts) - LAYERS_NAMED} more layers"] if len(counts) > LAYERS_NAMED else []
+    return [f"values that are not finite: {', '.join(counts[-LAYERS_NAMED:] + more)}"] if counts else []

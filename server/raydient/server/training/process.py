@@ -22,11 +22,13 @@ from .checkpoint_files import saved_step
 from .history import HISTORY_FILE, History
 from .holding import SupersededError, holding
 from .initial_weights import KEPT_FILE
+from .members import Members
 from .outbox import Outbox
 from .preparation import prepare
 from .reading import prepare_beside
 from .reports import Finished
 from .shell import MESSAGE_LIMIT, CoordinatorShell
+from .storage import Storage
 from .watch import Answers
 
 FOLLOW_SECONDS = 60.0
@@ -105,24 +107,24 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         if isinstance(prepared, Finished):
             outbox.put(prepared)
         else:
-            execution = CoordinatorShell(
-                prepared,
+            members = Members(
+                cluster,
+                network,
+                endpoint,
                 job=launch.job,
-                workers=launch.workers,
-                minimum=launch.minimum,
-                directory=directory,
-                cluster=cluster,
-                network=network,
-                endpoint=endpoint,
                 secret=secret,
-                history=history,
-                tell=outbox.put,
+                logs=directory / "logs",
                 transport=launch.transport,
-                stranger=outbox.hear,
-                orders=orders,
-                before_writing=held.check,
             )
-            execution.run()
+            CoordinatorShell(
+                prepared,
+                control.Scale(launch.workers, launch.minimum),
+                members,
+                Storage(prepared, directory, launch.job, history, held.check),
+                tell=outbox.put,
+                orders=orders,
+                stranger=outbox.hear,
+            ).run()
         _linger(network, outbox)
 
 

@@ -1,13 +1,13 @@
-"""Builds the reports of progress of a run."""
+"""Builds the reports of progress and of epochs of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Schedule
-from raydient.wire.control import Role, Status
+from raydient.wire.control import EpochsDone, Role, Status
 
-from .reports import Progress
+from .reports import EpochEnded, Progress
 from .roster import Roster
 
 RATE_SECONDS = 0.1
@@ -15,14 +15,22 @@ RATE_SECONDS = 0.1
 
 
 class ProgressReports:
-    """Joins the status of the parameter server with the state of the run. Not thread-safe.
+    """Joins the messages of the parameter server with the state of the run. Not thread-safe.
 
     Attributes:
         restarts: number of members replaced, by role; the coordinator counts them here.
         gradient_health: the newest measurement, possibly of an earlier parameter server; None before the first.
     """
 
-    def __init__(self, schedule: Schedule, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        finish: Callable[[Sequence[float]], Mapping[str, float]],
+        clock: Callable[[], float],
+        last_epoch: int = 0,
+    ) -> None:
+        """`finish` computes an epoch's metrics from its sums; `last_epoch` is the newest epoch reported, by any run."""
+        self._finish, self._last_epoch = finish, last_epoch
         self.restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self.gradient_health: GradientHealth | None = None
         self._schedule, self._clock = schedule, clock
@@ -49,6 +57,20 @@ class ProgressReports:
             restarts=dict(self.restarts),
             measurements=replace(status.measurements, gradient_health=self.gradient_health),
         )
+
+    def epochs(self, done: EpochsDone) -> list[EpochEnded]:
+        """Return the reports of completed epochs, except epochs reported before.
+
+        An epoch that is computed again after a rollback has the same metrics.
+        """
+        reports = []
+        for sums in done.epochs:
+            if sums.epoch + 1 > self._last_epoch:
+                self._last_epoch = sums.epoch + 1
+                parts = (("train", sums.train), ("test", sums.test))
+                metrics = {split: self._finish(values) for split, values in parts if values}
+                reports.append(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics))
+        return reports
 
     def _rate_at(self, samples: int) -> float:
         """Return the samples per second since the last call at least RATE_SECONDS ago; until then the last rate."""

@@ -40,14 +40,17 @@ class Pulses:
             member.silence += min(passed, 2 * PING_SECONDS)
         return list(pinged)
 
-    def silent(self, member: int) -> bool:
-        """True if this member has been silent for more than SILENT_SECONDS, whether or not others answer."""
-        return member in self._roster and (self._roster[member].silence or 0.0) > SILENT_SECONDS
+    def stopped(self, *, pausing: bool) -> dict[int, str]:
+        """Return the stopped members, each with the reason why it counts as stopped.
 
-    @property
-    def stopped(self) -> dict[int, float]:
-        """The stopped members, each with the seconds since its last answer."""
+        A run that is `pausing` needs a checkpoint from its parameter server soon, and does not wait for it even if no
+        member answers.
+        """
         silence = {n: m.silence or 0.0 for n, m in self._roster.with_lifeline.items()}
         shortest = min(silence.values(), default=0.0)
         limit = SILENT_SECONDS if shortest <= SILENT_SECONDS else ALL_SILENT_SECONDS
-        return {member: seconds for member, seconds in silence.items() if seconds > limit}
+        stopped = {n: f"no answer for {seconds:.0f} seconds" for n, seconds in silence.items() if seconds > limit}
+        server = self._roster.server
+        if pausing and server is not None and silence.get(server, 0.0) > SILENT_SECONDS:
+            stopped.setdefault(server, "no answer, and a checkpoint is needed from it")
+        return stopped

@@ -1,10 +1,16 @@
-"""The members of a run and their states: started, introduced, attached, about to leave."""
+"""The members of a run, their states (started, introduced, attached, about to leave) and a shortage of workers."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 
+from raydient.spec.phrases import counted
 from raydient.wire.control import Role
+
+from .reports import Waiting
+
+SHORT_SECONDS = 30.0
+"""Grace period below the minimum number of workers before training is suspended."""
 
 
 @dataclass(slots=True)
@@ -102,19 +108,27 @@ class Roster:
         """True if every worker is attached, except those that the cluster has no place for."""
         return all(m.attached or n in unplaced for n, m in self._workers())
 
-    def surplus(self) -> list[int]:
-        """The workers to end: first those that are not attached, then those in the last places."""
+    def release_surplus(self, plan: int, *, at_work: bool) -> tuple[list[int], list[int]]:
+        """Release the workers beyond `wanted`: first those that are not attached, then those in the last places.
+
+        Args:
+            plan: number of the next plan. Workers that are `at_work` leave when it is in force.
+            at_work: attached workers have work.
+
+        Returns:
+            The workers that leave, and those that are removed now.
+        """
         staying = [(m.attached, -m.place, n) for n, m in self._workers() if m.leaving is None]
-        return [n for _, _, n in sorted(staying)[: max(0, -self.missing)]]
-
-    def leave(self, workers: Collection[int], plan: int) -> None:
-        """Note that these workers leave when this plan is in force."""
-        for worker in workers:
+        surplus = [n for _, _, n in sorted(staying)[: max(0, -self.missing)]]
+        leaving = [n for n in surplus if at_work and self._members[n].attached]
+        for worker in leaving:
             self._members[worker].leaving = plan
+        return leaving, [n for n in surplus if n not in leaving and self.remove(n)]
 
-    def gone_with(self, plan: int) -> list[int]:
-        """Workers that have left with this plan, which is in force."""
-        return [n for n, m in self._workers() if m.leaving is not None and m.leaving <= plan]
+    def remove_left(self, plan: int) -> list[int]:
+        """Remove and return the workers that have left with this plan, which is in force."""
+        left = [n for n, m in self._workers() if m.leaving is not None and m.leaving <= plan]
+        return [n for n in left if self.remove(n)]
 
     def silent(self, before: float) -> list[int]:
         """Members started before this time that have not introduced themselves."""
@@ -127,3 +141,34 @@ class Roster:
 
     def _workers(self) -> list[tuple[int, Member]]:
         return [(n, m) for n, m in self._members.items() if m.role is Role.WORKER]
+
+
+class Shortage:
+    """Counts how long a run has had too few workers. One thread calls it.
+
+    Attributes:
+        standing: training is suspended.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.standing = False
+        self._clock = clock
+        self._since: float | None = None
+
+    def begin(self) -> None:
+        """Count from now on; processes are being started."""
+        self._since = self._clock()
+
+    def look(self, roster: Roster) -> Waiting | None:
+        """Return a report if training is to be suspended or resumed now; `standing` says which."""
+        if roster.enough:
+            self._since = None
+            was_standing, self.standing = self.standing, False
+            return Waiting("") if was_standing else None
+        if self._since is None:
+            self._since = self._clock()
+        if self.standing or self._clock() - self._since < SHORT_SECONDS:
+            return None
+        self.standing = True
+        attached = f"{len(roster.at_work)} of at least {counted(roster.minimum, 'worker')} attached"
+        return Waiting(f"{attached}; training waits for the others")

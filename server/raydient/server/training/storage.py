@@ -1,20 +1,22 @@
 """The files of a run in its job's folder: the checkpoint or weights it starts from, its checkpoints and the model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from raydient.files import remove_leftovers
+from raydient.server.parameters.optimizers import build_optimizer
 from raydient.steps.arrays import AnyArray, Vector
-from raydient.steps.scores import EPOCH_SCORES
+from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.wire import control
-from raydient.workers.network import Model, read_weights, save_model
+from raydient.workers.network import Model, Network, read_weights, save_model
 
-from . import unfinished_epoch
 from .checkpoints import Checkpoint, Checkpoints, Damage
 from .fingerprint import differences, fingerprint
+from .history import History
 from .initial_weights import MODEL_FILE
 from .preparation import Prepared
 from .reports import Notice
@@ -27,8 +29,9 @@ class StartingPoint:
     Attributes:
         arrays: the weights, and the optimizer's vectors unless training starts at step 0.
         round, step, epoch_sums: see `Manifest`.
-        steps: steps of the checkpoints up to this one, in ascending order.
-        notices: notices for the user about how it was found.
+        steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
+        damage: notices about checkpoints that were found damaged.
+        changes: notices about what differs from the process that made the checkpoint.
     """
 
     arrays: Mapping[str, AnyArray]
@@ -36,7 +39,8 @@ class StartingPoint:
     step: int = 0
     epoch_sums: Sequence[float] = ()
     steps: Sequence[int] = ()
-    notices: Sequence[Notice] = ()
+    damage: Sequence[Notice] = ()
+    changes: Sequence[Notice] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,29 @@ class Written:
 
 
 class Storage:
-    """The folder of a job. The caller holds the job's lock."""
+    """The folder of a job. The caller holds the job's lock.
 
-    def __init__(self, prepared: Prepared, directory: Path, job: str, state: Sequence[str]) -> None:
-        """`state` names the optimizer's arrays."""
-        self._prepared, self._directory = prepared, directory
+    Attributes:
+        history: the record of the job's epochs.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        directory: Path,
+        job: str,
+        history: History,
+        before_writing: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_writing` is called before a checkpoint or a model is written; it may raise."""
+        self._prepared, self._directory, self._before_writing = prepared, directory, before_writing
+        self.history = history
+        optimizer = prepared.spec.training.optimizer
         self._checkpoints = Checkpoints(
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=state,
+            state=build_optimizer(optimizer.kind, optimizer.value.model_dump()).state,
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
         )
@@ -91,10 +108,13 @@ class Storage:
         return next(name for name, view in views.items() if not np.isfinite(view).all())
 
     def write(self, snapshot: control.Snapshot, arrays: control.Arrays) -> Written:
-        """Write a checkpoint, and the model if training is complete; durable on return. Raises OSError.
+        """Write the record of epochs, a checkpoint, and the model if training is complete; durable on return.
 
-        After an error the earlier checkpoints are unchanged, and the same snapshot may be written again.
+        After an error the earlier checkpoints are unchanged, and the same snapshot may be written again. Raises
+        OSError, MemoryError, and what `before_writing` raises.
         """
+        self._before_writing()
+        self.history.sync()  # before the checkpoint, because its epochs are never computed again
         epoch, _ = self._prepared.schedule.position(snapshot.round)
         position = {
             "round": snapshot.round,
@@ -111,39 +131,42 @@ class Storage:
         size = sum(array.nbytes for array in arrays.values())
         return Written(size, model.digest if complete else "", _damage_notices(damage))
 
-    def read(self, *, expected: bool) -> StartingPoint:
-        """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside.
-
-        `expected` says that the run has a checkpoint; a notice tells if none is good.
-        """
+    def read(self) -> StartingPoint:
+        """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""
         checkpoint, damage = self._checkpoints.load_latest()
-        notices = _damage_notices(damage)
         if checkpoint is not None:
-            return self._after(checkpoint, notices)
-        if damage or expected:
-            notices.append(Notice("STARTED_OVER", "there is no good checkpoint: training starts again at step 0"))
+            return self._after(checkpoint, _damage_notices(damage))
         prepared = self._prepared
         weights = np.zeros(prepared.network.layout.size, np.float32)
         if prepared.initial_weights is None:
             prepared.network.initialize(prepared.spec.training.seed, weights)
         else:
             read_weights(prepared.network, prepared.initial_weights, weights)
-        return StartingPoint({"weights": weights}, notices=notices)
+        return StartingPoint({"weights": weights}, damage=_damage_notices(damage))
 
-    def _after(self, checkpoint: Checkpoint, notices: list[Notice]) -> StartingPoint:
+    def _after(self, checkpoint: Checkpoint, damage: Sequence[Notice]) -> StartingPoint:
         manifest, arrays = checkpoint.manifest, dict(checkpoint.arrays)
-        notices.append(Notice("RESUMED", f"goes on from the checkpoint of step {manifest.step}"))
-        sums = manifest.epoch_sums
-        if not unfinished_epoch.fits(self._prepared.network, sums, arrays):
+        sums, changes = manifest.epoch_sums, []
+        if not fits(self._prepared.network, sums, arrays):
             sums = ()
             arrays.pop(EPOCH_SCORES, None)
             text = "another version made the checkpoint: metrics of the epoch begin at its step"
-            notices.append(Notice("METRICS_RESTARTED", text))
+            changes.append(Notice("METRICS_RESTARTED", text))
         if changed := differences(manifest.numerics, self._numerics):
             text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
-            notices.append(Notice("NUMERICS_CHANGED", text))
+            changes.append(Notice("NUMERICS_CHANGED", text))
         steps = [step for step in self._checkpoints.steps() if step <= manifest.step]
-        return StartingPoint(arrays, manifest.round, manifest.step, sums, steps, notices)
+        return StartingPoint(arrays, manifest.round, manifest.step, sums, steps, damage, changes)
+
+
+def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
+    """True if a checkpoint's sums of an unfinished epoch (rows first) and scores fit the network's metrics.
+
+    They do not if a version with other sums per metric made the checkpoint.
+    """
+    scores = arrays.get(EPOCH_SCORES)
+    size = 0 if scores is None else scores.size
+    return len(sums) == 1 + network.sums and size == SCORE.itemsize * len(network.ranks) * int(sums[0])
 
 
 def _damage_notices(damage: Sequence[Damage]) -> list[Notice]:

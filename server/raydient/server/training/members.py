@@ -1,0 +1,170 @@
+"""The processes of a run's members and the connections to them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raydient.server.clusters.cluster import Cluster, Process
+from raydient.spec.job import Placement
+from raydient.wire import control
+from raydient.wire.connection import Connection
+from raydient.wire.endpoint import Endpoint, Transport
+from raydient.wire.frames import ProtocolError
+from raydient.wire.launch import Launch, to_json
+from raydient.wire.memory import Bundle
+from raydient.wire.network import Network
+
+from .actions import Start
+from .departures import Departures
+
+
+class Members:
+    """Starts and ends the members of a run, and sends them messages. One thread calls it.
+
+    Attributes:
+        network: the connections of the coordinator's process; it listens already.
+        data_plane: where the parameter server listens for workers; None before it has introduced itself.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        network: Network,
+        endpoint: Endpoint,
+        *,
+        job: str,
+        secret: bytes,
+        logs: Path,
+        transport: Transport = Transport.AUTO,
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            cluster: starts the processes.
+            network: see above.
+            endpoint: address of `network`.
+            job: the job's id.
+            secret: the run's secret, which members prove.
+            logs: folder for the output of the processes.
+            transport: of weights and gradients.
+        """
+        self.network = network
+        self.data_plane: Endpoint | None = None
+        self._cluster, self._job, self._logs = cluster, job, logs
+        self._endpoint, self._secret, self._transport = endpoint, secret, transport
+        self._departures = Departures(network.now)
+        self._processes: dict[int, Process] = {}
+        self._connections: dict[Connection, int] = {}
+        self._lifelines: dict[Connection, int] = {}
+        self._pings = 0
+        self._server = -1  # the parameter server's number
+
+    def reserve(self, workers: int, placement: Placement) -> None:
+        """Reserve room for the parameter server and this number of workers as a whole."""
+        self._cluster.reserve(self._job, workers, placement)
+
+    def start(self, start: Start) -> None:
+        """Start the process of a member."""
+        launch = Launch(
+            job=self._job,
+            member=start.member,
+            generation=start.generation,
+            coordinator=self._endpoint,
+            secret=self._secret.hex(),
+            transport=self._transport,
+        )
+        log = self._logs / f"{start.role.value}-{start.member}.log"
+        self._processes[start.member] = self._cluster.start(start.role, to_json(launch), log)
+        if start.role is control.Role.PARAMETER_SERVER:
+            self._server = start.member
+
+    def kill(self, member: int) -> None:
+        """End a member; its loss is not reported."""
+        process = self._processes.pop(member, None)
+        if process is not None:
+            process.kill()
+        self._departures.forget(member)
+        for table in (self._connections, self._lifelines):
+            for connection in [c for c, m in table.items() if m == member]:
+                del table[connection]
+                self.network.drop(connection)
+
+    def close(self) -> None:
+        """End every process. Harmless when repeated."""
+        for process in self._processes.values():
+            process.kill()
+        self._processes.clear()
+        self._cluster.release()
+
+    # ---- connections
+
+    def introduce(self, connection: Connection, hello: control.Hello) -> None:
+        """Note a member's connection. Raises ProtocolError if the member is not expected."""
+        if hello.member not in self._processes:
+            raise ProtocolError(f"member {hello.member} of generation {hello.generation} is not expected")
+        self._connections[connection] = hello.member
+        if hello.role is control.Role.PARAMETER_SERVER:
+            self.data_plane = hello.data_plane
+
+    def lifeline(self, connection: Connection, message: control.Alive | control.Pong) -> int:
+        """Return the member that sent this message on its lifeline. Raises ProtocolError if it is no member."""
+        if isinstance(message, control.Alive) and message.member in self._processes:
+            self._lifelines[connection] = message.member
+        if connection not in self._lifelines:
+            raise ProtocolError("a lifeline of no member")
+        return self._lifelines[connection]
+
+    def __contains__(self, connection: Connection) -> bool:
+        """True if a member has introduced itself on this connection."""
+        return connection in self._connections
+
+    def disconnected(self, connection: Connection) -> None:
+        """Note that a connection has ended."""
+        self._lifelines.pop(connection, None)
+        member = self._connections.pop(connection, None)
+        if member is not None:
+            self._departures.disconnected(member)
+
+    def send(self, member: int, message: control.Message, bundle: Bundle | None = None) -> None:
+        """Send a message; nothing is sent to a member without a connection, whose loss is reported by `lost`."""
+        connection = next((c for c, m in self._connections.items() if m == member), None)
+        if connection is not None:
+            self.network.send(connection, message, bundle)
+
+    def send_to_server(self, message: control.Message) -> None:
+        """Send a message to the parameter server."""
+        self.send(self._server, message)
+
+    def ping(self, member: int) -> None:
+        """Send a ping on the lifeline of a member."""
+        self._pings += 1
+        for connection in [c for c, m in self._lifelines.items() if m == member]:
+            self.network.send(connection, control.Ping(self._pings))
+
+    # ---- processes
+
+    @property
+    def unplaced(self) -> Sequence[int]:
+        """Members that the cluster has had no room for yet."""
+        return [member for member, process in self._processes.items() if process.waiting()]
+
+    @property
+    def parting(self) -> bool:
+        """True if a process has ended whose last messages may not have been read."""
+        return self._departures.pending
+
+    def lost(self, *, quiet: bool) -> list[tuple[int, str]]:
+        """Return the members that are lost and why. Their processes have ended when this returns.
+
+        `quiet` says that the last poll found no message.
+        """
+        lost = []
+        for member, process in list(self._processes.items()):
+            ended = process.ended()
+            why = self._departures.look(member, ended, quiet=quiet)
+            if why is not None:
+                if ended is None:
+                    process.kill()
+                del self._processes[member]
+                self._departures.forget(member)
+                lost.append((member, why))
+        return lost
