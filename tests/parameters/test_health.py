@@ -1,4 +1,4 @@
-"""Gradient health against the definition over whole vectors; neither blocks, threads nor who summed change a bit."""
+"""Gradient health equals its definition over whole vectors, for any blocks, threads and division of the sums."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -24,26 +24,26 @@ sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 
 
 def layout_of(sizes):
-    """A layer of two parameters for each size."""
+    """Return a layout with one layer of two parameters for each size."""
     return Layout.of(
         part for n, size in enumerate(sizes) for part in ((f"l{n}.kernel", (size, 2)), (f"l{n}.bias", (1,)))
     )
 
 
 def naive(sizes, gradient, before, after):
-    """For each layer norm of the gradient, update ratio and values that are not finite, by the definition."""
-    found, start = {}, 0
+    """Return gradient norm, update ratio and number of non-finite values of each layer, by the definition."""
+    health_by_layer, start = {}, 0
     for n, size in enumerate(sizes):
         g, w, v = (array[start : start + 2 * size + 1].astype(np.float64) for array in (gradient, before, after))
         with np.errstate(all="ignore"):
             ratio = np.linalg.norm(v - w) / np.linalg.norm(w)
-        found[f"l{n}"] = (np.linalg.norm(g), ratio, np.sum(~np.isfinite(g)))
+        health_by_layer[f"l{n}"] = (np.linalg.norm(g), ratio, np.sum(~np.isfinite(g)))
         start += 2 * size + 1
-    return found
+    return health_by_layer
 
 
 def measure(sizes, gradients, weights, piece, blocks, threads):
-    """Health of one update, the way it is measured; changes `weights`."""
+    """Return the health of one update as the parameter server measures it; changes `weights`."""
     layout, contributions = layout_of(sizes), {node: dense(gradient) for node, gradient in gradients.items()}
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
         patch.setattr(health, "PIECE", piece)
@@ -71,33 +71,35 @@ def test_equals_the_naive_twin_whatever_the_blocks_and_threads(sizes, piece, blo
     before = rng.normal(size=size).astype(np.float32)
     after, again = before.copy(), before.copy()
 
-    found = measure(sizes, {(0, 1): left, (1, 2): right}, after, piece, blocks, threads)
+    measured = measure(sizes, {(0, 1): left, (1, 2): right}, after, piece, blocks, threads)
 
     for layer, (norm, ratio, count) in zip(
-        found.layers, naive(sizes, left + right, before, after).values(), strict=True
+        measured.layers, naive(sizes, left + right, before, after).values(), strict=True
     ):
         assert layer.gradient_norm == pytest.approx(norm, rel=1e-12, nan_ok=True)
         assert layer.update_ratio == pytest.approx(ratio, rel=1e-12, nan_ok=True)
         assert layer.non_finite_values == count
         assert layer.dead_units_ratio is None
-    assert [layer.layer for layer in found.layers] == [f"l{n}" for n in range(len(sizes))]
+    assert [layer.layer for layer in measured.layers] == [f"l{n}" for n in range(len(sizes))]
     alone = measure(sizes, {(0, 2): left + right}, again, piece, blocks + 1, 1)
-    assert repr(alone) == repr(found), "one worker summed both, other blocks, one thread"  # repr: nan is not nan
+    assert repr(alone) == repr(measured), "one worker summed both, other blocks, one thread"  # repr: nan is not nan
 
 
 def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executor):
     size = update.PARALLEL_FROM + update.BLOCK // 3
     layout = Layout.of([("a.kernel", (size // 3,)), ("b.kernel", (size - size // 3,))])
     gradient = np.random.default_rng(0).normal(size=size).astype(np.float32)
-    found = []
+    results = []
     for threads in (1, 2, 3):
         meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
         updater = Updater(weights, [], 1, threads, executor)
         square = updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): dense(gradient)}, (0, 1), meter)
-        found.append((square, meter.read(1, None, updated=True)))
+        results.append((square, meter.read(1, None, updated=True)))
 
-    assert found[0] == found[1] == found[2]
-    assert found[0][1].layers[1].gradient_norm == pytest.approx(float(np.linalg.norm(gradient[size // 3 :])), rel=1e-5)
+    assert results[0] == results[1] == results[2]
+    assert results[0][1].layers[1].gradient_norm == pytest.approx(
+        float(np.linalg.norm(gradient[size // 3 :])), rel=1e-5
+    )
 
 
 def test_measuring_changes_no_bit_of_the_weights(executor):
@@ -115,7 +117,7 @@ def test_measuring_changes_no_bit_of_the_weights(executor):
 @pytest.mark.parametrize(
     ("before", "after", "ratio"), [([0, 0], [0, 0], 0.0), ([0, 0], [0, 1], math.inf), ([3, 4], [3, 4], 0.0)]
 )
-def test_the_update_ratio_where_something_is_zero(before, after, ratio):
+def test_update_ratio_of_zeros(before, after, ratio):
     meter = LayerMeter(Layout.of([("a.kernel", (2,))]), [("a", 0)])
     meter.add_gradient(0, np.zeros(2, np.float32))
     meter.add_update(0, np.array(before, np.float32), np.array(after, np.float32))
@@ -123,7 +125,7 @@ def test_the_update_ratio_where_something_is_zero(before, after, ratio):
     assert meter.read(1, None, updated=True).layers == (LayerHealth("a", 0.0, ratio, 0),)
 
 
-def test_moving_averages_have_no_part_in_the_norms_of_their_layer():
+def test_norms_leave_out_moving_averages():
     shapes = [("a.kernel", (2,)), ("b.gamma", (2,)), ("b.mean", (3,)), ("c.mean", (2,)), ("d.kernel", (1,))]
     meter = LayerMeter(
         Layout.of(shapes, {"b.mean": Average(0.9), "c.mean": Average(0.5)}), [(name, 0) for name in "abcd"]
@@ -138,7 +140,7 @@ def test_moving_averages_have_no_part_in_the_norms_of_their_layer():
     )
 
 
-def test_dead_units_are_those_that_no_microbatch_has_seen_alive():
+def test_dead_units_are_inactive_in_every_microbatch():
     meter = LayerMeter(Layout.of([("b.kernel", (2,))]), [("flatten", 0), ("a", 2), ("b", 4), ("c", 1)])
     meter.add_gradient(0, np.array([3, 4], np.float32))
     active = np.array([0, 3, 1, 0, 0, 0, 7], np.float32)
@@ -158,7 +160,7 @@ def test_dead_units_are_those_that_no_microbatch_has_seen_alive():
 
 @pytest.fixture
 def make_server(executor):
-    """Steps of two leaves without end; one layer of two values and two units, health every fourth step."""
+    """Return a function that makes a server of ten steps; the layer has two values and two rectified units."""
 
     def make(every=4):
         layout = Layout.of([("a.kernel", (2,))])
@@ -175,7 +177,7 @@ def make_server(executor):
 
 
 def step(server, *slots, loss=1.0):
-    """Leaves of the open round: gradient and counts; what follows."""
+    """Push the leaves of the open round, gradient and counts in one slot each; return the resulting actions."""
     number, actions = server.current.number, []
     for leaf, slot in enumerate(slots):
         _, more = server.push(number, (leaf, leaf + 1), dense(slot, units=2), np.array([loss]))
@@ -197,7 +199,7 @@ def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
     assert server.health.layers[0].dead_units_ratio == 0.5
 
 
-def test_nothing_is_measured_where_it_is_turned_off(make_server):
+def test_nothing_is_measured_if_it_is_turned_off(make_server):
     server = make_server(every=0)
     server.attached(0)
     server.plan(1, [0], [1.0])
@@ -208,22 +210,22 @@ def test_nothing_is_measured_where_it_is_turned_off(make_server):
 
 
 @pytest.mark.parametrize("done", [0, 1])
-def test_a_step_that_diverges_is_examined_whether_or_not_it_is_measured(make_server, done):
+def test_a_diverging_step_is_measured_always(make_server, done):
     server = make_server()
     server.attached(0)
     server.plan(1, [0], [1.0])
     for _ in range(done):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
-    (found,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
+    (action,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
 
-    assert isinstance(found, Diverged)
+    assert isinstance(action, Diverged)
     (layer,) = server.health.layers
     assert (server.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
     assert layer.dead_units_ratio == (None if done else 0.5)
 
 
-def test_finite_gradients_of_a_step_that_diverges_are_told(make_server):
+def test_finite_gradients_of_a_diverging_step_are_measured(make_server):
     server = make_server(every=0)
     server.attached(0)
     server.plan(1, [0], [1.0])

@@ -1,4 +1,4 @@
-"""What is measured, with a clock that the test turns."""
+"""The meters of a parameter server, with a clock that the test sets."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_phases_and_bytes_add_up(meters):
     assert measured.exchange_bytes == {"push": 111, "pull": 70}
 
 
-def test_what_was_read_stays_as_it_was(meters):
+def test_measurements_do_not_change_after_they_were_read(meters):
     before = read(meters)
     meters.pushed([1.0, 2.0, 0.5, 4.0], 100)
     meters.stepped(0.125)

@@ -1,4 +1,4 @@
-"""Reports survive the wire."""
+"""Round trips of reports through JSON."""
 
 import typing
 from dataclasses import fields
@@ -23,7 +23,7 @@ EXAMPLES = [
 ]
 
 
-def test_there_is_an_example_of_each():
+def test_every_report_has_an_example():
     assert {type(example) for example in EXAMPLES} == set(typing.get_args(reports.Report))
 
 
@@ -33,7 +33,7 @@ def test_round_trip(report):
 
 
 def test_a_progress_is_one_mapping_in_json():
-    """Coordinators of an earlier version send it so, and earlier services stored it so."""
+    """Coordinators of earlier versions send this form, and earlier services stored it."""
     flat = {
         "type": "Progress", "step": 1, "steps": 2, "epoch": 0, "epochs": 1, "samples": 32, "samples_per_second": 10.5,
         "learning_rate": 0.1, "loss": 0.25, "workers_alive": 2, "workers_wanted": 2, "restarts": {"worker": 1},
@@ -50,6 +50,6 @@ def test_no_field_of_a_progress_hides_a_measurement():
 
 
 @pytest.mark.parametrize("data", [{}, {"type": "Unheard"}, {"type": "Started", "step": "three", "workers": 1}])
-def test_what_is_no_report_is_refused(data):
+def test_data_that_is_no_report_is_refused(data):
     with pytest.raises(ValueError, match=r"type|step"):
         reports.from_json(data)

@@ -1,4 +1,4 @@
-"""Every message comes back as it was, with its arrays, over either kind of socket; what is none breaks the protocol."""
+"""Round trips of every message and its arrays over both kinds of sockets; anything else breaks the protocol."""
 
 import json
 import math
@@ -77,7 +77,7 @@ ARRAYS = {
 
 
 def listed(value):
-    """With lists for tuples: a message does not say which kind of sequence its fields are."""
+    """Return the value with lists in place of tuples, because JSON does not distinguish them."""
     if isinstance(value, list | tuple):
         return [listed(v) for v in value]
     return value
@@ -94,52 +94,52 @@ def test_every_message_has_an_example():
 
 
 @pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
-def test_a_message_comes_back_as_it_was(pair, message):
-    here, there = pair
-    control.send(here, message)
+def test_round_trip_of_a_message(pair, message):
+    sender, receiver = pair
+    control.send(sender, message)
 
-    received = control.receive(there)
+    received = control.receive(receiver)
 
     assert same(received.message, message)
     assert received.arrays == {}
 
 
 @pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
-def test_a_message_comes_with_its_arrays(pair, message, open_descriptors):
-    here, there = pair
+def test_round_trip_of_a_message_with_arrays(pair, message, open_descriptors):
+    sender, receiver = pair
     before = open_descriptors()
-    control.send(here, message, Bundle.of(ARRAYS))
+    control.send(sender, message, Bundle.of(ARRAYS))
 
-    received = control.receive(there)
+    received = control.receive(receiver)
 
     assert same(received.message, message)
     assert received.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert received.arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(received.arrays[name], array)
-        received.arrays[name][...] = 1  # they are the receiver's
+        received.arrays[name][...] = 1  # the receiver may change them
     del received
     assert open_descriptors() == before
 
 
 def test_arrays_over_a_unix_socket_are_the_senders_memory(local_pair):
-    here, there = local_pair
+    sender, receiver = local_pair
     bundle = Bundle.of(ARRAYS)
-    control.send(here, control.TakeSnapshot(), bundle)
+    control.send(sender, control.TakeSnapshot(), bundle)
 
-    received = control.receive(there).arrays["labels"]
+    received = control.receive(receiver).arrays["labels"]
     received[0] = 99
 
     assert bundle.arrays["labels"][0] == 99
 
 
 @pytest.mark.parametrize("arrays", [{}, {"empty": np.zeros(0, np.float32)}])
-def test_a_bundle_may_hold_nothing(pair, arrays):
-    here, there = pair
-    control.send(here, EXAMPLES[0], Bundle.of(arrays))
-    control.send(here, EXAMPLES[1])
+def test_a_bundle_without_values(pair, arrays):
+    sender, receiver = pair
+    control.send(sender, EXAMPLES[0], Bundle.of(arrays))
+    control.send(sender, EXAMPLES[1])
 
-    first, second = control.receive(there), control.receive(there)
+    first, second = control.receive(receiver), control.receive(receiver)
 
     assert {name: a.size for name, a in first.arrays.items()} == dict.fromkeys(arrays, 0)
     assert same(second.message, EXAMPLES[1])
@@ -147,10 +147,10 @@ def test_a_bundle_may_hold_nothing(pair, arrays):
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_travels(local_pair, loss):
-    here, there = local_pair
-    control.send(here, control.Status(0, 0, Measurements(loss, 0.5)))
+    sender, receiver = local_pair
+    control.send(sender, control.Status(0, 0, Measurements(loss, 0.5)))
 
-    np.testing.assert_equal(control.receive(there).message.measurements.loss, loss)
+    np.testing.assert_equal(control.receive(receiver).message.measurements.loss, loss)
 
 
 GOOD = {"type": "Attached", "body": {"worker": 1}}
@@ -162,7 +162,7 @@ def place(**parts):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         b"",
         b"{",
@@ -180,20 +180,20 @@ def place(**parts):
     ],
 )
 @pytest.mark.parametrize("with_descriptor", [False, True])
-def test_what_is_no_message_breaks_the_protocol(local_pair, said, with_descriptor, pipe_ends, open_descriptors):
-    here, there = local_pair
+def test_a_text_that_is_no_message_breaks_the_protocol(local_pair, text, with_descriptor, pipe_ends, open_descriptors):
+    sender, receiver = local_pair
     before = open_descriptors()
     descriptors = [pipe_ends[0].fileno()] * 2 if with_descriptor else []
-    here.send(Header(Kind.CONTROL, first=len(said)), said, descriptors=descriptors)
+    sender.send(Header(Kind.CONTROL, first=len(text)), text, descriptors=descriptors)
 
     with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
-        control.receive(there)
+        control.receive(receiver)
 
     assert open_descriptors() == before
 
 
 @pytest.mark.parametrize(
-    "told",
+    "envelope",
     [
         {**PLACED, **place(shape=[5])},
         {**PLACED, **place(offset=-4)},
@@ -207,44 +207,44 @@ def test_what_is_no_message_breaks_the_protocol(local_pair, said, with_descripto
         {**PLACED, "places": {"a": None}},
     ],
 )
-def test_arrays_that_do_not_fit_what_came_break_the_protocol(pair, told, open_descriptors):
-    here, there = pair
+def test_arrays_outside_their_segment_break_the_protocol(pair, envelope, open_descriptors):
+    sender, receiver = pair
     before = open_descriptors()
-    text = json.dumps(told).encode()
+    text = json.dumps(envelope).encode()
     bundle = Bundle.of({"a": np.zeros(4, np.float32)})
     header = Header(Kind.CONTROL, first=len(text))
-    if here.is_local:
+    if sender.is_local:
         os.ftruncate(bundle.segment.descriptor, 16)
-        here.send(header, text, descriptors=[bundle.segment.descriptor])
+        sender.send(header, text, descriptors=[bundle.segment.descriptor])
     else:
-        here.send(header, text, bytes(16))
+        sender.send(header, text, bytes(16))
     del bundle
 
     with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
-        control.receive(there)
+        control.receive(receiver)
 
     assert open_descriptors() == before
 
 
 def test_a_descriptor_that_is_no_memory_breaks_the_protocol(local_pair, pipe_ends, open_descriptors):
-    here, there = local_pair
+    sender, receiver = local_pair
     before = open_descriptors()
     text = json.dumps({**GOOD, "size": 0, **place(shape=[0])}).encode()
-    here.send(Header(Kind.CONTROL, first=len(text)), text, descriptors=[pipe_ends[0].fileno()])
+    sender.send(Header(Kind.CONTROL, first=len(text)), text, descriptors=[pipe_ends[0].fileno()])
 
     with pytest.raises(ProtocolError, match="a control message cannot be decoded"):
-        control.receive(there)
+        control.receive(receiver)
 
     assert open_descriptors() == before
 
 
 def test_another_kind_of_frame_is_no_message(local_pair, pipe_ends, open_descriptors):
-    here, there = local_pair
+    sender, receiver = local_pair
     before = open_descriptors()
-    here.send(Header(Kind.PUSH), b"{}", descriptors=[pipe_ends[0].fileno()])
+    sender.send(Header(Kind.PUSH), b"{}", descriptors=[pipe_ends[0].fileno()])
 
     with pytest.raises(ProtocolError, match="expected a message, got a PUSH frame"):
-        control.receive(there)
+        control.receive(receiver)
 
     assert open_descriptors() == before
 
@@ -264,7 +264,7 @@ JSON = st.recursive(
 
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_any_body_is_a_message_or_breaks_the_protocol(example, data):
-    """Real field names, so that the depths of each message are reached."""
+    """The field names are those of the message, so that the fields are validated too."""
     body = {f.name: data.draw(JSON) for f in fields(example)}
     text = json.dumps({"type": type(example).__name__, "body": body}).encode()
     try:

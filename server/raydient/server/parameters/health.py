@@ -1,7 +1,7 @@
-"""Gradient health by layer: norms of gradient, update and weights, and values that are not finite.
+"""Measures gradient health by layer: norms of gradient, update and weights, and values that are not finite.
 
-Sums of squares are taken in float64 over fixed pieces of the flat vector and added up in the order of the pieces. So
-neither the threads of the update nor the number of workers has a say in any bit of them.
+Sums of squares are taken in float64 over fixed pieces of the flat vector and added in the order of the pieces, so they
+have the same bits for any number of threads and workers.
 """
 
 from bisect import bisect_left
@@ -16,27 +16,27 @@ from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth
 
 PIECE = 1 << 13
-"""Values per piece, a divisor of the update's blocks; a layer's end ends one, too. In float64 it stays in the cache."""
+"""Values per piece, a divisor of the update's blocks; in float64 they fit into the cache. A layer's last is shorter."""
 
 _Part = tuple[int, slice, NDArray[np.float64]]
 _GRADIENT, _WEIGHTS, _UPDATE = range(3)
 
 
 class LayerMeter:
-    """Measures one step at a time. Threads may add parts of the vector that do not overlap at the same time.
+    """Measures one step at a time. Threads may add parts of the vector at the same time if these do not overlap.
 
-    A part begins at a multiple of PIECE or where a layer does or a table with a sparse gradient, and so does what
-    follows it. Moving averages, which stand at a layer's end, have no part in its norms.
+    A part begins and ends at a multiple of PIECE, or at a bound of a layer or of a table with a sparse gradient.
+    Moving averages, which lie at the end of a layer, do not count in its norms.
 
     Attributes:
-        units: with a rectifier, in all.
+        units: number of units with a rectifier, in all layers.
     """
 
     def __init__(self, layout: Layout, layers: Sequence[tuple[str, int]]) -> None:
-        """`layers` names every layer in the order of the network, with how many of its units have a rectifier."""
+        """`layers` are the names of all layers in the order of the network, with their numbers of rectified units."""
         self._layers = tuple(layers)
         self.units = sum(units for _, units in layers)
-        learned: dict[str, tuple[int, int]] = {}  # of those that learn, in the order of the flat vector
+        learned: dict[str, tuple[int, int]] = {}  # bounds of the learned parameters of a layer
         for parameter in layout.parameters:
             if isinstance(parameter.kind, Learned):
                 layer, end = parameter.name.rpartition(".")[0], parameter.stop
@@ -52,16 +52,16 @@ class LayerMeter:
         self._non_finite = np.zeros(len(self._bounds) - 1, np.int64)
 
     def add_gradient(self, start: int, gradient: Vector) -> None:
-        """The part of the aggregated gradient that begins at value `start` of the flat vector."""
+        """Add the part of the aggregated gradient that begins at value `start` of the flat vector."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(gradient), room):
             np.copyto(square, gradient[part])
             self._squares[piece, _GRADIENT] = total = np.dot(square, square)
-            # The square of a float32 is finite in float64, and so is the sum of as many as there may be.
+            # The square of a float32 is finite in float64, and so is the sum of all of a piece.
             self._non_finite[piece] = 0 if np.isfinite(total) else np.count_nonzero(~np.isfinite(square))
 
     def add_update(self, start: int, before: Vector, after: Vector) -> None:
-        """The same part of the weights, before and after the update."""
+        """Add a part of the weights before and after the update; it begins at value `start`."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(before), room):
             np.copyto(square, before[part])
@@ -70,7 +70,7 @@ class LayerMeter:
             self._squares[piece, _UPDATE] = np.dot(square, square)
 
     def add_table(self, start: int, weights: Vector) -> None:
-        """A table before an update that changes nothing but the rows that `add_rows` tells of."""
+        """Add a table before an update that changes only the rows that `add_rows` adds."""
         room = np.empty(PIECE)
         for piece, part, square in self._parts(start, len(weights), room):
             np.copyto(square, weights[part])
@@ -79,7 +79,7 @@ class LayerMeter:
             self._non_finite[piece] = 0
 
     def add_rows(self, start: int, gradient: Vector, before: Vector, after: Vector) -> None:
-        """Rows of the table that begins at value `start`: their aggregated gradient, and they before and after."""
+        """Add rows of the table that begins at value `start`: aggregated gradient, values before and after."""
         piece = bisect_left(self._bounds, start)
         g, update = gradient.astype(np.float64), np.subtract(after, before, dtype=np.float64)
         self._squares[piece, _GRADIENT] += np.vdot(g, g)
@@ -87,7 +87,7 @@ class LayerMeter:
         self._non_finite[piece] += np.count_nonzero(~np.isfinite(g))
 
     def _parts(self, start: int, length: int, room: NDArray[np.float64]) -> Iterator[_Part]:
-        """The pieces of a part of the vector: number, place in the part and as much of `room`."""
+        """Yield the pieces of a part of the vector: their numbers, places in the part, and buffers from `room`."""
         first, last = bisect_left(self._bounds, start), bisect_left(self._bounds, start + length)
         assert self._bounds[first] == start
         assert self._bounds[last] == start + length
@@ -96,13 +96,13 @@ class LayerMeter:
             yield n, slice(a - start, b - start), room[: b - a]
 
     def read(self, step: int, active: Vector | None, *, updated: bool) -> GradientHealth:
-        """What was added, with what the workers counted.
+        """Return the health of the step that was added.
 
         Args:
-            step: see `GradientHealth`.
-            active: for each unit with a rectifier, in the order of the network, in how many microbatches it was not
-                zero for every sample; None if that was not counted.
-            updated: whether the update was added, too.
+            step: number of the step, as in `GradientHealth`.
+            active: for each unit with a rectifier, in the order of the network, the number of microbatches in which it
+                was not zero for every sample; None if that was not counted.
+            updated: whether the update was added as well.
         """
         result, first = [], 0
         for layer, units in self._layers:

@@ -1,4 +1,4 @@
-"""The reports of a coordinator to the service: plain values, numbered, delivered at least once and in order."""
+"""Reports of a coordinator to the service: plain values, numbered, delivered in order and at least once."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -11,7 +11,7 @@ from raydient.steps.measurements import Measurements
 
 
 class Outcome(StrEnum):
-    """How a run ended."""
+    """The way in which a run ended."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -56,9 +56,9 @@ class EpochEnded:
 
     Attributes:
         epoch: number of the epoch, from 1.
-        step: updates applied.
+        step: number of updates applied.
         seconds: wall time of the epoch, evaluation included.
-        metrics: by split (`train`, `test`) and then by name (`loss`, `accuracy`, ...).
+        metrics: results by split (`train`, `test`) and then by name (`loss`, `accuracy`, ...).
     """
 
     epoch: int
@@ -78,7 +78,7 @@ class CheckpointTaken:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth telling the user that changes no state: a member joined, was lost, a new plan took effect.
+    """An event for the user that changes no state, for example the loss of a member.
 
     `reason` is a stable UPPER_SNAKE_CASE word, `message` one sentence.
     """
@@ -89,14 +89,14 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The run stands still, or cannot begin, for the reason in `message`; empty: it goes on."""
+    """Training is suspended or cannot begin, for the reason in `message`; if that is empty, training goes on."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """All members are attached and the first step (or the one after the checkpoint) is about to run."""
+    """The workers are attached, and training begins after `step` updates with `workers` workers."""
 
     step: int
     workers: int
@@ -107,11 +107,10 @@ class Finished:
     """The last report of a run.
 
     Attributes:
-        outcome: how it ended.
-        step: updates applied.
-        digest: of the final weights; empty unless succeeded.
-        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...), else empty.
-        message: one sentence for the user, else empty.
+        step: number of updates applied.
+        digest: digest of the final weights; empty unless the run succeeded.
+        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...); may be empty.
+        message: one sentence for the user; may be empty.
     """
 
     outcome: Outcome
@@ -131,10 +130,7 @@ class NumberedReport(NamedTuple):
     report: Report
 
 
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind)
-    for kind in (Started, Progress, EpochEnded, CheckpointTaken, Notice, Waiting, Finished)
-}
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in Report.__args__}
 
 
 def to_json(report: Report) -> dict[str, Any]:

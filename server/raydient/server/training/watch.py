@@ -1,4 +1,4 @@
-"""The thread that pings a coordinator, and the thread that answers: `Liveness` with sockets around it."""
+"""Pings between a service and a coordinator: the sockets and threads around `Liveness`."""
 
 import contextlib
 import threading
@@ -17,12 +17,16 @@ from .liveness import LOOK_SECONDS, Liveness
 
 
 def pulse_endpoint(unix: str) -> Endpoint:
-    """The endpoint at which a coordinator with this Unix socket answers pings."""
+    """Return the endpoint at which the coordinator with the Unix socket `unix` answers pings."""
     return Endpoint(f"{unix}-pulse", "", 0)
 
 
 class Watch:
-    """Pings a coordinator until it is closed."""
+    """Pings a coordinator from a separate thread, until `close`.
+
+    Attributes:
+        over: set when the coordinator counts as stopped or the watch is closed.
+    """
 
     def __init__(
         self,
@@ -38,8 +42,8 @@ class Watch:
         Args:
             endpoint: see `pulse_endpoint`.
             secret: the run's secret.
-            stopped: called at most once, from the thread, with a text that gives the time without an answer.
-            started: the coordinator answered an earlier service.
+            stopped: called at most once, from the thread, with a text that contains the time without an answer.
+            started: whether the coordinator has answered an earlier service.
             clock: monotonic seconds.
         """
         self._endpoint, self._secret, self._stopped = endpoint, secret, stopped
@@ -47,12 +51,11 @@ class Watch:
         self._connection: Connection | None = None
         self._pings = 0
         self.over = threading.Event()
-        """Set when the coordinator counts as stopped or the watch is closed."""
         self._thread = threading.Thread(target=self._run, name="run-watch", daemon=True)
         self._thread.start()
 
     def started(self) -> None:
-        """Note that the coordinator has started, before it has answered a ping. From any thread."""
+        """Note that the coordinator has started, before it answers a ping. From any thread."""
         self._liveness.started()
 
     def order(self) -> None:
@@ -77,7 +80,7 @@ class Watch:
             self._drop()
 
     def _ask(self) -> bool:
-        """Send a ping; True if it is answered within about LOOK_SECONDS."""
+        """Send a ping. Returns whether it is answered within about LOOK_SECONDS."""
         try:
             if self._connection is None:
                 self._connection = dial(
