@@ -1,4 +1,4 @@
-"""Prometheus' own programs."""
+"""The programs of Prometheus."""
 
 import shutil
 import subprocess
@@ -8,20 +8,20 @@ import pytest
 
 @pytest.fixture(scope="session")
 def find_program():
-    """The path of a program that comes with Prometheus."""
+    """Return a function that finds a program of the Prometheus package by its name."""
 
     def find(name):
-        found = shutil.which(name)
-        if found is None:
+        path = shutil.which(name)
+        if path is None:
             pytest.fail(f"{name} is missing: apt-get install prometheus", pytrace=False)
-        return found
+        return path
 
     return find
 
 
 @pytest.fixture(scope="session")
 def promtool(find_program):
-    """Runs promtool, with `text` to read from; what it prints."""
+    """Return a function that runs promtool with `text` as its input and returns its output."""
     program = find_program("promtool")
 
     def run(*arguments, text=""):

@@ -1,7 +1,7 @@
-"""The real Prometheus with the shipped configuration, and a service that trains the examples: every query has data.
+"""A real Prometheus with the shipped configuration scrapes a service that trains the examples: every query has data.
 
-What is changed in a copy of the configuration is what docs/operations.md says one may change: where the service is, and
-how often Prometheus looks. Ray's file is one that is not there, and a remote write tells the test of new samples.
+A copy of the configuration has another address of the service and shorter intervals, both of which docs/operations.md
+names as settings. Its file of Ray's targets does not exist, and a remote write notifies the test of new samples.
 """
 
 import json
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy" / "prometheus"
 EXAMPLES = ROOT / "examples"
 SECONDS = 60.0
-"""How long anything may take that is waited for."""
+"""Limit of every wait."""
 RULES = [
     rule
     for path in sorted(SHIPPED.glob("rules/*.yml"))
@@ -45,7 +45,7 @@ RULES = [
 
 
 class Prometheus:
-    """One that runs, by its HTTP interface; `written` is notified whenever it has new samples."""
+    """A running Prometheus, by its HTTP interface; `written` is notified whenever it has new samples."""
 
     def __init__(self, address, written):
         self._address, self._written, self._began = address, written, time.time()
@@ -59,13 +59,13 @@ class Prometheus:
             return json.load(answer)["data"]
 
     def numbers(self, expression):
-        """What a panel with this query would have shown since this Prometheus began."""
-        found = self.get("query_range", query=expression, start=self._began, end=time.time(), step="1s")["result"]
-        numbers = [float(value) for series in found for _, value in series["values"]]
+        """Return the numbers that a panel with this query would have shown since this Prometheus began."""
+        result = self.get("query_range", query=expression, start=self._began, end=time.time(), step="1s")["result"]
+        numbers = [float(value) for series in result for _, value in series["values"]]
         return [number for number in numbers if not math.isnan(number)]
 
     def wait_for(self, expression):
-        """Return once a query has an answer, which is asked for whenever new samples are there."""
+        """Wait until a query has a result; it is evaluated whenever there are new samples."""
         with self._written:
             answered = self._written.wait_for(lambda: self.get("query", query=expression)["result"], SECONDS)
             assert answered, expression
@@ -73,7 +73,7 @@ class Prometheus:
 
 @contextmanager
 def receiving_writes():
-    """A receiver of Prometheus' remote writes: yields its URL and a condition that each of them notifies."""
+    """Receive Prometheus' remote writes; yield the URL, and a condition that each of them notifies."""
     written = threading.Condition()
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,17 +97,17 @@ def receiving_writes():
 
 @contextmanager
 def running(command, ready):
-    """A process, once a line of its standard error matches; that line's match too. Ended with SIGTERM."""
+    """Run a process; yield it and the match of its first line of standard error that matches. It ends with SIGTERM."""
     process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
     try:
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if found := re.search(ready, line):
+            if match := re.search(ready, line):
                 break
         else:
             pytest.fail("".join(lines))
-        yield process, found
+        yield process, match
     finally:
         process.terminate()
         try:
@@ -119,7 +119,7 @@ def running(command, ready):
 
 
 def configure(folder, metrics, writes):
-    """A copy of the configuration for a service whose metrics are at an address, looked at every second.
+    """Return a copy of the configuration for a service whose metrics are at an address, with intervals of a second.
 
     Prometheus announces new samples by writing them to the URL `writes`.
     """
@@ -139,7 +139,7 @@ def free_port():
 
 
 def worker_below(pid):
-    """A process that works for a job of the service `pid`."""
+    """Return the process id of a worker of the service `pid`; None if it has none."""
     waiting = [pid]
     while waiting:
         process = waiting.pop()
@@ -157,7 +157,7 @@ def lose_a_worker(service):
 
 
 def call_badly(address):
-    """A call that is the caller's fault, and an upload that does not come as it was announced."""
+    """Make a call with an unknown name, and an upload whose bytes do not match its header."""
     with grpc.insecure_channel(address) as channel:
         with pytest.raises(grpc.RpcError):
             TrainingServiceStub(channel).GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name="jobs/none"))
@@ -171,7 +171,7 @@ def call_badly(address):
 
 
 def live(prometheus, service, address):
-    """All that rules and panels have to show: jobs that run, wait, fail and succeed, a worker lost, calls that fail."""
+    """Bring about all series of rules and panels: jobs that run, wait, fail and succeed, lost workers, failed calls."""
     prometheus.wait_for('up{job="raydient"} == 1')
     digits = yaml.safe_load((EXAMPLES / "digits.yaml").read_text(encoding="utf-8"))
     digits["training"]["epochs"] = 1_000_000  # until it is cancelled
@@ -187,20 +187,20 @@ def live(prometheus, service, address):
         prometheus.wait_for('raydient_rpc_seconds_count{code="DATA_LOSS"}')
         lose_a_worker(service)
         prometheus.wait_for("raydient_job_restarts_total > 0")
-        call_badly(address)  # now that the series are there, it can be seen that they grow
+        call_badly(address)  # the series exist now, so their growth is visible
         client.get(long.name).cancel()
         others[0].wait()
         with pytest.raises(JobNotSucceeded):
             others[1].wait()
         others[2].wait()
     prometheus.wait_for('ALERTS{alertname="RaydientLossDiverging"}')
-    # Not the last thing to come: what shows it on a grid of seconds comes a moment later.
+    # A panel's grid of seconds shows the alert a moment later than its first sample.
     prometheus.wait_for('count_over_time(ALERTS{alertname="RaydientJobFailed", alertstate="firing"}[10s]) > 2')
 
 
 @pytest.fixture(scope="module")
 def prometheus(find_program, tmp_path_factory):
-    """A Prometheus that has watched a service at work."""
+    """A Prometheus that has scraped a busy service."""
     folder = tmp_path_factory.mktemp("prometheus")
     serve = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", folder / "state", "--slots", "2"]
     ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
@@ -220,7 +220,7 @@ def prometheus(find_program, tmp_path_factory):
     shutil.rmtree(folder)
 
 
-def test_a_query_of_what_is_not_there_has_no_data(prometheus):
+def test_a_query_of_an_unknown_metric_has_no_data(prometheus):
     assert prometheus.numbers("raydient_no_such_metric") == []
 
 
@@ -232,7 +232,7 @@ def test_the_service_is_scraped_and_every_rule_is_evaluated(prometheus):
     assert {(rule["health"], rule.get("lastError", "")) for rule in evaluated} == {("ok", "")}
 
 
-def test_promtool_has_nothing_to_say_of_what_is_scraped(prometheus, promtool):
+def test_promtool_accepts_the_scraped_text(prometheus, promtool):
     (target,) = prometheus.get("targets")["activeTargets"]
     with urlopen(target["scrapeUrl"], timeout=SECONDS) as answer:
         assert promtool("check", "metrics", text=answer.read().decode()) == ""
@@ -246,7 +246,7 @@ def test_a_training_job_has_its_own_label_beside_that_of_prometheus(prometheus):
 
 def test_every_query_of_every_rule_has_data(prometheus):
     records = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
-    # What makes an alert's expression empty in a healthy service is a comparison; the series in it are there.
+    # The expression of an alert is empty in a healthy service because of a comparison; its series exist.
     parts = {
         f"{rule['alert']}: {place}": f"{part.metric}{{{matchers(part)}}}"
         for rule in RULES
@@ -269,7 +269,7 @@ def test_every_query_of_every_panel_has_data(prometheus, name):
     assert [(title, query) for title, query in asked if not prometheus.numbers(query)] == []
 
 
-def test_the_dashboards_are_drawn_from_it(prometheus, tmp_path):
+def test_the_dashboards_are_drawn_from_its_data(prometheus, tmp_path):
     assert preview([prometheus.url, "--output", str(tmp_path), "--seconds", "60"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         *("service.png", "job.png", "gradient-health.png", "gradient-health-healthy.png")
@@ -282,6 +282,6 @@ def test_a_network_that_diverges_within_a_second_has_its_alert(prometheus):
     assert diverging["metric"]["training_job"] in {alert["training_job"] for alert in pending}
 
 
-def test_the_alerts_that_fire_are_those_of_what_happened(prometheus):
+def test_no_other_alert_fires(prometheus):
     fired = prometheus.get("series", **{"match[]": 'ALERTS{alertstate="firing"}'})
     assert {series["alertname"] for series in fired} == {"RaydientJobFailed", "RaydientLossNotFinite"}

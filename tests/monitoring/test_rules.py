@@ -1,4 +1,4 @@
-"""The shipped configuration, rules and alerts as promtool sees them, and that nothing of an alert is missing."""
+"""promtool accepts the shipped configuration, rules and alerts; every alert has its tests and its runbook section."""
 
 import re
 from pathlib import Path
@@ -17,20 +17,20 @@ RUNBOOK_URL = f"https://raydient.example/{RUNBOOK}"
 
 
 def rules(kind):
-    """Every rule of a kind, `alert` or `record`, as written."""
+    """Return all rules of a kind, `alert` or `record`."""
     groups = [group for path in RULES for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]]
     return [rule for group in groups for rule in group["rules"] if kind in rule]
 
 
 def cases(alert):
-    """What the unit tests expect of an alert: for each question the alerts that are to fire."""
+    """Return the alerts that the unit tests expect to fire, for each of their questions about an alert."""
     tests = [test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]]
     asked = [question for test in tests for question in test["alert_rule_test"]]
     return [question["exp_alerts"] for question in asked if question["alertname"] == alert]
 
 
 def sections():
-    """The runbook's sections by their headings."""
+    """Return the sections of the runbook by their headings."""
     _, *parts = re.split(r"^## (.*)$", (ROOT / RUNBOOK).read_text(encoding="utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -43,7 +43,7 @@ def test_configuration_and_rules_are_valid(promtool):
     promtool("check", "rules", *RULES)
 
 
-def test_a_rule_that_is_not_valid_would_be_found(promtool, tmp_path):
+def test_an_invalid_rule_is_found(promtool, tmp_path):
     bad = tmp_path / "bad.yml"
     bad.write_text("groups: [{name: a, rules: [{record: a, expr: 'rate(b)'}]}]", encoding="utf-8")
     with pytest.raises(AssertionError, match="expected type range vector"):
@@ -71,13 +71,13 @@ def test_recording_rules_are_named_level_metric_operations():
         assert re.fullmatch("(mean|rate|ratio|increase|min|max|p95|p99)(_(rate|max))?([0-9]+[mh])?", operations)
 
 
-def test_every_alert_of_one_name_is_there_once():
+def test_names_of_alerts_are_unique():
     assert len(ALERTS) == len(rules("alert")) == 13
     assert all(name.startswith("Raydient") for name in ALERTS)
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_has_all_that_belongs_to_it(alert):
+def test_an_alert_has_labels_annotations_and_tests(alert):
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
@@ -92,7 +92,7 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other():
         assert re.findall(r"^\*\*(.+?)\*\*", text, re.MULTILINE) == ["Means.", "Users see.", "Look.", "Do."]
 
 
-def test_what_the_runbook_names_is_there():
+def test_the_runbook_names_existing_series_and_commands():
     text = (ROOT / RUNBOOK).read_text(encoding="utf-8")
     recorded = {rule["record"] for rule in rules("record")}
     assert set(re.findall(r"\w+:raydient_\w+:\w+", text)) <= recorded

@@ -1,7 +1,7 @@
-"""Sick networks fire the right alerts and healthy ones none: real jobs, real samples, the alerts as they are shipped.
+"""Sick networks fire the right alerts and healthy ones none: real jobs, real samples, the shipped alerts.
 
-Each job is trained by processes of its own. What its reports make of the exporter is scraped at the end of every epoch,
-as if an epoch took a minute, and promtool evaluates the shipped rules on these samples.
+Each job is trained by processes of its own. The metrics of its reports are scraped at the end of every epoch, as if an
+epoch took a minute, and promtool evaluates the shipped rules on these samples.
 """
 
 import re
@@ -41,15 +41,15 @@ SICK = {
     ),
     "shuffled_labels": ({"RaydientNotLearning"}, set()),
 }
-"""By the name of the example: the alerts that have to fire, and others that may as a consequence."""
+"""By the name of the example: the alerts that must fire, and the alerts that may fire as a consequence."""
 
 
 class Timeline:
-    """A job on a clock of its own, scraped whenever an epoch is over and until its series have vanished.
+    """A job with a clock of its own, scraped at the end of every epoch and until its series have vanished.
 
     Attributes:
-        samples: for every series, as text, its value by the number of the scrape.
-        scrapes: how many there were.
+        samples: values by the number of the scrape, for every series in its text form.
+        scrapes: number of scrapes.
     """
 
     def __init__(self, spec):
@@ -61,7 +61,7 @@ class Timeline:
         self._become(lifecycle.start(self._job, self._now()))
 
     def hear(self, report):
-        """The job tells something; a clock that stands still between scrapes says when."""
+        """Publish a report of the job. The clock stands still between two scrapes."""
         self._reports += 1
         self._become(lifecycle.report(self._job, self._job.run, self._reports, report, self._now()))
         first = isinstance(report, Progress) and not self._heard
@@ -84,27 +84,27 @@ class Timeline:
         self._collector.publish(Change(before, update.job, events))
 
     def _scrape(self):
-        """Note every sample and go on to the next scrape; how many were the job's."""
-        found = [sample for family in self._collector.collect() for sample in family.samples]
-        for sample in found:
+        """Store all samples and set the clock to the next scrape. Returns the number of samples of the job."""
+        samples = [sample for family in self._collector.collect() for sample in family.samples]
+        for sample in samples:
             labels = {"job": "raydient"} | sample.labels | {"instance": "localhost:9095"}
             text = ", ".join(f'{key}="{value}"' for key, value in labels.items())
             self.samples[f"{sample.name}{{{text}}}"][self.scrapes] = sample.value
         self.samples['up{job="raydient"}'][self.scrapes] = 1
         self.scrapes += 1
-        return sum(sample.labels.get("training_job") == self._job.id for sample in found)
+        return sum(sample.labels.get("training_job") == self._job.id for sample in samples)
 
     def series(self):
-        """The samples as promtool takes them."""
+        """Yield the samples as input series of promtool."""
         for name, values in self.samples.items():
             last = max(values)
-            told = [repr(values[n]) if n in values else "_" for n in range(last + 1)]
-            yield {"series": name, "values": " ".join([*told, "stale"]).replace("inf", "Inf").replace("nan", "NaN")}
+            texts = [repr(values[n]) if n in values else "_" for n in range(last + 1)]
+            yield {"series": name, "values": " ".join([*texts, "stale"]).replace("inf", "Inf").replace("nan", "NaN")}
 
 
 @pytest.fixture
 def trained(tmp_path):
-    """Trains a job to its end; its timeline."""
+    """Return a function that trains a job to its end and returns its timeline."""
 
     def run(text, data):
         spec = parse_job(re.sub("$", "\ncheckpoints: {interval_seconds: 86400}\n", text, count=1))
@@ -117,10 +117,10 @@ def trained(tmp_path):
 
 @pytest.fixture
 def fired(promtool, tmp_path):
-    """Which of the shipped alerts fire in the course of a timeline."""
+    """Return a function that gives the shipped alerts which fire in the course of a timeline."""
 
     def look(timeline):
-        # promtool tells what it got only where that was not expected.
+        # promtool prints the result of a query only if the test expects another one.
         question = {
             "expr": 'count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[1d]))',
             "eval_time": f"{timeline.scrapes * EPOCH_SECONDS}s",
@@ -142,7 +142,7 @@ def fired(promtool, tmp_path):
 
 
 def job(name):
-    """The text of an example, and where its data is."""
+    """Return the text of an example and the path of its data."""
     text = (ROOT / "examples" / f"{name}.yaml").read_text(encoding="utf-8")
     return text, ROOT / "examples" / "digits.csv"
 
@@ -157,7 +157,7 @@ def test_a_sick_network_fires_the_right_alerts(trained, fired, name):
     check(fired(trained(*job(f"sick/{name}"))), name)
 
 
-def test_labels_of_other_rows_fire_the_right_alert(trained, fired, tmp_path):
+def test_shuffled_labels_fire_the_right_alert(trained, fired, tmp_path):
     folder = tmp_path / "examples"
     shutil.copytree(ROOT / "examples", folder)
     (command,) = re.findall(r"```bash\n(.*?)```", SICK_PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -172,13 +172,13 @@ def test_a_healthy_network_fires_none(trained, fired, seed):
     assert fired(trained(text.replace("seed: 1", f"seed: {seed}"), data)) == set()
 
 
-def test_ten_layers_as_such_are_not_sick(trained, fired):
+def test_ten_healthy_layers_fire_none(trained, fired):
     text, data = job("sick/vanishing_gradient")
     healthy = text.replace("sigmoid", "relu").replace("{sgd: {learning_rate: 0.1}}", "{adam: {learning_rate: 0.003}}")
     assert fired(trained(healthy, data)) == set()
 
 
-def test_the_examples_tell_of_all_sick_networks():
+def test_the_page_lists_all_sick_networks():
     rows = re.findall(r"^\| \[`(\w+)\.yaml`\].*\[(Raydient\w+)\]", SICK_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert {name for name, _ in rows} == set(SICK) == {path.stem for path in SICK_PAGE.parent.glob("*.yaml")}
     assert all(alert in SICK[name][0] for name, alert in rows)
