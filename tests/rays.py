@@ -87,9 +87,10 @@ class RayNodes:
 
 
 def _started(start):
-    """What `start` starts. The processes of a Ray node have 15 and 30 seconds for it, by constants that nobody can set;
-    a machine that does something else meanwhile may need longer, and then it is tried once more. What was left ends
-    with this process.
+    """Return the result of `start`, with one more attempt after a timeout.
+
+    Ray gives the processes of a node 15 and 30 seconds to start, by constants; a busy machine may need longer. What the
+    first attempt left ends with this process.
     """
     try:
         return start()

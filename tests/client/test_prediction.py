@@ -115,15 +115,14 @@ def test_names_beside_an_array(job) -> None:
         job.predict(TABLE, ["a", "b"])
 
 
-def test_a_series_is_a_sample_or_a_column(job, service) -> None:
+def test_a_series_is_a_sample_or_a_column(client: Client, job, service) -> None:
     frame = pd.DataFrame(TABLE)
     assert job.predict(frame.iloc[1]).outputs.tolist() == [[6, 8]]
     mixed = pd.Series({"a": 1, "b": 2.5, "y": "no"})
     assert job.predict(mixed).outputs.tolist() == [[2, 5]]
     service.described.inputs[0].CopyFrom(ModelInput(name="input", shape=[1], columns=["b"], is_table=True))
     service.described.outputs[0].shape[:] = [1]
-    other = type(job)(job._connection, job.resource)
-    assert other.predict(frame["b"]).outputs.tolist() == [[4], [8], [0.5]]
+    assert client.get(job.name).predict(frame["b"]).outputs.tolist() == [[4], [8], [0.5]]
 
 
 @pytest.mark.parametrize(

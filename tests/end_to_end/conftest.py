@@ -32,8 +32,8 @@ class Watched:
     def __getattr__(self, name):
         return getattr(self._cluster, name)
 
-    def start(self, role, told, log):
-        process = self._cluster.start(role, told, log)
+    def start(self, role, launch, log):
+        process = self._cluster.start(role, launch, log)
         self.processes.append((role, process))
         return process
 
@@ -130,7 +130,7 @@ def spec(job, data):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, data):
-    """The digest of a job by the embedded mode, where nobody disturbs it."""
+    """The digest of a job by the embedded mode, without disturbance."""
     known = {}
 
     def look_up(prepared):

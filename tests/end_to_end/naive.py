@@ -13,7 +13,7 @@ from raydient.workers.network import Pass, Program, read_weights
 
 @dataclass
 class Trained:
-    """What comes out.
+    """The result of training.
 
     Attributes:
         digest: of the weights.

@@ -22,12 +22,12 @@ def serving(state, *options):
         heard = []
         for line in server.stderr:
             heard.append(line)
-            if found := re.match(r"raydient serving on (\S+), metrics on (\S+)$", line.strip()):
+            if match := re.match(r"raydient serving on (\S+), metrics on (\S+)$", line.strip()):
                 break
         else:
             pytest.fail(f"the server did not start: {''.join(heard)}")
-        server.address, server.metrics = found[1], found[2]
-        with Client(found[1]) as client:
+        server.address, server.metrics = match[1], match[2]
+        with Client(match[1]) as client:
             yield server, client
     finally:
         server.kill()
@@ -88,12 +88,12 @@ def descendants(pid):
                 continue
             if state != "Z":
                 children.setdefault(int(parent), []).append(int(entry))
-    found, waiting = [], [pid]
+    below_pid, waiting = [], [pid]
     while waiting:
         below = children.get(waiting.pop(), [])
-        found += below
+        below_pid += below
         waiting += below
-    return found
+    return below_pid
 
 
 def members(pid):
@@ -122,5 +122,5 @@ def _command(pid):
 
 
 def becomes_readable(descriptor, seconds):
-    """Whether a descriptor becomes readable in time: a process's, when it ends."""
+    """True if a descriptor becomes readable in time; that of a process does when the process ends."""
     return bool(select.select([descriptor], [], [], seconds)[0])

@@ -21,8 +21,8 @@ def served(tmp_path):
     command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(tmp_path / "state")]
     ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
     with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, text=True) as server:
-        found = next((m for line in server.stderr if (m := re.match(r"raydient serving on ([^,\s]+)", line))), None)
-        yield found[1]
+        match = next((m for line in server.stderr if (m := re.match(r"raydient serving on ([^,\s]+)", line))), None)
+        yield match[1]
         server.terminate()
         server.communicate()
 
@@ -41,7 +41,7 @@ def test_the_example_runs(served, tmp_path, monkeypatch, capsys):
 
 
 def test_the_tables_name_every_method():
-    told = set(re.findall(r"`(\w+)\(", PAGE))
+    documented = set(re.findall(r"`(\w+)\(", PAGE))
     for kind in (raydient.client.Client, raydient.client.Job):
         methods = {name for name, value in vars(kind).items() if callable(value) and not name.startswith("_")}
-        assert methods - {"close"} <= told
+        assert methods - {"close"} <= documented

@@ -31,7 +31,7 @@ def interrupted(job, local, directory):
     raise AssertionError("it ended too soon")
 
 
-def told(reports):
+def reasons(reports):
     return [report.reason for report in reports if isinstance(report, Notice)]
 
 
@@ -43,7 +43,7 @@ def test_the_manifest_that_says_another_round_is_not_believed(job, local, undist
     manifest.write_text(text.replace(f'"round": {number}', f'"round": {int(number) - 1}'))
     reports = []
     finished = execute(job(2, epochs=150), local, tmp_path, reports.append)
-    assert told(reports)[:2] == ["CHECKPOINT_DAMAGED", "RESUMED"]
+    assert reasons(reports)[:2] == ["CHECKPOINT_DAMAGED", "RESUMED"]
     assert next(r.step for r in reports if isinstance(r, Started)) == int(before.name.removeprefix("step-"))
     assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, undisturbed(job(2, epochs=150)))
     assert newest.with_name(f"{newest.name}.damaged-1").is_dir()
@@ -55,7 +55,7 @@ def test_without_a_good_one_training_starts_over(job, local, undisturbed, tmp_pa
     (tmp_path / "checkpoints" / "step-12.bak").touch()
     reports = []
     finished = execute(job(2, epochs=150), local, tmp_path, reports.append)
-    assert told(reports)[:3] == ["CHECKPOINT_DAMAGED", "CHECKPOINT_DAMAGED", "STARTED_OVER"]
+    assert reasons(reports)[:3] == ["CHECKPOINT_DAMAGED", "CHECKPOINT_DAMAGED", "STARTED_OVER"]
     assert finished.digest == undisturbed(job(2, epochs=150))
 
 

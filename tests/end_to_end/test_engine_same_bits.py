@@ -119,7 +119,7 @@ def make(samples, heads, jobs):
 
 @pytest.fixture(scope="module")
 def expected(make):
-    """What the naive loop makes of it."""
+    """The result of the naive loop."""
     return naive(make(1))
 
 
@@ -138,9 +138,9 @@ def test_weights_and_metrics_are_those_of_the_definition(make, heads, jobs, expe
     assert saboteur.lost("WORKER_LOST") == 1
     assert finished.digest == expected.digest
 
-    found = curve(saboteur.reports)
-    assert curves.setdefault(heads, found) == found
-    assert [found[epoch]["train"] for epoch in sorted(found)] == [
+    epochs = curve(saboteur.reports)
+    assert curves.setdefault(heads, epochs) == epochs
+    assert [epochs[epoch]["train"] for epoch in sorted(epochs)] == [
         pytest.approx(metrics, rel=1e-9) for metrics in expected.curve
     ]
 
@@ -152,7 +152,7 @@ def test_weights_and_metrics_are_those_of_the_definition(make, heads, jobs, expe
     kept = {name for name in weights if weights[name].tobytes() == first[name].tobytes()}
     assert kept == {name for name in weights if name.startswith(("seen.", "fixed."))}
     assert len(kept) == 6
-    last = found[max(found)]["test"]
+    last = epochs[max(epochs)]["test"]
     values, aucs = measured(heads, weights, prepared.dataset.test)
     assert {name: last[name] for name in values} == pytest.approx(values, rel=1e-4)
     assert last.keys() == values.keys() | aucs.keys()
@@ -167,18 +167,18 @@ def measured(heads, weights, part):
     for head in heads:
         prefix = f"{head}_" if len(heads) > 1 else ""
         y, t = outputs(head), part.ys[head].astype(float)
-        found, losses = MEASURES[head](y, t)
-        found["loss"] = float(np.mean(losses * part.weights))
-        total += WEIGHTS[head] * found["loss"]
+        measures, losses = MEASURES[head](y, t)
+        measures["loss"] = float(np.mean(losses * part.weights))
+        total += WEIGHTS[head] * measures["loss"]
         if head == "sick":
             above, positives, negatives = pairs(y[:, 0], t[:, 0] == 1)
             aucs[f"{prefix}auc"] = above / (2 * positives * negatives)
-        values |= {prefix + name: value for name, value in found.items()}
+        values |= {prefix + name: value for name, value in measures.items()}
     return ({"loss": total, **values} if len(heads) > 1 else values), aucs
 
 
 def forward(weights, x):
-    """What each head gives."""
+    """The outputs of each head."""
 
     def dense(name, x):
         return x @ weights[f"{name}.kernel"].astype(float) + weights[f"{name}.bias"]

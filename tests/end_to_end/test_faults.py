@@ -1,9 +1,9 @@
 """Scheduled faults: which process is killed at which step comes from a seed, the weights come out the same."""
 
 import contextlib
+import os
 import random
 import re
-import subprocess
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from raydient.spec.validation import validate_job
 from raydient.wire.control import Role
 
 from .conftest import execute
+from .serving import becomes_readable
 
 
 class Saboteur:
@@ -41,7 +42,7 @@ class Saboteur:
 
 @pytest.fixture(scope="module")
 def known():
-    """Digest and curve of a job that nobody disturbs, by what was trained."""
+    """Digest and curve of an undisturbed job, by what was trained."""
     return {}
 
 
@@ -162,7 +163,7 @@ def test_weights_that_overflow_in_the_last_update_fail_the_job(local, tmp_path):
 
 
 class Dozing:
-    """A process that is looked at so slowly that much may happen meanwhile."""
+    """A process whose polls take long, so that much may happen meanwhile."""
 
     def __init__(self, process):
         self._process = process
@@ -171,20 +172,20 @@ class Dozing:
         return getattr(self._process, name)
 
     def ended(self):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process._process.wait(0.2)
+        with contextlib.suppress(ProcessLookupError), os.fdopen(os.pidfd_open(self._process.pid), "rb") as descriptor:
+            becomes_readable(descriptor, 0.2)
         return self._process.ended()
 
 
 def test_a_worker_that_has_no_more_to_do_is_not_lost(job, local, tmp_path, monkeypatch):
-    # The last snapshot is sent before a worker is told to end, but who looks at the worker first sees that sooner.
-    start = local._cluster.start
+    # The last snapshot is sent before the order to end; a poll may see the end of the worker before the snapshot.
+    start = local.start
 
-    def start_one(role, *told):
-        process = start(role, *told)
+    def start_one(role, *arguments):
+        process = start(role, *arguments)
         return Dozing(process) if role is Role.WORKER else process
 
-    monkeypatch.setattr(local._cluster, "start", start_one)
+    monkeypatch.setattr(local, "start", start_one)
     reports = []
     finished = execute(job(2), local, tmp_path, reports.append)
     assert finished.outcome is Outcome.SUCCEEDED

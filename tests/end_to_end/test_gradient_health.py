@@ -21,9 +21,9 @@ NETWORK = {
 
 
 def last_health(prepared, cluster, directory, transport="auto"):
-    told = []
-    finished = execute(prepared, cluster, directory, told.append, transport)
-    return finished, [report for report in told if isinstance(report, Progress)][-1].measurements.gradient_health
+    reports = []
+    finished = execute(prepared, cluster, directory, reports.append, transport)
+    return finished, [report for report in reports if isinstance(report, Progress)][-1].measurements.gradient_health
 
 
 def test_the_only_step_against_one_pass_over_the_whole_batch(job, local, tmp_path):
@@ -52,12 +52,12 @@ def test_the_only_step_against_one_pass_over_the_whole_batch(job, local, tmp_pat
 
 
 def test_the_number_of_workers_and_the_transport_have_no_say(job, local, tmp_path):
-    found = [
+    healths = [
         last_health(job(workers, network=NETWORK), local, tmp_path / f"{workers}{transport}", transport)[1]
         for workers, transport in ((1, "auto"), (3, "shared-memory"), (3, "tcp"))
     ]
-    assert found[0] == found[1] == found[2]
-    assert found[0].step == job(1, network=NETWORK).schedule.steps
+    assert healths[0] == healths[1] == healths[2]
+    assert healths[0].step == job(1, network=NETWORK).schedule.steps
 
 
 def test_a_job_that_diverges_tells_the_layers_of_that_step(job, local, tmp_path):

@@ -61,8 +61,8 @@ def test_the_running_statistics_are_those_of_the_training_part(job, local, tmp_p
     weights, program = model.network.bind(model.weights), Program(model.network, len(x))
     program.x[:] = x
     whole = program.predict(weights).copy()
-    given = program.outputs[0]
-    np.testing.assert_allclose(weights[1]["moving_mean"], given.mean(0), atol=0.1)
-    np.testing.assert_allclose(weights[1]["moving_variance"], given.var(0), rtol=0.1)
+    outputs = program.outputs[0]
+    np.testing.assert_allclose(weights[1]["moving_mean"], outputs.mean(0), atol=0.1)
+    np.testing.assert_allclose(weights[1]["moving_variance"], outputs.var(0), rtol=0.1)
     program.x[5:] = 0
     assert np.array_equal(program.predict(weights)[:5], whole[:5]), "other rows have no say in a prediction"

@@ -26,7 +26,7 @@ class Scene:
         self.reports, self.orders = [], []
 
     def run(self, prepared, directory):
-        finished = execute(prepared, self._cluster, directory, self._hear, orders=self.orders)
+        finished = execute(prepared, self._cluster, directory, self.hear, orders=self.orders)
         assert self._acted
         assert finished.outcome is Outcome.SUCCEEDED
         return finished.digest
@@ -34,10 +34,10 @@ class Scene:
     def living(self, role):
         return [process for r, process in self._cluster.processes if r is role and process.ended() is None]
 
-    def told(self, kind):
+    def reports_of(self, kind):
         return [report for report in self.reports if isinstance(report, kind)]
 
-    def _hear(self, report):
+    def hear(self, report):
         self.reports.append(report)
         if isinstance(report, Progress) and not self._acted and report.step >= self._at_step:
             self._acted = True
@@ -69,15 +69,15 @@ def shared_memory(process):
 def test_each_worker_exchanges_the_way_its_node_allows(job, ray_nodes, expected, tmp_path, nodes):
     names = [ray_nodes.first, *(ray_nodes.add(labels=FAST if n == 0 else None) for n in range(nodes - 1))]
     prepared = job(3, placement={"strategy": "spread", "parameter_server": FAST}, epochs=20)
-    found = []
+    placed = []
 
     def look(scene):
         (server,) = scene.living(Role.PARAMETER_SERVER)
         workers = scene.living(Role.WORKER)
-        found.append((server.node, [(w.node, bool(shared_memory(server) & shared_memory(w))) for w in workers]))
+        placed.append((server.node, [(w.node, bool(shared_memory(server) & shared_memory(w))) for w in workers]))
 
     assert Scene(ray_nodes.cluster, 1, look).run(prepared, tmp_path) == expected(prepared)
-    [(server, workers)] = found
+    [(server, workers)] = placed
     assert server == names[1]
     assert {node for node, _ in workers} == {*names}
     assert all(shares == (node == server) for node, shares in workers)
@@ -87,10 +87,10 @@ def test_each_worker_exchanges_the_way_its_node_allows(job, ray_nodes, expected,
 def test_packed_workers_share_a_node(job, ray_nodes, expected, tmp_path):
     second = ray_nodes.add(cpus=3)
     prepared = job(3, epochs=20)
-    found = []
-    scene = Scene(ray_nodes.cluster, 1, lambda scene: found.extend(w.node for w in scene.living(Role.WORKER)))
+    used = []
+    scene = Scene(ray_nodes.cluster, 1, lambda scene: used.extend(w.node for w in scene.living(Role.WORKER)))
     assert scene.run(prepared, tmp_path) == expected(prepared)
-    assert found == [second] * 3
+    assert used == [second] * 3
 
 
 def test_a_node_that_dies_costs_its_workers_and_nothing_else(job, ray_nodes, expected, tmp_path):
@@ -106,8 +106,8 @@ def test_a_node_that_dies_costs_its_workers_and_nothing_else(job, ray_nodes, exp
     scene = Scene(ray_nodes.cluster, 100, remove)
     assert scene.run(prepared, tmp_path) == expected(prepared)
     assert sorted(nodes) == sorted([ray_nodes.first, second])
-    assert [notice.reason for notice in scene.told(Notice)][:1] == ["WORKER_LOST"]
-    assert len(scene.told(Started)) == 1, "no step was computed twice"
+    assert [notice.reason for notice in scene.reports_of(Notice)][:1] == ["WORKER_LOST"]
+    assert len(scene.reports_of(Started)) == 1, "no step was computed twice"
 
 
 def test_the_node_of_the_parameter_server_dies(job, ray_nodes, expected, tmp_path):
@@ -122,8 +122,8 @@ def test_the_node_of_the_parameter_server_dies(job, ray_nodes, expected, tmp_pat
 
     scene = Scene(ray_nodes.cluster, 200, replace)
     assert scene.run(prepared, tmp_path) == expected(prepared)
-    assert "PARAMETER_SERVER_LOST" in [notice.reason for notice in scene.told(Notice)]
-    starts = [started.step for started in scene.told(Started)]
+    assert "PARAMETER_SERVER_LOST" in [notice.reason for notice in scene.reports_of(Notice)]
+    starts = [started.step for started in scene.reports_of(Started)]
     assert len(starts) == 2
     assert starts[1] > 0, "it went on from a checkpoint"
 
@@ -137,8 +137,8 @@ def test_a_node_that_is_added_takes_workers_when_the_job_is_scaled(job, ray_node
         scene.orders.append(control.Scale(4, 2))
 
     class Growing(Scene):
-        def _hear(self, report):
-            super()._hear(report)
+        def hear(self, report):
+            super().hear(report)
             if isinstance(report, Notice) and report.reason == "WORKER_JOINED" and report.message.endswith("4 at work"):
                 where.extend(worker.node for worker in self.living(Role.WORKER))
                 self.orders.append(control.Scale(1, 1))
@@ -146,6 +146,6 @@ def test_a_node_that_is_added_takes_workers_when_the_job_is_scaled(job, ray_node
     scene = Growing(ray_nodes.cluster, 50, grow)
     assert scene.run(prepared, tmp_path) == expected(prepared)
     assert sorted(where) == sorted([ray_nodes.first] * 2 + added * 2)
-    reasons = [notice.reason for notice in scene.told(Notice)]
+    reasons = [notice.reason for notice in scene.reports_of(Notice)]
     assert [reasons.count(reason) for reason in ("WORKER_JOINED", "WORKER_LEFT", "WORKER_LOST")] == [2, 3, 0]
-    assert len(scene.told(Started)) == 1
+    assert len(scene.reports_of(Started)) == 1

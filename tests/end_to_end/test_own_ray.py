@@ -14,12 +14,12 @@ LONG = {"epochs": 250}
 
 def processes_of(server, name):
     """Process ids below the server whose program has this name."""
-    found = []
+    pids = []
     for pid in descendants(server.pid):
         with open(f"/proc/{pid}/comm") as file:
             if file.read().strip().startswith(name):
-                found.append(pid)
-    return found
+                pids.append(pid)
+    return pids
 
 
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])

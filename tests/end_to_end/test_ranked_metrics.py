@@ -46,7 +46,7 @@ def rare(samples):
 
 
 def auc_of(part, directory):
-    """That of a model on a part, from the ranks of its outputs."""
+    """The AUC of a model on a part, from the ranks of its outputs."""
     model = load_model(directory / "model.safetensors")
     program = Program(model.network, part.rows)
     program.x[...] = part.x
@@ -59,9 +59,9 @@ def auc_of(part, directory):
 def test_auc_is_that_of_all_rows_ranked_at_once(rare, local, tmp_path, workers, transport):
     prepared, reports = rare(workers), []
     execute(prepared, local, tmp_path, reports.append, transport)
-    found = curve(reports)
-    assert [found[epoch]["train"]["auc"] for epoch in sorted(found)] == [e["auc"] for e in naive(prepared).curve]
-    assert found[3]["test"]["auc"] == pytest.approx(auc_of(prepared.dataset.test, tmp_path), abs=1e-4)
+    epochs = curve(reports)
+    assert [epochs[epoch]["train"]["auc"] for epoch in sorted(epochs)] == [e["auc"] for e in naive(prepared).curve]
+    assert epochs[3]["test"]["auc"] == pytest.approx(auc_of(prepared.dataset.test, tmp_path), abs=1e-4)
 
 
 def test_it_survives_the_loss_of_a_parameter_server_within_an_epoch(rare, local, tmp_path):
@@ -71,8 +71,8 @@ def test_it_survives_the_loss_of_a_parameter_server_within_an_epoch(rare, local,
     assert saboteur.done
     starts = [r.step for r in saboteur.reports if isinstance(r, Started)]
     assert starts[1] > 0, "it went on from a checkpoint"
-    found = curve(saboteur.reports)
-    assert [found[epoch]["train"]["auc"] for epoch in sorted(found)] == [e["auc"] for e in naive(prepared).curve]
+    epochs = curve(saboteur.reports)
+    assert [epochs[epoch]["train"]["auc"] for epoch in sorted(epochs)] == [e["auc"] for e in naive(prepared).curve]
 
 
 def test_it_goes_on_from_a_stop_within_an_epoch(rare, local, tmp_path):
@@ -86,5 +86,5 @@ def test_it_goes_on_from_a_stop_within_an_epoch(rare, local, tmp_path):
     execute(prepared, local, tmp_path, stop_within_the_second_epoch, orders=orders)
     execute(rare(3, epochs=4), local, tmp_path, reports.append)
     assert not [r for r in reports if isinstance(r, Notice) and r.reason == "METRICS_RESTARTED"]
-    found = curve(reports)
-    assert [found[epoch]["train"]["auc"] for epoch in sorted(found)] == [e["auc"] for e in naive(prepared).curve]
+    epochs = curve(reports)
+    assert [epochs[epoch]["train"]["auc"] for epoch in sorted(epochs)] == [e["auc"] for e in naive(prepared).curve]

@@ -12,16 +12,16 @@ from .serving import becomes_readable, descendants
 
 
 @pytest.fixture
-def here(tmp_path, spec):
+def directory(tmp_path, spec):
     """A folder with a job file; the environment keeps runs beside it."""
     (tmp_path / "job.yaml").write_text(json.dumps(spec(2, checkpoint_seconds=0.0, epochs=150)))
     return tmp_path
 
 
-def command(here, *arguments, **options):
-    environment = {**os.environ, "XDG_STATE_HOME": str(here / "state"), "NO_COLOR": "1"}
+def command(directory, *arguments, **options):
+    environment = {**os.environ, "XDG_STATE_HOME": str(directory / "state"), "NO_COLOR": "1"}
     line = [sys.executable, "-m", "raydient.client.cli", "train", *arguments]
-    return subprocess.Popen(line, cwd=here, env=environment, text=True, stderr=subprocess.PIPE,
+    return subprocess.Popen(line, cwd=directory, env=environment, text=True, stderr=subprocess.PIPE,
                             stdout=subprocess.PIPE, **options)  # fmt: skip
 
 
@@ -41,8 +41,8 @@ def interrupted_at_epoch(process, epoch, signal_):
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
-def test_it_goes_on_to_the_same_weights(here, job, undisturbed, signal_):
-    process = command(here, "job.yaml")
+def test_it_goes_on_to_the_same_weights(directory, job, undisturbed, signal_):
+    process = command(directory, "job.yaml")
     members = []
     for line in process.stderr:
         if line.startswith("epoch"):
@@ -53,39 +53,39 @@ def test_it_goes_on_to_the_same_weights(here, job, undisturbed, signal_):
     for member in members:
         assert becomes_readable(member, 30), "no process outlives it"
         os.close(member)
-    [run] = json.loads(finish(command(here, "--list", "--json"))[0])["runs"]
+    [run] = json.loads(finish(command(directory, "--list", "--json"))[0])["runs"]
     assert (run["state"], run["step"] > 0) == ("interrupted", True)
     if signal_ is signal.SIGKILL:
         assert status == -signal.SIGKILL
     else:
         assert status == 130
         assert f"Go on: raydient train --resume {run['name']}" in errors
-    output, errors, status = finish(command(here, "--resume", run["name"], "--json"))
+    output, errors, status = finish(command(directory, "--resume", run["name"], "--json"))
     assert (status, json.loads(output)["digest"]) == (0, undisturbed(job(2, epochs=150)))
     assert f"goes on from the checkpoint of step {run['step']}" in errors
-    assert json.loads(finish(command(here, "--list", "--json"))[0]) == {"runs": []}
+    assert json.loads(finish(command(directory, "--list", "--json"))[0]) == {"runs": []}
 
 
-def test_it_trains_with_standard_error_closed(here, job, undisturbed):
+def test_it_trains_with_standard_error_closed(directory, job, undisturbed):
     line = [sys.executable, "-m", "raydient.client.cli", "train", "job.yaml", "--json"]
-    environment = {**os.environ, "XDG_STATE_HOME": str(here / "state")}
+    environment = {**os.environ, "XDG_STATE_HOME": str(directory / "state")}
     closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *line]
     done = subprocess.run(
-        closed, cwd=here, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=120
+        closed, cwd=directory, env=environment, stdout=subprocess.PIPE, text=True, check=False, timeout=120
     )
     assert done.returncode == 0
     assert json.loads(done.stdout)["digest"] == undisturbed(job(2, epochs=150))
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])
-def test_models_obey_the_umask(here, suffix):
-    done = command(here, "job.yaml", "-o", f"m.{suffix}", umask=0o077)
+def test_models_obey_the_umask(directory, suffix):
+    done = command(directory, "job.yaml", "-o", f"m.{suffix}", umask=0o077)
     assert finish(done)[2] == 0
-    assert (here / f"m.{suffix}").stat().st_mode & 0o777 == 0o600
+    assert (directory / f"m.{suffix}").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_reader_of_its_progress_that_goes_away_does_not_end_it(here):
-    process = command(here, "job.yaml", "--json")
+def test_a_reader_of_its_progress_that_goes_away_does_not_end_it(directory):
+    process = command(directory, "job.yaml", "--json")
     process.stderr.readline()
     process.stderr.close()
     output = process.stdout.read()

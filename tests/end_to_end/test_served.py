@@ -40,7 +40,7 @@ def test_served_and_embedded_are_one(spec, job, undisturbed, tmp_path):
 
 
 def test_a_checkpoint_is_a_model_in_every_format(spec, data, tmp_path):
-    """What the service predicts with it, ONNX Runtime and NumPy compute from the downloads."""
+    """ONNX Runtime and NumPy compute from the downloads the same as the service predicts."""
     with np.load(data) as arrays:
         x = arrays["x"][:20]
     with serving(tmp_path / "state") as (_, client):
@@ -98,9 +98,9 @@ def test_a_lost_database_is_rebuilt_and_the_jobs_go_on_to_the_same_weights(spec,
     assert "holds 2 jobs and 1 dataset, but its database raydient.db is missing: " in refused.stderr
     command = [*cli, "rebuild", "--state", state, "--json"]
     rebuilt = subprocess.run(command, check=False, capture_output=True, text=True)
-    told = json.loads(rebuilt.stdout)
-    assert (rebuilt.returncode, rebuilt.stderr, told["problems"]) == (0, "", [])
-    assert [(j["name"], j["state"]) for j in told["jobs"]] == [(done.name, "SUCCEEDED"), (running.name, "PAUSED")]
+    rebuilding = json.loads(rebuilt.stdout)
+    assert (rebuilt.returncode, rebuilt.stderr, rebuilding["problems"]) == (0, "", [])
+    assert [(j["name"], j["state"]) for j in rebuilding["jobs"]] == [(done.name, "SUCCEEDED"), (running.name, "PAUSED")]
     with serving(state) as (server, client):
         assert [j.name for j in client.list()] == [running.name, done.name]
         assert client.get(done.name).digest == done.digest
@@ -127,8 +127,8 @@ def test_a_stopped_server_takes_a_checkpoint_first(spec, job, undisturbed, tmp_p
 
 def test_a_job_goes_on_without_the_one_whose_weights_it_began_with(spec, data, tmp_path):
     def begun_with(weights):
-        told = spec(2, **LONG)
-        return {**told, "training": {**told["training"], "initial_weights": weights}}
+        plain = spec(2, **LONG)
+        return {**plain, "training": {**plain["training"], "initial_weights": weights}}
 
     state = tmp_path / "state"
     with serving(state) as (server, client):
@@ -141,8 +141,8 @@ def test_a_job_goes_on_without_the_one_whose_weights_it_began_with(spec, data, t
         server.wait()
     with serving(state) as (server, client):
         digest = client.get(second.name).wait().digest
-    told = validate_job(begun_with("first.safetensors"))
-    finished = train(told, data, directory=tmp_path / "again", report=lambda report: None, files=tmp_path)
+    prepared_spec = validate_job(begun_with("first.safetensors"))
+    finished = train(prepared_spec, data, directory=tmp_path / "again", report=lambda report: None, files=tmp_path)
     assert digest == finished.digest
 
 
@@ -192,17 +192,17 @@ def test_a_scrape_and_a_client_see_how_each_layer_learns(spec, tmp_path):
         progress = client.get(job.name).resource.progress
         with urlopen(server.metrics) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
-    found = {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+    samples = {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
     name, health = job.name.removeprefix("jobs/"), progress.gradient_health
     assert [layer.layer for layer in health.layers] == ["dense_1", "dense_2"]
     for layer in health.layers:
-        assert found["raydient_job_gradient_norm", *sorted((name, layer.layer))] == layer.gradient_norm > 0
-        assert found["raydient_job_update_ratio", *sorted((name, layer.layer))] == layer.update_ratio > 0
-        assert found["raydient_job_non_finite_values", *sorted((name, layer.layer))] == layer.non_finite_values == 0
-    assert found["raydient_job_health_step", name] == health.step == progress.steps
-    assert found["raydient_job_state", *sorted((name, "succeeded"))] == 1
-    assert found["raydient_queue_wait_seconds_count",] == 1
-    assert found["raydient_worker_slots", "total"] >= 4
+        assert samples["raydient_job_gradient_norm", *sorted((name, layer.layer))] == layer.gradient_norm > 0
+        assert samples["raydient_job_update_ratio", *sorted((name, layer.layer))] == layer.update_ratio > 0
+        assert samples["raydient_job_non_finite_values", *sorted((name, layer.layer))] == layer.non_finite_values == 0
+    assert samples["raydient_job_health_step", name] == health.step == progress.steps
+    assert samples["raydient_job_state", *sorted((name, "succeeded"))] == 1
+    assert samples["raydient_queue_wait_seconds_count",] == 1
+    assert samples["raydient_worker_slots", "total"] >= 4
 
 
 def test_a_metrics_port_in_use_is_one_line_and_status_2(tmp_path):
@@ -257,7 +257,7 @@ def test_stop_jobs_pauses_a_job_on_a_joined_ray(spec, tmp_path):
 
 
 def ray_address():
-    """Where others join the Ray of this process."""
+    """The address of the Ray of this process."""
     import ray
 
     return ray.get_runtime_context().gcs_address

@@ -16,14 +16,14 @@ LONG = {"epochs": 250}
 
 def freeze(state, job):
     """Stop the coordinator of a job; its process id and identity."""
-    found = read_holder(state / "jobs" / job.name.removeprefix("jobs/"))
-    assert identity(found.pid) == found.identity
-    os.kill(found.pid, signal.SIGSTOP)
-    return found
+    holder = read_holder(state / "jobs" / job.name.removeprefix("jobs/"))
+    assert identity(holder.pid) == holder.identity
+    os.kill(holder.pid, signal.SIGSTOP)
+    return holder
 
 
-def gone(found):
-    return identity(found.pid) != found.identity
+def gone(holder):
+    return identity(holder.pid) != holder.identity
 
 
 def test_a_frozen_coordinator_is_ended_and_the_job_goes_on(spec, job, undisturbed, tmp_path):

@@ -16,15 +16,15 @@ ENDLESS = {"epochs": 100_000}
 
 def workers(server):
     """Processes of workers below the server."""
-    found = set()
+    pids = set()
     for pid in descendants(server.pid):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except FileNotFoundError:
             continue
         if b"worker" in words:
-            found.add(pid)
-    return found
+            pids.add(pid)
+    return pids
 
 
 def test_scaling_through_the_service_leaves_the_others_alone(spec, job, undisturbed, tmp_path):

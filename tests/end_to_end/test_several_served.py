@@ -35,13 +35,13 @@ def rows():
 
 
 def test_any_number_of_workers_gives_the_same_bits(local, tmp_path):
-    found = set()
+    digests = set()
     for workers in (1, 3):
         prepared = prepare(validate_job(job(workers)), EXAMPLES / "flats.csv")
-        found.add(execute(prepared, local, tmp_path / str(workers)).digest)
-    assert len(found) == 1
+        digests.add(execute(prepared, local, tmp_path / str(workers)).digest)
+    assert len(digests) == 1
     model = load_model(tmp_path / "3" / "model.safetensors")
-    assert found == {model.digest}
+    assert digests == {model.digest}
     assert model.inputs["district"].vocabulary[:2] == ("airport", "canal")
     assert model.targets["band"].classes == ("high", "low", "middle")
 
@@ -64,13 +64,13 @@ def test_submitted_watched_and_predicted(rows, tmp_path):
         texts = {name: np.array(rows[name])[:, np.newaxis] for name in ("district", "kind")}
         expected = model.predict_all({"numbers": numbers, **texts})
         for arrays in (rows, by_input):
-            found = submitted.predict_all(arrays)
-            assert list(found) == ["price", "band"]
+            predictions = submitted.predict_all(arrays)
+            assert list(predictions) == ["price", "band"]
             for name, outputs in expected.items():
-                np.testing.assert_array_equal(found[name].outputs, outputs)
-            assert found["band"].class_names == ("high", "low", "middle")
-            assert found["band"].classes.tolist() == expected["band"].argmax(axis=1).tolist()
-            assert found["price"].classes is None
+                np.testing.assert_array_equal(predictions[name].outputs, outputs)
+            assert predictions["band"].class_names == ("high", "low", "middle")
+            assert predictions["band"].classes.tolist() == expected["band"].argmax(axis=1).tolist()
+            assert predictions["price"].classes is None
         for wrong, message in (
             ({"numbers": numbers, "kind": rows["kind"]}, "missing: district"),
             ({**rows, "area": ["wide"] * 20}, "area, row 1: 'wide' is not a number"),

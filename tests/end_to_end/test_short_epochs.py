@@ -57,12 +57,12 @@ def test_orders_are_obeyed_before_many_more_epochs_are_stored(spec, tmp_path):
         with pytest.raises(JobNotSucceeded):
             job.wait()
         events = list(job.watch())
-        told = [e.epoch_ended.epoch for e in events if e.WhichOneof("event") == "epoch_ended"]
-        assert told == list(range(1, len(told) + 1)), "each once, in order"
+        epochs = [e.epoch_ended.epoch for e in events if e.WhichOneof("event") == "epoch_ended"]
+        assert epochs == list(range(1, len(epochs) + 1)), "each once, in order"
         since = between(events, v1.TRAINING_JOB_STATE_CANCELLING, v1.TRAINING_JOB_STATE_CANCELLED)
         late = sum(event.WhichOneof("event") == "epoch_ended" for event in since)
         assert late <= 4 * BATCH, "what waits is a batch or two"
-        assert epochs_of(job)[: len(told)] == told
+        assert epochs_of(job)[: len(epochs)] == epochs
 
 
 def test_a_damaged_record_is_told_and_costs_the_job_nothing(job, local, tmp_path):
@@ -70,7 +70,7 @@ def test_a_damaged_record_is_told_and_costs_the_job_nothing(job, local, tmp_path
     digest = execute(prepared, local, tmp_path / "whole").digest
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / HISTORY_FILE).write_bytes(b"1 00000000 {}\n")
-    told = []
-    assert execute(prepared, local, tmp_path / "damaged", told.append).digest == digest
-    assert next(r.reason for r in told if isinstance(r, Notice)) == "HISTORY_DAMAGED"
-    assert [r.epoch for r in told if isinstance(r, EpochEnded)] == [1, 2, 3]
+    reports = []
+    assert execute(prepared, local, tmp_path / "damaged", reports.append).digest == digest
+    assert next(r.reason for r in reports if isinstance(r, Notice)) == "HISTORY_DAMAGED"
+    assert [r.epoch for r in reports if isinstance(r, EpochEnded)] == [1, 2, 3]

@@ -43,27 +43,27 @@ class Strangers(threading.Thread):
 def listeners():
     """The sockets at which this process and those below it listen, or are connected by a name."""
     ours = sockets([os.getpid(), *descendants(os.getpid())])
-    found = set()
+    addresses = set()
     with open("/proc/net/unix") as file:
         for fields in (line.split() for line in file):
             if fields[6] in ours and "@raydient-" in fields[-1]:
-                found.add((socket.AF_UNIX, "\0" + fields[-1][1:]))
+                addresses.add((socket.AF_UNIX, "\0" + fields[-1][1:]))
     with open("/proc/net/tcp") as file:
         for fields in (line.split() for line in file):
             if fields[9] in ours and fields[3] == LISTENING:
-                found.add((socket.AF_INET, ("127.0.0.1", int(fields[1].partition(":")[2], 16))))
-    return found
+                addresses.add((socket.AF_INET, ("127.0.0.1", int(fields[1].partition(":")[2], 16))))
+    return addresses
 
 
 def sockets(processes):
     """Inodes of the sockets that these processes have open."""
-    found = set()
+    sockets = set()
     for process in processes:
         with suppress(OSError):
             for entry in os.scandir(f"/proc/{process}/fd"):
                 with suppress(OSError):
-                    found.add(os.readlink(entry.path).removeprefix("socket:[").removesuffix("]"))
-    return found
+                    sockets.add(os.readlink(entry.path).removeprefix("socket:[").removesuffix("]"))
+    return sockets
 
 
 @pytest.mark.parametrize("transport", ["shared-memory", "tcp"])
