@@ -15,6 +15,7 @@ def test_public_names():
         "MemorySource",
         "PARTS",
         "PartName",
+        "Profile",
         "Samples",
         "Schema",
         "Source",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.network import Network
-from raydient.workers.data import check_labels, load
+from raydient.workers.data import Profile, check_labels, load
 from raydient.workers.network import Scaling, build
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.csv"
@@ -94,7 +94,7 @@ def test_the_digits(load_file):
     assert data.test.x.shape == (359, 64)
     assert data.input.feature_names[:2] == ("pixel_0_0", "pixel_0_1")
     assert set(data.train.y.tolist()) == set(range(10))
-    check_labels(data.labels, build(spec.network, data.input_shapes))
+    check_labels(Profile.of(data, spec.network.named_outputs), build(spec.network, data.input_shapes))
 
 
 @pytest.mark.parametrize(
@@ -139,16 +139,21 @@ def network(units, loss, input_shape=(2, 3)):
     return build(Network.model_validate({"layers": layers, "loss": loss}), input_shape)
 
 
+def profile(data, network):
+    return Profile.of(data, network.spec.named_outputs)
+
+
 def label_error(data, network):
     with pytest.raises(InvalidSpec) as caught:
-        check_labels(data.labels, network)
+        check_labels(profile(data, network), network)
     ((path, message),) = [(error.path, error.message) for error in caught.value.errors]
     return path, message
 
 
 def test_a_class_beyond_the_outputs(load_file):
     data = load_file({"x": X, "y": Y})
-    check_labels(data.labels, network(3, "softmax_cross_entropy"))
+    fitting = network(3, "softmax_cross_entropy")
+    check_labels(profile(data, fitting), fitting)
     path, message = label_error(data, network(2, "softmax_cross_entropy"))
     assert path == "network.layers[2].dense.units"
     assert message == "2 outputs, but the largest class in the data is 2: 3 are needed"
@@ -170,7 +175,8 @@ def test_a_text_class_beyond_the_outputs(load_file):
 
 def test_targets_of_another_width(load_file):
     data = load_file({"x": X, "y": GENERATOR.random((50, 2))}, "mean_squared_error")
-    check_labels(data.labels, network(2, "mean_squared_error"))
+    fitting = network(2, "mean_squared_error")
+    check_labels(profile(data, fitting), fitting)
     path, message = label_error(data, network(3, "mean_squared_error"))
     assert path == "network.layers[2].dense.units"
     assert message == "3 outputs for 2 label values a row: 2 needed"

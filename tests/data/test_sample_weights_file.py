@@ -6,7 +6,7 @@ import pytest
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.network import Network
 from raydient.spec.validation import validate_job
-from raydient.workers.data import check_weights, load
+from raydient.workers.data import Profile, check_weights, load
 from raydient.workers.data.source import split_rows
 from raydient.workers.network import build
 
@@ -95,7 +95,7 @@ def test_a_part_of_classes_without_weight_is_refused(tmp_path, loss, labels):
     job = validate_job({"dataset": {"uri": path.name, "split": {"test": 0}}, "network": network})
     data = load(job.dataset, path, job.network.named_outputs, seed=1)
     with pytest.raises(InvalidSpec) as refused:
-        check_weights(data, build(job.network, data.input_shapes))
+        check_weights(Profile.of(data, job.network.named_outputs), build(job.network, data.input_shapes))
     (error,) = refused.value.errors
     assert error.path == f"network.loss.{next(iter(loss))}.class_weight"
     assert error.message == "every sample of the training part, or its class, has weight 0"

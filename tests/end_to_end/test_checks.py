@@ -11,7 +11,9 @@ import pytest
 
 from raydient.server.calls import Call
 from raydient.server.errors import Abandoned, Exhausted, Late
+from raydient.server.training import preparation
 from raydient.server.training.checking import Checker, Limits
+from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 
@@ -39,27 +41,35 @@ def begin(dataset):
         file.write(f"{os.getpid()}\n")
 
 
-def hang(spec, dataset, jobs, memory_bytes):
+def hang(spec, dataset, **options):
     begin(dataset)
     NEVER.wait()
 
 
-def devour(spec, dataset, jobs, memory_bytes):
+def devour(spec, dataset, **options):
     begin(dataset)
     np.ones(1 << 27)
 
 
-def abort(spec, dataset, jobs, memory_bytes):
+def abort(spec, dataset, **options):
     os.abort()
 
 
-def stumble(spec, dataset, jobs, memory_bytes):
+def stumble(spec, dataset, **options):
     raise ZeroDivisionError
 
 
-def refuse(spec, dataset, jobs, memory_bytes):
+def refuse(spec, dataset, **options):
     begin(dataset)
     raise InvalidSpec([FieldError("dataset.label", "not there"), FieldError("", "wrong")])
+
+
+def count_readings(spec, dataset, *, learn, **options):
+    def learned(profile):
+        begin(dataset)
+        learn(profile)
+
+    preparation.check(spec, dataset, learn=learned, **options)
 
 
 @pytest.fixture
@@ -101,6 +111,47 @@ def test_the_same_content_is_read_once_for_the_same_question(data, checker):
     data.write_text(data.read_text() + "1.0,1\n")
     assert checked() == 5
     assert checked(initial_weights="jobs/one") == checked(initial_weights="jobs/one") - 1
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_another_network_batch_or_loss_reads_no_data_again(data, checker, is_stored):
+    check = checker(find_problems=f"{HERE}:count_readings", datasets=data.parent if is_stored else None)
+
+    def readings(layers=({"dense": {"units": 2}},), loss="softmax_cross_entropy", **training):
+        network = {"layers": layers, "loss": loss}
+        check(JobSpec.model_validate({**spec(**training).canonical(), "network": network}), data, Call())
+        return len(pids(data))
+
+    assert readings() == 1
+    assert readings(batch_size=8) == 1
+    assert readings([{"dense": {"units": 9}}, {"dense": {"units": 3}}]) == 1
+    assert readings(loss={"softmax_cross_entropy": {"class_weight": [1, 2], "label_smoothing": 0.1}}) == 1
+    assert readings([{"dense": {"units": 1}}], "hinge") == 2, "labels are encoded in another way"
+    assert readings([{"dense": {"units": 1}}], "binary_cross_entropy") == 2
+    assert readings() == 2, "the facts of the first reading are still known"
+    assert readings(seed=5) == 3, "another split"
+
+
+def test_facts_beside_a_stored_dataset_outlive_the_service(data, checker):
+    checker(datasets=data.parent)(spec(), data, Call())
+    data.write_text("?" * data.stat().st_size)  # a stored dataset never changes: reading it again would show this
+    again = checker(datasets=data.parent)
+    again(spec(batch_size=8), data, Call())
+    with pytest.raises(InvalidSpec, match="81 is more than the 80 rows"):
+        again(spec(batch_size=81), data, Call())
+    profiles_file(data).write_bytes(b"damaged")  # then the data are read
+    with pytest.raises(InvalidSpec, match="the file has a header but no rows"):
+        again(spec(batch_size=16), data, Call())
+
+
+def test_an_invalid_network_does_not_make_the_data_be_read_again(data, checker):
+    check = checker(find_problems=f"{HERE}:count_readings")
+    wrong = spec().canonical()
+    wrong["network"]["layers"] = [{"dense": {"units": 1}}]
+    with pytest.raises(InvalidSpec, match="1 outputs, but the largest class in the data is 1: 2 are needed"):
+        check(JobSpec.model_validate(wrong), data, Call())
+    check(spec(), data, Call())
+    assert len(pids(data)) == 1
 
 
 def test_a_check_that_takes_too_long_is_ended(data, checker):

@@ -11,6 +11,7 @@ from raydient.server.jobs.datasets import DatasetStore
 from raydient.server.jobs.disk import Reserve
 from raydient.server.jobs.removals import Removals
 from raydient.server.jobs.sources import Sources
+from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import InvalidSpec
 
 CONTENT = b"x,y\n1,0\n2,1\n"
@@ -173,6 +174,14 @@ def test_the_reserve_is_checked_before_and_during_an_upload(database, folder, mo
     with pytest.raises(Exhausted):
         torn.write(CONTENT[5:])
     torn.close()
+    assert list(folder.iterdir()) == []
+
+
+def test_the_facts_about_a_dataset_go_with_it_and_are_no_unknown_file(datasets, folder):
+    stored = upload(datasets)
+    profiles_file(datasets.path(stored.id)).write_text("{}")
+    assert datasets.unknown_files() == []
+    datasets.delete(stored.id)
     assert list(folder.iterdir()) == []
 
 

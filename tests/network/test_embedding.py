@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.recurrent import Embedding as EmbeddingSpec
 from raydient.steps.gradient import Dense, GradientLayout
-from raydient.workers.network import Model, Program, check_gradients, index_problems, random_batch
+from raydient.workers.network import Extent, Model, Program, check_gradients, index_problems, random_batch
+from raydient.workers.network.indices import check_samples
 from raydient.workers.network.layers import Buffers, Views
 from raydient.workers.network.layers.embedding import Embedding
 
@@ -131,6 +132,23 @@ def test_only_data_can_be_looked_up(make_network):
     ]
 
 
+def problems(network, x):
+    return index_problems(network, {"input": Extent.of(x)})
+
+
+@pytest.mark.parametrize(
+    ("values", "extent"),
+    [
+        ([3.0, -2.0, 7.0], Extent(None, -2, 7)),
+        ([3.0, 0.5, 7.5], Extent(0.5)),
+        ([*range(200_000), -1], Extent(None, -1, 199_999)),
+        ([*range(200_000), 0.25], Extent(0.25)),
+    ],
+)
+def test_the_extent_of_samples(values, extent):
+    assert Extent.of(np.array([values], np.float32)) == extent
+
+
 @pytest.mark.parametrize(
     ("value", "field", "message"),
     [
@@ -142,8 +160,8 @@ def test_only_data_can_be_looked_up(make_network):
 def test_numbers_that_cannot_be_looked_up(make_network, value, field, message):
     network = make_network([{"transpose": {"axes": [0]}}, WORDS, "flatten", LAST], input_shape=(2,))
     x = np.array([[0, 6], [1, value]], np.float32)
-    assert index_problems(network, x[:1]) == []
-    ((path, found),) = [(e.path, e.message) for e in index_problems(network, x)]
+    assert problems(network, x[:1]) == []
+    ((path, found),) = [(e.path, e.message) for e in problems(network, x)]
     assert path == f"network.layers[1].embedding.{field}"
     assert message in found
     model = Model.plain(network.spec, (2,), np.zeros(network.layout.size, np.float32))
@@ -155,12 +173,12 @@ def test_a_table_that_is_shared_is_told_where_it_stands(make_network):
     layers = [WORDS, {"shared": {"layer": "words", "name": "again", "inputs": "input"}}]
     layers += [{"multiply": {"inputs": ["words", "again"]}}, "flatten", LAST]
     network = make_network(layers, input_shape=(2,))
-    assert {e.path for e in index_problems(network, np.array([[0, 9]]))} == {"network.layers[0].embedding.input_dim"}
-    found = index_problems(network, np.array([[0, 0.5]]))
+    assert {e.path for e in problems(network, np.array([[0, 9]]))} == {"network.layers[0].embedding.input_dim"}
+    found = problems(network, np.array([[0, 0.5]]))
     assert [e.path for e in found] == ["network.layers[0].embedding.inputs", "network.layers[1].shared.inputs"]
     assert_sound(check_gradients(network, *random_batch(network, 1, 4), 1))
 
 
 def test_no_samples_no_problems(make_network):
     network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
-    assert index_problems(network, np.zeros((0, 2), np.float32)) == []
+    check_samples(network, {"input": np.zeros((0, 2), np.float32)})

@@ -51,7 +51,8 @@ def _raise_descriptor_limit() -> None:
 
 async def _serve(settings: Settings) -> int:
     machine = None if settings.ray_address else machine_bytes()
-    with closing(Checker(settings.state_directory / "jobs", machine=machine)) as check:
+    state = settings.state_directory.absolute()
+    with closing(Checker(state / "jobs", machine=machine, datasets=state / "datasets")) as check:
         return await _serve_with(settings, check)
 
 

@@ -11,12 +11,14 @@ from tempfile import NamedTemporaryFile
 
 import sqlalchemy as sa
 
-from raydient.files import sync_folder
+from raydient.files import remove_leftovers, sync_folder
 from raydient.server.errors import AlreadyExists, DataLoss, InvalidRequest, NotFound
+from raydient.server.training.profiles import profiles_file
 from raydient.spec.errors import FieldError
 from raydient.workers.data import FORMATS, find_format
 
 from .database import Database
+from .directory import entries
 from .disk import Reserve, disk_may_be_full
 from .records import Dataset
 from .removals import Removals, decide_removal, withdraw_removal
@@ -50,6 +52,7 @@ class DatasetStore:
         self._names = threading.Lock()  # guards a file and its row, which are added and removed together
         for torn in folder.glob(f"{_TEMPORARY}*"):
             torn.unlink()
+        remove_leftovers(folder)
 
     def get(self, dataset_id: str) -> Dataset:
         """One dataset. Raises NotFound."""
@@ -74,15 +77,18 @@ class DatasetStore:
     def delete(self, dataset_id: str) -> None:
         """Remove a dataset. The caller makes sure that no unfinished job uses it. Raises NotFound."""
         dataset = self.get(dataset_id)
-        place = self._place(dataset)
+        file = self._file(dataset)
+        places = [self._place(path) for path in (file, profiles_file(file))]
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.delete(_datasets).where(_datasets.c.id == dataset_id))
-            decide_removal(connection, place)
+            for place in places:
+                decide_removal(connection, place)
 
         with self._names:
             self._database.write(work)
-            self._removals.carry_out(place)
+            for place in places:
+                self._removals.carry_out(place)
 
     def begin(self, name: str, size_bytes: int, sha256: str) -> "Upload":
         """Start to receive a file. Raises InvalidRequest, Exhausted."""
@@ -107,7 +113,8 @@ class DatasetStore:
 
         After Exhausted or Unavailable there is neither a file nor a row.
         """
-        place, file = self._place(dataset), self._file(dataset)
+        file = self._file(dataset)
+        place = self._place(file)
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.insert(_datasets).values(dataset_row(dataset)))
@@ -136,9 +143,9 @@ class DatasetStore:
     def _file(self, dataset: Dataset) -> Path:
         return self._folder / f"{dataset.id}{dataset.suffix}"
 
-    def _place(self, dataset: Dataset) -> str:
-        """The file's name below the state directory."""
-        return f"{self._folder.name}/{self._file(dataset).name}"
+    def _place(self, file: Path) -> str:
+        """Return a file's name below the state directory."""
+        return f"{self._folder.name}/{file.name}"
 
     def adopt(self, file: Path, name: str) -> Dataset:
         """Store the row of a file that is already in the folder; its original name was `name`.
@@ -159,7 +166,7 @@ class DatasetStore:
         """Files in the folder that belong to no dataset."""
         query = sa.select(_datasets.c.id)
         known = self._database.read(lambda connection: set(connection.execute(query).scalars()))
-        return sorted(file for file in self._folder.iterdir() if file.stem not in known)
+        return [file for file in entries(self._folder) if file.stem not in known]
 
 
 class Upload:

@@ -1,8 +1,8 @@
 """A process that compares one specification with its data: question on standard input, answer on standard output.
 
-The question is one line of JSON. The answer is a JSON list of (path, message), empty if nothing is wrong. There is no
-answer if memory does not suffice, if SIGALRM ends a check that takes too long, or after an unexpected exception (exit
-status FAILED). The process ends when standard input is closed.
+The question is one line of JSON, and so is the answer. There is no answer if memory does not suffice, if SIGALRM ends a
+check that takes too long, or after an unexpected exception (exit status FAILED). The process ends when standard input
+is closed.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, Self
@@ -34,6 +34,7 @@ class Question:
         seconds: wall time that it may take.
         find_problems: `module:name` of the function that checks.
         machine: memory in bytes of the machine that a whole job runs on; None if it may run on several.
+        profile: facts about the data from an earlier check, in JSON form; None if there are none.
     """
 
     specification: Mapping[str, Any]
@@ -43,6 +44,27 @@ class Question:
     seconds: float
     find_problems: str
     machine: int | None
+    profile: Mapping[str, Any] | None
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of one check.
+
+    Attributes:
+        errors: (path, message) of each broken rule.
+        profile: facts about the data, in JSON form, if the file was read and its values are valid; else None.
+    """
+
+    errors: Sequence[tuple[str, str]]
+    profile: Mapping[str, Any] | None
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -65,32 +87,44 @@ def main() -> None:
 
     line = sys.stdin.buffer.readline()
     end_with_input()
-    if line and (errors := _answer(Question.from_json(line))) is not None:
+    if line and (answer := _answer(Question.from_json(line))) is not None:
         with answers:
-            answers.write(json.dumps(errors).encode())
+            answers.write(answer.to_json())
 
 
-def _answer(question: Question) -> list[tuple[str, str]] | None:
-    """The broken rules as (path, message); None if memory does not suffice."""
+def _answer(question: Question) -> Answer | None:
+    """Return the result of a check; None if memory does not suffice."""
     from pathlib import Path  # noqa: PLC0415
 
-    from raydient.spec.errors import InvalidSpec  # noqa: PLC0415
+    from raydient.spec.errors import FieldError, InvalidSpec  # noqa: PLC0415
     from raydient.spec.job import JobSpec  # noqa: PLC0415
+    from raydient.workers.data import Profile  # noqa: PLC0415
     from raydient.workers.data.limits import data_bytes  # noqa: PLC0415
+
+    from .profiles import PROFILE  # noqa: PLC0415
 
     limit = data_bytes() + question.memory
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     module, _, name = question.find_problems.partition(":")
     find_problems = getattr(import_module(module), name)
     signal.setitimer(signal.ITIMER_REAL, question.seconds)
+    learned: list[Profile] = []
+    errors: Sequence[FieldError] = ()
     try:
-        spec, jobs = JobSpec.model_validate(question.specification), Path(question.jobs)
-        find_problems(spec, Path(question.dataset), jobs=jobs, memory_bytes=question.machine)
+        find_problems(
+            JobSpec.model_validate(question.specification),
+            Path(question.dataset),
+            jobs=Path(question.jobs),
+            memory_bytes=question.machine,
+            profile=None if question.profile is None else PROFILE.validate_python(question.profile),
+            learn=learned.append,
+        )
     except InvalidSpec as invalid:
-        return [(error.path, error.message) for error in invalid.errors]
+        errors = invalid.errors
     except MemoryError:
         return None
-    return []
+    profile = PROFILE.dump_python(learned[0], mode="json") if learned else None
+    return Answer([(error.path, error.message) for error in errors], profile)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from raydient.spec.job import JobSpec
 from raydient.workers.data.limits import available_bytes, size_text
 
 from . import check_process
+from .profiles import PROFILE, Profiles, identity
 
 REMEMBERED = 1000
 """Number of results kept: most jobs of a series differ only in settings that a check ignores."""
@@ -58,7 +59,9 @@ class Checker:
         limits: Limits = Limits(),
         available: Callable[[], int] = available_bytes,
         find_problems: str = PROBLEMS,
+        *,
         machine: int | None = None,
+        datasets: Path | None = None,
     ) -> None:
         """Start no process yet.
 
@@ -66,12 +69,13 @@ class Checker:
             jobs: folder of the jobs whose weights `training.initial_weights` may name.
             limits: bounds of each check.
             available: returns the bytes of memory that are available now.
-            find_problems: the checking function, as `module:name`. It is called with the specification, the data file
-                and the keywords `jobs` and `memory_bytes` (= `machine`), and raises InvalidSpec.
+            find_problems: the checking function, as `module:name`. It is called as `preparation.check` is, with
+                `memory_bytes` = `machine`, and raises InvalidSpec.
             machine: memory in bytes of the one machine that jobs run on; None if they may run on several.
+            datasets: folder of stored datasets, beside which their profiles are kept.
         """
         self._jobs, self._limits, self._available, self._find_problems = jobs, limits, available, find_problems
-        self._machine = machine
+        self._machine, self._profiles = machine, Profiles(datasets)
         self._lock = threading.Lock()  # guards the two below
         self._known: OrderedDict[str, Outcome] = OrderedDict()
         self._spare: subprocess.Popen[bytes] | None = None
@@ -79,7 +83,9 @@ class Checker:
     def __call__(self, spec: JobSpec, dataset: Path, call: Call) -> None:
         """Compare a specification with the file at `dataset`.
 
-        The result is cached by the identity of the file and the parts of the specification that it depends on.
+        The result is cached by the identity of the file and the parts of the specification that it depends on. The
+        facts about the data are kept too: a job that reads the same content in the same way, with another network,
+        batch size or loss, is compared with them alone. `preparation.check` says when the file is read again.
 
         Raises:
             InvalidSpec: lists every broken rule.
@@ -112,6 +118,8 @@ class Checker:
 
     def _run(self, spec: JobSpec, dataset: Path, call: Call) -> Outcome:
         memory = int(self._limits.memory_share * self._available())
+        reading = self._profiles.reading(spec, dataset)
+        profile = self._profiles.find(reading)
         question = check_process.Question(
             specification=spec.canonical(),
             dataset=str(dataset),
@@ -120,19 +128,23 @@ class Checker:
             seconds=self._limits.seconds,
             find_problems=self._find_problems,
             machine=self._machine,
+            profile=PROFILE.dump_python(profile, mode="json") if profile else None,
         )
         process = self._take()
         try:
             with call.ending(process.kill):
-                answer = _ask(process, question.to_json())
+                text = _ask(process, question.to_json())
         finally:
             _end(process)
         call.check()
         if process.returncode == -signal.SIGALRM:
             message = f"comparing the job with its data took more than {self._limits.seconds:g} seconds"
             raise Late(message, reason="CHECK_TOO_SLOW")
-        if answer:
-            return tuple(FieldError(*error) for error in json.loads(answer))
+        if text:
+            answer = check_process.Answer.from_json(text)
+            if answer.profile is not None:
+                self._profiles.keep(reading, PROFILE.validate_python(answer.profile))
+            return tuple(FieldError(*error) for error in answer.errors)
         if process.returncode == check_process.FAILED:
             raise RuntimeError(f"the check of {dataset} failed; its traceback is in the log")
         message = f"reading the data takes more memory than a check may use here, {size_text(memory)}"
@@ -181,12 +193,10 @@ def _key(spec: JobSpec, dataset: Path) -> str:
     """Key of everything that the result depends on; empty if the result must not be cached."""
     if spec.training.initial_weights:
         return ""  # another job's files, which may change
-    try:
-        status = dataset.stat()
-    except OSError:
+    content = identity(dataset)
+    if not content:
         return ""
     parts: dict[str, Any] = {key: value for key, value in spec.canonical().items() if key not in UNCHECKED}
     training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
     parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
-    content = (str(dataset), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     return json.dumps([content, parts], sort_keys=True)

@@ -13,7 +13,6 @@ from raydient.spec.phrases import counted
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
 from raydient.wire.terms import Terms
-from raydient.workers.data import PARTS, Source
 from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes
 
@@ -46,12 +45,11 @@ class MemoryEstimate:
         return self.data + workers * self.worker + self.parameter_server + self.coordinator
 
 
-def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset: Source) -> MemoryEstimate:
-    """Estimate the memory of a job that fits its data."""
+def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, data_bytes: int) -> MemoryEstimate:
+    """Estimate the memory of a job with `data_bytes` of samples in both parts."""
     layout = network.layout
     state = len(build_optimizer(optimizer.kind, optimizer.value.model_dump()).state)
     vectors = 4 * layout.size * (1 + state)
-    data = sum(dataset.rows(part) for part in PARTS) * dataset.schema.row_bytes
     rows = set(schedule.shape_rows())
     if schedule.test_rows:
         evaluation = schedule.round(schedule.steps_per_epoch)
@@ -60,10 +58,10 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, dataset
     terms = Terms(GradientLayout.of(layout, units), schedule.microbatches, network.sums)
     programs = sum(program_bytes(network, count) for count in rows)
     return MemoryEstimate(
-        data=data,
+        data=data_bytes,
         worker=INTERPRETER_BYTES + programs + terms.slots_bytes,
         parameter_server=INTERPRETER_BYTES + vectors,
-        coordinator=COORDINATOR_BYTES + data + COPIES * vectors,
+        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * vectors,
     )
 
 

@@ -1,8 +1,8 @@
-"""From a specification and a data file to what training starts with; here every wrong input is found."""
+"""Prepares a job from its specification and its data file; finds every invalid input before anything starts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
 from raydient.steps.schedule import Schedule, default_microbatches
-from raydient.workers.data import Dataset, InvalidData, check_indices, check_labels, check_weights, load, look
+from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
 
 from .initial_weights import Start, find_start
@@ -37,6 +37,7 @@ def prepare(
     files: Path | None = None,
     kept: Path | None = None,
     memory_bytes: int | None = None,
+    learn: Callable[[Profile], None] = lambda profile: None,
 ) -> Prepared:
     """Read the data, build the network on it and lay out the rounds.
 
@@ -48,41 +49,71 @@ def prepare(
             other job any more.
         memory_bytes: memory of the one machine that all processes run on; a job that takes more is refused. None:
             not compared.
+        learn: receives the facts about the data if its values are valid, also if something else is invalid.
 
     Raises:
         InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
     """
-    training = spec.training
     errors: list[FieldError] = []
     start: Start | None = None
     with _collecting(errors):
-        start = find_start(training.initial_weights, jobs=jobs, files=files, kept=kept)
-    data: Dataset | InvalidData
-    try:
-        scalings = start.signature.inputs if start and start.signature else {}
-        data = load(spec.dataset, dataset, spec.network.named_outputs, training.seed, scalings)
-    except InvalidData as invalid:
-        data = invalid
-        errors += invalid.errors
-    microbatches = training.microbatches or default_microbatches(training.batch_size)
-    rows = data.train_rows
-    if rows and training.batch_size > rows:
-        message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
-        errors.append(FieldError("training.batch_size", message))
-    network = _network(spec, data, errors)
-    if network is not None:
-        errors += _too_small(network, training.batch_size, microbatches)
-        if start:
-            errors += start.problems(network, data if isinstance(data, Dataset) else None)
-    if errors or network is None or isinstance(data, InvalidData):
+        start = find_start(spec.training.initial_weights, jobs=jobs, files=files, kept=kept)
+    data, facts = _read(spec, dataset, start, errors)
+    if data is not None:
+        learn(facts)
+    network = _fit(spec, facts, errors)
+    if start and network is not None:
+        errors += start.problems(network, data)
+    if errors or network is None or data is None:
         raise InvalidSpec(errors)
-    every = spec.monitoring.gradient_health_every
-    schedule = Schedule(data.train_rows, data.test.rows, training.epochs, training.batch_size, microbatches, every)
-    memory = estimate(training.optimizer, network, schedule, data)
-    if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
-        raise InvalidSpec([problem])
+    schedule, memory = _lay_out(spec, network, facts, memory_bytes)
     initial = start.keep(kept) if start else None
     return Prepared(spec, data, network, schedule, memory, initial)
+
+
+def check(
+    spec: JobSpec,
+    dataset: Path,
+    *,
+    jobs: Path | None = None,
+    memory_bytes: int | None = None,
+    profile: Profile | None = None,
+    learn: Callable[[Profile], None] = lambda profile: None,
+) -> None:
+    """Validate only; raise what `prepare` raises.
+
+    Args:
+        spec: the job's specification.
+        dataset: the data file.
+        jobs, memory_bytes: see `prepare`.
+        profile: facts about the data from an earlier check of the same content with the same `reading`. The file is
+            read again only if a loss encodes labels in another way than those before, or for
+            `training.initial_weights`, whose categories and classes are compared with those of the data.
+        learn: receives the facts about the data, with those of `profile`, if the file is read and its values are
+            valid; also if something else is invalid.
+    """
+    if spec.training.initial_weights:
+        prepare(spec, dataset, jobs=jobs, memory_bytes=memory_bytes)
+    elif profile is None or not profile.covers(spec.network.named_outputs):
+        known = profile.labels if profile else {}
+        prepare(
+            spec,
+            dataset,
+            memory_bytes=memory_bytes,
+            learn=lambda facts: learn(replace(facts, labels={**known, **facts.labels})),
+        )
+    else:
+        errors: list[FieldError] = []
+        network = _fit(spec, profile, errors)
+        if errors or network is None:
+            raise InvalidSpec(errors)
+        _lay_out(spec, network, profile, memory_bytes)
+
+
+def reading(spec: JobSpec) -> dict[str, Any]:
+    """Return the parts of a specification that decide how a file is read, besides the losses."""
+    dataset = {name: value for name, value in spec.canonical()["dataset"].items() if name != "uri"}
+    return {"dataset": dataset, "seed": spec.training.seed}
 
 
 def find_errors(parts: Mapping[str, Any], dataset: Path) -> list[FieldError]:
@@ -112,24 +143,69 @@ def _collecting(errors: list[FieldError]) -> Iterator[None]:
         errors += invalid.errors
 
 
-def _network(spec: JobSpec, data: Dataset | InvalidData, errors: list[FieldError]) -> Network | None:
+def _read(
+    spec: JobSpec, dataset: Path, start: Start | None, errors: list[FieldError]
+) -> tuple[Dataset | None, Profile]:
+    """Return the data, None if it has errors, and the facts about it. Its errors are added to `errors`."""
+    outputs = spec.network.named_outputs
+    try:
+        scalings = start.signature.inputs if start and start.signature else {}
+        data = load(spec.dataset, dataset, outputs, spec.training.seed, scalings)
+    except InvalidData as invalid:
+        errors += invalid.errors
+        return None, invalid.profile
+    return data, Profile.of(data, outputs)
+
+
+def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | None:
+    """Build the network on the data and compare both with the batch. Errors are added to `errors`."""
+    training, rows = spec.training, facts.train_rows
+    if rows and training.batch_size > rows:
+        message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
+        errors.append(FieldError("training.batch_size", message))
+    network = _network(spec, facts, errors)
+    if network is not None:
+        errors += _too_small(network, training.batch_size, _microbatches(spec))
+    return network
+
+
+def _network(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | None:
     """Build the network. Its errors, alone or with the data, are added to `errors`."""
-    if data.input_shapes is None:
+    if facts.input_shapes is None:
         with _collecting(errors):
             check_structure(spec.network, spec.dataset.input_names)
         return None
     with _collecting(errors):
-        network = build(spec.network, data.input_shapes, training=True)
+        network = build(spec.network, facts.input_shapes, training=True)
         fine = len(errors)
         with _collecting(errors):
-            check_labels(data.labels, network)
-        if isinstance(data, Dataset):
-            with _collecting(errors):
-                check_indices(data, network)
-            if len(errors) == fine:
-                check_weights(data, network)
+            check_labels(facts, network)
+        with _collecting(errors):
+            check_indices(facts, network)
+        if len(errors) == fine:
+            check_weights(facts, network)
         return network
     return None
+
+
+def _lay_out(
+    spec: JobSpec, network: Network, facts: Profile, memory_bytes: int | None
+) -> tuple[Schedule, MemoryEstimate]:
+    """Return the rounds of a job that fits its data, and the memory that it takes.
+
+    Raises:
+        InvalidSpec: it takes more than `memory_bytes`.
+    """
+    training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
+    schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
+    memory = estimate(training.optimizer, network, schedule, facts.size_bytes(spec.network.named_outputs))
+    if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
+        raise InvalidSpec([problem])
+    return schedule, memory
+
+
+def _microbatches(spec: JobSpec) -> int:
+    return spec.training.microbatches or default_microbatches(spec.training.batch_size)
 
 
 def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:
@@ -140,8 +216,3 @@ def _too_small(network: Network, batch_size: int, microbatches: int) -> list[Fie
         return []
     text = f"{microbatches} of {batch_size} samples have {rows} row, {demanding.name} needs {least} for a variance"
     return [FieldError("training.microbatches", f"{text}: batch_size has to be {least} times as large or more")]
-
-
-def check(spec: JobSpec, dataset: Path, *, jobs: Path | None = None, memory_bytes: int | None = None) -> None:
-    """Validate only; raise what `prepare` raises."""
-    prepare(spec, dataset, jobs=jobs, memory_bytes=memory_bytes)

@@ -1,9 +1,10 @@
 """The data room: readers of files, split and standardization, and sources of samples for training."""
 
 from .checks import check_indices, check_labels, check_weights
-from .dataset import Dataset, InvalidData
+from .dataset import Dataset
 from .formats import FORMATS, Format, find_format
 from .loading import load, look
+from .profile import InvalidData, Profile
 from .source import PARTS, MemorySource, PartName, Samples, Schema, Source, epoch_order
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "InvalidData",
     "MemorySource",
     "PartName",
+    "Profile",
     "Samples",
     "Schema",
     "Source",

@@ -1,48 +1,11 @@
-"""Data read from a file: samples ready for training, or the errors that prevent it."""
+"""The samples of a data file, ready for training."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
-
-from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.workers.network import Preprocessing, Target, only
 
 from .source import MemorySource
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class LabelValues:
-    """The labels of one output.
-
-    Attributes:
-        parts: labels of each part of the file, as in `Samples.ys`; none is empty.
-        classes: text of each class index, if any.
-    """
-
-    parts: Sequence[NDArray[Any]]
-    classes: tuple[str, ...]
-
-
-class InvalidData(InvalidSpec):
-    """A data file that does not fit its specification; carries the facts that are known nevertheless.
-
-    Attributes:
-        input_shapes: of one sample of each input, by name; None if unknown.
-        train_rows: number of samples of the training part; None if unknown.
-        labels: of each output whose labels fit its loss, by name.
-    """
-
-    def __init__(
-        self,
-        errors: Iterable[FieldError],
-        input_shapes: Mapping[str, tuple[int, ...]] | None = None,
-        train_rows: int | None = None,
-        labels: Mapping[str, LabelValues] | None = None,
-    ) -> None:
-        super().__init__(errors)
-        self.input_shapes, self.train_rows, self.labels = input_shapes, train_rows, labels or {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +24,6 @@ class Dataset(MemorySource):
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one sample of each input."""
         return {name: given.shape for name, given in self.inputs.items()}
-
-    @property
-    def labels(self) -> dict[str, LabelValues]:
-        """The labels of each output."""
-        parts = [part for part in (self.train, self.test) if part.rows]
-        found = self.targets.items()
-        return {name: LabelValues([part.ys[name] for part in parts], target.classes) for name, target in found}
-
-    @property
-    def train_rows(self) -> int:
-        """Number of samples of the training part."""
-        return self.train.rows
 
     @property
     def input(self) -> Preprocessing:

@@ -16,8 +16,9 @@ from raydient.spec.values import is_number, number_hint, quoted
 from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
-from .dataset import Dataset, InvalidData, LabelValues
+from .dataset import Dataset
 from .formats import find_format, read
+from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
 
@@ -45,7 +46,7 @@ def load(
     try:
         raw = read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
     except InvalidSpec as invalid:
-        raise InvalidData(invalid.errors, _named_shapes(spec, path)) from invalid
+        raise InvalidData(invalid.errors, Profile(_named_shapes(spec, path))) from invalid
     errors = list(raw.errors)
     encoded = _encoded(spec, raw, outputs, errors)
     weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
@@ -65,8 +66,9 @@ def load(
             except InvalidSpec as invalid:
                 errors += invalid.errors
     if errors:
-        labels = {name: LabelValues([values], classes) for name, (values, classes) in encoded.items()}
-        raise InvalidData(errors, raw.shapes, len(train), labels)
+        known = [output for output in outputs if output.layer in encoded]
+        labels = {label_key(one): LabelFacts.of([encoded[one.layer][0]], encoded[one.layer][1]) for one in known}
+        raise InvalidData(errors, Profile(raw.shapes, len(train), labels=labels))
 
     def part(number: int, rows: NDArray[np.int64]) -> Samples:
         ys = {name: values[rows] for name, (values, _) in encoded.items()}

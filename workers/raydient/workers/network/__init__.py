@@ -9,7 +9,7 @@ from .ends import is_input, only
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output
-from .indices import index_problems
+from .indices import Extent, index_problems
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass
 from .memory import program_bytes
@@ -21,6 +21,7 @@ from .summary import LayerRow, describe
 
 __all__ = [
     "ExportFormat",
+    "Extent",
     "GradientReport",
     "Kind",
     "LayerRow",

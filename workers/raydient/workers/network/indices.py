@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +11,15 @@ from numpy.typing import NDArray
 from raydient.spec.errors import FieldError
 from raydient.spec.network import layer_names
 
-from .ends import by_name, input_number, is_input
+from .ends import input_number, is_input
 from .graph import Network, Node
 from .preprocessing import SampleError
 from .topology import path
 
 Samples = NDArray[np.number]
+
+BLOCK = 1 << 16
+"""Numbers that are examined at a time."""
 
 
 def index_limits(network: Network) -> dict[str, int]:
@@ -26,16 +31,44 @@ def index_limits(network: Network) -> dict[str, int]:
     return limits
 
 
-def index_problems(network: Network, x: Samples | Mapping[str, Samples]) -> list[FieldError]:
-    """Errors of samples that are no valid indices: not whole, below 0 or too large; by the path of the layer's field.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The range of the numbers of some samples.
+
+    Attributes:
+        fraction: the first number that is not whole; the other two are then 0.
+        smallest, largest: the range of whole numbers.
+    """
+
+    fraction: float | None
+    smallest: float = 0.0
+    largest: float = 0.0
+
+    @classmethod
+    def of(cls, x: Samples) -> Self:
+        """Return the extent of at least one number. Takes little memory, and little time where one is not whole."""
+        values, smallest, largest = x.reshape(-1), inf, -inf
+        for start in range(0, len(values), BLOCK):
+            block = values[start : start + BLOCK]
+            fractions = block != np.floor(block)
+            if fractions.any():
+                return cls(float(block[fractions.argmax()]))
+            smallest, largest = min(smallest, float(block.min())), max(largest, float(block.max()))
+        return cls(None, smallest, largest)
+
+
+def index_problems(network: Network, extents: Mapping[str, Extent]) -> list[FieldError]:
+    """Return the errors of samples that layers cannot look up: a number that is not whole, below 0 or too large.
 
     Args:
-        network: the network.
-        x: samples, (n, *input shape); by name if there are several inputs.
+        network: its layers that look samples up decide on their range.
+        extents: of the samples of each input, by name.
+
+    Returns:
+        Errors with the paths of the layers' fields.
     """
-    samples = by_name(x, network.input_shapes)
-    checked = (_problem(lookup, samples[name]) for lookup in _lookups(network) for name in lookup.inputs)
-    return [problem for problem, _ in filter(None, checked)]
+    problems = (_problem(lookup, extents[name]) for lookup in _lookups(network) for name in lookup.inputs)
+    return [error for error, _ in filter(None, problems)]
 
 
 def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
@@ -46,9 +79,10 @@ def check_samples(network: Network, x: Mapping[str, Samples]) -> None:
     """
     for lookup in _lookups(network):
         for name in lookup.inputs:
-            if invalid := _problem(lookup, x[name]):
-                problem, place = invalid
-                raise SampleError(problem.message, int(np.unravel_index(place, x[name].shape)[0]), name)
+            if x[name].size and (problem := _problem(lookup, Extent.of(x[name]))):
+                error, value = problem
+                row = int(np.unravel_index(int((x[name] == value).argmax()), x[name].shape)[0])
+                raise SampleError(error.message, row, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +122,16 @@ def _origins(network: Network, node: Node) -> Iterator[str]:
             yield from _origins(network, network.nodes[source])
 
 
-def _problem(lookup: _Lookup, x: Samples) -> tuple[FieldError, int] | None:
-    """The error of the samples, and the place of the first invalid value in row-major order; None if all are valid."""
-    if not x.size:
-        return None
+def _problem(lookup: _Lookup, extent: Extent) -> tuple[FieldError, float] | None:
+    """Return the error of samples of this extent with the invalid number; None if all are valid."""
     wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"
-    values = x.ravel()
-    fractions = values != np.floor(values)
-    if fractions.any():
-        place = int(fractions.argmax())
-        message = f"the data has {values[place]:g}, {wanted}, not standardized ones"
-        return FieldError(f"{lookup.path}.inputs", message), place
-    if (least := values.min()) < 0:
-        return FieldError(f"{lookup.path}.inputs", f"the data has {least:.0f}, {wanted}"), int(values.argmin())
-    if (largest := values.max()) >= lookup.limit:
-        needed = f"{largest + 1:.0f} vectors are needed, not {lookup.limit}"
-        message = f"the largest number in the data is {largest:.0f}: {needed}"
-        return FieldError(f"{lookup.limit_path}.input_dim", message), int(values.argmax())
+    if extent.fraction is not None:
+        message = f"the data has {extent.fraction:g}, {wanted}, not standardized ones"
+        return FieldError(f"{lookup.path}.inputs", message), extent.fraction
+    if extent.smallest < 0:
+        return FieldError(f"{lookup.path}.inputs", f"the data has {extent.smallest:.0f}, {wanted}"), extent.smallest
+    if extent.largest >= lookup.limit:
+        needed = f"{extent.largest + 1:.0f} vectors are needed, not {lookup.limit}"
+        message = f"the largest number in the data is {extent.largest:.0f}: {needed}"
+        return FieldError(f"{lookup.limit_path}.input_dim", message), extent.largest
     return None

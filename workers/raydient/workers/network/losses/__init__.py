@@ -3,7 +3,7 @@
 from raydient.spec import losses as spec
 
 from .classes import BinaryCrossEntropy, Hinge, SoftmaxCrossEntropy
-from .labels import Encoded, LabelError, Labels, names_hint
+from .labels import Encoded, LabelError, Labels, distinct, names_hint
 from .loss import Loss
 from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, SumSquaredError
 
@@ -24,9 +24,26 @@ def loss_class(choice: spec.Loss) -> type[Loss]:
     return LOSSES[choice.kind].of(choice.value)
 
 
+def label_form(choice: spec.Loss) -> str:
+    """Return a name of the encoding of labels that losses share which take the same labels."""
+    encoder = loss_class(choice).encode.__qualname__
+    return f"{encoder} of categories" if takes_categories(choice) else encoder
+
+
 def takes_categories(choice: spec.Loss) -> bool:
     """Return True if every distinct label, also a number, is a class."""
     return bool(getattr(choice.value, "categories", False))
 
 
-__all__ = ["LOSSES", "Encoded", "LabelError", "Labels", "Loss", "loss_class", "names_hint", "takes_categories"]
+__all__ = [
+    "LOSSES",
+    "Encoded",
+    "LabelError",
+    "Labels",
+    "Loss",
+    "distinct",
+    "label_form",
+    "loss_class",
+    "names_hint",
+    "takes_categories",
+]

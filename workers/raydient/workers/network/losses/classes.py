@@ -13,6 +13,7 @@ from .labels import (
     Labels,
     categories,
     class_indices,
+    distinct,
     one_column,
     probabilities,
     two_categories,
@@ -96,6 +97,10 @@ class SoftmaxCrossEntropy(_Softmax):
         return categories(texts)
 
     @classmethod
+    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+        return distinct(labels)
+
+    @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
         return generator.integers(0, output_shape[0], rows)
 
@@ -144,6 +149,10 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
     @classmethod
     def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
         return probabilities(labels)
+
+    @classmethod
+    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+        return np.flatnonzero(labels.any(axis=0))
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
@@ -199,6 +208,10 @@ class _TwoClasses(Loss):
         if isinstance(labels, np.ndarray):
             one_column(labels, "a loss of two classes with categories")
         return two_categories(texts)
+
+    @classmethod
+    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+        return np.flatnonzero([(labels == 0).any(), (labels == 1).any()])
 
     @classmethod
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:

@@ -23,6 +23,10 @@ MOST_NAMES = 1000
 """With more distinct values than this, labels are assumed not to be names of classes."""
 
 
+COUNTED_CLASSES = 1 << 20
+"""With more classes than this, distinct ones are found by sorting."""
+
+
 class LabelError(ValueError):
     """Labels that do not fit the loss; the message gives the reason and the remedy."""
 
@@ -37,6 +41,13 @@ def class_indices(labels: Labels) -> Encoded:
     _refuse(values, bad, f"is no class index: they are 0, 1, 2, ...{hint}")
     _refuse(values, too_large, f"is too large for a class index{hint}")
     return values.astype(np.int32), ()
+
+
+def distinct(indices: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return the distinct class indices, ascending."""
+    if len(indices) and indices.max() < COUNTED_CLASSES:
+        return np.flatnonzero(np.bincount(indices))  # sorting, as `np.unique` does, takes ten times as long
+    return np.unique(indices)
 
 
 def categories(texts: list[str]) -> Encoded:

@@ -88,6 +88,11 @@ class Loss(ABC):
         return targets(labels)
 
     @classmethod
+    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+        """Return the classes among encoded labels (n, *label shape), ascending; none if labels are not classes."""
+        return np.empty(0, np.int64)
+
+    @classmethod
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
         """Return the most probable class of each prediction, (n,); None if labels are not classes."""
         return None
