@@ -1,4 +1,4 @@
-"""A network compiled for one number of rows: every buffer is allocated once, no array in the steady state."""
+"""A network compiled for one number of rows: all arrays are allocated once, and none in the steady state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,16 +7,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from raydient.steps.arrays import aligned_zeros
-from raydient.steps.gradient import Dense, Part
-from raydient.steps.layout import Average, Frozen
 from raydient.steps.scores import Scores
-from raydient.steps.sparse import RowSparse
 
 from .ends import only
 from .graph import Network
 from .layers import INFERENCE, Pass, Views
 from .memory import plan
 from .objective import Objective
+from .parameter_gradients import ParameterGradients
 
 Array = NDArray[np.floating]
 
@@ -25,23 +23,21 @@ class Program:
     """Forward and backward pass of `network` over exactly `rows` samples. For one thread at a time.
 
     The caller fills inputs and labels, calls `forward` and then, once, `backward`. The results are a pure function of
-    them, the weights and the pass: same shapes, same operations, same bits on the same machine.
+    these, the weights and the pass: same shapes, same operations, same bits on the same machine.
 
-    Backpropagation goes through the layers in reverse. When a layer's turn comes, every layer that takes its output has
-    left its derivative, and their sum, dy, is complete: where a value goes on two ways, the derivatives add. The same
-    holds for the parameters of layers that share them. Derivatives live in slabs of memory that are given on as soon as
-    they are used up: two for a chain of layers, more where paths run side by side (`memory.plan`).
+    Derivatives lie in slabs of memory that are reused as soon as possible: two for a chain of layers, more for parallel
+    paths (`memory.plan`).
 
     Attributes:
-        xs: samples, for each input (rows, *input shape), of the program's dtype; by name.
-        ys: labels, for each output (rows, *label shape), int32 class indices or the program's dtype, as the loss
-            wants; by name.
-        sample_weights: factors of the samples' losses, (rows,), where they are `weighted`, else None.
-        centers: for each output with the metric `r2` a value near its labels, (k,), filled by the caller; by name. It
-            changes only how many digits are lost; 0 at first.
-        scores: of each row and each of `Network.ranks`, as `forward` left them; to be read only.
+        xs: samples of each input, (rows, *input shape), of the program's dtype; by name.
+        ys: labels of each output, (rows, *label shape), int32 class indices or the program's dtype, as the loss
+            requires; by name.
+        sample_weights: factors of the samples' losses, (rows,), if the program is `weighted`, else None.
+        centers: for each output with the metric `r2` a value near its labels, (k,), by name; filled by the caller, 0 at
+            first. It affects only rounding.
+        scores: a score of each row for each of `Network.ranks`, computed by `forward`; read only.
         buffers: the arrays of each layer, in the order of `Network.layers`.
-        outputs: each layer's output, (rows, *output shape), as `forward` left it; to be read only.
+        outputs: output of each layer, (rows, *output shape), computed by `forward`; read only.
     """
 
     def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32, *, weighted: bool = False) -> None:
@@ -58,28 +54,7 @@ class Program:
         self.centers: Mapping[str, NDArray[np.float64]] = self._objective.centers
         self.scores: Scores = self._objective.scores
         self._layers = tuple(zip(network.layers, self.buffers, strict=True))
-        self._shared = self._later_uses(np.dtype(dtype))
-        self._statistics = self._find_statistics()
-        self._frozen = tuple(
-            (place, p.name)
-            for place, node in enumerate(network.nodes)
-            for p in node.layer.parameters
-            if isinstance(p.kind, Frozen)
-        )
-
-    def _later_uses(self, dtype: np.dtype[Any]) -> Mapping[int, Views]:
-        """For each node that is not the first in the backward pass to use its parameters: room for its gradient."""
-        first: dict[int, int] = {}
-        later: dict[int, Views] = {}
-        for place in self._plan.backward_order:
-            node = self.network.nodes[place]
-            if first.setdefault(node.owner, place) != place:
-                parts: dict[str, Part] = {}
-                for p in node.layer.parameters:
-                    values = np.zeros(p.shape, dtype)
-                    parts[p.name] = RowSparse.over(values) if p.sparse else Dense(values)
-                later[place] = Views(parts)
-        return later
+        self._parameters = ParameterGradients(network, self._plan.backward_order, np.dtype(dtype))
 
     @property
     def x(self) -> Array:
@@ -91,25 +66,15 @@ class Program:
         """The labels of the only output."""
         return only(self.ys)
 
-    def _find_statistics(self) -> tuple[tuple[int, str, int], ...]:
-        """Moving averages: the node that has one, its name there, and how many nodes share it."""
-        owners = [node.owner for node in self.network.nodes]
-        return tuple(
-            (place, p.name, owners.count(place))
-            for place, node in enumerate(self.network.nodes)
-            for p in node.layer.parameters
-            if isinstance(p.kind, Average) and node.owner == place
-        )
-
     def forward(self, weights: Sequence[Views], pass_: Pass = INFERENCE) -> NDArray[np.float64]:
-        """The network's outputs and their loss against the labels.
+        """Compute the outputs of the network and their loss against the labels.
 
         Args:
             weights: `network.bind(vector)`; only read.
-            pass_: what the pass is for; a backward pass belongs to one of training.
+            pass_: the purpose of the pass; `backward` requires a pass of training.
 
         Returns:
-            For each of `network.metric_names` the sum over the rows, then those of `network.metrics`; (network.sums,),
+            A sum over the rows for each of `network.metric_names`, then the sums of `network.metrics`, (network.sums,);
             overwritten by the next call.
         """
         with _quiet():
@@ -118,13 +83,15 @@ class Program:
         return self._objective.sums
 
     def backward(self, weights: Sequence[Views], gradients: Sequence[Views], scale: float) -> None:
-        """Backpropagation: the gradient of `scale` times the summed loss by every parameter.
+        """Compute the gradient of `scale` times the summed loss by every parameter: backpropagation.
 
-        With `scale` = 1 / rows of the whole batch the gradients of its microbatches add up to that of its mean loss,
-        and the statistics in the places of moving averages, weighted with the microbatch's share, to their mean.
+        The loop is the chain rule, against the order of the layers. When the turn of a layer comes, every layer that
+        reads its output has written its part of the derivative by it, and the sum of these parts, dy, is complete.
+
+        With `scale` = 1 / rows of the whole batch, the gradients of its microbatches add up to that of its mean loss.
 
         Args:
-            weights: those that `forward` was called with, unchanged since.
+            weights: the weights of the call of `forward`, unchanged since.
             gradients: `network.bind_gradient(gradient)`, or `network.bind(vector)`; overwritten.
             scale: factor of the loss.
         """
@@ -132,22 +99,16 @@ class Program:
             self._objective.backward(scale)
             for place in self._plan.backward_order:
                 layer, buffers = self._layers[place]
-                room = self._shared.get(place)
-                layer.backward(buffers, weights[place], gradients[place] if room is None else room)
-                if room is not None:
-                    gradients[place].add(room)
+                layer.backward(buffers, weights[place], self._parameters.repeated.get(place, gradients[place]))
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
-            for place, name, uses in self._statistics:
-                np.multiply(gradients[place][name], self.rows * scale / uses, out=gradients[place][name])
-            for place, name in self._frozen:
-                gradients[place].parts[name].clear()
+            self._parameters.finish(gradients, self.rows * scale)
 
     def count_active(self, active: Array) -> None:
-        """Which units with a rectifier were not zero for every sample, after `forward`.
+        """Find the units with a rectifier that are active: not zero for every sample, after `forward`.
 
         Args:
-            active: (units with a rectifier), in the order of the layers; 1 for those and 0 for the others, overwritten.
+            active: (units with a rectifier,), in the order of the layers; overwritten with 1 for active units, else 0.
         """
         first = 0
         for layer, y in zip(self.network.layers, self.outputs, strict=True):
@@ -158,15 +119,15 @@ class Program:
             first = last
 
     def predict(self, weights: Sequence[Views]) -> Array:
-        """The only output, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
+        """Compute the only output, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
 
         Returns:
-            (rows, *output shape); the program's own buffer, overwritten by the next call.
+            (rows, *output shape); a buffer of the program, overwritten by the next call.
         """
         return only(self.predict_all(weights))
 
     def predict_all(self, weights: Sequence[Views]) -> Mapping[str, Array]:
-        """The same of every output, by name."""
+        """Compute every output like `predict`, by name."""
         with _quiet():
             self._run(weights, INFERENCE)
             return self._objective.predict()
@@ -177,5 +138,5 @@ class Program:
 
 
 def _quiet() -> np.errstate:
-    """No warnings from values that overflow: a diverging loss shows in the sums, and who asked for them decides."""
+    """Suppress warnings of overflow: the sums show a diverging loss, and the caller decides."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")

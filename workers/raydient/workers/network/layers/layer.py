@@ -1,4 +1,4 @@
-"""What every kind of layer is: a shape rule, parameters, and forward and backward side by side."""
+"""The base class of layers: a shape rule, parameters, and forward and backward side by side."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +17,20 @@ from raydient.workers.streams import Purpose, stream
 Array = NDArray[np.floating]
 Shape = tuple[int, ...]
 Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
-"""Arrays that a layer asks for, by name: their shapes, the row axis included, and types; None is the program's own."""
+"""Arrays that a layer needs, by name: shape, including the row axis, and type; None is the type of the program."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterRule:
-    """A parameter before it exists: its name within the layer, its shape and how it begins.
+    """A parameter of a layer before there is memory for it.
 
     Attributes:
-        ones: from which place along the last axis to below which one it begins at 1 instead.
-        kind: how an update changes it. A layer has its moving averages behind what it learns.
-        sparse: a table, (rows, width), whose gradient is zero except in a few rows. The layer writes these rows with
-            `Part.write`.
+        name: name within the layer.
+        initializer, fan_in, fan_out: the initial values.
+        ones: range of indices along the last axis whose initial values are 1 instead.
+        kind: the rule by which an update changes it. Moving averages come after the parameters that are learned.
+        sparse: True for a table, (rows, width), whose gradient is zero except in a few rows. The layer writes these
+            rows with `Part.write`.
     """
 
     name: str
@@ -42,15 +44,15 @@ class ParameterRule:
 
 
 def learned(penalty: spec.Regularizer) -> Learned:
-    """The kind of a parameter that is learned with this penalty on large values."""
+    """The kind of a parameter that is learned, with a penalty on large values."""
     return Learned(penalty.l1, penalty.l2)
 
 
 class Views(dict[str, NDArray[Any]]):
-    """A layer's parameters, or the gradients by them, inside a flat vector: arrays by name within the layer.
+    """Views of a flat vector: the parameters of a layer, or the gradients by them, by name within the layer.
 
     Attributes:
-        parts: the gradients again, dense or row-sparse: what clears, writes or adds rows goes through these.
+        parts: the same arrays as dense or row-sparse parts, whose methods clear, write and add rows.
     """
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
@@ -58,15 +60,16 @@ class Views(dict[str, NDArray[Any]]):
         self.parts = parts
 
     def add(self, other: "Views") -> None:
-        """Add the gradients by the same parameters of another use of the layer."""
+        """Add the gradients of another node that shares the parameters."""
         for name, part in self.parts.items():
             part.add(other.parts[name])
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What a forward pass is for. Random numbers of a training pass are keyed by all of it, so that they are the same
-    whoever computes the microbatch.
+    """The purpose of a forward pass, and the keys of its random numbers.
+
+    The random numbers of a training pass depend on seed, step and microbatch, not on the worker that computes them.
     """
 
     training: bool = False
@@ -75,12 +78,12 @@ class Pass:
     microbatch: int = 0
 
     def generator(self, layer: str) -> np.random.Generator:
-        """The random numbers of one layer in this pass."""
+        """A generator of the random numbers of one layer in this pass."""
         return stream(Purpose.LAYER, self.seed, f"{self.step}/{self.microbatch}/{layer}")
 
 
 INFERENCE = Pass()
-"""Evaluation and prediction: nothing is random, statistics are those of training."""
+"""The pass of evaluation and prediction: no random numbers, statistics of training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,10 @@ class Buffers:
         xs: inputs, each (rows, *input shape); forward and backward only read them.
         y: output, (rows, *output shape); forward writes it, backward only reads it.
         dy: derivative of the loss by y; backward may overwrite it.
-        dxs: derivative of the loss by each of xs; backward writes it. None where nothing before it learns.
-        scratch: like y, contents lost between calls; may share memory with the first of dxs.
-        saved: what the layer's `saved` asks for: forward leaves there what backward needs.
-        work: what its `work` asks for: contents lost between calls, shared with other layers.
+        dxs: derivative of the loss by each of xs; backward writes it. None if no layer before it learns.
+        scratch: an array like y, contents lost between calls; may share memory with the first of dxs.
+        saved: the arrays of `Layer.saved`, which keep values from forward to backward.
+        work: the arrays of `Layer.work`, contents lost between calls; layers share their memory.
     """
 
     xs: tuple[Array, ...]
@@ -107,32 +110,31 @@ class Buffers:
 
     @property
     def x(self) -> Array:
-        """The input of a layer that has one."""
+        """The input of a layer with one input."""
         return self.xs[0]
 
     @property
     def dx(self) -> Array | None:
-        """The derivative by it."""
+        """The derivative by the input of a layer with one input."""
         return self.dxs[0]
 
 
 class Layer(ABC):
-    """One layer of a network, with its place in it: its name and its input shapes are known, its arrays are not its
-    own.
+    """One layer of a network. It has a name and shapes but no arrays: programs own these and pass them in.
 
     Attributes:
-        kind: its word in the specification.
-        inputs: how many it takes, at least and at most; None: any number.
-        name: unique in the network.
-        input_shapes, output_shape: of one sample, without the row axis.
-        parameters: in the order they lie in the flat vector.
-        rectified_units: units, places along the last axis of the output, if its activation rectifies; else 0.
-        least_rows: of a microbatch in training.
-        operations: additions and multiplications of the forward pass for one sample, activations not counted.
-        output_is_view: y is x under another shape; forward has nothing to do. For layers of one input.
-        gradient_is_view: dx is dy under another shape, so the derivative passes through in place. Likewise.
-        rearranges: each value of y is one of x, in another place.
-        index_limit: where its input is whole numbers out of the data, from 0 to below this one; else None.
+        kind: name of the kind in the specification.
+        inputs: minimum and maximum number of inputs; a maximum of None is any number.
+        name: name of the layer, unique in the network.
+        input_shapes, output_shape: shapes of one sample, without the row axis.
+        parameters: the parameters, in the order of the flat vector.
+        rectified_units: length of the last axis of the output if the activation rectifies, else 0.
+        least_rows: minimum number of rows of a microbatch in training.
+        operations: additions and multiplications of the forward pass for one sample, without activations.
+        output_is_view: True if y is x under another shape, so that forward does nothing. For layers of one input.
+        gradient_is_view: True if dx is dy under another shape: backward works in place. For layers of one input.
+        rearranges: True if each value of y is a value of x.
+        index_limit: for a layer whose inputs are indices from the data, the number that they must be below; else None.
     """
 
     kind: ClassVar[str]
@@ -142,7 +144,7 @@ class Layer(ABC):
     rearranges: ClassVar[bool] = False
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
-        """`settings` is what the specification holds under this layer's kind."""
+        """`settings` are those of the layer in the specification."""
         self.name = name
         self.input_shapes = tuple(input_shapes)
         self.output_shape: Shape = self.input_shapes[0]
@@ -159,18 +161,18 @@ class Layer(ABC):
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:
-        """Why this kind of layer cannot take samples of these shapes, and the mend; None if it can.
+        """The reason why this kind of layer cannot take samples of these shapes, with a remedy, or None.
 
-        A sentence whose subject is the layer; `build` puts the shapes and their sources before it.
+        The text is a predicate whose subject is the layer; `build` puts the shapes and their sources before it.
         """
         return None
 
     def saved(self, rows: int) -> Memory:
-        """Arrays of its own that keep between forward and backward what backward needs beside x and y."""
+        """Arrays that keep values from forward to backward, besides x and y."""
         return {}
 
     def work(self, rows: int) -> Memory:
-        """Arrays that it needs within a call."""
+        """Arrays that the layer needs within a call."""
         return {}
 
     @abstractmethod
@@ -179,16 +181,17 @@ class Layer(ABC):
 
     @abstractmethod
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
-        """From dy compute dxs and the gradient by each parameter, overwriting them; xs and y are as forward left
-        them. In the place of a moving average's gradient it leaves this microbatch's statistic.
+        """Compute dxs and the gradient by each parameter from dy; xs, y and `saved` are unchanged since `forward`.
+
+        For a moving average, the statistic of the microbatch takes the place of the gradient.
         """
 
     @abstractmethod
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
-        """Add to `graph` operators that compute for any number of rows what `forward` does without training.
+        """Add operators that compute the forward pass of inference for any number of rows.
 
         Args:
-            graph: knows this layer's parameters by their names within it.
+            graph: the graph, with the parameters of the layer by their names within it.
             xs: names of the inputs.
 
         Returns:
@@ -197,10 +200,10 @@ class Layer(ABC):
 
 
 def blocks(rows: int, size: int) -> Iterator[slice]:
-    """So many rows, at most `size` at a time."""
+    """Split `rows` rows into slices of at most `size`."""
     return (slice(first, min(first + size, rows)) for first in range(0, rows, size))
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape for people."""
+    """A shape as text for messages."""
     return "(" + ", ".join(map(str, shape)) + ")"
