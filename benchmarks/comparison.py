@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Measurement = Mapping[str, float]
-"""What one run of a contender gave, by quantity; the unit is the end of the quantity's name."""
+"""The results of one run of a contender by quantity; the unit is the end of the quantity's name."""
 
 PEERS = Path(__file__).with_name("peers")
 
@@ -41,8 +41,8 @@ class Options:
         )
         text = "one round of the smallest size and without peers: shows that the benchmark works, measures nothing"
         parser.add_argument("--smallest", action="store_true", help=text)
-        given = parser.parse_args()
-        return cls(1 if given.smallest else given.rounds, given.smallest)
+        options = parser.parse_args()
+        return cls(1 if options.smallest else options.rounds, options.smallest)
 
     def size(self, usual: int, smallest: int) -> int:
         """The size that is asked for of the two."""
@@ -114,12 +114,12 @@ class Comparison:
         if not {of, to} <= self._taken.keys():
             return
         value = self.median(of, quantity) / self.median(to, quantity)
-        told: dict[str, Any] = {"quantity": quantity, "of": of, "to": to, "ratio": rounded(value)}
+        ratio: dict[str, Any] = {"quantity": quantity, "of": of, "to": to, "ratio": rounded(value)}
         if at_least is not None:
-            told |= {"at_least": rounded(at_least), "kept": value >= at_least}
+            ratio |= {"at_least": rounded(at_least), "kept": value >= at_least}
         if at_most is not None:
-            told |= {"at_most": rounded(at_most), "kept": value <= at_most}
-        self._ratios.append(told)
+            ratio |= {"at_most": rounded(at_most), "kept": value <= at_most}
+        self._ratios.append(ratio)
 
     def document(self, benchmark: str, **more: Any) -> dict[str, Any]:
         """Everything, ready to print."""
@@ -173,10 +173,10 @@ def _processor() -> str:
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions

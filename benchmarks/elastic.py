@@ -49,8 +49,8 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
-    def start(self, role: Role, told: str, log: Path) -> Any:
-        process = self._cluster.start(role, told, log)
+    def start(self, role: Role, message: str, log: Path) -> Any:
+        process = self._cluster.start(role, message, log)
         if role is Role.WORKER:
             self.workers.append(process)
         return process
@@ -124,8 +124,8 @@ class Scenario:
             pass
         return report
 
-    def _tell(self, number: int, what: str, found: dict[str, float]) -> None:
-        print(f"{what} {number + 1}/{self._rounds}  {json.dumps(found)}", file=sys.stderr, flush=True)
+    def _tell(self, number: int, what: str, values: dict[str, float]) -> None:
+        print(f"{what} {number + 1}/{self._rounds}  {json.dumps(values)}", file=sys.stderr, flush=True)
 
 
 def longest(before: Progress, after: Progress) -> float:
@@ -172,12 +172,12 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
 
 def summary(events: list[dict[str, float]]) -> dict[str, Any]:
     """Median, and the value that 95 of 100 do not exceed: the 19th of 20."""
-    found = {}
+    quantiles = {}
     for quantity in events[0]:
         values = sorted(event[quantity] for event in events)
         last = -(-len(values) * 95 // 100) - 1
-        found[quantity] = {"p50": rounded(values[len(values) // 2]), "p95": rounded(values[last])}
-    return found
+        quantiles[quantity] = {"p50": rounded(values[len(values) // 2]), "p95": rounded(values[last])}
+    return quantiles
 
 
 def main() -> None:

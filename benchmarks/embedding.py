@@ -19,7 +19,7 @@ from raydient.spec.job import JobSpec
 VOCABULARY, WIDTH, LENGTH, CLASSES = 200_000, 64, 10, 10
 RATE = "samples_per_second"
 EPOCHS = {"sgd": 40, "adam": 8, "tcp": 8}
-"""Of training, by what tells the contenders apart: over TCP a step takes fifteen times as long."""
+"""Epochs of training by optimizer or transport: over TCP a step takes fifteen times as long."""
 PEER_STEPS = {"sgd": 400, "adam": 60}
 OPTIMIZERS: Mapping[str, Any] = {"sgd": {"sgd": {"learning_rate": 0.01}}, "adam": "adam"}
 ONE, TWO, TCP, ADAM = "raydient", "raydient, two workers", "raydient, two workers, TCP", "raydient, Adam"

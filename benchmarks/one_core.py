@@ -1,4 +1,4 @@
-"""What the benchmarks of single layers on one core share: a step of ours, and the rate of a large product."""
+"""Shared by the benchmarks of single layers on one core: a training step, and the rate of a large product."""
 
 import os
 import time

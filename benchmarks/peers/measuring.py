@@ -1,4 +1,4 @@
-"""What the peers share: arguments, the network, timing and the JSON line. Imported before torch or numpy is."""
+"""Shared by the peers: arguments, the network, timing and the JSON line. Imported before torch or numpy is."""
 
 import argparse
 import json
@@ -80,7 +80,7 @@ def report(peer: str, seconds: float, samples: int | None = None, **more: Any) -
 
 
 def free_port() -> int:
-    """A port of the loopback address where nobody listens now."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

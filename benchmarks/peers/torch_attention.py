@@ -38,19 +38,22 @@ def main() -> None:
     options = measuring.parser(__doc__)
     for name in ("heads", "size", "length", "hidden", "classes"):
         options.add_argument(f"--{name}", type=int, required=True)
-    told = options.parse_args()
+    arguments = options.parse_args()
     torch.set_num_threads(1)
-    features = told.heads * told.size
+    features = arguments.heads * arguments.size
     # A projection first, so that the block's own derivative by its input is asked for.
     network = nn.Sequential(
         nn.Linear(features, features),
-        Block(features, told.heads, told.hidden),
+        Block(features, arguments.heads, arguments.hidden),
         nn.Flatten(),
-        nn.Linear(told.length * features, told.classes),
+        nn.Linear(arguments.length * features, arguments.classes),
     )
-    x, y = torch.randn(told.batch, told.length, features), torch.randint(0, told.classes, (told.batch,))
-    seconds = measuring.seconds_per_step(measuring.step_of(network, x, y), told.steps)
-    measuring.report("torch_attention", seconds, told.batch)
+    x, y = (
+        torch.randn(arguments.batch, arguments.length, features),
+        torch.randint(0, arguments.classes, (arguments.batch,)),
+    )
+    seconds = measuring.seconds_per_step(measuring.step_of(network, x, y), arguments.steps)
+    measuring.report("torch_attention", seconds, arguments.batch)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What Grafana is given: dashboards as a program and as JSON, their checks and their pictures."""
+"""Dashboards for Grafana: the program that writes them, their JSON, their checks and their pictures."""

@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Any
 
 DASHBOARDS = Path(__file__).with_name("dashboards")
-"""Where they are committed."""
+"""The folder of the committed dashboards."""
 
 
 class FolderError(Exception):
-    """There is no folder of dashboards where one was named, or it holds none."""
+    """A folder does not exist or holds no dashboard."""
 
 
 def require(folder: Path, what: str = "dashboards") -> Path:
-    """The folder itself. Raises FolderError where it is none."""
+    """Return the folder. Raises FolderError if it does not exist."""
     if not folder.is_dir():
         raise FolderError(f"{what} folder {folder} is missing")
     return folder
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every dashboard of a folder by its file's name without `.json`, sorted. Raises FolderError."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(require(folder).glob("*.json"))}
-    if not found:
+    """Return the dashboards of a folder, sorted by file name, without `.json`. Raises FolderError."""
+    dashboards = {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(require(folder).glob("*.json"))
+    }
+    if not dashboards:
         raise FolderError(f"dashboards folder {folder} has no dashboard in it")
-    return found
+    return dashboards

@@ -1,4 +1,4 @@
-"""What the Markdown files say of code is so: names are defined where a link points, quoted lines are there."""
+"""Markdown files agree with the code: names are defined where a link points, quoted lines exist."""
 
 import ast
 import re
@@ -26,20 +26,20 @@ def named(text, page):
 def definitions(path):
     """The source of each class, function and constant of a file, by dotted name."""
     text = path.read_text(encoding="utf-8")
-    lines, found = text.splitlines(), {}
+    lines, sources = text.splitlines(), {}
 
     def walk(body, prefix):
         for node in body:
             source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
             match node:
                 case ast.ClassDef() | ast.FunctionDef():
-                    found[prefix + node.name] = source
+                    sources[prefix + node.name] = source
                     walk(node.body, f"{prefix}{node.name}.")
                 case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-                    found[prefix + name] = source
+                    sources[prefix + name] = source
 
     walk(ast.parse(text).body, "")
-    return found
+    return sources
 
 
 def quotes(page):
@@ -62,11 +62,11 @@ def test_quoted_lines_stand_in_the_code():
         source = definitions(path)[name]
         lines = [line.strip() for line in quote.splitlines()]
         width = len(lines)
-        found = source.splitlines()
-        places = [n for n in range(len(found)) if [line.strip() for line in found[n : n + width]] == lines]
+        code = source.splitlines()
+        places = [n for n in range(len(code)) if [line.strip() for line in code[n : n + width]] == lines]
         assert len(places) == 1, f"{name}:\n{quote}"
         (place,) = places
-        assert dedent("\n".join(found[place : place + width])) + "\n" == quote
+        assert dedent("\n".join(code[place : place + width])) + "\n" == quote
 
 
 def test_there_is_something_to_check():

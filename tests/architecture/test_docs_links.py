@@ -1,4 +1,4 @@
-"""What the Markdown files point to is there, and the job files in them are valid."""
+"""Links in the Markdown files resolve, and the job files in them are valid."""
 
 import re
 from pathlib import Path
@@ -35,8 +35,8 @@ def anchors(page):
 
 def job_files(page):
     """The YAML fences of a page that are whole job files."""
-    found = [body for _, language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language == "yaml"]
-    return [body for body in found if re.search("^dataset:", body, re.MULTILINE) and "network:" in body]
+    bodies = [body for _, language, body in FENCE.findall(page.read_text(encoding="utf-8")) if language == "yaml"]
+    return [body for body in bodies if re.search("^dataset:", body, re.MULTILINE) and "network:" in body]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

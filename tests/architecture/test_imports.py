@@ -1,4 +1,4 @@
-"""Who may import whom (the folder tree is the architecture): read from the source, nothing is imported."""
+"""Which rooms may import which (the folder tree is the architecture); sources are parsed, not imported."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -24,13 +24,13 @@ ALLOWED = {
 """Portion of the namespace to the portions that its modules may import at any time."""
 
 LAZILY = {"raydient.client": {"raydient.server", "raydient.workers"}}
-"""What they may import inside a function, in addition: the embedded mode."""
+"""Portions that they may also import inside a function: the embedded mode."""
 
 PURE = ("raydient.workers.network", "raydient.workers.data", "raydient.server.parameters")
-"""Rooms that know no infrastructure."""
+"""Rooms that import no infrastructure."""
 
 WITHOUT_TRANSPORT = ("raydient.workers.network", "raydient.workers.data")
-"""Rooms that know what a step is, and not how processes talk."""
+"""Rooms that import the steps and not the transport."""
 
 ROOMS = {
     "api": {"jobs", "training"},
@@ -64,7 +64,7 @@ MODULES = dict(sources())
 
 
 def is_lazy(node):
-    """Whether what is inside runs when it is called, or never."""
+    """Return True for a node whose body runs when it is called, or never."""
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -168,7 +168,7 @@ def test_no_import_is_excused():
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "expected"),
     [
         ("import raydient.server.app", [("raydient.server.app", False)]),
         ("from . import hub", [("raydient.wire.hub", False)]),
@@ -181,11 +181,11 @@ def test_no_import_is_excused():
         ("class A:\n  from raydient import client", [("raydient.client", False)]),
     ],
 )
-def test_imports_are_found_in_every_form(source, found, tmp_path):
+def test_imports_are_found_in_every_form(source, expected, tmp_path):
     path = tmp_path / "module.py"
     path.write_text(source)
 
-    assert imports("raydient.wire.module", path) == found
+    assert imports("raydient.wire.module", path) == expected
 
 
 def test_tests_have_names_of_their_own():

@@ -1,4 +1,4 @@
-"""The benchmark's channel to nobody offers the worker what a real one does: whole epochs go through it."""
+"""The benchmark's channel without a peer offers the worker what a real one does: whole epochs go through it."""
 
 import importlib
 import threading

@@ -19,7 +19,7 @@ def given(arguments):
 
 
 def mounts(service):
-    """What is mounted where in a service: target, (source, mode)."""
+    """Return the mounts of a service: (source, mode) by target."""
     split = [mount.split(":") for mount in service.get("volumes", [])]
     return {target: (source, mode[0] if mode else "rw") for source, target, *mode in split}
 

@@ -1,4 +1,4 @@
-"""What the linters say of deploy/, and what schemas do."""
+"""Linters and schemas accept deploy/."""
 
 import json
 from pathlib import Path

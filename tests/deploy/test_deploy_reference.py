@@ -1,4 +1,4 @@
-"""docs/deploy.md tells what deploy/ is."""
+"""docs/deploy.md agrees with deploy/."""
 
 import json
 import re
@@ -19,9 +19,9 @@ def test_versions_are_those_that_were_checked():
 
 
 @pytest.mark.parametrize("group", ["PodDisruptionBudget", "PersistentVolumeClaim", "Service", "RayCluster"])
-def test_objects_are_told_by_their_names(rendered, group):
-    (found,) = [d for d in rendered("base") if d["kind"] == group]
-    assert re.search(rf"^\| {group} `{found['metadata']['name']}` \|", PAGE, re.MULTILINE)
+def test_objects_are_named_on_the_page(rendered, group):
+    (document,) = [d for d in rendered("base") if d["kind"] == group]
+    assert re.search(rf"^\| {group} `{document['metadata']['name']}` \|", PAGE, re.MULTILINE)
 
 
 def test_secrets_that_pods_want_are_made(rendered):

@@ -159,18 +159,18 @@ def test_credentials_are_drawn_once(tmp_path):
     assert again["ray-token"] == drawn["ray-token"]
 
 
-def test_the_build_is_given_what_it_copies():
+def test_the_build_context_has_the_files_that_it_copies():
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    given = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    included = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     copied = re.findall(r"^COPY (?:--chmod=\S+ )?(?!--from)(.*) \S+$", dockerfile, re.MULTILINE)
-    assert {path.rstrip("/") for paths in copied for path in paths.split()} == given
+    assert {path.rstrip("/") for paths in copied for path in paths.split()} == included
     assert "*" in ignored
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     metadata = {project["project"]["readme"], *project["project"]["license-files"]}
-    assert {*wheel["sources"], *metadata, "pyproject.toml"} == given - {"deploy/image"}
-    assert all((ROOT / path).exists() for path in given)
+    assert {*wheel["sources"], *metadata, "pyproject.toml"} == included - {"deploy/image"}
+    assert all((ROOT / path).exists() for path in included)
 
 
 def test_stages_have_one_base_that_is_pinned():

@@ -24,11 +24,11 @@ def containers(spec):
 
 
 def weaknesses(spec):
-    """What a pod may that it must not: beyond the `restricted` profile its root is read-only and it has no token."""
+    """Return the faults of a pod: beyond the `restricted` profile, a writable root or a token."""
     pod = spec.get("securityContext", {})
-    found = [flag for flag in ("hostNetwork", "hostPID", "hostIPC") if spec.get(flag)]
-    found += [] if spec.get("automountServiceAccountToken") is False else ["service account token"]
-    found += [f"hostPath {volume['name']}" for volume in spec.get("volumes", []) if "hostPath" in volume]
+    weak = [flag for flag in ("hostNetwork", "hostPID", "hostIPC") if spec.get(flag)]
+    weak += [] if spec.get("automountServiceAccountToken") is False else ["service account token"]
+    weak += [f"hostPath {volume['name']}" for volume in spec.get("volumes", []) if "hostPath" in volume]
     for container in containers(spec):
         context = {**pod, **container.get("securityContext", {})}
         rules = {
@@ -39,8 +39,8 @@ def weaknesses(spec):
             "seccomp": context.get("seccompProfile") == {"type": "RuntimeDefault"},
             "memory": "memory" in container.get("resources", {}).get("limits", {}),
         }
-        found += [f"{container['name']}: {name}" for name, kept in rules.items() if not kept]
-    return found
+        weak += [f"{container['name']}: {name}" for name, kept in rules.items() if not kept]
+    return weak
 
 
 def chosen(selector, nodes):
@@ -66,7 +66,7 @@ def options(arguments):
 
 
 def may_connect(policies, source, target, port):
-    """Whether NetworkPolicies let a connection in. `source`: labels of its namespace, of its pod if it is in ours."""
+    """Return True if NetworkPolicies admit a connection. `source`: labels of its namespace and, if in ours, its pod."""
     namespace, pod = source
 
     def from_there(peer):
@@ -90,8 +90,8 @@ def may_connect(policies, source, target, port):
 
 
 def test_every_pod_is_hardened(nodes):
-    found = {group: weaknesses(template["spec"]) for group, template in nodes.items()}
-    assert found == {group: [] for group in nodes}
+    weak = {group: weaknesses(template["spec"]) for group, template in nodes.items()}
+    assert weak == {group: [] for group in nodes}
 
 
 def test_what_is_not_hardened_is_found(rendered):
@@ -148,20 +148,20 @@ def test_services_find_their_pods(nodes, documents):
 
 
 def test_the_service_is_started_as_it_is_described(nodes, documents):
-    given = serve_options(nodes["service"])
-    assert set(given) <= {option for parameter in serve.params for option in parameter.opts}
+    arguments = serve_options(nodes["service"])
+    assert set(arguments) <= {option for parameter in serve.params for option in parameter.opts}
     (service,) = of_kind(documents, "Service")
     container = nodes["service"]["spec"]["containers"][0]
     ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
-    assert given["--address"] == f"0.0.0.0:{ports['grpc']}"
-    assert given["--metrics-address"] == f"0.0.0.0:{ports['http-metrics']}"
+    assert arguments["--address"] == f"0.0.0.0:{ports['grpc']}"
+    assert arguments["--metrics-address"] == f"0.0.0.0:{ports['http-metrics']}"
     assert ports == {"grpc": 50051, "http-metrics": 9095}
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert environment["RAYDIENT_ADDRESS"] == f"localhost:{ports['grpc']}"
-    assert environment.get("RAYDIENT_TLS_CA") == given.get("--tls-certificate")
+    assert environment.get("RAYDIENT_TLS_CA") == arguments.get("--tls-certificate")
     mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
     for file in ("--state", "--tls-certificate", "--tls-key", "--tokens-file"):
-        assert file not in given or str(Path(given[file]).parent) in mounted
+        assert file not in arguments or str(Path(arguments[file]).parent) in mounted
     assert nodes["service"]["spec"]["terminationGracePeriodSeconds"] >= 30
 
 
@@ -176,9 +176,9 @@ def test_the_service_and_the_head_have_no_slots(documents, nodes):
     assert cluster["spec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
     assert service["groupName"] == "service"
     assert service["replicas"] == service["minReplicas"] == service["maxReplicas"] == 1
-    given = options(nodes["service"]["spec"]["containers"][0]["args"])
-    assert given["--num-cpus"] == service["rayStartParams"]["num-cpus"] == "0"
-    assert given["--address"].startswith("0.0.0.0"), "the later one is the service's"
+    arguments = options(nodes["service"]["spec"]["containers"][0]["args"])
+    assert arguments["--num-cpus"] == service["rayStartParams"]["num-cpus"] == "0"
+    assert arguments["--address"].startswith("0.0.0.0"), "the later one is the service's"
     assert f"--address={cluster['metadata']['name']}-head-svc:6379" in nodes["service"]["spec"]["containers"][0]["args"]
     assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
     assert workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "1"

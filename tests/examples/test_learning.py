@@ -55,7 +55,7 @@ def test_attention_without_a_mask_sees_which_marks_there_are_but_not_their_order
     assert 0.65 < reached("sequences_attention", ", causal: true")["accuracy"] < 0.85
 
 
-def test_every_example_is_told_of_and_learns():
+def test_every_example_is_on_the_page_and_learns():
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| \[`(\w+)\.yaml`\]", page, re.MULTILINE)
     assert sorted(documented) == sorted(WANTED) == sorted(path.stem for path in EXAMPLES.glob("*.yaml"))

@@ -58,26 +58,26 @@ def expressions(dashboard: Json) -> Iterator[tuple[str, str]]:
 
 def selectors(expression: str) -> list[Selector]:
     """Return the selectors of an expression without variables, from left to right. Raises ValueError."""
-    found: list[Selector] = []
-    _collect(promql_parser.parse(expression), "", None, found)
-    return found
+    result: list[Selector] = []
+    _collect(promql_parser.parse(expression), "", None, result)
+    return result
 
 
-def _collect(node: Any, function: str, span: timedelta | None, found: list[Selector]) -> None:
+def _collect(node: Any, function: str, span: timedelta | None, result: list[Selector]) -> None:
     match node:
         case promql_parser.VectorSelector():
             operators = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
             matchers = {m.name: (operators[str(m.op).rpartition(".")[2]], m.value) for m in node.matchers.matchers}
-            found.append(Selector(node.name or "", matchers, span, function))
+            result.append(Selector(node.name or "", matchers, span, function))
         case promql_parser.MatrixSelector():
-            _collect(node.vector_selector, function, node.range, found)
+            _collect(node.vector_selector, function, node.range, result)
         case promql_parser.Call():
             for argument in node.args:
-                _collect(argument, node.func.name, None, found)
+                _collect(argument, node.func.name, None, result)
         case promql_parser.BinaryExpr():
-            _collect(node.lhs, "", None, found)
-            _collect(node.rhs, "", None, found)
+            _collect(node.lhs, "", None, result)
+            _collect(node.rhs, "", None, result)
         case promql_parser.AggregateExpr() | promql_parser.UnaryExpr() | promql_parser.ParenExpr():
-            _collect(node.expr, "", None, found)
+            _collect(node.expr, "", None, result)
         case promql_parser.SubqueryExpr():
-            _collect(node.expr, function, node.range, found)
+            _collect(node.expr, function, node.range, result)

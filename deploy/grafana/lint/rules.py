@@ -19,7 +19,7 @@ Metrics = Mapping[str, frozenset[str] | None]
 def lint(dashboard: Json, metrics: Metrics) -> list[str]:
     """Return a line for each fault of a dashboard whose queries may ask for `metrics`."""
     rules: list[Callable[[Json], Findings]] = [described, sources, units, layout, lambda d: promql(d, metrics)]
-    return [": ".join(filter(None, (dashboard["title"], *found))) for rule in rules for found in rule(dashboard)]
+    return [": ".join(filter(None, (dashboard["title"], *finding))) for rule in rules for finding in rule(dashboard)]
 
 
 def described(dashboard: Json) -> Findings:

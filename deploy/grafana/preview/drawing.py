@@ -62,14 +62,14 @@ def series_color(panel: Json, name: str, otherwise: str) -> str:
 
 def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
     """Draw lines, stairs, stacked areas or bars over time, with their legend below."""
-    found = [one for answer in answers for one in answer if np.isfinite(one.values).any()]
+    shown = [one for answer in answers for one in answer if np.isfinite(one.values).any()]
     defaults, custom = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["defaults"].get("custom", {})
     log = custom.get("scaleDistribution", {}).get("type") == "log"
-    values = pd.DataFrame({place: one.values for place, one in enumerate(found)}, index=window.clock)
+    values = pd.DataFrame({place: one.values for place, one in enumerate(shown)}, index=window.clock)
     values = values.where(values > 0) if log else values
     if not values.notna().any(axis=None):
         return nothing(axes)
-    colors = [series_color(panel, one.name, PALETTE[place % len(PALETTE)]) for place, one in enumerate(found)]
+    colors = [series_color(panel, one.name, PALETTE[place % len(PALETTE)]) for place, one in enumerate(shown)]
     if custom.get("stacking", {}).get("mode") == "normal":
         axes.stackplot(values.index, values.fillna(0).T, colors=colors, alpha=0.75)
     elif custom.get("drawStyle") == "bars":
@@ -88,39 +88,38 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
     columns = panel["gridPos"]["w"] // 3
     handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors[: 2 * columns]]
     below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": columns}
-    names = [one.name for one in found[: 2 * columns]]
+    names = [one.name for one in shown[: 2 * columns]]
     axes.legend(handles, names, frameon=False, fontsize=7, handlelength=1, columnspacing=1, labelcolor=TEXT, **below)
     return None
 
 
 def heatmap(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
     """Draw a row of cells for each series, the first one lowest, and the scale of the colours beside it."""
-    found = [one for answer in answers for one in answer]
-    if not found:
+    shown, color = [one for answer in answers for one in answer], panel["options"]["color"]
+    if not shown:
         return nothing(axes)
-    color = panel["options"]["color"]
     scale = {"cmap": colormaps[color["scheme"].lower()], "vmin": color["min"], "vmax": color["max"]}
-    values = np.ma.masked_invalid([one.values for one in found])
-    cells = axes.pcolormesh(window.clock, np.arange(len(found)), values, shading="nearest", **scale)
+    values = np.ma.masked_invalid([one.values for one in shown])
+    cells = axes.pcolormesh(window.clock, np.arange(len(shown)), values, shading="nearest", **scale)
     axes.grid(visible=False)
-    axes.set_yticks(range(len(found)), [one.name for one in found])
+    axes.set_yticks(range(len(shown)), [one.name for one in shown])
     bar = axes.figure.colorbar(cells, ax=axes, pad=0.015, fraction=0.035)
     return bar.ax.tick_params(labelsize=8, colors=FAINT, length=0)
 
 
 def numbers(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
     """Draw the newest value of each series, or its name, in large print, one below the other."""
-    found = [(one.name, one.newest) for answer in answers for one in answer if one.newest is not None]
+    shown = [(one.name, one.newest) for answer in answers for one in answer if one.newest is not None]
     defaults, options = panel["fieldConfig"]["defaults"], panel["options"]
-    nothing(axes, "" if found else defaults.get("noValue", "no data"))
-    for place, (name, value) in enumerate(found):
+    nothing(axes, "" if shown else defaults.get("noValue", "no data"))
+    for place, (name, value) in enumerate(shown):
         color = series_color(panel, name, threshold_color(value, defaults))
         text = name if options.get("textMode") == "name" else words(value, defaults)
         style: dict[str, Any] = {"color": color}
         if options.get("colorMode", "").startswith("background"):
             style = {"color": "white", "bbox": {"facecolor": color, "edgecolor": color, "boxstyle": "round"}}
         size = min(20, 82 * axes.get_window_extent().width / axes.figure.dpi / max(4, len(text)))
-        middle = 1 - (place + 0.5) / len(found)
+        middle = 1 - (place + 0.5) / len(shown)
         axes.text(0.5, middle, text, ha="center", va="center", fontsize=size, weight="bold", **style)
 
 
@@ -140,7 +139,7 @@ def barchart(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
 
 
 def table(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
-    """Draw as many rows of all queries, joined by the labels that they share, as there is room for."""
+    """Draw the rows of all queries, joined by common labels, as far as there is room."""
     layout = next(t["options"] for t in panel["transformations"] if t["id"] == "organize")
     rows = joined(answers)
     nothing(axes, panel["fieldConfig"]["defaults"].get("noValue", "no data") if rows.empty else "")

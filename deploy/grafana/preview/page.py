@@ -14,6 +14,7 @@ from deploy.grafana.lint.queries import ANYTHING, expanded
 from .drawing import DRAWN, EDGE, FAINT, TEXT, Json
 from .prometheus import Prometheus, Series, Window
 
+NOTE = "Drawn with matplotlib from the dashboard's queries; not a screenshot of Grafana."
 COLUMN, ROW, HEAD, GAP = 0.5, 0.34, 0.62, 0.05
 """Inches: a cell of the grid, the head of the picture, the gap between panels."""
 MARGINS = {"timeseries": (0.7, 0.15, 0.6), "heatmap": (0.95, 0.2, 0.3), "barchart": (0.6, 0.15, 0.85)}
@@ -31,8 +32,7 @@ def picture(dashboard: Json, prometheus: Prometheus, window: Window, scrape_seco
         figure.text(x, y, text, transform=figure.dpi_scale_trans, va="center", **{"color": TEXT, **style})
 
     write(0.12, height - 0.24, dashboard["title"], fontsize=15, weight="bold")
-    below = "Drawn with matplotlib from the dashboard's queries; not a screenshot of Grafana."
-    write(0.12, height - 0.48, below, fontsize=9, color=FAINT)
+    write(0.12, height - 0.48, NOTE, fontsize=9, color=FAINT)
     for panel in dashboard["panels"]:
         grid, kind, title = panel["gridPos"], panel["type"], expanded(panel["title"], texts)
         x, wide, high = grid["x"] * COLUMN + GAP, grid["w"] * COLUMN - 2 * GAP, grid["h"] * ROW - 2 * GAP
@@ -75,6 +75,6 @@ def ask(panel: Json, prometheus: Prometheus, window: Window, values: Mapping[str
     answers = []
     for target in panel["targets"]:
         legend = target.get("legendFormat", "").replace("{{", "{").replace("}}", "}")
-        found = prometheus.ask(expanded(target["expr"], values), window, instant=target.get("instant", False))
-        answers.append([replace(one, name=legend.format_map(defaultdict(str, one.labels))) for one in found])
+        answer = prometheus.ask(expanded(target["expr"], values), window, instant=target.get("instant", False))
+        answers.append([replace(one, name=legend.format_map(defaultdict(str, one.labels))) for one in answer])
     return answers

@@ -66,9 +66,9 @@ class Prometheus:
         except (OSError, ValueError) as error:
             raise PrometheusError(f"no Prometheus at {self._url}: {error}") from error
         if instant:
-            return [Series(found["metric"], np.array([float(found["value"][1])])) for found in result]
+            return [Series(item["metric"], np.array([float(item["value"][1])])) for item in result]
         grid = np.full((len(result), len(window.clock)), np.nan)
-        for row, found in zip(grid, result, strict=True):
-            for time, value in found["values"]:
+        for row, item in zip(grid, result, strict=True):
+            for time, value in item["values"]:
                 row[round((time - window.start) / window.step)] = float(value)
-        return [Series(found["metric"], row) for row, found in zip(grid, result, strict=True)]
+        return [Series(item["metric"], row) for row, item in zip(grid, result, strict=True)]

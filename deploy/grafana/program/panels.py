@@ -42,7 +42,7 @@ def log_scale() -> common.ScaleDistributionConfig:
 
 
 def fixed(color: str) -> list[DynamicConfigValue]:
-    """What an override says to give a series one colour."""
+    """Return the properties of an override that gives a series one colour."""
     return [DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})]
 
 
@@ -142,12 +142,12 @@ def number(
 
 
 def tile(panel: stat.Panel) -> stat.Panel:
-    """The same number on a ground of its colour: what has to be seen first."""
+    """The same number on a ground of its colour: for the values to see first."""
     return panel.color_mode(kinds.BigValueColorMode.BACKGROUND_SOLID)
 
 
 def words(panel: stat.Panel, ranges: Mapping[tuple[float, float], str]) -> stat.Panel:
-    """The same number told in words, by the range from one bound to the other in which it lies."""
+    """The same number as words, by the range from one bound to the other in which it lies."""
     return panel.mappings(
         [
             RangeMap(RangeMapOptions(low, high, ValueMappingResult(text=text, index=index)))

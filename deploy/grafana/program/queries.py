@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefr
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-"""What every panel, query and variable reads: the Prometheus that the reader chose."""
+"""The data source of every panel, query and variable: the Prometheus that the reader chose."""
 SERVICES = ('job=~"$job"', 'instance=~"$instance"')
 """Matchers of the chosen services: Prometheus' own labels, the scrape's name and the address."""
 TRAINING_JOBS = 'training_job=~"$training_job"'

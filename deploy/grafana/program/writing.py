@@ -42,6 +42,6 @@ def _text(builder: Dashboard) -> str:
             target.ref_id = letter
     document = json.loads(json.dumps(model, cls=JSONEncoder))
     for link in document["links"]:
-        del link["placement"]  # the SDK would put links into a menu, where nobody sees them
+        del link["placement"]  # the SDK would hide links in a menu
     document["id"] = None  # the SDK leaves it out; Grafana gives a number of its own to a dashboard that has null
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

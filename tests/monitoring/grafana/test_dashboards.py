@@ -116,9 +116,9 @@ def test_provisioning_names_one_data_source_and_the_folder():
     providers = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in (folder / "dashboards").iterdir()]
     scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
 
-    [[source]] = [found["datasources"] for found in sources]
+    [[source]] = [file["datasources"] for file in sources]
     assert (source["type"], source["isDefault"]) == ("prometheus", True)
     [interval] = [job["scrape_interval"] for job in scraped if job["job_name"] == "raydient"]
     assert source["jsonData"]["timeInterval"] == interval
-    [[provider]] = [found["providers"] for found in providers]
+    [[provider]] = [file["providers"] for file in providers]
     assert provider["options"]["path"] == "/var/lib/grafana/dashboards"

@@ -13,7 +13,7 @@ def first(dashboard, kind="timeseries"):
 
 
 def variable(dashboard, name):
-    return next(found for found in dashboard["templating"]["list"] if found["name"] == name)
+    return next(v for v in dashboard["templating"]["list"] if v["name"] == name)
 
 
 def with_query(expression):

@@ -48,8 +48,8 @@ def vector(*results):
 
 def test_a_series_has_gaps_where_prometheus_has_none(answering):
     prometheus, asked, answers = answering
-    found = [{"metric": {"a": "b"}, "values": [[1000, "1"], [1010, "NaN"], [1015, "+Inf"]]}]
-    answers["query_range"] = (200, {"data": {"resultType": "matrix", "result": found}})
+    matrix = [{"metric": {"a": "b"}, "values": [[1000, "1"], [1010, "NaN"], [1015, "+Inf"]]}]
+    answers["query_range"] = (200, {"data": {"resultType": "matrix", "result": matrix}})
 
     [series] = prometheus.ask("up", WINDOW)
 

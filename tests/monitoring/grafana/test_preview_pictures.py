@@ -19,8 +19,8 @@ VALUES = {"training_job": "0a", "job": ".+", "instance": ".+", "__rate_interval"
 class Canned:
     """A Prometheus that answers every question with the same series, and remembers the questions."""
 
-    def __init__(self, *found):
-        self.found = found
+    def __init__(self, *series):
+        self.series = series
         self.asked = []
 
     def ask(self, query, window, *, instant=False):
@@ -28,7 +28,7 @@ class Canned:
         length = 1 if instant else len(window.clock)
         return [
             Series(labels, np.resize(np.asarray(values[::-1] if instant else values, float), length))
-            for labels, values in self.found
+            for labels, values in self.series
         ]
 
 
@@ -38,10 +38,10 @@ def layer(number, *values):
     return {"place": place, "layer": place[3:], "job": "raydient", "instance": "i", **job}, values
 
 
-def drawn(panel, *found):
+def drawn(panel, *series):
     """The axes with one panel on it, of a canned answer."""
     axes = Figure(figsize=(6, 4)).add_axes((0.1, 0.1, 0.8, 0.8))
-    DRAWN[panel["type"]](axes, panel, ask(panel, Canned(*found), WINDOW, VALUES), WINDOW)
+    DRAWN[panel["type"]](axes, panel, ask(panel, Canned(*series), WINDOW, VALUES), WINDOW)
     return axes
 
 
@@ -54,7 +54,7 @@ def texts(axes):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "series"),
     [
         ("service", []),
         ("service", [layer(1, np.nan, 1e-5), layer(2, 0.5, 3.0)]),
@@ -63,8 +63,8 @@ def texts(axes):
         ("gradient-health", [layer(1, np.nan, 1e-5), layer(2, 0.5, 3.0)]),
     ],
 )
-def test_every_dashboard_is_drawn(committed, name, found, tmp_path):
-    prometheus = Canned(*found)
+def test_every_dashboard_is_drawn(committed, name, series, tmp_path):
+    prometheus = Canned(*series)
     figure = picture(committed[name], prometheus, WINDOW, 5.0)
     figure.savefig(tmp_path / "picture.png")
 
@@ -142,14 +142,14 @@ def test_a_table_has_a_row_for_each_job(committed):
     a, b = {"training_job": "a"}, {"training_job": "b"}
     panel = of(committed["service"], "Jobs, with those that ended a short while ago")
 
-    found = {
+    series = {
         "info": [({**a, "display_name": "x"}, [1]), ({**b, "display_name": "y"}, [1])],
         "state": [({**a, "state": "queued"}, [1]), ({**b, "state": "running"}, [1])],
         "progress": [(b, [0.5])],
         "loss": [(b, [0.25])],
         "workers": [(b, [2])],
     }
-    answers = [[Series(labels, np.array(value, float)) for labels, value in rows] for rows in found.values()]
+    answers = [[Series(labels, np.array(value, float)) for labels, value in rows] for rows in series.values()]
     axes = Figure(figsize=(9, 3)).add_axes((0, 0, 1, 1))
     DRAWN["table"](axes, panel, answers, WINDOW)
     [drawn] = axes.tables
