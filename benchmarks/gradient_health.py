@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from workload import ROWS_PER_WORKER
 
+from raydient.server.parameters.blocks import Blocks
+from raydient.server.parameters.conductor import Assign, Conductor
 from raydient.server.parameters.health import LayerMeter
-from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.server import Assign, ParameterServer, Position
+from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.position import Position
+from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.update import Updater
+from raydient.server.parameters.weights import Weights
 from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
 from raydient.steps.gradient import Gradient, GradientLayout
@@ -58,21 +62,17 @@ class Steps:
         self.weights = np.empty(size, np.float32)
         network.initialize(0, self.weights)
         self._slots = [gradient.zeros() for _ in range(microbatches)]
-        self._server = ParameterServer(
-            layout=network.layout,
-            schedule=schedule,
-            optimizer=build_optimizer("sgd", SETTINGS),
-            position=Position(0, 0, np.zeros(1 + self.terms.sums)),
-            updater=Updater(self.weights, [], self.terms.slots.bit_length(), 1, executor),
-            meter=LayerMeter(network.layout, layers),
-        )
+        weights = Weights(self.weights, [], build_rule("sgd", SETTINGS))
+        updater = Updater(weights, Blocks(size, self.terms.slots.bit_length(), 1, executor))
+        shard = Shard(network.layout, updater, LayerMeter(network.layout, layers))
+        self._conductor = Conductor(schedule, Position(0, 0, np.zeros(1 + self.terms.sums)), shard)
         generator = np.random.default_rng(0)
         x = generator.random((schedule.train_rows, 784), dtype=np.float32)
         y = generator.integers(0, 10, len(x)).astype(np.int32)
         data = MemorySource.of({"train/x/input": x, f"train/y/{network.output.name}": y})
         self._worker = Worker(network=network, schedule=schedule, seed=0, data=data, channel=self)
-        self._server.attached(0)
-        self._next = self._server.plan(1, [0], [1.0])
+        self._conductor.attached(0)
+        self._next = self._conductor.plan(1, [0], [1.0])
         self.block()  # programs are compiled and memory is touched for the first time
 
     def slot(self, index: int) -> Gradient:
@@ -81,7 +81,7 @@ class Steps:
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        _, self._next = self._server.push(round_, node, self._slots[slot or 0], sums.copy())
+        _, self._next = self._conductor.push(round_, node, self._slots[slot or 0], sums.copy())
 
     def block(self) -> Measurement:
         """Some steps, and what one takes of the processor, which what else runs disturbs less than the clock's time."""

@@ -16,7 +16,7 @@ import numpy as np
 from comparison import Comparison, Measurement, Options, Peer, print_document, rounded, run_peer
 from threadpoolctl import threadpool_limits
 
-from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.update import BLOCK
 from raydient.spec.network import Network as NetworkSpec
 from raydient.wire.memory import Bundle
@@ -84,7 +84,7 @@ class Ours:
         self._scratch = np.empty((2, BLOCK), np.float32)
         network.initialize(0, self._vector)
         self._weights, self._gradients = network.bind(self._vector), network.bind(self._gradient)
-        self._optimizer = build_optimizer("sgd", SGD)
+        self._rule = build_rule("sgd", SGD)
         generator = np.random.default_rng(0)
         self._program.x[...] = generator.random(self._program.x.shape)
         self._program.y[...] = generator.integers(0, 10, case.batch)
@@ -112,7 +112,7 @@ class Ours:
         self._program.backward(self._weights, self._gradients, 1 / self._case.batch)
         for first in range(0, self._vector.size, BLOCK):
             weights, gradient = (a[first : first + BLOCK] for a in (self._vector, self._gradient))
-            self._optimizer.update(0, weights, gradient, (), self._scratch[:, : weights.size])
+            self._rule.update(0, weights, gradient, (), self._scratch[:, : weights.size])
 
 
 def resident_bytes() -> int:

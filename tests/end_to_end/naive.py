@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.optimizers import build_rule
 from raydient.steps.layout import Average, Learned
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program, read_weights
@@ -87,9 +87,9 @@ class Update:
     """One parameter after the other: what is learned by the optimizer, averages by theirs, frozen ones not at all."""
 
     def __init__(self, optimizer, network, weights):
-        self._optimizer = build_optimizer(optimizer.kind, optimizer.value.model_dump())
+        self._rule = build_rule(optimizer.kind, optimizer.value.model_dump())
         self._network, self._weights = network, weights
-        self._state = [np.zeros_like(weights) for _ in self._optimizer.state]
+        self._state = [np.zeros_like(weights) for _ in self._rule.optimizer.state]
         self._scratch = [np.empty_like(weights) for _ in range(2)]
 
     def __call__(self, step, gradient):
@@ -104,6 +104,6 @@ class Update:
             if isinstance(p.kind, Learned):
                 l1, l2 = np.float32([p.kind.l1, p.kind.l2])
                 g = g + 2 * l2 * w + l1 * np.sign(w)
-                self._optimizer.update(step, w, g, state, scratch)
+                self._rule.update(step, w, g, state, scratch)
             elif isinstance(p.kind, Average):
                 w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g

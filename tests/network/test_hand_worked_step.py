@@ -79,7 +79,7 @@ def test_chain_of_two_logistic_neurons(make_network):
     program.backward(weights, gradients, 1.0)
     assert gradient == near(list(GRADIENT.values()))
 
-    Sgd(RATE).update(0, vector, gradient, (), (np.empty(4), np.empty(4)))
+    Sgd().update(0, vector, gradient, (), (np.empty(4), np.empty(4)), rate=RATE)
     assert vector == near(UPDATED)
     assert program.forward(weights)[0] == near(LOSS_AGAIN)
     assert [y.item() for y in program.outputs] == near(FORWARD_AGAIN)

@@ -7,11 +7,15 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from raydient.server.parameters.blocks import Blocks
+from raydient.server.parameters.conductor import Conductor, EpochEnd
 from raydient.server.parameters.health import LayerMeter
-from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.position import Position
 from raydient.server.parameters.process import CONTROL_LIMIT, ParameterServerProcess
-from raydient.server.parameters.server import EpochEnd, ParameterServer, Position
+from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.update import Updater
+from raydient.server.parameters.weights import Weights
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
@@ -76,8 +80,8 @@ class Job:
         return self._sum(left, of_leaf) + self._sum(right, of_leaf)
 
     def _run(self):
-        rule = build_optimizer(*self.optimizer)
-        weights, state = self.start.copy(), [np.zeros_like(self.start) for _ in rule.state]
+        rule = build_rule(*self.optimizer)
+        weights, state = self.start.copy(), [np.zeros_like(self.start) for _ in rule.optimizer.state]
         train = np.zeros(1 + SUMS)
         for number in range(self.schedule.rounds):
             this = self.schedule.round(number)
@@ -93,19 +97,19 @@ class Job:
         self.reference.append([weights, *state])
 
     def server(self, executor, position=None, arrays=None):
-        """A parameter server at the beginning, or where a snapshot was taken; and its weights and state."""
-        rule = build_optimizer(*self.optimizer)
+        """A conductor at the beginning, or where a snapshot was taken; and its weights and state."""
+        rule = build_rule(*self.optimizer)
         arrays = arrays or self.reference[0]
         arrays = [array.copy() for array in arrays]
-        server = ParameterServer(
-            layout=self.layout,
-            schedule=self.schedule,
-            optimizer=rule,
-            position=position or Position(0, 0, np.zeros(1 + SUMS)),
-            updater=Updater(arrays[0], arrays[1:], (7).bit_length(), 1, executor),
-            meter=LayerMeter(self.layout, LAYERS),
-        )
-        return server, arrays
+        updater = make_updater(arrays[0], arrays[1:], rule, (7).bit_length(), 1, executor)
+        shard = Shard(self.layout, updater, LayerMeter(self.layout, LAYERS))
+        return Conductor(self.schedule, position or Position(0, 0, np.zeros(1 + SUMS)), shard), arrays
+
+
+def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), **options):
+    """An updater of these arrays."""
+    blocks = Blocks(len(weights), depth, threads, executor)
+    return Updater(Weights(weights, state, rule, parameters), blocks, **options)
 
 
 @pytest.fixture(scope="session")

@@ -5,32 +5,30 @@ from math import isnan
 import numpy as np
 import pytest
 
+from raydient.server.parameters.conductor import Assign, Boundary, Conductor, Diverged, PlanInForce
 from raydient.server.parameters.health import LayerMeter
-from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.server import Assign, Boundary, Diverged, ParameterServer, PlanInForce, Position
-from raydient.server.parameters.update import Updater
+from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.position import Position
+from raydient.server.parameters.shard import Shard
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 
-from .conftest import dense
+from .conftest import dense, make_updater
 
 
 @pytest.fixture
 def make_server(executor):
     """One step of two leaves an epoch, then one leaf of evaluation; two parameters of two values."""
 
-    def make(rule="sgd", **options):
-        choice = {"learning_rate": 1e-3, "momentum": 0.0, "nesterov": False} if rule == "sgd" else options
-        optimizer, weights = build_optimizer(rule, choice), np.ones(4, np.float32)
+    def make(kind="sgd", **options):
+        choice = {"learning_rate": 1e-3, "momentum": 0.0, "nesterov": False} if kind == "sgd" else options
+        rule, weights = build_rule(kind, choice), np.ones(4, np.float32)
         layout = Layout.of([("near.input", (2,)), ("near.loss", (2,))])
-        server = ParameterServer(
-            layout=layout,
-            schedule=Schedule(train_rows=2, test_rows=1, epochs=2, batch_size=2, microbatches=2),
-            optimizer=optimizer,
-            position=Position(0, 0, np.zeros(2)),
-            updater=Updater(weights, [np.zeros(4, np.float32) for _ in optimizer.state], 2, 1, executor),
-            meter=LayerMeter(layout, [("near", 0)]),
-        )
+        state = [np.zeros(4, np.float32) for _ in rule.optimizer.state]
+        updater = make_updater(weights, state, rule, 2, 1, executor)
+        schedule = Schedule(train_rows=2, test_rows=1, epochs=2, batch_size=2, microbatches=2)
+        shard = Shard(layout, updater, LayerMeter(layout, [("near", 0)]))
+        server = Conductor(schedule, Position(0, 0, np.zeros(2)), shard)
         server.attached(0)
         assert server.plan(1, [0], [1.0]) == [Assign(0, 0, 0, 2), PlanInForce(1)]
         return server, weights

@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters import health, update
+from raydient.server.parameters import blocks as update_blocks
+from raydient.server.parameters import health
+from raydient.server.parameters.conductor import Conductor, Diverged
 from raydient.server.parameters.health import LayerMeter
-from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.server import Diverged, ParameterServer, Position
-from raydient.server.parameters.update import Updater
+from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.position import Position
+from raydient.server.parameters.shard import Shard
 from raydient.steps.layout import Average, Layout
 from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
-from .conftest import dense
+from .conftest import dense, make_updater
 
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
@@ -47,10 +49,10 @@ def measure(sizes, gradients, weights, piece, blocks, threads):
     layout, contributions = layout_of(sizes), {node: dense(gradient) for node, gradient in gradients.items()}
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
         patch.setattr(health, "PIECE", piece)
-        patch.setattr(update, "BLOCK", piece * blocks)
-        patch.setattr(update, "PARALLEL_FROM", 1)
+        patch.setattr(update_blocks, "BLOCK", piece * blocks)
+        patch.setattr(update_blocks, "PARALLEL_FROM", 1)
         meter = LayerMeter(layout, [(f"l{n}", 0) for n in range(len(sizes))])
-        Updater(weights, [], 2, threads, executor).apply(build_optimizer("sgd", SGD), 0, contributions, (0, 2), meter)
+        make_updater(weights, [], build_rule("sgd", SGD), 2, threads, executor).apply(0, contributions, (0, 2), meter)
         return meter.read(1, None, updated=True)
 
 
@@ -86,14 +88,14 @@ def test_equals_the_naive_twin_whatever_the_blocks_and_threads(sizes, piece, blo
 
 
 def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executor):
-    size = update.PARALLEL_FROM + update.BLOCK // 3
+    size = update_blocks.PARALLEL_FROM + update_blocks.BLOCK // 3
     layout = Layout.of([("a.kernel", (size // 3,)), ("b.kernel", (size - size // 3,))])
     gradient = np.random.default_rng(0).normal(size=size).astype(np.float32)
     results = []
     for threads in (1, 2, 3):
         meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
-        updater = Updater(weights, [], 1, threads, executor)
-        square = updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): dense(gradient)}, (0, 1), meter)
+        updater = make_updater(weights, [], build_rule("sgd", SGD), 1, threads, executor)
+        square = updater.apply(0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.append((square, meter.read(1, None, updated=True)))
 
     assert results[0] == results[1] == results[2]
@@ -107,8 +109,8 @@ def test_measuring_changes_no_bit_of_the_weights(executor):
     layout, results = Layout.of([("a.kernel", (200_000,))]), set()
     for meter in (None, LayerMeter(layout, [("a", 0)])):
         weights = np.linspace(-1, 1, 200_000, dtype=np.float32)
-        updater = Updater(weights, [], 1, 1, executor)
-        updater.apply(build_optimizer("sgd", SGD), 0, {(0, 1): dense(gradient)}, (0, 1), meter)
+        updater = make_updater(weights, [], build_rule("sgd", SGD), 1, 1, executor)
+        updater.apply(0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.add(weights.tobytes())
 
     assert len(results) == 1
@@ -164,14 +166,9 @@ def make_server(executor):
 
     def make(every=4):
         layout = Layout.of([("a.kernel", (2,))])
-        return ParameterServer(
-            layout=layout,
-            schedule=Schedule(2, 0, epochs=10, batch_size=2, microbatches=2, gradient_health_every=every),
-            optimizer=build_optimizer("sgd", SGD),
-            position=Position(0, 0, np.zeros(2)),
-            updater=Updater(np.ones(2, np.float32), [], 2, 1, executor),
-            meter=LayerMeter(layout, [("a", 2)]),
-        )
+        updater = make_updater(np.ones(2, np.float32), [], build_rule("sgd", SGD), 2, 1, executor)
+        schedule = Schedule(2, 0, epochs=10, batch_size=2, microbatches=2, gradient_health_every=every)
+        return Conductor(schedule, Position(0, 0, np.zeros(2)), Shard(layout, updater, LayerMeter(layout, [("a", 2)])))
 
     return make
 
@@ -189,14 +186,14 @@ def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
     server, seen = make_server(), []
     server.attached(0)
     server.plan(1, [0], [1.0])
-    assert server.health is None
+    assert server.shard.health is None
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
-        seen.append(server.health.step)
+        seen.append(server.shard.health.step)
 
     assert seen == [1, 1, 1, 4, 4, 4, 4, 8, 8, 10]
-    assert server.health.layers[0].gradient_norm == 5.0
-    assert server.health.layers[0].dead_units_ratio == 0.5
+    assert server.shard.health.layers[0].gradient_norm == 5.0
+    assert server.shard.health.layers[0].dead_units_ratio == 0.5
 
 
 def test_nothing_is_measured_if_it_is_turned_off(make_server):
@@ -206,7 +203,7 @@ def test_nothing_is_measured_if_it_is_turned_off(make_server):
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
-    assert server.health is None
+    assert server.shard.health is None
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -220,8 +217,8 @@ def test_a_diverging_step_is_measured_always(make_server, done):
     (action,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
 
     assert isinstance(action, Diverged)
-    (layer,) = server.health.layers
-    assert (server.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
+    (layer,) = server.shard.health.layers
+    assert (server.shard.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
     assert layer.dead_units_ratio == (None if done else 0.5)
 
 
@@ -232,4 +229,4 @@ def test_finite_gradients_of_a_diverging_step_are_measured(make_server):
 
     step(server, [1, 0, 1, 0], [2, 4, 0, 0], loss=math.inf)
 
-    assert server.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))
+    assert server.shard.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters.optimizers import OPTIMIZERS, build_optimizer
+from raydient.server.parameters.optimizers import OPTIMIZERS, build_rule
 from raydient.spec.job import Optimizer
 
 
@@ -63,9 +63,9 @@ class Run:
     """An optimizer with its arrays; scratch memory begins with what must not be used."""
 
     def __init__(self, kind, settings, weights):
-        self.rule = build_optimizer(kind, settings)
+        self.rule = build_rule(kind, settings)
         self.weights = np.array(weights, np.float32)
-        self.state = [np.zeros_like(self.weights) for _ in self.rule.state]
+        self.state = [np.zeros_like(self.weights) for _ in self.rule.optimizer.state]
         self.scratch = [np.full_like(self.weights, np.nan) for _ in range(2)]
         self.step = 0
 
@@ -86,8 +86,8 @@ def test_every_option_of_the_specification_is_built_and_tested():
     assert set(OPTIMIZERS) == set(Optimizer.model_fields) == {kind for kind, _, _ in CASES.values()}
     for kind in OPTIMIZERS:
         option = Optimizer.model_validate(kind)
-        rule = build_optimizer(option.kind, option.value.model_dump())
-        assert rule.learning_rate == option.value.learning_rate
+        rule = build_rule(option.kind, option.value.model_dump())
+        assert rule.learning_rate(0) == rule.learning_rate(1000) == option.value.learning_rate
 
 
 @pytest.mark.parametrize("seed", range(3))

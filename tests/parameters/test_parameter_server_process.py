@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from raydient.server.parameters import process
+from raydient.server.parameters import reporting
 from raydient.server.parameters.deadlines import LEAST_SECONDS
 from raydient.server.parameters.process import ParameterServerProcess
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS
@@ -65,7 +65,7 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
 
 
 def test_short_epochs_are_told_together(start_server_process, tree_job, monkeypatch):
-    monkeypatch.setattr(process, "EPOCHS_AT_ONCE", 0)
+    monkeypatch.setattr(reporting, "EPOCHS_AT_ONCE", 0)
     coordinator = start_server_process(clock=lambda: 0.05)
     coordinator.serve()
     channel = coordinator.attach(0, Transport.SHARED_MEMORY)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from raydient.server.parameters.server import Assign, Boundary, PlanInForce
+from raydient.server.parameters.conductor import Assign, Boundary, PlanInForce
+
+from .conftest import dense
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def complete(server, job, nodes):
     actions = []
     round_ = server.current.number
     for node in nodes:
-        refusal, more = server.push(round_, node, job.gradient(job.start, round_, node), job.sums(round_, node))
+        refusal, more = server.push(round_, node, dense(job.gradient(job.start, round_, node)), job.sums(round_, node))
         assert refusal == ""
         actions += more
     return actions

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from raydient.server.parameters.server import Assign, EpochEnd, ParameterServer, Position
+from raydient.server.parameters.conductor import Assign, Conductor, EpochEnd
+from raydient.server.parameters.position import Position
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import SCORE, rank
 from raydient.steps.tree import maximal_subtrees
@@ -32,16 +33,8 @@ def make_server(tree_job, executor):
 
     def make(position=None):
         plain, arrays = tree_job.server(executor)
-        server = ParameterServer(
-            layout=tree_job.layout,
-            schedule=tree_job.schedule,
-            optimizer=plain.optimizer,
-            position=position or Position(0, 0, np.zeros(1 + SUMS)),
-            updater=plain._updater,
-            meter=plain._meter,
-            ranks=RANKS,
-        )
-        return server, arrays
+        position = position or Position(0, 0, np.zeros(1 + SUMS))
+        return Conductor(tree_job.schedule, position, plain.shard, RANKS), arrays
 
     return make
 

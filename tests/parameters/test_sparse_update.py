@@ -1,20 +1,21 @@
 """Updates with sparse gradients against an updater that is told of no tables, byte by byte."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters import health, update
+from raydient.server.parameters import blocks, health
 from raydient.server.parameters.health import LayerMeter
-from raydient.server.parameters.optimizers import build_optimizer
-from raydient.server.parameters.update import Updater
+from raydient.server.parameters.optimizers import build_rule
 from raydient.steps import sparse
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Frozen, Layout, Learned
 
+from .conftest import make_updater
 from .test_update import rounds
 
 RULES = {
@@ -56,33 +57,36 @@ def packed(gradient):
     frozen=st.sampled_from([None, *TABLES]),
     penalized=st.sampled_from([None, *SHAPES]),
     measured=st.sets(st.integers(0, 2)),
+    scaled=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_rows_alone_give_the_bits_of_the_whole_table(
-    division, rule, share, few, block, rows_block, threads, frozen, penalized, measured, seed
+    division, rule, share, few, block, rows_block, threads, frozen, penalized, measured, scaled, seed
 ):
     leaves, nodes = division
-    rng, optimizer = np.random.default_rng(seed), build_optimizer(*RULES[rule])
+    rng, rule = np.random.default_rng(seed), build_rule(*RULES[rule])
+    if scaled:
+        rule = replace(rule, scale=lambda square: 0.25)
     kinds = {penalized: Learned(0.25, 0.5), frozen: Frozen()}
     layout = Layout.of(SHAPES.items(), kinds, TABLES)
     tables = GradientLayout.of(layout).tables
     settings = {"parameters": layout.parameters}
     start = rng.normal(size=layout.size).astype(np.float32)
     start[rng.random(len(start)) < 0.2] = -0.0
-    ours, twin = ([start.copy(), *(np.zeros_like(start) for _ in optimizer.state)] for _ in range(2))
+    ours, twin = ([start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)] for _ in range(2))
     told = []
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as executor:
-        patch.setattr(update, "BLOCK", block)
-        patch.setattr(update, "PARALLEL_FROM", 1)
+        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(blocks, "PARALLEL_FROM", 1)
         patch.setattr(sparse, "BLOCK", rows_block)
         patch.setattr(health, "PIECE", block)
         patch.setattr(sparse, "FEW", few)
         depth = leaves.bit_length()
         settings["updated"] = lambda stop: told.append((stop, ours[0][:stop].copy()))
-        with_tables = Updater(ours[0], ours[1:], depth, threads, executor, tables=tables, **settings)
+        with_tables = make_updater(ours[0], ours[1:], rule, depth, threads, executor, tables=tables, **settings)
         settings["updated"] = lambda stop: None
-        without = Updater(twin[0], twin[1:], depth, 1, executor, **settings)
+        without = make_updater(twin[0], twin[1:], rule, depth, 1, executor, **settings)
         for step in range(3):
             contributions = {node: gradient_of(layout, rng, share) for node in nodes}
             before = {node: packed(gradient) for node, gradient in contributions.items()}
@@ -91,7 +95,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
                 meter = None
                 if step in measured:
                     meter = LayerMeter(layout, LAYERS)
-                norms.append(updater.apply(optimizer, step, contributions, (0, leaves), meter))
+                norms.append(updater.apply(step, contributions, (0, leaves), meter))
                 measurements.append(meter and meter.read(step, None, updated=True))
             assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
             assert norms[0] == pytest.approx(norms[1], rel=1e-4)
@@ -128,10 +132,10 @@ def step(executor):
         others = np.setdiff1d(np.arange(table.rows), [number for used in contributions for number in used])
         for gradient in gradients.values():
             table.values(gradient.vector)[others] = np.nan
-        optimizer, weights = build_optimizer(*RULES[rule]), np.ones(layout.size, np.float32)
-        state = [np.zeros_like(weights) for _ in optimizer.state]
-        updater = Updater(weights, state, 3, 1, executor, tables=(table,))
-        norm = updater.apply(optimizer, 0, gradients, (0, len(gradients)))
+        rule, weights = build_rule(*RULES[rule]), np.ones(layout.size, np.float32)
+        state = [np.zeros_like(weights) for _ in rule.optimizer.state]
+        updater = make_updater(weights, state, rule, 3, 1, executor, tables=(table,))
+        norm = updater.apply(0, gradients, (0, len(gradients)))
         return table.values(weights), norm
 
     return make

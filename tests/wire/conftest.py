@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from raydient.server.parameters.conductor import Assign
 from raydient.server.parameters.links import open_link
-from raydient.server.parameters.server import Assign
 from raydient.steps.gradient import GradientLayout
 from raydient.wire.channel import attach
 from raydient.wire.connection import Connection, limited_to

@@ -17,7 +17,8 @@ from raydient.wire.memory import Segment
 from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
-from .server import Assign, Position
+from .conductor import Assign
+from .position import Position
 
 
 class Link(Protocol):

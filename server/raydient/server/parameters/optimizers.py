@@ -1,11 +1,12 @@
-"""The rules that turn a gradient into an update: the published rule and nothing else.
+"""Rules that turn a gradient into an update: the published rule and nothing else.
 
-Each works on any contiguous part of the flat vector, in place, element by element, so that neither the number of
-parameter servers nor the size of a block changes a bit. `weights`, `gradient` and the arrays of `state` are float32 of
-one shape and do not overlap; `scratch` is two more such arrays; the gradient is left as it was.
+Each works on any contiguous part of the flat vector, in place, element by element, so neither the number of shards nor
+the size of a block changes a bit. `weights`, `gradient` and the arrays of `state` are float32 of one shape and do not
+overlap; `scratch` is two more such arrays; the gradient is left as it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,20 +15,25 @@ from raydient.steps.arrays import Vector
 
 
 class Optimizer(Protocol):
-    """An update rule with the settings of one job."""
+    """An update rule with the settings of one job, except the learning rate, which may differ from step to step."""
 
     state: ClassVar[tuple[str, ...]]
-    """Names of the arrays it remembers per parameter; they begin as zeros."""
+    """Names of the arrays that it keeps, a value per parameter; they begin as zeros."""
 
     rests_at_zero: ClassVar[bool]
-    """Whether a gradient of 0 leaves weight and state as they are, bit by bit."""
-
-    learning_rate: float
+    """True if a gradient of 0 leaves weight and state as they are, bit by bit."""
 
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+        self,
+        step: int,
+        weights: Vector,
+        gradient: Vector,
+        state: Sequence[Vector],
+        scratch: Sequence[Vector],
+        *,
+        rate: float,
     ) -> None:
-        """Apply update number `step`, counted from 0."""
+        """Apply update number `step`, counted from 0, with the learning rate `rate`."""
 
 
 class Sgd:
@@ -36,31 +42,43 @@ class Sgd:
     state: ClassVar[tuple[str, ...]] = ()
     rests_at_zero: ClassVar[bool] = True
 
-    def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = learning_rate
-
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+        self,
+        step: int,
+        weights: Vector,
+        gradient: Vector,
+        state: Sequence[Vector],
+        scratch: Sequence[Vector],
+        *,
+        rate: float,
     ) -> None:
-        np.multiply(gradient, np.float32(self.learning_rate), out=scratch[0])
+        np.multiply(gradient, np.float32(rate), out=scratch[0])
         weights -= scratch[0]
 
 
+@dataclass(frozen=True, slots=True)
 class Momentum:
     """v <- m v - rate g, w <- w + v (Polyak 1964); Nesterov's form: w <- w + m v - rate g (Sutskever et al. 2013)."""
 
     state: ClassVar[tuple[str, ...]] = ("velocity",)
     rests_at_zero: ClassVar[bool] = False
 
-    def __init__(self, learning_rate: float, momentum: float, nesterov: bool) -> None:
-        self.learning_rate, self.momentum, self.nesterov = learning_rate, momentum, nesterov
+    momentum: float
+    nesterov: bool
 
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+        self,
+        step: int,
+        weights: Vector,
+        gradient: Vector,
+        state: Sequence[Vector],
+        scratch: Sequence[Vector],
+        *,
+        rate: float,
     ) -> None:
         (velocity,), (rate_g, ahead) = state, scratch
         momentum = np.float32(self.momentum)
-        np.multiply(gradient, np.float32(self.learning_rate), out=rate_g)
+        np.multiply(gradient, np.float32(rate), out=rate_g)
         velocity *= momentum
         velocity -= rate_g
         if self.nesterov:
@@ -71,6 +89,7 @@ class Momentum:
             weights += velocity
 
 
+@dataclass(frozen=True, slots=True)
 class Adam:
     """Kingma and Ba (2015), algorithm 1 with the cheaper order of its section 2.
 
@@ -81,11 +100,19 @@ class Adam:
     state: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
     rests_at_zero: ClassVar[bool] = False
 
-    def __init__(self, learning_rate: float, beta_1: float, beta_2: float, epsilon: float) -> None:
-        self.learning_rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon
+    beta_1: float
+    beta_2: float
+    epsilon: float
 
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+        self,
+        step: int,
+        weights: Vector,
+        gradient: Vector,
+        state: Sequence[Vector],
+        scratch: Sequence[Vector],
+        *,
+        rate: float,
     ) -> None:
         (first, second), (a, b) = state, scratch
         t = step + 1
@@ -99,25 +126,42 @@ class Adam:
         second += a
         np.sqrt(second, out=a)
         a += np.float32(self.epsilon * root)
-        np.multiply(first, np.float32(self.learning_rate * root / (1 - self.beta_1**t)), out=b)
+        np.multiply(first, np.float32(rate * root / (1 - self.beta_1**t)), out=b)
         b /= a
         weights -= b
 
 
-def _sgd(settings: Mapping[str, Any]) -> Optimizer:
-    if settings["momentum"]:
-        return Momentum(settings["learning_rate"], settings["momentum"], settings["nesterov"])
-    return Sgd(settings["learning_rate"])
+@dataclass(frozen=True, slots=True)
+class UpdateRule:
+    """An optimizer with the learning rate of each step and a factor of the gradient.
+
+    Attributes:
+        learning_rate: function of the step, counted from 0.
+        scale: function of the squared norm of the whole gradient, which is then known before any weight changes: the
+            factor of the gradient, as clipping needs it. None leaves the gradient as it is, without that delay.
+    """
+
+    optimizer: Optimizer
+    learning_rate: Callable[[int], float]
+    scale: Callable[[float], float] | None = None
+
+    def update(
+        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+    ) -> None:
+        """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after scaling."""
+        self.optimizer.update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
 
 
-def _adam(settings: Mapping[str, Any]) -> Optimizer:
-    return Adam(**settings)
+def _sgd(momentum: float, nesterov: bool) -> Optimizer:
+    return Momentum(momentum, nesterov) if momentum else Sgd()
 
 
-OPTIMIZERS = {"sgd": _sgd, "adam": _adam}
-"""By the name of the option in the specification."""
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"sgd": _sgd, "adam": Adam}
+"""By the name of the option in the specification; each takes the option's settings, except the learning rate."""
 
 
-def build_optimizer(kind: str, settings: Mapping[str, Any]) -> Optimizer:
-    """The optimizer of a specification, whose `kind` and settings are valid."""
-    return OPTIMIZERS[kind](settings)
+def build_rule(kind: str, settings: Mapping[str, Any]) -> UpdateRule:
+    """Build the rule of a specification, whose `kind` and settings are valid. Its learning rate is constant."""
+    rate: float = settings["learning_rate"]
+    others = {name: value for name, value in settings.items() if name != "learning_rate"}
+    return UpdateRule(OPTIMIZERS[kind](**others), lambda step: rate)

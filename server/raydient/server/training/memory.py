@@ -6,7 +6,7 @@ the values of a data file while they are read, which the reader itself bounds.
 
 from dataclasses import dataclass
 
-from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.optimizers import build_rule
 from raydient.spec.errors import FieldError
 from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
@@ -48,7 +48,7 @@ class MemoryEstimate:
 def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, data_bytes: int) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts."""
     layout = network.layout
-    state = len(build_optimizer(optimizer.kind, optimizer.value.model_dump()).state)
+    state = len(build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state)
     vectors = 4 * layout.size * (1 + state)
     rows = set(schedule.shape_rows())
     if schedule.test_rows:

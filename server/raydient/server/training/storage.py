@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raydient.files import remove_leftovers
-from raydient.server.parameters.optimizers import build_optimizer
+from raydient.server.parameters.optimizers import build_rule
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.wire import control
@@ -81,7 +81,7 @@ class Storage:
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=build_optimizer(optimizer.kind, optimizer.value.model_dump()).state,
+            state=build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state,
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
         )

@@ -1,0 +1,283 @@
+"""The conductor: the parameter server as an algorithm; events in, actions out, without sockets, clock or processes.
+
+It holds the position of training and ends rounds: it hands out leaves, takes the sums over nodes, has the shard update
+its weights when the sum over all leaves is complete, and opens the next round. Plans take effect here and nowhere else,
+so members never disagree about one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raydient.steps.gradient import Gradient
+from raydient.steps.schedule import Round, RoundKind, Schedule
+from raydient.steps.scores import Scores
+from raydient.steps.tree import Node
+
+from .assignments import Assignments
+from .position import Position, Sums, in_order, results
+from .shard import Shard
+from .sums import tree_sum
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Have a worker compute leaves `first`..`last` - 1 of round `round`."""
+
+    worker: int
+    round: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """An epoch is complete: sums over its training part and over the held-out part, rows first.
+
+    `test` is empty without a held-out part, `train` if the sums were given up at the epoch's last step.
+    """
+
+    epoch: int
+    step: int
+    train: tuple[float, ...]
+    test: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
+
+    `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
+    first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
+    """
+
+    kind: RoundKind
+    step: int
+    loss: float
+    parameter: str
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The weights are between two rounds, for a snapshot that was requested or the end; `final`: no round follows."""
+
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInForce:
+    """No round of an earlier plan is open; workers that are not in plan `number` have no work left."""
+
+    number: int
+
+
+Action = Assign | EpochEnd | Diverged | Boundary | PlanInForce
+
+
+@dataclass(slots=True)
+class _Open:
+    """The round being computed."""
+
+    round: Round
+    assignments: Assignments
+    gradients: dict[Node, Gradient] = field(default_factory=dict)
+    sums: dict[Node, Sums] = field(default_factory=dict)
+    scores: dict[Node, Scores] = field(default_factory=dict)
+
+
+class Conductor:
+    """The position of a job and the round being computed. For one thread.
+
+    A gradient handed to `push` must stay as it is until the next `Assign` of a later round.
+
+    Attributes:
+        last_loss: loss of the last step; None before the first.
+    """
+
+    def __init__(self, schedule: Schedule, position: Position, shard: Shard, ranks: Sequence[int] = ()) -> None:
+        """`ranks` are the places among the sums that take the ranks of an epoch's rows, see `steps.scores`."""
+        self.schedule, self.position, self.shard = schedule, position, shard
+        self.last_loss: float | None = None
+        self._ranks = ranks
+        self._attached: set[int] = set()
+        self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
+        self._workers: Sequence[int] = ()
+        self._shares: Sequence[float] = ()
+        self._open: _Open | None = None
+        self._snapshot_wanted = False
+        self._held = False
+        self._ended = False
+
+    @property
+    def current(self) -> Round | None:
+        """The round being computed; None before the first plan, after the last round, and without workers."""
+        return self._open.round if self._open is not None else None
+
+    @property
+    def owing(self) -> Mapping[int, int]:
+        """Number of leaves of the open round that are assigned and not pushed, by worker; empty if no round is open."""
+        return self._open.assignments.owing if self._open is not None else {}
+
+    # ---- events
+
+    def attached(self, worker: int) -> None:
+        """Note that a worker has joined; a plan may name it from now on."""
+        self._attached.add(worker)
+
+    def plan(self, number: int, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
+        """Share the work among these workers, from the next leaf that is handed out on.
+
+        Workers that have detached meanwhile are left out: leaves assigned to them would wait for ever. `PlanInForce`
+        follows when the round that is open now has ended, at once if none is.
+        """
+        kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in self._attached]
+        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
+        self._unconfirmed = number, self.current
+        if self._open is not None:
+            return self._confirmed(self._hand_out(self._open))
+        return self._confirmed([] if self._ended else self._next_round())
+
+    def hold(self, held: bool) -> list[Action]:
+        """Begin no further round while `held`. The open round, plans and snapshots are not affected."""
+        self._held = held
+        return self._begin() if self._open is None and not self._ended else []
+
+    def detached(self, worker: int) -> list[Action]:
+        """Remove a worker. Its leaves go to the others of the plan at once, if there are any."""
+        self._attached.discard(worker)
+        kept = [(w, s) for w, s in zip(self._workers, self._shares, strict=True) if w != worker]
+        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
+        if self._open is None:
+            return []
+        self._open.assignments.forget(worker)
+        return self._confirmed(self._hand_out(self._open))
+
+    def snapshot(self) -> list[Action]:
+        """Answer with a Boundary: now if no round is open, else when the open one ends.
+
+        If the plan names no worker, the answer does not wait for the end of the open round: it is the state in which
+        that round began. After the final one, and if training diverged, there is no answer.
+        """
+        return self._request_boundary(final=False, at_once=False)
+
+    def pause(self, *, at_once: bool = False) -> list[Action]:
+        """Answer with the final Boundary, as `snapshot` does; `at_once` does not wait for the end of the open round."""
+        return self._request_boundary(final=True, at_once=at_once)
+
+    def push(
+        self, round_: int, node: Node, gradient: Gradient | None, sums: Sums, scores: Scores | None = None
+    ) -> tuple[str, list[Action]]:
+        """Add the sum over a node.
+
+        Args:
+            round_: number of the round that it belongs to.
+            node: a node of the round's reduction tree.
+            gradient: the node's gradient; None in an evaluation.
+            sums: sums over the node's rows, the loss first.
+            scores: scores of the node's rows, (rows, ranks), if metrics rank rows.
+
+        Returns:
+            An empty text if the sum counts, else the reason why it does not: LATE, EARLY or DUPLICATE. Then the
+            resulting actions.
+        """
+        opened = self._open
+        if opened is None or round_ != opened.round.number:
+            return ("LATE" if opened is None or round_ < opened.round.number else "EARLY"), []
+        if not opened.assignments.accepts(node):
+            return "DUPLICATE", []
+        opened.assignments.done(node)
+        opened.sums[node] = sums
+        if gradient is not None:
+            opened.gradients[node] = gradient
+        if scores is not None:
+            opened.scores[node] = scores
+        return "", self._confirmed(self._close_round(opened)) if opened.assignments.complete else []
+
+    # ---- the end of a round
+
+    def _close_round(self, opened: _Open) -> list[Action]:
+        """Update the weights, add up the results and open the next round; end training if a number is not finite."""
+        round_, root = opened.round, (0, opened.round.leaves)
+        sums, rows, scores = tree_sum(opened.sums, root), round_.stop - round_.start, in_order(opened.scores)
+        loss, square = float(sums[0]) / rows, 0.0
+        if round_.kind is RoundKind.TRAIN:
+            self.last_loss = loss
+            measures = self.schedule.measures_health(round_)
+            square = self.shard.update(round_.step, opened.gradients, root, measures=measures)
+        if not (np.isfinite(square) and np.isfinite(loss)) and (diverged := self._diverged(opened, loss)):
+            self._open, self._ended = None, True
+            return [diverged]
+        if round_.kind is RoundKind.TRAIN:
+            self.position.complete_step(rows, sums, scores)
+        self._open = None
+        self.position.round += 1
+        actions: list[Action] = []
+        if self.schedule.is_epoch_end(round_.number):
+            test: tuple[float, ...] = ()
+            if round_.kind is RoundKind.EVALUATE:
+                test = results(np.array([rows, *sums]), scores, self._ranks)
+            train = self.position.complete_epoch(self._ranks)
+            actions.append(EpochEnd(round_.epoch, self.position.step, train, test))
+        return actions + self._next_round()
+
+    def _diverged(self, opened: _Open, loss: float) -> Diverged | None:
+        """Return where training diverged; None if only the square of a finite gradient overflows."""
+        round_, root = opened.round, (0, opened.round.leaves)
+        parameter, finite = "", True
+        if round_.kind is RoundKind.TRAIN:
+            parameter, finite = self.shard.suspect(opened.gradients, root)
+        if finite and np.isfinite(loss):
+            return None
+        if round_.kind is RoundKind.TRAIN:
+            measures = self.schedule.measures_health(round_)
+            self.shard.examine(round_.step, opened.gradients, root, measures=measures)
+        return Diverged(round_.kind, round_.step, loss, parameter, finite)
+
+    # ---- between rounds
+
+    def _confirmed(self, actions: list[Action]) -> list[Action]:
+        """Add `PlanInForce`, if that is due."""
+        if self._unconfirmed is None:
+            return actions
+        number, waited_for = self._unconfirmed
+        if waited_for is not None and self.current is waited_for:
+            return actions
+        self._unconfirmed = None
+        return [*actions, PlanInForce(number)]
+
+    def _request_boundary(self, *, final: bool, at_once: bool) -> list[Action]:
+        if self._open is None and self._ended:
+            return []
+        self._ended |= final
+        self._snapshot_wanted = True
+        due = self._open is None or at_once or not self._workers
+        return self._confirmed(self._boundary()) if due else []
+
+    def _boundary(self) -> list[Action]:
+        """The weights are those between two rounds: an open round has not changed them yet."""
+        self._snapshot_wanted = False
+        if self._ended:
+            self._open = None
+        return [Boundary(self._ended)]
+
+    def _next_round(self) -> list[Action]:
+        if self.position.round == self.schedule.rounds:
+            self._ended = self._snapshot_wanted = True
+        boundary = self._boundary() if self._snapshot_wanted else []
+        return boundary if self._ended else [*boundary, *self._begin()]
+
+    def _begin(self) -> list[Action]:
+        if self._held or not self._workers:
+            return []
+        round_ = self.schedule.round(self.position.round)
+        self._open = _Open(round_, Assignments(round_.leaves))
+        return self._hand_out(self._open)
+
+    def _hand_out(self, opened: _Open) -> list[Action]:
+        """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
+        if not self._workers:
+            return self._boundary() if self._snapshot_wanted else []
+        number = opened.round.number
+        return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]

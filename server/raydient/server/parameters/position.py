@@ -1,0 +1,61 @@
+"""The position of training between two rounds, with the sums of the unfinished epoch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.steps.scores import Scores, write_ranks
+from raydient.steps.tree import Node
+
+Sums = NDArray[np.float64]
+"""Sums over rows: the loss first, then the metrics; (sums,)."""
+
+
+@dataclass(slots=True)
+class Position:
+    """The next round, and the results of the unfinished epoch up to it.
+
+    Attributes:
+        round: number of the next round.
+        step: updates applied.
+        epoch_sums: number of rows of the unfinished epoch's steps, then their sums; (1 + sums,).
+        epoch_scores: the scores of these rows, (rows, ranks) for each step, if metrics rank rows.
+    """
+
+    round: int
+    step: int
+    epoch_sums: Sums
+    epoch_scores: list[Scores] = field(default_factory=list)
+
+    def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:
+        """Add the results of an update's rows."""
+        self.step += 1
+        self.epoch_sums[0] += rows
+        self.epoch_sums[1:] += sums
+        self.epoch_scores += scores
+
+    def complete_epoch(self, ranks: Sequence[int]) -> tuple[float, ...]:
+        """Return the epoch's results, see `results`, and begin the next epoch."""
+        train = results(self.epoch_sums, self.epoch_scores, ranks)
+        self.epoch_sums[:] = 0.0
+        self.epoch_scores.clear()
+        return train
+
+
+def results(sums: Sums, scores: Sequence[Scores], ranks: Sequence[int]) -> tuple[float, ...]:
+    """Return the sums over a part, the number of rows first, with the ranks of its rows; empty without rows.
+
+    `ranks` are the places among the sums, behind the number of rows, that take the ranks; they are filled in place.
+    """
+    if not sums[0]:
+        return ()
+    if ranks:
+        write_ranks(sums, [1 + place for place in ranks], np.concatenate(scores))
+    return tuple(sums.tolist())
+
+
+def in_order(scores: Mapping[Node, Scores]) -> list[Scores]:
+    """Return the scores by node in the order of the rows; the nodes of a complete round are contiguous."""
+    return [np.concatenate([scores[node] for node in sorted(scores)])] if scores else []

@@ -1,0 +1,85 @@
+"""The gradient of a step, block by block: the sum of the contributions, and the gradient of the penalties."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.gradient import Gradient, Table, between
+from raydient.steps.layout import Learned, Parameter
+from raydient.steps.tree import Node
+
+from .blocks import Block
+from .sums import Rows, sum_within
+
+
+class Reduction:
+    """Sums of rows of tables amid zeros, and blocks of the whole gradient.
+
+    `reduce` may be called by several threads at a time, for different blocks.
+    """
+
+    def __init__(self, weights: Vector, parameters: Sequence[Parameter], tables: Sequence[Table]) -> None:
+        self._weights = weights
+        self._penalized = [
+            (p, p.kind.l1, p.kind.l2) for p in parameters if isinstance(p.kind, Learned) and (p.kind.l1 or p.kind.l2)
+        ]
+        # Sums of rows amid the zeros of those that are not in use, from `begin` to `end`; else all zero.
+        self._spread_out = aligned_zeros((len(weights) if tables else 0,), np.float32)
+        self._few: Sequence[Rows] = ()
+        self._tables: Sequence[Table] = ()  # those of `_few`
+
+    def penalizes(self, table: Table) -> bool:
+        """Return True if the gradient of a table has that of a penalty, in every row."""
+        return any(parameter.offset == table.offset for parameter, _, _ in self._penalized)
+
+    def begin(self, few: Sequence[Rows], contributions: Mapping[Node, Gradient], root: Node) -> None:
+        """Begin a step: sum these rows, for `reduce`. All other rows of their tables are zeros."""
+        for rows in few:
+            values = rows.table.values(self._spread_out)
+            with np.errstate(all="ignore"):
+                for numbers, total in rows.sums(contributions, root):
+                    values[numbers] = total
+        self._few, self._tables = few, [rows.table for rows in few]
+
+    def end(self) -> None:
+        """End the step that `begin` began."""
+        for rows in self._few:
+            rows.table.values(self._spread_out)[rows.numbers] = 0
+
+    def reduce(self, vectors: Mapping[Node, Vector], root: Node, block: Block) -> Vector:
+        """Return the gradient of a block, with that of the penalties: in `block.room[0]`, or a view to be read only."""
+        gradient, total = self._sum(vectors, root, block), block.room[0]
+        for parameter, l1, l2 in self._penalized:
+            first, last = max(parameter.offset, block.start), min(parameter.stop, block.stop)
+            if first < last:
+                if gradient is not total:  # a view of a contribution, which is left as it is
+                    np.copyto(total, gradient)
+                    gradient = total
+                part = slice(first - block.start, last - block.start)
+                _add_penalty(total[part], self._weights[first:last], l1, l2, block.free[0][part])
+        return gradient
+
+    def _sum(self, vectors: Mapping[Node, Vector], root: Node, block: Block) -> Vector:
+        start, total = block.start, block.room[0]
+        pieces = list(between(self._tables, start, block.stop))
+        if pieces == [slice(start, block.stop)]:
+            return sum_within(vectors, root, pieces[0], block.room)
+        if not pieces:
+            return block.of(self._spread_out)
+        np.copyto(total, block.of(self._spread_out))
+        for piece in pieces:
+            room = [array[piece.start - start : piece.stop - start] for array in block.room]
+            np.copyto(room[0], sum_within(vectors, root, piece, room))
+        return total
+
+
+def _add_penalty(gradient: Vector, weights: Vector, l1: float, l2: float, free: Vector) -> None:
+    """Add the gradient of l1 · Σ |w| + l2 · Σ w²: l1 sign(w) + 2 l2 w."""
+    if l2:
+        np.multiply(weights, np.float32(2 * l2), out=free)
+        gradient += free
+    if l1:
+        np.sign(weights, out=free)
+        free *= np.float32(l1)
+        gradient += free

@@ -1,0 +1,109 @@
+"""The weights, the optimizer's state, and their change by a gradient: each parameter by its kind."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from raydient.steps.arrays import Floats, Vector
+from raydient.steps.gradient import Table
+from raydient.steps.layout import Average, Frozen, Kind, Learned, Parameter
+from raydient.steps.sparse import Numbers
+
+from .blocks import Block
+from .health import LayerMeter
+from .optimizers import UpdateRule
+
+_LEARNED = Learned()
+
+
+class Weights:
+    """A vector of weights and its optimizer state, changed in place. Threads may work on different blocks at a time.
+
+    Attributes:
+        vector: the weights, (size,).
+        rule: the update rule of all parameters that are learned.
+        parameters: parameters of the vector, in order. Values outside them are learned.
+    """
+
+    def __init__(
+        self, vector: Vector, state: Sequence[Vector], rule: UpdateRule, parameters: Sequence[Parameter] = ()
+    ) -> None:
+        """`state` has the arrays of the rule's optimizer, (size,) each."""
+        self.vector, self.rule, self.parameters = vector, rule, parameters
+        self._state = state
+        self._not_learned = [p for p in parameters if not isinstance(p.kind, Learned)]
+        self._frozen = {p.offset for p in parameters if isinstance(p.kind, Frozen)}
+
+    def are_frozen(self, table: Table) -> bool:
+        """Return True if no update changes a table."""
+        return table.offset in self._frozen
+
+    def measure(self, block: Block, gradient: Vector, meter: LayerMeter | None) -> float:
+        """Return the squared norm of a block's gradient by what is learned; not finite if any value is not."""
+        if meter is not None:
+            meter.add_gradient(block.start, gradient)
+        total = 0.0
+        for start, stop, kind in self._stretches(block):
+            part = gradient[start - block.start : stop - block.start]
+            square = float(np.dot(part, part))
+            total += square if isinstance(kind, Learned) else 0.0 * square  # NaN if that is not finite
+        return total
+
+    def change(self, step: int, block: Block, gradient: Vector, meter: LayerMeter | None) -> None:
+        """Make a block's part of update number `step`."""
+        weights = block.of(self.vector)
+        if meter is not None:
+            np.copyto(block.before, weights)
+        for start, stop, kind in self._stretches(block):
+            part = slice(start - block.start, stop - block.start)
+            free = [array[part] for array in block.free]
+            match kind:
+                case Learned():
+                    state = [array[start:stop] for array in self._state]
+                    self.rule.update(step, weights[part], gradient[part], state, free)
+                case Average(momentum=momentum):
+                    _average(weights[part], gradient[part], momentum, free[0])
+        if meter is not None:
+            meter.add_update(block.start, block.before, weights)
+
+    @np.errstate(all="ignore")
+    def change_rows(
+        self, step: int, table: Table, sums: Iterable[tuple[Numbers, Floats]], meter: LayerMeter | None
+    ) -> float:
+        """Make the part of update number `step` in the rows of a table that are in use, by an optimizer without state.
+
+        Returns:
+            The squared norm of their gradient.
+        """
+        values, total = table.values(self.vector), 0.0
+        if meter is not None:
+            meter.add_table(table.offset, values.reshape(-1))
+        for numbers, gradient in sums:
+            before = values.take(numbers, axis=0)
+            after = before if meter is None else before.copy()
+            self.rule.update(step, after, gradient, (), (np.empty_like(after), np.empty_like(after)))
+            values[numbers] = after
+            total += float(np.vdot(gradient, gradient))
+            if meter is not None:
+                meter.add_rows(table.offset, gradient, before, after)
+        return total
+
+    def _stretches(self, block: Block) -> Iterator[tuple[int, int, Kind]]:
+        """Yield begin, end and kind of the stretches of a block that are changed alike."""
+        start = block.start
+        for parameter in self._not_learned:
+            first, last = max(parameter.offset, start), min(parameter.stop, block.stop)
+            if first < last:
+                if start < first:
+                    yield start, first, _LEARNED
+                yield first, last, parameter.kind
+                start = last
+        if start < block.stop:
+            yield start, block.stop, _LEARNED
+
+
+def _average(weights: Vector, statistic: Vector, momentum: float, free: Vector) -> None:
+    """Move an average: w <- momentum w + (1 - momentum) statistic."""
+    np.multiply(statistic, np.float32(1 - momentum), out=free)
+    weights *= np.float32(momentum)
+    weights += free
