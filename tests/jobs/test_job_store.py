@@ -1,9 +1,11 @@
 """What the job store promises on every kind of database."""
 
+import json
 import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select, update
 
 from raydient.server.errors import (
     AlreadyExists,
@@ -50,6 +52,27 @@ def test_a_job_comes_back_as_it_was(store, make_job, play):
     job = store.update(job.id, lambda job: lifecycle.attach(job, 1, "secret"))
     assert store.get(job.id) == job
     assert (job.number, job.attachment, job.progress, job.last_epoch) == (1, "secret", PROGRESS, EPOCH)
+
+
+STORED_PROGRESS = (
+    '{"step":3,"steps":100,"epoch":1,"epochs":10,"samples":384,"samples_per_second":99.5,"learning_rate":0.1,'
+    '"loss":Infinity,"workers_alive":2,"workers_wanted":2,"restarts":{"worker":1},"phase_seconds":{"forward":0.5},'
+    '"step_seconds_buckets":[1,2,3],"step_seconds_sum":0.25,"exchange_bytes":{"push":7},"workers_minimum":1,'
+    '"gradient_health":{"step":3,"layers":[{"layer":"dense_1","gradient_norm":Infinity,"update_ratio":0.001,'
+    '"non_finite_values":2,"dead_units_ratio":0.25},{"layer":"relu","gradient_norm":null,"update_ratio":null,'
+    '"non_finite_values":null,"dead_units_ratio":null}]}}'
+)
+"""PROGRESS in the column of a job, as every version has written it."""
+
+
+def test_the_form_of_a_stored_progress_does_not_change(store, database, make_job, play):
+    job = store.add(make_job())
+    table = metadata.tables["jobs"]
+    database.write(lambda connection: connection.execute(update(table).values(progress=STORED_PROGRESS)))
+    assert JobStore(database).get(job.id).progress == PROGRESS
+    play(job, PROGRESS)
+    (stored,) = database.read(lambda connection: connection.execute(select(table.c.progress)).scalars().all())
+    assert json.loads(stored) == json.loads(STORED_PROGRESS)
 
 
 def test_events_come_back_in_order_without_gaps_and_progress_is_not_kept(store, make_job, play, now):
