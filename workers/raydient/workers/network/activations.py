@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from raydient.spec import functions as spec
+from raydient.steps.arrays import AnyArray, Floats
 
 from .onnx_graph import OnnxGraph
 
-Array = NDArray[np.floating]
-Saved = Mapping[str, NDArray[Any]]
+Saved = Mapping[str, AnyArray]
 FLOAT = 1
 """ONNX's number for float32."""
 NOTHING: Saved = MappingProxyType({})
@@ -49,11 +49,11 @@ class Activation(ABC):
         return {}
 
     @abstractmethod
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         """Replace z by f(z), in `y`."""
 
     @abstractmethod
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         """Multiply `dy`, the derivative of the loss by y, by f'(z), which makes it the derivative by z."""
 
     @abstractmethod
@@ -64,10 +64,10 @@ class Activation(ABC):
 class Identity(Activation):
     """f(z) = z."""
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         """Do nothing."""
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         """Do nothing: f' = 1."""
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
@@ -77,12 +77,12 @@ class Identity(Activation):
 class Sigmoid(Activation):
     """f(z) = 1 / (1 + exp(-z)), f' = f (1 - f). It is at most 1/4, so gradients vanish in deep stacks of it."""
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32, and 1 / (1 + exp(87)) is its smallest normal number
         np.negative(y, out=y)
         _logistic_of_negative(y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.subtract(1, y, out=scratch)
         np.multiply(scratch, y, out=scratch)
         np.multiply(dy, scratch, out=dy)
@@ -94,10 +94,10 @@ class Sigmoid(Activation):
 class Tanh(Activation):
     """f(z) = tanh(z), f' = 1 - f²."""
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.tanh(y, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.multiply(y, y, out=scratch)
         np.subtract(1, scratch, out=scratch)
         np.multiply(dy, scratch, out=dy)
@@ -113,10 +113,10 @@ class Relu(Activation):
     def rectifies(self) -> bool:
         return True
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(0, np.inf, out=y)  # three times as fast as np.maximum(y, 0)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         # a product with 0 and 1 has no branches: ten times as fast as an assignment by a mask
         np.greater(y, 0, out=scratch, casting="unsafe")
         np.multiply(dy, scratch, out=dy)
@@ -132,11 +132,11 @@ class LeakyRelu(Activation):
     def rectifies(self) -> bool:
         return bool(self.settings.negative_slope == 0)
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.multiply(y, self.settings.negative_slope, out=scratch)
         np.maximum(y, scratch, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.greater(y, 0, out=scratch, casting="unsafe")
         np.maximum(scratch, self.settings.negative_slope, out=scratch)
         np.multiply(dy, scratch, out=dy)
@@ -159,7 +159,7 @@ class Elu(Activation):
         """The slope above 0, and minus the limit of f below 0."""
         return 1.0, self.settings.alpha
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(-np.inf, 0, out=scratch)
         np.expm1(scratch, out=scratch)
         np.multiply(scratch, self._alpha, out=scratch)
@@ -167,7 +167,7 @@ class Elu(Activation):
         np.multiply(y, self._scale, out=y)
         np.add(y, scratch, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(-np.inf, 0, out=scratch)
         np.add(scratch, self._alpha, out=scratch)
         np.multiply(dy, scratch, out=dy)
@@ -201,14 +201,14 @@ class Silu(Activation):
     def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
         return {"gate": (shape, None)}
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         gate = saved["gate"]
         y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32; f(z) is about -1e-36 for all z <= -87
         np.negative(y, out=gate)
         _logistic_of_negative(gate)
         np.multiply(y, gate, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         gate = saved["gate"]
         np.subtract(1, y, out=scratch)
         np.subtract(gate, 1, out=gate)
@@ -230,7 +230,7 @@ class Gelu(Silu):
     _LINEAR = 2 * sqrt(2 / pi)
     _CUBIC = 0.044715 * _LINEAR
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         gate = saved["gate"]
         y.clip(-10, np.inf, out=y)  # 2u is -87.3 there, and f -1e-37: see Silu
         y.clip(-10, 10, out=scratch)
@@ -241,7 +241,7 @@ class Gelu(Silu):
         _logistic_of_negative(gate)
         np.multiply(y, gate, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         gate = saved["gate"]
         np.divide(y, gate, out=scratch)
         scratch.clip(-10, 10, out=scratch)
@@ -263,14 +263,14 @@ class Gelu(Silu):
 class Softplus(Activation):
     """f(z) = log(1 + exp(z)), written as max(z, 0) + log(1 + exp(-|z|)); f' = σ(z) = 1 - exp(-f)."""
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.copysign(y, -1, out=scratch)
         np.exp(scratch, out=scratch)
         np.log1p(scratch, out=scratch)
         y.clip(0, np.inf, out=y)
         np.add(y, scratch, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.negative(y, out=scratch)
         np.expm1(scratch, out=scratch)
         np.negative(scratch, out=scratch)
@@ -286,7 +286,7 @@ class Softmax(Activation):
     Every output depends on the whole vector: the derivative is the matrix diag(f) - f fᵀ, and dz is dy times it.
     """
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         per_vector = scratch[..., :1]
         np.maximum.reduce(y, axis=-1, keepdims=True, out=per_vector)
         np.subtract(y, per_vector, out=y)
@@ -294,7 +294,7 @@ class Softmax(Activation):
         np.add.reduce(y, axis=-1, keepdims=True, out=per_vector)
         np.divide(y, per_vector, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.vecdot(y, dy, out=scratch[..., 0])
         np.subtract(dy, scratch[..., :1], out=dy)
         np.multiply(dy, y, out=dy)
@@ -308,17 +308,17 @@ class HardStep(Activation):
 
     trains = False
 
-    def inplace_forward(self, y: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.heaviside(y, 1, out=y)
 
-    def inplace_backward(self, y: Array, dy: Array, scratch: Array, saved: Saved = NOTHING) -> None:
+    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         dy.fill(0)
 
     def to_onnx(self, graph: OnnxGraph, z: str) -> str:
         return graph.node("Cast", [graph.node("GreaterOrEqual", [z, graph.constant(0.0)])], to=FLOAT)
 
 
-def _logistic_of_negative(z: Array) -> None:
+def _logistic_of_negative(z: Floats) -> None:
     """Replace -z, in `z`, by the logistic sigmoid of z."""
     np.exp(z, out=z)
     np.add(z, 1, out=z)

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.steps.layout import Learned
 from raydient.workers.streams import Purpose, stream
 
@@ -36,7 +36,7 @@ ZERO = (
 NOT_CONVERGED = "no difference quotient converges: kinks are too near, or rounding errors too large"
 NOT_FINITE = "the loss is not finite"
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, AnyArray]
 
 TRAINING = Pass(training=True)
 """One pass of training for all points, so that random numbers do not change from one point to another."""
@@ -117,8 +117,8 @@ def check_gradients(
     y: NDArray[np.number] | Arrays,
     seed: int,
     *,
-    weights: NDArray[np.floating] | None = None,
-    point: NDArray[np.floating] | None = None,
+    weights: Floats | None = None,
+    point: Floats | None = None,
     entries_per_parameter: int = 64,
 ) -> GradientReport:
     """Compare backward's gradient of the mean loss with difference quotients, in float64.

@@ -12,55 +12,62 @@ from numpy.typing import NDArray
 
 from raydient.spec import functions as spec
 
-Array = NDArray[np.float32]
-Fill = Callable[[Array, np.random.Generator, int, int, Any], None]
+Weights = NDArray[np.float32]
+"""A contiguous float32 array of the shape of a parameter."""
+Fill = Callable[[Weights, np.random.Generator, int, int, Any], None]
 """Fills a contiguous float32 array in place; called with (array, generator, fan in, fan out, settings)."""
 
 
-def _uniform(out: Array, generator: np.random.Generator, variance: float) -> None:
+def _uniform(out: Weights, generator: np.random.Generator, variance: float) -> None:
     limit = sqrt(3 * variance)
     generator.random(out=out, dtype=np.float32)
     out *= 2 * limit
     out -= limit
 
 
-def _normal(out: Array, generator: np.random.Generator, variance: float) -> None:
+def _normal(out: Weights, generator: np.random.Generator, variance: float) -> None:
     generator.standard_normal(out=out, dtype=np.float32)
     out *= sqrt(variance)
 
 
-def glorot_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def glorot_uniform(
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty
+) -> None:
     """Variance 2 / (fan in + fan out), uniform: keeps the variance of signals and gradients in sigmoid and tanh."""
     _uniform(out, generator, 2 / (fan_in + fan_out))
 
 
-def glorot_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def glorot_normal(
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty
+) -> None:
     """The same variance, normal and not truncated."""
     _normal(out, generator, 2 / (fan_in + fan_out))
 
 
-def he_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def he_uniform(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """Variance 2 / fan in, uniform: compensates for ReLU, which zeroes half of the values."""
     _uniform(out, generator, 2 / fan_in)
 
 
-def he_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def he_normal(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """The same variance, normal and not truncated."""
     _normal(out, generator, 2 / fan_in)
 
 
-def lecun_uniform(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def lecun_uniform(
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty
+) -> None:
     """Variance 1 / fan in, uniform, as the constants of SELU assume."""
     _uniform(out, generator, 1 / fan_in)
 
 
-def lecun_normal(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def lecun_normal(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """The same variance, normal and not truncated."""
     _normal(out, generator, 1 / fan_in)
 
 
 def orthogonal(
-    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Orthogonal
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Orthogonal
 ) -> None:
     """Orthogonal rows or columns, whichever are fewer, each of length `gain` (Saxe et al. 2014), so that the length of
     vectors is kept up to the gain. All axes but the last are the rows.
@@ -75,7 +82,7 @@ def orthogonal(
 
 
 def random_uniform(
-    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomUniform
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomUniform
 ) -> None:
     """Uniform from `minval` to `maxval`."""
     generator.random(out=out, dtype=np.float32)
@@ -84,7 +91,7 @@ def random_uniform(
 
 
 def random_normal(
-    out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomNormal
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomNormal
 ) -> None:
     """Normal with `mean` and standard deviation `stddev`, not truncated."""
     generator.standard_normal(out=out, dtype=np.float32)
@@ -92,17 +99,17 @@ def random_normal(
     out += settings.mean
 
 
-def zeros(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def zeros(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """Every value 0. For biases; in a kernel of zeros every unit always has the same gradient."""
     out.fill(0)
 
 
-def ones(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
+def ones(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """Every value 1."""
     out.fill(1)
 
 
-def constant(out: Array, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Constant) -> None:
+def constant(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Constant) -> None:
     """Every value `value`."""
     out.fill(settings.value)
 

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.arrays import CACHE_LINE, aligned_zeros
+from raydient.steps.arrays import CACHE_LINE, AnyArray, Floats, aligned_zeros
 from raydient.steps.layout import Frozen
 
 from .ends import input_number, is_input
 from .graph import Network
 from .layers import Buffers, Memory, Shape
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +34,15 @@ class Plan:
         scratches: arrays like `gradients` for the losses to use before the backward pass. They share memory.
     """
 
-    outputs: tuple[Array, ...]
+    outputs: tuple[Floats, ...]
     buffers: tuple[Buffers, ...]
     backward_order: tuple[int, ...]
-    joins: tuple[tuple[tuple[Array, Array], ...], ...]
-    gradients: tuple[Array, ...]
-    scratches: tuple[Array, ...]
+    joins: tuple[tuple[tuple[Floats, Floats], ...], ...]
+    gradients: tuple[Floats, ...]
+    scratches: tuple[Floats, ...]
 
 
-def plan(network: Network, inputs: Sequence[Array]) -> Plan:
+def plan(network: Network, inputs: Sequence[Floats]) -> Plan:
     """Allocate the arrays of a program of `network` whose samples are `inputs`, each (rows, *input shape)."""
     x = inputs[0]  # all inputs have the same number of rows and type
     outputs = _outputs(network, inputs)
@@ -53,10 +51,10 @@ def plan(network: Network, inputs: Sequence[Array]) -> Plan:
     slabs = [aligned_zeros((size,), x.dtype) for size in planner.sizes]
     work = _shared_work(network, x)
 
-    def array(part: "_Part | None") -> Array | None:
+    def array(part: "_Part | None") -> Floats | None:
         return None if part is None else slabs[part.slab][: len(x) * prod(part.shape)].reshape(len(x), *part.shape)
 
-    def some(part: "_Part") -> Array:
+    def some(part: "_Part") -> Floats:
         values = array(part)
         assert values is not None
         return values
@@ -95,12 +93,12 @@ def program_bytes(network: Network, rows: int) -> int:
     return x.itemsize * values + saved + work
 
 
-def _value(source: int, inputs: Sequence[Array], outputs: Sequence[Array]) -> Array:
+def _value(source: int, inputs: Sequence[Floats], outputs: Sequence[Floats]) -> Floats:
     return inputs[input_number(source)] if is_input(source) else outputs[source]
 
 
-def _outputs(network: Network, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    outputs: list[Array] = []
+def _outputs(network: Network, inputs: Sequence[Floats]) -> tuple[Floats, ...]:
+    outputs: list[Floats] = []
     for node in network.nodes:
         x = _value(node.sources[0], inputs, outputs)
         shape = (len(x), *node.layer.output_shape)
@@ -108,7 +106,7 @@ def _outputs(network: Network, inputs: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(outputs)
 
 
-def _shared_work(network: Network, x: Array) -> list[dict[str, NDArray[Any]]]:
+def _shared_work(network: Network, x: Floats) -> list[dict[str, AnyArray]]:
     """The `work` arrays of the layers, which share one slab, as large as the layer with the most needs."""
     wanted = [layer.work(len(x)) for layer in network.layers]
     slab = aligned_zeros((max(map(_bytes(x.dtype), wanted), default=0),), np.uint8)
@@ -126,7 +124,7 @@ def _bytes(dtype: np.dtype[Any]) -> Callable[[Memory], int]:
     return count
 
 
-def _carve(slab: NDArray[np.uint8], memory: Memory, dtype: np.dtype[Any]) -> dict[str, NDArray[Any]]:
+def _carve(slab: NDArray[np.uint8], memory: Memory, dtype: np.dtype[Any]) -> dict[str, AnyArray]:
     arrays, start = {}, 0
     for name, (shape, kind) in memory.items():
         size = prod(shape) * np.dtype(kind or dtype).itemsize

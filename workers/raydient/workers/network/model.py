@@ -17,6 +17,7 @@ from raydient.files import write_durably
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
+from raydient.steps.arrays import AnyArray
 
 from .build import build
 from .ends import by_name, only
@@ -112,14 +113,14 @@ class Model:
             "digest": self.digest,
         }
 
-    def predict(self, x: NDArray[Any]) -> NDArray[np.float32]:
+    def predict(self, x: AnyArray) -> NDArray[np.float32]:
         """The only output for raw samples of the only input: (n, *output shape) for (n, *input shape).
 
         See `predict_all`.
         """
         return only(self.predict_all(by_name(x, self.inputs)))
 
-    def predict_all(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def predict_all(self, xs: Mapping[str, AnyArray]) -> dict[str, NDArray[np.float32]]:
         """Outputs for raw samples, with the activation that the loss assumes: probabilities for cross-entropies.
 
         Args:
@@ -140,7 +141,7 @@ class Model:
                 outputs[name][start : start + BLOCK_ROWS] = y
         return outputs
 
-    def prepare(self, xs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    def prepare(self, xs: Mapping[str, AnyArray]) -> dict[str, NDArray[np.float32]]:
         """Preprocess raw samples for the network. The same samples give the same bits as in training.
 
         Args:
@@ -171,7 +172,7 @@ class Model:
                 program.xs[name][:count] = x[start : start + count]
             yield {name: y[:count] for name, y in program.predict_all(weights).items()}
 
-    def _prepared(self, name: str, raw: NDArray[Any]) -> NDArray[np.float32]:
+    def _prepared(self, name: str, raw: AnyArray) -> NDArray[np.float32]:
         try:
             with np.errstate(over="ignore"):
                 ready = self.inputs[name].apply(raw)
@@ -268,7 +269,7 @@ def read_signature(metadata: Mapping[str, str]) -> Signature:
     )
 
 
-def _from_file(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> Model:
+def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
     signature = read_signature(metadata)
     layout = build(specification, {name: input_.shape for name, input_ in signature.inputs.items()}).layout

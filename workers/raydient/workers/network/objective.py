@@ -1,19 +1,16 @@
 """The objective of training: the weighted sum of the losses at the outputs of a program."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.steps.scores import SCORE
 
 from .graph import Network
 from .losses import Loss
 from .memory import Plan
 from .metrics import R2, Auc
-
-Array = NDArray[np.floating]
 
 
 class Objective:
@@ -33,7 +30,7 @@ class Objective:
             output.loss(output.settings, *arrays)
             for output, *arrays in zip(network.outputs, values, plan.gradients, plan.scratches, strict=True)
         ]
-        self.labels: dict[str, NDArray[Any]] = {
+        self.labels: dict[str, AnyArray] = {
             output.name: loss.labels for output, loss in zip(network.outputs, self._losses, strict=True)
         }
         self._plain = not network.spec.outputs
@@ -51,7 +48,7 @@ class Objective:
         ends = np.cumsum([self._names, *(metric.size for metric in network.metrics)])
         self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]
 
-    def weigh_samples(self) -> Array:
+    def weigh_samples(self) -> Floats:
         """Return factors of the losses of the samples, (rows,), for the caller to fill; they begin at 1."""
         weights = np.ones_like(self._losses[0].weights)
         for loss in self._losses:
@@ -75,7 +72,7 @@ class Objective:
         for output, loss in zip(self._outputs, self._losses, strict=True):
             loss.backward(scale * output.weight)
 
-    def predict(self) -> dict[str, Array]:
+    def predict(self) -> dict[str, Floats]:
         """The outputs with the activation that each loss assumes, by name; buffers of the program.
 
         The outputs of the layers do not change, because another layer may read one or share its memory.

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from raydient.steps.arrays import AnyArray, Floats
 
 Attribute = int | float | str | Sequence[int] | Sequence[float] | Sequence[str]
 
@@ -37,14 +38,14 @@ class OnnxGraph:
 
     def __init__(self) -> None:
         self.nodes: list[OnnxNode] = []
-        self.initializers: dict[str, NDArray[Any]] = {}
+        self.initializers: dict[str, AnyArray] = {}
         self._names: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # by a digest of their values
         self._place, self._parameters_of = "", ""
-        self._weights: Mapping[str, NDArray[np.floating]] = {}
+        self._weights: Mapping[str, Floats] = {}
 
     @contextmanager
-    def layer(self, name: str, parameters_of: str, weights: Mapping[str, NDArray[np.floating]]) -> Iterator[None]:
+    def layer(self, name: str, parameters_of: str, weights: Mapping[str, Floats]) -> Iterator[None]:
         """A context in which nodes belong to the layer `name`, with the parameters of the layer `parameters_of`."""
         self._place, self._parameters_of, self._weights = name, parameters_of, weights
         yield
@@ -72,7 +73,7 @@ class OnnxGraph:
             self.initializers[whole] = np.asarray(self._weights[name], np.float32)
         return whole
 
-    def weights(self, name: str) -> NDArray[np.floating]:
+    def weights(self, name: str) -> Floats:
         """The values of a parameter, for operators that need them rearranged, by way of `constant`."""
         return self._weights[name]
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.values import category_text, other_writing
+from raydient.steps.arrays import AnyArray
 
 from .layers import Shape
 from .standardization import Scaling
@@ -78,7 +79,7 @@ class Preprocessing:
         """The columns of a table; of an array none."""
         return self.columns if self.is_table else ()
 
-    def apply(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+    def apply(self, raw: AnyArray) -> NDArray[np.float32]:
         """Convert samples (n, *shape) for the network; float32, C-contiguous.
 
         Numbers of any type are converted to float64 and rounded to float32 once, so equal numbers of different types
@@ -96,7 +97,7 @@ class Preprocessing:
         return self.scaling.apply(raw) if self.scaling else _rounded(raw)
 
 
-def _rounded(raw: NDArray[Any]) -> NDArray[np.float32]:
+def _rounded(raw: AnyArray) -> NDArray[np.float32]:
     if raw.dtype.itemsize >= 8:  # for 64-bit integers, rounding by way of float64 differs from rounding directly
         raw = raw.astype(np.float64, copy=False)
     return np.ascontiguousarray(raw, np.float32)
@@ -110,7 +111,7 @@ class Target:
     classes: tuple[str, ...] = ()
 
 
-def categories(raw: NDArray[Any], vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
+def categories(raw: AnyArray, vocabulary: tuple[str, ...]) -> NDArray[np.float32]:
     """The place of each value in a vocabulary, from 0, as float32, because inputs of an embedding are floats too.
 
     Raises:
@@ -138,7 +139,7 @@ def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
     return places
 
 
-def category_texts(raw: NDArray[Any]) -> list[str]:
+def category_texts(raw: AnyArray) -> list[str]:
     """Values in row-major order as the texts by which categories are found: see `category_text`.
 
     No array of fixed-width text is made, in which one long value would make all of them long.

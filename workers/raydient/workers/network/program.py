@@ -1,12 +1,11 @@
 """A network compiled for one number of rows: all arrays are allocated once, and none in the steady state."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from raydient.steps.arrays import aligned_zeros
+from raydient.steps.arrays import AnyArray, Floats, aligned_zeros
 from raydient.steps.scores import Scores
 
 from .ends import only
@@ -15,8 +14,6 @@ from .layers import INFERENCE, Pass, Views
 from .memory import plan
 from .objective import Objective
 from .parameter_gradients import ParameterGradients
-
-Array = NDArray[np.floating]
 
 
 class Program:
@@ -43,13 +40,13 @@ class Program:
     def __init__(self, network: Network, rows: int, dtype: DTypeLike = np.float32, *, weighted: bool = False) -> None:
         self.network = network
         self.rows = rows
-        self.xs: Mapping[str, Array] = {
+        self.xs: Mapping[str, Floats] = {
             name: aligned_zeros((rows, *shape), dtype) for name, shape in network.input_shapes.items()
         }
         self._plan = plan(network, tuple(self.xs.values()))
         self.buffers, self.outputs = self._plan.buffers, self._plan.outputs
         self._objective = Objective(network, self._plan)
-        self.ys: Mapping[str, NDArray[Any]] = self._objective.labels
+        self.ys: Mapping[str, AnyArray] = self._objective.labels
         self.sample_weights = self._objective.weigh_samples() if weighted else None
         self.centers: Mapping[str, NDArray[np.float64]] = self._objective.centers
         self.scores: Scores = self._objective.scores
@@ -57,12 +54,12 @@ class Program:
         self._parameters = ParameterGradients(network, self._plan.backward_order, np.dtype(dtype))
 
     @property
-    def x(self) -> Array:
+    def x(self) -> Floats:
         """The samples of the only input."""
         return only(self.xs)
 
     @property
-    def y(self) -> NDArray[Any]:
+    def y(self) -> AnyArray:
         """The labels of the only output."""
         return only(self.ys)
 
@@ -104,7 +101,7 @@ class Program:
                     np.add(total, part, out=total)
             self._parameters.finish(gradients, self.rows * scale)
 
-    def count_active(self, active: Array) -> None:
+    def count_active(self, active: Floats) -> None:
         """Find the units with a rectifier that are active: not zero for every sample, after `forward`.
 
         Args:
@@ -118,7 +115,7 @@ class Program:
                 np.not_equal(largest, 0, out=active[first:last], casting="unsafe")
             first = last
 
-    def predict(self, weights: Sequence[Views]) -> Array:
+    def predict(self, weights: Sequence[Views]) -> Floats:
         """Compute the only output, with the activation that the loss assumes: softmax or sigmoid for cross-entropies.
 
         Returns:
@@ -126,7 +123,7 @@ class Program:
         """
         return only(self.predict_all(weights))
 
-    def predict_all(self, weights: Sequence[Views]) -> Mapping[str, Array]:
+    def predict_all(self, weights: Sequence[Views]) -> Mapping[str, Floats]:
         """Compute every output like `predict`, by name."""
         with _quiet():
             self._run(weights, INFERENCE)

@@ -6,9 +6,10 @@ from math import sqrt
 import numpy as np
 
 from raydient.spec import attention as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks, learned
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks, learned
 
 BLOCK = 1 << 16
 """Scores of a block of samples: 256 KiB in float32, which stay in the cache."""
@@ -137,7 +138,7 @@ class MultiHeadAttention(Layer):
             self._input_gradient(buffers.dxs[0], dy, weights, {"query": dquery})
             self._input_gradient(buffers.dxs[1], work["part"], weights, {"key": dkey, "value": dvalue})
 
-    def _project(self, x: Array, weights: Views, part: str, y: Array) -> None:
+    def _project(self, x: Floats, weights: Views, part: str, y: Floats) -> None:
         kernel = weights[f"{part}_kernel"]
         inputs, outputs = kernel.shape
         y = y.reshape(-1, outputs)
@@ -145,7 +146,7 @@ class MultiHeadAttention(Layer):
         if self._use_bias:
             np.add(y, weights[f"{part}_bias"], out=y)
 
-    def _parameter_gradients(self, x: Array, dy: Array, gradients: Views, part: str) -> None:
+    def _parameter_gradients(self, x: Floats, dy: Floats, gradients: Views, part: str) -> None:
         """Compute the gradients by kernel and bias of y = x · kernel + bias."""
         kernel = gradients[f"{part}_kernel"]
         inputs, outputs = kernel.shape
@@ -154,7 +155,7 @@ class MultiHeadAttention(Layer):
         if self._use_bias:
             np.add.reduce(dy, axis=0, out=gradients[f"{part}_bias"])
 
-    def _input_gradient(self, dx: Array | None, scratch: Array, weights: Views, parts: dict[str, Array]) -> None:
+    def _input_gradient(self, dx: Floats | None, scratch: Floats, weights: Views, parts: dict[str, Floats]) -> None:
         """Compute dx = Σ dy · kernelᵀ over the projections of x; the contents of `scratch`, like dx, are lost."""
         if dx is None:
             return
@@ -189,6 +190,6 @@ class MultiHeadAttention(Layer):
         return project(graph.node("Reshape", [context, whole]), "output")
 
 
-def _by_head(array: Array) -> Array:
+def _by_head(array: Floats) -> Floats:
     """A view of (samples, length, heads, d) as a matrix for each head, (samples, heads, length, d)."""
     return array.transpose(0, 2, 1, 3)

@@ -7,10 +7,11 @@ import numpy as np
 
 from raydient.spec import functions
 from raydient.spec import normalization as spec
+from raydient.steps.arrays import Floats
 from raydient.steps.layout import Average
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
 
 
 class BatchNormalization(Layer):
@@ -90,11 +91,11 @@ class BatchNormalization(Layer):
         if self._center:
             np.add(y, weights["beta"], out=y)
 
-    def _rows(self, array: Array) -> Array:
+    def _rows(self, array: Floats) -> Floats:
         """A view as a matrix with a column for each channel."""
         return array.reshape(-1, self._size)
 
-    def _inverse(self, variance: Array, out: Array) -> None:
+    def _inverse(self, variance: Floats, out: Floats) -> None:
         """Write 1 / s to `out`."""
         np.add(variance, self._epsilon, out=out)
         np.sqrt(out, out=out)

@@ -6,10 +6,11 @@ from math import prod
 import numpy as np
 
 from raydient.spec import layers as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.activations import activation
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 TRANSPOSED_FROM = 1 << 16
 """Minimum number of values of a kernel for which (K dzᵀ)ᵀ may be faster than dz Kᵀ."""
@@ -77,12 +78,12 @@ class Dense(Layer):
         return self.activation.to_onnx(graph, z)
 
 
-def _rows(array: Array) -> Array:
+def _rows(array: Floats) -> Floats:
     """A view as a matrix, for any number of axes of a sample."""
     return array.reshape(-1, array.shape[-1])
 
 
-def _times_transposed(dz: Array, kernel: Array, dx: Array, transposed: Array | None) -> None:
+def _times_transposed(dz: Floats, kernel: Floats, dx: Floats, transposed: Floats | None) -> None:
     """Compute dx = dz Kᵀ or, if there is an array for dxᵀ, (K dzᵀ)ᵀ."""
     if transposed is None:
         np.matmul(dz, kernel.T, out=dx)

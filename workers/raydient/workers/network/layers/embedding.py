@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raydient.spec import recurrent as spec
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 SPARSE_FROM = 1 << 16
 """Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping an index of its rows."""
@@ -101,7 +100,7 @@ class Embedding(Layer):
         return graph.node("Gather", [graph.parameter("embeddings"), indices], axis=0)
 
 
-def _add_up(dy: Array, runs: int, work: Mapping[str, NDArray[Any]]) -> None:
+def _add_up(dy: Floats, runs: int, work: Mapping[str, AnyArray]) -> None:
     """Leave in `sums` for each run the sum of its rows of dy.
 
     A number that occurs once has its row for a sum, which is ten times as fast to take as to add up.

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from raydient.spec import recurrent as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Memory, ParameterRule, Pass, Shape, Views
 from .recurrent import Recurrent, flat
 
 
@@ -138,11 +139,11 @@ class Gru(Recurrent):
             np.matmul(flat(inner).T, flat(gates)[:, candidate], out=kernel[:, candidate])
             np.add.reduce(gates, axis=(0, 1), out=bias)
 
-    def _biases(self, weights: Views) -> Array:
+    def _biases(self, weights: Views) -> Floats:
         """The biases as (1 or 2, gates, 1, units)."""
         return weights["bias"].reshape(-1, self.gates, 1, self.units)
 
-    def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
+    def onnx_biases(self, graph: OnnxGraph) -> tuple[Floats, Floats]:
         bias = graph.weights("bias")
         return (bias[0], bias[1]) if self.reset_after else (bias, np.zeros_like(bias))
 
@@ -166,7 +167,7 @@ class Gru(Recurrent):
         return (graph.node("Add", [candidate, change]),)
 
 
-def _inplace_sigmoid(z: Array) -> None:
+def _inplace_sigmoid(z: Floats) -> None:
     """Replace z by σ(z) = 1/2 tanh(z / 2) + 1/2, which never overflows."""
     np.multiply(z, 0.5, out=z)
     np.tanh(z, out=z)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from raydient.spec import functions as spec
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.steps.gradient import Part
 from raydient.steps.layout import Kind, Learned
 from raydient.workers.network.onnx_graph import OnnxGraph
 from raydient.workers.streams import Purpose, stream
 
-Array = NDArray[np.floating]
 Shape = tuple[int, ...]
 Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 """Arrays that a layer needs, by name: shape, including the row axis, and type; None is the type of the program."""
@@ -48,7 +48,7 @@ def learned(penalty: spec.Regularizer) -> Learned:
     return Learned(penalty.l1, penalty.l2)
 
 
-class Views(dict[str, NDArray[Any]]):
+class Views(dict[str, AnyArray]):
     """Views of a flat vector: the parameters of a layer, or the gradients by them, by name within the layer.
 
     Attributes:
@@ -100,21 +100,21 @@ class Buffers:
         work: the arrays of `Layer.work`, contents lost between calls; layers share their memory.
     """
 
-    xs: tuple[Array, ...]
-    y: Array
-    dy: Array
-    dxs: tuple[Array | None, ...]
-    scratch: Array
-    saved: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    work: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    xs: tuple[Floats, ...]
+    y: Floats
+    dy: Floats
+    dxs: tuple[Floats | None, ...]
+    scratch: Floats
+    saved: Mapping[str, AnyArray] = field(default_factory=dict)
+    work: Mapping[str, AnyArray] = field(default_factory=dict)
 
     @property
-    def x(self) -> Array:
+    def x(self) -> Floats:
         """The input of a layer with one input."""
         return self.xs[0]
 
     @property
-    def dx(self) -> Array | None:
+    def dx(self) -> Floats | None:
         """The derivative by the input of a layer with one input."""
         return self.dxs[0]
 

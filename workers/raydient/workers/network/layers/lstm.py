@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from raydient.spec import recurrent as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Memory, ParameterRule, Pass, Shape, Views
 from .recurrent import Recurrent
 
 
@@ -140,7 +141,7 @@ class Lstm(Recurrent):
         np.add.reduce(saved["gates"], axis=(0, 1), out=gradients["bias"])
         self.input_gradients(buffers, weights, gradients)
 
-    def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
+    def onnx_biases(self, graph: OnnxGraph) -> tuple[Floats, Floats]:
         bias = graph.weights("bias")
         return bias, np.zeros_like(bias)
 

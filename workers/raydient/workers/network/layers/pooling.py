@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raydient.spec import pooling as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Memory, Pass, Shape, Views, blocks
 from .windows import (
-    Array,
     Axis,
     Geometry,
     fit_problem,
@@ -99,7 +99,7 @@ class Pooling(Layer):
             if g.is_padded:
                 np.copyto(dx[images], g.crop(target))
 
-    def _windows(self, buffers: Buffers) -> Iterator[tuple[slice, Array]]:
+    def _windows(self, buffers: Buffers) -> Iterator[tuple[slice, Floats]]:
         """Yield blocks of images and their windows (`Geometry.windows`), which the next block overwrites."""
         g, x = self._geometry, self._geometry.images(buffers.x)
         padded = buffers.work["padded"] if g.is_padded else x
@@ -115,11 +115,11 @@ class Pooling(Layer):
                 yield images, windows[block]
 
     @abstractmethod
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
+    def _pool(self, windows: Floats, y: Floats, buffers: Buffers, images: slice, pass_: Pass) -> None:
         """Compute y (images, positions down, positions across, channels) of a block of images."""
 
     @abstractmethod
-    def _distribute(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
+    def _distribute(self, dy: Floats, d_windows: Floats, buffers: Buffers, images: slice) -> None:
         """Add to each value of the windows its share of dy, which may be overwritten.
 
         `d_windows` are windows over zeros; where windows cover the image without overlap, over any values, which are
@@ -148,7 +148,7 @@ class MaxPooling(Pooling):
         """The type that holds the number of a place within a window."""
         return np.min_scalar_type(-len(self._places))
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
+    def _pool(self, windows: Floats, y: Floats, buffers: Buffers, images: slice, pass_: Pass) -> None:
         place = buffers.saved["place"][images]
         larger, number = (buffers.work[name][: len(y)] for name in ("is_maximum", "number"))
         if pass_.training:
@@ -163,7 +163,7 @@ class MaxPooling(Pooling):
                 np.maximum(place, number, out=place)
             np.maximum(y, x, out=y)
 
-    def _distribute(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
+    def _distribute(self, dy: Floats, d_windows: Floats, buffers: Buffers, images: slice) -> None:
         place, is_maximum = buffers.saved["place"][images], buffers.work["is_maximum"][: len(dy)]
         for n, (i, j) in enumerate(self._places):
             d = d_windows[:, :, :, i, j]
@@ -188,20 +188,20 @@ class AveragePooling(Pooling):
     def work(self, rows: int) -> Memory:
         return {**super().work(rows), "weight": (self._outputs_shape(rows)[1:3], None)}
 
-    def _weight(self, buffers: Buffers) -> Array:
+    def _weight(self, buffers: Buffers) -> Floats:
         """1 / (number of values that are not padding) of each window, (positions down, positions across, 1)."""
         weight = buffers.work["weight"]
         counts = [_values_inside(axis) for axis in (self._geometry.height, self._geometry.width)]
         np.copyto(weight, 1 / np.outer(*counts), casting="same_kind")
         return weight[..., np.newaxis]
 
-    def _pool(self, windows: Array, y: Array, buffers: Buffers, images: slice, pass_: Pass) -> None:
+    def _pool(self, windows: Floats, y: Floats, buffers: Buffers, images: slice, pass_: Pass) -> None:
         np.copyto(y, windows[:, :, :, 0, 0])
         for i, j in self._places[1:]:
             np.add(y, windows[:, :, :, i, j], out=y)
         np.multiply(y, self._weight(buffers), out=y)
 
-    def _distribute(self, dy: Array, d_windows: Array, buffers: Buffers, images: slice) -> None:
+    def _distribute(self, dy: Floats, d_windows: Floats, buffers: Buffers, images: slice) -> None:
         np.multiply(dy, self._weight(buffers), out=dy)
         for i, j in self._places:
             d = d_windows[:, :, :, i, j]

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Array, Buffers, Layer, Memory, ParameterRule, Shape, Views, learned, shape_text
+from .layer import Buffers, Layer, Memory, ParameterRule, Shape, Views, learned, shape_text
 
 
 class Recurrent(Layer):
@@ -87,7 +88,7 @@ class Recurrent(Layer):
             "transposed": ((self.gates, self.units, self.units), None),
         }
 
-    def by_gate(self, values: Array) -> Array:
+    def by_gate(self, values: Floats) -> Floats:
         """A view of (n, gates · units) as (gates, n, units)."""
         return values.reshape(len(values), self.gates, self.units).transpose(1, 0, 2)
 
@@ -105,7 +106,7 @@ class Recurrent(Layer):
         states = buffers.saved["states"]
         np.copyto(buffers.y, states[1:].transpose(1, 0, 2) if self.return_sequences else states[-1])
 
-    def add_dy(self, buffers: Buffers, step: int, dh: Array) -> None:
+    def add_dy(self, buffers: Buffers, step: int, dh: Floats) -> None:
         """Add the derivative by the output of a step to dh, the derivative by the state after that step."""
         if self.return_sequences:
             np.add(dh, buffers.dy[:, step], out=dh)
@@ -135,7 +136,7 @@ class Recurrent(Layer):
         return self._onnx_steps(graph, xs) if self.masked else self._onnx_operator(graph, xs[0])
 
     @abstractmethod
-    def onnx_biases(self, graph: OnnxGraph) -> tuple[Array, Array]:
+    def onnx_biases(self, graph: OnnxGraph) -> tuple[Floats, Floats]:
         """Biases of the product with the inputs and of the product with the state, (gates · units) each."""
 
     @abstractmethod
@@ -150,8 +151,8 @@ class Recurrent(Layer):
 
     def _onnx_operator(self, graph: OnnxGraph, x: str) -> str:
         def arranged(
-            values: Array,
-        ) -> Array:  # (..., gates · units) in ONNX's order of gates, as (1, gates · units, ...)
+            values: Floats,
+        ) -> Floats:  # (..., gates · units) in ONNX's order of gates, as (1, gates · units, ...)
             blocks = values.reshape(-1, self.gates, self.units)[:, self.onnx_order]
             return blocks.reshape(-1, self.width).T[np.newaxis]
 
@@ -188,6 +189,6 @@ class Recurrent(Layer):
         return graph.node("Slice", [z, *bounds, graph.constant([1])])
 
 
-def flat(x: Array) -> Array:
+def flat(x: Floats) -> Floats:
     """(steps, rows, n) as (steps · rows, n)."""
     return x.reshape(-1, x.shape[-1])

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
 from raydient.spec.windows import Padding
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Shape
 
-Array = NDArray[np.floating]
 SAMPLES_BY_DIMENSIONS = {1: "sequences (length, channels)", 2: "images (height, width, channels)"}
 
 
@@ -86,20 +84,20 @@ class Geometry:
     def is_padded(self) -> bool:
         return any(axis.before or axis.after for axis in (self.height, self.width))
 
-    def images(self, x: Array) -> Array:
+    def images(self, x: Floats) -> Floats:
         """A view of inputs with any number of axes as images, (rows, height, width, channels)."""
         return x.reshape(len(x), self.height.size, self.width.size, x.shape[-1])
 
-    def outputs(self, y: Array) -> Array:
+    def outputs(self, y: Floats) -> Floats:
         """A view of outputs with any number of axes as (rows, positions down, positions across, channels)."""
         return y.reshape(len(y), self.height.positions, self.width.positions, y.shape[-1])
 
-    def crop(self, padded: Array) -> Array:
+    def crop(self, padded: Floats) -> Floats:
         """A view of padded images without their padding, (images, height, width, ...)."""
         h, w = self.height, self.width
         return padded[:, h.before : h.before + h.size, w.before : w.before + w.size]
 
-    def windows(self, padded: Array) -> Array:
+    def windows(self, padded: Floats) -> Floats:
         """A view of padded images, (images, padded height, padded width, channels), as windows: (images, positions
         down, positions across, window height, window width, channels). Windows that overlap share memory.
         """

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.activations import Sigmoid
 from raydient.workers.network.onnx_graph import OnnxGraph
 
@@ -19,7 +20,7 @@ from .labels import (
     two_categories,
     zeros_and_ones,
 )
-from .loss import Array, Loss, Shape
+from .loss import Loss, Shape
 
 
 class _Softmax(Loss):
@@ -27,7 +28,7 @@ class _Softmax(Loss):
 
     metric_names = ("loss", "accuracy")
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         rows, classes = outputs.shape
         self._row = np.zeros((rows, 1), outputs.dtype)
@@ -38,7 +39,7 @@ class _Softmax(Loss):
         self._hit = np.zeros(rows, np.bool_)
         self._class_weight = np.array(settings.class_weight, outputs.dtype)
 
-    def _shift(self, outputs: Array, out: Array) -> None:
+    def _shift(self, outputs: Floats, out: Floats) -> None:
         """Subtract the maximum of each row, so that no exponential overflows. `_best` keeps its index."""
         np.argmax(outputs, axis=1, out=self._best)  # faster than np.maximum.reduce, with the look-up below
         np.add(self._row_starts, self._best, out=self._places)
@@ -54,7 +55,7 @@ class _Softmax(Loss):
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
         return np.asarray(predictions.argmax(axis=-1), np.int32)
 
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         self._shift(outputs, outputs)
         np.exp(outputs, out=outputs)
         np.add.reduce(outputs, axis=1, keepdims=True, out=self._row)
@@ -75,7 +76,7 @@ class SoftmaxCrossEntropy(_Softmax):
 
     label_dtype = np.int32
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._at_label = np.zeros(len(outputs), outputs.dtype)
         self._spread = settings.label_smoothing
@@ -97,11 +98,11 @@ class SoftmaxCrossEntropy(_Softmax):
         return categories(texts)
 
     @classmethod
-    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+    def occurring(cls, labels: AnyArray) -> NDArray[np.integer]:
         return distinct(labels)
 
     @classmethod
-    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.integers(0, output_shape[0], rows)
 
     def measure(self) -> None:
@@ -122,7 +123,7 @@ class SoftmaxCrossEntropy(_Softmax):
             np.take(self._class_weight, self.labels, out=self.weights, mode="clip")
         self._count_hits(self.labels)
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         gradient, flat = self.gradient, self.gradient.reshape(-1)
         np.divide(factors, self._total, out=self._row)
         np.multiply(gradient, self._row, out=gradient)
@@ -141,7 +142,7 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
     With s = Σ_k t_k, which is 1 up to rounding, the derivative is s softmax(y) - t; see `SoftmaxCrossEntropy`.
     """
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._mass = np.zeros((len(outputs), 1), outputs.dtype)
         self._true = np.zeros(len(outputs), np.intp)
@@ -151,14 +152,14 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         return probabilities(labels)
 
     @classmethod
-    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+    def occurring(cls, labels: AnyArray) -> NDArray[np.integer]:
         return np.flatnonzero(labels.any(axis=0))
 
     @classmethod
-    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return np.eye(output_shape[0])[generator.integers(0, output_shape[0], rows)]
 
-    def _smooth(self, out: Array) -> None:
+    def _smooth(self, out: Floats) -> None:
         spread = self.settings.label_smoothing
         np.multiply(self.labels, 1 - spread, out=out)
         np.add(out, spread / out.shape[1], out=out)
@@ -179,7 +180,7 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         np.argmax(self.labels, axis=1, out=self._true)
         self._count_hits(self._true)
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         gradient, target = self.gradient, self.scratch
         np.divide(self._mass, self._total, out=self._row)
         np.multiply(gradient, self._row, out=gradient)
@@ -193,7 +194,7 @@ class _TwoClasses(Loss):
 
     metric_names = ("loss", "accuracy")
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._hit = np.zeros(outputs.shape, np.bool_)
 
@@ -210,11 +211,11 @@ class _TwoClasses(Loss):
         return two_categories(texts)
 
     @classmethod
-    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+    def occurring(cls, labels: AnyArray) -> NDArray[np.integer]:
         return np.flatnonzero([(labels == 0).any(), (labels == 1).any()])
 
     @classmethod
-    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.integers(0, 2, (rows, 1))
 
     def _weigh_and_count(self) -> None:
@@ -235,11 +236,11 @@ class BinaryCrossEntropy(_TwoClasses):
     smoothing replaces t by (1 - ε) t + ε / 2.
     """
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._sigmoid = Sigmoid(None)
 
-    def _smooth(self, out: Array) -> None:
+    def _smooth(self, out: Floats) -> None:
         np.multiply(self.labels, 1 - self.settings.label_smoothing, out=out)
         np.add(out, self.settings.label_smoothing / 2, out=out)
 
@@ -255,7 +256,7 @@ class BinaryCrossEntropy(_TwoClasses):
         np.add(linear[:, 0], curved[:, 0], out=self.losses)
         self._weigh_and_count()
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         gradient, target = self.gradient, self.scratch
         np.copyto(gradient, self.outputs)
         self._sigmoid.inplace_forward(gradient, target)
@@ -267,7 +268,7 @@ class BinaryCrossEntropy(_TwoClasses):
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
         return (predictions.reshape(len(predictions)) > 0.5).astype(np.int32)
 
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         self._sigmoid.inplace_forward(outputs, self.scratch)
 
     @classmethod
@@ -281,7 +282,7 @@ class Hinge(_TwoClasses):
     Cortes and Vapnik (1995). Rows on the right side and at least 1 away from 0 do not contribute.
     """
 
-    def _signs_and_margins(self) -> tuple[Array, Array]:
+    def _signs_and_margins(self) -> tuple[Floats, Floats]:
         signs, margins = self.gradient, self.scratch
         np.multiply(self.labels, 2, out=signs)
         np.subtract(signs, 1, out=signs)
@@ -294,7 +295,7 @@ class Hinge(_TwoClasses):
         margins[:, 0].clip(0, np.inf, out=self.losses)
         self._weigh_and_count()
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         signs, margins = self._signs_and_margins()
         np.greater(margins, 0, out=margins, casting="unsafe")
         np.multiply(signs, margins, out=signs)
@@ -305,5 +306,5 @@ class Hinge(_TwoClasses):
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
         return (predictions.reshape(len(predictions)) > 0).astype(np.int32)
 
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         """Do nothing: an output is a distance, not a probability."""

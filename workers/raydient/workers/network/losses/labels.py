@@ -3,17 +3,16 @@
 Each returns the array and, if labels are texts or categories, the text of each class. Each raises LabelError.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.values import is_number, number_hint, quoted
+from raydient.steps.arrays import AnyArray
 
-Labels = NDArray[Any] | list[str]
+Labels = AnyArray | list[str]
 """Labels of a data file: numbers, (n,) or (n, k), or n texts."""
 
-Encoded = tuple[NDArray[Any], tuple[str, ...]]
+Encoded = tuple[AnyArray, tuple[str, ...]]
 """The labels as an array, and the text of each class if labels are texts or categories."""
 
 SHOWN_CLASSES = 5
@@ -68,7 +67,7 @@ def two_categories(texts: list[str]) -> Encoded:
     return indices.astype(np.float32)[:, np.newaxis], classes
 
 
-def names_hint(values: NDArray[Any], loss: str) -> str:
+def names_hint(values: AnyArray, loss: str) -> str:
     """Return a hint, with a leading semicolon, to declare numbers as classes; empty with too many distinct values."""
     distinct = np.unique(values)
     if len(distinct) > MOST_NAMES:
@@ -120,7 +119,7 @@ def targets(labels: Labels) -> Encoded:
     return values.astype(np.float32), ()
 
 
-def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
+def _numbers(labels: Labels, loss: str) -> AnyArray:
     """Return labels that are numbers."""
     if not isinstance(labels, list):
         return labels
@@ -130,14 +129,14 @@ def _numbers(labels: Labels, loss: str) -> NDArray[Any]:
     raise LabelError(f"{quoted(text)} in row {row} is text, {loss} needs numbers{hint}")
 
 
-def one_column(values: NDArray[Any], loss: str) -> NDArray[Any]:
+def one_column(values: AnyArray, loss: str) -> AnyArray:
     """Return labels (n,) or (n, 1) as (n,); `loss` names the loss in the error."""
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):
         raise LabelError(f"has shape {values.shape}, {loss} needs one label a row")
     return values.reshape(-1)
 
 
-def _refuse(values: NDArray[Any], bad: NDArray[np.bool_], why: str) -> None:
+def _refuse(values: AnyArray, bad: NDArray[np.bool_], why: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         more = f" ({np.count_nonzero(bad)} such rows)" if np.count_nonzero(bad) > 1 else ""

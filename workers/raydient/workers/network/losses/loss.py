@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .labels import Encoded, Labels, targets
 
-Array = NDArray[np.floating]
 Shape = tuple[int, ...]
 
 
@@ -33,18 +33,18 @@ class Loss(ABC):
     metric_names: ClassVar[tuple[str, ...]]
     label_dtype: ClassVar[type[np.generic]] = np.float32
 
-    def __init__(self, settings: Any, outputs: Array, gradient: Array, scratch: Array) -> None:
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         self.settings = settings
         self.outputs, self.gradient, self.scratch = outputs, gradient, scratch
         dtype = outputs.dtype if np.issubdtype(self.label_dtype, np.floating) else self.label_dtype
         self.labels = np.zeros((len(outputs), *self.label_shape(outputs.shape[1:])), dtype)
         self.weights = self._weights = np.ones(len(outputs), outputs.dtype)
-        self.sample_weights: Array | None = None
+        self.sample_weights: Floats | None = None
         self.sums = np.zeros(len(self.metric_names))
         self.losses = np.zeros(len(outputs), outputs.dtype)
         self._factors = np.zeros((len(outputs), 1), outputs.dtype)
 
-    def weigh_samples(self, weights: Array) -> None:
+    def weigh_samples(self, weights: Floats) -> None:
         """Use `weights` as `sample_weights`."""
         self.sample_weights, self._weights = weights, np.ones_like(self.weights)
 
@@ -70,7 +70,7 @@ class Loss(ABC):
         return output_shape
 
     @classmethod
-    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         """Random labels that the loss accepts, (rows, *label shape), for checks without data."""
         return generator.standard_normal((rows, *output_shape))
 
@@ -88,7 +88,7 @@ class Loss(ABC):
         return targets(labels)
 
     @classmethod
-    def occurring(cls, labels: NDArray[Any]) -> NDArray[np.integer]:
+    def occurring(cls, labels: AnyArray) -> NDArray[np.integer]:
         """Return the classes among encoded labels (n, *label shape), ascending; none if labels are not classes."""
         return np.empty(0, np.int64)
 
@@ -116,11 +116,11 @@ class Loss(ABC):
         """Compute `losses` and all sums but the first. `gradient` may keep values for `differentiate`."""
 
     @abstractmethod
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         """Compute `gradient`: the derivative of each row's loss by its outputs, times its factor of (rows, 1)."""
 
     @abstractmethod
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         """Apply the activation that the loss assumes, if any, to `outputs`."""
 
     @classmethod

@@ -1,15 +1,14 @@
 """Losses on labels that are numbers: one output per value of the label."""
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .labels import Encoded, Labels, counts
-from .loss import Array, Loss, Shape
+from .loss import Loss, Shape
 
 
 class _Difference(Loss):
@@ -30,30 +29,30 @@ class _Difference(Loss):
         np.absolute(error, out=scratch)
         self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / error.shape[1]
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         np.multiply(factors, self.share, out=factors)
         self.inplace_slopes(self.gradient)
         np.multiply(self.gradient, factors, out=self.gradient)
 
     @abstractmethod
-    def add_up(self, error: Array, scratch: Array) -> None:
+    def add_up(self, error: Floats, scratch: Floats) -> None:
         """Write the summed costs of each row's errors to `losses`."""
 
     @abstractmethod
-    def inplace_slopes(self, error: Array) -> None:
+    def inplace_slopes(self, error: Floats) -> None:
         """Replace each error by the derivative of its cost."""
 
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         """Do nothing."""
 
 
 class MeanSquaredError(_Difference):
     """e², without a factor 1/2; derivative 2 e."""
 
-    def add_up(self, error: Array, scratch: Array) -> None:
+    def add_up(self, error: Floats, scratch: Floats) -> None:
         np.vecdot(error, error, out=self.losses)
 
-    def inplace_slopes(self, error: Array) -> None:
+    def inplace_slopes(self, error: Floats) -> None:
         np.multiply(error, 2, out=error)
 
 
@@ -68,11 +67,11 @@ class SumSquaredError(MeanSquaredError):
 class MeanAbsoluteError(_Difference):
     """|e|; derivative the sign of e, 0 at 0."""
 
-    def add_up(self, error: Array, scratch: Array) -> None:
+    def add_up(self, error: Floats, scratch: Floats) -> None:
         np.absolute(error, out=scratch)
         np.add.reduce(scratch, axis=1, out=self.losses)
 
-    def inplace_slopes(self, error: Array) -> None:
+    def inplace_slopes(self, error: Floats) -> None:
         np.sign(error, out=error)
 
 
@@ -82,7 +81,7 @@ class Huber(_Difference):
     Both are c e - c² / 2.
     """
 
-    def add_up(self, error: Array, scratch: Array) -> None:
+    def add_up(self, error: Floats, scratch: Floats) -> None:
         squares = self._factors[:, 0]
         error.clip(-self.settings.delta, self.settings.delta, out=scratch)
         np.vecdot(scratch, error, out=self.losses)
@@ -90,7 +89,7 @@ class Huber(_Difference):
         np.multiply(squares, 0.5, out=squares)
         np.subtract(self.losses, squares, out=self.losses)
 
-    def inplace_slopes(self, error: Array) -> None:
+    def inplace_slopes(self, error: Floats) -> None:
         error.clip(-self.settings.delta, self.settings.delta, out=error)
 
 
@@ -108,7 +107,7 @@ class Poisson(Loss):
         return counts(labels)
 
     @classmethod
-    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> NDArray[Any]:
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.poisson(2, (rows, *output_shape))
 
     def measure(self) -> None:
@@ -122,12 +121,12 @@ class Poisson(Loss):
         np.absolute(scratch, out=scratch)
         self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / outputs
 
-    def differentiate(self, factors: Array) -> None:
+    def differentiate(self, factors: Floats) -> None:
         np.divide(factors, self.outputs.shape[1], out=factors)
         np.subtract(self.gradient, self.labels, out=self.gradient)
         np.multiply(self.gradient, factors, out=self.gradient)
 
-    def inplace_predict(self, outputs: Array) -> None:
+    def inplace_predict(self, outputs: Floats) -> None:
         np.exp(outputs, out=outputs)
 
     @classmethod

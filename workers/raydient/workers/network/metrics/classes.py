@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.steps.scores import RANKS, Scores
 
-from .metric import CLASSES, TWO_CLASSES, Array, Metric, Sums
+from .metric import CLASSES, TWO_CLASSES, Metric, Sums
 
 
 class _Counts(Metric):
@@ -21,7 +22,7 @@ class _Counts(Metric):
 
     losses = CLASSES | TWO_CLASSES
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         super().__init__(settings, loss, outputs, labels)
         rows = len(outputs)
         self._predicted, self._true = np.zeros(rows, np.intp), np.zeros(rows, np.intp)
@@ -90,7 +91,7 @@ class TopK(Metric):
 
     losses = CLASSES
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         super().__init__(settings, loss, outputs, labels)
         rows, classes = outputs.shape
         self._columns, self._starts = np.arange(classes), np.arange(rows) * classes
@@ -130,7 +131,7 @@ class Auc(Metric):
     losses = TWO_CLASSES
     ranks = True
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         super().__init__(settings, loss, outputs, labels)
         self.scores: Scores
 
@@ -150,7 +151,7 @@ class Auc(Metric):
         return float(twice_above / (2 * pairs)) if pairs else 0.5
 
 
-def true_classes(labels: NDArray[Any], out: NDArray[np.intp]) -> None:
+def true_classes(labels: AnyArray, out: NDArray[np.intp]) -> None:
     """Write the class of each row to `out`, from labels that are class indices or a probability for each class."""
     if labels.ndim == 1:
         np.copyto(out, labels)

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from raydient.steps.arrays import AnyArray, Floats
+
 Sums = NDArray[np.float64]
 CLASSES = frozenset({"softmax_cross_entropy"})
 TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
@@ -34,7 +35,7 @@ class Metric(ABC):
     losses: ClassVar[frozenset[str]]
     ranks: ClassVar[bool] = False
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
 
     @classmethod
@@ -70,7 +71,7 @@ class OutputMetric:
     loss: str
     size: int
 
-    def bind(self, outputs: Array, labels: NDArray[Any]) -> Metric:
+    def bind(self, outputs: Floats, labels: AnyArray) -> Metric:
         """The metric of one program, whose output (rows, k) and labels these are."""
         return self.metric(self.settings, self.loss, outputs, labels)
 

@@ -4,15 +4,16 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .metric import NUMBERS, Array, Metric, Sums
+from raydient.steps.arrays import AnyArray, Floats
+
+from .metric import NUMBERS, Metric, Sums
 
 
 class _Errors(Metric):
     losses = NUMBERS
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         super().__init__(settings, loss, outputs, labels)
         self._error = np.zeros(outputs.shape)
 
@@ -53,7 +54,7 @@ class R2(_Errors):
         center: (outputs,), filled by the caller; 0 at first.
     """
 
-    def __init__(self, settings: Any, loss: str, outputs: Array, labels: NDArray[Any]) -> None:
+    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
         super().__init__(settings, loss, outputs, labels)
         self.center = np.zeros(outputs.shape[1])
 

@@ -2,15 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.layers.layer import Memory
-from raydient.workers.network.layers.windows import Array
 
-Work = Mapping[str, NDArray[Any]]
+Work = Mapping[str, AnyArray]
 Part = tuple[slice, slice]
 """A part of the output: images of the batch, and rows of positions of these images."""
 
@@ -31,12 +29,12 @@ class Algorithm(ABC):
         """Arrays that the algorithm needs within a call, see `Layer.work`."""
 
     @abstractmethod
-    def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
+    def forward(self, x: Floats, kernel: Floats, z: Floats, work: Work) -> Iterator[Part]:
         """Compute z without the bias. Yield each part of z when it is complete; the caller may change it then."""
 
     @abstractmethod
     def backward(
-        self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
+        self, x: Floats, kernel: Floats, dz: Floats, work: Work, *, dx: Floats | None, d_kernel: Floats
     ) -> Iterator[Part]:
         """Compute d_kernel and, unless it is None, dx: the derivatives by the kernel and by x.
 
@@ -45,12 +43,12 @@ class Algorithm(ABC):
         """
 
 
-def by_group(array: Array, groups: int) -> Array:
+def by_group(array: Floats, groups: int) -> Floats:
     """A view of (..., channels) as one matrix for each group: (groups, ..., channels of a group)."""
     return array.reshape(-1, groups, array.shape[-1] // groups).swapaxes(0, 1)
 
 
-def accumulate_product(a: Array, b: Array, total: Array, product: Array, *, is_first: bool) -> None:
+def accumulate_product(a: Floats, b: Floats, total: Floats, product: Floats, *, is_first: bool) -> None:
     """Write the matrix product of `a` and `b` to `total`; unless it is the first, add it, by way of `product`."""
     if is_first:
         np.matmul(a, b, out=total)

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raydient.spec import convolution as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.activations import Saved, activation
 from raydient.workers.network.layers.layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 from raydient.workers.network.layers.windows import (
-    Array,
     Axis,
     Geometry,
     fit_problem,
@@ -128,16 +128,16 @@ class Convolution(Layer):
         z = graph.node("Conv", [x, kernel, *bias], group=self._groups, **onnx_attributes(self._axes))
         return self.activation.to_onnx(graph, to_channels_last(graph, z, self.dimensions))
 
-    def _kernel(self, views: Views) -> Array:
+    def _kernel(self, views: Views) -> Floats:
         """The kernel, or the gradient by it, with two axes of the window."""
         kernel = views["kernel"]
         height, width = self._geometry.height.window, self._geometry.width.window
         return kernel.reshape(height, width, *kernel.shape[-2:])
 
-    def _scratch(self, part: Array, work: Work) -> Array:
+    def _scratch(self, part: Floats, work: Work) -> Floats:
         """Scratch memory like `part` for the activation."""
         images, down, *_ = part.shape
-        scratch: Array = work["scratch"][:images, :down]
+        scratch: Floats = work["scratch"][:images, :down]
         return scratch
 
     def _saved_of(self, part: Part, saved: Saved) -> Saved:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
+from raydient.steps.arrays import Floats
 from raydient.workers.network.layers.layer import Memory, Shape, blocks
-from raydient.workers.network.layers.windows import Array, Geometry
+from raydient.workers.network.layers.windows import Geometry
 
 from .algorithm import Algorithm, Part, Work
 from .polyphase import Polyphase
@@ -37,7 +38,7 @@ class Segments:
     count: int
     size: int
 
-    def of(self, lines: Array) -> Array:
+    def of(self, lines: Floats) -> Floats:
         """A view of (..., values of a line) as (..., count, size)."""
         values = lines[..., self.first : self.first + self.count * self.size]
         return values.reshape(*lines.shape[:-1], self.count, self.size)
@@ -54,7 +55,7 @@ def split_line(positions: int, maximum: int, filters: int) -> tuple[Segments, ..
     return (equal, Segments(count * equal.size, 1, rest * filters)) if rest else (equal,)
 
 
-def lines_of(images: Array) -> Array:
+def lines_of(images: Floats) -> Floats:
     """A view of (images, height, width, filters) as (images, height, width · filters)."""
     return images.reshape(*images.shape[:2], -1)
 
@@ -108,7 +109,7 @@ class Depthwise(Algorithm):
             memory["d_expanded"] = (images * h.size * w.size * self._filters,), None
         return memory
 
-    def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
+    def forward(self, x: Floats, kernel: Floats, z: Floats, work: Work) -> Iterator[Part]:
         tiled = self._tile(kernel, work["forward_kernel"])
         for images, windows in self._windows(x, work):
             lines = lines_of(z[images])
@@ -118,7 +119,7 @@ class Depthwise(Algorithm):
             yield images, slice(None)
 
     def backward(
-        self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
+        self, x: Floats, kernel: Floats, dz: Floats, work: Work, *, dx: Floats | None, d_kernel: Floats
     ) -> Iterator[Part]:
         tiled = self._tile(kernel, work["backward_kernel"])
         d_tiled, sums = work["forward_kernel"], work["sums"]
@@ -142,13 +143,13 @@ class Depthwise(Algorithm):
         """True if dx is dX_0: each filter has a channel of its own, and there is one phase."""
         return self._channels == self._multiplier == self._geometry.height.stride == self._geometry.width.stride == 1
 
-    def _tile(self, kernel: Array, out: Array) -> Array:
+    def _tile(self, kernel: Floats, out: Floats) -> Floats:
         """K (height, width, channels of a group, filters) tiled along a line: (channels, height, width, values)."""
         by_position = out.reshape(*self._kernel, -1, self._filters)
         np.copyto(by_position, kernel.transpose(2, 0, 1, 3)[:, :, :, np.newaxis])
         return out
 
-    def _windows(self, x: Array, work: Work) -> Iterator[tuple[slice, Array]]:
+    def _windows(self, x: Floats, work: Work) -> Iterator[tuple[slice, Floats]]:
         """Yield blocks of images with the lines of X, which the next block overwrites: (channels of a group, images,
         positions down, window height, window width, values of a line).
         """
@@ -160,7 +161,7 @@ class Depthwise(Algorithm):
                 np.copyto(g.crop(expanded[k])[..., m :: self._multiplier], x[images, ..., k :: self._channels])
             yield images, self._windows_of(expanded, work)
 
-    def _windows_of(self, padded: Array, work: Work) -> Array:
+    def _windows_of(self, padded: Floats, work: Work) -> Floats:
         channels, images, down, _, filters = padded.shape
         k, n, h, w, f = padded.strides
         height, width = self._geometry.height, self._geometry.width
@@ -174,7 +175,7 @@ class Depthwise(Algorithm):
         shape = channels, images, height.positions, height.window, width.window, width.positions * filters
         return as_strided(padded, shape, (k, n, h * height.stride, h * height.dilation, across, f))
 
-    def _input_gradient(self, dz: Array, tiled: Array, dx: Array, work: Work) -> None:
+    def _input_gradient(self, dz: Floats, tiled: Floats, dx: Floats, work: Work) -> None:
         """Compute dx of a block from its dz (images, positions down, positions across, filters)."""
         d_padded, (_, positions_down, positions_across, _) = work["d_padded"][: len(dz)], dz.shape
         top, left = self._down.before, self._across.before
@@ -200,7 +201,7 @@ class Depthwise(Algorithm):
                 if d_expanded is not dx:
                     self._sum_filters(d_expanded, target[..., k :: self._channels])
 
-    def _sum_filters(self, d_expanded: Array, dx: Array) -> None:
+    def _sum_filters(self, d_expanded: Floats, dx: Floats) -> None:
         """Sum over the filters of each group, (..., filters), into (..., groups)."""
         np.copyto(dx, d_expanded[..., :: self._multiplier])
         for m in range(1, self._multiplier):

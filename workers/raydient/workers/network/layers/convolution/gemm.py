@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raydient.steps.arrays import Floats
 from raydient.workers.network.layers.layer import Memory
-from raydient.workers.network.layers.windows import Array, Geometry
+from raydient.workers.network.layers.windows import Geometry
 
 from .algorithm import Algorithm, Part, Work, accumulate_product, by_group
 from .im2col import Columns
@@ -36,14 +37,14 @@ class Gemm(Algorithm):
             "kernel": (kernel, None),
         }
 
-    def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
+    def forward(self, x: Floats, kernel: Floats, z: Floats, work: Work) -> Iterator[Part]:
         matrix = by_group(kernel, self._groups)
         for block, columns in self._columns.im2col(x, work):
             np.matmul(columns, matrix, out=by_group(z[block.part], self._groups))
             yield block.part
 
     def backward(
-        self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
+        self, x: Floats, kernel: Floats, dz: Floats, work: Work, *, dx: Floats | None, d_kernel: Floats
     ) -> Iterator[Part]:
         matrix, transposed = by_group(kernel, self._groups), self._transposed(len(x))
         flipped = transposed.flip(kernel, work) if transposed else matrix

@@ -4,22 +4,24 @@ Both work block by block. Chellapilla, Puri and Simard, High performance convolu
 processing (2006).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.layers.layer import Memory, Shape
-from raydient.workers.network.layers.windows import Array, Geometry
+from raydient.workers.network.layers.windows import Geometry
+
+from .algorithm import Work
 
 BLOCK_VALUES = 192 * 1024
 """Values of the columns of a block, or of their product: 768 KiB in float32, so that they are still in the second-level
 cache when they are read. A constant, not a property of the machine, because blocks decide on the order of sums.
 """
-Work = Mapping[str, NDArray[Any]]
 
 
 class Block(NamedTuple):
@@ -81,7 +83,7 @@ class Columns:
             memory |= {"padded": (padded, None), "d_padded": (padded, None)}
         return memory
 
-    def im2col(self, x: Array, work: Work) -> Iterator[tuple[Block, Array]]:
+    def im2col(self, x: Floats, work: Work) -> Iterator[tuple[Block, Floats]]:
         """Yield the blocks of a batch (images, height, width, channels) and their columns.
 
         The columns lie in `work`; the next block overwrites them.
@@ -98,7 +100,7 @@ class Columns:
             self._copy(windows, columns.reshape(windows.shape))
             yield block, columns
 
-    def _copy(self, windows: Array, columns: Array) -> None:
+    def _copy(self, windows: Floats, columns: Floats) -> None:
         """Copy row by row of a window. For groups of one channel such a row has few values: then place by place."""
         if self.channels > self.groups:
             np.copyto(columns, windows)
@@ -106,7 +108,7 @@ class Columns:
         for i, j in product(range(self.geometry.height.window), range(self.geometry.width.window)):
             np.copyto(columns[..., i, j, :], windows[..., i, j, :])
 
-    def col2im(self, block: Block, columns: Array, dx: Array, work: Work) -> None:
+    def col2im(self, block: Block, columns: Floats, dx: Floats, work: Work) -> None:
         """Add the columns of a block to the places of dx from which `im2col` read them. Call it for every block.
 
         Windows that are `overlap` positions apart share no value, so all of these are added in one operation. The rows
@@ -138,7 +140,7 @@ class Columns:
                 bottom = min(top + down, positions)
                 yield Block(slice(first, last), slice(top, bottom), source, top == 0, bottom == positions)
 
-    def _by_group(self, windows: NDArray[Any]) -> NDArray[Any]:
+    def _by_group(self, windows: AnyArray) -> AnyArray:
         """A view of (..., window height, window width, channels) as (groups, ..., window height, window width, channels
         of a group).
         """

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raydient.steps.arrays import Floats
 from raydient.workers.network.layers.layer import Memory, blocks
-from raydient.workers.network.layers.windows import Array, Geometry
+from raydient.workers.network.layers.windows import Geometry
 
 from .algorithm import Algorithm, Part, Work, accumulate_product, by_group
 from .im2col import BLOCK_VALUES
@@ -34,14 +35,14 @@ class Pointwise(Algorithm):
     def work(self, rows: int) -> Memory:
         return {"kernel": ((1, 1, self._channels // self._groups, self._filters), None)}
 
-    def forward(self, x: Array, kernel: Array, z: Array, work: Work) -> Iterator[Part]:
+    def forward(self, x: Floats, kernel: Floats, z: Floats, work: Work) -> Iterator[Part]:
         matrix = by_group(kernel, self._groups)
         for images in blocks(len(x), self.block_shape(len(x))[0]):
             np.matmul(by_group(x[images], self._groups), matrix, out=by_group(z[images], self._groups))
             yield images, slice(None)
 
     def backward(
-        self, x: Array, kernel: Array, dz: Array, work: Work, *, dx: Array | None, d_kernel: Array
+        self, x: Floats, kernel: Floats, dz: Floats, work: Work, *, dx: Floats | None, d_kernel: Floats
     ) -> Iterator[Part]:
         transposed = by_group(kernel, self._groups).swapaxes(1, 2)
         total, product = by_group(d_kernel, self._groups), by_group(work["kernel"], self._groups)

@@ -1,17 +1,15 @@
 """The derivative by the input as a transposed convolution: fewer additions than col2im, for a stride of 1."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
+from raydient.steps.arrays import Floats
 from raydient.workers.network.layers.layer import Memory
-from raydient.workers.network.layers.windows import Array, Geometry
+from raydient.workers.network.layers.windows import Geometry
 
-Work = Mapping[str, NDArray[Any]]
+from .algorithm import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +37,17 @@ class TransposedConvolution:
             "d_kernel": ((self.groups, h.window, filters, w.window, self.channels // self.groups), None),
         }
 
-    def flip(self, kernel: Array, work: Work) -> Array:
+    def flip(self, kernel: Floats, work: Work) -> Floats:
         """The kernel (height, width, channels of a group, filters) with its rows reversed, for `input_gradient`:
         (groups, height · filters of a group, width · channels of a group).
         """
-        flipped: Array = work["d_kernel"]
+        flipped: Floats = work["d_kernel"]
         groups, height, filters, width, channels = flipped.shape
         parts = kernel.reshape(height, width, channels, groups, filters)
         np.copyto(flipped, parts[::-1].transpose(3, 0, 4, 1, 2))
         return flipped.reshape(groups, height * filters, width * channels)
 
-    def input_gradient(self, dz: Array, flipped: Array, d_padded: Array, work: Work) -> None:
+    def input_gradient(self, dz: Floats, flipped: Floats, d_padded: Floats, work: Work) -> None:
         """Compute the derivatives by padded images, (images, padded height, padded width, channels).
 
         Args:
@@ -73,7 +71,7 @@ class TransposedConvolution:
             np.add(total, sums, out=sums)
             np.copyto(total, sums)
 
-    def _columns_of(self, rows: Array) -> Array:
+    def _columns_of(self, rows: Floats) -> Floats:
         """A view of dz between rows of zeros: (groups, images, padded height, positions across, kernel height, filters
         of a group).
         """
@@ -87,7 +85,7 @@ class TransposedConvolution:
             (f * size, n, down, right, down * height.dilation, f),
         )
 
-    def _windows_of(self, d_padded: Array) -> Array:
+    def _windows_of(self, d_padded: Floats) -> Floats:
         """A view of derivatives by padded images: (groups, images, padded height, positions across, kernel width,
         channels of a group).
         """
