@@ -12,8 +12,8 @@ from raydient.server.parameters.conductor import Conductor, EpochEnd
 from raydient.server.parameters.health import LayerMeter
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
-from raydient.server.parameters.process import CONTROL_LIMIT, ParameterServerProcess
 from raydient.server.parameters.shard import Shard
+from raydient.server.parameters.shell import CONTROL_LIMIT, ParameterServerShell
 from raydient.server.parameters.update import Updater
 from raydient.server.parameters.weights import Weights
 from raydient.steps.gradient import Gradient, GradientLayout
@@ -137,7 +137,7 @@ class Coordinator:
 
     def _run_server(self, launch, clock):
         with closing(Hub(SECRET, CONTROL_LIMIT, clock)) as network:
-            ParameterServerProcess(launch, network, "127.0.0.1").run()
+            ParameterServerShell(launch, network, "127.0.0.1").run()
 
     def expect(self, kind):
         """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
@@ -226,7 +226,7 @@ class Coordinator:
 
 
 @pytest.fixture
-def start_server_process(tree_job):
+def start_server(tree_job):
     """Starts a parameter server in a thread."""
     with ThreadPoolExecutor(4, thread_name_prefix="serving") as pool:
         started = []
@@ -243,8 +243,8 @@ def start_server_process(tree_job):
 
 
 @pytest.fixture
-def coordinator(start_server_process):
-    coordinator = start_server_process()
+def coordinator(start_server):
+    coordinator = start_server()
     coordinator.serve()
     return coordinator
 

@@ -20,9 +20,9 @@ SERVED = {
 
 
 @pytest.fixture
-def serving(start_server_process):
+def serving(start_server):
     """A parameter server of one table, 100 times 4, and a bias."""
-    coordinator = start_server_process()
+    coordinator = start_server()
     coordinator.serve(**SERVED)
     return coordinator
 

@@ -5,7 +5,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from raydient.server.parameters.process import ParameterServerProcess
+from raydient.server.parameters.shell import ParameterServerShell
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.members import Members
 from raydient.server.training.preparation import prepare
@@ -40,7 +40,7 @@ class Cluster:
     def start(self, role, launch, log):
         settings = from_json(launch)
         if role is Role.PARAMETER_SERVER:
-            process = self._world.start(log.stem, lambda network: ParameterServerProcess(settings, network, "").run())
+            process = self._world.start(log.stem, lambda network: ParameterServerShell(settings, network, "").run())
         else:
             process = self._world.start(log.stem, lambda network: work(settings, network, ""))
         self.started.append((role, process))

@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 _MAINS = {
     "coordinator": "raydient.server.training.process",
-    "parameter_server": "raydient.server.parameters.process",
+    "parameter_server": "raydient.server.parameters.shell",
     "worker": "raydient.workers.worker",
 }
 

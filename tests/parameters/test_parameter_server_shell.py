@@ -10,7 +10,7 @@ import pytest
 
 from raydient.server.parameters import reporting
 from raydient.server.parameters.deadlines import LEAST_SECONDS
-from raydient.server.parameters.process import ParameterServerProcess
+from raydient.server.parameters.shell import ParameterServerShell
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS
 from raydient.steps.schedule import RoundKind
 from raydient.wire import control
@@ -34,8 +34,8 @@ class Seconds:
         return self.now
 
 
-def test_it_introduces_itself(start_server_process):
-    hello = start_server_process().serve()
+def test_it_introduces_itself(start_server):
+    hello = start_server().serve()
 
     assert (hello.role, hello.member, hello.generation) == (control.Role.PARAMETER_SERVER, 0, GENERATION)
     assert hello.process == os.getpid()
@@ -64,9 +64,9 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
     assert measured.exchange_bytes["pull"] > 0
 
 
-def test_short_epochs_are_told_together(start_server_process, tree_job, monkeypatch):
+def test_short_epochs_are_told_together(start_server, tree_job, monkeypatch):
     monkeypatch.setattr(reporting, "EPOCHS_AT_ONCE", 0)
-    coordinator = start_server_process(clock=lambda: 0.05)
+    coordinator = start_server(clock=lambda: 0.05)
     coordinator.serve()
     channel = coordinator.attach(0, Transport.SHARED_MEMORY)
     coordinator.plan(0)
@@ -84,8 +84,8 @@ def test_workers_of_both_kinds_share_a_job(coordinator, tree_job):
     coordinator.assert_completes(*channels)
 
 
-def test_a_snapshot_between_rounds_and_going_on_from_it(start_server_process, tree_job, transport):
-    coordinator = start_server_process()
+def test_a_snapshot_between_rounds_and_going_on_from_it(start_server, tree_job, transport):
+    coordinator = start_server()
     coordinator.serve()
     channel = coordinator.attach(0, transport)
     coordinator.plan(0)
@@ -103,7 +103,7 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_server_process, tr
     assert channel.wait() is None
     assert told.epoch_sums[0] == 7
 
-    other = start_server_process()
+    other = start_server()
     other.serve(round=told.round, step=told.step, epoch_sums=told.epoch_sums, arrays=arrays)
     channel = other.attach(7, transport)
     other.plan(7)
@@ -162,9 +162,9 @@ def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, tran
     coordinator.assert_completes(stays)
 
 
-def test_a_worker_that_is_silent_for_too_long_is_told_until_it_is_dismissed(start_server_process, tree_job, transport):
+def test_a_worker_that_is_silent_for_too_long_is_told_until_it_is_dismissed(start_server, tree_job, transport):
     clock = Seconds()
-    coordinator = start_server_process(clock=clock)
+    coordinator = start_server(clock=clock)
     coordinator.serve()
     channel, silent = coordinator.attach(0, transport), coordinator.attach(1, transport)
     coordinator.plan(0, 1)
@@ -303,9 +303,9 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_follows(coordinator, 
     assert not any(isinstance(m, control.Snapshot) for m, _ in coordinator.heard)
 
 
-def test_without_its_coordinator_it_ends(start_server_process, transport, open_descriptors):
+def test_without_its_coordinator_it_ends(start_server, transport, open_descriptors):
     before = open_descriptors()
-    coordinator = start_server_process()
+    coordinator = start_server()
     coordinator.serve()
     channel = coordinator.attach(0, transport)
     coordinator.plan(0)
@@ -322,8 +322,8 @@ def test_without_its_coordinator_it_ends(start_server_process, transport, open_d
 
 
 @pytest.mark.parametrize("message", [control.Follow(0, 0), control.Plan(1, [], []), control.Ping(1)])
-def test_a_coordinator_that_does_not_serve_first_is_none(start_server_process, message):
-    coordinator = start_server_process()
+def test_a_coordinator_that_does_not_serve_first_is_none(start_server, message):
+    coordinator = start_server()
     coordinator.expect(control.Hello)
     coordinator.tell(message)
 
@@ -341,7 +341,7 @@ def test_a_message_that_it_cannot_obey_ends_it(coordinator):
 def test_a_coordinator_that_does_not_know_the_secret_is_not_served(tree_job):
     with closing(Hub(b"another", 100)) as hub, closing(Hub(SECRET, 100)) as other, ThreadPoolExecutor(1) as pool:
         launch = Launch("job", 0, GENERATION, hub.listen("127.0.0.1"), SECRET.hex())
-        serving = pool.submit(ParameterServerProcess, launch, other, "127.0.0.1")
+        serving = pool.submit(ParameterServerShell, launch, other, "127.0.0.1")
         while not serving.done():
             list(hub.poll(0.05))
         with pytest.raises(ConnectionError):

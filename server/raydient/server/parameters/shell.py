@@ -39,10 +39,10 @@ def main(text: str, host: str, node: str) -> None:
     """Serve the job of a `Launch` (JSON) until its coordinator has ended."""
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), CONTROL_LIMIT)) as network:
-        ParameterServerProcess(launch, network, host, node).run()
+        ParameterServerShell(launch, network, host, node).run()
 
 
-class ParameterServerProcess:
+class ParameterServerShell:
     """A parameter server on its network. One thread, except for the second half of large updates."""
 
     def __init__(self, launch: Launch, network: Network, host: str, node: str = "") -> None:
