@@ -38,13 +38,13 @@ class Watched:
         return process
 
     def kill(self, role, number, signal_=signal.SIGKILL):
-        """Send a signal to the `number`-th living process of a role; the test expects that others notice."""
+        """Send a signal to the `number`-th living process of a role."""
         living = [process for r, process in self.processes if r is role and process.ended() is None]
         os.kill(living[number % len(living)].pid, signal_)
 
 
 def execute(prepared, cluster, directory, tell=lambda report: None, transport="auto", orders=None):
-    """Run a job on a cluster that stays open; its last report. What `tell` puts into `orders` is obeyed."""
+    """Run a job on a cluster that stays open, and return its last report. `tell` may append to `orders`."""
     secret, last = new_secret(), []
     workers = prepared.spec.resources.workers
 
@@ -71,7 +71,7 @@ def execute(prepared, cluster, directory, tell=lambda report: None, transport="a
 
 @pytest.fixture
 def local():
-    """The local cluster, watched."""
+    """The local cluster, which records its processes."""
     with closing(LocalCluster(4)) as cluster:
         yield Watched(cluster)
 

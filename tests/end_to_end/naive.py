@@ -1,4 +1,4 @@
-"""Training by a loop in this process that knows no workers, servers or rounds: only the definition."""
+"""Training by a loop in this process, from the definition alone: no workers, servers or rounds."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -66,7 +66,7 @@ def naive(prepared):
 
 
 def pairs(scores, positive):
-    """Twice the pairs in which a positive row scores higher, from mean ranks (Mann and Whitney 1947); rows of each."""
+    """Return twice the pairs in which a positive row scores higher, and the numbers of rows (Mann and Whitney 1947)."""
     _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     twice_ranks = (2 * np.cumsum(counts) - counts + 1)[places]
     count = int(positive.sum())
@@ -74,7 +74,7 @@ def pairs(scores, positive):
 
 
 def tree(parts):
-    """The sum: left is the largest power of two below the count."""
+    """Sum along the tree: the left part has the largest power of two below the count."""
     if len(parts) == 1:
         return parts[0]
     left = 1
@@ -84,7 +84,7 @@ def tree(parts):
 
 
 class Update:
-    """One parameter after the other: what is learned by the optimizer, averages by theirs, frozen ones not at all."""
+    """Updates parameter by parameter: learned ones by the optimizer, averages by theirs, frozen ones not at all."""
 
     def __init__(self, optimizer, network, weights):
         self._rule = build_rule(optimizer.kind, optimizer.value.model_dump())

@@ -14,7 +14,7 @@ from raydient.client import Client
 
 @contextmanager
 def serving(state, *options):
-    """`raydient serve` on ports of its own; the process and a client of it. Killed at the end if it still runs."""
+    """Start `raydient serve` on free ports; yields the process and a client, and kills the process in the end."""
     command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(state)]
     ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
     server = subprocess.Popen([*command, *ports, *options], stderr=subprocess.PIPE, text=True)
@@ -36,7 +36,7 @@ def serving(state, *options):
 
 
 def wait_for_step(job, step):
-    """Follow a job until it has made so many steps."""
+    """Follow a job until it has made this number of steps."""
     for event in job.watch():
         if event.WhichOneof("event") == "progress" and event.progress.step >= step:
             return
@@ -44,7 +44,7 @@ def wait_for_step(job, step):
 
 
 def wait_until(job, holds):
-    """Follow a job until its progress is such that `holds`."""
+    """Follow a job until `holds` is true of its progress."""
     for event in job.watch():
         if event.WhichOneof("event") == "progress" and holds(event.progress):
             return
@@ -52,7 +52,7 @@ def wait_until(job, holds):
 
 
 def wait_for_notices(job, reason, number):
-    """Follow a job until something has been told so many times."""
+    """Follow a job until it has reported an event this number of times."""
     for event in job.watch():
         number -= event.WhichOneof("event") == "notice" and event.notice.reason == reason
         if not number:
@@ -61,12 +61,12 @@ def wait_for_notices(job, reason, number):
 
 
 def notices(job):
-    """Reasons of all notices of a job that has ended."""
+    """Return the reasons of all notices of a job that has ended."""
     return [event.notice.reason for event in job.watch() if event.WhichOneof("event") == "notice"]
 
 
 def events_so_far(job):
-    """The events up to the job's present step."""
+    """Return the events up to the job's present step."""
     now = job.refresh().resource.progress.step
     events = []
     for event in job.watch():
@@ -77,7 +77,7 @@ def events_so_far(job):
 
 
 def descendants(pid):
-    """Processes below this one, zombies not counted."""
+    """Return the processes below this one, except zombies."""
     children = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -97,7 +97,7 @@ def descendants(pid):
 
 
 def members(pid):
-    """Processes of jobs below this one; a service has others, such as the one that checks the next submission."""
+    """Return the processes of jobs below this one, without those that check submissions."""
     return [process for process in descendants(pid) if b"raydient.server.clusters.member" in _command(process)]
 
 

@@ -1,4 +1,4 @@
-"""Checks at submission run in processes of their own: bounded, remembered, and ended with the call."""
+"""Checks at submission run in separate processes: they are bounded, remembered, and end with the call."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""docs/python-client.md: its example runs as it stands there, and its tables name every method."""
+"""docs/python-client.md: its example runs unchanged, and its tables name every method."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.1:50051"
 
 @pytest.fixture
 def served(tmp_path):
-    """The address of a service of this test's own."""
+    """The address of a service that this test starts."""
     command = [sys.executable, "-m", "raydient.client.cli", "serve", "--state", str(tmp_path / "state")]
     ports = ["--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"]
     with subprocess.Popen([*command, *ports], stderr=subprocess.PIPE, text=True) as server:

@@ -1,4 +1,4 @@
-"""A checkpoint that a disk has damaged: the next good one is used and users are told."""
+"""Damaged checkpoints: the next good one is used, and the damage is reported."""
 
 from urllib.request import urlopen
 
@@ -22,8 +22,8 @@ def stop_at(step):
     return hear
 
 
-def interrupted(job, local, directory):
-    """Checkpoints that a run left, the newest last."""
+def stopped_run(job, local, directory):
+    """Run a job until it is stopped; returns its checkpoints, the newest last."""
     try:
         execute(job(2, checkpoint_seconds=0.0, epochs=150), local, directory, stop_at(200))
     except Stop:
@@ -35,8 +35,8 @@ def reasons(reports):
     return [report.reason for report in reports if isinstance(report, Notice)]
 
 
-def test_the_manifest_that_says_another_round_is_not_believed(job, local, undisturbed, tmp_path):
-    before, newest = interrupted(job, local, tmp_path)[-2:]
+def test_a_manifest_with_another_round_is_not_used(job, local, undisturbed, tmp_path):
+    before, newest = stopped_run(job, local, tmp_path)[-2:]
     manifest = newest / "manifest.json"
     text = manifest.read_text()
     number = text.partition('"round": ')[2].partition(",")[0]
@@ -50,7 +50,7 @@ def test_the_manifest_that_says_another_round_is_not_believed(job, local, undist
 
 
 def test_without_a_good_one_training_starts_over(job, local, undisturbed, tmp_path):
-    for checkpoint in interrupted(job, local, tmp_path):
+    for checkpoint in stopped_run(job, local, tmp_path):
         (checkpoint / "weights.safetensors").unlink()
     (tmp_path / "checkpoints" / "step-12.bak").touch()
     reports = []

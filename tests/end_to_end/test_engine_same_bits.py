@@ -38,7 +38,7 @@ HEADS = {
 
 
 def network(heads, trainable):
-    """Layers, one after the other up to the heads; with all that is pretrained first in the end frozen."""
+    """Layers in sequence up to the heads; `frozen` freezes the pretrained ones."""
     layers = [
         {"dense": {"name": "seen", "units": 24, "activation": "relu", "trainable": trainable}},
         {"batch_normalization": {"name": "fixed", "momentum": 0.9, "trainable": trainable}},
@@ -99,7 +99,7 @@ def samples(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[("kind", "sick", "size"), ("sick",)], ids="-".join)
 def heads(request):
-    """Names of the outputs."""
+    """Return the names of the outputs."""
     return request.param
 
 
@@ -113,7 +113,7 @@ def jobs(tmp_path_factory, samples, heads):
 
 @pytest.fixture(scope="module")
 def make(samples, heads, jobs):
-    """The job with so many workers, prepared."""
+    """Return the prepared job with this number of workers."""
     return lambda workers: prepare(specification(heads, workers=workers, initial="jobs/first"), samples, jobs=jobs)
 
 
@@ -195,7 +195,7 @@ def forward(weights, x):
 
 
 def counts(predicted, true, classes):
-    """Means over classes of precision, recall and F1, by counting."""
+    """Return the means over classes of precision, recall and F1, by counting."""
     each = {"precision": [], "recall": [], "f1": []}
     for k in classes:
         hits = sum(p == t == k for p, t in zip(predicted, true, strict=True))

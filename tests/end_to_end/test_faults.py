@@ -1,4 +1,4 @@
-"""Scheduled faults: which process is killed at which step comes from a seed, the weights come out the same."""
+"""Scheduled faults: a seed chooses which process is killed at which step, and the weights are the same."""
 
 import contextlib
 import os
@@ -60,7 +60,7 @@ def expected(known, local, tmp_path):
 
 
 def curve(reports):
-    """Metrics by epoch; an epoch that was computed again counts as it came out last."""
+    """Return the metrics by epoch; of an epoch that was computed again, the last ones."""
     return {r.epoch: r.metrics for r in reports if isinstance(r, EpochEnded)}
 
 
@@ -122,7 +122,7 @@ def test_a_run_goes_on_from_what_an_earlier_one_left(job, local, expected, tmp_p
         execute(prepared, local, directory, stop_at_200)
     finished = execute(job(4, **LONG), local, directory, reports.append)
     assert [r.reason for r in reports if isinstance(r, Notice)][:1] == ["RESUMED"]
-    assert (finished.digest, curve(past + reports)) == expected(prepared), "each epoch is told by one of the runs"
+    assert (finished.digest, curve(past + reports)) == expected(prepared), "each epoch is reported by one of the runs"
 
 
 def test_a_rate_that_diverges_fails_the_job_and_keeps_the_checkpoint(job, local, tmp_path):

@@ -1,4 +1,4 @@
-"""Processes that are stopped (SIGSTOP): they are noticed and replaced, and the weights come out the same."""
+"""Stopped processes (SIGSTOP) are noticed and replaced, and the weights are the same."""
 
 import signal
 
@@ -15,7 +15,7 @@ LONG = {"epochs": 150}
 
 
 class Freezer:
-    """Stops a process of a role once a step is done, and gives an order then."""
+    """Stops a process of a role after a step, and gives an order then."""
 
     def __init__(self, cluster, role, step, order=None):
         self._cluster, self._role, self._step, self._order = cluster, role, step, order

@@ -1,4 +1,4 @@
-"""A disk that is full for a while: training goes on, checkpoints are tried again, and nothing is lost for good."""
+"""A disk that is full for a while: training goes on, and checkpoints are tried again."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from .serving import descendants, serving
 
 
 class Disk:
-    """Stands before the function that writes files of checkpoints; writes fail while `full` says so."""
+    """Replaces the function that writes the files of checkpoints; writes fail while `full` is true of it."""
 
     def __init__(self, monkeypatch, full):
         self.failures, self._write, self._full = 0, checkpoints.write_new, full
@@ -92,13 +92,13 @@ def test_a_pause_without_room_ends_at_the_checkpoint_before(job, local, undistur
 
 
 def limit_files(pid, size_bytes):
-    """No file that the process writes from now on may be larger: a full disk for one process."""
+    """Limit the size of every file that a process writes from now on: a full disk for one process."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size_bytes is None else size_bytes, hard))
 
 
 def coordinator_of(server):
-    """Process id of the only coordinator."""
+    """Return the process id of the only coordinator."""
     for pid in descendants(server.pid):
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             if b"coordinator" in file.read().split(b"\0"):
@@ -107,7 +107,7 @@ def coordinator_of(server):
 
 
 def until(events, holds):
-    """The next of these events for which this holds."""
+    """Return the next of these events for which a condition holds."""
     return next(event for event in events if holds(event))
 
 

@@ -1,4 +1,4 @@
-"""Health of real runs: the definition over the whole batch, the same however many workers computed it."""
+"""Health of real runs: that of the whole batch by the definition, for any number of workers."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Layers that are random or look at a whole microbatch: neither workers nor their ends are an input to the weights."""
+"""Random layers and layers over a whole microbatch: neither workers nor their ends change the weights."""
 
 import numpy as np
 import pytest

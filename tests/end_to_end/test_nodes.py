@@ -1,4 +1,4 @@
-"""A Ray of several nodes: neither where the processes of a job are nor what happens to a node changes the weights."""
+"""A Ray of several nodes: neither the placement of processes nor the loss of a node changes the weights."""
 
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +18,7 @@ FAST = {"disk": "fast"}
 
 
 class Scene:
-    """A job on nodes: its processes, what was told, and something that is done when a step is reached."""
+    """A job on nodes: its processes, its reports, and an action at a step."""
 
     def __init__(self, cluster, at_step, act):
         self._cluster, self._at_step, self._act = Watched(cluster), at_step, act
@@ -46,7 +46,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    """The digest that local processes compute, once for all that train the same."""
+    """The digest that local processes compute, once for each training section."""
     known = {}
 
     def look_up(prepared):
@@ -60,7 +60,7 @@ def expected(tmp_path_factory):
 
 
 def shared_memory(process):
-    """Inodes of the segments of ours that a process has mapped; one that two of them have is memory that they share."""
+    """Return the inodes of the segments that a process has mapped; two processes share those that both have."""
     lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
     return {line.split()[4] for line in lines if "/memfd:raydient" in line}
 

@@ -1,4 +1,4 @@
-"""A service with a Ray of its own, whose processes are killed."""
+"""A service that starts a Ray whose processes are killed."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ LONG = {"epochs": 250}
 
 
 def processes_of(server, name):
-    """Process ids below the server whose program has this name."""
+    """Return the ids of the processes below the server whose program has this name."""
     pids = []
     for pid in descendants(server.pid):
         with open(f"/proc/{pid}/comm") as file:

@@ -1,4 +1,4 @@
-"""AUC of a rare class: that of all rows ranked at once, for any number of workers and after any loss."""
+"""The AUC of a rare class is that of all rows ranked at once, for any number of workers and after any loss."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def samples(tmp_path_factory):
 
 @pytest.fixture
 def rare(samples):
-    """The job, prepared."""
+    """Return the prepared job."""
 
     def make(workers, checkpoint_seconds=1000.0, epochs=3):
         job = {

@@ -26,13 +26,13 @@ def command(directory, *arguments, **options):
 
 
 def finish(process):
-    """Standard output and standard error of a process that ends; its status."""
+    """Wait for a process; returns its standard output, standard error and status."""
     output, errors = process.communicate(timeout=120)
     return output, errors, process.returncode
 
 
 def interrupted_at_epoch(process, epoch, signal_):
-    """Send a signal when an epoch is complete; what the process says from then on, and its status."""
+    """Send a signal when an epoch is complete; returns the output from then on and the status."""
     for line in process.stderr:
         if line.startswith("epoch") and int(line.split()[1].partition("/")[0]) >= epoch:
             process.send_signal(signal_)

@@ -1,4 +1,4 @@
-"""The first promise: workers, transport and cluster are no input to the weights."""
+"""Workers, transport and cluster do not change the weights."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from .naive import naive
 
 @pytest.fixture(scope="module")
 def expected():
-    """Digests by the naive loop, computed once a job."""
+    """Digests of the naive loop, computed once for each job."""
     known = {}
 
     def look_up(prepared):

@@ -1,4 +1,4 @@
-"""Workers that are added to and taken from a running job: the others go on, and the weights come out the same."""
+"""Workers join and leave a running job: the others go on, and the weights are the same."""
 
 import random
 from itertools import pairwise
@@ -16,7 +16,7 @@ LONG = {"epochs": 500}
 
 
 class Scaler:
-    """Gives orders at scheduled steps, as the coordinator's reports tell of them."""
+    """Gives orders at scheduled steps, as the coordinator reports them."""
 
     def __init__(self, cluster, schedule):
         """`schedule`: (step, workers) in order."""
@@ -49,7 +49,7 @@ def test_scaling_up_and_down_changes_no_bit_and_disturbs_nobody(job, local, tmp_
     assert (finished.outcome, finished.digest) == (Outcome.SUCCEEDED, expected)
     started = [role for role, _ in local.processes]
     more = sum(max(0, after - before) for before, after in pairwise([2, *numbers]))
-    assert started.count(Role.WORKER) == 2 + more, "nobody was started again"
+    assert started.count(Role.WORKER) == 2 + more, "no worker was started again"
     assert started.count(Role.PARAMETER_SERVER) == 1
     reasons = [r.reason for r in scaler.reports if isinstance(r, Notice)]
     assert reasons.count("WORKER_JOINED") == more

@@ -1,4 +1,4 @@
-"""The real server as a process of its own: what it accepted survives it."""
+"""The real server as a process: accepted jobs and data survive its end."""
 
 import json
 import os

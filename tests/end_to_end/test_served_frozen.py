@@ -1,4 +1,4 @@
-"""Coordinators that are stopped (SIGSTOP), under a real service."""
+"""Stopped coordinators (SIGSTOP) under a real service."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ LONG = {"epochs": 250}
 
 
 def freeze(state, job):
-    """Stop the coordinator of a job; its process id and identity."""
+    """Stop the coordinator of a job; returns its process id and identity."""
     holder = read_holder(state / "jobs" / job.name.removeprefix("jobs/"))
     assert identity(holder.pid) == holder.identity
     os.kill(holder.pid, signal.SIGSTOP)

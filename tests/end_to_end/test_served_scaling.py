@@ -1,4 +1,4 @@
-"""Scaling, pausing and resuming through the real service: processes, progress, and the weights in the end."""
+"""Scaling, pausing and resuming through the real service: processes, progress and final weights."""
 
 import signal
 from pathlib import Path
@@ -15,7 +15,7 @@ ENDLESS = {"epochs": 100_000}
 
 
 def workers(server):
-    """Processes of workers below the server."""
+    """Return the processes of workers below the server."""
     pids = set()
     for pid in descendants(server.pid):
         try:

@@ -28,7 +28,7 @@ def job(workers, epochs=2):
 
 @pytest.fixture(scope="module")
 def rows():
-    """The first flats as the file has them: every column, as text."""
+    """Return the first flats as they are in the file: every column, as text."""
     with (EXAMPLES / "flats.csv").open(newline="") as file:
         header, *lines = csv.reader(file)
     return {name: [line[place] for line in lines[:20]] for place, name in enumerate(header)}

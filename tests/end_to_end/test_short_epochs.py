@@ -14,16 +14,16 @@ from .conftest import execute
 from .serving import serving, wait_until
 
 MANY = {"epochs": 1_000_000, "batch_size": 560, "microbatches": 1}
-"""More than any of these tests waits for."""
+"""More epochs than any of these tests waits for."""
 
 
 def epochs_of(job):
-    """Numbers of the epochs that the service has stored."""
+    """Return the numbers of the epochs that the service has stored."""
     return job.history().curve("loss", "train")[0]
 
 
 def between(events, first, last):
-    """Events between two changes of state."""
+    """Return the events between two changes of state."""
     states = [(n, e.state_changed.state) for n, e in enumerate(events) if e.WhichOneof("event") == "state_changed"]
     (begin,) = (n for n, state in states if state == first)
     (end,) = (n for n, state in states if state == last)

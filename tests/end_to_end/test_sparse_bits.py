@@ -1,4 +1,4 @@
-"""Jobs with a large embedding: going by the rows in use is no input to the weights."""
+"""Jobs with a large embedding: sparse exchange and updates do not change the weights."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ PENALTY = {"embeddings_regularizer": {"l2": 0.01}}
 
 @pytest.fixture(scope="session")
 def sentences(tmp_path_factory):
-    """600 samples of 5 numbers, some frequent and most rare, and a class that the first one tells."""
+    """600 samples of 5 numbers, some frequent and most rare, and a class that follows from the first one."""
     rng = np.random.default_rng(5)
     x = np.minimum(rng.zipf(1.15, (600, 5)), VOCABULARY - 1)
     path = tmp_path_factory.mktemp("data") / "sentences.npz"

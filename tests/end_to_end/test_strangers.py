@@ -1,4 +1,4 @@
-"""Processes without the secret that connect to whatever the processes of a job listen at."""
+"""Processes without the secret connect to all sockets of a job."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ LISTENING = "0A"
 
 
 class Strangers(threading.Thread):
-    """Connects to all sockets of a cluster's processes, again and again, and holds as many as it can."""
+    """Connects to all sockets of a cluster's processes repeatedly, and holds as many connections as it can."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -41,7 +41,7 @@ class Strangers(threading.Thread):
 
 
 def listeners():
-    """The sockets at which this process and those below it listen, or are connected by a name."""
+    """Return the sockets at which this process and those below it listen, or are connected by a name."""
     ours = sockets([os.getpid(), *descendants(os.getpid())])
     addresses = set()
     with open("/proc/net/unix") as file:
@@ -56,7 +56,7 @@ def listeners():
 
 
 def sockets(processes):
-    """Inodes of the sockets that these processes have open."""
+    """Return the inodes of the sockets that these processes have open."""
     sockets = set()
     for process in processes:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""A job that is legal and hardly meant says so in its events, once."""
+"""A valid job that is probably a mistake is reported once, by a warning among its events."""
 
 from raydient.server.training.reports import Notice
 

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, the newest good one is found, and a damaged one is set aside and told."""
+"""Checkpoints are whole or absent, the newest good one is found, and a damaged one is set aside and reported."""
 
 import os
 import shutil
@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(small_job, fi
     assert [(one.name, one.kept_as) for one in found] == [("step-000000002", "step-000000002.damaged-1")]
     assert file in found[0].why
     assert names(small_job) == ["step-000000001", "step-000000002.damaged-1"]
-    assert small_job.checkpoints.load_latest()[1] == [], "told once"
+    assert small_job.checkpoints.load_latest()[1] == [], "reported once"
 
 
 def test_where_none_is_good_there_is_none_and_all_are_told(small_job):

@@ -34,7 +34,7 @@ def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coo
 
 
 def failed(coordinator, step, **kind):
-    """Writing the checkpoint of a step fails; what is told."""
+    """Writing the checkpoint of a step fails; returns the message."""
     kind = {"final": False, "complete": False} | kind
     (notice,) = reports(coordinator.save_failed(step, "no room", **kind), Notice)
     assert notice.reason == "CHECKPOINT_FAILED"

@@ -57,7 +57,7 @@ def test_an_overdue_worker_is_dismissed_killed_and_replaced(coordinator):
         Kill(2), Dismiss(2), Start(Role.WORKER, 3, 0)
     ]  # fmt: skip
     assert reports(actions, Notice) == [Notice("WORKER_LOST", "worker 2: silent for 6 seconds in round 7")]
-    assert coordinator.overdue(control.Overdue(7, {2: 7.2})) == [], "it is told until it has taken effect"
+    assert coordinator.overdue(control.Overdue(7, {2: 7.2})) == [], "the message is repeated until it has taken effect"
 
 
 def test_an_overdue_worker_that_was_about_to_leave_is_not_replaced(make_coordinator):
@@ -113,7 +113,7 @@ def test_a_parameter_server_that_is_lost_again_is_started_after_a_pause(coordina
     assert [start.role for start in starts(coordinator.tick())] == [Role.PARAMETER_SERVER, Role.WORKER, Role.WORKER]
 
 
-def test_what_is_lost_together_is_one_mishap(make_coordinator):
+def test_losses_at_one_time_count_once(make_coordinator):
     coordinator = running_with(make_coordinator(8, 1))
     for worker in range(1, 9):
         assert not reports(coordinator.lost(worker, "its machine is gone"), Finished)
@@ -155,7 +155,7 @@ def test_a_silent_process_is_given_up(coordinator, clock):
     assert changes(coordinator.tick()) == [Kill(2), Start(Role.WORKER, 3, 0)]
 
 
-def test_what_comes_after_the_end_is_not_told(coordinator):
+def test_events_after_the_end_have_no_effect(coordinator):
     running(coordinator)
     coordinator.lost(2, "killed by SIGKILL")
     coordinator.hello(3)

@@ -29,7 +29,7 @@ from .coordinating import (
 )
 
 
-def test_progress_tells_where_training_is(coordinator, clock):
+def test_progress_has_the_position_of_training(coordinator, clock):
     running(coordinator)
     clock.now += 2
     # 100 rows in steps of 40: an epoch is 3 steps and one evaluation, and step 4 is the first of the second epoch
@@ -87,7 +87,7 @@ def test_a_loss_that_overflows_on_the_held_out_part_ends_the_job_too(coordinator
     assert finished.message == "loss inf on the held-out part after 6 steps; there is no good checkpoint"
 
 
-def test_the_layers_of_a_step_that_diverges_are_told(coordinator):
+def test_the_layers_of_a_step_that_diverges_are_named(coordinator):
     running(coordinator)
     layers = [LayerHealth(f"dense_{n}", math.nan, None, n) for n in range(LAYERS_NAMED + 2)]
     (progress,) = reports(coordinator.status(status(6, health=GradientHealth(7, tuple(layers)))), Progress)
@@ -107,13 +107,13 @@ def test_health_outlives_the_parameter_server_that_measured_it(coordinator):
     assert progress.measurements.gradient_health == health
 
 
-def test_each_epoch_is_told_once_whatever_is_computed_again(coordinator):
+def test_an_epoch_that_is_computed_again_is_reported_once(coordinator):
     running(coordinator)
     assert [ended.epoch for ended in reports(coordinator.epochs(done(0, 1)), EpochEnded)] == [1, 2]
     assert [ended.epoch for ended in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
 
 
-def test_epochs_that_an_earlier_run_told_are_not_told_again(make_coordinator):
+def test_epochs_that_an_earlier_run_reported_are_not_reported_again(make_coordinator):
     coordinator = make_coordinator(last_epoch=2)
     running(coordinator)
     coordinator.served(6, [3, 6], damaged=False)

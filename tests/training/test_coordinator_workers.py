@@ -95,7 +95,7 @@ def test_training_sets_off_with_the_least_where_there_is_no_place_for_more(make_
     assert plans(coordinator.attached(3)) == [control.Plan(2, [1, 2, 3], [1.0] * 3)]
 
 
-def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock):
+def test_training_is_suspended_and_reported_with_too_few_workers_for_too_long(coordinator, clock):
     running(coordinator)
     coordinator.status(status(1))
     coordinator.lost(2, "its machine is gone")
@@ -105,7 +105,7 @@ def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock)
     standing = coordinator.tick(unplaced=[3])
     assert [plan.workers for plan in plans(standing)] == [[]]
     assert reports(standing, Waiting) == [Waiting("1 of at least 2 workers attached; training waits for the others")]
-    assert coordinator.tick(unplaced=[3]) == [], "told once"
+    assert coordinator.tick(unplaced=[3]) == [], "reported once"
     coordinator.hello(3)
     again = coordinator.attached(3)
     assert [plan.workers for plan in plans(again)] == [[1, 3]]
@@ -114,7 +114,7 @@ def test_too_few_workers_for_too_long_stand_still_and_say_so(coordinator, clock)
     assert reports(coordinator.tick(), Waiting) == []
 
 
-def test_a_job_that_stands_still_says_when_it_goes_on_after_a_rollback_too(coordinator, clock):
+def test_a_suspended_job_reports_that_it_goes_on_after_a_rollback_too(coordinator, clock):
     running(coordinator)
     coordinator.lost(2, "its machine is gone")
     clock.now += SHORT_SECONDS
@@ -129,7 +129,7 @@ def test_a_job_that_stands_still_says_when_it_goes_on_after_a_rollback_too(coord
     assert reports(actions, Waiting) == [Waiting("")]
 
 
-def test_fewer_wanted_lets_a_job_that_stands_still_go_on(coordinator, clock):
+def test_a_lower_number_of_workers_lets_a_suspended_job_go_on(coordinator, clock):
     running(coordinator)
     coordinator.lost(2, "its machine is gone")
     clock.now += SHORT_SECONDS

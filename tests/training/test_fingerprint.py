@@ -1,4 +1,4 @@
-"""What decides bits besides the job is recorded, and changes of it are told."""
+"""The libraries and the machine that bits depend on are recorded, and changes are reported."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Of two coordinators that want a job's folder, the one that was started later holds it."""
+"""A job's folder is held by the coordinator that was started last."""
 
 import json
 import os

@@ -207,7 +207,7 @@ def test_a_job_is_its_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "places", "message"),
+    ("name", "places", "message"),
     [
         ("jobs/a-1", {"files": True}, "is a job of a service, which is not asked here"),
         ("jobs/a-2", {"jobs": True}, "there is no model of jobs/a-2"),
@@ -217,6 +217,6 @@ def test_a_job_is_its_model(tmp_path):
         ("absent.safetensors", {"files": True}, "there is no file 'absent.safetensors'"),
     ],
 )
-def test_what_is_not_to_be_read_here_is_refused(tmp_path, told, places, message):
+def test_what_is_not_to_be_read_here_is_refused(tmp_path, name, places, message):
     with pytest.raises(InvalidSpec, match=message):
-        find_weights(told, **dict.fromkeys(places, tmp_path))
+        find_weights(name, **dict.fromkeys(places, tmp_path))

@@ -1,4 +1,4 @@
-"""Whether a coordinator still answers, with times from the test."""
+"""A coordinator that has stopped answering is detected, with times from the test."""
 
 import pytest
 
@@ -11,7 +11,7 @@ class Coordinator:
         self.liveness = Liveness(lambda: self.now)
 
     def silent_for(self, seconds):
-        """Whether it is found to be stopped after so many seconds without an answer."""
+        """Return true if it counts as stopped after this number of seconds without an answer."""
         found = False
         for _ in range(int(seconds / LOOK_SECONDS)):
             self.now += LOOK_SECONDS

@@ -47,8 +47,8 @@ class Service:
             return None
         batch = control.decode(frame).message
         self.last = batch.last
-        told = [(one.number, from_json(one.report)) for one in batch.reports]
-        for number, report in told:
+        numbered = [(one.number, from_json(one.report)) for one in batch.reports]
+        for number, report in numbered:
             if isinstance(report, EpochEnded):
                 self.epochs.append(report.epoch)
                 self.epoch = report.epoch
@@ -56,7 +56,7 @@ class Service:
                 assert number > self.number
                 self.number = number
                 self.reports.append(report)
-        return [report for _, report in told]
+        return [report for _, report in numbered]
 
     def acknowledge(self):
         self.outbox.hear(self.connection, control.Acknowledge(self.number, self.epoch))
@@ -155,9 +155,9 @@ def test_an_end_that_nobody_ordered_comes_after_the_last_epoch(outbox, history, 
     end(outbox, history, *range(1, 3 * BATCH))
     outbox.put(Finished(outcome, 7))
     service.follow()
-    told = service.take_all()
-    assert [r.epoch for r in told[:-1]] == list(range(1, 3 * BATCH))
-    assert told[-1] == Finished(outcome, 7)
+    taken = service.take_all()
+    assert [r.epoch for r in taken[:-1]] == list(range(1, 3 * BATCH))
+    assert taken[-1] == Finished(outcome, 7)
     assert service.last
 
 
@@ -175,10 +175,10 @@ def test_while_no_service_follows_reports_are_bounded(outbox, history, service):
         outbox.put(progress(number))
     outbox.put(Finished(Outcome.SUCCEEDED, 9))
     service.follow()
-    told = service.take_all()
-    assert len(told) <= WAITING + 3
-    assert told[0] == Started(0, 2)
-    assert told[-1] == Finished(Outcome.SUCCEEDED, 9)
+    taken = service.take_all()
+    assert len(taken) <= WAITING + 3
+    assert taken[0] == Started(0, 2)
+    assert taken[-1] == Finished(Outcome.SUCCEEDED, 9)
     outbox.put(notice("later"))
     (dropped, later) = service.take_all()
     assert (dropped.reason, later) == ("NOTICES_DROPPED", notice("later"))

@@ -17,7 +17,7 @@ class Beside:
     def __init__(self, tmp_path):
         self.data = tmp_path / "a.csv"
         self.data.write_bytes(bytes(1 << 20))
-        self.orders, self.told, self.now, self.turns = [], [], 0.0, []
+        self.orders, self.reports, self.now, self.turns = [], [], 0.0, []
         self.released = threading.Event()
 
     def prepare(self):
@@ -37,7 +37,7 @@ class Beside:
             self.data,
             answer=self.answer,
             orders=self.orders,
-            tell=self.told.append,
+            tell=self.reports.append,
             step=lambda: 120,
             clock=lambda: self.now,
         )
@@ -61,13 +61,13 @@ def test_the_service_is_answered_until_the_job_is_prepared(beside):
     scale = control.Scale(3, 1)
     beside.turns = [lambda: None, lambda: beside.orders.append(scale)]
     assert beside.run() == "prepared"
-    assert (beside.turns, beside.orders, beside.told) == ([], [scale], [])
+    assert (beside.turns, beside.orders, beside.reports) == ([], [scale], [])
 
 
 def test_reading_that_takes_long_is_told_once(beside):
     beside.turns = [beside.pass_time] * 5
     assert beside.run() == "prepared"
-    assert beside.told == [Notice("READING_DATA", "reading 1.0 MiB of data")]
+    assert beside.reports == [Notice("READING_DATA", "reading 1.0 MiB of data")]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_data_that_is_gone_while_it_is_read_is_left_to_the_reader(beside):
     beside.data.unlink()
     beside.turns = [beside.pass_time, beside.pass_time]
     assert beside.run() == "prepared"
-    assert beside.told == [Notice("READING_DATA", "reading the data")]
+    assert beside.reports == [Notice("READING_DATA", "reading the data")]
 
 
 def test_a_fault_of_ours_is_raised(beside):

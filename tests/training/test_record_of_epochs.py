@@ -43,26 +43,26 @@ actions = st.lists(
 @given(actions=actions)
 def test_it_is_a_list(tmp_path_factory, actions):
     """The naive twin keeps every epoch in a list."""
-    path, told = tmp_path_factory.mktemp("record") / "history.log", []
+    path, added = tmp_path_factory.mktemp("record") / "history.log", []
     record = History(path)
     try:
         for name, *numbers in actions:
             if name == "append":
                 for _ in range(numbers[0]):
-                    told.append(epoch(len(told) + 1))
-                    record.append(told[-1])
-                record.append(told[0])  # one that is known
+                    added.append(epoch(len(added) + 1))
+                    record.append(added[-1])
+                record.append(added[0])  # one that is known
             elif name == "read":
                 after, limit = numbers
-                assert record.read(after, limit) == told[after : after + limit]
+                assert record.read(after, limit) == added[after : after + limit]
             elif name == "sync":
                 record.sync()
-                assert list(read_history(path)) == told
+                assert list(read_history(path)) == added
             else:
                 record.close()
                 record = History(path)
-            assert record.last == len(told)
-        assert record.read(0, 1000) == told
+            assert record.last == len(added)
+        assert record.read(0, 1000) == added
     finally:
         record.close()
 

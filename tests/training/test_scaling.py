@@ -24,8 +24,8 @@ class Members(RuleBasedStateMachine):
         self.wanted = self.minimum = 2
         self.living = {}  # member to its role
         self.silent = set()
-        self.working = {}  # worker to its place, as told
-        self.joining = set()  # told to work, not attached yet
+        self.working = {}  # worker to its place
+        self.joining = set()  # has got work, not attached yet
         self.attached = set()
         self.plan = None  # the newest
         self.in_force = None

@@ -43,13 +43,13 @@ class Outbox:
     after the last epoch, so that the history of a job that succeeded is complete.
 
     Attributes:
-        followed: whether a service has ever asked for reports.
+        followed: true once a service has asked for reports.
     """
 
     def __init__(
         self, network: Network, history: History, command: Callable[[control.Command | control.Scale], None]
     ) -> None:
-        """`command` carries out what the service orders."""
+        """`command` carries out the orders of the service."""
         self._network, self._history, self._command = network, history, command
         self._number = 0
         self._waiting: deque[_Waiting] = deque()
@@ -71,7 +71,7 @@ class Outbox:
             self._dropped += 1
             return
         if self._dropped and len(self._waiting) < WAITING:
-            self._add(Notice("NOTICES_DROPPED", f"{self._dropped} notices and checkpoints were not told in time"))
+            self._add(Notice("NOTICES_DROPPED", f"{self._dropped} notices and checkpoints were not reported in time"))
             self._dropped = 0
         if isinstance(report, Progress) and self._waiting and self._replaceable(self._waiting[-1]):
             self._waiting.pop()
@@ -119,7 +119,7 @@ class Outbox:
         self._sent = number, epoch
 
     def _batch(self) -> tuple[int, int, control.Reports]:
-        """The next batch, and the newest report and epoch that the service has with it."""
+        """Return the newest report and epoch that the service has with the next batch, and that batch."""
         epochs = self._next_epochs()
         number, epoch = 0, epochs[-1].epoch if epochs else self._stored
         complete = epoch >= self._history.last
