@@ -39,7 +39,7 @@ class Training:
 
     def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
         self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
-        assert directory.stat().st_mode & 0o077 == 0, "nobody else may read it"
+        assert directory.stat().st_mode & 0o077 == 0, "only its owner may read it"
         path = directory / self.leaves
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(self.model)

@@ -33,7 +33,7 @@ def data(tmp_path):
     return path
 
 
-# What processes do instead of checking; each says in a file beside the data that it began.
+# Replacements of the check; each records in a file beside the data that it began.
 
 
 def begin(dataset):

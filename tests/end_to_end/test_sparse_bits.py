@@ -96,5 +96,5 @@ def test_progress_tells_what_is_exchanged(make, local, tmp_path):
     execute(prepared, local, tmp_path, progress.append)
 
     pushed = [p.measurements.exchange_bytes["push"] for p in progress if isinstance(p, Progress)][-1]
-    # Of two workers' nodes, three a step, at most 64 samples with 5 numbers each were in use, of 20,000.
+    # Three nodes of two workers a step, each with at most 64 samples of 5 numbers in use, out of 20,000.
     assert pushed < prepared.schedule.steps * 3 * (64 * 5 * 5 + 300) * 4 + 100_000

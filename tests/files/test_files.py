@@ -30,7 +30,7 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
 
     with pytest.raises(OSError, match="full"):
         fail()
-    assert [(found, found.read_bytes()) for found in tmp_path.iterdir()] == [(path, b"before")]
+    assert [(file, file.read_bytes()) for file in tmp_path.iterdir()] == [(path, b"before")]
     write_durably(path, b"after")
     assert path.read_bytes() == b"after"
 

@@ -22,7 +22,7 @@ _CONTROL_SPACE = socket.CMSG_SPACE(_MAXIMUM_DESCRIPTORS * array.array("i").items
 
 @dataclass(slots=True)
 class Frame:
-    """A frame as received. The payload is the receiver's; descriptors that nobody pops are closed with the frame."""
+    """A frame as received. The payload is the receiver's; descriptors that are not popped are closed with the frame."""
 
     header: Header
     payload: Buffer = b""
@@ -176,7 +176,7 @@ class Connection:
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the socket and every descriptor that nobody took. Harmless when repeated."""
+        """Close the socket and every descriptor that was not taken. Harmless when repeated."""
         _close_all(self._descriptors)
         self._frame = None
         self.allocate = limited_to(0)  # whose buffers it gave may refer to this connection
