@@ -49,7 +49,7 @@ def test_a_path_that_is_no_text_does_not_end_the_service(tmp_path):
         assert next(statuses).status == NOT_SERVING  # calls in progress went on
         log = server.stderr.read()
         assert server.wait() == 0
-    assert log.count("gRPC's server has ended by itself; starting another one") == 2
+    assert log.count("gRPC's server has ended unexpectedly; starting another one") == 2
 
 
 def test_servers_that_have_ended_are_not_kept_for_ever(tmp_path):

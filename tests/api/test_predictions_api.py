@@ -86,9 +86,9 @@ def test_numbers_are_float64_up_to_the_end_of_standardization(client, job):
     [
         (pb.Tensor(shape=[1], values=[1], doubles=[1]), "arrays.input", "values and doubles are set: exactly one"),
         (pb.Tensor(shape=[1], integers=[1], texts=["1"]), "arrays.input", "integers and texts are set"),
-        (pb.Tensor(shape=[1]), "arrays.input.shape", "[1] does not fit the 0 values that came"),
-        (pb.Tensor(shape=[1] * 65, values=[1]), "arrays.input.shape", "65 axes are too many, at most 64"),
-        (pb.Tensor(shape=[2, 2], values=[1] * 4), "arrays.input.shape", "a sample has shape [2], needed is [1]"),
+        (pb.Tensor(shape=[1]), "arrays.input.shape", "[1] does not fit the 0 values in the request"),
+        (pb.Tensor(shape=[1] * 65, values=[1]), "arrays.input.shape", "65 axes are too many: at most 64"),
+        (pb.Tensor(shape=[2, 2], values=[1] * 4), "arrays.input.shape", "a sample has shape [2] instead of [1]"),
         (pb.Tensor(shape=[2], values=[1, float("inf")]), "arrays.input[1]", "inf is not a finite number"),
         (pb.Tensor(shape=[2], doubles=[1, 1e300]), "arrays.input[1]", "1e+300 in column c0 is too large for float32"),
         (pb.Tensor(shape=[2], texts=["1", "x"]), "arrays.input[1]", "'x' is not a number"),
@@ -141,7 +141,7 @@ def test_outputs_of_a_sample_that_exceed_a_message(client, trained, refused, mon
     error = refused(
         client.models.Predict, pb.PredictRequest(name=name, inputs=pb.Tensor(shape=[1, 2], values=[0.5, -0.25]))
     )
-    assert "the outputs of 1 sample are too many for a message: ask for parts" in error.violations[0][1]
+    assert "the outputs of 1 sample are too many for a message: request parts" in error.violations[0][1]
     samples = np.array([[0.5, -0.25], [-1, 2], [3, 0.125]])
     found = Client("in this process", channel=client.channel).get(name).predict(samples)
     np.testing.assert_array_equal(found.outputs, model.predict(samples))

@@ -39,7 +39,7 @@ def test_addresses(text, host, port):
 
 @pytest.mark.parametrize("text", ["", "50051", "localhost", "localhost:", "localhost:x", "h:65536", "h:-1", "::1:5"])
 def test_what_is_no_address_is_told_in_one_line(text):
-    with pytest.raises(StartError, match="host:port is needed") as caught:
+    with pytest.raises(StartError, match="use host:port") as caught:
         Address.parse(text)
     assert "\n" not in str(caught.value)
 

@@ -143,9 +143,9 @@ def test_what_cannot_be_rebuilt_is_reported_and_left(state, make, opened):
     problems = sorted(rebuilt.problems)
     assert len(problems) == 5
     assert f"{datasets}/{'0' * 64}.csv is left alone: its content has the SHA-256 {SHA256}" in problems
-    assert f"{datasets}/notes.txt is left alone: it is no file of a dataset" in problems
+    assert f"{datasets}/notes.txt is left alone: it is not a file of a dataset" in problems
     assert f"{jobs}/old is left alone: it has no job.json" in problems
-    assert f"{jobs}/without-data trains on datasets/{SHA256}, which is not there" in problems
+    assert f"{jobs}/without-data trains on datasets/{SHA256}, which is missing" in problems
     assert any(p.startswith(f"{jobs}/torn/model.safetensors cannot be used, the job is PAUSED") for p in problems)
     assert {*state.rglob("*")} >= {*before}
     assert JobStore(opened()).get("torn").spec == torn.spec

@@ -10,9 +10,9 @@ ABANDONED = "the call was cancelled"
 
 
 class Call:
-    """One call. May be used from any thread.
+    """A call of a client. May be used from any thread.
 
-    Long work calls `check` before it changes anything, and registers with `ending` a function that stops it.
+    Long work calls `check` before it changes anything, and registers a function that stops it with `ending`.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Call:
         self._stops: list[Callable[[], object]] = []
 
     def abandon(self) -> None:
-        """Stop the registered work, because the client no longer waits. Harmless when repeated."""
+        """Stop the registered work, because the client has cancelled the call. Harmless when repeated."""
         with self._lock:
             self._abandoned = True
             stops, self._stops = self._stops, []
@@ -29,16 +29,16 @@ class Call:
             stop()
 
     def check(self) -> None:
-        """Raise Abandoned if the client no longer waits for the answer."""
+        """Raise Abandoned if the client has cancelled the call."""
         with self._lock:
             if self._abandoned:
                 raise Abandoned(ABANDONED)
 
     @contextmanager
     def ending(self, stop: Callable[[], object]) -> Iterator[None]:
-        """Call `stop` if the call is abandoned within this context, from the thread that abandons it.
+        """Call `stop`, on the thread that calls `abandon`, if the call is abandoned within this context.
 
-        Raises Abandoned, without calling `stop`, if the call was abandoned before.
+        Raises Abandoned, without calling `stop`, if the call is already abandoned.
         """
         with self._lock:
             if self._abandoned:

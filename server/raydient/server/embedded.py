@@ -1,4 +1,4 @@
-"""`raydient train`: a coordinator in this process and its members on this machine or on Ray, without a service."""
+"""Training without a service: a coordinator in this process, its members on this machine or on Ray."""
 
 import os
 import sys
@@ -38,22 +38,23 @@ def train(
     files: Path | None = None,
     orders: list[control.Command | control.Scale] | None = None,
 ) -> Finished:
-    """Train a job to its end and return how it ended; the model is then `directory`/model.safetensors.
+    """Train a job to its end and return its last report; the model is then `directory`/model.safetensors.
 
     Args:
-        spec: what to train.
-        dataset: the data file that `spec.dataset.uri` means.
-        directory: where checkpoints, logs and the model go; if it holds a checkpoint, training goes on from there.
+        spec: the specification.
+        dataset: the data file for `spec.dataset.uri`.
+        directory: folder for checkpoints, logs and the model; if it holds a checkpoint, training goes on from it.
         report: receives every report, on this thread.
         transport: see `Transport`.
-        cluster: `local` or `ray`.
+        cluster: kind of cluster, `local` or `ray`.
         files: base of a relative path in `training.initial_weights`; the working directory if None.
-        ray_address: a Ray to join; None starts one, if `cluster` is `ray`.
-        orders: commands added to it, also by a signal handler, are carried out, such as `PAUSE`.
+        ray_address: a running Ray to join; None starts one, if `cluster` is `ray`.
+        orders: a queue of commands, such as `PAUSE`; a signal handler may append to it.
 
     Raises:
-        InvalidSpec: nothing has been started or written, except the folder itself.
-        KeyboardInterrupt: on Ctrl-C, after every process has ended.
+        InvalidSpec: before anything is started or written, except the folder itself.
+        ClusterError: the cluster cannot be opened.
+        KeyboardInterrupt: on Ctrl-C, after all processes have ended.
     """
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()
@@ -75,7 +76,7 @@ def train(
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()
     with (
-        redirect_stdout(sys.stderr),  # Ray writes there what it notices; standard output is for results
+        redirect_stdout(sys.stderr),  # Ray writes messages to standard output, which is for results
         closing(open_cluster(cluster, slots=workers, address=ray_address)) as place,
         closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(directory / HISTORY_FILE)) as history,

@@ -1,5 +1,5 @@
-# ruff: noqa: N818  (an error is named by what is the case)
-"""The errors of the service: one tree, which `api/` maps to gRPC codes in one table."""
+# ruff: noqa: N818  (an error is named after its condition)
+"""The errors of the service: one tree, which `api/status.py` maps to gRPC codes in one table."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,15 +7,15 @@ from raydient.spec.errors import FieldError
 
 
 class StartError(Exception):
-    """The service cannot start; one line that says what is wrong and how to mend it."""
+    """The service cannot start; the message is one line with the problem and its remedy."""
 
 
 class ServiceError(Exception):
-    """A call that cannot be answered as asked. The message is written for the caller: no host paths, no secrets.
+    """A call that fails. The message is for the caller and contains neither paths of the host nor secrets.
 
     Attributes:
         reason: a stable UPPER_SNAKE_CASE word for programs.
-        metadata: more for programs, by name.
+        metadata: further values for programs, by name.
     """
 
     reason = "SERVICE_ERROR"
@@ -27,91 +27,91 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """There is no such resource."""
+    """The resource does not exist."""
 
     reason = "NOT_FOUND"
 
 
 class AlreadyExists(ServiceError):
-    """Another resource has that identity."""
+    """Another resource has the same identity."""
 
     reason = "ALREADY_EXISTS"
 
 
 class NotAllowed(ServiceError):
-    """The resource is not in a state in which that can be done."""
+    """The state of the resource does not allow the operation."""
 
     reason = "NOT_ALLOWED"
 
 
 class Unreadable(NotAllowed):
-    """A stored job that this version cannot read; it can only be shown and deleted."""
+    """This version cannot read the stored job; it can only be shown and deleted."""
 
     reason = "JOB_UNREADABLE"
 
 
 class NotPermitted(ServiceError):
-    """This caller, or no caller at all, may do that."""
+    """The caller may not do that."""
 
     reason = "NOT_PERMITTED"
 
 
 class Unauthenticated(ServiceError):
-    """The caller did not prove who it is."""
+    """The caller has sent no valid token."""
 
     reason = "TOKEN_INVALID"
 
 
 class DataLoss(ServiceError):
-    """The bytes that came are not those announced."""
+    """Bytes differ from their announced or stored checksum or size."""
 
     reason = "CHECKSUM_MISMATCH"
 
 
 class Conflict(ServiceError):
-    """The resource changed during the call; the call may succeed when repeated."""
+    """The resource changed during the call; a retry may succeed."""
 
     reason = "CONFLICT"
 
 
 class OutOfRange(ServiceError):
-    """An offset or number beyond the end."""
+    """An offset or number is outside the available range."""
 
     reason = "OUT_OF_RANGE"
 
 
 class Exhausted(ServiceError):
-    """A limit or the disk is reached, or the caller is too slow."""
+    """A limit is reached, or the disk is full."""
 
     reason = "RESOURCE_EXHAUSTED"
 
 
 class Late(ServiceError):
-    """The request, or what it asks for, takes longer than the service allows."""
+    """The request or its work exceeds a time limit."""
 
     reason = "TOO_LATE"
 
 
 class Abandoned(ServiceError):
-    """The client abandoned the call; nothing was changed."""
+    """The client cancelled the call; nothing was changed."""
 
     reason = "ABANDONED"
 
 
 class Unavailable(ServiceError):
-    """Not now; the same call may succeed later."""
+    """The service cannot answer now; a retry may succeed."""
 
     reason = "UNAVAILABLE"
 
 
 class Unsupported(ServiceError):
-    """This version cannot do that."""
+    """This version does not implement the operation."""
 
     reason = "UNSUPPORTED"
 
 
 class InvalidRequest(ServiceError):
-    """Fields of a request that break rules, all of them."""
+    """A request is invalid; `errors` has every field that breaks a rule."""
 
     reason = "INVALID_REQUEST"
 
@@ -121,5 +121,5 @@ class InvalidRequest(ServiceError):
 
     @classmethod
     def of(cls, path: str, message: str, *, reason: str = "") -> "InvalidRequest":
-        """One field, one rule."""
+        """The error of a single field."""
         return cls([FieldError(path, message)], reason=reason)

@@ -1,5 +1,5 @@
 # ruff: noqa: N802  (methods are called as the proto calls them)
-"""DatasetService: see dataset_service.proto for what each method promises."""
+"""DatasetService, as specified in dataset_service.proto."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from .paging import next_page, page_size, page_start
 
 
 class DatasetServicer(DatasetServiceServicer):
-    """Uploaded files."""
+    """Receives, lists and deletes uploaded files."""
 
     def __init__(self, jobs: JobManager) -> None:
         self._jobs = jobs
@@ -33,7 +33,9 @@ class DatasetServicer(DatasetServiceServicer):
         try:
             async for request in requests:
                 if request.WhichOneof("part") != "chunk":
-                    raise InvalidRequest.of("chunk", "after the header come chunks only", reason="CHUNK_EXPECTED")
+                    raise InvalidRequest.of(
+                        "chunk", "every request after the header must contain a chunk", reason="CHUNK_EXPECTED"
+                    )
                 await asyncio.to_thread(upload.write, request.chunk)
             return dataset_message(await asyncio.to_thread(upload.finish))
         finally:
@@ -41,7 +43,7 @@ class DatasetServicer(DatasetServiceServicer):
 
     async def RegisterDataset(self, request: pb.RegisterDatasetRequest, context: Any) -> pb.Dataset:
         """See the proto."""
-        raise Unsupported("registering files is not implemented yet; upload them, or name a path below a data root")
+        raise Unsupported("registering files is not implemented yet; upload the file, or use a path below a data root")
 
     async def GetDataset(self, request: pb.GetDatasetRequest, context: Any) -> pb.Dataset:
         """See the proto."""
@@ -67,6 +69,6 @@ class DatasetServicer(DatasetServiceServicer):
 async def _header(requests: AsyncIterator[pb.UploadDatasetRequest]) -> pb.UploadDatasetHeader:
     first = await anext(aiter(requests), None)
     if first is None or first.WhichOneof("part") != "header":
-        raise InvalidRequest.of("header", "the first request bears the header", reason="INVALID_HEADER")
+        raise InvalidRequest.of("header", "the first request must contain the header", reason="INVALID_HEADER")
     check_header(first.header.file_name, first.header.size_bytes, first.header.sha256)
     return first.header

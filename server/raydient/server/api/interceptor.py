@@ -69,7 +69,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             self._guard.check(method, dict(context.invocation_metadata()))
             if self._calls > self._limit and method not in OPEN_METHODS:
-                raise Exhausted(f"{self._limit} calls are in progress already; try again", reason="TOO_MANY_CALLS")
+                raise Exhausted(f"{self._limit} calls are in progress; try again", reason="TOO_MANY_CALLS")
             yield
             code = _code(context)
         except asyncio.CancelledError:
@@ -99,28 +99,28 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async with asyncio.timeout(self._request_seconds):
                     data = await context.read()
             except TimeoutError:
-                message = f"no request within {self._request_seconds:g} seconds"
+                message = f"no request arrived within {self._request_seconds:g} seconds"
                 raise Late(message, reason="REQUEST_TOO_SLOW") from None
             if data is grpc.aio.EOF:
                 return
             try:
                 request = handler.request_deserializer(data)
             except Exception as error:  # any exception of the decoder means that the bytes are invalid
-                message = f"the {len(data)} bytes of the request are no message of this method"
+                message = f"the {len(data)} bytes of the request are not a message of this method"
                 raise InvalidRequest.of("", message, reason="MALFORMED_REQUEST") from error
             yield request
 
 
 async def _answer(handler: Any, requests: AsyncIterator[Any], context: Any) -> None:
-    """Run a method's own handler on decoded requests and write what it returns or yields."""
+    """Run a method's own handler on decoded requests and write its responses."""
     behaviour = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
     request = requests if handler.request_streaming else await anext(requests, None)
     if request is None:
         raise InvalidRequest.of("", "the call ended without a request", reason="MALFORMED_REQUEST")
     try:
         answer = behaviour(request, context)
-    except NotImplementedError as error:  # a service of a library may have methods that the library leaves out
-        raise Unsupported("this service does not have that method", reason="METHOD_NOT_IMPLEMENTED") from error
+    except NotImplementedError as error:  # a library's service may leave methods unimplemented
+        raise Unsupported("this service does not implement the method", reason="METHOD_NOT_IMPLEMENTED") from error
     if not hasattr(answer, "__aiter__"):
         response = await answer
         if not handler.response_streaming:  # a streaming handler has written its responses itself

@@ -1,5 +1,5 @@
 # ruff: noqa: N802  (methods are called as the proto calls them)
-"""ModelService: see model_service.proto for what each method promises."""
+"""ModelService, as specified in model_service.proto."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from .tensors import array_of, tensor_of
 
 CHUNK_BYTES = 1 << 20
 PREDICTIONS, EXPORTS = 4, 2
-"""Maximum number at a time: other calls need threads, too, and an export takes a multiple of its weights' memory."""
+"""Maximum numbers at a time: other calls need threads, and an export needs several times its weights' memory."""
 SUFFIXES = {
     pb.MODEL_FORMAT_SAFETENSORS: ".safetensors",
     pb.MODEL_FORMAT_ONNX: ExportFormat.ONNX.value,
@@ -30,7 +30,7 @@ SUFFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Weights that are kept: their file, what to call a copy, without a suffix, and their digest."""
+    """Stored weights: their file, the name for a copy without a suffix, and their digest."""
 
     path: Path
     stem: str
@@ -38,7 +38,7 @@ class _Weights:
 
 
 class ModelServicer(ModelServiceServicer):
-    """Checkpoints and models of jobs."""
+    """Lists checkpoints, downloads models and predicts."""
 
     def __init__(self, store: JobStore, artifacts: Artifacts, models: StoredModels) -> None:
         self._store = store
@@ -63,7 +63,7 @@ class ModelServicer(ModelServiceServicer):
         """See the proto."""
         chosen = request.format or pb.MODEL_FORMAT_SAFETENSORS
         if chosen not in SUFFIXES:
-            raise Unsupported(f"format {chosen} is unknown to this version", reason="FORMAT_NOT_IMPLEMENTED")
+            raise Unsupported(f"this version does not know format {chosen}", reason="FORMAT_NOT_IMPLEMENTED")
         weights = await asyncio.to_thread(self._find, request.name)
         file, sha256 = await self._open(weights.path, chosen)
         with file:
@@ -107,7 +107,7 @@ class ModelServicer(ModelServiceServicer):
         return pb.PredictResponse(predictions={name: pb.Prediction(**_parts(p)) for name, p in every.items()})
 
     async def _open(self, path: Path, chosen: pb.ModelFormat) -> tuple[IO[bytes], str]:
-        """Weights in a format: an open file and its SHA-256."""
+        """Open weights in a format; returns the file and its SHA-256."""
         if chosen == pb.MODEL_FORMAT_SAFETENSORS:
             return await _opened(self._read, path)
         async with self._exports:
@@ -149,14 +149,14 @@ async def _opened(function: Callable[..., tuple[IO[bytes], str]], *arguments: An
 def _window(request: pb.PredictRequest) -> Window:
     for field in ("output_start", "output_count"):
         if (value := getattr(request, field)) < 0:
-            raise InvalidRequest.of(field, f"{value} is below 0", reason="INVALID_INPUTS")
+            raise InvalidRequest.of(field, f"{value} is negative", reason="INVALID_INPUTS")
     if request.output_start and not request.output_count:
-        raise InvalidRequest.of("output_count", "is needed with output_start", reason="INVALID_INPUTS")
+        raise InvalidRequest.of("output_count", "is required with output_start", reason="INVALID_INPUTS")
     return Window(request.output_start, request.output_count)
 
 
 def _parts(prediction: Prediction) -> dict[str, Any]:
-    """The fields that both messages of a prediction share."""
+    """The common fields of PredictResponse and Prediction."""
     return {
         "outputs": tensor_of(prediction.outputs),
         "classes": prediction.classes,

@@ -1,4 +1,4 @@
-"""Pages of lists: sizes, and tokens that say where the next page begins."""
+"""Pages of lists: their sizes, and tokens for the start of the next page."""
 
 import base64
 import binascii
@@ -23,39 +23,39 @@ M = TypeVar("M", bound=Message)
 
 
 def page_size(request: Any) -> int:
-    """How many items this list request wants. Raises InvalidRequest."""
+    """The page size of a list request. Raises InvalidRequest."""
     if request.page_size < 0:
         raise InvalidRequest.of("page_size", f"{request.page_size} is negative", reason="INVALID_PAGE_SIZE")
     return min(request.page_size or DEFAULT_SIZE, GREATEST_SIZE)
 
 
 def page_start(request: Any, *kinds: type) -> tuple[Any, ...] | None:
-    """The key of the last item of the page before, with parts of these kinds; None for the first page.
+    """The key of the last item on the previous page, a tuple of these types; None for the first page.
 
-    Raises InvalidRequest if the token is none of ours or came from another request.
+    Raises InvalidRequest if the token is invalid or belongs to another request.
     """
     if not request.page_token:
         return None
     if len(request.page_token) > TOKEN_CHARACTERS:
-        raise _invalid("it is none that was given out")
+        raise _invalid("the token is invalid")
     try:
         origin, *key = json.loads(base64.urlsafe_b64decode(request.page_token.encode()))
     except (ValueError, TypeError, RecursionError, binascii.Error):
-        raise _invalid("it is none that was given out") from None
+        raise _invalid("the token is invalid") from None
     if origin != _origin(request):
-        raise _invalid("it belongs to another request")
+        raise _invalid("the token belongs to another request")
     if [type(part) for part in key] != list(kinds) or not all(_is_storable(part) for part in key):
-        raise _invalid("it is none that was given out")
+        raise _invalid("the token is invalid")
     return tuple(key)
 
 
 def next_page(
     request: Any, found: Sequence[T], size: int, convert: Callable[[T], M], *last: str
 ) -> tuple[list[M], str]:
-    """The page as messages and the token of the next one, from `size` + 1 items that were looked for.
+    """Convert a page to messages, and return them with the token of the next page, which is empty on the last one.
 
-    A page ends sooner where it would not fit into one response. `last` names the attributes that make the key of an
-    item; the token is empty on the last page.
+    `found` are up to `size` + 1 items. A page ends early if it would not fit into one response. `last` names the
+    attributes that form the key of an item.
     """
     page: list[M] = []
     room = PAGE_BYTES
@@ -72,12 +72,12 @@ def next_page(
 
 
 def _origin(request: Message) -> str:
-    """What all pages of one list have in common."""
-    asked: Any = type(request)()
-    asked.CopyFrom(request)
-    asked.page_size, asked.page_token = 0, ""
-    told = asked.DESCRIPTOR.full_name.encode() + b"\0" + asked.SerializeToString(deterministic=True)
-    return hashlib.sha256(told).hexdigest()[:16]
+    """A hash of the request without size and token, which is the same for all pages of a list."""
+    query: Any = type(request)()
+    query.CopyFrom(request)
+    query.page_size, query.page_token = 0, ""
+    text = query.DESCRIPTOR.full_name.encode() + b"\0" + query.SerializeToString(deterministic=True)
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _is_storable(part: int | str) -> bool:

@@ -27,7 +27,7 @@ class Reloaded(Generic[T]):
         self._value = read()
 
     def __call__(self) -> T:
-        """The value; costs a `stat` of each file if they have not changed."""
+        """The value for the present files; costs one `stat` per file if they have not changed."""
         with self._lock:
             seen = self._identities()
             if seen != self._seen:
@@ -37,7 +37,7 @@ class Reloaded(Generic[T]):
                     self._value = self._read()
                     log.info("%s changed and is in use", names)
                 except StartError as error:
-                    log.error("%s; what was read before stays in use", error)
+                    log.error("%s; the previous content stays in use", error)
             return self._value
 
     def _identities(self) -> list[tuple[int, ...]]:

@@ -27,17 +27,17 @@ _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen; port 0 lets the system choose."""
+    """An address to listen on; port 0 lets the system choose."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """From `host:port` or `[::1]:port`. Raises StartError."""
+        """Parse `host:port` or `[::1]:port`. Raises StartError."""
         host, colon, port = text.rpartition(":")
         if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
-            raise StartError(f"{text!r} is no address: host:port is needed, as in 127.0.0.1:50051")
+            raise StartError(f"{text!r} is not an address: use host:port, as in 127.0.0.1:50051")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
     def __str__(self) -> str:
@@ -45,11 +45,11 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Only this machine can reach it. Raises StartError if the host has no address."""
+        """True if only this machine can reach it. Raises StartError if the host has no address."""
         return all(ipaddress.ip_address(found[4][0]).is_loopback for found in self._resolved())
 
     def check_free(self) -> None:
-        """Raise StartError if nothing can listen there. (gRPC's own complaint takes several lines.)"""
+        """Raise StartError if the address is in use or invalid, in one line; gRPC's own message takes several."""
         for family, kind, protocol, _, place in self._resolved():
             with socket.socket(family, kind, protocol) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -89,14 +89,16 @@ class Security:
         protected = self.certificate is not None and self.tokens is not None
         if not (address.loopback or protected or self.insecure_grpc):
             raise StartError(
-                f"{address} can be reached from elsewhere: give a TLS certificate, its key and a tokens file, "
-                "or say --insecure-grpc"
+                f"{address} can be reached from other machines: give a TLS certificate, its key and a tokens file, "
+                "or use --insecure-grpc"
             )
         if not (metrics.loopback or self.insecure_metrics):
-            raise StartError(f"metrics on {metrics} can be read from elsewhere without a token: say --insecure-metrics")
+            raise StartError(
+                f"metrics on {metrics} can be read from other machines without a token: use --insecure-metrics"
+            )
 
     def credentials(self) -> grpc.ServerCredentials | None:
-        """For the server; None without TLS. Raises StartError if the files do not serve."""
+        """Credentials of the server; None without TLS. Raises StartError if the files cannot be used."""
         if self.certificate is None or self.key is None:
             return None
         certificate, key = self.certificate, self.key
@@ -105,7 +107,7 @@ class Security:
         return grpc.dynamic_ssl_server_credentials(reloaded(), reloaded)
 
     def guard(self) -> "Guard":
-        """The tokens in the file. Raises StartError."""
+        """A guard with the tokens of the file. Raises StartError."""
         tokens = self.tokens
         return Guard(None if tokens is None else Reloaded((tokens,), lambda: read_tokens(tokens)))
 
@@ -136,24 +138,24 @@ class Guard:
             return
         kind, _, token = str(metadata.get("authorization", "")).partition(" ")
         if kind.lower() != "bearer" or not token:
-            message = "a token is needed: metadata `authorization: Bearer TOKEN`"
+            message = "a token is required: metadata `authorization: Bearer TOKEN`"
             raise Unauthenticated(message, reason="TOKEN_MISSING")
         digest = hashlib.sha256(token.strip().encode()).digest()
         matches = [hmac.compare_digest(digest, known) for known in self._hashes()]  # no early exit: constant time
         if not any(matches):
-            raise Unauthenticated("the token is not known here", reason="TOKEN_INVALID")
+            raise Unauthenticated("the token is unknown", reason="TOKEN_INVALID")
 
 
 def forbidden_mode(owner: int, user: int) -> int:
     """The permissions that a secret file of this owner must not have if the service runs as `user`.
 
-    A file that root has put there may be read by its group: Kubernetes gives secrets to a user in no other way.
+    The group may read a file of root, because Kubernetes mounts secrets for a user in no other way.
     """
     return 0o037 if owner == 0 != user else 0o077
 
 
 def read_tokens(path: Path) -> list[bytes]:
-    """The SHA-256 hashes of a file's tokens: one a line, in clear or as `sha256:` and hex; `#` begins a comment.
+    """Read the SHA-256 hashes of a file's tokens: one per line, in clear or as `sha256:` and hex; `#` begins a comment.
 
     A byte order mark, blanks around a token and line ends of any kind are ignored.
 
@@ -163,11 +165,11 @@ def read_tokens(path: Path) -> list[bytes]:
         found = path.stat()
         lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise StartError(f"the tokens file {path} cannot be read: {reason}") from error
     mode = stat.S_IMODE(found.st_mode)
     if mode & forbidden_mode(found.st_uid, os.geteuid()):
-        raise StartError(f"others may read the tokens file {path} (mode {mode:04o}): chmod 600 it")
+        raise StartError(f"other users may read the tokens file {path} (mode {mode:04o}): run chmod 600")
     tokens = [line for line in lines if line]
     if not tokens:
         raise StartError(f"the tokens file {path} holds no token")

@@ -41,7 +41,7 @@ OPTIONS: Mapping[str, int] = {
     "grpc.max_send_message_length": MESSAGE_BYTES,
     "grpc.max_metadata_size": 16 << 10,
     "grpc.max_concurrent_streams": 1000,
-    # a dead peer is noticed within a minute; a client may ask as often for itself
+    # detects a dead peer within a minute; clients may send keepalive pings as often
     "grpc.keepalive_time_ms": 40_000,
     "grpc.keepalive_timeout_ms": 20_000,
     "grpc.http2.min_ping_interval_without_data_ms": 10_000,
@@ -49,7 +49,7 @@ OPTIONS: Mapping[str, int] = {
     "grpc.server_handshake_timeout_ms": 10_000,
     "grpc.max_connection_idle_ms": 60_000,
     "grpc.max_allowed_incoming_connections": 1000,
-    # without this a second server could listen on the same port unnoticed
+    # otherwise a second server could listen on the same port
     "grpc.so_reuseport": 0,
 }
 
@@ -129,7 +129,7 @@ class ApiServer:
             await asyncio.sleep(CHECK_SECONDS)
             running: bool = self._servers[-1]._server.is_running()  # type: ignore[attr-defined]
             if not running:
-                log.error("gRPC's server has ended by itself; starting another one on %s", address)
+                log.error("gRPC's server has ended unexpectedly; starting another one on %s", address)
                 with suppress(RuntimeError):  # the old server still holds the port; retried at the next check
                     await self._serve(address)
                 while len(self._servers) > SERVERS_KEPT:

@@ -1,4 +1,4 @@
-"""From errors to gRPC: one table, and the details that go with every status."""
+"""Converts errors to gRPC statuses: one table of codes, and the details of each status."""
 
 import logging
 import secrets
@@ -17,8 +17,8 @@ DOMAIN = "raydient"
 DETAILS_KEY = "grpc-status-details-bin"
 DETAILS_BYTES = 4500
 MESSAGE_BYTES = 400
-"""At the most: all trailers together, the details in base64 and the message with each odd byte as three, must stay
-below the 8 KiB from which on clients begin to refuse them."""
+"""Maximum sizes. Clients refuse trailers of 8 KiB or more, with details in base64 and up to three bytes for a byte of
+the message."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
-    """Code and status for the caller. What is not in the table is logged, and the caller learns the incident only."""
+    """Code and status for the caller. An error outside the table is logged; its status has only an incident number."""
     code = code_of(error)
     if isinstance(error, errors.ServiceError):
         info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
@@ -69,7 +69,7 @@ def status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
         case errors.ServiceError():
             message = str(error)
         case _:
-            message = f"the server failed; its log tells more under incident {info.metadata['incident']}"
+            message = f"the server failed; its log has the details under incident {info.metadata['incident']}"
     status = Status(code=code.value[0], message=_cut(message), details=_packed(details))
     return code, status
 

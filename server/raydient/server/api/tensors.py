@@ -33,12 +33,12 @@ def array_of(path: str, tensor: pb.Tensor) -> NDArray[Any]:
     """
     fields = [name for name in TYPES if len(getattr(tensor, name))]
     if len(fields) > 1:
-        raise _invalid(path, f"{' and '.join(fields)} are set: exactly one of the fields with values is needed")
+        raise _invalid(path, f"{' and '.join(fields)} are set: set exactly one of the fields with values")
     shape, count = list(tensor.shape), len(getattr(tensor, fields[0])) if fields else 0
     if len(shape) > MOST_AXES:
-        raise _invalid(f"{path}.shape", f"{len(shape)} axes are too many, at most {MOST_AXES} are possible")
+        raise _invalid(f"{path}.shape", f"{len(shape)} axes are too many: at most {MOST_AXES} are allowed")
     if min(shape, default=0) < 1 or math.prod(shape) != count:
-        raise _invalid(f"{path}.shape", f"{shape} does not fit the {count} values that came")
+        raise _invalid(f"{path}.shape", f"{shape} does not fit the {count} values in the request")
     values: NDArray[Any] = np.array(getattr(tensor, fields[0]), TYPES[fields[0]])
     return values.reshape(shape)
 

@@ -1,5 +1,5 @@
 # ruff: noqa: N802  (methods are called as the proto calls them)
-"""TrainingService: see training_service.proto for what each method promises."""
+"""TrainingService, as specified in training_service.proto."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,11 +21,11 @@ from .watching import Watchers
 
 REQUEST_ID_CHARACTERS = 64
 CHECKS = 4
-"""Maximum number of specifications compared with their data at a time; other calls need threads, too."""
+"""Maximum number of concurrent checks of specifications; other calls need threads, too."""
 
 
 class TrainingServicer(TrainingServiceServicer):
-    """Jobs. Blocking calls go to threads; a watcher costs none."""
+    """Creates, lists, changes and watches jobs. Blocking calls run on threads; watchers need none."""
 
     def __init__(self, jobs: JobManager, watchers: Watchers) -> None:
         self._jobs = jobs
@@ -39,7 +39,7 @@ class TrainingServicer(TrainingServiceServicer):
             rule = f"at most {REQUEST_ID_CHARACTERS} printable ASCII characters"
             raise InvalidRequest.of("request_id", rule)
         if not request.HasField("spec"):
-            raise InvalidSpec([FieldError("", "a specification is needed")])
+            raise InvalidSpec([FieldError("", "a specification is required")])
         call = Call()
         async with self._checks:
             try:
@@ -114,7 +114,7 @@ class TrainingServicer(TrainingServiceServicer):
     def _list(self, request: pb.ListTrainingJobsRequest) -> pb.ListTrainingJobsResponse:
         size, start, where = page_size(request), page_start(request, int), _filter(request)
         if request.view not in pb.TrainingJobView.values():
-            raise InvalidRequest.of("view", f"{request.view} is no view")
+            raise InvalidRequest.of("view", f"{request.view} is not a view")
         store, before = self._jobs.store, start[0] if start else None
         jobs: Sequence[Job | JobSummary | UnreadableJob]
         if request.view == pb.TRAINING_JOB_VIEW_BASIC:
@@ -127,7 +127,7 @@ class TrainingServicer(TrainingServiceServicer):
 
 def _filter(request: pb.ListTrainingJobsRequest) -> JobFilter:
     numbers = {number: state for state, number in STATES.items()}
-    unknown = [FieldError("states", f"{state} is no state") for state in request.states if state not in numbers]
+    unknown = [FieldError("states", f"{state} is not a state") for state in request.states if state not in numbers]
     if unknown:
         raise InvalidRequest(unknown)
     states: frozenset[State] = frozenset(numbers[state] for state in request.states)

@@ -52,7 +52,7 @@ class Watchers:
     async def watch(self, job: str, after: int, write: Write) -> None:
         """Write every event of a job with a number above `after`; returns after the final one.
 
-        Raises NotFound, Unreadable, InvalidRequest (`after` was never given out), OutOfRange (events after it have
+        Raises NotFound, Unreadable, InvalidRequest (no event has the number `after`), OutOfRange (events after it have
         aged out), Conflict (the watcher is too slow, or the job was deleted), Unavailable (the server stops).
         """
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
@@ -100,7 +100,7 @@ class _Watch:
     async def run(self, job: str, after: int) -> None:
         newest, ended = await self._watchers.newest(job)
         if not 0 <= after <= newest:
-            message = f"{after} was never given out; the newest event of jobs/{job} is {newest}"
+            message = f"there is no event {after} of jobs/{job}; the newest is {newest}"
             raise InvalidRequest.of("after_sequence", message, reason="INVALID_SEQUENCE")
         self._last, self._newest = after, newest
         self._complete_from = after + 1 if after else oldest_event(newest)
@@ -121,7 +121,7 @@ class _Watch:
             elif not events:
                 self._watchers.check()
                 if self._subscription.deleted:
-                    raise Conflict("the job was deleted meanwhile", reason="JOB_DELETED")
+                    raise Conflict("the job was deleted", reason="JOB_DELETED")
                 await self._changed.wait()
 
     async def _catch_up(self, job: str) -> bool:
@@ -162,7 +162,7 @@ class _Watch:
                 if not writing.done():
                     self._watchers.check()
                     if self._live and self._subscription.overrun:
-                        message = "too many events wait for this watcher; watch again"
+                        message = "the watcher is too slow: its queue of events is full; watch again"
                         raise Conflict(message, reason="WATCHER_TOO_SLOW")
         except asyncio.CancelledError:  # the client has disconnected
             writing.cancel()
@@ -172,7 +172,7 @@ class _Watch:
 
 def _aged_out(after: int, oldest: int) -> OutOfRange:
     return OutOfRange(
-        f"the events after {after} have aged out; the oldest that is kept, with all after it, is {oldest}",
+        f"events after {after} have aged out; all events from {oldest} on are kept",
         reason="EVENTS_AGED_OUT",
         metadata={"oldest_sequence": str(oldest)},
     )

@@ -24,7 +24,7 @@ CHECKSUMS_KEPT = 256
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint that is kept.
+    """A stored checkpoint.
 
     Attributes:
         digest: digest of its weights.
@@ -41,7 +41,7 @@ class StoredCheckpoint:
 
 
 class Artifacts:
-    """Finds files of jobs. May be used from any thread; methods block it."""
+    """Finds the checkpoints and models of jobs. May be used from any thread; methods block it."""
 
     def __init__(self, directory: StateDirectory) -> None:
         self._directory = directory
@@ -49,17 +49,17 @@ class Artifacts:
         self._lock = threading.Lock()
 
     def model(self, job: Job) -> Path:
-        """The model of a job that succeeded. Raises NotAllowed."""
+        """Path of the model of a job that succeeded. Raises NotAllowed."""
         path = self._directory.job(job.id) / MODEL_FILE
         if job.state is not State.SUCCEEDED or not path.is_file():
-            message = f"jobs/{job.id} is {job.state.name} and has no model; its checkpoints may serve"
+            message = f"jobs/{job.id} is {job.state.name} and has no model; use one of its checkpoints"
             raise NotAllowed(message, reason="NO_MODEL", metadata={"state": job.state.name})
         return path
 
     def checkpoints(self, job: Job) -> list[StoredCheckpoint]:
-        """The job's complete checkpoints, newest first, by the same rules as in training; their arrays are not read.
+        """List the job's complete checkpoints, newest first, without reading arrays. The rules are those of training.
 
-        Damaged checkpoints, and those that are being replaced, are left out.
+        Damaged checkpoints, and checkpoints that are being replaced, are left out.
         """
         good = good_manifests(self._directory.job(job.id) / "checkpoints", job.id)
         return [checkpoint for entry in good if (checkpoint := _stored(*entry)) is not None]
@@ -71,15 +71,17 @@ class Artifacts:
             if stored is not None:
                 with stored.weights.open("rb") as file:
                     if self.checksum(file) != stored.sha256:
-                        message = f"the checkpoint of step {step} of jobs/{job.id} is damaged; choose another one"
+                        message = (
+                            f"the checkpoint of step {step} of jobs/{job.id} is damaged; choose another checkpoint"
+                        )
                         raise DataLoss(message, reason="CHECKPOINT_DAMAGED")
                 return stored
         except FileNotFoundError:
-            pass  # training removed it meanwhile, because there are newer ones
+            pass  # training has removed it since, because there are newer ones
         raise NotFound(f"jobs/{job.id} has no checkpoint of step {step}", reason="CHECKPOINT_NOT_FOUND")
 
     def checksum(self, file: BufferedReader) -> str:
-        """SHA-256 of an open file; remembered, so that a resumed download does not read it all again."""
+        """SHA-256 of an open file; cached, so that a resumed download does not read the whole file again."""
         status = os.fstat(file.fileno())
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         with self._lock:

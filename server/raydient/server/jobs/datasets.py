@@ -1,4 +1,4 @@
-"""Uploaded files, known by their content."""
+"""Uploaded files, identified by their content."""
 
 import hashlib
 import os
@@ -75,7 +75,7 @@ class DatasetStore:
         )
 
     def delete(self, dataset_id: str) -> None:
-        """Remove a dataset. The caller makes sure that no unfinished job uses it. Raises NotFound."""
+        """Remove a dataset. The caller ensures that no unfinished job uses it. Raises NotFound."""
         dataset = self.get(dataset_id)
         file = self._file(dataset)
         places = [self._place(path) for path in (file, profiles_file(file))]
@@ -91,7 +91,7 @@ class DatasetStore:
                 self._removals.carry_out(place)
 
     def begin(self, name: str, size_bytes: int, sha256: str) -> "Upload":
-        """Start to receive a file. Raises InvalidRequest, Exhausted."""
+        """Begin an upload. Raises InvalidRequest, Exhausted."""
         check_header(name, size_bytes, sha256)
         self.check_room(size_bytes)
         return Upload(self, self._folder, Dataset(sha256, name, size_bytes, self._clock()))
@@ -101,7 +101,7 @@ class DatasetStore:
         self._reserve.check(self._folder, size_bytes)
 
     def stored(self, name: str, sha256: str) -> Dataset | None:
-        """The dataset with this content, if stored. Raises AlreadyExists if it is stored with another suffix."""
+        """The dataset with this content, or None. Raises AlreadyExists if it is stored with another suffix."""
         dataset = self._find(sha256)
         if dataset is not None and dataset.suffix != PurePath(name).suffix.lower():
             message = f"the same bytes are stored as {dataset.name}; delete datasets/{dataset.id} first"
@@ -124,7 +124,7 @@ class DatasetStore:
             known = self.stored(dataset.name, dataset.id)
             if known is not None:
                 return known
-            self._removals.plan(place)  # in case the server is killed before the row is stored
+            self._removals.plan(place)  # for a server that is killed before the row is stored
             try:
                 with disk_may_be_full():
                     os.replace(temporary, file)
@@ -144,11 +144,11 @@ class DatasetStore:
         return self._folder / f"{dataset.id}{dataset.suffix}"
 
     def _place(self, file: Path) -> str:
-        """Return a file's name below the state directory."""
+        """The path of a file below the state directory."""
         return f"{self._folder.name}/{file.name}"
 
     def adopt(self, file: Path, name: str) -> Dataset:
-        """Store the row of a file that is already in the folder; its original name was `name`.
+        """Store the row of a file that is already in the folder and had the original name `name`.
 
         Raises DataLoss if the file's name is not the SHA-256 of its content.
         """
@@ -170,7 +170,7 @@ class DatasetStore:
 
 
 class Upload:
-    """A file that is being received. Not thread-safe. `close` it in any case, to remove an unfinished file."""
+    """An upload in progress. Not thread-safe. Always call `close`, which removes an unfinished file."""
 
     def __init__(self, store: DatasetStore, folder: Path, dataset: Dataset) -> None:
         self._store = store
@@ -181,7 +181,7 @@ class Upload:
             self._file = NamedTemporaryFile(dir=folder, prefix=_TEMPORARY, delete=False)  # noqa: SIM115  (see close)
 
     def write(self, chunk: bytes) -> None:
-        """Add the next bytes. Raises DataLoss if there are more than announced, Exhausted."""
+        """Add the next bytes. Raises DataLoss if the file is larger than announced, Exhausted."""
         self._received += len(chunk)
         if self._received > self._dataset.size_bytes:
             raise self._wrong_size(f"more than {self._dataset.size_bytes}")
@@ -196,7 +196,7 @@ class Upload:
             raise self._wrong_size(f"{self._received} instead of {self._dataset.size_bytes}")
         if self._hash.hexdigest() != self._dataset.id:
             raise DataLoss(
-                f"the bytes that came have the SHA-256 {self._hash.hexdigest()}, announced was {self._dataset.id}",
+                f"the received bytes have the SHA-256 {self._hash.hexdigest()} instead of {self._dataset.id}",
                 reason="CHECKSUM_MISMATCH",
             )
         with disk_may_be_full():
@@ -214,14 +214,14 @@ class Upload:
 
     @staticmethod
     def _wrong_size(received: str) -> DataLoss:
-        return DataLoss(f"bytes that came: {received}", reason="SIZE_MISMATCH")
+        return DataLoss(f"received {received} bytes", reason="SIZE_MISMATCH")
 
 
 def check_header(name: str, size_bytes: int, sha256: str) -> None:
-    """Raise InvalidRequest with every rule that the announcement of a file breaks."""
+    """Raise InvalidRequest with every broken rule of an upload's header."""
     errors = []
     if not name or len(name.encode()) > 255 or not name.isprintable() or PurePath(name).name != name:
-        rule = "is not a file's name of 1 to 255 bytes, without folders"
+        rule = "is not a file name of 1 to 255 bytes without folders"
         errors.append(FieldError("header.file_name", f"{name[:300]!r} {rule}"))
     elif find_format(name) is None:
         suffixes = " or ".join(format_.suffix for format_ in FORMATS)

@@ -1,4 +1,4 @@
-"""`job.json` in a job's folder: the job's record at its creation, from which a lost database is rebuilt."""
+"""The file `job.json` of a job's folder: the job's record at its creation, from which a lost database is rebuilt."""
 
 import hashlib
 import json
@@ -26,11 +26,11 @@ class UnreadableDescription(Exception):  # noqa: N818  (named after the conditio
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A job as it was accepted.
+    """An accepted job.
 
     Attributes:
         job: the job's record at its creation.
-        file_name: the original name of the uploaded dataset that the job trains on; empty if it reads another file.
+        file_name: the original name of the job's uploaded dataset; empty if the job reads another file.
     """
 
     job: Job
@@ -53,7 +53,7 @@ def write_descriptions(descriptions: Iterable[tuple[Path, Description]]) -> int:
         _write(folder, description, sync=False)
         folders.append(folder)
     if folders:
-        os.sync()  # before the names: a file under its own name is complete
+        os.sync()  # before the renames, so that a file with the final name is complete
     for folder in folders:
         os.replace(folder / _PARTIAL, folder / DESCRIPTION_FILE)
     return len(folders)
@@ -67,7 +67,7 @@ def read_description(folder: Path) -> Description:
             raise UnreadableDescription(f"its {DESCRIPTION_FILE} has the format {data['format']!r}, not {FORMAT}")
         content = data["job"]
         if data["sha256"] != _checksum(content):
-            raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: the checksum does not fit")
+            raise UnreadableDescription(f"its {DESCRIPTION_FILE} is damaged: its checksum differs")
         if content["id"] != folder.name:
             raise UnreadableDescription(f"its {DESCRIPTION_FILE} is that of jobs/{content['id']}")
         spec = validate_job(content["specification"])

@@ -1,4 +1,4 @@
-"""The state directory: its layout, its permissions, and the lock that admits one server."""
+"""The state directory: its layout, its permissions, and its lock, which one server can hold."""
 
 import fcntl
 import os
@@ -43,11 +43,11 @@ class StateDirectory:
         return " and ".join(f"{count} {noun}{'s' * (count > 1)}" for noun, count in counts.items() if count)
 
     def job(self, job_id: str) -> Path:
-        """Where a job's checkpoints and model are kept."""
+        """The folder of a job's checkpoints and model."""
         return self.jobs / job_id
 
     def close(self) -> None:
-        """Let another server have it. Harmless when repeated."""
+        """Unlock the directory for another server. Harmless when repeated."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -23,15 +23,15 @@ class Reserve:
     size_bytes: int | None = None
 
     def check(self, folder: Path, needed_bytes: int) -> None:
-        """Raise Exhausted unless `needed_bytes` fit besides the reserve. One `statvfs`, about 2 µs."""
+        """Raise Exhausted unless `needed_bytes` fit beside the reserve. Costs one `statvfs`, about 2 µs."""
         disk = shutil.disk_usage(folder)
         reserve = self.size_bytes
         if reserve is None:
             reserve = min(max(LEAST_RESERVE_BYTES, disk.total // 50), disk.total // 10)
         if needed_bytes > disk.free - reserve:
             message = (
-                f"no room for {needed_bytes} bytes: {disk.free} bytes of the server's disk are free, and {reserve} of "
-                "them stay free for checkpoints"
+                f"no space for {needed_bytes} bytes: {disk.free} bytes of the server's disk are free, and {reserve} of "
+                "them are reserved for checkpoints"
             )
             metadata = {"free_bytes": str(disk.free), "reserve_bytes": str(reserve)}
             raise Exhausted(message, reason="STORE_FULL", metadata=metadata)
@@ -44,5 +44,5 @@ def disk_may_be_full() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Exhausted("the disk of the server is full", reason="STORE_FULL") from error
+            raise Exhausted("the server's disk is full", reason="STORE_FULL") from error
         raise

@@ -1,4 +1,4 @@
-"""Starts queued jobs on the cluster, follows their runs into the store, and stops them."""
+"""Starts queued jobs on the cluster, records their runs in the store, and stops them."""
 
 import logging
 import threading
@@ -34,11 +34,11 @@ JOIN_SECONDS = 15.0
 SLOTS_SECONDS = 1.0
 """Interval between checks of the cluster's size."""
 RETRY_SECONDS = 1.0
-"""Pause before a report is applied again that the store could not take (a full disk, say)."""
+"""Pause before another attempt to store a report, for example when the disk is full."""
 
 
 class Dispatcher:
-    """The thread-safe shell around `Scheduler`: slow calls run on a few threads of its own, none holds the lock.
+    """The thread-safe shell around `Scheduler`. Slow calls run on a few threads of its own, without the lock.
 
     `request` builds the run request of a job for a number of workers; it raises ServiceError or InvalidSpec if the job
     can no longer run. `observe_slots` receives the numbers of worker slots that exist and that are held; it must not
@@ -72,7 +72,7 @@ class Dispatcher:
 
     @property
     def slots(self) -> int:
-        """Worker processes that the cluster can hold in all."""
+        """Number of worker processes that the cluster can hold."""
         return self._runner.slots
 
     @property
@@ -82,12 +82,12 @@ class Dispatcher:
             return self._scheduler.waiting
 
     def position(self, job_id: str) -> int:
-        """The job's place in the queue, from 1 on; 0 if it does not wait."""
+        """The job's place in the queue, from 1; 0 if it does not wait."""
         with self._changed:
             return self._scheduler.position(job_id)
 
     def recover(self) -> None:
-        """Attach to the runs of an earlier server and queue its waiting jobs. Call it first."""
+        """Attach to the runs of an earlier server, and queue its waiting jobs. Call this first."""
         for job in self._store.unfinished():
             current = self._attach(job) if job.state.running else job
             if current.state is State.QUEUED:
@@ -103,7 +103,7 @@ class Dispatcher:
         self._start_what_fits()
 
     def cancel(self, job_id: str) -> Job:
-        """Stop a job for good. Raises NotFound, NotAllowed."""
+        """Cancel a job. Harmless when repeated. Raises NotFound, NotAllowed."""
         job = self._store.update(job_id, lambda job: lifecycle.cancel(job, self._clock()))
         with self._changed:
             self._scheduler.withdraw(job_id)
@@ -111,11 +111,11 @@ class Dispatcher:
             run = self._runs.get(job_id)
         if run is not None and job.state is State.CANCELLING:
             run.cancel()
-        self._start_what_fits()  # the other jobs may have waited for this one
+        self._start_what_fits()  # other jobs may have waited for this one
         return job
 
     def scale(self, job_id: str, workers: int) -> Job:
-        """Give a job so many workers, as soon as there is room. Raises NotFound, NotAllowed."""
+        """Change the number of a job's workers, as soon as there is room. Raises NotFound, NotAllowed."""
         job = self._store.update(job_id, lambda job: lifecycle.scale(job, workers))
         with self._changed:
             self._scheduler.resize(job_id, job.workers)
@@ -146,7 +146,7 @@ class Dispatcher:
         return job
 
     def settled(self, job_id: str, action: Callable[[], None]) -> None:
-        """Call `action` when the job has no process left: now, or later from another thread."""
+        """Call `action` when no process of the job is left: now, or later on another thread."""
         with self._changed:
             if job_id in self._runs:
                 self._afterwards[job_id] = action
@@ -223,7 +223,7 @@ class Dispatcher:
             self._release(job_id)
             return
         if self._closed.wait(pause_seconds(0 if job.advanced else job.losses)):
-            return  # the next service takes it up
+            return  # the next service starts the job
         recorder = RunRecorder(self, job_id, job.run, self._clock)
         try:
             request = self._request(job, workers)
@@ -297,7 +297,7 @@ class Dispatcher:
         with self._changed:
             self._runs.pop(job_id, None)
             action = self._afterwards.pop(job_id, None)
-            # In the same critical section, or a younger job takes the slots. `_start` notices a cancellation meanwhile.
+            # In one critical section, or a younger job takes the slots. `_start` handles a cancellation in between.
             self._scheduler.release(job_id)
             job = self._resumed.pop(job_id, job)
             if job is not None and job.state is State.QUEUED:
@@ -313,7 +313,7 @@ class Dispatcher:
 
     @property
     def closed(self) -> bool:
-        """True if nothing is recorded any more, because the store may be closed."""
+        """True if reports are no longer recorded, because the store may be closed."""
         return self._closed.is_set()
 
     @property
@@ -322,7 +322,7 @@ class Dispatcher:
         return self._draining
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
-        """Change a job in the store; retries until the store accepts it. None if the job is deleted or unreadable."""
+        """Change a stored job; retries until the store accepts it. Returns None if the job is deleted or unreadable."""
         while True:
             try:
                 return self._store.update(job_id, step)

@@ -1,4 +1,4 @@
-"""Hands the events of jobs to their watchers as they are committed. Bounded in memory; publishers never block."""
+"""Passes committed events of jobs to their watchers. Memory is bounded; publishers never block."""
 
 import threading
 from collections import defaultdict, deque
@@ -13,8 +13,8 @@ WAITING_EVENTS = 256
 class Subscription:
     """The events of one job from the time of subscription, for one watcher.
 
-    `put` and `end` may be called from any thread, the rest from the watcher's. `wake` is called when there is something
-    to take, on the thread that put it there; it must not block.
+    `put` and `end` may be called from any thread, other methods from the watcher's. `wake` is called on the thread of
+    `put` or `end` when there are events to take; it must not block.
     """
 
     def __init__(self, wake: Callable[[], None], capacity: int = WAITING_EVENTS) -> None:
@@ -32,11 +32,11 @@ class Subscription:
 
     @property
     def deleted(self) -> bool:
-        """The job was deleted."""
+        """True if the job was deleted."""
         return self._deleted
 
     def put(self, events: Sequence[JobEvent]) -> None:
-        """Add the events of one change. A progress replaces one that waits directly before it."""
+        """Add the events of one change. A progress replaces a waiting progress directly before it."""
         with self._lock:
             if self._overrun:
                 return
@@ -53,7 +53,7 @@ class Subscription:
             self._wake()
 
     def end(self) -> None:
-        """The job was deleted."""
+        """Mark the job as deleted."""
         self._deleted = True
         self._wake()
 
@@ -79,14 +79,14 @@ class Feed:
         self._lock = threading.Lock()
 
     def subscribe(self, job: str, wake: Callable[[], None]) -> Subscription:
-        """Hear of every event of a job that is committed from now on."""
+        """Subscribe to all events of a job that are committed from now on."""
         subscription = Subscription(wake)
         with self._lock:
             self._subscriptions[job].add(subscription)
         return subscription
 
     def unsubscribe(self, job: str, subscription: Subscription) -> None:
-        """The inverse."""
+        """Inverse of `subscribe`."""
         with self._lock:
             watchers = self._subscriptions.get(job, set())
             watchers.discard(subscription)

@@ -1,6 +1,6 @@
-"""The life of a job as functions: a record in, the changed record and its events out. No I/O, no clock.
+"""The changes of a job as functions from a record to the changed record and its events. No I/O, no clock.
 
-Every function returns an `Update`, or None where nothing is to be changed.
+Each function returns an `Update`, or None if it changes nothing.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from .records import Job, MetricPoint, Payload, StateChanged
 from .states import State, check_move
 
 LOSSES_ALLOWED = 3
-"""This many coordinators may be lost in a row without a new step or checkpoint; the next loss fails the job."""
+"""Number of coordinators that may be lost in a row without a new step or checkpoint; the next loss fails the job."""
 
 ENDS = {
     Outcome.SUCCEEDED: State.SUCCEEDED,
@@ -64,20 +64,20 @@ def move(job: Job, state: State, now: datetime, reason: str = "", message: str =
 
 
 def start(job: Job, now: datetime) -> Update:
-    """Note that a coordinator is about to be started."""
+    """Record that a coordinator is about to be started."""
     update = move(job, State.STARTING, now)
     return replace(update, job=replace(update.job, run=job.run + 1, report=0))
 
 
 def attach(job: Job, run: int, attachment: str) -> Update | None:
-    """Store the address of the run's coordinator, which exists now."""
+    """Record the attachment of the run's coordinator, which has started."""
     if job.run != run or not job.state.running:
         return None
     return Update(replace(job, attachment=attachment))
 
 
 def cancel(job: Job, now: datetime) -> Update | None:
-    """Cancel a job for its user. Harmless when repeated; raises NotAllowed if the job has ended otherwise."""
+    """Cancel a job for its user. Harmless when repeated; raises NotAllowed if the job has succeeded or failed."""
     if job.state in (State.CANCELLING, State.CANCELLED):
         return None
     if job.state.terminal:
@@ -92,7 +92,7 @@ def scale(job: Job, workers: int) -> Update | None:
         raise _ended(job)
     if workers == job.workers.max and job.scaled:
         return None
-    return Update(replace(job, scaled=workers), (Notice("SCALED", f"asked for {counted(workers, 'worker')}"),))
+    return Update(replace(job, scaled=workers), (Notice("SCALED", f"{counted(workers, 'worker')} requested"),))
 
 
 def pause(job: Job) -> Update | None:
@@ -109,7 +109,7 @@ def pause(job: Job) -> Update | None:
 
 
 def resume(job: Job, now: datetime) -> Update:
-    """Queue a job for its user that is paused, or failed for a reason outside itself. Raises NotAllowed otherwise."""
+    """Queue a job that is paused, or that failed for a reason outside itself, for its user. Raises NotAllowed."""
     if job.state is State.FAILED and job.reason in OWN_FAULTS:
         message = f"jobs/{job.id} FAILED by its own fault and would fail again: {job.reason}: {job.message}"
         metadata = {"state": job.state.name, "state_reason": job.reason}
@@ -156,7 +156,7 @@ def abandon(job: Job, run: int, now: datetime) -> Update | None:
 
 
 def take(job: Job, run: int, reports: Iterable[NumberedReport], now: datetime) -> Update | None:
-    """Apply reports of a run in order; see `report`. None if none of them changes anything."""
+    """Apply reports of a run in order; see `report`. Returns None if they change nothing."""
     events: list[Payload] = []
     points: list[MetricPoint] = []
     changed = False
@@ -215,7 +215,7 @@ def _started(job: Job, news: Started, now: datetime) -> Update:
 
 
 def _fallen_back(job: Job, step: int) -> tuple[Job, tuple[Payload, ...]]:
-    """Note that training goes on from a step before the newest checkpoint, which is damaged or missing."""
+    """Record that training goes on from a step before the newest checkpoint, which is damaged or missing."""
     message = f"training goes on from step {step}: the checkpoint of step {job.checkpoint_step} cannot be used"
     job = replace(job, checkpoint_step=step, checkpoint_problem=job.checkpoint_problem or message)
     return job, (Notice("FALLEN_BACK", message),)

@@ -59,7 +59,7 @@ class JobManager:
         self._admission = threading.Lock()  # no dataset is deleted while a job that needs it is being stored
 
     def create(self, spec: JobSpec, request: str = "", call: Call | None = None) -> Job | UnreadableJob:
-        """Accept a job; durable and queued when this returns. The same request twice gives the same job.
+        """Accept a job; it is durable and queued when this returns. An equal request returns the earlier job.
 
         Raises InvalidSpec, NotFound (the dataset), NotPermitted, AlreadyExists, Exhausted, Late, and Abandoned if
         `call` was abandoned before the job was accepted. After an error there is no job.
@@ -71,16 +71,16 @@ class JobManager:
         self.validate(spec, call)
         with self._admission:
             call.check()
-            self._sources.find(spec.dataset.uri)  # it may have been deleted during the check
+            self._sources.find(spec.dataset.uri)  # may have been deleted during the check
             if self.dispatcher.waiting >= QUEUE_LIMIT:
-                raise Exhausted(f"{QUEUE_LIMIT} jobs wait already", reason="QUEUE_FULL")
+                raise Exhausted(f"the queue is full: {QUEUE_LIMIT} jobs wait", reason="QUEUE_FULL")
             stored = self._store(job)
             if isinstance(stored, Job) and stored.id == job.id:
                 self.dispatcher.submit(stored)
         return stored
 
     def validate(self, spec: JobSpec, call: Call) -> None:
-        """Check everything that can be checked before a job starts. Raises what `create` raises."""
+        """Check a specification, also against its data and the cluster. Raises the errors of `create`."""
         slots, least = self.dispatcher.slots, spec.resources.workers.min
         if least > slots:
             message = f"{least} is more than the cluster can hold: {counted(slots, 'worker')}"
@@ -88,12 +88,12 @@ class JobManager:
         self._check(spec, self._sources.find(spec.dataset.uri), call)
 
     def preview(self, spec: JobSpec, call: Call | None = None) -> Job:
-        """The job that `create` would make, without a name. Raises what `create` raises."""
+        """Return the job that `create` would accept, without a name. Raises the errors of `create`."""
         self.validate(spec, call or Call())
         return Job("", spec, self._clock())
 
     def scale(self, job_id: str, workers: int) -> Job:
-        """Give a job so many workers, as soon as there is room. Raises NotFound, NotAllowed, InvalidRequest."""
+        """Change the number of a job's workers, when there is room. Raises NotFound, NotAllowed, InvalidRequest."""
         if not 1 <= workers <= MAXIMUM_WORKERS:
             raise InvalidRequest.of(
                 "workers", f"{workers} is out of range: 1 to {MAXIMUM_WORKERS}", reason="INVALID_WORKERS"
@@ -110,7 +110,7 @@ class JobManager:
         self.dispatcher.settled(job_id, lambda: self._removals.carry_out(folder_name(job_id)))
 
     def delete_dataset(self, dataset_id: str) -> None:
-        """Remove an uploaded file that no unfinished job needs. Raises NotFound, NotAllowed."""
+        """Remove an uploaded file that no unfinished job uses. Raises NotFound, NotAllowed."""
         with self._admission:
             user = self.store.user_of(f"{STORED}{dataset_id}")
             if user is not None:

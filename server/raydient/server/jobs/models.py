@@ -1,4 +1,4 @@
-"""Models that training left, read from their files."""
+"""Trained models, read from their files."""
 
 import hashlib
 import tempfile
@@ -18,15 +18,15 @@ MODELS_KEPT = 4
 
 
 class StoredModels:
-    """Keeps the models used last. May be used from any thread; methods block it."""
+    """Loads and exports models, and caches the models used last. May be used from any thread; methods block it."""
 
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[str, int, int], Model] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, path: Path) -> Model:
-        """The model in the file of a model or of a checkpoint's weights. Raises NotFound, DataLoss."""
-        with _told():
+        """Load the file of a model or of a checkpoint's weights. Raises NotFound, DataLoss."""
+        with _file_errors():
             status = path.stat()
             key = (str(path), status.st_mtime_ns, status.st_size)
             with self._lock:
@@ -41,17 +41,17 @@ class StoredModels:
         return model
 
     def export(self, path: Path, wanted: ExportFormat) -> tuple[IO[bytes], str]:
-        """The model in the file at `path` in another format: a file that vanishes when it is closed, and its SHA-256.
+        """Convert the model at `path` to another format. Returns a file that is deleted when closed, and its SHA-256.
 
-        The same model gives the same bytes, so that a download can go on in a file that is made anew.
+        Equal models give equal bytes, so that a download can continue in a file that is converted again.
 
         Raises:
-            NotFound, DataLoss: there is no model.
-            NotAllowed: it does not fit into the format.
-            Exhausted: there is no room for the file.
+            NotFound, DataLoss: the model cannot be loaded.
+            NotAllowed: it is too large for the format.
+            Exhausted: the disk has no space for the file.
         """
         model = self.load(path)
-        with _told(), ExitStack() as opened:
+        with _file_errors(), ExitStack() as opened:
             file = opened.enter_context(tempfile.TemporaryFile(dir=path.parent))
             export_model(model, wanted, file)
             file.seek(0)
@@ -61,15 +61,15 @@ class StoredModels:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What may be wrong with files, in words for the caller."""
+def _file_errors() -> Iterator[None]:
+    """Translate errors of model files to errors of the service."""
     try:
         with disk_may_be_full():
             yield
     except ModelError as error:
-        message = "the stored weights are damaged, or of a version that kept no network beside them"
+        message = "the stored weights are damaged, or an old version stored them without their network"
         raise DataLoss(message, reason="MODEL_UNREADABLE") from error
     except ModelTooLargeError as error:
         raise NotAllowed(str(error), reason="MODEL_TOO_LARGE") from error
     except FileNotFoundError as error:
-        raise NotFound("the weights were removed meanwhile", reason="CHECKPOINT_NOT_FOUND") from error
+        raise NotFound("the weights were removed during the call", reason="CHECKPOINT_NOT_FOUND") from error

@@ -1,4 +1,4 @@
-"""Applies trained networks to samples that come in."""
+"""Applies trained networks to the samples of requests."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ ALL = Window()
 
 
 class Predictor:
-    """May be used from any thread; `predict` blocks it."""
+    """Predicts with stored models. May be used from any thread; methods block it."""
 
     def __init__(self, models: StoredModels) -> None:
         self._models = models
@@ -70,7 +70,7 @@ class Predictor:
         Args:
             path: the file of a model, or of a checkpoint's weights.
             inputs: (n, ...), numbers or texts that are numbers.
-            columns: their names if they are a table, in any order and number as long as all features are there.
+            columns: names of the columns if `inputs` is a table, in any order; they include all features.
             window: selects values of the outputs.
 
         Raises:
@@ -79,7 +79,7 @@ class Predictor:
         model = self._models.load(path)
         if not model.is_plain:
             names = ", ".join(model.inputs)
-            raise invalid("arrays", f"this network has inputs or outputs with names; give its inputs by name: {names}")
+            raise invalid("arrays", f"the network has named inputs or outputs; give its inputs by name: {names}")
         ordered = in_order(model, inputs, columns) if columns else inputs
         samples = {INPUT: prepare("inputs", model.input, ordered)}
         (prediction,) = _apply(model, samples, window, {INPUT: "inputs"}).values()
@@ -88,19 +88,19 @@ class Predictor:
     def predict_all(
         self, path: Path, arrays: Mapping[str, NDArray[Any]], window: Window = ALL
     ) -> dict[str, Prediction]:
-        """The same for any network.
+        """Apply the model at `path` to samples by name, for any network.
 
         Args:
             path: the model file.
             arrays: numbers or texts, samples first, by the names of the inputs, or of the columns or arrays of the
-                training data; others are ignored.
+                training data; further arrays are ignored.
             window: selects values of the outputs.
 
         Returns:
-            What each output gives, by its name.
+            The predictions of each output, by its name.
 
         Raises:
-            InvalidRequest: with the field at fault.
+            InvalidRequest: names the invalid field.
         """
         model = self._models.load(path)
         return _apply(model, gather(model, arrays), window, {name: f"arrays.{name}" for name in model.inputs})
@@ -139,7 +139,7 @@ def _check_size(model: Model, rows: int, window: Window, path: str) -> None:
     row = sum(4 * window.size(output.shape) + 5 for output in outputs)  # a class takes at most 5 bytes
     most = (BYTES_MOST - names) // row
     if rows > most:
-        mend = f"at most {most} at a time" if most > 0 else "ask for parts of them, with output_start and output_count"
+        mend = f"at most {most} at a time" if most > 0 else "request parts of them with output_start and output_count"
         raise invalid(path, f"the outputs of {rows} sample{'s' * (rows > 1)} are too many for a message: {mend}")
 
 

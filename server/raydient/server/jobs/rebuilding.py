@@ -61,7 +61,7 @@ def rebuild(path: Path) -> Rebuilt:
     try:
         if not emptiness(directory.database):
             raise StartError(
-                f"the database {directory.database} is not empty, and rebuilding would lose what it knows; if it is "
+                f"the database {directory.database} is not empty, and a rebuild would lose its content; if it is "
                 "damaged and there is no backup, move it aside first"
             )
         if not directory.contents:
@@ -106,7 +106,7 @@ def _add_datasets(
     names = {d.job.spec.dataset.uri: d.file_name for d in descriptions if d.file_name}
     for file in entries(directory.datasets):
         if not file.is_file() or find_format(file) is None:
-            rebuilt.problems.append(f"{file} is left alone: it is no file of a dataset")
+            rebuilt.problems.append(f"{file} is left alone: it is not a file of a dataset")
             continue
         try:
             name = names.get(f"{STORED}{file.stem}", file.name)
@@ -118,7 +118,7 @@ def _add_datasets(
 
 
 def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Description], rebuilt: Rebuilt) -> None:
-    for description in sorted(descriptions, key=lambda one: one.job.created):
+    for description in sorted(descriptions, key=lambda description: description.job.created):
         folder = directory.job(description.job.id)
         step, epochs = saved_step(folder / "checkpoints", folder.name), _epochs(folder, rebuilt)
         job = replace(
@@ -138,7 +138,7 @@ def _add_jobs(directory: StateDirectory, store: JobStore, descriptions: list[Des
             rebuilt.problems.append(f"{model} cannot be used, the job is PAUSED instead of SUCCEEDED: {error}")
         uri = job.spec.dataset.uri
         if uri.startswith(STORED) and uri.removeprefix(STORED) not in rebuilt.datasets:
-            rebuilt.problems.append(f"{folder} trains on {uri}, which is not there")
+            rebuilt.problems.append(f"{folder} trains on {uri}, which is missing")
         rebuilt.jobs.append(store.restore(job, epochs))
 
 

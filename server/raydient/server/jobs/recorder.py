@@ -1,4 +1,4 @@
-"""What a run reports, on its way into the store."""
+"""Records the reports of a run in the store."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -21,11 +21,11 @@ class Job:
     """A training job and its state. Times are aware, UTC.
 
     Attributes:
-        id: `[0-9a-z]`, chosen by the service.
+        id: characters of `[0-9a-z]`, chosen by the service.
         request: the caller's idempotency key, empty if none; `fingerprint` is the SHA-256 of the request's body.
         number: place in the order of creation, from 1; 0 before it is stored.
-        reason, message: why it is in this state: a stable word and a sentence; may be empty.
-        started: when the first step of the first run was about to begin.
+        reason, message: the reason for the state: a stable word and a sentence; may be empty.
+        started: time before the first step of the first run.
         run: number of coordinators started so far; reports of an earlier run are ignored.
         report: number of the last report of this run that was applied.
         attachment: address by which a later server attaches to the run; secret; empty before there is one.
@@ -35,7 +35,7 @@ class Job:
         last_epoch: the newest complete epoch.
         top_step, checkpoint_step: highest step ever reported, step of the newest checkpoint.
         failed_checkpoints, damaged_checkpoints: number of checkpoints that could not be written, that are damaged.
-        checkpoint_problem: sentence about the newest such problem; empty once a later checkpoint is taken.
+        checkpoint_problem: sentence about the newest such problem; empty after the next successful checkpoint.
         losses: coordinators lost in a row without a new step or checkpoint in between.
         advanced: there was a new step or checkpoint since the last loss.
         digest: digest of the final weights; empty unless SUCCEEDED.
@@ -158,7 +158,7 @@ Payload = StateChanged | Progress | EpochEnded | CheckpointTaken | Notice
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """Something that happened to a job.
+    """An event of a job.
 
     Events are numbered from 1 without gaps. All but progress are stored, and some age out (see `ageing`); a progress
     has the number of the event before it.
@@ -214,7 +214,7 @@ class Dataset:
 
     Attributes:
         id: SHA-256 of its bytes, hex.
-        name: the file's name where it came from, without folders.
+        name: the file's original name, without folders.
         number: place in the order of upload, from 1; 0 before it is stored.
     """
 

@@ -45,7 +45,7 @@ class Removals:
         self._root = root
 
     def plan(self, name: str) -> None:
-        """Have `name` removed at the next start, unless a transaction withdraws that or `carry_out` comes first.
+        """Record that the next start removes `name`, unless a transaction withdraws that or `carry_out` comes first.
 
         For files that are written before the transaction that stores their row. The folder of a job is then removed
         only if it holds nothing but the description, because a database restored from a backup may contain the plan
@@ -56,7 +56,7 @@ class Removals:
     def carry_out(self, name: str) -> None:
         """Remove a file or folder now and delete its record. Failures are logged and retried at the next start."""
         if not _is_ours(name):
-            log.warning("%s is listed for removal and is no file of a job or dataset; left alone", name)
+            log.warning("%s is listed for removal, but is not a file of a job or dataset; left alone", name)
             return
         path = self._root / name
         try:

@@ -1,4 +1,4 @@
-"""Samples that come in by name: which of them are a network's inputs."""
+"""Selects the inputs of a network among the arrays and columns of a request."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -33,11 +33,11 @@ def in_order(model: Model, inputs: AnyArray, columns: Sequence[str]) -> AnyArray
     if inputs.ndim != 2 or inputs.shape[1] != len(columns):
         raise invalid("columns", f"{len(columns)} names for inputs of shape {list(inputs.shape)}")
     if not model.input.feature_names:
-        raise invalid("columns", "this network was not trained on a table; leave the names out")
+        raise invalid("columns", "the network was not trained on a table; omit the names")
     places = {name: place for place, name in enumerate(columns)}
     if len(places) != len(columns):
         twice = next(name for place, name in enumerate(columns) if places[name] != place)
-        raise invalid("columns", f"{twice[:100]!r} is there twice")
+        raise invalid("columns", f"{twice[:100]!r} occurs twice")
     if missing := [name for name in model.input.feature_names if name not in places]:
         features = set(model.input.feature_names)
         raise invalid("columns", _missing(missing, [name for name in columns if name not in features]))
@@ -53,7 +53,7 @@ def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArr
     values = values[:, np.newaxis] if values.ndim == 1 and preprocessing.shape == (1,) else values
     if values.shape[1:] != preprocessing.shape:
         shape = list(values.shape[1:])
-        raise invalid(f"{path}.shape", f"a sample has shape {shape}, needed is {list(preprocessing.shape)}")
+        raise invalid(f"{path}.shape", f"a sample has shape {shape} instead of {list(preprocessing.shape)}")
     if values.dtype.kind == "O" and not preprocessing.vocabulary:
         values = _numbers(path, values)  # a client may send all cells of a table as texts
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -63,7 +63,7 @@ def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArr
 
 
 def invalid(path: str, message: str) -> InvalidRequest:
-    """The error of samples that do not fit."""
+    """The error of invalid samples."""
     return InvalidRequest.of(path, message, reason="INVALID_INPUTS")
 
 
@@ -81,9 +81,9 @@ def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, AnyArra
             problem = _missing(absent, list(arrays))
             raise invalid("arrays", f"neither the input {name} nor its columns are in the request; {problem}")
         columns = [arrays[column] for column in preprocessing.columns]
-        if preprocessing.vocabulary and len({one.dtype for one in columns}) > 1:
+        if preprocessing.vocabulary and len({column.dtype for column in columns}) > 1:
             # stacking converts the columns to one type, which would change the texts of some values
-            columns = [np.array([category_text(v) for v in one.ravel().tolist()], object) for one in columns]
+            columns = [np.array([category_text(v) for v in column.ravel().tolist()], object) for column in columns]
         if preprocessing.is_table:
             sizes = {column: one.size for column, one in zip(preprocessing.columns, columns, strict=True)}
             _check_equal(f"columns of {name} differ in length", sizes)

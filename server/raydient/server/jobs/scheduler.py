@@ -1,4 +1,4 @@
-"""Decides which jobs start and grow, first come, first served, on a number of worker slots. No threads, no I/O."""
+"""Decides which jobs start and grow, in order of their numbers, on a number of worker slots. No threads, no I/O."""
 
 import bisect
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A job that has so many workers, and may have as many as its range says; `reserved` slots it holds in any case."""
+    """A job with `slots` workers of the allowed range `workers`; it holds at least `reserved` slots."""
 
     number: int
     slots: int
@@ -27,12 +27,12 @@ class Held:
 
     @property
     def taken(self) -> int:
-        """Slots that others cannot have."""
+        """Number of slots that other jobs cannot use."""
         return max(self.slots, self.reserved)
 
 
 class Allotment(NamedTuple):
-    """A job and the slots that it has from now on."""
+    """A job and its new number of slots."""
 
     job: str
     slots: int
@@ -41,14 +41,14 @@ class Allotment(NamedTuple):
 class Scheduler:
     """Jobs that wait and jobs that hold slots.
 
-    Strictly in order: the oldest job that the cluster could hold at all starts as soon as its least number of workers
-    fits into the free slots, and until then no younger one overtakes it, so that a big job is never starved by small
-    ones. A job that wants more workers than the cluster has slots (it was accepted by a bigger cluster) is passed over
-    until there are enough. What is free while nobody waits goes to those that run, the oldest first.
+    Jobs start strictly in order: the oldest job starts as soon as its minimum number of workers fits into the free
+    slots, and no younger job starts before, so that small jobs never starve a big one. A job whose minimum exceeds the
+    cluster (it was accepted on a bigger one) is skipped until there are enough slots. If no job waits, running jobs grow
+    into the free slots, the oldest first.
     """
 
     def __init__(self, *, reserves: bool = False) -> None:
-        """`reserves`: the cluster keeps what a job needs at least until it ends, even if it is scaled below that."""
+        """`reserves`: the cluster holds a job's minimum until it ends, even if it is scaled below that."""
         self._reserves = reserves
         self._queue: list[Waiting] = []  # in order
         self._waiting: dict[str, Waiting] = {}  # the same by job
@@ -62,16 +62,16 @@ class Scheduler:
 
     @property
     def idle(self) -> bool:
-        """No job holds a slot."""
+        """True if no job holds a slot."""
         return not self._held
 
     @property
     def held(self) -> int:
-        """Slots that jobs hold."""
+        """Number of slots that jobs hold."""
         return sum(job.taken for job in self._held.values())
 
     def position(self, job: str) -> int:
-        """The job's place in the queue, from 1 on; 0 if it does not wait."""
+        """The job's place in the queue, from 1; 0 if it does not wait."""
         entry = self._waiting.get(job)
         return 0 if entry is None else self._index(entry) + 1
 
@@ -80,14 +80,14 @@ class Scheduler:
         return self._held.get(job)
 
     def enqueue(self, job: str, number: int, workers: WorkerRange) -> None:
-        """It waits from now on, behind those with lower numbers."""
+        """Add a job to the queue, behind jobs with lower numbers."""
         assert job not in self._held
         assert job not in self._waiting
         self._waiting[job] = entry = Waiting(number, job, workers)
         bisect.insort(self._queue, entry)
 
     def withdraw(self, job: str) -> None:
-        """It waits no longer; harmless if it did not."""
+        """Remove a job from the queue; harmless if it does not wait."""
         entry = self._waiting.pop(job, None)
         if entry is not None:
             del self._queue[self._index(entry)]
@@ -96,14 +96,14 @@ class Scheduler:
         return bisect.bisect_left(self._queue, entry)
 
     def occupy(self, job: str, number: int, workers: WorkerRange, slots: int) -> None:
-        """It runs already, since before this server began, with so many workers."""
+        """Give slots to a job that was already running when this server started."""
         self._held[job] = self._hold(number, min(max(slots, workers.min), workers.max), workers)
 
     def _hold(self, number: int, slots: int, workers: WorkerRange) -> Held:
         return Held(number, slots, workers, workers.min if self._reserves else 0)
 
     def resize(self, job: str, workers: WorkerRange) -> None:
-        """It may have so many workers from now on; what it holds beyond that and is not reserved is free at once."""
+        """Change a job's range of workers. Slots beyond it that are not reserved are free at once."""
         entry = self._waiting.get(job)
         if entry is not None:
             self._waiting[job] = self._queue[self._index(entry)] = replace(entry, workers=workers)
@@ -112,15 +112,15 @@ class Scheduler:
             self._held[job] = replace(held, slots=min(held.slots, workers.max), workers=workers)
 
     def release(self, job: str) -> None:
-        """It holds its slots no longer; harmless if it did not."""
+        """Free the slots of a job; harmless if it holds none."""
         self._held.pop(job, None)
 
     def close(self) -> None:
-        """Nothing starts or grows any more."""
+        """Stop starting and growing jobs."""
         self._open = False
 
     def take(self, slots: int) -> list[Allotment]:
-        """The jobs to be started now, of `slots` in all; they hold their slots from here on."""
+        """Return the jobs to start on a cluster of `slots`; they hold their slots from now on."""
         taken: list[Allotment] = []
         while self._open and (head := self._head(slots)) is not None:
             free = slots - self.held
@@ -132,7 +132,7 @@ class Scheduler:
         return taken
 
     def grow(self, slots: int) -> list[Allotment]:
-        """The jobs that have more slots now than before, of `slots` in all; none while another waits to be started."""
+        """Grow jobs on a cluster of `slots` and return them with their new slots; none while a job waits for slots."""
         grown: list[Allotment] = []
         if not self._open or self._head(slots) is not None:
             return grown

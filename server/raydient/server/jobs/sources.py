@@ -1,4 +1,4 @@
-"""From `dataset.uri` to a file on this machine: an uploaded one, or one below a data root. Nothing else is opened."""
+"""Finds the file of a `dataset.uri` on this machine: an uploaded file, or one below a data root. No other is opened."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,16 +23,16 @@ class Sources:
         self._roots = tuple(root.resolve() for root in roots)
 
     def find(self, uri: str) -> Path:
-        """The file. Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec."""
+        """Path of the file. Raises NotFound (of a stored dataset), NotPermitted, InvalidSpec."""
         if uri.startswith(STORED):
             return self._datasets.path(uri.removeprefix(STORED))
         if "://" in uri:
-            raise _invalid(f"{uri[:200]!r} is a URL; upload the file and name it as datasets/{{id}}")
+            raise _invalid(f"{uri[:200]!r} is a URL; upload the file and use datasets/{{id}}")
         path = Path(uri)
         if "\0" in uri or not path.is_absolute():
             raise _invalid(
                 f"{uri[:200]!r} is neither datasets/{{id}} nor an absolute path on the server; `raydient submit` "
-                "uploads a file of yours by itself",
+                "uploads a local file by itself",
             )
         try:
             path = path.resolve()

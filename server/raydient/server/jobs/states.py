@@ -24,7 +24,7 @@ class State(StrEnum):
 
     @property
     def running(self) -> bool:
-        """A coordinator may be at work."""
+        """True if a coordinator may be running."""
         return self in (State.STARTING, State.RUNNING, State.CANCELLING)
 
 
@@ -44,7 +44,7 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class IllegalTransition(NotAllowed):
-    """A move that the table does not have."""
+    """A move that is not in the table."""
 
     reason = "ILLEGAL_TRANSITION"
 

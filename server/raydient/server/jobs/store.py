@@ -49,7 +49,7 @@ _jobs, _labels, _events, _metrics = schema.jobs, schema.labels, schema.events, s
 
 
 class JobStore:
-    """Keeps jobs. Every method may be called from any thread and blocks it; what it returns is durable.
+    """Stores jobs. Every method may be called from any thread and blocks it; changes are durable when it returns.
 
     `publish` is called with every change, on the writer thread, in the order of commits and before the method that
     made the change returns; it must not block.
@@ -66,15 +66,14 @@ class JobStore:
         self._clock = clock
         # cached because a network may have a thousand layers and a job may be read several times a second
         self._spec = lru_cache(SPECS_KEPT)(read_spec)
-        self._readable: set[int] = (
-            set()
-        )  # numbers of jobs whose specification was once read; specifications never change
+        # numbers of jobs whose specification was once read; specifications never change
+        self._readable: set[int] = set()
 
     def add(self, job: Job) -> Job | UnreadableJob:
-        """Store a new job with its first event. Returns the stored job, or the one that an earlier equal request made.
+        """Store a new job with its first event. Returns the stored job, or the job of an earlier equal request.
 
-        Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request id came
-        before with another body.
+        Withdraws the removal of the job's folder, if one is planned. Raises AlreadyExists if the same request id
+        was used before with another body.
         """
 
         def work(connection: sa.Connection) -> Change | UnreadableJob:
@@ -149,7 +148,7 @@ class JobStore:
         return self._database.read(lambda connection: self._find(connection, job_id))
 
     def by_request(self, job: Job) -> Job | UnreadableJob | None:
-        """The job that the same request made before. Raises AlreadyExists if that had another body."""
+        """The job that an earlier equal request created, or None. Raises AlreadyExists if its body differed."""
         return self._database.read(lambda connection: self._by_request(connection, job))
 
     def page(self, limit: int, before: int | None = None, where: JobFilter | None = None) -> list[Job | UnreadableJob]:
@@ -241,7 +240,7 @@ class JobStore:
             job = replace(job, sequence=events[-1].sequence)
         unchanged = sa.and_(_jobs.c.id == job.id, _jobs.c.revision == update.job.revision)
         if connection.execute(sa.update(_jobs).where(unchanged).values(job_row(job))).rowcount != 1:
-            raise Conflict(f"jobs/{job.id} was changed by somebody else meanwhile")
+            raise Conflict(f"jobs/{job.id} was changed by another call")
         kept: list[dict[str, Any]] = [event_row(event) for event in events if event.kept]
         if kept:
             connection.execute(sa.insert(_events), kept)
@@ -276,12 +275,12 @@ class JobStore:
         return self._record(row)
 
     def _by_request(self, connection: sa.Connection, job: Job) -> Job | UnreadableJob | None:
-        """The job that the same request made before. Raises AlreadyExists if that had another body."""
+        """The job that an earlier equal request created, or None. Raises AlreadyExists if its body differed."""
         if not job.request:
             return None
         row = connection.execute(sa.select(_jobs).where(_jobs.c.request == job.request)).mappings().one_or_none()
         if row is not None and row["fingerprint"] != job.fingerprint:
-            message = f"the request id {job.request!r} came before with another body; it made jobs/{row['id']}"
+            message = f"the request id {job.request!r} was used before with another body; it created jobs/{row['id']}"
             raise AlreadyExists(message, reason="REQUEST_ID_REUSED", metadata={"job": f"jobs/{row['id']}"})
         return None if row is None else self._record(row)
 
@@ -313,12 +312,12 @@ def _page(query: sa.Select[Any], limit: int, before: int | None, where: JobFilte
     if before is not None:
         query = query.where(_jobs.c.number < before)
     if where.states:
-        in_these = _jobs.c.state.in_([state.value for state in where.states])
+        chosen = _jobs.c.state.in_([state.value for state in where.states])
         unknown = _jobs.c.state.not_in([state.value for state in State])  # shown as FAILED
-        query = query.where(sa.or_(in_these, unknown) if State.FAILED in where.states else in_these)
+        query = query.where(sa.or_(chosen, unknown) if State.FAILED in where.states else chosen)
     for key, value in where.labels.items():
-        bearing = sa.select(_labels.c.job).where(_labels.c.key == key, _labels.c.value == value)
-        query = query.where(_jobs.c.id.in_(bearing))
+        labelled = sa.select(_labels.c.job).where(_labels.c.key == key, _labels.c.value == value)
+        query = query.where(_jobs.c.id.in_(labelled))
     return query
 
 
