@@ -9,7 +9,7 @@ from raydient.spec.job import WorkerRange
 
 @dataclass(frozen=True, order=True, slots=True)
 class Waiting:
-    """A queued job; ordered by its number, so one that comes back from a paused run keeps its place."""
+    """A queued job, ordered by its number, so that a job whose run was paused returns to its place."""
 
     number: int
     job: str = field(compare=False)
@@ -43,8 +43,8 @@ class Scheduler:
 
     Jobs start strictly in order: the oldest job starts as soon as its minimum number of workers fits into the free
     slots, and no younger job starts before, so that small jobs never starve a big one. A job whose minimum exceeds the
-    cluster (it was accepted on a bigger one) is skipped until there are enough slots. If no job waits, running jobs grow
-    into the free slots, the oldest first.
+    cluster (it was accepted on a bigger one) is skipped until there are enough slots. If no job waits, running jobs
+    grow into the free slots, the oldest first.
     """
 
     def __init__(self, *, reserves: bool = False) -> None:
