@@ -33,7 +33,7 @@ def array_of(path: str, tensor: pb.Tensor) -> NDArray[Any]:
     """
     fields = [name for name in TYPES if len(getattr(tensor, name))]
     if len(fields) > 1:
-        raise _invalid(path, f"{' and '.join(fields)} are set: set exactly one of the fields with values")
+        raise _invalid(path, f"{' and '.join(fields)} are set: exactly one of the fields with values may be set")
     shape, count = list(tensor.shape), len(getattr(tensor, fields[0])) if fields else 0
     if len(shape) > MOST_AXES:
         raise _invalid(f"{path}.shape", f"{len(shape)} axes are too many: at most {MOST_AXES} are allowed")
