@@ -179,7 +179,7 @@ def live(prometheus, service, address):
     with Client(address) as client:
         long = client.submit(digits, directory=EXAMPLES)
         examples = ("digits.yaml", "sick/not_finite.yaml", "sick/diverging.yaml")
-        others = [client.submit(EXAMPLES / name) for name in examples]
+        jobs = [client.submit(EXAMPLES / name) for name in examples]
         call_badly(address)
         prometheus.wait_for("rate(raydient_job_steps_total[10s]) > 0")
         prometheus.wait_for("raydient_queue_oldest_timestamp_seconds")
@@ -189,10 +189,10 @@ def live(prometheus, service, address):
         prometheus.wait_for("raydient_job_restarts_total > 0")
         call_badly(address)  # the series exist now, so their growth is visible
         client.get(long.name).cancel()
-        others[0].wait()
+        jobs[0].wait()
         with pytest.raises(JobNotSucceeded):
-            others[1].wait()
-        others[2].wait()
+            jobs[1].wait()
+        jobs[2].wait()
     prometheus.wait_for('ALERTS{alertname="RaydientLossDiverging"}')
     # A panel's grid of seconds shows the alert a moment later than its first sample.
     prometheus.wait_for('count_over_time(ALERTS{alertname="RaydientJobFailed", alertstate="firing"}[10s]) > 2')
@@ -253,9 +253,9 @@ def test_every_query_of_every_rule_has_data(prometheus):
         if "alert" in rule
         for place, part in enumerate(selectors(rule["expr"]))
     }
-    asked = {**records, **{f"{name}, recorded": name for name in records}, **parts}
+    queries = {**records, **{f"{name}, recorded": name for name in records}, **parts}
     assert len(parts) >= len(RULES) - len(records)
-    assert {name: query for name, query in asked.items() if not prometheus.numbers(query)} == {}
+    assert {name: query for name, query in queries.items() if not prometheus.numbers(query)} == {}
 
 
 def matchers(selector):
@@ -264,9 +264,9 @@ def matchers(selector):
 
 @pytest.mark.parametrize("name", read(DASHBOARDS))
 def test_every_query_of_every_panel_has_data(prometheus, name):
-    asked = list(expressions(read(DASHBOARDS)[name]))
-    assert len(asked) > 10
-    assert [(title, query) for title, query in asked if not prometheus.numbers(query)] == []
+    queries = list(expressions(read(DASHBOARDS)[name]))
+    assert len(queries) > 10
+    assert [(title, query) for title, query in queries if not prometheus.numbers(query)] == []
 
 
 def test_the_dashboards_are_drawn_from_its_data(prometheus, tmp_path):

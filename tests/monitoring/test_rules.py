@@ -25,8 +25,8 @@ def rules(kind):
 def cases(alert):
     """Return the alerts that the unit tests expect to fire, for each of their questions about an alert."""
     tests = [test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]]
-    asked = [question for test in tests for question in test["alert_rule_test"]]
-    return [question["exp_alerts"] for question in asked if question["alertname"] == alert]
+    questions = [question for test in tests for question in test["alert_rule_test"]]
+    return [question["exp_alerts"] for question in questions if question["alertname"] == alert]
 
 
 def sections():

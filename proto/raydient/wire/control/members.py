@@ -132,7 +132,7 @@ class NonFinite:
     """From the parameter server: a loss or a gradient is NaN or infinite, so no round follows.
 
     Attributes:
-        kind: whether it was found in a step or in an evaluation.
+        kind: kind of the round, a step or an evaluation.
         step: number of updates applied before.
         parameter: name of the parameter nearest to the loss whose gradient is not finite; if all are finite, of the one
             with the largest gradient; empty for an evaluation.

@@ -113,7 +113,7 @@ JOBS: tuple[Family[Series], ...] = (
     ),
     Family(
         "raydient_job_initial_loss",
-        "Loss of the first step, to measure others against; absent if the service first heard of the job after its "
+        "Loss of the first step, to measure others against; absent if the service received no progress in the "
         "first epoch.",
         single(lambda series: series.initial_loss),
     ),

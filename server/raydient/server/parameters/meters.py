@@ -40,7 +40,7 @@ class Meters:
         self._last_step = now
 
     def read(self, loss: float, learning_rate: float, gradient_health: GradientHealth | None) -> Measurements:
-        """Return what has been measured, with the given results of the last step."""
+        """Return what has been measured, together with results of the last step."""
         return Measurements(
             loss=loss,
             learning_rate=learning_rate,

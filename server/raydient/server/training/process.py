@@ -131,9 +131,9 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
 def _end_unless_followed(outbox: Outbox, answers: Answers) -> None:
     def look() -> None:
         while not threading.Event().wait(FOLLOW_SECONDS) and not outbox.followed:
-            if not answers.asked.is_set():
+            if not answers.pinged.is_set():
                 os._exit(1)
-            answers.asked.clear()
+            answers.pinged.clear()
 
     threading.Thread(target=look, name="followed", daemon=True).start()
 

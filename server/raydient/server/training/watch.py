@@ -109,11 +109,11 @@ class Answers:
     """Answers the pings of a service from a separate thread until this process ends.
 
     Attributes:
-        asked: set by each ping; the caller clears it.
+        pinged: set by each ping; the caller clears it.
     """
 
     def __init__(self, unix: str, secret: bytes) -> None:
-        self.asked = threading.Event()
+        self.pinged = threading.Event()
         self._hub = Hub(secret, PING_LIMIT)
         self._hub.listen("", pulse_endpoint(unix).unix)
         threading.Thread(target=self._run, name="answers", daemon=True).start()
@@ -126,6 +126,6 @@ class Answers:
                 with contextlib.suppress(ProtocolError):
                     message = control.decode(frame).message
                     if isinstance(message, control.Ping):
-                        self.asked.set()
+                        self.pinged.set()
                         with self._hub.sending(connection):
                             control.send(connection, control.Pong(message.number))
