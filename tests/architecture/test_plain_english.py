@@ -30,7 +30,6 @@ UNRENOVATED = frozenset(
         "tests/end_to_end",
         "tests/files",
         "tests/jobs",
-        "tests/network",
         "tests/parameters",
         "tests/steps",
         "tests/training",

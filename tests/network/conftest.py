@@ -1,4 +1,4 @@
-"""What every test of the network room needs: a network in one line."""
+"""A fixture that builds a network in one line."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ MakeNetwork = Callable[..., Network]
 
 @pytest.fixture(scope="session")
 def make_network() -> MakeNetwork:
-    """`make_network(layers, loss, input_shape, metrics)` from the words of a job file."""
+    """Return `make_network(layers, loss, input_shape, metrics)`, with arguments as in a job file."""
 
     def make(
         layers: Sequence[Any],

@@ -1,4 +1,4 @@
-"""Examples of every kind of layer: what the tests of a kind are run on. A new kind joins and inherits all of them.
+"""Examples of every kind of layer, on which the tests of all kinds run. A new kind of layer adds its examples here.
 
 By kind: settings, and the shapes of the inputs of one sample.
 """
@@ -125,15 +125,17 @@ EXAMPLES: dict[str, list[Example]] = {
 
 
 def cases():
-    """(kind, settings, input shapes) of every example, with an id each."""
-    return {f"{kind}-{n}": (kind, *example) for kind, found in EXAMPLES.items() for n, example in enumerate(found)}
+    """Return (kind, settings, input shapes) of every example, by id."""
+    return {
+        f"{kind}-{n}": (kind, *example) for kind, examples in EXAMPLES.items() for n, example in enumerate(examples)
+    }
 
 
 def graph(kind, settings, shapes, *, activation=None, units=3):
-    """Layers in which one of this kind stands between others that learn: each input is made by a dense layer. Samples
-    have 4 values; one that looks numbers up in a table takes them as they are.
+    """Return layers with one of this kind between others that learn: a dense layer computes each of its inputs. Samples
+    have 4 values; an embedding reads them directly.
 
-    `activation` is the layer's own, if it has one, else that of a layer behind it; `units` are those of the last.
+    `activation` is that of the layer, if it has one, else of a layer behind it; `units` are those of the last layer.
     """
     layers = []
     for n, shape in enumerate(shapes):
@@ -154,12 +156,12 @@ def graph(kind, settings, shapes, *, activation=None, units=3):
 
 
 def has_activation(kind):
-    """Whether a layer of this kind has an activation of its own."""
+    """Return True if a layer of this kind has an activation of its own."""
     choice = Layer.model_fields[kind].annotation
     return any("activation" in getattr(option, "model_fields", {}) for option in get_args(choice))
 
 
 def assert_sound(report):
-    """No derivative is wrong, and what is not resolved is 0 both ways: a dead unit's, or a bias' before a mean."""
+    """Assert that no derivative is wrong. Derivatives that are not resolved are 0, as of dead units."""
     assert {p.reason for p in report.parameters} <= {"", ZERO}, report
     assert not report.of(Verdict.WRONG), report

@@ -1,4 +1,4 @@
-"""Each activation against its formula, value by value, and at the ends of the number range."""
+"""Activations against their formulas, value by value, and with the largest numbers."""
 
 import math
 
@@ -59,13 +59,13 @@ values = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(-80, 8
 
 
 def make(kind, shape=(), dtype=np.float32):
-    """The function, and what it keeps."""
+    """Compute the function; return its values and the saved arrays."""
     made = activation(spec.Activation.model_validate(kind))
     return made, {name: np.full(size, np.nan, kept or dtype) for name, (size, kept) in made.saved(shape).items()}
 
 
 def forward(kind, y):
-    """In place; returns what backward takes."""
+    """Compute the function in place; return the arrays for backward."""
     made, saved = make(kind, y.shape, y.dtype)
     made.inplace_forward(y, np.full_like(y, np.nan), saved)
     return made, saved
@@ -96,7 +96,7 @@ def test_backward_multiplies_by_the_derivative(kind, z):
 
 @pytest.mark.parametrize("kind", BY_VALUE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_largest_numbers_do_no_harm(kind, dtype):
+def test_the_largest_numbers_do_not_overflow(kind, dtype):
     largest = np.finfo(dtype).max / 2
     y = np.array([-largest, -1e3, 0, 1e3, largest], dtype)
     with np.errstate(over="ignore"):
@@ -114,9 +114,9 @@ def test_the_largest_numbers_do_no_harm(kind, dtype):
 def test_softmax_is_the_formula(z):
     y = z.copy()
     f, saved = forward("softmax", y)
-    for row, found in zip(z.astype(float), y, strict=True):
+    for row, actual in zip(z.astype(float), y, strict=True):
         exponentials = [math.exp(v - max(row)) for v in row]
-        np.testing.assert_allclose(found, [e / sum(exponentials) for e in exponentials], rtol=1e-5, atol=1e-30)
+        np.testing.assert_allclose(actual, [e / sum(exponentials) for e in exponentials], rtol=1e-5, atol=1e-30)
     exact, dy = y.astype(float), np.arange(y.size, dtype=np.float32).reshape(y.shape)
     expected = [(np.diag(p) - np.outer(p, p)) @ d for p, d in zip(exact, dy, strict=True)]
     f.inplace_backward(y, dy, np.full_like(y, np.nan), saved)

@@ -1,6 +1,4 @@
-"""Memory, over every example of every kind of layer: the steady state allocates nothing, a program little more than it
-must.
-"""
+"""Memory of programs: the steady state allocates nothing, and a program little more than needed."""
 
 import tracemalloc
 from contextlib import contextmanager
@@ -16,9 +14,9 @@ from raydient.workers.network import Pass, Program, program_bytes, random_batch
 from .examples import cases, graph
 
 LARGEST_VALUES = 100_000
-"""Of the largest array of a batch: 400 KB."""
+"""Values of the largest array of a batch: 400 KB."""
 WITHIN_A_CALL = 200_000
-"""Bytes that NumPy may take within a call, as when it walks along arrays that are not contiguous: 32 KiB for each."""
+"""Bytes that NumPy may allocate within a call, for example 32 KiB for each array that is not contiguous."""
 
 
 @contextmanager
@@ -31,7 +29,7 @@ def traced():
 
 
 def step_of(network, rows):
-    """A function that computes a training step and a prediction, over and over on one batch."""
+    """Return a function that computes a training step and a prediction on one batch."""
     program, vector = Program(network, rows), np.empty(network.layout.size, np.float32)
     network.initialize(1, vector)
     weights, gradients = network.bind(vector), network.bind(np.empty_like(vector))
@@ -128,9 +126,9 @@ def bytes_of(memory):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_program_takes_little_more_than_it_must(make_network, name):
-    """At most 1.25 times parameters and gradients, what backward needs of the forward pass, and the derivatives alive
-    at a time: dy of a layer and its dx.
+def test_a_program_allocates_little_more_than_needed(make_network, name):
+    """The peak is at most 1.25 times parameters, gradients, saved arrays and the derivatives alive at a time: dy and dx
+    of a layer.
     """
     layers, shape = NETWORKS[name]
     network, rows = make_network([*layers, {"dense": {"units": 3}}], input_shape=shape), 64

@@ -1,4 +1,4 @@
-"""Attention against a twin that goes place by place, and who may see what."""
+"""Attention against a naive twin, place by place, and causal masks."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ INPUT = {"flatten": {"name": "all", "inputs": "input"}}
 
 
 def naive(settings, x, source, weights):
-    """One sample: for each place and head the weighted mean of what it sees, concatenated and projected."""
+    """Compute one sample: the weighted means of each place and head, concatenated and projected."""
     heads, size, inner = settings["num_heads"], settings["key_dim"], settings["num_heads"] * settings["key_dim"]
     q = x @ weights["query_kernel"] + weights["query_bias"]
     k = source @ weights["key_kernel"] + weights["key_bias"]
@@ -29,7 +29,7 @@ def naive(settings, x, source, weights):
 
 
 def program_of(make_network, settings, shapes, rows, seed, dtype=np.float64):
-    """A program in which attention takes parts of the samples, its weights, and the parts."""
+    """Return a program in which attention reads parts of the samples, its weights, the parts and the output."""
     layers, length = [INPUT], sum(a * b for a, b in shapes)
     for n, (a, b) in enumerate(shapes):
         layers.append({"dense": {"name": f"part_{n}", "units": a * b, "inputs": "all"}})
@@ -57,15 +57,15 @@ def program_of(make_network, settings, shapes, rows, seed, dtype=np.float64):
     block=st.sampled_from([1, 100, attention.BLOCK]),
 )
 def test_equals_the_twin(make_network, lengths, features, heads, size, causal, rows, block):
-    told = {"num_heads": heads, "key_dim": size, "causal": causal}
+    options = {"num_heads": heads, "key_dim": size, "causal": causal}
     shapes = list(zip(lengths, features, strict=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "BLOCK", block)
-        program, vector, parts, y = program_of(make_network, told, shapes, rows, seed=rows)
+        program, vector, parts, y = program_of(make_network, options, shapes, rows, seed=rows)
     views = program.network.layout.views(vector)
     weights = {name.partition(".")[2]: view for name, view in views.items() if name.startswith("attention.")}
     for row in range(rows):
-        expected = naive(told, parts[0][row], parts[-1][row], weights)
+        expected = naive(options, parts[0][row], parts[-1][row], weights)
         np.testing.assert_allclose(y[row], expected, rtol=1e-9, atol=1e-12)
 
 
@@ -83,9 +83,9 @@ def test_blocks_change_no_bit(make_network, monkeypatch, shapes):
     assert len(results) == 1
 
 
-def test_what_comes_later_is_not_seen(make_network):
-    told = {"num_heads": 2, "key_dim": 3, "causal": True}
-    layers = [{"multi_head_attention": told}, "flatten"]
+def test_causal_attention_ignores_later_places(make_network):
+    options = {"num_heads": 2, "key_dim": 3, "causal": True}
+    layers = [{"multi_head_attention": options}, "flatten"]
     network = make_network(layers, "sum_squared_error", (5, 4))
     vector = np.random.default_rng(1).normal(size=network.layout.size)
     program = Program(network, 1, np.float64)
@@ -111,13 +111,13 @@ def test_large_scores_do_not_overflow(make_network):
 
 
 @pytest.mark.parametrize("shape", [(6,), (2, 3, 4)])
-def test_what_is_no_sequence_is_refused(make_network, shape):
+def test_other_shapes_than_sequences_are_refused(make_network, shape):
     layers = [{"multi_head_attention": {"num_heads": 1, "key_dim": 2}}, "flatten", {"dense": {"units": 1}}]
     with pytest.raises(InvalidSpec, match=r"multi_head_attention_1 takes sequences of vectors, samples of shape"):
         make_network(layers, input_shape=shape)
 
 
-def test_kernels_and_biases_begin_as_they_are_told(make_network):
+def test_kernels_and_biases_have_their_initializers(make_network):
     constants = {"kernel_initializer": {"constant": {"value": 2}}, "bias_initializer": "ones"}
     settings = {"num_heads": 2, "key_dim": 3, **constants}
     network = make_network([{"multi_head_attention": settings}, "flatten"], "huber", (4, 5))

@@ -1,4 +1,4 @@
-"""Names, shapes and layout of a network, and what is refused."""
+"""Names, shapes, penalties and the layer table of a network, and specifications that are refused."""
 
 from typing import get_args
 
@@ -15,7 +15,7 @@ from .examples import EXAMPLES, graph
 
 
 def regularizers(kind):
-    """Settings of a kind of layer that are penalties."""
+    """Return the settings of a kind of layer that are penalties."""
     (settings,) = (option for option in get_args(Layer.model_fields[kind].annotation) if option is not type(None))
     return [name for name in settings.model_fields if name.endswith("_regularizer")]
 
@@ -49,7 +49,7 @@ def test_a_name_of_its_own_keeps_the_count(make_network):
         ("poisson", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
     ],
 )
-def test_what_a_loss_asks_for(make_network, loss, metrics, units, label_shape, dtype):
+def test_labels_and_metrics_of_each_loss(make_network, loss, metrics, units, label_shape, dtype):
     network = make_network([{"dense": {"units": units}}], loss)
     assert network.metric_names == metrics
     assert network.output_shape == (units,)
@@ -63,7 +63,7 @@ def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)
     return [(error.path, error.message) for error in caught.value.errors]
 
 
-def test_images_as_outputs_name_shape_and_mend(make_network):
+def test_images_as_outputs_name_shape_and_remedy(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3}}], input_shape=(8, 8))
     assert path == "network.loss"
     assert message.startswith("dense_1 gives samples of shape (8, 3)")
@@ -131,7 +131,7 @@ def test_nothing_that_learns(make_network):
 
 
 def penalties_of(network):
-    """By name of a parameter that is learned with a penalty, its factors."""
+    """Return the factors of each parameter with a penalty, by name."""
     return {
         p.name: (p.kind.l1, p.kind.l2)
         for p in network.layout.parameters
@@ -162,11 +162,13 @@ def test_penalties_on_sequences(make_network):
 @pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if regularizers(kind)])
 def test_every_penalty_that_a_layer_may_have_is_one_while_it_learns(make_network, kind):
     settings, shapes = EXAMPLES[kind][0]
-    given = {name: {"l1": 1.0 + n, "l2": 2.0 + n} for n, name in enumerate(regularizers(kind))}
+    regularization = {name: {"l1": 1.0 + n, "l2": 2.0 + n} for n, name in enumerate(regularizers(kind))}
     for trainable in (True, False):
-        layers = graph(kind, {**settings, **given, "trainable": trainable}, shapes)
+        layers = graph(kind, {**settings, **regularization, "trainable": trainable}, shapes)
         penalties = penalties_of(make_network(layers, input_shape=(4,)))
-        assert set(penalties.values()) == ({(r["l1"], r["l2"]) for r in given.values()} if trainable else set())
+        assert set(penalties.values()) == (
+            {(r["l1"], r["l2"]) for r in regularization.values()} if trainable else set()
+        )
 
 
 def test_each_kernel_of_attention_has_the_penalty(make_network):
@@ -198,7 +200,7 @@ def test_layer_table(make_network):
 
 
 def test_layer_table_of_a_graph(make_network):
-    """Parameters that layers share are counted once; what a layer keeps for backward is counted."""
+    """Shared parameters are counted once; saved arrays are counted."""
     layers = [
         {"dense": {"name": "encoder", "units": 6}},
         {"shared": {"name": "again", "layer": "encoder"}},
@@ -225,13 +227,13 @@ def test_layer_table_of_a_graph(make_network):
     assert table["some"].bytes == 4 * 2 * 60  # output and mask
 
 
-def test_layer_table_tells_what_is_learned(make_network):
+def test_layer_table_counts_learned_values(make_network):
     statistics = {"batch_normalization": {"center": False, "scale": False}}
     layers = [{"dense": {"units": 4, "trainable": False}}, "batch_normalization", statistics, {"dense": {"units": 3}}]
     layers.insert(3, {"batch_normalization": {"trainable": False}})
     table = describe(make_network(layers), rows=10)
-    found = [(row.parameters, row.learned, row.frozen) for row in table]
-    assert found == [(28, 0, True), (16, 8, False), (8, 0, False), (16, 0, True), (15, 15, False)]
+    counts = [(row.parameters, row.learned, row.frozen) for row in table]
+    assert counts == [(28, 0, True), (16, 8, False), (8, 0, False), (16, 0, True), (15, 15, False)]
 
 
 def test_bind_gives_views(make_network):
@@ -242,7 +244,7 @@ def test_bind_gives_views(make_network):
     assert vector.tolist() == [0] * 12 + [7, 7]
 
 
-def test_a_network_too_large_for_any_machine_of_ours_is_refused(make_network):
+def test_a_network_with_too_many_parameters_is_refused(make_network):
     layers = [{"dense": {"units": 1_000_000}}, {"dense": {"units": 1_000_000}}]
     ((path, message),) = refused(make_network, layers)
     assert path == "network.layers"

@@ -1,4 +1,4 @@
-"""Convolutions against loops that follow their definition, in blocks of every size, and what does not fit."""
+"""Convolutions against loops that follow the definition, in blocks of every size, and settings that do not fit."""
 
 from itertools import product
 
@@ -18,7 +18,7 @@ PADDINGS = ["valid", "same", {"explicit": {"before": [2, 1], "after": [0, 3]}}]
 
 
 def around(size, kernel, stride, dilation, padding, axis):
-    """What is added to an image before and after, as TensorFlow says it for `same`."""
+    """Return the padding before and after an image; for `same` by the formula of TensorFlow."""
     if padding == "valid":
         return 0, 0
     if padding == "same":
@@ -29,7 +29,7 @@ def around(size, kernel, stride, dilation, padding, axis):
 
 
 def naive(x, kernel, bias, strides, padding, dilations, groups):
-    """z of a two-dimensional convolution, output by output; x (rows, height, width, channels)."""
+    """Compute z of a two-dimensional convolution, output by output; x is (rows, height, width, channels)."""
     kernel_size, (_, channels, filters) = kernel.shape[:2], kernel.shape[1:]
     widths = [
         around(*numbers, padding, axis)
@@ -52,12 +52,12 @@ SIZES = {
     Pointwise: st.sampled_from([(1, 1, 1), (1, 2, 2), (1, 1, 3), (2, 5, 4), (2, 2, 9)]),
     Depthwise: st.tuples(st.integers(2, 3), st.integers(1, 3), st.integers(1, 3)),
 }
-"""Groups, and channels and filters of each, for which an algorithm is chosen."""
+"""Groups, and channels and filters of each group, for which an algorithm is chosen."""
 
 
 @st.composite
 def convolutions(draw, algorithm):
-    """Settings and the shape of an image that they fit."""
+    """Draw settings and the shape of an image that fits them."""
     pair = st.just((1, 1)) if algorithm is Pointwise else st.tuples(st.integers(1, 3), st.integers(1, 3))
     groups, channels, filters = draw(SIZES[algorithm])
     kernel_size, strides, dilations = draw(pair), draw(pair), draw(pair)
@@ -96,7 +96,7 @@ def test_shapes_choose_the_algorithm(make_network, options, channels, algorithm)
 
 
 def outputs(network, rows, vector, x):
-    """Of the first layer, in float64, and the gradient of the summed loss by every parameter."""
+    """Return the output of the first layer, in float64, and the gradient of the summed loss by every parameter."""
     program, gradient = Program(network, rows, np.float64), np.full_like(vector, np.nan)
     program.x[...] = x
     program.forward(network.bind(vector))
@@ -111,7 +111,7 @@ def outputs(network, rows, vector, x):
 def test_equals_the_naive_twin(make_network, algorithm, data, rows, seed):
     options, shape = data.draw(convolutions(algorithm))
     network = make_network([{"conv2d": options}, "flatten", {"dense": {"units": 1}}], "sum_squared_error", shape)
-    assume(type(network.layers[0].algorithm) is algorithm)  # a product of windows may turn out to be pointwise
+    assume(type(network.layers[0].algorithm) is algorithm)  # some settings for Gemm are pointwise
     vector = np.random.default_rng(seed).standard_normal(network.layout.size)
     x, _ = random_batch(network, seed, rows)
     expected = naive(
@@ -129,7 +129,7 @@ def test_equals_the_naive_twin(make_network, algorithm, data, rows, seed):
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(case=convolutions(Depthwise), rows=st.integers(1, 4), blocks=st.integers(1, 500), kernels=st.integers(1, 200))
 def test_depthwise_equals_matrix_products(make_network, case, rows, blocks, kernels):
-    """Derivatives, too, those by the inputs as they show in the kernel of a layer before; in blocks of every size."""
+    """In blocks of every size, derivatives are equal too; the gradient of the layer before shows dx."""
     options, shape = case
     before = {"conv2d": {"filters": shape[-1], "kernel_size": 1, "groups": shape[-1]}}
     layers = [before, {"conv2d": options}, "flatten", {"dense": {"units": 1}}]
@@ -161,7 +161,7 @@ BLOCKS = {Gemm: im2col, Pointwise: pointwise, Depthwise: depthwise}
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_blocks_make_no_difference(make_network, monkeypatch, algorithm, options):
-    """From one row of positions, or one image, to all images at once, with a last block that is smaller."""
+    """Blocks range from one row of positions, or one image, to all images, with a smaller last block."""
     conv = {"filters": 8, "kernel_size": 3, "activation": "tanh", **options}
     layers = [{"conv2d": conv}, {"conv2d": {**conv, "strides": 2}}, "flatten", {"dense": {"units": 1}}]
     network = make_network(layers, "sum_squared_error", (8, 7, 4))
@@ -227,7 +227,7 @@ def test_one_number_stands_for_height_and_width(make_network):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(make_network, kind, options, shape, message):
+def test_settings_that_do_not_fit_are_refused(make_network, kind, options, shape, message):
     with pytest.raises(InvalidSpec) as refused:
         make_network([{kind: {"filters": 4, **options}}, "flatten", {"dense": {"units": 3}}], input_shape=shape)
     (error,) = refused.value.errors

@@ -1,4 +1,4 @@
-"""The dense layer's derivative by its input: both ways of computing it against sums written out."""
+"""The derivative of the dense layer by its input: both ways of computing it against explicit sums."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The function on docs/determinism.md computes the digest of a model file without any code of ours."""
+"""The function in docs/determinism.md computes the digest of a model file without raydient."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ LAYERS = [
 
 @pytest.fixture(scope="module")
 def digest():
-    """The page's function."""
+    """Return the function of the page."""
     (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert "raydient" not in code
     names = {}
@@ -34,12 +34,12 @@ def model(make_network):
     return Model.plain(network.spec, (2,), weights)
 
 
-def test_it_agrees_with_ours(digest, model, tmp_path):
+def test_it_agrees_with_the_digest_of_the_model(digest, model, tmp_path):
     save_model(tmp_path / "model.safetensors", model)
     assert digest(tmp_path / "model.safetensors") == model.digest
 
 
-def test_it_sees_a_changed_bit(digest, model, tmp_path):
+def test_a_changed_bit_changes_it(digest, model, tmp_path):
     before = model.digest
     model.weights.view(np.uint32)[3] ^= 1
     save_model(tmp_path / "model.safetensors", Model.plain(model.specification, (2,), model.weights))

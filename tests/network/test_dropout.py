@@ -1,4 +1,4 @@
-"""Dropout: what it drops, how much, and that this follows from the place in training alone."""
+"""Dropout: the share of dropped values, and their dependence on seed, step, microbatch and layer alone."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ ONE = Pass(training=True, seed=3, step=5, microbatch=2)
 
 @pytest.fixture
 def dropped(make_network):
-    """What a layer of some rate makes of ones."""
+    """Return a function that computes the output of a dropout layer for ones."""
 
     def run(pass_, rate=0.3, layers=None, dtype=np.float32):
         network = make_network(layers or [{"dropout": {"rate": rate}}, {"dense": {"units": 1}}], "sum_squared_error")

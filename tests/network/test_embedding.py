@@ -1,4 +1,4 @@
-"""Embedding: its sum against a naive loop, its bits, and numbers that it cannot look up."""
+"""Embedding: its gradient against a naive loop, its bits, and invalid indices."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def gradient_of(network, x, y, dtype):
 def test_equals_a_loop_over_all_places(make_network, seed, rows, steps):
     network = make_network([WORDS, "flatten", {"dense": {"units": 3}}], "sum_squared_error", (steps,))
     x, y = random_batch(network, seed, rows)
-    found, looked_up, (words, _, dense) = gradient_of(network, x, y, np.float64)
+    gradient, looked_up, (words, _, dense) = gradient_of(network, x, y, np.float64)
     expected = np.zeros((7, 3))
     for n in range(rows):
         row = np.concatenate([words["embeddings"][int(i)] for i in x[n]])
@@ -43,41 +43,41 @@ def test_equals_a_loop_over_all_places(make_network, seed, rows, steps):
         for t in range(steps):
             assert np.array_equal(looked_up[n, t], words["embeddings"][int(x[n, t])])
             expected[int(x[n, t])] += dy[3 * t : 3 * t + 3]
-    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-13)
 
 
 def test_equal_numbers_are_added_up_in_the_order_of_their_places(make_network):
-    """Float32 sums in another order have other bits: a sort that is not stable would show."""
+    """Float32 sums in another order have other bits, so an unstable sort would fail."""
     network = make_network([WORDS, "flatten", LAST], input_shape=(40,))
     x, y = random_batch(network, 2, 50)
-    found, _, _ = gradient_of(network, x, y, np.float32)
+    gradient, _, _ = gradient_of(network, x, y, np.float32)
     again, _, _ = gradient_of(network, x, y, np.float32)
-    assert found.tobytes() == again.tobytes()
-    assert np.count_nonzero(found) == found.size
+    assert gradient.tobytes() == again.tobytes()
+    assert np.count_nonzero(gradient) == gradient.size
 
 
 @given(seed=st.integers(0, 1000), vocabulary=st.sampled_from([3, 40, 2000]))
 def test_each_sum_is_that_of_its_places_alone(seed, vocabulary):
-    """Bit by bit: however many other numbers there are, and whether they occur once or over and over."""
+    """Bits do not depend on the other numbers, nor on how often these occur."""
     rng = np.random.default_rng(seed)
     layer = Embedding("words", [(4,)], EmbeddingSpec(input_dim=vocabulary, output_dim=3))
     x = rng.integers(0, vocabulary, (25, 4)).astype(np.float32)
     dy = rng.normal(size=(25, 4, 3)).astype(np.float32)
     dy[rng.random(dy.shape) < 0.2] = -0.0
     work = {name: np.empty(shape, kind or np.float32) for name, (shape, kind) in layer.work(25).items()}
-    found = np.full((vocabulary, 3), np.nan, np.float32)
-    layer.backward(Buffers((x,), dy, dy.copy(), (None,), dy, {}, work), {}, Views({"embeddings": Dense(found)}))
+    gradient = np.full((vocabulary, 3), np.nan, np.float32)
+    layer.backward(Buffers((x,), dy, dy.copy(), (None,), dy, {}, work), {}, Views({"embeddings": Dense(gradient)}))
 
     expected = np.zeros((vocabulary, 3), np.float32)
     for number in set(x.ravel().tolist()):
         expected[int(number)] = np.add.reduceat(dy[x == number], [0], axis=0)[0]
-    assert found.tobytes() == expected.tobytes()
+    assert gradient.tobytes() == expected.tobytes()
 
 
 def test_words_that_do_not_occur_have_no_gradient(make_network):
     network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
-    found, _, _ = gradient_of(network, np.array([[1, 5], [5, 5]]), np.array([0, 1]), np.float32)
-    assert np.flatnonzero(found.any(axis=1)).tolist() == [1, 5]
+    gradient, _, _ = gradient_of(network, np.array([[1, 5], [5, 5]]), np.array([0, 1]), np.float32)
+    assert np.flatnonzero(gradient.any(axis=1)).tolist() == [1, 5]
 
 
 LARGE = {"embedding": {"input_dim": 1 << 14, "output_dim": 4, "name": "words"}}
@@ -85,7 +85,7 @@ AGAIN = {"shared": {"layer": "words", "name": "again", "inputs": "input"}}
 
 
 def row_sparse_step(network, rows):
-    """A function that makes a backward pass over new numbers, below 1000, and returns them and the table's gradient."""
+    """Return a function that runs a backward pass over new numbers below 1000 and returns them and the gradient."""
     vector, gradient = np.empty(network.layout.size, np.float32), GradientLayout.of(network.layout).zeros()
     network.initialize(1, vector)
     program = Program(network, rows)
@@ -103,7 +103,7 @@ def row_sparse_step(network, rows):
 
 @pytest.mark.parametrize("layers", [[LARGE], [LARGE, AGAIN, {"add": {"inputs": ["words", "again"]}}]])
 def test_only_rows_in_use_are_touched(make_network, layers):
-    """The others stand for zeros; here they are marked."""
+    """Rows that are not in use stay zero; here they are marked."""
     step = row_sparse_step(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
     _, table = step()
     table.values[1000:] = np.nan
@@ -157,25 +157,25 @@ def test_the_extent_of_samples(values, extent):
         (1.5, "inputs", "the data has 1.5, words takes whole numbers from 0 to 6"),
     ],
 )
-def test_numbers_that_cannot_be_looked_up(make_network, value, field, message):
+def test_invalid_indices(make_network, value, field, message):
     network = make_network([{"transpose": {"axes": [0]}}, WORDS, "flatten", LAST], input_shape=(2,))
     x = np.array([[0, 6], [1, value]], np.float32)
     assert problems(network, x[:1]) == []
-    ((path, found),) = [(e.path, e.message) for e in problems(network, x)]
+    ((path, text),) = [(e.path, e.message) for e in problems(network, x)]
     assert path == f"network.layers[1].embedding.{field}"
-    assert message in found
+    assert message in text
     model = Model.plain(network.spec, (2,), np.zeros(network.layout.size, np.float32))
     with pytest.raises(ValueError, match=r"the data has|the largest number"):
         model.predict(x)
 
 
-def test_a_table_that_is_shared_is_told_where_it_stands(make_network):
+def test_errors_of_a_shared_table_name_its_owner(make_network):
     layers = [WORDS, {"shared": {"layer": "words", "name": "again", "inputs": "input"}}]
     layers += [{"multiply": {"inputs": ["words", "again"]}}, "flatten", LAST]
     network = make_network(layers, input_shape=(2,))
     assert {e.path for e in problems(network, np.array([[0, 9]]))} == {"network.layers[0].embedding.input_dim"}
-    found = problems(network, np.array([[0, 0.5]]))
-    assert [e.path for e in found] == ["network.layers[0].embedding.inputs", "network.layers[1].shared.inputs"]
+    errors = problems(network, np.array([[0, 0.5]]))
+    assert [e.path for e in errors] == ["network.layers[0].embedding.inputs", "network.layers[1].shared.inputs"]
     assert_sound(check_gradients(network, *random_batch(network, 1, 4), 1))
 
 

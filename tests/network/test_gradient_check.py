@@ -1,4 +1,4 @@
-"""Every layer, activation and loss against the difference quotient, through the tables: a new entry joins by itself."""
+"""Every layer, activation and loss in the tables against difference quotients."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,7 @@ def test_large_parameters_are_sampled(make_network):
 
 
 class NoTranspose(Dense):
-    """dK taken as if each row's input were the next one's."""
+    """Computes dK with the input of the next row."""
 
     def backward(self, buffers, weights, gradients):
         super().backward(buffers, weights, gradients)
@@ -133,14 +133,14 @@ class NoTranspose(Dense):
 
 
 class NoBias(Dense):
-    """The gradient by the bias is forgotten."""
+    """Does not write the gradient by the bias."""
 
     def backward(self, buffers, weights, gradients):
         super().backward(buffers, weights, {**gradients, "bias": np.empty_like(gradients["bias"])})
 
 
 class WrongSign(Dense):
-    """The derivative that is passed on has the wrong sign."""
+    """Computes dx with the wrong sign."""
 
     def backward(self, buffers, weights, gradients):
         super().backward(buffers, weights, gradients)
@@ -214,7 +214,7 @@ def test_a_kink_at_the_point_itself_is_not_resolved(make_network):
 
 
 def test_samples_are_weighed(make_network):
-    """Backward with weights against quotients without them would be wrong; all weights 0 resolve nothing."""
+    """Weights change the derivatives; with all weights 0 nothing is resolved."""
     network = make_network([{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": 3}}])
     x, y = random_batch(network, 1, 5)
     weights = np.array([0.0, 2.0, 0.5, 1.0, 7.0])
@@ -259,6 +259,6 @@ def test_a_wrong_gradient_of_any_parameter_of_any_layer_is_found(make_network, m
         assert [p.name for p in report.of(Verdict.WRONG)] == [prefix + name], report
 
 
-def test_the_room_is_built_from_the_specification_only():
+def test_a_network_needs_only_the_specification():
     network = spec.Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "mean_squared_error"})
     assert check(build(network, (3,))).verdict is Verdict.RIGHT

@@ -1,4 +1,4 @@
-"""Graphs: any of them against the difference quotient, branches against naive sums, and what is no graph."""
+"""Graphs: random ones against difference quotients, branches against naive sums, and invalid graphs."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from .examples import assert_sound
 
 NORMALIZATIONS = ("layer_normalization", "batch_normalization")
 WIDTH = 3
-"""Every value in a random graph is a vector of so many numbers, so that anything may be joined with anything."""
+"""Length of every vector in a random graph, so that any two can be joined."""
 
 
 @st.composite
 def graphs(draw):
-    """Layers that take anything made before them; what nobody took is joined at the end."""
+    """Draw layers that read any values before them; values that are not read are joined at the end."""
     layers, made, owners = [], ["input"], []
     for n in range(draw(st.integers(1, 6))):
         name = f"layer_{n}"
@@ -29,7 +29,7 @@ def graphs(draw):
             "dense": {"units": WIDTH, "activation": "tanh"},
             "activation": {"function": "sigmoid"},
             "dropout": {"rate": 0.3},
-            **{key: {"epsilon": 0.1} for key in NORMALIZATIONS},  # where values hardly differ, the quotient is poor
+            **{key: {"epsilon": 0.1} for key in NORMALIZATIONS},  # quotients are inaccurate where values hardly differ
             "shared": {"layer": draw(st.sampled_from(owners)) if owners else ""},
         }.get(kind, {})
         layers.append({kind: {**options, "name": name, "inputs": inputs}})
@@ -47,7 +47,7 @@ def graphs(draw):
 @given(layers=graphs(), rows=st.integers(1, 4), seed=st.integers(0, 1000), order=st.randoms(use_true_random=False))
 def test_any_graph(make_network, layers, rows, seed, order):
     *before, last = layers
-    order.shuffle(before)  # names, not places, say who takes what
+    order.shuffle(before)  # names, not the order of the list, determine the sources
     network = make_network([*before, last], "sum_squared_error", (WIDTH,))
     assert_sound(check_gradients(network, *random_batch(network, seed, rows), seed))
 
@@ -66,7 +66,7 @@ def test_two_branches_share_a_layer_and_meet_again(make_network):
     assert_sound(check_gradients(network, *random_batch(network, 1, 5), 1))
 
 
-def test_where_a_value_goes_on_two_ways_the_derivatives_add(make_network):
+def test_derivatives_of_two_paths_add(make_network):
     """y = w x + (w x)², written out: dy/dw = x + 2 w x²."""
     layers = [
         {"dense": {"units": 1, "use_bias": False, "name": "w"}},
@@ -83,7 +83,7 @@ def test_where_a_value_goes_on_two_ways_the_derivatives_add(make_network):
     assert gradient[0] == pytest.approx(2 * (y - t) * (x + 2 * 0.5 * x**2))
 
 
-def test_a_chain_takes_turns_in_two_slabs_whatever_its_length(make_network):
+def test_a_chain_of_any_length_needs_two_slabs(make_network):
     network = make_network([{"dense": {"units": 6, "activation": "tanh"}}] * 9 + [{"dense": {"units": 3}}])
     program = Program(network, 8)
     owners = {id(buffers.dy.base) for buffers in program.buffers}
@@ -154,9 +154,9 @@ def test_a_chain_takes_turns_in_two_slabs_whatever_its_length(make_network):
         ),
     ],
 )
-def test_what_is_no_graph_is_refused_with_its_path(make_network, layers, path, message):
+def test_invalid_graphs_are_refused_with_a_path(make_network, layers, path, message):
     with pytest.raises(InvalidSpec) as refused:
         make_network(layers)
-    found = {error.path: error.message for error in refused.value.errors}
-    assert path in found, found
-    assert message in found[path]
+    errors = {error.path: error.message for error in refused.value.errors}
+    assert path in errors, errors
+    assert message in errors[path]

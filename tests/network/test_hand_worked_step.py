@@ -45,7 +45,7 @@ WEIGHTS = [0.8, -0.2, -1.5, 0.5]
 FORWARD = {"z₁": 1.0, "a₁": 0.731059, "z₂": -0.596588, "a₂": 0.355125}
 LOSS = 0.415864
 BACKWARD = {"∂L/∂a₂": -1.28975, "∂L/∂z₂": -0.295367, "∂L/∂a₁": 0.443051, "∂L/∂z₁": 0.087109}
-"""By what each layer gives, from the last to the first."""
+"""Derivatives by the output of each layer, from the last to the first."""
 GRADIENT = {"∂L/∂w₁": 0.130664, "∂L/∂b₁": 0.087109, "∂L/∂w₂": -0.215931, "∂L/∂b₂": -0.295367}
 UPDATED = [0.538673, -0.374218, -1.068138, 1.090735]
 FORWARD_AGAIN = [0.606779, 0.608881]
@@ -57,7 +57,7 @@ def near(values):
 
 
 def test_chain_of_two_logistic_neurons(make_network):
-    """The step as training makes it."""
+    """The step as in training."""
     neuron = {"dense": {"units": 1, "activation": "sigmoid"}}
     network = make_network([neuron, neuron], "sum_squared_error", (1,))
     assert [p.name for p in network.layout.parameters] == [
@@ -86,7 +86,7 @@ def test_chain_of_two_logistic_neurons(make_network):
 
 
 def test_number_by_number(make_network):
-    """The same with z and a in layers of their own, which are called one after the other."""
+    """The same step with z and a in separate layers, which are called one by one."""
     layers = [{"dense": {"units": 1}}, {"activation": {"function": "sigmoid"}}] * 2
     network = make_network(layers, "sum_squared_error", (1,))
     gradient = np.empty(4)
@@ -99,24 +99,24 @@ def test_number_by_number(make_network):
         Buffers((values[n],), values[n + 1], slopes[n + 1], (slopes[n],), np.empty((1, 1))) for n in range(len(layers))
     ]
 
-    for n, told in enumerate(FORWARD.values()):
+    for n, expected in enumerate(FORWARD.values()):
         network.layers[n].forward(buffers[n], weights[n], Pass(training=True))
-        assert values[n + 1].item() == near(told)
+        assert values[n + 1].item() == near(expected)
     loss = network.output.loss(None, values[-1], slopes[-1], np.empty((1, 1)))
     loss.labels[...] = T
     loss.forward()
     assert loss.sums[0] == near(LOSS)
 
     loss.backward(1.0)
-    for n, told in zip(reversed(range(len(layers))), BACKWARD.values(), strict=True):
-        assert slopes[n + 1].item() == near(told)
+    for n, expected in zip(reversed(range(len(layers))), BACKWARD.values(), strict=True):
+        assert slopes[n + 1].item() == near(expected)
         network.layers[n].backward(buffers[n], weights[n], gradients[n])
     assert gradient == near(list(GRADIENT.values()))
 
 
 def test_the_page_has_these_numbers():
     rows = re.findall(r"^\| \$(.+?)\$ \|.*\| (-?[\d.]+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    told = {name.translate(str.maketrans("", "", r"{} ")): float(value) for name, value in rows}
+    numbers = {name.translate(str.maketrans("", "", r"{} ")): float(value) for name, value in rows}
     as_written = str.maketrans({"₁": "_1", "₂": "_2", "∂": r"\partial"})
     names = {name.translate(as_written): value for name, value in (FORWARD | {"L": LOSS} | BACKWARD | GRADIENT).items()}
-    assert told == names | dict(zip(("w_1'", "b_1'", "w_2'", "b_2'"), UPDATED, strict=True)) | {"L'": LOSS_AGAIN}
+    assert numbers == names | dict(zip(("w_1'", "b_1'", "w_2'", "b_2'"), UPDATED, strict=True)) | {"L'": LOSS_AGAIN}

@@ -1,4 +1,4 @@
-"""How parameters begin: the published variances, and one stream for each parameter."""
+"""Initial values: the published variances, and a random stream for each parameter."""
 
 import math
 
@@ -131,7 +131,7 @@ def normal(mean, deviation):
 
 
 def distance(values, function):
-    """Kolmogorov's and Smirnov's distance to a distribution, times the root of the number of values: above 1.95 in one
+    """The Kolmogorov-Smirnov distance to a distribution, times the root of the number of values: above 1.95 in one
     of a thousand samples of it.
     """
     x = np.sort(np.asarray(values, float).reshape(-1))
@@ -167,8 +167,8 @@ def test_values_have_the_distribution_and_do_not_depend_on_each_other(make_netwo
         assert abs(neighbours.mean()) < 3.5 / math.sqrt(neighbours.size)
 
 
-def test_the_distance_tells_distributions_apart(make_network):
-    """Of 150,000 values a deviation that is 3 % too large, or a normal cut off at two deviations, is found."""
+def test_the_distance_separates_distributions(make_network):
+    """With 150,000 values, a deviation that is 3 % too large or a normal truncated at two deviations is detected."""
     values = kernel(make_network, {"random_normal": {"mean": 0.0, "stddev": 1.0}}, seed=5).astype(float)
     assert distance(values, normal(0, 1.03)) > 1.95
     assert distance(values[np.abs(values) < 2], normal(0, 1)) > 1.95
@@ -185,7 +185,7 @@ def orthogonal_draws(shape, gain, count=4_000):
 @pytest.mark.parametrize("shape", [(3, 3), (3, 2), (2, 3), (3, 1)])
 @pytest.mark.parametrize("gain", [1.0, 2.5])
 def test_orthogonal_matrices_are_uniformly_distributed(shape, gain):
-    """Rows or columns are then uniform on the sphere in three dimensions, so each value is uniform (Archimedes)."""
+    """Rows or columns are uniform on the sphere in three dimensions, so each value is uniform (Archimedes)."""
     draws = orthogonal_draws(shape, gain)
     for place in np.ndindex(shape):
         assert distance(draws[:, *place], uniform(-gain, gain)) < 1.95, place

@@ -109,8 +109,8 @@ def written(loss, labels):
 )
 def test_categories(loss, texts, expected, classes):
     loss = Loss.model_validate({loss: {"categories": True}})
-    found, names = encode(loss, texts, texts)
-    assert found.tolist() == expected
+    encoded, names = encode(loss, texts, texts)
+    assert encoded.tolist() == expected
     assert names == classes
 
 

@@ -1,4 +1,4 @@
-"""Each loss and its metrics against a naive twin that goes row by row in Python's own numbers."""
+"""Losses and their metrics against naive twins, row by row in Python floats."""
 
 import math
 
@@ -124,8 +124,8 @@ def test_sums_are_those_of_the_twin(choice, twin, data):
 
 
 @pytest.mark.parametrize("choice", [choice for choice, _ in TWINS.values()], ids=TWINS)
-def test_a_row_counts_as_often_as_its_weight_says(choice):
-    """Weights are whole numbers here: the sums and derivatives are those of rows that are there so often."""
+def test_a_weight_repeats_a_row(choice):
+    """With whole numbers as weights, sums and derivatives equal those of rows repeated as often."""
     units = 1 if any(kind in choice for kind in ONE_OUTPUT) else 4
     generator = np.random.default_rng(0)
     y, times = generator.standard_normal((5, units)), np.array([1, 0, 3, 2, 1])
@@ -227,7 +227,7 @@ def test_prediction_is_a_probability():
 
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_each_class_has_its_weight(one_hot):
-    """Equal outputs: every sample's loss is log 3 times the weight of its class."""
+    """With equal outputs the loss of every sample is log 3 times the weight of its class."""
     settings = {"class_weight": [1.0, 0.0, 2.5], "one_hot": one_hot}
     loss = make({"softmax_cross_entropy": settings}, np.zeros((4, 3)))
     loss.labels[...] = np.eye(3)[[0, 1, 2, 2]] if one_hot else [0, 1, 2, 2]

@@ -1,4 +1,4 @@
-"""Each metric against a naive twin that sees all rows at once, however they were divided; and what is refused."""
+"""Metrics of any division into microbatches against naive twins over all rows, and metrics that are refused."""
 
 import math
 import tracemalloc
@@ -17,7 +17,7 @@ from raydient.workers.network.metrics import BY_LOSSES, METRICS
 
 
 def positives(y, t, kind):
-    """Pairs (predicted, true) for each class that is either somewhere: for class 1 alone where there are two."""
+    """Return pairs (predicted, true) for each class that occurs, or for class 1 if there are two."""
     if kind == "softmax_cross_entropy":
         predicted = [row.index(max(row)) for row in y]
         return [[(p == k, true == k) for p, true in zip(predicted, t, strict=True)] for k in sorted({*predicted, *t})]
@@ -99,7 +99,7 @@ def test_the_tables_cover_the_specification():
 
 
 class Whole:
-    """Sums and scores of all programs, put together as the parameter server does."""
+    """Sums and scores of all programs, combined as on the parameter server."""
 
     def __init__(self, network):
         self.network, self.sums, self.scores = network, np.zeros(1 + network.sums), []
@@ -114,7 +114,7 @@ class Whole:
 
 
 def network_with(make_network, kind, loss, units):
-    """One layer, which with the identity as its kernel gives the samples as outputs."""
+    """Return a network of one layer; with the identity as kernel, its outputs are the samples."""
     choice = {"top_k": {"k": 2}} if kind == "top_k" else kind
     layers = [{"dense": {"units": units, "use_bias": False}}]
     return make_network(layers, loss, (units,), metrics=[choice])
@@ -151,7 +151,7 @@ OUTPUTS = {
 
 
 def outputs_with_metrics():
-    """A network of one layer for each output, which gives the samples of its own input; and all metrics that fit."""
+    """Return a network of one layer for each output, whose outputs are its samples, with all metrics that fit."""
     layers = [{"dense": {"name": name, "units": units, "inputs": f"of_{name}"}} for name, (_, units) in OUTPUTS.items()]
     metrics = {
         name: [
@@ -184,20 +184,20 @@ def test_each_output_has_its_own(shares, seed):
             seen[output.name][0].extend(x.tolist())
             seen[output.name][1].extend(y.tolist())
         whole.add(program, vector)
-    found = whole.finish()
+    values = whole.finish()
     expected = {
         f"{name}_{'top_2' if kind == 'top_k' else kind}": TWINS[kind](*seen[name], loss)
         for name, (loss, _) in OUTPUTS.items()
         for kind, metric in METRICS.items()
         if loss in metric.losses
     }
-    assert found.keys() == expected.keys() | set(network.metric_names)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert values.keys() == expected.keys() | set(network.metric_names)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "loss"), CASES)
 def test_nothing_of_batch_size_is_allocated(make_network, kind, loss):
-    """Arrays of a batch are 200,000 bytes at least; what NumPy takes to convert types is 64 KB at most."""
+    """Arrays of a batch have at least 200,000 bytes; NumPy allocates at most 64 KB to convert types."""
     network, rows = network_with(make_network, kind, loss, 1 if loss in ONE_OUTPUT else 4), 50_000
     program, weights = Program(network, rows), network.bind(np.ones(network.layout.size, np.float32))
     program.forward(weights)
@@ -222,7 +222,7 @@ def test_one_hot_labels_have_classes(make_network):
     assert values["accuracy"] == 0.5
 
 
-def test_outputs_that_are_no_numbers_are_counted_somewhere(make_network):
+def test_outputs_that_are_not_numbers_are_counted(make_network):
     network = make_network([{"dense": {"units": 1}}], "binary_cross_entropy", metrics=["auc", "f1"])
     program = Program(network, 3)
     program.x[...] = np.nan
@@ -231,7 +231,7 @@ def test_outputs_that_are_no_numbers_are_counted_somewhere(make_network):
     assert np.isfinite(sums[1:]).all()
 
 
-def test_what_a_loss_measures_anyhow_is_measured_once(make_network):
+def test_metrics_of_the_loss_are_computed_once(make_network):
     network = make_network([{"dense": {"units": 3}}], "huber", metrics=["mean_absolute_error"])
     assert network.sums == 2
     assert network.finish([4.0, 2.0, 6.0]) == {"loss": 0.5, "mean_absolute_error": 1.5}
@@ -271,7 +271,7 @@ def test_a_perfect_classifier_has_1_though_a_class_is_absent(make_network, kind)
 
 
 def averages(predicted, true, classes):
-    """Precision, recall and F1 from a table of `classes` outputs."""
+    """Return precision, recall and F1 of predictions of `classes` classes."""
     hits, p, t = np.zeros((3, classes))
     np.add.at(hits, [k for k, j in zip(predicted, true, strict=True) if k == j], 1)
     np.add.at(p, predicted, 1)
@@ -295,7 +295,7 @@ def test_macro_averages_are_those_of_scikit_learn(predicted, true, expected):
 
 
 def auc_of(make_network, outputs, labels, shares=1):
-    """AUC of a network that gives these outputs, over so many programs."""
+    """Return the AUC of these outputs, divided among programs."""
     network = network_with(make_network, "auc", "binary_cross_entropy", 1)
     whole = Whole(network)
     for x, t in zip(np.array_split(outputs, shares), np.array_split(labels, shares), strict=True):
@@ -306,7 +306,7 @@ def auc_of(make_network, outputs, labels, shares=1):
 
 
 def midranks(outputs, labels):
-    """AUC by Mann and Whitney's rank sum, ties at the mean of their ranks; float32 scores."""
+    """Return the AUC by the rank sum of Mann and Whitney, with mean ranks for ties; float32 scores."""
     _, places, counts = np.unique(np.asarray(outputs, np.float32), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
     positive = np.asarray(labels) == 1
@@ -315,7 +315,7 @@ def midranks(outputs, labels):
 
 
 def last_bits(rng, rows):
-    """Scores that differ in the last bits of float32 only."""
+    """Draw scores that differ only in the last bits of float32."""
     return (np.float32(0.3).view(np.int32) + rng.integers(0, 4, rows, np.int32)).view(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Models on disk: whole or not at all, and believed only after checking."""
+"""Models on disk: written whole or not at all, and checked when they are read."""
 
 import json
 import os
@@ -29,8 +29,8 @@ def model(make_network):
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(1, weights)
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
-    given = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
-    return Model.plain(network.spec, given, weights, Target("kind", ("x", "y", "z")))
+    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    return Model.plain(network.spec, preprocessing, weights, Target("kind", ("x", "y", "z")))
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_flipped_bit(path):
 
 
 def changed(path, tensors=None, **metadata):
-    """The file at `path` with other tensors or metadata; metadata None is left out."""
+    """Rewrite the file at `path` with other tensors or metadata; metadata of None is left out."""
     with safe_open(path, framework="np") as file:
         old = file.metadata()
     new = {key: value for key, value in {**old, **metadata}.items() if value is not None}
@@ -133,8 +133,8 @@ def changed(path, tensors=None, **metadata):
 
 
 def inputs(**changes):
-    given = {"shape": [2], "columns": ["a", "b"], "is_table": True, "scaling": None, "vocabulary": []}
-    return json.dumps({"input": given | changes})
+    data = {"shape": [2], "columns": ["a", "b"], "is_table": True, "scaling": None, "vocabulary": []}
+    return json.dumps({"input": data | changes})
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def inputs(**changes):
         ({"digest": "0" * 64}, "not 0000"),
     ],
 )
-def test_metadata_is_not_believed(path, metadata, message):
+def test_metadata_is_checked(path, metadata, message):
     changed(path, **metadata)
     with pytest.raises(ModelError, match=message):
         load_model(path)
@@ -174,7 +174,7 @@ def test_tensors_must_fit_the_network(path, tensors):
 
 
 def test_a_file_of_the_first_version_is_read(path, model):
-    """What version 1 wrote of the same model: no names of inputs and outputs."""
+    """The metadata of version 1 has no names of inputs and outputs."""
     scaling = {"mean": [1.5, 0.1], "scale": [2.0, 1 / 3]}
     changed(
         path,
@@ -216,10 +216,10 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
     save_model(tmp_path / "m.safetensors", model)
     loaded = load_model(tmp_path / "m.safetensors")
     assert loaded.targets == model.targets
-    found = loaded.predict_all({"town": np.array([["Köln"], ["Bonn"]]), "size": np.array([[60, 3], [40, 2]])})
-    np.testing.assert_allclose(found["b"], [[4 * 1 + 5 * 1 + 6], [4 * -1 + 6]])
+    outputs = loaded.predict_all({"town": np.array([["Köln"], ["Bonn"]]), "size": np.array([[60, 3], [40, 2]])})
+    np.testing.assert_allclose(outputs["b"], [[4 * 1 + 5 * 1 + 6], [4 * -1 + 6]])
     logits = np.array([[0 * 2 + 2, 1 * 2 + 3], [2, 3]])
-    np.testing.assert_allclose(found["a"], np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(outputs["a"], np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), rtol=1e-6)
     for bad, message in (
         (
             {"town": np.array([["Ulm"]]), "size": np.ones((1, 2))},

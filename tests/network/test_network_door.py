@@ -1,4 +1,4 @@
-"""The public names of the network room, and what it must not bring along."""
+"""The public names of the network room, and packages that importing it must not import."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_public_names():
     assert all(hasattr(network, name) for name in network.__all__)
 
 
-def test_brings_along_neither_cluster_nor_service():
+def test_imports_neither_cluster_nor_service():
     ours = ("raydient.server", "raydient.v1")
     foreign = ("ray", "grpc", "google.protobuf", "prometheus_client", "pyarrow", "onnx", *ours)
     code = f"import raydient.workers.network, sys; sys.exit(', '.join(m for m in {foreign} if m in sys.modules) or 0)"

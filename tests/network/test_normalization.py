@@ -1,4 +1,4 @@
-"""Normalization against twins that are written down from the papers, in float64 and without economy."""
+"""Normalization against twins by the formulas of the papers, in float64."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ TRAINING = Pass(training=True, seed=3)
 
 
 def run(network, x, derivative, vector, pass_=TRAINING, dtype=np.float64):
-    """The output of a network of one layer with its loss's derivative replaced, and the gradient by its parameters."""
+    """Return the output of a network of one layer, dx for a given dy, and the gradient by the parameters."""
     program, gradient = Program(network, len(x), dtype), np.full(network.layout.size, np.nan, dtype)
     program.x[...] = x
     program.forward(network.bind(vector), pass_)
@@ -38,7 +38,7 @@ def test_layer_normalization_equals_its_twin(make_network, shape, rows, seed):
     np.testing.assert_allclose(gradients["beta"], dy.sum(others), rtol=1e-9, atol=1e-12)
 
 
-def test_layer_normalization_knows_neither_pass_nor_other_rows(make_network):
+def test_layer_normalization_depends_on_neither_pass_nor_other_rows(make_network):
     network = make_network([{"layer_normalization": {}}], "sum_squared_error", (8,))
     vector = np.concatenate([np.ones(8), np.zeros(8)])
     x = np.random.default_rng(1).normal(size=(6, 8))
@@ -50,7 +50,7 @@ def test_layer_normalization_knows_neither_pass_nor_other_rows(make_network):
 
 @pytest.mark.parametrize("offset", [0, 1e4])
 def test_a_large_mean_does_not_drown_the_variance(make_network, offset):
-    """In float32: squares of deviations are added up, not the difference of two large numbers taken."""
+    """The variance is a sum of squared deviations, not a difference of large numbers, which float32 would lose."""
     network = make_network([{"layer_normalization": {"epsilon": 1e-6}}], "sum_squared_error", (64,))
     x = np.random.default_rng(1).normal(size=(4, 64))
     vector = np.concatenate([np.ones(64), np.zeros(64)]).astype(np.float32)
@@ -82,7 +82,7 @@ def test_batch_normalization_equals_its_twin(make_network, shape, rows, seed):
     np.testing.assert_allclose(y, gamma * (x - mean) / np.sqrt(variance + 0.01) + beta, rtol=1e-9, atol=1e-12)
 
 
-def test_statistics_of_microbatches_add_up_to_the_batch_s(make_network):
+def test_statistics_of_microbatches_add_up_to_those_of_the_batch(make_network):
     network = make_network([{"batch_normalization": {}}, {"dense": {"units": 1}}], "sum_squared_error", (3,))
     x, vector = np.random.default_rng(1).normal(3, 2, (12, 3)), np.ones(network.layout.size)
     totals = np.zeros(network.layout.size)
@@ -92,13 +92,13 @@ def test_statistics_of_microbatches_add_up_to_the_batch_s(make_network):
         program.forward(network.bind(vector), TRAINING)
         program.backward(network.bind(vector), network.bind(gradient), 1 / len(x))
         totals += gradient
-    found = network.layout.views(totals)
-    np.testing.assert_allclose(found["batch_normalization_1.moving_mean"], x.mean(0))
+    statistics = network.layout.views(totals)
+    np.testing.assert_allclose(statistics["batch_normalization_1.moving_mean"], x.mean(0))
     within = 7 / 12 * x[:7].var(0, ddof=1) + 5 / 12 * x[7:].var(0, ddof=1)
-    np.testing.assert_allclose(found["batch_normalization_1.moving_variance"], within)
+    np.testing.assert_allclose(statistics["batch_normalization_1.moving_variance"], within)
 
 
-def test_a_layer_that_is_shared_leaves_the_mean_of_its_uses(make_network):
+def test_a_shared_layer_has_the_mean_statistics_of_its_uses(make_network):
     layers = [
         {"dense": {"units": 3, "name": "a", "inputs": "input"}},
         {"dense": {"units": 3, "name": "b", "inputs": "input"}},
@@ -119,7 +119,7 @@ def test_a_layer_that_is_shared_leaves_the_mean_of_its_uses(make_network):
 FROZEN = {"batch_normalization": {"epsilon": 0.01, "trainable": False}}
 
 
-def test_frozen_batch_normalization_is_that_of_inference_in_training_too(make_network):
+def test_frozen_batch_normalization_uses_the_averages_in_training_too(make_network):
     network = make_network([FROZEN, "flatten", {"dense": {"units": 1}}], "sum_squared_error", (2, 3))
     random = np.random.default_rng(1)
     vector = random.uniform(0.5, 2, network.layout.size)
@@ -131,7 +131,7 @@ def test_frozen_batch_normalization_is_that_of_inference_in_training_too(make_ne
     np.testing.assert_allclose(trained, gamma * (x - mean) / np.sqrt(variance + 0.01) + beta, rtol=1e-9, atol=1e-12)
 
 
-def test_frozen_batch_normalization_hands_a_scaled_derivative_on_and_learns_nothing(make_network):
+def test_frozen_batch_normalization_scales_the_derivative_and_learns_nothing(make_network):
     layers = [{"dense": {"units": 3}}, FROZEN]
     network = make_network(layers, "sum_squared_error", (2,))
     program, vector = Program(network, 4, np.float64), np.random.default_rng(1).uniform(0.5, 2, network.layout.size)
@@ -140,14 +140,14 @@ def test_frozen_batch_normalization_hands_a_scaled_derivative_on_and_learns_noth
     program.forward(network.bind(vector), TRAINING)
     dy = 2 * (program.outputs[1] - program.y)
     program.backward(network.bind(vector), network.bind(gradient), 1)
-    views, found = network.layout.views(vector), network.layout.views(gradient)
+    views, gradients = network.layout.views(vector), network.layout.views(gradient)
     slope = views["batch_normalization_1.gamma"] / np.sqrt(views["batch_normalization_1.moving_variance"] + 0.01)
-    np.testing.assert_allclose(found["dense_1.bias"], (dy * slope).sum(0), rtol=1e-9)
-    for name, g in found.items():
+    np.testing.assert_allclose(gradients["dense_1.bias"], (dy * slope).sum(0), rtol=1e-9)
+    for name, g in gradients.items():
         assert name.startswith("dense_1.") or not g.any()
 
 
-def test_one_row_is_enough_for_what_is_frozen(make_network):
+def test_one_row_is_enough_for_a_frozen_layer(make_network):
     def least(layer):
         return make_network([layer, {"dense": {"units": 1}}], "hinge").layers[0].least_rows
 

@@ -1,4 +1,4 @@
-"""A model as NPZ holds all that predicting takes, and no pickles."""
+"""The NPZ export holds everything that prediction needs, without pickles."""
 
 import io
 import json
@@ -17,8 +17,8 @@ def model(make_network):
     network = make_network([{"dense": {"units": 3}}], input_shape=(2,))
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
     weights = np.arange(network.layout.size, dtype=np.float32)
-    given = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
-    return Model.plain(network.spec, given, weights, Target("kind", ("x", "y", "z")))
+    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    return Model.plain(network.spec, preprocessing, weights, Target("kind", ("x", "y", "z")))
 
 
 def written(model):
@@ -27,16 +27,16 @@ def written(model):
     return file.getvalue()
 
 
-def test_all_of_it_without_pickles(model):
+def test_everything_is_read_without_pickles(model):
     with np.load(io.BytesIO(written(model)), allow_pickle=False) as file:
-        found = dict(file)
+        arrays = dict(file)
     for name, view in model.network.layout.views(model.weights).items():
-        assert found[name].dtype == np.float32
-        np.testing.assert_array_equal(found.pop(name), view)
-    np.testing.assert_array_equal(found.pop("scaling_mean"), model.input.scaling.mean)
-    np.testing.assert_array_equal(found.pop("scaling_scale"), model.input.scaling.scale)
-    assert json.loads(found.pop("network").item()) == model.specification.canonical()
-    assert {name: array.tolist() for name, array in found.items()} == {
+        assert arrays[name].dtype == np.float32
+        np.testing.assert_array_equal(arrays.pop(name), view)
+    np.testing.assert_array_equal(arrays.pop("scaling_mean"), model.input.scaling.mean)
+    np.testing.assert_array_equal(arrays.pop("scaling_scale"), model.input.scaling.scale)
+    assert json.loads(arrays.pop("network").item()) == model.specification.canonical()
+    assert {name: array.tolist() for name, array in arrays.items()} == {
         "format": "raydient-npz/1",
         "input_shape": [2],
         "input_kind": "number",
@@ -61,7 +61,7 @@ def test_the_same_model_gives_the_same_bytes(model):
     assert dates == {(1980, 1, 1, 0, 0, 0)}  # the time of writing is not among them
 
 
-def test_of_several_inputs_and_outputs_the_names_follow():
+def test_names_of_several_inputs_and_outputs():
     layers = [
         {"dense": {"name": "a", "units": 1, "inputs": "town"}},
         {"dense": {"name": "b", "units": 1, "inputs": "size"}},
@@ -75,8 +75,8 @@ def test_of_several_inputs_and_outputs_the_names_follow():
     model = Model(specification, inputs, np.ones(4, np.float32), {name: Target(name.upper()) for name in "ab"})
     file = io.BytesIO()
     write_npz(model, file)
-    with np.load(io.BytesIO(file.getvalue()), allow_pickle=False) as found:
-        assert found["vocabulary/town"].tolist() == ["Bonn", "Kiel"]
-        assert found["scaling_mean/size"] == 5
-        assert (found["label/a"], found["label/b"], found["input_shape/town"]) == ("A", "B", 1)
-        assert "vocabulary/size" not in found
+    with np.load(io.BytesIO(file.getvalue()), allow_pickle=False) as arrays:
+        assert arrays["vocabulary/town"].tolist() == ["Bonn", "Kiel"]
+        assert arrays["scaling_mean/size"] == 5
+        assert (arrays["label/a"], arrays["label/b"], arrays["input_shape/town"]) == ("A", "B", 1)
+        assert "vocabulary/size" not in arrays

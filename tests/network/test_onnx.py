@@ -1,4 +1,4 @@
-"""Exported models against ONNX Runtime: an engine that shares nothing with ours computes the same numbers."""
+"""Exported models: ONNX Runtime, an independent engine, computes the same numbers."""
 
 import io
 import json
@@ -36,7 +36,7 @@ TOLERANCE = 1e-5
 
 
 def model_of(network, seed=1, *, target=None, **preprocessing):
-    """A model whose parameters are all random: no bias is 0, no scale 1."""
+    """Return a model with random parameters: no bias is 0, no scale is 1."""
     weights = np.empty(network.layout.size, np.float32)
     network.initialize(seed, weights)
     weights += np.random.default_rng(seed).normal(0, 0.1, weights.size).astype(np.float32)
@@ -54,7 +54,7 @@ def written(model):
 
 
 def run(content, xs):
-    """What ONNX Runtime makes of samples, on one thread; both by name."""
+    """Return the outputs of ONNX Runtime for samples, both by name, on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
@@ -85,7 +85,7 @@ def test_activation(make_network, kind, size):
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_the_activation_that_a_loss_assumes_is_behind(make_network, kind):
+def test_the_activation_that_a_loss_assumes_is_exported(make_network, kind):
     model = model_of(make_network([{"dense": {"units": OUTPUTS.get(kind, 3)}}], kind))
     agree(model, samples(model))
 
@@ -107,9 +107,9 @@ def test_any_graph_of_several_inputs_and_outputs(graph, rows, seed):
     inputs = {name: Preprocessing(shape) for name, shape in shapes.items()}
     model = Model(network.spec, inputs, weights, {output.name: Target() for output in network.outputs})
     xs = {name: x.astype(np.float32) for name, x in random_batches(network, seed, rows)[0].items()}
-    found = run(written(model), xs)
+    outputs = run(written(model), xs)
     for name, expected in model.predict_all(xs).items():
-        np.testing.assert_allclose(found[name], expected, rtol=TOLERANCE, atol=TOLERANCE)
+        np.testing.assert_allclose(outputs[name], expected, rtol=TOLERANCE, atol=TOLERANCE)
 
 
 WHOLE = {
@@ -157,8 +157,8 @@ def test_whole_networks(make_network, shape, layers):
     agree(model, samples(model, 9))
 
 
-def test_takes_raw_samples_and_standardizes_as_training_did(make_network):
-    """In float64: a mean of a million against a deviation of 1 leaves float32 too few digits."""
+def test_raw_samples_are_standardized_as_in_training(make_network):
+    """A mean of a million with a deviation of 1 needs float64."""
     scaling = Scaling(np.array([1e6 + 1 / 3, 0.1]), np.array([1.5, 1e-3]))
     model = model_of(make_network([{"dense": {"units": 3}}], "mean_squared_error", (2,)), scaling=scaling)
     agree(model, samples(model) * scaling.scale + scaling.mean)
@@ -172,14 +172,14 @@ def test_a_shared_layer_has_one_initializer_by_its_own_name(make_network):
     ]
     model = model_of(make_network(layers))
     agree(model, samples(model))
-    found = onnx.load_from_string(written(model)).graph.initializer
-    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in found}
+    tensors = onnx.load_from_string(written(model)).graph.initializer
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in tensors}
     assert sorted(arrays) == ["encoder.bias", "encoder.kernel", "head.kernel"]
     for name, view in model.network.layout.views(model.weights).items():
         np.testing.assert_array_equal(arrays[name], view)
 
 
-def test_names_and_classes_come_along(make_network):
+def test_names_and_classes_are_metadata(make_network):
     names = {"columns": ("länge", "b"), "is_table": True, "target": Target("kind", ("x", "y", "z"))}
     model = model_of(make_network([{"dense": {"units": 3}}], input_shape=(2,)), **names)
     message = onnx.load_from_string(written(model))
@@ -190,17 +190,17 @@ def test_names_and_classes_come_along(make_network):
     assert [value.name for value in (*message.graph.input, *message.graph.output)] == ["input", "output"]
 
 
-def test_names_of_the_users_and_of_ours_never_meet():
+def test_names_of_users_and_generated_names_do_not_collide():
     layers = [{"dense": {"units": 2, "name": name}} for name in ("cast", "identity", "constant")]
     specification = Network.model_validate({"layers": layers, "loss": "mean_squared_error"})
-    given = Preprocessing((2,), scaling=Scaling(np.zeros(2), np.ones(2)))
-    model = Model(specification, {"output": given}, np.ones(18, np.float32), {"constant": Target()})
+    preprocessing = Preprocessing((2,), scaling=Scaling(np.zeros(2), np.ones(2)))
+    model = Model(specification, {"output": preprocessing}, np.ones(18, np.float32), {"constant": Target()})
     x = np.array([[1, 2.0]])
     expected = model.predict_all({"output": x})["constant"]
     np.testing.assert_allclose(run(written(model), {"output": x})["constant"], expected)
 
 
-def test_an_only_output_is_called_so_in_the_metadata_too():
+def test_a_single_output_has_its_name_in_the_metadata_too():
     specification = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "mean_squared_error"})
     model = Model(specification, {"table": Preprocessing((2,))}, np.zeros(6, np.float32), {"dense_1": Target("price")})
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(written(model)).metadata_props}
@@ -212,7 +212,7 @@ def test_the_same_model_gives_the_same_bytes(make_network):
     assert written(model) == written(model)
 
 
-def test_what_does_not_fit_into_a_file_is_refused(make_network, monkeypatch):
+def test_too_large_a_model_is_refused(make_network, monkeypatch):
     model = model_of(make_network([{"dense": {"units": 3}}]))
     monkeypatch.setattr(onnx_export, "MAXIMUM_BYTES", model.weights.nbytes - 1)
     with pytest.raises(ModelTooLargeError, match="84 bytes of parameters are more than the 2 GiB"):
@@ -246,16 +246,16 @@ def test_several_inputs_and_outputs_have_their_names():
         "table": Preprocessing((2,), ("a", "b"), True, Scaling(np.array([5.0, -1]), np.array([2.0, 3]))),
         "town": Preprocessing((1,), ("town",), True, vocabulary=("Bonn", "Kiel", "Ulm")),
     }
-    network = build(specification, {name: given.shape for name, given in inputs.items()})
+    network = build(specification, {name: preprocessing.shape for name, preprocessing in inputs.items()})
     weights = np.random.default_rng(1).normal(0, 0.5, network.layout.size).astype(np.float32)
     model = Model(specification, inputs, weights, {"kind": Target("k", ("x", "y", "z")), "price": Target("p")})
     content = written(model)
     towns, table = np.array([["Kiel"], ["Ulm"]]), np.array([[1, 2], [3, 4.0]])
     expected = model.predict_all({"table": table, "town": towns})
-    found = run(content, {"table": table, "town": towns.astype(object)})
-    assert list(found) == ["kind", "price"]
-    np.testing.assert_allclose(found["kind"], expected["kind"], rtol=TOLERANCE)
-    np.testing.assert_allclose(found["price"], expected["price"], rtol=TOLERANCE)
+    outputs = run(content, {"table": table, "town": towns.astype(object)})
+    assert list(outputs) == ["kind", "price"]
+    np.testing.assert_allclose(outputs["kind"], expected["kind"], rtol=TOLERANCE)
+    np.testing.assert_allclose(outputs["price"], expected["price"], rtol=TOLERANCE)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
     with pytest.raises(Exception, match="out of"):
         run(content, {"table": table, "town": np.array([["Kiel"], ["Rome"]], object)})

@@ -1,4 +1,4 @@
-"""Pooling against loops, blocks of every size, equal values, and what does not fit."""
+"""Pooling against loops, in blocks of every size, with equal values, and settings that do not fit."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def mean(window):
 
 
 def through(network, x, dy):
-    """Output and derivative by the input of the network's second layer, which is between two that change nothing."""
+    """Return output and dx of the second layer of the network, whose other layers change nothing."""
     program = Program(network, len(x), np.float64)
     layer, buffers = network.layers[1], program.buffers[1]
     buffers.x[...] = x
@@ -122,7 +122,7 @@ def test_the_mean_of_a_whole_image(make_network):
         ("1d", {}, (4, 4, 1), "takes sequences (length, channels)"),
     ],
 )
-def test_what_does_not_fit_is_refused(make_network, kind, dimensions, options, shape, message):
+def test_settings_that_do_not_fit_are_refused(make_network, kind, dimensions, options, shape, message):
     with pytest.raises(InvalidSpec) as refused:
         make_network([{kind + dimensions: options}, "flatten", {"dense": {"units": 3}}], input_shape=shape)
     (error,) = refused.value.errors
@@ -130,6 +130,6 @@ def test_what_does_not_fit_is_refused(make_network, kind, dimensions, options, s
     assert message in error.message
 
 
-def test_the_mean_of_something_that_is_no_image_is_refused(make_network):
+def test_the_mean_of_other_shapes_than_images_is_refused(make_network):
     with pytest.raises(InvalidSpec, match=r"takes images \(height, width, channels\): add `reshape`"):
         make_network(["global_average_pooling2d", {"dense": {"units": 3}}], input_shape=(4, 4))

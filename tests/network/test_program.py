@@ -25,7 +25,7 @@ def initial(network, seed=1, dtype=np.float32):
 
 
 def step(program, vector, batch, scale=None):
-    """Sums and gradient for a batch."""
+    """Return sums and gradient of a batch."""
     gradient = np.full_like(vector, np.nan)
     weights, gradients = program.network.bind(vector), program.network.bind(gradient)
     program.x[...], program.y[...] = batch
@@ -35,7 +35,7 @@ def step(program, vector, batch, scale=None):
 
 
 def naive_step(vector, network, x, y):
-    """Mean loss and gradient of `LAYERS` under softmax cross-entropy, written down once more with matrices."""
+    """Return summed loss and mean gradient of `LAYERS` with softmax cross-entropy, by matrices."""
     k1, b1, k2, b2, k3, b3 = (p.view(vector) for p in network.layout.parameters)
     a1 = np.maximum(x @ k1 + b1, 0)
     a2 = np.tanh(a1 @ k2 + b2)
@@ -86,9 +86,9 @@ def test_float32_agrees_with_float64(make_network):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_steady_state_allocates_nothing(make_network, loss):
-    """No array as large as a batch (800 KB), a layer's outputs (800 KB) or a kernel (160 KB).
+    """A step allocates no array as large as a batch (800 KB), the outputs of a layer (800 KB) or a kernel (160 KB).
 
-    What NumPy takes within a call to convert types is 64 KB, whatever the arrays' size, and given back at once.
+    NumPy allocates 64 KB within a call to convert types, for arrays of any size.
     """
     last = {"dense": {"units": OUTPUTS.get(loss, 10)}}
     stack = [{"dense": {"units": 200, "activation": kind}} for kind in ACTIVATIONS]
@@ -134,7 +134,7 @@ def test_results_do_not_depend_on_what_was_computed_before(make_network):
 
 
 def test_bits_do_not_depend_on_where_memory_lies(make_network):
-    """Weights are in shared memory here and on the heap there; vector instructions must not tell the difference."""
+    """Weights lie in shared memory or on the heap; the bits must not depend on their alignment."""
     layers = [{"dense": {"units": 67, "activation": "relu"}}, {"dense": {"units": 33}}, {"dense": {"units": 1}}]
     network = make_network(layers, "sum_squared_error", (45,))
     values, batch = initial(network), random_batch(network, 1, 32)
@@ -155,7 +155,7 @@ def test_weights_are_only_read(make_network):
 
 
 def test_no_derivative_by_the_samples(make_network, monkeypatch):
-    """It would cost a matrix product as large as any, for nothing."""
+    """This derivative would cost one more matrix product."""
     wanted = []
     original = Dense.backward
 
@@ -201,7 +201,7 @@ def test_flatten_and_images(make_network):
     assert np.array_equal(other[1], gradient)
 
 
-def test_a_diverged_network_says_so_in_its_sums_and_not_by_warnings(make_network):
+def test_a_diverged_network_has_sums_that_are_not_finite_and_no_warnings(make_network):
     network = make_network(LAYERS)
     vector = np.full(network.layout.size, 3e38, np.float32)
     sums, gradient = step(Program(network, 4), vector, random_batch(network, 1, 4))
@@ -221,7 +221,7 @@ def test_gradient_descent_learns_exclusive_or(make_network):
     assert sums[0] / 4 < 0.05
 
 
-def test_units_with_a_rectifier_that_are_zero_for_every_sample_are_found(make_network):
+def test_units_with_a_rectifier_that_are_zero_for_every_sample_are_not_active(make_network):
     bias = {"constant": {"value": -1.0}}
     layers = [
         {"activation": {"function": "relu"}},
@@ -260,7 +260,7 @@ def test_a_unit_whose_output_is_not_a_number_is_not_dead(make_network):
 
 @given(frozen=st.sets(st.integers(0, 2), max_size=2), seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=20)
-def test_frozen_layers_have_gradient_zero_and_the_others_theirs(make_network, frozen, seed):
+def test_only_frozen_layers_have_gradient_zero(make_network, frozen, seed):
     def built(trainable):
         layers = [{"dense": {**layer["dense"], "trainable": trainable(i)}} for i, layer in enumerate(LAYERS)]
         return make_network(layers)
@@ -275,7 +275,7 @@ def test_frozen_layers_have_gradient_zero_and_the_others_theirs(make_network, fr
 
 
 def test_nothing_is_computed_for_frozen_layers_at_the_beginning(make_network, monkeypatch):
-    """Their derivatives are of no use, nor those of what stands before them."""
+    """Derivatives of layers before which nothing learns are not used."""
     called = []
     backward = Dense.backward
 

@@ -1,4 +1,4 @@
-"""Recurrent layers against naive twins, step by step and row by row; steps that are passed over."""
+"""Recurrent layers against naive twins, step by step and row by row, and steps that a mask skips."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ def sigmoid(z):
 
 
 def naive_lstm(x, mask, weights):
-    """States after each step of one sequence x (steps, features), as Keras's documentation words them."""
+    """Return the states after each step of one sequence x (steps, features), by the documentation of Keras."""
     h = c = np.zeros(len(weights["recurrent_kernel"]))
     states = []
     for now, counts in zip(x, mask, strict=True):
@@ -34,7 +34,7 @@ def naive_lstm(x, mask, weights):
 
 
 def naive_gru(x, mask, weights, reset_after=True):
-    """Likewise."""
+    """Return the states of a GRU likewise."""
     kernel, recurrent, bias = weights["kernel"], weights["recurrent_kernel"], weights["bias"]
     b, b_inner = bias if reset_after else (bias, np.zeros_like(bias))
     h, states = np.zeros(len(recurrent)), []
@@ -55,7 +55,7 @@ def twin_of(kind, options):
 
 
 def masked(kind, options, **more):
-    """Words looked up, then a recurrent layer that passes over zeros."""
+    """Return an embedding and a recurrent layer that skips zeros."""
     layers = [
         {"embedding": {"input_dim": WORDS, "output_dim": SIZE, "name": "words"}},
         {kind: {**options, **more, "inputs": ["words", "input"], "name": "middle"}},
@@ -91,7 +91,7 @@ def test_equals_the_naive_twin(make_network, kind, options, sequences, seed, row
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
 @pytest.mark.parametrize("sequences", [False, True])
-def test_gradients_past_steps_that_do_not_count(make_network, kind, options, sequences):
+def test_gradients_past_skipped_steps(make_network, kind, options, sequences):
     layers, shape = masked(kind, options, return_sequences=sequences)
     network = make_network(layers, input_shape=shape)
     x, y = random_batch(network, 3, 6)
@@ -103,7 +103,7 @@ def test_gradients_past_steps_that_do_not_count(make_network, kind, options, seq
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
 @pytest.mark.parametrize("sequences", [False, True])
-def test_onnx_runtime_passes_over_the_same_steps(make_network, kind, options, sequences):
+def test_onnx_runtime_skips_the_same_steps(make_network, kind, options, sequences):
     layers, shape = masked(kind, options, return_sequences=sequences)
     network = make_network(layers, input_shape=shape)
     _, vector = program_of(network, 1, dtype=np.float32)
@@ -129,7 +129,7 @@ def test_padding_changes_nothing(make_network, kind, options, in_front):
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
-def test_a_row_does_not_know_its_neighbours_mask(make_network, kind, options):
+def test_a_row_does_not_depend_on_the_masks_of_others(make_network, kind, options):
     layers, shape = masked(kind, options)
     network = make_network(layers, input_shape=shape)
     program, vector = program_of(network, 2)
@@ -152,7 +152,7 @@ def test_a_long_cell_remembers_because_the_forget_gate_begins_open(make_network)
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
 @pytest.mark.parametrize("units", [5, 48, 128])
 def test_bits_do_not_depend_on_where_memory_lies(make_network, kind, options, units):
-    """Gates are taken out of kernels as views, whose rows begin anywhere."""
+    """Gates are views of the kernels, whose rows may have any alignment."""
     network = make_network([{kind: {**options, "units": units}}, {"dense": {"units": 3}}], input_shape=(6, 7))
     _, values = program_of(network, 32, dtype=np.float32)
     batch, results = random_batch(network, 1, 32), set()
@@ -187,7 +187,7 @@ def test_extreme_gates_stay_numbers(make_network, kind, options):
         ),
     ],
 )
-def test_what_is_no_sequence_is_refused(make_network, layers, shape, message):
+def test_other_shapes_than_sequences_of_vectors_are_refused(make_network, layers, shape, message):
     with pytest.raises(InvalidSpec) as refused:
         make_network([*layers, {"dense": {"units": 3}}], input_shape=shape)
     assert refused.value.errors[0].path == "network.layers[0].lstm"

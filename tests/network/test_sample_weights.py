@@ -1,4 +1,4 @@
-"""Weights of samples: the same as scaled rows of loss and gradient, with any loss."""
+"""Sample weights: equal to scaled rows of loss and gradient, for every loss."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from .test_gradient_check import OUTPUTS
 
 
 def measure(network, x, y, weights=None):
-    """Sums and gradient of a batch in float64."""
+    """Return sums and gradient of a batch in float64."""
     vector = np.random.default_rng(3).normal(0, 0.3, network.layout.size)
     gradient = np.zeros_like(vector)
     program = Program(network, len(x), np.float64, weighted=weights is not None)
@@ -23,7 +23,7 @@ def measure(network, x, y, weights=None):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_weight_is_a_factor_of_the_sample_and_of_nothing_else(make_network, loss):
+def test_a_weight_is_a_factor_of_its_sample_alone(make_network, loss):
     network = make_network(
         [{"dense": {"units": 4, "activation": "tanh"}}, {"dense": {"units": OUTPUTS.get(loss, 3)}}], loss
     )

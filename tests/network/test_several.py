@@ -1,4 +1,4 @@
-"""Several inputs and outputs: derivatives of a weighted sum of losses, what is summed, and what does not fit."""
+"""Several inputs and outputs: derivatives of a weighted sum of losses, names of sums, and invalid specifications."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def make(layers=LAYERS, outputs=OUTPUTS, shapes=SHAPES):
 
 
 def step(network, xs, ys, seed=1, weights=None):
-    """Sums and gradient of one batch, in float64."""
+    """Return sums and gradient of one batch, in float64."""
     rows = len(next(iter(xs.values())))
     program = Program(network, rows, np.float64)
     vector = np.empty(network.layout.size, np.float32)
@@ -51,8 +51,8 @@ def test_gradients_of_a_weighted_sum():
     assert_sound(check_gradients(network, *random_batches(network, 1, 6), 1))
 
 
-def test_the_sum_is_that_of_the_losses_alone_each_times_its_weight():
-    """Against networks that have one of the outputs, and nothing for the other."""
+def test_the_sum_is_the_weighted_sum_of_the_losses():
+    """Compare with networks that have one of the outputs, without the layers of the other."""
     network = make()
     xs, ys = random_batches(network, 3, 5)
     sums, gradient = step(network, xs, ys)
@@ -71,14 +71,14 @@ def test_the_sum_is_that_of_the_losses_alone_each_times_its_weight():
         np.testing.assert_allclose(p.view(gradient), expected[p.name], rtol=1e-9, atol=1e-14)
 
 
-def test_what_is_summed_has_names_by_output():
+def test_names_of_sums_begin_with_the_output():
     network = make()
     assert network.metric_names == ("loss", "digit_loss", "digit_accuracy", "age_loss", "age_mean_absolute_error")
     sums, _ = step(network, *random_batches(network, 2, 4))
     assert sums[0] == pytest.approx(0.3 * sums[1] + 2.5 * sums[3])
 
 
-def test_an_output_that_another_layer_takes_gets_both_derivatives():
+def test_an_output_that_another_layer_reads_has_both_derivatives():
     outputs = [
         {"layer": "both", "label": "b", "loss": "sum_squared_error", "weight": 0.5},
         {"layer": "again", "label": "b", "loss": "mean_squared_error"},
@@ -89,7 +89,7 @@ def test_an_output_that_another_layer_takes_gets_both_derivatives():
     assert_sound(check_gradients(network, *random_batches(network, 1, 6), 1))
 
 
-def test_predicting_leaves_an_output_to_those_that_take_it_or_view_it():
+def test_prediction_does_not_change_an_output_that_another_layer_reads():
     layers = [
         {"dense": {"name": "one", "units": 1, "inputs": "table"}},
         {"flatten": {"name": "same", "inputs": "one"}},
@@ -109,7 +109,7 @@ def test_predicting_leaves_an_output_to_those_that_take_it_or_view_it():
 
 @st.composite
 def graphs(draw):
-    """Vectors of three numbers over two inputs; outputs are those that nobody takes and some that one does."""
+    """Draw a graph of vectors of three numbers over two inputs; its outputs include all values that are not read."""
     layers, made = [], ["a", "b"]
     for n in range(draw(st.integers(2, 7))):
         kind = draw(st.sampled_from(["dense", "add", "multiply", "activation"]))
@@ -138,7 +138,7 @@ def test_any_graph_of_several_outputs(graph, rows, seed):
     assert_sound(check_gradients(network, *random_batches(network, seed, rows), seed))
 
 
-def test_one_where_several_are_has_to_be_named():
+def test_several_inputs_or_outputs_need_names():
     network = make()
     program = Program(network, 2)
     for what in (lambda: network.input_shape, lambda: network.output_shape, lambda: program.x, lambda: program.y):
@@ -149,7 +149,7 @@ def test_one_where_several_are_has_to_be_named():
 
 
 def named(layer, **changes):
-    """`LAYERS` with settings of one of them changed."""
+    """Return `LAYERS` with changed settings of one layer."""
     return [
         {kind: {**options, **changes} if options.get("name") == layer else options}
         for entry in LAYERS
@@ -202,9 +202,9 @@ def named(layer, **changes):
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_path(layers, outputs, path, message):
+def test_invalid_specifications_are_refused_with_a_path(layers, outputs, path, message):
     with pytest.raises(InvalidSpec) as refused:
         make(layers, outputs)
-    found = {error.path: error.message for error in refused.value.errors}
-    assert path in found, found
-    assert message in found[path]
+    errors = {error.path: error.message for error in refused.value.errors}
+    assert path in errors, errors
+    assert message in errors[path]

@@ -1,4 +1,4 @@
-"""Standardization over the whole range of float64: scaled right, or refused."""
+"""Standardization over the whole range of float64: correct or refused."""
 
 from fractions import Fraction
 from math import isqrt
@@ -12,7 +12,7 @@ from raydient.workers.network import Scaling, ScalingError
 
 
 def exact(values):
-    """Mean and standard deviation in rational arithmetic, as an independent check."""
+    """Return mean and standard deviation, computed with rational numbers."""
     numbers = [Fraction(float(value)) for value in values]
     mean = sum(numbers) / len(numbers)
     variance = sum((number - mean) ** 2 for number in numbers) / len(numbers)
@@ -56,7 +56,7 @@ def test_a_constant_becomes_0(value):
         (np.array([2**60, 2**60 + 1]), "are too close together"),
     ],
 )
-def test_what_float64_cannot_standardize_is_refused(values, reason):
+def test_values_beyond_float64_are_refused(values, reason):
     x = np.stack([np.arange(2), values], axis=1)
     with pytest.raises(ScalingError, match=reason.replace("+", r"\+")) as caught:
         Scaling.fit(x)
