@@ -85,7 +85,7 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
             axes.axhline(step["value"], color=COLORS[step["color"]], ls="--", lw=1)
     _axes(axes, defaults, log=log)
     axes.set_xlim(values.index[0], values.index[-1])
-    columns = panel["gridPos"]["w"] // 3
+    columns = (panel["gridPos"]["w"] + 1) // 3
     handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors[: 2 * columns]]
     below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": columns}
     names = [one.name for one in shown[: 2 * columns]]
