@@ -1,4 +1,4 @@
-"""What every test of the data room needs: a file in, a dataset or its errors out."""
+"""Fixtures that load a data file, and that return the errors of a bad one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +42,7 @@ def load_file(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def errors_of(load_file: Load) -> Callable[..., list[tuple[str, str]]]:
-    """The same for what is refused: (path, message) of each error."""
+    """As `load_file`, for a bad file: returns path and message of each error."""
 
     def make(*args: Any, **settings: Any) -> list[tuple[str, str]]:
         with pytest.raises(InvalidSpec) as caught:

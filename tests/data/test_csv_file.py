@@ -1,4 +1,4 @@
-"""CSV files: what is read, and what is said of a bad one."""
+"""CSV files: values that are read, and messages about bad ones."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_text_labels_are_numbered_in_sorted_order(load_file):
     assert data.train.y.tolist() == [2, 1, 2, 0]
 
 
-def test_a_number_is_what_other_programs_take_for_one(load_file, errors_of):
+def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
     assert load_file("a,y\n1,1_0\n2,2_0\n").target.classes == ("1_0", "2_0")
     assert errors_of("a,y\n1_0,0\n") == [("dataset.features", "column 'a': '1_0' in row 1 (line 2) is not a number")]
 
@@ -134,7 +134,7 @@ def test_bad_files(errors_of, content, path, words):
         ("\x1b[31m", "'\\x1b[31m' in row 2 (line 3) is not a number"),
     ],
 )
-def test_what_is_probably_meant_by_a_cell_that_is_no_number(errors_of, text, hint):
+def test_a_cell_that_is_no_number_gets_a_hint(errors_of, text, hint):
     ((path, message),) = errors_of(f'a,b,y\n1,2,0\n"{text}",3,1\n')
     assert path == "dataset.features"
     assert message.startswith("column 'a': ")
@@ -176,14 +176,14 @@ def test_blocks_are_joined_in_order(load_file, monkeypatch):
     assert np.array_equal(data.train.y, np.arange(500) % 3)
 
 
-def test_a_row_has_a_longest_length(errors_of, monkeypatch):
+def test_the_length_of_a_row_is_bounded(errors_of, monkeypatch):
     monkeypatch.setattr(csv_header, "ROW_BYTES", 64)
     ((path, message),) = errors_of("a" * 100 + ",y\n1,0\n")
     assert path == "dataset.uri"
     assert "has a row that is longer than" in message
 
 
-def test_columns_are_counted(errors_of, monkeypatch):
+def test_the_number_of_columns_is_bounded(errors_of, monkeypatch):
     monkeypatch.setattr(csv_header, "MAXIMUM_COLUMNS", 3)
     assert errors_of("a,b,c,y\n1,2,3,0\n") == [("dataset.uri", "the file has 4 columns, at most 3 are read")]
 
@@ -196,7 +196,7 @@ def test_memory_is_bounded_while_reading(errors_of, monkeypatch):
     assert "1.0 MiB are available" in message
 
 
-def test_missing_columns_are_not_all_told(errors_of):
+def test_only_the_first_missing_columns_are_listed(errors_of):
     features = [f"f{n}" for n in range(5_000)]
     errors = errors_of(
         ",".join([f"g{n}" for n in range(5_000)] + ["y"]) + "\n" + "1," * 5_000 + "0\n", features=features
@@ -225,7 +225,7 @@ def test_a_bad_feature_that_was_asked_for_is_named_by_its_place(errors_of):
     assert path == "dataset.features[1]"
 
 
-def test_many_bad_columns_are_not_all_told(errors_of):
+def test_only_the_first_bad_columns_are_listed(errors_of):
     names = [f"c{i}" for i in range(30)]
     errors = errors_of(",".join([*names, "y"]) + "\n" + ",".join(["?"] * 30 + ["0"]) + "\n")
     assert len(errors) == 11

@@ -1,4 +1,4 @@
-"""The public names of the data room, and what it must not bring along."""
+"""The public names of the data room, and the modules that it must not import."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""From file to arrays: split, standardization, what fits the network."""
+"""Loading of files: split, standardization, and the fit of labels and network."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_nothing_left_to_train_on(errors_of):
     assert "0.2 of 1 rows leaves none" in message
 
 
-def test_standardization_knows_the_training_part_only(load_file):
+def test_standardization_is_fitted_on_the_training_part_only(load_file):
     data = load_file({"x": X, "y": Y}, split={"test": 0.4}, standardize=True)
     plain = load_file({"x": X, "y": Y}, split={"test": 0.4})
     np.testing.assert_allclose(data.train.x.mean(axis=0), 0, atol=1e-6)
@@ -62,7 +62,7 @@ def test_standardization_knows_the_training_part_only(load_file):
 
 @given(value=st.floats(-1e30, 1e30), rows=st.integers(1, 200))
 def test_a_constant_becomes_zero(value, rows):
-    """Even where the rounding of its mean looks like variance."""
+    """The rounding of its mean does not count as variance."""
     x = np.full((rows, 1), value)
     scaling = Scaling.fit(x)
     assert scaling.scale.tolist() == [1]
@@ -71,7 +71,7 @@ def test_a_constant_becomes_zero(value, rows):
 
 @pytest.mark.parametrize("offset", [0, 1e9])
 def test_standardization_rounds_once(offset):
-    """Time stamps around a billion keep their seconds, which float32 could not tell apart."""
+    """Time stamps around a billion keep their seconds, which float32 cannot represent."""
     x = offset + np.arange(3000.0)[:, np.newaxis]
     scaled = Scaling.fit(x).apply(x)
     np.testing.assert_allclose(scaled[:, 0], (np.arange(3000) - 1499.5) / np.arange(3000).std(), rtol=1e-6)
@@ -125,7 +125,7 @@ def test_no_file(tmp_path, name, message):
     )
     with pytest.raises(InvalidSpec, match=message) as caught:
         load(spec.dataset, tmp_path / name, spec.network.named_outputs, 1)
-    assert str(tmp_path) not in str(caught.value), "the place on the server is nobody's business"
+    assert str(tmp_path) not in str(caught.value), "messages do not reveal the path on the server"
     assert [error.path for error in caught.value.errors] == ["dataset.uri"]
 
 

@@ -6,7 +6,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.workers.data import limits
 
 
-def test_what_is_spent_adds_up_to_a_share_of_what_is_available():
+def test_spending_is_limited_to_a_share_of_the_available_memory():
     budget = limits.Budget(1000)
     budget.spend(300)  # and a copy
     budget.spend(50, values=30, texts=1)

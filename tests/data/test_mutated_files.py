@@ -51,7 +51,7 @@ def archives():
 
 
 def mutated(content, generator):
-    """A copy with one to four changes: bytes, insertions, removals, copies, an end."""
+    """Return a copy with one to four changes: bytes, insertions, removals, copies, an end."""
     data = bytearray(content)
     for _ in range(generator.integers(1, 5)):
         place = int(generator.integers(0, len(data) + 1))
@@ -99,7 +99,7 @@ def test_a_mutated_file_is_read_or_refused(tmp_path, suffix, seeds):
 
 
 def with_header(text, *, size=96, version=b"\x01\x00", length=None):
-    """An NPZ file whose arrays have this header and so many bytes."""
+    """Return an NPZ file whose arrays have `header` and the given number of bytes."""
     header = text.encode()
     count = (len(header) if length is None else length).to_bytes(2 if version == b"\x01\x00" else 4, "little")
     file = io.BytesIO()
@@ -128,7 +128,7 @@ HEADER = "{{'descr': {}, 'fortran_order': False, 'shape': {}, }}"
         with_header("", version=b"\x02\x00", length=2**32 - 1, size=50_000_000),
     ],
 )
-def test_headers_made_to_do_harm(tmp_path, content):
+def test_hostile_headers_are_refused(tmp_path, content):
     path = tmp_path / "data.npz"
     path.write_bytes(content)
     tracemalloc.start()

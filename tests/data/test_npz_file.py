@@ -1,4 +1,4 @@
-"""NPZ files: what is read, and what is refused before it is unpacked."""
+"""NPZ files: arrays that are read, and files that are refused before they are unpacked."""
 
 import io
 import zipfile
@@ -94,9 +94,9 @@ def test_one_array_only(errors_of):
     assert "one array" in message
 
 
-def test_what_it_would_take_is_checked_before_unpacking(errors_of, monkeypatch):
+def test_memory_is_checked_before_unpacking(errors_of, monkeypatch):
     monkeypatch.setattr(limits, "available_bytes", lambda: 250)
-    monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
+    monkeypatch.setattr(npz_file, "read_array", None)  # would fail
     ((path, message),) = errors_of({"x": X, "y": Y})
     assert path == "dataset.uri"
     assert "its data take more than 0.0 MiB of memory" in message
@@ -104,7 +104,7 @@ def test_what_it_would_take_is_checked_before_unpacking(errors_of, monkeypatch):
 
 def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkeypatch):
     monkeypatch.setattr(npz_file, "PLAIN_BYTES", 100_000)
-    monkeypatch.setattr(npz_file, "_read_array", None)  # would fail
+    monkeypatch.setattr(npz_file, "read_array", None)  # would fail
     file = io.BytesIO()
     np.savez_compressed(file, x=np.zeros((1_000, 100)), y=np.zeros(1_000, np.int8))
     ((path, message),) = errors_of(file.getvalue(), name="data.npz")
@@ -126,7 +126,7 @@ def test_a_directory_is_bounded_before_it_is_read(load_file, errors_of, monkeypa
     ]
 
 
-def test_an_archive_of_more_than_4_gib_has_its_directory_said_elsewhere(errors_of, monkeypatch):
+def test_the_directory_of_an_archive_of_more_than_4_gib_is_bounded(errors_of, monkeypatch):
     monkeypatch.setattr(npz_file.zipfile, "ZIP64_LIMIT", 10)
     content = archive(npy(Y))
     monkeypatch.setattr(npz_file, "DIRECTORY_BYTES", 50)

@@ -25,7 +25,7 @@ def test_orders_differ_by_epoch_and_seed():
 
 
 def test_orders_are_uniform():
-    """Each of the 6 orders of 3 samples comes up about as often as the others."""
+    """Each of the 6 orders of 3 samples is about as frequent as the others."""
     orders = [tuple(epoch_order(0, epoch, 3).tolist()) for epoch in range(6000)]
     counts = [orders.count(order) for order in set(orders)]
     assert len(counts) == 6
@@ -33,7 +33,7 @@ def test_orders_are_uniform():
 
 
 def test_streams_are_pinned():
-    """Other bits here would make another training of every job that was ever run."""
+    """Other bits would change the training of every job."""
     assert stream(Purpose.EPOCH, 1, 2).bit_generator.random_raw() == 2_024_929_262_291_533_955
     assert stream(Purpose.PARAMETER, 1, "dense_1.kernel").bit_generator.random_raw() == 4_639_791_147_692_303_353
     assert np.array_equal(epoch_order(1, 2, 30), stream(Purpose.EPOCH, 1, 2).permutation(30))

@@ -1,4 +1,4 @@
-"""Weights of samples in data files: read beside the labels, no feature, checked before anything is allocated."""
+"""Weights of samples in data files: read beside the labels, not features, checked before training starts."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_each_sample_keeps_its_weight(tmp_path, suffix):
         (["1", "", "1"], "column 'w': row 2 .* has no value"),
     ],
 )
-def test_what_is_no_weight_is_refused_with_its_path(tmp_path, values, message):
+def test_invalid_weights_are_refused_with_their_path(tmp_path, values, message):
     path = tmp_path / "data.csv"
     path.write_text("\n".join(["a,y,w", *(f"{n},{n % 2},{w}" for n, w in enumerate(values))]))
     with pytest.raises(InvalidSpec, match=message) as refused:

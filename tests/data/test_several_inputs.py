@@ -106,10 +106,10 @@ def test_each_input_is_standardized_by_itself(load_file):
         (TABLE.replace("20,", "1e39,", 1), {}, "dataset.inputs.numbers", "too large for float32"),
     ],
 )
-def test_what_is_wrong_in_a_table(errors_of, content, settings, path, message):
-    found = dict(errors_of(content, LOSSES, **{"inputs": INPUTS, "labels": LABELS, **settings}))
-    assert path in found, found
-    assert message in found[path]
+def test_errors_of_a_table(errors_of, content, settings, path, message):
+    errors = dict(errors_of(content, LOSSES, **{"inputs": INPUTS, "labels": LABELS, **settings}))
+    assert path in errors, errors
+    assert message in errors[path]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_what_is_wrong_in_a_table(errors_of, content, settings, path, message):
         ({"image": "pixel"}, {}, "dataset.inputs.image.columns[0]", "did you mean 'pixels'?"),
     ],
 )
-def test_what_is_wrong_among_arrays(errors_of, inputs, arrays, path, message):
+def test_errors_of_arrays(errors_of, inputs, arrays, path, message):
     settings = {"inputs": inputs, "labels": {"y": "digit"}}
-    found = dict(errors_of({**ARRAYS, **arrays}, {"y": "softmax_cross_entropy"}, **settings))
-    assert path in found, found
-    assert message in found[path]
+    errors = dict(errors_of({**ARRAYS, **arrays}, {"y": "softmax_cross_entropy"}, **settings))
+    assert path in errors, errors
+    assert message in errors[path]

@@ -1,4 +1,4 @@
-"""The estimate of a job's memory: arrays that the job decides, by process."""
+"""The estimate of a job's memory, by process."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def data(tmp_path):
     return path
 
 
-def test_what_is_counted(data):
+def test_the_arrays_that_are_counted(data):
     prepared = prepare(job(), data)
     memory, network = prepared.memory, prepared.network
     vector = 4 * (FEATURES * UNITS + UNITS + UNITS * 2 + 2)
@@ -55,7 +55,7 @@ def test_an_optimizer_with_two_moments_has_three_vectors(data):
     assert adam.worker == plain.worker
 
 
-def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_mend():
+def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_remedy():
     memory = MemoryEstimate(data=GIB, worker=2 * GIB, parameter_server=GIB, coordinator=GIB)
     assert too_large(memory, 2, 7 * GIB) is None
     problem = too_large(memory, 2, 7 * GIB - 1)

@@ -1,4 +1,4 @@
-"""Wrong jobs are found before anything starts, all errors at once."""
+"""Invalid jobs are refused before anything starts, with all errors at once."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A job is read beside the thread that answers its service."""
+"""A job is prepared on a thread beside the one that answers the service."""
 
 import errno
 import threading
@@ -12,7 +12,7 @@ from raydient.wire import control
 
 
 class Beside:
-    """A reader that reads until `release`, and a service that does something at each turn."""
+    """A reader that reads until it is released, and a service that acts at each turn."""
 
     def __init__(self, tmp_path):
         self.data = tmp_path / "a.csv"
@@ -37,7 +37,7 @@ class Beside:
             self.data,
             answer=self.answer,
             orders=self.orders,
-            tell=self.reports.append,
+            report=self.reports.append,
             step=lambda: 120,
             clock=lambda: self.now,
         )
@@ -64,7 +64,7 @@ def test_the_service_is_answered_until_the_job_is_prepared(beside):
     assert (beside.turns, beside.orders, beside.reports) == ([], [scale], [])
 
 
-def test_reading_that_takes_long_is_told_once(beside):
+def test_reading_that_takes_long_is_reported_once(beside):
     beside.turns = [beside.pass_time] * 5
     assert beside.run() == "prepared"
     assert beside.reports == [Notice("READING_DATA", "reading 1.0 MiB of data")]
@@ -87,14 +87,14 @@ def test_data_that_changed_since_it_was_checked(beside):
     assert finished == Finished(Outcome.FAILED, 120, "", "INVALID_SPEC", message)
 
 
-def test_too_little_memory_is_told(beside):
+def test_too_little_memory_is_reported(beside):
     finished = beside.run(fail(MemoryError()))
     message = "reading a.csv takes more memory than the coordinator's machine has"
     assert finished == Finished(Outcome.FAILED, 120, "", "OUT_OF_MEMORY", message)
 
 
 @pytest.mark.parametrize("path", [None, "/jobs/a/initial.safetensors"])
-def test_a_disk_that_is_full_is_told_without_its_path(beside, path):
+def test_a_full_disk_is_reported_without_its_path(beside, path):
     finished = beside.run(fail(OSError(errno.ENOSPC, "No space left on device", path)))
     name = "initial.safetensors" if path else "a.csv"
     message = f"the job could not be prepared: {name}: No space left on device"
@@ -108,6 +108,6 @@ def test_data_that_is_gone_while_it_is_read_is_left_to_the_reader(beside):
     assert beside.reports == [Notice("READING_DATA", "reading the data")]
 
 
-def test_a_fault_of_ours_is_raised(beside):
+def test_an_internal_error_is_raised(beside):
     with pytest.raises(ZeroDivisionError):
         beside.run(fail(ZeroDivisionError()))

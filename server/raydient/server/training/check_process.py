@@ -1,4 +1,4 @@
-"""A process that compares one specification with its data: question on standard input, answer on standard output.
+"""Compares one specification with its data, in a process: question on standard input, answer on standard output.
 
 The question is one line of JSON, and so is the answer. There is no answer if memory does not suffice, if SIGALRM ends a
 check that takes too long, or after an unexpected exception (exit status FAILED). The process ends when standard input

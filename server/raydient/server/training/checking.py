@@ -85,7 +85,7 @@ class Checker:
 
         The result is cached by the identity of the file and the parts of the specification that it depends on. The
         facts about the data are kept too: a job that reads the same content in the same way, with another network,
-        batch size or loss, is compared with them alone. `preparation.check` says when the file is read again.
+        batch size or loss, is compared with them alone. `preparation.check` lists the cases that need the file again.
 
         Raises:
             InvalidSpec: lists every broken rule.
@@ -148,8 +148,8 @@ class Checker:
         if process.returncode == check_process.FAILED:
             raise RuntimeError(f"the check of {dataset} failed; its traceback is in the log")
         message = f"reading the data takes more memory than a check may use here, {size_text(memory)}"
-        mend = "name fewer columns, split the file, or give the service's machine more memory"
-        raise Exhausted(f"{message}: {mend}", reason="CHECK_OUT_OF_MEMORY")
+        remedy = "name fewer columns, split the file, or give the service's machine more memory"
+        raise Exhausted(f"{message}: {remedy}", reason="CHECK_OUT_OF_MEMORY")
 
     def _take(self) -> "subprocess.Popen[bytes]":
         """Return a process for one check, and start the next one in advance."""

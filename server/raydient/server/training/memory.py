@@ -19,7 +19,7 @@ from raydient.workers.network import Network, program_bytes
 INTERPRETER_BYTES = 80 << 20
 """Python, NumPy and raydient's modules, in a worker or parameter server."""
 COORDINATOR_BYTES = 200 << 20
-"""The same in a coordinator, which reads data and writes models."""
+"""Interpreter and modules of a coordinator, which reads data and writes models."""
 COPIES = 3
 """Copies of weights and optimizer state in a coordinator that takes a checkpoint: received, as tensors, as a file."""
 
@@ -41,7 +41,7 @@ class MemoryEstimate:
     coordinator: int
 
     def on_one_machine(self, workers: int) -> int:
-        """Bytes of all processes of the job."""
+        """Return the bytes of all processes of the job."""
         return self.data + workers * self.worker + self.parameter_server + self.coordinator
 
 
@@ -66,18 +66,18 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, data_by
 
 
 def listed(memory: MemoryEstimate, workers: int) -> str:
-    """The estimate as text: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
+    """Format the estimate as text: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
     each = f"{counted(workers, 'worker')} {size_text(memory.worker)}{' each' if workers > 1 else ''}"
     rest = f"parameter server {size_text(memory.parameter_server)}, coordinator {size_text(memory.coordinator)}"
     return f"data {size_text(memory.data)}, {each}, {rest}"
 
 
 def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | None:
-    """The error of a job that with at least `workers` does not fit a machine of `total` bytes; None if it does."""
+    """Return the error of a job whose least number of workers does not fit `total` bytes; None if it fits."""
     needed = memory.on_one_machine(workers)
     if needed <= total:
         return None
     text = f"the job takes about {size_text(needed)} of memory, the machine has {size_text(total)}"
     text += f" ({listed(memory, workers)})"
-    mend = "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
-    return FieldError("resources", f"{text}: {mend}")
+    remedy = "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
+    return FieldError("resources", f"{text}: {remedy}")

@@ -100,7 +100,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
             dataset,
             answer=lambda seconds: _answer(network, outbox, seconds),
             orders=orders,
-            tell=outbox.put,
+            report=outbox.put,
             step=lambda: saved_step(directory / "checkpoints", launch.job),
             clock=network.now,
         )

@@ -15,7 +15,7 @@ from .preparation import Prepared
 from .reports import Finished, Notice, Outcome, Report
 
 POLL_SECONDS = 0.005
-"""Interval between checks for the result; adds at most this to the start of a job."""
+"""Interval between checks for the result; it delays the start of a job by at most as much."""
 LONG_SECONDS = 3.0
 """A notice is sent if reading takes longer than this."""
 ENDS = {control.Order.CANCEL: Outcome.CANCELLED, control.Order.PAUSE: Outcome.PAUSED}
@@ -27,7 +27,7 @@ def prepare_beside(
     *,
     answer: Callable[[float], None],
     orders: list[control.Command | control.Scale],
-    tell: Callable[[Report], None],
+    report: Callable[[Report], None],
     step: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> Prepared | Finished:
@@ -38,8 +38,8 @@ def prepare_beside(
         dataset: the file, for the message.
         answer: answers the service for at most the given number of seconds. It may add to `orders`.
         orders: a cancellation or a pause ends the wait at once; the thread is then abandoned.
-        tell: receives a notice if reading takes long.
-        step: returns the step of the newest checkpoint, which is the position of a job that ends here.
+        report: receives a notice if reading takes long.
+        step: returns the step of the newest checkpoint, which is the position of a job that ends before training.
         clock: monotonic seconds.
     """
     result: Future[Prepared] = Future()
@@ -52,7 +52,7 @@ def prepare_beside(
                 return Finished(ENDS[order.order], step())
         if not announced and clock() - began > LONG_SECONDS:
             announced = True
-            tell(Notice("READING_DATA", _reading(dataset)))
+            report(Notice("READING_DATA", _reading(dataset)))
     try:
         return result.result()
     except InvalidSpec as invalid:
@@ -68,7 +68,7 @@ def prepare_beside(
 
 
 def _reading(dataset: Path) -> str:
-    with suppress(OSError):  # it may have been removed; the reader tells that
+    with suppress(OSError):  # it may have been removed; the reader reports that
         return f"reading {size_text(dataset.stat().st_size)} of data"
     return "reading the data"
 

@@ -63,7 +63,7 @@ def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Di
     Args:
         path: of the file.
         header: of the file.
-        columns: those that the job uses.
+        columns: columns that the job uses.
         reason: the fast reader's message, used if no error is found.
 
     Raises:
@@ -86,7 +86,7 @@ def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Di
 
 
 def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.LargeBinaryArray]:
-    """The columns as they are written, null where a value is missing."""
+    """Read the columns as they are written, null where a value is missing."""
     budget = Budget()
     batches = []
     try:
@@ -146,19 +146,19 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldError]:
-    """One error for each of the first SHOWN_ERRORS columns with faults, and one for all others."""
+    """Return one error for each of the first SHOWN_ERRORS columns with faults, and one for all others."""
     reported = faults[:SHOWN_ERRORS]
     last = max(fault.row for fault in reported)
     wanted = {fault.row for fault in reported}
-    found = {}
+    shown_rows = {}
     for row, (line, cells) in enumerate(walk(path, header)):
         if row in wanted:
-            found[row] = line, cells
+            shown_rows[row] = line, cells
         if row == last:
             break
     errors = []
     for fault in reported:
-        line, cells = found[fault.row]
+        line, cells = shown_rows[fault.row]
         more = f" ({fault.count} such rows)" if fault.count > 1 else ""
         text = _sentence(fault, cells[fault.column.place], f"row {fault.row + 1} (line {line})", more)
         errors.append(FieldError(fault.column.path, f"column {quoted(fault.column.name)}: {text}"))
@@ -173,8 +173,8 @@ def _sentence(fault: _Fault, text: str, where: str, more: str) -> str:
         case _ if fault.kind == _MISSING and not text.strip():
             return f"{where} has no value{more}"
         case _ if fault.kind == _MISSING:
-            mend = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
-            return f"{value} in {where} stands for a missing value{more}{mend}"
+            remedy = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
+            return f"{value} in {where} stands for a missing value{more}{remedy}"
         case _ if fault.kind == _NOT_UTF8:
             return f"{value} in {where} is not UTF-8 text{more}: save the file with that encoding"
         case _ if fault.kind == _NOT_FINITE:

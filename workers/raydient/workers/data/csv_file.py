@@ -103,14 +103,14 @@ class _Table:
         return block
 
     def inputs(self) -> dict[str, RawInput]:
-        """The inputs by name. Call it only once, because it releases the blocks."""
+        """Return the inputs by name. Call it only once, because it releases the blocks."""
         return {
             name: RawInput(_joined(self._blocks[name]), tuple(column.name for column in columns), is_table=True)
             for name, columns in self._columns.inputs.items()
         }
 
     def labels(self) -> dict[str, pa.LargeStringArray]:
-        """The labels by name."""
+        """Return the labels by name."""
         return {name: pa.concat_arrays(chunks) for name, chunks in self._labels.items()}
 
 
@@ -142,6 +142,6 @@ def _labels(texts: pa.LargeStringArray) -> Labels:
     except pa.ArrowInvalid:
         numbers = None
     if numbers is None or np.isnan(numbers).any():
-        found: list[str] = texts.to_pylist()
-        return found
+        as_written: list[str] = texts.to_pylist()
+        return as_written
     return np.asarray(numbers, np.float64)

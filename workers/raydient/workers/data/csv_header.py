@@ -73,7 +73,7 @@ class Columns:
 
 
 def unreadable(message: str) -> InvalidSpec:
-    """The error of a file that cannot be read as a table."""
+    """Return the error of a file that cannot be read as a table."""
     # without the file's name, because the server names uploaded files itself
     return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
 
@@ -176,7 +176,7 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
 
 
 def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:
-    """Path and name of each column that the specification lists, by input."""
+    """Return path and name of each column that the specification lists, by input."""
     if spec.inputs:
         return {
             name: [(f"dataset.inputs.{name}.columns[{i}]", column) for i, column in enumerate(input_.columns)]
@@ -191,7 +191,7 @@ def _other_columns(header: Header, labels: set[str]) -> list[tuple[str, str]]:
 
 
 def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) -> list[FieldError]:
-    """Errors for names that a job uses and that several columns have."""
+    """Return errors of the names that a job uses and that several columns have."""
     errors = []
     for name, path in list(paths.items())[:SHOWN_ERRORS]:
         where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])
@@ -203,7 +203,7 @@ def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) ->
 
 
 def _nameless(header: Header) -> list[FieldError]:
-    """The error of columns without a name, if every column is a feature."""
+    """Return the error of columns without a name, if every column is a feature."""
     places = [place for place, name in enumerate(header.names) if not name.strip()]
     if not places:
         return []

@@ -22,15 +22,15 @@ class Dataset(MemorySource):
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one sample of each input."""
-        return {name: given.shape for name, given in self.inputs.items()}
+        """Shape of one sample of each input, by name."""
+        return {name: preprocessing.shape for name, preprocessing in self.inputs.items()}
 
     @property
     def input(self) -> Preprocessing:
-        """The only input."""
+        """Preprocessing of the only input."""
         return only(self.inputs)
 
     @property
     def target(self) -> Target:
-        """The only output."""
+        """Meaning of the labels of the only output."""
         return only(self.targets)

@@ -35,7 +35,7 @@ class Format:
 
     @property
     def read(self) -> Reader:
-        """The reader. Its module is imported at first use, because workers read no files and need no Arrow."""
+        """Reader of the format. Its module is imported at first use, because workers read no files."""
         reader: Reader = import_module(f".{self.module}", __package__).read
         return reader
 

@@ -49,7 +49,7 @@ class Budget:
 
 
 def available_bytes() -> int:
-    """Memory that this process can still allocate: the minimum over the machine, its control group and its limit."""
+    """Return the bytes that this process can still allocate: the least of machine, control group and its own limit."""
     left = [2**63]
     most, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if most != resource.RLIM_INFINITY:
@@ -63,7 +63,7 @@ def available_bytes() -> int:
 
 
 def machine_bytes() -> int:
-    """Memory of this machine, or of this process's control group if that is less."""
+    """Return the memory of this machine, or of this process's control group if that is less."""
     sizes = [size] if (size := _kibibytes("/proc/meminfo", "MemTotal")) is not None else [2**63]
     for limit, _ in _CGROUPS:
         with suppress(OSError, ValueError):
@@ -72,12 +72,12 @@ def machine_bytes() -> int:
 
 
 def data_bytes() -> int:
-    """Memory of this process that counts against RLIMIT_DATA; 0 if unknown."""
+    """Return the bytes of this process that count against RLIMIT_DATA; 0 if unknown."""
     return _kibibytes("/proc/self/status", "VmData") or 0
 
 
 def _kibibytes(path: str, name: str) -> int | None:
-    """The value of a line `NAME:  123 kB` of a kernel file, in bytes; None if there is no such line."""
+    """Return the value of a line `NAME:  123 kB` of a kernel file, in bytes; None if there is no such line."""
     with suppress(OSError, ValueError, StopIteration):
         lines = Path(path).read_text().splitlines()
         return 1024 * int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
@@ -85,5 +85,5 @@ def _kibibytes(path: str, name: str) -> int | None:
 
 
 def size_text(count: int) -> str:
-    """A number of bytes for people: `1.5 GiB`, `20.0 MiB`."""
+    """Format a number of bytes: `1.5 GiB`, `20.0 MiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"

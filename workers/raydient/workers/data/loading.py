@@ -1,4 +1,4 @@
-"""From a data file to arrays ready for training."""
+"""Loads a data file as arrays ready for training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,10 +59,10 @@ def load(
             errors.append(FieldError("dataset.sample_weight", message))
     inputs, xs = {}, {}
     if raw.inputs is not None and len(train):
-        for name, given in raw.inputs.items():
+        for name, raw_input in raw.inputs.items():
             try:
-                inputs[name] = _preprocessing(spec, name, given, train, start.get(name))
-                xs[name] = [_float32(inputs[name], given, rows, spec, name) for rows in (train, test)]
+                inputs[name] = _preprocessing(spec, name, raw_input, train, start.get(name))
+                xs[name] = [_float32(inputs[name], raw_input, rows, spec, name) for rows in (train, test)]
             except InvalidSpec as invalid:
                 errors += invalid.errors
     if errors:
@@ -81,11 +81,11 @@ def load(
 
 
 def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] | None:
-    """Shapes of one sample by input, from the specification alone; known for a table whose columns it lists."""
+    """Return the shapes of one sample by input if the specification lists the columns of a table, else None."""
     format_ = find_format(path)
     if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
         return None
-    return {name: (len(given.columns),) for name, given in spec.inputs.items()} or {INPUT: (len(spec.features),)}
+    return {name: (len(input_.columns),) for name, input_ in spec.inputs.items()} or {INPUT: (len(spec.features),)}
 
 
 def _encoded(
@@ -105,7 +105,7 @@ def _encoded(
 
 
 def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.float32] | None:
-    """The factors of the samples' losses, float32 (n,); their errors are added to `errors`."""
+    """Return the factors of the samples' losses, float32 (n,); their errors are added to `errors`."""
     if labels is None:
         return None
     if isinstance(labels, list):
@@ -126,7 +126,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
 
 
 def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
-    """Errors of the file at `path` that do not depend on the losses."""
+    """Return the errors of the file at `path` that do not depend on the losses."""
     try:
         return list(read(spec, path, ()).errors)
     except InvalidSpec as invalid:
@@ -136,8 +136,8 @@ def look(spec: DatasetSpec, path: Path) -> list[FieldError]:
 def _preprocessing(
     spec: DatasetSpec, name: str, raw: RawInput, train: NDArray[np.int64], start: Preprocessing | None
 ) -> Preprocessing:
-    shape, given, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
-    if given is not None and given.categories:
+    shape, input_, kind = raw.values.shape[1:], spec.inputs.get(name), Kind.of(raw.values.dtype)
+    if input_ is not None and input_.categories:
         vocabulary = tuple(sorted(set(category_texts(raw.values))))
         return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary, kind=kind)
     if not spec.standardize:
@@ -155,22 +155,22 @@ def _names(raw: RawInput) -> tuple[str, ...]:
 
 
 def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
-    """The name of one feature of a sample, for messages."""
+    """Return the name of one feature of a sample, for messages."""
     if raw.is_table:
         return f"column {quoted(raw.columns[place[0]])}"
     return f"{quoted(raw.columns[0])}, position {place}"
 
 
 def _float32(
-    given: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
+    preprocessing: Preprocessing, raw: RawInput, rows: NDArray[np.int64], spec: DatasetSpec, name: str
 ) -> NDArray[np.float32]:
     """Preprocess the samples of some rows for the network; contiguous float32."""
     with np.errstate(over="ignore"):
-        result = given.apply(raw.values[rows])
+        result = preprocessing.apply(raw.values[rows])
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
         text = f"{_feature(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
-        what = "is too far from the training part's values" if given.scaling else "is too large"
+        what = "is too far from the training part's values" if preprocessing.scaling else "is too large"
         where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
         raise InvalidSpec([FieldError(where, f"{text} {what} for float32")])
     return result

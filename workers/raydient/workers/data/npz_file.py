@@ -38,7 +38,7 @@ DIRECTORY_BYTES = 2**20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 1
 _END_BYTES, _WIDE_END_BYTES = 22, 20 + 56
-"""The record at the end of an archive without its comment; before it those of an archive of more than 4 GiB."""
+"""Sizes of the record at the end of an archive, without its comment, and of those before it in archives over 4 GiB."""
 _TAIL_BYTES = 2**16 + _END_BYTES + _WIDE_END_BYTES
 """Bytes at the end of an archive that are searched: the longest comment and the records that locate the directory."""
 _VERSIONS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -86,7 +86,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
         {name: RawInput(samples[name], (one.array,), False) for name, one in inputs.items()} if is_good else None,
         {name: _labels(array) for name, array in good.items()},
         {name: category_texts(array) for name, array in good.items() if name in as_written},
-        tuple(error for found in errors.values() for error in found),
+        tuple(error for several in errors.values() for error in several),
         len(next(iter(samples.values()))),
         {name: values.shape[1:] for name, values in samples.items()},
     )
@@ -130,15 +130,17 @@ def _unreadable(message: str) -> InvalidSpec:
 
 
 def _inputs(spec: DatasetSpec) -> Mapping[str, _Wanted]:
-    """The array of each input."""
+    """Return the array of each input, by name."""
     if spec.inputs:
-        many = [name for name, given in spec.inputs.items() if len(given.columns) > 1]
+        many = [name for name, input_ in spec.inputs.items() if len(input_.columns) > 1]
         message = "an NPZ file has the samples of an input in one array: name one"
         if many:
             raise InvalidSpec(FieldError(f"dataset.inputs.{name}.columns", message) for name in many)
         return {
-            name: _Wanted(given.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU" if given.categories else "biuf")
-            for name, given in spec.inputs.items()
+            name: _Wanted(
+                input_.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU" if input_.categories else "biuf"
+            )
+            for name, input_ in spec.inputs.items()
         }
     if len(spec.features) > 1:
         raise InvalidSpec([FieldError("dataset.features", "an NPZ file has its samples in one array: name one")])
@@ -147,7 +149,7 @@ def _inputs(spec: DatasetSpec) -> Mapping[str, _Wanted]:
 
 
 def _check_rows(wanted: list[_Wanted], arrays: Mapping[str, NDArray[Any]], label: _Wanted) -> None:
-    """Every array has as many rows as the first label."""
+    """Check that every array has as many rows as the first label."""
     y = arrays[label.array]
     for one in wanted:
         x = arrays[one.array]
@@ -172,11 +174,11 @@ def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[
             errors.append(FieldError(one.path, f"{quoted(one.array)} {problem}"))
     if errors:
         raise InvalidSpec(errors)
-    return {name: _read_array(archive, name) for name in {one.array: None for one in wanted}}
+    return {name: read_array(archive, name) for name in {one.array: None for one in wanted}}
 
 
 def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str | None:
-    """The problem of an array by the declarations of archive and header; None if there is none.
+    """Return the problem of an array by the declarations of archive and header; None if there is none.
 
     Only the header is unpacked.
 
@@ -211,7 +213,8 @@ def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str |
     return None
 
 
-def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """Unpack an array whose declarations have been checked."""
     with archive.open(f"{name}.npy") as member:
         array: NDArray[Any] = npy.read_array(member, allow_pickle=False)
     return array
@@ -225,7 +228,7 @@ def _labels(y: NDArray[Any]) -> Labels:
 
 
 def _not_finite(wanted: _Wanted, values: NDArray[Any]) -> list[FieldError]:
-    """An error if there is NaN or infinity among the values."""
+    """Return an error if there is NaN or infinity among the values."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return []
     bad = np.argwhere(~np.isfinite(values))

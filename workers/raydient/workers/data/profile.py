@@ -45,10 +45,10 @@ class LabelFacts:
         shape, type_ = labels[0].shape[1:], labels[0].dtype.str
         if shape:
             return cls(shape, type_)
-        found = distinct(np.concatenate([distinct(part) for part in labels]))
-        largest = int(found[-1])
-        are_gaps = not classes and len(found) <= largest
-        hint = names_hint(found, "softmax_cross_entropy") if are_gaps else ""
+        present = distinct(np.concatenate([distinct(part) for part in labels]))
+        largest = int(present[-1])
+        are_gaps = not classes and len(present) <= largest
+        hint = names_hint(present, "softmax_cross_entropy") if are_gaps else ""
         return cls(shape, type_, largest, quoted(classes[largest]) if classes else "", hint)
 
 
@@ -118,7 +118,7 @@ def _label_facts(data: Dataset, parts: Sequence[Samples], output: Output) -> Lab
     name, loss, weighed = output.layer, loss_class(output.loss), []
     for part in parts:
         labels = part.ys[name]
-        found = loss.occurring(labels if part.weights is None else labels[part.weights > 0])
-        weighed.append(tuple(found[found < WEIGHED_CLASSES].tolist()))
+        classes = loss.occurring(labels if part.weights is None else labels[part.weights > 0])
+        weighed.append(tuple(classes[classes < WEIGHED_CLASSES].tolist()))
     facts = LabelFacts.of([part.ys[name] for part in parts], data.targets[name].classes)
     return replace(facts, weighed=tuple(weighed))

@@ -1,4 +1,4 @@
-"""The result of a reader: the content of a file, not yet encoded, and its errors."""
+"""Result of a reader: the content of a file, not yet encoded, and its errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,14 +57,14 @@ class RawData:
 
 
 def label_path(spec: Dataset, name: str) -> str:
-    """Path of a label, or of the weight of samples, in the specification."""
+    """Return the path of a label, or of the weight of samples, in the specification."""
     if name == SAMPLE_WEIGHT:
         return "dataset.sample_weight"
     return f"dataset.labels.{name}" if spec.labels else "dataset.label"
 
 
 def missing(names: Sequence[tuple[str, str]], what: str, available: Sequence[str]) -> list[FieldError]:
-    """The errors of names that do not exist.
+    """Return the errors of names that do not exist.
 
     Args:
         names: path in the specification and name, for each.
@@ -86,7 +86,7 @@ def _missing(name: str, what: str, available: Sequence[str]) -> str:
 
 
 def _alike(name: str, available: Sequence[str]) -> str | None:
-    """The similar name that is probably meant. Among more than COMPARED_NAMES only case and outer spaces may differ."""
+    """Return a similar name that is probably meant; of more than COMPARED_NAMES, only by case and spaces."""
     same = (other for other in available if other.strip().casefold() == name.strip().casefold())
     if close := next(same, None):
         return close
