@@ -133,7 +133,7 @@ def client(start, runner):
 
 @pytest.fixture
 def trained(client, runner, tmp_path):
-    """Makes a job that succeeded; its name and its model."""
+    """Makes a job that succeeded; returns its name and its model."""
 
     def trained(**parts):
         name = client.create(display_name="my digits/1").name
@@ -147,7 +147,7 @@ def trained(client, runner, tmp_path):
 
 
 class Refused:
-    """What a failing call tells: code, text, reason, metadata, violations by field."""
+    """The status of a failed call: code, text, reason, metadata, violations by field."""
 
     def __init__(self, error):
         self.code = error.code()
@@ -166,7 +166,7 @@ class Refused:
 
 @pytest.fixture
 def refused():
-    """Makes a call that has to fail and returns what it tells."""
+    """Makes a call that must fail and returns its status."""
 
     def exhaust(call, *arguments, **keywords):
         result = call(*arguments, **keywords)
@@ -182,7 +182,7 @@ def refused():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A server that waits for no watcher that takes nothing."""
+    """A server that disconnects slow watchers after 0.05 s."""
     monkeypatch.setattr("raydient.server.api.watching.PATIENCE_SECONDS", 0.05)
 
 

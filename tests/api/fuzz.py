@@ -48,7 +48,7 @@ LAYERS = [
 
 @dataclass(frozen=True)
 class Known:
-    """What a furnished service has: names and page tokens, names that may go, valid requests by their message."""
+    """The content of a service for fuzzing: names and page tokens, names to delete, valid requests by message."""
 
     names: tuple[str, ...]
     spare: tuple[str, ...]

@@ -195,5 +195,5 @@ def outcome(channel, method, requests, metadata=()):
 
 
 def tells_insides(text):
-    """Whether a message shows what is nobody's business: stacks, folders of the server."""
+    """True if a message reveals internals: stack traces, folders of the server."""
     return re.search(r"Traceback|File \"|/tmp/|<class|object at 0x", text) is not None

@@ -1,4 +1,4 @@
-"""What arrives on a connection that no gRPC library made, and how many connections there may be."""
+"""Connections that no gRPC library made, and the limit on connections."""
 
 import signal
 

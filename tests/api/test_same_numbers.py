@@ -92,7 +92,7 @@ def job_of(path, table, categories, standardize):
 
 
 def learnt(path, table, categories, standardize):
-    """What training computes with, (rows, columns), and the model that it would leave; None where it refuses."""
+    """The features as training reads them, (rows, columns), and the model; None if training refuses the data."""
     spec = job_of(path, table, categories, standardize)
     try:
         data = load(spec.dataset, path, spec.network.named_outputs, 1)

@@ -274,7 +274,7 @@ def test_a_certificate_is_read_again_when_the_files_change(start, tmp_path, capl
     subprocess.run(["openssl", "req", "-x509", *new, *made, *alternative], check=True, capture_output=True, timeout=60)
 
     def trusts(authority):
-        """Whether a new connection finds a server of this authority."""
+        """True if a new connection reaches a server of this authority."""
         credentials = grpc.ssl_channel_credentials(authority.read_bytes())
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.secure_channel(served.running.address, credentials, options) as channel:

@@ -28,7 +28,7 @@ class Store:
 
 
 async def at_once():
-    """How fast a watcher takes an event."""
+    """The time in which a watcher receives an event."""
 
 
 async def never():

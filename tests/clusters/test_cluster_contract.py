@@ -24,7 +24,7 @@ def coordinator(cluster):
 
 
 def ended(process):
-    """How a process ended; waits for that, event by event of the clock, not of a guess."""
+    """Wait for the end of a process and return its description."""
     deadline, pause = time.monotonic() + SECONDS, threading.Event()
     while (how := process.ended()) is None:
         assert time.monotonic() < deadline, "it goes on"

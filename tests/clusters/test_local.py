@@ -1,4 +1,4 @@
-"""What only local processes promise: they never outlive the one that started them."""
+"""Local processes never outlive the process that started them."""
 
 import os
 import signal

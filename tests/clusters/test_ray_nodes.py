@@ -1,4 +1,4 @@
-"""What a Ray of several nodes adds: room that comes and goes, placement, and nodes with other versions."""
+"""A Ray of several nodes: room that comes and goes, placement, and nodes with other versions."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ SPREAD = Placement.model_validate({"strategy": "spread"})
 
 
 def eventually(condition):
-    """Wait until something holds, and give it."""
+    """Wait until the condition is true, and return its value."""
     deadline, pause = time.monotonic() + SECONDS, threading.Event()
     while not (found := condition()):
         assert time.monotonic() < deadline, "it does not come to be"

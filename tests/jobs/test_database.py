@@ -1,4 +1,4 @@
-"""What a database of the job store promises, whatever its kind: transactions, migrations, a bounded queue of writes."""
+"""The contract of every kind of database: transactions, migrations, a bounded queue of writes."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What the job store promises on every kind of database."""
+"""The contract of the job store, on every kind of database."""
 
 import json
 import threading

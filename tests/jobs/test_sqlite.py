@@ -1,4 +1,4 @@
-"""The SQLite file: durable, private, one sentence where it cannot be used."""
+"""The SQLite file: durable, private, and refused with one sentence if it cannot be used."""
 
 import os
 import signal

@@ -52,8 +52,8 @@ class DatasetServicer(DatasetServiceServicer):
     async def ListDatasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
         """See the proto."""
         size, start = page_size(request), page_start(request, int)
-        found = await asyncio.to_thread(self._datasets.page, size + 1, start[0] if start else None)
-        page, token = next_page(request, found, size, dataset_message, "number")
+        datasets = await asyncio.to_thread(self._datasets.page, size + 1, start[0] if start else None)
+        page, token = next_page(request, datasets, size, dataset_message, "number")
         return pb.ListDatasetsResponse(datasets=page, next_page_token=token)
 
     async def DeleteDataset(self, request: pb.DeleteDatasetRequest, context: Any) -> Empty:

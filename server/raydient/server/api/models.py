@@ -52,8 +52,8 @@ class ModelServicer(ModelServiceServicer):
         """See the proto."""
         size, start = page_size(request), page_start(request, int)
         job = await asyncio.to_thread(self._store.get, job_id(request.parent))
-        found = await asyncio.to_thread(self._artifacts.checkpoints, job)
-        rest = [checkpoint for checkpoint in found if start is None or checkpoint.step < start[0]]
+        checkpoints = await asyncio.to_thread(self._artifacts.checkpoints, job)
+        rest = [checkpoint for checkpoint in checkpoints if start is None or checkpoint.step < start[0]]
         page, token = next_page(request, rest, size, lambda item: checkpoint_message(job.id, item), "step")
         return pb.ListCheckpointsResponse(checkpoints=page, next_page_token=token)
 

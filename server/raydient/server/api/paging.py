@@ -50,24 +50,24 @@ def page_start(request: Any, *kinds: type) -> tuple[Any, ...] | None:
 
 
 def next_page(
-    request: Any, found: Sequence[T], size: int, convert: Callable[[T], M], *last: str
+    request: Any, items: Sequence[T], size: int, convert: Callable[[T], M], *last: str
 ) -> tuple[list[M], str]:
     """Convert a page to messages, and return them with the token of the next page, which is empty on the last one.
 
-    `found` are up to `size` + 1 items. A page ends early if it would not fit into one response. `last` names the
+    `items` are up to `size` + 1 items. A page ends early if it would not fit into one response. `last` names the
     attributes that form the key of an item.
     """
     page: list[M] = []
     room = PAGE_BYTES
-    for item in found[:size]:
+    for item in items[:size]:
         message = convert(item)
         room -= message.ByteSize()
         if page and room < 0:
             break
         page.append(message)
-    if len(page) == len(found):
+    if len(page) == len(items):
         return page, ""
-    key = [getattr(found[len(page) - 1], name) for name in last]
+    key = [getattr(items[len(page) - 1], name) for name in last]
     return page, base64.urlsafe_b64encode(json.dumps([_origin(request), *key]).encode()).decode()
 
 

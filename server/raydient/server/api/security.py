@@ -46,7 +46,7 @@ class Address:
     @property
     def loopback(self) -> bool:
         """True if only this machine can reach it. Raises StartError if the host has no address."""
-        return all(ipaddress.ip_address(found[4][0]).is_loopback for found in self._resolved())
+        return all(ipaddress.ip_address(place[0]).is_loopback for *_, place in self._resolved())
 
     def check_free(self) -> None:
         """Raise StartError if the address is in use or invalid, in one line; gRPC's own message takes several."""
@@ -61,10 +61,10 @@ class Address:
 
     def _resolved(self) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
         try:
-            found = socket.getaddrinfo(self.host or "::", self.port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(self.host or "::", self.port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise StartError(f"cannot listen on {self}: {error.strerror}") from error
-        return [(family, kind, protocol, name, place[:2]) for family, kind, protocol, name, place in found]  # type: ignore[misc]
+        return [(family, kind, protocol, name, place[:2]) for family, kind, protocol, name, place in addresses]  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +162,13 @@ def read_tokens(path: Path) -> list[bytes]:
     Raises StartError if others may read the file, or if it holds no token or a short one.
     """
     try:
-        found = path.stat()
+        status = path.stat()
         lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise StartError(f"the tokens file {path} cannot be read: {reason}") from error
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & forbidden_mode(found.st_uid, os.geteuid()):
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & forbidden_mode(status.st_uid, os.geteuid()):
         raise StartError(f"other users may read the tokens file {path} (mode {mode:04o}): run chmod 600")
     tokens = [line for line in lines if line]
     if not tokens:

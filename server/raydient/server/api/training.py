@@ -89,8 +89,8 @@ class TrainingServicer(TrainingServiceServicer):
         """See the proto."""
         size, start = page_size(request), page_start(request, int, str, str)
         job = await asyncio.to_thread(self._jobs.store.get, job_id(request.parent))
-        found = await asyncio.to_thread(self._jobs.store.points, job.id, size + 1, start or (0, "", ""))
-        page, token = next_page(request, found, size, metric_message, "epoch", "split", "name")
+        points = await asyncio.to_thread(self._jobs.store.points, job.id, size + 1, start or (0, "", ""))
+        page, token = next_page(request, points, size, metric_message, "epoch", "split", "name")
         return pb.ListMetricsResponse(metrics=page, next_page_token=token)
 
     async def _answer(

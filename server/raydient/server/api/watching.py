@@ -42,7 +42,7 @@ class Watchers:
         return self._stop
 
     def stop(self) -> None:
-        """End every watch with a status that tells the client to watch again, because the server stops."""
+        """End all watches, because the server stops; the status is UNAVAILABLE, so that clients watch again."""
         self._stopping = True
         if self._stop is not None and not self._stop.done():
             self._stop.set_result(None)

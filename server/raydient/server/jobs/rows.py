@@ -153,7 +153,7 @@ def event_row(event: JobEvent) -> dict[str, Any]:
 
 
 def event_record(row: RowMapping) -> JobEvent:
-    """Inverse of `event_row`. An event that this version cannot read becomes a notice that says so."""
+    """Inverse of `event_row`. An event that this version cannot read becomes a notice with the reason."""
     payload: Payload
     try:
         payload = _column(row["kind"], lambda text: decode(row["kind"], text), row["payload"])
