@@ -1,4 +1,4 @@
-"""A job without a network: gradients that depend on the weights, the round and the leaf, and what must come of them."""
+"""A job without a network, whose gradients depend on weights, round and leaf, and the results that it must have."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ SECONDS = (0.25, 0.5, 0.0, 0.125)
 
 
 def dense(values, units=0):
-    """A gradient without tables; the last `units` values are the counts of active units."""
+    """Return a gradient without tables; the last `units` values are the counts of active units."""
     buffer = np.asarray(values, np.float32)
     return Gradient(GradientLayout(len(buffer) - units, units), buffer)
 
@@ -67,7 +67,7 @@ class Job:
         return np.random.default_rng((99, round_, leaf)).random(SUMS)
 
     def gradient(self, weights, round_, node):
-        """The sum over a node, along the tree."""
+        """Return the gradient of a node, summed along the tree."""
         return self._sum(node, lambda leaf: self.leaf_gradient(weights, round_, leaf))
 
     def sums(self, round_, node):
@@ -84,20 +84,20 @@ class Job:
         weights, state = self.start.copy(), [np.zeros_like(self.start) for _ in rule.optimizer.state]
         train = np.zeros(1 + SUMS)
         for number in range(self.schedule.rounds):
-            this = self.schedule.round(number)
-            sums = self.sums(number, (0, this.leaves))
-            if this.kind is RoundKind.TRAIN:
+            round_ = self.schedule.round(number)
+            sums = self.sums(number, (0, round_.leaves))
+            if round_.kind is RoundKind.TRAIN:
                 self.reference.append([weights.copy(), *(s.copy() for s in state)])
-                gradient = self.gradient(weights, number, (0, this.leaves))
-                rule.update(this.step, weights, gradient, state, [np.empty_like(weights) for _ in range(2)])
-                train += [this.stop - this.start, *sums]
+                gradient = self.gradient(weights, number, (0, round_.leaves))
+                rule.update(round_.step, weights, gradient, state, [np.empty_like(weights) for _ in range(2)])
+                train += [round_.stop - round_.start, *sums]
             else:
-                self.epochs.append(EpochEnd(this.epoch, this.step, tuple(train), (float(this.stop), *sums)))
+                self.epochs.append(EpochEnd(round_.epoch, round_.step, tuple(train), (float(round_.stop), *sums)))
                 train[:] = 0
         self.reference.append([weights, *state])
 
     def server(self, executor, position=None, arrays=None):
-        """A conductor at the beginning, or where a snapshot was taken; and its weights and state."""
+        """Return a conductor at the beginning, or at the position of a snapshot, and its weights and state."""
         rule = build_rule(*self.optimizer)
         arrays = arrays or self.reference[0]
         arrays = [array.copy() for array in arrays]
@@ -107,7 +107,7 @@ class Job:
 
 
 def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), **options):
-    """An updater of these arrays."""
+    """Return an updater of these arrays."""
     blocks = Blocks(len(weights), depth, threads, executor)
     return Updater(Weights(weights, state, rule, parameters), blocks, **options)
 
@@ -124,7 +124,7 @@ def executor():
 
 
 class Coordinator:
-    """What a parameter server hears and says, message by message."""
+    """The coordinator of a parameter server in a thread, played by the test message by message."""
 
     def __init__(self, job, pool, clock=time.monotonic):
         self.job = job
@@ -140,7 +140,7 @@ class Coordinator:
             ParameterServerShell(launch, network, "127.0.0.1").run()
 
     def expect(self, kind):
-        """The next message of this kind and its arrays; others that come before it are kept in `heard`."""
+        """Return the next message of a kind and its arrays; messages of other kinds before it are kept in `heard`."""
         while True:
             for connection, frame in self.hub.poll(0.2):
                 assert not isinstance(frame, Closed), "the parameter server is gone"
@@ -156,21 +156,21 @@ class Coordinator:
         self.hub.send(self.connection, message, Bundle.of(arrays) if arrays is not None else None)
 
     def serve(self, **parts):
-        """Give it the job, from its beginning or from a snapshot; its data plane."""
+        """Send the job, from its beginning or from a snapshot, and return the server's Hello."""
         hello, _ = self.expect(control.Hello)
         kind, settings = self.job.optimizer
-        told = {
+        fields = {
             "layout": self.job.layout, "layers": LAYERS, "optimizer": kind, "settings": settings,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
             "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip
-        arrays = told.pop("arrays")
-        self.tell(control.Serve(**told), arrays)
+        arrays = fields.pop("arrays")
+        self.tell(control.Serve(**fields), arrays)
         self.data_plane = hello.data_plane
         return hello
 
     def attach(self, number, transport, generation=GENERATION):
-        """A worker that has joined."""
+        """Attach a worker and return its channel."""
         connection = dial(self.data_plane, SECRET, transport)
         self.workers.append(connection)
         channel = attach(connection, number, generation)
@@ -181,31 +181,31 @@ class Coordinator:
         self.tell(control.Plan(1, workers, [1.0] * len(workers)))
 
     def settle(self):
-        """Everything said before this has been heard: a handshake takes more than one round of the server's loop."""
+        """Wait until the server has read all earlier messages: a handshake takes more than one round of its loop."""
         dial(self.data_plane, SECRET, Transport.TCP).close()
 
     def close(self):
-        """End everything; the server's thread ends because its coordinator is gone."""
+        """Close all connections; the server's thread ends because that to its coordinator does."""
         for connection in self.workers:
             connection.close()
         self.hub.close()
 
     def compute(self, channel, assignment):
-        """What a worker does with an assignment; a node takes the slot of its first leaf, so none is used twice."""
-        this = self.job.schedule.round(assignment.round)
-        for node in maximal_subtrees(assignment.first, assignment.last, this.leaves):
-            trains, slot = this.kind is RoundKind.TRAIN, node[0]
+        """Compute and push an assignment. A node takes the slot of its first leaf, so no slot is used twice."""
+        round_ = self.job.schedule.round(assignment.round)
+        for node in maximal_subtrees(assignment.first, assignment.last, round_.leaves):
+            trains, slot = round_.kind is RoundKind.TRAIN, node[0]
             if trains:
-                channel.slot(slot).vector[:] = self.job.gradient(channel.weights, this.number, node)
-            channel.push(this.number, node, slot if trains else None, self.job.sums(this.number, node), SECONDS)
+                channel.slot(slot).vector[:] = self.job.gradient(channel.weights, round_.number, node)
+            channel.push(round_.number, node, slot if trains else None, self.job.sums(round_.number, node), SECONDS)
 
     def work(self, channel):
-        """A worker's whole life."""
+        """Compute assignments until the server stops the worker."""
         while (assignment := channel.wait()) is not None:
             self.compute(channel, assignment)
 
     def assert_completes(self, *channels):
-        """These workers, already planned, bring the job to its end and to the bits of one worker."""
+        """Assert that these workers, which a plan names, complete the job with the bits of one worker."""
         with ThreadPoolExecutor(len(channels)) as pool:
             working = [pool.submit(self.work, channel) for channel in channels]
             try:
@@ -219,7 +219,7 @@ class Coordinator:
         self.assert_at(arrays, final.step)
 
     def assert_at(self, arrays, step):
-        """Weights and optimizer state are those before this step."""
+        """Assert that weights and optimizer state are those before a step."""
         names = ("weights", "first_moment", "second_moment")
         for name, expected in zip(names, self.job.reference[step], strict=True):
             np.testing.assert_array_equal(arrays[name], expected, name)
@@ -227,7 +227,7 @@ class Coordinator:
 
 @pytest.fixture
 def start_server(tree_job):
-    """Starts a parameter server in a thread."""
+    """Return a function that starts a parameter server in a thread and returns its coordinator."""
     with ThreadPoolExecutor(4, thread_name_prefix="serving") as pool:
         started = []
 

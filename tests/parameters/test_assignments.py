@@ -1,4 +1,4 @@
-"""Leaves among workers: all of them, each to one."""
+"""All leaves are assigned, each to one worker."""
 
 import pytest
 from hypothesis import given

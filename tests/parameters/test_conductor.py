@@ -1,4 +1,4 @@
-"""The parameter server as an algorithm: whatever workers do and whoever is lost, the bits are those of one worker."""
+"""The conductor: whatever workers do and whichever are lost, the bits are those of one worker."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,13 +16,13 @@ from .conftest import dense
 
 
 class Members(RuleBasedStateMachine):
-    """Workers that come, go, push, repeat themselves and push nonsense; plans and snapshots at any time."""
+    """Workers that attach, detach, push, and push twice or nonsense; plans and snapshots at any time."""
 
     job = None  # set by the test
 
     def __init__(self):
         super().__init__()
-        self.executor = ThreadPoolExecutor(1)  # never used: one thread suffices
+        self.executor = ThreadPoolExecutor(1)  # never used: one thread is enough
         self.server, self.arrays = self.job.server(self.executor)
         self.workers = 0
         self.attached = {}  # worker to its nodes that are not pushed yet, as (round, node)
@@ -40,7 +40,7 @@ class Members(RuleBasedStateMachine):
         self.over = False  # and given
         self.held = None  # no round may be open but the one with this number, -1 for none; None if training is not held
 
-    # ---- what the server says
+    # ---- actions of the conductor
 
     def carry_out(self, actions):
         for action in actions:
@@ -53,14 +53,14 @@ class Members(RuleBasedStateMachine):
                 case Assign(worker, round_, first, last):
                     assert worker in self.attached
                     assert worker in self.planned
-                    this = self.server.current
-                    assert round_ == this.number == self.server.position.round
+                    opened = self.server.current
+                    assert round_ == opened.number == self.server.position.round
                     leaves = set(range(first, last))
                     assert leaves
                     assert not leaves & self.counted.get(round_, set())
                     others = [n for nodes in self.attached.values() for r, n in nodes if r == round_]
                     assert not leaves & {leaf for node in others for leaf in range(*node)}
-                    self.attached[worker] += [(round_, node) for node in maximal_subtrees(first, last, this.leaves)]
+                    self.attached[worker] += [(round_, node) for node in maximal_subtrees(first, last, opened.leaves)]
                 case EpochEnd():
                     self.epochs.append(action)
                 case Boundary(final):
@@ -74,7 +74,7 @@ class Members(RuleBasedStateMachine):
                     raise AssertionError(action)
 
     def forget_the_open_round(self):
-        """Nobody was there to complete it: whoever goes on begins it anew, and what is on its way comes too late."""
+        """No worker was left to complete it: the next server begins it anew, and pushes under way come too late."""
         round_ = self.server.position.round
         self.counted.pop(round_, None)
         self.pushed = [pushed for pushed in self.pushed if pushed[0] != round_]
@@ -82,11 +82,11 @@ class Members(RuleBasedStateMachine):
             nodes[:] = [node for node in nodes if node[0] != round_]
 
     def push(self, round_, node):
-        """Push what a worker would have computed from the weights as they are."""
+        """Push what a worker computes from the present weights."""
         gradient = dense(self.job.gradient(self.arrays[0], round_, node))
-        this = self.job.schedule.round(round_)
+        opened = self.job.schedule.round(round_)
         refusal, actions = self.server.push(
-            round_, node, gradient if this.kind is RoundKind.TRAIN else None, self.job.sums(round_, node)
+            round_, node, gradient if opened.kind is RoundKind.TRAIN else None, self.job.sums(round_, node)
         )
         if not refusal:
             self.pushed.append((round_, node))
@@ -96,7 +96,7 @@ class Members(RuleBasedStateMachine):
         self.carry_out(actions)
         return refusal
 
-    # ---- what happens
+    # ---- events
 
     @rule()
     def attach(self):
@@ -133,7 +133,7 @@ class Members(RuleBasedStateMachine):
     @precondition(lambda self: any(self.attached.values()))
     @rule(data=st.data())
     def help(self, data):
-        """Somebody else pushes first what a worker is computing; its own push comes too late then."""
+        """Another worker pushes first what a worker is computing; its own push comes too late then."""
         worker = data.draw(st.sampled_from([w for w, nodes in self.attached.items() if nodes]))
         assert self.push(*self.attached[worker][-1]) in ("", "DUPLICATE", "LATE")
 
@@ -141,8 +141,8 @@ class Members(RuleBasedStateMachine):
     @rule(data=st.data())
     def push_again(self, data):
         round_, node = data.draw(st.sampled_from(self.pushed[-8:]))
-        this = self.server.current
-        assert self.push(round_, node) == ("DUPLICATE" if this and this.number == round_ else "LATE")
+        opened = self.server.current
+        assert self.push(round_, node) == ("DUPLICATE" if opened and opened.number == round_ else "LATE")
 
     @precondition(lambda self: self.server.current is not None)
     @rule(ahead=st.integers(1, 3), node=st.tuples(st.integers(0, 7), st.integers(0, 7)))
@@ -159,9 +159,9 @@ class Members(RuleBasedStateMachine):
 
     @rule(held=st.booleans())
     def hold(self, held):
-        """The coordinator does not read, or reads again."""
-        this = self.server.current
-        self.held = (this.number if this else -1) if held else None
+        """The coordinator stops reading, or reads again."""
+        opened = self.server.current
+        self.held = (opened.number if opened else -1) if held else None
         self.carry_out(self.server.hold(held))
 
     @rule()
@@ -172,7 +172,7 @@ class Members(RuleBasedStateMachine):
 
     @rule(really=st.sampled_from([False, False, False, True]), at_once=st.booleans())
     def stop(self, really, at_once):
-        """Stop with a snapshot, and go on from it with a new server."""
+        """Pause, so that a new server can go on from the snapshot."""
         if really and not self.over:
             self.final = True
             self.waiting += 1
@@ -187,7 +187,7 @@ class Members(RuleBasedStateMachine):
         self.attached, self.planned, self.final, self.over, self.held = {}, set(), False, False, None
         self.unconfirmed = False
 
-    # ---- what holds
+    # ---- invariants
 
     @invariant()
     def no_round_begins_while_training_is_held(self):
@@ -217,7 +217,7 @@ class Members(RuleBasedStateMachine):
         assert self.server.current is not None or not self.waiting
 
     def teardown(self):
-        """With a worker there the run completes, whatever has happened."""
+        """Once a worker is attached, the run completes, whatever has happened."""
         if self.over and self.server.position.round < self.job.schedule.rounds:
             self.go_on()
         if not self.over:

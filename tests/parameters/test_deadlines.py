@@ -1,4 +1,4 @@
-"""Which workers are overdue, with times from the test."""
+"""Overdue workers, with times from the test."""
 
 import pytest
 
@@ -10,7 +10,7 @@ EVALUATION = SCHEDULE.steps_per_epoch
 
 
 class Rounds:
-    """Plays rounds whose leaves are divided evenly; time passes only here, and `look` is asked as often as in use."""
+    """Plays rounds whose leaves are divided evenly. Time passes only here; `overdue` is called as often as in use."""
 
     def __init__(self):
         self.now = 1000.0
@@ -26,18 +26,18 @@ class Rounds:
         self.deadlines.completed(self.now)
 
     def open(self, workers=(1, 2), number=0):
-        this = SCHEDULE.round(number)
-        self.leaves = this.leaves // len(workers)
+        self.round = SCHEDULE.round(number)
+        leaves = self.round.leaves // len(workers)
         for worker in workers:
-            self.deadlines.assigned(worker, this, self.leaves, self.now)
+            self.deadlines.assigned(worker, self.round, leaves, self.now)
 
     def look_for(self, seconds, owing):
-        """The last answer after so many seconds of looking at what these workers owe."""
-        end, found = self.now + seconds, {}
-        while self.now < end and not found:
+        """Return the first overdue workers within `seconds`, while `owing` stays the same."""
+        end, overdue = self.now + seconds, {}
+        while self.now < end and not overdue:
             self.now = min(end, self.now + LOOK_SECONDS)
-            found = self.deadlines.overdue(owing, self.now)
-        return found
+            overdue = self.deadlines.overdue(owing, self.now)
+        return overdue
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_leaves_handed_out_later_have_the_whole_time(rounds):
     rounds.complete(0.125)
     rounds.open()
     assert rounds.look_for(100.0, {2: 4}).keys() == {2}
-    rounds.deadlines.assigned(1, rounds.deadlines._round, 4, rounds.now)
+    rounds.deadlines.assigned(1, rounds.round, 4, rounds.now)
     assert rounds.look_for(LEAST_SECONDS, {1: 4}) == {}
     assert rounds.look_for(LOOK_SECONDS, {1: 4}).keys() == {1}
 

@@ -1,4 +1,4 @@
-"""Where the loss or a gradient stops being finite, and where a run is stopped: what is said, and that no more is."""
+"""Divergence and pauses: the actions that the conductor returns, and that no action follows them."""
 
 from math import isnan
 
@@ -37,7 +37,7 @@ def make_server(executor):
 
 
 def push(server, gradients, losses=(1.0, 1.0)):
-    """Both leaves of the open training round; what follows."""
+    """Push both leaves of the open training round and return the actions."""
     number = server.current.number
     result = []
     for leaf, (gradient, loss) in enumerate(zip(gradients, losses, strict=True)):
@@ -70,7 +70,7 @@ def test_the_parameter_nearest_to_the_loss_with_a_gradient_that_is_not_finite_is
 
 
 def test_the_division_of_the_work_has_no_say_in_divergence(make_server):
-    """The same overflow, once summed by the worker and once by the server."""
+    """The worker has summed the leaves here; elsewhere the server does."""
     server, _ = make_server()
 
     refusal, actions = server.push(0, (0, 2), dense([np.inf, 2, 2, 2]), np.array([2.0]))
@@ -81,10 +81,10 @@ def test_the_division_of_the_work_has_no_say_in_divergence(make_server):
 def test_a_loss_that_is_not_finite_diverges_with_finite_gradients(make_server):
     server, _ = make_server()
 
-    (found,) = push(server, [ONES, [1, 5, 1, 1]], losses=(np.nan, 1.0))
+    (diverged,) = push(server, [ONES, [1, 5, 1, 1]], losses=(np.nan, 1.0))
 
-    assert isnan(found.loss)
-    assert (found.step, found.parameter, found.finite) == (0, "near.input", True)
+    assert isnan(diverged.loss)
+    assert (diverged.step, diverged.parameter, diverged.finite) == (0, "near.input", True)
 
 
 def test_an_evaluation_whose_loss_is_not_finite_diverges(make_server):
@@ -108,7 +108,7 @@ def test_a_huge_gradient_whose_square_overflows_goes_on(make_server, rule, optio
 
 
 def test_nothing_follows_divergence(make_server):
-    """Above all no snapshot: the update may be half made."""
+    """In particular no snapshot: the update may be half made."""
     server, _ = make_server()
     assert server.snapshot() == []
     push(server, [[np.nan] * 4, ONES])
@@ -140,7 +140,7 @@ def test_a_final_snapshot_that_follows_another_is_not_given_early(make_server):
 
 
 def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
-    """All workers die while a round is open: what it began with is what there is."""
+    """All workers die while a round is open: the snapshot has the weights with which it began."""
     server, weights = make_server()
     began = weights.copy()
     assert server.pause() == []
@@ -151,7 +151,7 @@ def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
 
 
 def test_a_snapshot_at_once_does_without_the_open_round(make_server):
-    """A worker is stopped in the middle of it."""
+    """A worker is stopped in the middle of the round."""
     server, weights = make_server()
     began = weights.copy()
     server.push(0, (0, 1), dense(np.ones(4)), np.array([1.0]))

@@ -1,4 +1,4 @@
-"""Every optimizer against a twin written from its paper in float64, by hand, and cut into pieces."""
+"""Every optimizer against a twin written from its paper in float64, against steps by hand, and cut into pieces."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def momentum(gradient, w, steps, learning_rate, momentum, **_):
 
 
 def nesterov(gradient, w, steps, learning_rate, momentum, **_):
-    """Sutskever et al. (2013), equations 3 and 4: the gradient is taken ahead; where it would be taken next is told."""
+    """Sutskever et al. (2013), equations 3 and 4: the gradient is taken ahead, where the result would take it next."""
     velocity = np.zeros_like(w)
     for _ in range(steps):
         velocity = momentum * velocity - learning_rate * gradient(w + momentum * velocity)
@@ -60,7 +60,7 @@ def case(request):
 
 
 class Run:
-    """An optimizer with its arrays; scratch memory begins with what must not be used."""
+    """An optimizer with its arrays; scratch memory begins as NaN, which must not be used."""
 
     def __init__(self, kind, settings, weights):
         self.rule = build_rule(kind, settings)

@@ -1,4 +1,4 @@
-"""The process around a parameter server, in a thread, over real sockets; the test plays coordinator and workers."""
+"""The shell of a parameter server, in a thread, over real sockets; the test plays coordinator and workers."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ SECONDS = (0.25, 0.5, 0.0, 0.125)
 
 
 class Seconds:
-    """A clock that stands."""
+    """A clock that stands still."""
 
     now = 100.0
 
@@ -64,7 +64,7 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
     assert measured.exchange_bytes["pull"] > 0
 
 
-def test_short_epochs_are_told_together(start_server, tree_job, monkeypatch):
+def test_short_epochs_are_reported_together(start_server, tree_job, monkeypatch):
     monkeypatch.setattr(reporting, "EPOCHS_AT_ONCE", 0)
     coordinator = start_server(clock=lambda: 0.05)
     coordinator.serve()
@@ -73,8 +73,8 @@ def test_short_epochs_are_told_together(start_server, tree_job, monkeypatch):
 
     coordinator.assert_completes(channel)
 
-    (told,) = [m.epochs for m, _ in coordinator.heard if isinstance(m, control.EpochsDone)]
-    assert [(e.epoch, tuple(e.train)) for e in told] == [(e.epoch, e.train) for e in tree_job.epochs]
+    (batch,) = [m.epochs for m, _ in coordinator.heard if isinstance(m, control.EpochsDone)]
+    assert [(e.epoch, tuple(e.train)) for e in batch] == [(e.epoch, e.train) for e in tree_job.epochs]
 
 
 def test_workers_of_both_kinds_share_a_job(coordinator, tree_job):
@@ -96,15 +96,15 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_server, tree_job, 
     coordinator.tell(control.TakeSnapshot())
     coordinator.settle()
     coordinator.compute(channel, open_round)
-    told, arrays = coordinator.expect(control.Snapshot)
+    message, arrays = coordinator.expect(control.Snapshot)
 
-    assert (told.round, told.step, told.final) == (5, 4, True)
+    assert (message.round, message.step, message.final) == (5, 4, True)
     coordinator.assert_at(arrays, 4)
     assert channel.wait() is None
-    assert told.epoch_sums[0] == 7
+    assert message.epoch_sums[0] == 7
 
     other = start_server()
-    other.serve(round=told.round, step=told.step, epoch_sums=told.epoch_sums, arrays=arrays)
+    other.serve(round=message.round, step=message.step, epoch_sums=message.epoch_sums, arrays=arrays)
     channel = other.attach(7, transport)
     other.plan(7)
     other.assert_completes(channel)
@@ -115,9 +115,9 @@ def test_a_snapshot_between_rounds_and_going_on_from_it(start_server, tree_job, 
 def test_a_snapshot_before_the_first_plan_is_what_was_served(coordinator, tree_job):
     coordinator.tell(control.TakeSnapshot())
 
-    told, arrays = coordinator.expect(control.Snapshot)
+    message, arrays = coordinator.expect(control.Snapshot)
 
-    assert (told.round, told.step, told.final) == (0, 0, False)
+    assert (message.round, message.step, message.final) == (0, 0, False)
     coordinator.assert_at(arrays, 0)
 
 
@@ -162,7 +162,7 @@ def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, tran
     coordinator.assert_completes(stays)
 
 
-def test_a_worker_that_is_silent_for_too_long_is_told_until_it_is_dismissed(start_server, tree_job, transport):
+def test_a_worker_that_is_silent_for_too_long_is_reported_until_it_is_dismissed(start_server, tree_job, transport):
     clock = Seconds()
     coordinator = start_server(clock=clock)
     coordinator.serve()
@@ -198,7 +198,7 @@ def test_all_workers_may_be_lost_and_a_new_one_goes_on(coordinator, tree_job, tr
 
 
 def test_a_plan_may_name_workers_that_are_gone(coordinator, tree_job, transport):
-    """They were there when it was made."""
+    """They were attached when it was made."""
     stays, gone = coordinator.attach(3, transport), coordinator.attach(4, transport)
     gone.close()
     coordinator.plan(4)
@@ -252,7 +252,7 @@ def test_a_worker_that_breaks_the_protocol_is_dropped_and_the_others_go_on(
     coordinator.assert_completes(good)
 
 
-def test_who_has_not_attached_cannot_push(coordinator, tree_job, transport):
+def test_a_connection_that_has_not_attached_cannot_push(coordinator, tree_job, transport):
     good = coordinator.attach(0, transport)
     with closing(dial(coordinator.data_plane, SECRET, transport)) as connection:
         connection.send(Header(Kind.PUSH, GENERATION), bytes(48))
@@ -263,7 +263,7 @@ def test_who_has_not_attached_cannot_push(coordinator, tree_job, transport):
     coordinator.assert_completes(good)
 
 
-def test_what_counts_for_nothing_is_refused_with_a_reason(coordinator, tree_job, transport):
+def test_a_push_that_does_not_count_is_refused_with_a_reason(coordinator, tree_job, transport):
     channel = coordinator.attach(0, transport)
     connection = coordinator.workers[-1]
     coordinator.plan(0)
@@ -293,13 +293,13 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_follows(coordinator, 
     channel.slot(0).vector[:] = 0
     channel.push(0, (0, 7), 0, np.array([inf, 0.0]), SECONDS)
 
-    told = coordinator.expect(control.NonFinite).message
+    message = coordinator.expect(control.NonFinite).message
     coordinator.tell(control.Pause())
     coordinator.plan(0)
     with closing(coordinator.attach(1, transport)):
-        pass  # the server has heard both before this
+        pass  # the server reads pause and plan before it attaches a worker
 
-    assert (told.kind, told.step, told.loss, told.finite) == (RoundKind.TRAIN, 0, inf, True)
+    assert (message.kind, message.step, message.loss, message.finite) == (RoundKind.TRAIN, 0, inf, True)
     assert not any(isinstance(m, control.Snapshot) for m, _ in coordinator.heard)
 
 

@@ -1,4 +1,4 @@
-"""Which workers of a plan get work, and when a plan is in force."""
+"""Workers of a plan that get work, and the time at which a plan is in force."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Scores of rows at the parameter server: ranked once an epoch over all rows, whatever nodes they came in."""
+"""Scores of rows at the parameter server: ranked once an epoch over all rows, for any division into nodes."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ from raydient.steps.tree import maximal_subtrees
 from .conftest import dense
 
 RANKS, SUMS = (1, 4), 8
-"""Two metrics that rank behind the loss, and a sum behind them."""
+"""Places of two metrics that rank, behind the loss and before a sum."""
 
 
 def scores_of(round_, node, schedule):
-    """Two columns for the rows of a node, the same however a round is divided into nodes."""
-    this, parts = schedule.round(round_), []
+    """Return two columns for the rows of a node, the same for any division of a round into nodes."""
+    opened, parts = schedule.round(round_), []
     for leaf in range(*node):
-        start, stop = this.leaf(leaf)
+        start, stop = opened.leaf(leaf)
         chance = np.random.default_rng((round_, leaf))
         part = np.zeros((stop - start, 2), SCORE)
         part["score"], part["positive"] = chance.integers(0, 5, part.shape), chance.random(part.shape) < 0.4
@@ -40,19 +40,19 @@ def make_server(tree_job, executor):
 
 
 def run(server, arrays, job, workers, rounds=99):
-    """Push what so many workers compute, the last worker first; the epochs' ends."""
+    """Push what `workers` workers compute, the last worker first, and return the ends of epochs."""
     for worker in range(workers):
         server.attached(worker)
     ends, actions = [], server.plan(1, range(workers), [1.0] * workers)
     while rounds and any(isinstance(action, Assign) for action in actions):
         rounds, assigned, actions = rounds - 1, [a for a in actions if isinstance(a, Assign)], []
         for assign in reversed(assigned):
-            this = job.schedule.round(assign.round)
-            for node in maximal_subtrees(assign.first, assign.last, this.leaves):
-                trains = this.kind is RoundKind.TRAIN
-                gradient = dense(job.gradient(arrays[0], this.number, node)) if trains else None
-                scores = scores_of(this.number, node, job.schedule)
-                refusal, more = server.push(this.number, node, gradient, np.ones(SUMS), scores)
+            opened = job.schedule.round(assign.round)
+            for node in maximal_subtrees(assign.first, assign.last, opened.leaves):
+                trains = opened.kind is RoundKind.TRAIN
+                gradient = dense(job.gradient(arrays[0], opened.number, node)) if trains else None
+                scores = scores_of(opened.number, node, job.schedule)
+                refusal, more = server.push(opened.number, node, gradient, np.ones(SUMS), scores)
                 assert not refusal
                 actions += more
         ends += [action for action in actions if isinstance(action, EpochEnd)]
@@ -60,7 +60,7 @@ def run(server, arrays, job, workers, rounds=99):
 
 
 def expected_ranks(job, epoch, kind):
-    """From all rows of a part at once."""
+    """Compute the ranks from all rows of a part at once."""
     rounds = [job.schedule.round(number) for number in range(job.schedule.rounds)]
     rows = [scores_of(r.number, (0, r.leaves), job.schedule) for r in rounds if (r.epoch, r.kind) == (epoch, kind)]
     return [rank(column) for column in np.concatenate(rows).T]

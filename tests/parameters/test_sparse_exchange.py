@@ -1,4 +1,4 @@
-"""The process around a parameter server, told that one parameter's gradient is sparse."""
+"""The shell of a parameter server with one parameter whose gradient is row-sparse."""
 
 import numpy as np
 import pytest
@@ -28,15 +28,15 @@ def serving(start_server):
 
 
 def push_root(job, channel, assignment):
-    """Push what all leaves of a round together have: in step s, rows s and 99 of the table in use, all ones."""
-    this = job.schedule.round(assignment.round)
-    root, slot = (0, this.leaves), None
-    if this.kind is RoundKind.TRAIN:
-        slot = this.number % channel.terms.slots
+    """Push the root of a round: in step s, rows s and 99 of the table are in use, all ones."""
+    opened = job.schedule.round(assignment.round)
+    root, slot = (0, opened.leaves), None
+    if opened.kind is RoundKind.TRAIN:
+        slot = opened.number % channel.terms.slots
         gradient = channel.slot(slot)
         gradient.vector[400:] = gradient.active[:] = 1
-        gradient.tables[0].write(np.array([this.step, 99]), np.ones((2, 4), np.float32))
-    channel.push(this.number, root, slot, np.zeros(SUMS), SECONDS)
+        gradient.tables[0].write(np.array([opened.step, 99]), np.ones((2, 4), np.float32))
+    channel.push(opened.number, root, slot, np.zeros(SUMS), SECONDS)
 
 
 def test_rows_in_use_are_exchanged_and_updated_and_no_others(serving, tree_job, transport):

@@ -1,4 +1,4 @@
-"""Updates with sparse gradients against an updater that is told of no tables, byte by byte."""
+"""Updates with row-sparse gradients against an updater without tables, byte by byte."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,7 +29,7 @@ LAYERS = [(name.partition(".")[0], 0) for name in SHAPES]
 
 
 def gradient_of(layout, rng, share):
-    """A gradient whose tables have about that share of their rows in use, negative zeros among their values."""
+    """Return a gradient whose tables have about a share of their rows in use, negative zeros among their values."""
     gradient = GradientLayout.of(layout).zeros()
     gradient.vector[:] = rng.normal(size=layout.size)
     for table in gradient.tables.values():
@@ -74,7 +74,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     start = rng.normal(size=layout.size).astype(np.float32)
     start[rng.random(len(start)) < 0.2] = -0.0
     ours, twin = ([start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)] for _ in range(2))
-    told = []
+    updated = []
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as executor:
         patch.setattr(blocks, "BLOCK", block)
@@ -83,7 +83,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
         patch.setattr(health, "PIECE", block)
         patch.setattr(sparse, "FEW", few)
         depth = leaves.bit_length()
-        settings["updated"] = lambda stop: told.append((stop, ours[0][:stop].copy()))
+        settings["updated"] = lambda stop: updated.append((stop, ours[0][:stop].copy()))
         with_tables = make_updater(ours[0], ours[1:], rule, depth, threads, executor, tables=tables, **settings)
         settings["updated"] = lambda stop: None
         without = make_updater(twin[0], twin[1:], rule, depth, 1, executor, **settings)
@@ -104,17 +104,17 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
                 assert one.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-6)
                 assert one.update_ratio == pytest.approx(other.update_ratio, rel=1e-6)
             assert {node: packed(gradient) for node, gradient in contributions.items()} == before
-            for stop, seen in told:
-                assert seen.tobytes() == ours[0][:stop].tobytes(), "told of before they had their new values"
-            stops = [stop for stop, _ in told]
+            for stop, seen in updated:
+                assert seen.tobytes() == ours[0][:stop].tobytes(), "reported before they had their new values"
+            stops = [stop for stop, _ in updated]
             assert stops == sorted(set(stops)), "each is more than the one before"
             assert stops[-1] == layout.size
-            told.clear()
+            updated.clear()
 
 
 @pytest.fixture
 def step(executor):
-    """Makes the first update of a large table of ones behind two other weights; weights and norm after it.
+    """Return a function that makes the first update of a large table of ones, and returns weights and norm after it.
 
     Contributions are given by their rows in use: {number: value all over the row}. Every row that none of them uses is
     marked with NaN, which stands for a zero: whoever looks at one shows it.
@@ -153,7 +153,7 @@ def test_rows_that_are_not_in_use_are_not_looked_at(step, rule):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("values", [({5: np.nan}, {}), ({5: np.inf}, {5: -np.inf}), ({5: 3e38}, {5: 3e38})])
-def test_the_norm_tells_that_a_row_is_not_finite(step, rule, values):
+def test_the_norm_is_not_finite_if_a_row_is_not(step, rule, values):
     _, norm = step(rule, *values)
 
     assert not np.isfinite(norm)

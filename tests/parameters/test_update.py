@@ -29,13 +29,13 @@ def naive_sum(leaves, node):
 
 
 def part(start, stop, kind):
-    """A parameter at `start`..`stop` - 1 of the flat vector."""
+    """Return a parameter at `start`..`stop` - 1 of the flat vector."""
     return Parameter("part", (stop - start,), start, kind)
 
 
 @st.composite
 def rounds(draw, most=20, most_cuts=6):
-    """Number of leaves and the nodes in which they come, from a division among workers."""
+    """Draw a number of leaves and the nodes that are pushed, from a division among workers."""
     leaves = draw(st.integers(1, most))
     cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=most_cuts)))
     ranges = zip([0, *cuts], [*cuts, leaves], strict=True)
@@ -178,7 +178,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_the_norm_tells_that_a_statistic_is_not_finite(bad, executor):
+def test_the_norm_is_not_finite_if_a_statistic_is_not(bad, executor):
     updater = make_updater(
         np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor, parameters=[part(2, 4, Average(0.5))]
     )
@@ -187,10 +187,10 @@ def test_the_norm_tells_that_a_statistic_is_not_finite(bad, executor):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_weights_that_are_told_to_be_updated_are_final(threads, executor, monkeypatch):
+def test_weights_that_are_reported_as_updated_are_final(threads, executor, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 32)
     monkeypatch.setattr(blocks, "PARALLEL_FROM", 1)
-    weights, told = np.zeros(200, np.float32), []
+    weights, reported = np.zeros(200, np.float32), []
     updater = make_updater(
         weights,
         [],
@@ -198,21 +198,21 @@ def test_weights_that_are_told_to_be_updated_are_final(threads, executor, monkey
         1,
         threads,
         executor,
-        updated=lambda stop: told.append((stop, weights[:stop].copy())),
+        updated=lambda stop: reported.append((stop, weights[:stop].copy())),
     )
 
     updater.apply(0, {(0, 1): dense(np.arange(1, 201))}, (0, 1))
 
-    stops = [stop for stop, _ in told]
+    stops = [stop for stop, _ in reported]
     assert stops == ([32, 64, 96, 128, 160, 192, 200] if threads == 1 else [32, 64, 96, 200])
-    for stop, seen in told:
+    for stop, seen in reported:
         assert seen.tobytes() == weights[:stop].tobytes()
     assert (weights < 0).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", [(0, 0), (1, 99), (2, 50)])
-def test_the_norm_tells_that_a_gradient_is_not_finite(bad, where, executor, monkeypatch):
+def test_the_norm_is_not_finite_if_a_gradient_is_not(bad, where, executor, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 32)
     gradients = np.ones((3, 100), np.float32)
     gradients[where] = bad
@@ -222,7 +222,7 @@ def test_the_norm_tells_that_a_gradient_is_not_finite(bad, where, executor, monk
     assert not np.isfinite(updater.apply(0, contributions, (0, 3)))
 
 
-def test_the_norm_tells_that_finite_gradients_have_no_finite_sum(executor):
+def test_the_norm_is_not_finite_if_the_sum_of_finite_gradients_overflows(executor):
     huge = np.full(4, 3e38, np.float32)
     updater = make_updater(np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor)
 
@@ -248,7 +248,7 @@ def test_small_sums_are_those_of_the_tree(case, seed):
     l2=st.sampled_from([0.0, 0.5]),
 )
 def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threads, leaves, l1, l2):
-    """Numbers are small multiples of powers of two, so that every sum is exact in whatever order."""
+    """Numbers are small multiples of powers of two, so that every sum is exact in any order."""
     a, b = sorted(min(cut, size) for cut in cuts)
     rng, rule = np.random.default_rng(size), build_rule(*SGD)
     start = rng.integers(-8, 8, size).astype(np.float32) / 4
@@ -272,7 +272,7 @@ def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threa
 
 
 @pytest.mark.parametrize("rule", [ADAM, SGD, MOMENTUM])
-def test_what_is_frozen_keeps_every_bit(rule, executor):
+def test_a_frozen_parameter_keeps_every_bit(rule, executor):
     weights = np.array([-0.0, 1e-45, np.pi, 1.0, 2.0], np.float32)
     start, rule = weights.copy(), build_rule(*rule)
     state = [np.zeros_like(weights) for _ in rule.optimizer.state]

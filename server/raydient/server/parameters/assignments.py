@@ -1,4 +1,4 @@
-"""Which worker computes which leaves of the current round; nothing else knows workers and leaves together."""
+"""The assignment of a round's leaves to workers. No other module combines workers and leaves."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from raydient.steps.tree import Node, children
 
 
 def divide(first: int, last: int, shares: Sequence[float]) -> list[tuple[int, int]]:
-    """Contiguous ranges of `first`..`last`, one per share and proportional to it; some may be empty."""
+    """Return contiguous ranges of `first`..`last`, one per share and proportional to it; some may be empty."""
     total = sum(shares)
     bounds = [first + round((last - first) * part / total) for part in accumulate(shares, initial=0.0)]
     return list(pairwise(bounds))
@@ -17,7 +17,7 @@ def divide(first: int, last: int, shares: Sequence[float]) -> list[tuple[int, in
 
 @cache
 def nodes(leaves: int) -> frozenset[Node]:
-    """Every node of the reduction tree over so many leaves."""
+    """Return all nodes of the reduction tree over `leaves` leaves."""
 
     def walk(node: Node) -> Iterator[Node]:
         yield node
@@ -29,7 +29,12 @@ def nodes(leaves: int) -> frozenset[Node]:
 
 
 class Assignments:
-    """The leaves of one round: done, being computed by an attached worker, or waiting for one."""
+    """The leaves of one round. Each is done, being computed by an attached worker, or waiting for one.
+
+    Attributes:
+        leaves: number of leaves.
+        missing: numbers of the leaves that are not done.
+    """
 
     def __init__(self, leaves: int) -> None:
         self.leaves = leaves
@@ -38,27 +43,28 @@ class Assignments:
 
     @property
     def complete(self) -> bool:
+        """True if all leaves are done."""
         return not self.missing
 
     @property
     def owing(self) -> Mapping[int, int]:
-        """Leaves that are assigned and not done, by worker."""
+        """Number of leaves that are assigned and not done, by worker."""
         return Counter(self._worker[leaf] for leaf in self.missing if leaf in self._worker)
 
     def accepts(self, node: Node) -> bool:
-        """True if a sum over this node is of use: it is a node, and none of its leaves is done."""
+        """Return True if `node` is a node of the tree and none of its leaves is done."""
         return node in nodes(self.leaves) and self.missing.issuperset(range(*node))
 
     def done(self, node: Node) -> None:
-        """The sum over this node is here."""
+        """Note that the sum over a node has arrived."""
         self.missing.difference_update(range(*node))
 
     def forget(self, worker: int) -> None:
-        """The worker is gone: what it had not pushed waits for another."""
+        """Take back the leaves that a worker has not pushed; they wait for another worker."""
         self._worker = {leaf: w for leaf, w in self._worker.items() if w != worker}
 
     def hand_out(self, workers: Sequence[int], shares: Sequence[float]) -> Iterator[tuple[int, int, int]]:
-        """Divide all waiting leaves among these workers: (worker, first, last), none empty."""
+        """Divide all waiting leaves among these workers; yield (worker, first, last) for each range, none empty."""
         for run_first, run_last in _runs(sorted(self.missing - self._worker.keys())):
             for worker, (first, last) in zip(workers, divide(run_first, run_last, shares), strict=True):
                 if first < last:
@@ -67,7 +73,7 @@ class Assignments:
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Half-open ranges of consecutive numbers."""
+    """Yield the half-open ranges of consecutive numbers."""
     start = 0
     for i in range(1, len(numbers) + 1):
         if i == len(numbers) or numbers[i] != numbers[i - 1] + 1:

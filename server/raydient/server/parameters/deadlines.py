@@ -1,4 +1,4 @@
-"""Decides when a worker that owes leaves of the open round is overdue. No I/O; times are arguments."""
+"""Deadlines of workers that owe leaves of the open round. No I/O; times are arguments."""
 
 from collections import deque
 from collections.abc import Mapping

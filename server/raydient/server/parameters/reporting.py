@@ -1,4 +1,4 @@
-"""What a parameter server reports to its coordinator while it trains: progress and epochs, at a bounded rate."""
+"""Reports of a parameter server to its coordinator during training: progress and epochs, at a bounded rate."""
 
 from raydient.wire import control
 from raydient.wire.connection import Connection

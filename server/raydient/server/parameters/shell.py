@@ -59,6 +59,7 @@ class ParameterServerShell:
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="update")
 
     def run(self) -> None:
+        """Serve until the connection to the coordinator ends. Raises ProtocolError if the coordinator breaks it."""
         try:
             endpoint = self._network.listen(self._host, node=self._node)
             serve, arrays = self._introduce(endpoint)
@@ -148,7 +149,7 @@ class ParameterServerShell:
                 connection, header.first, self._bundle.segment, self._terms, self._launch.generation
             )
             self._conductor.attached(header.first)
-            self._tell(control.Attached(header.first))
+            self._report(control.Attached(header.first))
 
     def _detach(self, connection: Connection) -> None:
         link = self._links.pop(connection, None)
@@ -192,7 +193,7 @@ class ParameterServerShell:
         self._next_look = now + LOOK_SECONDS
         if overdue := self._deadlines.overdue(self._conductor.owing, now):
             assert self._conductor.current is not None
-            self._tell(control.Overdue(self._conductor.current.number, overdue))
+            self._report(control.Overdue(self._conductor.current.number, overdue))
 
     # ---- actions
 
@@ -209,12 +210,12 @@ class ParameterServerShell:
                     self._send_snapshot(final)
                 case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
                     self._reporting.report_all()  # with the layers' health
-                    self._tell(control.NonFinite(kind, step, loss, parameter, finite))
+                    self._report(control.NonFinite(kind, step, loss, parameter, finite))
                 case PlanInForce(number=number):
-                    self._tell(control.PlanInForce(number))
-        # After the messages to the coordinator, which are thus sent before the machine gets busy.
+                    self._report(control.PlanInForce(number))
+        # The messages to the coordinator come first: workers make the machine busy.
         links = {link.worker: link for link in self._links.values()}
-        # Remote workers first: their weights travel longest, and sending them takes this thread a while.
+        # Remote workers come first: their weights travel longest, and sending them takes this thread a while.
         assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
         opened, now = self._conductor.current, self._network.now()
         for assign in assigned:
@@ -235,7 +236,7 @@ class ParameterServerShell:
                 with self._network.sending(link.connection):
                     link.connection.send(Header(Kind.STOP, self._launch.generation))
 
-    def _tell(self, message: control.Message) -> None:
+    def _report(self, message: control.Message) -> None:
         self._network.send(self._coordinator, message)
 
 
