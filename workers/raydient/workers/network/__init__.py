@@ -1,7 +1,8 @@
-"""The network room: layers, losses, initializers, the compiled program, the gradient check and the model file.
+"""The network: layers, losses, initializers, the compiled program, the gradient check and the model file.
 
-Where to begin reading: `layers.dense` is the chain rule in six lines, `activations` and `losses` are what it multiplies
-by, `program.Program` runs them forwards and backwards, and `gradient_check` proves that they are right.
+Begin with `layers.dense`, the chain rule of one layer in six lines, and with `activations` and `losses`, whose
+derivatives it multiplies. `program.Program` applies the chain rule to a graph of layers, and `gradient_check` compares
+the result with difference quotients.
 """
 
 from .build import build, check_structure

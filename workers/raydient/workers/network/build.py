@@ -19,20 +19,20 @@ from .metrics import metric_problem, output_metrics
 from .topology import ResolvedLayer, path, resolve
 
 MAXIMUM_PARAMETERS = 2**31 - 1
-"""8 GiB of weights: more is a slip of the pen rather than a network for this service."""
+"""8 GiB of weights. A larger number is more likely a typing error than a network for this service."""
 
 
 def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, training: bool = False) -> Network:
-    """The network that a specification describes.
+    """Build the network that a specification describes.
 
     Args:
         network: the specification.
-        input_shapes: of one sample (without the row axis) of each input, by the names that layers call them; of the
-            only one, `input`, the shape alone.
-        training: refuse also what has no derivative to train with.
+        input_shapes: shape of one sample of each input, without the row axis, by name; a shape alone for the single
+            input `input`.
+        training: refuse activations without a derivative, too.
 
     Raises:
-        InvalidSpec: with every rule broken: a graph that is none, shapes that do not fit, nothing to train.
+        InvalidSpec: with all errors: an invalid graph, shapes that do not fit, nothing to train.
     """
     if not isinstance(input_shapes, Mapping):
         input_shapes = {INPUT: tuple(input_shapes)}
@@ -49,7 +49,7 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
 
 
 def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
-    """Check, for training, what does not depend on the shapes of samples.
+    """Check a specification for training, as far as it does not depend on the shapes of samples.
 
     Args:
         network: the specification.
@@ -64,7 +64,7 @@ def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
 
 
 def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
-    """Errors of metrics that do not fit the loss of their output."""
+    """Yield errors of metrics that do not fit the loss of their output."""
     for index, output in enumerate(network.named_outputs):
         where = f"network.outputs[{index}]" if network.outputs else "network"
         for number, metric in enumerate(output.metrics):
@@ -73,7 +73,7 @@ def _metric_problems(network: spec.Network) -> Iterator[FieldError]:
 
 
 def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
-    """Errors of activations in the layers' settings that have no derivative to train with."""
+    """Yield errors of activations whose derivative is 0 everywhere."""
     for index, layer in enumerate(network.layers):
         for field in type(layer.value).model_fields:
             choice = getattr(layer.value, field)
@@ -84,14 +84,14 @@ def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
 
 
 class _Builder:
-    """Layers made one after the other; a shape that does not fit is noted and replaced, to find what else is wrong."""
+    """Builds layer by layer. It records and replaces a shape that does not fit, to find more errors."""
 
     def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape], errors: Iterable[FieldError]) -> None:
         self._network, self._input_shapes = network, input_shapes
         self._inputs = tuple(input_shapes)
         self._nodes: list[Node] = []
-        self._places: dict[int, int] = {}  # from the list to the order of nodes
-        self._owners: dict[int, int] = {}  # from the list to the first node with the parameters
+        self._places: dict[int, int] = {}  # by index in the list: place among the nodes
+        self._owners: dict[int, int] = {}  # by index in the list: first node with the parameters
         self._errors = list(errors)
 
     def add(self, resolved: ResolvedLayer) -> None:
@@ -104,7 +104,7 @@ class _Builder:
             self._errors.append(FieldError(where, f"{sources_text}, {resolved.name} {problem}"))
             shapes = [(prod(shapes[0]),)] * len(shapes)
             if kind.shape_problem(shapes, settings):
-                raise InvalidSpec(self._errors)  # nothing is known of what follows
+                raise InvalidSpec(self._errors)  # shapes of later layers are unknown
         layer = kind(resolved.name, shapes, settings)
         if not getattr(settings, "trainable", True):
             layer.parameters = tuple(replace(p, kind=Frozen()) for p in layer.parameters)
@@ -123,7 +123,7 @@ class _Builder:
             self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
 
     def _is_data(self, source: int) -> bool:
-        """True if a layer only hands on values of the samples, in whatever shape."""
+        """True if the values of a source are values of the samples, possibly rearranged."""
         if is_input(source):
             return True
         node = self._nodes[source]
@@ -135,10 +135,10 @@ class _Builder:
         return self._nodes[source].layer.output_shape
 
     def _source_text(self, source: int) -> str:
-        who = self._nodes[source].layer.name if not is_input(source) else "the data"
+        name = self._nodes[source].layer.name if not is_input(source) else "the data"
         if is_input(source) and self._inputs != (INPUT,):
-            who = f"the input {self._inputs[input_number(source)]}"
-        return f"{who} gives samples of shape {shape_text(self._shape(source))}"
+            name = f"the input {self._inputs[input_number(source)]}"
+        return f"{name} gives samples of shape {shape_text(self._shape(source))}"
 
     def _output(self, choice: spec.Output, where: str, prefix: str) -> Output:
         place = next(place for place, node in enumerate(self._nodes) if node.layer.name == choice.layer)

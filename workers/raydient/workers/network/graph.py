@@ -1,4 +1,4 @@
-"""The network: a graph of layers with its parameter layout and losses, and nothing allocated. Made by `build`."""
+"""The network: a graph of layers with its parameter layout and losses. It has no arrays; see `Program`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,10 @@ class Node:
     """A layer in the graph.
 
     Attributes:
-        layer: what it computes.
-        sources: places, in the order of `Network.nodes`, of what it takes; below 0 for an input
-            (`ends.is_input`).
-        owner: place of the first node that uses the same parameters: its own, unless the layer is shared.
-        parameters_of: name of the layer whose parameters they are called after.
+        layer: the layer.
+        sources: places in `Network.nodes` of the nodes that it reads, or numbers below 0 for inputs (`ends.is_input`).
+        owner: place of the first node that uses the same parameters: its own place, unless the layer is shared.
+        parameters_of: name of the layer that prefixes the names of the parameters.
     """
 
     layer: Layer
@@ -44,15 +43,15 @@ class Output:
     """An output of the network: a layer and the loss that compares it with a label.
 
     Attributes:
-        name: of the layer.
-        place: of its node.
-        shape: of one sample's output, without the row axis.
-        label: name of what it is compared with.
-        loss: how.
-        settings: of the loss, as its specification holds them.
-        weight: of the loss within the sum that training makes small.
-        metrics: what is counted besides what the loss measures.
-        prefix: of the names of its values: of an only output nothing, else the output's name and `_`.
+        name: name of the layer.
+        place: place of its node.
+        shape: shape of the output for one sample, without the row axis.
+        label: name of the label.
+        loss: class of the loss.
+        settings: settings of the loss from the specification.
+        weight: factor of the loss in the sum that training minimizes.
+        metrics: metrics besides those of the loss.
+        prefix: prefix of the names of its values: empty for a single unnamed output, else the output's name and `_`.
     """
 
     name: str
@@ -72,25 +71,25 @@ class Output:
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
-        """Likewise."""
+        """Type of one sample's label, encoded for the loss."""
         return np.dtype(self.loss.label_dtype)
 
 
 class Network:
-    """A graph of layers, each after those that it takes, and the losses at its ends. Immutable; made by `build`.
+    """A graph of layers in topological order, and the losses at its outputs. Immutable; `build` creates it.
 
     Attributes:
-        spec: what it was built from.
-        nodes: layers and where they stand.
-        layers: those of the nodes, in the same order: named, with known shapes.
-        layout: of all parameters in the flat vector, named `{layer}.{parameter}`.
-        input_shapes: of one sample of each input, without the row axis, by name.
-        outputs: in the order of the specification; without `outputs` there the last layer's.
-        metrics: metrics with several sums each, output by output.
+        spec: the specification.
+        nodes: the layers and their places in the graph.
+        layers: the layers of the nodes, in the same order.
+        layout: layout of all parameters in the flat vector, named `{layer}.{parameter}`.
+        input_shapes: shape of one sample of each input, without the row axis, by name.
+        outputs: the outputs, in the order of the specification; by default the last layer.
+        metrics: metrics with sums of their own, output by output.
         sums: number of all sums; those of `metric_names` come first.
         ranks: for each metric that ranks rows, the index of its first sum, see `steps.scores.write_ranks`.
-        metric_names: what is summed over rows, the loss first: of the only output `loss` and what its loss names, of
-            several `loss`, the weighted sum, and then for each `{output}_loss`, `{output}_{metric}`.
+        metric_names: names of the values that are summed over rows. For a single unnamed output: `loss` and the metrics
+            of its loss. For named outputs: `loss`, the weighted sum, then `{output}_loss` and `{output}_{metric}`.
     """
 
     def __init__(
@@ -123,9 +122,7 @@ class Network:
         self.ranks = tuple(place for metric, place in zip(self.metrics, ends, strict=False) if metric.metric.ranks)
 
     def finish(self, sums: Sequence[float]) -> Mapping[str, float]:
-        """Values of loss and metrics by name, from the number of rows and then the sums of `Program.forward` over
-        them.
-        """
+        """Values of loss and metrics by name, from the number of rows followed by the sums of `Program.forward`."""
         return values_of(self.metric_names, self.metrics, sums)
 
     def _metric_names(self) -> tuple[str, ...]:
@@ -154,19 +151,19 @@ class Network:
 
     @property
     def label_dtype(self) -> np.dtype[Any]:
-        """Likewise."""
+        """Type of one sample's label, encoded for the loss."""
         return self.output.label_dtype
 
     def bind(self, vector: Floats) -> tuple[Views, ...]:
-        """For each layer the views of its parameters inside `vector` (layout.size,), by name within the layer.
+        """For each layer, views of its parameters inside `vector` (layout.size,), by name within the layer.
 
-        For weights, and for gradients that are a plain vector. Views, never copies: bind once and change the vector in
-        place. Layers that share parameters have the same views.
+        The vector holds weights or a dense gradient. Bind once and change the vector in place; nothing is copied.
+        Layers that share parameters have the same views.
         """
         return self._bind({name: Dense(view) for name, view in self.layout.views(vector).items()})
 
     def bind_gradient(self, gradient: Gradient) -> tuple[Views, ...]:
-        """The same for a gradient whose tables are row-sparse."""
+        """For each layer, views of the gradient by its parameters, dense or row-sparse."""
         return self._bind(gradient.parts(self.layout))
 
     def _bind(self, parts: Mapping[str, Part]) -> tuple[Views, ...]:
@@ -178,7 +175,7 @@ class Network:
     def initialize(self, seed: int, vector: NDArray[np.float32]) -> None:
         """Fill `vector` (layout.size,) with initial weights, in place.
 
-        Each parameter has a random stream of its own, keyed by (seed, name): another layer changes none of the others.
+        Each parameter has a random stream keyed by (seed, name), so that adding a layer does not change the others.
         """
         for place, (node, views) in enumerate(zip(self.nodes, self.bind(vector), strict=True)):
             for p in node.layer.parameters if node.owner == place else ():
