@@ -17,19 +17,13 @@ NAMES = frozenset({"this", "told", "found", "given", "here", "those"})
 
 UNRENOVATED = frozenset(
     (
-        "proto/steps",
-        "proto/wire",
         "server/api",
         "server/jobs",
         "tests/api",
         "tests/clusters",
         "tests/data",
         "tests/jobs",
-        "tests/steps",
         "tests/training",
-        "tests/wire",
-        "tests/workers",
-        "workers",
         "workers/data",
     )
 )

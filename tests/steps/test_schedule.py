@@ -25,8 +25,8 @@ def rounds_of(schedule):
     return [schedule.round(number) for number in range(schedule.rounds)]
 
 
-def rows_of(this):
-    return [row for leaf in range(this.leaves) for row in range(*this.leaf(leaf))]
+def rows_of(round_):
+    return [row for leaf in range(round_.leaves) for row in range(*round_.leaf(leaf))]
 
 
 @given(schedules())
@@ -42,12 +42,12 @@ def test_every_sample_is_seen_exactly_once_an_epoch(schedule):
 
 @given(schedules())
 def test_leaves_of_a_step_differ_by_at_most_one_row_and_none_is_empty(schedule):
-    for this in rounds_of(schedule):
-        sizes = [stop - start for start, stop in map(this.leaf, range(this.leaves))]
+    for round_ in rounds_of(schedule):
+        sizes = [stop - start for start, stop in map(round_.leaf, range(round_.leaves))]
         assert min(sizes) >= 1
-        if this.kind is RoundKind.TRAIN:
+        if round_.kind is RoundKind.TRAIN:
             assert max(sizes) - min(sizes) <= 1
-            assert this.leaves == min(schedule.microbatches, this.stop - this.start)
+            assert round_.leaves == min(schedule.microbatches, round_.stop - round_.start)
         else:
             assert set(sizes[:-1]) <= {EVALUATION_BLOCK_ROWS}
             assert sizes[-1] <= EVALUATION_BLOCK_ROWS
@@ -61,27 +61,27 @@ def test_rounds_and_steps_are_numbered_without_a_gap(schedule):
     assert [r.number for r in rounds] == list(range(schedule.rounds))
     assert [r.step for r in trained] == list(range(schedule.steps))
     assert all(r.stop - r.start == schedule.batch_size for r in trained if r.stop < schedule.train_rows)
-    for this in rounds:
-        assert this.step == sum(t.number < this.number for t in trained)
+    for round_ in rounds:
+        assert round_.step == sum(t.number < round_.number for t in trained)
 
 
 @given(schedules())
 def test_an_epoch_ends_where_the_next_round_is_of_another(schedule):
     rounds = rounds_of(schedule)
-    for this, following in zip(rounds, [*rounds[1:], None], strict=True):
-        ends = following is None or following.epoch != this.epoch
-        assert schedule.is_epoch_end(this.number) == ends
+    for round_, following in zip(rounds, [*rounds[1:], None], strict=True):
+        ends = following is None or following.epoch != round_.epoch
+        assert schedule.is_epoch_end(round_.number) == ends
         if ends and schedule.test_rows:
-            assert this.kind is RoundKind.EVALUATE
+            assert round_.kind is RoundKind.EVALUATE
 
 
 @given(schedules())
 def test_shape_rows_are_the_sizes_of_training_leaves_and_at_most_four(schedule):
     sizes = {
         stop - start
-        for this in rounds_of(schedule)
-        if this.kind is RoundKind.TRAIN
-        for start, stop in map(this.leaf, range(this.leaves))
+        for round_ in rounds_of(schedule)
+        if round_.kind is RoundKind.TRAIN
+        for start, stop in map(round_.leaf, range(round_.leaves))
     }
 
     assert schedule.shape_rows() == sizes

@@ -74,12 +74,12 @@ def test_maximal_subtrees_are_the_fewest_nodes_that_make_up_the_range_from_left_
     leaves, first, last = case
     nodes = naive_nodes(0, leaves)
 
-    found = list(maximal_subtrees(first, last, leaves))
+    subtrees = list(maximal_subtrees(first, last, leaves))
 
-    assert set(found) <= set(nodes)
-    assert [leaf for a, b in found for leaf in range(a, b)] == list(range(first, last))
-    assert len(found) == (fewest(nodes, first, last) if first < last else 0)
-    assert len(found) <= 2 * ceil(log2(leaves)) + 1
+    assert set(subtrees) <= set(nodes)
+    assert [leaf for a, b in subtrees for leaf in range(a, b)] == list(range(first, last))
+    assert len(subtrees) == (fewest(nodes, first, last) if first < last else 0)
+    assert len(subtrees) <= 2 * ceil(log2(leaves)) + 1
 
 
 @pytest.mark.parametrize(

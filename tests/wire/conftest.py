@@ -138,7 +138,7 @@ class Dialler:
 
     @property
     def is_refused(self):
-        """Whether the hub closes the connection; everything it has said before that is skipped."""
+        """True if the hub closes the connection; frames before that are skipped."""
         try:
             while self.connection.socket.recv(1 << 16):
                 pass

@@ -24,9 +24,9 @@ def test_scores_come_before_their_push(make_both):
         both.link.keep_scores(both.received())
         push = both.received().header
 
-        found = both.link.scores(push, rows)
+        received = both.link.scores(push, rows)
 
-        assert found.tolist() == scores_of(rows).tolist()
+        assert received.tolist() == scores_of(rows).tolist()
         with pytest.raises(ProtocolError, match="without its scores"):
             both.link.scores(push, rows)
 

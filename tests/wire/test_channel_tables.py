@@ -21,7 +21,7 @@ def test_of_tables_the_rows_in_use_arrive_whatever_was_there_before(make_both):
     for round_ in range(8):
         both.assign(round_, 0, 3, step=0)
         both.channel.wait()
-        expected, found = [], []
+        expected, received = [], []
         for leaf, index in enumerate(rng.permutation(3)[: rng.integers(1, 4)]):
             slot = both.channel.slot(int(index))
             slot.active[:] = rng.normal(size=4)
@@ -35,9 +35,9 @@ def test_of_tables_the_rows_in_use_arrive_whatever_was_there_before(make_both):
             frame = both.received()
             if not both.server.is_local:
                 assert frame.header.length == both.terms.bytes_of(slot)
-            found.append(both.link.gradient(frame))
+            received.append(both.link.gradient(frame))
             expected.append(slot)
-        for gradient, slot in zip(found, expected, strict=True):
+        for gradient, slot in zip(received, expected, strict=True):
             assert gradient.vector.tobytes() == slot.vector.tobytes()
             assert gradient.active.tobytes() == slot.active.tobytes()
             for offset, table in slot.tables.items():

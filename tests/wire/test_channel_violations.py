@@ -62,20 +62,20 @@ def test_a_push_that_lacks_what_it_must_bring_breaks_the_protocol(both):
         both.link.note(second)
 
 
-def test_a_server_that_does_not_want_a_worker(local_pair):
-    here, there = local_pair
-    there.send(Header(Kind.STOP))
+def test_a_server_that_does_not_accept_a_worker(local_pair):
+    near, far = local_pair
+    far.send(Header(Kind.STOP))
 
-    with pytest.raises(ProtocolError, match="does not want this worker"):
-        attach(here, 3, GENERATION)
+    with pytest.raises(ProtocolError, match="does not accept this worker"):
+        attach(near, 3, GENERATION)
 
 
 def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descriptors):
-    here, there = local_pair
-    there.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[pipe_ends[0].fileno()])
+    near, far = local_pair
+    far.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[pipe_ends[0].fileno()])
     before = open_descriptors()
 
     with pytest.raises(ProtocolError, match="as two descriptors"):
-        attach(here, 3, GENERATION)
+        attach(near, 3, GENERATION)
 
     assert open_descriptors() == before

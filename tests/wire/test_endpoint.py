@@ -2,13 +2,14 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 
+from raydient.wire.connection import Connection, limited_to
 from raydient.wire.endpoint import Endpoint, Transport, dial, new_unix_name, unix_address
 from raydient.wire.frames import Header, Kind, ProtocolError
-from raydient.wire.hub import MAXIMUM_STRANGERS
+from raydient.wire.handshake import MAXIMUM_FRAME, ListenerProof
 from raydient.wire.launch import Launch, from_json, to_json
 
 SECRET = b"s" * 32
@@ -19,20 +20,20 @@ def dial_hub(make_hub):
     """Dials a hub that listens: from a thread, while this one polls."""
     connections = []
 
-    def make(transport, secret=SECRET, endpoint=lambda told: told):
-        hub, told = make_hub(SECRET)
+    def make(transport, secret=SECRET, endpoint=lambda listening: listening):
+        hub, listening = make_hub(SECRET)
         with ThreadPoolExecutor(1) as other:
-            dialling = other.submit(dial, endpoint(told), secret, transport)
-            dialling.add_done_callback(lambda _: hub_wakes(told))
+            dialling = other.submit(dial, endpoint(listening), secret, transport)
+            dialling.add_done_callback(lambda _: hub_wakes(listening))
             while not dialling.done():
                 list(hub.poll(20))
             connections.append(dialling.result())
         return hub, connections[-1]
 
-    def hub_wakes(told):
+    def hub_wakes(listening):
         """The hub may wait for something to happen when there is nothing more to wait for."""
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(unix_address(told.unix))
+            sock.connect(unix_address(listening.unix))
 
     yield make
     for connection in connections:
@@ -55,21 +56,21 @@ def test_the_transport_decides_on_one_machine(dial_hub, transport, is_local):
     assert events[0][1].header.kind is Kind.STOP
 
 
-@pytest.mark.parametrize("name", ["@raydient-nobody-listens-here", "/nowhere/raydient-no-such-file"])
+@pytest.mark.parametrize("name", ["@raydient-no-listener", "/nowhere/raydient-no-such-file"])
 def test_auto_takes_tcp_where_no_unix_socket_answers(dial_hub, name):
-    _, connection = dial_hub(Transport.AUTO, endpoint=lambda told: Endpoint(name, told.host, told.port))
+    _, connection = dial_hub(Transport.AUTO, endpoint=lambda listening: Endpoint(name, listening.host, listening.port))
 
     assert not connection.is_local
 
 
-@pytest.mark.parametrize("name", ["@raydient-nobody-listens-here", "/nowhere/raydient-no-such-file"])
+@pytest.mark.parametrize("name", ["@raydient-no-listener", "/nowhere/raydient-no-such-file"])
 def test_shared_memory_is_refused_where_no_unix_socket_answers(make_hub, name, open_descriptors):
-    _, told = make_hub(SECRET)
+    _, listening = make_hub(SECRET)
     before = open_descriptors()
 
     for endpoint, transport in (
-        (Endpoint(name, told.host, told.port), Transport.SHARED_MEMORY),
-        (Endpoint(name, told.host, 0), Transport.AUTO),
+        (Endpoint(name, listening.host, listening.port), Transport.SHARED_MEMORY),
+        (Endpoint(name, listening.host, 0), Transport.AUTO),
     ):
         with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
             dial(endpoint, SECRET, transport)
@@ -84,22 +85,23 @@ def test_a_dialler_with_another_secret_is_not_let_in(dial_hub, transport):
 
 
 @pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
-def test_a_dialler_that_loses_its_place_tries_again(make_hub, family):
-    hub, told = make_hub(SECRET)
-    transport = Transport.SHARED_MEMORY if family == socket.AF_UNIX else Transport.TCP
-    address = unix_address(told.unix) if family == socket.AF_UNIX else (told.host, told.port)
-    with ThreadPoolExecutor(1) as other, ExitStack() as strangers:
-        dialling = other.submit(dial, told, SECRET, transport)
-        while len(hub._strangers) == 0:
-            list(hub.poll(20))
-        for _ in range(MAXIMUM_STRANGERS):  # before its answer is read
-            sock = strangers.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            sock.connect(address)
-            while not hub._accept(hub._listeners[family == socket.AF_INET]):
-                pass
-        while not dialling.done():
-            list(hub.poll(0.05))
-        dialling.result().close()
+def test_a_dialler_that_loses_its_place_tries_again(family):
+    name = new_unix_name()
+    with socket.socket(family) as listener, ThreadPoolExecutor(1) as other:
+        listener.bind(unix_address(name) if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        listener.listen()
+        port = 0 if family == socket.AF_UNIX else listener.getsockname()[1]
+        transport = Transport.SHARED_MEMORY if family == socket.AF_UNIX else Transport.TCP
+        dialling = other.submit(dial, Endpoint(name, "127.0.0.1", port), SECRET, transport)
+        for loses_its_place in (True, False):
+            sock, _ = listener.accept()
+            connection, proof = Connection(sock, limited_to(MAXIMUM_FRAME)), ListenerProof(SECRET)
+            proof.challenge(connection)
+            if not loses_its_place:
+                answer = connection.receive()
+                proof.check(connection, answer.header.kind, bytes(answer.payload))
+                dialling.result().close()
+            connection.close()
 
 
 def test_a_listener_that_never_lets_it_in_is_given_up_in_time():
@@ -116,7 +118,7 @@ def test_a_listener_that_never_lets_it_in_is_given_up_in_time():
 
 
 def test_a_listener_that_does_not_know_the_secret_is_not_believed(open_descriptors):
-    """It lets everybody in; the dialler does not go."""
+    """It accepts every connection; the dialler closes its own."""
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:
         dialling = other.submit(dial, Endpoint("@", *listener.getsockname()), SECRET, Transport.TCP)
@@ -124,7 +126,7 @@ def test_a_listener_that_does_not_know_the_secret_is_not_believed(open_descripto
         with sock:
             sock.sendall(Header(Kind.CHALLENGE, length=32).pack() + bytes(32))
             sock.sendall(Header(Kind.PROOF, length=32).pack() + bytes(32))
-            with pytest.raises(ProtocolError, match="the listener does not know the job's secret"):
+            with pytest.raises(ProtocolError, match="the listener cannot prove the secret"):
                 dialling.result()
             del dialling
 

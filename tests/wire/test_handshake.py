@@ -54,7 +54,7 @@ def test_a_listener_refuses_a_dialler_that_does_not_know_the_secret(local_pair, 
     proof.challenge(listener)
     challenge = bytes(dialler.receive().payload)
 
-    with pytest.raises(ProtocolError, match="does not know the job's secret"):
+    with pytest.raises(ProtocolError, match="the peer has another secret"):
         proof.check(listener, *answer(challenge, os.urandom(32)))
 
     dialler.socket.setblocking(False)
@@ -95,7 +95,7 @@ def test_a_dialler_refuses_a_listener_that_does_not_know_the_secret(pair, answer
         proving = other.submit(prove_as_dialler, dialler, SECRET)
         kind, payload = answer(challenge, bytes(listener.receive().payload))
         listener.send(Header(kind), payload)
-        with pytest.raises(ProtocolError, match="the listener does not know the job's secret"):
+        with pytest.raises(ProtocolError, match="the listener cannot prove the secret"):
             proving.result()
 
 

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import struct
 from contextlib import closing
 
 import pytest
@@ -31,20 +30,20 @@ def read(hub, count):
 
 def test_a_member_is_heard_and_answered(make_hub, dialler, family):
     hub, endpoint = make_hub(SECRET)
-    there = dialler(hub, endpoint, family)
-    member = there.join(SECRET)
+    far = dialler(hub, endpoint, family)
+    member = far.join(SECRET)
     member.send(Header(Kind.CONTROL), b"hello")
     member.send(Header(Kind.STOP))
 
-    (here, first), (same, second) = read(hub, 2)
-    with hub.sending(here):
-        here.send(Header(Kind.REFUSED), b"no")
+    (near, first), (same, second) = read(hub, 2)
+    with hub.sending(near):
+        near.send(Header(Kind.REFUSED), b"no")
 
-    assert there.events == []
+    assert far.events == []
     assert bytes(first.payload) == b"hello"
     assert second.header.kind is Kind.STOP
-    assert here is same
-    assert here.is_local == (family == "unix")
+    assert near is same
+    assert near.is_local == (family == "unix")
     assert bytes(member.receive().payload) == b"no"
 
 
@@ -148,25 +147,16 @@ def test_strangers_over_tcp_leave_the_places_of_the_unix_socket_alone(make_hub, 
 
 def test_another_user_is_closed_at_once(make_hub, dialler, monkeypatch):
     hub, endpoint = make_hub(SECRET)
-    monkeypatch.setattr(endpoint_module, "_CREDENTIALS", Credentials(os.geteuid() + 1))
+    monkeypatch.setattr(endpoint_module, "peer_user", lambda sock: os.geteuid() + 1)
     assert dialler(hub, endpoint, "unix").is_refused
     dialler(hub, endpoint, "tcp").join(SECRET)
     for user in (0, os.geteuid()):
-        monkeypatch.setattr(endpoint_module, "_CREDENTIALS", Credentials(user))
+        monkeypatch.setattr(endpoint_module, "peer_user", lambda sock, user=user: user)
         dialler(hub, endpoint, "unix").join(SECRET)
 
 
-class Credentials:
-    """The kernel's answer about a peer, with another user in it."""
-
-    size = 12
-
-    def __init__(self, user):
-        self._user = user
-
-    def unpack(self, data):
-        process, _, group = struct.unpack("3i", data)
-        return process, self._user, group
+def test_the_user_of_a_peer_is_the_one_that_runs_it(local_pair):
+    assert endpoint_module.peer_user(local_pair[0].socket) == os.geteuid()
 
 
 @settings(max_examples=60)
@@ -201,14 +191,14 @@ def test_a_peer_that_is_gone_is_no_error_when_sending_but_reported_once(make_hub
     hub, endpoint = make_hub(SECRET)
     member = dialler(hub, endpoint).join(SECRET)
     member.send(Header(Kind.STOP))
-    ((here, _),) = read(hub, 1)
+    ((near, _),) = read(hub, 1)
     member.close()
 
     for _ in range(2):
-        with hub.sending(here):
-            here.send(Header(Kind.STOP))
+        with hub.sending(near):
+            near.send(Header(Kind.STOP))
 
-    assert [(c, type(f)) for c, f in hub.poll(None)] == [(here, Closed)]
+    assert [(c, type(f)) for c, f in hub.poll(None)] == [(near, Closed)]
     assert list(hub.poll(0)) == []
 
 
@@ -216,9 +206,9 @@ def test_an_error_of_our_own_while_sending_is_not_hidden(make_hub, dialler):
     hub, endpoint = make_hub(SECRET)
     member = dialler(hub, endpoint).join(SECRET)
     member.send(Header(Kind.STOP))
-    ((here, _),) = read(hub, 1)
+    ((near, _),) = read(hub, 1)
 
-    with pytest.raises(ZeroDivisionError), hub.sending(here):
+    with pytest.raises(ZeroDivisionError), hub.sending(near):
         1 / 0  # noqa: B018
 
 
@@ -226,13 +216,13 @@ def test_what_the_kernel_does_not_take_leaves_while_polling(make_hub, dialler, f
     hub, endpoint = make_hub(SECRET)
     member = dialler(hub, endpoint, family).join(SECRET)
     member.send(Header(Kind.STOP))
-    ((here, _),) = read(hub, 1)
+    ((near, _),) = read(hub, 1)
     payload = os.urandom(1 << 23)
 
-    with hub.sending(here):
-        here.send(Header(Kind.WEIGHTS), payload)
-        here.send(Header(Kind.ASSIGN))
-    assert here.pending
+    with hub.sending(near):
+        near.send(Header(Kind.WEIGHTS), payload)
+        near.send(Header(Kind.ASSIGN))
+    assert near.pending
     member.socket.setblocking(False)
     frames = []
     while len(frames) < 2:
@@ -241,7 +231,7 @@ def test_what_the_kernel_does_not_take_leaves_while_polling(make_hub, dialler, f
             frames.append(frame)
 
     assert bytes(frames[0].payload) == payload
-    assert not here.pending
+    assert not near.pending
     assert list(hub.poll(0)) == []
 
 
@@ -249,9 +239,9 @@ def test_a_peer_that_leaves_while_bytes_wait_for_it_is_reported(make_hub, dialle
     hub, endpoint = make_hub(SECRET)
     member = dialler(hub, endpoint).join(SECRET)
     member.send(Header(Kind.STOP))
-    ((here, _),) = read(hub, 1)
-    with hub.sending(here):
-        here.send(Header(Kind.WEIGHTS), bytes(1 << 23))
+    ((near, _),) = read(hub, 1)
+    with hub.sending(near):
+        near.send(Header(Kind.WEIGHTS), bytes(1 << 23))
 
     member.close()
 
@@ -261,10 +251,10 @@ def test_a_peer_that_leaves_while_bytes_wait_for_it_is_reported(make_hub, dialle
 def test_a_dropped_connection_gives_no_event(make_hub, dialler):
     hub, endpoint = make_hub(SECRET)
     members = [dialler(hub, endpoint).join(SECRET) for _ in range(2)]
-    here = []
+    near = []
     for member in members:
         member.send(Header(Kind.STOP))
-        here += [connection for connection, _ in read(hub, 1)]
+        near += [connection for connection, _ in read(hub, 1)]
     for member in members:
         for _ in range(3):
             member.send(Header(Kind.STOP))
@@ -272,7 +262,7 @@ def test_a_dropped_connection_gives_no_event(make_hub, dialler):
     heard = []
     for connection, _ in hub.poll(20):
         heard.append(connection)
-        for other in here:  # the one that is heard too
+        for other in near:  # the one that is heard too
             hub.drop(other)
 
     assert len(heard) == 1
@@ -281,10 +271,10 @@ def test_a_dropped_connection_gives_no_event(make_hub, dialler):
 
 def test_a_connection_that_was_dialled_is_heard_too(make_hub, local_pair):
     hub, _ = make_hub(SECRET, limit=10)
-    here, there = local_pair
-    hub.adopt(here)
-    there.send(Header(Kind.CONTROL), bytes(10))
-    there.socket.sendall(Header(Kind.CONTROL, length=11).pack())
+    near, far = local_pair
+    hub.adopt(near)
+    far.send(Header(Kind.CONTROL), bytes(10))
+    far.socket.sendall(Header(Kind.CONTROL, length=11).pack())
 
     assert kinds(read(hub, 2)) == [Kind.CONTROL, None]
 

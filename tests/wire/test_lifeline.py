@@ -21,36 +21,36 @@ def ended(monkeypatch):
 
 
 def test_it_answers_pings(pair, ended):
-    here, there = pair
-    with Lifeline(there, ended.set):
+    near, far = pair
+    with Lifeline(far, ended.set):
         for number in (1, 2, 7):
-            control.send(here, control.Ping(number))
-            assert control.receive(here).message == control.Pong(number)
+            control.send(near, control.Ping(number))
+            assert control.receive(near).message == control.Pong(number)
     assert not ended.is_set()
 
 
 def test_the_process_ends_when_the_peer_is_gone(pair, ended):
-    here, there = pair
-    with Lifeline(there, ended.set):
-        here.close()
+    near, far = pair
+    with Lifeline(far, ended.set):
+        near.close()
         assert ended.wait(10)
 
 
 @pytest.mark.parametrize("message", [control.Pong(1), control.Alive(1)])
 def test_and_when_the_peer_says_anything_else(pair, ended, message):
-    here, there = pair
-    with Lifeline(there, ended.set):
-        control.send(here, message)
+    near, far = pair
+    with Lifeline(far, ended.set):
+        control.send(near, message)
         assert ended.wait(10)
 
 
 def test_one_that_is_closed_ends_nothing(pair, ended):
-    here, there = pair
-    line = Lifeline(there, ended.set)
+    near, far = pair
+    line = Lifeline(far, ended.set)
     line.close()
     line.close()
     with pytest.raises(ConnectionError):
-        control.receive(here)
+        control.receive(near)
     assert not ended.is_set()
 
 
@@ -68,6 +68,6 @@ def test_a_member_opens_it_at_its_coordinator():
 
 
 def test_without_a_coordinator_there_is_none():
-    launch = Launch("job", 7, 0, Endpoint("@raydient-nobody", "127.0.0.1", 9), new_secret().hex())
+    launch = Launch("job", 7, 0, Endpoint("@raydient-no-listener", "127.0.0.1", 9), new_secret().hex())
     with pytest.raises(OSError, match="refused"):
         lifeline.hold(launch, "")

@@ -40,13 +40,13 @@ def test_two_mappings_of_one_segment_are_the_same_memory():
 
 
 def test_a_segment_travels_through_a_socket_and_outlives_its_maker():
-    here, there = socket.socketpair()
-    with here, there:
+    near, far = socket.socketpair()
+    with near, far:
         bundle = Bundle.of(ARRAYS)
         places, size = bundle.places, bundle.segment.size
-        socket.send_fds(here, [b"x"], [bundle.segment.descriptor])
+        socket.send_fds(near, [b"x"], [bundle.segment.descriptor])
         del bundle
-        _, (descriptor,), _, _ = socket.recv_fds(there, 1, 1)
+        _, (descriptor,), _, _ = socket.recv_fds(far, 1, 1)
 
     received = Bundle(Segment(descriptor, size), places).arrays
 

@@ -37,7 +37,7 @@ NETWORKS = {
 
 
 class Recording:
-    """A channel that gives out assignments and keeps what was pushed."""
+    """A channel with these assignments that keeps the pushes."""
 
     def __init__(self, network, assignments, gradient):
         self.terms = Terms(gradient, 5, network.sums)

@@ -1,4 +1,4 @@
-"""Where each parameter lies in the flat float32 vector, and the digest that proves two vectors equal."""
+"""The arrangement of parameters in the flat float32 vector, and the digest that proves two vectors equal."""
 
 import hashlib
 import struct
@@ -15,7 +15,7 @@ from .arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The optimizer updates it, from the gradient of the loss and of the penalty l1 · Σ |w| + l2 · Σ w²."""
+    """The optimizer updates the parameter from the gradient of the loss and of the penalty l1 · Σ |w| + l2 · Σ w²."""
 
     l1: float = 0.0
     l2: float = 0.0
@@ -32,7 +32,7 @@ class Average:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """It keeps its values, bit by bit; its gradient is 0."""
+    """The parameter keeps its values, bit by bit; its gradient is 0."""
 
     name: Literal["frozen"] = "frozen"
 
@@ -50,7 +50,7 @@ class Parameter:
         shape: its shape, row-major.
         offset: index of its first value in the flat vector.
         kind: how an update changes it.
-        sparse: a table, (rows, width), whose gradient is zero but for a few rows; see `sparse`.
+        sparse: a table, (rows, width), whose gradient is zero except in a few rows; see `sparse`.
     """
 
     name: str
@@ -69,13 +69,13 @@ class Parameter:
         return self.offset + self.size
 
     def view(self, vector: Floats) -> Floats:
-        """This parameter's values inside `vector`, shaped; a view, never a copy."""
+        """Return this parameter's values inside `vector`, in its shape; a view, never a copy."""
         return vector[self.offset : self.stop].reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The parameters of a network in the order they lie in the flat vector, without gaps."""
+    """The parameters of a network in the order in which they lie in the flat vector, without gaps."""
 
     parameters: tuple[Parameter, ...]
 
@@ -86,7 +86,7 @@ class Layout:
         kinds: Mapping[str, Kind] = MappingProxyType({}),
         sparse: Collection[str] = (),
     ) -> "Layout":
-        """Lay out (name, shape) pairs one behind the other; a name that occurs twice is our own bug.
+        """Lay out (name, shape) pairs one behind the other. Names must be unique.
 
         `kinds` has the kinds of parameters by name, `Learned()` where it has none; `sparse` names the tables with
         sparse gradients.
@@ -105,11 +105,11 @@ class Layout:
         return sum(p.size for p in self.parameters)
 
     def views(self, vector: Floats) -> dict[str, Floats]:
-        """Every parameter's view of `vector`, by name."""
+        """Return the view of each parameter inside `vector`, by name."""
         return {p.name: p.view(vector) for p in self.parameters}
 
     def digest(self, vector: Floats) -> str:
-        """SHA-256 in hexadecimal over the parameters sorted by name.
+        """Return the SHA-256 over the parameters sorted by name, in hexadecimal.
 
         Each contributes its UTF-8 name, a NUL byte, its rank and its shape as little-endian int64 and its values as
         little-endian float32, so that two implementations can compare without sharing a layout.

@@ -1,16 +1,16 @@
-"""Which work belongs to which round: a pure function of the job, known alike to all of its processes.
+"""The schedule of a job: which work belongs to which round. A pure function of the job, equal in all its processes.
 
-A *round* is what all members finish together before any of them goes on: either one training step (leaves are its
-microbatches) or the evaluation of the held-out part at an epoch's end (leaves are fixed blocks of rows). Rounds are
-numbered from 0 over the whole job. The schedule does not depend on which worker computes what, so neither do the
-weights.
+All members finish a *round* before any of them begins the next. A round is either one training step, whose leaves are
+microbatches, or the evaluation of the held-out part at the end of an epoch, whose leaves are fixed blocks of rows.
+Rounds are numbered from 0 over the whole job. The schedule does not depend on which worker computes which leaf, so
+neither do the weights.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 EVALUATION_BLOCK_ROWS = 256
-"""Rows of one leaf of an evaluation round; fixed, because another shape of a matrix product gives other bits."""
+"""Rows of one leaf of an evaluation round. Fixed, because another shape of a matrix product gives other bits."""
 
 
 class RoundKind(StrEnum):
@@ -26,7 +26,7 @@ class Round:
         number: position in the job, from 0.
         kind: train or evaluate.
         epoch: epoch it belongs to, from 0.
-        step: optimizer updates applied before this round begins (so also the number of this update, from 0).
+        step: number of optimizer updates before this round; so also the number of this round's update, from 0.
         start, stop: half-open range of positions in the epoch's sample order (train) or rows of the held-out part
             (evaluate).
         leaves: number of leaves of the round's reduction tree, each at least one row.
@@ -41,7 +41,7 @@ class Round:
     leaves: int
 
     def leaf(self, index: int) -> tuple[int, int]:
-        """Half-open range of positions of leaf `index`: contiguous shares whose sizes differ by at most one row."""
+        """Return the half-open range of positions of leaf `index`. Shares of a step differ by at most one row."""
         rows = self.stop - self.start
         if self.kind is RoundKind.EVALUATE:
             first = self.start + index * EVALUATION_BLOCK_ROWS
@@ -49,12 +49,12 @@ class Round:
         return self.start + rows * index // self.leaves, self.start + rows * (index + 1) // self.leaves
 
     def rows(self, node: tuple[int, int]) -> int:
-        """Number of rows of the leaves of a node."""
+        """Return the number of rows of the leaves of a node."""
         return self.leaf(node[1] - 1)[1] - self.leaf(node[0])[0]
 
 
 def default_microbatches(batch_size: int) -> int:
-    """Microbatches per step where the job does not say: from the batch size alone, never from the number of workers."""
+    """Return the default number of microbatches: from the batch size alone, never from the number of workers."""
     return min(8, max(1, batch_size // 32))
 
 
@@ -65,7 +65,7 @@ class Schedule:
     Attributes:
         train_rows, test_rows: samples in the training part and in the held-out part (0: no evaluation).
         epochs, batch_size, microbatches: from the job's specification, resolved.
-        gradient_health_every: likewise; 0: never.
+        gradient_health_every: number of steps from one measurement of gradient health to the next; 0: none.
     """
 
     train_rows: int
@@ -92,12 +92,12 @@ class Schedule:
         return self.epochs * self.rounds_per_epoch
 
     def samples(self, step: int) -> int:
-        """Number of training samples that the first `step` updates use."""
+        """Return the number of training samples that the first `step` updates use."""
         epochs, steps = divmod(step, self.steps_per_epoch)
         return epochs * self.train_rows + steps * self.batch_size
 
     def round(self, number: int) -> Round:
-        """The round of this number; `number` must be in `range(self.rounds)`."""
+        """Return the round of this number. IndexError if the job has no such round."""
         if not 0 <= number < self.rounds:
             raise IndexError(f"round {number} of a job of {self.rounds} rounds")
         within = number % self.rounds_per_epoch
@@ -110,20 +110,20 @@ class Schedule:
         return Round(number, RoundKind.TRAIN, epoch, step, start, stop, min(self.microbatches, stop - start))
 
     def position(self, number: int) -> tuple[int, int]:
-        """Epochs completed and updates applied before round `number`; `number` may be `rounds`, the end."""
+        """Return the epochs completed and updates applied before round `number`, which may be `rounds`, the end."""
         epoch, within = divmod(number, self.rounds_per_epoch)
         return epoch, epoch * self.steps_per_epoch + within
 
-    def measures_health(self, this: Round) -> bool:
-        """True if gradient health is measured in a round: the first step, every n-th and the last."""
-        number, every = this.step + 1, self.gradient_health_every
-        return this.kind is RoundKind.TRAIN and every > 0 and (number in (1, self.steps) or number % every == 0)
+    def measures_health(self, round_: Round) -> bool:
+        """Return True if gradient health is measured in a round: the first step, every n-th and the last."""
+        number, every = round_.step + 1, self.gradient_health_every
+        return round_.kind is RoundKind.TRAIN and every > 0 and (number in (1, self.steps) or number % every == 0)
 
     def is_epoch_end(self, number: int) -> bool:
-        """True if this round is the last of its epoch."""
+        """Return True if round `number` is the last of its epoch."""
         return (number + 1) % self.rounds_per_epoch == 0
 
     def shape_rows(self) -> frozenset[int]:
-        """Every number of rows that a training leaf of this job has: at most four."""
+        """Return the numbers of rows that training leaves of this job have: at most four different ones."""
         rounds = {self.round(0), self.round(self.steps_per_epoch - 1)}
         return frozenset(stop - start for r in rounds for start, stop in (r.leaf(i) for i in range(r.leaves)))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCORE = np.dtype([("score", "<f4"), ("positive", "?")])
-"""Type of one row's score: the network's output, and whether the label is class 1."""
+"""Type of the score of one row: the output of the network, and True if the label is class 1."""
 
 Scores = NDArray[Any]
 """Values of type `SCORE`: (rows,), or (rows, metrics that rank)."""

@@ -1,19 +1,19 @@
-"""The worker's end of the data plane: where it finds weights and leaves gradients, over shared memory or over TCP.
+"""The worker's end of the data plane: channels that receive weights and push gradients, by shared memory or over TCP.
 
-One conversation, two ways for the payload:
+The conversation is the same for both; only the way of the payload differs:
 
     worker -> server   ATTACH   worker number
     server -> worker   ATTACHED sizes; on one machine also the descriptors of the weights and of this worker's gradients
-    server -> worker   WEIGHTS  (TCP only, when they have changed since this worker last got them)
+    server -> worker   WEIGHTS  (TCP only, when they have changed since this worker last received them)
     server -> worker   ASSIGN   round and leaves
     worker -> server   SCORES   (where a metric ranks rows) the scores of a node's rows
     worker -> server   PUSH     the node's sums and timings; over TCP the gradient follows
     server -> worker   ASSIGN   the next round, or more leaves of this one
     server -> worker   STOP
 
-Ownership: between ASSIGN of a round and the next round's ASSIGN the weights do not change, unless this worker has been
-given up; what it computes then is refused. A slot belongs to the worker until it is pushed and to the server until the
-next round's ASSIGN. `push` does not wait for an answer; `wait` blocks.
+Ownership: between ASSIGN of a round and ASSIGN of the next round the weights do not change, unless this worker has been
+dismissed; its pushes are refused then. A slot belongs to the worker until it is pushed, and to the server until ASSIGN
+of the next round. `push` does not wait for an answer; `wait` blocks.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ _SMALL_PAYLOAD = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Leaves `first`..`last` - 1 of round `round` are to be computed."""
+    """The request to compute leaves `first`..`last` - 1 of round `round`."""
 
     round: int
     first: int
@@ -53,35 +53,35 @@ class Channel(Protocol):
 
     @property
     def weights(self) -> Vector:
-        """The whole flat vector; the same array for the life of the channel, its values change."""
+        """The whole flat vector. The array stays the same for the life of the channel; its values change."""
 
     def slot(self, index: int) -> Gradient:
         """Return the gradient in slot `index`; the same object each time."""
 
     def wait(self) -> Assignment | None:
-        """The next assignment, with `weights` current for it; None when there is no more work.
+        """Return the next assignment, with `weights` current for it, or None when there is no more work.
 
-        Raises ConnectionError when the server is gone.
+        Raises ConnectionError if the connection to the server ends.
         """
 
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        """Hand over the sum over a node: the gradient in `slot` (None: a round without them), metrics, timings."""
+        """Push the sum over a node: the gradient in `slot` (None if the round has none), metrics and timings."""
 
     def score(self, round_: int, node: Node, scores: Scores) -> None:
-        """Send the scores of a node's rows, (rows, terms.scores), in the rows' order. Call it right before `push`."""
+        """Send the scores of a node's rows, (rows, terms.scores), in the order of the rows, right before `push`."""
 
     def close(self) -> None: ...
 
 
 def attach(connection: Connection, worker: int, generation: int) -> Channel:
-    """Join the data plane as `worker`. The connection is proven, blocking, and the channel's from here on."""
+    """Join the data plane as `worker` over an authenticated, blocking connection, which the channel then owns."""
     connection.allocate = limited_to(_SMALL_PAYLOAD)
     connection.send(Header(Kind.ATTACH, generation, first=worker))
     frame = connection.receive()
     if frame is None or frame.header.kind is not Kind.ATTACHED:
-        raise ProtocolError("the parameter server does not want this worker")
+        raise ProtocolError("the parameter server does not accept this worker")
     terms = Terms.unpack(frame.payload)
     if connection.is_local:
         return SharedMemoryChannel(connection, generation, terms, frame)
@@ -89,7 +89,7 @@ def attach(connection: Connection, worker: int, generation: int) -> Channel:
 
 
 class _Channel:
-    """The common part of both channels."""
+    """The part of a channel that does not depend on the way of the payload."""
 
     weights: Vector
 
@@ -107,7 +107,7 @@ class _Channel:
     def wait(self) -> Assignment | None:
         while True:
             frame = self._connection.receive()
-            assert frame is not None, "a blocking connection gives whole frames"
+            assert frame is not None, "a blocking connection returns whole frames"
             header = frame.header
             if header.kind is Kind.STOP:
                 return None
@@ -128,12 +128,12 @@ class _Channel:
 
 
 class SharedMemoryChannel(_Channel):
-    """Both sides map the same pages: a push is a notice, the gradient stays where backward wrote it."""
+    """Both sides map the same pages. A push is a notice; the gradient stays where backward wrote it."""
 
     def __init__(self, connection: Connection, generation: int, terms: Terms, attached: Frame) -> None:
         super().__init__(connection, generation, terms)
         if len(attached.descriptors) != 2:
-            raise ProtocolError("weights and gradients were to come as two descriptors")
+            raise ProtocolError("weights and gradients have to come as two descriptors")
         self.weights = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
         self._slots = terms.slots_in(Segment(attached.descriptors.pop(0), terms.slots_bytes))
 
@@ -147,9 +147,9 @@ class SharedMemoryChannel(_Channel):
 
 
 class TcpChannel(_Channel):
-    """Weights are received in place, gradients sent from where backward wrote them: one copy each way, the wire's.
+    """Weights are received in place and gradients sent from their slots, so that only the kernel copies them.
 
-    Of tables with sparse gradients only the rows in use are sent, after one more copy.
+    Row-sparse gradients are copied once more: only the rows in use are sent.
     """
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:

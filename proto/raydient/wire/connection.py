@@ -22,7 +22,7 @@ _CONTROL_SPACE = socket.CMSG_SPACE(_MAXIMUM_DESCRIPTORS * array.array("i").items
 
 @dataclass(slots=True)
 class Frame:
-    """A frame as received. The payload is the receiver's; descriptors that are not popped are closed with the frame."""
+    """A received frame. The receiver owns the payload; descriptors that are not popped are closed with the frame."""
 
     header: Header
     payload: Buffer = b""
@@ -33,7 +33,7 @@ class Frame:
 
 
 def limited_to(limit: int) -> Callable[[Header], bytearray]:
-    """An allocator of payloads that refuses more than `limit` bytes before anything is allocated."""
+    """Return an allocator of payloads that refuses more than `limit` bytes before it allocates."""
 
     def allocate(header: Header) -> bytearray:
         if header.length > limit:
@@ -52,12 +52,12 @@ class Connection:
     """A stream of frames in both directions. Not thread-safe: one thread owns a connection.
 
     On a blocking socket `receive` waits for a whole frame and `send` until the kernel has taken everything. On a
-    non-blocking one `receive` answers None until a frame is complete, and what `send` could not hand over waits for
-    `flush` (see `pending`).
+    non-blocking socket `receive` returns None until a frame is complete, and bytes that `send` could not hand to the
+    kernel wait for `flush` (see `pending`).
 
     Attributes:
-        allocate: gives the buffer for an announced payload, exactly as long; may raise ProtocolError. Replace it to
-            receive in place.
+        allocate: returns the buffer for an announced payload, of exactly its length; may raise ProtocolError. Replace
+            it to receive in place.
     """
 
     def __init__(self, sock: socket.socket, allocate: Callable[[Header], bytearray | memoryview]) -> None:
@@ -65,9 +65,9 @@ class Connection:
         self.allocate = allocate
         self.is_local = sock.family == socket.AF_UNIX
         self._head = bytearray(HEADER.size)
-        self._view = memoryview(self._head)  # what is being filled
+        self._view = memoryview(self._head)  # the buffer being filled
         self._filled = 0
-        self._frame: Frame | None = None  # header complete, payload on its way
+        self._frame: Frame | None = None  # its header is complete, its payload is not
         self._descriptors: list[int] = []
         self._outgoing: deque[tuple[memoryview, list[int]]] = deque()
 
@@ -77,9 +77,9 @@ class Connection:
     # ---- receiving
 
     def receive(self) -> Frame | None:
-        """The next frame, or None if it is not complete yet (non-blocking sockets only).
+        """Return the next frame, or None if it is not complete yet (non-blocking sockets only).
 
-        Raises ConnectionError when the peer is gone or breaks the protocol.
+        Raises ConnectionError if the peer closed the connection or breaks the protocol.
         """
         while True:
             if self._filled < len(self._view):
@@ -120,9 +120,9 @@ class Connection:
     # ---- sending
 
     def send(self, header: Header, *payload: Buffer, descriptors: Sequence[int] = ()) -> None:
-        """Send one frame; its length is set here. The payload must not change until it has left (see `pending`).
+        """Send one frame and set the length in its header. The payload must not change while it is `pending`.
 
-        Raises ConnectionError when the peer is gone.
+        Raises ConnectionError if the peer closed the connection.
         """
         assert self.is_local or not descriptors, "descriptors travel over Unix sockets only"
         parts = [memoryview(part).cast("B") for part in payload if len(part)]
@@ -133,12 +133,12 @@ class Connection:
         self.flush()
 
     def begin(self, header: Header, length: int) -> None:
-        """Announce a frame whose payload of `length` bytes comes in pieces, by `more`; no other goes in between."""
+        """Begin a frame whose payload of `length` bytes follows in calls of `more`, before any other frame."""
         header.length = length
         self._outgoing.append((memoryview(header.pack()), []))
 
     def more(self, part: Buffer) -> None:
-        """Send the next piece of the payload that was announced; see `send`."""
+        """Send the next piece of the payload of the frame that `begin` began; see `send`."""
         self._outgoing.append((memoryview(part).cast("B"), []))
         self.flush()
 
@@ -148,7 +148,7 @@ class Connection:
         return bool(self._outgoing)
 
     def flush(self) -> None:
-        """Hand over as much as the kernel takes."""
+        """Hand the kernel as many bytes as it takes."""
         outgoing = self._outgoing
         while outgoing:
             head, descriptors = outgoing[0]
@@ -179,7 +179,7 @@ class Connection:
         """Close the socket and every descriptor that was not taken. Harmless when repeated."""
         _close_all(self._descriptors)
         self._frame = None
-        self.allocate = limited_to(0)  # whose buffers it gave may refer to this connection
+        self.allocate = limited_to(0)  # the previous one may hold a reference to this connection
         for _, descriptors in self._outgoing:
             _close_all(descriptors)
         self._outgoing.clear()

@@ -25,7 +25,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Transport(StrEnum):
-    """The transport of weights and gradients. AUTO: shared memory on one node if its Unix socket answers, else TCP."""
+    """The transport of weights and gradients. AUTO: shared memory on one node if its Unix socket answers, TCP else."""
 
     AUTO = "auto"
     SHARED_MEMORY = "shared-memory"
@@ -39,8 +39,8 @@ class Endpoint:
     Attributes:
         unix: name of its Unix socket; a leading `@` stands for Linux's abstract namespace, which leaves no file behind.
         host, port: of its TCP socket.
-        node: which of the cluster's nodes it is on, by the cluster's name for it; several may share a host, even a
-            machine. Empty where there is only one.
+        node: the cluster's name for the node of the process. Several nodes may share a host, even a machine. Empty in
+            a cluster of one node.
     """
 
     unix: str
@@ -50,13 +50,13 @@ class Endpoint:
 
 
 def new_unix_name() -> str:
-    """A new unique name. It is no secret, see `handshake`."""
+    """Return a new unique name of a Unix socket. It is no secret, see `handshake`."""
     name = f"raydient-{secrets.token_hex(12)}"
     return f"@{name}" if sys.platform == "linux" else str(Path(tempfile.gettempdir()) / name)
 
 
 def unix_address(name: str) -> str:
-    """The name as the operating system wants it."""
+    """Return the address of a Unix socket in the form of the operating system."""
     return "\0" + name[1:] if name.startswith("@") else name
 
 
@@ -117,7 +117,7 @@ def _try_open(
 
 
 def listens(unix: str) -> bool:
-    """True if a process listens at this Unix socket, even if it is too busy to answer."""
+    """Return True if a process listens at this Unix socket, even if it is too busy to answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
         try:
@@ -130,14 +130,19 @@ def listens(unix: str) -> bool:
 
 
 def may_connect(sock: socket.socket) -> bool:
-    """False if an accepted connection belongs to another user, who cannot know the secret; root may.
+    """Return False for an accepted connection of another user that is not root: it cannot have the secret.
 
-    Only a Unix socket on Linux gives the user. Other connections return True and have to prove the secret.
+    Only a Unix socket on Linux reports the user. Other connections return True and have to prove the secret.
     """
     if sock.family != socket.AF_UNIX or sys.platform != "linux":
         return True
+    return peer_user(sock) in (0, os.geteuid())
+
+
+def peer_user(sock: socket.socket) -> int:
+    """Return the number of the user at the other end of a Unix socket, as Linux reports it."""
     _, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return user in (0, os.geteuid())
+    return int(user)
 
 
 def tune(sock: socket.socket) -> None:

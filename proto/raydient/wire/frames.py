@@ -2,8 +2,8 @@
 
     kind u8 | zero u8 | slot u16 | generation u32 | round u64 | first u32 | last u32 | length u64
 
-Little-endian, 32 bytes. `generation` fences members of an earlier incarnation; `round`, `first` and `last` name the
-work that the frame is about, `slot` where its gradient lies, where it is about any. Nothing is ever pickled.
+Little-endian, 32 bytes. `generation` fences members of an earlier incarnation. `round`, `first` and `last` are the
+round and the leaves of the frame's work; `slot` is the slot of its gradient, where it has one. Nothing is ever pickled.
 """
 
 import struct
@@ -16,11 +16,11 @@ HEADER = struct.Struct("<BxHIQIIQ")
 
 
 class ProtocolError(ConnectionError):
-    """The peer said something that the protocol does not allow; the connection is worthless from here on."""
+    """A peer sent something that the protocol does not allow. The connection cannot be used any further."""
 
 
 class Kind(IntEnum):
-    """Kind of a frame; `FRAMES` says what each one means."""
+    """Kind of a frame; see `FRAMES`."""
 
     CHALLENGE = 1
     PROOF = 2
@@ -60,7 +60,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
 
 @dataclass(slots=True)
 class Header:
-    """The fixed part of a frame; `length` is the payload's in bytes."""
+    """The fixed part of a frame. `length` is the number of bytes of the payload."""
 
     kind: Kind
     generation: int = 0
@@ -72,7 +72,7 @@ class Header:
 
     @property
     def work(self) -> tuple[int, int, int]:
-        """Round and leaves that the frame is about."""
+        """Round and leaves of the work of the frame."""
         return self.round, self.first, self.last
 
     def pack(self) -> bytes:

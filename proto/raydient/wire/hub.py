@@ -1,4 +1,4 @@
-"""The listening side: one thread, any number of connections, frames in the order they came."""
+"""The listening side: one thread, any number of connections, frames in the order of their arrival."""
 
 import contextlib
 import selectors
@@ -43,7 +43,7 @@ class Hub:
         self._strangers: dict[Connection, tuple[ListenerProof, float]] = {}
         self._writers: set[Connection] = set()  # registered for writing too
         self._connections: set[Connection] = set()
-        self._gone: list[Connection] = []  # found out when sending, not reported yet
+        self._gone: list[Connection] = []  # ended while sending, not reported yet
         self._unix_path: Path | None = None
 
     def listen(self, host: str, unix: str | None = None, node: str = "") -> Endpoint:
@@ -155,7 +155,7 @@ class Hub:
             raise
 
     def _accept(self, listener: socket.socket) -> bool:
-        """Accept one connection; True if there was one."""
+        """Accept one connection; return False if none is waiting."""
         try:
             sock, _ = listener.accept()
         except OSError:
@@ -191,7 +191,7 @@ class Hub:
 
     @contextlib.contextmanager
     def sending(self, connection: Connection) -> Iterator[None]:
-        """Send in here: `flushed` follows, and a peer that is gone is no error but reported by the next `poll`."""
+        """Return a context for sending. It flushes at the end, and `poll` reports a peer that closed the connection."""
         try:
             yield
             self.flushed(connection)
@@ -202,7 +202,7 @@ class Hub:
                 self._gone.append(connection)
 
     def flushed(self, connection: Connection) -> None:
-        """Call after `send`: what the kernel did not take yet leaves as soon as it can."""
+        """Have `poll` send the bytes that the kernel did not take. Call it after `send`."""
         if connection.pending or connection in self._writers:
             self._watch(connection)
 
@@ -212,7 +212,7 @@ class Hub:
         (self._writers.add if connection.pending else self._writers.discard)(connection)
 
     def drop(self, connection: Connection) -> None:
-        """Close a connection; no event is given for it."""
+        """Close a connection; no event follows for it."""
         if connection in self._connections or connection in self._strangers:
             self._selector.unregister(connection)
         self._connections.discard(connection)

@@ -1,4 +1,4 @@
-"""What a process of a job is told when it is started: over a pipe or as an actor's argument, never as its own."""
+"""The parameters with which a process of a job starts. They travel over a pipe or as an actor's argument."""
 
 from dataclasses import dataclass, field
 
@@ -9,13 +9,13 @@ from .endpoint import Endpoint, Transport
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A member's start.
+    """The parameters of a member.
 
     Attributes:
         job: the job's id, for logs.
         member: its number, unique within the job's run.
         generation: see `frames`.
-        coordinator: where its coordinator listens.
+        coordinator: address of its coordinator.
         secret: the run's secret, hexadecimal.
         transport: how weights and gradients travel.
     """

@@ -36,7 +36,7 @@ class Lifeline:
     """Answers pings on an authenticated, blocking connection until `close`."""
 
     def __init__(self, connection: Connection, end: Callable[[], None] = _exit) -> None:
-        """Start the thread. `end` is called a pause after the peer has closed the connection."""
+        """Start the thread. It calls `end` PARTING_SECONDS after the peer has closed the connection."""
         self._connection, self._end = connection, end
         self._closed = threading.Event()
         connection.allocate = limited_to(PING_LIMIT)
@@ -53,7 +53,7 @@ class Lifeline:
             self._end()
 
     def close(self) -> None:
-        """Stop answering; the process goes on. Harmless when repeated."""
+        """Stop answering without ending the process. Harmless when repeated."""
         self._closed.set()
         self._connection.interrupt()
         self._thread.join()

@@ -1,7 +1,7 @@
 """Memory that two processes of one machine share, and named arrays inside it.
 
-A segment is anonymous: it has no name in any file system, travels as a file descriptor over a Unix socket and is freed
-by the kernel with the last process that maps it. `kill -9` leaks nothing.
+A segment is anonymous: it has no name in any file system and travels as a file descriptor over a Unix socket. The
+kernel frees it with the last process that maps it, so `kill -9` leaks nothing.
 """
 
 import mmap
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from raydient.steps.arrays import CACHE_LINE
 
 _PLAIN_TYPES = frozenset(np.dtype(code).newbyteorder("<").str for code in "?bBhHiIqQefd")
-"""Truth values and numbers: nothing that holds a pointer may come from a peer."""
+"""Booleans and numbers. An array from a peer must not hold pointers."""
 
 
 class Segment:
@@ -35,12 +35,12 @@ class Segment:
             raise ValueError(f"a segment of {size} bytes was announced, a smaller one came")
         self.descriptor = descriptor
         self.size = size
-        # Python cannot map nothing; an empty bundle still has a byte behind it.
+        # Python cannot map 0 bytes, so an empty bundle has 1 byte.
         self._map = mmap.mmap(descriptor, max(size, 1))
 
     @classmethod
     def create(cls, size: int) -> Self:
-        """A new segment of `size` bytes; OSError if there is no room for it."""
+        """Create a segment of `size` bytes. OSError if there is no memory for it."""
         if sys.platform == "linux":
             descriptor = os.memfd_create("raydient", os.MFD_CLOEXEC)
         else:
@@ -55,11 +55,11 @@ class Segment:
 
     @property
     def buffer(self) -> memoryview:
-        """All of its bytes, writable."""
+        """The bytes of the segment, writable."""
         return memoryview(self._map)[: self.size]
 
     def array(self, dtype: str, shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
-        """A view of `shape` that begins `offset` bytes into the segment."""
+        """Return an array of `shape` that begins at byte `offset` of the segment; a view."""
         return np.ndarray(shape, dtype, self._map, offset)
 
     def __del__(self) -> None:
@@ -69,7 +69,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one array lies in a segment: NumPy type string (little-endian), shape, offset in bytes."""
+    """The place of one array in a segment: NumPy type string (little-endian), shape, offset in bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -81,13 +81,13 @@ class Place:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def is_inside(self, size: int) -> bool:
-        """True if it is an array of plain values inside a segment of `size` bytes; a peer may have said anything."""
+        """Return True if this is an array of plain values inside a segment of `size` bytes; peers may send any."""
         plain = self.dtype in _PLAIN_TYPES and min(self.shape, default=0) >= 0
         return plain and 0 <= self.offset <= size - self.size
 
 
 class Bundle:
-    """Named arrays in one segment; `places` says where, and is all that a peer needs beside the segment."""
+    """Named arrays in one segment. A peer needs the segment and `places` to restore them."""
 
     def __init__(self, segment: Segment, places: Mapping[str, Place]) -> None:
         for name, place in places.items():
@@ -99,7 +99,7 @@ class Bundle:
 
     @classmethod
     def allocate(cls, arrays: Mapping[str, tuple[str, tuple[int, ...]]]) -> Self:
-        """A bundle of zeros: dtype and shape by name."""
+        """Allocate a bundle of zeros from the type and the shape of each array, by name."""
         places, offset = {}, 0
         for name, (dtype, shape) in arrays.items():
             places[name] = Place(np.dtype(dtype).str, tuple(shape), offset)
@@ -108,7 +108,7 @@ class Bundle:
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """A bundle that holds copies of these arrays."""
+        """Return a bundle that holds copies of these arrays."""
         bundle = cls.allocate({name: (a.dtype.str, a.shape) for name, a in arrays.items()})
         for name, array in arrays.items():
             bundle.arrays[name][...] = array

@@ -1,8 +1,8 @@
-"""The sizes and the arrangement of what a worker and a parameter server exchange: both ends compute with `Terms`.
+"""The sizes and the arrangement of the data that a worker and a parameter server exchange, for both ends.
 
-A push has a note, which is the sums and then the seconds of each phase, as float64. Over TCP the packed gradient
-follows. In shared memory it stays in its slot. Scores of rows, where there are any, precede their push in a frame of
-their own.
+A push has a note: the sums and then the seconds of each phase, as float64. Over TCP the packed gradient follows; in
+shared memory it stays in its slot. Scores of rows, where a metric ranks rows, precede the push in a frame of their
+own.
 """
 
 from dataclasses import dataclass

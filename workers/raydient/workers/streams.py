@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for and on nothing else: not on order, not on who asks."""
+"""Random numbers that depend on their purpose alone: not on the order of calls, and not on the calling process."""
 
 from enum import StrEnum
 from hashlib import sha256
@@ -7,17 +7,17 @@ import numpy as np
 
 
 class Purpose(StrEnum):
-    """What random numbers are drawn for. Each purpose has streams of its own under the same seed."""
+    """The purpose of random numbers. Each purpose has streams of its own under the same seed."""
 
     PARAMETER = "parameter"  # by parameter name: initial values
     SPLIT = "split"  # which rows are held out
     EPOCH = "epoch"  # by epoch: the order in which samples are visited
-    LAYER = "layer"  # by step, microbatch and layer: what is random in a forward pass
+    LAYER = "layer"  # by step, microbatch and layer: randomness in a forward pass
     GRADIENT_CHECK = "gradient_check"  # by part of the check
 
 
 def stream(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:
-    """A generator at the start of the stream that belongs to (purpose, seed, place).
+    """Return a generator at the start of the stream of (purpose, seed, place).
 
     Philox (Salmon et al. 2011) is counter-based: any 128-bit key gives an independent stream, so the place is hashed
     into the key.

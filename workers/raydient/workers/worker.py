@@ -1,4 +1,4 @@
-"""The worker's loop: wait for an assignment, compute its leaves along the reduction tree, push the sums."""
+"""The loop of a worker: wait for an assignment, compute its leaves along the reduction tree, push the sums."""
 
 import os
 import time
@@ -27,9 +27,9 @@ from .network.layers import Views
 
 
 def main(text: str, host: str, node: str) -> None:
-    """Compute for one job until its parameter server says that there is no more work.
+    """Compute for the job of a `Launch` (JSON) until its parameter server reports the end of the work.
 
-    Raises ConnectionError when the parameter server or the coordinator is gone.
+    Raises ConnectionError if the connection to the parameter server or to the coordinator ends.
     """
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
@@ -64,10 +64,11 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
 
 
 def _keep_to_a_core(place: int, workers: int) -> None:
-    """Stay on one core, with warm caches, where there are as many as workers: each has one then.
+    """Bind this process to a core of its own, with warm caches, if there are as many cores as workers.
 
-    All wait for the slowest in every step, and the one that was moved to another core is the slowest. SCHED_BATCH: a
-    worker that is woken lets the parameter server, which shares its core, wake the others first.
+    All workers wait for the slowest one in every step, and a worker that is moved to another core is the slowest. With
+    SCHED_BATCH a worker that wakes up does not interrupt the parameter server on the same core, so the parameter server
+    wakes the other workers first.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -77,7 +78,7 @@ def _keep_to_a_core(place: int, workers: int) -> None:
 
 
 class Worker:
-    """Computes leaves. Everything that a round needs is allocated the first time its shape comes up."""
+    """Computes leaves. The first leaf of a shape allocates all memory that leaves of this shape need."""
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class Worker:
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
-        self._scores: list[Scores] = []  # of the node being computed, leaf by leaf
+        self._scores: list[Scores] = []  # one array for each leaf of the node being computed
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
         self._round: Round | None = None
@@ -103,7 +104,7 @@ class Worker:
         self._forward_seconds = self._backward_seconds = self._push_seconds = 0.0
 
     def run(self) -> None:
-        """Until there is no more work."""
+        """Compute assignments until there is no more work."""
         began = self._clock()
         while (assignment := self._channel.wait()) is not None:
             waited = self._clock() - began
@@ -111,70 +112,70 @@ class Worker:
             began = self._clock()
 
     def compute(self, assignment: Assignment, waited_seconds: float) -> None:
-        """Compute the leaves of an assignment and push the sums over the nodes that they make up."""
-        this = self._round
-        if this is None or this.number != assignment.round:
-            this = self._round = self._schedule.round(assignment.round)
+        """Compute the leaves of an assignment and push the sums over the fewest nodes that hold them."""
+        round_ = self._round
+        if round_ is None or round_.number != assignment.round:
+            round_ = self._round = self._schedule.round(assignment.round)
             self._free = list(range(self._channel.terms.slots))
-        for node in maximal_subtrees(assignment.first, assignment.last, this.leaves):
-            if this.kind is RoundKind.TRAIN:
-                slot = self._sum(this, node)
-                self._push(this, node, slot, self._sums[slot], waited_seconds)
+        for node in maximal_subtrees(assignment.first, assignment.last, round_.leaves):
+            if round_.kind is RoundKind.TRAIN:
+                slot = self._sum(round_, node)
+                self._push(round_, node, slot, self._sums[slot], waited_seconds)
             else:
-                self._push(this, node, None, self._evaluate(this, node), waited_seconds)
+                self._push(round_, node, None, self._evaluate(round_, node), waited_seconds)
             waited_seconds = 0.0
 
     def _push(
-        self, this: Round, node: Node, slot: int | None, sums: NDArray[np.float64], waited_seconds: float
+        self, round_: Round, node: Node, slot: int | None, sums: NDArray[np.float64], waited_seconds: float
     ) -> None:
         seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, waited_seconds)
         self._forward_seconds = self._backward_seconds = 0.0
         began = self._clock()
         if self._channel.terms.scores:
-            self._channel.score(this.number, node, np.concatenate(self._scores))
+            self._channel.score(round_.number, node, np.concatenate(self._scores))
             self._scores.clear()
-        self._channel.push(this.number, node, slot, sums, seconds)
-        self._push_seconds = self._clock() - began  # of this push, told with the next
+        self._channel.push(round_.number, node, slot, sums, seconds)
+        self._push_seconds = self._clock() - began  # travels with the next push
 
-    def _sum(self, this: Round, node: Node) -> int:
-        """The gradient and the metrics of a node, in the slot that is returned."""
+    def _sum(self, round_: Round, node: Node) -> int:
+        """Compute the gradient and the metrics of a node; return the slot that holds them."""
         if node[1] - node[0] == 1:
             slot = self._free.pop()
-            self._train(this, node[0], slot)
+            self._train(round_, node[0], slot)
             return slot
         left_node, right_node = children(node)
-        left, right = self._sum(this, left_node), self._sum(this, right_node)
+        left, right = self._sum(round_, left_node), self._sum(round_, right_node)
         began = self._clock()
-        counts = self._schedule.measures_health(this)
+        counts = self._schedule.measures_health(round_)
         self._channel.slot(left).add(self._channel.slot(right), counts=counts)
         self._sums[left] += self._sums[right]
         self._free.append(right)
         self._backward_seconds += self._clock() - began
         return left
 
-    def _train(self, this: Round, leaf: int, slot: int) -> None:
+    def _train(self, round_: Round, leaf: int, slot: int) -> None:
         gradient = self._channel.slot(slot)
         if slot not in self._gradients:
             self._gradients[slot] = self._network.bind_gradient(gradient)
         began = self._clock()
-        start, stop = this.leaf(leaf)
-        program = self._fill("train", self._epoch_order(this.epoch)[start:stop])
-        self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, this.step, leaf))
+        start, stop = round_.leaf(leaf)
+        program = self._fill("train", self._epoch_order(round_.epoch)[start:stop])
+        self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, round_.step, leaf))
         self._keep_scores(program)
-        if self._schedule.measures_health(this):
+        if self._schedule.measures_health(round_):
             program.count_active(gradient.active)
         middle = self._clock()
-        program.backward(self._weights, self._gradients[slot], 1.0 / (this.stop - this.start))
+        program.backward(self._weights, self._gradients[slot], 1.0 / (round_.stop - round_.start))
         self._forward_seconds += middle - began
         self._backward_seconds += self._clock() - middle
 
-    def _evaluate(self, this: Round, node: Node) -> NDArray[np.float64]:
-        """The metrics of a node of held-out rows."""
+    def _evaluate(self, round_: Round, node: Node) -> NDArray[np.float64]:
+        """Return the metrics of a node of held-out rows."""
         if node[1] - node[0] > 1:
             left, right = children(node)
-            return self._evaluate(this, left) + self._evaluate(this, right)
+            return self._evaluate(round_, left) + self._evaluate(round_, right)
         began = self._clock()
-        program = self._fill("test", np.arange(*this.leaf(node[0])))
+        program = self._fill("test", np.arange(*round_.leaf(node[0])))
         sums = program.forward(self._weights).copy()
         self._keep_scores(program)
         self._forward_seconds += self._clock() - began
@@ -185,13 +186,13 @@ class Worker:
             self._scores.append(program.scores.copy())
 
     def _fill(self, part: PartName, rows: NDArray[np.int64]) -> Program:
-        """The program for so many rows, with these rows as its inputs and labels."""
+        """Return the program for this number of rows, with these rows as its inputs and labels."""
         program = self._programs.get(len(rows))
         if program is None:
             weighted = self._data.schema.is_weighted
             program = self._programs[len(rows)] = Program(self._network, len(rows), weighted=weighted)
             for name, center in program.centers.items():
-                # the same for every worker, because each has all of the training part
+                # equal in all workers, because each has the whole training part
                 center[:] = self._data.label_mean(name)
         self._data.fill(part, rows, Samples(program.xs, program.ys, program.sample_weights))
         return program

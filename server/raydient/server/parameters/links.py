@@ -1,4 +1,4 @@
-"""The server's end of one worker's data plane: where its gradients are found and how it gets the weights."""
+"""The parameter server's end of the data plane: links that receive gradients from workers and send weights to them."""
 
 import json
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ from .position import Position
 
 
 class Link(Protocol):
-    """One attached worker."""
+    """The connection to one attached worker."""
 
     worker: int
     connection: Connection
@@ -31,32 +31,35 @@ class Link(Protocol):
         """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
 
     def weights(self, round_: int, step: int, stop: int) -> None:
-        """The first `stop` weights are those after `step` updates: send what of them must travel. Never blocks.
+        """Send the first `stop` weights, which are those after `step` updates, if they have to travel. Never blocks.
 
-        Called while `round_` ends, with growing `stop` up to the number of weights.
+        Called at the end of `round_` with growing `stop`, up to the number of weights.
         """
 
     def gradient(self, frame: Frame) -> Gradient:
-        """The gradient that a push brought or points to; it stays as it is until the worker's next round."""
+        """Return the gradient of a push, which does not change before the worker's next round.
+
+        Raises ProtocolError if no worker can have computed it.
+        """
 
     def note(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sums and seconds by phase of a push."""
+        """Return the sums and the seconds by phase of a push."""
 
     def keep_scores(self, frame: Frame) -> None:
         """Keep the scores for the push that follows."""
 
     def scores(self, push: Header, rows: int) -> Scores | None:
-        """The scores that came before a push, for the node's `rows`; None if no metric ranks rows."""
+        """Return the scores that preceded a push, one for each of the node's `rows`; None if no metric ranks rows."""
 
 
 def open_link(connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> Link:
-    """Answer a worker that wants to attach."""
+    """Attach a worker: send it the terms, and with shared memory the descriptors."""
     kind = SharedMemoryLink if connection.is_local else TcpLink
     return kind(connection, worker, weights, terms, generation)
 
 
 def passing_on(network: Network, links: Mapping[Connection, Link], position: Position) -> Callable[[int], None]:
-    """Pass the progress of `Updater` on to links: weights travel while the others are still updated."""
+    """Return a callback for `Updater` that sends updated weights while the rest is still being updated."""
 
     def updated(stop: int) -> None:
         for link in links.values():
@@ -68,7 +71,7 @@ def passing_on(network: Network, links: Mapping[Connection, Link], position: Pos
 
 
 class _Link(ABC):
-    """The common part of both links."""
+    """The part of a link that does not depend on the way of the gradient."""
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         self.connection, self.worker = connection, worker
@@ -109,7 +112,7 @@ class _Link(ABC):
 
 
 class SharedMemoryLink(_Link):
-    """The worker maps the weights, and this server the worker's gradient slots: nothing is copied."""
+    """The worker maps the weights and the server maps the worker's slots: nothing is copied."""
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
@@ -122,7 +125,7 @@ class SharedMemoryLink(_Link):
         self._send_assign(assign)
 
     def weights(self, round_: int, step: int, stop: int) -> None:
-        """The worker sees them where they are."""
+        """Do nothing: the worker has mapped the weights."""
 
     def _gradient(self, frame: Frame) -> Gradient:
         if frame.header.slot >= self._terms.slots:
@@ -133,21 +136,21 @@ class SharedMemoryLink(_Link):
 
 
 class TcpLink(_Link):
-    """Gradients are received into buffers that are used again each round; weights are sent from where they lie.
+    """Gradients are received into buffers that each round uses again; weights are sent from the server's own array.
 
-    A push is the gradient as it comes, unless there are tables: then slots are made of pushes, and made again of those
-    of the next round by changing the rows in use.
+    Without tables the received buffer is the gradient. With tables each push is unpacked into a slot, which the next
+    round uses again by changing the rows in use.
     """
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         super().__init__(connection, worker, weights, terms, generation)
-        self._step = -1  # of the weights that were sent last
-        self._sent = 0  # of them, values
+        self._step = -1  # updates that the weights sent last have
+        self._sent = 0  # number of these weights that were sent
         self._round = -1
         self._free: list[memoryview] = []
         self._used: list[memoryview] = []
         self._slots: list[Gradient] = []
-        self._made = 0  # of them, in this round
+        self._filled = 0  # slots filled in this round
         connection.send(Header(Kind.ATTACHED, generation), terms.pack())
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
@@ -163,13 +166,13 @@ class TcpLink(_Link):
         if assign.round != self._round:
             self._round = assign.round
             self._free += self._used
-            self._used, self._made = [], 0
+            self._used, self._filled = [], 0
         if step != self._step:
             self._send_weights(step, len(self._weights))
         self._send_assign(assign)
 
     def weights(self, round_: int, step: int, stop: int) -> None:
-        if round_ == self._round:  # it is at work, so it will want them
+        if round_ == self._round:  # the worker takes part in this round and needs the weights for the next
             self._send_weights(step, stop)
 
     def _send_weights(self, step: int, stop: int) -> None:
@@ -183,16 +186,16 @@ class TcpLink(_Link):
         packed, layout = self._terms.gradient_in(frame.payload), self._terms.gradient
         if not layout.tables:
             return Gradient(layout, packed)
-        if self._made == len(self._slots):
+        if self._filled == len(self._slots):
             self._slots.append(layout.zeros())
-        slot = self._slots[self._made]
-        self._made += 1
+        slot = self._slots[self._filled]
+        self._filled += 1
         slot.unpack(packed)
         return slot
 
 
 def refuse(link: Link, header: Header, reason: str) -> None:
-    """Tell a worker that its push counts for nothing."""
+    """Answer a push that does not count, with the reason."""
     text = json.dumps({"reason": reason}).encode()
     answer = Header(Kind.REFUSED, header.generation, header.round, header.first, header.last)
     link.connection.send(answer, text)
