@@ -234,9 +234,9 @@ def test_no_damage_loads_anything_but_what_was_saved(stored):
         outcomes[step] += 1
         assert step == 12 or damage or "remove" in done or "rename" in done, (number, done)
         if loaded is not None:
-            found = json.loads(json.dumps(written[step]))
-            assert (loaded.manifest.round, list(loaded.manifest.epoch_sums)) == (found["round"], found["epoch_sums"])
-            assert (loaded.manifest.digest, loaded.manifest.created) == (found["digest"], found["created"])
+            known = json.loads(json.dumps(written[step]))
+            assert (loaded.manifest.round, list(loaded.manifest.epoch_sums)) == (known["round"], known["epoch_sums"])
+            assert (loaded.manifest.digest, loaded.manifest.created) == (known["digest"], known["created"])
             assert all(np.array_equal(loaded.arrays[n], a) for n, a in arrays(step).items()), (number, done)
         restore(job.directory, kept)
     assert min(outcomes.values()) > 100, "every outcome was met"

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, the newest good one is found, and a damaged one is set aside and reported."""
+"""Checkpoints are whole or absent, the newest good one is damage, and a damaged one is set aside and reported."""
 
 import os
 import shutil
@@ -81,10 +81,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(small_job, fi
             path.symlink_to(small_job.directory / "step-000000001" / file)
         elif damage == "a pipe":
             os.mkfifo(path)
-    loaded, found = small_job.checkpoints.load_latest()
+    loaded, damage = small_job.checkpoints.load_latest()
     assert loaded.manifest.step == 1
-    assert [(one.name, one.kept_as) for one in found] == [("step-000000002", "step-000000002.damaged-1")]
-    assert file in found[0].why
+    assert [(one.name, one.kept_as) for one in damage] == [("step-000000002", "step-000000002.damaged-1")]
+    assert file in damage[0].why
     assert names(small_job) == ["step-000000001", "step-000000002.damaged-1"]
     assert small_job.checkpoints.load_latest()[1] == [], "reported once"
 
@@ -93,10 +93,10 @@ def test_where_none_is_good_there_is_none_and_all_are_told(small_job):
     for step in (1, 2):
         small_job.save(step)
         (small_job.directory / folder_name(step) / "manifest.json").write_text("{}")
-    loaded, found = small_job.checkpoints.load_latest()
+    loaded, damage = small_job.checkpoints.load_latest()
     assert loaded is None
-    assert [one.name for one in found] == ["step-000000002", "step-000000001"]
-    assert str(found[0]) == (
+    assert [one.name for one in damage] == ["step-000000002", "step-000000001"]
+    assert str(damage[0]) == (
         "checkpoint step-000000002 is damaged: manifest.json does not have the SHA-256 that SHA256SUMS gives; "
         "it is kept as step-000000002.damaged-1"
     )
@@ -117,16 +117,16 @@ def test_a_whole_checkpoint_of_something_else_is_not_loaded(small_job, tmp_path,
         small_job.save(2)
         assert replace(small_job, state=("first", "second")).load() is None
         return
-    loaded, found = small_job.checkpoints.load_latest()
+    loaded, damage = small_job.checkpoints.load_latest()
     assert loaded.manifest.step == 1
-    assert [one.why for one in found] == [why]
+    assert [one.why for one in damage] == [why]
 
 
 def test_a_checkpoint_of_a_version_without_checksums_is_named_as_such(small_job):
     small_job.save(1)
     (small_job.directory / "step-000000001" / "SHA256SUMS").unlink()
-    (found,) = small_job.checkpoints.load_latest()[1]
-    assert found.why == "it has no SHA256SUMS, as checkpoints of earlier versions"
+    (damage,) = small_job.checkpoints.load_latest()[1]
+    assert damage.why == "it has no SHA256SUMS, as checkpoints of earlier versions"
 
 
 def test_damaged_ones_do_not_count_as_kept(small_job):
@@ -184,8 +184,8 @@ def test_the_same_step_again_is_kept_as_it_is(small_job):
 
 def test_other_weights_at_the_same_step_are_set_aside(small_job):
     small_job.save(3)
-    (found,) = small_job.save(3, values=4)
-    assert found.kept_as == "step-000000003.damaged-1"
+    (damage,) = small_job.save(3, values=4)
+    assert damage.kept_as == "step-000000003.damaged-1"
     np.testing.assert_array_equal(small_job.load().arrays["weights"], arrays(4)["weights"])
 
 

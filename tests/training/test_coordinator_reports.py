@@ -73,8 +73,8 @@ def test_divergence_names_step_layer_and_what_is_kept(coordinator, steps, kept, 
 
 def test_a_loss_that_overflows_first_names_the_largest_gradient(coordinator):
     running(coordinator)
-    found = control.NonFinite(RoundKind.TRAIN, 7, float("inf"), "dense_1.bias", finite=True)
-    (finished,) = reports(coordinator.diverged(found), Finished)
+    divergence = control.NonFinite(RoundKind.TRAIN, 7, float("inf"), "dense_1.bias", finite=True)
+    (finished,) = reports(coordinator.diverged(divergence), Finished)
     assert (
         "loss inf at step 7; all gradients are finite, the largest is that of layer dense_1 (bias)" in finished.message
     )
@@ -82,8 +82,8 @@ def test_a_loss_that_overflows_first_names_the_largest_gradient(coordinator):
 
 def test_a_loss_that_overflows_on_the_held_out_part_ends_the_job_too(coordinator):
     running(coordinator)
-    found = control.NonFinite(RoundKind.EVALUATE, 6, float("inf"), "", finite=True)
-    (finished,) = reports(coordinator.diverged(found), Finished)
+    divergence = control.NonFinite(RoundKind.EVALUATE, 6, float("inf"), "", finite=True)
+    (finished,) = reports(coordinator.diverged(divergence), Finished)
     assert finished.message == "loss inf on the held-out part after 6 steps; there is no good checkpoint"
 
 
@@ -92,8 +92,8 @@ def test_the_layers_of_a_step_that_diverges_are_named(coordinator):
     layers = [LayerHealth(f"dense_{n}", math.nan, None, n) for n in range(LAYERS_NAMED + 2)]
     (progress,) = reports(coordinator.status(status(6, health=GradientHealth(7, tuple(layers)))), Progress)
     assert progress.measurements.gradient_health == GradientHealth(7, tuple(layers))
-    found = control.NonFinite(RoundKind.TRAIN, 6, math.nan, "dense_2.kernel", finite=False)
-    (finished,) = reports(coordinator.diverged(found), Finished)
+    divergence = control.NonFinite(RoundKind.TRAIN, 6, math.nan, "dense_2.kernel", finite=False)
+    (finished,) = reports(coordinator.diverged(divergence), Finished)
     named = ", ".join(f"dense_{n} {n}" for n in range(2, LAYERS_NAMED + 2))
     assert f"(kernel); values that are not finite: {named}, 1 more layers; there is" in finished.message
 

@@ -49,9 +49,9 @@ def holder(tmp_path):
 def test_a_free_folder_is_held_and_names_its_holder(tmp_path):
     with holding(tmp_path / "job", 5) as held:
         held.check()
-        found = read_holder(tmp_path / "job")
-        assert (found.generation, found.pid) == (5, os.getpid())
-        assert found.identity == identity(os.getpid()) != ""
+        holder = read_holder(tmp_path / "job")
+        assert (holder.generation, holder.pid) == (5, os.getpid())
+        assert holder.identity == identity(os.getpid()) != ""
     with holding(tmp_path / "job", 6) as held:
         held.check()
 

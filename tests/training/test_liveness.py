@@ -12,11 +12,11 @@ class Coordinator:
 
     def silent_for(self, seconds):
         """Return true if it counts as stopped after this number of seconds without an answer."""
-        found = False
+        stopped = False
         for _ in range(int(seconds / LOOK_SECONDS)):
             self.now += LOOK_SECONDS
-            found = self.liveness.look()
-        return found
+            stopped = self.liveness.look()
+        return stopped
 
 
 @pytest.fixture

@@ -194,10 +194,10 @@ def test_while_no_service_follows_only_the_newest_progress_is_kept(outbox, servi
 
 
 def test_commands_are_handed_on_and_anything_else_refused(outbox, service):
-    given = [control.Command(control.Order.PAUSE), control.Scale(3, 1)]
-    for order in given:
+    orders = [control.Command(control.Order.PAUSE), control.Scale(3, 1)]
+    for order in orders:
         outbox.hear(service.connection, order)
-    assert outbox.orders == given
+    assert outbox.orders == orders
     with pytest.raises(ProtocolError):
         outbox.hear(service.connection, control.Attached(1))
 

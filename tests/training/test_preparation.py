@@ -97,7 +97,7 @@ def test_bad_values_hide_no_error_of_batch_labels_and_network(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parts", "found"),
+    ("parts", "problems"),
     [
         ({"training": {"epochs": 0, "batch_size": 90}}, ["dataset.features", "network.layers[0].dense.units"]),
         ({"network": {"layers": []}, "training": {"batch_size": 9}}, ["dataset.features"]),
@@ -105,13 +105,13 @@ def test_bad_values_hide_no_error_of_batch_labels_and_network(tmp_path):
         ({"dataset": {"uri": 3}}, None),
     ],
 )
-def test_sections_that_are_valid_are_checked_beside_those_that_are_not(tmp_path, parts, found):
+def test_sections_that_are_valid_are_checked_beside_those_that_are_not(tmp_path, parts, problems):
     path = tmp_path / "data.csv"
     path.write_text("a,b,y\n" + "1,2,7\n" * 9 + "1,tall,0\n")
     job = {"dataset": {"uri": path.name}, "network": {"layers": [DENSE], "loss": "softmax_cross_entropy"}, **parts}
     valid = valid_parts(job)
-    assert ("dataset" in valid) == (found is not None)
-    assert found is None or [error.path for error in find_errors(valid, path)] == found
+    assert ("dataset" in valid) == (problems is not None)
+    assert problems is None or [error.path for error in find_errors(valid, path)] == problems
 
 
 def test_a_missing_file(tmp_path):

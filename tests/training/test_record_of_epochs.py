@@ -103,10 +103,10 @@ def test_a_damaged_byte_costs_at_most_two_epochs_and_never_gives_a_wrong_one(tmp
     data[int(len(data) * place)] = byte
     path.write_bytes(data)
     with closing(History(path)) as record:
-        found = record.read(0, 100)
-    assert len(found) >= 18
-    assert all(one == epoch(one.epoch) for one in found)
-    assert [one.epoch for one in found] == sorted({one.epoch for one in found})
+        epochs = record.read(0, 100)
+    assert len(epochs) >= 18
+    assert all(one == epoch(one.epoch) for one in epochs)
+    assert [one.epoch for one in epochs] == sorted({one.epoch for one in epochs})
 
 
 def test_a_full_disk_costs_nothing_until_memory_is_full(path, monkeypatch):
