@@ -112,8 +112,8 @@ def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
     ],
 )
 def test_bad_files(errors_of, content, path, words):
-    ((found, message),) = errors_of(content)
-    assert found == path
+    ((field, message),) = errors_of(content)
+    assert field == path
     assert all(word in message for word in words), message
 
 

@@ -105,9 +105,9 @@ def test_the_digits(load_file):
     ],
 )
 def test_the_suffix_decides(errors_of, name, content, message):
-    ((path, found),) = errors_of(content, name=name)
+    ((path, text),) = errors_of(content, name=name)
     assert path == "dataset.uri"
-    assert message in found
+    assert message in text
 
 
 def test_suffixes_in_capitals(load_file):

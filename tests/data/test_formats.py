@@ -14,11 +14,11 @@ def test_every_format_has_its_value_in_the_api():
 
 
 @pytest.mark.parametrize(
-    ("name", "found"), [("a.csv", "CSV"), (PurePath("/x.y/A.NPZ"), "NPZ"), ("a.csv.gz", None), ("csv", None)]
+    ("name", "expected"), [("a.csv", "CSV"), (PurePath("/x.y/A.NPZ"), "NPZ"), ("a.csv.gz", None), ("csv", None)]
 )
-def test_the_suffix_selects_the_format(name, found):
+def test_the_suffix_selects_the_format(name, expected):
     format_ = find_format(name)
-    assert (format_ and format_.name) == found
+    assert (format_ and format_.name) == expected
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)

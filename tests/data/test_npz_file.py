@@ -79,8 +79,8 @@ STRUCTURED = np.zeros(4, [("a", float)])
     ],
 )
 def test_bad_arrays(errors_of, arrays, path, words):
-    ((found, message),) = errors_of(arrays)
-    assert found == path
+    ((field, message),) = errors_of(arrays)
+    assert field == path
     assert all(word in message for word in words), message
 
 

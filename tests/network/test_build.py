@@ -66,7 +66,9 @@ def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)
 def test_images_as_outputs_name_shape_and_remedy(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3}}], input_shape=(8, 8))
     assert path == "network.loss"
-    assert message.startswith("dense_1 gives samples of shape (8, 3)")
+    assert message.startswith(
+        "the output of dense_1 has shape (8, 3), but softmax_cross_entropy takes one vector per sample"
+    )
     assert message.endswith("add `flatten` after the last layer")
 
 
@@ -75,14 +77,14 @@ def test_shapes_that_do_not_fit_name_both_layers(make_network):
     layers = [{"activation": {"function": "relu", "name": "first"}}, second, {"dense": {"units": 3}}]
     ((path, message),) = refused(make_network, layers, input_shape=(8,))
     assert path == "network.layers[1].multi_head_attention"
-    assert "first gives samples of shape (8), second takes" in message
+    assert "the output of first has shape (8), but second takes" in message
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_outputs_that_are_no_vector(make_network, loss):
     errors = refused(make_network, [{"activation": {"function": "relu"}}], loss, (2, 2))
     assert [path for path, _ in errors] == ["network.loss", "network.layers"]
-    assert "activation_1 gives samples of shape (2, 2)" in errors[0][1]
+    assert "the output of activation_1 has shape (2, 2)" in errors[0][1]
     assert loss in errors[0][1]
 
 
@@ -102,9 +104,7 @@ def test_a_step_is_for_inference_only(make_network):
         "network.layers[1].dense.activation",
         "network.layers[2].activation.function",
     ]
-    assert caught.value.errors[0].message.startswith(
-        "hard_step has derivative 0 wherever it has one: nothing before it"
-    )
+    assert caught.value.errors[0].message.startswith("the derivative of hard_step is 0, so that no layer before it")
 
 
 def test_nothing_to_train(make_network):
@@ -127,7 +127,10 @@ def test_there_is_a_weight_for_each_class(make_network, kind, units, classes):
 def test_nothing_that_learns(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3, "trainable": False}}])
     assert path == "network.layers"
-    assert message == "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
+    assert (
+        message
+        == "there is nothing to train: every parameter is frozen by `trainable: false` or is a running statistic"
+    )
 
 
 def penalties_of(network):

@@ -127,7 +127,7 @@ def test_only_data_can_be_looked_up(make_network):
     assert [(e.path, e.message) for e in refused.value.errors] == [
         (
             "network.layers[2].embedding.inputs",
-            "words takes whole numbers out of the data, not what other layers compute",
+            "words looks up whole numbers of the data, not the outputs of other layers",
         )
     ]
 
@@ -153,8 +153,8 @@ def test_the_extent_of_samples(values, extent):
     ("value", "field", "message"),
     [
         (7, "input_dim", "the largest number in the data is 7: 8 vectors are needed, not 7"),
-        (-1, "inputs", "the data has -1, words takes whole numbers from 0 to 6"),
-        (1.5, "inputs", "the data has 1.5, words takes whole numbers from 0 to 6"),
+        (-1, "inputs", "the data has -1, but words takes whole numbers from 0 to 6"),
+        (1.5, "inputs", "the data has 1.5, but words takes whole numbers from 0 to 6"),
     ],
 )
 def test_invalid_indices(make_network, value, field, message):

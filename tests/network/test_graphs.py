@@ -96,7 +96,7 @@ def test_a_chain_of_any_length_needs_two_slabs(make_network):
         (
             [{"dense": {"units": 3, "inputs": "inptu"}}],
             "network.layers[0].dense.inputs",
-            '"inptu" is no layer; did you mean input?',
+            '"inptu" is not a layer; did you mean input?',
         ),
         (
             [
@@ -106,18 +106,18 @@ def test_a_chain_of_any_length_needs_two_slabs(make_network):
                 {"dense": {"units": 3, "inputs": "c"}},
             ],
             "network.layers[0].dense.inputs",
-            "a cycle: a takes c takes b takes a",
+            "the layers form a cycle: a reads c, c reads b, b reads a",
         ),
         (
             [{"dense": {"units": 4, "name": "lost"}}, {"dense": {"units": 3, "inputs": "input"}}],
             "network.layers[0].dense",
-            "nothing takes what lost gives",
+            "no layer reads the output of lost, and it is not the last layer",
         ),
         ([{"add": {"inputs": "input"}}, {"dense": {"units": 3}}], "network.layers[0].add.inputs", "at least 2 inputs"),
         (
             [{"dense": {"units": 3, "inputs": ["input", "input"]}}],
             "network.layers[0].dense.inputs",
-            "takes 1 input, it has 2",
+            "takes 1 input, but has 2",
         ),
         (
             [
@@ -126,7 +126,7 @@ def test_a_chain_of_any_length_needs_two_slabs(make_network):
                 {"add": {"inputs": ["a", "b"]}},
             ],
             "network.layers[2].add",
-            "a gives samples of shape (4) and b gives samples of shape (5), add_1 takes samples of one shape",
+            "the output of a has shape (4) and the output of b has shape (5), but add_1 takes inputs of one shape",
         ),
         (
             [
@@ -135,22 +135,22 @@ def test_a_chain_of_any_length_needs_two_slabs(make_network):
                 {"dense": {"units": 3}},
             ],
             "network.layers[1].shared",
-            "a takes samples of shape (6), b is given (4)",
+            "a has inputs of shape (6), but b, which shares its parameters, of (4)",
         ),
         (
             [{"dense": {"units": 4}}, {"shared": {"layer": "dense_9"}}],
             "network.layers[1].shared.layer",
-            '"dense_9" is no layer; did you mean dense_1?',
+            '"dense_9" is not a layer; did you mean dense_1?',
         ),
         (
             [{"reshape": {"shape": [4, 2]}}, "flatten", {"dense": {"units": 3}}],
             "network.layers[0].reshape",
-            "the data gives samples of shape (6), reshape_1 makes (4, 2) of them: 8 values of 6",
+            "the input has shape (6), but reshape_1 gives samples (4, 2), 8 values instead of 6",
         ),
         (
             [{"concatenate": {"axis": 2, "inputs": ["input", "input"]}}, {"dense": {"units": 3}}],
             "network.layers[0].concatenate",
-            "has axis 2: samples of 1 axes have 0 to 0",
+            "joins along axis 2: the axes of a sample are 0 to 0, or -1 to -1",
         ),
     ],
 )

@@ -227,7 +227,7 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
         ),
         ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: numbers are needed"),
         ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "differ in their number of samples"),
-        ({"size": np.ones((2, 2))}, "needed are town, size, given size"),
+        ({"size": np.ones((2, 2))}, "the names must be town, size, not size"),
     ):
         with pytest.raises(ValueError, match=message):
             loaded.predict_all(bad)

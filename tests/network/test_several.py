@@ -142,9 +142,9 @@ def test_several_inputs_or_outputs_need_names():
     network = make()
     program = Program(network, 2)
     for what in (lambda: network.input_shape, lambda: network.output_shape, lambda: program.x, lambda: program.y):
-        with pytest.raises(ValueError, match="they have to be named"):
+        with pytest.raises(ValueError, match="name each of them"):
             what()
-    with pytest.raises(ValueError, match="needed are image, table, given table"):
+    with pytest.raises(ValueError, match="the names must be image, table, not table"):
         check_gradients(network, {"table": np.zeros((1, 2))}, {}, 1)
 
 
@@ -164,41 +164,46 @@ def named(layer, **changes):
             named("right", inputs="tabel"),
             OUTPUTS,
             "network.layers[2].dense.inputs",
-            '"tabel" is no layer; did you mean table?',
+            '"tabel" is not a layer; did you mean table?',
         ),
         (
             named("right", inputs="xyz"),
             OUTPUTS,
             "network.layers[2].dense.inputs",
-            "is no layer; the inputs are image, table",
+            "is not a layer; the inputs are image, table",
         ),
-        (named("right", inputs="left"), OUTPUTS, "dataset.inputs.table", "no layer takes it"),
+        (named("right", inputs="left"), OUTPUTS, "dataset.inputs.table", "no layer reads this input"),
         (
             [{"flatten": {}}, *LAYERS[1:]],
             OUTPUTS,
             "network.layers[0].flatten.inputs",
-            "which of the inputs does it take: image, table?",
+            "is missing: name the inputs that the first layer reads, of image, table",
         ),
         (named("right", name="image"), OUTPUTS, "network.layers[2].dense.name", '"image" is an input'),
-        (LAYERS, OUTPUTS[:1], "network.layers[5].dense", "nothing takes what age gives, and it is not an output"),
+        (
+            LAYERS,
+            OUTPUTS[:1],
+            "network.layers[5].dense",
+            "no layer reads the output of age, and it is not an output of the network",
+        ),
         (
             LAYERS,
             [*OUTPUTS, {**OUTPUTS[0], "layer": "diget"}],
             "network.outputs[2].layer",
-            '"diget" is no layer; did you mean digit?',
+            '"diget" is not a layer; did you mean digit?',
         ),
-        (LAYERS, [*OUTPUTS, {**OUTPUTS[0], "layer": "table"}], "network.outputs[2].layer", '"table" is no layer'),
+        (LAYERS, [*OUTPUTS, {**OUTPUTS[0], "layer": "table"}], "network.outputs[2].layer", '"table" is not a layer'),
         (
             LAYERS,
             [OUTPUTS[0], {**OUTPUTS[1], "loss": "binary_cross_entropy"}],
             "network.outputs[1].loss",
-            "age gives samples of shape (2), binary_cross_entropy takes one output",
+            "the output of age has shape (2), but binary_cross_entropy takes one output",
         ),
         (
             [{"reshape": {"inputs": "image", "shape": [5]}}, *LAYERS[1:]],
             OUTPUTS,
             "network.layers[0].reshape",
-            "the input image gives samples of shape (4, 3), reshape_1 makes (5) of them",
+            "the input image has shape (4, 3), but reshape_1 gives samples (5), 5 values instead of 12",
         ),
     ],
 )

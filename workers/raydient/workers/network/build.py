@@ -1,4 +1,4 @@
-"""From a specification to a network: names, shapes and parameters checked, with nothing allocated."""
+"""Builds a network from its specification: resolves names, checks shapes and parameters, allocates nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from .metrics import metric_problem, output_metrics
 from .topology import ResolvedLayer, path, resolve
 
 MAXIMUM_PARAMETERS = 2**31 - 1
-"""8 GiB of weights. A larger number is more likely a typing error than a network for this service."""
+"""8 GiB of weights. A larger number is more likely a typing error than a network to train."""
 
 
 def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, training: bool = False) -> Network:
@@ -29,10 +29,10 @@ def build(network: spec.Network, input_shapes: Shape | Mapping[str, Shape], *, t
         network: the specification.
         input_shapes: shape of one sample of each input, without the row axis, by name; a shape alone for the single
             input `input`.
-        training: refuse activations without a derivative, too.
+        training: also refuse activations whose derivative is 0 everywhere.
 
     Raises:
-        InvalidSpec: with all errors: an invalid graph, shapes that do not fit, nothing to train.
+        InvalidSpec: lists all errors, such as an invalid graph, shapes that do not fit, or no parameters to train.
     """
     if not isinstance(input_shapes, Mapping):
         input_shapes = {INPUT: tuple(input_shapes)}
@@ -56,7 +56,8 @@ def check_structure(network: spec.Network, inputs: Sequence[str]) -> None:
         inputs: names of the inputs.
 
     Raises:
-        InvalidSpec: an invalid graph, a metric that does not fit its loss, an activation without a derivative.
+        InvalidSpec: the graph is invalid, a metric does not fit its loss, or the derivative of an activation is 0
+            everywhere.
     """
     errors = [*resolve(network, tuple(inputs))[1], *_metric_problems(network), *_derivative_problems(network)]
     if errors:
@@ -78,13 +79,13 @@ def _derivative_problems(network: spec.Network) -> Iterator[FieldError]:
         for field in type(layer.value).model_fields:
             choice = getattr(layer.value, field)
             if isinstance(choice, functions.Activation) and not ACTIVATIONS[choice.kind].trains:
-                text = f"{choice.kind} has derivative 0 wherever it has one: nothing before it would learn. "
-                mend = "Train with sigmoid; it is for inference only"
-                yield FieldError(f"{path(index, layer)}.{field}", text + mend)
+                text = f"the derivative of {choice.kind} is 0, so that no layer before it would learn"
+                mend = f"train with sigmoid, because {choice.kind} is for inference only"
+                yield FieldError(f"{path(index, layer)}.{field}", f"{text}: {mend}")
 
 
 class _Builder:
-    """Builds layer by layer. It records and replaces a shape that does not fit, to find more errors."""
+    """Builds a network layer by layer. It collects errors: after a shape that does not fit, it goes on with another."""
 
     def __init__(self, network: spec.Network, input_shapes: Mapping[str, Shape], errors: Iterable[FieldError]) -> None:
         self._network, self._input_shapes = network, input_shapes
@@ -101,7 +102,7 @@ class _Builder:
         where = path(resolved.index, self._network.layers[resolved.index])
         if problem := kind.shape_problem(shapes, settings):
             sources_text = " and ".join(dict.fromkeys(map(self._source_text, sources)))
-            self._errors.append(FieldError(where, f"{sources_text}, {resolved.name} {problem}"))
+            self._errors.append(FieldError(where, f"{sources_text}, but {resolved.name} {problem}"))
             shapes = [(prod(shapes[0]),)] * len(shapes)
             if kind.shape_problem(shapes, settings):
                 raise InvalidSpec(self._errors)  # shapes of later layers are unknown
@@ -109,7 +110,7 @@ class _Builder:
         if not getattr(settings, "trainable", True):
             layer.parameters = tuple(replace(p, kind=Frozen()) for p in layer.parameters)
         if layer.index_limit is not None and not all(map(self._is_data, sources)):
-            text = f"{resolved.name} takes whole numbers out of the data, not what other layers compute"
+            text = f"{resolved.name} looks up whole numbers of the data, not the outputs of other layers"
             self._errors.append(FieldError(f"{where}.inputs", text))
         self._places[resolved.index] = place = len(self._nodes)
         owner = self._owners.setdefault(resolved.owner[0], place)
@@ -119,8 +120,9 @@ class _Builder:
 
     def _check_shared(self, where: str, layer: Layer, owner: Layer) -> None:
         if [(p.name, p.shape) for p in layer.parameters] != [(p.name, p.shape) for p in owner.parameters]:
-            text = f"{owner.name} takes samples of shape {shape_text(owner.input_shape)}"
-            self._errors.append(FieldError(where, f"{text}, {layer.name} is given {shape_text(layer.input_shape)}"))
+            owned, own = shape_text(owner.input_shape), shape_text(layer.input_shape)
+            text = f"{owner.name} has inputs of shape {owned}, but {layer.name}, which shares its parameters, of {own}"
+            self._errors.append(FieldError(where, text))
 
     def _is_data(self, source: int) -> bool:
         """True if the values of a source are values of the samples, possibly rearranged."""
@@ -135,17 +137,20 @@ class _Builder:
         return self._nodes[source].layer.output_shape
 
     def _source_text(self, source: int) -> str:
-        name = self._nodes[source].layer.name if not is_input(source) else "the data"
-        if is_input(source) and self._inputs != (INPUT,):
+        if not is_input(source):
+            name = f"the output of {self._nodes[source].layer.name}"
+        elif self._inputs == (INPUT,):
+            name = "the input"
+        else:
             name = f"the input {self._inputs[input_number(source)]}"
-        return f"{name} gives samples of shape {shape_text(self._shape(source))}"
+        return f"{name} has shape {shape_text(self._shape(source))}"
 
     def _output(self, choice: spec.Output, where: str, prefix: str) -> Output:
         place = next(place for place, node in enumerate(self._nodes) if node.layer.name == choice.layer)
         shape = self._nodes[place].layer.output_shape
         loss, kind, settings = loss_class(choice.loss), choice.loss.kind, choice.loss.value
         if problem := loss.shape_problem(shape):
-            self._errors.append(FieldError(f"{where}.loss", f"{self._source_text(place)}, {kind} {problem}"))
+            self._errors.append(FieldError(f"{where}.loss", f"{self._source_text(place)}, but {kind} {problem}"))
         elif problem := loss.weight_problem(settings, shape):
             self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
         metrics = output_metrics(choice.metrics, kind, prod(shape), prefix)
@@ -161,9 +166,13 @@ class _Builder:
     def finish(self) -> Network:
         layers, errors, outputs = [node.layer for node in self._nodes], self._errors, self._outputs()
         if not any(layer.parameters for layer in layers):
-            errors.append(FieldError("network.layers", "no layer has parameters, nothing to train: add `dense`"))
+            errors.append(
+                FieldError("network.layers", "there is nothing to train, because no layer has parameters: add `dense`")
+            )
         elif not any(isinstance(p.kind, Learned) for layer in layers for p in layer.parameters):
-            text = "nothing to train: all parameters are frozen by `trainable: false`, or running statistics"
+            text = (
+                "there is nothing to train: every parameter is frozen by `trainable: false` or is a running statistic"
+            )
             errors.append(FieldError("network.layers", text))
         owners = [node.layer for place, node in enumerate(self._nodes) if node.owner == place]
         count = sum(prod(p.shape) for layer in owners for p in layer.parameters)

@@ -16,7 +16,7 @@ def only(values: Mapping[str, Value]) -> Value:
         ValueError: there are several values, which need names.
     """
     if len(values) != 1:
-        raise ValueError(f"there are several, {', '.join(values)}: they have to be named")
+        raise ValueError(f"there are several, {', '.join(values)}: name each of them")
     return next(iter(values.values()))
 
 
@@ -30,7 +30,7 @@ def by_name(values: Value | Mapping[str, Value], names: Iterable[str]) -> Mappin
     if not isinstance(values, Mapping):
         return {only({name: name for name in names}): values}
     if set(values) != set(names):
-        raise ValueError(f"needed are {', '.join(names)}, given {', '.join(values)}")
+        raise ValueError(f"the names must be {', '.join(names)}, not {', '.join(values)}")
     return {name: values[name] for name in names}
 
 

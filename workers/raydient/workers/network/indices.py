@@ -126,10 +126,10 @@ def _problem(lookup: _Lookup, extent: Extent) -> tuple[FieldError, float] | None
     """Return the error of samples of this extent with the invalid number; None if all are valid."""
     wanted = f"{lookup.name} takes whole numbers from 0 to {lookup.limit - 1}"
     if extent.fraction is not None:
-        message = f"the data has {extent.fraction:g}, {wanted}, not standardized ones"
+        message = f"the data has {extent.fraction:g}, but {wanted}, not standardized ones"
         return FieldError(f"{lookup.path}.inputs", message), extent.fraction
     if extent.smallest < 0:
-        return FieldError(f"{lookup.path}.inputs", f"the data has {extent.smallest:.0f}, {wanted}"), extent.smallest
+        return FieldError(f"{lookup.path}.inputs", f"the data has {extent.smallest:.0f}, but {wanted}"), extent.smallest
     if extent.largest >= lookup.limit:
         needed = f"{extent.largest + 1:.0f} vectors are needed, not {lookup.limit}"
         message = f"the largest number in the data is {extent.largest:.0f}: {needed}"

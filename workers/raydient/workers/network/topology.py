@@ -1,8 +1,9 @@
-"""Resolves the names in a specification, and puts its layers in topological order."""
+"""Resolves the names in a specification and sorts its layers topologically."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 
 from raydient.spec import network as spec
 from raydient.spec.errors import FieldError
@@ -44,7 +45,7 @@ def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Resolved
         inputs: names of the inputs.
 
     Returns:
-        The layers and all errors. If there are errors in names, there are no layers.
+        The sorted layers and all errors. The list of layers is empty if a name is invalid.
     """
     layers = network.layers
     names = spec.layer_names(layers)
@@ -60,7 +61,8 @@ def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Resolved
             if source not in places:
                 errors.append(FieldError(f"{where}.inputs", _unknown(source, places)))
         if index == 0 and not names_of_sources and len(inputs) > 1:
-            errors.append(FieldError(f"{where}.inputs", f"which of the inputs does it take: {', '.join(inputs)}?"))
+            message = f"is missing: name the inputs that the first layer reads, of {', '.join(inputs)}"
+            errors.append(FieldError(f"{where}.inputs", message))
         sources = tuple(places[source] for source in names_of_sources if source in places) or (index - 1,)
         resolved.append(ResolvedLayer(index, name, sources, choice, (index, name)))
     errors += _resolve_shared(resolved, places)
@@ -72,7 +74,7 @@ def resolve(network: spec.Network, inputs: Sequence[str]) -> tuple[list[Resolved
     for layer in resolved:
         errors += _number_of_inputs(layer)
     order, stuck = _topological_order(resolved)
-    errors += [FieldError(f"{path(w.index, layers[w.index])}.inputs", _cycle(w, resolved)) for w in stuck[:1]]
+    errors += [FieldError(f"{path(w.index, layers[w.index])}.inputs", _cycle(stuck, resolved)) for w in stuck[:1]]
     outputs = {places[output.layer] for output in network.named_outputs}
     return order, [*errors, *_unused(network, resolved, tuple(inputs), outputs)]
 
@@ -88,31 +90,30 @@ def _names_taken(layers: Sequence[spec.Layer], names: Sequence[str], inputs: Seq
 def _unused(
     network: spec.Network, resolved: Sequence[ResolvedLayer], inputs: tuple[str, ...], outputs: set[int]
 ) -> Iterator[FieldError]:
-    """Errors of layers whose output is not used, and of inputs that no layer reads."""
+    """Yield the errors of layers whose output is not used, and of inputs that no layer reads."""
     used = {source for w in resolved for source in w.sources} | outputs
-    what = "an output" if network.outputs else "the last"
+    end = "an output of the network" if network.outputs else "the last layer"
     for w in resolved:
         if w.index not in used:
-            message = f"nothing takes what {w.name} gives, and it is not {what}: name it among the inputs of another"
+            message = f"no layer reads the output of {w.name}, and it is not {end}: add it to the `inputs` of a layer"
             yield FieldError(path(w.index, network.layers[w.index]), message)
     for number, name in enumerate(inputs):
         if input_place(number) in used:
             continue
         if inputs == (INPUT,):
-            yield FieldError("network.layers", f"no layer takes the samples: name `{INPUT}` among its inputs")
+            yield FieldError("network.layers", f"no layer reads the samples: add `{INPUT}` to the `inputs` of a layer")
         else:
-            message = "no layer takes it: name it among the inputs of one, or leave it out"
+            message = "no layer reads this input: add it to the `inputs` of a layer, or leave it out"
             yield FieldError(f"dataset.inputs.{name}", message)
 
 
 def _unknown(name: str, places: dict[str, int]) -> str:
     close = get_close_matches(name, places, 1)
     if close:
-        return f'"{name}" is no layer; did you mean {close[0]}?'
+        return f'"{name}" is not a layer; did you mean {close[0]}?'
     inputs = [known for known, place in places.items() if is_input(place)]
-    return f'"{name}" is no layer; ' + (
-        f"the samples are `{INPUT}`" if inputs == [INPUT] else f"the inputs are {', '.join(inputs)}"
-    )
+    rest = f"the samples are `{INPUT}`" if inputs == [INPUT] else f"the inputs are {', '.join(inputs)}"
+    return f'"{name}" is not a layer; {rest}'
 
 
 def _resolve_shared(resolved: list[ResolvedLayer], places: dict[str, int]) -> list[FieldError]:
@@ -137,12 +138,12 @@ def _number_of_inputs(layer: ResolvedLayer) -> list[FieldError]:
     if least <= count and (most is None or count <= most):
         return []
     wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-    text = f"{layer.name} takes {wanted} input{'s' * (wanted != '1')}, it has {count}: name them in `inputs`"
+    text = f"{layer.name} takes {wanted} input{'s' * (wanted != '1')}, but has {count}: name them in `inputs`"
     return [FieldError(f"{path(layer.index, layer.choice)}.inputs", text)]
 
 
 def _topological_order(resolved: Sequence[ResolvedLayer]) -> tuple[list[ResolvedLayer], list[ResolvedLayer]]:
-    """Sort the layers topologically; return them and the layers of cycles and behind cycles."""
+    """Sort the layers topologically. Return the sorted layers, and those on cycles or after them."""
     done: set[int] = set()
     order, waiting = [], list(resolved)
     while ready := next((w for w in waiting if done.issuperset(s for s in w.sources if not is_input(s))), None):
@@ -152,18 +153,11 @@ def _topological_order(resolved: Sequence[ResolvedLayer]) -> tuple[list[Resolved
     return order, waiting
 
 
-def _cycle(start: ResolvedLayer, resolved: Sequence[ResolvedLayer]) -> str:
-    """Describe a cycle that `start` is on or behind."""
-    seen: list[int] = []
-    at = start.index
-    unreachable = _waiting(resolved)
+def _cycle(stuck: Sequence[ResolvedLayer], resolved: Sequence[ResolvedLayer]) -> str:
+    """Describe the cycle that contains `stuck[0]`, or that it reads from."""
+    seen, at, unsorted = list[int](), stuck[0].index, {layer.index for layer in stuck}
     while at not in seen:
         seen.append(at)
-        at = next(source for source in resolved[at].sources if source in unreachable)
+        at = next(source for source in resolved[at].sources if source in unsorted)
     names = [resolved[i].name for i in (*seen[seen.index(at) :], at)]
-    return f"a cycle: {' takes '.join(names)}"
-
-
-def _waiting(resolved: Sequence[ResolvedLayer]) -> set[int]:
-    _, stuck = _topological_order(resolved)
-    return {w.index for w in stuck}
+    return f"the layers form a cycle: {', '.join(f'{a} reads {b}' for a, b in pairwise(names))}"

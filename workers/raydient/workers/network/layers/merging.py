@@ -25,7 +25,7 @@ class _Elementwise(Layer):
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Merge) -> str | None:
-        return None if len(set(input_shapes)) == 1 else "takes samples of one shape"
+        return None if len(set(input_shapes)) == 1 else "takes inputs of one shape"
 
 
 class Add(_Elementwise):
@@ -92,11 +92,11 @@ class Concatenate(Layer):
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Concatenate) -> str | None:
         rank = len(input_shapes[0])
         if not -rank <= settings.axis < rank:
-            return f"has axis {settings.axis}: samples of {rank} axes have 0 to {rank - 1}, or -{rank} to -1"
+            return f"joins along axis {settings.axis}: the axes of a sample are 0 to {rank - 1}, or -{rank} to -1"
         axis = settings.axis % rank
         shapes = {(*shape[:axis], *shape[axis + 1 :]) for shape in input_shapes}
         same = len(shapes) == 1 and len({len(shape) for shape in input_shapes}) == 1
-        return None if same else f"takes samples that differ along axis {settings.axis} alone"
+        return None if same else f"takes inputs that differ along axis {settings.axis} alone"
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
         for part, x in zip(self._parts, buffers.xs, strict=True):

@@ -50,7 +50,11 @@ class Reshape(_Reshaping):
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: spec.Reshape) -> str | None:
         have, want = prod(input_shapes[0]), prod(settings.shape)
-        return None if have == want else f"makes {shape_text(tuple(settings.shape))} of them: {want} values of {have}"
+        return (
+            None
+            if have == want
+            else f"gives samples {shape_text(tuple(settings.shape))}, {want} values instead of {have}"
+        )
 
 
 class Transpose(Layer):
