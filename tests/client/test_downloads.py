@@ -5,12 +5,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from raydient.client import (
-    Client,
-    NotSupported,
-    RequestRefused,
-    TransferBroken,
-)
+from raydient.client import Client, NotSupported, RequestRefused, TransferBroken
 from raydient.v1.model_service_pb2 import ModelFormat
 
 

@@ -5,12 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from raydient.client import (
-    Client,
-    JobNotSucceeded,
-    NotAllowed,
-    Unreachable,
-)
+from raydient.client import Client, JobNotSucceeded, NotAllowed, Unreachable
 from raydient.client.connection import RECONNECT_SECONDS
 from raydient.v1.training_job_pb2 import StateChanged, TrainingJobEvent, TrainingJobState
 

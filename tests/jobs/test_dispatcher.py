@@ -20,7 +20,7 @@ def test_who_asked_hears_how_many_slots_are_held(make_dispatcher, submit, runner
     run = runner.next()
     run.begin()
     run.succeed()
-    dispatcher.settled(job.id, gone.set)
+    dispatcher.when_stopped(job.id, gone.set)
     assert gone.wait(20)
     dispatcher.cancel(submit(dispatcher, resources={"workers": 1}).id)
     assert (runner.slots, 0) in seen[2:]
@@ -226,10 +226,10 @@ def test_what_shall_happen_afterwards_waits_for_the_processes(make_dispatcher, s
     waiter.reaches(job, State.RUNNING)
     run.succeed()
     done = threading.Event()
-    dispatcher.settled(job.id, done.set)
+    dispatcher.when_stopped(job.id, done.set)
     assert not done.is_set()
     gone.set()
     assert done.wait(20)
     calls = []
-    dispatcher.settled(job.id, lambda: calls.append(1))
+    dispatcher.when_stopped(job.id, lambda: calls.append(1))
     assert calls == [1]

@@ -7,13 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from raydient.server.errors import (
-    AlreadyExists,
-    Conflict,
-    NotAllowed,
-    NotFound,
-    Unavailable,
-)
+from raydient.server.errors import AlreadyExists, Conflict, NotAllowed, NotFound, Unavailable
 from raydient.server.jobs import lifecycle
 from raydient.server.jobs.records import JobEvent, JobFilter, MetricPoint, StateChanged
 from raydient.server.jobs.removals import Removals

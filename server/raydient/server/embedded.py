@@ -23,7 +23,7 @@ from .training.shell import MESSAGE_LIMIT, CoordinatorShell
 from .training.storage import Storage
 
 EPOCHS_TOGETHER = 256
-"""Number of epochs read from the record at a time."""
+"""Number of epochs read from the history at a time."""
 
 
 def train(
@@ -59,20 +59,7 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()
     prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE, memory_bytes=memory)
-    last: list[Report] = []
-    reported = 0
-
-    def tell(news: Report) -> None:
-        nonlocal reported
-        while epochs := history.read(reported, EPOCHS_TOGETHER):  # the first call includes those of earlier runs
-            reported = epochs[-1].epoch
-            for epoch in epochs:
-                report(epoch)
-        last[:] = [news]
-        if not isinstance(news, EpochEnded):
-            report(news)
-
-    range_ = spec.resources.workers
+    range_, link = spec.resources.workers, Transport(transport)
     workers = min(max(range_.min, os.cpu_count() or 1), range_.max)
     secret = new_secret()
     with (
@@ -81,18 +68,32 @@ def train(
         closing(Hub(secret, MESSAGE_LIMIT)) as network,
         closing(History(directory / HISTORY_FILE)) as history,
     ):
+        endpoint = network.listen(place.host, node=place.node)
         members = Members(
-            place,
-            network,
-            network.listen(place.host, node=place.node),
-            job=directory.name,
-            secret=secret,
-            logs=directory / "logs",
-            transport=Transport(transport),
+            place, network, endpoint, job=directory.name, secret=secret, logs=directory / "logs", transport=link
         )
         storage = Storage(prepared, directory, directory.name, history)
-        size = control.Scale(workers, range_.min)
-        CoordinatorShell(prepared, size, members, storage, tell=tell, orders=orders).run()
-    (finished,) = last
-    assert isinstance(finished, Finished), "a run ends with Finished"
-    return finished
+        reports, size = _Reports(history, report), control.Scale(workers, range_.min)
+        CoordinatorShell(prepared, size, members, storage, tell=reports.add, orders=orders).run()
+    assert isinstance(reports.last, Finished), "a run ends with Finished"
+    return reports.last
+
+
+class _Reports:
+    """Passes the reports of a run to `report`; epochs are read from the history, those of earlier runs first."""
+
+    def __init__(self, history: History, report: Callable[[Report], None]) -> None:
+        self._history = history
+        self._report = report
+        self._epoch = 0  # the last epoch that was passed on
+        self.last: Report | None = None
+
+    def add(self, news: Report) -> None:
+        """Pass on the new epochs of the history, then `news` unless it is an epoch."""
+        while epochs := self._history.read(self._epoch, EPOCHS_TOGETHER):
+            self._epoch = epochs[-1].epoch
+            for epoch in epochs:
+                self._report(epoch)
+        self.last = news
+        if not isinstance(news, EpochEnded):
+            self._report(news)

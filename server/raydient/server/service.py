@@ -66,7 +66,7 @@ class Settings:
     tokens_file: Path | None = None
 
     def security(self) -> Security:
-        """The protection that these settings ask for."""
+        """The TLS, token and address rules of these settings."""
         return Security(self.tls_certificate, self.tls_key, self.tokens_file, self.insecure_grpc, self.insecure_metrics)
 
 

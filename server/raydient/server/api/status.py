@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -49,37 +49,32 @@ def code_of(error: Exception) -> grpc.StatusCode:
 def status_of(error: Exception, method: str) -> tuple[grpc.StatusCode, Status]:
     """Code and status for the caller. An error outside the table is logged; its status has only an incident number."""
     code = code_of(error)
-    if isinstance(error, errors.ServiceError):
-        info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    elif isinstance(error, InvalidSpec):
-        info = ErrorInfo(reason="INVALID_SPEC", domain=DOMAIN)
-    else:
-        incident = secrets.token_hex(4)
-        log.error("%s failed, incident %s", method, incident, exc_info=error)
-        info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident})
-    details: list[Message] = [info]
+    violations: Sequence[FieldError] = ()
     match error:
         case InvalidSpec():
+            info = ErrorInfo(reason="INVALID_SPEC", domain=DOMAIN)
             violations = [FieldError(f"spec.{e.path}" if e.path else "spec", e.message) for e in error.errors]
-            details.append(_bad_request(violations))
             message = _summary(violations)
-        case errors.InvalidRequest():
-            details.append(_bad_request(error.errors))
-            message = _summary(error.errors)
         case errors.ServiceError():
-            message = str(error)
+            info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+            violations = error.errors if isinstance(error, errors.InvalidRequest) else ()
+            message = _summary(violations) if violations else str(error)
         case _:
-            message = f"the server failed; its log has the details under incident {info.metadata['incident']}"
+            incident = secrets.token_hex(4)
+            log.error("%s failed, incident %s", method, incident, exc_info=error)
+            info = ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"incident": incident})
+            message = f"the server failed; its log has the details under incident {incident}"
+    details: list[Message] = [info, _bad_request(violations)] if violations else [info]
     status = Status(code=code.value[0], message=_cut(message), details=_packed(details))
     return code, status
 
 
-def _summary(violations: "list[FieldError] | tuple[FieldError, ...]") -> str:
+def _summary(violations: Sequence[FieldError]) -> str:
     more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
     return f"{violations[0]}{more}"
 
 
-def _bad_request(violations: "list[FieldError] | tuple[FieldError, ...]") -> BadRequest:
+def _bad_request(violations: Sequence[FieldError]) -> BadRequest:
     bad = BadRequest()
     size = 0
     for place, violation in enumerate(violations):

@@ -13,17 +13,7 @@ from .feed import Feed, Subscription
 from .manager import JobManager
 from .models import StoredModels
 from .predictor import Prediction, Predictor, Window
-from .records import (
-    Change,
-    Dataset,
-    Job,
-    JobEvent,
-    JobFilter,
-    JobSummary,
-    MetricPoint,
-    StateChanged,
-    UnreadableJob,
-)
+from .records import Change, Dataset, Job, JobEvent, JobFilter, JobSummary, MetricPoint, StateChanged, UnreadableJob
 from .removals import Removals
 from .sources import STORED
 from .states import IllegalTransition, State

@@ -106,6 +106,10 @@ class Database:
         except sa.exc.DBAPIError as error:
             raise self._refusal(error) from error
 
+    def rows(self, query: sa.Select[Any], convert: Callable[[sa.RowMapping], T]) -> list[T]:
+        """Return the converted rows of a query."""
+        return self.read(lambda connection: [convert(row) for row in connection.execute(query).mappings()])
+
     def write(self, work: Callable[[sa.Connection], T], committed: Callable[[T], None] = lambda _: None) -> T:
         """Run `work` in a transaction of its own on the writer thread and return its result, which is then durable.
 

@@ -49,9 +49,9 @@ class DatasetStore:
         self._clock = clock
         self._reserve = reserve or Reserve()
         self._removals = Removals(database, folder.parent)
-        self._names = threading.Lock()  # guards a file and its row, which are added and removed together
-        for torn in folder.glob(f"{_TEMPORARY}*"):
-            torn.unlink()
+        self._keeping = threading.Lock()  # guards a file and its row, which are added and removed together
+        for unfinished in folder.glob(f"{_TEMPORARY}*"):
+            unfinished.unlink()
         remove_leftovers(folder)
 
     def get(self, dataset_id: str) -> Dataset:
@@ -70,25 +70,23 @@ class DatasetStore:
         query = sa.select(_datasets).order_by(_datasets.c.number.desc()).limit(limit)
         if before is not None:
             query = query.where(_datasets.c.number < before)
-        return self._database.read(
-            lambda connection: [dataset_record(row) for row in connection.execute(query).mappings()]
-        )
+        return self._database.rows(query, dataset_record)
 
     def delete(self, dataset_id: str) -> None:
         """Remove a dataset. The caller ensures that no unfinished job uses it. Raises NotFound."""
         dataset = self.get(dataset_id)
         file = self._file(dataset)
-        places = [self._place(path) for path in (file, profiles_file(file))]
+        names = [self._name(path) for path in (file, profiles_file(file))]
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.delete(_datasets).where(_datasets.c.id == dataset_id))
-            for place in places:
-                decide_removal(connection, place)
+            for name in names:
+                decide_removal(connection, name)
 
-        with self._names:
+        with self._keeping:
             self._database.write(work)
-            for place in places:
-                self._removals.carry_out(place)
+            for name in names:
+                self._removals.carry_out(name)
 
     def begin(self, name: str, size_bytes: int, sha256: str) -> "Upload":
         """Begin an upload. Raises InvalidRequest, Exhausted."""
@@ -114,37 +112,36 @@ class DatasetStore:
         After Exhausted or Unavailable there is neither a file nor a row.
         """
         file = self._file(dataset)
-        place = self._place(file)
+        name = self._name(file)
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.insert(_datasets).values(dataset_row(dataset)))
-            withdraw_removal(connection, place)
+            withdraw_removal(connection, name)
 
-        with self._names:
+        with self._keeping:
             known = self.stored(dataset.name, dataset.id)
             if known is not None:
                 return known
-            self._removals.plan(place)  # for a server that is killed before the row is stored
+            self._removals.plan(name)  # for a server that is killed before the row is stored
             try:
                 with disk_may_be_full():
                     os.replace(temporary, file)
                     sync_folder(self._folder)
                 self._database.write(work)
             except Exception:
-                self._removals.carry_out(place)
+                self._removals.carry_out(name)
                 raise
         return self.get(dataset.id)
 
     def _find(self, dataset_id: str) -> Dataset | None:
         query = sa.select(_datasets).where(_datasets.c.id == dataset_id)
-        row = self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
-        return None if row is None else dataset_record(row)
+        return next(iter(self._database.rows(query, dataset_record)), None)
 
     def _file(self, dataset: Dataset) -> Path:
         return self._folder / f"{dataset.id}{dataset.suffix}"
 
-    def _place(self, file: Path) -> str:
-        """The path of a file below the state directory."""
+    def _name(self, file: Path) -> str:
+        """The name of a file for `Removals`: its path below the state directory."""
         return f"{self._folder.name}/{file.name}"
 
     def adopt(self, file: Path, name: str) -> Dataset:

@@ -6,15 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from raydient.server.errors import (
-    Conflict,
-    Exhausted,
-    NotAllowed,
-    NotFound,
-    ServiceError,
-    Unavailable,
-    Unreadable,
-)
+from raydient.server.errors import Conflict, Exhausted, NotAllowed, NotFound, ServiceError, Unavailable, Unreadable
 from raydient.server.training.failures import pause_seconds
 from raydient.server.training.runs import Run, Runner, RunRequest
 from raydient.spec.errors import InvalidSpec
@@ -60,13 +52,13 @@ class Dispatcher:
         self._observe_slots = observe_slots
         self._scheduler = Scheduler(reserves=runner.reserves)
         self._runs: dict[str, Run] = {}
-        self._resumed: dict[str, Job] = {}  # resumed jobs whose last run has processes left
+        self._resumed: dict[str, Job] = {}  # resumed jobs of which processes of the last run have not ended yet
         self._afterwards: dict[str, Callable[[], None]] = {}
         self._changed = threading.Condition()
         self._draining = self._detaching = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
-        self._telling = threading.Lock()  # runs receive allotments in the order in which these were made
+        self._scaling = threading.Lock()  # runs receive allotments in the order in which these were made
         self._pool = ThreadPoolExecutor(8, "jobs")
         self._watch = threading.Thread(target=self._watch_slots, name="slots", daemon=True)
 
@@ -121,7 +113,7 @@ class Dispatcher:
             self._scheduler.resize(job_id, job.workers)
             if job_id in self._resumed:
                 self._resumed[job_id] = job
-        self._tell_allotment(job_id)
+        self._send_allotment(job_id)
         self._start_what_fits()
         return job
 
@@ -145,8 +137,8 @@ class Dispatcher:
         self._start_what_fits()
         return job
 
-    def settled(self, job_id: str, action: Callable[[], None]) -> None:
-        """Call `action` when no process of the job is left: now, or later on another thread."""
+    def when_stopped(self, job_id: str, action: Callable[[], None]) -> None:
+        """Call `action` once the job has no process: now, or later on another thread."""
         with self._changed:
             if job_id in self._runs:
                 self._afterwards[job_id] = action
@@ -196,7 +188,7 @@ class Dispatcher:
             grown = self._scheduler.grow(slots)
             self._observe_slots(slots, self._scheduler.held)
         for job_id, _ in grown:
-            self._tell_allotment(job_id)
+            self._send_allotment(job_id)
 
     def _watch_slots(self) -> None:
         """Check the cluster's size, because machines join and leave a cluster without an event."""
@@ -206,9 +198,9 @@ class Dispatcher:
             if slots != before:
                 self._guard(self._start_what_fits)
 
-    def _tell_allotment(self, job_id: str) -> None:
+    def _send_allotment(self, job_id: str) -> None:
         """Send the job's run its number of workers; `_adopt` does that for a run that is being started."""
-        with self._telling:
+        with self._scaling:
             with self._changed:
                 run, allotment = self._runs.get(job_id), self._scheduler.allotment(job_id)
             if run is not None and allotment is not None:
@@ -254,8 +246,8 @@ class Dispatcher:
         if run is None:
             return self._store.update(job.id, lambda job: lifecycle.abandon(job, recorder.number, self._clock()))
         with self._changed:
-            at_work = job.progress.workers_wanted if job.progress is not None else 0
-            self._scheduler.occupy(job.id, job.number, job.workers, at_work)
+            wanted = job.progress.workers_wanted if job.progress is not None else 0
+            self._scheduler.occupy(job.id, job.number, job.workers, wanted)
         self._adopt(job, run, recorder, 0)
         return job
 
@@ -273,7 +265,7 @@ class Dispatcher:
             elif (draining and not self._detaching) or (current is not None and current.pausing):
                 run.pause()
             elif allotment is None or (allotment.slots, allotment.workers) != (workers, job.workers):
-                self._tell_allotment(job.id)
+                self._send_allotment(job.id)
             if draining and self._detaching:
                 run.detach()
         finally:
@@ -313,7 +305,7 @@ class Dispatcher:
 
     @property
     def closed(self) -> bool:
-        """True if reports are no longer recorded, because the store may be closed."""
+        """True once reports are no longer recorded, because the store may be closed."""
         return self._closed.is_set()
 
     @property
@@ -322,7 +314,7 @@ class Dispatcher:
         return self._draining
 
     def record(self, job_id: str, step: Callable[[Job], Update | None]) -> Job | None:
-        """Change a stored job; retries until the store accepts it. Returns None if the job is deleted or unreadable."""
+        """Change a stored job; retry until the store accepts it. Returns None if the job is deleted or unreadable."""
         while True:
             try:
                 return self._store.update(job_id, step)

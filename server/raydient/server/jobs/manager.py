@@ -107,7 +107,7 @@ class JobManager:
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended or cannot be read, with all its files. Raises NotFound, NotAllowed."""
         self.store.delete(job_id)
-        self.dispatcher.settled(job_id, lambda: self._removals.carry_out(folder_name(job_id)))
+        self.dispatcher.when_stopped(job_id, lambda: self._removals.carry_out(folder_name(job_id)))
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Remove an uploaded file that no unfinished job uses. Raises NotFound, NotAllowed."""

@@ -139,8 +139,8 @@ def _check_size(model: Model, rows: int, window: Window, path: str) -> None:
     row = sum(4 * window.size(output.shape) + 5 for output in outputs)  # a class takes at most 5 bytes
     most = (BYTES_MOST - names) // row
     if rows > most:
-        mend = f"at most {most} at a time" if most > 0 else "request parts of them with output_start and output_count"
-        raise invalid(path, f"the outputs of {rows} sample{'s' * (rows > 1)} are too many for a message: {mend}")
+        remedy = f"at most {most} at a time" if most > 0 else "request parts of them with output_start and output_count"
+        raise invalid(path, f"the outputs of {rows} sample{'s' * (rows > 1)} are too many for a message: {remedy}")
 
 
 def _joined(classes: list[NDArray[np.int32] | None]) -> NDArray[np.int32] | None:

@@ -16,7 +16,7 @@ def gather(model: Model, arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """The inputs of a model, each (n, *input shape): an array of its name, or the columns that it was in training.
 
     Raises:
-        InvalidRequest: an input that is not there, of another shape or another number of samples, or a number that is
+        InvalidRequest: an input is missing, has another shape or another number of samples, or holds a number that is
             not finite.
     """
     inputs = {name: _input(name, preprocessing, arrays) for name, preprocessing in model.inputs.items()}
@@ -48,7 +48,7 @@ def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArr
     """Convert samples of one input for `Model.prepare`: to its shape, and texts to numbers where it takes numbers.
 
     Raises:
-        InvalidRequest: wrong shape, or a text that is not a finite number where numbers are needed.
+        InvalidRequest: the shape is wrong, or a text is not a finite number where numbers are needed.
     """
     values = values[:, np.newaxis] if values.ndim == 1 and preprocessing.shape == (1,) else values
     if values.shape[1:] != preprocessing.shape:
@@ -92,7 +92,7 @@ def _input(name: str, preprocessing: Preprocessing, arrays: Mapping[str, AnyArra
 
 
 def _check_equal(differ: str, counts: Mapping[str, int]) -> None:
-    """Raise InvalidRequest, which names the first entry and one that differs, unless all counts are equal."""
+    """Raise InvalidRequest, which names the first entry and a different one, unless all counts are equal."""
     first = next(iter(counts))
     for name, count in counts.items():
         if count != counts[first]:

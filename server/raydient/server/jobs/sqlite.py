@@ -80,9 +80,9 @@ class SQLite:
 
 
 def emptiness(path: Path) -> str:
-    """Why a database holds nothing: `is missing`, `is empty`, `has never stored anything`; an empty text if it does.
+    """The reason why a database holds nothing, such as `is missing`; an empty text if it holds something.
 
-    Creates no file. A damaged one is not empty.
+    Creates no file. A damaged database counts as one that holds something.
     """
     if not path.exists():
         return "is missing"

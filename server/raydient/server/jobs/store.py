@@ -16,17 +16,7 @@ from . import lifecycle, schema
 from .ageing import drop_events, thin_curve
 from .database import Database
 from .lifecycle import Update
-from .records import (
-    Change,
-    Job,
-    JobEvent,
-    JobFilter,
-    JobSummary,
-    MetricPoint,
-    Payload,
-    StateChanged,
-    UnreadableJob,
-)
+from .records import Change, Job, JobEvent, JobFilter, JobSummary, MetricPoint, Payload, StateChanged, UnreadableJob
 from .removals import decide_removal, withdraw_removal
 from .rows import (
     UnreadableRow,
@@ -103,9 +93,7 @@ class JobStore:
             update = step(before)
             return Change(before, before) if update is None else self._save(connection, before, update)
 
-        change = self._database.write(work, self._announce)
-        assert change.after is not None
-        return change.after
+        return self._change(work)
 
     def restore(self, job: Job, epochs: Sequence[EpochEnded]) -> Job:
         """Store a job that was rebuilt from its files, in its state, with the curve of these epochs."""
@@ -116,6 +104,10 @@ class JobStore:
             points = tuple(point for epoch in epochs for point in lifecycle.points(epoch))
             return self._save(connection, None, Update(stored, (*epochs, state), points))
 
+        return self._change(work)
+
+    def _change(self, work: Callable[[sa.Connection], Change]) -> Job:
+        """Run `work` in a transaction and publish its change. Returns the job after the change."""
         change = self._database.write(work, self._announce)
         assert change.after is not None
         return change.after
@@ -153,10 +145,7 @@ class JobStore:
 
     def page(self, limit: int, before: int | None = None, where: JobFilter | None = None) -> list[Job | UnreadableJob]:
         """At most `limit` jobs, newest first, of those with a number below `before`."""
-        query = _page(sa.select(_jobs), limit, before, where)
-        return self._database.read(
-            lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
-        )
+        return self._database.rows(_page(sa.select(_jobs), limit, before, where), self._record)
 
     def summaries(
         self, limit: int, before: int | None = None, where: JobFilter | None = None
@@ -176,9 +165,7 @@ class JobStore:
         """All jobs that have not ended and can be read, oldest first. Logs those that cannot."""
         states = [state.value for state in State if not state.terminal]
         query = sa.select(_jobs).where(_jobs.c.state.in_(states)).order_by(_jobs.c.number)
-        jobs = self._database.read(
-            lambda connection: [self._record(row) for row in connection.execute(query).mappings()]
-        )
+        jobs = self._database.rows(query, self._record)
         for job in jobs:
             if isinstance(job, UnreadableJob):
                 log.error("jobs/%s cannot be read and is left alone: %s", job.id, job.problem)
@@ -206,19 +193,14 @@ class JobStore:
     def events(self, job_id: str, after: int, limit: int) -> list[JobEvent]:
         """At most `limit` stored events with a number above `after`, in order. Some may have aged out."""
         query = sa.select(_events).where(_events.c.job == job_id, _events.c.sequence > after)
-        query = query.order_by(_events.c.sequence).limit(limit)
-        return self._database.read(
-            lambda connection: [event_record(row) for row in connection.execute(query).mappings()]
-        )
+        return self._database.rows(query.order_by(_events.c.sequence).limit(limit), event_record)
 
     def points(self, job_id: str, limit: int, after: tuple[int, str, str] = (0, "", "")) -> list[MetricPoint]:
         """At most `limit` results that come after (epoch, split, name), in that order."""
         key = sa.tuple_(_metrics.c.epoch, _metrics.c.split, _metrics.c.name)
         query = sa.select(_metrics).where(_metrics.c.job == job_id, key > sa.tuple_(*after))
         query = query.order_by(_metrics.c.epoch, _metrics.c.split, _metrics.c.name).limit(limit)
-        return self._database.read(
-            lambda connection: [point_record(row) for row in connection.execute(query).mappings()]
-        )
+        return self._database.rows(query, point_record)
 
     def _insert(self, connection: sa.Connection, job: Job) -> int:
         """Insert the rows of a new job and return its number."""
@@ -250,8 +232,7 @@ class JobStore:
             repeated = (_metrics.c.job == job.id, _metrics.c.epoch.between(first, newest))
             connection.execute(sa.delete(_metrics).where(*repeated))
             connection.execute(sa.insert(_metrics), [point_row(job.id, point) for point in update.points])
-            known = before.last_epoch.epoch if before is not None and before.last_epoch is not None else 0
-            thin_curve(connection, job.id, newest, known)
+            thin_curve(connection, job.id, newest, before.epochs if before is not None else 0)
         return Change(before, job, tuple(events))
 
     def _events(self, job: Job, payloads: Iterable[Payload]) -> list[JobEvent]:
@@ -306,7 +287,7 @@ class JobStore:
 
 
 def _page(query: sa.Select[Any], limit: int, before: int | None, where: JobFilter | None) -> sa.Select[Any]:
-    """The query with at most `limit` of its jobs, newest first."""
+    """Limit a query of jobs to the `limit` newest that `before` and `where` select."""
     where = where or JobFilter()
     query = query.order_by(_jobs.c.number.desc()).limit(limit)
     if before is not None:
