@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
 from raydient.server.parameters.optimizers import build_rule
-from raydient.server.parameters.sums import tree_sum
 from raydient.steps.layout import Average, Frozen, Learned, Parameter
 from raydient.steps.tree import children, maximal_subtrees
 
@@ -227,15 +226,6 @@ def test_the_norm_is_not_finite_if_the_sum_of_finite_gradients_overflows(executo
     updater = make_updater(np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor)
 
     assert not np.isfinite(updater.apply(0, {(0, 1): dense(huge), (1, 2): dense(huge)}, (0, 2)))
-
-
-@given(rounds(), st.integers(0, 2**32 - 1))
-def test_small_sums_are_those_of_the_tree(case, seed):
-    leaves, nodes = case
-    values = [v * 10.0 ** (i % 7) for i, v in enumerate(np.random.default_rng(seed).normal(size=(leaves, 3)))]
-    sums = {node: naive_sum(values, node) for node in nodes}
-
-    assert tree_sum(sums, (0, leaves)).tobytes() == naive_sum(values, (0, leaves)).tobytes()
 
 
 @given(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.steps.tree import children, maximal_subtrees
+from raydient.steps.tree import children, maximal_subtrees, sum_within, tree_sum
 
 LEAVES = st.integers(1, 40)
 
@@ -99,19 +99,14 @@ def test_maximal_subtrees_by_hand(leaves, first, last, nodes):
     assert list(maximal_subtrees(first, last, leaves)) == nodes
 
 
-@given(divisions(), st.integers(0, 2**32 - 1))
-def test_every_division_of_the_leaves_gives_the_same_bits(case, seed):
+@given(divisions(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1))
+def test_every_division_of_the_leaves_gives_the_same_bits(case, dtype, seed):
     leaves, division = case
     rng = np.random.default_rng(seed)
-    values = [rng.normal(0, 10.0 ** rng.integers(-3, 4), 5).astype(np.float32) for _ in range(leaves)]
+    values = [rng.normal(0, 10.0 ** rng.integers(-3, 4), 5).astype(dtype) for _ in range(leaves)]
+    sums = {node: naive_sum(values, *node) for a, b in division for node in maximal_subtrees(a, b, leaves)}
+    whole = naive_sum(values, 0, leaves)
 
-    def total(first, last):
-        """Along the tree, beginning from what the owners of the ranges have summed up."""
-        if (first, last) in parts:
-            return parts[first, last]
-        left, right = children((first, last))
-        return total(*left) + total(*right)
-
-    parts = {node: naive_sum(values, *node) for a, b in division for node in maximal_subtrees(a, b, leaves)}
-
-    assert total(0, leaves).tobytes() == naive_sum(values, 0, leaves).tobytes()
+    assert tree_sum(sums, (0, leaves)).tobytes() == whole.tobytes()
+    room = np.full((leaves.bit_length() + 1, 3), np.nan, dtype)
+    assert sum_within(sums, (0, leaves), slice(1, 4), room).tobytes() == whole[1:4].tobytes()

@@ -5,10 +5,18 @@ subtree holds the largest power of two below n leaves. The name of a node is the
 sums exist for nodes only, so any division of the leaves among workers gives the same bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Vector
 
 Node = tuple[int, int]
 """Half-open range of leaves that is a node of the tree."""
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 def children(node: Node) -> tuple[Node, Node]:
@@ -35,3 +43,33 @@ def maximal_subtrees(first: int, last: int, leaves: int) -> Iterator[Node]:
 
     if leaves and first < last:
         yield from walk((0, leaves))
+
+
+def tree_sum(contributions: Mapping[Node, NDArray[Real]], node: Node) -> NDArray[Real]:
+    """Return the sum over `node`, added along the tree.
+
+    `contributions` are sums over nodes that together hold each leaf of `node` once. Each addition allocates an array;
+    `sum_within` does not.
+    """
+    whole = contributions.get(node)
+    if whole is not None:
+        return whole
+    left, right = children(node)
+    return tree_sum(contributions, left) + tree_sum(contributions, right)
+
+
+def sum_within(
+    contributions: Mapping[Node, Vector], node: Node, where: slice, room: Sequence[Vector], depth: int = 0
+) -> Vector:
+    """Return the part `where` of the sum over `node`, as in `tree_sum`.
+
+    The result lies in `room[depth]`, or is a view of the contribution for `node`, if there is one. `room` has an array
+    of the part's length for each level of the tree from `depth` on.
+    """
+    whole = contributions.get(node)
+    if whole is not None:
+        return whole[where]
+    left, right = children(node)
+    a = sum_within(contributions, left, where, room, depth)
+    b = sum_within(contributions, right, where, room, depth + 1)
+    return np.add(a, b, out=room[depth])

@@ -1,9 +1,8 @@
-"""Blocks of a vector, worked on by several threads; every operation is element by element, so neither changes a bit."""
+"""Blocks of a vector, divided among threads. Operations are element by element, so the division changes no bit."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
@@ -11,14 +10,23 @@ from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.gradient import Table, between
 
 BLOCK = 1 << 17
-"""Values per block: 512 KiB. Smaller ones spend more in calls, and threads in handing each other the interpreter."""
+"""Values per block: 512 KiB. Smaller blocks take more time for calls and for the interpreter's lock."""
 PARALLEL_FROM = 1 << 20
-"""Values from which a second thread pays, the workers' cores idling meanwhile; below, waking it costs what it saves."""
+"""Use a second thread from this number of values on. The workers' cores are idle meanwhile, but for a smaller vector
+waking the thread takes as long as it saves.
+"""
 
 
 @dataclass(slots=True)
 class Block:
-    """A stretch of the vector, and scratch arrays of its length: for rules, for old weights and for the reduction."""
+    """A part of the vector, with scratch arrays of its length.
+
+    Attributes:
+        start, stop: half-open range of values.
+        free: two arrays for the update rule.
+        before: array for the weights before the update.
+        room: arrays for the reduction, one for each level of the tree.
+    """
 
     start: int
     stop: int
@@ -28,8 +36,8 @@ class Block:
 
     @classmethod
     def within(cls, scratch: Sequence[Vector], start: int, stop: int) -> "Block":
-        """Return a block that uses these arrays, which are at least as long."""
-        first, second, before, *room = (array[: stop - start] for array in scratch)
+        """Return a block that uses the beginning of each array in `scratch`, which are at least as long."""
+        first, second, before, *room = [array[: stop - start] for array in scratch]
         return cls(start, stop, (first, second), before, room)
 
     def of(self, vector: Vector) -> Vector:
@@ -58,27 +66,31 @@ class Blocks:
 
         Args:
             without: tables that no block covers.
-            work: must not touch what lies outside its block.
-            done: is called with the end of each block of the calling thread, which has the first ones, except the last
-                of the vector.
+            work: must not write outside its block.
+            done: is called with the end of each block that the calling thread has finished, except the last of the
+                vector. The calling thread has the first blocks.
         """
         blocks = self._split(without)
         threads = self._threads if sum(stop - start for start, stop in blocks) >= PARALLEL_FROM else 1
 
-        @np.errstate(all="ignore")  # the caller reports an overflow, with the norm
         def part(thread: int) -> list[float]:
             results = []
-            for start, stop in blocks[len(blocks) * thread // threads : len(blocks) * (thread + 1) // threads]:
-                results.append(work(Block.within(self._scratch[thread], start, stop)))
-                if thread == 0 and stop < self.size:
-                    done(stop)
+            # The caller reports an overflow, with the norm. As a decorator, errstate takes 2 us more.
+            with np.errstate(all="ignore"):
+                for start, stop in blocks[len(blocks) * thread // threads : len(blocks) * (thread + 1) // threads]:
+                    results.append(work(Block.within(self._scratch[thread], start, stop)))
+                    if thread == 0 and stop < self.size:
+                        done(stop)
             return results
 
-        others = [self._executor.submit(part, thread) for thread in range(1, threads)]
-        return list(chain(part(0), *(other.result() for other in others)))
+        futures = [self._executor.submit(part, thread) for thread in range(1, threads)]
+        results = part(0)
+        for future in futures:
+            results += future.result()
+        return results
 
     def _split(self, without: Sequence[Table]) -> list[tuple[int, int]]:
-        """Begin and end of each block; all end at multiples of BLOCK or where a table that is left out begins."""
+        """Return begin and end of each block; each ends at a multiple of BLOCK, or where a left-out table begins."""
         return [
             (max(where.start, start), min(where.stop, start + BLOCK))
             for where in between(without, 0, self.size)

@@ -13,12 +13,11 @@ import numpy as np
 from raydient.steps.gradient import Gradient
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
-from raydient.steps.tree import Node
+from raydient.steps.tree import Node, tree_sum
 
 from .assignments import Assignments
 from .position import Position, Sums, in_order, results
 from .shard import Shard
-from .sums import tree_sum
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,43 @@
 """The gradient of a step, block by block: the sum of the contributions, and the gradient of the penalties."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.arrays import Floats, Vector, aligned_zeros
 from raydient.steps.gradient import Gradient, Table, between
 from raydient.steps.layout import Learned, Parameter
-from raydient.steps.tree import Node
+from raydient.steps.sparse import Numbers, blocks, union
+from raydient.steps.tree import Node, sum_within, tree_sum
 
 from .blocks import Block
-from .sums import Rows, sum_within
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """The rows of a table that are in use in one step."""
+
+    table: Table
+    numbers: Numbers
+
+    def sums(self, contributions: Mapping[Node, Gradient], root: Node) -> Iterator[tuple[Numbers, Floats]]:
+        """Yield these rows' numbers and sums over `root`, block by block."""
+        views = {node: gradient.tables[self.table.offset].values for node, gradient in contributions.items()}
+        for numbers in blocks(self.numbers, self.table.width):
+            # A contribution that does not use one of them has zeros there.
+            yield numbers, tree_sum({node: view.take(numbers, axis=0) for node, view in views.items()}, root)
+
+
+def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Gradient]) -> list[Rows]:
+    """Return the rows in use of each table of which few are in use in all contributions together."""
+    few = []
+    for table in tables:
+        gradients = [gradient.tables[table.offset] for gradient in contributions.values()]
+        numbers = union([gradient.used for gradient in gradients])
+        if gradients[0].are_few(numbers):
+            few.append(Rows(table, numbers))
+    return few
 
 
 class Reduction:

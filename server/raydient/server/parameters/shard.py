@@ -11,10 +11,9 @@ from raydient.steps.arrays import Vector
 from raydient.steps.gradient import Gradient
 from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth
-from raydient.steps.tree import Node
+from raydient.steps.tree import Node, tree_sum
 
 from .health import LayerMeter
-from .sums import tree_sum
 from .update import Updater
 
 

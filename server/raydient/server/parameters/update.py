@@ -16,8 +16,7 @@ from raydient.steps.tree import Node
 
 from .blocks import Block, Blocks
 from .health import LayerMeter
-from .reduction import Reduction
-from .sums import few_rows
+from .reduction import Reduction, few_rows
 from .weights import Weights
 
 
