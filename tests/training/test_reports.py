@@ -7,6 +7,7 @@ import pytest
 
 from raydient.server.training import reports
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
+from raydient.wire.control import Order
 
 HEALTH = GradientHealth(1, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 EXAMPLES = [
@@ -53,3 +54,9 @@ def test_no_field_of_a_progress_hides_a_measurement():
 def test_data_that_is_no_report_is_refused(data):
     with pytest.raises(ValueError, match=r"type|step"):
         reports.from_json(data)
+
+
+def test_a_service_and_coordinators_of_earlier_builds_understand_each_other():
+    """An upgrade of the service leaves coordinators on a joined Ray running."""
+    assert {order.name: order.value for order in Order} == {"CANCEL": "cancel", "PAUSE": "interrupt"}
+    assert reports.Outcome.PAUSED.value == "interrupted"

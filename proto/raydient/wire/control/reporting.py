@@ -45,7 +45,7 @@ class Order(StrEnum):
     """Request to end a run: for good, or with a checkpoint from which a later run goes on."""
 
     CANCEL = "cancel"
-    PAUSE = "pause"
+    PAUSE = "interrupt"  # coordinators of earlier builds, which an upgrade of the service leaves running, read this value
 
 
 @dataclass(frozen=True, slots=True)

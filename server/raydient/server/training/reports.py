@@ -16,7 +16,9 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    PAUSED = "paused"  # an order ended it after a checkpoint, from which a later run goes on
+    PAUSED = "interrupted"
+    """An order ended it after a checkpoint, from which a later run goes on. Coordinators of
+    earlier builds, which an upgrade of the service leaves running, send this value."""
 
 
 @dataclass(frozen=True, slots=True)
