@@ -45,7 +45,7 @@ class Order(StrEnum):
     """Request to end a run: for good, or with a checkpoint from which a later run goes on."""
 
     CANCEL = "cancel"
-    PAUSE = "interrupt"  # coordinators of earlier builds, which an upgrade of the service leaves running, read this value
+    PAUSE = "interrupt"  # as coordinators of earlier builds read it; an upgrade of the service leaves them running
 
 
 @dataclass(frozen=True, slots=True)
