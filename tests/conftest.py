@@ -165,11 +165,11 @@ class FakeRunner:
     def start(self, request, listener):
         self._count += 1
         self.calls.append(("start", request.job))
-        return self._make(request, listener, f"run-{self._count}")
+        return self.make_run(request, listener, f"run-{self._count}")
 
     def attach(self, request, attachment, after, listener):
         self.calls.append(("attach", request.job))
-        return self._make(request, listener, attachment, after) if attachment in self.alive else None
+        return self.make_run(request, listener, attachment, after) if attachment in self.alive else None
 
     def close(self):
         self.calls.append(("close", ""))
@@ -178,7 +178,7 @@ class FakeRunner:
         """The next run that was started; waits for it."""
         return self.runs.get(timeout=20)
 
-    def _make(self, *arguments):
+    def make_run(self, *arguments):
         run = FakeRun(self, *arguments)
         self.runs.put(run)
         return run

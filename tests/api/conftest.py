@@ -1,4 +1,4 @@
-"""A service in this process on a cluster on which nothing runs, and clients of it."""
+"""A service in this process, on a fake cluster that runs nothing, and its clients."""
 
 import asyncio
 import hashlib
@@ -106,7 +106,7 @@ class Served:
 
 @pytest.fixture
 def start(tmp_path, fake_runner):
-    """Starts a service with these settings; yields its client too."""
+    """Returns a function that starts a service with these settings; its `client` is connected to it."""
     with ExitStack() as stack:
 
         def start(runner=None, check=lambda spec, dataset, call: None, **settings):
@@ -133,7 +133,7 @@ def client(start, runner):
 
 @pytest.fixture
 def trained(client, runner, tmp_path):
-    """Makes a job that succeeded; returns its name and its model."""
+    """Returns a function that makes a successful job, and returns its name and its model."""
 
     def trained(**parts):
         name = client.create(display_name="my digits/1").name

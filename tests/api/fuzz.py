@@ -30,7 +30,7 @@ from raydient.workers.network import Model, Preprocessing, Target, build, save_m
 from tests.conftest import FakeRunner
 
 from .conftest import CSV, Client, Served
-from .mutation import Mutations, outcome, tells_insides
+from .mutation import Mutations, outcome, reveals_internals
 
 BAD = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED}
 THREADS = 4
@@ -121,7 +121,7 @@ def _seeds(jobs, datasets, tokens):
 
 
 def fuzz(address, methods, known, calls, seed):
-    """Make mutated calls, the methods in turn; how often each method answered with each code, and what was wrong."""
+    """Make mutated calls, the methods in turn. Returns the counts by method and code, and the wrong answers."""
 
     def hammer(worker):
         random = Random(f"{seed}/{worker}")
@@ -135,17 +135,17 @@ def fuzz(address, methods, known, calls, seed):
                 requests = (harsh if ends else gentle).requests(method)
                 code, text = outcome(channel, method, requests)
                 codes[method.full_name, code.name] += 1
-                if code in BAD or tells_insides(text):
+                if code in BAD or reveals_internals(text):
                     wrong.append((method.full_name, code.name, text, requests))
         return codes, wrong
 
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(hammer, range(THREADS)))
-    return sum((codes for codes, _ in found), Counter()), [one for _, wrong in found for one in wrong]
+        results = list(pool.map(hammer, range(THREADS)))
+    return sum((codes for codes, _ in results), Counter()), [one for _, wrong in results for one in wrong]
 
 
 def main(calls, seed):
-    """Print how often each method answered with each code, and each wrong answer; the exit status."""
+    """Print the counts by method and code, and the wrong answers. Returns the exit status."""
     logged = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: logged.append(f"{record.name}: {record.getMessage()} {record.exc_info or ''}")

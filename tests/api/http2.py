@@ -1,4 +1,4 @@
-"""A few bytes of HTTP/2, for what no gRPC library sends."""
+"""Raw HTTP/2 frames that no gRPC library sends."""
 
 import socket
 import struct
@@ -12,7 +12,7 @@ def frame(kind, flags, stream, payload):
 
 
 def connect(address, *, settings=True):
-    """A connection, as far as its settings."""
+    """Connect, and exchange settings if `settings` is set."""
     host, _, port = address.rpartition(":")
     connection = socket.create_connection((host, int(port)), timeout=20)
     if settings:
@@ -21,12 +21,12 @@ def connect(address, *, settings=True):
 
 
 def call(connection, path, *more, data=b""):
-    """Make a call with raw headers; `more` are further ones, `data` is the body. Returns what came until a status."""
+    """Make a call with raw headers, `more` headers and the body `data`. Returns the bytes received until a status."""
     headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x")]
     headers += [(b"te", b"trailers"), (b"content-type", b"application/grpc"), *more]
     block = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in headers)
     connection.sendall(frame(1, 4, 1, block) + frame(0, 1, 1, data))
-    heard = b""
-    while b"grpc-status" not in heard and (more := connection.recv(4096)):
-        heard += more
-    return heard
+    received = b""
+    while b"grpc-status" not in received and (more := connection.recv(4096)):
+        received += more
+    return received

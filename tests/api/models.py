@@ -1,4 +1,4 @@
-"""Models and checkpoints as jobs leave them, on disk."""
+"""Writes models and checkpoints to disk as jobs do."""
 
 import hashlib
 import json
@@ -29,8 +29,8 @@ def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"),
     specification = network(loss, units, before)
     size = build(specification, (2,)).layout.size
     weights = np.arange(size, dtype=np.float32) / 8
-    given = Preprocessing((2,), features, is_table=bool(features))
-    model = Model.plain(specification, given, weights, Target("y", classes))
+    preprocessing = Preprocessing((2,), features, is_table=bool(features))
+    model = Model.plain(specification, preprocessing, weights, Target("y", classes))
     path.parent.mkdir(exist_ok=True)
     save_model(path, model)
     return model

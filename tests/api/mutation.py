@@ -1,4 +1,4 @@
-"""Calls that no client of ours makes: odd messages, mutated bytes, wrong numbers of requests; all from a seed."""
+"""Calls that no correct client makes: odd messages, mutated bytes, wrong numbers of requests, all from a seed."""
 
 import re
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.descriptor import FieldDescriptor as Field
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 TEXTS = [
     "",
@@ -51,7 +52,7 @@ class Mutations:
     seeds: dict[str, list[Message]] | None = None
 
     def requests(self, method):
-        """The bytes of the requests of one call: one, or for a stream some; now and then a wrong number."""
+        """The bytes of the requests of one call: one, or several for a stream; sometimes a wrong number."""
         few = method.client_streaming or self.random.random() < 0.03
         count = self.random.choice([0, 1, 2, 2, 3, 5]) if few else 1
         return [self.request(method.input_type) for _ in range(count)]
@@ -74,7 +75,7 @@ class Mutations:
 
     def message(self, descriptor, depth=0):
         """A message with some of its fields filled with odd values."""
-        filled = descriptor._concrete_class()
+        filled = GetMessageClass(descriptor)()
         for field in descriptor.fields:
             if self.random.random() < 0.3 or depth > 8:
                 continue
@@ -176,9 +177,9 @@ def _nested(data, depth):
 
 
 def outcome(channel, method, requests, metadata=()):
-    """Code and text of the answer to a call with these bytes.
+    """Make a call with these bytes and return the code and text of its answer.
 
-    Of a stream of answers the first three are read, if they come within a tenth of a second: a watch may have none.
+    At most three answers of a stream are read, within a tenth of a second, because a watch may have none.
     """
     path = f"/{method.containing_service.full_name}/{method.name}"
     seconds = 0.1 if method.server_streaming else 60
@@ -194,6 +195,6 @@ def outcome(channel, method, requests, metadata=()):
     return grpc.StatusCode.OK, ""
 
 
-def tells_insides(text):
+def reveals_internals(text):
     """True if a message reveals internals: stack traces, folders of the server."""
     return re.search(r"Traceback|File \"|/tmp/|<class|object at 0x", text) is not None

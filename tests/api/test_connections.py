@@ -22,7 +22,7 @@ RESTARTING = {grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc
 
 
 def serves(address):
-    """Make a call, for 30 seconds if need be: gRPC cuts or never answers one that arrives while its server ends."""
+    """Make a call, with retries for 30 seconds: gRPC may never answer a call that arrives while its server ends."""
     for attempt in range(10):
         with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             try:
@@ -36,7 +36,7 @@ def serves(address):
                 return
 
 
-def test_a_path_that_is_no_text_does_not_end_the_service(tmp_path):
+def test_a_path_that_is_not_text_does_not_end_the_service(tmp_path):
     """In a process of its own: gRPC's client and server share state within one."""
     with serving(tmp_path / "state") as (server, _), grpc.insecure_channel(server.address) as channel:
         statuses = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
@@ -77,7 +77,7 @@ def test_servers_that_have_ended_are_not_kept_for_ever(tmp_path):
         (CHECK, ((b"authorization", b"\xff\xfe"),), EMPTY),
     ],
 )
-def test_calls_that_no_library_makes(start, caplog, path, more, data):
+def test_malformed_http2_calls_do_not_end_the_service(start, caplog, path, more, data):
     address = start().running.address
     with connect(address) as connection:
         call(connection, path, *more, data=data)
@@ -86,7 +86,7 @@ def test_calls_that_no_library_makes(start, caplog, path, more, data):
     assert logged == []
 
 
-def test_connections_that_say_nothing_end_and_are_limited(start, monkeypatch):
+def test_silent_connections_are_closed_and_limited(start, monkeypatch):
     limits = {"grpc.server_handshake_timeout_ms": 300, "grpc.max_allowed_incoming_connections": 5}
     monkeypatch.setattr(api_server, "OPTIONS", {**api_server.OPTIONS, **limits})
     address = start().running.address

@@ -27,7 +27,7 @@ def test_a_file_is_stored_under_its_content(client):
     assert client.upload(b"PK", "x.NPZ").format == pb.DATASET_FORMAT_NPZ
 
 
-def test_what_is_there_already_is_not_sent_again(client):
+def test_known_content_is_not_uploaded_again(client):
     dataset = client.upload(CONTENT)
     assert client.datasets.UploadDataset(iter([header(file_name="other.csv")])) == dataset
 
@@ -52,7 +52,7 @@ def test_a_large_file_in_large_chunks(client):
         ([header(size_bytes=2**62)], StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL"),
     ],
 )
-def test_uploads_that_are_refused_leave_nothing(client, refused, tmp_path, parts, code, reason):
+def test_a_refused_upload_leaves_nothing(client, refused, tmp_path, parts, code, reason):
     error = refused(client.datasets.UploadDataset, iter(parts))
     assert (error.code, error.reason) == (code, reason)
     assert list((tmp_path / "state" / "datasets").iterdir()) == []
@@ -70,7 +70,7 @@ def test_lists_newest_first_by_pages(client, refused):
     assert error.reason == "INVALID_PAGE_TOKEN"
 
 
-def test_deleting_spares_what_a_job_needs(client, runner, refused):
+def test_a_dataset_that_a_job_needs_is_not_deleted(client, runner, refused):
     delete = client.datasets.DeleteDataset
     job = client.create()
     request = pb.DeleteDatasetRequest(name=job.dataset)
@@ -85,11 +85,11 @@ def test_deleting_spares_what_a_job_needs(client, runner, refused):
 
 
 @pytest.mark.parametrize("name", ["", "datasets/", "datasets/x", "datasets/../raydient.db", "jobs/x", "x"])
-def test_names_that_name_no_dataset(client, refused, name):
+def test_a_name_of_no_dataset_is_not_found(client, refused, name):
     error = refused(client.datasets.GetDataset, pb.GetDatasetRequest(name=name))
     assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "DATASET_NOT_FOUND")
 
 
-def test_registering_says_that_it_is_not_there(client, refused):
+def test_registering_is_not_implemented(client, refused):
     error = refused(client.datasets.RegisterDataset, pb.RegisterDatasetRequest(uri="/x"))
     assert error.code is StatusCode.UNIMPLEMENTED

@@ -13,7 +13,7 @@ TLS = Path(__file__).parent / "tls"
 
 @pytest.fixture
 def check():
-    """Runs it with these variables of the client; its exit status and what it says."""
+    """Returns a function that runs the check with variables of the client, and returns its exit status and output."""
 
     def run(address, authority=None, name=""):
         variables = {"RAYDIENT_ADDRESS": address, "GRPC_VERBOSITY": "NONE"}
@@ -40,12 +40,12 @@ def signed(tmp_path):
     openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=authority")
     openssl("req", *new, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=leaf")
     (tmp_path / "names").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
-    given = ("-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
-    openssl("x509", "-req", *given, "-out", "leaf.pem")
+    signing = ("-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+    openssl("x509", "-req", *signing, "-out", "leaf.pem")
     return tmp_path / "leaf.pem", tmp_path / "leaf.key"
 
 
-def test_a_service_that_serves(start, check):
+def test_a_healthy_service(start, check):
     served = start()
     assert check(served.running.address) == (0, f"{served.running.address}: SERVING\n")
 
@@ -57,9 +57,9 @@ def test_it_needs_no_token_and_trusts_the_services_own_certificate(start, check,
     certificate, key = signed
     served = start(address="localhost:0", tls_certificate=certificate, tls_key=key, tokens_file=tokens)
     assert check(served.running.address, certificate)[0] == 0
-    status, told = check(served.running.address, TLS / "localhost.pem")
+    status, output = check(served.running.address, TLS / "localhost.pem")
     assert status == 1
-    assert "UNAVAILABLE" in told
+    assert "UNAVAILABLE" in output
 
 
 def test_a_certificate_for_another_name_than_the_address(start, check, signed):
@@ -69,9 +69,9 @@ def test_a_certificate_for_another_name_than_the_address(start, check, signed):
     assert check(served.running.address, certificate, "localhost")[0] == 0
 
 
-def test_nobody_there(start, check):
+def test_an_address_without_a_service(start, check):
     served = start()
     served.stop()
-    status, told = check(served.running.address)
+    status, output = check(served.running.address)
     assert status == 1
-    assert told.startswith(f"{served.running.address}: UNAVAILABLE")
+    assert output.startswith(f"{served.running.address}: UNAVAILABLE")

@@ -31,7 +31,7 @@ def test_cancelling(client, runner, refused):
     assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "JOB_ENDED")
 
 
-def test_deleting_takes_the_files_along(start, runner, refused, tmp_path):
+def test_deleting_a_job_removes_its_files(start, runner, refused, tmp_path):
     client = start(runner).client
     job = client.create()
     run = runner.next()
@@ -51,7 +51,7 @@ def test_deleting_takes_the_files_along(start, runner, refused, tmp_path):
 
 
 @pytest.mark.parametrize("method", ["Pause", "Resume", "Scale"])
-def test_a_job_that_is_not_there_is_neither_paused_nor_resumed_nor_scaled(client, refused, method):
+def test_an_absent_job_cannot_be_paused_resumed_or_scaled(client, refused, method):
     request = getattr(pb, f"{method}TrainingJobRequest")(name="jobs/x")
     if method == "Scale":
         request.workers = 2
@@ -59,7 +59,7 @@ def test_a_job_that_is_not_there_is_neither_paused_nor_resumed_nor_scaled(client
     assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
 
 
-def test_scaling_changes_the_range_and_tells_the_run(client, runner):
+def test_scaling_changes_the_range_and_scales_the_run(client, runner):
     job = client.create(resources=exactly(2))
     runner.next().begin()
     scaled = client.training.ScaleTrainingJob(pb.ScaleTrainingJobRequest(name=job.name, workers=4))
@@ -74,7 +74,7 @@ def test_scaling_changes_the_range_and_tells_the_run(client, runner):
     ("workers", "text"),
     [(0, "0 is out of range"), (1025, "1025 is out"), (5, "more than the cluster can hold: 4 workers")],
 )
-def test_a_number_of_workers_that_cannot_be_is_refused(client, refused, runner, workers, text):
+def test_an_impossible_number_of_workers_is_refused(client, refused, runner, workers, text):
     job = client.create()
     runner.next().begin()
     error = refused(client.training.ScaleTrainingJob, pb.ScaleTrainingJobRequest(name=job.name, workers=workers))
@@ -113,7 +113,7 @@ def test_a_job_that_failed_by_its_own_fault_is_not_resumed(client, refused, runn
 
 
 @pytest.mark.parametrize("method", ["Pause", "Scale"])
-def test_a_job_that_has_ended_is_neither_paused_nor_scaled(client, refused, runner, method):
+def test_an_ended_job_cannot_be_paused_or_scaled(client, refused, runner, method):
     job = client.create()
     run = runner.next()
     run.begin()

@@ -86,7 +86,7 @@ def test_every_measurement_but_the_histogram_is_in_the_message_of_progress():
     assert message - measured == {f.name for f in fields(Progress)} - {"measurements"}
 
 
-def test_the_specification_comes_back_with_every_default_written_out(client):
+def test_the_specification_is_returned_with_every_default(client):
     spec = MessageToDict(client.create().spec, preserving_proto_field_name=True)
     assert spec["training"] == {
         "epochs": 1,
@@ -100,13 +100,13 @@ def test_the_specification_comes_back_with_every_default_written_out(client):
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}
 
 
-def test_a_specification_that_is_sent_back_makes_the_same_specification(client):
+def test_a_returned_specification_can_be_submitted_again(client):
     first = client.create(training={"epochs": 3, "batch_size": 256})
     again = client.training.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=first.spec))
     assert again.spec == first.spec
 
 
-def test_all_broken_rules_are_told_at_once_with_their_paths(client, refused):
+def test_all_broken_rules_are_reported_at_once_with_their_paths(client, refused):
     layers = [{"dense": {"units": 0}}, {"dense": {"units": 3, "activation": {"leaky_relu": {"negative_slope": 7}}}}]
     network = {"layers": layers, "loss": {"mean_squared_error": {}}}
     error = refused(client.create, dataset={"uri": "datasets/x"}, network=network, training={"epochs": 0})
@@ -119,7 +119,7 @@ def test_all_broken_rules_are_told_at_once_with_their_paths(client, refused):
     assert "and 2 more" in error.text
 
 
-def test_what_only_the_data_can_tell_is_told_in_the_same_way(start, refused):
+def test_violations_found_in_the_data_have_the_same_form(start, refused):
     def check(spec, dataset, call):
         raise InvalidSpec([FieldError("dataset.label", "there is no column z"), FieldError("", "all is wrong")])
 
@@ -164,7 +164,7 @@ def test_a_file_below_a_data_root_is_used(start, runner, tmp_path):
     assert job.dataset == ""
 
 
-def test_validate_only_makes_nothing(client, runner, refused):
+def test_validate_only_creates_nothing(client, runner, refused):
     job = client.create(validate_only=True, request_id="r")
     assert (job.name, job.HasField("create_time"), job.state) == ("", False, 0)
     assert job.spec.training.batch_size == 32
@@ -208,7 +208,7 @@ def test_a_bad_request_id(client, refused, request_id):
 @pytest.mark.parametrize(
     "name", ["", "jobs/", "jobs/none", "none", "jobs/../x", "datasets/x", "jobs/A", "jobs/" + "a" * 64]
 )
-def test_names_that_name_no_job(client, refused, name):
+def test_a_name_of_no_job_is_not_found(client, refused, name):
     calls = [
         lambda: client.get(name),
         lambda: client.cancel(name),
@@ -258,15 +258,15 @@ def test_a_page_of_large_jobs_fits_into_one_message(client):
     dataset = {"uri": client.upload().name, "features": [f"{n:05d}" + "x" * 200 for n in range(4000)]}
     names = [client.create(dataset=dataset).name for _ in range(6)]
     request = pb.ListTrainingJobsRequest(page_size=1000)
-    found, pages = [], 0
+    listed, pages = [], 0
     while True:
         response = client.training.ListTrainingJobs(request)
-        found += [job.name for job in response.training_jobs]
+        listed += [job.name for job in response.training_jobs]
         pages += 1
         if not response.next_page_token:
             break
         request.page_token = response.next_page_token
-    assert found == names[::-1]
+    assert listed == names[::-1]
     assert pages > 1
 
 
@@ -276,7 +276,7 @@ def test_a_specification_too_large_for_the_answers_is_refused(client, refused):
     assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["spec"])
 
 
-def test_places_in_the_queue_are_told(client, runner):
+def test_a_job_has_its_position_in_the_queue(client, runner):
     names = [client.create(resources=exactly(4)).name for _ in range(3)]
     runner.next().begin()
     assert [client.get(name).queue_position for name in names] == [0, 1, 2]
@@ -290,21 +290,21 @@ def test_curves_by_pages(client, runner, refused):
     run.begin()
     run.say(*(EpochEnded(epoch, epoch * 10, 0.1, EPOCH.metrics) for epoch in (1, 2, 3)))
     request = pb.ListMetricsRequest(parent=job.name, page_size=4)
-    found = []
+    metrics = []
     while True:
         response = client.training.ListMetrics(request)
-        found += response.metrics
+        metrics += response.metrics
         if not response.next_page_token:
             break
         assert len(response.metrics) == 4
         request.page_token = response.next_page_token
-    keys = [(m.epoch, m.split, m.name, m.step) for m in found]
+    keys = [(m.epoch, m.split, m.name, m.step) for m in metrics]
     assert keys == sorted(keys)
     assert len(keys) == 9
     assert keys[0] == (1, "test", "accuracy", 10)
 
 
-def test_a_fault_of_ours_shows_neither_cause_nor_paths(start, refused, caplog):
+def test_an_internal_error_hides_its_cause_and_paths(start, refused, caplog):
     def check(spec, dataset, call):
         raise RuntimeError(f"secret at {dataset}")
 
@@ -318,7 +318,7 @@ def test_a_fault_of_ours_shows_neither_cause_nor_paths(start, refused, caplog):
     assert "secret" in str(logged.exc_info[1])
 
 
-def test_a_new_server_knows_every_job_and_goes_on_with_them(start, fake_runner):
+def test_a_new_server_continues_every_job(start, fake_runner):
     runner = fake_runner()
     first = start(runner)
     names = [first.client.create(resources=exactly(3)).name for _ in range(2)]
@@ -337,7 +337,7 @@ def test_a_new_server_knows_every_job_and_goes_on_with_them(start, fake_runner):
     assert client.get(names[0]).restarts == 1
 
 
-def test_the_state_is_for_the_owner_alone(start, tmp_path):
+def test_the_state_directory_is_private_to_the_owner(start, tmp_path):
     start().client.create()
     state = tmp_path / "state"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
@@ -345,7 +345,7 @@ def test_the_state_is_for_the_owner_alone(start, tmp_path):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_a_message_beyond_the_limit_is_refused_and_the_service_lives(client, refused):
+def test_a_message_beyond_the_limit_is_refused_and_the_service_goes_on(client, refused):
     big = b"x" * (5 << 20)
     with pytest.raises(grpc.RpcError) as caught:
         client.upload(big, chunk=len(big), sha256=hashlib.sha256(big).hexdigest())

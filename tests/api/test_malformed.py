@@ -1,4 +1,4 @@
-"""Requests that make no sense are answered as such: never as a fault of the server, and it lives on."""
+"""Malformed requests get an error of the caller, never an internal error, and the service goes on."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ def test_mutated_calls_of_every_method(served, runner, caplog):
 
 
 @pytest.mark.parametrize("requests", [[], [b"\xff" * 9], [b"\x0a\xff\xff\xff\xff\x0f"]], ids=["none", "tag", "length"])
-def test_bytes_that_are_no_message(client, refused, requests):
+def test_bytes_that_are_not_a_message_are_refused(client, refused, requests):
     for method in every_method(client.channel):
         path = f"/{method.containing_service.full_name}/{method.name}"
         if not requests and method.client_streaming:
@@ -47,7 +47,7 @@ def test_bytes_that_are_no_message(client, refused, requests):
         assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_REQUEST")
 
 
-def test_the_token_comes_before_any_byte_of_a_request(start, tmp_path, caplog):
+def test_the_token_is_checked_before_any_byte_of_a_request(start, tmp_path, caplog):
     tokens = tmp_path / "tokens"
     tokens.write_text(TOKEN)
     tokens.chmod(0o600)
@@ -56,7 +56,7 @@ def test_the_token_comes_before_any_byte_of_a_request(start, tmp_path, caplog):
     released = threading.Event()
 
     def silence():
-        """A request that does not come."""
+        """An iterator whose request arrives only when `released` is set."""
         released.wait()
         yield b""
 
@@ -74,7 +74,7 @@ def test_the_token_comes_before_any_byte_of_a_request(start, tmp_path, caplog):
     assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
 
 
-def test_a_page_token_whose_key_no_database_could_hold(client, refused):
+def test_a_page_token_with_a_key_that_cannot_be_stored_is_refused(client, refused):
     for _ in range(2):
         client.create()
     request = training_service_pb2.ListTrainingJobsRequest(page_size=1)
@@ -89,7 +89,7 @@ def test_a_page_token_whose_key_no_database_could_hold(client, refused):
         assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"), text
 
 
-def test_a_page_token_with_half_a_character(client, runner, refused):
+def test_a_page_token_with_a_lone_surrogate_is_refused(client, runner, refused):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -102,13 +102,13 @@ def test_a_page_token_with_half_a_character(client, runner, refused):
 
 
 class Waiting(training_service_pb2_grpc.TrainingServiceServicer):
-    """Answers once it may."""
+    """Answers when `released` is set."""
 
     def __init__(self):
-        self.may = asyncio.Event()
+        self.released = asyncio.Event()
 
     async def DeleteTrainingJob(self, request, context):
-        await self.may.wait()
+        await self.released.wait()
         return dataset_service_pb2.Dataset()
 
 
@@ -131,7 +131,7 @@ async def serve(servicer, use, **limits):
     return observed
 
 
-def test_a_request_that_does_not_come_is_not_waited_for_without_end():
+def test_a_call_without_a_request_ends_after_the_time_limit():
     async def use(channel):
         call = channel.stream_stream("/raydient.v1.TrainingService/DeleteTrainingJob")(timeout=20)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -154,7 +154,7 @@ def test_calls_beyond_the_limit_are_refused():
             codes = [asyncio.ensure_future(call.code()) for call in calls]
             done, _ = await asyncio.wait(codes, return_when=asyncio.FIRST_COMPLETED)
             assert [task.result() for task in done] == [grpc.StatusCode.RESOURCE_EXHAUSTED]
-            servicer.may.set()
+            servicer.released.set()
             assert sorted(code.name for code in await asyncio.gather(*codes)) == ["OK", "OK", "RESOURCE_EXHAUSTED"]
             assert await delete(request, timeout=20).code() is grpc.StatusCode.OK
 

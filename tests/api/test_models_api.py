@@ -23,7 +23,7 @@ def download(client, name, **fields):
     return header.header, b"".join(response.chunk for response in chunks)
 
 
-def test_a_model_comes_whole_with_its_checksum(client, trained):
+def test_a_downloaded_model_matches_its_checksum(client, trained):
     name, model = trained()
     header, content = download(client, name)
     assert header.format == pb.MODEL_FORMAT_SAFETENSORS
@@ -34,7 +34,7 @@ def test_a_model_comes_whole_with_its_checksum(client, trained):
     assert sum(tensor.size for tensor in load(content).values()) == model.weights.size
 
 
-def test_a_download_goes_on_where_it_broke_off(client, trained, refused):
+def test_an_interrupted_download_is_resumed(client, trained, refused):
     name, _ = trained()
     whole_header, whole = download(client, name)
     for offset in (0, 1, len(whole) // 2, len(whole)):
@@ -79,7 +79,7 @@ def test_npz_holds_the_arrays(client, trained):
 
 
 @pytest.mark.parametrize("wanted", [pb.MODEL_FORMAT_ONNX, pb.MODEL_FORMAT_NPZ])
-def test_a_converted_download_goes_on_where_it_broke_off_and_leaves_nothing(client, trained, tmp_path, wanted):
+def test_an_interrupted_converted_download_is_resumed_and_leaves_no_file(client, trained, tmp_path, wanted):
     name, _ = trained()
     files = sorted(tmp_path.rglob("*"))
     header, whole = download(client, name, format=wanted)
@@ -88,7 +88,7 @@ def test_a_converted_download_goes_on_where_it_broke_off_and_leaves_nothing(clie
     assert sorted(tmp_path.rglob("*")) == files
 
 
-def test_a_format_of_a_later_version(client, trained, refused):
+def test_an_unknown_format_is_refused(client, trained, refused):
     name, _ = trained()
     error = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=99))
     assert (error.code, error.reason) == (StatusCode.UNIMPLEMENTED, "FORMAT_NOT_IMPLEMENTED")
@@ -101,7 +101,7 @@ def test_a_format_of_a_later_version(client, trained, refused):
         (OSError(errno.ENOSPC, "no space"), StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL"),
     ],
 )
-def test_a_conversion_that_fails_leaves_nothing(client, trained, tmp_path, refused, monkeypatch, error, code, reason):
+def test_a_failed_conversion_leaves_no_file(client, trained, tmp_path, refused, monkeypatch, error, code, reason):
     name, _ = trained()
     files = sorted(tmp_path.rglob("*"))
 
@@ -109,12 +109,12 @@ def test_a_conversion_that_fails_leaves_nothing(client, trained, tmp_path, refus
         raise error
 
     monkeypatch.setattr(models, "export_model", fail)
-    told = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=pb.MODEL_FORMAT_ONNX))
-    assert (told.code, told.reason) == (code, reason)
+    failure = refused(client.models.DownloadModel, pb.DownloadModelRequest(name=name, format=pb.MODEL_FORMAT_ONNX))
+    assert (failure.code, failure.reason) == (code, reason)
     assert sorted(tmp_path.rglob("*")) == files
 
 
-def test_weights_that_are_no_model(client, trained, tmp_path, refused):
+def test_damaged_weights_are_refused(client, trained, tmp_path, refused):
     name, _ = trained()
     (path,) = tmp_path.rglob("model.safetensors")
     path.write_bytes(b"damaged")
@@ -127,7 +127,7 @@ def test_weights_that_are_no_model(client, trained, tmp_path, refused):
         assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "MODEL_UNREADABLE")
 
 
-def test_there_is_no_model_before_the_end(client, runner, refused):
+def test_an_unfinished_job_has_no_model(client, runner, refused):
     name = client.create().name
     runner.next().begin()
     for call, request in (
@@ -162,7 +162,7 @@ def test_checkpoints_newest_first_by_pages_and_their_weights(client, runner, ref
     assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND")
 
 
-def test_damaged_checkpoints_are_not_listed_and_damaged_weights_not_served(client, runner, refused):
+def test_damaged_checkpoints_are_neither_listed_nor_served(client, runner, refused):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -183,7 +183,7 @@ def test_damaged_checkpoints_are_not_listed_and_damaged_weights_not_served(clien
 
 
 @pytest.mark.parametrize("name", ["", "jobs/none", "jobs/x/checkpoints/y", "jobs/../x", "jobs/x/checkpoints/../1"])
-def test_names_that_name_nothing(client, refused, name):
+def test_a_name_of_no_job_or_checkpoint_is_not_found(client, refused, name):
     for call, request in (
         (client.models.DownloadModel, pb.DownloadModelRequest(name=name)),
         (client.models.Predict, pb.PredictRequest(name=name)),
@@ -204,7 +204,7 @@ def predict(client, name, rows, columns=()):
 ROWS = [[1, 2], [3, -4], [0, 0]]
 
 
-def test_predicts_what_the_model_predicts(client, trained):
+def test_predict_returns_the_outputs_of_the_model(client, trained):
     name, model = trained()
     outputs, classes, names = predict(client, name, ROWS)
     np.testing.assert_array_equal(outputs, model.predict(np.array(ROWS, np.float32)))
@@ -212,7 +212,7 @@ def test_predicts_what_the_model_predicts(client, trained):
     assert names == []
 
 
-def test_columns_are_brought_into_order_and_others_left_out(client, trained):
+def test_columns_are_reordered_and_further_ones_ignored(client, trained):
     name, _ = trained(classes=("cat", "dog", "owl"))
     outputs, _, names = predict(client, name, ROWS)
     table = [[9, b, float("nan"), a] for a, b in ROWS]
@@ -221,7 +221,7 @@ def test_columns_are_brought_into_order_and_others_left_out(client, trained):
     assert names == ["cat", "dog", "owl"]
 
 
-def test_classes_of_a_logit_and_none_of_a_regression(client, trained):
+def test_a_logit_has_classes_and_a_regression_has_none(client, trained):
     name, _ = trained(loss="binary_cross_entropy", units=1)
     outputs, classes, _ = predict(client, name, [[1, 2], [-9, -9]])
     assert classes == [1, 0] == (outputs[:, 0] > 0.5).astype(int).tolist()
@@ -246,14 +246,14 @@ def test_classes_of_a_logit_and_none_of_a_regression(client, trained):
         ([1, 3], [1, 2, 3], ["a", "b", "a"], "columns"),
     ],
 )
-def test_inputs_that_do_not_fit(client, trained, refused, shape, values, columns, field):
+def test_inputs_that_do_not_fit_are_refused(client, trained, refused, shape, values, columns, field):
     name, _ = trained()
     request = pb.PredictRequest(name=name, inputs=pb.Tensor(shape=shape, values=values), columns=columns)
     error = refused(client.models.Predict, request)
     assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_INPUTS", [field])
 
 
-def test_numbers_that_the_network_cannot_look_up(client, trained, refused):
+def test_numbers_outside_an_embedding_are_refused(client, trained, refused):
     name, model = trained(before=[{"embedding": {"input_dim": 5, "output_dim": 2}}, "flatten"])
     np.testing.assert_array_equal(predict(client, name, [[0, 4]])[0], model.predict(np.array([[0, 4]], np.float32)))
     for wrong in (5, -1, 0.5):
@@ -262,7 +262,7 @@ def test_numbers_that_the_network_cannot_look_up(client, trained, refused):
         assert (error.reason, error.fields) == ("INVALID_INPUTS", ["inputs[0]"])
 
 
-def test_more_outputs_than_fit_into_one_message(client, trained, refused):
+def test_outputs_beyond_one_message_are_refused(client, trained, refused):
     name, _ = trained(units=5000)
     inputs = pb.Tensor(shape=[205, 2], values=[0.0] * 410)
     error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs))
@@ -271,14 +271,14 @@ def test_more_outputs_than_fit_into_one_message(client, trained, refused):
     assert predict(client, name, [[0, 0]] * 204)[0].shape == (204, 5000)
 
 
-def test_names_of_columns_for_a_network_without_them(client, trained, refused):
+def test_column_names_for_a_network_without_columns_are_refused(client, trained, refused):
     name, _ = trained(features=())
     inputs = pb.Tensor(shape=[1, 2], values=[1, 2])
     error = refused(client.models.Predict, pb.PredictRequest(name=name, inputs=inputs, columns=["a", "b"]))
     assert error.fields == ["columns"]
 
 
-def test_a_checkpoint_predicts_and_is_converted_as_a_model_is(client, runner):
+def test_a_checkpoint_is_used_like_a_model(client, runner):
     name = client.create().name
     run = runner.next()
     run.begin()

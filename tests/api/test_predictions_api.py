@@ -14,7 +14,7 @@ from .models import network
 
 @pytest.fixture
 def job(client, runner):
-    """Makes a job that succeeded with a model."""
+    """Returns a function that makes a job that succeeded with this model, and returns its name."""
 
     def job(model):
         name = client.create().name
@@ -28,14 +28,14 @@ def job(client, runner):
     return job
 
 
-def identity(*kinds, **given):
-    """A network that gives back its inputs, columns c0, c1, ... of one input."""
+def identity(*kinds, **options):
+    """A model whose outputs are its inputs, the columns c0, c1, ... of one input."""
     size = len(kinds)
     columns = tuple(f"c{place}" for place in range(size))
     specification = network("mean_squared_error", size)
     weights = np.zeros(build(specification, (size,)).layout.size, np.float32)
     weights[: size * size] = np.eye(size, dtype=np.float32).ravel()
-    preprocessing = Preprocessing((size,), columns, True, kind=kinds[0], **given)
+    preprocessing = Preprocessing((size,), columns, True, kind=kinds[0], **options)
     return Model.plain(specification, preprocessing, weights, Target("y"))
 
 
@@ -45,10 +45,10 @@ def ask(client, name, tensor, **fields):
     ]
 
 
-def test_what_a_network_takes_and_gives(client, trained):
+def test_get_model_describes_inputs_and_outputs(client, trained):
     name, model = trained(classes=("cat", "dog", "owl"))
-    found = client.models.GetModel(pb.GetModelRequest(name=name))
-    assert found == pb.Model(
+    description = client.models.GetModel(pb.GetModelRequest(name=name))
+    assert description == pb.Model(
         name=name,
         digest=model.digest,
         inputs=[pb.ModelInput(name="input", shape=[2], columns=["a", "b"], is_table=True)],
@@ -94,7 +94,7 @@ def test_numbers_are_float64_up_to_the_end_of_standardization(client, job):
         (pb.Tensor(shape=[2], texts=["1", "x"]), "arrays.input[1]", "'x' is not a number"),
     ],
 )
-def test_tensors_that_do_not_fit(client, job, refused, tensor, field, message):
+def test_tensors_that_do_not_fit_are_refused(client, job, refused, tensor, field, message):
     request = pb.PredictRequest(name=job(identity(Kind.NUMBER)), arrays={"input": tensor})
     error = refused(client.models.Predict, request)
     assert (error.reason, error.fields) == ("INVALID_INPUTS", [field])
@@ -102,15 +102,15 @@ def test_tensors_that_do_not_fit(client, job, refused, tensor, field, message):
 
 
 def test_columns_of_several_types_are_categories_by_their_own_texts(client, job):
-    """Side by side as float64 the identities would be one."""
+    """Stacked as float64, both identities would be the same number."""
     identities = (str(2**53), str(2**53 + 1), "0.5")
     name = job(identity(Kind.INTEGER, Kind.INTEGER, vocabulary=identities))
     arrays = {
         "c0": pb.Tensor(shape=[2], integers=[2**53, 2**53 + 1]),
         "c1": pb.Tensor(shape=[2], doubles=[0.5, 0.5]),
     }
-    found = client.models.Predict(pb.PredictRequest(name=name, arrays=arrays)).predictions["dense_1"]
-    assert found.outputs.values == [0, 2, 1, 2]
+    prediction = client.models.Predict(pb.PredictRequest(name=name, arrays=arrays)).predictions["dense_1"]
+    assert prediction.outputs.values == [0, 2, 1, 2]
 
 
 def test_parts_of_outputs(client, job, refused):
@@ -122,8 +122,8 @@ def test_parts_of_outputs(client, job, refused):
         (3, 2, [2, 0], []),
         (0, 0, [2, 3], [0, 1, 2, 3, 4, 5]),
     ):
-        found = ask(client, name, rows, output_start=start, output_count=count).outputs
-        assert (found.shape, found.values) == (shape, values)
+        outputs = ask(client, name, rows, output_start=start, output_count=count).outputs
+        assert (outputs.shape, outputs.values) == (shape, values)
     for wrong, field in (
         ({"output_start": -1}, "output_start"),
         ({"output_count": -1}, "output_count"),
@@ -134,7 +134,7 @@ def test_parts_of_outputs(client, job, refused):
 
 
 def test_outputs_of_a_sample_that_exceed_a_message(client, trained, refused, monkeypatch):
-    """Class and values are those of the whole output, whatever part of it a message can hold."""
+    """The joined prediction equals that of the whole output, whatever part a message can hold."""
     monkeypatch.setattr(server_side, "BYTES_MOST", 100)
     monkeypatch.setattr(client_side, "OUTPUT_BYTES", 80)
     name, model = trained(units=50)
@@ -143,20 +143,20 @@ def test_outputs_of_a_sample_that_exceed_a_message(client, trained, refused, mon
     )
     assert "the outputs of 1 sample are too many for a message: request parts" in error.violations[0][1]
     samples = np.array([[0.5, -0.25], [-1, 2], [3, 0.125]])
-    found = Client("in this process", channel=client.channel).get(name).predict(samples)
-    np.testing.assert_array_equal(found.outputs, model.predict(samples))
-    assert found.classes.tolist() == model.predict(samples).argmax(axis=1).tolist()
+    prediction = Client("in this process", channel=client.channel).get(name).predict(samples)
+    np.testing.assert_array_equal(prediction.outputs, model.predict(samples))
+    assert prediction.classes.tolist() == model.predict(samples).argmax(axis=1).tolist()
 
 
-def test_as_many_samples_as_there_are(client, trained):
+def test_the_client_splits_large_predictions_into_calls(client, trained):
     """Inputs and outputs of far more than 4 MiB."""
     name, model = trained(units=500)
     samples = np.random.default_rng(1).standard_normal((6_000, 2))
-    found = Client("in this process", channel=client.channel).get(name).predict(samples)
-    np.testing.assert_array_equal(found.outputs, model.predict(samples))
+    prediction = Client("in this process", channel=client.channel).get(name).predict(samples)
+    np.testing.assert_array_equal(prediction.outputs, model.predict(samples))
 
 
-def test_a_wrong_sample_has_its_number_among_all(client, job, monkeypatch):
+def test_an_invalid_sample_is_reported_by_its_number_among_all(client, job, monkeypatch):
     monkeypatch.setattr(client_side, "INPUT_BYTES", 100)
     name = job(identity(Kind.TEXT, vocabulary=("a", "b")))
     user = Client("in this process", channel=client.channel).get(name)
@@ -164,7 +164,7 @@ def test_a_wrong_sample_has_its_number_among_all(client, job, monkeypatch):
         user.predict({"c0": ["a", "b"] * 36 + ["c", "a"]})
 
 
-def test_columns_of_different_lengths_are_the_callers_fault(client, job, refused):
+def test_columns_of_different_lengths_are_refused(client, job, refused):
     name = job(identity(Kind.NUMBER, Kind.NUMBER))
     arrays = {"c0": pb.Tensor(shape=[3], values=[1, 2, 3]), "c1": pb.Tensor(shape=[2], values=[1, 2])}
     error = refused(client.models.Predict, pb.PredictRequest(name=name, arrays=arrays))

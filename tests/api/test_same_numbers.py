@@ -1,6 +1,6 @@
 """Training, prediction through client and service, the model file and ONNX see the same numbers, to the bit.
 
-The network gives back what it takes: its outputs are the float32 numbers behind preprocessing.
+The outputs of the network are its inputs, the float32 numbers after preprocessing.
 """
 
 import csv
@@ -51,9 +51,9 @@ def columns(draw, rows):
         "boolean": st.booleans(),
         "text": st.sampled_from(["a", "", "NA", "42", "42.0", "007", "True", "ä b", 'q"']),
     }
-    others = {"integer": "int64", "unsigned": "uint64", "small": "int8", "boolean": "bool", "text": "str"}
+    dtypes = {"integer": "int64", "unsigned": "uint64", "small": "int8", "boolean": "bool", "text": "str"}
     drawn = draw(st.lists(values[kind], min_size=rows, max_size=rows))
-    return np.array(drawn, others.get(kind, kind)), kind == "text" or draw(st.booleans())
+    return np.array(drawn, dtypes.get(kind, kind)), kind == "text" or draw(st.booleans())
 
 
 @st.composite
@@ -74,7 +74,7 @@ def write_csv(path, table):
 
 
 def job_of(path, table, categories, standardize):
-    """A job on the file whose network gives back what it takes."""
+    """A job on the file whose network returns its inputs."""
     names = list(table)
     joined = [{"concatenate": {"name": "all", "inputs": names}}] if len(names) > 1 else []
     dense = {"dense": {"units": len(names), "use_bias": False, "inputs": "all" if joined else names[0]}}
@@ -108,19 +108,19 @@ def learnt(path, table, categories, standardize):
 def fed_to_onnx(model, table):
     """Samples in the types that the graph takes."""
 
-    def feed(given, values):
-        if given.vocabulary and given.kind is Kind.INTEGER and int(values.max()) < 2**63:
+    def feed(preprocessing, values):
+        if preprocessing.vocabulary and preprocessing.kind is Kind.INTEGER and int(values.max()) < 2**63:
             return values.astype(np.int64)
-        if given.vocabulary:
+        if preprocessing.vocabulary:
             return np.array([category_text(value) for value in values.tolist()], object)
-        return values.astype(np.float64) if given.scaling else values.astype(np.float64).astype(np.float32)
+        return values.astype(np.float64) if preprocessing.scaling else values.astype(np.float64).astype(np.float32)
 
-    return {name: feed(given, table[name])[:, np.newaxis] for name, given in model.inputs.items()}
+    return {name: feed(input_, table[name])[:, np.newaxis] for name, input_ in model.inputs.items()}
 
 
 @pytest.fixture
 def check(client, runner, tmp_path, start):
-    """Checks every way to a prediction against what training saw."""
+    """Returns a function that compares every way to a prediction with the numbers of training."""
     job = client.create().name
     run = runner.next()
     run.begin()
@@ -132,12 +132,12 @@ def check(client, runner, tmp_path, start):
         folder = make_checkpoint(run.request, step, lambda weights: save_model(weights, model))
         predictor = user.get(job).predictor(step)
         for samples in forms:
-            (found,) = predictor.predict_all(samples).values()
-            assert found.outputs.dtype == np.float32
-            np.testing.assert_array_equal(found.outputs, seen)
+            (prediction,) = predictor.predict_all(samples).values()
+            assert prediction.outputs.dtype == np.float32
+            np.testing.assert_array_equal(prediction.outputs, seen)
         samples = read_samples(path)
-        (found,) = predictor.apply(predictor.arrays(samples.arrays, samples.where)).values()
-        np.testing.assert_array_equal(found.outputs, seen)
+        (prediction,) = predictor.apply(predictor.arrays(samples.arrays, samples.where)).values()
+        np.testing.assert_array_equal(prediction.outputs, seen)
         loaded = load_model(folder / WEIGHTS)
         for name, ready in loaded.prepare({n: values[:, np.newaxis] for n, values in table.items()}).items():
             np.testing.assert_array_equal(ready[:, 0], seen[:, list(table).index(name)])
@@ -210,8 +210,8 @@ def test_a_category_is_the_same_in_every_type(check, tmp_path, written, read):
     check(path, seen, model, [{"c0": texts}], {"c0": identities.astype(written)})
 
 
-def test_what_onnx_takes(tmp_path):
-    """The types of the graph's inputs: the least that loses nothing."""
+def test_the_input_types_of_the_onnx_graph(tmp_path):
+    """Each input has the smallest type that loses nothing."""
     path = tmp_path / "data.npz"
     table = {
         "c0": np.array([2**60 + 1, 5]),
@@ -220,12 +220,12 @@ def test_what_onnx_takes(tmp_path):
         "c2": np.array([1.0, 2]),
     }
     np.savez(path, **table, y=np.zeros(2))
-    found = {}
+    types = {}
     for standardize in (False, True):
         _, model = learnt(path, table, {"c0", "c1", "c4"}, standardize)
         file = io.BytesIO()
         write_onnx(model, file)
         session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
-        found[standardize] = {given.name: given.type for given in session.get_inputs()}
+        types[standardize] = {input_.name: input_.type for input_ in session.get_inputs()}
     categories = {"c0": "tensor(int64)", **dict.fromkeys(("c1", "c4"), "tensor(string)")}
-    assert found == {False: categories | {"c2": "tensor(float)"}, True: categories | {"c2": "tensor(double)"}}
+    assert types == {False: categories | {"c2": "tensor(float)"}, True: categories | {"c2": "tensor(double)"}}

@@ -38,7 +38,7 @@ def test_addresses(text, host, port):
 
 
 @pytest.mark.parametrize("text", ["", "50051", "localhost", "localhost:", "localhost:x", "h:65536", "h:-1", "::1:5"])
-def test_what_is_no_address_is_told_in_one_line(text):
+def test_an_invalid_address_is_reported_in_one_line(text):
     with pytest.raises(StartError, match="use host:port") as caught:
         Address.parse(text)
     assert "\n" not in str(caught.value)
@@ -48,11 +48,11 @@ def test_what_is_no_address_is_told_in_one_line(text):
     ("host", "loopback"),
     [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("", False)],
 )
-def test_what_only_this_machine_can_reach(host, loopback):
+def test_loopback_addresses(host, loopback):
     assert Address(host, 1).loopback is loopback
 
 
-def test_an_address_in_use_or_unknown_is_told_in_one_line():
+def test_an_unusable_address_is_reported_in_one_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -86,7 +86,7 @@ CERTIFICATE, KEY = TLS / "localhost.pem", TLS / "localhost.key"
         (Security(key=KEY, insecure_grpc=True), LOOPBACK, LOOPBACK, "both a certificate and its key"),
     ],
 )
-def test_others_may_reach_only_what_is_protected(security, address, metrics, refusal):
+def test_addresses_beyond_loopback_need_protection(security, address, metrics, refusal):
     if refusal is None:
         security.permit(address, metrics)
         return
@@ -115,14 +115,14 @@ def test_tokens_in_clear_and_hashed(tokens):
         ({"authorization": "Bearer # the first one"}, "TOKEN_INVALID"),
     ],
 )
-def test_other_tokens_are_refused(tokens, metadata, reason):
+def test_missing_and_unknown_tokens_are_refused(tokens, metadata, reason):
     with pytest.raises(Unauthenticated) as caught:
         Guard(lambda: read_tokens(tokens)).check("/any/Method", metadata)
     assert caught.value.reason == reason
     assert TOKEN not in str(caught.value)
 
 
-def test_the_group_may_read_what_root_has_put_there():
+def test_the_group_may_read_a_tokens_file_of_root():
     kubernetes = 0o440
     assert not kubernetes & forbidden_mode(owner=0, user=10001)
     assert all(mode & forbidden_mode(owner=0, user=10001) for mode in (0o460, 0o444, 0o640 | 0o001))
@@ -130,7 +130,7 @@ def test_the_group_may_read_what_root_has_put_there():
     assert kubernetes & forbidden_mode(owner=10002, user=10001)
 
 
-def test_a_tokens_file_that_others_may_read_is_refused(tokens):
+def test_a_tokens_file_readable_by_other_users_is_refused(tokens):
     for mode in (0o640, 0o604, 0o644):
         tokens.chmod(mode)
         with pytest.raises(StartError, match="chmod 600"):
@@ -138,7 +138,7 @@ def test_a_tokens_file_that_others_may_read_is_refused(tokens):
 
 
 @pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"short\n", TOKEN.encode() + b"\nshort", b"\xff\xfe"])
-def test_a_tokens_file_without_good_tokens_is_refused(tokens, content):
+def test_a_tokens_file_without_valid_tokens_is_refused(tokens, content):
     tokens.write_bytes(content)
     with pytest.raises(StartError, match=str(tokens)) as caught:
         read_tokens(tokens)
@@ -151,7 +151,7 @@ def test_an_absent_tokens_file(tmp_path):
 
 
 def methods(channel):
-    """Every method of every service that the server tells of by reflection."""
+    """Every method of every service that the server lists by reflection."""
     database = ProtoReflectionDescriptorDatabase(channel)
     pool = descriptor_pool.DescriptorPool(database)
     for service in database.get_services():
@@ -159,7 +159,7 @@ def methods(channel):
 
 
 def call(channel, method, metadata):
-    """Make a call of the method's kind with an empty request; the code of its answer."""
+    """Make a call of the method's kind with an empty request and return the code of its answer."""
     kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
     path = f"/{method.containing_service.full_name}/{method.name}"
     stub = getattr(channel, kind)(path, lambda message: message, lambda message: message)
@@ -173,7 +173,7 @@ def call(channel, method, metadata):
     return grpc.StatusCode.OK
 
 
-def test_every_method_but_the_health_check_wants_a_token(start, tokens):
+def test_every_method_but_the_health_check_requires_a_token(start, tokens):
     open_channel = start().client.channel
     every = list(methods(open_channel))
     channel = start(state_directory=tokens.parent / "other", tokens_file=tokens).client.channel
@@ -189,7 +189,7 @@ def test_every_method_but_the_health_check_wants_a_token(start, tokens):
     assert len(every) >= 21
 
 
-def test_a_refused_call_tells_why(start, tokens, refused):
+def test_a_refused_call_has_a_reason(start, tokens, refused):
     client = start(tokens_file=tokens).client
     error = refused(client.get, "jobs/x")
     assert (error.code, error.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")
@@ -213,13 +213,13 @@ def test_tls_with_tokens(start, tokens):
     ("certificate", "key"),
     [(CERTIFICATE, TLS / "other.key"), (KEY, KEY), (TLS / "README.md", KEY), (TLS / "absent.pem", KEY), (TLS, KEY)],
 )
-def test_tls_files_that_do_not_serve_are_told_in_one_line(start, certificate, key):
+def test_unusable_tls_files_are_reported_in_one_line(start, certificate, key):
     with pytest.raises(StartError, match="TLS cannot use") as caught:
         start(tls_certificate=certificate, tls_key=key)
     assert "\n" not in str(caught.value)
 
 
-def test_others_are_not_listened_to_unless_insecure(start):
+def test_an_unprotected_service_beyond_loopback_needs_the_insecure_options(start):
     with pytest.raises(StartError, match="--insecure-grpc"):
         start(address="0.0.0.0:0")
     served = start(address="0.0.0.0:0", metrics_address="0.0.0.0:0", insecure_grpc=True, insecure_metrics=True)
@@ -228,7 +228,7 @@ def test_others_are_not_listened_to_unless_insecure(start):
         health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20)
 
 
-def test_a_tokens_file_of_another_editor(tokens):
+def test_a_tokens_file_may_have_a_byte_order_mark_and_any_line_ends(tokens):
     tokens.write_bytes(b"\xef\xbb\xbf  " + TOKEN.encode() + b" \t\r\n\r\n" + b"u" * 43 + b"\r\n")
     guard = Guard(lambda: read_tokens(tokens))
     for token in (TOKEN, "u" * 43, f"  {TOKEN} "):
@@ -236,7 +236,7 @@ def test_a_tokens_file_of_another_editor(tokens):
 
 
 def replace(path, content):
-    """Put another file in place of one, as editors and Kubernetes do."""
+    """Replace a file by another one, as editors and Kubernetes do."""
     new = path.with_name("new")
     new.write_bytes(content)
     new.chmod(0o600)
@@ -251,9 +251,9 @@ def test_tokens_are_read_again_when_the_file_changes(start, tokens, caplog):
     replace(tokens, b"short")
     for _ in range(3):
         call(pb.ListTrainingJobsRequest(), metadata=one)
-    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert told.startswith(f"the tokens file {tokens} holds a token of fewer")
-    assert "stays in use" in told
+    (message,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert message.startswith(f"the tokens file {tokens} holds a token of fewer")
+    assert "stays in use" in message
     replace(tokens, b"v" * 43)
     call(pb.ListTrainingJobsRequest(), metadata=other)
     with pytest.raises(grpc.RpcError) as caught:

@@ -36,7 +36,7 @@ def test_every_error_of_the_tree_has_a_code():
     assert code_of(RuntimeError()) is grpc.StatusCode.INTERNAL
 
 
-def test_health_of_every_service_and_of_unknown_ones(client):
+def test_health_of_known_and_unknown_services(client):
     health = health_pb2_grpc.HealthStub(client.channel)
     for service in (*SERVICES, ""):
         assert health.Check(health_pb2.HealthCheckRequest(service=service)).status == SERVING
@@ -45,15 +45,15 @@ def test_health_of_every_service_and_of_unknown_ones(client):
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_tells_the_services_and_their_files(client):
+def test_reflection_lists_the_services_and_their_files(client):
     database = ProtoReflectionDescriptorDatabase(client.channel)
     assert set(database.get_services()) >= {*SERVICES, "grpc.health.v1.Health"}
     for service in SERVICES:
         file = database.FindFileContainingSymbol(service)
-        assert service.rpartition(".")[2] in [found.name for found in file.service]
+        assert service.rpartition(".")[2] in [listed.name for listed in file.service]
 
 
-def test_a_call_in_flight_is_answered_while_the_service_stops(start, runner):
+def test_a_call_in_progress_is_answered_while_the_service_stops(start, runner):
     checking, go = threading.Event(), threading.Event()
 
     def check(spec, dataset, call):
@@ -80,7 +80,7 @@ def test_a_call_in_flight_is_answered_while_the_service_stops(start, runner):
 
 
 def endless(began, ended):
-    """A check that goes on until its call is given up."""
+    """A check that goes on until its call is abandoned."""
 
     def check(spec, dataset, call):
         stopped = threading.Event()
@@ -94,7 +94,7 @@ def endless(began, ended):
 
 
 def create_in_vain(client):
-    """A thread with a call that is refused, and the list that takes the status code."""
+    """Start a thread that makes a call which is refused. Returns it and the list that receives the status code."""
     refused = []
 
     def create():
@@ -111,7 +111,7 @@ def jobs_of(client):
     return list(client.training.ListTrainingJobs(training_pb.ListTrainingJobsRequest()).training_jobs)
 
 
-def test_a_check_under_way_ends_with_the_service_and_makes_no_job(start, runner):
+def test_a_check_in_progress_ends_with_the_service_and_creates_no_job(start, runner):
     began, ended = threading.Event(), threading.Event()
     served = start(runner, endless(began, ended))
     calling, refused = create_in_vain(served.client)
@@ -123,7 +123,7 @@ def test_a_check_under_way_ends_with_the_service_and_makes_no_job(start, runner)
     assert jobs_of(start().client) == []
 
 
-def test_a_check_ends_when_its_client_gives_up_and_makes_no_job(start, runner):
+def test_a_check_ends_when_its_client_disconnects_and_creates_no_job(start, runner):
     began, ended = threading.Event(), threading.Event()
     served = start(runner, endless(began, ended))
     calling, refused = create_in_vain(served.client)
@@ -144,7 +144,7 @@ def taken_port():
 
 
 @pytest.mark.parametrize("which", ["address", "metrics_address"])
-def test_an_address_in_use_is_told_in_one_line_and_leaves_nothing_behind(start, which):
+def test_an_address_in_use_is_reported_in_one_line_and_leaves_nothing_behind(start, which):
     taken, address = taken_port()
     with taken, pytest.raises(StartError, match=f"{address}: address already in use") as caught:
         start(**{which: address})
@@ -186,7 +186,7 @@ def test_a_lost_database_removes_nothing(start, runner, tmp_path, loss):
 
 
 @pytest.mark.parametrize("method", ["unfinished", "counts", "ids"])
-def test_a_store_that_fails_at_the_start_is_one_line(start, tmp_path, monkeypatch, method):
+def test_a_store_failure_at_the_start_is_reported_in_one_line(start, tmp_path, monkeypatch, method):
     def fail(self):
         raise Unavailable("the job store cannot be reached")
 
@@ -195,7 +195,7 @@ def test_a_store_that_fails_at_the_start_is_one_line(start, tmp_path, monkeypatc
         start()
 
 
-def test_what_the_database_does_not_know_is_reported_and_stays(start, tmp_path, caplog):
+def test_unknown_files_are_reported_and_kept(start, tmp_path, caplog):
     served = start()
     job = served.client.create()
     served.stop()
@@ -212,7 +212,7 @@ def test_what_the_database_does_not_know_is_reported_and_stays(start, tmp_path, 
     assert (state / job.name / "job.json").is_file()
 
 
-def test_a_deletion_that_was_killed_is_completed_at_the_next_start(start, runner, tmp_path, monkeypatch):
+def test_an_interrupted_deletion_is_completed_at_the_next_start(start, runner, tmp_path, monkeypatch):
     served = start(runner)
     job = served.client.create()
     run = runner.next()
@@ -228,7 +228,7 @@ def test_a_deletion_that_was_killed_is_completed_at_the_next_start(start, runner
     assert not folder.exists()
 
 
-def test_a_job_that_cannot_be_described_is_not_made(start, tmp_path, monkeypatch, refused):
+def test_a_job_without_a_description_is_not_created(start, tmp_path, monkeypatch, refused):
     client = start().client
     client.upload()
 
@@ -243,7 +243,7 @@ def test_a_job_that_cannot_be_described_is_not_made(start, tmp_path, monkeypatch
     assert not client.training.ListTrainingJobs(training_pb.ListTrainingJobsRequest()).training_jobs
 
 
-def test_a_cluster_that_cannot_be_had_leaves_nothing_behind(tmp_path, start, fake_runner):
+def test_an_unreachable_cluster_leaves_nothing_behind(tmp_path, start, fake_runner):
     class Absent(fake_runner):
         @property
         def slots(self):
@@ -280,7 +280,7 @@ sys.exit(serve(Settings("127.0.0.1:0", "127.0.0.1:0", Path(sys.argv[1]))))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_tells_where_and_ends_with_0_when_told_to(tmp_path, number):
+def test_serve_prints_its_addresses_and_ends_with_0_on_a_signal(tmp_path, number):
     command = [sys.executable, "-W", "error", "-c", SERVE, tmp_path / "state"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         ready = process.stderr.readline()

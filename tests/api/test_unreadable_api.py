@@ -44,7 +44,7 @@ def listed(client, **fields):
     return list(client.training.ListTrainingJobs(pb.ListTrainingJobsRequest(**fields)).training_jobs)
 
 
-def test_it_is_shown_and_the_rest_works(damaged):
+def test_an_unreadable_job_is_shown_and_the_others_work(damaged):
     client, names, state = damaged
     for view in (BASIC, FULL):
         jobs = listed(client, view=view)
@@ -61,7 +61,7 @@ def test_it_is_shown_and_the_rest_works(damaged):
         assert client.get(name).state != jobs_pb.TRAINING_JOB_STATE_UNSPECIFIED
 
 
-def test_every_action_but_deleting_is_refused(damaged, refused):
+def test_an_unreadable_job_refuses_every_action_but_deletion(damaged, refused):
     client, names, _ = damaged
     name, training = names[1], client.training
     calls = [
@@ -84,7 +84,7 @@ def test_every_action_but_deleting_is_refused(damaged, refused):
     assert [job.name for job in listed(client)] == [names[2], names[0]]
 
 
-def test_its_request_and_its_dataset_are_remembered(damaged, refused):
+def test_the_request_and_dataset_of_an_unreadable_job_are_kept(damaged, refused):
     client, names, _ = damaged
     again = client.create("r1", display_name="job 1", resources=one_worker())
     assert (again.name, again.state_reason) == (names[1], "UNREADABLE")

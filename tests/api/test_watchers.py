@@ -1,7 +1,8 @@
-"""Watchers of fake jobs, without gRPC: what comes when, and who is cut."""
+"""Watchers of fake jobs, without gRPC: the order of events, and which watchers are disconnected."""
 
 import asyncio
 import random
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,12 +13,14 @@ from raydient.server.jobs.records import Change, Job, JobEvent, StateChanged
 from raydient.server.jobs.states import State
 from raydient.server.training.reports import Notice
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
 
 class Store:
-    """As many stored events as wanted, and a job that can be deleted."""
+    """A store with `count` events of a job that can be deleted."""
 
     def __init__(self, count, state=State.RUNNING):
-        self.kept = [JobEvent("a", n, Job("a", None, None).created, Notice("R", "m")) for n in range(1, count + 1)]
+        self.kept = [JobEvent("a", n, NOW, Notice("R", "m")) for n in range(1, count + 1)]
         self.job = Job("a", None, None, sequence=count, state=state)
 
     def get(self, job):
@@ -27,8 +30,22 @@ class Store:
         return self.kept[after : after + limit]
 
 
+class CountingFeed(Feed):
+    """A feed that counts its subscriptions."""
+
+    watchers = 0
+
+    def subscribe(self, job, wake):
+        self.watchers += 1
+        return super().subscribe(job, wake)
+
+    def unsubscribe(self, job, subscription):
+        self.watchers -= 1
+        super().unsubscribe(job, subscription)
+
+
 async def at_once():
-    """The time in which a watcher receives an event."""
+    """A write that ends at once."""
 
 
 async def never():
@@ -36,10 +53,10 @@ async def never():
 
 
 def watch(store, happen, write=at_once):
-    """Watch job a; after the first event let `happen` do something to the feed and the watchers."""
+    """Watch job a, and call `happen` with the feed and the watchers after the first event."""
 
     async def main():
-        feed, begun = Feed(), asyncio.Event()
+        feed, begun = CountingFeed(), asyncio.Event()
         watchers = Watchers(store, feed)
 
         async def mark(response):
@@ -52,36 +69,30 @@ def watch(store, happen, write=at_once):
         try:
             await asyncio.wait_for(watch, 20)
         finally:
-            assert not feed._subscriptions
+            assert feed.watchers == 0
 
     asyncio.run(main())
 
 
-@pytest.fixture(autouse=True)
-def times(monkeypatch):
-    """Records of this module's fake store have no times."""
-    monkeypatch.setattr("raydient.server.api.messages._time", lambda time: None)
-
-
 @pytest.mark.parametrize("after", [0, 1])
-def test_what_happens_while_the_past_is_read_comes_once(after):
+def test_events_committed_while_stored_ones_are_read_arrive_once(after):
     feed, store, written = Feed(), Store(0), []
 
     def happen():
         """One more event, stored and published."""
-        event = JobEvent("a", len(store.kept) + 1, None, Notice("R", "m"))
+        event = JobEvent("a", len(store.kept) + 1, NOW, Notice("R", "m"))
         store.kept.append(event)
         store.job = Job("a", None, None, sequence=event.sequence, state=State.RUNNING)
         feed.publish(Change(store.job, store.job, (event,)))
 
     def between(read):
-        """Something happens before and after each reading."""
+        """Return `read` with an event before and after each call."""
 
         def busy(*arguments):
             happen()
-            found = read(*arguments)
+            result = read(*arguments)
             happen()
-            return found
+            return result
 
         return busy
 
@@ -101,7 +112,7 @@ def test_what_happens_while_the_past_is_read_comes_once(after):
     assert written[-1] >= 6
 
 
-def test_a_job_that_is_deleted_while_its_past_is_read():
+def test_deleting_a_job_ends_its_watch():
     store = Store(300, State.SUCCEEDED)
 
     def happen(feed, watchers):
@@ -128,7 +139,7 @@ class Happenings:
 
     def happen(self, *payloads):
         first = len(self.store.kept) + 1
-        events = tuple(JobEvent("a", n, None, payload) for n, payload in enumerate(payloads, first))
+        events = tuple(JobEvent("a", n, NOW, payload) for n, payload in enumerate(payloads, first))
         self.store.kept += events
         before, self.store.job = (
             self.store.job,
@@ -143,7 +154,7 @@ class Happenings:
         self.happen(StateChanged(State.SUCCEEDED))
 
 
-def test_a_live_watcher_that_takes_nothing_is_cut_when_events_pile_up(impatient):
+def test_a_live_watcher_that_falls_behind_is_disconnected(impatient):
     job = Happenings(1)
 
     async def write(response):
@@ -158,7 +169,7 @@ def test_a_live_watcher_that_takes_nothing_is_cut_when_events_pile_up(impatient)
     assert caught.value.reason == "WATCHER_TOO_SLOW"
 
 
-def test_a_live_watcher_that_is_behind_for_a_moment_gets_everything():
+def test_a_live_watcher_that_catches_up_receives_every_event():
     job, written = Happenings(1), []
 
     async def write(response):
@@ -174,7 +185,7 @@ def test_a_live_watcher_that_is_behind_for_a_moment_gets_everything():
     assert written == list(range(1, 1005))
 
 
-def test_nobody_waits_for_a_watcher_of_the_past_and_it_is_not_cut(impatient):
+def test_a_watcher_of_stored_events_neither_blocks_publishers_nor_is_disconnected(impatient):
     job, written = Happenings(600), []
 
     async def main():
@@ -198,8 +209,8 @@ def test_nobody_waits_for_a_watcher_of_the_past_and_it_is_not_cut(impatient):
     assert written == list(range(1, 2602))
 
 
-def test_a_hundred_watchers_from_the_beginning_of_thousands_of_events_get_all_of_them(impatient):
-    """While they read the past more happens than waits for one of them; some take their time."""
+def test_a_hundred_watchers_receive_thousands_of_events(impatient):
+    """More events than fit into a queue are published while stored ones are read; some watchers are slow."""
     job, random_ = Happenings(2000), random.Random(7)
     got = [[] for _ in range(100)]
 
@@ -221,11 +232,11 @@ def test_a_hundred_watchers_from_the_beginning_of_thousands_of_events_get_all_of
 
     asyncio.run(main())
     count = len(job.store.kept)
-    assert count > 2000 + WAITING_EVENTS, "more than what waits for a watcher happened meanwhile"
+    assert count > 2000 + WAITING_EVENTS, "more events than fit into the queue of a watcher"
     assert all(numbers == list(range(1, count + 1)) for numbers in got)
 
 
-def test_a_job_that_was_resumed_is_followed_beyond_its_first_end():
+def test_a_watch_continues_after_the_first_end_of_a_resumed_job():
     job, written = Happenings(0), []
     job.happen(StateChanged(State.FAILED), StateChanged(State.QUEUED), StateChanged(State.SUCCEEDED))
 
@@ -236,7 +247,7 @@ def test_a_job_that_was_resumed_is_followed_beyond_its_first_end():
     assert written == [1, 2, 3]
 
 
-def test_events_that_age_out_under_a_watcher(forgetful):
+def test_events_that_age_out_end_a_watch(forgetful):
     job, written = Happenings(5), []
 
     async def write(response):
@@ -252,7 +263,7 @@ def test_events_that_age_out_under_a_watcher(forgetful):
     assert written == [1, 2, 3, 4, 5]
 
 
-def test_a_watch_that_is_abandoned_in_a_write_leaves_no_task(caplog):
+def test_a_watch_cancelled_during_a_write_leaves_no_task(caplog):
     async def main():
         writing = asyncio.Event()
 

@@ -20,7 +20,7 @@ def kinds(responses):
     return [(response.event.sequence, response.event.WhichOneof("event")) for response in responses]
 
 
-def test_tells_what_was_and_then_what_comes_and_ends_with_the_final_state(client, runner):
+def test_a_watch_streams_stored_and_new_events_up_to_the_final_state(client, runner):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -39,7 +39,7 @@ def test_tells_what_was_and_then_what_comes_and_ends_with_the_final_state(client
     assert watch.code() is grpc.StatusCode.OK
 
 
-def test_resumes_from_every_number(client, runner, refused):
+def test_a_watch_starts_after_any_number(client, runner, refused):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -74,7 +74,7 @@ def test_a_job_that_failed_and_was_resumed_is_watched_to_its_second_end(client, 
     assert client.get(name).state == pb.TRAINING_JOB_STATE_SUCCEEDED
 
 
-def test_more_events_than_are_read_at_a_time(client, runner):
+def test_a_watch_reads_several_pages_of_stored_events(client, runner):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -83,7 +83,7 @@ def test_more_events_than_are_read_at_a_time(client, runner):
     assert [response.event.sequence for response in client.watch(name)] == list(range(1, 305))
 
 
-def test_watchers_that_come_and_go_while_events_happen_miss_nothing_and_get_nothing_twice(client, runner):
+def test_watchers_that_reconnect_receive_every_event_once(client, runner):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -110,7 +110,7 @@ def test_watchers_that_come_and_go_while_events_happen_miss_nothing_and_get_noth
     assert got == [list(range(1, 155))] * 4
 
 
-def test_a_watcher_that_does_not_read_is_cut_and_may_resume(client, runner, impatient):
+def test_a_watcher_that_does_not_read_is_disconnected_and_can_resume(client, runner, impatient):
     name = client.create().name
     run = runner.next()
     run.begin()
@@ -125,7 +125,7 @@ def test_a_watcher_that_does_not_read_is_cut_and_may_resume(client, runner, impa
     assert seen == list(range(1, 325))
 
 
-def test_the_end_of_the_server_is_not_taken_for_the_end_of_the_job(start, fake_runner):
+def test_the_end_of_the_server_is_not_the_end_of_the_job(start, fake_runner):
     runner = fake_runner()
     served = start(runner)
     name = served.client.create().name
@@ -148,7 +148,7 @@ def test_the_end_of_the_server_is_not_taken_for_the_end_of_the_job(start, fake_r
     assert len(seen) == 7
 
 
-def test_watchers_cost_no_threads(client, runner):
+def test_watchers_need_no_threads(client, runner):
     name = client.create().name
     runner.next().begin()
     few = [client.watch(name) for _ in range(20)]
@@ -163,7 +163,7 @@ def test_watchers_cost_no_threads(client, runner):
         watch.cancel()
 
 
-def test_events_that_have_aged_out(client, runner, refused, forgetful):
+def test_a_watch_from_an_aged_out_event_is_refused(client, runner, refused, forgetful):
     name = client.create().name
     run = runner.next()
     run.begin()

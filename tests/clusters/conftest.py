@@ -1,4 +1,4 @@
-"""Both clusters, for the contract that they share."""
+"""The clusters of both kinds, for the contract that they share."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from raydient.server.clusters.local import LocalCluster
 
 @pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.ray)])
 def cluster(request):
-    """A cluster to start processes on; every one that a test left is ended."""
+    """A cluster to start processes on; processes that a test left running are ended."""
     if request.param == "ray":
         yield request.getfixturevalue("ray_cluster")
         return

@@ -10,10 +10,10 @@ SECONDS = 60.0
 
 
 class Listener:
-    """Hears what members say first and never answers. Their lifelines are passed over.
+    """Receives the first messages of members and never answers. Lifelines are ignored.
 
     Attributes:
-        secret, endpoint: what members are told.
+        secret, endpoint: what the launch of a member contains.
     """
 
     def __init__(self, cluster):
@@ -22,8 +22,8 @@ class Listener:
         self._lifelines = []
         self.endpoint = self._hub.listen(cluster.host, node=cluster.node)
 
-    def told(self, member):
-        """The launch of a member."""
+    def launch_of(self, member):
+        """The launch of a member as text."""
         return launch.to_json(launch.Launch("job", member, 0, self.endpoint, self.secret.hex()))
 
     def next(self):
@@ -42,7 +42,7 @@ class Listener:
         raise TimeoutError
 
     def hello(self):
-        """The number of the next member that introduces itself; connections that end are passed over."""
+        """The number of the next member that introduces itself; connections that end are ignored."""
         while (message := self.next()) is CLOSED:
             pass
         return message.member

@@ -27,14 +27,14 @@ def ended(process):
     """Wait for the end of a process and return its description."""
     deadline, pause = time.monotonic() + SECONDS, threading.Event()
     while (how := process.ended()) is None:
-        assert time.monotonic() < deadline, "it goes on"
+        assert time.monotonic() < deadline, "the process has not ended"
         pause.wait(0.01)
     return how
 
 
 @pytest.mark.parametrize("role", [Role.WORKER, Role.PARAMETER_SERVER])
 def test_a_started_process_introduces_itself(cluster, coordinator, tmp_path, role):
-    process = cluster.start(role, coordinator.told(7), tmp_path / "log")
+    process = cluster.start(role, coordinator.launch_of(7), tmp_path / "log")
     hello = coordinator.next()
     assert (hello.role, hello.member, hello.generation) == (role, 7, 0)
     assert hello.process != os.getpid()
@@ -47,7 +47,7 @@ def test_a_started_process_introduces_itself(cluster, coordinator, tmp_path, rol
 
 
 def test_a_killed_process_has_ended(cluster, coordinator, tmp_path):
-    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    process = cluster.start(Role.WORKER, coordinator.launch_of(1), tmp_path / "log")
     pid = coordinator.next().process
     os.kill(pid, 9)
     assert ended(process)
@@ -55,24 +55,24 @@ def test_a_killed_process_has_ended(cluster, coordinator, tmp_path):
 
 
 def test_a_process_without_its_coordinator_ends(cluster, coordinator, tmp_path):
-    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    process = cluster.start(Role.WORKER, coordinator.launch_of(1), tmp_path / "log")
     assert isinstance(coordinator.next(), control.Hello)
     coordinator.close()
     assert ended(process)
 
 
 def test_a_process_that_cannot_start_has_ended(cluster, tmp_path):
-    nobody = launch.Launch("job", 1, 0, Endpoint("@raydient-nobody", cluster.host, 9), new_secret().hex())
-    assert ended(cluster.start(Role.WORKER, launch.to_json(nobody), tmp_path / "log"))
+    unreachable = launch.Launch("job", 1, 0, Endpoint("@raydient-absent", cluster.host, 9), new_secret().hex())
+    assert ended(cluster.start(Role.WORKER, launch.to_json(unreachable), tmp_path / "log"))
 
 
 def test_blas_has_one_thread(cluster, coordinator, tmp_path):
-    process = cluster.start(Role.WORKER, coordinator.told(1), tmp_path / "log")
+    process = cluster.start(Role.WORKER, coordinator.launch_of(1), tmp_path / "log")
     with open(f"/proc/{coordinator.next().process}/environ", "rb") as file:
         environment = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if entry)
     process.kill()
     assert environment[b"OPENBLAS_NUM_THREADS"] == environment[b"OMP_NUM_THREADS"] == b"1"
 
 
-def test_it_can_be_described_to_another_process(cluster):
+def test_a_described_cluster_can_be_reopened(cluster):
     assert reopen_cluster(cluster.describe()).slots == cluster.slots == 4

@@ -1,4 +1,4 @@
-"""Exit statuses in words; a process that ran out of memory is told as such."""
+"""Descriptions of exit statuses; a process that ran out of memory is described as such."""
 
 import signal
 import subprocess
@@ -55,7 +55,7 @@ def test_kills_are_counted():
         ("import numpy; numpy.empty(1 << 50)", OUT_OF_MEMORY_STATUS),
     ],
 )
-def test_a_member_ends_with_a_status_that_says_why(work, status):
+def test_the_exit_status_of_a_member_gives_the_reason(work, status):
     command = [sys.executable, "-c", MEMBER.format(work=work)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         process.stdin.write(b"\n")

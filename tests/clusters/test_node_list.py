@@ -1,4 +1,4 @@
-"""Nodes that come and go, the choice among them, and the versions that they must share, without a cluster."""
+"""Nodes that join and leave, the choice among them, and the versions that they must share, without a cluster."""
 
 import logging
 import platform
@@ -15,7 +15,7 @@ OURS = {"Python": "3.11.7", "raydient": "0.1.0", "ray": "2.60.0", "numpy": "2.4.
 
 
 class Cluster:
-    """Nodes that are alive, and what is known of them."""
+    """Nodes that are alive, and the results of their inspection."""
 
     def __init__(self, *alive):
         self.alive, self.answers, self.asked = list(alive), {A: "", B: "", C: ""}, []
@@ -38,7 +38,7 @@ def test_slots_are_the_cpus_of_the_living_nodes():
     assert cluster.nodes.slots == 4
 
 
-def test_a_node_adds_nothing_before_it_is_known_to_be_of_use():
+def test_a_node_adds_no_slots_before_it_is_known_to_be_usable():
     cluster = Cluster(A)
     cluster.answers[B] = None
     cluster.alive.append(B)
@@ -49,7 +49,7 @@ def test_a_node_adds_nothing_before_it_is_known_to_be_of_use():
     assert (cluster.nodes.slots, cluster.nodes.unknown, cluster.nodes.refused) == (2, [], {B: cluster.answers[B]})
 
 
-def test_a_node_is_asked_until_it_answers_and_not_again():
+def test_a_node_is_inspected_until_it_answers():
     cluster = Cluster(A)
     cluster.answers[B] = None
     cluster.alive.append(B)
@@ -60,7 +60,7 @@ def test_a_node_is_asked_until_it_answers_and_not_again():
     assert cluster.asked == [A, B, B]
 
 
-def test_what_happens_to_nodes_is_logged_once(caplog, monkeypatch):
+def test_changes_of_nodes_are_logged_once(caplog, monkeypatch):
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
     cluster = Cluster(A)
     looks, looked = 0, threading.Condition()
@@ -102,11 +102,11 @@ def test_a_look_that_fails_changes_nothing(monkeypatch, caplog):
     answers = iter([[A]])
 
     def look():
-        found = next(answers, None)
-        if found is None:
+        alive = next(answers, None)
+        if alive is None:
             failed.release()
-            raise ConnectionError("nobody answers")
-        return found
+            raise ConnectionError("no answer")
+        return alive
 
     nodes = Nodes(look, lambda node: "")
     nodes.update()
@@ -136,15 +136,15 @@ def test_closing_is_harmless_at_any_time(times):
         ({"a": 1.0, "b": 2.0}, {"a": 2, "b": 2, "gone": 5}, "b", "b"),
     ],
 )
-def test_beside_most_of_the_job_or_beside_fewest(free, held, packed, spread):
+def test_prefer_packs_or_spreads(free, held, packed, spread):
     assert prefer(free, held, spread=False) == packed
     assert prefer(free, held, spread=True) == spread
 
 
-def test_what_is_installed_here():
-    found = installed()
-    assert list(found) == list(OURS)
-    assert (found["Python"], found["numpy"]) == (platform.python_version(), np.__version__)
+def test_installed_versions():
+    versions = installed()
+    assert list(versions) == list(OURS)
+    assert (versions["Python"], versions["numpy"]) == (platform.python_version(), np.__version__)
 
 
 @pytest.mark.parametrize(
@@ -163,5 +163,5 @@ def test_what_is_installed_here():
         ),
     ],
 )
-def test_one_line_names_the_node_and_both_versions(theirs, why):
+def test_a_disagreement_names_the_node_and_both_versions(theirs, why):
     assert disagreement("node 10.0.0.2", theirs, OURS) == why

@@ -16,12 +16,12 @@ def test_an_unknown_kind_is_refused_and_the_known_ones_are_named(description):
         reopen_cluster(json.dumps(description))
 
 
-def test_no_other_kind_is_taken_for_ray():
+def test_the_name_of_a_kind_must_match_exactly():
     with pytest.raises(ClusterError, match="'Ray' is no kind of cluster"):
         open_cluster("Ray", slots=4)
 
 
-def test_another_kind_is_one_entry(monkeypatch):
+def test_a_new_kind_needs_one_entry(monkeypatch):
     kinds = {"remote": Kind(lambda slots, address: LocalCluster(slots + len(address)), lambda slots, host: slots)}
     monkeypatch.setattr(opening, "KINDS", {**KINDS, **kinds})
     assert open_cluster("remote", slots=4, address="abc").slots == 7

@@ -21,10 +21,10 @@ SPREAD = Placement.model_validate({"strategy": "spread"})
 def eventually(condition):
     """Wait until the condition is true, and return its value."""
     deadline, pause = time.monotonic() + SECONDS, threading.Event()
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it does not come to be"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition stays false"
         pause.wait(0.02)
-    return found
+    return value
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def coordinator(ray_nodes):
 
 
 def groups(name):
-    """States of the placement groups whose name begins so."""
+    """States of the placement groups whose names begin with `name`."""
     from ray.util.placement_group import placement_group_table
 
     return [group["state"] for group in placement_group_table().values() if group["name"].startswith(name)]
 
 
-def test_nodes_that_join_add_slots_and_those_that_die_take_them_away(ray_nodes):
+def test_slots_follow_the_nodes_that_join_and_die(ray_nodes):
     eventually(lambda: ray_nodes.cluster.slots == 2)
     second = ray_nodes.add(cpus=3)
     eventually(lambda: ray_nodes.cluster.slots == 5)
@@ -50,12 +50,12 @@ def test_nodes_that_join_add_slots_and_those_that_die_take_them_away(ray_nodes):
     eventually(lambda: ray_nodes.cluster.slots == 2)
 
 
-def test_a_process_without_room_waits_and_is_told_from_one_that_is_silent(ray_nodes, coordinator, tmp_path):
+def test_a_process_without_room_waits(ray_nodes, coordinator, tmp_path):
     cluster = ray_nodes.cluster
     cluster.reserve("waiting", 2, Placement())
-    placed = [cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in range(2)]
+    placed = [cluster.start(Role.WORKER, coordinator.launch_of(n), tmp_path / "log") for n in range(2)]
     assert sorted(coordinator.hello() for _ in placed) == [0, 1]
-    more, hopeless = (cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in (2, 3))
+    more, hopeless = (cluster.start(Role.WORKER, coordinator.launch_of(n), tmp_path / "log") for n in (2, 3))
     assert [p.waiting() for p in (*placed, more, hopeless)] == [False, False, True, True]
     assert [p.ended() for p in (*placed, more)] == [None] * 3
     hopeless.kill()
@@ -74,7 +74,7 @@ def test_workers_beyond_the_group_spread_too(ray_nodes, coordinator, tmp_path):
     cluster.reserve("beyond", 1, SPREAD)
     processes = []
     for number in range(4):
-        processes.append(cluster.start(Role.WORKER, coordinator.told(number), tmp_path / "log"))
+        processes.append(cluster.start(Role.WORKER, coordinator.launch_of(number), tmp_path / "log"))
         assert coordinator.hello() == number
     assert sorted(p.node for p in processes) == sorted([ray_nodes.first, second] * 2)
     assert processes[0].node != processes[1].node
@@ -86,7 +86,7 @@ def test_a_parameter_server_waits_for_a_node_that_it_may_run_on(ray_nodes, coord
     cluster = ray_nodes.cluster
     cluster.reserve("choosy", 1, Placement(parameter_server={"disk": "fast"}))
     server, worker = (
-        cluster.start(role, coordinator.told(n), tmp_path / "log")
+        cluster.start(role, coordinator.launch_of(n), tmp_path / "log")
         for n, role in enumerate((Role.PARAMETER_SERVER, Role.WORKER))
     )
     assert (server.waiting(), worker.waiting()) == (True, True), "all of a group or nothing"
@@ -97,14 +97,14 @@ def test_a_parameter_server_waits_for_a_node_that_it_may_run_on(ray_nodes, coord
         process.kill()
 
 
-def test_what_was_reserved_is_given_back(ray_nodes):
+def test_release_removes_the_group(ray_nodes):
     ray_nodes.cluster.reserve("given-back", 2, Placement())
     assert len(groups("given-back-")) == 1
     ray_nodes.cluster.release()
     eventually(lambda: groups("given-back-") == ["REMOVED"])
 
 
-def test_a_group_goes_with_its_coordinator_even_if_that_is_killed(ray_nodes):
+def test_a_group_is_removed_when_its_coordinator_is_killed(ray_nodes):
     import ray
 
     # Pickled by value: the processes of Ray cannot import this module.
@@ -142,12 +142,12 @@ def test_a_node_with_other_versions_is_not_used(ray_nodes, coordinator, liar, tm
     assert node
     eventually(lambda: f"({node[:8]}) {why}; no process is placed there" in caplog.text)
     assert cluster.slots == 2
-    processes = [cluster.start(Role.WORKER, coordinator.told(n), tmp_path / "log") for n in range(3)]
+    processes = [cluster.start(Role.WORKER, coordinator.launch_of(n), tmp_path / "log") for n in range(3)]
     assert sorted([coordinator.hello(), coordinator.hello()]) == [0, 1]
     assert processes[2].waiting()
-    # One whose parameter server is to be there nevertheless is told why not.
+    # A job that requires this node for its parameter server fails with the reason.
     cluster.reserve("misled", 0, Placement(parameter_server={"ray.io/node-id": node}))
-    misled = cluster.start(Role.PARAMETER_SERVER, coordinator.told(7), tmp_path / "log")
+    misled = cluster.start(Role.PARAMETER_SERVER, coordinator.launch_of(7), tmp_path / "log")
     assert eventually(misled.ended).endswith(why)
     for process in processes:
         process.kill()

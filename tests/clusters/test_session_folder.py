@@ -1,4 +1,4 @@
-"""Folders of Rays of our own: kept while their owner lives, removed by the next one if it was killed."""
+"""Session folders: kept while their owner lives, removed by the next owner if it was killed."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def test_a_folder_is_removed_with_all_that_is_in_it(tmp_path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_the_next_owner_removes_what_a_killed_one_left(tmp_path):
+def test_the_next_owner_removes_the_folder_of_a_killed_one(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True) as owner:
         path = owner.stdout.readline().strip()
         remove_leftovers()
@@ -42,7 +42,7 @@ def test_the_next_owner_removes_what_a_killed_one_left(tmp_path):
     mine.close()
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path):
+def test_other_folders_are_left_alone(tmp_path):
     for name in (PREFIX + "without-lock", "raydient-state"):
         (tmp_path / name).mkdir()
     (tmp_path / "raydient-state" / "owner").touch()

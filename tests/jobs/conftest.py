@@ -26,7 +26,7 @@ def now():
 
 @pytest.fixture(params=DIALECTS)
 def reopen(request, tmp_path):
-    """Opens the test's database, again if it was closed, as the next server does."""
+    """Returns a function that opens the test's database; again after it was closed, as the next server does."""
     with ExitStack() as stack:
 
         def reopen(**options):
@@ -55,7 +55,7 @@ def store(database, changes):
 
 @pytest.fixture
 def make_job(make_spec):
-    """Builds jobs that are not stored yet; keywords of the specification, or `request` and `fingerprint`."""
+    """Returns a function that builds a job from parts of its specification, `request` and `fingerprint`."""
     numbers = itertools.count(1)
 
     def make(request="", fingerprint="f", **parts):
@@ -66,7 +66,7 @@ def make_job(make_spec):
 
 @pytest.fixture
 def waiter(database, now):
-    """A store that can be asked to wait until a job is in a state."""
+    """A store with `reaches`, which waits until a job is in a state."""
 
     class Waiter(JobStore):
         def __init__(self):
@@ -127,7 +127,7 @@ def submit(waiter, make_job):
 
 @pytest.fixture
 def slow_runner(fake_runner):
-    """A cluster that starts a run when `go` is set; `starting` tells that it was asked to."""
+    """A cluster that starts a run when `go` is set; `starting` is set when the start is requested."""
 
     class Slow(fake_runner):
         starting, go = threading.Event(), threading.Event()

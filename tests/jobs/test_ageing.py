@@ -1,4 +1,4 @@
-"""Bounds on what a job keeps of its past."""
+"""Bounds on the stored events and curves of a job."""
 
 from dataclasses import replace
 
@@ -22,16 +22,16 @@ def small(monkeypatch):
 
 @pytest.fixture
 def running(store, make_job, now):
-    """Makes a running job; and a function that applies the next report to one."""
+    """Returns a function that makes a running job and a function that applies the next report to a job."""
 
-    def tell(job, report):
+    def apply(job, report):
         number = job.report + 1
         return store.update(job.id, lambda job: lifecycle.report(job, job.run, number, report, now))
 
     def make():
         job = store.add(make_job())
         job = store.update(job.id, lambda job: lifecycle.start(job, now))
-        return tell(job, Started(0, 2)), tell
+        return apply(job, Started(0, 2)), apply
 
     return make
 
@@ -48,21 +48,21 @@ def curve(store, job):
 
 
 def naive_curve(newest, most):
-    """The rule again: every epoch, or every second, fourth, ... as the bound demands; and both ends."""
+    """The rule written naively: every epoch, or every second, fourth, ... as the bound requires, and both ends."""
     spacing = next(2**k for k in range(20) if newest / 2**k <= most)
     return sorted({1, newest, *(n for n in range(1, newest + 1) if n % spacing == 0)})
 
 
-def test_normal_jobs_never_notice():
+def test_jobs_of_usual_length_keep_everything():
     assert min(EVENTS_KEPT, CURVE_EPOCHS) >= 10_000
     assert [curve_stride(n) for n in (0, 1, CURVE_EPOCHS, CURVE_EPOCHS + 1, 10**6)] == [1, 1, 1, 2, 128]
     assert [oldest_event(n) for n in (0, 1, EVENTS_KEPT, EVENTS_KEPT + 1)] == [1, 1, 1, 2]
 
 
 def test_the_newest_events_and_all_changes_of_state_are_kept(store, running, small):
-    (job, tell), (other, _) = running(), running()
+    (job, apply), (other, _) = running(), running()
     for n in range(30):
-        job = tell(job, Notice("R", str(n)))
+        job = apply(job, Notice("R", str(n)))
     assert job.sequence == 33
     events = store.events(job.id, 0, 100)
     assert [event.sequence for event in events] == [1, 2, 3, *range(24, 34)]
@@ -72,16 +72,16 @@ def test_the_newest_events_and_all_changes_of_state_are_kept(store, running, sma
 
 
 def test_a_curve_is_thinned_by_the_rule_after_every_epoch(store, running, small):
-    job, tell = running()
+    job, apply = running()
     for n in range(1, 70):
-        job = tell(job, epoch(n))
+        job = apply(job, epoch(n))
         assert curve(store, job) == naive_curve(n, 8)
         assert job.last_epoch == epoch(n)
 
 
 @given(st.lists(st.integers(1, 40), max_size=6))
-def test_epochs_may_come_many_at_a_time(steps):
-    """However they are split into transactions, the same epochs stay."""
+def test_the_kept_epochs_do_not_depend_on_the_transactions(steps):
+    """The same epochs are kept however they are split into transactions."""
     kept, newest = set(), 0
     for step in steps:
         kept |= {*range(newest + 1, newest + step + 1)}
@@ -94,7 +94,7 @@ def test_epochs_may_come_many_at_a_time(steps):
     assert sorted(kept) == (naive_curve(newest, 8) if newest else [])
 
 
-def test_a_restored_job_keeps_as_much_as_any_other(store, make_job, small):
+def test_a_restored_job_is_aged_as_any_other_job(store, make_job, small):
     epochs = [epoch(n) for n in range(1, 41)]
     job = store.restore(replace(make_job(), state=State.PAUSED, last_epoch=epochs[-1]), epochs)
     assert curve(store, job) == naive_curve(40, 8)

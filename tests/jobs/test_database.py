@@ -13,26 +13,26 @@ from raydient.server.jobs.migrations import HEAD
 from raydient.server.jobs.schema import metadata
 
 
-def test_reading_cannot_write(database):
+def test_a_read_cannot_write(database):
     with pytest.raises(Unavailable):
         database.read(lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
 
 
-def test_the_steps_lead_to_the_tables(database):
+def test_the_migrations_produce_the_tables_of_the_schema(database):
     def differences(connection):
         return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
 
     assert database.write(differences) == []
 
 
-def test_the_newest_step_is_the_one_known_as_such():
+def test_HEAD_is_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", "raydient.server.jobs:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_one_write_more_than_the_queue_holds_is_refused(reopen):
+def test_a_write_beyond_the_queue_is_refused(reopen):
     database = reopen(queued_writes=1, patience_seconds=0.01)
     busy, go, refused = threading.Event(), threading.Event(), threading.Semaphore(0)
     outcomes = []

@@ -41,7 +41,7 @@ def upload(datasets, content=CONTENT, name="digits.csv", size=None, sha256=None)
         upload.close()
 
 
-def test_a_file_comes_back_with_the_suffix_for_the_reader(datasets, folder, now):
+def test_a_stored_file_has_the_suffix_of_its_format(datasets, folder, now):
     dataset = upload(datasets)
     assert (dataset.id, dataset.name, dataset.size_bytes, dataset.created) == (SHA256, "digits.csv", 12, now)
     assert datasets.get(SHA256) == dataset
@@ -67,7 +67,7 @@ def test_the_same_content_as_another_format_is_refused(datasets):
     ("wrong", "reason"),
     [({"sha256": "0" * 64}, "CHECKSUM_MISMATCH"), ({"size": 13}, "SIZE_MISMATCH"), ({"size": 6}, "SIZE_MISMATCH")],
 )
-def test_other_bytes_than_announced_leave_nothing(datasets, folder, wrong, reason):
+def test_an_upload_with_unannounced_bytes_leaves_nothing(datasets, folder, wrong, reason):
     with pytest.raises(DataLoss) as caught:
         upload(datasets, **wrong)
     assert caught.value.reason == reason
@@ -75,14 +75,14 @@ def test_other_bytes_than_announced_leave_nothing(datasets, folder, wrong, reaso
     assert datasets.page(9) == []
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(datasets, folder):
+def test_an_interrupted_upload_leaves_nothing(datasets, folder):
     torn = datasets.begin("a.csv", 12, SHA256)
     torn.write(CONTENT[:3])
     torn.close()
     assert list(folder.iterdir()) == []
 
 
-def test_what_a_killed_server_left_is_removed_at_the_start(database, datasets, folder):
+def test_partial_uploads_of_a_killed_server_are_removed_at_the_start(database, datasets, folder):
     torn = datasets.begin("a.csv", 12, SHA256)
     torn.write(CONTENT[:3])
     assert len(list(folder.iterdir())) == 1
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_nothing(datasets, folder, monkeypatch, call):
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(datasets, folder):
-    """The limit of a file's size stands in for a disk that is full in the middle of a file."""
+    """A limit on the size of files stands in for a disk that becomes full while a file is written."""
     content = b"x" * (1 << 20)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     torn = datasets.begin("a.csv", len(content), hashlib.sha256(content).hexdigest())
@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(datasets, folder):
     assert list(folder.iterdir()) == []
 
 
-def test_a_database_that_takes_no_row_leaves_no_file(database, datasets, folder, monkeypatch):
+def test_a_failed_insert_leaves_no_file(database, datasets, folder, monkeypatch):
     write = database.write
 
     def refuse_rows(work, *more):
@@ -140,7 +140,7 @@ def test_a_database_that_takes_no_row_leaves_no_file(database, datasets, folder,
 
 
 class Disk:
-    """A disk on which so much is free."""
+    """A disk with `total` bytes, of which `free` are free."""
 
     def __init__(self, monkeypatch, total, free):
         self.total, self.free = total, free
@@ -177,7 +177,7 @@ def test_the_reserve_is_checked_before_and_during_an_upload(database, folder, mo
     assert list(folder.iterdir()) == []
 
 
-def test_the_facts_about_a_dataset_go_with_it_and_are_no_unknown_file(datasets, folder):
+def test_the_profile_of_a_dataset_is_deleted_with_it(datasets, folder):
     stored = upload(datasets)
     profiles_file(datasets.path(stored.id)).write_text("{}")
     assert datasets.unknown_files() == []
@@ -187,17 +187,17 @@ def test_the_facts_about_a_dataset_go_with_it_and_are_no_unknown_file(datasets, 
 
 def test_files_that_the_database_does_not_know_are_left_alone(database, datasets, folder):
     known = upload(datasets)
-    others = [folder / f"{'0' * 64}.csv", folder / "notes.txt"]
-    for file in others:
+    unknown = [folder / f"{'0' * 64}.csv", folder / "notes.txt"]
+    for file in unknown:
         file.write_text("not yours")
     again = DatasetStore(database, folder)
-    assert again.unknown_files() == others
+    assert again.unknown_files() == unknown
     Removals(database, folder.parent).complete()
-    assert {file.name for file in folder.iterdir()} == {f"{known.id}.csv", *(file.name for file in others)}
+    assert {file.name for file in folder.iterdir()} == {f"{known.id}.csv", *(file.name for file in unknown)}
 
 
 @pytest.mark.parametrize("when", ["before the file is named", "before the row is there", "before the file is removed"])
-def test_what_a_kill_interrupted_is_finished_at_the_start(database, datasets, folder, monkeypatch, when):
+def test_an_interrupted_upload_or_deletion_is_completed_at_the_start(database, datasets, folder, monkeypatch, when):
     """Neither half of an upload nor half of a deletion remains."""
 
     class Killed(BaseException):
@@ -247,7 +247,7 @@ def test_a_bad_file_name_is_refused(datasets, name):
     assert [error.path for error in caught.value.errors] == ["header.file_name"]
 
 
-def test_all_that_is_wrong_with_a_header_is_told_at_once(datasets):
+def test_an_invalid_header_lists_every_violation(datasets):
     with pytest.raises(InvalidRequest) as caught:
         datasets.begin("a.txt", 0, SHA256.upper())
     assert [error.path for error in caught.value.errors] == ["header.file_name", "header.size_bytes", "header.sha256"]
@@ -305,7 +305,7 @@ def test_files_outside_the_roots_are_refused_whether_they_exist_or_not(datasets,
 
 
 @pytest.mark.parametrize("uri", ["digits.csv", "./a.csv", "s3://bucket/a.csv", "file:///etc/passwd", "/a\0b", "absent"])
-def test_what_is_no_path_of_the_server_is_refused_with_the_mend(datasets, root, uri):
+def test_a_uri_that_is_no_server_path_is_refused_with_a_remedy(datasets, root, uri):
     with pytest.raises(InvalidSpec, match="upload") as caught:
         Sources(datasets, [root]).find(uri)
     assert [error.path for error in caught.value.errors] == ["dataset.uri"]

@@ -1,9 +1,9 @@
+import hashlib
 import json
 import stat
 
 import pytest
 
-from raydient.server.jobs import description as module
 from raydient.server.jobs.description import (
     DESCRIPTION_FILE,
     Description,
@@ -23,14 +23,14 @@ def described(tmp_path, make_job):
     return tmp_path / job.id, description
 
 
-def test_what_is_written_is_read(described):
+def test_a_description_is_read_as_written(described):
     folder, description = described
     assert read_description(folder) == description
     assert [path.name for path in folder.iterdir()] == [DESCRIPTION_FILE]
     assert stat.S_IMODE((folder / DESCRIPTION_FILE).stat().st_mode) == 0o600
 
 
-def test_many_at_once(tmp_path, make_job):
+def test_many_descriptions_are_written_at_once(tmp_path, make_job):
     jobs = [make_job() for _ in range(3)]
     for job in jobs:
         (tmp_path / job.id).mkdir()
@@ -38,7 +38,7 @@ def test_many_at_once(tmp_path, make_job):
     assert [read_description(tmp_path / job.id).job for job in jobs] == jobs
 
 
-def test_no_byte_can_be_changed_unnoticed(described):
+def test_every_changed_byte_is_detected(described):
     folder, description = described
     path = folder / DESCRIPTION_FILE
     whole = path.read_bytes()
@@ -51,14 +51,16 @@ def test_no_byte_can_be_changed_unnoticed(described):
 
 
 def rewrite(folder, **changed):
+    """Change fields of a job in its description, and the checksum with them."""
     path = folder / DESCRIPTION_FILE
     data = json.loads(path.read_bytes())
     data["job"].update(changed)
-    data["sha256"] = module._checksum(data["job"])
+    text = json.dumps(data["job"], sort_keys=True, separators=(",", ":"))
+    data["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     path.write_text(json.dumps(data))
 
 
-def test_each_way_to_be_unreadable_has_its_sentence(described, tmp_path):
+def test_each_cause_of_an_unreadable_description_has_its_message(described, tmp_path):
     folder, _ = described
     with pytest.raises(UnreadableDescription, match=r"it has no job\.json"):
         read_description(tmp_path)

@@ -1,5 +1,6 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +8,7 @@ from raydient.server.errors import StartError
 from raydient.server.jobs.directory import StateDirectory
 
 
-def test_makes_its_folders_for_the_owner_alone(tmp_path):
+def test_the_folders_are_private_to_the_owner(tmp_path):
     directory = StateDirectory(tmp_path / "a" / "state")
     for folder in (directory.path, directory.datasets, directory.jobs):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -17,7 +18,7 @@ def test_makes_its_folders_for_the_owner_alone(tmp_path):
     directory.close()
 
 
-def test_only_one_server_at_a_time_uses_it(tmp_path):
+def test_only_one_server_can_use_a_state_directory(tmp_path):
     first = StateDirectory(tmp_path)
     with pytest.raises(StartError, match=f"another raydient serve uses the state directory {tmp_path}"):
         StateDirectory(tmp_path)
@@ -25,14 +26,16 @@ def test_only_one_server_at_a_time_uses_it(tmp_path):
     StateDirectory(tmp_path).close()
 
 
-def test_a_place_that_cannot_be_used_is_told_in_one_line(tmp_path):
+def test_an_unusable_path_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match="cannot be used: ") as caught:
         StateDirectory(tmp_path / "file" / "state")
     assert "\n" not in str(caught.value)
 
 
-def test_the_lock_is_not_handed_to_children(tmp_path):
+def test_children_do_not_inherit_the_lock(tmp_path):
     directory = StateDirectory(tmp_path)
-    assert not os.get_inheritable(directory._lock)
+    files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    (lock,) = [int(file.name) for file in files if os.readlink(file) == str(directory.path / "lock")]
+    assert not os.get_inheritable(lock)
     directory.close()

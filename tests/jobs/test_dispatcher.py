@@ -12,7 +12,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.steps.measurements import Measurements
 
 
-def test_who_asked_hears_how_many_slots_are_held(make_dispatcher, submit, runner):
+def test_the_observer_receives_the_number_of_held_slots(make_dispatcher, submit, runner):
     seen, gone = [], threading.Event()
     dispatcher = make_dispatcher(observe_slots=lambda total, held: seen.append((total, held)))
     job = submit(dispatcher, resources={"workers": 3})
@@ -53,7 +53,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_starts(make_dispatcher, su
     assert waiter.get(first.id).state is State.SUCCEEDED
 
 
-def test_a_running_job_is_asked_to_stop(make_dispatcher, submit, waiter, runner):
+def test_cancelling_a_running_job_cancels_its_run(make_dispatcher, submit, waiter, runner):
     dispatcher = make_dispatcher()
     job = submit(dispatcher)
     runner.next().begin()
@@ -72,7 +72,7 @@ def test_a_cancellation_during_the_start_reaches_the_run(make_dispatcher, submit
     waiter.reaches(job, State.CANCELLED)
 
 
-def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, waiter, runner):
+def test_absent_and_ended_jobs_cannot_be_cancelled(make_dispatcher, submit, waiter, runner):
     dispatcher = make_dispatcher()
     job = submit(dispatcher)
     run = runner.next()
@@ -86,13 +86,13 @@ def test_cancelling_what_is_not_there_or_has_ended(make_dispatcher, submit, wait
 
 @pytest.fixture
 def paused_for(monkeypatch):
-    """The losses in a row after which each coordinator is started; no time passes."""
+    """The numbers of losses for which pauses were computed; every pause is 0."""
     losses = []
     monkeypatch.setattr(dispatcher_module, "pause_seconds", lambda count: losses.append(count) or 0.0)
     return losses
 
 
-def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(
+def test_a_job_with_a_lost_coordinator_restarts_before_younger_jobs(
     make_dispatcher, submit, waiter, runner, paused_for
 ):
     dispatcher = make_dispatcher()
@@ -108,7 +108,7 @@ def test_a_lost_coordinator_is_followed_by_another_before_younger_jobs(
     assert paused_for == [0, 1, 2, 3, 0]
 
 
-def test_progress_ends_the_pauses_before_coordinators_are_started(make_dispatcher, submit, waiter, runner, paused_for):
+def test_progress_resets_the_pause_before_the_next_coordinator(make_dispatcher, submit, waiter, runner, paused_for):
     submit(make_dispatcher())
     for step in (1, 1, 2):
         run = runner.next()
@@ -137,7 +137,7 @@ def test_a_coordinator_that_cannot_be_started_counts_as_lost(make_dispatcher, su
         (InvalidSpec([FieldError("dataset.uri", "there is no file")]), "INVALID_SPEC", "dataset.uri: there is no file"),
     ],
 )
-def test_a_dataset_that_is_gone_fails_the_job_alone(
+def test_a_missing_dataset_fails_only_its_job(
     make_dispatcher, submit, waiter, runner, tmp_path, error, reason, message
 ):
     def dataset(job):
@@ -155,7 +155,7 @@ def test_a_dataset_that_is_gone_fails_the_job_alone(
 
 @pytest.fixture
 def resumed(make_dispatcher, submit, waiter, runner):
-    """A job that was resumed while the processes of its last run are still there, and the event that ends them."""
+    """A job that was resumed before the processes of its last run have ended, and the event that ends them."""
     dispatcher, gone = make_dispatcher(), threading.Event()
     job = submit(dispatcher, resources={"workers": 2})
     run = runner.next()
@@ -170,14 +170,14 @@ def resumed(make_dispatcher, submit, waiter, runner):
     gone.set()
 
 
-def test_a_job_that_waits_for_its_last_run_to_go_is_scaled(resumed, runner):
+def test_a_resumed_job_is_scaled_while_its_last_run_ends(resumed, runner):
     dispatcher, job, gone = resumed
     dispatcher.scale(job.id, 3)
     gone.set()
     assert runner.next().request.workers == 3
 
 
-def test_a_job_that_waits_for_its_last_run_to_go_is_cancelled(resumed, submit, waiter, runner):
+def test_a_resumed_job_is_cancelled_while_its_last_run_ends(resumed, submit, waiter, runner):
     dispatcher, job, gone = resumed
     assert dispatcher.cancel(job.id).state is State.CANCELLED
     other = submit(dispatcher, resources={"workers": 4})
@@ -186,8 +186,8 @@ def test_a_job_that_waits_for_its_last_run_to_go_is_cancelled(resumed, submit, w
     assert waiter.get(job.id).state is State.CANCELLED
 
 
-def test_a_run_hears_of_its_workers_in_the_order_in_which_they_were_given(make_dispatcher, submit, waiter, runner):
-    dispatcher, said = make_dispatcher(), []
+def test_a_run_receives_allotments_in_the_order_of_the_scale_calls(make_dispatcher, submit, waiter, runner):
+    dispatcher, allotments = make_dispatcher(), []
     job = submit(dispatcher, resources={"workers": 2})
     run = runner.next()
     run.begin()
@@ -200,20 +200,20 @@ def test_a_run_hears_of_its_workers_in_the_order_in_which_they_were_given(make_d
         elif workers == 4 and not second.ident:
             second.start()
             overtaken.wait(0.2)  # long enough for the second call, if it did not wait for this one
-        said.append(workers)
+        allotments.append(workers)
 
     run.scale = scale
     dispatcher.scale(job.id, 4)
     second.join(20)
-    assert said[-1] == 1
+    assert allotments[-1] == 1
 
 
-def test_what_shall_happen_afterwards_waits_for_the_processes(make_dispatcher, submit, waiter, fake_runner):
+def test_an_action_after_the_run_waits_until_its_processes_have_ended(make_dispatcher, submit, waiter, fake_runner):
     gone = threading.Event()
 
     class Lingering(fake_runner):
-        def _make(self, *arguments):
-            run = super()._make(*arguments)
+        def make_run(self, *arguments):
+            run = super().make_run(*arguments)
             join = run.join
             run.join = lambda timeout: gone.wait(20) and join(timeout)
             return run

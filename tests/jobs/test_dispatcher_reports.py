@@ -1,4 +1,4 @@
-"""Reports of runs on their way through the dispatcher into the store."""
+"""The path of a run's reports through the dispatcher into the store."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from raydient.server.jobs.states import State
 from raydient.server.training.reports import EpochEnded, Notice, NumberedReport, Started
 
 
-def test_a_report_is_durable_when_it_has_been_taken_and_counts_once(make_dispatcher, submit, waiter, runner):
+def test_a_report_is_stored_once(make_dispatcher, submit, waiter, runner):
     job = submit(make_dispatcher())
     run = runner.next()
     run.say(Started(0, 2), Notice("R", "once"))
@@ -17,13 +17,13 @@ def test_a_report_is_durable_when_it_has_been_taken_and_counts_once(make_dispatc
 
 
 def counted(waiter, monkeypatch):
-    """Calls of the store from here on."""
+    """The list of calls of `waiter.update`, to which later calls are added."""
     calls, take = [], waiter.update
     monkeypatch.setattr(waiter, "update", lambda *arguments: calls.append(1) or take(*arguments))
     return calls
 
 
-def test_what_waits_is_one_transaction(make_dispatcher, submit, waiter, runner, monkeypatch):
+def test_a_batch_of_reports_is_one_transaction(make_dispatcher, submit, waiter, runner, monkeypatch):
     job = submit(make_dispatcher())
     run = runner.next()
     run.begin()
@@ -32,13 +32,13 @@ def test_what_waits_is_one_transaction(make_dispatcher, submit, waiter, runner, 
     epochs = [EpochEnded(n, n, 0.1, {"train": {"loss": 1 / n}}) for n in range(1, 301)]
     run.say_together(*epochs[:200], Notice("R", "m"), *epochs[200:])
     assert len(calls) == 1
-    told = [e.payload for e in waiter.events(job.id, 3, 1000)]
-    assert [p for p in told if isinstance(p, EpochEnded)] == epochs
-    assert told[200] == Notice("R", "m")
+    payloads = [e.payload for e in waiter.events(job.id, 3, 1000)]
+    assert [p for p in payloads if isinstance(p, EpochEnded)] == epochs
+    assert payloads[200] == Notice("R", "m")
     assert [p.epoch for p in waiter.points(job.id, 1000)] == list(range(1, 301))
 
 
-def test_epochs_that_an_end_overtook_are_kept(make_dispatcher, submit, waiter, runner):
+def test_epochs_that_arrive_after_the_end_are_stored(make_dispatcher, submit, waiter, runner):
     dispatcher = make_dispatcher()
     job = submit(dispatcher)
     run = runner.next()
@@ -53,7 +53,7 @@ def test_epochs_that_an_end_overtook_are_kept(make_dispatcher, submit, waiter, r
     assert [p.epoch for p in waiter.points(job.id, 100)] == list(range(1, 9))
 
 
-def test_a_run_is_asked_only_for_what_the_service_does_not_have(make_dispatcher, submit, waiter, runner):
+def test_a_new_run_reports_only_epochs_that_are_not_stored(make_dispatcher, submit, waiter, runner):
     submit(make_dispatcher())
     first = runner.next()
     first.begin()
@@ -64,7 +64,7 @@ def test_a_run_is_asked_only_for_what_the_service_does_not_have(make_dispatcher,
 
 
 @pytest.mark.parametrize("trouble", [Exhausted("full"), Unavailable("locked")])
-def test_a_report_waits_for_a_store_that_cannot_take_it(make_dispatcher, submit, waiter, runner, monkeypatch, trouble):
+def test_a_report_is_retried_until_the_store_accepts_it(make_dispatcher, submit, waiter, runner, monkeypatch, trouble):
     monkeypatch.setattr(dispatcher_module, "RETRY_SECONDS", 0)
     job = submit(make_dispatcher())
     run = runner.next()

@@ -67,15 +67,22 @@ def test_runs_that_outlive_the_service_are_left_running_and_taken_up_again(
     assert [call[0] for call in later.calls if call[1] == running.id] == ["attach", "scale"]
 
 
+def begin_closing(dispatcher, **options):
+    """Start a thread that closes the dispatcher; returns it once the dispatcher is draining."""
+    closing, pause = threading.Thread(target=dispatcher.close, args=(20,), kwargs=options), threading.Event()
+    closing.start()
+    while not dispatcher.draining:
+        assert closing.is_alive()
+        pause.wait(0.01)
+    return closing
+
+
 def test_a_run_that_is_being_started_is_left_running_too(make_dispatcher, submit, waiter, slow_runner):
     slow_runner.detaches = True
     dispatcher = make_dispatcher(slow_runner)
     job = submit(dispatcher)
     slow_runner.starting.wait()
-    closing = threading.Thread(target=dispatcher.close, args=(20,), kwargs={"stop_jobs": False})
-    closing.start()
-    with dispatcher._changed:
-        assert dispatcher._changed.wait_for(lambda: dispatcher.draining, 20)
+    closing = begin_closing(dispatcher, stop_jobs=False)
     slow_runner.go.set()
     closing.join(20)
     assert not closing.is_alive()
@@ -163,10 +170,7 @@ def test_a_run_that_ends_while_the_service_stops_is_no_loss_and_no_error(make_di
     for run, job in zip(runs, jobs, strict=True):
         run.begin()
         waiter.reaches(job, State.RUNNING)
-    closing = threading.Thread(target=dispatcher.close, args=(20,))
-    closing.start()
-    with dispatcher._changed:
-        assert dispatcher._changed.wait_for(lambda: dispatcher.draining, 20)
+    closing = begin_closing(dispatcher)
     runs[0].vanish("killed by SIGTERM")
     waiter.reaches(jobs[0], State.QUEUED)
     assert waiter.get(jobs[0].id).reason == "SERVER_RESTARTED"

@@ -24,7 +24,7 @@ def change(job, *events, deleted=False):
     return Change(record, None if deleted else record, events)
 
 
-def test_hands_each_watcher_the_events_of_its_job_from_subscribing_on():
+def test_a_watcher_receives_the_events_of_its_job_after_it_subscribed():
     feed, woken = Feed(), []
     feed.publish(change("a", kept(1)))
     one, two = (feed.subscribe("a", lambda: woken.append(1)) for _ in range(2))
@@ -47,7 +47,7 @@ def test_a_deletion_ends_the_watch():
     assert watcher.take() == []
 
 
-def test_a_newer_progress_replaces_the_one_that_waits():
+def test_newer_progress_replaces_waiting_progress():
     watcher = Subscription(lambda: None)
     watcher.put([progress(1, 1), progress(1, 2), kept(2)])
     watcher.put([progress(2, 3)])
@@ -55,7 +55,7 @@ def test_a_newer_progress_replaces_the_one_that_waits():
     assert watcher.take() == [progress(1, 2), kept(2), progress(2, 4)]
 
 
-def test_what_does_not_fit_is_left_to_the_store_until_the_watcher_begins_again():
+def test_events_beyond_the_capacity_are_dropped_until_restart():
     watcher, woken = Subscription(lambda: woken.append(1), capacity=2), []
     watcher.put([kept(1), kept(2), progress(2, 1)])
     assert (watcher.overrun, len(woken)) == (False, 1)
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_left_to_the_store_until_the_watcher_begins_again()
 
 
 @given(st.lists(st.sampled_from(["kept", "progress", "take"])), st.integers(1, 5))
-def test_events_are_handed_over_in_order_until_one_does_not_fit(happenings, capacity):
+def test_events_arrive_in_order_until_one_does_not_fit(happenings, capacity):
     watcher, sent, got, steps = Subscription(lambda: None, capacity), 0, [], 0
     for what in happenings:
         if what == "take":
@@ -86,5 +86,5 @@ def test_events_are_handed_over_in_order_until_one_does_not_fit(happenings, capa
     numbers = [event.sequence for event in got if event.kept]
     assert numbers == list(range(1, len(numbers) + 1))
     assert watcher.overrun or len(numbers) == sent
-    told = [event.payload.step for event in got if not event.kept]
-    assert told == sorted(set(told))
+    progress_steps = [event.payload.step for event in got if not event.kept]
+    assert progress_steps == sorted(set(progress_steps))

@@ -41,7 +41,7 @@ def play(store, now):
     return play
 
 
-def test_a_job_comes_back_as_it_was(store, make_job, play):
+def test_a_stored_job_is_read_unchanged(store, make_job, play):
     job = play(store.add(make_job(request="r", labels={"team": "a"})), PROGRESS, EPOCH)
     job = store.update(job.id, lambda job: lifecycle.attach(job, 1, "secret"))
     assert store.get(job.id) == job
@@ -69,7 +69,7 @@ def test_the_form_of_a_stored_progress_does_not_change(store, database, make_job
     assert json.loads(stored) == json.loads(STORED_PROGRESS)
 
 
-def test_events_come_back_in_order_without_gaps_and_progress_is_not_kept(store, make_job, play, now):
+def test_events_are_stored_in_order_without_gaps_and_without_progress(store, make_job, play, now):
     news = [PROGRESS, EPOCH, CheckpointTaken(10, 0.5, 99), Notice("R", "m"), PROGRESS, Finished(Outcome.SUCCEEDED, 10)]
     job = play(store.add(make_job()), *news)
     events = store.events(job.id, 0, 100)
@@ -86,7 +86,7 @@ def test_events_come_back_in_order_without_gaps_and_progress_is_not_kept(store, 
     assert store.events(job.id, 2, 3) == events[2:5]
 
 
-def test_every_change_is_published_once_in_order_and_progress_bears_the_number_before(store, changes, make_job, play):
+def test_every_change_is_published_once_in_order(store, changes, make_job, play):
     job = play(store.add(make_job()), PROGRESS, EPOCH)
     store.update(job.id, lambda job: None)
     assert [change.after.revision for change in changes] == [1, 2, 3, 4, 5]
@@ -94,7 +94,7 @@ def test_every_change_is_published_once_in_order_and_progress_bears_the_number_b
     assert [event.sequence for change in changes for event in change.events] == [1, 2, 3, 3, 4]
 
 
-def test_an_epoch_that_is_repeated_changes_nothing(store, make_job, play):
+def test_a_repeated_epoch_changes_nothing(store, make_job, play):
     job = play(store.add(make_job()), EPOCH, replace(EPOCH, step=11), replace(EPOCH, epoch=2))
     points = store.points(job.id, 100)
     assert points[:3] == [
@@ -106,7 +106,7 @@ def test_an_epoch_that_is_repeated_changes_nothing(store, make_job, play):
     assert store.points(job.id, 2, (1, "test", "loss")) == points[2:4]
 
 
-def test_an_infinite_value_and_the_least_and_largest_numbers_come_back(store, make_job, play):
+def test_extreme_and_infinite_values_are_stored_exactly(store, make_job, play):
     values = {"a": float("inf"), "b": float("-inf"), "c": 5e-324, "d": 1.7976931348623157e308}
     epoch = EpochEnded(2**31 - 1, 2**62, 0.5, {"train": values})
     job = play(store.add(make_job()), epoch)
@@ -114,7 +114,7 @@ def test_an_infinite_value_and_the_least_and_largest_numbers_come_back(store, ma
     assert {point.name: point.value for point in store.points(job.id, 9)} == values
 
 
-def test_what_fails_changes_nothing(store, changes, make_job, now):
+def test_a_failed_update_changes_nothing(store, changes, make_job, now):
     job = store.add(make_job())
     with pytest.raises(NotAllowed):
         store.update(job.id, lambda job: lifecycle.move(job, State.SUCCEEDED, now))
@@ -133,7 +133,7 @@ def test_a_change_from_an_outdated_record_is_refused(store, make_job, now):
     assert len(store.events(old.id, 0, 9)) == 2
 
 
-def test_only_one_of_many_wins_a_move(store, make_job, now):
+def test_only_one_of_many_concurrent_moves_succeeds(store, make_job, now):
     job = store.add(make_job())
     won = []
 
@@ -180,7 +180,7 @@ def test_lists_newest_first_by_pages_states_and_labels(store, make_job, now):
     assert store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 5, State.CANCELLED: 1}
 
 
-def test_only_what_has_ended_is_deleted_and_then_with_all_it_had(store, changes, database, make_job, play):
+def test_only_an_ended_job_is_deleted_with_all_its_rows(store, changes, database, make_job, play):
     job = store.add(make_job(labels={"a": "b"}))
     with pytest.raises(NotAllowed) as caught:
         store.delete(job.id)
@@ -197,7 +197,7 @@ def test_only_what_has_ended_is_deleted_and_then_with_all_it_had(store, changes,
     assert store.add(make_job()).number > ended.number
 
 
-def test_all_of_it_is_there_after_closing_and_opening(store, database, reopen, make_job, play):
+def test_a_job_survives_closing_and_reopening_the_database(store, database, reopen, make_job, play):
     job = play(store.add(make_job()), EPOCH)
     database.close()
     with pytest.raises(Unavailable):
@@ -205,7 +205,7 @@ def test_all_of_it_is_there_after_closing_and_opening(store, database, reopen, m
     assert JobStore(reopen()).get(job.id) == job
 
 
-def test_a_failing_listener_neither_undoes_a_change_nor_stops_the_writer(database, make_job):
+def test_a_failing_listener_does_not_undo_a_change_or_stop_the_writer(database, make_job):
     def fail(change):
         raise ZeroDivisionError
 
@@ -225,7 +225,7 @@ def test_a_job_is_restored_in_its_state_with_its_curve(store, changes, make_job,
     assert [change.before for change in changes] == [None]
 
 
-def test_a_stored_job_withdraws_the_removal_that_was_planned_for_its_folder(store, database, tmp_path, make_job):
+def test_storing_a_job_withdraws_the_planned_removal_of_its_folder(store, database, tmp_path, make_job):
     removals, job = Removals(database, tmp_path), make_job()
     for name in (f"jobs/{job.id}", "jobs/never"):
         (tmp_path / name).mkdir(parents=True)

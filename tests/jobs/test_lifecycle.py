@@ -83,13 +83,13 @@ def test_an_epoch_gives_its_points():
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_an_epoch_that_is_known_is_no_news(epoch):
+def test_a_known_epoch_changes_nothing(epoch):
     job = lifecycle.report(running(), 1, 2, EpochEnded(3, 30, 0.5, {"train": {"loss": 0.4}}), NOW).job
     assert lifecycle.report(job, 1, 0, EpochEnded(epoch, 30, 0.7, {"train": {"loss": 0.4}}), NOW) is None
 
 
 @pytest.mark.parametrize("state", State)
-def test_an_epoch_that_its_end_overtook_is_kept_and_no_event_follows_the_last(state):
+def test_an_epoch_after_the_end_is_stored_without_an_event(state):
     news = EpochEnded(4, 40, 0.5, {"train": {"loss": 0.4}})
     update = lifecycle.report(running(state=state), 1, 0, news, NOW)
     assert update.job == replace(running(state=state), last_epoch=news)
@@ -97,17 +97,17 @@ def test_an_epoch_that_its_end_overtook_is_kept_and_no_event_follows_the_last(st
     assert update.events == (() if state.terminal else (news,))
 
 
-def test_reports_that_come_together_are_one_update():
+def test_a_batch_of_reports_is_one_update():
     epochs = [EpochEnded(n, 10 * n, 0.5, {"train": {"loss": 1 / n}}) for n in (1, 2)]
-    told = [NumberedReport(2, at(15)), *(NumberedReport(0, epoch) for epoch in epochs), NumberedReport(3, at(20))]
-    update = lifecycle.take(running(), 1, told, NOW)
+    reports = [NumberedReport(2, at(15)), *(NumberedReport(0, epoch) for epoch in epochs), NumberedReport(3, at(20))]
+    update = lifecycle.take(running(), 1, reports, NOW)
     assert update.events == (at(15), *epochs, at(20))
     assert update.points == tuple(MetricPoint(n, "train", "loss", 10 * n, 1 / n) for n in (1, 2))
     assert update.job == replace(running(), report=3, progress=at(20), last_epoch=epochs[1], top_step=20, advanced=True)
-    assert lifecycle.take(update.job, 1, told, NOW) is None, "a repetition changes nothing"
+    assert lifecycle.take(update.job, 1, reports, NOW) is None, "a repetition changes nothing"
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_asked():
+def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_cancelling():
     assert lifecycle.cancel(queued(), NOW).job.state is State.CANCELLED
     cancelling = lifecycle.cancel(running(), NOW).job
     assert cancelling.state is State.CANCELLING
@@ -138,11 +138,11 @@ def test_a_job_that_ends_while_it_is_cancelled(outcome, state):
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_every_outcome_is_legal_right_after_the_start_and_all_states_are_told(outcome):
+def test_every_outcome_is_legal_right_after_the_start_and_every_state_has_an_event(outcome):
     update = lifecycle.report(lifecycle.start(queued(), NOW).job, 1, 1, Finished(outcome, 3, reason="R"), NOW)
-    told = [State.STARTING, *(event.state for event in update.events)]
-    assert told[-1] is update.job.state is lifecycle.ENDS[outcome]
-    assert all(after in MOVES[before] for before, after in itertools.pairwise(told))
+    states = [State.STARTING, *(event.state for event in update.events)]
+    assert states[-1] is update.job.state is lifecycle.ENDS[outcome]
+    assert all(after in MOVES[before] for before, after in itertools.pairwise(states))
 
 
 def test_a_job_whose_run_was_paused_waits_again_and_keeps_its_start_time():
@@ -153,7 +153,7 @@ def test_a_job_whose_run_was_paused_waits_again_and_keeps_its_start_time():
 
 
 def lose_all(job, *news, why="killed"):
-    """Lose coordinators one after the other, each after the reports that it sends; the states in between."""
+    """Lose coordinators one after the other, each after its reports. Returns the states in between and the job."""
     states = []
     for reports in news:
         job = lifecycle.lose(job, job.run, why, NOW).job
@@ -192,7 +192,7 @@ def test_a_job_that_failed_for_a_reason_outside_itself_is_resumed(reason):
     update = lifecycle.resume(job, NOW)
     assert (update.job.state, update.job.reason, update.job.ended) == (State.QUEUED, "RESUMED_BY_USER", None)
     states, _ = lose_all(lifecycle.start(update.job, NOW).job, [], [], [])
-    assert states == [State.QUEUED] * 3, "its losses are forgotten"
+    assert states == [State.QUEUED] * 3, "the count of losses starts again"
 
 
 @pytest.mark.parametrize("reason", ["NON_FINITE", "INVALID_SPEC"])
@@ -209,7 +209,7 @@ def test_no_other_state_is_resumed(state):
     assert caught.value.reason == "JOB_NOT_PAUSED"
 
 
-def test_a_pause_without_its_checkpoint_says_what_is_repeated():
+def test_the_message_of_a_pause_without_checkpoint_names_the_repeated_steps():
     pausing = lifecycle.pause(running()).job
     news = Finished(Outcome.PAUSED, 8, message="the checkpoint of step 9 could not be written: no room")
     job = lifecycle.report(pausing, 1, 2, news, NOW).job
@@ -224,7 +224,7 @@ def after(job, *news):
     return job
 
 
-def test_problems_with_checkpoints_are_counted_and_shown_until_one_is_taken():
+def test_checkpoint_problems_are_counted_and_shown_until_a_checkpoint_succeeds():
     failed, damaged = Notice("CHECKPOINT_FAILED", "no room"), Notice("CHECKPOINT_DAMAGED", "a bit is wrong")
     job = after(running(), failed, failed, damaged, Notice("WORKER_LOST", "gone"))
     assert (job.failed_checkpoints, job.damaged_checkpoints, job.checkpoint_problem) == (2, 1, "a bit is wrong")
@@ -232,7 +232,7 @@ def test_problems_with_checkpoints_are_counted_and_shown_until_one_is_taken():
     assert (job.failed_checkpoints, job.damaged_checkpoints, job.checkpoint_problem) == (2, 1, "")
 
 
-def test_training_that_goes_on_from_an_earlier_step_than_it_saved_says_so():
+def test_training_that_continues_from_an_earlier_step_is_reported_once():
     job = lifecycle.start(lifecycle.abandon(running(checkpoint_step=40), 1, NOW).job, NOW).job
     update = lifecycle.report(job, 2, 1, Started(20, 2), NOW)
     message = "training goes on from step 20: the checkpoint of step 40 cannot be used"
@@ -241,7 +241,7 @@ def test_training_that_goes_on_from_an_earlier_step_than_it_saved_says_so():
         StateChanged(State.RUNNING, message="2 workers, from step 20"),
     )
     assert (update.job.checkpoint_step, update.job.checkpoint_problem) == (20, message)
-    assert lifecycle.report(update.job, 2, 2, Started(20, 2), NOW).events == (), "told once"
+    assert lifecycle.report(update.job, 2, 2, Started(20, 2), NOW).events == (), "reported once"
 
 
 def test_a_lost_coordinator_ends_a_cancellation():
@@ -255,7 +255,7 @@ def test_a_loss_of_an_earlier_run_changes_nothing():
     assert lifecycle.abandon(running(), 0, NOW) is None
 
 
-def test_the_death_of_the_server_is_no_loss():
+def test_the_end_of_the_server_is_not_a_loss():
     job = lifecycle.abandon(running(), 1, NOW).job
     assert (job.state, job.losses, job.attachment) == (State.QUEUED, 0, "")
 
@@ -275,8 +275,8 @@ HAPPENINGS = st.one_of(
 
 
 @given(st.lists(HAPPENINGS, max_size=40))
-def test_whatever_happens_the_record_and_its_events_tell_the_same_legal_story(happenings):
-    job, told = queued(), [State.QUEUED]
+def test_any_sequence_of_events_keeps_record_and_events_consistent(happenings):
+    job, states = queued(), [State.QUEUED]
     for what, *arguments in happenings:
         try:
             match what:
@@ -294,9 +294,9 @@ def test_whatever_happens_the_record_and_its_events_tell_the_same_legal_story(ha
             continue
         if update is None:
             continue
-        told += [event.state for event in update.events if isinstance(event, StateChanged)]
+        states += [event.state for event in update.events if isinstance(event, StateChanged)]
         job = update.job
-        assert told[-1] is job.state
+        assert states[-1] is job.state
         assert (job.ended is not None) == job.state.terminal
         assert job.losses <= lifecycle.LOSSES_ALLOWED + 1
-    assert all(after in MOVES[before] for before, after in itertools.pairwise(told))
+    assert all(after in MOVES[before] for before, after in itertools.pairwise(states))

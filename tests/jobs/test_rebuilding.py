@@ -1,4 +1,4 @@
-"""A database that was lost comes back from the folders of jobs and datasets."""
+"""A lost database is rebuilt from the folders of jobs and datasets."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def state(tmp_path):
 
 @pytest.fixture
 def make(state, make_spec, now):
-    """Adds a job's folder to the state directory; its description."""
+    """Returns a function that adds a job's folder with its description to the state directory, and returns the job."""
 
     def make(name, age=0, file_name="", request="", **parts):
         job = Job(name, make_spec(**parts), now.replace(hour=23 - age), request, "f")
@@ -73,7 +73,7 @@ def make(state, make_spec, now):
 
 @pytest.fixture
 def opened(state):
-    """Opens the rebuilt database."""
+    """Returns a function that opens the rebuilt database."""
     databases = []
 
     def opened():
@@ -87,7 +87,7 @@ def opened(state):
         database.close()
 
 
-def test_jobs_and_datasets_come_back(state, make, opened):
+def test_jobs_and_datasets_are_restored(state, make, opened):
     uri = f"datasets/{SHA256}"
     done = make("done", 3, "digits.csv", "r", uri=uri, labels={"team": "a"}, display_name="digits")
     half, new = make("half", 2, "digits.csv", uri=uri), make("new", 1, uri="/data/a.csv")
@@ -129,7 +129,7 @@ def test_jobs_and_datasets_come_back(state, make, opened):
     assert half.spec == store.get("half").spec
 
 
-def test_what_cannot_be_rebuilt_is_reported_and_left(state, make, opened):
+def test_files_that_cannot_be_rebuilt_are_reported_and_left(state, make, opened):
     jobs, datasets = state / "jobs", state / "datasets"
     torn = make("torn", uri="/data/a.csv")
     (jobs / "torn" / "model.safetensors").write_bytes(b"torn")
@@ -151,7 +151,7 @@ def test_what_cannot_be_rebuilt_is_reported_and_left(state, make, opened):
     assert JobStore(opened()).get("torn").spec == torn.spec
 
 
-def test_a_damaged_manifest_is_passed_over(state, make, opened):
+def test_a_checkpoint_with_a_damaged_manifest_is_ignored(state, make, opened):
     make("one")
     checkpoint(state / "jobs" / "one", 3, EPOCHS[:1])
     checkpoint(state / "jobs" / "one", 6, EPOCHS)
@@ -170,7 +170,7 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_lost_database_is_refused_with_the_way_out_and_rebuilt(state, make, loss):
+def test_a_lost_database_is_refused_with_the_remedy_and_rebuilt(state, make, loss):
     make("one"), make("two")
     (state / "datasets").mkdir()
     (state / "datasets" / f"{SHA256}.csv").write_bytes(CONTENT)
@@ -196,7 +196,7 @@ def test_a_lost_database_is_refused_with_the_way_out_and_rebuilt(state, make, lo
         rebuild(state)
 
 
-def test_a_database_that_knows_of_deleted_jobs_only_is_not_a_lost_one(state, make, make_job):
+def test_a_database_with_only_deleted_jobs_is_not_lost(state, make, make_job):
     make("unknown")
     database = Database(SQLite(state / "raydient.db"))
     store = JobStore(database)
@@ -217,7 +217,7 @@ def test_a_damaged_database_is_not_overwritten(state, make):
     assert [job.id for job in rebuild(state).jobs] == ["one"]
 
 
-def test_a_rebuilding_that_was_killed_is_begun_again(state, make):
+def test_a_killed_rebuild_is_started_again(state, make):
     make("one")
     half = Database(SQLite(state / "raydient.rebuilding"))
     JobStore(half).restore(make("two"), [])
@@ -226,7 +226,7 @@ def test_a_rebuilding_that_was_killed_is_begun_again(state, make):
     assert not list(state.glob("raydient.rebuilding*"))
 
 
-def test_there_has_to_be_something_to_rebuild(tmp_path, state):
+def test_an_empty_directory_cannot_be_rebuilt(tmp_path, state):
     with pytest.raises(StartError, match="there is no state directory"):
         rebuild(state)
     assert not state.exists()

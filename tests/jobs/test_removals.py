@@ -9,7 +9,7 @@ def pending(database):
     return database.read(lambda connection: connection.exec_driver_sql("SELECT name FROM removals").scalars().all())
 
 
-def test_what_is_decided_is_removed_and_nothing_else(database, tmp_path):
+def test_only_decided_removals_are_carried_out(database, tmp_path):
     removals = Removals(database, tmp_path)
     for name in ("jobs/a", "jobs/b"):
         (tmp_path / name / "checkpoints").mkdir(parents=True)
@@ -23,7 +23,7 @@ def test_what_is_decided_is_removed_and_nothing_else(database, tmp_path):
     assert pending(database) == []
 
 
-def test_a_plan_does_not_touch_a_job_that_came_of_it(database, tmp_path):
+def test_a_planned_removal_spares_a_folder_in_use(database, tmp_path):
     """As in a database that was restored from a backup."""
     removals = Removals(database, tmp_path)
     for job in ("used", "unused"):
@@ -36,7 +36,7 @@ def test_a_plan_does_not_touch_a_job_that_came_of_it(database, tmp_path):
     assert pending(database) == []
 
 
-def test_a_name_that_leads_elsewhere_is_left_alone(database, tmp_path, caplog):
+def test_a_name_outside_the_folders_is_left_alone(database, tmp_path, caplog):
     root = tmp_path / "state"
     (root / "jobs" / "a").mkdir(parents=True)
     (tmp_path / "other").mkdir()
@@ -49,7 +49,7 @@ def test_a_name_that_leads_elsewhere_is_left_alone(database, tmp_path, caplog):
     assert len([record for record in caplog.records if "left alone" in record.message]) == 7
 
 
-def test_what_cannot_be_removed_is_tried_again(database, tmp_path, monkeypatch, caplog):
+def test_a_failed_removal_is_retried(database, tmp_path, monkeypatch, caplog):
     (tmp_path / "jobs" / "a").mkdir(parents=True)
     removals = Removals(database, tmp_path)
     decide(database, "jobs/a")

@@ -8,7 +8,7 @@ exactly = WorkerRange.of
 
 
 def filled(*workers):
-    """Jobs that wait: each for so many workers, or for a range of them."""
+    """A scheduler with waiting jobs, for a number or a range of workers each."""
     scheduler = Scheduler()
     for number, wanted in enumerate(workers, 1):
         scheduler.enqueue(
@@ -27,7 +27,7 @@ def started(scheduler, slots):
     return [job for job, _ in scheduler.take(slots)]
 
 
-def test_the_oldest_start_first_as_long_as_there_is_room():
+def test_the_oldest_jobs_start_first_while_slots_are_free():
     scheduler = filled(2, 1, 2)
     assert started(scheduler, 4) == ["job1", "job2"]
     assert started(scheduler, 4) == []
@@ -41,14 +41,14 @@ def test_a_small_job_does_not_overtake_a_big_one():
     assert positions(scheduler, "job1", "job2", "job3") == [0, 1, 2]
 
 
-def test_a_job_that_the_cluster_cannot_hold_holds_nobody_up():
+def test_a_job_too_large_for_the_cluster_is_skipped():
     scheduler = filled(8, 1)
     assert started(scheduler, 4) == ["job2"]
     scheduler.release("job2")
     assert started(scheduler, 8) == ["job1"]
 
 
-def test_a_paused_job_comes_back_to_its_old_place():
+def test_a_paused_job_returns_to_its_place_in_the_queue():
     scheduler = filled(4, 4)
     assert started(scheduler, 4) == ["job1"]
     scheduler.enqueue("job3", 3, exactly(4))
@@ -57,7 +57,7 @@ def test_a_paused_job_comes_back_to_its_old_place():
     assert positions(scheduler, "job1", "job2", "job3") == [1, 2, 3]
 
 
-def test_a_withdrawn_head_lets_the_next_one_through():
+def test_withdrawing_the_oldest_job_lets_the_next_one_start():
     scheduler = filled(3, 3, 1)
     scheduler.take(4)
     scheduler.withdraw("job2")
@@ -65,7 +65,7 @@ def test_a_withdrawn_head_lets_the_next_one_through():
     assert started(scheduler, 4) == ["job3"]
 
 
-def test_runs_found_at_the_start_hold_their_slots():
+def test_running_jobs_of_an_earlier_server_hold_their_slots():
     scheduler = filled(2)
     scheduler.occupy("old", 0, exactly(3), 3)
     assert not scheduler.idle
@@ -82,7 +82,7 @@ def test_nothing_starts_after_closing():
     assert scheduler.waiting == 1
 
 
-def test_a_job_starts_with_what_there_is_and_grows_when_nobody_waits():
+def test_a_job_starts_with_the_free_slots_and_grows_when_no_job_waits():
     scheduler = filled((1, 3), 2, (2, 9))
     assert scheduler.take(4) == [("job1", 3)]
     assert scheduler.grow(4) == [], "job2 waits"
@@ -94,7 +94,7 @@ def test_a_job_starts_with_what_there_is_and_grows_when_nobody_waits():
     assert scheduler.grow(2) == [], "it does not take anything away"
 
 
-def test_a_job_that_is_scaled_down_gives_its_slots_away_at_once():
+def test_scaling_down_frees_slots_at_once():
     scheduler = filled(4, 3)
     scheduler.take(4)
     scheduler.resize("job1", exactly(1))
@@ -102,7 +102,7 @@ def test_a_job_that_is_scaled_down_gives_its_slots_away_at_once():
     assert scheduler.take(4) == [("job2", 3)]
 
 
-def test_a_job_that_is_scaled_up_waits_for_room():
+def test_scaling_up_waits_for_free_slots():
     scheduler = filled(1, 3)
     scheduler.take(4)
     scheduler.resize("job1", WorkerRange(min=1, max=3))
@@ -111,7 +111,7 @@ def test_a_job_that_is_scaled_up_waits_for_room():
     assert scheduler.grow(4) == [("job1", 3)]
 
 
-def test_what_a_cluster_reserves_stays_with_a_job_that_is_scaled_down():
+def test_scaling_down_does_not_free_reserved_slots():
     scheduler = Scheduler(reserves=True)
     scheduler.enqueue("job1", 1, exactly(3))
     scheduler.enqueue("job2", 2, exactly(2))
@@ -125,7 +125,7 @@ def test_what_a_cluster_reserves_stays_with_a_job_that_is_scaled_down():
 
 
 class Naive:
-    """Says the rules again, in the plainest words."""
+    """The rules of the scheduler, written naively."""
 
     def __init__(self, reserves):
         self.reserves, self.reserved = reserves, {}
@@ -179,7 +179,7 @@ ranges = st.tuples(st.integers(1, 6), st.integers(1, 6)).map(sorted).map(tuple)
     ),
     st.booleans(),
 )
-def test_agrees_with_a_naive_twin_and_never_gives_more_than_there_is(happenings, reserves):
+def test_agrees_with_a_naive_twin_and_never_exceeds_the_cluster(happenings, reserves):
     scheduler, naive, count = Scheduler(reserves=reserves), Naive(reserves), 0
     for what, number, (least, most) in happenings:
         held, waiting = sorted(naive.held), sorted(naive.waiting)

@@ -1,4 +1,4 @@
-"""The SQLite file: durable, private, and refused with one sentence if it cannot be used."""
+"""The SQLite file is durable and private, and refused with one sentence if it cannot be used."""
 
 import os
 import signal
@@ -22,14 +22,14 @@ def opened(path):
     return Database(SQLite(path))
 
 
-def test_the_files_are_for_the_owner_alone(tmp_path, store, make_job):
+def test_the_database_files_are_private_to_the_owner(tmp_path, store, make_job):
     store.add(make_job())
     files = list(tmp_path.iterdir())
     assert {file.name for file in files} >= {"raydient.db", "raydient.db-wal"}
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_a_commit_is_on_the_disk_before_it_is_answered(database):
+def test_a_commit_is_durable_before_it_returns(database):
     def settings(connection):
         pragmas = ("journal_mode", "synchronous", "foreign_keys")
         return [connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() for pragma in pragmas]
@@ -37,7 +37,7 @@ def test_a_commit_is_on_the_disk_before_it_is_answered(database):
     assert database.write(settings) == ["wal", 2, 1]
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(database, store, make_job):
+def test_a_full_disk_is_reported_and_nothing_is_lost(database, store, make_job):
     job = store.add(make_job())
 
     def limit(connection, pages):
@@ -67,7 +67,7 @@ for number in itertools.count():
 """
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path, make_spec):
+def test_acknowledged_jobs_survive_a_kill(tmp_path, make_spec):
     path = tmp_path / "raydient.db"
     spec = make_spec().model_dump_json(exclude_none=True)
     process = subprocess.Popen([sys.executable, "-c", KILLED, path, spec], stdout=subprocess.PIPE, text=True)
@@ -81,7 +81,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, make_spec):
     database.close()
 
 
-def test_a_path_that_cannot_be_a_database_is_told_in_one_line(tmp_path):
+def test_a_path_that_cannot_be_a_database_is_reported_in_one_line(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "folder", tmp_path / "absent" / "raydient.db"):
         with pytest.raises(StartError, match="cannot be opened for writing") as caught:
@@ -123,7 +123,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_database_is_told_in_one_sentence_with_the_way_out(tmp_path, make_job, damage):
+def test_a_damaged_database_is_reported_in_one_line_with_the_remedy(tmp_path, make_job, damage):
     path = tmp_path / "raydient.db"
     database = opened(path)
     for _ in range(50):
@@ -159,7 +159,7 @@ VALUES (?, 'f', ?, 1000000, 'succeeded', '', '', 1, 0, '', 0, 1, 0, 0, 0, 0, '')
 """
 
 
-def test_a_database_of_an_earlier_version_becomes_one_of_this(tmp_path, make_spec):
+def test_a_database_of_an_earlier_version_is_migrated(tmp_path, make_spec):
     path, spec = tmp_path / "raydient.db", make_spec(display_name="digits", resources={"workers": 3})
     migrate(path, "0002")
     with sqlite3.connect(path) as connection:

@@ -6,7 +6,7 @@ from raydient.server.errors import NotAllowed
 from raydient.server.jobs.states import MOVES, IllegalTransition, State, check_move
 
 
-def test_every_state_has_a_line_in_the_table():
+def test_every_state_is_in_the_table():
     assert set(MOVES) == set(State)
 
 
@@ -18,7 +18,7 @@ def test_every_state_is_reached_from_queued():
     assert reached == set(State)
 
 
-def test_what_has_ended_stays_so():
+def test_terminal_states_are_final():
     ended = {state for state in State if state.terminal}
     assert ended == {State.SUCCEEDED, State.FAILED, State.CANCELLED}
     assert MOVES[State.FAILED] == {State.QUEUED}, "its user may resume it"

@@ -1,4 +1,4 @@
-"""A row that this version cannot read is shown, can be deleted, and stands in nobody's way."""
+"""A row that this version cannot read is shown, can be deleted, and does not disturb other jobs."""
 
 import pytest
 
@@ -37,26 +37,30 @@ def damage(database):
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_it_is_listed_with_what_is_wrong_and_so_is_the_rest(database, store, make_job, damage, name):
+def test_an_unreadable_job_is_listed_with_its_problem_beside_the_others(database, store, make_job, damage, name):
     before, job, after = (store.add(make_job(display_name="digits", labels={"n": str(n)})) for n in range(3))
     column, value, problem = DAMAGES[name]
     damage(job, column, value)
     store = JobStore(database)  # a server that has not read it before
     for listed in (store.page(9), store.summaries(9)):
         assert [one.id for one in listed] == [after.id, job.id, before.id]
-        found = listed[1]
-        assert isinstance(found, UnreadableJob)
-        assert found.problem.startswith(problem)
-        assert "\n" not in found.problem
-        assert (found.number, found.display_name, found.dataset) == (job.number, "digits", "datasets/none")
-        assert found.state is (State.FAILED if column == "state" else State.QUEUED)
-        assert found.created == (None if column == "created" else job.created)
+        unreadable = listed[1]
+        assert isinstance(unreadable, UnreadableJob)
+        assert unreadable.problem.startswith(problem)
+        assert "\n" not in unreadable.problem
+        assert (unreadable.number, unreadable.display_name, unreadable.dataset) == (
+            job.number,
+            "digits",
+            "datasets/none",
+        )
+        assert unreadable.state is (State.FAILED if column == "state" else State.QUEUED)
+        assert unreadable.created == (None if column == "created" else job.created)
     assert store.page(9)[::2] == [after, before]
     assert store.find(job.id) == store.page(9)[1]
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_nothing_but_deleting_can_be_done_with_it(store, changes, make_job, damage, now, name):
+def test_an_unreadable_job_can_only_be_deleted(store, changes, make_job, damage, now, name):
     job, other = store.add(make_job(request="r")), store.add(make_job())
     column, value, problem = DAMAGES[name]
     damage(job, column, value)
@@ -67,15 +71,15 @@ def test_nothing_but_deleting_can_be_done_with_it(store, changes, make_job, dama
     counts = store.counts()
     assert sum(counts.values()) == 2
     assert counts[State.QUEUED] == (1 if column == "state" else 2)
-    found = store.find(job.id)
+    unreadable = store.find(job.id)
     store.delete(job.id)
-    assert (changes[-1].before, changes[-1].after) == (found, None)
+    assert (changes[-1].before, changes[-1].after) == (unreadable, None)
     with pytest.raises(NotFound):
         store.find(job.id)
     assert store.page(9) == [other]
 
 
-def test_a_state_filter_finds_what_is_shown(store, make_job, damage):
+def test_a_state_filter_matches_the_shown_states(store, make_job, damage):
     jobs = [store.add(make_job()) for _ in range(3)]
     damage(jobs[0], "state", "hibernating")
     damage(jobs[1], "spec", "{")
@@ -85,25 +89,25 @@ def test_a_state_filter_finds_what_is_shown(store, make_job, damage):
         assert {job.state for job in store.page(9, where=where)} <= states
 
 
-def test_a_server_starts_without_it_and_says_so(store, make_job, damage, caplog):
+def test_a_server_starts_without_an_unreadable_job_and_logs_it(store, make_job, damage, caplog):
     job, other = store.add(make_job()), store.add(make_job())
     damage(job, "spec", "{")
     assert store.unfinished() == [other]
     assert f"jobs/{job.id} cannot be read and is left alone: spec: " in caplog.text
 
 
-def test_the_same_request_finds_it(store, make_job, damage):
+def test_an_equal_request_returns_the_unreadable_job(store, make_job, damage):
     job = store.add(make_job(request="r"))
     damage(job, "spec", "{")
     for call in (store.add, store.by_request):
-        found = call(make_job(request="r"))
-        assert (found.id, isinstance(found, UnreadableJob)) == (job.id, True)
+        earlier = call(make_job(request="r"))
+        assert (earlier.id, isinstance(earlier, UnreadableJob)) == (job.id, True)
         with pytest.raises(AlreadyExists):
             call(make_job(request="r", fingerprint="g"))
     assert store.ids() == {job.id}
 
 
-def test_its_dataset_is_in_use_until_it_is_deleted(store, make_job, damage, now):
+def test_the_dataset_of_an_unreadable_job_is_in_use_until_the_job_is_deleted(store, make_job, damage, now):
     job, ended = store.add(make_job(uri="datasets/a")), store.add(make_job(uri="datasets/b"))
     store.update(ended.id, lambda job: lifecycle.cancel(job, now))
     damage(job, "spec", "{")
@@ -113,7 +117,7 @@ def test_its_dataset_is_in_use_until_it_is_deleted(store, make_job, damage, now)
     assert store.user_of("datasets/a") is None
 
 
-def test_an_event_that_cannot_be_read_is_a_notice_in_its_place(store, database, make_job, now):
+def test_an_unreadable_event_becomes_a_notice(store, database, make_job, now):
     job = store.add(make_job())
     store.update(job.id, lambda job: lifecycle.cancel(job, now))
     for sequence, kind, payload in ((1, "state", '{"state": "hibernating"}'), (2, "entangled", "{}")):
@@ -126,7 +130,7 @@ def test_an_event_that_cannot_be_read_is_a_notice_in_its_place(store, database, 
     assert not any(event.final for event in events)
 
 
-def test_a_summary_says_the_same_as_the_job(store, make_job, now):
+def test_a_summary_equals_its_job(store, make_job, now):
     jobs = [store.add(make_job(display_name=str(n), labels={"n": str(n)})) for n in range(3)]
     store.update(jobs[1].id, lambda job: lifecycle.scale(job, 1))
     store.update(jobs[0].id, lambda job: lifecycle.cancel(job, now))
@@ -138,7 +142,7 @@ def test_a_summary_says_the_same_as_the_job(store, make_job, now):
     assert store.summaries(2, before=jobs[2].number) == store.summaries(9)[2:]
 
 
-def test_summaries_read_no_specification_twice(database, store, make_job, monkeypatch):
+def test_summaries_read_each_specification_once(database, store, make_job, monkeypatch):
     store.add(make_job(display_name="one"))
     store.add(make_job(display_name="two"))
     read = []
