@@ -28,16 +28,13 @@ class Members(RuleBasedStateMachine):
         self.attached = {}  # worker to its nodes that are not pushed yet, as (round, node)
         self.planned = set()
         self.plans = 0
-        self.unconfirmed, self.open_at_plan = (
-            False,
-            None,
-        )  # see `PlanInForce`
+        self.unconfirmed, self.open_at_plan = False, None  # see `PlanInForce`
         self.pushed = []  # every (round, node) that counted
         self.counted = {}  # round to the leaves that counted
         self.epochs = []
-        self.waiting = 0  # snapshots asked for and not answered
-        self.final = False  # a final one is asked for
-        self.over = False  # and given
+        self.waiting = 0  # snapshots that are requested and not taken
+        self.final = False  # a final one is requested
+        self.over = False  # the final one is taken
         self.held = None  # no round may be open but the one with this number, -1 for none; None if training is not held
 
     # ---- actions of the conductor
@@ -58,8 +55,8 @@ class Members(RuleBasedStateMachine):
                     leaves = set(range(first, last))
                     assert leaves
                     assert not leaves & self.counted.get(round_, set())
-                    others = [n for nodes in self.attached.values() for r, n in nodes if r == round_]
-                    assert not leaves & {leaf for node in others for leaf in range(*node)}
+                    assigned = [n for nodes in self.attached.values() for r, n in nodes if r == round_]
+                    assert not leaves & {leaf for node in assigned for leaf in range(*node)}
                     self.attached[worker] += [(round_, node) for node in maximal_subtrees(first, last, opened.leaves)]
                 case EpochEnd():
                     self.epochs.append(action)

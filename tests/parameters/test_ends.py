@@ -69,7 +69,7 @@ def test_the_parameter_nearest_to_the_loss_with_a_gradient_that_is_not_finite_is
     assert server.position.step == server.position.round == 0
 
 
-def test_the_division_of_the_work_has_no_say_in_divergence(make_server):
+def test_divergence_does_not_depend_on_the_division_of_the_work(make_server):
     """The worker has summed the leaves here; elsewhere the server does."""
     server, _ = make_server()
 
@@ -150,7 +150,7 @@ def test_a_snapshot_does_not_wait_for_workers_that_are_gone(make_server):
     assert (weights == began).all()
 
 
-def test_a_snapshot_at_once_does_without_the_open_round(make_server):
+def test_a_snapshot_at_once_drops_the_open_round(make_server):
     """A worker is stopped in the middle of the round."""
     server, weights = make_server()
     began = weights.copy()
@@ -162,7 +162,7 @@ def test_a_snapshot_at_once_does_without_the_open_round(make_server):
     assert server.push(0, (1, 2), dense(np.ones(4)), np.array([1.0])) == ("LATE", [])
 
 
-def test_a_round_that_nobody_computes_goes_on_after_a_snapshot(make_server):
+def test_a_round_without_workers_goes_on_after_a_snapshot(make_server):
     server, _ = make_server()
     assert server.plan(2, [], []) == []
     assert server.snapshot() == [Boundary(False)]

@@ -124,14 +124,14 @@ def test_a_snapshot_before_the_first_plan_is_what_was_served(coordinator, tree_j
 def test_what_a_lost_worker_had_not_pushed_goes_to_the_others(coordinator, tree_job, transport):
     stays, leaves = coordinator.attach(0, transport), coordinator.attach(1, transport)
     coordinator.plan(0, 1)
-    mine, others = stays.wait(), leaves.wait()
-    assert (mine.first, others.last) == (0, 7)
-    coordinator.compute(stays, mine)
+    kept, lost = stays.wait(), leaves.wait()
+    assert (kept.first, lost.last) == (0, 7)
+    coordinator.compute(stays, kept)
     leaves.close()
 
     again = stays.wait()
 
-    assert (again.round, again.first, again.last) == (0, others.first, others.last)
+    assert (again.round, again.first, again.last) == (0, lost.first, lost.last)
     coordinator.compute(stays, again)
     coordinator.assert_completes(stays)
 
@@ -139,12 +139,12 @@ def test_what_a_lost_worker_had_not_pushed_goes_to_the_others(coordinator, tree_
 def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, transport):
     stays, stuck = coordinator.attach(0, transport), coordinator.attach(1, transport)
     coordinator.plan(0, 1)
-    mine, others = stays.wait(), stuck.wait()
-    assert (others.first, others.last) == (4, 7)
+    kept, lost = stays.wait(), stuck.wait()
+    assert (lost.first, lost.last) == (4, 7)
     done = (4, 5)
     stuck.slot(done[0]).vector[:] = tree_job.gradient(stuck.weights, 0, done)
     stuck.push(0, done, done[0], tree_job.sums(0, done), SECONDS)
-    coordinator.compute(stays, mine)
+    coordinator.compute(stays, kept)
     coordinator.settle()
     coordinator.tell(control.Dismiss(1))
     again = stays.wait()

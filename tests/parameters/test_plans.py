@@ -17,7 +17,7 @@ def server(tree_job, executor):
 
 
 def complete(server, job, nodes):
-    """Push these nodes of the open round; returns the actions."""
+    """Push these nodes of the open round; return the actions."""
     actions = []
     round_ = server.current.number
     for node in nodes:

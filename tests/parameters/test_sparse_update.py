@@ -117,7 +117,7 @@ def step(executor):
     """Return a function that makes the first update of a large table of ones, and returns weights and norm after it.
 
     Contributions are given by their rows in use: {number: value all over the row}. Every row that none of them uses is
-    marked with NaN, which stands for a zero: whoever looks at one shows it.
+    marked with NaN, which stands for a zero, so that a result shows if one was read.
     """
     layout = Layout.of([("dense", (2,)), ("table", (1000, 2))], sparse=["table"])
     form = GradientLayout.of(layout)
@@ -129,9 +129,9 @@ def step(executor):
             gradients[leaf, leaf + 1] = gradient = form.zeros()
             values = np.repeat(np.array([*used.values()], np.float32), 2).reshape(-1, 2)
             gradient.tables[table.offset].write(np.array([*used], np.int64), values)
-        others = np.setdiff1d(np.arange(table.rows), [number for used in contributions for number in used])
+        unused = np.setdiff1d(np.arange(table.rows), [number for used in contributions for number in used])
         for gradient in gradients.values():
-            table.values(gradient.vector)[others] = np.nan
+            table.values(gradient.vector)[unused] = np.nan
         rule, weights = build_rule(*RULES[rule]), np.ones(layout.size, np.float32)
         state = [np.zeros_like(weights) for _ in rule.optimizer.state]
         updater = make_updater(weights, state, rule, 3, 1, executor, tables=(table,))
@@ -142,7 +142,7 @@ def step(executor):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rows_that_are_not_in_use_are_not_looked_at(step, rule):
+def test_rows_that_are_not_in_use_are_not_read(step, rule):
     weights, norm = step(rule, {3: 1.0, 10: 2.0}, {10: 4.0, 999: 8.0})
 
     assert norm == 2 * (1 + 36 + 64)

@@ -1,4 +1,4 @@
-"""Whole gradients, of dense and of row-sparse parts, against what they hold, byte by byte."""
+"""Gradients with dense and row-sparse parts against plain arrays, byte by byte."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ FORM = GradientLayout.of(SEVERAL, units=2)
 
 @st.composite
 def gradients(draw):
-    """A gradient of SEVERAL with counts of two units."""
+    """Draw a gradient of SEVERAL with counts of two units."""
     gradient = FORM.zeros()
     for where in between(FORM.tables, 0, SEVERAL.size):
         size = where.stop - where.start
@@ -34,7 +34,7 @@ def packed(gradient):
     return np.frombuffer(b"".join(part.tobytes() for part in gradient.pack()), "<f4").copy()
 
 
-def test_tables_lie_where_the_layout_says_and_their_indices_follow_the_counts():
+def test_tables_lie_at_the_places_of_the_layout_and_their_indices_follow_the_counts():
     assert GradientLayout(22, 2, (Table(2, 5, 3), Table(17, 4, 1))) == FORM
     assert (FORM.buffer_size, FORM.least_packed_size) == (35, 7)
     buffer = np.arange(35, dtype=np.float32)
@@ -77,7 +77,7 @@ def test_a_dense_part_adds_a_row_sparse_one():
 
 
 @given(st.data())
-def test_what_is_between_tables_and_the_tables_are_all_there_is(data):
+def test_tables_and_the_parts_between_them_cover_the_range(data):
     cuts = sorted(data.draw(st.sets(st.integers(0, 30), max_size=6)))
     tables = [Table(a, b - a, 1) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
     start, stop = sorted(data.draw(st.tuples(st.integers(0, 30), st.integers(0, 30))))
@@ -91,7 +91,7 @@ def test_what_is_between_tables_and_the_tables_are_all_there_is(data):
 
 
 @given(gradients(), gradients(), st.booleans())
-def test_adding_gradients_is_adding_what_they_hold(one, other, counts):
+def test_adding_gradients_adds_their_arrays(one, other, counts):
     vector, active = one.vector.copy(), one.active.copy()
     with np.errstate(all="ignore"):
         vector += other.vector
@@ -104,7 +104,7 @@ def test_adding_gradients_is_adding_what_they_hold(one, other, counts):
 
 
 @given(st.lists(gradients(), min_size=1, max_size=4))
-def test_unpacking_restores_what_was_packed_whatever_was_there_before(sent):
+def test_unpacking_replaces_the_gradient_by_the_packed_one(sent):
     received = FORM.zeros()
     for gradient in sent:
         values = packed(gradient)
@@ -126,13 +126,13 @@ def test_without_tables_a_packed_gradient_is_its_buffer():
 
 
 @given(gradients(), st.data())
-def test_what_cannot_have_been_packed_is_an_error(gradient, data):
+def test_a_truncated_or_overlong_packed_gradient_is_an_error(gradient, data):
     values = packed(gradient)
     cut = data.draw(st.integers(0, len(values) - 1))
 
     with pytest.raises(GradientError):
         FORM.zeros().unpack(values[:cut])
-    with pytest.raises(GradientError, match="something behind"):
+    with pytest.raises(GradientError, match="surplus values"):
         FORM.zeros().unpack(np.append(values, np.float32(0)))
 
 

@@ -1,4 +1,4 @@
-"""Where parameters lie, and the digest against a twin written from its definition."""
+"""Places of parameters in the vector, and the digest against a twin written from its definition."""
 
 import struct
 from hashlib import sha256
@@ -15,7 +15,10 @@ SHAPES = st.dictionaries(NAMES, st.lists(st.integers(0, 4), max_size=3).map(tupl
 
 
 def naive_digest(arrays):
-    """By the definition: sorted by name; name, NUL, rank and shape as int64, values as float32, all little-endian."""
+    """Return the digest by its definition.
+
+    Sorted by name; name, NUL, rank and shape as int64, values as float32, all little-endian.
+    """
     data = b""
     for name in sorted(arrays):
         data += name.encode("utf-8") + bytes(1)

@@ -1,4 +1,4 @@
-"""Which rows belong to which round: every sample exactly once an epoch, whatever the sizes."""
+"""Every sample belongs to exactly one leaf in each epoch, whatever the sizes."""
 
 from dataclasses import replace
 
@@ -123,5 +123,5 @@ def test_health_is_measured_at_the_first_step_at_multiples_and_at_the_last(sched
 
 
 @given(schedules())
-def test_health_is_measured_never_where_it_is_turned_off(schedule):
+def test_health_is_never_measured_if_it_is_turned_off(schedule):
     assert not any(schedule.measures_health(r) for r in rounds_of(schedule))

@@ -13,8 +13,8 @@ def scores_of(pairs):
 
 
 def by_pairs(pairs):
-    """The same, pair by pair."""
-    positives, negatives = ([score for score, positive in pairs if positive is which] for which in (True, False))
+    """Return what `rank` returns, counted pair by pair."""
+    positives, negatives = ([score for score, positive in pairs if positive is label] for label in (True, False))
     above = sum(2 * (p > n) + (p == n) for p in positives for n in negatives)
     return above, len(positives), len(negatives)
 

@@ -1,4 +1,4 @@
-"""Sparse gradients against dense twins, byte by byte: code that goes by the rows in use and code that does not."""
+"""Sparse gradients against dense twins, byte by byte: code that uses the index and code that does not."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ VALUES = st.sampled_from([-0.0, 0.0, 1.0, -1.0, 1e-45, 3e38, float("inf"), 0.1])
 
 @st.composite
 def some_rows(draw, rows, width):
-    """Numbers of rows, ascending, and what stands there."""
+    """Draw ascending row numbers and the values of these rows."""
     numbers = sorted(draw(st.sets(st.integers(0, rows - 1))))
     values = draw(st.lists(VALUES, min_size=len(numbers) * width, max_size=len(numbers) * width))
     return np.array(numbers, np.int64), np.array(values, np.float32).reshape(len(numbers), width)
@@ -61,7 +61,7 @@ def test_a_negative_zero_in_one_of_two_becomes_a_zero():
 
 
 def test_other_rows_are_not_touched_where_few_are_in_use():
-    """They stand for zeros; here they are marked."""
+    """The other rows hold a marker in place of zeros."""
     ours, other = empty(100, 2), empty(100, 2)
     ours.values[50:], other.values[50:] = 7, 7
 
@@ -77,7 +77,7 @@ def test_other_rows_are_not_touched_where_few_are_in_use():
 
 @given(st.lists(st.sets(st.integers(0, 50)), min_size=1, max_size=6))
 def test_a_union_is_ascending_and_has_each_once(sets):
-    numbers = [np.array(sorted(some), np.int32) for some in sets]
+    numbers = [np.array(sorted(rows), np.int32) for rows in sets]
 
     assert union(numbers).tolist() == sorted(set().union(*sets))
 

@@ -14,7 +14,7 @@ LEAVES = st.integers(1, 40)
 
 @st.composite
 def ranges(draw):
-    """Number of leaves and a range of them."""
+    """Draw a number of leaves and a range of them."""
     leaves = draw(LEAVES)
     first = draw(st.integers(0, leaves))
     return leaves, first, draw(st.integers(first, leaves))
@@ -22,14 +22,14 @@ def ranges(draw):
 
 @st.composite
 def divisions(draw):
-    """Number of leaves and a division of them into contiguous ranges, some empty."""
+    """Draw a number of leaves and a division of them into contiguous ranges, some empty."""
     leaves = draw(LEAVES)
     cuts = sorted(draw(st.lists(st.integers(0, leaves), max_size=8)))
     return leaves, list(zip([0, *cuts], [*cuts, leaves], strict=True))
 
 
 def naive_nodes(first, last):
-    """Every node below and including (first, last), the left child as large a power of two as there is room for."""
+    """Return (first, last) and all nodes below it; a left child has the largest power of two of leaves that fits."""
     if last - first == 1:
         return [(first, last)]
     left = 1
@@ -49,7 +49,7 @@ def naive_sum(leaves, first, last):
 
 
 def fewest(nodes, first, last):
-    """The least number of nodes that tile the range, by trying all."""
+    """Return the least number of nodes that tile the range, by trying all."""
     best = {first: 0}
     for position in range(first, last):
         if position in best:

@@ -109,8 +109,8 @@ def test_labels_in_another_encoding_are_read_and_then_known_too(data):
 def test_initial_weights_are_compared_with_the_data_themselves(data):
     profile = learned(job(), data)
     data.unlink()
-    found = errors(job(initial_weights="jobs/one"), data, profile=profile, jobs=data.parent)
-    assert [error.path for error in found] == ["training.initial_weights", "dataset.uri"]
+    problems = errors(job(initial_weights="jobs/one"), data, profile=profile, jobs=data.parent)
+    assert [error.path for error in problems] == ["training.initial_weights", "dataset.uri"]
 
 
 def test_invalid_values_leave_no_facts(data):

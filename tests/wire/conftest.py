@@ -27,7 +27,7 @@ SMALL = Terms(GradientLayout(6), slots=3, sums=2)
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test sets."""
 
     def __init__(self):
         self.now = 1000.0
@@ -55,13 +55,13 @@ def clock():
 
 @pytest.fixture(params=["unix", "tcp"])
 def family(request):
-    """Which kind of socket; tests that ask for it run with both."""
+    """The kind of socket; a test with this fixture runs for each."""
     return request.param
 
 
 @pytest.fixture
 def make_pair():
-    """Makes two connected blocking connections over a Unix socket or TCP; they are closed after the test."""
+    """Return a function that makes two connected, blocking connections; they are closed after the test."""
     made = []
 
     def make(family="unix", limit=LIMIT):
@@ -81,13 +81,13 @@ def pair(make_pair, family):
 
 @pytest.fixture
 def local_pair(make_pair):
-    """Over a Unix socket, where descriptors travel."""
+    """Two connections over a Unix socket, which carries descriptors."""
     return make_pair("unix")
 
 
 @pytest.fixture
 def make_hub(clock):
-    """Makes a listening hub and gives it with its endpoint."""
+    """Return a function that makes a listening hub and returns it with its endpoint."""
     hubs = []
 
     def make(secret, limit=LIMIT, unix=None):
@@ -154,7 +154,7 @@ class Dialler:
 
 @pytest.fixture
 def dialler():
-    """Makes diallers of a hub; they are closed after the test."""
+    """Return a function that makes diallers of a hub; they are closed after the test."""
     made = []
 
     def make(*arguments):
@@ -162,13 +162,13 @@ def dialler():
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for dialling in made:
+        dialling.close()
 
 
 @pytest.fixture(scope="session")
 def dialler_class():
-    """For tests that make their own, many times over."""
+    """The class, for a test that makes many diallers."""
     return Dialler
 
 
@@ -183,9 +183,9 @@ class Both:
         self.terms = terms
         self.bundle = Bundle.allocate(dict.fromkeys(("weights", "velocity"), ("<f4", (terms.gradient.size,))))
         self.weights = self.bundle.arrays["weights"]
-        with ThreadPoolExecutor(1) as other:
-            attaching = other.submit(attach, self.worker, 3, GENERATION)
-            self.asked = self.server.receive().header
+        with ThreadPoolExecutor(1) as pool:
+            attaching = pool.submit(attach, self.worker, 3, GENERATION)
+            self.request = self.server.receive().header
             self.server.socket.setblocking(False)
             self.link = open_link(self.server, 3, self.bundle.segment, terms, GENERATION)
             self.channel = attaching.result()
@@ -194,7 +194,7 @@ class Both:
         self.link.assign(Assign(3, *numbers), step)
 
     def received(self):
-        """The next frame that the worker has sent."""
+        """Return the next frame that the worker has sent."""
         while (frame := self.server.receive()) is None:
             pass
         return frame
@@ -202,7 +202,7 @@ class Both:
 
 @pytest.fixture
 def make_both(make_pair, family):
-    """Makes a channel and its link; keywords replace parts of SMALL."""
+    """Return a function that makes a channel and its link; keywords replace parts of SMALL."""
     made = []
 
     def make(gradient=SMALL.gradient, **parts):

@@ -1,4 +1,4 @@
-"""One contract for both ways that weights and gradients take, against the server's real end of it."""
+"""One contract for both transports of weights and gradients, against the server's own end."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,8 +13,8 @@ from raydient.wire.frames import Header, Kind
 from .conftest import GENERATION, SECONDS, SMALL, Both
 
 
-def test_attaching_tells_number_and_generation_and_gives_the_terms(both):
-    assert both.asked == Header(Kind.ATTACH, GENERATION, first=3)
+def test_attaching_sends_number_and_generation_and_returns_the_terms(both):
+    assert both.request == Header(Kind.ATTACH, GENERATION, first=3)
     assert both.channel.terms == both.terms == SMALL
     assert type(both.channel) is (SharedMemoryChannel if both.server.is_local else TcpChannel)
 
@@ -116,7 +116,7 @@ def test_a_slot_may_be_filled_again_in_the_next_round(both):
         assert [gradient.vector[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
 
 
-def test_a_refused_push_is_no_news_to_a_worker(both):
+def test_a_worker_ignores_a_refusal(both):
     refuse(both.link, Header(Kind.PUSH, GENERATION, 1, 0, 1), "LATE")
     both.assign(2, 0, 1, step=0)
 
@@ -138,7 +138,7 @@ def test_a_server_that_is_gone_is_an_error(both):
         both.channel.wait()
 
     def push_on():
-        while True:  # the kernel takes some before it knows
+        while True:  # the kernel takes some frames before it detects the end
             both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
 
     with pytest.raises(ConnectionError):
@@ -158,13 +158,13 @@ def test_a_large_vector_travels_both_ways(make_both):
     both = make_both(GradientLayout(1 << 20), slots=1)
     both.weights[:] = np.arange(1 << 20)
     both.assign(0, 0, 1, step=0)
-    with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(both.channel.wait)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(both.channel.wait)
         while both.server.pending:
             both.server.flush()
         waiting.result()
         both.channel.slot(0).vector[:] = both.channel.weights[::-1]
-        pushing = other.submit(both.channel.push, 0, (0, 1), 0, np.zeros(2), SECONDS)
+        pushing = pool.submit(both.channel.push, 0, (0, 1), 0, np.zeros(2), SECONDS)
         gradient = both.link.gradient(both.received())
         pushing.result()
 

@@ -10,7 +10,7 @@ from .conftest import GENERATION, SECONDS
 
 
 def scores_of(rows):
-    """Two columns of scores."""
+    """Return two columns of scores."""
     scores = np.zeros((rows, 2), SCORE)
     scores["score"], scores["positive"] = np.arange(2 * rows).reshape(-1, 2) / 8, [False, True]
     return scores

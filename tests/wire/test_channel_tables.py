@@ -15,8 +15,8 @@ LAYOUT = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sp
 SPARSE, COUNTED = GradientLayout.of(LAYOUT), GradientLayout.of(LAYOUT, units=4)
 
 
-def test_of_tables_the_rows_in_use_arrive_whatever_was_there_before(make_both):
-    """Over many rounds, in which slots are used again in another order."""
+def test_rows_in_use_arrive_whatever_the_slots_held_before(make_both):
+    """Each round uses the slots of the last one again, in another order."""
     both, rng = make_both(COUNTED), np.random.default_rng(3)
     for round_ in range(8):
         both.assign(round_, 0, 3, step=0)
@@ -55,7 +55,7 @@ def test_rows_that_a_table_cannot_have_in_use_break_the_protocol(make_both):
         both.link.gradient(both.received())
 
 
-def test_a_server_takes_no_push_whose_length_none_can_have(make_pair):
+def test_a_server_accepts_no_push_of_an_impossible_length(make_pair):
     for difference in (-4, -1, 1):
         both = Both(make_pair("tcp"), replace(SMALL, gradient=SPARSE))
         length = (both.terms.push_bytes if difference > 0 else both.terms.least_push_bytes) + difference

@@ -10,14 +10,14 @@ from .conftest import GENERATION, SECONDS, SMALL, Both
 
 
 @pytest.mark.parametrize("kind", [Kind.CHALLENGE, Kind.PROOF, Kind.CONTROL, Kind.ATTACH, Kind.ATTACHED, Kind.PUSH])
-def test_other_frames_are_of_no_use_to_a_worker(both, kind):
+def test_a_worker_cannot_use_other_frames(both, kind):
     both.server.send(Header(kind))
 
     with pytest.raises(ProtocolError, match=f"cannot use a {kind.name} frame"):
         both.channel.wait()
 
 
-def test_a_worker_takes_no_weights_of_another_size(make_pair):
+def test_a_worker_accepts_no_weights_of_another_size(make_pair):
     both = Both(make_pair("tcp"), SMALL)
     both.server.send(Header(Kind.WEIGHTS), bytes(28))
 
@@ -25,14 +25,14 @@ def test_a_worker_takes_no_weights_of_another_size(make_pair):
         both.channel.wait()
 
 
-def test_a_worker_takes_no_large_frames_but_weights(both):
+def test_a_worker_accepts_no_large_frames_but_weights(both):
     both.server.send(Header(Kind.REFUSED), bytes((1 << 16) + 1))
 
     with pytest.raises(ProtocolError, match="at most 65536 are allowed"):
         both.channel.wait()
 
 
-def test_a_server_takes_no_more_than_a_push(both):
+def test_a_server_accepts_no_more_than_a_push(both):
     most = both.terms.note_bytes if both.server.is_local else both.terms.push_bytes
     both.worker.socket.sendall(Header(Kind.PUSH, length=most + 1).pack())
 
@@ -51,7 +51,7 @@ def test_a_server_keeps_no_more_gradients_than_a_round_has_leaves(make_pair):
         both.received()
 
 
-def test_a_push_that_lacks_what_it_must_bring_breaks_the_protocol(both):
+def test_a_push_without_its_gradient_or_sums_breaks_the_protocol(both):
     both.worker.send(Header(Kind.PUSH, slot=3), bytes(both.terms.note_bytes))
     both.worker.send(Header(Kind.PUSH), bytes(both.terms.note_bytes - 1))
     first, second = both.received(), both.received()

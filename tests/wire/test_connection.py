@@ -66,7 +66,7 @@ def test_frames_arrive_in_order_and_whole(pair):
 
 @given(frames=FRAMES, cuts=st.lists(st.integers(1, 60)), blocking=st.booleans())
 def test_a_frame_may_come_in_any_pieces(frames, cuts, blocking):
-    """A blocking receiver is asked only when a frame is there; one that is not answers None until then."""
+    """A blocking receiver is called only when a whole frame has come; a non-blocking one returns None until then."""
     raw, ends = b"", []
     for header, payload in frames:
         header.length = len(payload)
@@ -80,8 +80,8 @@ def test_a_frame_may_come_in_any_pieces(frames, cuts, blocking):
         for size in [*cuts, len(raw)]:
             near.sendall(raw[sent : sent + size])
             sent = min(sent + size, len(raw))
-            there_are = sum(end <= sent for end in ends)
-            while len(received) < there_are:
+            complete = sum(end <= sent for end in ends)
+            while len(received) < complete:
                 received.append(far.receive())
             assert blocking or far.receive() is None
     assert [(f.header, bytes(f.payload)) for f in received] == frames
@@ -253,7 +253,7 @@ def test_more_descriptors_than_a_frame_may_carry_are_not_kept(local_pair, pipe_e
     assert open_descriptors() == before
 
 
-def test_close_closes_what_nobody_took(local_pair, pipe_ends, open_descriptors):
+def test_close_closes_descriptors_that_were_not_taken(local_pair, pipe_ends, open_descriptors):
     near, far = local_pair
     before = open_descriptors()
     socket.send_fds(near.socket, [Header(Kind.CONTROL, length=5).pack()], [pipe_ends[0].fileno()])

@@ -17,7 +17,7 @@ SECRET = b"s" * 32
 
 @pytest.fixture
 def dial_hub(make_hub):
-    """Dials a hub that listens: from a thread, while this one polls."""
+    """Return a function that dials a listening hub from a thread, while this one polls."""
     connections = []
 
     def make(transport, secret=SECRET, endpoint=lambda listening: listening):
@@ -31,7 +31,7 @@ def dial_hub(make_hub):
         return hub, connections[-1]
 
     def hub_wakes(listening):
-        """The hub may wait for something to happen when there is nothing more to wait for."""
+        """Wake the hub, which may be waiting although no event follows."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(unix_address(listening.unix))
 
@@ -104,7 +104,7 @@ def test_a_dialler_that_loses_its_place_tries_again(family):
             connection.close()
 
 
-def test_a_listener_that_never_lets_it_in_is_given_up_in_time():
+def test_a_dialler_gives_up_a_listener_that_never_accepts_it():
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:
         dialling = other.submit(
             dial, Endpoint("@", *listener.getsockname()), SECRET, Transport.TCP, timeout_seconds=0.1
@@ -117,7 +117,7 @@ def test_a_listener_that_never_lets_it_in_is_given_up_in_time():
             dialling.result()
 
 
-def test_a_listener_that_does_not_know_the_secret_is_not_believed(open_descriptors):
+def test_a_listener_without_the_secret_is_refused(open_descriptors):
     """It accepts every connection; the dialler closes its own."""
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:

@@ -1,4 +1,4 @@
-"""Only who knows the secret gets in, and only to whoever knows it too."""
+"""Two processes connect only if each proves to the other that it has the secret."""
 
 import hmac
 import os
@@ -17,12 +17,12 @@ def test_secrets_differ():
     assert len(new_secret()) == 32
 
 
-def test_both_sides_prove_that_they_know_the_secret(pair):
+def test_both_sides_prove_that_they_have_the_secret(pair):
     listener, dialler = pair
     proof = ListenerProof(SECRET)
     proof.challenge(listener)
-    with ThreadPoolExecutor(1) as other:
-        proving = other.submit(prove_as_dialler, dialler, SECRET)
+    with ThreadPoolExecutor(1) as pool:
+        proving = pool.submit(prove_as_dialler, dialler, SECRET)
         answer = listener.receive()
         assert answer.header.length == MAXIMUM_FRAME
         proof.check(listener, answer.header.kind, bytes(answer.payload))
@@ -48,7 +48,7 @@ def code(role, listener_nonce, dialler_nonce, secret=SECRET):
     ],
     ids=["secret", "role", "replayed", "nonce", "cut", "short-nonce", "no-code", "empty", "kind"],
 )
-def test_a_listener_refuses_a_dialler_that_does_not_know_the_secret(local_pair, answer):
+def test_a_listener_refuses_a_dialler_that_does_not_have_the_secret(local_pair, answer):
     listener, dialler = local_pair
     proof = ListenerProof(SECRET)
     proof.challenge(listener)
@@ -58,11 +58,11 @@ def test_a_listener_refuses_a_dialler_that_does_not_know_the_secret(local_pair, 
         proof.check(listener, *answer(challenge, os.urandom(32)))
 
     dialler.socket.setblocking(False)
-    assert dialler.receive() is None  # nothing was given away
+    assert dialler.receive() is None  # no proof was sent
 
 
-def test_an_answer_of_another_time_is_of_no_use(local_pair):
-    """The challenge differs each time, so that a recorded conversation opens nothing."""
+def test_a_recorded_answer_is_refused(local_pair):
+    """The challenge differs each time."""
     listener, dialler = local_pair
     nonce = os.urandom(32)
     challenges = []
@@ -87,12 +87,12 @@ def test_an_answer_of_another_time_is_of_no_use(local_pair):
     ],
     ids=["secret", "reflected", "replayed", "empty", "kind"],
 )
-def test_a_dialler_refuses_a_listener_that_does_not_know_the_secret(pair, answer):
+def test_a_dialler_refuses_a_listener_that_does_not_have_the_secret(pair, answer):
     listener, dialler = pair
     challenge = os.urandom(32)
     listener.send(Header(Kind.CHALLENGE), challenge)
-    with ThreadPoolExecutor(1) as other:
-        proving = other.submit(prove_as_dialler, dialler, SECRET)
+    with ThreadPoolExecutor(1) as pool:
+        proving = pool.submit(prove_as_dialler, dialler, SECRET)
         kind, payload = answer(challenge, bytes(listener.receive().payload))
         listener.send(Header(kind), payload)
         with pytest.raises(ProtocolError, match="the listener cannot prove the secret"):

@@ -1,4 +1,4 @@
-"""One thread that listens: members are heard, strangers and whoever breaks the protocol are shown out."""
+"""A hub reads from members; it closes connections of strangers and of peers that break the protocol."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def kinds(events):
 
 
 def read(hub, count):
-    """Events until there are so many."""
+    """Poll until there are `count` events; return all that came."""
     events = []
     while len(events) < count:
         events += hub.poll(20)
@@ -47,7 +47,7 @@ def test_a_member_is_heard_and_answered(make_hub, dialler, family):
     assert bytes(member.receive().payload) == b"no"
 
 
-def test_the_end_of_a_member_is_told_once_after_its_last_frame(make_hub, dialler, family):
+def test_the_end_of_a_member_is_reported_once_after_its_last_frame(make_hub, dialler, family):
     hub, endpoint = make_hub(SECRET)
     member = dialler(hub, endpoint, family).join(SECRET)
     member.send(Header(Kind.STOP))
@@ -57,7 +57,7 @@ def test_the_end_of_a_member_is_told_once_after_its_last_frame(make_hub, dialler
     assert list(hub.poll(0)) == []
 
 
-def test_who_does_not_know_the_secret_is_refused_and_never_heard(make_hub, dialler, family):
+def test_a_dialler_without_the_secret_is_refused_and_never_heard(make_hub, dialler, family):
     hub, endpoint = make_hub(SECRET)
     stranger = dialler(hub, endpoint, family)
 
@@ -163,8 +163,8 @@ def test_the_user_of_a_peer_is_the_one_that_runs_it(local_pair):
 @given(
     garbage=st.binary(max_size=200), proven=st.booleans(), announced=st.sampled_from([None, 2**16, 2**40, 2**64 - 1])
 )
-def test_whatever_one_peer_says_the_others_go_on(dialler_class, garbage, proven, announced):
-    """A peer sends anything, or a header with a huge payload, and closes; nothing of it reaches beyond the hub."""
+def test_whatever_one_peer_sends_the_others_go_on(dialler_class, garbage, proven, announced):
+    """A peer sends any bytes, or a header of a huge payload, and closes; the hub goes on to serve the other peer."""
     with closing(Hub(SECRET, 1000)) as hub:
         endpoint = hub.listen("127.0.0.1")
         with closing(dialler_class(hub, endpoint)) as good, closing(dialler_class(hub, endpoint)) as hostile:
@@ -262,7 +262,7 @@ def test_a_dropped_connection_gives_no_event(make_hub, dialler):
     heard = []
     for connection, _ in hub.poll(20):
         heard.append(connection)
-        for other in near:  # the one that is heard too
+        for other in near:  # the heard one too
             hub.drop(other)
 
     assert len(heard) == 1
@@ -316,7 +316,7 @@ def test_two_hubs_have_two_names(make_hub):
 @settings(max_examples=20)
 @given(counts=st.lists(st.integers(0, 2 * FRAMES_IN_TURN + 1), min_size=2, max_size=3))
 def test_every_peer_has_its_turn_and_is_heard_in_order(dialler_class, counts):
-    """However much one peer has sent, a call of `poll` ends soon and has heard every other peer that has something."""
+    """However much one peer has sent, a call of `poll` ends soon and reads from every other peer that has sent."""
     with closing(Hub(SECRET, 1000)) as hub:
         endpoint = hub.listen("127.0.0.1")
         diallers = [dialler_class(hub, endpoint) for _ in counts]

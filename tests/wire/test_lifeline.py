@@ -37,14 +37,14 @@ def test_the_process_ends_when_the_peer_is_gone(pair, ended):
 
 
 @pytest.mark.parametrize("message", [control.Pong(1), control.Alive(1)])
-def test_and_when_the_peer_says_anything_else(pair, ended, message):
+def test_the_process_ends_when_the_peer_sends_anything_else(pair, ended, message):
     near, far = pair
     with Lifeline(far, ended.set):
         control.send(near, message)
         assert ended.wait(10)
 
 
-def test_one_that_is_closed_ends_nothing(pair, ended):
+def test_a_closed_lifeline_ends_nothing(pair, ended):
     near, far = pair
     line = Lifeline(far, ended.set)
     line.close()
@@ -54,7 +54,7 @@ def test_one_that_is_closed_ends_nothing(pair, ended):
     assert not ended.is_set()
 
 
-def test_a_member_opens_it_at_its_coordinator():
+def test_a_member_opens_a_lifeline_to_its_coordinator():
     secret = new_secret()
     with closing(Hub(secret, 1 << 20)) as hub, ThreadPoolExecutor(1) as pool:
         opening = pool.submit(lifeline.hold, Launch("job", 7, 0, hub.listen("127.0.0.1"), secret.hex()), "")
@@ -67,7 +67,7 @@ def test_a_member_opens_it_at_its_coordinator():
             heard += hub.poll(0.1)
 
 
-def test_without_a_coordinator_there_is_none():
+def test_opening_a_lifeline_fails_without_a_coordinator():
     launch = Launch("job", 7, 0, Endpoint("@raydient-no-listener", "127.0.0.1", 9), new_secret().hex())
     with pytest.raises(OSError, match="refused"):
         lifeline.hold(launch, "")

@@ -1,4 +1,4 @@
-"""Shared memory: what one side writes the other reads, and what a peer announces is not believed."""
+"""Shared memory: one side reads what the other writes, and an announcement of a peer is checked."""
 
 import os
 import socket

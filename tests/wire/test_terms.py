@@ -1,4 +1,4 @@
-"""Sizes of pushes, and what lies where in them."""
+"""Sizes of pushes and the places of their parts."""
 
 from dataclasses import replace
 

@@ -16,8 +16,8 @@ AnyArray = NDArray[Any]
 """An array of any shape and type, for example a column of texts."""
 
 CACHE_LINE = 64
-"""Bytes, as many as the widest vector registers hold. A load from an array that begins at a cache line touches one
-line, not two: matrix products take up to 5 % less time, elementwise sums and products 10 %.
+"""Bytes of a cache line, and of the widest vector registers. A load from an array that begins at a cache line touches
+one line, not two: matrix products take up to 5 % less time, elementwise sums and products 10 %.
 """
 
 

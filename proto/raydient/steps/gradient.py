@@ -43,7 +43,7 @@ class Part(Protocol):
         """Yield the arrays, of four bytes a value, from which `unpack` restores the gradient."""
 
     def unpack(self, packed: Vector) -> Vector:
-        """Replace the gradient by the one that `packed` begins with; return the rest. Raises GradientError."""
+        """Replace the gradient by the one at the beginning of `packed`; return the rest. Raises GradientError."""
 
     def check(self) -> None:
         """Raise GradientError if no sender can have computed this gradient."""
@@ -78,7 +78,7 @@ class Dense:
         return rest
 
     def check(self) -> None:
-        """Every value can be a gradient; those that are not finite end the job elsewhere."""
+        """Accept any values; the parameter server ends training if one is not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Table:
 
 
 def between(tables: Sequence[Table], start: int, stop: int) -> Iterator[slice]:
-    """Yield what is left of `start`..`stop` - 1 without these tables, which are in the order of the vector."""
+    """Yield the parts of `start`..`stop` - 1 that lie outside these tables, which are in the order of the vector."""
     for table in tables:
         if start < min(table.offset, stop):
             yield slice(start, min(table.offset, stop))
@@ -111,7 +111,7 @@ def between(tables: Sequence[Table], start: int, stop: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, slots=True)
 class GradientLayout:
-    """Where the parts of a gradient lie in its buffer.
+    """The arrangement of the parts of a gradient in its buffer.
 
     Attributes:
         size: number of weights.
@@ -148,13 +148,14 @@ class Gradient:
 
     Attributes:
         vector: (size,), the value for each weight.
-        active: (units,), in how many leaves of the node the unit was not zero for every sample. Meaningful in rounds in
-            which health is measured.
+        active: (units,), number of leaves of the node in which the unit was nonzero for at least one sample. Meaningful
+            in rounds in which health is measured.
         tables: the row-sparse parts, by the index of their first value in the vector.
     """
 
     def __init__(self, layout: GradientLayout, buffer: Vector) -> None:
-        counted, tables, place = layout.size + layout.units, {}, layout.size + layout.units
+        counted = layout.size + layout.units
+        tables, place = {}, counted
         for table in layout.tables:
             index = buffer[place : place + 1 + table.rows].view("<i4")
             tables[table.offset] = RowSparse(table.values(buffer), index)
@@ -172,9 +173,9 @@ class Gradient:
 
     def add(self, other: "Gradient", *, counts: bool) -> None:
         """Add another gradient, element by element; `counts`: the counts of active units too."""
-        mine, others = (self._counted, other._counted) if counts else (self._parts, other._parts)
-        for part, another in zip(mine, others, strict=True):
-            part.add(another)
+        parts, added = (self._counted, other._counted) if counts else (self._parts, other._parts)
+        for part, addend in zip(parts, added, strict=True):
+            part.add(addend)
 
     @property
     def packed_size(self) -> int:
@@ -182,7 +183,7 @@ class Gradient:
         return sum(part.packed_size for part in self._counted)
 
     def pack(self) -> Iterator[AnyArray]:
-        """Yield the arrays, of four bytes a value, from which `unpack` restores the gradient; of the tables, copies.
+        """Yield the arrays, of four bytes a value, from which `unpack` restores the gradient; rows are copies.
 
         A gradient without tables is packed like its buffer.
         """
@@ -190,11 +191,11 @@ class Gradient:
             yield from part.pack()
 
     def unpack(self, packed: Vector) -> None:
-        """Replace the gradient by a packed one. GradientError if no gradient is packed like that."""
+        """Replace the gradient by a packed one. Raises GradientError if `packed` is not a packed gradient."""
         for part in self._counted:
             packed = part.unpack(packed)
         if len(packed):
-            raise GradientError("a gradient with something behind its rows in use")
+            raise GradientError("a gradient with surplus values after its rows in use")
 
     def check(self) -> None:
         """Raise GradientError if no sender can have computed this gradient."""

@@ -1,7 +1,7 @@
 """Measured quantities of a training run: declared here once, carried unchanged from the parameter server to Prometheus.
 
-A new quantity is a field of `Measurements` and a row in the table of `raydient.server.metrics.families`. It is measured
-in `raydient.server.parameters.meters`.
+A new quantity is a field of `Measurements` and a row in the table of `raydient.server.metrics.families`. The
+parameter server measures it in `raydient.server.parameters.meters`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ STEP_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 @dataclass(frozen=True, slots=True)
 class LayerHealth:
-    """One layer at a measured step. Gradients are aggregated: of the whole batch.
+    """One layer at a measured step. Gradients are those of the whole batch.
 
     Attributes:
         layer: its name in the network.

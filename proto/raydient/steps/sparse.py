@@ -1,8 +1,8 @@
 """Gradients of tables: zero except in the rows that a batch uses.
 
 A row-sparse gradient is a whole array, with zeros in the rows that are not in use, and an index of the rows in use.
-Code that reads the whole array is correct; code that goes by the index takes time for the rows in use alone and gives
-the same bits, because 0 + 0 = 0.
+Code that reads the whole array is correct; code that uses the index takes time for the rows in use alone and gives the
+same bits, because 0 + 0 = 0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ Numbers = NDArray[np.int32]
 """Row numbers, ascending and without repetition."""
 
 FEW = 32
-"""Go by the index when at most 1 row in 32 is in use. Gathering and scattering these takes less time than passing over
-the whole table, which the processor does in one sweep. Measured for rows of 8 and of 64 values.
+"""Use the index when at most 1 row in 32 is in use: gathering and scattering these rows then takes less time than one
+pass over the whole table. Measured for rows of 8 and of 64 values.
 """
 
 BLOCK = 1 << 15
@@ -119,7 +119,7 @@ class RowSparse:
         yield self.values.take(used, axis=0)
 
     def unpack(self, packed: Vector) -> Vector:
-        """Replace the gradient by the one that `packed` begins with; return the rest."""
+        """Replace the gradient by the one at the beginning of `packed`; return the rest."""
         count, rest = split(packed, 1)
         numbers, rest = split(rest, int(count.view("<i4")[0]))
         used, width = numbers.view("<i4"), self.values.shape[1]

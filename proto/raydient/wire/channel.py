@@ -1,6 +1,6 @@
 """The worker's end of the data plane: channels that receive weights and push gradients, by shared memory or over TCP.
 
-The conversation is the same for both; only the way of the payload differs:
+The sequence of frames is the same for both; only the path of the payload differs:
 
     worker -> server   ATTACH   worker number
     server -> worker   ATTACHED sizes; on one machine also the descriptors of the weights and of this worker's gradients
@@ -89,7 +89,7 @@ def attach(connection: Connection, worker: int, generation: int) -> Channel:
 
 
 class _Channel:
-    """The part of a channel that does not depend on the way of the payload."""
+    """The part of a channel that does not depend on the path of the payload."""
 
     weights: Vector
 

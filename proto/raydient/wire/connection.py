@@ -1,4 +1,4 @@
-"""Frames over a stream socket, blocking or not, with file descriptors where the socket is a Unix one."""
+"""Frames over a stream socket, blocking or not. A Unix socket also carries file descriptors."""
 
 import array
 import contextlib

@@ -19,13 +19,15 @@ CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 0.01
 """Pause before the second attempt if the listener closed the connection; doubled each time, up to 0.5 s."""
 
-
 _CREDENTIALS = struct.Struct("3i")
 """struct ucred: process, user, group."""
 
 
 class Transport(StrEnum):
-    """The transport of weights and gradients. AUTO: shared memory on one node if its Unix socket answers, TCP else."""
+    """The transport of weights and gradients.
+
+    AUTO is shared memory if both ends run on one node and the Unix socket answers, else TCP.
+    """
 
     AUTO = "auto"
     SHARED_MEMORY = "shared-memory"
@@ -70,7 +72,7 @@ def dial(
     """Connect from `node` and prove the secret in both directions. The connection is blocking.
 
     Raises OSError if there is no listener, TimeoutError if it does not answer in time, ProtocolError if it does not
-    know the secret.
+    have the secret.
     """
     if transport is Transport.SHARED_MEMORY or (transport is Transport.AUTO and endpoint.node == node):
         try:

@@ -166,9 +166,9 @@ class Hub:
         sock.setblocking(False)
         tune(sock)
         connection, proof = Connection(sock, limited_to(MAXIMUM_FRAME)), ListenerProof(self._secret)
-        others = [stranger for stranger in self._strangers if stranger.is_local == connection.is_local]
-        if len(others) >= MAXIMUM_STRANGERS:
-            self.drop(others[0])
+        waiting = [stranger for stranger in self._strangers if stranger.is_local == connection.is_local]
+        if len(waiting) >= MAXIMUM_STRANGERS:
+            self.drop(waiting[0])
         try:
             proof.challenge(connection)
         except OSError:

@@ -32,7 +32,7 @@ class Segment:
         """Map `size` bytes of a descriptor that this object owns from now on."""
         if os.fstat(descriptor).st_size < size:
             os.close(descriptor)
-            raise ValueError(f"a segment of {size} bytes was announced, a smaller one came")
+            raise ValueError(f"a segment of {size} bytes was announced, but it is smaller")
         self.descriptor = descriptor
         self.size = size
         # Python cannot map 0 bytes, so an empty bundle has 1 byte.
@@ -81,7 +81,7 @@ class Place:
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def is_inside(self, size: int) -> bool:
-        """Return True if this is an array of plain values inside a segment of `size` bytes; peers may send any."""
+        """Return True if this is an array of plain values in a segment of `size` bytes; a peer may send any place."""
         plain = self.dtype in _PLAIN_TYPES and min(self.shape, default=0) >= 0
         return plain and 0 <= self.offset <= size - self.size
 

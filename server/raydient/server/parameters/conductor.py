@@ -34,7 +34,7 @@ class Assign:
 class EpochEnd:
     """An epoch is complete: sums over its training part and over the held-out part, rows first.
 
-    `test` is empty without a held-out part, `train` if the sums were given up at the epoch's last step.
+    `test` is empty without a held-out part, `train` if training resumed at the evaluation without the epoch's sums.
     """
 
     epoch: int
@@ -60,7 +60,7 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The weights are between two rounds, for a snapshot that was requested or the end; `final`: no round follows."""
+    """The weights are those between two rounds, for a requested snapshot or the end. `final`: no round follows."""
 
     final: bool
 
@@ -89,7 +89,7 @@ class _Open:
 class Conductor:
     """The position of a job and the round being computed. For one thread.
 
-    A gradient handed to `push` must stay as it is until the next `Assign` of a later round.
+    A gradient handed to `push` must not change before the first `Assign` of a later round.
 
     Attributes:
         last_loss: loss of the last step; None before the first.
@@ -255,7 +255,7 @@ class Conductor:
         return self._confirmed(self._boundary()) if due else []
 
     def _boundary(self) -> list[Action]:
-        """The weights are those between two rounds: an open round has not changed them yet."""
+        """Answer a snapshot request; an open round has not changed the weights yet."""
         self._snapshot_wanted = False
         if self._ended:
             self._open = None

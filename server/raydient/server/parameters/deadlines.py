@@ -72,7 +72,7 @@ class Deadlines:
         self._known.setdefault(shape, set()).update(self._pushed)
 
     def overdue(self, owing: Mapping[int, int], now: float) -> dict[int, float]:
-        """The workers past their deadline, each with the seconds since its last push or assignment.
+        """Return the workers past their deadline, each with the seconds since its last push or assignment.
 
         `owing` is the number of leaves of the open round that are assigned and not pushed, by worker.
         """

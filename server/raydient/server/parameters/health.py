@@ -16,7 +16,9 @@ from raydient.steps.layout import Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth
 
 PIECE = 1 << 13
-"""Values per piece, a divisor of the update's blocks; in float64 they fit into the cache. A layer's last is shorter."""
+"""Values per piece, a divisor of the update's blocks; in float64 they fit into the cache. A layer's last piece may have
+fewer.
+"""
 
 _Part = tuple[int, slice, NDArray[np.float64]]
 _GRADIENT, _WEIGHTS, _UPDATE = range(3)

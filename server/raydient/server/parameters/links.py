@@ -71,7 +71,7 @@ def passing_on(network: Network, links: Mapping[Connection, Link], position: Pos
 
 
 class _Link(ABC):
-    """The part of a link that does not depend on the way of the gradient."""
+    """The part of a link that does not depend on the path of the gradient."""
 
     def __init__(self, connection: Connection, worker: int, weights: Segment, terms: Terms, generation: int) -> None:
         self.connection, self.worker = connection, worker

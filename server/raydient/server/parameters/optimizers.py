@@ -163,5 +163,5 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"sgd": _sgd, "adam": Adam}
 def build_rule(kind: str, settings: Mapping[str, Any]) -> UpdateRule:
     """Build the rule of a specification, whose `kind` and settings are valid. Its learning rate is constant."""
     rate: float = settings["learning_rate"]
-    others = {name: value for name, value in settings.items() if name != "learning_rate"}
-    return UpdateRule(OPTIMIZERS[kind](**others), lambda step: rate)
+    options = {name: value for name, value in settings.items() if name != "learning_rate"}
+    return UpdateRule(OPTIMIZERS[kind](**options), lambda step: rate)

@@ -41,7 +41,7 @@ def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Gradient]) ->
 
 
 class Reduction:
-    """Sums of rows of tables amid zeros, and blocks of the whole gradient.
+    """Computes the gradient of a step, block by block.
 
     `reduce` may be called by several threads at a time, for different blocks.
     """
@@ -51,7 +51,7 @@ class Reduction:
         self._penalized = [
             (p, p.kind.l1, p.kind.l2) for p in parameters if isinstance(p.kind, Learned) and (p.kind.l1 or p.kind.l2)
         ]
-        # Sums of rows amid the zeros of those that are not in use, from `begin` to `end`; else all zero.
+        # Between `begin` and `end` the sums of the rows in use, amid zeros; otherwise all zeros.
         self._spread_out = aligned_zeros((len(weights) if tables else 0,), np.float32)
         self._few: Sequence[Rows] = ()
         self._tables: Sequence[Table] = ()  # those of `_few`

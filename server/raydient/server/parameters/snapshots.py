@@ -31,7 +31,7 @@ def restore(serve: Serve, arrays: Mapping[str, AnyArray], state: Sequence[str]) 
 
 
 def take(position: Position, bundle: Bundle, *, final: bool, ranked: bool) -> tuple[Snapshot, Bundle]:
-    """Copy the state, and the scores of the unfinished epoch's rows where metrics rank rows."""
+    """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows."""
     arrays = dict(bundle.arrays)
     if ranked:
         arrays[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, position.epoch_scores)])

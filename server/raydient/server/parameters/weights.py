@@ -89,7 +89,7 @@ class Weights:
         return total
 
     def _stretches(self, block: Block) -> Iterator[tuple[int, int, Kind]]:
-        """Yield begin, end and kind of the stretches of a block that are changed alike."""
+        """Yield begin, end and kind of the stretches of a block whose values have one kind."""
         start = block.start
         for parameter in self._not_learned:
             first, last = max(parameter.offset, start), min(parameter.stop, block.stop)
