@@ -1,5 +1,1 @@
 """Checks of dashboards that catch faults which neither the SDK's types nor promtool see; the tests run them."""
-
-from .rules import lint
-
-__all__ = ["lint"]

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 RATE_INTERVAL = timedelta(seconds=97)
 """Stands for `$__rate_interval`; no query uses this range by itself."""
-VARIABLES = {"__rate_interval": "97s", "__interval": "1m", "__range": "1h"}
+VARIABLES = {"__rate_interval": "97s", "__range": "1h"}
 """Grafana's built-in variables with typical values."""
 ANYTHING = {"job": ".+", "instance": ".+", "training_job": ".+"}
 """Values of the dashboards' variables that match every series."""

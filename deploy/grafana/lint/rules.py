@@ -1,15 +1,15 @@
 """The rules. Each is a generator of (panel's title or empty, text) for what it finds wrong in a dashboard."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
-from .queries import ANYTHING, RATE_INTERVAL, Json, Selector, expanded, panels, selectors
+from .queries import RATE_INTERVAL, Json, Selector, expanded, panels, selectors
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 """The data source that the reader chooses on top of each dashboard."""
-UNITS = frozenset({"none", "short", "sci", "percentunit", "bytes", "Bps", "s", "reqps", "cps"})
+UNITS = frozenset({"none", "sci", "percentunit", "bytes", "Bps", "s", "reqps", "cps"})
 """Units in use. Grafana has more, and shows an unknown one as plain text beside the number without a complaint."""
-CHOSEN = {label: ("=~", f"${label}") for label in ("job", "instance")}
-"""Matchers that restrict a query to the services that the reader chooses; alerts may lack these labels."""
+SERVICE = frozenset({"job", "instance"})
+"""Labels of every metric of a service: the reader chooses their values, and alerts may lack them."""
 
 Findings = Iterator[tuple[str, str]]
 Metrics = Mapping[str, frozenset[str] | None]
@@ -68,30 +68,30 @@ def layout(dashboard: Json) -> Findings:
 
 
 def promql(dashboard: Json, metrics: Metrics) -> Findings:
-    """Queries are PromQL over known metrics and labels, of the chosen services, and take rates of counters."""
+    """Queries are PromQL over known metrics and labels, of what the reader chooses, and take rates of counters."""
+    chosen = SERVICE | {variable["name"] for variable in dashboard["templating"]["list"]}
     for panel in panels(dashboard):
         for target in panel.get("targets", ()):
-            values = {**ANYTHING, **{label: f"${label}" for label in CHOSEN}}
             try:
-                asked = selectors(expanded(target.get("expr", ""), values))
+                asked = selectors(expanded(target.get("expr", ""), {}))
             except ValueError as error:
                 yield panel.get("title", ""), f"{target.get('expr')!r} is not PromQL: {error}"
                 continue
             for selector in asked:
-                for text in _faults(selector, metrics):
+                for text in _faults(selector, metrics, chosen):
                     yield panel.get("title", ""), f"{selector.metric} {text}"
 
 
-def _faults(selector: Selector, metrics: Metrics) -> Iterator[str]:
+def _faults(selector: Selector, metrics: Metrics, chosen: Set[str]) -> Iterator[str]:
     if selector.metric not in metrics:
         yield "is not a metric of the service"
         return
     labels = metrics[selector.metric]
-    unknown = selector.matchers.keys() - CHOSEN.keys() - (labels or selector.matchers.keys())
-    for label in sorted(unknown):
+    for label in sorted(selector.matchers.keys() - SERVICE - labels) if labels is not None else ():
         yield f"has no label {label}"
-    if labels is not None and not CHOSEN.items() <= selector.matchers.items():
-        yield "is not restricted to the chosen job and instance"
+    for label in sorted(chosen & (SERVICE | labels)) if labels is not None else ():
+        if selector.matchers.get(label) != ("=~", f"${label}"):
+            yield f"is not restricted to the chosen {label}"
     counter = selector.metric.endswith(("_total", "_bucket", "_count"))
     if counter and selector.function not in ("rate", "irate", "increase"):
         yield "is a counter and is shown as it is"

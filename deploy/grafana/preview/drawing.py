@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 from matplotlib.transforms import Bbox
 
 from .prometheus import Series, Window
@@ -22,20 +22,25 @@ TEXT, FAINT, EDGE = "#24292e", "#6e7781", "#d8dade"
 COLORS = {"green": "#56a64b", "dark-green": "#19730e", "yellow": "#d9a400", "orange": "#ff780a", "red": "#e02f44"}
 COLORS |= {"blue": "#3274d9", "purple": "#a352cc", "gray": "#8e8e8e", "text": TEXT, "transparent": "none"}
 PALETTE = ("#56a64b", "#f2cc0c", "#3274d9", "#ff780a", "#e02f44", "#1f60c4", "#a352cc", "#6ed0e0", "#705da0", "#508642")
-SUFFIXES = {"s": "s", "bytes": "B", "Bps": "B/s", "cps": "c/s", "short": ""}
+SCALES = {"percentunit": {"%": 0.01}, "reqps": {"req/s": 1.0}, "cps": {"c/s": 1.0, "K c/s": 1e3, "M c/s": 1e6}}
+SCALES |= {"s": {"s": 1.0, "µs": 1e-6, "ms": 1e-3, "min": 60.0, "h": 3600.0}}
+SCALES |= {"bytes": {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}}
+SCALES |= {"Bps": {"B/s": 1.0, "kB/s": 1e3, "MB/s": 1e6, "GB/s": 1e9}}
+"""Sizes of the multiples of each unit, as Grafana has them; the first is for values smaller than all of them."""
 
 
-def words(value: float, defaults: Json, places: int | None = 1) -> str:
+def words(value: float, defaults: Json) -> str:
     """Return a value in words: the text that the panel maps its range to, else the value with its unit."""
     for mapping in defaults.get("mappings", ()):
         bounds = mapping["options"]
         if mapping["type"] == "range" and bounds["from"] <= value <= bounds["to"]:
             return str(bounds["result"]["text"])
     unit, decimals = defaults.get("unit"), defaults.get("decimals")
-    if unit == "percentunit":
-        return f"{100 * value:.3g} %"
-    if unit in SUFFIXES and math.isfinite(value):
-        return str(EngFormatter(SUFFIXES[unit], places=places)(value))
+    if unit in SCALES and math.isfinite(value):
+        sizes = SCALES[unit]
+        name = max((n for n in sizes if sizes[n] <= abs(value)), key=lambda n: sizes[n], default=next(iter(sizes)))
+        scaled = value / sizes[name]
+        return f"{scaled:.{3 if abs(scaled) < 1000 else 4}g} {name}"
     if decimals is not None:
         return f"{value:.{decimals}{'e' if unit == 'sci' else 'f'}}"
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
@@ -68,7 +73,7 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
     values = pd.DataFrame({place: one.values for place, one in enumerate(shown)}, index=window.clock)
     values = values.where(values > 0) if log else values
     if not values.notna().any(axis=None):
-        return nothing(axes)
+        return nothing(axes, defaults.get("noValue", "no data"))
     colors = [series_color(panel, one.name, PALETTE[place % len(PALETTE)]) for place, one in enumerate(shown)]
     if custom.get("stacking", {}).get("mode") == "normal":
         axes.stackplot(values.index, values.fillna(0).T, colors=colors, alpha=0.75)
@@ -85,7 +90,7 @@ def timeseries(axes: Axes, panel: Json, answers: Answers, window: Window) -> Non
             axes.axhline(step["value"], color=COLORS[step["color"]], ls="--", lw=1)
     _axes(axes, defaults, log=log)
     axes.set_xlim(values.index[0], values.index[-1])
-    columns = (panel["gridPos"]["w"] + 1) // 3
+    columns = int(8.5 * panel["gridPos"]["w"] - 14) // (max(len(one.name) for one in shown) + 6) or 1  # by letters
     handles = [axes.plot([], [], color=color, lw=3)[0] for color in colors[: 2 * columns]]
     below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12), "ncols": columns}
     names = [one.name for one in shown[: 2 * columns]]
@@ -130,9 +135,8 @@ def barchart(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
     if not bars:
         return nothing(axes)
     names = sorted(bars)
+    _axes(axes, defaults, log=True)
     axes.set_ylim(defaults["min"], defaults["max"] * 4)
-    axes.set_yscale("log")
-    axes.yaxis.set_minor_locator(NullLocator())
     drawn = axes.bar(names, [bars[n] for n in names], color=[threshold_color(bars[n], defaults) for n in names])
     axes.bar_label(drawn, [words(bars[n], defaults) for n in names], fontsize=7)
     return axes.tick_params(axis="x", rotation=45)
@@ -151,7 +155,8 @@ def table(axes: Axes, panel: Json, answers: Answers, window: Window) -> None:
         rows = rows.sort_values(order["displayName"], ascending=not order["desc"], kind="stable")
     room = round(axes.get_window_extent().height / axes.figure.dpi / 0.25)
     rows = rows.head(room - 1)
-    cells = [[_cell(v, override(panel, title, "unit", "none")) for v in rows[title]] for title in rows]
+    units = {title: {"unit": override(panel, title, "unit", "none")} for title in rows}
+    cells = [["" if pd.isna(v) else v if isinstance(v, str) else words(v, units[t]) for v in rows[t]] for t in rows]
     letters = [max(map(len, (title, *column))) + 2 for title, column in zip(rows, cells, strict=True)]
     drawn = axes.table(
         list(zip(*cells, strict=True)),
@@ -184,19 +189,17 @@ def nothing(axes: Axes, text: str = "no data") -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT)
 
 
-def _cell(value: Any, unit: str) -> str:
-    return value if isinstance(value, str) else "" if pd.isna(value) else words(value, {"unit": unit})
-
-
 def _axes(axes: Axes, defaults: Json, *, log: bool) -> None:
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_yscale("log", subs=[])
         return
     low, high = defaults.get("min"), defaults.get("max")
     axes.set_ylim(low, high if high is not None or axes.dataLim.y1 > 0 else 1)
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=defaults.get("decimals") == 0))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(float(value), defaults, places=None)))
+    locator: Locator = MaxNLocator(5, integer=defaults.get("decimals") == 0)
+    if defaults.get("unit") == "bytes" and axes.dataLim.y1 > 0:
+        locator = MultipleLocator(2.0 ** math.ceil(math.log2(axes.dataLim.y1 / 5)))
+    axes.yaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(float(value), defaults)))
 
 
 DRAWN: Mapping[str, Callable[[Axes, Json, Answers, Window], None]] = {

@@ -198,6 +198,7 @@ def _over_time() -> list[Builder[Panel]]:
             "percentunit",
             _lines_of("raydient_job_dead_units_ratio"),
         )
+        .no_value("no such layer")
         .min(0)
         .max(1),
         bars(

@@ -6,12 +6,16 @@ from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from raydient.server.metrics.job_table import JOBS
+
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 """The data source of every panel, query and variable: the Prometheus that the reader chose."""
 SERVICES = ('job=~"$job"', 'instance=~"$instance"')
 """Matchers of the chosen services: Prometheus' own labels, the scrape's name and the address."""
 TRAINING_JOBS = 'training_job=~"$training_job"'
 """Matcher of the chosen training jobs."""
+JOB_METRICS = frozenset(f"{family.name}{part}" for family in JOBS for part in ("", "_bucket", "_sum", "_count"))
+"""Metrics with the label `training_job`, by the names of their series."""
 
 
 def series(metric: str, /, *matchers: str, **labels: str) -> str:
@@ -20,7 +24,7 @@ def series(metric: str, /, *matchers: str, **labels: str) -> str:
     `labels` have to equal the given values; `matchers` are PromQL.
     """
     equal = (f'{label}="{value}"' for label, value in labels.items())
-    jobs = (TRAINING_JOBS,) if metric.startswith("raydient_job_") else ()
+    jobs = (TRAINING_JOBS,) if metric in JOB_METRICS else ()
     return selector(metric, *SERVICES, *jobs, *matchers, *equal)
 
 

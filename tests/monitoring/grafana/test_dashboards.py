@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from deploy.grafana.folder import DASHBOARDS, FolderError, read
-from deploy.grafana.lint import lint
 from deploy.grafana.lint.queries import expressions, panels, selectors
+from deploy.grafana.lint.rules import lint
 from deploy.grafana.program import dashboards, write
 from deploy.grafana.program.__main__ import main as program
 from deploy.grafana.program.gradients import DEAD, LARGE_UPDATE, VANISHING

@@ -4,8 +4,8 @@ import copy
 
 import pytest
 
-from deploy.grafana.lint import lint
 from deploy.grafana.lint.queries import panels, selectors
+from deploy.grafana.lint.rules import lint
 
 
 def first(dashboard, kind="timeseries"):
@@ -74,6 +74,11 @@ BREACHES = [
         with_query(f'raydient_job_loss{{{BOTH}}} / on (job) raydient_job_epochs{{instance=~"$instance"}}'),
         "raydient_job_epochs is not restricted",
     ),
+    (
+        with_query(f"rate(raydient_exchange_bytes_total{{{BOTH}}}[$__rate_interval])"),
+        "raydient_exchange_bytes_total is not restricted to the chosen training_job",
+    ),
+    (with_query(f'up{{{BOTH}, training_job=~"$training_job"}}'), "up has no label training_job"),
     (with_query(f"raydient_job_steps_total{{{BOTH}}}"), "is a counter"),
     (with_query(f"sum(raydient_job_steps_total{{{BOTH}}})"), "is a counter"),
     (with_query(f"max_over_time(raydient_rpc_seconds_count{{{BOTH}}}[$__rate_interval])"), "is a counter"),
