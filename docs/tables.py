@@ -41,14 +41,12 @@ def serve_options() -> Iterator[Row]:
     """Each option of `raydient serve` with its default."""
     yield "option", "default", "meaning"
     for option in serve.params:
-        text, _, default = (option.help or "").partition("[default: ")
-        if option.show_default:
-            default = f"`{option.default}`"
-        yield f"`{option.opts[0]}`", default.rstrip("]") or ("off" if option.is_flag else "none"), _phrase(text)
+        text, default = _help(option)
+        yield f"`{option.opts[0]}`", default or ("off" if option.is_flag else "none"), text
 
 
 def commands() -> Iterator[Row]:
-    """Each command with its arguments and the first sentence of its help."""
+    """Each command, commands of a group included, with its arguments and the first sentence of its help."""
     yield "command", "what it does"
     for name, command in _commands():
         arguments = [p.metavar for p in command.params if isinstance(p, click.Argument)]
@@ -61,9 +59,8 @@ def environment() -> Iterator[Row]:
     yield "environment variable", "option", "meaning"
     options = {p.envvar: p for _, command in _commands() for p in command.params if getattr(p, "envvar", None)}
     for name, option in options.items():
-        text, _, default = (option.help or "").partition("[default: ")
-        default = f"{option.default:g}" if isinstance(option.default, float) else default.rstrip("]")
-        yield f"`{name}`", f"`{option.opts[0]}`", _phrase(text) + (f"; default: {default}" if default else "")
+        text, default = _help(option)
+        yield f"`{name}`", f"`{option.opts[0]}`", text + (f"; default: {default}" if default else "")
 
 
 def exit_statuses() -> Iterator[Row]:
@@ -73,12 +70,14 @@ def exit_statuses() -> Iterator[Row]:
 
 
 def exceptions() -> Iterator[Row]:
-    """Each exception of the client with the first paragraph of its docstring."""
+    """Each exception of the client with its docstring, attributes included."""
     yield "exception", "when"
     for name in raydient.client.__all__:
         kind = getattr(raydient.client, name)
         if isinstance(kind, type) and issubclass(kind, Exception):
-            yield f"`{name}`", _phrase(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0])
+            text, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
+            named = re.sub(r"^    (\w+):", r"; `error.\1`:", attributes, flags=re.MULTILINE)
+            yield f"`{name}`", _phrase(text) + re.sub("[ .]*;", ";", _phrase(named))
 
 
 def reasons() -> Iterator[Row]:
@@ -125,7 +124,20 @@ def _commands() -> Iterator[tuple[str, click.Command]]:
     context = click.Context(Program(name="raydient"))
     for name in COMMANDS:
         command = context.command.get_command(context, name)
-        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {part}", each) for part, each in command.commands.items())
+        else:
+            yield name, command
+
+
+def _help(option: click.Parameter) -> tuple[str, str]:
+    """Return the help of an option and its default, with options, paths and addresses as code; empty without one."""
+    text, _, default = (option.help or "").partition("[default: ")
+    if option.show_default:
+        default = f"{option.default:g}" if isinstance(option.default, float) else f"`{option.default}`"
+    else:
+        default = re.sub(r"(?<![\w`])(~?[\w.]*/[\w./]+)", r"`\1`", default.rstrip("]"))
+    return re.sub(r"(--[a-z][a-z-]+( ray\b)?)", r"`\1`", _phrase(text)), default
 
 
 def _codes(names: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ class Unreachable(RaydientError):
     """The service does not answer at the address, or not in time.
 
     Attributes:
-        transient: whether the same call may succeed in a moment, as while a server restarts.
+        transient: True if the same call may succeed in a moment, as while a server restarts.
     """
 
     def __init__(self, message: str, *, reason: str = "", transient: bool = False) -> None:
@@ -55,7 +55,11 @@ class Unreachable(RaydientError):
 
 
 class RequestRefused(RaydientError):
-    """The request breaks rules; `violations` lists them, each with its path within the request."""
+    """The request breaks rules.
+
+    Attributes:
+        violations: the broken rules, each with `path`, within the request, and `message`.
+    """
 
     def __init__(self, message: str, *, reason: str = "", violations: Iterable[FieldError] = ()) -> None:
         super().__init__(message, reason=reason)
@@ -71,7 +75,11 @@ class NotPermitted(RaydientError):
 
 
 class NotAllowed(RaydientError):
-    """The state of the job does not allow the call: cancelling an ended job, deleting one that has not ended."""
+    """The state of the job does not allow the call.
+
+    It is raised, for example, for cancelling a job that has ended, deleting one that has not, fetching the model of one
+    that did not succeed, and changing one that is `UNREADABLE`.
+    """
 
 
 class NotSupported(RaydientError):
@@ -91,7 +99,11 @@ class TransferBroken(RaydientError):
 
 
 class JobNotSucceeded(RaydientError):
-    """A job ended without success; `state` is FAILED or CANCELLED."""
+    """A job that was waited for failed or was cancelled.
+
+    Attributes:
+        state: `FAILED` or `CANCELLED`.
+    """
 
     def __init__(self, message: str, *, state: str, reason: str = "") -> None:
         super().__init__(message, reason=reason)
@@ -99,7 +111,7 @@ class JobNotSucceeded(RaydientError):
 
 
 class MissingExtra(RaydientError):
-    """A package that is not part of the base installation is needed."""
+    """A package of an extra, such as pandas, is not installed; the message has the command that installs it."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs packages that are not installed: pip install 'raydient[{extra}]'")

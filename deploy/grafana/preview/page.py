@@ -17,7 +17,7 @@ from .prometheus import Prometheus, Series, Window
 NOTE = "Drawn with matplotlib from the dashboard's queries; not a screenshot of Grafana."
 COLUMN, ROW, HEAD, GAP = 0.5, 0.34, 0.62, 0.05
 """Inches: a cell of the grid, the head of the picture, the gap between panels."""
-MARGINS = {"timeseries": (0.7, 0.15, 0.6), "heatmap": (0.95, 0.2, 0.3), "barchart": (0.6, 0.15, 0.85)}
+MARGINS = {"timeseries": (0.7, 0.15, 0.66), "heatmap": (0.95, 0.2, 0.3), "barchart": (0.6, 0.15, 0.85)}
 """Inches left, right and below of the axes, by type of the panel."""
 
 

@@ -36,7 +36,11 @@ class FieldError:
 
 
 class InvalidSpec(ValueError):
-    """A specification that breaks rules; carries all of them, not only the first."""
+    """The specification of a job breaks rules, checked by the client or by the service.
+
+    Attributes:
+        errors: all broken rules, each with `path`, `message` and `line`.
+    """
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         self.errors = tuple(errors)

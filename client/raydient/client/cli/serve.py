@@ -31,17 +31,22 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Run members as plain processes of this machine (local) or as Ray actors (ray).",
 )
 @click.option("--ray-address", help="Join this Ray; without it, --cluster ray starts one.")
-@click.option("--stop-jobs", is_flag=True, help="On SIGTERM, stop jobs on a joined Ray too.")
+@click.option(
+    "--stop-jobs", is_flag=True, help="On SIGTERM, stop jobs on a joined Ray too; without it they go on there."
+)
 @click.option(
     "--slots",
     type=click.IntRange(1),
     help="Worker processes at a time; ignored on a joined Ray.  [default: one per core, at least 4]",
 )
-@click.option("--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below; repeatable.")
+@click.option(
+    "--data-root", "data_roots", type=_FOLDER, multiple=True, help="Jobs may read files below this folder; repeatable."
+)
 @click.option(
     "--disk-reserve-bytes",
     type=click.IntRange(0),
-    help="Space that uploads leave free.  [default: 1 GiB or 2 % of the disk, whichever is more, at most 10 %]",
+    help="Space that uploads leave free, for the database, checkpoints and models.  "
+    "[default: 1 GiB or 2 % of the disk, whichever is more, at most 10 %]",
 )
 @click.option(
     "--insecure-grpc", is_flag=True, help="Permit a gRPC address that other machines can reach, without TLS and tokens."
