@@ -2,7 +2,7 @@
 
     python deploy/kubernetes/rules.py
 
-The operator wants the groups inside an object, and Kustomize cannot put one file into another.
+The operator requires the groups inside an object, and Kustomize cannot put one file into another.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from .writing import write
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 2 where the folder is missing."""
+    """Return the exit status: 0, or 2 if the folder is missing."""
     parser = argparse.ArgumentParser(prog="python -m deploy.grafana.program", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DASHBOARDS, help="where to; default %(default)s")
     try:

@@ -17,7 +17,7 @@ RAY = (("Ray: cluster", "rayDefaultDashboard"),)
 
 
 def frame(uid: str, description: str, *variables: builders.QueryVariable, period: str) -> builders.Dashboard:
-    """A dashboard without panels that shows the last `period`; `variables` come beside those of the services."""
+    """Return a dashboard without panels over the last `period`; `variables` come after those of the services."""
     dashboard = (
         builders.Dashboard(TITLES[uid])
         .uid(uid)
@@ -43,7 +43,7 @@ def frame(uid: str, description: str, *variables: builders.QueryVariable, period
 def section(
     dashboard: builders.Dashboard, title: str, panels: Sequence[Builder[Panel]], *, repeat: str = ""
 ) -> builders.Dashboard:
-    """A row with its panels, from left to right; once for each value of the variable `repeat`."""
+    """Add a row with its panels, from left to right; Grafana repeats it for each value of the variable `repeat`."""
     row = builders.Row(title)
     dashboard = dashboard.with_row(row.repeat(repeat) if repeat else row)
     for panel in panels:
@@ -52,7 +52,7 @@ def section(
 
 
 def deep_link(title: str, uid: str, job: str) -> builders.DashboardLink:
-    """A link of a panel or a cell to another dashboard, at the same time; `job` is an expression for its id."""
+    """Return a link from a panel or cell to another dashboard, at the same time; `job` is an expression for its id."""
     builder = builders.DashboardLink(title).type(DashboardLinkType.LINK)
     return builder.url(_url(uid, f"var-training_job={job}") + "&${__url_time_range}")
 
@@ -70,7 +70,7 @@ def _link(title: str, uid: str, parameters: str) -> builders.DashboardLink:
 
 
 def _alerts(matcher: str) -> builders.AnnotationQuery:
-    """Marks where an alert of ours fires."""
+    """Return an annotation that marks the times at which an alert of raydient fires."""
     return (
         builders.AnnotationQuery()
         .name("Alerts")

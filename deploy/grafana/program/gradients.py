@@ -1,4 +1,4 @@
-"""The dashboard *Gradient health*: does every layer learn.
+"""The dashboard *Gradient health*: how much every layer learns.
 
 A vanishing gradient has to be seen at a glance: the verdict in words on top, below it a staircase that falls from the
 output's layer to the input's, and a heat map whose lower rows are dark.
@@ -33,7 +33,7 @@ SMALLEST = 1e-12
 
 
 def gradient_health() -> Dashboard:
-    """One section, repeated for each training job that is chosen."""
+    """Return the dashboard; its section is repeated for each chosen training job."""
     about = (
         "Gradients of a training job by layer, measured every few steps on the aggregated gradient. Layers stand in "
         "the network's order, the input's first."
@@ -44,7 +44,7 @@ def gradient_health() -> Dashboard:
 
 
 def _in_order(values: str) -> str:
-    """The series of each layer, labelled with its place in the network and its name, and therefore sorted by place."""
+    """Return the series of each layer, labelled with its place in the network and its name: sorted by place."""
     place = series("raydient_job_layer_info")
     placed = f"({values}) * on (training_job, instance, layer) group_left (position) {place}"
     return f'max by (place) (label_join({placed}, "place", " ", "position", "layer"))'

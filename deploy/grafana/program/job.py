@@ -1,4 +1,4 @@
-"""The dashboard *Job*: does it learn, how fast, who works on it, what would a crash cost."""
+"""The dashboard *Job*: learning, speed, workers and checkpoints of a training job."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.builder import Builder
@@ -23,7 +23,7 @@ SPLITS = {"train": "blue", "test": "orange"}
 
 
 def job() -> Dashboard:
-    """One section upon the other, repeated for each training job that is chosen."""
+    """Return the dashboard; its sections are repeated for each chosen training job."""
     about = "A training job: learning, speed, workers, checkpoints. Choose more than one to compare them."
     dashboard = frame(JOB, about, training_job_variable(), period="30m")
     sections = {"now": _now(), "learning": _learning(), "speed": _speed(), "workers and checkpoints": _members()}
@@ -35,7 +35,7 @@ def job() -> Dashboard:
 def _now() -> list[Builder[Panel]]:
     done = series("raydient_job_progress_ratio")
     left = f"(1 - {done}) / (deriv({done}[$__rate_interval]) > 0)"
-    state = number("State", "State of the job; where it failed, for which reason.", "none", "", nothing="not reported")
+    state = number("State", "State of the job; if it failed, the reason.", "none", "", nothing="not reported")
     of_state = query(series("raydient_job_state"), "{{state}}", instant=True)
     reason = query(series("raydient_job_failed"), "{{reason}}", instant=True)
     restarts = f"sum(increase({series('raydient_job_restarts_total')}[$__range]))"

@@ -22,22 +22,22 @@ from .queries import SOURCE, query
 
 Queries = Sequence[prometheus.Dataquery]
 Steps = Sequence[tuple[float | None, str]]
-"""Thresholds: from which value on which colour; the first has none and begins at the bottom."""
+"""Thresholds: the value from which on a colour holds, and the colour; the first has no value and begins at the bottom."""
 
 
 def thresholds(steps: Steps) -> builders.ThresholdsConfig:
-    """Colours by value."""
+    """Return the colours by value."""
     config = builders.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE)
     return config.steps([Threshold(value, color) for value, color in steps])
 
 
 def by_threshold() -> builders.FieldColor:
-    """Coloured by the thresholds."""
+    """Return the colour scheme that follows the thresholds."""
     return builders.FieldColor().mode(FieldColorModeId.THRESHOLDS)
 
 
 def log_scale() -> common.ScaleDistributionConfig:
-    """An axis of powers of ten."""
+    """Return a logarithmic axis to base 10."""
     return common.ScaleDistributionConfig().type(kinds.ScaleDistribution.LOG).log(10)
 
 
@@ -57,7 +57,7 @@ def lines(
     colors: Mapping[str, str] | None = None,
     steps: Steps | None = None,
 ) -> timeseries.Panel:
-    """Series over time. `colors` by legend; `steps` are drawn as dashed lines across."""
+    """Return a panel with series over time. `colors` by legend; `steps` are drawn as dashed lines across."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -87,23 +87,23 @@ def lines(
 
 
 def powers(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same lines over an axis of powers of ten."""
+    """Give a panel a logarithmic axis and return it."""
     return panel.scale_distribution(log_scale())
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same series, one upon the other."""
+    """Stack the series of a panel and return it."""
     pile = common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A")
     return panel.stacking(pile).fill_opacity(60).line_width(1).min(0)
 
 
 def stairs(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same series, for counts that jump."""
+    """Draw the series of a panel as stairs, for counts that jump, and return it."""
     return panel.line_interpolation(kinds.LineInterpolation.STEP_AFTER).decimals(0).min(0)
 
 
 def bars(panel: timeseries.Panel) -> timeseries.Panel:
-    """The same series, for what happened in each interval."""
+    """Draw the series of a panel as bars, for numbers of events in each interval, and return it."""
     return panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(80).line_width(1).min(0)
 
 
@@ -119,7 +119,7 @@ def number(
     nothing: str = "no data",
     now: bool = False,
 ) -> stat.Panel:
-    """The newest value in large print, coloured by `steps`; `nothing` is shown where there is none.
+    """Return a panel with the newest value in large print, coloured by `steps`; `nothing` is shown if there is none.
 
     Newest within the time range, or with `now` at its end only.
     """
@@ -142,12 +142,12 @@ def number(
 
 
 def tile(panel: stat.Panel) -> stat.Panel:
-    """The same number on a ground of its colour: for the values to see first."""
+    """Fill a panel with its colour, for the values to see first, and return it."""
     return panel.color_mode(kinds.BigValueColorMode.BACKGROUND_SOLID)
 
 
 def words(panel: stat.Panel, ranges: Mapping[tuple[float, float], str]) -> stat.Panel:
-    """The same number as words, by the range from one bound to the other in which it lies."""
+    """Show the number of a panel as words, by the range in which it lies, and return the panel."""
     return panel.mappings(
         [
             RangeMap(RangeMapOptions(low, high, ValueMappingResult(text=text, index=index)))
@@ -157,7 +157,7 @@ def words(panel: stat.Panel, ranges: Mapping[tuple[float, float], str]) -> stat.
 
 
 def named(panel: stat.Panel, queries: Queries, colors: Mapping[str, str]) -> stat.Panel:
-    """Tiles that show which series there are instead of their values, coloured by legend, else red."""
+    """Turn a panel into tiles with the names of its series instead of values, coloured by name, else red."""
     panel = panel.targets(list(queries)).text_mode(kinds.BigValueTextMode.NAME).thresholds(thresholds([(None, "red")]))
     for name, color in colors.items():
         panel = panel.override_by_name(name, fixed(color))
@@ -165,7 +165,7 @@ def named(panel: stat.Panel, queries: Queries, colors: Mapping[str, str]) -> sta
 
 
 def gauge(title: str, description: str, unit: str, queries: Queries, *, width: int, height: int) -> bargauge.Panel:
-    """The newest value of each series as a bar from 0 to 1."""
+    """Return a panel with the newest value of each series as a bar from 0 to 1."""
     return (
         bargauge.Panel()
         .title(title)
@@ -186,5 +186,5 @@ def gauge(title: str, description: str, unit: str, queries: Queries, *, width: i
 
 
 def newest() -> common.ReduceDataOptions:
-    """The last value that is one."""
+    """Return the options that reduce a series to its last value that is not null."""
     return common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)

@@ -1,4 +1,4 @@
-"""PromQL: what the panels ask, and the variables that a reader chooses from."""
+"""The PromQL of the panels, and the variables whose values a reader chooses."""
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus
@@ -19,7 +19,7 @@ JOB_METRICS = frozenset(f"{family.name}{part}" for family in JOBS for part in ("
 
 
 def series(metric: str, /, *matchers: str, **labels: str) -> str:
-    """A selector of the chosen services and, for metrics of a training job, of the chosen training jobs.
+    """Return a selector of the chosen services and, for metrics of a training job, of the chosen training jobs.
 
     `labels` have to equal the given values; `matchers` are PromQL.
     """
@@ -29,44 +29,44 @@ def series(metric: str, /, *matchers: str, **labels: str) -> str:
 
 
 def selector(metric: str, /, *matchers: str) -> str:
-    """A selector of these matchers alone."""
+    """Return a selector of these matchers alone."""
     return f"{metric}{{{', '.join(matchers)}}}"
 
 
 def per_second(metric: str, /, *matchers: str, **labels: str) -> str:
-    """How fast a counter grows."""
+    """Return the rate of a counter."""
     return f"rate({series(metric, *matchers, **labels)}[$__rate_interval])"
 
 
 def quantiles(histogram: str, /, *matchers: str) -> list[prometheus.Dataquery]:
-    """Queries for median, 95 % and 99 % of a histogram, which is given without `_bucket`."""
+    """Return queries for the median, 95 % and 99 % of a histogram, whose name comes without `_bucket`."""
     shares = {"median": 0.5, "95 %": 0.95, "99 %": 0.99}
     return [query(quantile(share, histogram, *matchers), legend) for legend, share in shares.items()]
 
 
 def quantile(share: float, histogram: str, /, *matchers: str, by: str = "le") -> str:
-    """A quantile of a histogram; `by` are the labels that are kept, `le` among them."""
+    """Return a quantile of a histogram; `by` are the labels to keep, `le` among them."""
     return f"histogram_quantile({share}, sum by ({by}) ({per_second(f'{histogram}_bucket', *matchers)}))"
 
 
 def query(expression: str, legend: str = "", *, instant: bool = False) -> prometheus.Dataquery:
-    """One query of a panel: over the whole time range, or its end alone."""
+    """Return one query of a panel: over the whole time range, or at its end alone."""
     builder = prometheus.Dataquery().expr(expression).legend_format(legend).datasource(SOURCE)
     return builder.instant() if instant else builder.range()
 
 
 def table_query(expression: str) -> prometheus.Dataquery:
-    """A query for rows: one per series, its labels as columns, at the end of the time range."""
+    """Return a query for the rows of a table: one per series, its labels as columns, at the end of the time range."""
     return query(expression, instant=True).format(PromQueryFormat.TABLE)
 
 
 def source_variable() -> builders.DatasourceVariable:
-    """The Prometheus to read."""
+    """Return the variable for the Prometheus to read."""
     return builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def instance_variable() -> builders.QueryVariable:
-    """The services, by the address that Prometheus scrapes; all of them at first."""
+    """Return the variable for services, by the address that Prometheus scrapes; all of them at first."""
     everything = VariableOption(selected=True, text=["All"], value=["$__all"])
     return (
         _query_variable("instance", "label_values(raydient_build_info, instance)").include_all(True).current(everything)
@@ -74,13 +74,13 @@ def instance_variable() -> builders.QueryVariable:
 
 
 def scrape_job_variable() -> builders.QueryVariable:
-    """The names under which Prometheus scrapes services, its own label `job`; all of them at first."""
+    """Return the variable for the names of scrape jobs, Prometheus' own label `job`; all of them at first."""
     everything = VariableOption(selected=True, text=["All"], value=["$__all"])
     return _query_variable("job", "label_values(raydient_build_info, job)").include_all(True).current(everything)
 
 
 def training_job_variable() -> builders.QueryVariable:
-    """Training jobs that reported within the time range, the most recent first.
+    """Return the variable for training jobs that reported within the time range, the most recent first.
 
     The text is display name and id, the value is the id. Each chosen one gets rows of its own.
     """

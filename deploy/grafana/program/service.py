@@ -16,7 +16,7 @@ FAULTS = (('code=~"DATA_LOSS|INTERNAL|UNAVAILABLE|UNKNOWN"',), ('code="RESOURCE_
 
 
 def service() -> Dashboard:
-    """For all services that are scraped, or some of them."""
+    """Return the dashboard of all scraped services, or of the chosen ones."""
     about = "The service: jobs, queue, worker slots, calls. A job's name in the table leads to its own dashboard."
     dashboard = frame(SERVICE, about, period="1h")
     for title, panels in {"Now": _now(), "Jobs": _jobs(), "Calls": _calls(), "Process": _process()}.items():
@@ -88,7 +88,11 @@ def _jobs() -> list[Builder[Panel]]:
         ),
         stairs(
             lines(
-                *("Worker slots", "A slot is a worker process: how many there are, and how many jobs hold.", "none"),
+                *(
+                    "Worker slots",
+                    "A slot is a worker process: the number of slots, and how many of them jobs hold.",
+                    "none",
+                ),
                 [query(f"sum by (state) ({series('raydient_worker_slots')})", "{{state}}")],
                 width=8,
                 colors={"total": "blue", "held": "green"},
@@ -124,7 +128,7 @@ def _calls() -> list[Builder[Panel]]:
             )
         ),
         lines(
-            *("Time to answer", "Of all calls but watching, which lasts as long as somebody watches.", "s"),
+            *("Time to answer", "All calls except watching, which lasts as long as a client watches.", "s"),
             quantiles("raydient_rpc_seconds", BUT_WATCHING),
         ).min(0),
         lines(
@@ -135,7 +139,7 @@ def _calls() -> list[Builder[Panel]]:
 
 
 def _short(expression: str) -> str:
-    """With the method's bare name in the label `call`."""
+    """Return the expression with the method's bare name in the label `call`."""
     return f'label_replace({expression}, "call", "$1", "method", ".*/(.+)")'
 
 

@@ -1,4 +1,4 @@
-"""Tables: several queries beside each other, a row for each job."""
+"""Tables with several queries side by side and a row for each job."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from .queries import SERVICES, SOURCE, selector, table_query
 
 
 def jobs(*, width: int, height: int) -> table.Panel:
-    """Every training job that the chosen services report now."""
+    """Return the table of all training jobs that the chosen services report now."""
     columns = {
         "display_name": ("Job", f"max by (training_job, display_name) ({_of('raydient_job_info')})"),
         "state": ("State", f"max by (training_job, state) ({_of('raydient_job_state')})"),
@@ -21,7 +21,7 @@ def jobs(*, width: int, height: int) -> table.Panel:
     }
     panel = _table(
         "Jobs, with those that ended a short while ago",
-        "What runs, how far it is and how well it does. The name leads to the job's dashboard.",
+        "State, progress and loss of each job. The name leads to the job's dashboard.",
         {**{name: title for name, (title, _) in columns.items()}, "training_job": "Id"},
         [expression for _, expression in columns.values()],
     )
@@ -37,7 +37,7 @@ def jobs(*, width: int, height: int) -> table.Panel:
 
 
 def alerts(*, width: int, height: int) -> table.Panel:
-    """The alerts of ours that fire now, whichever service or job they concern."""
+    """Return the table of raydient's alerts that fire now, for all services and jobs."""
     firing = selector("ALERTS", 'alertname=~"Raydient.+"', 'alertstate="firing"')
     panel = _table(
         "Alerts that fire",
@@ -53,7 +53,7 @@ def _of(metric: str, **labels: str) -> str:
 
 
 def _table(title: str, description: str, columns: Mapping[str, str], expressions: list[str]) -> table.Panel:
-    """Rows that agree in time and common labels become one. `columns`: from field to heading, in order."""
+    """Return a table that joins rows with equal times and labels. `columns`: from field to heading, in order."""
     values = ["Value"] if len(expressions) == 1 else [f"Value #{chr(ord('A') + i)}" for i in range(len(expressions))]
     layout = {
         "excludeByName": {name: True for name in ["Time", *values] if name not in columns},
@@ -73,13 +73,13 @@ def _table(title: str, description: str, columns: Mapping[str, str], expressions
 
 
 def _filled() -> list[DynamicConfigValue]:
-    """Shares as bars."""
+    """Return the properties of an override that draws shares as bars."""
     settings = {"unit": "percentunit", "min": 0, "max": 1, "custom.cellOptions": {"type": "gauge", "mode": "basic"}}
     return [DynamicConfigValue(name, value) for name, value in settings.items()]
 
 
 def _colored(colors: Mapping[str, str]) -> list[DynamicConfigValue]:
-    """Text cells on a ground of their colour."""
+    """Return the properties of an override that colours texts."""
     options = {text: {"color": color, "index": index} for index, (text, color) in enumerate(colors.items())}
     return [
         DynamicConfigValue("mappings", [{"type": "value", "options": options}]),

@@ -1,4 +1,4 @@
-"""From the SDK's builders to files that Grafana provisions."""
+"""Writes the dashboards to files that Grafana provisions."""
 
 import json
 from collections.abc import Callable
@@ -19,11 +19,11 @@ PROGRAMS: dict[str, Callable[[], Dashboard]] = {
     "job": job,
     "gradient-health": gradient_health,
 }
-"""By the name of the file."""
+"""Functions that build the dashboards, by the name of the file."""
 
 
 def dashboards() -> dict[str, str]:
-    """The JSON text of every dashboard by the name of its file, without `.json`."""
+    """Return the JSON text of every dashboard by the name of its file, without `.json`."""
     return {name: _text(program()) for name, program in PROGRAMS.items()}
 
 
