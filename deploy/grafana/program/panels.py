@@ -22,7 +22,7 @@ from .queries import SOURCE, query
 
 Queries = Sequence[prometheus.Dataquery]
 Steps = Sequence[tuple[float | None, str]]
-"""Thresholds, each the value at which a colour begins, and the colour; the first has no value and begins at the bottom."""
+"""Thresholds: values at which a colour begins, and the colours; the first has no value and begins at the bottom."""
 
 
 def thresholds(steps: Steps) -> builders.ThresholdsConfig:
