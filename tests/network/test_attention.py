@@ -9,6 +9,8 @@ from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program
 from raydient.workers.network.layers import attention
 
+from .training_step import initial
+
 INPUT = {"flatten": {"name": "all", "inputs": "input"}}
 
 
@@ -121,9 +123,7 @@ def test_kernels_and_biases_have_their_initializers(make_network):
     constants = {"kernel_initializer": {"constant": {"value": 2}}, "bias_initializer": "ones"}
     settings = {"num_heads": 2, "key_dim": 3, **constants}
     network = make_network([{"multi_head_attention": settings}, "flatten"], "huber", (4, 5))
-    vector = np.empty(network.layout.size, np.float32)
-    network.initialize(1, vector)
-    (views,) = [view for view in network.bind(vector) if view]
+    (views,) = [view for view in network.bind(initial(network)) if view]
     assert len(views) == 8
     for name, view in views.items():
         assert (view == (2 if name.endswith("_kernel") else 1)).all()

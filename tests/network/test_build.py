@@ -32,7 +32,7 @@ def test_names_count_within_a_kind(make_network):
     ]
 
 
-def test_a_name_of_its_own_keeps_the_count(make_network):
+def test_a_layer_with_a_name_of_its_own_is_counted_too(make_network):
     network = make_network([{"dense": {"units": 4, "name": "hidden"}}, {"dense": {"units": 3}}])
     assert [layer.name for layer in network.layers] == ["hidden", "dense_2"]
 
@@ -52,9 +52,9 @@ def test_a_name_of_its_own_keeps_the_count(make_network):
 def test_labels_and_metrics_of_each_loss(make_network, loss, metrics, units, label_shape, dtype):
     network = make_network([{"dense": {"units": units}}], loss)
     assert network.metric_names == metrics
-    assert network.output_shape == (units,)
-    assert network.label_shape == label_shape
-    assert network.label_dtype == dtype
+    assert network.output.shape == (units,)
+    assert network.output.label_shape == label_shape
+    assert network.output.label_dtype == dtype
 
 
 def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)):
@@ -63,7 +63,7 @@ def refused(make_network, layers, loss="softmax_cross_entropy", input_shape=(6,)
     return [(error.path, error.message) for error in caught.value.errors]
 
 
-def test_images_as_outputs_name_shape_and_remedy(make_network):
+def test_an_image_as_output_is_refused_with_its_shape_and_a_remedy(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3}}], input_shape=(8, 8))
     assert path == "network.loss"
     assert message.startswith(
@@ -81,7 +81,7 @@ def test_shapes_that_do_not_fit_name_both_layers(make_network):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_outputs_that_are_no_vector(make_network, loss):
+def test_outputs_that_are_not_vectors_are_refused(make_network, loss):
     errors = refused(make_network, [{"activation": {"function": "relu"}}], loss, (2, 2))
     assert [path for path, _ in errors] == ["network.loss", "network.layers"]
     assert "the output of activation_1 has shape (2, 2)" in errors[0][1]
@@ -95,11 +95,11 @@ def test_binary_cross_entropy_takes_one_output(make_network):
     assert "units: 1" in message
 
 
-def test_a_step_is_for_inference_only(make_network):
+def test_hard_step_is_refused_in_training(make_network):
     layers = ["flatten", {"dense": {"units": 2, "activation": "hard_step"}}, {"activation": {"function": "hard_step"}}]
     network = make_network([*layers, {"dense": {"units": 3}}])
     with pytest.raises(InvalidSpec) as caught:
-        build(network.spec, network.input_shape, training=True)
+        build(network.spec, network.input_shapes, training=True)
     assert [error.path for error in caught.value.errors] == [
         "network.layers[1].dense.activation",
         "network.layers[2].activation.function",
@@ -107,7 +107,7 @@ def test_a_step_is_for_inference_only(make_network):
     assert caught.value.errors[0].message.startswith("the derivative of hard_step is 0, so that no layer before it")
 
 
-def test_nothing_to_train(make_network):
+def test_a_network_without_parameters_is_refused(make_network):
     ((path, message),) = refused(make_network, ["flatten"])
     assert path == "network.layers"
     assert "no layer has parameters" in message
@@ -117,14 +117,14 @@ def test_nothing_to_train(make_network):
     ("kind", "units", "classes"),
     [("softmax_cross_entropy", 4, 4), ("binary_cross_entropy", 1, 2), ("hinge", 1, 2)],
 )
-def test_there_is_a_weight_for_each_class(make_network, kind, units, classes):
+def test_another_number_of_class_weights_than_classes_is_refused(make_network, kind, units, classes):
     loss = {kind: {"class_weight": [1.0, 2.0, 3.0]}}
     ((path, message),) = refused(make_network, [{"dense": {"units": units}}], loss)
     assert path == f"network.loss.{kind}.class_weight"
     assert message == f"has 3 weights for {classes} classes"
 
 
-def test_nothing_that_learns(make_network):
+def test_a_network_whose_parameters_are_all_frozen_is_refused(make_network):
     ((path, message),) = refused(make_network, [{"dense": {"units": 3, "trainable": False}}])
     assert path == "network.layers"
     assert (

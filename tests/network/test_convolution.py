@@ -14,6 +14,8 @@ from raydient.workers.network.layers.convolution.depthwise import Depthwise
 from raydient.workers.network.layers.convolution.gemm import Gemm
 from raydient.workers.network.layers.convolution.pointwise import Pointwise
 
+from .training_step import step
+
 PADDINGS = ["valid", "same", {"explicit": {"before": [2, 1], "after": [0, 3]}}]
 
 
@@ -97,12 +99,9 @@ def test_shapes_choose_the_algorithm(make_network, options, channels, algorithm)
 
 def outputs(network, rows, vector, x):
     """Return the output of the first layer, in float64, and the gradient of the summed loss by every parameter."""
-    program, gradient = Program(network, rows, np.float64), np.full_like(vector, np.nan)
-    program.x[...] = x
-    program.forward(network.bind(vector))
-    y = program.outputs[0].copy()
-    program.backward(network.bind(vector), network.bind(gradient), 1.0)
-    return y, gradient
+    program = Program(network, rows, np.float64)
+    _, gradient = step(program, vector, (x, 0), 1.0)
+    return program.outputs[0], gradient
 
 
 @pytest.mark.parametrize("algorithm", SIZES, ids=lambda kind: kind.__name__)
@@ -217,7 +216,12 @@ def test_one_number_stands_for_height_and_width(make_network):
         ("conv1d", {"kernel_size": 6}, (5, 2), "has a kernel of length 6, larger than its input's 5"),
         ("conv2d", {"kernel_size": 1, "groups": 2}, (4, 4, 3), "has 2 groups, which do not divide 3 channels"),
         ("conv2d", {"kernel_size": 1, "groups": 3}, (4, 4, 3), "has 3 groups, which do not divide 4 filters"),
-        ("conv2d", {"kernel_size": 1}, (4, 4), "of shape (4, 4), conv2d_1 takes images (height, width, channels)"),
+        (
+            "conv2d",
+            {"kernel_size": 1},
+            (4, 4),
+            "the input has shape (4, 4), but conv2d_1 takes images (height, width, channels)",
+        ),
         ("conv1d", {"kernel_size": 1}, (4,), "takes sequences (length, channels)"),
         (
             "conv1d",

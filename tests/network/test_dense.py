@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from raydient.workers.network import Program, random_batch
 from raydient.workers.network.layers import dense
 
+from .training_step import step
+
 
 @given(
     rows=st.integers(1, 9),
@@ -26,10 +28,8 @@ def test_equals_sums_written_out(make_network, rows, places, units, transposed_f
     is_transposed = "transposed" in program.buffers[1].work
     assert is_transposed == (transposed_from == 1 and rows * np.prod(places) <= units // 4)
 
-    vector, gradient = np.random.default_rng(1).normal(size=(2, network.layout.size))
-    program.x[...], program.y[...] = random_batch(network, 2, rows)
-    program.forward(network.bind(vector))
-    program.backward(network.bind(vector), network.bind(gradient), 1.0)
+    vector = np.random.default_rng(1).normal(size=network.layout.size)
+    _, gradient = step(program, vector, random_batch(network, 2, rows), 1.0)
     kernel = network.layout.views(vector)["middle.kernel"]
     dz = 2 * (program.outputs[1] - program.y.reshape(program.outputs[1].shape))
     dx = np.einsum("...u,iu->...i", dz, kernel)

@@ -8,6 +8,8 @@ import pytest
 
 from raydient.workers.network import Model, save_model
 
+from .training_step import initial
+
 PAGE = Path(__file__).parents[2] / "docs" / "determinism.md"
 LAYERS = [
     {"dense": {"units": 4, "name": "second"}},
@@ -29,9 +31,7 @@ def digest():
 @pytest.fixture
 def model(make_network):
     network = make_network(LAYERS, input_shape=(2,))
-    weights = np.empty(network.layout.size, np.float32)
-    network.initialize(1, weights)
-    return Model.plain(network.spec, (2,), weights)
+    return Model.plain(network.spec, (2,), initial(network))
 
 
 def test_it_agrees_with_the_digest_of_the_model(digest, model, tmp_path):

@@ -5,6 +5,8 @@ import pytest
 
 from raydient.workers.network import Pass, Program
 
+from .training_step import step
+
 ONE = Pass(training=True, seed=3, step=5, microbatch=2)
 
 
@@ -23,7 +25,7 @@ def dropped(make_network):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.9])
-def test_values_are_dropped_and_the_others_make_up_for_it(dropped, rate):
+def test_values_are_dropped_and_the_others_scaled_up(dropped, rate):
     y = dropped(ONE, rate)
     assert set(np.unique(y)) <= {np.float32(0), np.float32(1 / (1 - rate))}
     assert np.mean(y == 0) == pytest.approx(rate, abs=0.03)
@@ -34,30 +36,27 @@ def test_evaluation_and_prediction_pass_everything(dropped):
     assert (dropped(Pass()) == 1).all()
 
 
-def test_the_same_place_in_training_drops_the_same(dropped):
+def test_the_same_seed_step_and_microbatch_drop_the_same_values(dropped):
     assert np.array_equal(dropped(ONE), dropped(ONE))
 
 
 @pytest.mark.parametrize(
     "other", [Pass(True, 4, 5, 2), Pass(True, 3, 6, 2), Pass(True, 3, 5, 3)], ids=["seed", "step", "microbatch"]
 )
-def test_another_place_drops_others(dropped, other):
+def test_another_seed_step_or_microbatch_drops_other_values(dropped, other):
     assert not np.array_equal(dropped(ONE), dropped(other))
 
 
-def test_another_layer_drops_others(dropped):
+def test_another_layer_drops_other_values(dropped):
     named = [{"dropout": {"rate": 0.3, "name": "other"}}, {"dense": {"units": 1}}]
     assert not np.array_equal(dropped(ONE), dropped(ONE, layers=named))
 
 
-def test_what_is_dropped_passes_nothing_back(make_network):
+def test_dropped_values_have_derivative_zero(make_network):
     network = make_network([{"dense": {"units": 6}}, {"dropout": {"rate": 0.5}}], "sum_squared_error")
     program = Program(network, 50, np.float64)
     vector = np.ones(network.layout.size)
-    program.x[...], program.y[...] = 1, 0
-    program.forward(network.bind(vector), ONE)
-    gradient = np.zeros(network.layout.size)
-    program.backward(network.bind(vector), network.bind(gradient), 1.0)
+    _, gradient = step(program, vector, (1, 0), 1.0, ONE)
     mask = program.outputs[1] / program.outputs[0]
     expected = (2 * program.outputs[1] * mask).sum(0)  # by the bias
     np.testing.assert_allclose(network.layout.views(gradient)["dense_1.bias"], expected)

@@ -14,19 +14,16 @@ from raydient.workers.network.layers import Buffers, Views
 from raydient.workers.network.layers.embedding import Embedding
 
 from .examples import assert_sound
+from .training_step import initial, step
 
 WORDS = {"embedding": {"input_dim": 7, "output_dim": 3, "name": "words"}}
 LAST = {"dense": {"units": 3}}
 
 
 def gradient_of(network, x, y, dtype):
-    vector = np.empty(network.layout.size, np.float32)
-    network.initialize(1, vector)
-    vector = vector.astype(dtype)
-    program, gradient = Program(network, len(x), dtype), np.full_like(vector, np.nan)
-    program.x[...], program.y[...] = x, y
-    program.forward(network.bind(vector))
-    program.backward(network.bind(vector), network.bind(gradient), 1.0)
+    """Return the gradient of the summed loss by the table, the vectors that were looked up, and the weights."""
+    vector, program = initial(network, dtype=dtype), Program(network, len(x), dtype)
+    _, gradient = step(program, vector, (x, y), 1.0)
     return network.bind(gradient)[0]["embeddings"], program.outputs[0], network.bind(vector)
 
 
@@ -86,29 +83,28 @@ AGAIN = {"shared": {"layer": "words", "name": "again", "inputs": "input"}}
 
 def row_sparse_step(network, rows):
     """Return a function that runs a backward pass over new numbers below 1000 and returns them and the gradient."""
-    vector, gradient = np.empty(network.layout.size, np.float32), GradientLayout.of(network.layout).zeros()
-    network.initialize(1, vector)
+    vector, gradient = initial(network), GradientLayout.of(network.layout).zeros()
     program = Program(network, rows)
     weights, gradients = network.bind(vector), network.bind_gradient(gradient)
     rng = np.random.default_rng(0)
 
-    def step():
+    def one_step():
         program.x[...] = rng.integers(0, 1000, program.x.shape)
         program.forward(weights)
         program.backward(weights, gradients, 1.0)
         return program.x, gradient.tables[0]
 
-    return step
+    return one_step
 
 
 @pytest.mark.parametrize("layers", [[LARGE], [LARGE, AGAIN, {"add": {"inputs": ["words", "again"]}}]])
 def test_only_rows_in_use_are_touched(make_network, layers):
     """Rows that are not in use stay zero; here they are marked."""
-    step = row_sparse_step(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
-    _, table = step()
+    one_step = row_sparse_step(make_network([*layers, "flatten", LAST], input_shape=(2,)), 20)
+    _, table = one_step()
     table.values[1000:] = np.nan
     for _ in range(3):
-        x, table = step()
+        x, table = one_step()
         used = table.used.tolist()
         assert used == np.unique(x).tolist() == np.flatnonzero(table.values[:1000].any(axis=1)).tolist()
         assert np.isnan(table.values[1000:]).all()
@@ -179,6 +175,6 @@ def test_errors_of_a_shared_table_name_its_owner(make_network):
     assert_sound(check_gradients(network, *random_batch(network, 1, 4), 1))
 
 
-def test_no_samples_no_problems(make_network):
+def test_an_empty_array_of_samples_is_valid(make_network):
     network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
     check_samples(network, {"input": np.zeros((0, 2), np.float32)})

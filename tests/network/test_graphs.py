@@ -9,6 +9,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program, check_gradients, random_batch
 
 from .examples import assert_sound
+from .training_step import step
 
 NORMALIZATIONS = ("layer_normalization", "batch_normalization")
 WIDTH = 3
@@ -74,13 +75,11 @@ def test_derivatives_of_two_paths_add(make_network):
         {"add": {"inputs": ["w", "square"]}},
     ]
     network = make_network(layers, "sum_squared_error", (1,))
-    program = Program(network, 1, np.float64)
-    weights, gradient, x, t = np.array([0.5]), np.zeros(1), 3.0, 1.0
-    program.x[...], program.y[...] = x, t
-    y = 0.5 * x + (0.5 * x) ** 2
-    assert program.forward(network.bind(weights))[0] == pytest.approx((y - t) ** 2)
-    program.backward(network.bind(weights), network.bind(gradient), 1.0)
-    assert gradient[0] == pytest.approx(2 * (y - t) * (x + 2 * 0.5 * x**2))
+    w, x, t = 0.5, 3.0, 1.0
+    y = w * x + (w * x) ** 2
+    sums, gradient = step(Program(network, 1, np.float64), np.array([w]), (x, t))
+    assert sums[0] == pytest.approx((y - t) ** 2)
+    assert gradient[0] == pytest.approx(2 * (y - t) * (x + 2 * w * x**2))
 
 
 def test_a_chain_of_any_length_needs_two_slabs(make_network):

@@ -8,6 +8,8 @@ import pytest
 from raydient.spec import functions as spec
 from raydient.workers.network.initializers import INITIALIZERS
 
+from .training_step import initial
+
 FAN_IN, FAN_OUT = 300, 500
 GLOROT, HE, LECUN = 2 / (FAN_IN + FAN_OUT), 2 / FAN_IN, 1 / FAN_IN
 
@@ -15,15 +17,11 @@ GLOROT, HE, LECUN = 2 / (FAN_IN + FAN_OUT), 2 / FAN_IN, 1 / FAN_IN
 def kernel(make_network, initializer, seed=1):
     layers = [{"dense": {"units": FAN_OUT, "kernel_initializer": initializer}}]
     network = make_network(layers, input_shape=(FAN_IN,))
-    vector = np.full(network.layout.size, np.nan, np.float32)
-    network.initialize(seed, vector)
-    return network.bind(vector)[0]["kernel"]
+    return network.bind(initial(network, seed))[0]["kernel"]
 
 
 def weights(network, seed=1):
-    vector = np.full(network.layout.size, np.nan, np.float32)
-    network.initialize(seed, vector)
-    return network.layout.views(vector)
+    return network.layout.views(initial(network, seed))
 
 
 def test_table_covers_the_specification():

@@ -19,8 +19,8 @@ def test_labels_fit_the_program(make_spec, loss):
     encoded, _ = LOSSES[loss].encode(np.array([0, 1, 1, 0]) if loss != "softmax_cross_entropy" else np.zeros(4))
     program = Program(network, 4)
     np.take(encoded, np.arange(4), axis=0, out=program.y, mode="clip")
-    assert encoded.dtype == network.label_dtype
-    assert encoded.shape[1:] == network.label_shape
+    assert encoded.dtype == network.output.label_dtype
+    assert encoded.shape[1:] == network.output.label_shape
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_numbers(loss, labels, expected):
 @pytest.mark.parametrize(
     ("loss", "labels", "message"),
     [
-        ("softmax_cross_entropy", np.array([0, 1.5, 2.5]), r"1\.5 in row 2 is no class index.*2 such rows"),
-        ("softmax_cross_entropy", np.array([0, -1]), "-1 in row 2 is no class index"),
+        ("softmax_cross_entropy", np.array([0, 1.5, 2.5]), r"1\.5 in row 2 is not a class index.*2 such rows"),
+        ("softmax_cross_entropy", np.array([0, -1]), "-1 in row 2 is not a class index"),
         ("softmax_cross_entropy", np.array([0, 3e9]), "too large"),
         ("softmax_cross_entropy", np.eye(3), r"has shape \(3, 3\).*one label a row"),
         ("binary_cross_entropy", np.array([0, 1, 2]), "2 in row 3 is neither 0 nor 1"),
@@ -68,7 +68,7 @@ def test_numbers(loss, labels, expected):
         (
             "binary_cross_entropy",
             ["1", "yes", "no"],
-            r"has 3 classes \('1', 'no', 'yes'\), a loss of two classes needs",
+            r"has 3 classes \('1', 'no', 'yes'\), but a loss of two classes needs",
         ),
         ("hinge", ["yes"], r"has 1 classes \('yes'\)"),
         ({"hinge": {"categories": True}}, np.array([1, 2, 3]), "has 3 classes"),
@@ -78,7 +78,7 @@ def test_numbers(loss, labels, expected):
         ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
         ("mean_squared_error", np.array([1e39]), "too large for float32"),
         ("hinge", np.array([1, -1]), "-1 in row 2 is neither 0 nor 1"),
-        ("poisson", np.array([[1, 2], [0, -3]]), "-3 in row 2 is below 0, and poisson counts"),
+        ("poisson", np.array([[1, 2], [0, -3]]), "-3 in row 2 is below 0, but poisson needs counts"),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.array([0, 1]), r"has shape \(2,\).*one value per class"),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(3) * 2, r"2 in row 1 is the sum.*3 such rows"),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.array([[1.5, -0.5]]), "1 in row 1 is the sum"),
@@ -131,6 +131,7 @@ def test_two_texts_are_the_classes_of_a_loss_of_two_classes():
 def test_the_message_offers_categories(loss, labels, hint):
     with pytest.raises(LabelError) as caught:
         encode(Loss.model_validate(loss), np.array(labels))
-    assert f"if the 2 different values ({labels[0]:g}, {labels[1]:g}) are names of classes, say `loss: {hint}`" in str(
-        caught.value
+    assert (
+        f"if the 2 different values ({labels[0]:g}, {labels[1]:g}) are names of classes, write `loss: {hint}`"
+        in str(caught.value)
     )

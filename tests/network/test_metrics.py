@@ -247,7 +247,7 @@ def test_a_metric_that_does_not_go_with_the_loss_is_refused(make_network, kind, 
     assert error.message.endswith(f"not with {loss}")
 
 
-def test_at_an_output_that_it_does_not_go_with_it_is_refused_with_its_path():
+def test_an_unsuitable_metric_of_a_named_output_is_refused_with_its_path():
     network = outputs_with_metrics().spec.canonical()
     network["outputs"][1]["metrics"].insert(1, {"auc": {}})
     with pytest.raises(InvalidSpec) as caught:
@@ -257,7 +257,7 @@ def test_at_an_output_that_it_does_not_go_with_it_is_refused_with_its_path():
     assert error.message == "auc goes with binary_cross_entropy, hinge, not with softmax_cross_entropy"
 
 
-def test_twice_the_same_is_refused(make_network):
+def test_a_repeated_metric_is_refused(make_network):
     with pytest.raises(ValueError, match="top_5 is there twice"):
         make_network([{"dense": {"units": 3}}], metrics=["top_k", {"top_k": {"k": 5}}])
 

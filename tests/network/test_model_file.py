@@ -20,17 +20,17 @@ from raydient.workers.network import (
     save_model,
 )
 
+from .training_step import initial
+
 LAYERS = [{"dense": {"units": 4, "activation": "relu"}}, {"dense": {"units": 3}}]
 
 
 @pytest.fixture
 def model(make_network):
     network = make_network(LAYERS, input_shape=(2,))
-    weights = np.empty(network.layout.size, np.float32)
-    network.initialize(1, weights)
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
     preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
-    return Model.plain(network.spec, preprocessing, weights, Target("kind", ("x", "y", "z")))
+    return Model.plain(network.spec, preprocessing, initial(network), Target("kind", ("x", "y", "z")))
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_predicts_from_raw_samples(model, rows):
 
 
 def test_samples_of_another_shape_are_refused(model):
-    with pytest.raises(ValueError, match=r"input: samples of shape \(2,\) are needed, there are \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"input: samples must have shape \(2,\), but the array has shape \(5, 3\)"):
         model.predict(np.zeros((5, 3)))
 
 
@@ -225,7 +225,7 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
             {"town": np.array([["Ulm"]]), "size": np.ones((1, 2))},
             r"town: 'Ulm' is none of the 3 categories \(sample 1\)",
         ),
-        ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: numbers are needed"),
+        ({"town": np.array([["Bonn"]]), "size": np.array([["a", "b"]])}, "size: the values must be numbers, not texts"),
         ({"town": np.array([["Bonn"]]), "size": np.ones((2, 2))}, "differ in their number of samples"),
         ({"size": np.ones((2, 2))}, "the names must be town, size, not size"),
     ):

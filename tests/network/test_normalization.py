@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from raydient.workers.network import Pass, Program
 
+from .training_step import step
+
 TRAINING = Pass(training=True, seed=3)
 
 
@@ -87,11 +89,7 @@ def test_statistics_of_microbatches_add_up_to_those_of_the_batch(make_network):
     x, vector = np.random.default_rng(1).normal(3, 2, (12, 3)), np.ones(network.layout.size)
     totals = np.zeros(network.layout.size)
     for rows in (x[:7], x[7:]):
-        program, gradient = Program(network, len(rows), np.float64), np.full_like(totals, np.nan)
-        program.x[...] = rows
-        program.forward(network.bind(vector), TRAINING)
-        program.backward(network.bind(vector), network.bind(gradient), 1 / len(x))
-        totals += gradient
+        totals += step(Program(network, len(rows), np.float64), vector, (rows, 0), 1 / len(x), TRAINING)[1]
     statistics = network.layout.views(totals)
     np.testing.assert_allclose(statistics["batch_normalization_1.moving_mean"], x.mean(0))
     within = 7 / 12 * x[:7].var(0, ddof=1) + 5 / 12 * x[7:].var(0, ddof=1)
@@ -108,10 +106,7 @@ def test_a_shared_layer_has_the_mean_statistics_of_its_uses(make_network):
     ]
     network = make_network(layers, "sum_squared_error", (4,))
     program, vector = Program(network, 9, np.float64), np.random.default_rng(2).normal(size=network.layout.size)
-    program.x[...] = np.random.default_rng(1).normal(size=(9, 4))
-    gradient = np.full_like(vector, np.nan)
-    program.forward(network.bind(vector), TRAINING)
-    program.backward(network.bind(vector), network.bind(gradient), 1 / 9)
+    _, gradient = step(program, vector, (np.random.default_rng(1).normal(size=(9, 4)), 0), pass_=TRAINING)
     a, b = (y.mean(0) for y, layer in zip(program.outputs, network.layers, strict=True) if layer.name in "ab")
     np.testing.assert_allclose(network.layout.views(gradient)["one.moving_mean"], (a + b) / 2)
 
@@ -135,11 +130,8 @@ def test_frozen_batch_normalization_scales_the_derivative_and_learns_nothing(mak
     layers = [{"dense": {"units": 3}}, FROZEN]
     network = make_network(layers, "sum_squared_error", (2,))
     program, vector = Program(network, 4, np.float64), np.random.default_rng(1).uniform(0.5, 2, network.layout.size)
-    gradient = np.full_like(vector, np.nan)
-    program.x[...] = np.random.default_rng(2).normal(size=(4, 2))
-    program.forward(network.bind(vector), TRAINING)
+    _, gradient = step(program, vector, (np.random.default_rng(2).normal(size=(4, 2)), 0), 1.0, TRAINING)
     dy = 2 * (program.outputs[1] - program.y)
-    program.backward(network.bind(vector), network.bind(gradient), 1)
     views, gradients = network.layout.views(vector), network.layout.views(gradient)
     slope = views["batch_normalization_1.gamma"] / np.sqrt(views["batch_normalization_1.moving_variance"] + 0.01)
     np.testing.assert_allclose(gradients["dense_1.bias"], (dy * slope).sum(0), rtol=1e-9)

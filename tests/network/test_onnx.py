@@ -18,6 +18,7 @@ from raydient.workers.network import (
     Scaling,
     Target,
     build,
+    only,
     onnx_export,
     random_batch,
     random_batches,
@@ -31,16 +32,16 @@ from .examples import cases, graph
 from .test_gradient_check import OUTPUTS
 from .test_graphs import WIDTH, graphs
 from .test_several import graphs as graphs_of_several
+from .training_step import initial
 
 TOLERANCE = 1e-5
 
 
 def model_of(network, seed=1, *, target=None, **preprocessing):
     """Return a model with random parameters: no bias is 0, no scale is 1."""
-    weights = np.empty(network.layout.size, np.float32)
-    network.initialize(seed, weights)
+    weights = initial(network, seed)
     weights += np.random.default_rng(seed).normal(0, 0.1, weights.size).astype(np.float32)
-    return Model.plain(network.spec, Preprocessing(network.input_shape, **preprocessing), weights, target)
+    return Model.plain(network.spec, Preprocessing(only(network.input_shapes), **preprocessing), weights, target)
 
 
 def samples(model, rows=5, seed=2):

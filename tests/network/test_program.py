@@ -1,37 +1,19 @@
 """The compiled program: its mathematics against a naive twin, its memory, its bits."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.workers.network import Program, random_batch
-from raydient.workers.network.activations import ACTIVATIONS
 from raydient.workers.network.layers.dense import Dense
 from raydient.workers.network.losses import LOSSES
 
 from .test_gradient_check import OUTPUTS
+from .training_step import initial, step
 
 HIDDEN = {"dense": {"units": 7, "activation": "relu"}}
 LAYERS = [HIDDEN, {"dense": {"units": 6, "activation": "tanh"}}, {"dense": {"units": 3}}]
-
-
-def initial(network, seed=1, dtype=np.float32):
-    vector = np.empty(network.layout.size, np.float32)
-    network.initialize(seed, vector)
-    return vector.astype(dtype)
-
-
-def step(program, vector, batch, scale=None):
-    """Return sums and gradient of a batch."""
-    gradient = np.full_like(vector, np.nan)
-    weights, gradients = program.network.bind(vector), program.network.bind(gradient)
-    program.x[...], program.y[...] = batch
-    sums = program.forward(weights).copy()
-    program.backward(weights, gradients, scale or 1 / program.rows)
-    return sums, gradient
 
 
 def naive_step(vector, network, x, y):
@@ -84,44 +66,6 @@ def test_float32_agrees_with_float64(make_network):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_steady_state_allocates_nothing(make_network, loss):
-    """A step allocates no array as large as a batch (800 KB), the outputs of a layer (800 KB) or a kernel (160 KB).
-
-    NumPy allocates 64 KB within a call to convert types, for arrays of any size.
-    """
-    last = {"dense": {"units": OUTPUTS.get(loss, 10)}}
-    stack = [{"dense": {"units": 200, "activation": kind}} for kind in ACTIVATIONS]
-    network = make_network([*stack, {"activation": {"function": "relu"}}, "flatten", last], loss, (200,))
-    rows = 1000
-    vector, program = initial(network), Program(network, rows)
-    weights, gradients = network.bind(vector), network.bind(np.empty_like(vector))
-    data_x, data_y = random_batch(network, 1, 2 * rows)
-    data_x, data_y = data_x.astype(program.x.dtype), data_y.astype(program.y.dtype)
-    order = np.arange(rows) * 2
-
-    def one_step():
-        np.take(data_x, order, axis=0, out=program.x, mode="clip")
-        np.take(data_y, order, axis=0, out=program.y, mode="clip")
-        program.forward(weights)
-        program.backward(weights, gradients, 1 / rows)
-        program.predict(weights)
-
-    one_step()
-    tracemalloc.start()
-    try:
-        one_step()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        for _ in range(10):
-            one_step()
-        after, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < 16_000
-    assert peak - before < 100_000
-
-
 def test_results_do_not_depend_on_what_was_computed_before(make_network):
     network, program_rows = make_network(LAYERS), 20
     vector, batch = initial(network), random_batch(network, 1, program_rows)
@@ -154,22 +98,35 @@ def test_weights_are_only_read(make_network):
     step(Program(network, 4), vector, random_batch(network, 1, 4))
 
 
-def test_no_derivative_by_the_samples(make_network, monkeypatch):
-    """This derivative would cost one more matrix product."""
-    wanted = []
-    original = Dense.backward
+@pytest.fixture
+def backward_of_dense(monkeypatch):
+    """Return a list of the dense layers whose backward pass has run, each with True if it computed dx."""
+    layers, original = [], Dense.backward
 
     def backward(self, buffers, weights, gradients):
-        wanted.append((self.name, buffers.dx is not None))
+        layers.append((self.name, buffers.dx is not None))
         original(self, buffers, weights, gradients)
 
     monkeypatch.setattr(Dense, "backward", backward)
+    return layers
+
+
+def test_the_derivative_by_the_samples_is_not_computed(make_network, backward_of_dense):
+    """This derivative would cost one more matrix product."""
     network = make_network([{"activation": {"function": "tanh"}}, *LAYERS])
     step(Program(network, 4), initial(network), random_batch(network, 1, 4))
-    assert wanted == [("dense_3", True), ("dense_2", True), ("dense_1", False)]
+    assert backward_of_dense == [("dense_3", True), ("dense_2", True), ("dense_1", False)]
 
 
-def test_predict_applies_what_the_loss_assumes(make_network):
+def test_nothing_is_computed_for_frozen_layers_at_the_beginning(make_network, backward_of_dense):
+    """Derivatives of layers before which nothing learns are not used."""
+    first, second, third = LAYERS
+    network = make_network([{"dense": {**layer["dense"], "trainable": False}} for layer in (first, second)] + [third])
+    step(Program(network, 4), initial(network), random_batch(network, 1, 4))
+    assert backward_of_dense == [("dense_3", False)]
+
+
+def test_predict_applies_the_activation_that_the_loss_assumes(make_network):
     network = make_network(LAYERS)
     vector, (x, _) = initial(network), random_batch(network, 1, 5)
     program = Program(network, 5)
@@ -272,19 +229,3 @@ def test_only_frozen_layers_have_gradient_zero(make_network, frozen, seed):
     for p in network.layout.parameters:
         wanted = np.zeros(p.shape, np.float32) if p.name.partition(".")[0] in names else p.view(expected)
         assert p.view(gradient).tobytes() == wanted.tobytes()
-
-
-def test_nothing_is_computed_for_frozen_layers_at_the_beginning(make_network, monkeypatch):
-    """Derivatives of layers before which nothing learns are not used."""
-    called = []
-    backward = Dense.backward
-
-    def counted(self, *arrays):
-        called.append(self.name)
-        backward(self, *arrays)
-
-    monkeypatch.setattr(Dense, "backward", counted)
-    first, second, third = LAYERS
-    network = make_network([{"dense": {**layer["dense"], "trainable": False}} for layer in (first, second)] + [third])
-    step(Program(network, 4), initial(network), random_batch(network, 1, 4))
-    assert called == ["dense_3"]

@@ -12,6 +12,7 @@ from raydient.workers.network import Model, Program, check_gradients, random_bat
 
 from .examples import assert_sound
 from .test_onnx import agree
+from .training_step import initial, step
 
 WORDS, SIZE, STEPS = 6, 3, 5
 
@@ -66,10 +67,8 @@ def masked(kind, options, **more):
 
 
 def program_of(network, rows, seed=1, dtype=np.float64):
-    vector = np.empty(network.layout.size, np.float32)
-    network.initialize(seed, vector)
-    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, vector.shape)
-    return Program(network, rows, dtype), (vector + noise).astype(dtype)
+    noise = np.random.default_rng(seed).uniform(-0.5, 0.5, network.layout.size)
+    return Program(network, rows, dtype), (initial(network, seed) + noise).astype(dtype)
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)
@@ -120,11 +119,7 @@ def test_padding_changes_nothing(make_network, kind, options, in_front):
     gradients = []
     for network, samples in ((short, x), (long, padded)):
         program, vector = program_of(network, 2)
-        program.x[...], program.y[...] = samples, y
-        gradient = np.empty_like(vector)
-        program.forward(network.bind(vector))
-        program.backward(network.bind(vector), network.bind(gradient), 0.5)
-        gradients.append(gradient)
+        gradients.append(step(program, vector, (samples, y))[1])
     np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-15)
 
 
@@ -144,9 +139,7 @@ def test_a_long_cell_remembers_because_the_forget_gate_begins_open(make_network)
     for open_gate, bias in ((True, [0, 0, 1, 1, 0, 0, 0, 0]), (False, [0] * 8)):
         layers = [{"lstm": {"units": 2, "unit_forget_bias": open_gate, "name": "cell"}}, {"dense": {"units": 3}}]
         network = make_network(layers, input_shape=(4, 3))
-        vector = np.empty(network.layout.size, np.float32)
-        network.initialize(1, vector)
-        assert network.bind(vector)[0]["bias"].tolist() == bias
+        assert network.bind(initial(network))[0]["bias"].tolist() == bias
 
 
 @pytest.mark.parametrize(("kind", "options"), KINDS, ids=str)

@@ -7,19 +7,16 @@ from raydient.workers.network import Program, random_batch
 from raydient.workers.network.losses import LOSSES
 
 from .test_gradient_check import OUTPUTS
+from .training_step import step
 
 
 def measure(network, x, y, weights=None):
     """Return sums and gradient of a batch in float64."""
     vector = np.random.default_rng(3).normal(0, 0.3, network.layout.size)
-    gradient = np.zeros_like(vector)
     program = Program(network, len(x), np.float64, weighted=weights is not None)
-    program.x[...], program.y[...] = x, y
     if weights is not None:
         program.sample_weights[:] = weights
-    sums = program.forward(network.bind(vector)).copy()
-    program.backward(network.bind(vector), network.bind(gradient), 1 / len(x))
-    return sums, gradient
+    return step(program, vector, (x, y))
 
 
 @pytest.mark.parametrize("loss", LOSSES)

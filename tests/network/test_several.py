@@ -10,6 +10,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.workers.network import Program, build, check_gradients, random_batches
 
 from .examples import assert_sound
+from .training_step import initial, step
 
 SHAPES = {"image": (4, 3), "table": (2,)}
 LAYERS = [
@@ -30,20 +31,10 @@ def make(layers=LAYERS, outputs=OUTPUTS, shapes=SHAPES):
     return build(spec.Network.model_validate({"layers": layers, "outputs": outputs}), shapes)
 
 
-def step(network, xs, ys, seed=1, weights=None):
-    """Return sums and gradient of one batch, in float64."""
-    rows = len(next(iter(xs.values())))
-    program = Program(network, rows, np.float64)
-    vector = np.empty(network.layout.size, np.float32)
-    network.initialize(seed, vector)
-    vector = vector.astype(np.float64) if weights is None else weights
-    for name, x in xs.items():
-        program.xs[name][...] = x
-    for name, y in ys.items():
-        program.ys[name][...] = y
-    sums, gradient = program.forward(network.bind(vector)).copy(), np.full_like(vector, np.nan)
-    program.backward(network.bind(vector), network.bind(gradient), 1 / rows)
-    return sums, gradient
+def double_step(network, xs, ys):
+    """Return the sums and the gradient of one batch at the initial weights, in float64."""
+    program = Program(network, len(next(iter(xs.values()))), np.float64)
+    return step(program, initial(network, dtype=np.float64), (xs, ys))
 
 
 def test_gradients_of_a_weighted_sum():
@@ -55,14 +46,14 @@ def test_the_sum_is_the_weighted_sum_of_the_losses():
     """Compare with networks that have one of the outputs, without the layers of the other."""
     network = make()
     xs, ys = random_batches(network, 3, 5)
-    sums, gradient = step(network, xs, ys)
+    sums, gradient = double_step(network, xs, ys)
     names = network.layout.parameters
     total, expected = 0.0, {p.name: 0.0 for p in names}
     for output in OUTPUTS:
         others = {"digit", "age"} - {output["layer"]}
         layers = [layer for layer in LAYERS if next(iter(layer.values())).get("name") not in others]
         alone = make(layers, [{**output, "weight": 1.0}])
-        parts, part = step(alone, xs, {output["layer"]: ys[output["layer"]]})
+        parts, part = double_step(alone, xs, {output["layer"]: ys[output["layer"]]})
         total += output["weight"] * parts[0]
         for p in alone.layout.parameters:
             expected[p.name] = expected[p.name] + output["weight"] * p.view(part)
@@ -74,7 +65,7 @@ def test_the_sum_is_the_weighted_sum_of_the_losses():
 def test_names_of_sums_begin_with_the_output():
     network = make()
     assert network.metric_names == ("loss", "digit_loss", "digit_accuracy", "age_loss", "age_mean_absolute_error")
-    sums, _ = step(network, *random_batches(network, 2, 4))
+    sums, _ = double_step(network, *random_batches(network, 2, 4))
     assert sums[0] == pytest.approx(0.3 * sums[1] + 2.5 * sums[3])
 
 
@@ -141,9 +132,9 @@ def test_any_graph_of_several_outputs(graph, rows, seed):
 def test_several_inputs_or_outputs_need_names():
     network = make()
     program = Program(network, 2)
-    for what in (lambda: network.input_shape, lambda: network.output_shape, lambda: program.x, lambda: program.y):
+    for only_one in (lambda: network.output, lambda: program.x, lambda: program.y):
         with pytest.raises(ValueError, match="name each of them"):
-            what()
+            only_one()
     with pytest.raises(ValueError, match="the names must be image, table, not table"):
         check_gradients(network, {"table": np.zeros((1, 2))}, {}, 1)
 
