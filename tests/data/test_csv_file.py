@@ -27,7 +27,7 @@ def test_the_label_may_be_anywhere(load_file):
     assert data.train.y.tolist() == [1, 0]
 
 
-def test_features_asked_for_come_in_that_order(load_file):
+def test_features_are_read_in_the_order_of_the_specification(load_file):
     data = load_file("a,b,note,y\n1,2,free text,0\n3,4,,1\n", features=["b", "a"])
     assert data.input.feature_names == ("b", "a")
     assert data.train.x.tolist() == [[2, 1], [4, 3]]
@@ -86,7 +86,11 @@ def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
         ),
         (b"a,,y\n1,2,0\n", "dataset.features", ["no name for column 2: name the columns to use in `dataset.features`"]),
         (b",a,y\n0,2,0\n", "dataset.features", ["no name for column 1", "pandas", "index=False"]),
-        (b"a;y\n1;0\n", "dataset.uri", ["one column, 'a;y'", "separated by semicolons, commas are needed"]),
+        (
+            b"a;y\n1;0\n",
+            "dataset.uri",
+            ["one column, 'a;y'", "separated by semicolons instead of commas"],
+        ),
         (b"a\ty\n1\t0\n", "dataset.uri", ["one column, 'a\\ty'", "separated by tabs"]),
         (b"a,b,y\n1,2,0\n1,0\n", "dataset.uri", ["3 columns in its header", "2 in row 2 (line 3)"]),
         (b"a,y\n\xff,0\n", "dataset.features", ["column 'a'", "row 1 (line 2) is not UTF-8 text"]),
@@ -111,7 +115,7 @@ def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
         (b"a,b,y\n1,1e39,0\n", "dataset.features", ["too large for float32"]),
     ],
 )
-def test_bad_files(errors_of, content, path, words):
+def test_bad_files_are_refused_with_a_path(errors_of, content, path, words):
     ((field, message),) = errors_of(content)
     assert field == path
     assert all(word in message for word in words), message
@@ -134,7 +138,7 @@ def test_bad_files(errors_of, content, path, words):
         ("\x1b[31m", "'\\x1b[31m' in row 2 (line 3) is not a number"),
     ],
 )
-def test_a_cell_that_is_no_number_gets_a_hint(errors_of, text, hint):
+def test_the_error_of_a_text_that_resembles_a_number_has_a_hint(errors_of, text, hint):
     ((path, message),) = errors_of(f'a,b,y\n1,2,0\n"{text}",3,1\n')
     assert path == "dataset.features"
     assert message.startswith("column 'a': ")
@@ -185,7 +189,7 @@ def test_the_length_of_a_row_is_bounded(errors_of, monkeypatch):
 
 def test_the_number_of_columns_is_bounded(errors_of, monkeypatch):
     monkeypatch.setattr(csv_header, "MAXIMUM_COLUMNS", 3)
-    assert errors_of("a,b,c,y\n1,2,3,0\n") == [("dataset.uri", "the file has 4 columns, at most 3 are read")]
+    assert errors_of("a,b,c,y\n1,2,3,0\n") == [("dataset.uri", "the file has 4 columns, more than the 3 that are read")]
 
 
 def test_memory_is_bounded_while_reading(errors_of, monkeypatch):
@@ -204,7 +208,7 @@ def test_only_the_first_missing_columns_are_listed(errors_of):
     assert len(errors) == 11
     assert errors[0] == (
         "dataset.features[0]",
-        "'f0' is not a column of the file, there are: g0, g1, g2, g3, g4, g5, g6, g7, ... (5001 names)",
+        "'f0' is not a column of the file; there are: g0, g1, g2, g3, g4, g5, g6, g7, ... (5001 names)",
     )
     assert errors[-1] == ("dataset.features[9]", "4990 more names are not a column of the file")
 
@@ -216,7 +220,7 @@ def test_all_errors_at_once(errors_of):
     assert errors == [
         ("dataset.label", "'lable' is not a column of the file: did you mean 'label'?"),
         ("dataset.features[0]", "'heigth' is not a column of the file: did you mean 'height'?"),
-        ("dataset.features[2]", "'zzz' is not a column of the file, there are: height, b, label"),
+        ("dataset.features[2]", "'zzz' is not a column of the file; there are: height, b, label"),
     ]
 
 

@@ -45,7 +45,7 @@ def test_no_split(load_file):
 def test_nothing_left_to_train_on(errors_of):
     ((path, message),) = errors_of("a,y\n1,0\n", split={"test": 0.2})
     assert path == "dataset.split.test"
-    assert "0.2 of 1 rows leaves none" in message
+    assert "0.2 of 1 rows leaves no row to train on" in message
 
 
 def test_standardization_is_fitted_on_the_training_part_only(load_file):
@@ -179,4 +179,4 @@ def test_targets_of_another_width(load_file):
     check_labels(profile(data, fitting), fitting)
     path, message = label_error(data, network(3, "mean_squared_error"))
     assert path == "network.layers[2].dense.units"
-    assert message == "3 outputs for 2 label values a row: 2 needed"
+    assert message == "3 outputs, but 2 label values a row: 2 are needed"

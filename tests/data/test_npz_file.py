@@ -68,17 +68,17 @@ STRUCTURED = np.zeros(4, [("a", float)])
         ({"x": np.float64(1), "y": Y}, "dataset.features", ["one row for each sample"]),
         ({"x": X[:0], "y": Y}, "dataset.features", ["empty", "(0, 3)"]),
         ({"x": X[:, :0], "y": Y}, "dataset.features", ["empty", "(4, 0)"]),
-        ({"x": X.astype(complex), "y": Y}, "dataset.features", ["complex128", "numbers are needed"]),
-        ({"x": X.astype(str), "y": Y}, "dataset.features", ["numbers are needed"]),
+        ({"x": X.astype(complex), "y": Y}, "dataset.features", ["complex128", "but must be numbers"]),
+        ({"x": X.astype(str), "y": Y}, "dataset.features", ["but must be numbers"]),
         ({"x": X.astype(object), "y": Y}, "dataset.features", ["Python objects"]),
-        ({"x": STRUCTURED, "y": Y}, "dataset.features", ["numbers are needed"]),
+        ({"x": STRUCTURED, "y": Y}, "dataset.features", ["but must be numbers"]),
         ({"x": with_nan((2, 1)), "y": Y}, "dataset.features", ["nan in row 3, position (1,)"]),
         ({"x": with_nan(slice(1, 3)), "y": Y}, "dataset.features", ["nan in row 2, position (0,) (6 such values)"]),
         ({"x": X, "y": np.array([0, np.inf, 1, 1])}, "dataset.label", ["inf in row 2"]),
         ({"x": X * 1e38, "y": Y}, "dataset.features", ["too large for float32"]),
     ],
 )
-def test_bad_arrays(errors_of, arrays, path, words):
+def test_bad_arrays_are_refused_with_a_path(errors_of, arrays, path, words):
     ((field, message),) = errors_of(arrays)
     assert field == path
     assert all(word in message for word in words), message
@@ -109,7 +109,10 @@ def test_arrays_that_expand_a_lot_are_refused_before_unpacking(errors_of, monkey
     np.savez_compressed(file, x=np.zeros((1_000, 100)), y=np.zeros(1_000, np.int8))
     ((path, message),) = errors_of(file.getvalue(), name="data.npz")
     assert path == "dataset.features"
-    assert "times as large as its compressed form, at most 100 is read: save it with numpy.savez" in message
+    assert (
+        "times as large as its compressed form, more than the 100 times that are read: save it with numpy.savez"
+        in message
+    )
 
 
 @pytest.mark.parametrize("comment", [b"", b"a comment"])
@@ -122,7 +125,7 @@ def test_a_directory_is_bounded_before_it_is_read(load_file, errors_of, monkeypa
         return
     monkeypatch.setattr(npz_file.zipfile, "ZipFile", None)  # would fail
     assert errors_of(content, name="data.npz") == [
-        ("dataset.uri", "the file has a directory of 102 bytes, at most 50 are read: save fewer arrays")
+        ("dataset.uri", "the file has a directory of 102 bytes, more than the 50 that are read: save fewer arrays")
     ]
 
 

@@ -38,12 +38,12 @@ def test_each_sample_keeps_its_weight(tmp_path, suffix):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["1", "-0.5", "1"], "-0.5 in row 2 is no weight: it must be 0 or more"),
-        (["1", "1e39", "1"], "1e\\+39 in row 2 is no weight"),
-        (["1", "heavy", "1"], "'heavy' in row 2 is text, a weight is a number"),
+        (["1", "-0.5", "1"], "-0.5 in row 2 is not a weight: a weight is at least 0"),
+        (["1", "1e39", "1"], "1e\\+39 in row 2 is not a weight"),
+        (["1", "heavy", "1"], "'heavy' in row 2 is text, but a weight is a number"),
         (
             ["1", '"0,5"', "1"],
-            "'0,5' in row 2 is text, a weight is a number: the decimal separator",
+            "'0,5' in row 2 is text, but a weight is a number: the decimal separator",
         ),
         (["1", "", "1"], "column 'w': row 2 .* has no value"),
     ],
@@ -56,7 +56,7 @@ def test_invalid_weights_are_refused_with_their_path(tmp_path, values, message):
     assert [error.path for error in refused.value.errors] == ["dataset.sample_weight"]
 
 
-def test_a_label_is_no_weight():
+def test_the_label_cannot_be_the_weight():
     with pytest.raises(InvalidSpec, match=r'dataset\.sample_weight: "y" is an input or a label'):
         dataset("a.csv", sample_weight="y")
 

@@ -116,7 +116,7 @@ def test_errors_of_a_table(errors_of, content, settings, path, message):
     ("inputs", "arrays", "path", "message"),
     [
         ({"image": ["pixels", "words"]}, {}, "dataset.inputs.image.columns", "in one array: name one"),
-        ({"image": "words"}, {}, "dataset.inputs.image.columns[0]", "numbers are needed"),
+        ({"image": "words"}, {}, "dataset.inputs.image.columns[0]", "but must be numbers"),
         ({"image": "pixels"}, {"pixels": np.ones(3)}, "dataset.inputs.image.columns[0]", "both need one row"),
         ({"image": "pixels"}, {"pixels": np.full(4, np.nan)}, "dataset.inputs.image.columns[0]", "nan in row 1"),
         ({"image": "pixel"}, {}, "dataset.inputs.image.columns[0]", "did you mean 'pixels'?"),

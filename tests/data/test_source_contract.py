@@ -70,7 +70,7 @@ def test_the_schema_describes_one_sample(make, arrays):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_filled_rows_are_those_asked_for_in_their_order(make, arrays, part):
+def test_filled_rows_are_the_indices_in_their_order(make, arrays, part):
     source, weighted = make(arrays), "train/weights" in arrays
     generator = np.random.default_rng(1)
     for count in (1, 3, 20):
@@ -111,7 +111,7 @@ def test_label_means_are_of_the_training_part_in_float64(make, arrays):
         np.testing.assert_allclose(mean, expected, rtol=1e-14)
 
 
-def test_nothing_may_be_held_out(make):
+def test_the_held_out_part_may_be_empty(make):
     source = make(arrays_of(weighted=False, test_rows=0))
     assert source.rows("test") == 0
     assert source.sample("test", 3).rows == 0

@@ -47,9 +47,12 @@ def test_weights_are_those_of_the_file(job):
     [
         ({"d.kernel": KERNEL}, "has no d.bias, which the network needs"),
         ({"other": BIAS}, "has no d.kernel and 1 more, which the network needs"),
-        ({"d.kernel": KERNEL, "d.bias": BIAS, "e.bias": BIAS}, "has e.bias, which the network has not"),
-        ({"d.kernel": KERNEL.T.copy(), "d.bias": BIAS}, "has d.kernel as F32 [3, 2], the network as F32 [2, 3]"),
-        ({"d.kernel": KERNEL, "d.bias": BIAS.astype(np.float64)}, "has d.bias as F64 [3], the network as F32 [3]"),
+        ({"d.kernel": KERNEL, "d.bias": BIAS, "e.bias": BIAS}, "has e.bias, which the network does not have"),
+        ({"d.kernel": KERNEL.T.copy(), "d.bias": BIAS}, "has d.kernel as F32 [3, 2], but the network needs F32 [2, 3]"),
+        (
+            {"d.kernel": KERNEL, "d.bias": BIAS.astype(np.float64)},
+            "has d.bias as F64 [3], but the network needs F32 [3]",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_with_the_path(job, tensors, message):

@@ -83,7 +83,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise Failure(f"{path}: not UTF-8 text: save it with that encoding", WRONG_USAGE)
     for separator, called in SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
-            text = f"one column, {header[0]!r:.100}: its values seem to be separated by {called}, commas are needed"
+            text = f"one column, {header[0]!r:.100}: its values seem to be separated by {called} instead of commas"
             raise Failure(f"{path}: {text}", WRONG_USAGE)
 
 

@@ -72,7 +72,7 @@ def _label_problem(labels: LabelFacts, output: NetworkOutput) -> str | None:
             return text + labels.hint
     elif labels.shape != output.label_shape:
         (width,) = labels.shape
-        return f"{units} outputs for {width} label value{'s' * (width > 1)} a row: {width} needed"
+        return f"{units} outputs, but {width} label value{'s' * (width > 1)} a row: {width} are needed"
     return None
 
 

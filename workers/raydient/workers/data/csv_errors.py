@@ -14,10 +14,10 @@ from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
 from raydient.spec.values import is_number, number_hint, quoted
 
-from .csv_header import Column, Columns, Header, unreadable
+from .csv_header import Column, Columns, Header
 from .csv_rows import read_batches, walk
 from .limits import Budget
-from .raw import SHOWN_ERRORS
+from .raw import SHOWN_ERRORS, unreadable
 
 CELL_BYTES = 4096
 """Maximum bytes of a label or category."""

@@ -13,10 +13,10 @@ from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.workers.network.losses import Labels
 
 from .csv_errors import CELL_BYTES, find_errors
-from .csv_header import Column, Columns, Header, find_columns, read_header, unreadable
+from .csv_header import Column, Columns, Header, find_columns, read_header
 from .csv_rows import read_batches
 from .limits import Budget
-from .raw import RawData, RawInput
+from .raw import RawData, RawInput, unreadable
 
 
 def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:

@@ -11,7 +11,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.values import is_number, quoted
 
-from .raw import SHOWN_ERRORS, label_path, missing
+from .raw import SHOWN_ERRORS, label_path, missing, unreadable
 
 ROW_BYTES = 16 * 2**20
 """Maximum length of a row, in characters."""
@@ -72,12 +72,6 @@ class Columns:
         return [columns[place] for place in sorted(columns)]
 
 
-def unreadable(message: str) -> InvalidSpec:
-    """Return the error of a file that cannot be read as a table."""
-    # without the file's name, because the server names uploaded files itself
-    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
-
-
 class Lines:
     """Iterates over the lines of a text file, each of bounded length; `count` is the number of bytes read so far."""
 
@@ -100,7 +94,7 @@ def open_text(path: Path) -> TextIO:
 
 def is_utf8(text: str) -> bool:
     """True if a text from `open_text` was valid UTF-8 in the file."""
-    return not any("\ud800" <= character <= "\udfff" for character in text) if not text.isascii() else True
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def read_header(path: Path) -> Header:
@@ -122,7 +116,7 @@ def read_header(path: Path) -> Header:
     if names is None:
         raise unreadable("is empty")
     if len(names) > MAXIMUM_COLUMNS:
-        raise unreadable(f"has {len(names)} columns, at most {MAXIMUM_COLUMNS} are read")
+        raise unreadable(f"has {len(names)} columns, more than the {MAXIMUM_COLUMNS} that are read")
     if not all(map(is_utf8, names)):
         raise unreadable("is not UTF-8 text: save it with that encoding")
     if len(names) == 1:
@@ -135,7 +129,7 @@ def read_header(path: Path) -> Header:
 def _refuse_other_separators(name: str) -> None:
     for separator, called in _SEPARATORS.items():
         if separator in name:
-            text = f"has one column, {quoted(name)}: its values seem to be separated by {called}, commas are needed"
+            text = f"has one column, {quoted(name)}: its values seem to be separated by {called} instead of commas"
             raise unreadable(text)
 
 
@@ -191,7 +185,7 @@ def _other_columns(header: Header, labels: set[str]) -> list[tuple[str, str]]:
 
 
 def _ambiguous(paths: Mapping[str, str], places: Mapping[str, Sequence[int]]) -> list[FieldError]:
-    """Return errors of the names that a job uses and that several columns have."""
+    """Return the errors of names that a job uses and that more than one column has."""
     errors = []
     for name, path in list(paths.items())[:SHOWN_ERRORS]:
         where = ", ".join(str(place + 1) for place in places[name][:SHOWN_ERRORS])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from .csv_header import ROW_BYTES, Header, Lines, open_text, unreadable
+from .csv_header import ROW_BYTES, Header, Lines, open_text
+from .raw import unreadable
 
 
 def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -42,7 +43,7 @@ def read_batches(path: Path, header: Header, types: Mapping[int, pa.DataType]) -
 
 
 def walk(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number (from 1) of its last line, and the cells, of each row after the header.
+    """Yield each row after the header: the number of its last line, from 1, and its cells.
 
     Raises:
         InvalidSpec: a row differs in length from the header, or cannot be parsed.

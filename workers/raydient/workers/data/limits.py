@@ -43,7 +43,7 @@ class Budget:
         self._spent += 2 * stored + 4 * values + TEXT_BYTES * texts
         if self._spent > SHARE * self._available:
             spent, available = size_text(self._spent), size_text(self._available)
-            text = f"its data take more than {spent} of memory, {available} are available"
+            text = f"its data take more than {spent} of memory, but {available} are available"
             mend = "name fewer columns or arrays, or use a machine with more memory"
             raise InvalidSpec([FieldError("dataset.uri", f"{text}: {mend}")])
 

@@ -33,15 +33,15 @@ def load(
     """Read the file at `path`, the local file of `spec.uri`.
 
     Args:
-        spec: which columns to read, and how.
+        spec: selects the columns or arrays, and how they are prepared.
         path: of the file.
         outputs: the network's outputs, whose losses decide how labels are encoded.
         seed: of the split into training and held-out part.
-        start: preprocessing of the initial weights, by input. Inputs with the same columns are standardized by these
-            figures, all others by figures of the training part.
+        start: preprocessing of the initial weights, by input. Inputs with the same columns keep its mean and scale;
+            those of all others are computed from the training part.
 
     Raises:
-        InvalidData: lists every broken rule that can be found at once; paths begin with `dataset.`.
+        InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
     """
     try:
         raw = read(spec, path, {output.label for output in outputs if takes_categories(output.loss)})
@@ -52,7 +52,9 @@ def load(
     weights = _weights(raw.labels.get(SAMPLE_WEIGHT), errors)
     train, test = split_rows(seed, raw.rows, spec.split.test)
     if not len(train):
-        errors.append(FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves none to train on"))
+        errors.append(
+            FieldError("dataset.split.test", f"{spec.split.test} of {raw.rows} rows leaves no row to train on")
+        )
     for what, rows in (("training", train), ("held-out", test)):
         if weights is not None and len(rows) and not weights[rows].any():
             message = f"all {len(rows)} samples of the {what} part have weight 0"
@@ -110,7 +112,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
         return None
     if isinstance(labels, list):
         row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
-        message = f"{quoted(text)} in row {row} is text, a weight is a number{number_hint(text)}"
+        message = f"{quoted(text)} in row {row} is text, but a weight is a number{number_hint(text)}"
         errors.append(FieldError("dataset.sample_weight", message))
         return None
     if labels.ndim != 1:
@@ -120,7 +122,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
         weights = labels.astype(np.float32)
     bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(bad):
-        text = f"{labels[bad[0]]} in row {bad[0] + 1} is no weight: it must be 0 or more, and fit float32"
+        text = f"{labels[bad[0]]} in row {bad[0] + 1} is not a weight: a weight is at least 0 and fits float32"
         errors.append(FieldError("dataset.sample_weight", text))
     return weights
 

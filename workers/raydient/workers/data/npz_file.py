@@ -22,7 +22,7 @@ from raydient.workers.network import category_texts
 from raydient.workers.network.losses import Labels
 
 from .limits import Budget
-from .raw import RawData, RawInput, label_path, missing
+from .raw import RawData, RawInput, label_path, missing, unreadable
 
 HEADER_BYTES = 16_384
 """Maximum bytes of an array's header; NumPy's own limit is 10,000 characters."""
@@ -100,10 +100,10 @@ def _refusing_damage() -> Iterator[None]:
     except (InvalidSpec, OSError):
         raise
     except MemoryError as error:
-        raise _unreadable("takes more memory than there is") from error
+        raise unreadable("takes more memory than there is") from error
     except Exception as error:
         text = printable(str(error))[:200] or type(error).__name__
-        raise _unreadable(f"is not an NPZ file: {text}") from error
+        raise unreadable(f"is not an NPZ file: {text}") from error
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -122,11 +122,9 @@ def _check_directory(file: BinaryIO) -> None:
     if wide.startswith(b"PK\x06\x06"):
         size = int.from_bytes(wide[40:48], "little")
     if size > DIRECTORY_BYTES:
-        raise _unreadable(f"has a directory of {size} bytes, at most {DIRECTORY_BYTES} are read: save fewer arrays")
-
-
-def _unreadable(message: str) -> InvalidSpec:
-    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
+        raise unreadable(
+            f"has a directory of {size} bytes, more than the {DIRECTORY_BYTES} that are read: save fewer arrays"
+        )
 
 
 def _inputs(spec: DatasetSpec) -> Mapping[str, _Wanted]:
@@ -154,7 +152,7 @@ def _check_rows(wanted: list[_Wanted], arrays: Mapping[str, NDArray[Any]], label
     for one in wanted:
         x = arrays[one.array]
         if not x.ndim or not y.ndim or len(x) != len(y):
-            text = f"{quoted(one.array)} has shape {x.shape}, {quoted(label.array)} {y.shape}"
+            text = f"{quoted(one.array)} has shape {x.shape} and {quoted(label.array)} {y.shape}"
             raise InvalidSpec([FieldError(one.path, f"{text}: both need one row for each sample")])
 
 
@@ -178,7 +176,7 @@ def _read(archive: zipfile.ZipFile, wanted: list[_Wanted]) -> dict[str, NDArray[
 
 
 def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str | None:
-    """Return the problem of an array by the declarations of archive and header; None if there is none.
+    """Return the reason why an array cannot be read, by the declarations of the archive and its header, or None.
 
     Only the header is unpacked.
 
@@ -199,16 +197,16 @@ def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str |
     if dtype.hasobject:
         return "holds Python objects, which are not read"
     if dtype.kind not in wanted.kinds:
-        return f"has dtype {printable(str(dtype))[:100]}, numbers are needed" + (" or texts" * ("U" in wanted.kinds))
+        return f"has dtype {printable(str(dtype))[:100]}, but must be numbers" + (" or texts" * ("U" in wanted.kinds))
     if not all(shape):
         return f"is empty: its shape is {shape}"
     size = prod(shape) * dtype.itemsize
     if start.tell() + size != member.file_size:
-        text = f"has {member.file_size} bytes, its header declares {start.tell() + size}"
+        text = f"has {member.file_size} bytes, but its header declares {start.tell() + size}"
         raise ValueError(f"{quoted(wanted.array)} {text}")
     if size > PLAIN_BYTES and size > MAXIMUM_EXPANSION * member.compress_size:
-        text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, at most"
-        return f"{text} {MAXIMUM_EXPANSION} is read: save it with numpy.savez, which does not compress"
+        text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, more than the"
+        return f"{text} {MAXIMUM_EXPANSION} times that are read: save it with numpy.savez, which does not compress"
     budget.spend(size, values=prod(shape), texts=prod(shape) if dtype.kind == "U" else 0)
     return None
 

@@ -8,16 +8,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from raydient.spec.dataset import SAMPLE_WEIGHT, Dataset
-from raydient.spec.errors import FieldError
+from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.printable import printable
 from raydient.spec.values import SHOWN_CHARACTERS, quoted
 from raydient.workers.network.losses import Labels
 
 SHOWN_ERRORS = 10
-"""Maximum number of names or columns with errors that are reported singly."""
+"""Maximum number of names or columns whose errors are listed one by one."""
 
 COMPARED_NAMES = 1000
-"""With more names than this no similar name is searched, because each comparison takes microseconds."""
+"""Maximum number of names that are compared with a wrong one, because each comparison takes microseconds."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,6 +56,12 @@ class RawData:
     shapes: Mapping[str, tuple[int, ...]]
 
 
+def unreadable(message: str) -> InvalidSpec:
+    """Return the error of a file that cannot be read in its format."""
+    # without the file's name, because the server names uploaded files itself
+    return InvalidSpec([FieldError("dataset.uri", f"the file {message}")])
+
+
 def label_path(spec: Dataset, name: str) -> str:
     """Return the path of a label, or of the weight of samples, in the specification."""
     if name == SAMPLE_WEIGHT:
@@ -82,7 +88,7 @@ def _missing(name: str, what: str, available: Sequence[str]) -> str:
         return f"{quoted(name)} is not {what}: did you mean {quoted(close)}?"
     there = ", ".join(printable(name[:SHOWN_CHARACTERS]) for name in available[:8])
     more = f", ... ({len(available)} names)" if len(available) > 8 else ""
-    return f"{quoted(name)} is not {what}, there are: {there}{more}"
+    return f"{quoted(name)} is not {what}; there are: {there}{more}"
 
 
 def _alike(name: str, available: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ Pair = Callable[[float], tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A derivative and the estimate of its error, which is infinite if the quotients do not converge."""
+    """A derivative and an estimate of its error. The error is infinite if the quotients do not converge."""
 
     value: float
     error: float

@@ -130,29 +130,9 @@ class Network:
         return ("loss", *names) if self.spec.outputs else names
 
     @property
-    def input_shape(self) -> Shape:
-        """Shape of one sample of the only input."""
-        return only(self.input_shapes)
-
-    @property
     def output(self) -> Output:
         """The only output."""
         return only({output.name: output for output in self.outputs})
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of one sample of the only output."""
-        return self.output.shape
-
-    @property
-    def label_shape(self) -> Shape:
-        """Shape of one sample's label, if there is one output."""
-        return self.output.label_shape
-
-    @property
-    def label_dtype(self) -> np.dtype[Any]:
-        """Type of one sample's label, encoded for the loss."""
-        return self.output.label_dtype
 
     def bind(self, vector: Floats) -> tuple[Views, ...]:
         """For each layer, views of its parameters inside `vector` (layout.size,), by name within the layer.

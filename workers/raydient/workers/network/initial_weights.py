@@ -31,11 +31,11 @@ def weights_problem(network: Network, path: Path) -> str | None:
     if missing := [name for name in wanted if name not in tensors]:
         return f"has no {missing[0]}{_more(missing)}, which the network needs"
     if unknown := sorted(tensors.keys() - wanted.keys()):
-        return f"has {unknown[0]}{_more(unknown)}, which the network has not"
+        return f"has {unknown[0]}{_more(unknown)}, which the network does not have"
     for name, shape in wanted.items():
         held, kind = tensors[name]
         if held != shape or kind != "F32":
-            return f"has {name} as {kind} {list(held)}, the network as F32 {list(shape)}"
+            return f"has {name} as {kind} {list(held)}, but the network needs F32 {list(shape)}"
     return None
 
 

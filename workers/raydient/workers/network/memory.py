@@ -1,11 +1,11 @@
 """The arrays of a program: outputs, and slabs of memory that derivatives share, planned before anything is allocated.
 
 The planner simulates the backward pass. A derivative occupies a free slab from the moment the first layer writes it
-until its own layer is done. So a chain of layers needs two slabs, whatever its length, and a graph as many as there are
-derivatives alive at a time.
+until its own layer is done. So a chain of layers needs two slabs, whatever its length, and a graph needs one for each
+derivative that is in use at the same time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -51,13 +51,8 @@ def plan(network: Network, inputs: Sequence[Floats]) -> Plan:
     slabs = [aligned_zeros((size,), x.dtype) for size in planner.sizes]
     work = _shared_work(network, x)
 
-    def array(part: "_Part | None") -> Floats | None:
-        return None if part is None else slabs[part.slab][: len(x) * prod(part.shape)].reshape(len(x), *part.shape)
-
-    def some(part: "_Part") -> Floats:
-        values = array(part)
-        assert values is not None
-        return values
+    def array(part: "_Part") -> Floats:
+        return slabs[part.slab][: len(x) * prod(part.shape)].reshape(len(x), *part.shape)
 
     buffers = []
     for place, node in enumerate(network.nodes):
@@ -65,18 +60,18 @@ def plan(network: Network, inputs: Sequence[Floats]) -> Plan:
         xs = tuple(_value(source, inputs, outputs) for source in node.sources)
         kept = node.layer.saved(len(x))
         saved = {name: aligned_zeros(shape, dtype or x.dtype) for name, (shape, dtype) in kept.items()}
-        scratch = some(turn.scratch if turn else _Part(planner.largest, node.layer.output_shape))
-        dy = some(turn.dy) if turn else y[:0]
-        dxs = tuple(array(part) for part in turn.dxs) if turn else (None,) * len(xs)
+        scratch = array(turn.scratch if turn else _Part(planner.largest, node.layer.output_shape))
+        dy = array(turn.dy) if turn else y[:0]
+        dxs = tuple(None if part is None else array(part) for part in turn.dxs) if turn else (None,) * len(xs)
         buffers.append(Buffers(xs, y, dy, dxs, scratch, saved, work[place]))
     turns = [planner.turns.get(place) for place in range(len(network.nodes))]
     return Plan(
         outputs=outputs,
         buffers=tuple(buffers),
         backward_order=tuple(planner.turns),
-        joins=tuple(tuple((some(a), some(b)) for a, b in (turn.joins if turn else ())) for turn in turns),
-        gradients=tuple(map(some, planner.firsts)),
-        scratches=tuple(map(some, planner.scratches)),
+        joins=tuple(tuple((array(a), array(b)) for a, b in (turn.joins if turn else ())) for turn in turns),
+        gradients=tuple(map(array, planner.firsts)),
+        scratches=tuple(map(array, planner.scratches)),
     )
 
 
@@ -87,9 +82,8 @@ def program_bytes(network: Network, rows: int) -> int:
     planner.simulate()
     outputs = [layer.output_shape for layer in network.layers if not layer.output_is_view]
     values = sum(rows * prod(shape) for shape in (*network.input_shapes.values(), *outputs)) + sum(planner.sizes)
-    count = _bytes(x)
-    saved = sum(count(layer.saved(rows)) for layer in network.layers)
-    work = max((count(layer.work(rows)) for layer in network.layers), default=0)
+    saved = sum(_bytes(layer.saved(rows), x) for layer in network.layers)
+    work = max((_bytes(layer.work(rows), x) for layer in network.layers), default=0)
     return x.itemsize * values + saved + work
 
 
@@ -109,7 +103,7 @@ def _outputs(network: Network, inputs: Sequence[Floats]) -> tuple[Floats, ...]:
 def _shared_work(network: Network, x: Floats) -> list[dict[str, AnyArray]]:
     """The `work` arrays of the layers, which share one slab, as large as the layer with the most needs."""
     wanted = [layer.work(len(x)) for layer in network.layers]
-    slab = aligned_zeros((max(map(_bytes(x.dtype), wanted), default=0),), np.uint8)
+    slab = aligned_zeros((max((_bytes(memory, x.dtype) for memory in wanted), default=0),), np.uint8)
     return [_carve(slab, memory, x.dtype) for memory in wanted]
 
 
@@ -117,11 +111,8 @@ def _aligned(size: int) -> int:
     return -(-size // CACHE_LINE) * CACHE_LINE
 
 
-def _bytes(dtype: np.dtype[Any]) -> Callable[[Memory], int]:
-    def count(memory: Memory) -> int:
-        return sum(_aligned(prod(shape) * np.dtype(kind or dtype).itemsize) for shape, kind in memory.values())
-
-    return count
+def _bytes(memory: Memory, dtype: np.dtype[Any]) -> int:
+    return sum(_aligned(prod(shape) * np.dtype(kind or dtype).itemsize) for shape, kind in memory.values())
 
 
 def _carve(slab: NDArray[np.uint8], memory: Memory, dtype: np.dtype[Any]) -> dict[str, AnyArray]:

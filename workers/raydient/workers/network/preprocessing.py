@@ -89,11 +89,11 @@ class Preprocessing:
             SampleError: wrong shape, texts where numbers are needed, or a value that is not a category.
         """
         if raw.ndim == 0 or raw.shape[1:] != self.shape:
-            raise SampleError(f"samples of shape {self.shape} are needed, there are {raw.shape}")
+            raise SampleError(f"samples must have shape {self.shape}, but the array has shape {raw.shape}")
         if self.vocabulary:
             return categories(raw, self.vocabulary)
         if raw.dtype.kind not in "biuf":
-            raise SampleError("numbers are needed, there are texts")
+            raise SampleError("the values must be numbers, not texts")
         return self.scaling.apply(raw) if self.scaling else _rounded(raw)
 
 
@@ -129,8 +129,8 @@ def categories(raw: AnyArray, vocabulary: tuple[str, ...]) -> NDArray[np.float32
 def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
     """The place in the vocabulary of each text that represents a category.
 
-    Besides the categories themselves these are their other forms, `42` for `42.0` and the reverse, unless that is a
-    category itself. So a column of integers that another program wrote with a decimal point finds its categories.
+    These are the categories themselves and their other forms, `42` for `42.0` and the reverse, unless such a form is
+    another category. So integers match their categories even if another program wrote them with a decimal point.
     """
     places = {text: place for place, text in enumerate(vocabulary)}
     for place, text in enumerate(vocabulary):
@@ -140,8 +140,8 @@ def category_places(vocabulary: tuple[str, ...]) -> dict[str, int]:
 
 
 def category_texts(raw: AnyArray) -> list[str]:
-    """Values in row-major order as the texts by which categories are found: see `category_text`.
+    """The texts of values in row-major order, as categories are compared: see `category_text`.
 
-    No array of fixed-width text is made, in which one long value would make all of them long.
+    The result is a list, because in an array of fixed-width text one long value would make all of them long.
     """
     return [category_text(value) for value in raw.ravel().tolist()]

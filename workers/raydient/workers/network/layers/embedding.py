@@ -1,4 +1,4 @@
-"""A learnt vector for each number of a vocabulary, as for words (Bengio et al. 2003)."""
+"""A learned vector for each number of a vocabulary, for example for words (Bengio et al. 2003)."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -12,21 +12,22 @@ from raydient.workers.network.onnx_graph import OnnxGraph
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 
 SPARSE_FROM = 1 << 16
-"""Values of a table; passing over a smaller one, 256 KiB, takes no longer than keeping an index of its rows."""
+"""Minimum number of values of a table whose gradient is row-sparse. For smaller tables, of less than 256 KiB, a dense
+gradient takes no longer than an index of the rows in use."""
 FEW_REPEATED = 4
-"""Places for one whose number occurs more than once, from which on it pays to tell the others apart."""
+"""Rows whose number occurs once are copied instead of added up if at most 1 place in 4 holds a repeated number."""
 
 
 class Embedding(Layer):
     """y = E[x]: x (rows, ...) of whole numbers, y (rows, ..., output_dim), E (input_dim, output_dim).
 
     dE[i] = Σ dy over all places where x is i; rows that the microbatch does not use are 0. There is no derivative by x.
-    Whether the data keep to the numbers from 0 to below input_dim is checked before training (`indices.check`); here a
-    number outside takes the nearest row.
+    The data are checked before training: their numbers are below input_dim (`indices.index_problems`). Here a number
+    out of range reads the nearest row.
 
-    dE is row-sparse: only rows in use are computed, and only those of its last use are cleared. So the cost of a step
-    does not grow with the vocabulary. Places are sorted by number, ties by place, and each run of equal numbers is
-    added up in that order, so the bits are fixed. That takes half the time of `np.add.at`.
+    The dE of a large table is row-sparse: backward computes only the rows in use, and clears only those of the previous
+    step. So the cost of a step does not grow with the vocabulary. Places are sorted by number, ties by place, and each
+    run of equal numbers is added up in that order, which fixes the bits and takes half the time of `np.add.at`.
     """
 
     kind = "embedding"
@@ -35,7 +36,7 @@ class Embedding(Layer):
         super().__init__(name, input_shapes, settings)
         self.index_limit, size = settings.input_dim, settings.output_dim
         self.output_shape = (*self.input_shape, size)
-        # A vector's values come from one number each: the vocabulary's size has no say in theirs.
+        # the fans are the size of a vector: each vector depends on one number, whatever the size of the vocabulary
         shape = (settings.input_dim, size)
         initializer, kind = settings.embeddings_initializer, learned(settings.embeddings_regularizer)
         sparse = prod(shape) >= SPARSE_FROM
@@ -69,8 +70,10 @@ class Embedding(Layer):
             buffers.dx.fill(0)
 
     def _sort(self, buffers: Buffers, limit: int) -> int:
-        """Leave in `keys` the places of x sorted by number, in `first` whether a run of equal ones begins there, in
-        `starts` where the runs begin and in `numbers` theirs; how many there are.
+        """Sort the places of x by their numbers; return the number of runs of equal numbers.
+
+        The result is in `work`: the sorted places in `keys`, True in `first` where a run begins, the beginnings of the
+        runs in `starts`, and the number of each run in `numbers`.
         """
         work = buffers.work
         indices, keys, starts, first = work["indices"], work["keys"], work["starts"], work["first"]
@@ -101,9 +104,9 @@ class Embedding(Layer):
 
 
 def _add_up(dy: Floats, runs: int, work: Mapping[str, AnyArray]) -> None:
-    """Leave in `sums` for each run the sum of its rows of dy.
+    """Write the sum of each run's rows of dy to `sums`.
 
-    A number that occurs once has its row for a sum, which is ten times as fast to take as to add up.
+    The sum of a run of one place is its row; a copy is ten times as fast as an addition.
     """
     keys, starts, first, repeated = work["keys"], work["starts"][:runs], work["first"], work["repeated"]
     sums = work["sums"][:runs]

@@ -22,11 +22,12 @@ Memory = Mapping[str, tuple[Shape, DTypeLike | None]]
 
 @dataclass(frozen=True, slots=True)
 class ParameterRule:
-    """A parameter of a layer before there is memory for it.
+    """The name, shape, initial values and kind of a layer's parameter.
 
     Attributes:
         name: name within the layer.
-        initializer, fan_in, fan_out: the initial values.
+        shape: shape of the parameter.
+        initializer, fan_in, fan_out: determine the initial values.
         ones: range of indices along the last axis whose initial values are 1 instead.
         kind: the rule by which an update changes it. Moving averages come after the parameters that are learned.
         sparse: True for a table, (rows, width), whose gradient is zero except in a few rows. The layer writes these

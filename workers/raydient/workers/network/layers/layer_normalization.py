@@ -16,9 +16,9 @@ class LayerNormalization(Layer):
     """y = γ n + β with n = (x - μ) / s, s = √(σ² + ε): μ and σ² are mean and variance along the last axis (Ba et al.
     2016).
 
-    With dn = γ dy and means along the same axis, dx = (dn - mean(dn) - n · mean(n · dn)) / s: the parts of dn along a
-    shift and a scale of x, which y does not depend on, are removed. dγ = Σ n · dy and dβ = Σ dy over all axes but the
-    last.
+    With dn = γ dy and means along the same axis, dx = (dn - mean(dn) - n · mean(n · dn)) / s: y does not change if x is
+    shifted or scaled, so the parts of dn in these two directions are removed. dγ = Σ n · dy and dβ = Σ dy over all axes
+    but the last.
     """
 
     kind = "layer_normalization"

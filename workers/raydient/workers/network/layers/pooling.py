@@ -78,7 +78,7 @@ class Pooling(Layer):
         return {"padded": (padded, None), "d_padded": (padded, None)} if g.is_padded else {}
 
     def _outputs_shape(self, images: int) -> Shape:
-        """Shape of the outputs of so many images."""
+        """Shape of the outputs of this number of images."""
         return images, self._geometry.height.positions, self._geometry.width.positions, self._channels
 
     def forward(self, buffers: Buffers, weights: Views, pass_: Pass) -> None:
@@ -120,17 +120,17 @@ class Pooling(Layer):
 
     @abstractmethod
     def _distribute(self, dy: Floats, d_windows: Floats, buffers: Buffers, images: slice) -> None:
-        """Add to each value of the windows its share of dy, which may be overwritten.
+        """Add to each value of `d_windows` its share of dy; dy may be overwritten.
 
-        `d_windows` are windows over zeros; where windows cover the image without overlap, over any values, which are
-        overwritten.
+        The windows view zeros. Where they cover the image without gaps and overlap, they view any values, which this
+        method overwrites.
         """
 
 
 class MaxPooling(Pooling):
     """y = the maximum of a window; all of dy goes to its place, the first in reading order of equal ones.
 
-    Forward saves the place, a byte for each window, which is a quarter of the memory that backward would read again.
+    Forward saves the place in a byte for each window, a quarter of the memory of y.
     """
 
     padding_value = -inf
@@ -181,7 +181,7 @@ class MaxPooling(Pooling):
 
 
 class AveragePooling(Pooling):
-    """y = the mean of a window without the padding in it; its values get equal shares of dy."""
+    """y = the mean of the values of a window that are not padding; each of them has an equal share of dy."""
 
     padding_value = 0.0
 

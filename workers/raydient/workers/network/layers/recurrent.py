@@ -150,9 +150,8 @@ class Recurrent(Layer):
         """
 
     def _onnx_operator(self, graph: OnnxGraph, x: str) -> str:
-        def arranged(
-            values: Floats,
-        ) -> Floats:  # (..., gates · units) in ONNX's order of gates, as (1, gates · units, ...)
+        def arranged(values: Floats) -> Floats:
+            """Return (..., gates · units) with the gates in ONNX's order, as (1, gates · units, ...)."""
             blocks = values.reshape(-1, self.gates, self.units)[:, self.onnx_order]
             return blocks.reshape(-1, self.width).T[np.newaxis]
 
@@ -190,5 +189,5 @@ class Recurrent(Layer):
 
 
 def flat(x: Floats) -> Floats:
-    """(steps, rows, n) as (steps · rows, n)."""
+    """A view of (steps, rows, n) as (steps · rows, n)."""
     return x.reshape(-1, x.shape[-1])

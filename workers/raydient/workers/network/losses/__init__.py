@@ -25,13 +25,13 @@ def loss_class(choice: spec.Loss) -> type[Loss]:
 
 
 def label_form(choice: spec.Loss) -> str:
-    """Return a name of the encoding of labels that losses share which take the same labels."""
+    """Return the name of a loss's encoding of labels. Losses that take the same labels share one."""
     encoder = loss_class(choice).encode.__qualname__
     return f"{encoder} of categories" if takes_categories(choice) else encoder
 
 
 def takes_categories(choice: spec.Loss) -> bool:
-    """Return True if every distinct label, also a number, is a class."""
+    """Return True if every distinct label is a class, even if labels are numbers."""
     return bool(getattr(choice.value, "categories", False))
 
 

@@ -1,6 +1,6 @@
 """Encoders of labels: from the numbers or texts of a data file to the array that a loss takes.
 
-Each returns the array and, if labels are texts or categories, the text of each class. Each raises LabelError.
+Each encoder returns the array and, if labels are texts or categories, the text of each class. It raises LabelError.
 """
 
 import numpy as np
@@ -21,9 +21,8 @@ SHOWN_CLASSES = 5
 MOST_NAMES = 1000
 """With more distinct values than this, labels are assumed not to be names of classes."""
 
-
 COUNTED_CLASSES = 1 << 20
-"""With more classes than this, distinct ones are found by sorting."""
+"""With more classes than this, `distinct` sorts the labels instead of counting each class."""
 
 
 class LabelError(ValueError):
@@ -37,7 +36,7 @@ def class_indices(labels: Labels) -> Encoded:
     values = one_column(labels, "softmax_cross_entropy without one_hot")
     bad, too_large = (values < 0) | (values != np.floor(values)), values > np.iinfo(np.int32).max
     hint = names_hint(values, "softmax_cross_entropy") if (bad | too_large).any() else ""
-    _refuse(values, bad, f"is no class index: they are 0, 1, 2, ...{hint}")
+    _refuse(values, bad, f"is not a class index, which is 0, 1, 2, ...{hint}")
     _refuse(values, too_large, f"is too large for a class index{hint}")
     return values.astype(np.int32), ()
 
@@ -51,8 +50,8 @@ def distinct(indices: NDArray[np.integer]) -> NDArray[np.integer]:
 
 def categories(texts: list[str]) -> Encoded:
     """Encode as int32 (n,): the index of each text in the sorted list of distinct texts; numbers sort as numbers."""
-    distinct = set(texts)
-    classes = sorted(distinct, key=(lambda text: (float(text), text)) if all(map(is_number, distinct)) else None)
+    different = set(texts)
+    classes = sorted(different, key=(lambda text: (float(text), text)) if all(map(is_number, different)) else None)
     index = {text: i for i, text in enumerate(classes)}
     return np.array([index[text] for text in texts], np.int32), tuple(classes)
 
@@ -62,30 +61,33 @@ def two_categories(texts: list[str]) -> Encoded:
     indices, classes = categories(texts)
     if len(classes) != 2:
         some = ", ".join(map(quoted, classes[:SHOWN_CLASSES])) + (", ..." if len(classes) > SHOWN_CLASSES else "")
-        message = f"has {len(classes)} classes ({some}), a loss of two classes needs two"
-        raise LabelError(f"{message}: softmax_cross_entropy takes any number")
+        message = f"has {len(classes)} classes ({some}), but a loss of two classes needs two"
+        raise LabelError(f"{message}: softmax_cross_entropy takes any number of classes")
     return indices.astype(np.float32)[:, np.newaxis], classes
 
 
 def names_hint(values: AnyArray, loss: str) -> str:
     """Return a hint, with a leading semicolon, to declare numbers as classes; empty with too many distinct values."""
-    distinct = np.unique(values)
-    if len(distinct) > MOST_NAMES:
+    different = np.unique(values)
+    if len(different) > MOST_NAMES:
         return ""
-    some = ", ".join(f"{value:g}" for value in distinct[:SHOWN_CLASSES]) + (
-        ", ..." if len(distinct) > SHOWN_CLASSES else ""
-    )
+    more = ", ..." if len(different) > SHOWN_CLASSES else ""
+    some = ", ".join(f"{value:g}" for value in different[:SHOWN_CLASSES]) + more
     setting = f"`loss: {{{loss}: {{categories: true}}}}`"
-    return f"; if the {len(distinct)} different values ({some}) are names of classes, say {setting}"
+    return f"; if the {len(different)} different values ({some}) are names of classes, write {setting}"
 
 
 def probabilities(labels: Labels) -> Encoded:
     """Encode as float32 (n, k): a probability for each class."""
     values = _numbers(labels, "one_hot")
     if values.ndim != 2:
-        raise LabelError(f"has shape {values.shape}, one_hot needs one value per class a row")
+        raise LabelError(f"has shape {values.shape}, but one_hot needs one value per class in each row")
     sums = values.sum(axis=1)
-    _refuse(sums, (values < 0).any(axis=1) | (np.abs(sums - 1) > 1e-3), "is the sum; one_hot needs 1, nothing below 0")
+    _refuse(
+        sums,
+        (values < 0).any(axis=1) | (np.abs(sums - 1) > 1e-3),
+        "is the sum of the probabilities; one_hot needs a sum of 1 and no value below 0",
+    )
     return values.astype(np.float32), ()
 
 
@@ -93,7 +95,7 @@ def counts(labels: Labels) -> Encoded:
     """Encode as float32 (n, k), none below 0."""
     values, classes = targets(labels)
     least = values.min(axis=1)
-    _refuse(least, least < 0, "is below 0, and poisson counts")
+    _refuse(least, least < 0, "is below 0, but poisson needs counts")
     return values, classes
 
 
@@ -104,7 +106,7 @@ def zeros_and_ones(labels: Labels) -> Encoded:
     values = one_column(labels, "a loss of two classes")
     bad = (values != 0) & (values != 1)
     hint = names_hint(values, "binary_cross_entropy") if bad.any() and len(np.unique(values)) == 2 else ""
-    _refuse(values, bad, f"is neither 0 nor 1, as a loss of two classes needs{hint}")
+    _refuse(values, bad, f"is neither 0 nor 1, the labels of a loss of two classes{hint}")
     return values.astype(np.float32)[:, np.newaxis], ()
 
 
@@ -112,7 +114,7 @@ def targets(labels: Labels) -> Encoded:
     """Encode as float32 (n, k)."""
     values = _numbers(labels, "a loss on numbers")
     if values.ndim > 2:
-        raise LabelError(f"has shape {values.shape}, a loss on numbers needs one vector a row: flatten them")
+        raise LabelError(f"has shape {values.shape}, but a loss on numbers needs one vector a row: flatten the labels")
     values = values.reshape(len(values), -1)
     largest = np.abs(values).max(axis=1)
     _refuse(largest, largest > np.finfo(np.float32).max, "is too large for float32")
@@ -123,16 +125,16 @@ def _numbers(labels: Labels, loss: str) -> AnyArray:
     """Return labels that are numbers."""
     if not isinstance(labels, list):
         return labels
-    # an NPZ file may hold nothing but numbers as texts
+    # if every text is a number, as an NPZ file may store them, the error shows the first
     row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
     hint = number_hint(text) or ": text labels go with softmax_cross_entropy"
-    raise LabelError(f"{quoted(text)} in row {row} is text, {loss} needs numbers{hint}")
+    raise LabelError(f"{quoted(text)} in row {row} is text, but {loss} needs numbers{hint}")
 
 
 def one_column(values: AnyArray, loss: str) -> AnyArray:
     """Return labels (n,) or (n, 1) as (n,); `loss` names the loss in the error."""
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):
-        raise LabelError(f"has shape {values.shape}, {loss} needs one label a row")
+        raise LabelError(f"has shape {values.shape}, but {loss} needs one label a row")
     return values.reshape(-1)
 
 

@@ -43,7 +43,7 @@ class _Difference(Loss):
         """Replace each error by the derivative of its cost."""
 
     def inplace_predict(self, outputs: Floats) -> None:
-        """Do nothing."""
+        """Do nothing: outputs are predictions."""
 
 
 class MeanSquaredError(_Difference):

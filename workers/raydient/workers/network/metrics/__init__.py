@@ -22,17 +22,17 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 BY_LOSSES = {"accuracy": CLASSES | TWO_CLASSES, "mean_absolute_error": NUMBERS}
-"""Metrics that losses compute in any case, and the kinds of these losses."""
+"""Metrics that losses compute by themselves, and the kinds of these losses."""
 
 
 def metric_problem(choice: spec.Metric, loss: str) -> str | None:
-    """The reason why a metric cannot be used with a loss, or None."""
+    """Return the reason why a metric cannot be used with a loss, or None."""
     allowed = BY_LOSSES[choice.kind] if choice.kind in BY_LOSSES else METRICS[choice.kind].losses
     return None if loss in allowed else f"{choice.kind} goes with {', '.join(sorted(allowed))}, not with {loss}"
 
 
 def output_metrics(choices: Iterable[spec.Metric], loss: str, outputs: int, prefix: str) -> tuple[OutputMetric, ...]:
-    """The metrics of one output, without those that its loss computes in any case.
+    """The metrics of one output, without those that its loss computes by itself.
 
     Args:
         choices: metrics of the specification.

@@ -1,4 +1,4 @@
-"""The base class of metrics, the metric of an output before there is a program, and values from sums over all rows.
+"""The base class of metrics, the choice of a metric for an output, and the values of metrics from sums over all rows.
 
 A metric has no other state than its sums and, if it ranks rows, their scores (`raydient.steps.scores`). So its value
 does not depend on which worker computed which rows.
@@ -55,7 +55,7 @@ class Metric(ABC):
 
 @dataclass(frozen=True, slots=True)
 class OutputMetric:
-    """A metric of one output, before there is a program.
+    """The choice of a metric for one output of a network; `bind` makes the metric of a program.
 
     Attributes:
         name: name of its value in results.
@@ -72,7 +72,7 @@ class OutputMetric:
     size: int
 
     def bind(self, outputs: Floats, labels: AnyArray) -> Metric:
-        """The metric of one program, whose output (rows, k) and labels these are."""
+        """Return the metric of one program, with its output (rows, k) and labels."""
         return self.metric(self.settings, self.loss, outputs, labels)
 
 

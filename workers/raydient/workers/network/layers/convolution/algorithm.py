@@ -14,7 +14,7 @@ Part = tuple[slice, slice]
 
 
 class Algorithm(ABC):
-    """One algorithm for one layer. It works in blocks, so that what the caller does with a block hits the cache.
+    """One algorithm for one layer. It works in blocks, so that a block is still in the cache when the caller uses it.
 
     x and dx are (images, height, width, channels), z and dz (images, positions down, positions across, filters), the
     kernel (height, width, channels of a group, filters).

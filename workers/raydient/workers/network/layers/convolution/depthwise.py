@@ -27,7 +27,7 @@ KERNEL_VALUES = 64 * 1024
 """Values of a kernel that is tiled along a line, for the same reason."""
 MAXIMUM_FILTERS = 8
 MAXIMUM_KERNEL = 16
-"""Filters of a group, and its channels times filters, up to which this is faster than a matrix product per group."""
+"""Maxima of a group's filters, and of its channels times filters: a matrix product is faster for larger groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Depthwise(Algorithm):
 
     @staticmethod
     def pays(channels: int, filters: int) -> bool:
-        """True if this is the fastest algorithm for groups of so many channels and filters."""
+        """True if this is the fastest algorithm for groups with these numbers of channels and filters."""
         return filters <= MAXIMUM_FILTERS and channels * filters <= MAXIMUM_KERNEL
 
     def block_shape(self, rows: int) -> tuple[int, int]:
