@@ -23,7 +23,7 @@ from raydient.wire.hub import Hub
 
 
 class Watched:
-    """A cluster that remembers the processes it started, by role, so that a test can kill one."""
+    """A cluster that records the processes it started, by role, so that a test can kill one."""
 
     def __init__(self, cluster):
         self._cluster = cluster
@@ -95,7 +95,7 @@ CLASSIFIER = {
 
 @pytest.fixture
 def job(data):
-    """Builds a prepared job on that data; keywords replace parts of `training`."""
+    """Return a function that builds a prepared job on that data; keywords replace parts of `training`."""
 
     def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, placement=None, **training):
         spec = {
@@ -119,7 +119,7 @@ def job(data):
 
 @pytest.fixture
 def spec(job, data):
-    """A job as a user writes it, with its data beside this test."""
+    """Return a job as a user writes it, with its data beside this test."""
 
     def make(workers=2, checkpoint_seconds=0.0, **training):
         prepared = job(workers, checkpoint_seconds, **training).spec.canonical()
@@ -130,7 +130,7 @@ def spec(job, data):
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory, data):
-    """The digest of a job by the embedded mode, without disturbance."""
+    """Return the digest of a job that the embedded mode trains without disturbance."""
     known = {}
 
     def look_up(prepared):

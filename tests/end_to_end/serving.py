@@ -122,5 +122,5 @@ def _command(pid):
 
 
 def becomes_readable(descriptor, seconds):
-    """True if a descriptor becomes readable in time; that of a process does when the process ends."""
+    """Return True if a descriptor becomes readable in time; that of a process does when the process ends."""
     return bool(select.select([descriptor], [], [], seconds)[0])

@@ -74,7 +74,7 @@ def count_readings(spec, dataset, *, learn, **options):
 
 @pytest.fixture
 def checker(tmp_path):
-    """Makes checkers, which are closed after the test."""
+    """Return a function that makes checkers, which are closed after the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(closing(Checker(tmp_path, *arguments, **options)))
 
@@ -162,7 +162,7 @@ def test_a_check_that_takes_too_long_is_ended(data, checker):
 
 
 @pytest.mark.parametrize("find_problems", [f"{HERE}:devour", f"{HERE}:abort"])
-def test_a_check_that_needs_too_much_memory_is_told_so(data, checker, find_problems):
+def test_a_check_that_needs_too_much_memory_is_refused(data, checker, find_problems):
     check = checker(Limits(memory_share=0.5), lambda: 1 << 28, find_problems)
     with pytest.raises(Exhausted, match=r"more memory than a check may use here, 128\.0 MiB: name fewer") as exhausted:
         check(spec(), data, Call())

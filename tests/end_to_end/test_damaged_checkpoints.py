@@ -23,7 +23,7 @@ def stop_at(step):
 
 
 def stopped_run(job, local, directory):
-    """Run a job until it is stopped; returns its checkpoints, the newest last."""
+    """Run a job until it is stopped; return its checkpoints, the newest last."""
     try:
         execute(job(2, checkpoint_seconds=0.0, epochs=150), local, directory, stop_at(200))
     except Stop:
@@ -59,7 +59,7 @@ def test_without_a_good_one_training_starts_over(job, local, undisturbed, tmp_pa
     assert finished.digest == undisturbed(job(2, epochs=150))
 
 
-def test_the_service_tells_of_it_everywhere(spec, job, undisturbed, tmp_path):
+def test_the_service_reports_the_damage_everywhere(spec, job, undisturbed, tmp_path):
     state = tmp_path / "state"
     with serving(state) as (server, client):
         running = client.submit(spec(2, **LONG))

@@ -85,7 +85,7 @@ def specification(heads, *, workers=2, initial="", epochs=40):
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """Twenty values a sample, of which the labels tell something, and a weight of each sample."""
+    """Twenty values a sample, on which the labels depend, and a weight of each sample."""
     chance = np.random.default_rng(5)
     kind, sick = chance.integers(0, 3, ROWS), chance.integers(0, 2, ROWS)
     size = chance.normal(size=(ROWS, 2))

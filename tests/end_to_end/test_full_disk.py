@@ -111,7 +111,7 @@ def until(events, holds):
     return next(event for event in events if holds(event))
 
 
-def test_a_service_tells_of_it_and_the_job_survives(spec, tmp_path):
+def test_a_service_reports_a_full_disk_and_the_job_survives(spec, tmp_path):
     with serving(tmp_path / "state") as (server, client):
         job = client.submit(spec(2, checkpoint_seconds=0.0, epochs=100_000))
         events = job.watch()

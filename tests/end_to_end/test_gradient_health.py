@@ -51,7 +51,7 @@ def test_the_only_step_against_one_pass_over_the_whole_batch(job, local, tmp_pat
     assert [layer.dead_units_ratio for layer in health.layers] == [dead, None]
 
 
-def test_the_number_of_workers_and_the_transport_have_no_say(job, local, tmp_path):
+def test_neither_workers_nor_transport_change_the_health(job, local, tmp_path):
     healths = [
         last_health(job(workers, network=NETWORK), local, tmp_path / f"{workers}{transport}", transport)[1]
         for workers, transport in ((1, "auto"), (3, "shared-memory"), (3, "tcp"))
@@ -60,7 +60,7 @@ def test_the_number_of_workers_and_the_transport_have_no_say(job, local, tmp_pat
     assert healths[0].step == job(1, network=NETWORK).schedule.steps
 
 
-def test_a_job_that_diverges_tells_the_layers_of_that_step(job, local, tmp_path):
+def test_a_job_that_diverges_reports_the_layers_of_that_step(job, local, tmp_path):
     network = {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}
     prepared = job(2, epochs=500, network=network, optimizer={"sgd": {"learning_rate": 2.0}})
     finished, health = last_health(prepared, local, tmp_path)

@@ -1,4 +1,4 @@
-"""Random layers and layers over a whole microbatch: neither workers nor their ends change the weights."""
+"""Random layers and layers over a whole microbatch: neither the number nor the loss of workers changes the weights."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_killed_processes_change_no_bit(make, local, tmp_path, role):
 
 
 def test_the_running_statistics_are_those_of_the_training_part(job, local, tmp_path):
-    """The first layer as good as keeps still, and with it what it gives; of where averages began nothing is left."""
+    """The first layer hardly changes, so neither do its outputs, and the averages forget their initial values."""
     still = {"dense": {"units": 4, "bias_initializer": {"constant": {"value": 3}}}}
     layers = [still, {"batch_normalization": {"momentum": 0.9}}, {"dense": {"units": 3}}]
     network = {"layers": layers, "loss": "softmax_cross_entropy"}

@@ -37,7 +37,7 @@ class Scaler:
 
 
 @pytest.mark.parametrize("seed", [5, 6])
-def test_scaling_up_and_down_changes_no_bit_and_disturbs_nobody(job, local, tmp_path, seed):
+def test_scaling_up_and_down_changes_no_bit_and_disturbs_no_other_worker(job, local, tmp_path, seed):
     expected = execute(job(1, **LONG), local, tmp_path / "one").digest
     local.processes.clear()
     chance = random.Random(seed)

@@ -85,7 +85,7 @@ def test_submitted_watched_and_predicted(rows, tmp_path):
             submitted.predict(numbers)
 
 
-def test_what_does_not_fit_is_refused_when_it_is_submitted(tmp_path):
+def test_a_job_that_does_not_fit_its_data_is_refused_at_submission(tmp_path):
     fed, looked_up = job(2), job(2)
     fed["dataset"]["inputs"]["spare"] = {"columns": ["age"]}
     looked_up["network"]["layers"][0]["embedding"]["input_dim"] = 11

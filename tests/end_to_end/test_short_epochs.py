@@ -1,4 +1,4 @@
-"""A job whose epochs are a step each: what is told keeps up, and orders overtake what waits."""
+"""A job whose epochs have one step each: reports keep up, and orders overtake waiting epochs."""
 
 import signal
 
@@ -65,7 +65,7 @@ def test_orders_are_obeyed_before_many_more_epochs_are_stored(spec, tmp_path):
         assert epochs_of(job)[: len(epochs)] == epochs
 
 
-def test_a_damaged_record_is_told_and_costs_the_job_nothing(job, local, tmp_path):
+def test_a_damaged_record_is_reported_and_training_goes_on(job, local, tmp_path):
     prepared = job(1)
     digest = execute(prepared, local, tmp_path / "whole").digest
     (tmp_path / "damaged").mkdir()

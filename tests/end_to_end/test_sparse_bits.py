@@ -29,7 +29,7 @@ def sentences(tmp_path_factory):
 
 @pytest.fixture
 def make(sentences):
-    """Builds a prepared job with a table of 20,000 times 4, used twice; keywords replace parts of `training`."""
+    """Return a function that prepares a job with a table, 20,000 times 4, used twice; keywords go to `training`."""
 
     def build(workers, table=None, checkpoint_seconds=1000.0, **training):
         words = {"name": "words", "input_dim": VOCABULARY, "output_dim": 4, **(table or {})}
@@ -90,7 +90,7 @@ def test_killed_processes_change_no_bit(make, local, tmp_path, role):
     assert killed == naive(prepared).digest
 
 
-def test_progress_tells_what_is_exchanged(make, local, tmp_path):
+def test_progress_has_the_exchanged_bytes(make, local, tmp_path):
     progress = []
     prepared = make(2)
     execute(prepared, local, tmp_path, progress.append)

@@ -81,7 +81,7 @@ def expected(prepared):
 
 
 def simulate(prepared, directory, seed, *faults):
-    """Run a job in a world of this seed; each fault is a role, a number and a time in seconds. Its reports."""
+    """Run a job in a world of this seed; each fault is a role, a number and a time in seconds. Return its reports."""
     world, reports = World(seed), []
     cluster = Cluster(world)
     for role, number, seconds in faults:

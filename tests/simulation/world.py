@@ -186,7 +186,7 @@ class Connection:
             self.send(header, *parts)
 
     def receive(self):
-        """The next frame, once it is there. ConnectionError when the peer is gone."""
+        """Return the next frame once it has arrived. ConnectionError if the peer is gone."""
         self._world.current.wait(lambda: self.inbox, math.inf)
         event = self.take()
         if event is CLOSED:
@@ -194,7 +194,7 @@ class Connection:
         return event
 
     def take(self):
-        """The next event, its payload in the buffer that `allocate` gives."""
+        """Return the next event, its payload in the buffer from `allocate`."""
         event = self.inbox.popleft()
         if event is not CLOSED and event.payload:
             buffer = self.allocate(event.header)
@@ -262,7 +262,7 @@ class Network:
 
     @contextmanager
     def sending(self, connection):
-        with suppress(OSError):  # the end of the connection is on its way
+        with suppress(OSError):  # the end of the connection follows
             yield
 
     def drop(self, connection):

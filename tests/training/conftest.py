@@ -1,4 +1,4 @@
-"""A coordinator with a clock that the test turns, and checkpoints of a small job."""
+"""A coordinator with a clock that the test sets, and checkpoints of a small job."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ SCHEDULE = Schedule(train_rows=100, test_rows=10, epochs=200, batch_size=20, mic
 
 
 def arrays(step):
-    """Vectors that differ from step to step."""
+    """Return vectors that differ from step to step."""
     return {"weights": np.arange(9, dtype=np.float32) + step, "velocity": np.arange(9, dtype=np.float32) * step}
 
 
@@ -39,7 +39,7 @@ class SmallJob:
         return Checkpoints(self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE)
 
     def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None):
-        """Write the checkpoint of a step; what it set aside."""
+        """Write the checkpoint of a step; return the damage that was set aside."""
         epoch, within = divmod(step, 5)
         position = {
             "round": 6 * epoch + within,
@@ -53,7 +53,7 @@ class SmallJob:
         return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep)
 
     def load(self):
-        """The newest good checkpoint; what is set aside is not looked at."""
+        """Return the newest good checkpoint."""
         return self.checkpoints.load_latest()[0]
 
 

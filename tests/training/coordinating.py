@@ -1,15 +1,7 @@
 """Helpers for the tests of the coordinator: they play the members, and read its actions."""
 
-from raydient.server.training.actions import (
-    Kill,
-    Ping,
-    SetPlan,
-    Start,
-    Tell,
-)
-from raydient.server.training.reports import (
-    CheckpointTaken,
-)
+from raydient.server.training.actions import Kill, Ping, SetPlan, Start, Tell
+from raydient.server.training.reports import CheckpointTaken
 from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import Schedule
 from raydient.wire import control
@@ -35,7 +27,7 @@ def running(coordinator):
 
 
 def running_with(coordinator):
-    """The same with as many workers as it wants, from 1 on."""
+    """Bring a coordinator to the point where its workers, numbered from 1, are at work; return it."""
     workers = [a.member for a in coordinator.begin() if a.role is Role.WORKER]
     for member in (0, *workers):
         coordinator.hello(member)
@@ -45,7 +37,7 @@ def running_with(coordinator):
 
 
 def saved(coordinator, step, **end):
-    """The snapshot of a step is on disk."""
+    """Note that the snapshot of a step is on disk; return the actions."""
     return coordinator.saved(CheckpointTaken(step, 0.1, 400), **({"final": False} | end))
 
 
@@ -66,12 +58,12 @@ def reports(actions, kind):
 
 
 def done(*epochs):
-    """Tells that epochs are complete: numbers from 0 on."""
+    """Return the message that these epochs, numbered from 0, are complete."""
     return control.EpochsDone([control.EpochSums(n, 3 * (n + 1), 0.5, [100, 50.0, 80.0], []) for n in epochs])
 
 
 def seconds_until(coordinator, clock, action):
-    """Whole seconds until `tick` gives this action."""
+    """Return the whole seconds until `tick` returns this action."""
     for seconds in range(2000):
         if action in coordinator.tick():
             return seconds
@@ -80,7 +72,7 @@ def seconds_until(coordinator, clock, action):
 
 
 def silence(coordinator, clock, answering, seconds=7):
-    """So many seconds in which these members answer their pings; what the coordinator decides meanwhile."""
+    """Let seconds pass in which only the members `answering` answer pings; return the actions except pings."""
     actions = []
     for _ in range(seconds):
         clock.now += 1

@@ -1,4 +1,4 @@
-"""Ten thousand damages to the files, names and folder of a job's checkpoints: none is loaded as something else."""
+"""Ten thousand damages to files, names and folder of checkpoints: no load returns values that were not saved."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ STRAY = (
 
 
 class Mutator:
-    """Damages what lies in `folder`, in a way that `chance` chooses.
+    """Damages a file or a name in `folder`, chosen by `chance`.
 
     `stranger` is the folder of another job with checkpoints of the same steps.
     """
@@ -48,7 +48,7 @@ class Mutator:
         self._folder, self._stranger, self._chance = folder, stranger, chance
 
     def mutate(self):
-        """Damage something; what was done."""
+        """Damage something; return the kind of damage."""
         kinds = [self.flip, self.flip, self.truncate, self.extend, self.zero, self.swap, self.transplant,
                  self.rename, self.exchange_folders, self.stray, self.edit, self.edit_text, self.remove]  # fmt: skip
         kind = self._chance.choice(kinds)
@@ -94,7 +94,7 @@ class Mutator:
         other.write_bytes(first)
 
     def transplant(self):
-        """Files of another job's checkpoint: one, or all of them."""
+        """Copy one file or all files of another job's checkpoint."""
         target = self._checkpoint()
         chosen = self._chance.choice([FILES, [self._chance.choice(FILES)], self._chance.sample(FILES, 2)])
         source = self._stranger / self._chance.choice([target.name, "step-000000006"])
@@ -126,7 +126,7 @@ class Mutator:
                 shutil.copytree(self._checkpoint(), path)
 
     def edit(self):
-        """Another value in the manifest; the checksums stay."""
+        """Change a value in the manifest; the checksums stay."""
         path = self._checkpoint() / "manifest.json"
         manifest = json.loads(path.read_text())
         key = self._chance.choice(list(manifest))
@@ -144,7 +144,7 @@ class Mutator:
 
 
 def malform(text, chance):
-    """A manifest that a JSON parser may stumble over."""
+    """Return a manifest at which a JSON parser may fail."""
     return chance.choice(
         [
             text.replace('"round": ', '"round": 0, "round": ', 1),
@@ -162,7 +162,7 @@ def malform(text, chance):
 
 @pytest.fixture
 def stored(tmp_path):
-    """The job's checkpoints, another job's, and what the API reads them with."""
+    """Return the checkpoints of the job and of another job, and the API's reader of them."""
     state = StateDirectory(tmp_path / "state")
     ours, stranger = (SmallJob(state.job(job) / "checkpoints", job=job) for job in ("a1", "b2"))
     for step in STEPS:
@@ -178,7 +178,7 @@ def content(folder):
 
 
 def restore(folder, kept):
-    """Make the folder what it was, changing only what differs: that is faster than writing all of it."""
+    """Restore the folder by writing only files that differ, which is faster than writing all."""
     folders = {f"step-{step:09d}" for step in STEPS}
     for entry in list(os.scandir(folder)):
         aside = entry.name.removesuffix(".damaged-1")

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, the newest good one is damage, and a damaged one is set aside and reported."""
+"""Checkpoints are whole or absent; the newest good one is loaded, and a damaged one is set aside and reported."""
 
 import os
 import shutil
@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(small_job, fi
     assert small_job.checkpoints.load_latest()[1] == [], "reported once"
 
 
-def test_where_none_is_good_there_is_none_and_all_are_told(small_job):
+def test_where_none_is_good_nothing_is_loaded_and_all_are_reported(small_job):
     for step in (1, 2):
         small_job.save(step)
         (small_job.directory / folder_name(step) / "manifest.json").write_text("{}")
@@ -152,7 +152,7 @@ def test_what_is_newer_than_the_last_is_neither_counted_nor_removed(small_job):
     "stray", ["step-000000002", "step-12.bak", "step-", "step-2", "step-" + "9" * 200, "step-٣٣٣٣٣٣٣٣٣"]
 )
 @pytest.mark.parametrize("kind", ["a file", "a folder", "a dangling link", "a folder that cannot be read"])
-def test_stray_entries_are_no_checkpoints_and_in_nobodys_way(small_job, stray, kind):
+def test_stray_entries_are_no_checkpoints_and_do_no_harm(small_job, stray, kind):
     small_job.save(1)
     path = small_job.directory / stray
     if kind == "a file":
@@ -207,7 +207,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(small_job, m
     assert small_job.load().manifest.step == 1
 
 
-def test_what_a_killed_writer_left_is_no_checkpoint_and_is_removed(small_job):
+def test_leftovers_of_a_killed_writer_are_no_checkpoint_and_are_removed(small_job):
     small_job.save(1)
     for name in (".partial-step-000000003", ".partial-removed-step-000000001"):
         (small_job.directory / name).mkdir()

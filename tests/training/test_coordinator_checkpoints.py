@@ -34,7 +34,7 @@ def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coo
 
 
 def failed(coordinator, step, **kind):
-    """Writing the checkpoint of a step fails; returns the message."""
+    """Note that writing the checkpoint of a step failed; return the message."""
     kind = {"final": False, "complete": False} | kind
     (notice,) = reports(coordinator.save_failed(step, "no room", **kind), Notice)
     assert notice.reason == "CHECKPOINT_FAILED"
@@ -77,7 +77,7 @@ def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator
     running(coordinator)
     saved(coordinator, 6)
     assert "kept in memory" in failed(coordinator, 9, final=True, complete=True)
-    # members end by themselves, and are not needed any more
+    # members end by themselves, and are no longer needed
     assert coordinator.lost(1, "ended") == coordinator.lost(0, "ended") == coordinator.scale(5, 1) == []
     waits = []
     for _ in range(6):
@@ -91,7 +91,7 @@ def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator
 
 
 def give_up(coordinator, clock, step, complete):
-    """Seconds until the final checkpoint is tried no longer, and the end."""
+    """Return the seconds until the final checkpoint is given up, and the report of the end."""
     began = clock.now
     while True:
         actions = coordinator.tick()

@@ -1,4 +1,4 @@
-"""When a member whose process or connection has ended counts as lost, with times from the test."""
+"""A member whose process or connection has ended counts as lost after a while, with times from the test."""
 
 import pytest
 

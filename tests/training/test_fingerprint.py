@@ -8,19 +8,19 @@ import pytest
 from raydient.server.training.fingerprint import c_library, differences, fingerprint
 
 
-def test_the_c_library_is_part_of_it():
+def test_the_c_library_is_part_of_the_fingerprint():
     assert fingerprint()["c_library"] == c_library()
     assert c_library().split()[0] in {"glibc", "musl", "macOS"}
 
 
-def test_glibc_tells_its_version(monkeypatch):
+def test_glibc_reports_its_version(monkeypatch):
     monkeypatch.setattr(os, "confstr", lambda name: {"CS_GNU_LIBC_VERSION": "glibc 2.99"}[name])
     assert c_library() == "glibc 2.99"
 
 
 @pytest.fixture
 def without_glibc(monkeypatch):
-    """A system whose C library does not know glibc's names."""
+    """A system whose C library lacks glibc's names."""
 
     def unknown(name):
         raise ValueError("unrecognized configuration name")
@@ -28,7 +28,7 @@ def without_glibc(monkeypatch):
     monkeypatch.setattr(os, "confstr", unknown)
 
 
-def test_musl_is_told_by_its_loader(without_glibc, monkeypatch, tmp_path):
+def test_musl_is_identified_by_its_loader(without_glibc, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "linux")
     loader = tmp_path / "ld-musl-x86_64.so.1"
     loader.write_bytes(b"one")
@@ -50,7 +50,7 @@ def test_any_other_has_a_text(without_glibc, monkeypatch, tmp_path):
     assert c_library(tmp_path).startswith("unknown, ")
 
 
-def test_a_change_is_told():
+def test_a_change_is_reported():
     then, now = {"c_library": "glibc 2.36", "numpy": "2.3"}, {"c_library": "glibc 2.40", "numpy": "2.3"}
     assert differences(then, now) == ["c_library: 'glibc 2.36', now 'glibc 2.40'"]
 

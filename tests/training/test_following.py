@@ -17,7 +17,7 @@ from raydient.wire.network import Closed
 
 
 class Coordinator:
-    """Listens, and sends `answer` to every message; on a thread of its own until the run has gone."""
+    """Listens, and sends `answer` to every message, on a thread of its own until the run has ended."""
 
     def __init__(self, answer=None):
         self.unix, self.secret = new_unix_name(), new_secret()
@@ -67,7 +67,7 @@ class Process:
 
 @pytest.fixture
 def follow(tmp_path):
-    """Follows a coordinator with a listener that cannot take reports; returns the listener."""
+    """Return a function that follows a coordinator with a failing listener and returns the listener."""
     runs = []
 
     def follow(unix, secret, process=None):

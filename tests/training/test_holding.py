@@ -30,7 +30,7 @@ with holding(Path(sys.argv[1]), int(sys.argv[2])):
 
 @pytest.fixture
 def holder(tmp_path):
-    """Starts a process that holds the folder under a generation; killed at the end."""
+    """Return a function that starts a process holding the folder under a generation; it is killed at the end."""
     started = []
 
     def start(generation):
@@ -75,7 +75,7 @@ def test_an_earlier_generation_ends_nothing_and_holds_nothing(tmp_path, holder):
         pass
 
 
-def test_one_that_was_superseded_may_not_write(tmp_path):
+def test_a_superseded_holder_may_not_write(tmp_path):
     with holding(tmp_path, 5) as old:
         old.check()
         write(tmp_path, 6, os.getpid(), "elsewhere")
@@ -112,7 +112,7 @@ def test_generations_grow(tmp_path):
 
 
 @pytest.mark.parametrize("record", [b"", b"{", b"[]", b"{}", b'{"generation": 1}', b"\xff"])
-def test_a_damaged_record_names_nobody(tmp_path, record):
+def test_a_damaged_record_names_no_holder(tmp_path, record):
     (tmp_path / LOCK_FILE).write_bytes(record)
     assert read_holder(tmp_path) is None
     assert not end_holder(tmp_path)

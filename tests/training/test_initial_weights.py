@@ -1,4 +1,4 @@
-"""Starting from weights: which file is meant, what is refused, and that training begins there."""
+"""Initial weights: the file that is read, the files that are refused, and training from these weights."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ KERNEL, BIAS = np.arange(6, dtype=np.float32).reshape(2, 3), np.full(3, 7, np.fl
 
 @pytest.fixture
 def job(tmp_path):
-    """A job that starts from a file, which holds the tensors that this is called with; of None it holds none."""
+    """Return a function that makes a job starting from a file with these tensors; None: from a damaged file."""
     np.savez(tmp_path / "data.npz", x=np.zeros((9, 2)), y=np.arange(9) % 3)
 
     def prepared(tensors):
@@ -64,7 +64,7 @@ def test_weights_that_do_not_fit_are_refused_with_the_path(job, tensors, message
 
 
 def trained_on(path, text, **dataset):
-    """Writes a model of one dense layer as training on this table would leave it; returns what it saw."""
+    """Write a model of one dense layer as training on this table would leave it; return its samples."""
     prepared = prepared_on(path.parent, text, None, **dataset)
     weights = np.arange(prepared.network.layout.size, dtype=np.float32)
     save_model(path, Model(prepared.network.spec, prepared.dataset.inputs, weights, prepared.dataset.targets))
@@ -72,7 +72,7 @@ def trained_on(path, text, **dataset):
 
 
 def prepared_on(folder, text, initial, *, units=2, **dataset):
-    """A job on this table, prepared."""
+    """Return a prepared job on this table."""
     (folder / "data.csv").write_text(text)
     layer = {"name": "d", "units": units}
     data = {
@@ -131,7 +131,7 @@ def test_weights_of_other_data_are_refused(tmp_path, text, first, second_text, s
 
 
 def test_columns_in_the_order_of_the_weights_are_taken_by_name(tmp_path):
-    """The mend of the message: the same rows give the same samples, whatever the order in the file."""
+    """The message asks for this order: the same rows give the same samples, whatever the order in the file."""
     was = trained_on(tmp_path / "w.safetensors", AB)
     now = prepared_on(tmp_path, BA, "w.safetensors", features=["a", "b"])
     np.testing.assert_array_equal(now.dataset.train.x, was.train.x)
@@ -170,7 +170,7 @@ def test_a_file_of_another_kind_is_refused(job):
 
 @pytest.mark.parametrize("links", [True, False])
 def test_weights_outlive_the_job_that_they_come_from(tmp_path, monkeypatch, links):
-    """With a second name, or as a copy where a file can have one only."""
+    """By a second name of the file, or by a copy where hard links are not possible."""
     np.savez(tmp_path / "data.npz", x=np.zeros((9, 2)), y=np.arange(9) % 3)
     model, kept = tmp_path / "other" / "model.safetensors", tmp_path / "this.safetensors"
     model.parent.mkdir()
@@ -203,7 +203,7 @@ def test_weights_outlive_the_job_that_they_come_from(tmp_path, monkeypatch, link
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npz", "other"]
 
 
-def test_a_job_is_its_model(tmp_path):
+def test_the_name_of_a_job_means_its_model(tmp_path):
     (tmp_path / "a-1").mkdir()
     (tmp_path / "a-1" / "model.safetensors").touch()
     assert find_weights("jobs/a-1", jobs=tmp_path) == tmp_path / "a-1" / "model.safetensors"
@@ -220,6 +220,6 @@ def test_a_job_is_its_model(tmp_path):
         ("absent.safetensors", {"files": True}, "there is no file 'absent.safetensors'"),
     ],
 )
-def test_what_is_not_to_be_read_here_is_refused(tmp_path, name, places, message):
+def test_a_file_that_may_not_be_read_is_refused(tmp_path, name, places, message):
     with pytest.raises(InvalidSpec, match=message):
         find_weights(name, **dict.fromkeys(places, tmp_path))

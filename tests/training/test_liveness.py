@@ -11,7 +11,7 @@ class Coordinator:
         self.liveness = Liveness(lambda: self.now)
 
     def silent_for(self, seconds):
-        """Return true if it counts as stopped after this number of seconds without an answer."""
+        """Return True if it counts as stopped after this number of seconds without an answer."""
         stopped = False
         for _ in range(int(seconds / LOOK_SECONDS)):
             self.now += LOOK_SECONDS
@@ -24,12 +24,12 @@ def coordinator():
     return Coordinator()
 
 
-def test_one_that_starts_has_time(coordinator):
+def test_a_starting_coordinator_has_more_time(coordinator):
     assert not coordinator.silent_for(START_SECONDS)
     assert coordinator.silent_for(LOOK_SECONDS)
 
 
-def test_one_of_an_earlier_service_has_started():
+def test_a_coordinator_of_an_earlier_service_has_started():
     coordinator = Coordinator()
     coordinator.liveness = Liveness(lambda: coordinator.now, started=True)
     assert coordinator.silent_for(SILENT_SECONDS + LOOK_SECONDS)
@@ -42,7 +42,7 @@ def test_one_that_has_started_but_answered_nothing_yet_has_the_usual_time(coordi
     assert coordinator.silent_for(LOOK_SECONDS)
 
 
-def test_one_that_answered_and_stops_is_stopped(coordinator):
+def test_a_coordinator_that_stops_answering_is_stopped(coordinator):
     coordinator.liveness.answered()
     assert not coordinator.silent_for(SILENT_SECONDS)
     assert coordinator.silent_for(LOOK_SECONDS)

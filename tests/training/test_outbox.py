@@ -1,4 +1,4 @@
-"""Reports and epochs are kept until the service has them, and a batch at a time is on its way."""
+"""Reports and epochs are kept until the service has them, and one batch at a time is in flight."""
 
 import contextlib
 import socket
@@ -27,7 +27,7 @@ class FakeNetwork:
 
 
 class Service:
-    """The other end of a connection, as the service has it, and what it has stored."""
+    """The service at the other end of a connection, with the reports that it has stored."""
 
     def __init__(self, outbox, number=0, epoch=0):
         ours, theirs = socket.socketpair()
@@ -41,7 +41,7 @@ class Service:
         self.outbox.hear(self.connection, control.Follow(self.number, self.epoch))
 
     def take(self):
-        """The batch that is on its way, stored but not acknowledged; None if there is none."""
+        """Store the batch in flight without acknowledging it, and return it; None if there is none."""
         frame = self._theirs.receive()
         if frame is None:
             return None
@@ -62,7 +62,7 @@ class Service:
         self.outbox.hear(self.connection, control.Acknowledge(self.number, self.epoch))
 
     def take_all(self):
-        """Store and acknowledge until nothing is on its way; all of it."""
+        """Store and acknowledge until no batch is in flight; return all reports."""
         taken = []
         while (batch := self.take()) is not None:
             taken += batch
@@ -103,7 +103,7 @@ def progress(step):
 
 
 def end(outbox, history, *numbers):
-    """Epochs are complete."""
+    """Note that these epochs are complete."""
     for number in numbers:
         history.append(EpochEnded(number, number, 0.1, {"train": {"loss": 0.5}}))
         outbox.put(EpochEnded(number, number, 0.1, {"train": {"loss": 0.5}}))
@@ -121,7 +121,7 @@ def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, hist
     assert outbox.empty
 
 
-def test_a_batch_at_a_time_is_on_its_way(outbox, history, service):
+def test_one_batch_at_a_time_is_in_flight(outbox, history, service):
     service.follow()
     outbox.put(notice("a"))
     assert service.take() == [notice("a")]
@@ -151,7 +151,7 @@ def test_a_change_of_state_overtakes_epochs_and_none_is_lost(outbox, history, se
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
-def test_an_end_that_nobody_ordered_comes_after_the_last_epoch(outbox, history, service, outcome):
+def test_an_end_without_an_order_comes_after_the_last_epoch(outbox, history, service, outcome):
     end(outbox, history, *range(1, 3 * BATCH))
     outbox.put(Finished(outcome, 7))
     service.follow()
@@ -218,8 +218,8 @@ steps = st.lists(
 
 @settings(max_examples=200)
 @given(steps=steps, outcome=st.sampled_from(Outcome))
-def test_what_arrives_is_what_was_sent_in_order_and_once(tmp_path_factory, steps, outcome):
-    """Notices and epochs, whoever comes and goes; the naive twin is two lists."""
+def test_reports_arrive_in_order_and_once(tmp_path_factory, steps, outcome):
+    """Notices and epochs, while services come and go; the naive twin is two lists."""
     path = tmp_path_factory.mktemp("outbox") / "history.log"
     with pytest.MonkeyPatch.context() as patch, closing(History(path)) as history:
         patch.setattr(outbox_module, "BATCH", 4)

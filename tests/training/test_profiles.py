@@ -1,4 +1,4 @@
-"""Facts about data that were read once decide on later jobs, as reading the file again would."""
+"""A profile of data that were read once gives the same errors as reading the file again."""
 
 from contextlib import suppress
 
@@ -96,7 +96,7 @@ def test_the_memory_is_that_of_the_arrays(data):
     assert prepared.memory.data == sum(array.nbytes for array in prepared.dataset.arrays().values())
 
 
-def test_labels_in_another_encoding_are_read_and_then_known_too(data):
+def test_labels_in_another_encoding_are_read_once(data):
     classes = learned(job(), data)
     numbers = job({"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"})
     both = learned(numbers, data, classes)

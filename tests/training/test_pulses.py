@@ -1,4 +1,4 @@
-"""Which members have stopped answering, with times from the test."""
+"""Members that have stopped answering are detected, with times from the test."""
 
 import pytest
 
@@ -19,7 +19,7 @@ class Members:
             self.pulses.answered(member)
 
     def pass_time(self, seconds, answering):
-        """These answer each ping; the members found to have stopped in the end."""
+        """Let these members answer each ping; return the members that count as stopped in the end."""
         for _ in range(int(seconds / PING_SECONDS)):
             self.now += PING_SECONDS
             for member in self.pulses.beat():
@@ -70,7 +70,7 @@ def test_a_run_that_pauses_gives_its_parameter_server_no_more_time(members):
     assert members.pulses.stopped(pausing=True) == {0: "no answer, and a checkpoint is needed from it"}
 
 
-def test_time_in_which_nobody_pinged_counts_for_no_member(members):
+def test_time_without_pings_counts_for_no_member(members):
     for _ in range(2):
         members.now += 3600.0
         assert members.pulses.beat() == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""The record of epochs: what is read is what was added, whatever is in memory, in the file, or lost of it."""
+"""The record of epochs returns the epochs that were added, whether they are in memory or in the file."""
 
 import os
 from contextlib import closing
@@ -41,7 +41,7 @@ actions = st.lists(
 @pytest.mark.usefixtures("small")
 @settings(max_examples=150)
 @given(actions=actions)
-def test_it_is_a_list(tmp_path_factory, actions):
+def test_the_record_is_a_list(tmp_path_factory, actions):
     """The naive twin keeps every epoch in a list."""
     path, added = tmp_path_factory.mktemp("record") / "history.log", []
     record = History(path)
@@ -51,7 +51,7 @@ def test_it_is_a_list(tmp_path_factory, actions):
                 for _ in range(numbers[0]):
                     added.append(epoch(len(added) + 1))
                     record.append(added[-1])
-                record.append(added[0])  # one that is known
+                record.append(added[0])  # an epoch that it has already
             elif name == "read":
                 after, limit = numbers
                 assert record.read(after, limit) == added[after : after + limit]

@@ -1,4 +1,4 @@
-"""Workers that come, go, die and are scaled in any order: what holds after every decision of the coordinator."""
+"""Invariants after every decision of the coordinator, while workers join, leave, die and are scaled in any order."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from raydient.wire.control import Role, Scale, Status
 
 
 class Members(RuleBasedStateMachine):
-    """The processes of a run and what the coordinator makes of them."""
+    """The processes of a run, driven by the actions of the coordinator."""
 
     def __init__(self):
         super().__init__()
@@ -25,7 +25,7 @@ class Members(RuleBasedStateMachine):
         self.living = {}  # member to its role
         self.silent = set()
         self.working = {}  # worker to its place
-        self.joining = set()  # has got work, not attached yet
+        self.joining = set()  # has received work, is not attached yet
         self.attached = set()
         self.plan = None  # the newest
         self.in_force = None
@@ -52,7 +52,7 @@ class Members(RuleBasedStateMachine):
                     left = self.plan is not None and self.plan == self.in_force and member not in self.plan.workers
                     starting = member not in self.attached or self.plan is None
                     server_lost = Role.PARAMETER_SERVER not in self.living.values()
-                    assert left or starting or server_lost, "who is at work is not killed"
+                    assert left or starting or server_lost, "a worker at work is not killed"
                     self.forget(member)
                 case Work(member, place, _):
                     assert place not in {self.working[w] for w in self.working if w in self.living}
@@ -111,7 +111,7 @@ class Members(RuleBasedStateMachine):
         self.carry_out(self.coordinator.lost(member, "killed"))
 
     def make_progress(self):
-        """Or else losses would soon be too many in a row."""
+        """Without completed steps, losses would soon be too many in a row."""
         self.now += TOGETHER_SECONDS
         self.step += 1
         self.carry_out(self.coordinator.status(Status(self.step, self.step, Measurements(0.5, 0.1))))

@@ -1,4 +1,4 @@
-"""Sums and scores of an unfinished epoch belong to the metrics of the network, or are not taken."""
+"""Sums and scores of an unfinished epoch are used only if they belong to the metrics of the network."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def scores(size):
     return {EPOCH_SCORES: np.zeros(size, np.uint8)}
 
 
-def test_of_a_network_whose_metrics_are_sums(make_network):
+def test_a_network_whose_metrics_are_sums(make_network):
     network = make_network("precision")
     assert fits(network, [3.0] + [0.0] * network.sums, {})
     assert not fits(network, [3.0] + [0.0] * (network.sums + 1), {})
     assert not fits(network, [3.0] + [0.0] * network.sums, scores(15))
 
 
-def test_of_a_network_that_ranks_rows(make_network):
+def test_a_network_that_ranks_rows(make_network):
     network = make_network("auc")
     sums = [3.0] + [0.0] * network.sums
     assert fits(network, sums, scores(15))

@@ -26,7 +26,7 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Tell the parameter server to close its connection to this worker and hand out the worker's leaves again.
+    """Have the parameter server close its connection to this worker and assign the worker's leaves again.
 
     Gradient slots belong to one connection, so later writes of the worker have no effect.
     """
@@ -59,19 +59,19 @@ class SetPlan:
 
 @dataclass(frozen=True, slots=True)
 class AskSnapshot:
-    """Ask the parameter server for a snapshot; see `control.TakeSnapshot`."""
+    """Request a snapshot from the parameter server; see `control.TakeSnapshot`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Ask the parameter server for a final snapshot; see `control.Pause`."""
+    """Request a final snapshot from the parameter server; see `control.Pause`."""
 
     at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Write the snapshot that came last, and call `saved` or `save_failed`."""
+    """Write the newest snapshot, then call `saved` or `save_failed`."""
 
 
 @dataclass(frozen=True, slots=True)

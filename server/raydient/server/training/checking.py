@@ -190,7 +190,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _key(spec: JobSpec, dataset: Path) -> str:
-    """Key of everything that the result depends on; empty if the result must not be cached."""
+    """Return a key of everything that the result depends on; empty if the result must not be cached."""
     if spec.training.initial_weights:
         return ""  # another job's files, which may change
     content = identity(dataset)

@@ -67,19 +67,19 @@ _ADAPTER = TypeAdapter(Manifest)
 
 
 def folder_name(step: int) -> str:
-    """The name of the checkpoint of a step."""
+    """Return the name of the checkpoint of a step."""
     return f"step-{step:09d}"
 
 
 def step_of(name: str) -> int | None:
-    """The step of a checkpoint's folder; None for every name that `folder_name` does not give."""
+    """Return the step of a checkpoint's folder; None for every name that `folder_name` does not return."""
     match = _NAME.fullmatch(name)
     step = int(match[1]) if match else -1
     return step if match and folder_name(step) == name else None
 
 
 def named(directory: Path) -> list[tuple[int, Path]]:
-    """Entries of a folder with a checkpoint's name, of any type, the newest step first.
+    """Return the entries of a folder with a checkpoint's name, of any type, the newest step first.
 
     Raises OSError if the folder cannot be read; one that is absent has no entries.
     """
@@ -92,12 +92,12 @@ def named(directory: Path) -> list[tuple[int, Path]]:
 
 
 def saved_step(directory: Path, job: str) -> int:
-    """Step of a job's newest checkpoint whose manifest is good; 0 if there is none."""
+    """Return the step of a job's newest checkpoint whose manifest is good; 0 if there is none."""
     return next((manifest.step for _, manifest, _ in good_manifests(directory, job)), 0)
 
 
 def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
-    """Checkpoints of a job whose manifest is good, the newest first: folder, manifest, checksums of the files.
+    """Yield folder, manifest and checksums of each checkpoint of a job whose manifest is good, the newest first.
 
     Their arrays are not read. Damaged checkpoints are skipped and not renamed.
     """
@@ -115,7 +115,7 @@ def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, 
 
 
 def checksums_text(digests: Mapping[str, str]) -> bytes:
-    """The content of SHA256SUMS for the SHA-256 of each file, by name."""
+    """Return the content of SHA256SUMS for the SHA-256 of each file, by name."""
     return "".join(f"{digests[name]}  {name}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)).encode()
 
 

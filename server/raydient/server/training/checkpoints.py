@@ -89,7 +89,7 @@ class Checkpoints:
     def __init__(
         self, directory: Path, *, job: str, layout: Layout, state: Sequence[str], schedule: Schedule, ranks: int = 0
     ) -> None:
-        """Nothing is read or written yet.
+        """Read and write nothing yet.
 
         Args:
             directory: the folder of the checkpoints; created by the first `save`.
@@ -113,7 +113,7 @@ class Checkpoints:
 
         Args:
             arrays: as in `Checkpoint`.
-            position: the manifest's fields that say where training is.
+            position: the manifest's fields of the position of training.
             metadata: goes into the file of the weights; includes their `digest`.
             keep: number of checkpoints to keep.
 
@@ -152,7 +152,7 @@ class Checkpoints:
         return None, damage
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints in the folder, in ascending order."""
+        """Return the steps of the checkpoints in the folder, in ascending order."""
         with suppress(OSError):
             return sorted(step for step, path in named(self._directory) if path.is_dir() and not path.is_symlink())
         return []
@@ -201,7 +201,7 @@ class Checkpoints:
         sync_folder(self._directory)
 
     def _holds(self, path: Path, arrays: Mapping[str, AnyArray]) -> bool:
-        """True if `path` is a good checkpoint with the same bits."""
+        """Return True if `path` is a good checkpoint with the same bits."""
         try:
             stored = self._load(path).arrays
         except (Damaged, OSError):

@@ -12,7 +12,7 @@ status(...) -> reports
 snapshot(...) -> [Save]               or the end, if its weights are not finite
 saved(...) -> reports                 and the end, if it is the final one
 save_failed(...) -> reports           training goes on; `tick` retries
-tick(...) -> checkpoints that are due, members that never spoke, too few workers for too long
+tick(...) -> checkpoints that are due, members that never introduced themselves, too few workers for too long
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -58,7 +58,7 @@ class Coordinator:
         """Start nothing yet.
 
         Args:
-            size: number of workers to start, and the least number with which the run goes on for long.
+            size: number of workers to start, and the number below which training is suspended after a grace period.
             reports: builds the reports of progress.
             saving: the checkpoints of the run.
             clock: monotonic seconds.

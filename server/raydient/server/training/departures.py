@@ -9,7 +9,7 @@ PARTING_SECONDS = 1.0
 class Departures:
     """Watches the ends of the members' processes and connections. Not thread-safe.
 
-    A process's exit status tells more about the reason of its end than its connection does, and messages that it sent
+    The exit status of a process shows more of the reason of its end than its connection does, and messages that it sent
     before (for example that all work is done) count. So neither end is a loss at once.
     """
 

@@ -22,12 +22,12 @@ LAYERS_NAMED = 8
 
 
 def reason_of(role: Role, why: str) -> str:
-    """The reason word of a failure caused by the loss of a process; `why` says how the process ended."""
+    """Return the reason word of a failure caused by the loss of a process, which ended as `why` describes."""
     return "OUT_OF_MEMORY" if why.startswith(OUT_OF_MEMORY) else f"{role.value.upper()}_LOST"
 
 
 def pause_seconds(losses: int) -> float:
-    """Pause before processes are started again after so many losses in a row: none after the first, then doubled."""
+    """Return the pause before processes start again after `losses` in a row: none after the first, then doubled."""
     return 0.0 if losses < 2 else FIRST_PAUSE_SECONDS * 2.0 ** (losses - 2)
 
 
@@ -46,7 +46,7 @@ class Losses:
         self._start_at = -math.inf  # when processes may be started
 
     def count(self) -> int:
-        """Count the loss of a process. Returns the number of losses."""
+        """Count the loss of a process and return the number of losses."""
         now = self._clock()
         if not self._number or now - self._last >= TOGETHER_SECONDS:
             self._number += 1

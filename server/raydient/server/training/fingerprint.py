@@ -15,7 +15,7 @@ REDUCTION_VERSION = "2"
 
 
 def fingerprint() -> dict[str, str]:
-    """Versions of NumPy, BLAS, C library and our reduction; core type, threads per worker, CPU features in use."""
+    """Return versions of NumPy, BLAS, C library and reduction; BLAS threads, machine, CPU features in use."""
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     features: Mapping[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     return {
@@ -30,14 +30,16 @@ def fingerprint() -> dict[str, str]:
 
 
 def c_library(loaders: Path = Path("/lib")) -> str:
-    """Name and version of the C library. NumPy calls its functions where it has no vector loop of its own, as for
-    `expm1` and `log1p` in float32 on processors without AVX-512.
+    """Return name and version of the C library.
+
+    NumPy calls its functions where it has no vector loop of its own, as for `expm1` and `log1p` in float32 on
+    processors without AVX-512.
 
     musl has no call for its version. Its loader in `loaders` is the library itself, so its digest identifies it.
     """
     try:
         known = os.confstr("CS_GNU_LIBC_VERSION")
-    except (ValueError, OSError):  # another library does not know the name
+    except (ValueError, OSError):  # another library has no such name
         known = None
     if known:
         return known
@@ -49,7 +51,7 @@ def c_library(loaders: Path = Path("/lib")) -> str:
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The differences between two fingerprints, one text each.
+    """Return the differences between two fingerprints, one text each.
 
     An entry that `then` lacks does not count: the version that made `then` did not record it.
     """

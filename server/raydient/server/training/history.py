@@ -48,10 +48,10 @@ class History:
         self._before_writing = before_writing
         self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self._size = 0  # bytes up to the end of the last whole line
-        self._index: list[tuple[int, int]] = []  # number of an epoch and where its line begins
+        self._index: list[tuple[int, int]] = []  # number of an epoch and the offset of its line
         self._unindexed = BLOCK  # lines since the last entry of the index
         self._recent: deque[EpochEnded] = deque()
-        self._unwritten = 0  # how many at the end of `_recent` are not in the file
+        self._unwritten = 0  # number of epochs at the end of `_recent` that are not in the file
         with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
             begin = 0
             for line in lines:
@@ -81,7 +81,7 @@ class History:
             self._recent.popleft()
 
     def read(self, after: int, limit: int) -> list[EpochEnded]:
-        """At most `limit` epochs with a number above `after`, the oldest first."""
+        """Return at most `limit` epochs with a number above `after`, the oldest first."""
         epochs: list[EpochEnded] = []
         oldest = self._recent[0].epoch if self._recent else self.last + 1
         if after + 1 < oldest:
@@ -160,7 +160,7 @@ def _line(epoch: EpochEnded) -> bytes:
 
 
 def _number(line: bytes) -> int:
-    """Number of the epoch of a line; 0 if the line is damaged."""
+    """Return the number of the epoch of a line; 0 if the line is damaged."""
     parts = line.rstrip(b"\n").split(b" ", 2)
     if len(parts) != 3 or not line.endswith(b"\n"):
         return 0

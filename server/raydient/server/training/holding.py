@@ -46,13 +46,13 @@ class Holder:
 
 
 def next_generation(directory: Path) -> int:
-    """A generation for a new coordinator, above that of every coordinator that has held the folder."""
+    """Return a generation for a new coordinator, above that of every coordinator that has held the folder."""
     holder = read_holder(directory)
     return max(time.time_ns(), holder.generation + 1 if holder else 0)
 
 
 def read_holder(directory: Path) -> Holder | None:
-    """The last holder of a job's folder, which may have ended; None if there was none or the record is damaged."""
+    """Return the last holder of a folder, which may have ended; None if there was none or the record is damaged."""
     try:
         return Holder(**json.loads((directory / LOCK_FILE).read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -103,13 +103,13 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def end_holder(directory: Path) -> bool:
-    """Kill the process that holds a job's folder, if it is on this machine. True if it has ended."""
+    """Kill the process that holds a job's folder, if it is on this machine. Return True if it has ended."""
     holder = read_holder(directory)
     return holder is not None and end(holder.pid, holder.identity)
 
 
 def end(pid: int, known: str) -> bool:
-    """Kill process `pid` of this machine if its identity is `known`. True if it was killed and has ended."""
+    """Kill process `pid` of this machine if its identity is `known`. Return True if it was killed and has ended."""
     if not known or pid == os.getpid():
         return False
     try:
@@ -128,7 +128,7 @@ def end(pid: int, known: str) -> bool:
 
 
 def identity(pid: int) -> str:
-    """Boot id, pid namespace and start time of a process; empty if /proc does not give them."""
+    """Return boot id, pid namespace and start time of a process; empty if /proc does not have them."""
     try:
         began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -1,4 +1,4 @@
-"""From `training.initial_weights` to a file on this machine: another job's model, or a file where that is allowed."""
+"""Finds the file of `training.initial_weights`: another job's model, or a path where paths are allowed."""
 
 import os
 import re
@@ -35,7 +35,7 @@ class Start:
     signature: Signature | None
 
     def problems(self, network: Network, data: Dataset | None) -> Iterator[FieldError]:
-        """Reasons why they do not fit the network or the data that it is trained on."""
+        """Yield the reasons why these weights do not fit the network or the data that it is trained on."""
         problem = weights_problem(network, self.path)
         if problem:
             yield FieldError(FIELD, f"{self.name} {problem}")
@@ -74,14 +74,14 @@ def find_weights(name: str, *, jobs: Path | None = None, files: Path | None = No
         files: base of relative paths; None if paths are refused, because the specification comes from a client.
 
     Raises:
-        InvalidSpec: the file does not exist, or must not be read here.
+        InvalidSpec: the file does not exist, or may not be read.
     """
     if job := _JOB.fullmatch(name):
         if jobs is None:
             raise _invalid(f"{name} is a job of a service, which is not asked here: download its model, name the file")
         path = jobs / job[1] / MODEL_FILE
         if not path.is_file():
-            raise _invalid(f"there is no model of {name}: the job is not there, or has not SUCCEEDED")
+            raise _invalid(f"there is no model of {name}: the job does not exist, or has not SUCCEEDED")
         return path
     if files is None:
         raise _invalid(

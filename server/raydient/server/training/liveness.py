@@ -19,7 +19,7 @@ class Liveness:
     """
 
     def __init__(self, clock: Callable[[], float], *, started: bool = False) -> None:
-        """`started` says that the coordinator answered an earlier service."""
+        """`started`: the coordinator answered an earlier service."""
         self._clock = clock
         self._last = clock()
         self._silence = 0.0
@@ -38,7 +38,7 @@ class Liveness:
         self._ordered = True
 
     def look(self) -> bool:
-        """Count the time since the last call, about LOOK_SECONDS. True if the coordinator counts as stopped."""
+        """Count the time since the last call, about LOOK_SECONDS. Return True if the coordinator counts as stopped."""
         now = self._clock()
         self._silence += min(now - self._last, 2 * LOOK_SECONDS)
         self._last = now

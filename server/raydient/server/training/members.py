@@ -155,7 +155,7 @@ class Members:
     def lost(self, *, quiet: bool) -> list[tuple[int, str]]:
         """Return the members that are lost and why. Their processes have ended when this returns.
 
-        `quiet` says that the last poll found no message.
+        `quiet`: the last poll returned no message.
         """
         lost = []
         for member, process in list(self._processes.items()):

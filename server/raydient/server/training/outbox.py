@@ -136,7 +136,7 @@ class Outbox:
         return number, epoch, control.Reports(reports, last=self._finished and complete and all_sent)
 
     def _next_epochs(self) -> deque[EpochEnded]:
-        """The oldest epochs that the service does not have, as many as go into one batch."""
+        """Return the oldest epochs that the service does not have, as many as fit into one batch."""
         chosen: deque[EpochEnded] = deque()
         size = 0
         for epoch in self._history.read(self._stored, BATCH):

@@ -50,15 +50,15 @@ class Reading:
 class Profiles:
     """Profiles of data files, by `Reading`. May be used from any thread.
 
-    Those of stored datasets, whose name is the SHA-256 of their content, are files beside them. Those of other files
-    are kept in memory, by the identity of the file and its time of modification.
+    Profiles of stored datasets, whose name is the SHA-256 of their content, are files beside them. Profiles of other
+    files are kept in memory, by the identity of the file and its time of modification.
     """
 
     def __init__(self, stored: Path | None = None) -> None:
         """`stored` is the folder of stored datasets, if there is one."""
         self._stored = stored
         self._lock = threading.Lock()  # guards the files and the mapping
-        self._others: OrderedDict[str, Profile] = OrderedDict()
+        self._in_memory: OrderedDict[str, Profile] = OrderedDict()
 
     def reading(self, spec: JobSpec, dataset: Path) -> Reading:
         """Return how `spec` reads the present content of a data file."""
@@ -73,7 +73,7 @@ class Profiles:
         with self._lock:
             if reading.dataset.parent == self._stored:
                 return _read(reading.dataset).get(reading.key)
-            return self._others.get(reading.key)
+            return self._in_memory.get(reading.key)
 
     def keep(self, reading: Reading, profile: Profile) -> None:
         """Keep a profile instead of an earlier one. A file that cannot be written is logged."""
@@ -83,9 +83,9 @@ class Profiles:
             if reading.dataset.parent == self._stored:
                 _write(reading, profile)
                 return
-            self._others[reading.key] = profile
-            while len(self._others) > KEPT_FILES:
-                self._others.popitem(last=False)
+            self._in_memory[reading.key] = profile
+            while len(self._in_memory) > KEPT_FILES:
+                self._in_memory.popitem(last=False)
 
 
 def identity(dataset: Path) -> str:
@@ -117,8 +117,8 @@ def _write(reading: Reading, profile: Profile) -> None:
     """Add a profile to those beside a stored dataset, unless that was deleted meanwhile."""
     if not reading.dataset.exists():
         return
-    others = {key: kept for key, kept in _read(reading.dataset).items() if key != reading.key}
-    newest = dict(list(others.items())[-(KEPT_READINGS - 1) :])
+    earlier = {key: kept for key, kept in _read(reading.dataset).items() if key != reading.key}
+    newest = dict(list(earlier.items())[-(KEPT_READINGS - 1) :])
     try:
         write_durably(profiles_file(reading.dataset), _KEPT.dump_json({**newest, reading.key: profile}))
     except OSError as error:

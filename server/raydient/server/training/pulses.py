@@ -29,7 +29,7 @@ class Pulses:
             self._roster[member].silence = 0.0
 
     def beat(self) -> list[int]:
-        """The members to ping now; empty if the last pings are less than PING_SECONDS ago."""
+        """Return the members to ping now; empty if the last pings are less than PING_SECONDS ago."""
         passed = self._clock() - self._last
         if passed < PING_SECONDS:
             return []

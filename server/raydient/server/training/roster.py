@@ -38,7 +38,7 @@ class Roster:
 
     Attributes:
         wanted: number of workers to run.
-        minimum: least number of workers with which the job goes on for long; never above `wanted`.
+        minimum: number of workers below which training is suspended after a grace period; never above `wanted`.
     """
 
     def __init__(self, wanted: int, minimum: int) -> None:
@@ -53,7 +53,7 @@ class Roster:
         return self._members[member]
 
     def add(self, role: Role, now: float) -> int:
-        """Add a member that is being started. Returns its number, which is never reused."""
+        """Add a member that is being started and return its number, which is never reused."""
         number, self._numbers = self._numbers, self._numbers + 1
         taken = {m.place for m in self._members.values() if m.role is role}
         self._members[number] = Member(role, now, next(n for n in count() if n not in taken))
@@ -105,7 +105,7 @@ class Roster:
         return len(self.at_work) >= self.minimum
 
     def all_here(self, unplaced: Collection[int]) -> bool:
-        """True if every worker is attached, except those that the cluster has no place for."""
+        """Return True if every worker is attached, except the workers that the cluster has no place for."""
         return all(m.attached or n in unplaced for n, m in self._workers())
 
     def release_surplus(self, plan: int, *, at_work: bool) -> tuple[list[int], list[int]]:
@@ -131,7 +131,7 @@ class Roster:
         return [n for n in left if self.remove(n)]
 
     def silent(self, before: float) -> list[int]:
-        """Members started before this time that have not introduced themselves."""
+        """Return the members started before this time that have not introduced themselves."""
         return [n for n, m in self._members.items() if not m.introduced and m.since < before]
 
     def wait(self, unplaced: Collection[int], now: float) -> None:

@@ -62,7 +62,7 @@ class RunRequest:
 
     Attributes:
         job: the job's id.
-        workers, minimum: number of workers to start, and least number with which the job goes on for long.
+        workers, minimum: number of workers to start, and number below which training is suspended after a grace period.
         spec: its specification, validated.
         dataset: the data file on this machine.
         directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
@@ -133,15 +133,15 @@ class Run:
         return self._address.to_json()
 
     def cancel(self) -> None:
-        """Ask it to stop for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
+        """End the run for good; `Finished(CANCELLED)` follows. Does not block; harmless when repeated."""
         self._command(control.Command(control.Order.CANCEL))
 
     def pause(self) -> None:
-        """Ask for a checkpoint and an end; `Finished(PAUSED)` follows. Does not block; harmless when repeated."""
+        """End the run after a checkpoint; `Finished(PAUSED)` follows. Does not block; harmless when repeated."""
         self._command(control.Command(control.Order.PAUSE))
 
     def scale(self, workers: int, minimum: int) -> None:
-        """Ask for this number of workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
+        """Request this number of workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
         self._command(control.Scale(workers, minimum))
 
     def detach(self) -> None:
@@ -184,7 +184,7 @@ class Run:
             if self._process is not None:
                 self._process.kill()
         finally:
-            self._let_go()  # it may be that it could not be ended
+            self._let_go()  # even if the coordinator could not be ended
 
     def _let_go(self) -> None:
         """Make the thread stop listening."""
@@ -258,7 +258,7 @@ class Run:
                 return True
 
     def _see_off(self, finished: bool) -> str | None:
-        """Wait for the process to end, then kill it. Returns how it ended, if there is one and it ended by itself."""
+        """Wait for the process to end, then kill it. Return how it ended, if there is one and it ended by itself."""
         if self._process is None:
             return None
         deadline = self._network.now() + (END_SECONDS if finished else 1.0)

@@ -88,7 +88,7 @@ class Saving:
         return _failure(f"{self.problem}; it is kept in memory", self._wait(*HELD_RETRY_SECONDS))
 
     def pause(self) -> bool:
-        """Note that the run pauses. True if a final snapshot is to be requested; a held one gets a shorter deadline."""
+        """Note that the run pauses. Return True if a final snapshot is needed; a held one gets a shorter deadline."""
         if self.held:
             self._deadline = min(self._deadline, self._clock() + PAUSED_SECONDS)
             return False
@@ -97,7 +97,7 @@ class Saving:
         return True
 
     def hurry(self) -> bool:
-        """True once, when the final snapshot is to be requested again, without the open round."""
+        """Return True once, when the final snapshot has to be requested again, without the open round."""
         if self._clock() < self._hurry_at:
             return False
         self._hurry_at = math.inf

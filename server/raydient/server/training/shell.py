@@ -48,7 +48,7 @@ class CoordinatorShell:
 
         Args:
             prepared: data, network and schedule of the job.
-            size: number of workers to start, and the least number with which the job goes on for long.
+            size: number of workers to start, and the number below which training is suspended after a grace period.
             members: starts the members.
             storage: the job's folder.
             tell: receives the reports, in order; an epoch is in the record before it is reported.

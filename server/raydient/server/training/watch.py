@@ -80,7 +80,7 @@ class Watch:
             self._drop()
 
     def _ask(self) -> bool:
-        """Send a ping. Returns whether it is answered within about LOOK_SECONDS."""
+        """Send a ping. Return True if it is answered within about LOOK_SECONDS."""
         try:
             if self._connection is None:
                 self._connection = dial(
