@@ -169,16 +169,14 @@ def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldE
 
 def _sentence(fault: _Fault, text: str, where: str, more: str) -> str:
     value = quoted(text)
-    match fault.kind:
-        case _ if fault.kind == _MISSING and not text.strip():
-            return f"{where} has no value{more}"
-        case _ if fault.kind == _MISSING:
-            remedy = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
-            return f"{value} in {where} stands for a missing value{more}{remedy}"
-        case _ if fault.kind == _NOT_UTF8:
-            return f"{value} in {where} is not UTF-8 text{more}: save the file with that encoding"
-        case _ if fault.kind == _NOT_FINITE:
-            return f"{value} in {where} is not finite{more}"
-        case _ if fault.kind == _TOO_LONG:
-            return f"{value} in {where} is longer than {CELL_BYTES} bytes{more}"
-    return f"{value} in {where} is not a number{more}{number_hint(text)}"
+    if fault.kind == _MISSING and not text.strip():
+        return f"{where} has no value{more}"
+    quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
+    problem = {
+        _MISSING: f"stands for a missing value{more}{quotes}",
+        _NOT_UTF8: f"is not UTF-8 text{more}: save the file with that encoding",
+        _NO_NUMBER: f"is not a number{more}{number_hint(text)}",
+        _NOT_FINITE: f"is not finite{more}",
+        _TOO_LONG: f"is longer than {CELL_BYTES} bytes{more}",
+    }
+    return f"{value} in {where} {problem[fault.kind]}"

@@ -48,7 +48,7 @@ SUFFIXES = tuple(format_.suffix for format_ in FORMATS)
 
 
 def find_format(name: str | PurePath) -> Format | None:
-    """Return the format of a file by the suffix of its name, in any case; None if there is none."""
+    """Return the format of a file by the suffix of its name, in upper or lower case; None if there is none."""
     suffix = PurePath(name).suffix.lower()
     return next((format_ for format_ in FORMATS if format_.suffix == suffix), None)
 
@@ -58,11 +58,11 @@ def read(spec: DatasetSpec, path: Path, as_written: Collection[str] = ()) -> Raw
 
     Args:
         spec: selects columns or arrays.
-        path: of the file.
+        path: path of the file.
         as_written: names of labels to return as texts, even if they are numbers.
 
     Raises:
-        InvalidSpec: there is no such file, or it cannot be read.
+        InvalidSpec: the file does not exist or cannot be read.
     """
     format_ = find_format(path)
     if format_ is None:

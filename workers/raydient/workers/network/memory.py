@@ -101,7 +101,7 @@ def _outputs(network: Network, inputs: Sequence[Floats]) -> tuple[Floats, ...]:
 
 
 def _shared_work(network: Network, x: Floats) -> list[dict[str, AnyArray]]:
-    """The `work` arrays of the layers, which share one slab, as large as the layer with the most needs."""
+    """The `work` arrays of the layers. They share one slab, whose size is the largest that a layer needs."""
     wanted = [layer.work(len(x)) for layer in network.layers]
     slab = aligned_zeros((max((_bytes(memory, x.dtype) for memory in wanted), default=0),), np.uint8)
     return [_carve(slab, memory, x.dtype) for memory in wanted]

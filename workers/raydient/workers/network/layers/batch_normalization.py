@@ -1,4 +1,4 @@
-"""Batch normalization: by statistics of the microbatch in training, by moving averages elsewhere."""
+"""Batch normalization: by statistics of the microbatch in training, by moving averages in evaluation and prediction."""
 
 from collections.abc import Sequence
 from math import prod
@@ -18,13 +18,13 @@ class BatchNormalization(Layer):
     """y = γ n + β with n = (x - μ) / s, s = √(σ² + ε), μ and σ² by channel, the last axis (Ioffe and Szegedy 2015).
 
     In training μ and σ² are mean and variance over the other axes of the microbatch. With means over the same axes,
-    dx = γ / s · (dy - mean(dy) - n · mean(n · dy)): the parts of dy along a shift and a scale of x, which y does not
-    depend on, are removed. dγ = Σ n · dy and dβ = Σ dy.
+    dx = γ / s · (dy - mean(dy) - n · mean(n · dy)): y does not change if x is shifted or scaled, so the parts of dy in
+    these two directions are removed. dγ = Σ n · dy and dβ = Σ dy.
 
-    Elsewhere μ and σ² are moving averages, which are stored as parameters. Backward writes μ and σ² of the microbatch
-    in place of their gradients, `Program` weights them with the microbatch's share of the batch, the reduction tree
-    adds them up, and the parameter server updates the averages. σ² is then the unbiased estimate, as in algorithm 2 of
-    the paper.
+    In evaluation and prediction μ and σ² are moving averages, which are stored as parameters. Backward writes μ and σ²
+    of the microbatch in place of the gradients by them, with the unbiased estimate of σ² (algorithm 2 of the paper).
+    `Program` weights these with the microbatch's share of the batch, the reduction tree adds them up, and the parameter
+    server updates the averages.
 
     A frozen layer does not update the averages and uses them in training, too. y is then a shift and a scale of x, and
     dx = γ / s · dy.

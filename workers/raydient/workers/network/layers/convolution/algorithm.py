@@ -49,7 +49,7 @@ def by_group(array: Floats, groups: int) -> Floats:
 
 
 def accumulate_product(a: Floats, b: Floats, total: Floats, product: Floats, *, is_first: bool) -> None:
-    """Write the matrix product of `a` and `b` to `total`; unless it is the first, add it, by way of `product`."""
+    """Write the matrix product of `a` and `b` to `total`; unless it is the first, add it. `product` is scratch."""
     if is_first:
         np.matmul(a, b, out=total)
     else:

@@ -101,7 +101,7 @@ class Columns:
             yield block, columns
 
     def _copy(self, windows: Floats, columns: Floats) -> None:
-        """Copy row by row of a window. For groups of one channel such a row has few values: then place by place."""
+        """Copy each row of a window at once or, for groups of one channel, whose rows are short, each place."""
         if self.channels > self.groups:
             np.copyto(columns, windows)
             return
@@ -124,7 +124,7 @@ class Columns:
             for first in range(min(overlap, width.positions)):
                 disjoint = np.s_[:, :, :, first::overlap, i]
                 total, part = totals[disjoint], parts[disjoint]
-                sums = work["sums"][: part.size].reshape(part.shape)  # in place, NumPy would copy against overlaps
+                sums = work["sums"][: part.size].reshape(part.shape)  # NumPy would allocate a copy for `total += part`
                 np.add(total, part, out=sums)
                 np.copyto(total, sums)
         if d_padded is not dx and block.is_bottom:

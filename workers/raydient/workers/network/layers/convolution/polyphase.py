@@ -1,8 +1,9 @@
 """The derivative of windows along an axis, split by phase, so that a stride leaves no gaps.
 
 Position q of a window reads value h of the axis by its value i if q s + i d = h + b, with stride s, dilation d and
-padding b. So i d and h + b have the same remainder modulo s, and all values of one phase, every s-th of the axis, are
-read by the same values of the window. In signal processing this is the polyphase form of a filter.
+padding b. So i d and h + b have the same remainder modulo s. Every s-th value of the axis has the same remainder and is
+read by the same values of the window: these values are a phase. In signal processing this is the polyphase form of a
+filter.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from raydient.workers.network.layers.windows import Axis
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Every s-th value of an axis, beginning with one of the first s. The derivative by the t-th of them is
+    """The values of one phase: every s-th value of an axis, from one of the first s on. The derivative by the t-th is
 
     Σ_u padded[start + t + u · step] K[taps[u]], with `padded` the derivatives by the positions, padded with zeros.
 
@@ -34,7 +35,7 @@ class Phase:
 
     @property
     def stop(self) -> int:
-        """Index behind the last value of `padded` that the phase reads."""
+        """1 + the index of the last value of `padded` that the phase reads."""
         return self.start + self.count + max(0, self.tap_count - 1) * self.step
 
 
@@ -55,7 +56,7 @@ class Polyphase:
     @classmethod
     def of(cls, axis: Axis) -> "Polyphase":
         """The phases of `axis`."""
-        # Value 0 is read by the last value of the window first: zeros for that, and for what the padding held.
+        # Zeros take the place of the positions below 0 at which the window would read value 0.
         before = max(0, -_position(axis, 0, axis.window - 1))
         phases = tuple(_phase(axis, first, before) for first in range(min(axis.stride, axis.size)))
         return cls(before, max(before + axis.positions, *(phase.stop for phase in phases)), phases)
