@@ -51,7 +51,7 @@ def test_every_waiting_leaf_is_handed_out_once(leaves, workers, done):
     assert list(assignments.hand_out(range(workers), [1.0] * workers)) == []
 
 
-def test_what_a_lost_worker_had_not_pushed_waits_again():
+def test_leaves_that_a_lost_worker_had_not_pushed_wait_again():
     assignments = Assignments(8)
     assert list(assignments.hand_out([1, 2], [1, 1])) == [(1, 0, 4), (2, 4, 8)]
     assignments.done((4, 6))

@@ -98,7 +98,7 @@ def test_the_first_round_of_all_has_a_generous_deadline(rounds):
 
 
 @pytest.mark.parametrize("number", [2, EVALUATION], ids=["last batch", "evaluation"])
-def test_so_has_the_first_round_of_another_shape(rounds, number):
+def test_the_first_round_of_another_shape_has_a_generous_deadline(rounds, number):
     rounds.complete(0.125)
     rounds.open(number=number)
     assert rounds.look_for(FIRST_SECONDS, {2: 1}) == {}

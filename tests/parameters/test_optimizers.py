@@ -91,7 +91,7 @@ def test_every_option_of_the_specification_is_built_and_tested():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_the_rule_of_its_paper(case, seed):
+def test_an_optimizer_is_the_rule_of_its_paper(case, seed):
     """On a bowl whose sides differ in steepness, fifty steps."""
     kind, settings, twin = case
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def test_weights_and_state_are_updated_in_place_and_the_gradient_is_left_alone(c
     assert all((array != old).all() for array, old in zip(arrays, before, strict=True))
 
 
-def test_no_gradient_no_movement(case):
+def test_a_zero_gradient_moves_no_weight(case):
     kind, settings, _ = case
     run = Run(kind, settings, [1.0, -1.0])
     for _ in range(3):

@@ -34,7 +34,7 @@ class Seconds:
         return self.now
 
 
-def test_it_introduces_itself(start_server):
+def test_a_parameter_server_introduces_itself(start_server):
     hello = start_server().serve()
 
     assert (hello.role, hello.member, hello.generation) == (control.Role.PARAMETER_SERVER, 0, GENERATION)
@@ -121,7 +121,7 @@ def test_a_snapshot_before_the_first_plan_is_what_was_served(coordinator, tree_j
     coordinator.assert_at(arrays, 0)
 
 
-def test_what_a_lost_worker_had_not_pushed_goes_to_the_others(coordinator, tree_job, transport):
+def test_leaves_that_a_lost_worker_had_not_pushed_go_to_the_others(coordinator, tree_job, transport):
     stays, leaves = coordinator.attach(0, transport), coordinator.attach(1, transport)
     coordinator.plan(0, 1)
     kept, lost = stays.wait(), leaves.wait()
@@ -136,7 +136,7 @@ def test_what_a_lost_worker_had_not_pushed_goes_to_the_others(coordinator, tree_
     coordinator.assert_completes(stays)
 
 
-def test_a_dismissed_worker_changes_nothing_any_more(coordinator, tree_job, transport):
+def test_a_dismissed_worker_has_no_effect(coordinator, tree_job, transport):
     stays, stuck = coordinator.attach(0, transport), coordinator.attach(1, transport)
     coordinator.plan(0, 1)
     kept, lost = stays.wait(), stuck.wait()
@@ -303,7 +303,7 @@ def test_a_loss_that_is_not_finite_is_reported_and_nothing_follows(coordinator, 
     assert not any(isinstance(m, control.Snapshot) for m, _ in coordinator.heard)
 
 
-def test_without_its_coordinator_it_ends(start_server, transport, open_descriptors):
+def test_a_parameter_server_ends_with_its_coordinator(start_server, transport, open_descriptors):
     before = open_descriptors()
     coordinator = start_server()
     coordinator.serve()
@@ -331,14 +331,14 @@ def test_a_coordinator_that_does_not_serve_first_is_none(start_server, message):
         coordinator.serving.result(20)
 
 
-def test_a_message_that_it_cannot_obey_ends_it(coordinator):
+def test_a_message_that_it_cannot_obey_ends_a_parameter_server(coordinator):
     coordinator.tell(control.Follow(0, 0))
 
     with pytest.raises(ProtocolError, match="a parameter server cannot obey Follow"):
         coordinator.serving.result(20)
 
 
-def test_a_coordinator_that_does_not_know_the_secret_is_not_served(tree_job):
+def test_a_coordinator_without_the_secret_is_not_served(tree_job):
     with closing(Hub(b"another", 100)) as hub, closing(Hub(SECRET, 100)) as other, ThreadPoolExecutor(1) as pool:
         launch = Launch("job", 0, GENERATION, hub.listen("127.0.0.1"), SECRET.hex())
         serving = pool.submit(ParameterServerShell, launch, other, "127.0.0.1")

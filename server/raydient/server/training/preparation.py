@@ -52,7 +52,7 @@ def prepare(
         learn: receives the facts about the data if its values are valid, also if something else is invalid.
 
     Raises:
-        InvalidSpec: with every rule broken that can be known at once; nothing has been started or written.
+        InvalidSpec: lists every broken rule that one pass can find; nothing has been started or written.
     """
     errors: list[FieldError] = []
     start: Start | None = None
@@ -209,7 +209,7 @@ def _microbatches(spec: JobSpec) -> int:
 
 
 def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:
-    """Microbatches with fewer rows than a layer can train on."""
+    """Return an error if a microbatch has fewer rows than a layer needs for training."""
     demanding = max(network.layers, key=lambda layer: layer.least_rows)
     least, rows = demanding.least_rows, batch_size // microbatches
     if rows >= least:

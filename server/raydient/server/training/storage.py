@@ -97,11 +97,11 @@ class Storage:
         self._checkpoints.discard(step)
 
     def is_complete(self, snapshot: control.Snapshot) -> bool:
-        """True if training is complete: no round follows the snapshot."""
+        """Return True if training is complete: no round follows the snapshot."""
         return snapshot.round == self._prepared.schedule.rounds
 
     def not_finite(self, weights: Vector) -> str:
-        """Name of the first parameter with a value that is NaN or infinite; empty if there is none."""
+        """Return the name of the first parameter with a value that is NaN or infinite; empty if there is none."""
         if np.isfinite(weights).all():
             return ""
         views = self._prepared.network.layout.views(weights)
@@ -160,9 +160,9 @@ class Storage:
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
-    """True if a checkpoint's sums of an unfinished epoch (rows first) and scores fit the network's metrics.
+    """Return True if a checkpoint's sums (rows first) and scores of an unfinished epoch fit the network's metrics.
 
-    They do not if a version with other sums per metric made the checkpoint.
+    A checkpoint of a version with other sums per metric does not fit.
     """
     scores = arrays.get(EPOCH_SCORES)
     size = 0 if scores is None else scores.size
