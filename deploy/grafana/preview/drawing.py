@@ -195,8 +195,7 @@ def _axes(axes: Axes, defaults: Json, *, log: bool) -> None:
         return
     low, high = defaults.get("min"), defaults.get("max")
     axes.set_ylim(low, high if high is not None or axes.dataLim.y1 > 0 else 1)
-    steps = [1, 1.5, 3, 6, 10] if defaults.get("unit") == "s" else None  # whole minutes and halves
-    locator: Locator = MaxNLocator(5, integer=defaults.get("decimals") == 0, steps=steps)
+    locator: Locator = MaxNLocator(5, integer=defaults.get("decimals") == 0)
     if defaults.get("unit") == "bytes" and axes.dataLim.y1 > 0:
         locator = MultipleLocator(2.0 ** math.ceil(math.log2(axes.dataLim.y1 / 5)))
     axes.yaxis.set_major_locator(locator)
