@@ -1,4 +1,4 @@
-"""A small service in memory behind real gRPC, whose answers and faults a test arranges."""
+"""A small service in memory behind real gRPC; a test prepares its answers and faults."""
 
 import hashlib
 import threading
@@ -36,7 +36,7 @@ class FakeService(
     dataset_service_pb2_grpc.DatasetServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
 ):
-    """Holds what a test puts into it; `faults` and `breaks` are used up one by one, in order.
+    """The prepared content of the service; `faults` and `breaks` are consumed one by one, in order.
 
     Attributes:
         calls: names of the methods called, in order.
@@ -95,7 +95,7 @@ class FakeService(
         return job
 
     def add_events(self, name: str = "jobs/one", end: str = "SUCCEEDED", message: str = "") -> None:
-        """A life of two epochs, with progress, and its end; no end if `end` is empty."""
+        """The events of a job of two epochs, with progress, and of its end unless `end` is empty."""
         events = self.events[name]
         running = jobs_api.StateChanged(state=jobs_api.TRAINING_JOB_STATE_RUNNING)
         events.append(jobs_api.TrainingJobEvent(sequence=1, state_changed=running))
@@ -277,7 +277,7 @@ def client(address: str, pauses: list[float]) -> Iterator[Client]:
 
 @pytest.fixture
 def run(address: str) -> Callable[..., Result]:
-    """Runs a command against the service."""
+    """Returns a function that runs a command against the service."""
 
     def run(*arguments: object, **options: Any) -> Result:
         environment = {"RAYDIENT_ADDRESS": address, "NO_COLOR": "1", "RAYDIENT_RETRY_SECONDS": "0"}

@@ -1,4 +1,4 @@
-"""Networks written in Python say what job files say."""
+"""Networks built in Python equal those of job files."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from raydient.spec.reading import read_job_file
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_a_list_is_that_of_the_digits() -> None:
+def test_a_list_equals_the_job_file_of_the_digits() -> None:
     layers = [layer("dense", units=64, activation="relu"), layer("dense", units=10)]
     built = Network.model_validate(sequential(layers, "softmax_cross_entropy"))
     assert built == read_job_file(EXAMPLES / "digits.yaml").network
 
 
-def test_a_graph_is_that_of_two_inputs() -> None:
+def test_a_graph_equals_the_job_file_with_two_inputs() -> None:
     graph = Graph()
     district, kind, numbers = map(graph.input, ("district", "kind", "numbers"))
     where = graph.layer("embedding", district, name="where", input_dim=12, output_dim=4)
@@ -64,7 +64,7 @@ def test_a_submitted_network_arrives_as_it_was_built(client, service) -> None:
     assert job.spec.network == Network.model_validate(network)
 
 
-def test_what_is_no_graph_is_told_where_it_is_written() -> None:
+def test_an_invalid_graph_is_refused_where_it_is_built() -> None:
     graph, other = Graph(), Graph()
     samples = graph.input()
     first = graph.layer("dense", samples, units=2, name="first")

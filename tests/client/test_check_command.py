@@ -88,7 +88,7 @@ GRAPH = """\
 """
 
 
-def test_check_of_a_graph_tells_who_takes_what(points: Path) -> None:
+def test_check_of_a_graph_shows_the_inputs_of_each_layer(points: Path) -> None:
     text = points.read_text()
     points.write_text(re.sub(r"^  layers:.*?(?=^  \w)", GRAPH, text, flags=re.DOTALL | re.MULTILINE))
     lines = run("check", points).stdout.splitlines()
@@ -102,7 +102,7 @@ def test_check_of_a_graph_tells_who_takes_what(points: Path) -> None:
     ]
 
 
-def test_check_tells_what_is_not_learned(points: Path) -> None:
+def test_check_shows_the_number_of_learned_parameters(points: Path) -> None:
     layers = "[dense: {units: 4, trainable: false}, batch_normalization, dense: {units: 1}]"
     points.write_text(points.read_text().replace("\n    - dense: {units: 1}", f" {layers}"))
     lines = run("check", points).stdout.splitlines()
@@ -120,7 +120,7 @@ def report(kernel: ParameterCheck) -> GradientReport:
 
 
 @pytest.mark.parametrize("error", [0.5, math.inf])
-def test_check_tells_a_wrong_derivative(points: Path, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+def test_check_reports_a_wrong_derivative(points: Path, monkeypatch: pytest.MonkeyPatch, error: float) -> None:
     wrong = ParameterCheck("dense_1.kernel", Verdict.WRONG, "", 2, error, (1, 0), 0.5, 0.25)
     monkeypatch.setattr(network, "check_gradients", lambda *_, **__: report(wrong))
     done = run("check", points)
@@ -130,7 +130,7 @@ def test_check_tells_a_wrong_derivative(points: Path, monkeypatch: pytest.Monkey
     assert summary["gradient_check"]["result"] == "wrong"
 
 
-def test_check_tells_what_could_not_be_checked(points: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_parameters_that_are_not_resolved(points: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unknown = ParameterCheck("dense_1.kernel", Verdict.NOT_RESOLVED, "every derivative is 0")
     monkeypatch.setattr(network, "check_gradients", lambda *_, **__: report(unknown))
     done = run("check", points)
@@ -144,7 +144,7 @@ def test_check_tells_what_could_not_be_checked(points: Path, monkeypatch: pytest
     assert summary["gradient_check"]["parameters"][0]["result"] == "not_resolved"
 
 
-def test_check_warns_of_an_activation_that_the_loss_applies_itself(points: Path) -> None:
+def test_check_warns_about_an_activation_that_the_loss_applies(points: Path) -> None:
     text = points.read_text().replace("units: 1", "units: 6, activation: softmax")
     points.write_text(re.sub("loss: .*", "loss: softmax_cross_entropy", text))
     done = run("check", points)
@@ -155,8 +155,8 @@ def test_check_warns_of_an_activation_that_the_loss_applies_itself(points: Path)
     assert (warning["path"], warning["message"].startswith(words)) == (path, True)
 
 
-def test_check_weighs_samples(points: Path) -> None:
-    """The first rows weigh nothing; without weights their derivatives would not be those of training."""
+def test_check_applies_sample_weights(points: Path) -> None:
+    """The first rows have weight 0, so that derivatives without weights differ from those of training."""
     points.write_text(points.read_text().replace("label: y", "label: y\n  sample_weight: w"))
     (points.parent / "points.csv").write_text("a,b,w,y\n" + "1,2,0,3\n" * 30 + "2,1,3,5\n1,1,2,0\n" * 15)
     check = json.loads(run("check", points, "--json").stdout)["gradient_check"]
@@ -164,7 +164,7 @@ def test_check_weighs_samples(points: Path) -> None:
     assert {p["result"] for p in check["parameters"]} == {"right"}
 
 
-def test_check_tells_what_is_wrong_with_the_data(job_yaml: Path) -> None:
+def test_check_reports_errors_in_the_data(job_yaml: Path) -> None:
     job_yaml.write_text(job_yaml.read_text().replace("points.csv", "points.csv\n  label: z"))
     done = run("check", job_yaml)
     assert done.exit_code == 2

@@ -45,7 +45,7 @@ METHODS = ["ListTrainingJobs", "GetTrainingJob", "GetTrainingJob", "GetTrainingJ
         (grpc.StatusCode.CANCELLED, 3),
     ],
 )
-def test_each_code_is_an_exit_status_and_words(run, service, code: grpc.StatusCode, status: int) -> None:
+def test_each_code_has_an_exit_status_and_a_message(run, service, code: grpc.StatusCode, status: int) -> None:
     for _ in range(2):
         service.fail("GetTrainingJob", code, "the cause", "SOME_REASON")
     plain = run("get", "one")
@@ -61,7 +61,7 @@ def test_each_code_is_an_exit_status_and_words(run, service, code: grpc.StatusCo
 
 
 @pytest.mark.parametrize("command", COMMANDS[:2], ids=" ".join)
-def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str, ...]) -> None:
+def test_an_absent_service_is_status_3_with_address_and_remedy(run, command: tuple[str, ...]) -> None:
     done = run(*command, "--address", "127.0.0.1:1")
     assert done.exit_code == 3
     assert "127.0.0.1:1" in done.stderr
@@ -73,7 +73,7 @@ def test_nobody_there_is_status_3_with_address_and_mend(run, command: tuple[str,
     assert "]" not in error["message"]
 
 
-def test_a_token_is_asked_for_only_where_it_is_what_is_missing(run, service) -> None:
+def test_the_token_hint_appears_only_for_missing_tokens(run, service) -> None:
     for reason in ("TOKEN_MISSING", "TOKEN_INVALID"):
         service.fail("GetTrainingJob", grpc.StatusCode.UNAUTHENTICATED, "who are you", reason)
         assert "RAYDIENT_TOKEN" in run("get", "one").stderr
@@ -131,7 +131,7 @@ def test_json_has_the_names_of_the_proto_and_numbers_as_numbers(run, service) ->
     assert job["progress"]["restarts"] == {"worker": 3}
 
 
-def test_get_shows_how_the_job_is(run, service) -> None:
+def test_get_shows_the_state_of_a_job(run, service) -> None:
     job = service.add_job(state_reason="WORKER_LOST", state_message="worker 1 is gone", digest="abc")
     job.progress.step, job.progress.steps, job.progress.epoch, job.progress.epochs = 30, 120, 1, 4
     job.progress.samples, job.progress.samples_per_second, job.progress.loss = 3000, 100.0, 0.125
@@ -193,7 +193,7 @@ EVIL = "red \x1b[31m \x1b]0;title\x07\njobs/forged"
 
 
 @pytest.mark.parametrize("command", [("list",), ("get", "1"), ("list", "--json"), ("get", "1", "--json")])
-def test_names_of_others_do_nothing_to_the_terminal(run, service, command: tuple[str, ...]) -> None:
+def test_names_from_outside_cannot_control_the_terminal(run, service, command: tuple[str, ...]) -> None:
     job = service.add_job("jobs/1", state="FAILED")
     job.spec.display_name = job.state_message = EVIL
     job.spec.labels[EVIL] = EVIL
@@ -212,7 +212,9 @@ def test_destructive_commands_fail_rather_than_hang(run, service, command: tuple
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 130), ("", 130)])
-def test_destructive_commands_ask_on_a_terminal(run, service, monkeypatch, answer: str, status: int) -> None:
+def test_destructive_commands_ask_for_confirmation_on_a_terminal(
+    run, service, monkeypatch, answer: str, status: int
+) -> None:
     monkeypatch.setattr("raydient.client.cli.options.is_terminal", lambda: True)
     service.add_job(state="SUCCEEDED")
     assert run("delete", "one", input=answer).exit_code == status
@@ -220,7 +222,7 @@ def test_destructive_commands_ask_on_a_terminal(run, service, monkeypatch, answe
 
 
 @pytest.mark.parametrize("command", [("pause", "one"), ("resume", "one"), ("scale", "one", "--workers", "3")])
-def test_what_the_server_cannot_do_is_told_in_its_words(run, service, command: tuple[str, ...]) -> None:
+def test_an_unsupported_call_has_the_message_of_the_server(run, service, command: tuple[str, ...]) -> None:
     service.add_job()
     done = run(*command)
     assert done.exit_code == 1
@@ -244,7 +246,7 @@ def test_download(run, service, tmp_path: Path) -> None:
     assert run("download", "one", "-o", tmp_path / "no" / "m.npz").exit_code == 2
 
 
-def test_a_fault_of_ours_is_told_without_a_stack_unless_asked(run, service, monkeypatch) -> None:
+def test_an_internal_error_shows_its_traceback_only_with_debug(run, service, monkeypatch) -> None:
     monkeypatch.setattr("raydient.client.client.Client.get", lambda *_: 1 / 0)
     done = run("get", "one")
     assert done.exit_code == 1
@@ -271,7 +273,7 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
-def test_a_job_that_the_service_cannot_read_is_listed_with_what_is_wrong(run, service) -> None:
+def test_an_unreadable_job_is_listed_with_its_problem(run, service) -> None:
     service.add_job("jobs/one")
     job = service.jobs["jobs/one"]
     job.ClearField("create_time")
@@ -307,16 +309,16 @@ def test_version_is_an_option_too(run) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("sumbit", "did you mean submit?"), ("ls", "did you mean list?"), ("quux", "known are train, ")],
+    [("sumbit", "did you mean submit?"), ("ls", "did you mean list?"), ("quux", "known commands: train, ")],
 )
-def test_a_command_that_is_none_is_told_with_what_was_meant(run, typed: str, meant: str) -> None:
+def test_an_unknown_command_gets_a_suggestion(run, typed: str, meant: str) -> None:
     done = run(typed, "one")
     assert done.exit_code == 2
     assert f"there is no command '{typed}'; {meant}" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["click", "raydient.client.cli.failures", "raydient.client.cli.version"])
-def test_ctrl_c_during_imports_shows_no_stack(module: str) -> None:
+def test_ctrl_c_during_imports_shows_no_traceback(module: str) -> None:
     program = (
         "import os, signal, sys\n"
         "class Interrupt:\n"

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, one line an epoch elsewhere."""
+"""Progress: a bar on a terminal, otherwise one line per epoch."""
 
 import io
 
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 METRICS = {"test": {"loss": 0.25, "accuracy": 0.5}, "train": {"loss": 12_345_678.0}}
 
 
-def test_an_epoch_in_one_line() -> None:
+def test_an_epoch_is_one_line() -> None:
     line = "epoch  3/30  loss 1.235e+07  test loss 0.2500  test accuracy 50.00 %  1.50 s"
     assert epoch_line(3, 30, METRICS, 1.5) == line
     assert epoch_line(3, 0, {}, 1.5) == "epoch 3  1.50 s"
@@ -39,7 +39,7 @@ def test_values(value: float, text: str) -> None:
     assert value_text("loss", value) == text
 
 
-def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_bar_that_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
@@ -54,7 +54,7 @@ def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -
     assert "[a worker] is gone" in shown
 
 
-def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_colour_if_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
@@ -63,7 +63,7 @@ def test_no_colour_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None
     assert "\x1b[3" not in terminal.getvalue().replace("\x1b[?25", "")
 
 
-def test_elsewhere_there_are_lines_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_there_are_only_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with open_display() as display:
         display.progress(1, 10, 0.5, 1000.0)
         display.epoch(1, 30, METRICS, 1.5)

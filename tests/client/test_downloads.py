@@ -10,9 +10,7 @@ from raydient.v1.model_service_pb2 import ModelFormat
 
 
 @pytest.mark.parametrize("breaks", [[], [0], [3], [2, 2, 1]])
-def test_a_download_is_whole_however_often_it_breaks(
-    client: Client, service, tmp_path: Path, breaks: list[int]
-) -> None:
+def test_an_interrupted_download_is_completed(client: Client, service, tmp_path: Path, breaks: list[int]) -> None:
     service.add_job()
     service.breaks.extend(breaks)
     done = client.get("one").download(tmp_path / "model.safetensors", checkpoint=7)
@@ -25,14 +23,14 @@ def test_a_download_is_whole_however_often_it_breaks(
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "onnx", "npz"])
-def test_the_suffix_is_the_format(client: Client, service, tmp_path: Path, suffix: str) -> None:
+def test_the_suffix_selects_the_format(client: Client, service, tmp_path: Path, suffix: str) -> None:
     service.add_job()
     client.get("one").download(tmp_path / f"model.{suffix}")
     (request,) = service.requests["DownloadModel"]
     assert ModelFormat.Name(request.format) == f"MODEL_FORMAT_{suffix.upper()}"
 
 
-def test_a_download_that_does_not_match_leaves_nothing(client: Client, service, tmp_path: Path) -> None:
+def test_a_download_with_a_wrong_checksum_leaves_no_file(client: Client, service, tmp_path: Path) -> None:
     service.add_job()
     (tmp_path / "model.npz").write_bytes(b"older")
     service.model_sha256 = "0" * 64

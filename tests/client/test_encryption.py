@@ -31,13 +31,13 @@ def test_a_server_of_the_named_authority_is_trusted(encrypted: str) -> None:
         client.get("x")
 
 
-def test_a_server_without_tls_is_told_as_such(address: str) -> None:
+def test_a_server_without_tls_is_recognized(address: str) -> None:
     with Client(address, tls=True) as client, pytest.raises(Unreachable, match="it speaks no TLS"):
         client.get("x")
 
 
 @pytest.mark.parametrize("options", [{}, {"tls": True}], ids=["plain", "another authority"])
-def test_nothing_else_gets_through(encrypted: str, service, options: dict[str, bool]) -> None:
+def test_other_characters_are_kept(encrypted: str, service, options: dict[str, bool]) -> None:
     with Client(encrypted, **options) as client, pytest.raises(Unreachable):
         client.get("x")
     assert service.calls == []

@@ -43,7 +43,7 @@ def job(service):
     return job
 
 
-def test_columns_by_name_and_the_others_named_once(run, service, job, tmp_path: Path) -> None:
+def test_columns_are_selected_by_name_and_unknown_ones_are_listed_once(run, service, job, tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("b,kind,a,y,mark\n2,red,1,0,1\n4,blue,3,nan,nan\n")
     done = run("predict", "one", data)
@@ -57,7 +57,7 @@ def test_columns_by_name_and_the_others_named_once(run, service, job, tmp_path: 
     assert run("predict", "one", data).stderr == "", "a label is no news"
 
 
-def test_columns_that_are_not_used_may_hold_anything(run, service, job, tmp_path: Path) -> None:
+def test_unused_columns_may_hold_anything(run, service, job, tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_bytes(b"note,a,b,note,\n" + b"x" * 200_000 + b",1,2,\xff,\n")
     assert run("predict", "one", data).exit_code == 0
@@ -149,7 +149,7 @@ def test_names_of_an_only_output(run, service, job, tmp_path: Path, output: Outp
     assert "outputs" in json.loads(run("predict", "one", tmp_path / "data.csv", "--json").stdout)
 
 
-def test_columns_and_arrays_that_are_not_needed_may_hold_anything(run, service, job, tmp_path: Path) -> None:
+def test_unused_columns_and_arrays_may_hold_anything(run, service, job, tmp_path: Path) -> None:
     service.described.CopyFrom(plain("a", "b", shape=1, label="price"))
     service.predict = lambda _: PredictResponse(
         predictions={"dense_1": OutputPrediction(outputs=Tensor(shape=[1, 1], values=[7]))}
@@ -184,7 +184,7 @@ def test_columns_and_arrays_that_are_not_needed_may_hold_anything(run, service, 
         ("data.txt", b"1", ".csv and .npz"),
     ],
 )
-def test_files_that_cannot_be_used(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def test_unusable_files_are_refused(run, service, job, tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
     done = run("predict", "one", tmp_path / name)
     assert done.exit_code == 2
@@ -214,8 +214,8 @@ SPACE = st.sampled_from(["", "\n", "\r\n", "\n\n"])
 
 @settings(derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=5), blank=SPACE, quoted=st.booleans())
-def test_what_training_reads_is_read_alike(tmp_path: Path, rows, blank: str, quoted: bool) -> None:
-    """Numbers to the bit and texts to the character, blank lines and quotes as they may be."""
+def test_samples_are_read_as_training_reads_them(tmp_path: Path, rows, blank: str, quoted: bool) -> None:
+    """Numbers are equal to the bit and texts to the character, with blank lines and quotes."""
 
     def written(cell: str) -> str:
         return f'"{cell.replace(chr(34), chr(34) * 2)}"' if quoted or not cell or set(cell) & set('",\n') else cell

@@ -1,4 +1,4 @@
-"""Samples in every form that Python has them in: found by name, sent with their types, in calls that fit."""
+"""Samples of every Python form are selected by name, and sent with their types in calls that fit."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ def values_of(tensor: Tensor) -> list:
 
 
 def twice(request: PredictRequest) -> PredictResponse:
-    """Doubles what it is given."""
+    """Returns twice its inputs."""
     samples = request.arrays["input"]
     values = np.array(values_of(samples), float).reshape(samples.shape)
     output = OutputPrediction(
@@ -56,7 +56,7 @@ def job(client: Client, service):
 
 @dataclass
 class Frame:
-    """The least that a DataFrame is."""
+    """A minimal DataFrame."""
 
     table: dict
 
@@ -93,7 +93,7 @@ RECORDS = np.array([(b, a) for a, b in ROWS], [("b", "f8"), ("a", "f4")])
     ],
     ids=lambda samples: type(samples).__name__,
 )
-def test_columns_are_found_by_name_in_every_form(job, samples) -> None:
+def test_columns_are_selected_by_name_in_every_form(job, samples) -> None:
     prediction = job.predict(samples)
     assert prediction.outputs.dtype == np.float32
     assert prediction.outputs.tolist() == (2 * np.array(ROWS)).tolist()
@@ -151,13 +151,13 @@ def test_a_series_is_a_sample_or_a_column(client: Client, job, service) -> None:
         (np.zeros((3, 3)), r"sample of shape \(2,\) is needed, one a row, not \(3, 3\)"),
     ],
 )
-def test_samples_that_do_not_fit(job, service, samples, message: str) -> None:
+def test_samples_that_do_not_fit_are_refused(job, service, samples, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         job.predict(samples)
     assert "Predict" not in service.calls
 
 
-def test_other_columns_are_left_alone_where_the_job_names_its_features(client: Client, service) -> None:
+def test_further_columns_are_accepted_if_the_job_names_its_features(client: Client, service) -> None:
     service.add_job().spec.dataset.features[:] = ["a", "b"]
     service.described.CopyFrom(TWO)
     service.predict = twice
@@ -248,7 +248,7 @@ def test_several_inputs_by_their_names_or_by_columns(several, service) -> None:
         several.predict({"size": SIZES, "town": TOWNS})
 
 
-def test_calls_are_cut_by_the_bytes_of_inputs_and_put_together(several, service, monkeypatch) -> None:
+def test_calls_are_split_by_the_bytes_of_inputs_and_joined(several, service, monkeypatch) -> None:
     monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 40)
     several.predict_all({"size": SIZES, "town": TOWNS})
     # 16 bytes of numbers and a text with 4 bytes around it: 23, 24, 24, 25 and 22 bytes
@@ -260,13 +260,13 @@ def test_calls_are_cut_by_the_bytes_of_inputs_and_put_together(several, service,
     assert predictions["kind"].outputs[:, 0].tolist() == [3, 4, 4, 4, 2]
 
 
-def test_calls_are_cut_by_the_bytes_of_outputs(several, service, monkeypatch) -> None:
+def test_calls_are_split_by_the_bytes_of_outputs(several, service, monkeypatch) -> None:
     monkeypatch.setattr("raydient.client.prediction.OUTPUT_BYTES", 50)  # a sample has 3 numbers and at most 2 classes
     several.predict_all({"size": SIZES, "town": TOWNS})
     assert [r.arrays["size"].shape[0] for r in service.requests["Predict"]] == [2, 2, 1]
 
 
-def test_outputs_of_one_sample_come_in_parts(job, service, monkeypatch) -> None:
+def test_large_outputs_of_one_sample_are_fetched_in_parts(job, service, monkeypatch) -> None:
     def part(request: PredictRequest) -> PredictResponse:
         whole = np.array(request.arrays["input"].values or request.arrays["input"].doubles, np.float32)
         assert len(whole) == 2
@@ -283,14 +283,14 @@ def test_outputs_of_one_sample_come_in_parts(job, service, monkeypatch) -> None:
     assert [(r.output_start, r.output_count) for r in service.requests["Predict"]] == [(0, 1), (1, 1)] * 3
 
 
-def test_a_sample_too_large_for_a_message_is_told_before_it_is_sent(job, service, monkeypatch) -> None:
+def test_a_sample_too_large_for_a_message_is_not_sent(job, service, monkeypatch) -> None:
     monkeypatch.setattr("raydient.client.prediction.MESSAGE_BYTES", 15)
     with pytest.raises(ValueError, match="a sample of 16 bytes is too large for a message, which holds 15: download"):
         job.predict(ROWS)
     assert "Predict" not in service.calls
 
 
-def test_the_server_s_errors_name_the_row_among_all(several, service, monkeypatch) -> None:
+def test_errors_of_the_server_name_the_row_among_all(several, service, monkeypatch) -> None:
     import grpc
 
     monkeypatch.setattr("raydient.client.prediction.INPUT_BYTES", 30)
@@ -308,7 +308,7 @@ def test_the_server_s_errors_name_the_row_among_all(several, service, monkeypatc
     assert (violation.path, violation.message) == ("town", "row 3: 'Kiel' is no category")
 
 
-def test_what_the_network_takes_is_asked_once(job, service) -> None:
+def test_the_description_of_a_network_is_fetched_once(job, service) -> None:
     job.predict(ROWS)
     job.predict(ROWS)
     job.predict(ROWS, checkpoint=7)

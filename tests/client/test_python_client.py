@@ -75,7 +75,7 @@ def test_a_job_file_is_submitted_with_its_data(client: Client, service, job_yaml
     assert repr(client).startswith("<Client of 127.0.0.1:")
 
 
-def test_the_message_says_what_the_specification_says(client: Client, service, job_yaml: Path) -> None:
+def test_the_message_and_the_specification_have_the_same_fields(client: Client, service, job_yaml: Path) -> None:
     data = {
         "dataset": {"uri": f"datasets/{'0' * 64}"},
         "network": {"layers": [{"dense": {"units": 3, "activation": "relu"}}], "loss": "sum_squared_error"},
@@ -89,16 +89,14 @@ def test_the_message_says_what_the_specification_says(client: Client, service, j
     assert len(set(ids)) == 2
 
 
-def test_a_data_file_that_the_server_refuses_is_an_error_of_the_job_file(
-    client: Client, service, job_yaml: Path
-) -> None:
+def test_a_refused_data_file_is_an_error_of_the_job_file(client: Client, service, job_yaml: Path) -> None:
     service.fail("UploadDataset", grpc.StatusCode.INVALID_ARGUMENT, header__file_name="ends in .txt")
     with pytest.raises(InvalidSpec) as caught:
         client.submit(job_yaml)
     assert [str(e) for e in caught.value.errors] == ["line 3: dataset.uri: ends in .txt"]
 
 
-def test_content_that_the_server_has_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
+def test_known_content_is_not_uploaded_again(client: Client, service, job_yaml: Path) -> None:
     client.submit(job_yaml)
     (job_yaml.parent / "points.csv").rename(job_yaml.parent / "same.csv")
     assert client.upload_dataset(job_yaml.parent / "same.csv").file_name == "points.csv"
@@ -112,7 +110,7 @@ def test_a_large_file_travels_in_chunks(client: Client, service, tmp_path: Path)
     assert service.uploads == [content]
 
 
-def test_data_that_is_not_there_is_told_before_anything_is_sent(client: Client, service, job_yaml: Path) -> None:
+def test_a_missing_data_file_is_reported_before_anything_is_sent(client: Client, service, job_yaml: Path) -> None:
     (job_yaml.parent / "points.csv").unlink()
     with pytest.raises(InvalidSpec, match=r"line 3: dataset\.uri: .*no such file"):
         client.submit(job_yaml)
@@ -123,13 +121,15 @@ def test_data_that_is_not_there_is_told_before_anything_is_sent(client: Client, 
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/points.csv", "/nowhere/here/points.csv", f"datasets/{'a' * 64}"])
-def test_data_of_the_server_is_left_to_it(client: Client, service, job_yaml: Path, uri: str) -> None:
+def test_data_on_the_server_is_not_read(client: Client, service, job_yaml: Path, uri: str) -> None:
     job_yaml.write_text(job_yaml.read_text().replace("points.csv", uri))
     assert client.submit(job_yaml).spec.dataset.uri == uri
     assert service.calls == ["CreateTrainingJob"]
 
 
-def test_what_the_server_finds_in_the_data_gets_the_line_of_the_file(client: Client, service, job_yaml: Path) -> None:
+def test_errors_that_the_server_finds_in_the_data_have_lines_of_the_file(
+    client: Client, service, job_yaml: Path
+) -> None:
     service.fail(
         "CreateTrainingJob",
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -142,7 +142,7 @@ def test_what_the_server_finds_in_the_data_gets_the_line_of_the_file(client: Cli
     assert [(e.path, e.line) for e in caught.value.errors] == [("training.batch_size", 1), ("dataset.label", 2)]
 
 
-def test_a_violation_outside_the_specification_stays_one(client: Client, service, job_yaml: Path) -> None:
+def test_a_violation_outside_the_specification_is_a_refused_request(client: Client, service, job_yaml: Path) -> None:
     service.fail("CreateTrainingJob", grpc.StatusCode.INVALID_ARGUMENT, request_id="too long")
     with pytest.raises(RequestRefused) as caught:
         client.submit(job_yaml, request_id="x" * 99)
@@ -202,7 +202,7 @@ def test_a_delete_is_not_retried(client: Client, service) -> None:
     assert service.calls.count("DeleteTrainingJob") == 1
 
 
-def test_retries_are_for_methods_that_exist_and_for_unavailable_alone() -> None:
+def test_the_retry_policy_names_existing_methods_and_unavailable_only() -> None:
     files = [module.DESCRIPTOR for module in (training_service_pb2, dataset_service_pb2, model_service_pb2)]
     services = {s.full_name: s for file in files for s in file.services_by_name.values()}
     for name, methods in IDEMPOTENT.items():
@@ -214,12 +214,12 @@ def test_retries_are_for_methods_that_exist_and_for_unavailable_alone() -> None:
     assert config["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
 
 
-def test_nobody_at_the_address() -> None:
+def test_no_service_at_the_address() -> None:
     with Client("unix:/nowhere/socket") as client, pytest.raises(Unreachable, match="unix:/nowhere/socket"):
         client.get("x")
 
 
-def test_the_token_goes_with_every_call(service, address: str) -> None:
+def test_every_call_carries_the_token(service, address: str) -> None:
     service.add_job()
     service.add_events()
     with Client(address, token="secret") as client:
@@ -227,7 +227,7 @@ def test_the_token_goes_with_every_call(service, address: str) -> None:
     assert {metadata["authorization"] for metadata in service.metadata} == {"Bearer secret"}
 
 
-def test_lists_go_through_all_pages(client: Client, service) -> None:
+def test_lists_read_all_pages(client: Client, service) -> None:
     for number in range(5):
         service.add_job(f"jobs/{number}", state="RUNNING" if number else "FAILED")
     assert [job.name for job in client.list()] == [f"jobs/{number}" for number in range(5)]
@@ -269,7 +269,7 @@ def test_a_state_is_accepted_with_the_prefix_of_the_enum(client: Client, service
     assert client.list(states=["TRAINING_JOB_STATE_FAILED"])[0].state == "FAILED"
 
 
-def test_a_listed_job_asks_for_its_specification_when_that_is_read(client: Client, service) -> None:
+def test_a_listed_job_fetches_its_specification_when_it_is_read(client: Client, service) -> None:
     network = {"layers": [{"dense": {"units": 3}}], "loss": "softmax_cross_entropy"}
     spec = validate_job({"dataset": {"uri": "datasets/a"}, "network": network})
     service.add_job("jobs/one")

@@ -1,4 +1,4 @@
-"""Errors of connections that fail, from real ones; and which calls wait for a service that restarts."""
+"""Errors of real connections that fail, and the calls that wait for a service that restarts."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ PEM, KEY, EXPIRED = TLS / "localhost.pem", TLS / "localhost.key", TLS / "expired
 
 @pytest.fixture
 def serve(service: Any) -> Iterator[Callable[..., str]]:
-    """Serves on a free port, or the one given; its address at `localhost`."""
+    """Start a server on `port`, or on a free port, and return its address at `localhost`."""
     with ExitStack() as stack:
 
         def serve(certificate: Path | None = None, port: int = 0) -> str:
@@ -74,7 +74,7 @@ def failure_of(address: str, **options: Any) -> tuple[str, str]:
         ),
     ],
 )
-def test_tls_on_one_side_or_with_the_wrong_certificate(
+def test_tls_on_one_side_and_wrong_certificates_are_recognized(
     serve: Callable[..., str], certificate: Path | None, options: dict[str, Any], reason: str, words: str
 ) -> None:
     address = serve(certificate)
@@ -85,14 +85,14 @@ def test_tls_on_one_side_or_with_the_wrong_certificate(
     assert not [jargon for jargon in ("UNAVAILABLE", "ipv4:", "SSL_ERROR", "TSI", "last error") if jargon in text]
 
 
-def test_a_server_name_stands_for_the_host(serve: Callable[..., str], service: Any) -> None:
+def test_a_server_name_replaces_the_host_in_the_certificate_check(serve: Callable[..., str], service: Any) -> None:
     service.add_job()
     port = serve(PEM).rpartition(":")[2]
     with Client(f"127.0.0.1:{port}", certificate_authority=PEM, server_name="localhost") as client:
         assert client.get("one").name == "jobs/one"
 
 
-def test_nothing_listens_or_no_such_host() -> None:
+def test_an_unused_port_and_an_unknown_host_are_distinguished() -> None:
     address = free_address()
     assert failure_of(address) == (
         "CONNECTION_REFUSED",
@@ -101,7 +101,7 @@ def test_nothing_listens_or_no_such_host() -> None:
     assert failure_of("no.such.host.invalid:1")[0] == "NO_SUCH_HOST"
 
 
-def test_a_port_of_http_is_told_as_such() -> None:
+def test_an_http_port_is_recognized() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
@@ -150,7 +150,7 @@ def test_addresses_of_this_machine(address: str, loopback: bool) -> None:
 
 
 @pytest.mark.parametrize("token", ["\ufefftoken", "token\r\n", "  token \n"])
-def test_what_is_around_a_token_is_taken_off(address: str, service: Any, token: str) -> None:
+def test_blanks_around_a_token_are_stripped(address: str, service: Any, token: str) -> None:
     service.add_job()
     with Client(address, token=token) as client:
         client.get("one")
@@ -158,14 +158,14 @@ def test_what_is_around_a_token_is_taken_off(address: str, service: Any, token: 
 
 
 @pytest.mark.parametrize("token", ["tökën", "two words", "a\nb", "a\0b"])
-def test_a_token_that_cannot_be_sent(address: str, token: str, run: Callable[..., Any]) -> None:
+def test_a_token_with_forbidden_characters_is_refused(address: str, token: str, run: Callable[..., Any]) -> None:
     with pytest.raises(NotPermitted, match="the token has"):
         Client(address, token=token)
     done = run("list", "--token", token)
     assert (done.exit_code, "the token has" in done.stderr) == (5, True)
 
 
-def test_a_call_waits_for_a_server_that_restarts_and_says_so_once(serve: Callable[..., str], service: Any) -> None:
+def test_a_call_is_repeated_while_a_server_restarts_with_one_notice(serve: Callable[..., str], service: Any) -> None:
     service.add_job()
     address, notices, pauses = free_address().replace("127.0.0.1", "localhost"), [], []
 
@@ -181,7 +181,7 @@ def test_a_call_waits_for_a_server_that_restarts_and_says_so_once(serve: Callabl
     assert all(0.25 <= pause <= 2 for pause in pauses)
 
 
-def test_calls_that_may_not_be_repeated_are_not() -> None:
+def test_calls_that_are_not_idempotent_are_not_repeated() -> None:
     repeated = {method for methods in IDEMPOTENT.values() for method in methods}
     assert {"CreateTrainingJob", "PauseTrainingJob", "ScaleTrainingJob", "CancelTrainingJob"} <= repeated
     assert not repeated & {"ResumeTrainingJob", "DeleteTrainingJob", "DeleteDataset", "UploadDataset"}

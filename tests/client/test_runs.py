@@ -1,4 +1,4 @@
-"""The runs of `raydient train`: named, locked, listed, removed; what goes on and what is refused."""
+"""The runs of `raydient train`: names, locks, lists, removal, resumption and refusals."""
 
 import json
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_a_folder_in_use_is_not_taken_twice(runs: Runs) -> None:
     assert other.list() == [], "without a checkpoint it is of no use"
 
 
-def test_what_has_a_checkpoint_stays_until_it_is_removed(runs: Runs) -> None:
+def test_a_run_with_a_checkpoint_is_kept_until_it_is_removed(runs: Runs) -> None:
     name = begun(runs)
     runs.sweep()
     with runs.take(name) as (folder, run):
@@ -71,7 +71,7 @@ def test_what_has_a_checkpoint_stays_until_it_is_removed(runs: Runs) -> None:
     assert runs.list() == []
 
 
-def test_damaged_checkpoints_stay_too_and_partial_ones_do_not(runs: Runs) -> None:
+def test_damaged_checkpoints_are_kept_and_partial_ones_are_not(runs: Runs) -> None:
     with runs.begin(RUN) as damaged:
         (damaged / "checkpoints" / "step-000000120.damaged-1").mkdir(parents=True)
     with runs.begin(RUN) as partial:
@@ -89,7 +89,7 @@ def test_names_of_no_run(runs: Runs, name: str) -> None:
     assert len(runs.list()) == 1
 
 
-def test_the_newest_run_is_meant_where_none_is_named(runs: Runs, tmp_path: Path) -> None:
+def test_resume_without_a_name_takes_the_newest_run(runs: Runs, tmp_path: Path) -> None:
     job = tmp_path / "points.yaml"
     old, new = (begun(runs, job=str(job), created=f"2026-01-0{day}") for day in (1, 2))
     begun(runs, job="/other.yaml", created="2026-01-03")
@@ -103,7 +103,7 @@ def test_the_newest_run_is_meant_where_none_is_named(runs: Runs, tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "raydient-run/9"}'])
-def test_a_description_that_cannot_be_read_is_listed_as_such(runs: Runs, text: str) -> None:
+def test_an_unreadable_description_is_listed_as_unreadable(runs: Runs, text: str) -> None:
     name = begun(runs)
     (runs.root / name / RUN_FILE).write_text(text)
     assert [(one.name, one.state, one.run) for one in runs.list()] == [(name, "unreadable", None)]
@@ -115,7 +115,7 @@ def test_a_description_that_cannot_be_read_is_listed_as_such(runs: Runs, text: s
 
 
 class Interrupted:
-    """Stands in for `embedded.train`: the first run is interrupted after a checkpoint, the next one succeeds."""
+    """Replaces `embedded.train`: the first run is interrupted after a checkpoint, the next one succeeds."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, object]] = []
@@ -150,7 +150,9 @@ def listed() -> list[dict[str, object]]:
     return runs
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_does(training: Interrupted, job_yaml: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_prints_how_to_resume_and_is_resumed(
+    training: Interrupted, job_yaml: Path, tmp_path: Path
+) -> None:
     done = run("train", job_yaml, "--workers", 3, "--transport", "tcp")
     assert done.exit_code == 130
     [kept] = listed()
@@ -173,12 +175,12 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(training: Interrupted, jo
 
 
 @pytest.mark.parametrize("by", ["nothing", "the job file"])
-def test_the_newest_run_goes_on(training: Interrupted, job_yaml: Path, by: str) -> None:
+def test_the_newest_run_is_resumed(training: Interrupted, job_yaml: Path, by: str) -> None:
     run("train", job_yaml)
     assert run("train", "--resume", *([job_yaml] if by == "the job file" else [])).exit_code == 0
 
 
-def test_changed_data_is_refused_with_the_mend(training: Interrupted, job_yaml: Path) -> None:
+def test_changed_data_is_refused_with_the_remedy(training: Interrupted, job_yaml: Path) -> None:
     run("train", job_yaml)
     data = job_yaml.parent / "points.csv"
     before = data.read_bytes()

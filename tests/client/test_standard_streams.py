@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(params=["", "1"], ids=["buffered", "unbuffered"])
 def print_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
-    """Run `raydient version --json` in a process with this standard output: its exit status and what it complains."""
+    """Run `raydient version --json` with this standard output. Returns its exit status and standard error."""
     monkeypatch.setenv("PYTHONUNBUFFERED", request.param)
 
     def print_to(output: IO[str] | int) -> tuple[int, str]:
@@ -22,12 +22,14 @@ def print_version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     return print_to
 
 
-def test_a_full_disk_behind_standard_output_is_told_in_a_line(print_version: Callable[..., tuple[int, str]]) -> None:
+def test_a_full_disk_behind_standard_output_is_reported_in_one_line(
+    print_version: Callable[..., tuple[int, str]],
+) -> None:
     with open("/dev/full", "w") as full:
         assert print_version(full) == (1, "[Errno 28] No space left on device\n")
 
 
-def test_a_reader_who_has_gone_is_not_worth_a_word(print_version: Callable[..., tuple[int, str]]) -> None:
+def test_a_closed_pipe_prints_nothing(print_version: Callable[..., tuple[int, str]]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 
-def test_submit_prints_the_name_and_what_comes_next(run, service, job_yaml: Path) -> None:
+def test_submit_prints_the_name_and_the_next_commands(run, service, job_yaml: Path) -> None:
     done = run("submit", job_yaml)
     assert (done.exit_code, done.stdout) == (0, "jobs/0\n")
     assert "raydient watch jobs/0 --address 127.0.0.1:" in done.stderr
@@ -23,7 +23,7 @@ def test_submit_prints_the_name_and_what_comes_next(run, service, job_yaml: Path
     assert len(service.uploads) == 1
 
 
-def test_submit_warns_of_an_activation_that_the_loss_applies_itself(run, service, job_yaml: Path) -> None:
+def test_submit_warns_about_an_activation_that_the_loss_applies(run, service, job_yaml: Path) -> None:
     text = job_yaml.read_text().replace("units: 1", "units: 2, activation: softmax")
     job_yaml.write_text(re.sub("loss: .*", "loss: softmax_cross_entropy", text))
     done = run("submit", job_yaml, "-q")
@@ -31,7 +31,7 @@ def test_submit_warns_of_an_activation_that_the_loss_applies_itself(run, service
     assert done.stderr.startswith("warning: network.layers[0].dense.activation: softmax before softmax_cross_entropy: ")
 
 
-def test_submit_tells_every_error_with_file_and_line(run, service, job_yaml: Path) -> None:
+def test_submit_reports_every_error_with_file_and_line(run, service, job_yaml: Path) -> None:
     job_yaml.write_text(job_yaml.read_text().replace("units: 1", "units: 0").replace("display_name", "displayname"))
     done = run("submit", job_yaml)
     assert done.exit_code == 2
@@ -44,7 +44,7 @@ def test_submit_tells_every_error_with_file_and_line(run, service, job_yaml: Pat
     assert service.calls == []
 
 
-def test_what_the_server_finds_is_told_with_file_and_line(run, service, job_yaml: Path) -> None:
+def test_errors_of_the_server_are_reported_with_file_and_line(run, service, job_yaml: Path) -> None:
     service.fail("CreateTrainingJob", grpc.StatusCode.INVALID_ARGUMENT, spec__dataset__uri="has no column y")
     done = run("submit", job_yaml)
     assert (done.exit_code, done.stderr) == (2, f"{job_yaml}:3: dataset.uri: has no column y\n")
@@ -56,7 +56,7 @@ def test_a_missing_file_is_status_2(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("end", "status"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELLED", 1)])
-def test_watch_returns_by_the_end_of_the_job(run, service, end: str, status: int) -> None:
+def test_the_exit_status_of_watch_follows_the_end_of_the_job(run, service, end: str, status: int) -> None:
     service.add_job()
     service.add_events(end=end, message="at last")
     done = run("watch", "one")
@@ -70,7 +70,7 @@ def test_watch_returns_by_the_end_of_the_job(run, service, end: str, status: int
     assert "\r" not in done.stderr
 
 
-def test_watch_prints_one_object_a_line(run, service) -> None:
+def test_watch_prints_one_object_per_line(run, service) -> None:
     service.add_job()
     service.add_events()
     done = run("watch", "one", "--json")
@@ -90,7 +90,7 @@ def test_submit_and_watch(run, service, job_yaml: Path) -> None:
     assert done.stderr.splitlines()[-1] == "FAILED"
 
 
-def test_ctrl_c_detaches_and_leaves_the_job_alone(service, address: str) -> None:
+def test_ctrl_c_detaches_and_leaves_the_job_running(service, address: str) -> None:
     service.add_job()
     service.add_events(end="")
     service.held.set()

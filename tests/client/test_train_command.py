@@ -23,7 +23,7 @@ Ending = Finished | BaseException | signal.Signals
 
 
 class Training:
-    """Stands in for `embedded.train`: reports what is asked for and ends as is asked for.
+    """Replaces `embedded.train`: sends the prepared reports and ends as prepared.
 
     Attributes:
         end: how it ends.
@@ -132,7 +132,7 @@ def trained(tmp_path: Path) -> Model:
     return Model.plain(specification, (2,), np.arange(3, dtype=np.float32))
 
 
-def test_train_writes_the_format_that_is_asked_for(
+def test_train_writes_the_format_of_the_suffix(
     training: Training, state: Path, directory: Path, job_yaml: Path, trained: Model
 ) -> None:
     save_model(directory / "model.safetensors", trained)
@@ -157,7 +157,7 @@ def test_a_model_that_cannot_be_converted_leaves_its_checkpoint(
 
 
 @pytest.mark.parametrize("output", ["model.pickle", "nowhere/model.safetensors"])
-def test_train_refuses_beforehand_what_would_fail_afterwards(
+def test_train_refuses_invalid_outputs_before_training(
     training: Training, state: Path, directory: Path, job_yaml: Path, output: str
 ) -> None:
     done = run("train", job_yaml, "-o", output)
@@ -167,7 +167,7 @@ def test_train_refuses_beforehand_what_would_fail_afterwards(
 
 
 @pytest.mark.parametrize(("output", "root"), [("/proc/m.safetensors", None), ("m.safetensors", "here/file")])
-def test_places_that_cannot_be_written_are_told_before_training(
+def test_unwritable_outputs_are_reported_before_training(
     training: Training, directory: Path, job_yaml: Path, monkeypatch: pytest.MonkeyPatch, output: str, root: str | None
 ) -> None:
     (directory / "file").touch()
@@ -179,7 +179,7 @@ def test_places_that_cannot_be_written_are_told_before_training(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_failure_is_told_and_its_checkpoint_kept(
+def test_a_failure_is_reported_and_its_checkpoint_kept(
     training: Training, state: Path, directory: Path, job_yaml: Path
 ) -> None:
     training.end = Finished(Outcome.FAILED, 7, reason="NON_FINITE", message="step 7: the gradient of dense_1 is NaN")
@@ -225,14 +225,16 @@ def test_an_end_without_a_checkpoint_leaves_nothing(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_what_training_finds_in_the_data_gets_the_line(
+def test_errors_that_training_finds_in_the_data_have_lines_of_the_file(
     training: Training, state: Path, directory: Path, job_yaml: Path
 ) -> None:
     training.end = InvalidSpec([FieldError("dataset.uri", "row 3 has no number")])
     assert run("train", job_yaml).stderr.splitlines()[-1] == f"{job_yaml}:3: dataset.uri: row 3 has no number"
 
 
-@pytest.mark.parametrize(("uri", "words"), [("no.csv", "no such file"), ("s3://b/x.csv", "no file on this machine")])
+@pytest.mark.parametrize(
+    ("uri", "words"), [("no.csv", "no such file"), ("s3://b/x.csv", "is not a file on this machine")]
+)
 def test_train_needs_a_local_file(
     training: Training, state: Path, directory: Path, job_yaml: Path, uri: str, words: str
 ) -> None:
@@ -271,7 +273,7 @@ training:
 
 
 @pytest.mark.parametrize("command", ["train", "check"])
-def test_errors_of_file_data_and_network_are_told_together(state: Path, directory: Path, command: str) -> None:
+def test_errors_of_file_data_and_network_are_reported_together(state: Path, directory: Path, command: str) -> None:
     job = directory / "wrong.yaml"
     job.write_text(ALL_WRONG)
     metric = f"{job}:9: network.metrics[0].auc: auc goes with "

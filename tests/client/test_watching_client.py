@@ -42,7 +42,7 @@ def test_a_failure_is_not_the_end_of_a_job_that_was_resumed(client: Client, serv
 
 
 @pytest.mark.parametrize("breaks", [[0], [1], [2], [3, 0, 1], [5], [1] * 5])
-def test_a_watch_that_breaks_goes_on_without_loss_or_repetition(client: Client, service, breaks: list[int]) -> None:
+def test_a_broken_watch_continues_without_loss_or_repetition(client: Client, service, breaks: list[int]) -> None:
     service.add_job()
     service.add_events()
     service.breaks.extend(breaks)
@@ -51,21 +51,21 @@ def test_a_watch_that_breaks_goes_on_without_loss_or_repetition(client: Client, 
     assert service.calls.count("WatchTrainingJob") > 1
 
 
-def test_a_watch_that_a_killed_server_cut_off_goes_on(client: Client, service) -> None:
+def test_a_watch_continues_after_the_server_was_killed(client: Client, service) -> None:
     service.add_job()
     service.add_events()
     service.fail("WatchTrainingJob", grpc.StatusCode.CANCELLED)
     assert sequences(list(client.get("one").watch())) == WHOLE
 
 
-def test_nothing_is_left_to_watch_of_a_job_whose_end_is_known(client: Client, service, pauses: list[float]) -> None:
+def test_a_watch_after_the_final_event_is_empty(client: Client, service, pauses: list[float]) -> None:
     service.add_job(state="FAILED")
     service.add_events(end="FAILED")
     assert list(client.get("one").watch(after_sequence=4)) == []
     assert len(pauses) == 1
 
 
-def test_a_stream_that_ends_is_no_job_that_ended(client: Client, service, pauses: list[float]) -> None:
+def test_the_end_of_a_stream_is_not_the_end_of_the_job(client: Client, service, pauses: list[float]) -> None:
     service.add_job()
     service.add_events(end="")
     with pytest.raises(Unreachable, match="ended the stream before jobs/one ended"):
@@ -81,7 +81,7 @@ def test_the_pauses_start_again_after_each_success(client: Client, service, paus
     assert pauses == [RECONNECT_SECONDS[0], RECONNECT_SECONDS[1], RECONNECT_SECONDS[0], RECONNECT_SECONDS[1]]
 
 
-def test_a_watcher_that_was_too_slow_goes_on_at_once(client: Client, service, pauses: list[float]) -> None:
+def test_a_watcher_that_was_too_slow_reconnects_at_once(client: Client, service, pauses: list[float]) -> None:
     service.add_job()
     service.add_events()
     service.fail("WatchTrainingJob", grpc.StatusCode.ABORTED, reason="WATCHER_TOO_SLOW")
@@ -93,7 +93,7 @@ def test_a_watcher_that_was_too_slow_goes_on_at_once(client: Client, service, pa
 
 
 @pytest.mark.parametrize("end", ["FAILED", "CANCELLED"])
-def test_wait_tells_why_a_job_did_not_succeed(client: Client, service, end: str) -> None:
+def test_wait_raises_the_reason_of_a_failure(client: Client, service, end: str) -> None:
     service.add_job(state_reason="NON_FINITE")
     service.add_events(end=end, message="the loss is NaN")
     with pytest.raises(JobNotSucceeded, match="the loss is NaN") as caught:

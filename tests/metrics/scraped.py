@@ -1,4 +1,4 @@
-"""A collector with a clock of its own, and the samples that a scrape of it shows."""
+"""A collector with its own clock, and the samples of a scrape."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -60,7 +60,7 @@ def test_jobs_are_counted_by_state(scraped):
     assert samples["raydient_queue_length",] == 1
 
 
-def test_slots_are_those_last_set(scraped):
+def test_the_last_numbers_of_slots_are_shown(scraped):
     assert scraped.samples()["raydient_worker_slots", "total"] == 0
     scraped.collector.use_slots(8, 3)
     samples = scraped.samples()
@@ -102,7 +102,7 @@ def names_of(scraped, job):
     return {key[0] for key in scraped.samples() if job in key[1:]}
 
 
-def test_a_job_vanishes_some_minutes_after_its_end(scraped):
+def test_the_series_of_a_job_vanish_some_minutes_after_its_end(scraped):
     scraped.happen("a", State.RUNNING, progress())
     scraped.happen("b", State.RUNNING, progress())
     scraped.happen("a", State.SUCCEEDED)
@@ -115,7 +115,7 @@ def test_a_job_vanishes_some_minutes_after_its_end(scraped):
     assert scraped.samples()["raydient_jobs", "succeeded"] == 1
 
 
-def test_a_deleted_job_vanishes_at_once(scraped):
+def test_the_series_of_a_deleted_job_vanish_at_once(scraped):
     scraped.happen("a", State.RUNNING, progress())
     scraped.happen("a", State.SUCCEEDED)
     scraped.happen("a", None)

@@ -1,4 +1,4 @@
-"""Log lines: one line a message, whatever it quotes."""
+"""A log message is one line, whatever it quotes."""
 
 import logging
 import sys

@@ -40,11 +40,11 @@ def test_a_scrape(serve):
         (b"\x16\x03\x01\0\r\n\r\n", b"HTTP/1.1 405 "),
     ],
 )
-def test_status_of_a_request(serve, request_, status):
+def test_the_status_of_a_request(serve, request_, status):
     assert ask(serve(), request_).startswith(status)
 
 
-def test_a_head_that_is_too_large_is_not_answered(serve):
+def test_a_request_with_a_too_large_head_is_not_answered(serve):
     with socket.create_connection(("127.0.0.1", serve().port), timeout=20) as connection:
         with suppress(ConnectionError):
             connection.sendall(b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000)
@@ -62,7 +62,7 @@ def test_silent_connections_cost_no_threads_and_delay_no_scrape(serve):
             assert ended(connection)
 
 
-def test_slow_requests_and_slow_readers_are_cut_in_time(serve):
+def test_slow_requests_and_slow_readers_are_disconnected(serve):
     endpoint = serve(b"x" * 50_000_000, connection_seconds=0.3)
     with ExitStack() as stack:
         silent, slow = (

@@ -1,4 +1,4 @@
-"""Warnings: an activation that the loss applies itself, or that keeps it from its aim; and none where none is due."""
+"""Warnings about an activation that the loss applies itself or that does not suit it; other networks have none."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def warnings_of(layers, loss="softmax_cross_entropy", **parts):
         ("relu", "poisson", "logarithms of rates"),
     ],
 )
-def test_activations_that_do_not_go_with_the_loss(activation, loss, words):
+def test_unsuitable_activations_before_a_loss(activation, loss, words):
     (warning,) = warnings_of([{"dense": {"units": 4, "activation": "relu"}}, dense(activation, 2)], loss)
     assert warning[0] == "network.layers[1].dense.activation"
     assert warning[1].startswith(f"{activation} before {loss}: ")
@@ -47,7 +47,7 @@ def dense(activation, units=3, **settings):
         ("identity", "poisson"),
     ],
 )
-def test_no_warning_where_none_is_due(activation, loss):
+def test_a_suitable_network_has_no_warnings(activation, loss):
     assert warnings_of([dense("softmax"), dense(activation, 2)], loss) == []
 
 
@@ -62,7 +62,7 @@ def test_an_activation_layer_behind_layers_that_only_rearrange():
     assert path == "network.layers[1].activation.function"
 
 
-def test_by_name_and_through_a_shared_layer():
+def test_an_activation_in_a_shared_layer():
     layers = [
         dense("softmax", name="head", inputs="input"),
         {"dense": {"units": 3, "inputs": "input"}},
@@ -73,7 +73,7 @@ def test_by_name_and_through_a_shared_layer():
     assert path == "network.layers[0].dense.activation"
 
 
-def test_each_output_is_looked_at():
+def test_every_output_is_checked():
     layers = [dense("sigmoid", 1, name="sick", inputs="input"), dense("identity", 3, name="kind", inputs="input")]
     outputs = [
         {"layer": "kind", "label": "kind", "loss": "softmax_cross_entropy"},

@@ -1,4 +1,4 @@
-"""docs/determinism.md says of every part of a job whether the weights depend on it."""
+"""docs/determinism.md states for every part of a job whether the weights depend on it."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Job files: what is wrong is told all at once, in plain words, with path and line."""
+"""Job files: all errors are reported at once, in plain words, with path and line."""
 
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def test_one_mistake_is_one_error(old: str, new: str, line: int, path: str, word
         assert word in broken[0][2]
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = GOOD.replace("units: 64", "units: 0").replace("uri:", "url:").replace("epochs: 30", "epochs: 0")
     assert [(line, path) for line, path, _ in errors(text)] == [
         (3, "dataset.url"),
@@ -148,13 +148,13 @@ def test_settings_that_are_not_indented_are_recognized() -> None:
         ("a: " * 5000, 1, "YAML"),
     ],
 )
-def test_what_is_no_plain_yaml_is_refused(text: str, line: int | None, words: str) -> None:
+def test_yaml_with_tags_or_aliases_is_refused(text: str, line: int | None, words: str) -> None:
     [(found_line, path, message)] = errors(text)
     assert (found_line, path) == (line, "")
     assert words in message
 
 
-def test_a_document_that_would_explode_is_refused_before_it_does() -> None:
+def test_aliases_that_expand_without_bound_are_refused() -> None:
     laughs = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40))
     [(line, _, message)] = errors(laughs)  # expanded it would be 9**39 items
     assert line == 2
@@ -212,7 +212,7 @@ def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
     assert type(scalar) is type(value)
 
 
-def test_errors_found_later_get_the_line_of_what_they_are_about(tmp_path: Path) -> None:
+def test_errors_of_later_checks_get_the_line_of_their_field(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(GOOD)
     file = open_job_file(path)
@@ -238,7 +238,7 @@ places = st.sampled_from(
 
 
 @given(places, anything)
-def test_whatever_stands_anywhere_is_either_valid_or_told_in_plain_words(place: tuple[str, ...], thing: object) -> None:
+def test_any_value_anywhere_is_valid_or_refused_in_plain_words(place: tuple[str, ...], thing: object) -> None:
     data = parse(GOOD).data
     target: dict[str, object] = {"job": data}
     for step in ("job", *place)[:-1]:

@@ -1,4 +1,4 @@
-"""docs/job-file.md tells every field, default, range and option of the specification, and none that is not there."""
+"""docs/job-file.md lists exactly the fields, defaults, ranges and options of the specification."""
 
 import json
 import re
@@ -21,7 +21,7 @@ BOUNDS = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 @dataclass(frozen=True)
 class Field:
-    """A field as a row of the page is to tell it; its path begins anew below each option."""
+    """A field as a row of the page shows it; paths are relative to the enclosing option."""
 
     path: str
     info: FieldInfo
@@ -56,7 +56,7 @@ def walk(model: type[Model], prefix: str = "") -> Iterator[Field | str]:
     for name, info in model.model_fields.items():
         inner = models(info.annotation)
         if issubclass(model, Placed) and name in Learned.model_fields:
-            yield Field(f"layer.{name}", info)  # every kind has them, the page tells them once
+            yield Field(f"layer.{name}", info)  # every kind has them, and the page lists them once
         elif issubclass(model, OneOf):
             yield name
             yield from walk(inner[0], f"{name}.")

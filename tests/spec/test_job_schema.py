@@ -1,4 +1,4 @@
-"""The JSON Schema for editors accepts what the models accept and is the one that is committed."""
+"""The JSON Schema for editors accepts the same jobs as the models, and equals the committed one."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -25,12 +25,12 @@ def network(layer: object, loss: object = "mean_squared_error") -> dict[str, obj
     return job(network={"layers": [layer], "loss": loss})
 
 
-def test_the_committed_schema_is_the_models() -> None:
+def test_the_committed_schema_matches_the_models() -> None:
     committed = files("raydient.spec") / "job.schema.json"
     assert committed.read_text(encoding="utf-8") == job_schema_text()
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(job_schema())
 
 

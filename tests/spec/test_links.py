@@ -1,4 +1,4 @@
-"""Rules between data and network, each told by the path of the field."""
+"""Rules between data and network; each error has the path of its field."""
 
 import pytest
 
@@ -78,7 +78,7 @@ def test_one_output_may_be_compared_with_the_only_label():
         ({"inputs": {"a": {"colums": "x"}}}, {"loss": "mean_squared_error"}, "dataset.inputs.a.colums", "columns?"),
     ],
 )
-def test_what_does_not_fit_together(dataset, network, path, message):
+def test_contradictory_parts_are_refused(dataset, network, path, message):
     with pytest.raises(InvalidSpec) as refused:
         validate_job(job(dataset, network))
     errors = {error.path: error.message for error in refused.value.errors}

@@ -1,4 +1,4 @@
-"""Control characters of files from outside: escaped or refused, wherever they would reach a terminal or a log."""
+"""Control characters from files are escaped or refused before they reach a terminal or a log."""
 
 import json
 
@@ -17,7 +17,7 @@ def test_texts_of_any_language_stay(text):
     assert printable(text) == text
 
 
-def test_what_a_terminal_obeys_is_escaped():
+def test_terminal_controls_are_escaped():
     assert not is_printable(EVIL)
     assert printable(EVIL) == r"red \x1b[31m \x1b]0;title\x07\nnext \x9b2J \u202erev \u2028 \x7f"
     assert printable_lines("a\tb\nc\rd\x1b") == "a\tb\nc\\rd\\x1b"
@@ -29,7 +29,7 @@ def test_json_stays_json():
     assert all(map(is_printable, text.split("\n")))
 
 
-def test_errors_are_printable_whatever_they_quote():
+def test_quoted_texts_in_errors_are_printable():
     error = FieldError(f"labels.{EVIL}", f'"{EVIL}" is wrong')
     assert is_printable(str(error))
 

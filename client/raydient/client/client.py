@@ -36,7 +36,7 @@ class Client:
     """A connection to one service. Methods block; they may be called from several threads, and inside a running event
     loop, as in a notebook.
 
-    Every method raises what `raydient.client.errors` lists.
+    Every method raises the errors of `raydient.client.errors`.
     """
 
     def __init__(
@@ -52,17 +52,17 @@ class Client:
         retry_seconds: float = CALL_SECONDS,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Nothing is sent before the first call.
+        """Prepare a connection; nothing is sent before the first call.
 
         Args:
             address: host:port, or unix:PATH.
-            token: sent with every call, where the service asks for one.
+            token: sent with every call; needed if the service requires one.
             tls: encrypt, and verify the server by the system's certificate authorities.
-            certificate_authority: PEM file with the authority to verify the server by; means `tls`.
-            server_name: the name that the server's certificate has to bear, instead of the address's host.
-            channel: use this one instead of opening one; the client closes it.
+            certificate_authority: PEM file of the authority that verifies the server; implies `tls`.
+            server_name: the name that the server's certificate must be valid for; the address's host by default.
+            channel: an open channel to use; the client closes it.
             sleep: waits before a call is repeated or a broken stream is reopened.
-            retry_seconds: how long idempotent calls are repeated while the service does not answer.
+            retry_seconds: time for which idempotent calls are repeated while the service does not answer.
             notice: receives one line, once, when the first call is repeated.
 
         Raises:
@@ -83,7 +83,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End every call that is still going on."""
+        """End every call in progress."""
         self._connection.close()
 
     def submit(
@@ -101,12 +101,12 @@ class Client:
 
         Args:
             job: what to train.
-            directory: where the data is, if `job` is not the path of a file.
-            validate_only: let the server check everything and make nothing. The data is uploaded all the same.
-            request_id: the same id twice makes one job. Left out, each call makes a job.
+            directory: base of a relative path of the data, if `job` is not the path of a file.
+            validate_only: validate only and create no job. The data is uploaded nevertheless.
+            request_id: calls with the same id create one job. Without it, each call creates a job.
 
         Raises:
-            InvalidSpec: the job breaks rules; with the file's lines where there is a file.
+            InvalidSpec: the job breaks rules; the errors have line numbers if `job` is a file.
         """
         if isinstance(job, str | os.PathLike):
             file = open_job_file(Path(job))
@@ -149,10 +149,10 @@ class Client:
     ) -> Listing[Job]:
         """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that have all of the labels.
 
-        Without `full` the specifications are not transferred; `Job.spec` asks the server when it is read.
+        Without `full` the specifications are not transferred; `Job.spec` then fetches its own.
 
         Raises:
-            ValueError: there is no such state.
+            ValueError: a state is unknown.
         """
         request = api.ListTrainingJobsRequest(
             page_size=100,
@@ -169,7 +169,7 @@ class Client:
         return Listing(read)
 
     def upload_dataset(self, path: str | os.PathLike[str]) -> dataset_api.Dataset:
-        """Store a data file on the server, unless its content is there already."""
+        """Store a data file on the server, unless the server has its content."""
         return upload(self._connection, Path(path))
 
     def get_dataset(self, name: str) -> dataset_api.Dataset:

@@ -1,4 +1,4 @@
-"""One channel to the service. Every call passes here, so that errors, tokens and deadlines are handled in one place."""
+"""One channel to the service: errors, tokens, deadlines and retries of every call."""
 
 import json
 import random
@@ -57,7 +57,7 @@ def service_config() -> str:
 def open_channel(
     address: str, certificate_authority: Path | None = None, *, tls: bool = False, server_name: str | None = None
 ) -> grpc.Channel:
-    """Open a channel, encrypted if `tls` is set or a certificate authority is given. Connects at the first call.
+    """Open a channel, encrypted if `tls` or a certificate authority is set. Connects at the first call.
 
     The server's certificate must be valid for `server_name`, by default the address's host. Proxies of the environment
     are not used for addresses on this machine.
@@ -146,7 +146,7 @@ class Connection:
             following.page_token = page.next_page_token
 
     def close(self) -> None:
-        """Ends every call."""
+        """End every call and close the channel."""
         self._channel.close()
 
 

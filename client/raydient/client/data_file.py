@@ -33,10 +33,10 @@ def local_file(dataset: Dataset, directory: Path) -> Path | None:
 
 
 def data_here(spec: JobSpec, directory: Path) -> Path:
-    """The local file that a job trains on, where the job is to run on this machine.
+    """Return the local file of a job that runs on this machine.
 
     Raises:
-        InvalidSpec: there is no such file, or the data is not on this machine; with what is wrong with the job besides.
+        InvalidSpec: the data is not on this machine; further errors of the job are included.
     """
     try:
         path = local_file(spec.dataset, directory)
@@ -44,7 +44,7 @@ def data_here(spec: JobSpec, directory: Path) -> Path:
         parts = {name: getattr(spec, name) for name in type(spec).model_fields}
         raise InvalidSpec(_with_others(missing.errors, parts, directory)) from missing
     if path is None:
-        raise InvalidSpec([FieldError("dataset.uri", f'"{spec.dataset.uri}" is no file on this machine')])
+        raise InvalidSpec([FieldError("dataset.uri", f'"{spec.dataset.uri}" is not a file on this machine')])
     return path
 
 
@@ -78,5 +78,5 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
 
 
 def with_dataset(spec: JobSpec, uri: str) -> JobSpec:
-    """The same job on other data."""
+    """Return the job with another dataset."""
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": uri})})

@@ -13,7 +13,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def upload(connection: Connection, path: Path) -> api.Dataset:
-    """Store a file on the server, unless its content is there already. Blocks until it is durable there."""
+    """Store a file on the server, unless the server has its content. Blocks until it is durable."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()

@@ -24,9 +24,9 @@ class Downloaded:
 
     Attributes:
         path: the file.
-        size_bytes: of the file.
-        sha256: of the file.
-        digest: of the weights.
+        size_bytes: size of the file.
+        sha256: SHA-256 of the file.
+        digest: digest of the weights.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Downloaded:
 
 
 def download_model(connection: Connection, name: str, path: Path) -> Downloaded:
-    """Write the weights of a job or checkpoint to `path`; its suffix tells the format."""
+    """Write the weights of a job or checkpoint to `path`; its suffix selects the format."""
     chosen = FORMATS.get(path.suffix)
     if chosen is None:
         raise RequestRefused(f"{path.name}: the name has to end in one of {', '.join(FORMATS)}")

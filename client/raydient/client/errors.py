@@ -1,4 +1,4 @@
-# ruff: noqa: N818  (an error is named by what is the case)
+# ruff: noqa: N818  (an error is named after its condition)
 """The exceptions of the client.
 
     RaydientError
@@ -9,12 +9,12 @@
      ├─ NotAllowed         impossible in the resource's present state
      ├─ NotSupported       this server cannot do that
      ├─ LimitReached       the server's disk, queue or quota is full
-     ├─ ServerFault        the server failed; it has logged why
+     ├─ ServerFault        the server failed; its log has the cause
      ├─ TransferBroken     bytes did not arrive as they were sent
      ├─ JobNotSucceeded    a job that was waited for failed or was cancelled
      └─ MissingExtra       a package of an extra is not installed
 
-A specification that breaks rules is `raydient.spec.errors.InvalidSpec`, whether it is found here or by the server.
+A specification that breaks rules raises `raydient.spec.errors.InvalidSpec`, whether the client or the server found it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ from .reaching import Cause, cause_of
 
 
 class RaydientError(Exception):
-    """The base of all errors of the client but `InvalidSpec`.
+    """The base of all errors of the client except `InvalidSpec`.
 
     Attributes:
         reason: a stable UPPER_SNAKE_CASE word: the server's, or the cause of a failed connection; empty for the
@@ -129,7 +129,7 @@ class Details:
 _TYPES: dict[grpc.StatusCode, type[RaydientError]] = {
     grpc.StatusCode.UNAVAILABLE: Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: Unreachable,
-    grpc.StatusCode.CANCELLED: Unreachable,  # not by us: a server that is killed cuts its calls off like this
+    grpc.StatusCode.CANCELLED: Unreachable,  # not by this client: a killed server ends its calls with this code
     grpc.StatusCode.INVALID_ARGUMENT: RequestRefused,
     grpc.StatusCode.OUT_OF_RANGE: RequestRefused,
     grpc.StatusCode.NOT_FOUND: NotFound,
@@ -169,7 +169,7 @@ def error_of(error: grpc.RpcError, address: str) -> RaydientError:
 def _details(error: grpc.RpcError) -> Details:
     try:
         status = rpc_status.from_call(error)
-    except ValueError:  # details that contradict the status: not of our server's making
+    except ValueError:  # details that contradict the status, which our server never sends
         status = None
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details if status is not None else ():

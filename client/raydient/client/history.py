@@ -41,16 +41,16 @@ class History:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of what was measured, in order of appearance."""
+        """Names of the metrics, in order of appearance."""
         return tuple(dict.fromkeys(point.name for point in self.points))
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Parts of the data on which it was measured, in order of appearance."""
+        """Names of the splits, in order of appearance."""
         return tuple(dict.fromkeys(point.split for point in self.points))
 
     def curve(self, name: str = "loss", split: str = "train") -> tuple[list[int], list[float]]:
-        """Epochs and values of one metric on one split; both empty where it was not measured on that split.
+        """Epochs and values of one metric on one split; both empty if it was not measured on that split.
 
         Raises:
             ValueError: epochs are complete, and none has a metric or a split of this name.
@@ -62,7 +62,7 @@ class History:
         return [point.epoch for point in points], [point.value for point in points]
 
     def to_pandas(self) -> "DataFrame":
-        """A table with one row an epoch and one column a curve (`train_loss`, `test_loss`, ...).
+        """A table with one row per epoch and one column per curve (`train_loss`, `test_loss`, ...).
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -81,7 +81,7 @@ class History:
         return pd.DataFrame(curves).rename_axis("epoch")
 
     def plot(self, name: str = "loss", axes: "Axes | None" = None) -> "Axes":
-        """Draw a metric over the epochs, one line a split.
+        """Draw a metric over the epochs, one line per split.
 
         Raises:
             MissingExtra: matplotlib is not installed.

@@ -30,10 +30,10 @@ def state_name(state: TrainingJobState) -> str:
 
 
 def state_label(name: str) -> str:
-    """The reverse of `state_name`: the enum's label.
+    """Inverse of `state_name`: the label in the enum.
 
     Raises:
-        ValueError: there is no such state; the message lists the names.
+        ValueError: the state is unknown; the message lists the names.
     """
     label = _PREFIX + name.upper().removeprefix(_PREFIX)
     states = [known.removeprefix(_PREFIX) for known, value in TrainingJobState.items() if value]
@@ -43,7 +43,7 @@ def state_label(name: str) -> str:
 
 
 class Job:
-    """A handle to one job. Its state is as old as the last call that asked the server.
+    """A handle to one job. Its state is that of the last call to the server.
 
     Attributes:
         resource: the server's latest description (message `raydient.v1.TrainingJob`). In a job from `Client.list` its
@@ -70,7 +70,7 @@ class Job:
 
     @property
     def spec(self) -> JobSpec:
-        """The job's specification with every default filled in. Asks the server unless it is already known.
+        """The job's specification with every default. Fetched from the server unless it is already known.
 
         Raises:
             NotAllowed: the server cannot read it.
@@ -88,7 +88,7 @@ class Job:
 
     def refresh(self) -> "Job":
         """Fetch the job's state from the server."""
-        return self._ask(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))
+        return self._update(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))
 
     def watch(self, after_sequence: int = 0) -> Iterator[TrainingJobEvent]:
         """Yield the events after a sequence number, past and future ones, up to that of the final state.
@@ -121,66 +121,66 @@ class Job:
         return History(Point(m.name, m.split, m.epoch, m.step, m.value) for m in metrics)
 
     def cancel(self) -> "Job":
-        """Ask the job to stop for good; returns before it has."""
-        return self._ask(self._connection.training.CancelTrainingJob, api.CancelTrainingJobRequest(name=self.name))
+        """Cancel the job. Returns before the job has ended."""
+        return self._update(self._connection.training.CancelTrainingJob, api.CancelTrainingJobRequest(name=self.name))
 
     def pause(self) -> "Job":
-        """Ask the job to leave the cluster after a checkpoint."""
-        return self._ask(self._connection.training.PauseTrainingJob, api.PauseTrainingJobRequest(name=self.name))
+        """Pause the job, with a checkpoint. Returns before the job has left the cluster."""
+        return self._update(self._connection.training.PauseTrainingJob, api.PauseTrainingJobRequest(name=self.name))
 
     def resume(self) -> "Job":
         """Queue a job that is paused, or that failed for a reason outside itself, to go on from its last checkpoint."""
-        return self._ask(self._connection.training.ResumeTrainingJob, api.ResumeTrainingJobRequest(name=self.name))
+        return self._update(self._connection.training.ResumeTrainingJob, api.ResumeTrainingJobRequest(name=self.name))
 
     def scale(self, workers: int) -> "Job":
         """Change the number of worker processes; the resulting weights stay the same."""
         request = api.ScaleTrainingJobRequest(name=self.name, workers=workers)
-        return self._ask(self._connection.training.ScaleTrainingJob, request)
+        return self._update(self._connection.training.ScaleTrainingJob, request)
 
     def delete(self) -> None:
         """Remove a job that has ended, with its model, checkpoints and history."""
         self._connection.call(self._connection.training.DeleteTrainingJob, api.DeleteTrainingJobRequest(name=self.name))
 
     def checkpoints(self) -> list[model_api.Checkpoint]:
-        """Checkpoints that are kept, newest first."""
+        """The stored checkpoints, newest first."""
         request = model_api.ListCheckpointsRequest(parent=self.name, page_size=1000)
         return list(self._connection.pages(self._connection.models.ListCheckpoints, request, "checkpoints"))
 
     def download(self, path: str | os.PathLike[str], *, checkpoint: int | None = None) -> Downloaded:
-        """Write the model, or the weights at a checkpoint's step, to a file whose suffix tells the format.
+        """Write the model, or the weights at a checkpoint's step, to a file whose suffix selects the format.
 
-        The file appears whole or not at all, with its checksum verified.
+        The file is complete and its checksum verified, or it does not appear.
         """
         return download_model(self._connection, self._weights(checkpoint), Path(path))
 
     def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | None = None) -> Prediction:
-        """Apply the trained network to samples, one a row, in the units of the training data.
+        """Apply the trained network to samples, one per row, in the units of the training data.
 
         Args:
-            inputs: a DataFrame, a mapping of columns, a structured array or a pyarrow table, whose columns are found by
-                name, or an array with the features in the order of training. Each keeps its type on the way. A
-                Series is a column, if its name is a feature, or else one sample.
-            columns: names for an array's columns, which are then found by name; columns that are not features are
+            inputs: a DataFrame, a mapping of columns, a structured array or a pyarrow table, whose columns are selected
+                by name, or an array with the features in the order of training. Values keep their types. A Series
+                is a column if its name is a feature, otherwise one sample.
+            columns: names of an array's columns, which are then selected by name; columns that are not features are
                 ignored.
             checkpoint: the step of the checkpoint to use instead of the model.
 
         Raises:
-            ValueError: columns are missing or unknown (the label's column is allowed), or a value is not a number or
-                not a category.
+            ValueError: columns are missing or unknown (the label's column is allowed), or a value is not a
+                number or a category that the network accepts.
         """
         return self.predictor(checkpoint).predict(inputs, columns)
 
     def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | None = None) -> dict[str, Prediction]:
         """Apply a network with named inputs or outputs; returns the prediction of each output by its name.
 
-        `arrays` maps names of inputs, or of columns or arrays of the training data, to values, one sample a row:
+        `arrays` maps names of inputs, or of columns or arrays of the training data, to values, one sample per row:
         numbers, or for categories numbers or texts. It may be any table that `predict` takes. Other columns, such as
         the labels, are ignored.
         """
         return self.predictor(checkpoint).predict_all(arrays)
 
     def predictor(self, checkpoint: int | None = None) -> Predictor:
-        """A predictor for the final weights or a checkpoint, for repeated use; asks the server for the inputs once."""
+        """A predictor for the final weights or a checkpoint, for repeated use; it fetches the network's inputs once."""
         name = self._weights(checkpoint)
         if name not in self._predictors:
             dataset = self.resource.spec.dataset
@@ -192,6 +192,6 @@ class Job:
     def _weights(self, checkpoint: int | None) -> str:
         return self.name if checkpoint is None else f"{self.name}/checkpoints/{checkpoint}"
 
-    def _ask(self, method: Any, request: Any) -> "Job":
+    def _update(self, method: Any, request: Any) -> "Job":
         self.resource = self._connection.call(method, request)
         return self

@@ -1,4 +1,4 @@
-"""Lists of the server, fetched page by page as they are read."""
+"""Lists that are fetched from the server page by page as they are read."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -8,9 +8,9 @@ Item = TypeVar("Item")
 
 
 class Listing(Iterator[Item], Generic[Item]):
-    """An iterator over a list of the server that can be indexed and sliced too.
+    """An iterator over a list of the server that can also be indexed and sliced.
 
-    `listing[:5]` asks the server anew and counts from the newest item, wherever the iteration stands. It reads no more
+    `listing[:5]` fetches the list again and counts from the newest item, independent of the iteration. It reads no more
     pages than it needs; negative numbers need all of them.
     """
 
@@ -34,7 +34,7 @@ class Listing(Iterator[Item], Generic[Item]):
     def __getitem__(self, place: slice) -> list[Item]: ...
 
     def __getitem__(self, place: int | slice) -> Item | list[Item]:
-        """One item, or a list of those of a slice. Raises IndexError where there is no such item."""
+        """One item, or the list of the items in a slice. Raises IndexError if there is no such item."""
         if not isinstance(place, slice):
             if place < 0:
                 return list(self._read())[place]

@@ -33,12 +33,12 @@ _SAMPLE = re.compile(r"(?:arrays\.)?(?P<name>.+)\[(?P<row>\d+)\]")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
-    """The predictions of one output, one sample a row.
+    """The predictions of one output, one sample per row.
 
     Attributes:
-        outputs: float32 [samples, ...]; probabilities where the loss is a cross-entropy.
-        classes: int32 [samples], the most probable classes; None where the loss is no cross-entropy.
-        class_names: the label that each class stands for; empty where labels are numbers.
+        outputs: float32 [samples, ...]; probabilities if the loss is a cross-entropy.
+        classes: int32 [samples], the most probable classes; None if the loss is not a cross-entropy.
+        class_names: the label that each class stands for; empty if labels are numbers.
     """
 
     outputs: "NDArray[float32]"

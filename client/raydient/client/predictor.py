@@ -1,4 +1,4 @@
-"""Applying a trained network to samples."""
+"""Applies a trained network to samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 class Predictor:
-    """Applies a trained network to samples. Asks the server for the network's inputs and outputs once.
+    """Applies a trained network to samples. Fetches the description of the network once.
 
     Attributes:
         model: the server's description of inputs and outputs.
     """
 
     def __init__(self, connection: Connection, name: str, beside: frozenset[str] | None) -> None:
-        """Ask the server for the network's inputs and outputs.
+        """Fetch the description of the network's inputs and outputs.
 
         Args:
-            connection: to the service.
-            name: of a job, or of a checkpoint.
-            beside: columns of the training data that are not features, such as labels; None if any column may be there.
+            connection: the connection to the service.
+            name: the name of a job or checkpoint.
+            beside: columns of the training data that are not features, such as labels; None if any column may occur.
         """
         self._connection = connection
         self._beside = beside
@@ -54,7 +54,7 @@ class Predictor:
         if len(self.model.outputs) != 1:
             names = ", ".join(output.name for output in self.model.outputs)
             raise InvalidSamples(f"this network has several outputs, {names}: use predict_all")
-        table = self._table(inputs)
+        table = series_columns(inputs, self.features) if is_series(inputs) else named_columns(inputs)
         if table is not None and columns:
             raise InvalidSamples("the samples have names of their own: leave `columns` out")
         if table is not None:
@@ -63,7 +63,8 @@ class Predictor:
         elif columns:
             arrays = self.arrays(_with_names(inputs, columns))
         else:
-            arrays = {input_.name: self._alone(input_, inputs) for input_ in [self._only()]}
+            input_ = self._only()
+            arrays = {input_.name: _of_array(input_, inputs, "inputs", row_number)}
         (prediction,) = self.apply(arrays).values()
         return prediction
 
@@ -125,10 +126,8 @@ class Predictor:
             raise InvalidSamples("there are no samples")
         return call_predict(self._connection, self.model, arrays, where)
 
-    def _table(self, inputs: Any) -> dict[str, Any] | None:
-        return series_columns(inputs, self.features) if is_series(inputs) else named_columns(inputs)
-
     def _only(self) -> ModelInput:
+        """The only input. Raises InvalidSamples if there are several."""
         if len(self.model.inputs) != 1:
             names = ", ".join(input_.name for input_ in self.model.inputs)
             raise InvalidSamples(f"this network has several inputs; give its inputs by name: {names}")
@@ -150,10 +149,6 @@ class Predictor:
             names = ", ".join(self.features[:8]) + (", ..." if len(self.features) > 8 else "")
             return f"{problem}; give the columns their names, or pass an array with the columns in this order: {names}"
         return problem
-
-    def _alone(self, input_: ModelInput, inputs: Any) -> "NDArray[Any]":
-        """One input from samples without names, with the features in the order of training."""
-        return _of_array(input_, inputs, "inputs", row_number)
 
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:

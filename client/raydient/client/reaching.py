@@ -1,4 +1,4 @@
-"""Explains why a service cannot be reached and how to mend it; finds the HTTP proxy that gRPC uses."""
+"""Explains why a service cannot be reached, with the remedy, and finds the HTTP proxy that gRPC uses."""
 
 import ipaddress
 import os
@@ -15,8 +15,8 @@ class Cause:
 
     Attributes:
         reason: a stable UPPER_SNAKE_CASE word.
-        text: the cause and the mend, for people.
-        transient: whether the same call may succeed in a moment, as while a server restarts.
+        text: the cause and the remedy, for people.
+        transient: the same call may succeed soon, as while a server restarts.
     """
 
     reason: str
@@ -33,7 +33,7 @@ _CAUSES = {
     "certificate has expired": Cause("CERTIFICATE_EXPIRED", "its certificate has expired; renew it on the server"),
     "ostname": Cause(
         "CERTIFICATE_NAME",
-        "its certificate is for other names; use one that it bears in --address, or name it with --tls-server-name",
+        "its certificate is for other names; use one of them in --address, or name it with --tls-server-name",
     ),
     "CERTIFICATE_VERIFY_FAILED": Cause(
         "CERTIFICATE_UNTRUSTED",

@@ -1,4 +1,4 @@
-"""Following a job's events through broken connections, without loss or repetition."""
+"""Follows a job's events through broken connections, without loss or repetition."""
 
 from collections.abc import Iterator
 

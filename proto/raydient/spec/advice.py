@@ -1,4 +1,4 @@
-"""Warnings: settings that are valid and almost always mistakes. A warning refuses nothing."""
+"""Warnings about settings that are valid and almost always mistakes. A job with warnings is accepted."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -20,7 +20,8 @@ Line = Annotated[str, AfterValidator(_one_line)]
 class Model(BaseModel):
     """A value object of the specification.
 
-    Strict: the text "3" is no number and true is no 1. Closed: an unknown key is an error. Finite: no NaN, no infinity.
+    Strict: the text "3" is not a number and true is not 1. Closed: an unknown key is an error.
+    Finite: no NaN, no infinity.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -33,7 +34,7 @@ class Model(BaseModel):
 class OneOf(Model):
     """Exactly one of its fields is set: the JSON form of a protobuf `oneof`.
 
-    Where an option needs no settings its bare name will do: `relu` reads as `{relu: {}}`.
+    An option without settings may be written as its bare name: `relu` reads as `{relu: {}}`.
     """
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""A YAML document as plain data, with the line on which each part of it stands.
+"""Reads a YAML document as plain data, with the line of each part.
 
 Scalars are read by YAML 1.2's core schema, as editors do: 1e-3 is a number, `no` is text and dates are text. Files come
 from outside, so size and depth are bounded, no tag makes an object, and aliases, which let a short file grow without
@@ -23,7 +23,7 @@ Location = tuple[str | int, ...]
 
 
 def path_of(location: Sequence[str | int]) -> str:
-    """A location for people: `network.layers[1].dense.units`."""
+    """Format a location for people: `network.layers[1].dense.units`."""
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
@@ -36,7 +36,7 @@ class Document:
 
     Attributes:
         data: dicts with text as keys, lists, and scalars.
-        lines: from the path of each part to its line, from 1.
+        lines: the line of each part, from 1, by its path.
         errors: keys that appear twice.
     """
 
@@ -45,7 +45,7 @@ class Document:
     errors: list[FieldError] = field(default_factory=list)
 
     def line(self, path: str) -> int | None:
-        """The line of a part, or of the innermost part around it that is there."""
+        """The line of a part, or of the innermost existing part around it."""
         while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.lines.get(path)
@@ -55,7 +55,7 @@ def parse(text: str) -> Document:
     """Read one YAML document.
 
     Raises:
-        InvalidSpec: it is not YAML, or something in it is refused.
+        InvalidSpec: the text is not YAML, or contains a tag, an alias or nesting that is refused.
     """
     if len(text.encode()) > MAXIMUM_BYTES:
         raise InvalidSpec([FieldError("", f"is larger than {MAXIMUM_BYTES >> 20} MiB")])
@@ -107,7 +107,7 @@ _Loader.add_implicit_resolver(
 
 
 def _number(text: str) -> int | float:
-    # So many digits are no integer that any field takes, and Python refuses to read thousands of them.
+    # No field takes an integer of a hundred digits, and Python refuses to parse thousands of digits.
     return int(text) if len(text) < 100 else math.inf
 
 
@@ -121,7 +121,7 @@ _SCALARS: dict[str, Callable[[str], str | int | float | bool | None]] = {
 
 
 class _Walk:
-    """From nodes to plain data, noting lines and keys that appear twice."""
+    """Converts nodes to plain data, and records lines and keys that appear twice."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -159,7 +159,7 @@ class _Walk:
             raise InvalidSpec([_tag_refused(node)])
         try:
             return read(node.value)
-        except ValueError:  # an explicit tag that its text does not fit, as in `!!int x`
+        except ValueError:  # an explicit tag that does not fit its text, as in `!!int x`
             raise InvalidSpec([_tag_refused(node)]) from None
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: N818  (an error is named by what is the case)
+# ruff: noqa: N818  (an error is named after its condition)
 """Errors of a job specification, one per field and rule."""
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ class FieldError:
     """One rule broken by one field.
 
     Attributes:
-        path: of the field, as in `network.layers[1].dense.units`; empty for the document as a whole.
-        message: the value, the rule it breaks and the mend, without the path.
-        line: in the job file, from 1; None where there is no file or the field is not in it.
+        path: path of the field, as in `network.layers[1].dense.units`; empty for the document as a whole.
+        message: the value, the broken rule and the remedy, without the path.
+        line: line of the job file, from 1; None if there is no file or the field is not in it.
 
-    Path and message quote names and values of files from outside; control characters in them are escaped.
+    Control characters in path and message are escaped, because both quote names and values of files.
     """
 
     path: str

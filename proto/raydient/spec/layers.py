@@ -1,4 +1,4 @@
-"""Layers: their common fields, and the plain ones; other families have modules of their own. Names are Keras's."""
+"""The common fields of layers, and the basic layers; other families have their own modules. Names are Keras's."""
 
 from typing import Annotated
 

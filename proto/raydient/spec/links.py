@@ -7,7 +7,7 @@ from .job import JobSpec
 
 
 def broken_links(job: JobSpec) -> Iterator[FieldError]:
-    """Return the contradictions between the sections of a job that show without reading its data."""
+    """Yield the contradictions between the sections of a job that are visible without its data."""
     dataset, network = job.dataset, job.network
     if network.loss is None and not network.outputs:
         yield FieldError("network.loss", "is missing")

@@ -1,4 +1,4 @@
-"""Wording of messages. Of a broken rule: the value, the rule and, where it is not plain, the mend."""
+"""The wording of messages about broken rules: the value, the rule and, if it is not obvious, the remedy."""
 
 import json
 from collections.abc import Callable
@@ -11,14 +11,14 @@ Finding = dict[str, Any]
 
 
 def phrase(finding: Finding) -> str:
-    """One broken rule in plain words, without the path."""
+    """Describe one broken rule in plain words, without the path."""
     make = _PHRASES.get(finding["type"])
     value, context = finding["input"], finding.get("ctx", {})
     return make(value, context) if make else f"{shown(value)}: {finding['msg']}"
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 worker`, `2 workers`."""
+    """Format a number of things: `1 worker`, `2 workers`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
@@ -32,14 +32,14 @@ def _wrong_type(wanted: str) -> Callable[[object, Finding], str]:
     def make(value: object, _: Finding) -> str:
         if value is None:
             return f"nothing is given; give {wanted} or leave the key out"
-        mend = ""
+        remedy = ""
         if isinstance(value, str) and "number" in wanted:
-            mend = ": write it without quotes" if _is_number(value) else ""
+            remedy = ": write it without quotes" if _is_number(value) else ""
         elif wanted == _TEXT and not isinstance(value, dict | list):
-            mend = ": write it in quotes"
+            remedy = ": write it in quotes"
         elif wanted == _BOOLEAN and value in ("yes", "on", "no", "off"):
-            mend = f": write {'true' if value in ('yes', 'on') else 'false'}"
-        return f"{shown(value)} is not {wanted}{mend}"
+            remedy = f": write {'true' if value in ('yes', 'on') else 'false'}"
+        return f"{shown(value)} is not {wanted}{remedy}"
 
     return make
 

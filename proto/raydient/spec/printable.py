@@ -1,9 +1,9 @@
-"""Texts from outside, made safe for a terminal and a log."""
+"""Escapes texts from outside, so that they are safe in a terminal and a log."""
 
 import re
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line and paragraph separators, what changes the direction of writing, lone surrogates."""
+"""Control characters, separators of lines and paragraphs, bidirectional controls, lone surrogates."""
 
 
 def is_printable(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reading a job file."""
+"""Reads job files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -27,9 +27,9 @@ class JobFile:
     """A job file that was read.
 
     Attributes:
-        path: of the file.
-        spec: what it describes.
-        document: the same as plain data, with lines.
+        path: path of the file.
+        spec: the job that it describes.
+        document: its content as plain data, with lines.
     """
 
     path: Path
@@ -42,10 +42,10 @@ class JobFile:
 
 
 class InvalidJobFile(InvalidSpec):
-    """A job file that is YAML and breaks rules.
+    """A job file that is valid YAML and breaks rules.
 
     Attributes:
-        document: the file as plain data, with lines.
+        document: the content of the file as plain data, with lines.
     """
 
     def __init__(self, errors: Iterable[FieldError], document: Document) -> None:
@@ -54,11 +54,11 @@ class InvalidJobFile(InvalidSpec):
 
 
 def open_job_file(path: Path) -> JobFile:
-    """Read and validate a job file, keeping its lines for errors that are found later.
+    """Read and validate a job file, and keep its lines for errors of later checks.
 
     Raises:
         InvalidSpec: the file cannot be read.
-        InvalidJobFile: it breaks rules; carries every one of them, with lines.
+        InvalidJobFile: it breaks rules; carries all errors, with lines.
     """
     try:
         with path.open("rb") as file:

@@ -13,7 +13,7 @@ Units = Annotated[int, Field(ge=1, le=1_048_576)]
 class Embedding(Learned):
     """Replace each whole number from 0 to below `input_dim` by a learned vector."""
 
-    input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # up to 2^24 float32 tells whole numbers apart
+    input_dim: Annotated[int, Field(ge=1, le=16_777_216)]  # float32 represents every whole number up to 2^24
     output_dim: Units
     embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
     embeddings_regularizer: Regularizer = Regularizer()

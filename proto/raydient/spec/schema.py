@@ -23,7 +23,7 @@ def job_schema() -> Schema:
 
 
 def job_schema_text() -> str:
-    """The same as text: what is committed as `job.schema.json`."""
+    """The schema as text, the content of `job.schema.json`."""
     return json.dumps(job_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -41,7 +41,7 @@ def _parts(value: Any) -> Iterator[Schema]:
 
 
 def _leave_out_null(part: Schema) -> None:
-    """A default of None stands for absence."""
+    """Remove defaults of None, which stand for absence."""
     match part:
         case {"default": None}:
             del part["default"]
@@ -50,12 +50,12 @@ def _leave_out_null(part: Schema) -> None:
 
 
 def _one_of(definitions: Schema, name: str) -> Schema:
-    """Exactly one option; the bare name, or null in place of the settings, where none are required."""
+    """The schema of a `OneOf`: exactly one option, or its bare name if it needs no settings."""
     definition = definitions[name]
     options: Schema = definition["properties"]
     bare = []
     for key, option in options.items():
-        settings = option["anyOf"][0]  # the other is null
+        settings = option["anyOf"][0]  # the second is null
         if definitions[settings["$ref"].removeprefix("#/$defs/")].get("required"):
             options[key] = settings
         else:

@@ -1,4 +1,4 @@
-"""From plain data to a JobSpec, and from pydantic's findings to errors in plain words: value, rule, mend."""
+"""Converts plain data to a JobSpec, and pydantic's findings to errors in plain words: value, rule, remedy."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _KEY = "[key]"
 
 
 def validate_job(data: object) -> JobSpec:
-    """The job that plain data describe: a job file's or a message's JSON form.
+    """The job that plain data describes: the content of a job file, or the JSON form of a message.
 
     Raises:
         InvalidSpec: carries every broken rule.
@@ -34,7 +34,7 @@ def validate_job(data: object) -> JobSpec:
 
 
 def valid_parts(data: object) -> dict[str, Any]:
-    """The sections of a job, given as plain data, that are valid by themselves, by name."""
+    """The sections of a job in plain data that are valid by themselves, by name."""
     parts: dict[str, Any] = {}
     for name, value in data.items() if isinstance(data, dict) else ():
         models = _models_in(JobSpec.model_fields[name].annotation) if name in JobSpec.model_fields else []
@@ -52,7 +52,7 @@ def _translate(error: ValidationError, data: object) -> Iterable[FieldError]:
         location: Location = finding["loc"]
         if location in unknown:
             yield _unknown_key(location, unknown[location])
-        # A list whose items failed is also reported as too short, and what an unknown key was meant to be as missing.
+        # Pydantic also reports a list with invalid items as too short, and a misspelt key as missing.
         elif finding["type"] == "too_short" and any(_is_within(f["loc"], location) for f in findings):
             continue
         elif finding["type"] != "missing" or location not in meant:
@@ -70,10 +70,10 @@ def _unknown_key(location: Location, meant: Location | None) -> FieldError:
         return FieldError(path_of(location), f"belongs to {meant[-2]}: indent it further")
     if not model.model_fields:
         return FieldError(path_of(location), f"unknown key; {parent[-1]} has no settings")
-    mend = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
+    remedy = f"did you mean {meant[-1]}?" if meant else f"known here: {', '.join(model.model_fields)}"
     if issubclass(model, OneOf):
-        return FieldError(path_of(parent), f"there is no {shown(key)}; {mend}")
-    return FieldError(path_of(location), f"unknown key; {mend}")
+        return FieldError(path_of(parent), f"there is no {shown(key)}; {remedy}")
+    return FieldError(path_of(location), f"unknown key; {remedy}")
 
 
 def _meant(location: Location, data: Any) -> Location | None:

@@ -26,7 +26,7 @@ def is_number(text: str) -> bool:
 
 
 def category_text(value: object) -> str:
-    """The text by which a category is found.
+    """The text by which a category is compared.
 
     An integer gives its decimal digits, a boolean `True` or `False`. Any other number gives an integer if it is whole
     (42.0 gives `42`), else the `repr` of its float64. A text is unchanged. The result depends on the value alone, not

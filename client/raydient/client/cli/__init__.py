@@ -46,7 +46,7 @@ COMMANDS = {
 
 
 class Program(click.Group):
-    """The commands, and the one place that turns every exception into a message and an exit status."""
+    """The commands. `main` turns every exception into a message and an exit status."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -64,8 +64,8 @@ class Program(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             close = difflib.get_close_matches(name, COMMANDS, n=1)
-            mend = f"did you mean {close[0]}?" if close else f"known are {', '.join(COMMANDS)}"
-            ctx.fail(f"there is no command {name!r}; {mend}")
+            remedy = f"did you mean {close[0]}?" if close else f"known commands: {', '.join(COMMANDS)}"
+            ctx.fail(f"there is no command {name!r}; {remedy}")
         return super().resolve_command(ctx, args)
 
     def main(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def pause(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
     """Take a checkpoint and leave the cluster to others."""
     with connection.open() as client:
-        _tell(client.get(job).pause(), as_json)
+        _show(client.get(job).pause(), as_json)
 
 
 @click.command()
@@ -28,9 +28,9 @@ def pause(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
 @with_connection
 @debug_option
 def resume(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
-    """Go on with a job that is paused, or that failed for a reason outside itself."""
+    """Resume a job that is paused, or that failed for a reason outside itself."""
     with connection.open() as client:
-        _tell(client.get(job).resume(), as_json)
+        _show(client.get(job).resume(), as_json)
 
 
 @click.command()
@@ -42,7 +42,7 @@ def resume(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
 def scale(*, job: str, connection: ConnectionOptions, workers: int, as_json: bool) -> None:
     """Change the number of workers; the resulting weights stay the same.
 
-    They join and leave between two steps, and as there is room on the cluster; `raydient get` shows how many are there.
+    Workers join and leave between two steps, as the cluster has room; `raydient get` shows their number.
     """
     with connection.open() as client:
         scaled = client.get(job).scale(workers)
@@ -62,7 +62,7 @@ def cancel(*, job: str, connection: ConnectionOptions, yes: bool, as_json: bool)
     """Stop a job for good."""
     confirm(f"Cancel {job} for good?", yes)
     with connection.open() as client:
-        _tell(client.get(job).cancel(), as_json)
+        _show(client.get(job).cancel(), as_json)
 
 
 @click.command()
@@ -83,7 +83,7 @@ def delete(*, job: str, connection: ConnectionOptions, yes: bool, as_json: bool)
         echo(f"{unwanted.name} is deleted", err=True)
 
 
-def _tell(job: "Job", as_json: bool) -> None:
+def _show(job: "Job", as_json: bool) -> None:
     if as_json:
         print_json(as_data(job.resource))
     else:

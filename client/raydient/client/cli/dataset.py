@@ -21,12 +21,12 @@ def dataset() -> None:
 
 @dataset.command()
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-q", "--quiet", is_flag=True, help="Print the dataset's name alone.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the dataset's name.")
 @json_option
 @with_connection
 @debug_option
 def upload(*, path: Path, connection: ConnectionOptions, quiet: bool, as_json: bool) -> None:
-    """Store a file, unless its content is there already."""
+    """Store a file, unless the service has its content."""
     with connection.open() as client:
         stored = client.upload_dataset(path)
     if quiet and not as_json:

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, one line an epoch elsewhere."""
+"""Progress on standard error: a bar on a terminal, otherwise one line per epoch."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,20 +21,20 @@ class Display(Protocol):
         """Show the progress within an epoch."""
 
     def epoch(self, epoch: int, epochs: int, metrics: Metrics, seconds: float) -> None:
-        """An epoch is complete; `epochs` is 0 where their number is not known."""
+        """Show a complete epoch; `epochs` is their total number, 0 if unknown."""
 
     def say(self, text: str) -> None:
         """Print a line."""
 
 
 def notice_text(reason: str, message: str) -> str:
-    """A notice for people."""
+    """Format a notice for people."""
     return f"warning: {message}" if reason == WARNING else message
 
 
 @contextmanager
 def open_display() -> Iterator[Display]:
-    """The display that suits standard error; leaving the context removes a bar."""
+    """Open a bar if standard error is a terminal, otherwise lines. Leaving the context removes the bar."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -44,7 +44,7 @@ def open_display() -> Iterator[Display]:
 
 
 def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str:
-    """An epoch in one line: `epoch  3/30  loss 0.1534  test loss 0.1711  test accuracy 95.28 %  0.12 s`."""
+    """Format an epoch in one line: `epoch  3/30  loss 0.1534  test loss 0.1711  test accuracy 95.28 %  0.12 s`."""
     of_total = f"{epoch:>{len(str(epochs))}}/{epochs}" if epochs else str(epoch)
     parts = [f"epoch {of_total}"]
     for split, values in sorted(metrics.items(), key=lambda item: item[0] != "train"):
@@ -63,14 +63,14 @@ def without_repetition(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def value_text(name: str, value: float) -> str:
-    """A measured value for people."""
+    """Format a measured value for people."""
     if name == "accuracy" or name.endswith("_accuracy"):
         return f"{100 * value:.2f} %"
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.3e}"
 
 
 class _Lines:
-    """No terminal: no carriage returns, nothing between epochs."""
+    """One line per epoch, without carriage returns and without progress within an epoch."""
 
     def progress(self, step: int, steps: int, loss: float, samples_per_second: float) -> None:
         pass
@@ -83,7 +83,7 @@ class _Lines:
 
 
 class _Bar:
-    """A bar that moves with the steps; epochs and notices scroll by above it."""
+    """A progress bar of steps; epochs and notices are printed above it."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -40,14 +40,14 @@ _STATUS = {
     "NotAllowed": NOT_ALLOWED,
 }
 _GIVE_ONE = "A token is given with RAYDIENT_TOKEN."
-_MENDS = {
+_REMEDIES = {
     "CONNECTION_REFUSED": "Start it with `raydient serve`, or name another address with --address or RAYDIENT_ADDRESS.",
     "TOKEN_MISSING": _GIVE_ONE,
     "TOKEN_INVALID": _GIVE_ONE,
 }
 
 
-class Failure(Exception):  # noqa: N818  (it names an outcome)
+class Failure(Exception):  # noqa: N818  (named after its condition)
     """A command cannot go on; the message has one or two lines."""
 
     def __init__(self, message: str, status: int = FAILED, reason: str = "") -> None:
@@ -65,7 +65,7 @@ class BadJobFile(Exception):  # noqa: N818
         self.errors = errors
 
     def lines(self) -> list[str]:
-        """One line an error, in the form `JOB.yaml:LINE: path: message` that editors jump to."""
+        """One line per error, in the form `JOB.yaml:LINE: path: message` that editors jump to."""
         return [
             ": ".join(
                 part for part in (f"{self.path}:{e.line}" if e.line else str(self.path), e.path, e.message) if part
@@ -76,7 +76,7 @@ class BadJobFile(Exception):  # noqa: N818
 
 @contextmanager
 def reading(path: Path) -> Iterator["JobFile"]:
-    """The job file at `path`; errors of the specification that arise inside get its name and its lines."""
+    """Open the job file at `path`. Errors of the specification that are raised inside get its path and line numbers."""
     from raydient.client.data_file import errors_beside
     from raydient.spec.errors import InvalidSpec
     from raydient.spec.reading import InvalidJobFile, in_order, located, open_job_file
@@ -98,7 +98,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     """Print the error and return the exit status."""
     if debug:
         traceback.print_exception(error)
-    status, reason, lines = _told(error)
+    status, reason, lines = _outcome(error)
     if isinstance(error, click.UsageError):
         error.show(sys.stderr)
     else:
@@ -122,7 +122,8 @@ def give_up(stream: TextIO) -> None:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def _told(error: BaseException) -> tuple[int, str, list[str]]:
+def _outcome(error: BaseException) -> tuple[int, str, list[str]]:
+    """The exit status, the reason and the lines of an error."""
     name = type(error).__name__
     match error:
         case BadJobFile():
@@ -141,8 +142,8 @@ def _told(error: BaseException) -> tuple[int, str, list[str]]:
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
     if hasattr(error, "reason"):  # a RaydientError
         reason = error.reason or _upper_snake(name)
-        mends = [_MENDS[key] for key in (name, reason) if key in _MENDS]
-        return _STATUS.get(name, FAILED), reason, [str(error), *mends]
+        remedies = [_REMEDIES[key] for key in (name, reason) if key in _REMEDIES]
+        return _STATUS.get(name, FAILED), reason, [str(error), *remedies]
     return FAILED, "INTERNAL", [f"internal error: {name}: {error}", "Run it again with --debug to see where."]
 
 

@@ -20,7 +20,7 @@ STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", 
 @click.command("list")
 @click.option("--state", "states", type=click.Choice(STATES, case_sensitive=False), multiple=True, help="Repeatable.")
 @click.option("--label", "labels", metavar="KEY=VALUE", multiple=True, help="Repeatable.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the newest.")
+@click.option("--limit", type=click.IntRange(1), help="Show at most this number of jobs, the newest.")
 @json_option
 @with_connection
 @debug_option
@@ -83,7 +83,7 @@ def _losses(job: "Job") -> dict[str, float]:
 def _show(job: "Job") -> None:
     resource = job.resource
     state = f"{job.state} (place {resource.queue_position} in the queue)" if resource.queue_position else job.state
-    # without a reason the message tells what stands below anyway
+    # without a reason, the message repeats facts that are shown below
     why = ": ".join(filter(None, (resource.state_reason, resource.state_message))) if resource.state_reason else ""
     pairs = [("name", job.name), ("display name", resource.spec.display_name), ("state", state), ("why", why)]
     if resource.HasField("progress"):

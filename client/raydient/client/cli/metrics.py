@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 @job_argument
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option(
-    "--plot", metavar="IMAGE", type=click.Path(dir_okay=False, path_type=Path), help="Draw it, as PNG, SVG, PDF."
+    "--plot",
+    metavar="IMAGE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw a curve to a PNG, SVG or PDF file.",
 )
-@click.option("--metric", default="loss", show_default=True, help="Which one --plot draws.")
+@click.option("--metric", default="loss", show_default=True, help="The metric that --plot draws.")
 @json_option
 @with_connection
 @debug_option
@@ -46,7 +49,7 @@ def metrics(
 
 
 def _table(history: "History", style: str) -> list[list[str]]:
-    """A header, then one row an epoch; a cell is empty where nothing was measured."""
+    """A header, then one row per epoch; a cell is empty if nothing was measured."""
     curves = list(dict.fromkeys((point.split, point.name) for point in history.points))
     values = {(p.split, p.name, p.epoch): style.format(p.value) for p in history.points}
     epochs = sorted({point.epoch for point in history.points})

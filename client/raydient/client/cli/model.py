@@ -50,7 +50,7 @@ def checkpoints(*, job: str, connection: ConnectionOptions, as_json: bool) -> No
     "--output",
     metavar="MODEL",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Its suffix tells the format: .safetensors (default), .onnx or .npz.",
+    help="The file; its suffix selects the format: .safetensors (default), .onnx or .npz.",
 )
 @checkpoint_option
 @json_option
@@ -61,8 +61,8 @@ def download(
 ) -> None:
     """Fetch the trained model as a file.
 
-    ONNX takes raw samples and gives what `predict` gives, in any runtime for ONNX; safetensors and NPZ are the weights
-    with all that a prediction takes beside them.
+    An ONNX file maps raw samples to the results of `predict`, in any ONNX runtime. Safetensors and NPZ files hold the
+    weights and all other data that a prediction needs.
     """
     output = output or Path(f"{job.rpartition('/')[2]}.safetensors")
     need_writable(output)
@@ -163,7 +163,7 @@ def _titles(prediction: "Prediction", count: int, label: str) -> list[str]:
 
 
 def _classes(prediction: "Prediction") -> list[Any]:
-    """The labels of the most probable classes; empty where there are none."""
+    """The labels of the most probable classes; empty if there are none."""
     if prediction.classes is None:
         return []
     names = prediction.class_names

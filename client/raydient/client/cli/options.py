@@ -21,7 +21,7 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 Command = Callable[..., int | None]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the stack of an error.")
+debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 job_file = click.argument("job", metavar="JOB.yaml", type=click.Path(path_type=Path))
 job_argument = click.argument("job", metavar="JOB")
@@ -39,7 +39,7 @@ class ConnectionOptions:
     retry_seconds: float
 
     def open(self) -> "Client":
-        """A client; connects at its first call."""
+        """Open a client, which connects at its first call."""
         from raydient.client.client import Client
 
         return Client(
@@ -54,50 +54,54 @@ class ConnectionOptions:
 
     @property
     def option(self) -> str:
-        """Return the option with which a printed command reaches the same service."""
+        """The option with which a printed command reaches the same service."""
         return "" if self.address == DEFAULT_ADDRESS else f" --address {self.address}"
 
 
-def with_connection(command: Command) -> Command:
-    """Adds the options that say where the service is; the command receives them as `connection`."""
-
-    @click.option(
+CONNECTION_OPTIONS = (
+    click.option(
         "--address",
         envvar="RAYDIENT_ADDRESS",
         default=DEFAULT_ADDRESS,
         show_default=True,
         show_envvar=True,
         help="Address of the service.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--token",
         envvar="RAYDIENT_TOKEN",
         show_envvar=True,
         help="Token for a service that requires one; set it in the environment.",
-    )
-    @click.option("--tls", is_flag=True, help="Encrypt, trusting the system's authorities.")
-    @click.option(
+    ),
+    click.option("--tls", is_flag=True, help="Encrypt, trusting the system's authorities."),
+    click.option(
         "--tls-ca",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         envvar="RAYDIENT_TLS_CA",
         show_envvar=True,
         help="Encrypt, trusting this certificate authority (PEM).",
-    )
-    @click.option(
+    ),
+    click.option(
         "--tls-server-name",
         envvar="RAYDIENT_TLS_SERVER_NAME",
         show_envvar=True,
         help="The name in the certificate of the service.  [default: the host of the address]",
-    )
-    @click.option(
+    ),
+    click.option(
         "--retry-seconds",
         type=click.FloatRange(0),
         envvar="RAYDIENT_RETRY_SECONDS",
         default=30.0,
         show_default=True,
         show_envvar=True,
-        help="How long to ask again while the service does not answer.",
-    )
+        help="Time for which calls are repeated while the service does not answer.",
+    ),
+)
+
+
+def with_connection(command: Command) -> Command:
+    """Add the options of the connection to a command, which receives them as `connection`."""
+
     @functools.wraps(command)
     def wrapper(
         *,
@@ -112,11 +116,14 @@ def with_connection(command: Command) -> Command:
         connection = ConnectionOptions(address, token, tls, tls_ca, tls_server_name, retry_seconds)
         return command(connection=connection, **options)
 
-    return wrapper
+    wrapped: Command = wrapper
+    for option in reversed(CONNECTION_OPTIONS):  # as decorators, the first one outermost
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask for confirmation on a terminal; elsewhere fail unless `yes` is set."""
+    """Ask for confirmation on a terminal; without a terminal, fail unless `yes` is set."""
     if yes:
         return
     if not is_terminal():
@@ -137,7 +144,7 @@ def need_server(what: str) -> None:
 
 
 def need_writable(path: Path) -> None:
-    """Fail if no file can be made beside `path`: before the work whose result goes there."""
+    """Fail if no file can be created in the folder of `path`, before the work whose result it takes."""
     if not path.parent.is_dir():
         raise Failure(f"{path}: there is no folder {path.parent}", WRONG_USAGE)
     try:

@@ -34,7 +34,7 @@ def print_json(value: Any, *, one_line: bool = False) -> None:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print columns, each as wide as its widest cell; nothing but the header where there are no rows."""
+    """Print aligned columns; only the header if there are no rows."""
     table = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
@@ -42,7 +42,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Print properties, one a line; those without a value are left out."""
+    """Print properties, one per line; those without a value are left out."""
     shown = [(name, value) for name, value in pairs if value]
     width = max(len(name) for name, _ in shown)
     for name, value in shown:
@@ -50,7 +50,7 @@ def print_pairs(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def workers_text(workers: Any) -> str:
-    """`4 workers`, or `2 to 4 workers`, of a WorkerRange."""
+    """Format a WorkerRange: `4 workers`, or `2 to 4 workers`."""
     from raydient.spec.phrases import counted
 
     most = counted(workers.max, "worker")
@@ -58,13 +58,14 @@ def workers_text(workers: Any) -> str:
 
 
 def time_text(stamp: "Timestamp") -> str:
-    """`2026-01-02 03:04:05 UTC`."""
+    """Format a time: `2026-01-02 03:04:05 UTC`."""
     return stamp.ToDatetime().isoformat(" ", "seconds") + " UTC"
 
 
 def as_data(message: "Message") -> dict[str, Any]:
-    """A message in its JSON form with the proto's field names; whole numbers as numbers, where protobuf writes those of
-    64 bits as text, which `jq` would compare as text.
+    """Convert a message to its JSON form with the proto's field names.
+
+    Protobuf writes 64-bit integers as text, which `jq` compares as text; here they are numbers.
     """
     from google.protobuf.json_format import MessageToDict
 

@@ -97,14 +97,14 @@ def check_resumable(run: "Run") -> None:
     if run.reason in OWN_FAULTS:
         message = f"{run.name} failed by its own fault and would fail again: {run.reason}: {run.message}"
         raise Failure(message, NOT_ALLOWED, "JOB_AT_FAULT")
-    mend = f"put the file back that it began with, or begin anew: raydient train {run.job}"
+    remedy = f"put the file back that it began with, or begin anew: raydient train {run.job}"
     try:
         now = sha256_of(Path(run.data))
     except OSError as error:
-        message = f"{run.data}: the data of {run.name} cannot be read: {error.strerror}; {mend}"
+        message = f"{run.data}: the data of {run.name} cannot be read: {error.strerror}; {remedy}"
         raise Failure(message, WRONG_USAGE, "DATA_MISSING") from error
     if now != run.sha256:
-        message = f"{run.data} has changed since {run.name} began (SHA-256 {now}, it was {run.sha256}); {mend}"
+        message = f"{run.data} has changed since {run.name} began (SHA-256 {now}, it was {run.sha256}); {remedy}"
         raise Failure(message, NOT_ALLOWED, "DATA_CHANGED")
 
 

@@ -115,7 +115,7 @@ class Runs:
             _let_go(lock)
 
     def newest(self, job: Path | None = None) -> str:
-        """Name of the newest run that can be resumed, of this job file if one is given. Raises Failure if none can."""
+        """Name of the newest run, of `job` unless it is None, that can be resumed. Raises Failure if none can."""
         from raydient.server.training.failures import OWN_FAULTS
 
         idle = [one for one in self.list() if one.state in ("interrupted", "failed")]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @job_file
-@click.option("--watch", "then_watch", is_flag=True, help="Stay and follow the job; Ctrl-C leaves it running.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the job's name alone.")
-@click.option("--validate-only", is_flag=True, help="Let the service check everything and make no job.")
+@click.option("--watch", "then_watch", is_flag=True, help="Follow the job to its end; Ctrl-C leaves it running.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the job's name.")
+@click.option("--validate-only", is_flag=True, help="Validate only and create no job.")
 @json_option
 @with_connection
 @debug_option

@@ -81,12 +81,7 @@ def train(
         _resume(runs, resume or "", as_json, options)
 
 
-def _begin(
-    runs: "Runs",
-    job: Path,
-    as_json: bool,
-    options: Options,
-) -> None:
+def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
     from raydient.client.data_file import data_here
 
     from .runs import Run, sha256_of
@@ -111,12 +106,7 @@ def _begin(
     _print_result(finished, metrics, output, as_json)
 
 
-def _resume(
-    runs: "Runs",
-    name: str,
-    as_json: bool,
-    options: Options,
-) -> None:
+def _resume(runs: "Runs", name: str, as_json: bool, options: Options) -> None:
     from raydient.spec.errors import InvalidSpec
     from raydient.spec.validation import validate_job
 
@@ -151,15 +141,16 @@ def _usable(output: Path) -> Path:
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
     """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
     from raydient.server.training.initial_weights import MODEL_FILE
+    from raydient.server.training.reports import Outcome
 
     from .runs import write_run
 
     finished, metrics = _run(folder, run, spec)
-    if finished.outcome == "paused":
+    if finished.outcome is Outcome.PAUSED:
         with suppress(OSError):
             echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
         raise Failure("interrupted", INTERRUPTED, "INTERRUPTED")
-    if finished.outcome != "succeeded":
+    if finished.outcome is not Outcome.SUCCEEDED:
         write_run(folder, replace(run, reason=finished.reason, message=finished.message))
         raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
     _deliver(folder / MODEL_FILE, output)

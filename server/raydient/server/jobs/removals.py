@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def decide_removal(connection: sa.Connection, name: str) -> None:
-    """Record in this transaction that `name`, a path below the state directory, is to be removed."""
+    """Record the removal of `name`, a path below the state directory, in this transaction."""
     withdraw_removal(connection, name)
     connection.execute(sa.insert(_removals).values(name=name))
 
