@@ -16,8 +16,8 @@ import numpy as np
 from comparison import Comparison, Measurement, Options, Peer, print_document, rounded, run_peer
 from threadpoolctl import threadpool_limits
 
+from raydient.server.parameters.blocks import BLOCK
 from raydient.server.parameters.optimizers import build_rule
-from raydient.server.parameters.update import BLOCK
 from raydient.spec.network import Network as NetworkSpec
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Pass, Program, build
