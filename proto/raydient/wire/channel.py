@@ -33,7 +33,8 @@ from .frames import Header, Kind, ProtocolError
 from .memory import Segment
 from .terms import Terms
 
-_SMALL_PAYLOAD = 1 << 16
+_allocate_small = limited_to(1 << 16)
+"""For every frame but the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Channel(Protocol):
 
 def attach(connection: Connection, worker: int, generation: int) -> Channel:
     """Join the data plane as `worker` over an authenticated, blocking connection, which the channel then owns."""
-    connection.allocate = limited_to(_SMALL_PAYLOAD)
+    connection.allocate = _allocate_small
     connection.send(Header(Kind.ATTACH, generation, first=worker))
     frame = connection.receive()
     if frame is None or frame.header.kind is not Kind.ATTACHED:
@@ -102,7 +103,7 @@ class _Channel:
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        return limited_to(_SMALL_PAYLOAD)(header)
+        return _allocate_small(header)
 
     def wait(self) -> Assignment | None:
         while True:

@@ -78,10 +78,11 @@ class _Link(ABC):
         self._terms, self._generation = terms, generation
         self._weights = terms.weights_in(weights)
         self._scores: Frame | None = None
+        self._allocate_scores, self._allocate_note = limited_to(terms.score_bytes), limited_to(terms.note_bytes)
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        return limited_to(self._terms.score_bytes if header.kind is Kind.SCORES else self._terms.note_bytes)(header)
+        return self._allocate_scores(header) if header.kind is Kind.SCORES else self._allocate_note(header)
 
     def keep_scores(self, frame: Frame) -> None:
         self._scores = frame
