@@ -39,7 +39,7 @@ def _no_ray(*arguments, **options):
 
 @pytest.fixture(autouse=True)
 def _a_test_of_its_own(request):
-    """No test joins somebody's Ray, only marked ones start one; none leaves a process or a thread of ours behind."""
+    """Keep unmarked tests from starting Ray; no test joins one or leaves a process or a thread of ours behind."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
         starts_ray = request.node.get_closest_marker("ray") is not None

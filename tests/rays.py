@@ -4,12 +4,12 @@ import gc
 import os
 import secrets
 import signal
-import threading
-import time
 import warnings
 from pathlib import Path
 
 from raydient.server.clusters.opening import open_cluster
+
+from .waiting import eventually
 
 CONFIGURATION = {
     # A node that was killed is missed after a second and a half, not after fifteen.
@@ -20,7 +20,6 @@ CONFIGURATION = {
     "worker_niceness": 0,
 }
 OBJECT_STORE_BYTES = 80 << 20
-SECONDS = 30
 
 
 class RayNodes:
@@ -75,10 +74,7 @@ class RayNodes:
 
         for node_id in list(self._nodes):
             self.remove(node_id)
-        deadline, pause = time.monotonic() + SECONDS, threading.Event()
-        while [node["NodeID"] for node in ray.nodes() if node["Alive"]] != [self.first]:
-            assert time.monotonic() < deadline, "Ray keeps nodes that were removed"
-            pause.wait(0.02)
+        eventually(lambda: [node["NodeID"] for node in ray.nodes() if node["Alive"]] == [self.first])
 
     def close(self):
         self.remove_all()

@@ -1,8 +1,6 @@
 """The contract of all kinds of clusters, about the processes that they start."""
 
 import os
-import threading
-import time
 
 import pytest
 
@@ -12,8 +10,9 @@ from raydient.wire.control import Role
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import CLOSED
+from tests.waiting import eventually
 
-from .listener import SECONDS, Listener
+from .listener import Listener
 
 
 @pytest.fixture
@@ -25,11 +24,7 @@ def coordinator(cluster):
 
 def ended(process):
     """Wait for the end of a process and return its description."""
-    deadline, pause = time.monotonic() + SECONDS, threading.Event()
-    while (how := process.ended()) is None:
-        assert time.monotonic() < deadline, "the process has not ended"
-        pause.wait(0.01)
-    return how
+    return eventually(process.ended)
 
 
 @pytest.mark.parametrize("role", [Role.WORKER, Role.PARAMETER_SERVER])

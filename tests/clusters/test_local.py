@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from raydient.wire import control, launch
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import CLOSED, Hub
+from tests.waiting import eventually
 
 PARENT = """
 import sys, threading
@@ -45,10 +45,7 @@ def test_a_process_ends_with_a_parent_that_was_killed(tmp_path, stopped):
     parent.kill()
     parent.wait()
     assert next_frame() is CLOSED
-    pause, deadline = threading.Event(), time.monotonic() + 60
-    while os.path.exists(f"/proc/{child}") and _state(child) != "Z":
-        assert time.monotonic() < deadline
-        pause.wait(0.01)
+    eventually(lambda: _state(child) == "Z")
     hub.close()
 
 

@@ -3,28 +3,18 @@
 import os
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
 from raydient.spec.job import Placement
 from raydient.wire.control import Role
+from tests.waiting import eventually
 
 from .listener import SECONDS, Listener
 
 pytestmark = pytest.mark.ray
 
 SPREAD = Placement.model_validate({"strategy": "spread"})
-
-
-def eventually(condition):
-    """Wait until the condition is true, and return its value."""
-    deadline, pause = time.monotonic() + SECONDS, threading.Event()
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition stays false"
-        pause.wait(0.02)
-    return value
 
 
 @pytest.fixture

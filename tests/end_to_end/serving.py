@@ -101,16 +101,23 @@ def members(pid):
     return [process for process in descendants(pid) if b"raydient.server.clusters.member" in _command(process)]
 
 
-def kill_all(server):
-    """Kill a service and wait until it and the processes of its jobs have ended."""
-    descriptors = [os.pidfd_open(pid) for pid in members(server.pid)]
-    server.kill()
-    server.wait()
+@contextmanager
+def ending(pids):
+    """Require that processes, which run now, have ended within 30 seconds after what is done inside."""
+    descriptors = [os.pidfd_open(pid) for pid in pids]
     try:
-        assert all(becomes_readable(descriptor, 30) for descriptor in descriptors), "a process outlives its service"
+        yield
+        assert all(becomes_readable(descriptor, 30) for descriptor in descriptors), "a process outlives its parent"
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def kill_all(server):
+    """Kill a service and wait until it and the processes of its jobs have ended."""
+    with ending(members(server.pid)):
+        server.kill()
+        server.wait()
 
 
 def _command(pid):

@@ -1,7 +1,6 @@
 """The real server as a process: accepted jobs and data survive its end."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from raydient.server.embedded import train
 from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
 
-from .serving import becomes_readable, descendants, events_so_far, notices, serving, wait_for_step
+from .serving import descendants, ending, events_so_far, notices, serving, wait_for_step
 
 LONG = {"epochs": 250}
 """1,500 steps: some seconds."""
@@ -163,12 +162,8 @@ def test_cancel_ends_every_process_of_the_job(spec, tmp_path):
 def test_processes_end_with_a_killed_server(spec, tmp_path):
     with serving(tmp_path / "state") as (server, client):
         wait_for_step(client.submit(spec(2, epochs=100_000)), 10)
-        members = descendants(server.pid)
-        watches = [os.pidfd_open(pid) for pid in members]
-        server.kill()
-        for watch in watches:
-            assert becomes_readable(watch, 30), "a process outlives its server"
-            os.close(watch)
+        with ending(descendants(server.pid)):
+            server.kill()
 
 
 def test_health_reflection_and_metrics_answer(tmp_path):
