@@ -125,6 +125,7 @@ class Exchange:
             round=0,
             step=0,
             epoch_sums=(),
+            ranges=[(0, self._task.values)],
         )
         control.send(connection, serve, Bundle.of({"weights": np.ones(self._task.values, np.float32)}))
 

@@ -162,7 +162,7 @@ class Coordinator:
         fields = {
             "layout": self.job.layout, "layers": LAYERS, "optimizer": kind, "settings": settings,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
-            "arrays": {"weights": self.job.start}, **parts,
+            "ranges": [(0, self.job.layout.size)], "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip
         arrays = fields.pop("arrays")
         self.tell(control.Serve(**fields), arrays)

@@ -99,6 +99,22 @@ class Layout:
             offset += parameters[-1].size
         return cls(tuple(parameters))
 
+    def within(self, start: int, stop: int) -> "Layout":
+        """Return the layout of values `start`..`stop` - 1 as a vector of their own.
+
+        Of a parameter that is cut, the part inside is flat; a table is cut between rows, and its part has these rows.
+        """
+        parts = []
+        for p in self.parameters:
+            first, last = max(p.offset, start), min(p.stop, stop)
+            if first >= last and not (p.size == 0 and start <= p.offset < stop):
+                continue
+            shape: tuple[int, ...] = p.shape
+            if last - first < p.size:
+                shape = ((last - first) // p.shape[1], p.shape[1]) if p.sparse else (last - first,)
+            parts.append(Parameter(p.name, shape, first - start, p.kind, p.sparse))
+        return Layout(tuple(parts))
+
     @property
     def size(self) -> int:
         """Values in the flat vector."""

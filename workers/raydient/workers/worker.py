@@ -47,7 +47,7 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
     spec = JobSpec.model_validate(message.specification)
     _keep_to_a_core(message.place, message.workers)
     network = build(spec.network, {name: tuple(shape) for name, shape in message.input_shapes.items()})
-    data_plane = wire.dial(message.data_plane, launch.transport, node)
+    data_plane = wire.dial(message.data_planes[0], launch.transport, node)
     channel = attach(data_plane, launch.member, launch.generation)
     try:
         Worker(

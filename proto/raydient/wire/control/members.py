@@ -1,4 +1,8 @@
-"""Messages between the coordinator of a run and its members: one parameter server and the workers."""
+"""Messages between the coordinator of a run and its members: parameter servers and workers.
+
+The parameter server in place 0 has the conductor and the first shard, each other one a further shard. A message "from
+the parameter server" or "to the parameter server" that names no shard is one of the conductor.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,8 +115,9 @@ class EpochsDone:
 class Snapshot:
     """From the parameter server: the state of training between two rounds.
 
-    Its arrays are `weights` and the optimizer's, float32 of shape (size,). If metrics rank rows, `epoch_scores` has the
-    bytes of the scores of the rows in `epoch_sums`, see `raydient.steps.scores`.
+    Its arrays are `weights` and the optimizer's, float32, of the first shard's range; a `Part` follows from each other
+    shard. If metrics rank rows, `epoch_scores` has the bytes of the scores of the rows in `epoch_sums`, see
+    `raydient.steps.scores`.
 
     Attributes:
         round: number of the next round.
@@ -125,6 +130,20 @@ class Snapshot:
     step: int
     epoch_sums: Sequence[float]
     final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """From a parameter server with a further shard: its part of a `Snapshot`, with the arrays of its range.
+
+    Attributes:
+        shard: number of the shard, from 1.
+        round, step: those of the snapshot.
+    """
+
+    shard: int
+    round: int
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +190,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """To the parameter server: begin at round `round`, with the arrays of a `Snapshot`, or only `weights` at first.
+    """To each parameter server: begin at round `round` with its range of a snapshot's arrays, or of `weights` alone.
 
     Attributes:
         layout: the parameters of the flat vector, with their kinds.
@@ -179,7 +198,10 @@ class Serve:
         optimizer, settings: name of the optimizer in the specification, and its settings.
         sums: number of values that are summed with each push, the number of rows not counted.
         round, step, epoch_sums: position, as in `Snapshot`.
+        ranges: half-open ranges of values of all shards, in order.
         ranks: places among the sums that are filled with ranks at the end of an epoch, see `steps.scores.write_ranks`.
+        shard: number of the receiver's shard, from 0.
+        conductor: endpoint of the parameter server with the conductor; None for itself.
     """
 
     layout: Layout
@@ -191,7 +213,10 @@ class Serve:
     round: int
     step: int
     epoch_sums: Sequence[float]
+    ranges: Sequence[tuple[int, int]]
     ranks: Sequence[int] = ()
+    shard: int = 0
+    conductor: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +256,12 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """To a worker: attach to the parameter server and compute the leaves that it assigns. The arrays are the dataset's.
+    """To a worker: attach to the parameter servers and compute the assigned leaves. The arrays are the dataset's.
 
     Attributes:
         specification: JSON form of the job's specification.
         input_shapes: shape of one row of each input, by name.
-        data_plane: endpoint of the parameter server.
+        data_planes: endpoints of the parameter servers, in the order of their shards.
         place: index of the worker, from 0; no other living worker of the run has it.
         workers: number of workers that the run should have.
     """
@@ -244,12 +269,12 @@ class Work:
     specification: Mapping[str, Any]
     input_shapes: Mapping[str, Sequence[int]]
     schedule: Schedule
-    data_plane: Endpoint
+    data_planes: Sequence[Endpoint]
     place: int
     workers: int
 
 
 MemberMessage = (
-    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | NonFinite | Overdue | Ping
+    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | Part | NonFinite | Overdue | Ping
     | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work
 )  # fmt: skip

@@ -22,6 +22,7 @@ def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
         step=point.step,
         epoch_sums=point.epoch_sums,
         ranks=network.ranks,
+        ranges=[(0, network.layout.size)],
     )
 
 
@@ -31,7 +32,7 @@ def work_message(prepared: Prepared, data_plane: Endpoint, action: Work) -> cont
         specification=prepared.spec.canonical(),
         input_shapes=prepared.network.input_shapes,
         schedule=prepared.schedule,
-        data_plane=data_plane,
+        data_planes=[data_plane],
         place=action.place,
         workers=action.workers,
     )
