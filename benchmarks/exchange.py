@@ -52,7 +52,7 @@ class Task:
 def push_gradients(worker: int, endpoint: Endpoint, secret: bytes, task: Task, answers: Any) -> None:
     """A worker without a network; answers with its mean seconds per step."""
     own_session()
-    with closing(attach(dial(endpoint, secret, task.transport), worker, GENERATION)) as channel:
+    with closing(attach([dial(endpoint, secret, task.transport)], worker, GENERATION)) as channel:
         channel.slot(0).vector[:] = 1e-3
         sums, nothing = np.zeros(SUMS), (0.0, 0.0, 0.0, 0.0)
         began = ended = 0.0

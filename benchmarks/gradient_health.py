@@ -20,15 +20,17 @@ from workload import ROWS_PER_WORKER
 
 from raydient.server.parameters.blocks import Blocks
 from raydient.server.parameters.conductor import Assign, Conductor
-from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
+from raydient.server.parameters.requests import Request
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.update import Updater
 from raydient.server.parameters.weights import Weights
 from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
 from raydient.steps.gradient import Gradient, GradientLayout
+from raydient.steps.ranges import pieces
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
@@ -62,10 +64,11 @@ class Steps:
         self.weights = np.empty(size, np.float32)
         network.initialize(0, self.weights)
         self._slots = [gradient.zeros() for _ in range(microbatches)]
-        weights = Weights(self.weights, [], build_rule("sgd", SETTINGS))
-        updater = Updater(weights, Blocks(size, self.terms.slots.bit_length(), 1, executor))
-        shard = Shard(network.layout, updater, LayerMeter(network.layout, layers))
-        self._conductor = Conductor(schedule, Position(0, 0, np.zeros(1 + self.terms.sums)), shard)
+        rule, layout, depth = build_rule("sgd", SETTINGS), network.layout, self.terms.slots.bit_length()
+        updater = Updater(Weights(self.weights, [], rule), Blocks(pieces(layout), depth, 1, executor))
+        self._shard = Shard(layout, updater, PieceMeter(measured_pieces(layout)))
+        position = Position(0, 0, np.zeros(1 + self.terms.sums))
+        self._conductor = Conductor(schedule, position, rule, LayerSums(layout, layers))
         generator = np.random.default_rng(0)
         x = generator.random((schedule.train_rows, 784), dtype=np.float32)
         y = generator.integers(0, 10, len(x)).astype(np.int32)
@@ -81,7 +84,10 @@ class Steps:
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        _, self._next = self._conductor.push(round_, node, self._slots[slot or 0], sums.copy())
+        _, actions = self._conductor.push(round_, node, self._slots[slot or 0], sums.copy())
+        while actions and isinstance(actions[0], Request):
+            actions = self._conductor.answered(0, self._shard.answer(actions[0]))
+        self._next = actions
 
     def block(self) -> Measurement:
         """Some steps, and what one takes of the processor, which what else runs disturbs less than the clock's time."""

@@ -7,11 +7,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from raydient.server.parameters import blocks
 from raydient.server.parameters.blocks import Blocks
 from raydient.server.parameters.conductor import Conductor, EpochEnd
-from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
+from raydient.server.parameters.requests import Apply, Examine, Reduce, Update
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.shell import CONTROL_LIMIT, ParameterServerShell
 from raydient.server.parameters.update import Updater
@@ -96,20 +98,62 @@ class Job:
                 train[:] = 0
         self.reference.append([weights, *state])
 
-    def server(self, executor, position=None, arrays=None):
+    def server(self, executor, position=None, arrays=None, ranks=()):
         """Return a conductor at the beginning, or at the position of a snapshot, and its weights and state."""
         rule = build_rule(*self.optimizer)
         arrays = arrays or self.reference[0]
         arrays = [array.copy() for array in arrays]
         updater = make_updater(arrays[0], arrays[1:], rule, (7).bit_length(), 1, executor)
-        shard = Shard(self.layout, updater, LayerMeter(self.layout, LAYERS))
-        return Conductor(self.schedule, position or Position(0, 0, np.zeros(1 + SUMS)), shard), arrays
+        position = position or Position(0, 0, np.zeros(1 + SUMS))
+        return Server(self.schedule, position, self.layout, LAYERS, rule, updater, ranks), arrays
 
 
-def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), **options):
-    """Return an updater of these arrays."""
-    blocks = Blocks(len(weights), depth, threads, executor)
-    return Updater(Weights(weights, state, rule, parameters), blocks, **options)
+class Server:
+    """A conductor and its only shard, which carries out requests at once; `push` takes gradients."""
+
+    def __init__(self, schedule, position, layout, layers, rule, updater, ranks=()):
+        self._conductor = Conductor(schedule, position, rule, LayerSums(layout, layers), ranks=ranks)
+        self._shard = Shard(layout, updater, PieceMeter(measured_pieces(layout)))
+        for name in ("plan", "detached", "hold", "snapshot", "pause"):
+            setattr(self, name, self._answering(getattr(self._conductor, name)))
+
+    def __getattr__(self, name):
+        return getattr(self._conductor, name)
+
+    def push(self, *arguments):
+        refusal, actions = self._conductor.push(*arguments)
+        return refusal, self._answered(actions)
+
+    def _answering(self, method):
+        return lambda *arguments, **options: self._answered(method(*arguments, **options))
+
+    def _answered(self, actions):
+        result = []
+        for action in actions:
+            if isinstance(action, Update | Reduce | Apply | Examine):
+                result += self._answered(self._conductor.answered(0, self._shard.answer(action)))
+            else:
+                result.append(action)
+        return result
+
+
+class LayerMeter(PieceMeter):
+    """A meter of a whole vector; `layers` as in `LayerSums`."""
+
+    def __init__(self, layout, layers):
+        super().__init__(measured_pieces(layout))
+        self._sums = LayerSums(layout, layers)
+
+    def health(self, step, active, *, updated):
+        return self._sums.health(step, self.read(), active, updated=updated)
+
+
+def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), tables=(), bounds=(), **options):
+    """Return an updater of these arrays, with pieces between `bounds`, by default as long as a block."""
+    edges = {edge for table in tables for edge in (table.offset, table.stop)}
+    bounds = bounds or sorted({0, len(weights), *edges, *range(0, len(weights), blocks.BLOCK)})
+    divided = Blocks(bounds, depth, threads, executor)
+    return Updater(Weights(weights, state, rule, parameters), divided, tables=tables, **options)
 
 
 @pytest.fixture(scope="session")
@@ -162,8 +206,9 @@ class Coordinator:
         fields = {
             "layout": self.job.layout, "layers": LAYERS, "optimizer": kind, "settings": settings,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
-            "ranges": [(0, self.job.layout.size)], "arrays": {"weights": self.job.start}, **parts,
+            "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip
+        fields["ranges"] = [(0, fields["layout"].size)]
         arrays = fields.pop("arrays")
         self.tell(control.Serve(**fields), arrays)
         self.data_plane = hello.data_plane
@@ -173,7 +218,7 @@ class Coordinator:
         """Attach a worker and return its channel."""
         connection = dial(self.data_plane, SECRET, transport)
         self.workers.append(connection)
-        channel = attach(connection, number, generation)
+        channel = attach([connection], number, generation)
         assert self.expect(control.Attached).message.worker == number
         return channel
 

@@ -5,15 +5,13 @@ from math import isnan
 import numpy as np
 import pytest
 
-from raydient.server.parameters.conductor import Assign, Boundary, Conductor, Diverged, PlanInForce
-from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.conductor import Assign, Boundary, Diverged, PlanInForce
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
-from raydient.server.parameters.shard import Shard
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 
-from .conftest import dense, make_updater
+from .conftest import Server, dense, make_updater
 
 
 @pytest.fixture
@@ -27,8 +25,7 @@ def make_server(executor):
         state = [np.zeros(4, np.float32) for _ in rule.optimizer.state]
         updater = make_updater(weights, state, rule, 2, 1, executor)
         schedule = Schedule(train_rows=2, test_rows=1, epochs=2, batch_size=2, microbatches=2)
-        shard = Shard(layout, updater, LayerMeter(layout, [("near", 0)]))
-        server = Conductor(schedule, Position(0, 0, np.zeros(2)), shard)
+        server = Server(schedule, Position(0, 0, np.zeros(2)), layout, [("near", 0)], rule, updater)
         server.attached(0)
         assert server.plan(1, [0], [1.0]) == [Assign(0, 0, 0, 2), PlanInForce(1)]
         return server, weights

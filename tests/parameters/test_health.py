@@ -9,17 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks as update_blocks
-from raydient.server.parameters import health
-from raydient.server.parameters.conductor import Conductor, Diverged
-from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters.conductor import Diverged
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
-from raydient.server.parameters.shard import Shard
+from raydient.steps import ranges
 from raydient.steps.layout import Average, Layout
 from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
-from .conftest import dense, make_updater
+from .conftest import LayerMeter, Server, dense, make_updater
 
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
@@ -48,12 +46,12 @@ def measure(sizes, gradients, weights, piece, blocks, threads):
     """Return the health of one update as the parameter server measures it; changes `weights`."""
     layout, contributions = layout_of(sizes), {node: dense(gradient) for node, gradient in gradients.items()}
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as executor:
-        patch.setattr(health, "PIECE", piece)
+        patch.setattr(ranges, "PIECE", piece)
         patch.setattr(update_blocks, "BLOCK", piece * blocks)
         patch.setattr(update_blocks, "PARALLEL_FROM", 1)
         meter = LayerMeter(layout, [(f"l{n}", 0) for n in range(len(sizes))])
-        make_updater(weights, [], build_rule("sgd", SGD), 2, threads, executor).apply(0, contributions, (0, 2), meter)
-        return meter.read(1, None, updated=True)
+        make_updater(weights, [], build_rule("sgd", SGD), 2, threads, executor).update(0, contributions, (0, 2), meter)
+        return meter.health(1, None, updated=True)
 
 
 @given(
@@ -95,8 +93,8 @@ def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executo
     for threads in (1, 2, 3):
         meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
         updater = make_updater(weights, [], build_rule("sgd", SGD), 1, threads, executor)
-        square = updater.apply(0, {(0, 1): dense(gradient)}, (0, 1), meter)
-        results.append((square, meter.read(1, None, updated=True)))
+        square = updater.update(0, {(0, 1): dense(gradient)}, (0, 1), meter)
+        results.append((square, meter.health(1, None, updated=True)))
 
     assert results[0] == results[1] == results[2]
     assert results[0][1].layers[1].gradient_norm == pytest.approx(
@@ -110,7 +108,7 @@ def test_measuring_changes_no_bit_of_the_weights(executor):
     for meter in (None, LayerMeter(layout, [("a", 0)])):
         weights = np.linspace(-1, 1, 200_000, dtype=np.float32)
         updater = make_updater(weights, [], build_rule("sgd", SGD), 1, 1, executor)
-        updater.apply(0, {(0, 1): dense(gradient)}, (0, 1), meter)
+        updater.update(0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.add(weights.tobytes())
 
     assert len(results) == 1
@@ -124,7 +122,7 @@ def test_update_ratio_of_zeros(before, after, ratio):
     meter.add_gradient(0, np.zeros(2, np.float32))
     meter.add_update(0, np.array(before, np.float32), np.array(after, np.float32))
 
-    assert meter.read(1, None, updated=True).layers == (LayerHealth("a", 0.0, ratio, 0),)
+    assert meter.health(1, None, updated=True).layers == (LayerHealth("a", 0.0, ratio, 0),)
 
 
 def test_norms_leave_out_moving_averages():
@@ -135,7 +133,7 @@ def test_norms_leave_out_moving_averages():
     meter.add_gradient(0, np.array([0, 1, 3, 4, math.nan, 9, 9, 9, 9, 2], np.float32))
     meter.add_update(0, np.ones(10, np.float32), np.array([1, 1, 1, 1, 9, 9, 9, 9, 9, 3], np.float32))
 
-    assert meter.read(1, None, updated=True).layers == (
+    assert meter.health(1, None, updated=True).layers == (
         LayerHealth("a", 1.0, 0.0, 0),
         LayerHealth("b", 5.0, 0.0, 0),
         LayerHealth("d", 2.0, 2.0, 0),
@@ -147,7 +145,7 @@ def test_dead_units_are_inactive_in_every_microbatch():
     meter.add_gradient(0, np.array([3, 4], np.float32))
     active = np.array([0, 3, 1, 0, 0, 0, 7], np.float32)
 
-    assert meter.read(9, active, updated=False) == GradientHealth(
+    assert meter.health(9, active, updated=False) == GradientHealth(
         9,
         (
             LayerHealth("a", dead_units_ratio=0.5),
@@ -166,9 +164,10 @@ def make_server(executor):
 
     def make(every=4):
         layout = Layout.of([("a.kernel", (2,))])
-        updater = make_updater(np.ones(2, np.float32), [], build_rule("sgd", SGD), 2, 1, executor)
+        rule = build_rule("sgd", SGD)
+        updater = make_updater(np.ones(2, np.float32), [], rule, 2, 1, executor)
         schedule = Schedule(2, 0, epochs=10, batch_size=2, microbatches=2, gradient_health_every=every)
-        return Conductor(schedule, Position(0, 0, np.zeros(2)), Shard(layout, updater, LayerMeter(layout, [("a", 2)])))
+        return Server(schedule, Position(0, 0, np.zeros(2)), layout, [("a", 2)], rule, updater)
 
     return make
 
@@ -186,14 +185,14 @@ def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
     server, seen = make_server(), []
     server.attached(0)
     server.plan(1, [0], [1.0])
-    assert server.shard.health is None
+    assert server.health is None
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
-        seen.append(server.shard.health.step)
+        seen.append(server.health.step)
 
     assert seen == [1, 1, 1, 4, 4, 4, 4, 8, 8, 10]
-    assert server.shard.health.layers[0].gradient_norm == 5.0
-    assert server.shard.health.layers[0].dead_units_ratio == 0.5
+    assert server.health.layers[0].gradient_norm == 5.0
+    assert server.health.layers[0].dead_units_ratio == 0.5
 
 
 def test_nothing_is_measured_if_it_is_turned_off(make_server):
@@ -203,7 +202,7 @@ def test_nothing_is_measured_if_it_is_turned_off(make_server):
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
-    assert server.shard.health is None
+    assert server.health is None
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -217,8 +216,8 @@ def test_a_diverging_step_is_measured_always(make_server, done):
     (action,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
 
     assert isinstance(action, Diverged)
-    (layer,) = server.shard.health.layers
-    assert (server.shard.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
+    (layer,) = server.health.layers
+    assert (server.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
     assert layer.dead_units_ratio == (None if done else 0.5)
 
 
@@ -229,4 +228,4 @@ def test_finite_gradients_of_a_diverging_step_are_measured(make_server):
 
     step(server, [1, 0, 1, 0], [2, 4, 0, 0], loss=math.inf)
 
-    assert server.shard.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))
+    assert server.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))

@@ -215,7 +215,7 @@ def test_a_worker_of_another_generation_or_a_number_that_is_taken_is_refused(
 ):
     good = coordinator.attach(0, transport)
     with closing(dial(coordinator.data_plane, SECRET, transport)) as connection, pytest.raises(ConnectionError):
-        attach(connection, number, generation)
+        attach([connection], number, generation)
     coordinator.plan(0, 1)
 
     coordinator.assert_completes(good)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raydient.server.parameters.conductor import Assign, Conductor, EpochEnd
+from raydient.server.parameters.conductor import Assign, EpochEnd
 from raydient.server.parameters.position import Position
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import SCORE, rank
@@ -32,9 +32,7 @@ def make_server(tree_job, executor):
     """A parameter server of the tree job that ranks rows; at the beginning, or at a position."""
 
     def make(position=None):
-        plain, arrays = tree_job.server(executor)
-        position = position or Position(0, 0, np.zeros(1 + SUMS))
-        return Conductor(tree_job.schedule, position, plain.shard, RANKS), arrays
+        return tree_job.server(executor, position or Position(0, 0, np.zeros(1 + SUMS)), ranks=RANKS)
 
     return make
 

@@ -81,7 +81,7 @@ def test_a_push_over_tcp_that_ends_within_its_rows_is_dropped(serving, tree_job)
     bad = serving.attach(1, "tcp")
     serving.plan(1)
     bad.wait()
-    payload = np.zeros(bad.terms.least_push_bytes // 4, np.int32)
+    payload = np.zeros(bad.terms.of_shard(0).least_bytes // 4, np.int32)
     payload[-1] = 100
     serving.workers[-1].send(Header(Kind.PUSH, GENERATION, 0, 0, 7), payload.data)
 

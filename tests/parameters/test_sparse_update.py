@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters import blocks, health
-from raydient.server.parameters.health import LayerMeter
+from raydient.server.parameters import blocks
+from raydient.server.parameters.health import measured_pieces
 from raydient.server.parameters.optimizers import build_rule
-from raydient.steps import sparse
+from raydient.steps import ranges, sparse
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Frozen, Layout, Learned
 
-from .conftest import make_updater
+from .conftest import LayerMeter, make_updater
 from .test_update import rounds
 
 RULES = {
@@ -80,9 +80,10 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
         patch.setattr(blocks, "BLOCK", block)
         patch.setattr(blocks, "PARALLEL_FROM", 1)
         patch.setattr(sparse, "BLOCK", rows_block)
-        patch.setattr(health, "PIECE", block)
+        patch.setattr(ranges, "PIECE", block)
         patch.setattr(sparse, "FEW", few)
         depth = leaves.bit_length()
+        settings["bounds"] = measured_pieces(layout)
         settings["updated"] = lambda stop: updated.append((stop, ours[0][:stop].copy()))
         with_tables = make_updater(ours[0], ours[1:], rule, depth, threads, executor, tables=tables, **settings)
         settings["updated"] = lambda stop: None
@@ -95,8 +96,8 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
                 meter = None
                 if step in measured:
                     meter = LayerMeter(layout, LAYERS)
-                norms.append(updater.apply(step, contributions, (0, leaves), meter))
-                measurements.append(meter and meter.read(step, None, updated=True))
+                norms.append(updater.update(step, contributions, (0, leaves), meter))
+                measurements.append(meter and meter.health(step, None, updated=True))
             assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
             assert norms[0] == pytest.approx(norms[1], rel=1e-4)
             for one, other in zip(*(m.layers if m else () for m in measurements), strict=True):
@@ -135,7 +136,7 @@ def step(executor):
         rule, weights = build_rule(*RULES[rule]), np.ones(layout.size, np.float32)
         state = [np.zeros_like(weights) for _ in rule.optimizer.state]
         updater = make_updater(weights, state, rule, 3, 1, executor, tables=(table,))
-        norm = updater.apply(0, gradients, (0, len(gradients)))
+        norm = updater.update(0, gradients, (0, len(gradients)))
         return table.values(weights), norm
 
     return make

@@ -67,7 +67,7 @@ def test_division_blocks_and_threads_change_no_bit(case, size, block, threads, s
         patch.setattr(blocks, "PARALLEL_FROM", 1)
         updater = make_updater(arrays[0], arrays[1:], rule, leaves.bit_length(), threads, executor)
         for step in range(2):
-            norm = updater.apply(step, contributions, (0, leaves))
+            norm = updater.update(step, contributions, (0, leaves))
             scratch = [np.empty_like(start) for _ in range(2)]
             rule.update(step, expected[0], total, expected[1:], scratch)
 
@@ -106,7 +106,8 @@ def test_a_factor_of_the_gradient_is_known_before_any_weight_changes(case, size,
         patch.setattr(blocks, "PARALLEL_FROM", 1)
         scaled, depth = replace(rule, scale=scale), leaves.bit_length()
         updater = make_updater(arrays[0], arrays[1:], scaled, depth, threads, executor, parameters=[frozen])
-        norm = updater.apply(0, contributions, (0, leaves))
+        norm = float(np.sum(updater.reduce(contributions, (0, leaves))))
+        updater.apply(0, scale(norm))
 
     where = slice(frozen.stop, size)
     total = naive_sum(gradients, (0, leaves))[where]
@@ -125,7 +126,7 @@ def test_each_update_has_the_learning_rate_of_its_step(choice, executor):
     state, twin = ([np.zeros(8, np.float32) for _ in rule.optimizer.state] for _ in range(2))
     updater, gradient = make_updater(weights, state, rule, 1, 1, executor), np.arange(8, dtype=np.float32)
     for step, rate in enumerate(rates):
-        updater.apply(step, {(0, 1): dense(gradient)}, (0, 1))
+        updater.update(step, {(0, 1): dense(gradient)}, (0, 1))
         rule.optimizer.update(step, expected, gradient, twin, [np.empty(8, np.float32) for _ in range(2)], rate=rate)
         assert weights.tobytes() == expected.tobytes()
 
@@ -137,7 +138,7 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     for threads in (1, 2, 3):
         weights = np.ones(size, np.float32)
         updater = make_updater(weights, [], build_rule(*SGD), 1, threads, executor)
-        square = updater.apply(0, {(0, 1): dense(gradient)}, (0, 1))
+        square = updater.update(0, {(0, 1): dense(gradient)}, (0, 1))
         results.append((weights.tobytes(), square))
 
     assert len(set(results)) == 1
@@ -166,7 +167,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
         patch.setattr(blocks, "BLOCK", block)
         patch.setattr(blocks, "PARALLEL_FROM", 1)
         updater = make_updater(arrays[0], arrays[1:], rule, 1, threads, executor, parameters=averages)
-        norm = updater.apply(0, {(0, 1): dense(gradient)}, (0, 1))
+        norm = updater.update(0, {(0, 1): dense(gradient)}, (0, 1))
 
     scratch = [np.empty_like(expected[0]) for _ in range(2)]
     rule.update(0, expected[0], gradient[learned], expected[1:], scratch)
@@ -182,7 +183,7 @@ def test_the_norm_is_not_finite_if_a_statistic_is_not(bad, executor):
         np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor, parameters=[part(2, 4, Average(0.5))]
     )
 
-    assert not np.isfinite(updater.apply(0, {(0, 1): dense([1, 1, 1, bad])}, (0, 1)))
+    assert not np.isfinite(updater.update(0, {(0, 1): dense([1, 1, 1, bad])}, (0, 1)))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -200,7 +201,7 @@ def test_weights_that_are_reported_as_updated_are_final(threads, executor, monke
         updated=lambda stop: reported.append((stop, weights[:stop].copy())),
     )
 
-    updater.apply(0, {(0, 1): dense(np.arange(1, 201))}, (0, 1))
+    updater.update(0, {(0, 1): dense(np.arange(1, 201))}, (0, 1))
 
     stops = [stop for stop, _ in reported]
     assert stops == ([32, 64, 96, 128, 160, 192, 200] if threads == 1 else [32, 64, 96, 200])
@@ -218,14 +219,14 @@ def test_the_norm_is_not_finite_if_a_gradient_is_not(bad, where, executor, monke
     contributions = {(0, 2): dense(gradients[0] + gradients[1]), (2, 3): dense(gradients[2])}
     updater = make_updater(np.zeros(100, np.float32), [], build_rule(*SGD), 2, 1, executor)
 
-    assert not np.isfinite(updater.apply(0, contributions, (0, 3)))
+    assert not np.isfinite(updater.update(0, contributions, (0, 3)))
 
 
 def test_the_norm_is_not_finite_if_the_sum_of_finite_gradients_overflows(executor):
     huge = np.full(4, 3e38, np.float32)
     updater = make_updater(np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor)
 
-    assert not np.isfinite(updater.apply(0, {(0, 1): dense(huge), (1, 2): dense(huge)}, (0, 2)))
+    assert not np.isfinite(updater.update(0, {(0, 1): dense(huge), (1, 2): dense(huge)}, (0, 2)))
 
 
 @given(
@@ -251,7 +252,7 @@ def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threa
         patch.setattr(blocks, "BLOCK", block)
         patch.setattr(blocks, "PARALLEL_FROM", 1)
         updater = make_updater(weights, [], rule, 2, threads, executor, parameters=[part(a, b, Learned(l1, l2))])
-        norm = updater.apply(0, contributions, (0, leaves))
+        norm = updater.update(0, contributions, (0, leaves))
 
     total = gradients.sum(axis=0)
     total[a:b] += np.float32(l1) * np.sign(start[a:b]) + 2 * np.float32(l2) * start[a:b]
@@ -268,6 +269,6 @@ def test_a_frozen_parameter_keeps_every_bit(rule, executor):
     state = [np.zeros_like(weights) for _ in rule.optimizer.state]
     updater = make_updater(weights, state, rule, 1, 1, executor, parameters=[part(0, 3, Frozen())])
     for step in range(3):
-        updater.apply(step, {(0, 1): dense([0, 0, 0, 1, 1])}, (0, 1))
+        updater.update(step, {(0, 1): dense([0, 0, 0, 1, 1])}, (0, 1))
     assert weights[:3].tobytes() == start[:3].tobytes()
     assert (weights[3:] != start[3:]).all()

@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from raydient.server.parameters.conductor import Assign
-from raydient.server.parameters.links import open_link
+from raydient.server.parameters.links import Link
 from raydient.steps.gradient import GradientLayout
 from raydient.wire.channel import attach
 from raydient.wire.connection import Connection, limited_to
 from raydient.wire.endpoint import tune, unix_address
 from raydient.wire.frames import Header, Kind
 from raydient.wire.hub import Hub
-from raydient.wire.memory import Bundle
+from raydient.wire.memory import Segment
 from raydient.wire.terms import Terms
 
 LIMIT = 1 << 24
@@ -181,17 +181,23 @@ class Both:
     def __init__(self, pair, terms):
         self.worker, self.server = pair
         self.terms = terms
-        self.bundle = Bundle.allocate(dict.fromkeys(("weights", "velocity"), ("<f4", (terms.gradient.size,))))
-        self.weights = self.bundle.arrays["weights"]
+        self.memory = Segment.create(terms.weights_bytes)
+        self.weights = terms.weights_in(self.memory)
         with ThreadPoolExecutor(1) as pool:
-            attaching = pool.submit(attach, self.worker, 3, GENERATION)
+            attaching = pool.submit(attach, [self.worker], 3, GENERATION)
             self.request = self.server.receive().header
             self.server.socket.setblocking(False)
-            self.link = open_link(self.server, 3, self.bundle.segment, terms, GENERATION)
+            weights = self.memory if self.server.is_local else self.weights
+            self.link = Link(self.server, 3, weights, terms, GENERATION)
             self.channel = attaching.result()
 
     def assign(self, *numbers, step):
         self.link.assign(Assign(3, *numbers), step)
+
+    def gradient(self, push):
+        """Take the gradient of a push and return it."""
+        self.link.take_gradient(push)
+        return self.link.source.gradient(push.header.round, push.header.work[1:], push.header.slot)
 
     def received(self):
         """Return the next frame that the worker has sent."""

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from raydient.server.parameters.links import refuse
 from raydient.steps.gradient import GradientLayout
 from raydient.wire.channel import Assignment, SharedMemoryChannel, TcpChannel
 from raydient.wire.frames import Header, Kind
@@ -69,7 +68,7 @@ def test_counts_of_units_travel_behind_the_gradient(make_both):
         both.channel.push(0, (index, index + 1), index, np.zeros(2), SECONDS)
 
     for index, expected in enumerate(slots):
-        gradient = both.link.gradient(both.received())
+        gradient = both.gradient(both.received())
         assert [*gradient.vector, *gradient.active] == list(range(index, index + 10))
         assert [*expected.vector, *expected.active] == list(range(index, index + 10))
 
@@ -85,7 +84,7 @@ def test_a_push_brings_gradient_sums_and_seconds(both):
         header = frame.header
         assert (header.kind, header.generation, header.round) == (Kind.PUSH, GENERATION, 7)
         assert (header.first, header.last) == node
-        pushed[slot] = both.link.gradient(frame), *both.link.note(frame)
+        pushed[slot] = both.gradient(frame), *both.link.note(frame)
 
     for slot, (gradient, sums, seconds) in pushed.items():
         np.testing.assert_array_equal(gradient.vector, np.arange(6) * (slot + 1))
@@ -112,12 +111,12 @@ def test_a_slot_may_be_filled_again_in_the_next_round(both):
         for slot in range(3):
             both.channel.slot(slot).vector[:] = 10 * round_ + slot
             both.channel.push(round_, (slot, slot + 1), slot, np.zeros(2), SECONDS)
-        gradients = [both.link.gradient(both.received()) for _ in range(3)]
+        gradients = [both.gradient(both.received()) for _ in range(3)]
         assert [gradient.vector[0] for gradient in gradients] == [10 * round_ + slot for slot in range(3)]
 
 
 def test_a_worker_ignores_a_refusal(both):
-    refuse(both.link, Header(Kind.PUSH, GENERATION, 1, 0, 1), "LATE")
+    both.link.refuse(Header(Kind.PUSH, GENERATION, 1, 0, 1), "LATE")
     both.assign(2, 0, 1, step=0)
 
     assert both.channel.wait() == Assignment(2, 0, 1)
@@ -165,7 +164,7 @@ def test_a_large_vector_travels_both_ways(make_both):
         waiting.result()
         both.channel.slot(0).vector[:] = both.channel.weights[::-1]
         pushing = pool.submit(both.channel.push, 0, (0, 1), 0, np.zeros(2), SECONDS)
-        gradient = both.link.gradient(both.received())
+        gradient = both.gradient(both.received())
         pushing.result()
 
     np.testing.assert_array_equal(gradient.vector, np.arange(1 << 20)[::-1].astype(np.float32))
@@ -179,7 +178,7 @@ def test_nothing_is_left_of_a_channel_and_its_link(make_pair, family, open_descr
         both.assign(0, 0, 1, step=0)
         both.channel.wait()
         both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
-        both.link.gradient(both.received())
+        both.gradient(both.received())
         both.channel.close()
         both.server.close()
 

@@ -34,8 +34,8 @@ def test_rows_in_use_arrive_whatever_the_slots_held_before(make_both):
             both.channel.push(round_, (leaf, leaf + 1), int(index), np.zeros(2), SECONDS)
             frame = both.received()
             if not both.server.is_local:
-                assert frame.header.length == both.terms.bytes_of(slot)
-            received.append(both.link.gradient(frame))
+                assert frame.header.length == both.terms.of_shard(0).bytes_of(slot)
+            received.append(both.gradient(frame))
             expected.append(slot)
         for gradient, slot in zip(received, expected, strict=True):
             assert gradient.vector.tobytes() == slot.vector.tobytes()
@@ -52,13 +52,15 @@ def test_rows_that_a_table_cannot_have_in_use_break_the_protocol(make_both):
     both.channel.push(0, (0, 1), 0, np.zeros(2), SECONDS)
 
     with pytest.raises(ProtocolError, match="a table of 4 rows cannot have"):
-        both.link.gradient(both.received())
+        both.gradient(both.received())
 
 
 def test_a_server_accepts_no_push_of_an_impossible_length(make_pair):
     for difference in (-4, -1, 1):
         both = Both(make_pair("tcp"), replace(SMALL, gradient=SPARSE))
-        length = (both.terms.push_bytes if difference > 0 else both.terms.least_push_bytes) + difference
+        length = (
+            both.terms.of_shard(0).most_bytes if difference > 0 else both.terms.of_shard(0).least_bytes
+        ) + difference
         both.worker.socket.sendall(Header(Kind.PUSH, length=length).pack())
 
         with pytest.raises(ProtocolError, match="at most"):
@@ -67,9 +69,9 @@ def test_a_server_accepts_no_push_of_an_impossible_length(make_pair):
 
 def test_a_push_that_is_shorter_than_its_rows_breaks_the_protocol(make_pair):
     both = Both(make_pair("tcp"), replace(SMALL, gradient=SPARSE))
-    payload = np.zeros(both.terms.least_push_bytes // 4, np.int32)
+    payload = np.zeros(both.terms.of_shard(0).least_bytes // 4, np.int32)
     payload[-2] = 1  # the number of rows that the first table has in use
     both.worker.send(Header(Kind.PUSH), payload.data)
 
     with pytest.raises(ProtocolError, match="cut off"):
-        both.link.gradient(both.received())
+        both.gradient(both.received())

@@ -33,7 +33,7 @@ def test_a_worker_accepts_no_large_frames_but_weights(both):
 
 
 def test_a_server_accepts_no_more_than_a_push(both):
-    most = both.terms.note_bytes if both.server.is_local else both.terms.push_bytes
+    most = both.terms.note_bytes if both.server.is_local else both.terms.of_shard(0).most_bytes
     both.worker.socket.sendall(Header(Kind.PUSH, length=most + 1).pack())
 
     with pytest.raises(ProtocolError, match="at most"):
@@ -57,7 +57,7 @@ def test_a_push_without_its_gradient_or_sums_breaks_the_protocol(both):
     first, second = both.received(), both.received()
 
     with pytest.raises(ProtocolError, match="slot 3 of 3" if both.server.is_local else "without its gradient"):
-        both.link.gradient(first)
+        both.gradient(first)
     with pytest.raises(ProtocolError, match="a push without its sums"):
         both.link.note(second)
 
@@ -67,7 +67,7 @@ def test_a_server_that_does_not_accept_a_worker(local_pair):
     far.send(Header(Kind.STOP))
 
     with pytest.raises(ProtocolError, match="does not accept this worker"):
-        attach(near, 3, GENERATION)
+        attach([near], 3, GENERATION)
 
 
 def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descriptors):
@@ -76,6 +76,6 @@ def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descri
     before = open_descriptors()
 
     with pytest.raises(ProtocolError, match="as two descriptors"):
-        attach(near, 3, GENERATION)
+        attach([near], 3, GENERATION)
 
     assert open_descriptors() == before

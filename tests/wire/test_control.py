@@ -78,6 +78,12 @@ EXAMPLES = [
     control.Acknowledge(18, 3),
     control.Command(Order.PAUSE),
     control.Scale(4, 2),
+    control.Join(1, 4),
+    control.Joined(),
+    control.Ready(),
+    control.Slots(3),
+    control.Forget(3),
+    control.TakePart(8, 6),
 ]
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -13,6 +13,7 @@ from raydient.wire.terms import PHASES, Terms
 
 from .conftest import SMALL
 
+ONLY = SMALL.of_shard(0)
 LAYOUT = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sparse=["b", "d"])
 
 
@@ -20,26 +21,28 @@ def test_the_terms_give_the_sizes_of_a_push():
     terms = Terms(GradientLayout(10), slots=3, sums=2)
 
     assert terms.note_bytes == 8 * (2 + len(PHASES))
-    assert terms.push_bytes == terms.least_push_bytes == terms.note_bytes + 40
+    only = terms.of_shard(0)
+    assert only.most_bytes == only.least_bytes == terms.note_bytes + 40
 
 
 def test_with_tables_a_push_is_as_long_as_there_are_rows_in_use():
     layout = GradientLayout.of(LAYOUT, units=4)
     terms, gradient = replace(SMALL, gradient=layout), layout.zeros()
+    only = terms.of_shard(0)
 
-    assert terms.least_push_bytes == terms.bytes_of(gradient) == terms.note_bytes + 4 * (4 + 4 + 2)
+    assert only.least_bytes == only.bytes_of(gradient) == terms.note_bytes + 4 * (4 + 4 + 2)
     first, second = gradient.tables.values()
     first.write(np.array([0, 3]), np.ones((2, 5), np.float32))
-    assert terms.bytes_of(gradient) == terms.least_push_bytes + 4 * 2 * (1 + 5)
+    assert only.bytes_of(gradient) == only.least_bytes + 4 * 2 * (1 + 5)
     first.write(np.arange(4), np.ones((4, 5), np.float32))
     second.write(np.arange(70), np.ones((70, 2), np.float32))
-    assert terms.bytes_of(gradient) == terms.push_bytes
+    assert only.bytes_of(gradient) == only.most_bytes
     assert Terms.unpack(terms.pack()) == terms
 
 
 @pytest.mark.parametrize(("length", "brings"), [(-4, False), (-1, False), (0, True), (1, False), (4, False)])
 def test_a_dense_gradient_has_one_length(length, brings):
-    assert SMALL.brings_gradient(SMALL.push_bytes + length) == brings
+    assert ONLY.brings_gradient(ONLY.most_bytes + length) == brings
 
 
 def test_a_push_has_its_sums_its_seconds_and_its_gradient():
@@ -47,11 +50,11 @@ def test_a_push_has_its_sums_its_seconds_and_its_gradient():
     sums, seconds = SMALL.note_in(push)
 
     assert (sums.tolist(), seconds.tolist()) == ([1, 2], [3, 4, 5, 6])
-    assert SMALL.gradient_in(push).tolist() == [0, 1, 2, 3, 4, 5]
+    assert ONLY.gradient_in(push).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ProtocolError, match="without its sums"):
         SMALL.note_in(push[: SMALL.note_bytes - 1])
     with pytest.raises(ProtocolError, match="without its gradient"):
-        SMALL.gradient_in(push[: SMALL.least_push_bytes - 1])
+        ONLY.gradient_in(push[: ONLY.least_bytes - 1])
 
 
 def test_slots_in_shared_memory_do_not_overlap():

@@ -128,6 +128,18 @@ class GradientLayout:
         """Lay out the gradient by the parameters of `layout`."""
         return cls(layout.size, units, tuple(Table(p.offset, *p.shape) for p in layout.parameters if p.sparse))
 
+    def within(self, start: int, stop: int) -> "GradientLayout":
+        """Return the layout of the gradient by weights `start`..`stop` - 1; a table is cut between rows.
+
+        The counts of active units belong to the first weights.
+        """
+        tables = []
+        for table in self.tables:
+            first, last = max(table.offset, start), min(table.stop, stop)
+            if first < last:
+                tables.append(Table(first - start, (last - first) // table.width, table.width))
+        return GradientLayout(stop - start, 0 if start else self.units, tuple(tables))
+
     @property
     def buffer_size(self) -> int:
         """Values of the buffer; also those of a packed gradient with every row of every table in use."""
@@ -147,6 +159,7 @@ class Gradient:
     """A gradient in a buffer of `layout.buffer_size` values. Its views are made once, so filling it allocates nothing.
 
     Attributes:
+        layout: its layout.
         vector: (size,), the value for each weight.
         active: (units,), number of leaves of the node in which the unit was nonzero for at least one sample. Meaningful
             in rounds in which health is measured.
@@ -155,17 +168,40 @@ class Gradient:
 
     def __init__(self, layout: GradientLayout, buffer: Vector) -> None:
         counted = layout.size + layout.units
-        tables, place = {}, counted
+        indices, place = [], counted
         for table in layout.tables:
-            index = buffer[place : place + 1 + table.rows].view("<i4")
-            tables[table.offset] = RowSparse(table.values(buffer), index)
+            indices.append(buffer[place : place + 1 + table.rows].view("<i4"))
             place += 1 + table.rows
-        self.vector = buffer[: layout.size]
-        self.active = buffer[layout.size : counted]
+        self._arrange(layout, buffer[: layout.size], buffer[layout.size : counted], indices)
+
+    def _arrange(
+        self, layout: GradientLayout, vector: Vector, active: Vector, indices: Sequence[NDArray[np.int32]]
+    ) -> None:
+        self.layout, self.vector, self.active = layout, vector, active
+        tables = {
+            table.offset: RowSparse(table.values(vector), index)
+            for table, index in zip(layout.tables, indices, strict=True)
+        }
         self.tables: Mapping[int, RowSparse] = tables
-        dense = [Dense(self.vector[where]) for where in between(layout.tables, 0, layout.size)]
+        dense = [Dense(vector[where]) for where in between(layout.tables, 0, layout.size)]
         self._parts: tuple[Part, ...] = (*dense, *tables.values())
-        self._counted: tuple[Part, ...] = (*dense, Dense(self.active), *tables.values())
+        self._counted: tuple[Part, ...] = (*dense, Dense(active), *tables.values())
+
+    def within(self, start: int, layout: GradientLayout) -> "Gradient":
+        """Return the gradient by the weights from `start` on, laid out as `GradientLayout.within` returns.
+
+        Values are views; the index of a table is a copy of its part as it is now.
+        """
+        if layout == self.layout:
+            return self
+        indices = []
+        for table in layout.tables:
+            whole = next(t for t in self.layout.tables if t.offset <= start + table.offset < t.stop)
+            first = (start + table.offset - whole.offset) // table.width
+            indices.append(self.tables[whole.offset].index_within(first, first + table.rows))
+        part = Gradient.__new__(Gradient)
+        part._arrange(layout, self.vector[start : start + layout.size], self.active[: layout.units], indices)
+        return part
 
     def parts(self, layout: Layout) -> dict[str, Part]:
         """Return the gradient by each parameter, by name and shaped like it; `layout` is that of the weights."""

@@ -76,6 +76,12 @@ class RowSparse:
         """The numbers of the rows in use."""
         return self.index[1 : 1 + int(self.index[0])]
 
+    def index_within(self, first: int, last: int) -> NDArray[np.int32]:
+        """Return the index of rows `first`..`last` - 1 as a table of their own, a copy; the rows in use alone."""
+        used = self.used
+        begin, end = np.searchsorted(used, (first, last))
+        return np.concatenate((np.array([end - begin], np.int32), used[begin:end] - np.int32(first)))
+
     def are_few(self, numbers: Numbers) -> bool:
         """Return True if gathering these rows takes less time than passing over the whole table."""
         return len(numbers) * FEW <= len(self.values)

@@ -1,15 +1,21 @@
 """The worker's end of the data plane: channels that receive weights and push gradients, by shared memory or over TCP.
 
-The sequence of frames is the same for both; only the path of the payload differs:
+The sequence of frames with the conductor is the same for both; only the path of the payload differs:
 
-    worker -> server   ATTACH   worker number
-    server -> worker   ATTACHED sizes; on one machine also the descriptors of the weights and of this worker's gradients
-    server -> worker   WEIGHTS  (TCP only, when they have changed since this worker last received them)
-    server -> worker   ASSIGN   round and leaves
-    worker -> server   SCORES   (where a metric ranks rows) the scores of a node's rows
-    worker -> server   PUSH     the node's sums and timings; over TCP the gradient follows
-    server -> worker   ASSIGN   the next round, or more leaves of this one
-    server -> worker   STOP
+    worker -> conductor   ATTACH   worker number
+    conductor -> worker   ATTACHED sizes; on one machine also the descriptors of all weights and of this worker's slots
+    conductor -> worker   WEIGHTS  (TCP only, when they have changed) those of the first shard
+    conductor -> worker   ASSIGN   round and leaves
+    worker -> conductor   SCORES   (where a metric ranks rows) the scores of a node's rows
+    worker -> conductor   PUSH     the node's sums and timings; over TCP the first shard's gradient follows
+    conductor -> worker   ASSIGN   the next round, or more leaves of this one
+    conductor -> worker   STOP
+
+A worker that shares memory with all shards speaks with the conductor alone. Over TCP it attaches to every shard:
+
+    worker -> shard       ATTACH, answered by ATTACHED, before it attaches to the conductor
+    shard  -> worker      WEIGHTS  when they have changed, for the rounds in which the worker takes part
+    worker -> shard       GRADIENT of a node, before its PUSH
 
 Ownership: between ASSIGN of a round and ASSIGN of the next round the weights do not change, unless this worker has been
 dismissed; its pushes are refused then. A slot belongs to the worker until it is pushed, and to the server until ASSIGN
@@ -47,7 +53,7 @@ class Assignment:
 
 
 class Channel(Protocol):
-    """A worker's interface to a parameter server."""
+    """A worker's interface to the parameter servers of its job."""
 
     @property
     def terms(self) -> Terms: ...
@@ -76,17 +82,31 @@ class Channel(Protocol):
     def close(self) -> None: ...
 
 
-def attach(connection: Connection, worker: int, generation: int) -> Channel:
-    """Join the data plane as `worker` over an authenticated, blocking connection, which the channel then owns."""
+def attach(connections: Sequence[Connection], worker: int, generation: int) -> Channel:
+    """Join the data plane as `worker` over authenticated, blocking connections, which the channel then owns.
+
+    The first connection is that to the conductor. One to each other shard follows, unless all shards share memory with
+    this worker.
+    """
+    conductor, *shards = connections
+    for shard in shards:
+        _ask_to_attach(shard, worker, generation)
+    frame = _ask_to_attach(conductor, worker, generation)
+    terms = Terms.unpack(frame.payload)
+    if conductor.is_local:
+        return SharedMemoryChannel(conductor, generation, terms, frame)
+    if len(connections) != terms.shards:
+        raise ProtocolError(f"{len(connections)} connections to {terms.shards} shards")
+    return TcpChannel(connections, generation, terms)
+
+
+def _ask_to_attach(connection: Connection, worker: int, generation: int) -> Frame:
     connection.allocate = _allocate_small
     connection.send(Header(Kind.ATTACH, generation, first=worker))
     frame = connection.receive()
     if frame is None or frame.header.kind is not Kind.ATTACHED:
         raise ProtocolError("the parameter server does not accept this worker")
-    terms = Terms.unpack(frame.payload)
-    if connection.is_local:
-        return SharedMemoryChannel(connection, generation, terms, frame)
-    return TcpChannel(connection, generation, terms)
+    return frame
 
 
 class _Channel:
@@ -153,17 +173,22 @@ class TcpChannel(_Channel):
     Row-sparse gradients are copied once more: only the rows in use are sent.
     """
 
-    def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
-        super().__init__(connection, generation, terms)
+    def __init__(self, connections: Sequence[Connection], generation: int, terms: Terms) -> None:
+        super().__init__(connections[0], generation, terms)
         self.weights = aligned_zeros((terms.gradient.size,), "<f4")
         self._slots: dict[int, Gradient] = {}
+        self._shards = [_Shard(connection, terms, n, self.weights) for n, connection in enumerate(connections)]
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        if header.kind is Kind.WEIGHTS:
-            if header.length != self.weights.nbytes:
-                raise ProtocolError(f"weights of {header.length} bytes, {self.weights.nbytes} were agreed")
-            return self.weights.data.cast("B")
-        return super()._allocate(header)
+        return super()._allocate(header) if header.kind is not Kind.WEIGHTS else self._shards[0].allocate(header)
+
+    def wait(self) -> Assignment | None:
+        assignment = super().wait()
+        if assignment is not None:
+            # The conductor sends the first shard's weights before the assignment.
+            for shard in self._shards[1:]:
+                shard.receive(self._shards[0].step)
+        return assignment
 
     def slot(self, index: int) -> Gradient:
         if index not in self._slots:
@@ -173,5 +198,46 @@ class TcpChannel(_Channel):
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        gradient = () if slot is None else self.slot(slot).pack()
-        self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *gradient)
+        if slot is None:
+            self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds)
+            return
+        first, *others = [shard.terms.within(self.slot(slot)) for shard in self._shards]
+        for shard, gradient in zip(self._shards[1:], others, strict=True):
+            packed: list[Any] = list(gradient.pack())
+            shard.connection.send(Header(Kind.GRADIENT, self._generation, round_, *node), *packed)
+        self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *first.pack())
+
+    def close(self) -> None:
+        for shard in self._shards:
+            shard.connection.close()
+
+
+class _Shard:
+    """The connection to one shard over TCP.
+
+    Attributes:
+        terms: the exchange with the shard.
+        step: updates that its weights, as received last, have.
+    """
+
+    def __init__(self, connection: Connection, terms: Terms, number: int, weights: Vector) -> None:
+        self.connection, self.terms, self.step = connection, terms.of_shard(number), -1
+        self._weights = weights[self.terms.start : self.terms.stop]
+        if number:
+            connection.allocate = self.allocate
+
+    def allocate(self, header: Header) -> bytearray | memoryview:
+        """Return the place of the shard's weights, for a WEIGHTS frame."""
+        if header.kind is not Kind.WEIGHTS:
+            return _allocate_small(header)
+        if header.length != self._weights.nbytes:
+            raise ProtocolError(f"weights of {header.length} bytes, {self._weights.nbytes} were agreed")
+        self.step = header.round
+        return self._weights.data.cast("B")
+
+    def receive(self, step: int) -> None:
+        """Wait for the weights after `step` updates."""
+        while self.step != step:
+            frame = self.connection.receive()
+            if frame is None or frame.header.kind is not Kind.WEIGHTS:
+                raise ProtocolError("a shard sends weights alone")

@@ -33,9 +33,15 @@ class Kind(IntEnum):
     REFUSED = 9
     STOP = 10
     SCORES = 11
+    GRADIENT = 12
+    ARRIVED = 13
+    FEED = 14
+    REQUEST = 15
+    ANSWER = 16
 
 
-_DOWN, _UP = "parameter server to worker", "worker to parameter server"
+_DOWN, _UP = "conductor to worker", "worker to conductor"
+_SHARD_DOWN, _SHARD_UP = "conductor to shard", "shard to conductor"
 FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.CHALLENGE: ("listener to dialler", "a nonce, which the dialler answers with a proof that it has the secret"),
     Kind.PROOF: ("listener and dialler, both ways", "nonce and code; the code of the listener"),
@@ -43,17 +49,28 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         "coordinator to member or service, both ways",
         "a message of `control` as JSON, with or without arrays",
     ),
-    Kind.ATTACH: (_UP, "the number of the worker, in `first`"),
-    Kind.ATTACHED: (_DOWN, "sizes; on one machine the descriptors of weights and gradients"),
-    Kind.WEIGHTS: (f"{_DOWN}, TCP only", "the weights of `round`, when they have changed"),
+    Kind.ATTACH: ("worker to conductor or shard", "the number of the worker, in `first`"),
+    Kind.ATTACHED: (
+        "conductor or shard to worker",
+        "from the conductor sizes; on one machine the descriptors of weights and gradients",
+    ),
+    Kind.WEIGHTS: ("shard to worker, TCP only", "the shard's weights after `round` updates, when they have changed"),
     Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
-    Kind.PUSH: (_UP, "the sum over node (`first`, `last`) of `round`: metrics, timings, over TCP the gradient"),
+    Kind.PUSH: (
+        _UP,
+        "the sum over node (`first`, `last`) of `round`: metrics, timings, over TCP the first shard's gradient",
+    ),
     Kind.REFUSED: (
         _DOWN,
         "the push of that node is refused: `LATE`, `EARLY` or `DUPLICATE`; to a dialler: wrong proof",
     ),
     Kind.STOP: (_DOWN, "there is no more work"),
     Kind.SCORES: (_UP, "scores of the rows of node (`first`, `last`) of `round`, before its `PUSH`"),
+    Kind.GRADIENT: ("worker to shard, TCP only", "the shard's gradient of node (`first`, `last`) of `round`"),
+    Kind.ARRIVED: (_SHARD_UP, "a worker's gradient of node (`first`, `last`) of `round` has arrived"),
+    Kind.FEED: (f"{_SHARD_DOWN}, TCP only", "worker `first` takes part in `round` and needs the weights"),
+    Kind.REQUEST: (_SHARD_DOWN, "update, reduce, apply or examine (`slot`) the step of `round`"),
+    Kind.ANSWER: (_SHARD_UP, "norms and measurements of the step"),
 }
 """Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 

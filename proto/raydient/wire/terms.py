@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.steps.arrays import CACHE_LINE, Vector
 from raydient.steps.gradient import Gradient, GradientLayout
+from raydient.steps.ranges import Range
 from raydient.steps.scores import SCORE, Scores, from_bytes
 
 from .connection import Buffer
@@ -28,11 +29,12 @@ class Terms:
     """The parameters of the exchange, which the server sends to a worker that attaches.
 
     Attributes:
-        gradient: layout of a gradient.
+        gradient: layout of the whole gradient.
         slots: number of gradients that a worker holds at a time.
         sums: number of values that are sent with a push.
         scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
         rows: maximum number of rows of a round.
+        ranges: half-open ranges of weights of the shards, in order; empty if one has all.
     """
 
     gradient: GradientLayout
@@ -40,6 +42,17 @@ class Terms:
     sums: int
     scores: int = 0
     rows: int = 0
+    ranges: tuple[Range, ...] = ()
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return max(1, len(self.ranges))
+
+    def of_shard(self, shard: int) -> "ShardTerms":
+        """Return the part of the exchange that concerns one shard. IndexError if there is none of this number."""
+        start, stop = self.ranges[shard] if self.ranges else (0, self.gradient.size)
+        return ShardTerms(start, self.gradient.within(start, stop), self.note_bytes if shard == 0 else 0)
 
     def pack(self) -> bytes:
         return _TERMS.dump_json(self)
@@ -66,7 +79,11 @@ class Terms:
 
     def slots_in(self, segment: Segment) -> list[Gradient]:
         """Return the gradients in a segment of `slots_bytes`; views. Each begins at a cache line."""
-        rows = segment.array("<f4", (self.slots, self._stride))
+        return self.slots_of(segment.array("<f4", (self.slots_bytes // 4,)))
+
+    def slots_of(self, values: Vector) -> list[Gradient]:
+        """Return the gradients in an array of `slots_bytes`; views."""
+        rows = values.reshape(self.slots, self._stride)
         return [Gradient(self.gradient, row[: self.gradient.buffer_size]) for row in rows]
 
     @property
@@ -82,24 +99,6 @@ class Terms:
         """Bytes of a push without its gradient."""
         return 8 * (self.sums + len(PHASES))
 
-    @property
-    def push_bytes(self) -> int:
-        """Maximum bytes of a push with its gradient."""
-        return self.note_bytes + 4 * self.gradient.buffer_size
-
-    @property
-    def least_push_bytes(self) -> int:
-        """Minimum bytes of a push with its gradient."""
-        return self.note_bytes + 4 * self.gradient.least_packed_size
-
-    def bytes_of(self, gradient: Gradient) -> int:
-        """Return the bytes of a push with this gradient."""
-        return self.note_bytes + 4 * gradient.packed_size
-
-    def brings_gradient(self, length: int) -> bool:
-        """Return True if a push of `length` bytes can have a gradient."""
-        return self.least_push_bytes <= length <= self.push_bytes and not length % 4
-
     def split(self, note: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the sums and the seconds by phase of a note, (sums + phases,); views."""
         return note[: self.sums], note[self.sums :]
@@ -109,12 +108,6 @@ class Terms:
         if len(push) < self.note_bytes:
             raise ProtocolError("a push without its sums")
         return self.split(np.frombuffer(push, "<f8", self.note_bytes // 8))
-
-    def gradient_in(self, push: Buffer) -> Vector:
-        """Return the packed gradient of a push; a view. ProtocolError if the push is too short to have one."""
-        if len(push) < self.least_push_bytes:
-            raise ProtocolError("a push without its gradient")
-        return np.frombuffer(push, "<f4", offset=self.note_bytes)
 
     # ---- scores
 
@@ -128,6 +121,54 @@ class Terms:
         if len(payload) != SCORE.itemsize * self.scores * rows:
             raise ProtocolError(f"{len(payload)} bytes of scores for {rows} rows")
         return from_bytes(payload, self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTerms:
+    """The exchange of gradients and weights between a worker and one shard.
+
+    Attributes:
+        start: number of the shard's first weight.
+        gradient: layout of the gradient by the shard's weights.
+        note_bytes: bytes before the gradient in a frame; 0 for all shards but the first.
+    """
+
+    start: int
+    gradient: GradientLayout
+    note_bytes: int
+
+    @property
+    def stop(self) -> int:
+        """Number of the first weight behind the shard."""
+        return self.start + self.gradient.size
+
+    def within(self, gradient: Gradient) -> Gradient:
+        """Return the shard's part of a whole gradient; see `Gradient.within`."""
+        return gradient.within(self.start, self.gradient)
+
+    @property
+    def most_bytes(self) -> int:
+        """Maximum bytes of a frame with a gradient."""
+        return self.note_bytes + 4 * self.gradient.buffer_size
+
+    @property
+    def least_bytes(self) -> int:
+        """Minimum bytes of a frame with a gradient."""
+        return self.note_bytes + 4 * self.gradient.least_packed_size
+
+    def bytes_of(self, gradient: Gradient) -> int:
+        """Return the bytes of a frame with this gradient of the shard."""
+        return self.note_bytes + 4 * gradient.packed_size
+
+    def brings_gradient(self, length: int) -> bool:
+        """Return True if a frame of `length` bytes can have a gradient."""
+        return self.least_bytes <= length <= self.most_bytes and not length % 4
+
+    def gradient_in(self, payload: Buffer) -> Vector:
+        """Return the packed gradient of a frame; a view. ProtocolError if the frame is too short to have one."""
+        if len(payload) < self.least_bytes:
+            raise ProtocolError("a push without its gradient")
+        return np.frombuffer(payload, "<f4", offset=self.note_bytes)
 
 
 _TERMS = TypeAdapter(Terms)

@@ -14,7 +14,8 @@ from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, attach
-from raydient.wire.connection import unlimited
+from raydient.wire.connection import Connection, unlimited
+from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
@@ -47,8 +48,7 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
     spec = JobSpec.model_validate(message.specification)
     _keep_to_a_core(message.place, message.workers)
     network = build(spec.network, {name: tuple(shape) for name, shape in message.input_shapes.items()})
-    data_plane = wire.dial(message.data_planes[0], launch.transport, node)
-    channel = attach(data_plane, launch.member, launch.generation)
+    channel = attach(_dial(wire, message.data_planes, launch, node), launch.member, launch.generation)
     try:
         Worker(
             network=network,
@@ -61,6 +61,20 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
     finally:
         channel.close()
         coordinator.close()
+
+
+def _dial(wire: WireNetwork, data_planes: Sequence[Endpoint], launch: Launch, node: str) -> list[Connection]:
+    """Open the connections of `attach`: one to the conductor if all shards share memory, else one to each over TCP."""
+    connections = [wire.dial(endpoint, launch.transport, node) for endpoint in data_planes]
+    if all(connection.is_local for connection in connections):
+        for connection in connections[1:]:
+            connection.close()
+        return connections[:1]
+    for number, connection in enumerate(connections):
+        if connection.is_local:
+            connection.close()
+            connections[number] = wire.dial(data_planes[number], Transport.TCP, node)
+    return connections
 
 
 def _keep_to_a_core(place: int, workers: int) -> None:

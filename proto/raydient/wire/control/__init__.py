@@ -1,4 +1,4 @@
-"""Messages between the service, the coordinators of runs and their members.
+"""Messages between the service, the coordinators of runs and their members, and between conductor and shards.
 
 A message is a frozen dataclass; its fields are its JSON form. Messages keep their order on a connection. One that was
 sent is lost only if the connection ends.
@@ -29,6 +29,7 @@ from .members import (
     Work,
 )
 from .reporting import Acknowledge, Command, Follow, Numbered, Order, ReportingMessage, Reports, Scale
+from .shards import Forget, Join, Joined, Ready, ShardMessage, Slots, TakePart
 
 __all__ = [
     "Acknowledge",
@@ -40,7 +41,10 @@ __all__ = [
     "EpochSums",
     "EpochsDone",
     "Follow",
+    "Forget",
     "Hello",
+    "Join",
+    "Joined",
     "MemberMessage",
     "Message",
     "NonFinite",
@@ -53,14 +57,18 @@ __all__ = [
     "Plan",
     "PlanInForce",
     "Pong",
+    "Ready",
     "Received",
     "ReportingMessage",
     "Reports",
     "Role",
     "Scale",
     "Serve",
+    "ShardMessage",
+    "Slots",
     "Snapshot",
     "Status",
+    "TakePart",
     "TakeSnapshot",
     "Work",
     "decode",

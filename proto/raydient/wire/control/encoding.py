@@ -22,8 +22,9 @@ from raydient.wire.memory import Bundle, Place, Segment
 
 from .members import MemberMessage
 from .reporting import ReportingMessage
+from .shards import ShardMessage
 
-Message = MemberMessage | ReportingMessage
+Message = MemberMessage | ReportingMessage | ShardMessage
 
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

@@ -1,8 +1,10 @@
 """Blocks of a vector, divided among threads. Operations are element by element, so the division changes no bit."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -46,14 +48,20 @@ class Block:
 
 
 class Blocks:
-    """The blocks of one vector, and the scratch memory for as many as are worked on at a time."""
+    """The blocks of one vector, and the scratch memory for as many as are worked on at a time.
 
-    def __init__(self, size: int, depth: int, threads: int, executor: Executor) -> None:
+    Attributes:
+        bounds: bounds of the pieces of the vector, from 0 on. A block has whole pieces.
+        size: values of the vector.
+    """
+
+    def __init__(self, bounds: Sequence[int], depth: int, threads: int, executor: Executor) -> None:
         """`depth` bounds the height of the reduction tree; `executor` runs all threads but the first."""
-        self.size = size
+        self.bounds, self.size = bounds, bounds[-1]
         self._executor = executor
-        self._threads = threads if size >= PARALLEL_FROM else 1
-        width = min(BLOCK, size)
+        self._threads = threads if self.size >= PARALLEL_FROM else 1
+        self._divided: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # by the tables that are left out
+        width = max((stop - start for start, stop in self._split(())), default=0)
         self._scratch = [[aligned_zeros((width,), np.float32) for _ in range(depth + 3)] for _ in range(self._threads)]
 
     def each(
@@ -90,9 +98,20 @@ class Blocks:
         return results
 
     def _split(self, without: Sequence[Table]) -> list[tuple[int, int]]:
-        """Return begin and end of each block; each ends at a multiple of BLOCK, or where a left-out table begins."""
-        return [
-            (max(where.start, start), min(where.stop, start + BLOCK))
-            for where in between(without, 0, self.size)
-            for start in range(where.start // BLOCK * BLOCK, where.stop, BLOCK)
-        ]
+        """Return begin and end of each block: as many pieces as fit into BLOCK, at least one, all outside `without`."""
+        key = tuple(table.offset for table in without)
+        if key not in self._divided:
+            self._divided[key] = [
+                block
+                for where in between(without, 0, self.size)
+                for block in self._fill(bisect_left(self.bounds, where.start), bisect_left(self.bounds, where.stop))
+            ]
+        return self._divided[key]
+
+    def _fill(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the blocks of the pieces between two bounds."""
+        cuts = [first]
+        for bound in range(first + 1, last):
+            if self.bounds[bound + 1] - self.bounds[cuts[-1]] > BLOCK:
+                cuts.append(bound)
+        return [(self.bounds[a], self.bounds[b]) for a, b in pairwise([*cuts, last])]

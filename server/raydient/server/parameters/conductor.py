@@ -1,23 +1,26 @@
 """The conductor: the parameter server as an algorithm; events in, actions out, without sockets, clock or processes.
 
-It holds the position of training and ends rounds: it hands out leaves, takes the sums over nodes, has the shard update
-its weights when the sum over all leaves is complete, and opens the next round. Plans take effect here and nowhere else,
-so members never disagree about one.
+It holds the position of training and ends rounds: it hands out leaves, takes the sums over nodes, requests the update
+of the weights from the shards when the sum over all leaves is complete, gives the verdict on the gradient, and opens
+the next round. Plans take effect here and nowhere else, so members never disagree about one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from raydient.steps.gradient import Gradient
+from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, tree_sum
 
 from .assignments import Assignments
+from .health import LayerSums
+from .optimizers import UpdateRule
 from .position import Position, Sums, in_order, results
-from .shard import Shard
+from .requests import Answer, Apply, Done, Examine, Examined, Measured, Reduce, Request, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class PlanInForce:
     number: int
 
 
-Action = Assign | EpochEnd | Diverged | Boundary | PlanInForce
+Action = Assign | Request | EpochEnd | Diverged | Boundary | PlanInForce
 
 
 @dataclass(slots=True)
@@ -81,24 +84,52 @@ class _Open:
 
     round: Round
     assignments: Assignments
-    gradients: dict[Node, Gradient] = field(default_factory=dict)
+    contributions: dict[Node, Any] = field(default_factory=dict)
     sums: dict[Node, Sums] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
+    measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
 
 
 class Conductor:
     """The position of a job and the round being computed. For one thread.
 
-    A gradient handed to `push` must not change before the first `Assign` of a later round.
+    Every shard gets each request among the actions, and `answered` takes its answer. A gradient whose contribution was
+    handed to `push` must not change before the first `Assign` of a later round.
 
     Attributes:
         last_loss: loss of the last step; None before the first.
+        learning_rate: learning rate of the last update; 0 before the first.
+        health: the gradient health measured last, or that of the step at which training diverged; None before the first
+            measurement.
     """
 
-    def __init__(self, schedule: Schedule, position: Position, shard: Shard, ranks: Sequence[int] = ()) -> None:
-        """`ranks` are the places among the sums that take the ranks of an epoch's rows, see `steps.scores`."""
-        self.schedule, self.position, self.shard = schedule, position, shard
+    def __init__(
+        self,
+        schedule: Schedule,
+        position: Position,
+        rule: UpdateRule,
+        layers: LayerSums,
+        *,
+        ranks: Sequence[int] = (),
+        shards: int = 1,
+    ) -> None:
+        """Open no round yet.
+
+        Args:
+            schedule: rounds of the job.
+            position: the next round, with the sums of the unfinished epoch.
+            rule: the update rule, for the verdict on a step.
+            layers: adds the shards' measurements by layer.
+            ranks: places among the sums that take the ranks of an epoch's rows, see `steps.scores`.
+            shards: number of shards.
+        """
+        self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
+        self.learning_rate = 0.0
+        self.health: GradientHealth | None = None
+        self._rule, self._layers, self._shards = rule, layers, shards
+        self._request: Request | None = None  # not answered by every shard yet
+        self._answers: dict[int, Answer] = {}
         self._ranks = ranks
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
@@ -166,14 +197,14 @@ class Conductor:
         return self._request_boundary(final=True, at_once=at_once)
 
     def push(
-        self, round_: int, node: Node, gradient: Gradient | None, sums: Sums, scores: Scores | None = None
+        self, round_: int, node: Node, contribution: Any, sums: Sums, scores: Scores | None = None
     ) -> tuple[str, list[Action]]:
         """Add the sum over a node.
 
         Args:
             round_: number of the round that it belongs to.
             node: a node of the round's reduction tree.
-            gradient: the node's gradient; None in an evaluation.
+            contribution: key of the node's gradient for the shards; without meaning in an evaluation.
             sums: sums over the node's rows, the loss first.
             scores: scores of the node's rows, (rows, ranks), if metrics rank rows.
 
@@ -187,52 +218,107 @@ class Conductor:
         if not opened.assignments.accepts(node):
             return "DUPLICATE", []
         opened.assignments.done(node)
-        opened.sums[node] = sums
-        if gradient is not None:
-            opened.gradients[node] = gradient
+        opened.sums[node], opened.contributions[node] = sums, contribution
         if scores is not None:
             opened.scores[node] = scores
-        return "", self._confirmed(self._close_round(opened)) if opened.assignments.complete else []
+        return "", self._confirmed(self._complete(opened)) if opened.assignments.complete else []
+
+    def answered(self, shard: int, answer: Answer) -> list[Action]:
+        """Take the answer of a shard to the last request; the round goes on when all shards have answered.
+
+        ValueError if no answer of this shard is due.
+        """
+        request, opened = self._request, self._open
+        if request is None or opened is None or shard in self._answers or not 0 <= shard < self._shards:
+            raise ValueError(f"an answer of shard {shard} that is not due")
+        if isinstance(answer, Examined) != isinstance(request, Examine):
+            raise ValueError(f"{type(answer).__name__} is no answer to {type(request).__name__}")
+        self._answers[shard] = answer
+        if len(self._answers) < self._shards:
+            return []
+        answers = [self._answers[number] for number in range(self._shards)]
+        self._request, self._answers = None, {}
+        return self._confirmed(self._go_on(opened, request, answers))
 
     # ---- the end of a round
 
-    def _close_round(self, opened: _Open) -> list[Action]:
-        """Update the weights, add up the results and open the next round; end training if a number is not finite."""
-        round_, root = opened.round, (0, opened.round.leaves)
-        sums, rows, scores = tree_sum(opened.sums, root), round_.stop - round_.start, in_order(opened.scores)
-        loss, square = float(sums[0]) / rows, 0.0
-        if round_.kind is RoundKind.TRAIN:
-            self.last_loss = loss
-            measures = self.schedule.measures_health(round_)
-            square = self.shard.update(round_.step, opened.gradients, root, measures=measures)
-        if not (np.isfinite(square) and np.isfinite(loss)) and (diverged := self._diverged(opened, loss)):
+    def _complete(self, opened: _Open) -> list[Action]:
+        """Request the update of a step whose leaves are all done; end an evaluation."""
+        round_ = opened.round
+        loss = self._loss(opened)
+        if round_.kind is RoundKind.EVALUATE:
+            if np.isfinite(loss):
+                return self._end_round(opened)
             self._open, self._ended = None, True
-            return [diverged]
+            return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
+        self.last_loss, self.learning_rate = loss, self._rule.learning_rate(round_.step)
+        kind = Update if self._rule.scale is None else Reduce
+        return self._ask(kind(round_, opened.contributions, self.schedule.measures_health(round_)))
+
+    def _ask(self, request: Request) -> list[Action]:
+        self._request = request
+        return [request]
+
+    def _loss(self, opened: _Open) -> float:
+        """Return the mean loss of the rows of a complete round."""
+        sums = tree_sum(opened.sums, (0, opened.round.leaves))
+        return float(sums[0]) / (opened.round.stop - opened.round.start)
+
+    def _go_on(self, opened: _Open, request: Request, answers: Sequence[Answer]) -> list[Action]:
+        """Continue a step after the answers of all shards to a request."""
+        round_ = opened.round
+        if isinstance(request, Examine):
+            return self._examined(opened, request, [a for a in answers if isinstance(a, Examined)])
+        done = [answer for answer in answers if isinstance(answer, Done)]
+        square = float(np.sum(np.concatenate([answer.squares for answer in done])))
+        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(self._loss(opened))):
+            opened.measured = [answer.measured for answer in done]
+            return self._ask(Examine(round_, opened.contributions, self.schedule.measures_health(round_)))
+        if isinstance(request, Reduce):
+            return self._ask(Apply(round_, self._factor(square)))
+        return self._updated(opened, [answer.measured for answer in done])
+
+    def _updated(self, opened: _Open, measured: Sequence[Measured | None]) -> list[Action]:
+        if self.schedule.measures_health(opened.round):
+            self._keep_health(opened.round, measured, updated=True)
+        return self._end_round(opened)
+
+    def _factor(self, square: float) -> float:
+        return self._rule.scale(square) if self._rule.scale is not None else 1.0
+
+    def _keep_health(self, round_: Round, measured: Sequence[Measured | None], *, updated: bool) -> None:
+        parts = [part for part in measured if part is not None]
+        pieces = np.concatenate([part.pieces for part in parts])
+        self.health = self._layers.health(round_.step + 1, pieces, parts[0].active, updated=updated)
+
+    def _examined(self, opened: _Open, request: Examine, answers: Sequence[Examined]) -> list[Action]:
+        """End training where it diverged; go on if only the square of a finite gradient overflows."""
+        round_, loss = opened.round, self._loss(opened)
+        parameter, finite = suspect([entry for answer in answers for entry in answer.parameters])
+        if finite and np.isfinite(loss):
+            if self._rule.scale is not None:
+                return self._ask(Apply(round_, self._factor(np.inf)))
+            return self._updated(opened, opened.measured)
+        self._keep_health(round_, [answer.measured for answer in answers], updated=False)
+        self._open, self._ended = None, True
+        return [Diverged(round_.kind, round_.step, loss, parameter, finite)]
+
+    def _end_round(self, opened: _Open) -> list[Action]:
+        """Add up the results and open the next round."""
+        round_ = opened.round
+        sums, rows, scores = tree_sum(opened.sums, (0, round_.leaves)), round_.stop - round_.start, opened.scores
         if round_.kind is RoundKind.TRAIN:
-            self.position.complete_step(rows, sums, scores)
+            self.position.complete_step(rows, sums, in_order(scores))
         self._open = None
         self.position.round += 1
         actions: list[Action] = []
         if self.schedule.is_epoch_end(round_.number):
             test: tuple[float, ...] = ()
             if round_.kind is RoundKind.EVALUATE:
-                test = results(np.array([rows, *sums]), scores, self._ranks)
+                test = results(np.array([rows, *sums]), in_order(scores), self._ranks)
             train = self.position.complete_epoch(self._ranks)
             actions.append(EpochEnd(round_.epoch, self.position.step, train, test))
         return actions + self._next_round()
-
-    def _diverged(self, opened: _Open, loss: float) -> Diverged | None:
-        """Return where training diverged; None if only the square of a finite gradient overflows."""
-        round_, root = opened.round, (0, opened.round.leaves)
-        parameter, finite = "", True
-        if round_.kind is RoundKind.TRAIN:
-            parameter, finite = self.shard.suspect(opened.gradients, root)
-        if finite and np.isfinite(loss):
-            return None
-        if round_.kind is RoundKind.TRAIN:
-            measures = self.schedule.measures_health(round_)
-            self.shard.examine(round_.step, opened.gradients, root, measures=measures)
-        return Diverged(round_.kind, round_.step, loss, parameter, finite)
 
     # ---- between rounds
 
@@ -251,7 +337,7 @@ class Conductor:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        due = self._open is None or at_once or not self._workers
+        due = self._open is None or (self._request is None and (at_once or not self._workers))
         return self._confirmed(self._boundary()) if due else []
 
     def _boundary(self) -> list[Action]:
@@ -277,6 +363,22 @@ class Conductor:
     def _hand_out(self, opened: _Open) -> list[Action]:
         """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
         if not self._workers:
-            return self._boundary() if self._snapshot_wanted else []
+            return self._boundary() if self._snapshot_wanted and self._request is None else []
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
+
+
+def suspect(parameters: Sequence[tuple[str, bool, float]]) -> tuple[str, bool]:
+    """Return the parameter that is named if training diverges, and True if the whole gradient is finite.
+
+    It is the parameter nearest to the loss whose gradient is not finite, else the one with the largest gradient.
+
+    Args:
+        parameters: see `Examined.parameters`, of all shards in order. Shards may have parts of one parameter.
+    """
+    squares: dict[str, float] = {}
+    for name, finite, square in reversed(parameters):
+        if not finite:
+            return name, False
+        squares[name] = squares.get(name, 0.0) + square
+    return max(squares, key=lambda name: squares[name], default=""), True

@@ -26,6 +26,10 @@ class Meters:
             self._phase_seconds[phase] += spent
         self._exchange_bytes["push"] += size_bytes
 
+    def pushed_bytes(self, size_bytes: int) -> None:
+        """Note that `size_bytes` of a push have arrived at another shard."""
+        self._exchange_bytes["push"] += size_bytes
+
     def pulled(self, size_bytes: int) -> None:
         """Note that weights of `size_bytes` were handed to a worker."""
         self._exchange_bytes["pull"] += size_bytes

@@ -74,6 +74,6 @@ class Reporting:
         if loss is None or not (always or (now >= self._next_status and not self._coordinator.pending)):
             return  # before the first step there is no progress
         self._next_status = now + STATUS_SECONDS
-        position, shard = self._conductor.position, self._conductor.shard
-        measurements = self._meters.read(loss, shard.learning_rate, shard.health)
+        position = self._conductor.position
+        measurements = self._meters.read(loss, self._conductor.learning_rate, self._conductor.health)
         self._network.send(self._coordinator, control.Status(position.round, position.step, measurements))

@@ -1,81 +1,95 @@
-"""The shard: a range of the weight vector, which it updates, and measures when asked to.
+"""The shard: a range of the flat vector with its optimizer state, which it updates and measures on request."""
 
-There is one shard, which holds the whole vector.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from raydient.steps.arrays import Vector
 from raydient.steps.gradient import Gradient
 from raydient.steps.layout import Layout, Learned
-from raydient.steps.measurements import GradientHealth
 from raydient.steps.tree import Node, tree_sum
 
-from .health import LayerMeter
+from .health import PieceMeter
+from .requests import Answer, Apply, Contributions, Done, Examine, Examined, Measured, Reduce, Request, Update
 from .update import Updater
 
 
 class Shard:
-    """Updates the weights step by step. For one thread.
+    """Answers the requests of the conductor. For one thread.
 
-    Contributions are gradients by nodes of the reduction tree that together hold each leaf of `root` once. They are
-    left as they are.
-
-    Attributes:
-        health: the gradient health measured last, or that of the step at which training diverged; None before the first
-            measurement.
-        learning_rate: learning rate of the last update; 0 before the first.
+    All values are counted from the beginning of the range.
     """
 
-    def __init__(self, layout: Layout, updater: Updater, meter: LayerMeter) -> None:
-        self._layout, self._updater, self._meter = layout, updater, meter
-        self.health: GradientHealth | None = None
-        self.learning_rate = 0.0
+    def __init__(
+        self,
+        layout: Layout,
+        updater: Updater,
+        meter: PieceMeter,
+        gradient: Callable[[Node, Any], Gradient] = lambda node, contribution: contribution,
+    ) -> None:
+        """Allocate nothing.
 
-    def update(self, step: int, contributions: Mapping[Node, Gradient], root: Node, *, measures: bool) -> float:
-        """Make update number `step`, counted from 0, and return the squared norm of the gradient.
-
-        It is not finite if a value of the gradient is not; then the update may be half made. `measures`: measure
-        gradient health.
+        Args:
+            layout: parameters of the range.
+            updater: holds the weights of the range and the optimizer's state.
+            meter: measures the pieces of the range.
+            gradient: returns the gradient by the range of a node and its contribution, see `Contributions`.
         """
-        meter = self._meter if measures else None
-        self.learning_rate = self._updater.rule.learning_rate(step)
-        square = self._updater.apply(step, contributions, root, meter)
-        if meter is not None:
-            self.health = meter.read(step + 1, _active(contributions, root), updated=True)
-        return square
+        self._layout, self._updater, self._meter, self._gradient = layout, updater, meter, gradient
+        self._measuring: Measured | None = None  # between `Reduce` and `Apply` of a measured step
 
-    def examine(self, step: int, contributions: Mapping[Node, Gradient], root: Node, *, measures: bool) -> None:
-        """Measure the step that ends training: its gradient alone, because the update may be half made.
+    def answer(self, request: Request) -> Answer:
+        """Carry out a request."""
+        match request:
+            case Update():
+                return self._update(request)
+            case Reduce():
+                return self._reduce(request)
+            case Apply():
+                return self._apply(request)
+            case Examine():
+                return self._examine(request)
 
-        `measures`: workers have counted the active units.
-        """
+    def _update(self, request: Update) -> Done:
+        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
+        meter = self._meter if request.measures else None
+        square = self._updater.update(request.round.step, gradients, root, meter)
+        measured = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
+        return Done(np.array([square]), measured)
+
+    def _reduce(self, request: Reduce) -> Done:
+        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
+        meter = self._meter if request.measures else None
+        squares = self._updater.reduce(gradients, root, meter)
+        self._measuring = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
+        return Done(squares)
+
+    def _apply(self, request: Apply) -> Done:
+        meter = self._meter if self._measuring is not None else None
+        self._updater.apply(request.round.step, request.factor, meter)
+        measured = None
+        if meter is not None and self._measuring is not None:
+            measured, self._measuring = Measured(meter.read(), self._measuring.active), None
+        return Done(np.empty(0), measured)
+
+    def _examine(self, request: Examine) -> Examined:
+        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
         with np.errstate(all="ignore"):
-            total = tree_sum({node: gradient.vector for node, gradient in contributions.items()}, root)
+            total = tree_sum({node: gradient.vector for node, gradient in gradients.items()}, root)
         self._meter.add_gradient(0, total)
-        active = _active(contributions, root) if measures else None
-        self.health = self._meter.read(step + 1, active, updated=False)
+        parameters = []
+        for parameter in self._layout.parameters:
+            values = parameter.view(total).astype(np.float64).reshape(-1)
+            finite, learned = bool(np.isfinite(values).all()), isinstance(parameter.kind, Learned)
+            parameters.append((parameter.name, finite, float(values @ values) if finite and learned else -1.0))
+        active = _active(gradients, root) if request.measures else None
+        return Examined(parameters, Measured(self._meter.read(), active))
 
-    def suspect(self, contributions: Mapping[Node, Gradient], root: Node) -> tuple[str, bool]:
-        """Return the parameter that is named if training diverges, and True if the whole gradient is finite.
-
-        It is the parameter nearest to the loss whose gradient is not finite, else the one with the largest gradient.
-        """
-        largest, suspect = -1.0, ""
-        for parameter in reversed(self._layout.parameters):
-            views = {node: parameter.view(gradient.vector) for node, gradient in contributions.items()}
-            with np.errstate(all="ignore"):
-                total = tree_sum(views, root)
-            if not np.isfinite(total).all():
-                return parameter.name, False
-            norm = float(np.linalg.norm(total.astype(np.float64)))
-            if isinstance(parameter.kind, Learned) and norm > largest:
-                largest, suspect = norm, parameter.name
-        return suspect, True
+    def _gradients(self, contributions: Contributions) -> dict[Node, Gradient]:
+        return {node: self._gradient(node, contribution) for node, contribution in contributions.items()}
 
 
-def _active(contributions: Mapping[Node, Gradient], root: Node) -> Vector:
+def _active(gradients: Mapping[Node, Gradient], root: Node) -> Vector:
     """Return in how many leaves each unit was active."""
-    return tree_sum({node: gradient.active for node, gradient in contributions.items()}, root)
+    return tree_sum({node: gradient.active for node, gradient in gradients.items()}, root)

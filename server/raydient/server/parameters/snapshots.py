@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raydient.steps.arrays import AnyArray
+from raydient.steps.arrays import AnyArray, Vector, aligned_zeros
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire.control import Serve, Snapshot
+from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 
 from .position import Position
@@ -14,25 +15,32 @@ from .position import Position
 WEIGHTS = "weights"
 
 
-def restore(serve: Serve, arrays: Mapping[str, AnyArray], state: Sequence[str]) -> tuple[Bundle, Position]:
-    """Allocate weights and optimizer state, in this order, with the values of a snapshot, and return the position.
+def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Sequence[str]) -> dict[str, Vector]:
+    """Set weights to those of a snapshot, allocate the optimizer's state, and return both by name, weights first.
 
-    `arrays` came with `serve`. `state` names the arrays of the optimizer; one that is missing begins as zeros.
+    `arrays` are those of the shard's range. `state` names the arrays of the optimizer; one that is missing begins as
+    zeros. ProtocolError if an array has another size than the range.
     """
-    names = (WEIGHTS, *state)
-    bundle = Bundle.allocate(dict.fromkeys(names, ("<f4", (serve.layout.size,))))
-    for name in names:
+    restored = {WEIGHTS: weights, **{name: aligned_zeros(weights.shape, np.float32) for name in state}}
+    for name, values in restored.items():
         if name in arrays:
-            bundle.arrays[name][:] = arrays[name]
+            if arrays[name].shape != values.shape:
+                raise ProtocolError(f"{name} of shape {arrays[name].shape} for a range of {len(weights)} values")
+            values[:] = arrays[name]
+    return restored
+
+
+def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
+    """Return the position of a snapshot."""
     position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
     if serve.ranks and EPOCH_SCORES in arrays:
         position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
-    return bundle, position
+    return position
 
 
-def take(position: Position, bundle: Bundle, *, final: bool, ranked: bool) -> tuple[Snapshot, Bundle]:
+def take(position: Position, arrays: Mapping[str, AnyArray], *, final: bool, ranked: bool) -> tuple[Snapshot, Bundle]:
     """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows."""
-    arrays = dict(bundle.arrays)
+    copied = dict(arrays)
     if ranked:
-        arrays[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, position.epoch_scores)])
-    return Snapshot(position.round, position.step, position.epoch_sums.tolist(), final), Bundle.of(arrays)
+        copied[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, position.epoch_scores)])
+    return Snapshot(position.round, position.step, position.epoch_sums.tolist(), final), Bundle.of(copied)

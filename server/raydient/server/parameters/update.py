@@ -2,20 +2,23 @@
 
 Where the rule takes the gradient as it is, both happen in one pass: a block's gradient is still in the cache when the
 optimizer reads it, so each contribution crosses the memory bus once. A rule that scales the gradient by its norm needs
-two passes. Of a table of which few rows are in use only those rows are summed, and only they are updated where the
-others would stay as they are.
+two passes, with a verdict between them. Of a table of which few rows are in use only those rows are summed, and only
+they are updated where the others would stay as they are.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raydient.steps.arrays import aligned_zeros
 from raydient.steps.gradient import Gradient, Table
 from raydient.steps.tree import Node
 
 from .blocks import Block, Blocks
-from .health import LayerMeter
+from .health import PieceMeter
 from .reduction import Reduction, few_rows
 from .weights import Weights
 
@@ -38,10 +41,10 @@ class Updater:
         """Allocate what is needed besides `blocks`.
 
         Args:
-            weights: weights and optimizer state; changed by `apply` alone.
+            weights: weights and optimizer state; changed by `update` and `apply` alone.
             blocks: the blocks of a vector of this size.
             tables: parameters with a row-sparse gradient, in order.
-            updated: is called, in the thread that calls `apply`, with the number of weights from the first on that have
+            updated: is called, in the thread that updates, with the number of weights from the first on that have
                 their new values.
         """
         self.rule = weights.rule
@@ -50,8 +53,8 @@ class Updater:
         # The gradient between two passes.
         self._gradient = aligned_zeros((blocks.size if self.rule.scale else 0,), np.float32)
 
-    def apply(
-        self, step: int, contributions: Mapping[Node, Gradient], root: Node, meter: LayerMeter | None = None
+    def update(
+        self, step: int, contributions: Mapping[Node, Gradient], root: Node, meter: PieceMeter | None = None
     ) -> float:
         """Make update number `step` and return the squared norm of the gradient, not finite if the gradient is not.
 
@@ -66,41 +69,64 @@ class Updater:
         vectors = {node: gradient.vector for node, gradient in contributions.items()}
         few = few_rows(self._tables, contributions)
         alone = [rows for rows in few if self._others_rest(rows.table)]
-        without, scale = [rows.table for rows in alone], self.rule.scale
 
         def reduce_and_change(block: Block) -> float:
             gradient = self._reduction.reduce(vectors, root, block)
-            square = self._weights.measure(block, gradient, meter)
+            if meter is not None:
+                meter.add_gradient(block.start, gradient)
+            square = self._weights.square(block.start, gradient)
             self._weights.change(step, block, gradient, meter)
             return square
+
+        self._reduction.begin([rows for rows in few if rows not in alone], contributions, root)
+        # Rows first: a block is reported as updated only when all before it is.
+        squares = [
+            self._weights.change_rows(step, rows.table, rows.sums(contributions, root), meter)
+            for rows in alone
+            if not self._weights.are_frozen(rows.table)
+        ]
+        squares += self._blocks.each([rows.table for rows in alone], reduce_and_change, self._updated)
+        self._reduction.end()
+        self._updated(self._blocks.size)
+        return sum(squares)
+
+    def reduce(
+        self, contributions: Mapping[Node, Gradient], root: Node, meter: PieceMeter | None = None
+    ) -> NDArray[np.float64]:
+        """Sum the contributions, for `apply`, and return the squared norm of each piece of the gradient.
+
+        Arguments and norms are those of `update`.
+        """
+        vectors = {node: gradient.vector for node, gradient in contributions.items()}
+        bounds = self._blocks.bounds
+        squares = np.zeros(len(bounds) - 1)
 
         def reduce(block: Block) -> float:
             gradient = block.of(self._gradient)
             np.copyto(gradient, self._reduction.reduce(vectors, root, block))
-            return self._weights.measure(block, gradient, meter)
+            if meter is not None:
+                meter.add_gradient(block.start, gradient)
+            first, last = bisect_left(bounds, block.start), bisect_left(bounds, block.stop)
+            for piece, (start, stop) in enumerate(pairwise(bounds[first : last + 1]), first):
+                squares[piece] = self._weights.square(start, self._gradient[start:stop])
+            return 0.0
+
+        self._reduction.begin(few_rows(self._tables, contributions), contributions, root)
+        self._blocks.each((), reduce)
+        self._reduction.end()
+        return squares
+
+    def apply(self, step: int, factor: float, meter: PieceMeter | None = None) -> None:
+        """Make update number `step` by `factor` times the last `reduce`; `meter` receives the update."""
 
         def change(block: Block) -> float:
             gradient = block.of(self._gradient)
-            gradient *= factor
+            gradient *= np.float32(factor)
             self._weights.change(step, block, gradient, meter)
             return 0.0
 
-        self._reduction.begin([rows for rows in few if rows not in alone], contributions, root)
-        if scale is None:
-            # Rows first: a block is reported as updated only when all before it is.
-            squares = [
-                self._weights.change_rows(step, rows.table, rows.sums(contributions, root), meter)
-                for rows in alone
-                if not self._weights.are_frozen(rows.table)
-            ]
-            square = sum([*squares, *self._blocks.each(without, reduce_and_change, self._updated)])
-        else:
-            square = sum(self._blocks.each(without, reduce))
-            factor = np.float32(scale(square))
-            self._blocks.each(without, change, self._updated)
-        self._reduction.end()
+        self._blocks.each((), change, self._updated)
         self._updated(self._blocks.size)
-        return square
 
     def _others_rest(self, table: Table) -> bool:
         """Return True if rows that are not in use keep weights and state, bit by bit."""

@@ -10,7 +10,7 @@ from raydient.steps.layout import Average, Frozen, Kind, Learned, Parameter
 from raydient.steps.sparse import Numbers
 
 from .blocks import Block
-from .health import LayerMeter
+from .health import PieceMeter
 from .optimizers import UpdateRule
 
 _LEARNED = Learned()
@@ -38,23 +38,24 @@ class Weights:
         """Return True if no update changes a table."""
         return table.offset in self._frozen
 
-    def measure(self, block: Block, gradient: Vector, meter: LayerMeter | None) -> float:
-        """Return the squared norm of a block's gradient by what is learned; not finite if any value is not."""
-        if meter is not None:
-            meter.add_gradient(block.start, gradient)
+    def square(self, start: int, gradient: Vector) -> float:
+        """Return the squared norm of the gradient by what is learned; not finite if any value is not.
+
+        The gradient is that of the values from `start` on.
+        """
         total = 0.0
-        for start, stop, kind in self._stretches(block):
-            part = gradient[start - block.start : stop - block.start]
+        for first, last, kind in self._stretches(start, start + len(gradient)):
+            part = gradient[first - start : last - start]
             square = float(np.dot(part, part))
             total += square if isinstance(kind, Learned) else 0.0 * square  # NaN if that is not finite
         return total
 
-    def change(self, step: int, block: Block, gradient: Vector, meter: LayerMeter | None) -> None:
+    def change(self, step: int, block: Block, gradient: Vector, meter: PieceMeter | None) -> None:
         """Make a block's part of update number `step`."""
         weights = block.of(self.vector)
         if meter is not None:
             np.copyto(block.before, weights)
-        for start, stop, kind in self._stretches(block):
+        for start, stop, kind in self._stretches(block.start, block.stop):
             part = slice(start - block.start, stop - block.start)
             free = [array[part] for array in block.free]
             match kind:
@@ -68,7 +69,7 @@ class Weights:
 
     @np.errstate(all="ignore")
     def change_rows(
-        self, step: int, table: Table, sums: Iterable[tuple[Numbers, Floats]], meter: LayerMeter | None
+        self, step: int, table: Table, sums: Iterable[tuple[Numbers, Floats]], meter: PieceMeter | None
     ) -> float:
         """Make the part of update number `step` in the rows of a table that are in use, by an optimizer without state.
 
@@ -88,18 +89,17 @@ class Weights:
                 meter.add_rows(table.offset, gradient, before, after)
         return total
 
-    def _stretches(self, block: Block) -> Iterator[tuple[int, int, Kind]]:
-        """Yield begin, end and kind of the stretches of a block whose values have one kind."""
-        start = block.start
+    def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, Kind]]:
+        """Yield begin, end and kind of the stretches between two values that have one kind each."""
         for parameter in self._not_learned:
-            first, last = max(parameter.offset, start), min(parameter.stop, block.stop)
+            first, last = max(parameter.offset, start), min(parameter.stop, stop)
             if first < last:
                 if start < first:
                     yield start, first, _LEARNED
                 yield first, last, parameter.kind
                 start = last
-        if start < block.stop:
-            yield start, block.stop, _LEARNED
+        if start < stop:
+            yield start, stop, _LEARNED
 
 
 def _average(weights: Vector, statistic: Vector, momentum: float, free: Vector) -> None:

@@ -1,0 +1,49 @@
+"""Messages between the conductor of a job and its further shards, besides the frames of a step.
+
+A shard dials the conductor. On one node both map the same memory: the segment of all weights and the slots of workers.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """From a shard, its first message. `shard` is its number, from 1."""
+
+    shard: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """From the conductor: answer to `Join`. On one node its array `weights` is the memory of all weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a shard: its weights are in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """From the conductor: a worker has attached that shares memory. The array `slots` is the memory of its slots."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """From the conductor: a worker has left. Gradients that it pushed in the open round may still count."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakePart:
+    """From the conductor: send the coordinator the `Part` of a snapshot before round `round`, after `step` updates."""
+
+    round: int
+    step: int
+
+
+ShardMessage = Join | Joined | Ready | Slots | Forget | TakePart

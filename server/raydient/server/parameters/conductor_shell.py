@@ -1,0 +1,293 @@
+"""The parameter server with the conductor: frames become events of the conductor, and its actions are carried out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from raydient.steps.schedule import RoundKind
+from raydient.steps.scores import Scores
+from raydient.wire import control
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.launch import Launch
+from raydient.wire.memory import Segment
+from raydient.wire.network import Closed, Network
+
+from .arrivals import Arrivals
+from .conductor import Action, Assign, Boundary, Conductor, Diverged, EpochEnd, PlanInForce
+from .deadlines import LOOK_SECONDS, Deadlines
+from .encoding import ARRIVAL, answer_in
+from .health import LayerSums
+from .links import Link
+from .meters import Meters
+from .optimizers import build_rule
+from .peers import Peers
+from .position import Sums
+from .reporting import STATUS_SECONDS, Reporting
+from .requests import Answer, Apply, Examine, Reduce, Request, Update
+from .serving import ShardServer, terms_of
+from .snapshots import WEIGHTS, restore_position, take
+
+
+class Push(NamedTuple):
+    """A push whose gradient may still travel to other shards."""
+
+    link: Link
+    header: Header
+    sums: Sums
+    scores: Scores | None
+    seconds: Sequence[float]
+    size_bytes: int
+
+
+class ConductorShell:
+    """The conductor and the first shard on their network; see `shell.Part`."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        network: Network,
+        *,
+        coordinator: Connection,
+        serve: control.Serve,
+        arrays: control.Arrays,
+    ) -> None:
+        self._network, self._coordinator, self._generation = network, coordinator, launch.generation
+        rule, position = build_rule(serve.optimizer, serve.settings), restore_position(serve, arrays)
+        self._terms = terms_of(serve)
+        self._memory = Segment.create(self._terms.weights_bytes)
+        start, stop = serve.ranges[0]
+        weights = self._terms.weights_in(self._memory)[start:stop]
+        self._server = ShardServer(network, serve, rule, self._terms, weights=weights, arrays=arrays)
+        layers = LayerSums(serve.layout, serve.layers)
+        self._conductor = Conductor(
+            serve.schedule, position, rule, layers, ranks=serve.ranks, shards=self._terms.shards
+        )
+        self._peers = Peers(network, self._terms, self._memory, launch.generation)
+        self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
+        self._links: dict[Connection, Link] = {}
+        self._meters = Meters(network.now)
+        self._deadlines = Deadlines()
+        self._reporting = Reporting(network, coordinator, self._conductor, self._meters)
+        self._next_look = 0.0
+        self._update_began = 0.0
+        self._hold()
+
+    @property
+    def timeout_seconds(self) -> float:
+        return STATUS_SECONDS if self._reporting.waiting else LOOK_SECONDS
+
+    def close(self) -> None:
+        self._server.close()
+
+    def look(self) -> None:
+        """Report overdue workers, once a second until the coordinator dismisses them, and epochs that are due."""
+        now = self._network.now()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            if overdue := self._deadlines.overdue(self._conductor.owing, now):
+                assert self._conductor.current is not None
+                self._report(control.Overdue(self._conductor.current.number, overdue))
+        self._reporting.offer_epochs()
+        self._hold()
+
+    def _hold(self) -> None:
+        """Begin no round while epochs wait to be reported, or before all shards are ready."""
+        self._carry_out(self._conductor.hold(self._reporting.full or not self._peers.complete))
+
+    # ---- events
+
+    def obey(self, message: control.Message) -> None:
+        match message:
+            case control.Plan(number=number, workers=workers, shares=shares):
+                self._carry_out(self._conductor.plan(number, workers, shares))
+            case control.TakeSnapshot():
+                self._carry_out(self._conductor.snapshot())
+            case control.Pause(at_once=at_once):
+                self._carry_out(self._conductor.pause(at_once=at_once))
+            case control.Dismiss(worker=worker):
+                for connection in [c for c, link in self._links.items() if link.worker == worker]:
+                    self._network.drop(connection)
+                    self._detach(connection)
+            case _:
+                raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
+
+    def handle(self, connection: Connection, frame: Frame | Closed) -> None:
+        if connection in self._peers:
+            if isinstance(frame, Closed):
+                raise ConnectionError(f"shard {self._peers[connection]} is gone")
+            self._hear(connection, frame)
+        elif isinstance(frame, Closed):
+            self._detach(connection)
+        else:
+            link = self._links.get(connection)
+            try:
+                if link is not None:
+                    self._take(link, frame)
+                elif frame.header.kind is Kind.CONTROL:
+                    self._join(connection, control.decode(frame).message)
+                else:
+                    self._attach(connection, frame.header)
+            except ProtocolError:
+                self._network.drop(connection)
+                self._detach(connection)
+
+    # ---- shards
+
+    def _join(self, connection: Connection, message: control.Message) -> None:
+        if not isinstance(message, control.Join):
+            raise ProtocolError(f"expected Join, got {type(message).__name__}")
+        self._peers.join(connection, message, self._links.values())
+        if not connection.is_local:  # no worker can share memory with all shards
+            for attached in [c for c, link in self._links.items() if link.slots is not None]:
+                self._network.drop(attached)
+                self._detach(attached)
+
+    def _hear(self, connection: Connection, frame: Frame) -> None:
+        header, shard = frame.header, self._peers[connection]
+        if header.kind is Kind.ANSWER:
+            self._answered(shard, answer_in(frame))
+        elif header.kind is Kind.ARRIVED:
+            worker, size = ARRIVAL.unpack(frame.payload)
+            push = self._arrivals.arrived(shard, worker, header.round, (header.first, header.last))
+            self._meters.pushed_bytes(size)
+            if push is not None:
+                self._count(push)
+        elif isinstance(control.decode(frame).message, control.Ready):
+            self._peers.ready(connection)
+        else:
+            raise ProtocolError(f"a shard cannot send a {header.kind.name} frame")
+
+    def _request(self, request: Request) -> None:
+        if not isinstance(request, Apply | Examine):
+            self._update_began = self._network.now()
+        self._peers.request(request)
+        self._answered(0, self._server.answer(request))
+
+    def _answered(self, shard: int, answer: Answer) -> None:
+        step = self._conductor.position.step
+        try:
+            actions = self._conductor.answered(shard, answer)
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
+        if self._conductor.position.step != step:
+            self._meters.stepped(self._network.now() - self._update_began)
+        self._carry_out(actions)
+
+    # ---- workers
+
+    def _attach(self, connection: Connection, header: Header) -> None:
+        if header.kind is not Kind.ATTACH or header.generation != self._generation:
+            raise ProtocolError("only workers of this generation may attach")
+        if any(link.worker == header.first for link in self._links.values()):
+            raise ProtocolError(f"worker {header.first} is attached already")
+        if connection.is_local and not self._peers.share_memory:
+            raise ProtocolError("a worker cannot share memory with shards of other nodes")
+        with self._network.sending(connection):
+            weights = self._memory if connection.is_local else self._server.arrays[WEIGHTS]
+            link = Link(connection, header.first, weights, self._terms, self._generation)
+            self._links[connection] = link
+            self._server.attach(link.worker, link.source, None if connection.is_local else connection)
+            self._peers.attached(link)
+            self._conductor.attached(link.worker)
+            self._report(control.Attached(link.worker))
+
+    def _detach(self, connection: Connection) -> None:
+        link = self._links.pop(connection, None)
+        if link is not None:
+            self._server.forget(link.worker)
+            self._peers.forget(link.worker)
+            self._arrivals.forget(link.worker)
+            self._carry_out(self._conductor.detached(link.worker))
+
+    def _take(self, link: Link, frame: Frame) -> None:
+        """Take a push, whose gradient may still travel to other shards, or the scores before it."""
+        header = frame.header
+        if header.kind is Kind.SCORES:
+            link.keep_scores(frame)
+            return
+        if header.kind is not Kind.PUSH:
+            raise ProtocolError(f"a worker that is attached cannot send a {header.kind.name} frame")
+        sums, seconds = link.note(frame)
+        opened, node = self._conductor.current, (header.first, header.last)
+        size, scores = len(frame.payload), None
+        trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
+        if trains:
+            size = link.take_gradient(frame)
+        if opened is not None and opened.number == header.round:
+            scores = link.scores(header, opened.rows(node))
+        push = Push(link, header, sums, scores, seconds.tolist(), size)
+        waits = trains and link.slots is None
+        arrived = self._arrivals.pushed(link.worker, header.round, node, push) if waits else push
+        if arrived is not None:
+            self._count(arrived)
+
+    def _count(self, push: Push) -> None:
+        """Add a push, which every shard has, to the round."""
+        link, header = push.link, push.header
+        opened, now = self._conductor.current, self._network.now()
+        contribution = link.worker, header.slot
+        refusal, actions = self._conductor.push(
+            header.round, (header.first, header.last), contribution, push.sums, push.scores
+        )
+        if refusal:
+            with self._network.sending(link.connection):
+                link.refuse(header, refusal)
+            return
+        self._meters.pushed(push.seconds, push.size_bytes)
+        self._deadlines.pushed(link.worker, now)
+        if self._conductor.current is not opened or any(isinstance(action, Request) for action in actions):
+            self._deadlines.completed(now)
+        self._carry_out(actions)
+
+    # ---- actions
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        assigned: list[Assign] = []
+        for action in actions:
+            match action:
+                case Assign():
+                    assigned.append(action)
+                case Update() | Reduce() | Apply() | Examine():
+                    self._request(action)
+                case EpochEnd():
+                    self._reporting.end_epoch(action)
+                case Boundary(final=final):
+                    self._reporting.report_all()
+                    self._send_snapshot(final)
+                case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
+                    self._reporting.report_all()  # with the layers' health
+                    self._report(control.NonFinite(kind, step, loss, parameter, finite))
+                case PlanInForce(number=number):
+                    self._report(control.PlanInForce(number))
+        # The messages to the coordinator come first: workers make the machine busy.
+        self._assign(assigned)
+
+    def _assign(self, assigned: list[Assign]) -> None:
+        links = {link.worker: link for link in self._links.values()}
+        # Remote workers come first: their weights travel longest, and sending them takes this thread a while.
+        assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
+        opened, now = self._conductor.current, self._network.now()
+        for assign in assigned:
+            assert opened is not None
+            self._deadlines.assigned(assign.worker, opened, assign.last - assign.first, now)
+            link = links[assign.worker]
+            if link.slots is None:
+                self._peers.feed(assign.worker, assign.round)
+            with self._network.sending(link.connection):
+                link.assign(assign, self._conductor.position.step)
+            self._meters.pulled(self._terms.weights_bytes)
+        if assigned:
+            self._reporting.begin_round()
+
+    def _send_snapshot(self, final: bool) -> None:
+        position = self._conductor.position
+        message, copy = take(position, self._server.arrays, final=final, ranked=self._terms.scores > 0)
+        self._network.send(self._coordinator, message, copy)
+        self._peers.take_parts(position.round, position.step)
+        if final:
+            for link in self._links.values():
+                with self._network.sending(link.connection):
+                    link.connection.send(Header(Kind.STOP, self._generation))
+
+    def _report(self, message: control.Message) -> None:
+        self._network.send(self._coordinator, message)

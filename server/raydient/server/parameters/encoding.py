@@ -1,0 +1,85 @@
+"""Frames for the requests of the conductor and the answers of its shards; see `requests`.
+
+    REQUEST   slot: kind of request, round, first: 1 if health is measured
+              a row of CONTRIBUTION for each node, or the factor of `Apply` as a float64
+    ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
+              the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
+
+The counts of active units are missing in an answer, because the first shard has them, which needs no frame.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+
+from raydient.steps.schedule import Schedule
+from raydient.steps.tree import Node
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.frames import Header, Kind, ProtocolError
+
+from .requests import Answer, Apply, Done, Examine, Examined, Measured, Reduce, Request, Update
+
+ARRIVAL = struct.Struct("<IQ")
+"""Payload of an ARRIVED frame: worker, bytes of the gradient."""
+CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
+_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine)
+_DONE, _EXAMINED = range(2)
+_COLUMNS = 4
+"""Measured values of a piece, see `health.PieceMeter.read`."""
+
+
+def send_request(connection: Connection, request: Request, generation: int) -> None:
+    """Send a request to a shard."""
+    header = Header(Kind.REQUEST, generation, request.round.number, slot=_REQUESTS.index(type(request)))
+    if isinstance(request, Apply):
+        connection.send(header, np.array([request.factor]).data)
+        return
+    header.first = int(request.measures)
+    rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
+    connection.send(header, np.array(rows, CONTRIBUTION).tobytes())
+
+
+def request_in(frame: Frame, schedule: Schedule) -> Request:
+    """Return the request of a frame. ProtocolError if it has none."""
+    header = frame.header
+    try:
+        kind, round_ = _REQUESTS[header.slot], schedule.round(header.round)
+        if kind is Apply:
+            (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
+            return Apply(round_, factor)
+        rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
+    except (IndexError, ValueError) as error:
+        raise ProtocolError(f"a request that cannot be read: {error}") from None
+    contributions: Mapping[Node, tuple[int, int]] = {
+        (first, last): (worker, slot) for first, last, worker, slot in rows
+    }
+    request: Request = kind(round_, contributions, bool(header.first))
+    return request
+
+
+def send_answer(connection: Connection, answer: Answer, generation: int) -> None:
+    """Send an answer to the conductor."""
+    squares = answer.squares if isinstance(answer, Done) else np.empty(0)
+    pieces = np.empty(0) if answer.measured is None else answer.measured.pieces.reshape(-1)
+    text = b"" if isinstance(answer, Done) else json.dumps(answer.parameters).encode()
+    text += b" " * (-len(text) % 8)
+    kind = _DONE if isinstance(answer, Done) else _EXAMINED
+    header = Header(Kind.ANSWER, generation, first=len(text), last=len(squares), slot=kind)
+    connection.send(header, text, np.concatenate([squares, pieces]).data)
+
+
+def answer_in(frame: Frame) -> Answer:
+    """Return the answer of a frame. ProtocolError if it has none."""
+    header = frame.header
+    try:
+        text, numbers = bytes(memoryview(frame.payload)[: header.first]), np.frombuffer(frame.payload, "<f8")
+        numbers = numbers[header.first // 8 :]
+        squares, pieces = numbers[: header.last], numbers[header.last :].reshape(-1, _COLUMNS)
+        if header.slot == _DONE:
+            return Done(squares, Measured(pieces) if len(pieces) else None)
+        parameters = [(str(name), bool(finite), float(square)) for name, finite, square in json.loads(text)]
+        return Examined(parameters, Measured(pieces))
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"an answer that cannot be read: {error}") from None

@@ -1,0 +1,104 @@
+"""Requests of the conductor to the shards, and the answers of a shard. Each shard answers every request once, in order.
+
+A step takes one request, `Update`, where its verdict does not depend on the whole gradient. Else it takes two: `Reduce`
+and, with the verdict, `Apply`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.steps.schedule import Round
+from raydient.steps.tree import Node
+
+Contributions = Mapping[Node, Any]
+"""Keys of the gradients of the pushed nodes; the nodes together hold each leaf of the round once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Sum the contributions and apply the sum, in one pass. `measures`: measure gradient health."""
+
+    round: Round
+    contributions: Contributions
+    measures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Sum the contributions, and keep the sum for `Apply`. `measures`: measure gradient health."""
+
+    round: Round
+    contributions: Contributions
+    measures: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Multiply the sum of the last `Reduce` by `factor` and apply it."""
+
+    round: Round
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Describe the gradient of a step that may have diverged; the update may be half made. See `Examined`.
+
+    `measures`: workers have counted the active units.
+    """
+
+    round: Round
+    contributions: Contributions
+    measures: bool
+
+
+Request = Update | Reduce | Apply | Examine
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Measurements of a step by one shard.
+
+    Attributes:
+        pieces: see `health.PieceMeter.read`, (pieces of the shard, 4).
+        active: number of leaves in which each unit with a rectifier was active; None if that was not counted. Only the
+            first shard has them.
+    """
+
+    pieces: NDArray[np.float64]
+    active: NDArray[np.floating] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Answer to `Update`, `Reduce` and `Apply`.
+
+    Attributes:
+        squares: squared norms of parts of the shard's gradient, in order: of each piece after `Reduce`, of the whole
+            range after `Update`, none after `Apply`. A value is not finite if the gradient is not.
+        measured: set when health was measured and the update is made.
+    """
+
+    squares: NDArray[np.float64]
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Answer to `Examine`.
+
+    Attributes:
+        parameters: for each parameter of the range, in order, its name, True if all values of its gradient are finite,
+            and the squared norm of its gradient; -1 if the optimizer does not learn it.
+        measured: of the gradient alone.
+    """
+
+    parameters: Sequence[tuple[str, bool, float]]
+    measured: Measured
+
+
+Answer = Done | Examined

@@ -1,0 +1,126 @@
+"""One shard at work: its arrays, the gradients of the workers, and the answers to the conductor."""
+
+import os
+from bisect import bisect_left
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from raydient.steps.arrays import AnyArray, Vector
+from raydient.steps.gradient import Gradient, GradientLayout
+from raydient.steps.ranges import pieces
+from raydient.steps.tree import Node
+from raydient.wire import control
+from raydient.wire.connection import Connection
+from raydient.wire.network import Network
+from raydient.wire.terms import Terms
+
+from .blocks import Blocks
+from .health import PieceMeter, measured_pieces
+from .optimizers import UpdateRule
+from .requests import Answer, Apply, Request, Update
+from .shard import Shard
+from .snapshots import restore
+from .sources import Received, Source
+from .update import Updater
+from .weights import Weights
+
+
+def terms_of(serve: control.Serve) -> Terms:
+    """Return the terms of the exchange with the workers of a job."""
+    schedule = serve.schedule
+    return Terms(
+        gradient=GradientLayout.of(serve.layout, units=sum(units for _, units in serve.layers)),
+        slots=min(schedule.microbatches, schedule.batch_size),
+        sums=serve.sums,
+        scores=len(serve.ranks),
+        rows=max(schedule.batch_size, schedule.test_rows),
+        ranges=tuple((start, stop) for start, stop in serve.ranges),
+    )
+
+
+class ShardServer:
+    """Serves one shard. One thread, except for the second half of large updates.
+
+    Attributes:
+        arrays: weights and optimizer state of the range, by name, weights first.
+        step: updates that the weights have.
+        sources: gradients of the workers, by worker.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        serve: control.Serve,
+        rule: UpdateRule,
+        terms: Terms,
+        *,
+        weights: Vector,
+        arrays: Mapping[str, AnyArray],
+    ) -> None:
+        """Set the weights of the range, `weights`, to those of a snapshot's `arrays`."""
+        self.step = serve.step
+        self.arrays = restore(arrays, weights, rule.optimizer.state)
+        self.sources: dict[int, Source] = {}
+        self._network = network
+        self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
+        self._gone: dict[
+            int, int
+        ] = {}  # round of the last request when a worker left; its gradients may count after it
+        self._round = -1
+        threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
+        start, stop = serve.ranges[serve.shard]
+        layout, state = serve.layout.within(start, stop), list(self.arrays.values())[1:]
+        updater = Updater(
+            Weights(weights, state, rule, layout.parameters),
+            Blocks(_within(pieces(serve.layout), start, stop), terms.slots.bit_length(), threads, self._executor),
+            tables=terms.of_shard(serve.shard).gradient.tables,
+            updated=self._pass_on,
+        )
+        meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
+        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient)
+
+    def close(self) -> None:
+        """End the threads and release the memory. Harmless when repeated."""
+        self._executor.shutdown()
+        self.sources.clear()
+        self._shard = None  # it refers to this object, so the memory would wait for the garbage collector
+
+    def attach(self, worker: int, source: Source, connection: Connection | None = None) -> None:
+        """Add a worker; `connection` is set if its weights travel."""
+        self.sources[worker] = source
+        if connection is not None and isinstance(source, Received):
+            self._feeds[worker] = connection, source
+
+    def forget(self, worker: int) -> None:
+        """Remove a worker. Its gradients stay for the next round that is updated, because they may count in it."""
+        self._feeds.pop(worker, None)
+        if worker in self.sources:
+            self._gone[worker] = self._round
+
+    def answer(self, request: Request) -> Answer:
+        """Carry out a request of the conductor."""
+        if request.round.number != self._round:
+            for worker in [worker for worker, left in self._gone.items() if left < self._round]:
+                del self.sources[worker], self._gone[worker]
+            self._round = request.round.number
+        assert self._shard is not None, "closed"
+        answer = self._shard.answer(request)
+        if isinstance(request, Update | Apply):
+            self.step = request.round.step + 1
+        return answer
+
+    def _gradient(self, node: Node, contribution: tuple[int, int]) -> Gradient:
+        worker, slot = contribution
+        return self.sources[worker].gradient(self._round, node, slot)
+
+    def _pass_on(self, stop: int) -> None:
+        """Send updated weights to the workers, while the rest is still being updated."""
+        for connection, source in list(self._feeds.values()):
+            with self._network.sending(connection):
+                source.send_weights(self._round, self.step + 1, stop)
+
+
+def _within(bounds: list[int], start: int, stop: int) -> list[int]:
+    """Return the bounds from `start` to `stop`, counted from `start`."""
+    return [bound - start for bound in bounds[bisect_left(bounds, start) : bisect_left(bounds, stop) + 1]]

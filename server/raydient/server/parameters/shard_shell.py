@@ -1,0 +1,149 @@
+"""The parameter server of a further shard: frames become requests to the shard, and its answers go to the conductor."""
+
+from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.wire import control
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.launch import Launch
+from raydient.wire.memory import Bundle
+from raydient.wire.network import Closed, Network
+
+from .encoding import ARRIVAL, request_in, send_answer
+from .links import SLOTS
+from .optimizers import build_rule
+from .serving import ShardServer, terms_of
+from .snapshots import WEIGHTS
+from .sources import Received, SharedSlots
+
+IDLE_SECONDS = 1.0
+
+
+class ShardShell:
+    """A shard on its network; see `shell.Part`. It ends with the conductor."""
+
+    timeout_seconds = IDLE_SECONDS
+
+    def __init__(
+        self,
+        launch: Launch,
+        network: Network,
+        *,
+        coordinator: Connection,
+        conductor: Connection,
+        serve: control.Serve,
+        arrays: control.Arrays,
+    ) -> None:
+        """Join the conductor, which must answer. Raises ConnectionError if it does not accept this shard."""
+        self._network, self._coordinator, self._conductor = network, coordinator, conductor
+        self._generation, self._schedule, self._number = launch.generation, serve.schedule, serve.shard
+        self._workers: dict[Connection, int] = {}
+        self._received: dict[Connection, Received] = {}
+        self._terms = terms_of(serve)
+        control.send(conductor, control.Join(serve.shard, launch.generation))
+        joined, memory = control.receive(conductor)
+        if not isinstance(joined, control.Joined):
+            raise ProtocolError(f"expected Joined, got {type(joined).__name__}")
+        rule = build_rule(serve.optimizer, serve.settings)
+        self._server = ShardServer(network, serve, rule, self._terms, weights=self._weights(memory), arrays=arrays)
+        control.send(conductor, control.Ready())
+        network.adopt(conductor)
+
+    def _weights(self, memory: control.Arrays) -> Vector:
+        mine = self._terms.of_shard(self._number)
+        if WEIGHTS not in memory:
+            return aligned_zeros((mine.gradient.size,), "<f4")
+        weights: Vector = memory[WEIGHTS][mine.start : mine.stop]
+        return weights
+
+    def close(self) -> None:
+        self._server.close()
+        self._conductor.close()
+
+    def look(self) -> None:
+        """Do nothing: a shard acts on requests alone."""
+
+    def obey(self, message: control.Message) -> None:
+        raise ProtocolError(f"a shard cannot obey {type(message).__name__}")
+
+    def handle(self, connection: Connection, frame: Frame | Closed) -> None:
+        if connection is self._conductor:
+            if isinstance(frame, Closed):
+                raise ConnectionError("the conductor is gone")
+            self._follow(frame)
+        elif isinstance(frame, Closed):
+            self._forget(connection)
+        else:
+            try:
+                self._take(connection, frame)
+            except ProtocolError:
+                self._network.drop(connection)
+                self._forget(connection)
+
+    # ---- the conductor
+
+    def _follow(self, frame: Frame) -> None:
+        header = frame.header
+        if header.kind is Kind.REQUEST:
+            answer = self._server.answer(request_in(frame, self._schedule))
+            with self._network.sending(self._conductor):
+                send_answer(self._conductor, answer, self._generation)
+        elif header.kind is Kind.FEED:
+            self._feed(header.first, header.round)
+        else:
+            self._obey_conductor(*control.decode(frame))
+
+    def _obey_conductor(self, message: control.Message, arrays: control.Arrays) -> None:
+        match message:
+            case control.Slots(worker=worker):
+                slots = self._terms.slots_of(arrays[SLOTS])
+                self._server.attach(worker, SharedSlots(self._terms.of_shard(self._number), slots))
+            case control.Forget(worker=worker):
+                for connection in [c for c, w in self._workers.items() if w == worker]:
+                    self._network.drop(connection)
+                    self._forget(connection)
+                self._server.forget(worker)
+            case control.TakePart(round=round_, step=step):
+                part = control.Part(self._number, round_, step)
+                self._network.send(self._coordinator, part, Bundle.of(self._server.arrays))
+            case _:
+                raise ProtocolError(f"a shard cannot use {type(message).__name__}")
+
+    def _feed(self, worker: int, round_: int) -> None:
+        for connection in [c for c, w in self._workers.items() if w == worker]:
+            with self._network.sending(connection):
+                self._received[connection].begin(round_, self._server.step)
+
+    # ---- workers
+
+    def _take(self, connection: Connection, frame: Frame) -> None:
+        header = frame.header
+        if header.generation != self._generation:
+            raise ProtocolError("only workers of this generation may attach")
+        worker = self._workers.get(connection)
+        if worker is None:
+            self._attach(connection, header)
+            return
+        if header.kind is not Kind.GRADIENT:
+            raise ProtocolError(f"a worker cannot send a {header.kind.name} frame to a shard")
+        size = self._received[connection].keep(frame)
+        arrived = Header(Kind.ARRIVED, self._generation, header.round, header.first, header.last)
+        with self._network.sending(self._conductor):
+            self._conductor.send(arrived, ARRIVAL.pack(worker, size))
+
+    def _attach(self, connection: Connection, header: Header) -> None:
+        worker = header.first
+        if header.kind is not Kind.ATTACH or worker in self._workers.values():
+            raise ProtocolError(f"worker {worker} cannot attach")
+        weights = self._server.arrays[WEIGHTS]
+        received = Received(connection, weights, self._terms, self._number, self._generation)
+        self._workers[connection], self._received[connection] = worker, received
+        connection.allocate = received.allocate_only
+        self._server.attach(worker, received, connection)
+        with self._network.sending(connection):
+            connection.send(Header(Kind.ATTACHED, self._generation))
+
+    def _forget(self, connection: Connection) -> None:
+        worker = self._workers.pop(connection, None)
+        self._received.pop(connection, None)
+        if worker is not None:
+            self._server.forget(worker)

@@ -1,0 +1,151 @@
+"""Sources of the gradients of one worker for one shard: slots in shared memory, or frames over TCP.
+
+A source also sends the shard's weights to the worker, where they have to travel.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from raydient.steps.arrays import Vector
+from raydient.steps.gradient import Gradient
+from raydient.steps.sparse import GradientError
+from raydient.steps.tree import Node
+from raydient.wire.connection import Connection, Frame
+from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.terms import ShardTerms, Terms
+
+
+class Source(Protocol):
+    """The gradients of one worker by the weights of one shard."""
+
+    def gradient(self, round_: int, node: Node, slot: int) -> Gradient:
+        """Return the gradient of a node that was pushed; it does not change before the worker's next round.
+
+        Raises ProtocolError if there is none, or if no worker can have computed it.
+        """
+
+    def begin(self, round_: int, step: int) -> None:
+        """Note that the worker takes part in a round; send it the weights after `step` updates if it lacks them."""
+
+    def send_weights(self, round_: int, step: int, stop: int) -> None:
+        """Send the first `stop` weights of the shard, which are those after `step` updates, if they have to travel.
+
+        Called at the end of `round_` with growing `stop`, up to the size of the shard. Never blocks.
+        """
+
+
+class SharedSlots:
+    """Slots that the worker writes and the shard reads: nothing is copied."""
+
+    def __init__(self, terms: ShardTerms, slots: list[Gradient]) -> None:
+        self._terms, self._slots = terms, slots
+
+    def check(self, slot: int) -> None:
+        """Raise ProtocolError unless a worker can have computed the whole gradient in this slot."""
+        if slot >= len(self._slots):
+            raise ProtocolError(f"slot {slot} of {len(self._slots)}")
+        try:
+            self._slots[slot].check()
+        except GradientError as error:
+            raise ProtocolError(str(error)) from error
+
+    def packed_size(self, slot: int) -> int:
+        """Return the number of values of the whole gradient in a slot, packed."""
+        return self._slots[slot].packed_size
+
+    def gradient(self, round_: int, node: Node, slot: int) -> Gradient:
+        return self._terms.within(self._slots[slot])
+
+    def begin(self, round_: int, step: int) -> None:
+        """Do nothing: the worker has mapped the weights."""
+
+    def send_weights(self, round_: int, step: int, stop: int) -> None:
+        """Do nothing: the worker has mapped the weights."""
+
+
+@dataclass(slots=True)
+class _Buffer:
+    """A received gradient. `unpacked` is used if there are tables."""
+
+    packed: memoryview
+    unpacked: Gradient | None = None
+    round: int = -1
+
+
+class Received:
+    """Gradients are received into buffers that each round uses again; weights are sent from the shard's own array.
+
+    Without tables the received buffer is the gradient. With tables it is unpacked into a gradient, which the next round
+    uses again by changing the rows in use.
+    """
+
+    def __init__(self, connection: Connection, weights: Vector, terms: Terms, shard: int, generation: int) -> None:
+        self._connection, self._weights = connection, weights
+        self._terms, self._most, self._generation = terms.of_shard(shard), terms.slots, generation
+        self._step = -1  # updates that the weights sent last have
+        self._sent = 0  # number of these weights that were sent
+        self._round = -1
+        self._free: list[_Buffer] = []
+        self._used: list[_Buffer] = []
+        self._kept: dict[tuple[int, Node], Gradient] = {}
+
+    def allocate(self, header: Header) -> bytearray | memoryview | None:
+        """Return a buffer for the payload of a frame with a gradient; None if it has none."""
+        if not self._terms.brings_gradient(header.length):
+            return None
+        if sum(buffer.round == header.round for buffer in self._used) == self._most or len(self._used) > 2 * self._most:
+            raise ProtocolError("more gradients than the round has leaves")
+        buffer = self._free.pop() if self._free else _Buffer(np.empty(self._terms.most_bytes, np.uint8).data)
+        buffer.round = header.round
+        self._used.append(buffer)
+        return buffer.packed[: header.length]
+
+    def allocate_only(self, header: Header) -> bytearray | memoryview:
+        """Return a buffer for the payload of a frame, which must be a gradient."""
+        buffer = self.allocate(header)
+        if buffer is None:
+            raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes is no gradient")
+        return buffer
+
+    def keep(self, frame: Frame) -> int:
+        """Keep the gradient of a frame, and return its bytes. ProtocolError if no worker can have computed it."""
+        packed, layout, buffer = self._terms.gradient_in(frame.payload), self._terms.gradient, self._used[-1]
+        if layout.tables:
+            gradient = buffer.unpacked = buffer.unpacked or layout.zeros()
+            try:
+                gradient.unpack(packed)
+            except GradientError as error:
+                raise ProtocolError(str(error)) from error
+        else:
+            gradient = Gradient(layout, packed)
+        self._kept.setdefault((frame.header.round, (frame.header.first, frame.header.last)), gradient)
+        return len(frame.payload)
+
+    def gradient(self, round_: int, node: Node, slot: int) -> Gradient:
+        kept = self._kept.get((round_, node))
+        if kept is None:
+            raise ProtocolError(f"no gradient of node {node} of round {round_} has arrived")
+        return kept
+
+    def begin(self, round_: int, step: int) -> None:
+        if round_ != self._round:
+            # A gradient may overtake the message that its round begins; those of other rounds are of no use.
+            self._round = round_
+            self._free += [buffer for buffer in self._used if buffer.round != round_]
+            self._used = [buffer for buffer in self._used if buffer.round == round_]
+            self._kept = {key: gradient for key, gradient in self._kept.items() if key[0] == round_}
+        if step != self._step:
+            self._send(step, len(self._weights))
+
+    def send_weights(self, round_: int, step: int, stop: int) -> None:
+        if round_ == self._round:  # the worker takes part in this round and needs the weights for the next
+            self._send(step, stop)
+
+    def _send(self, step: int, stop: int) -> None:
+        if step != self._step:
+            self._step, self._sent = step, 0
+            self._connection.begin(Header(Kind.WEIGHTS, self._generation, step), self._weights.nbytes)
+        self._connection.more(self._weights[self._sent : stop].data)
+        self._sent = stop
