@@ -1,4 +1,4 @@
-.PHONY: install lint type test bench proto dashboards dashboard-preview manifests docs
+.PHONY: install lint type test bench proto dashboards dashboard-preview manifests docs matrix
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -33,3 +33,6 @@ manifests:
 
 docs:
 	python -m docs.tables
+
+matrix:
+	pytest -m matrix tests/end_to_end/test_several_servers.py

@@ -108,6 +108,7 @@ def test_defaults(field: Field) -> None:
             "as `pool_size`",
             "all 1",
             "required, unless there are `outputs`",
+            "by size",
         )
     else:
         assert json.loads(documented.strip("`")) == (list(default) if isinstance(default, tuple) else default)

@@ -35,7 +35,7 @@ def test_begins_with_one_parameter_server_and_the_workers(coordinator):
 def test_workers_wait_for_the_parameter_server(coordinator):
     coordinator.begin()
     assert coordinator.hello(2) == []
-    assert coordinator.hello(0) == [Serve(0), Work(2, place=1, workers=2)]
+    assert coordinator.hello(0) == [Serve([0]), Work(2, place=1, workers=2)]
     assert coordinator.hello(1) == [Work(1, place=0, workers=2)]
 
 

@@ -116,6 +116,7 @@ class Placement(Model):
 
 
 MAXIMUM_WORKERS = 1024
+MAXIMUM_SERVERS = 64
 Workers = Annotated[int, Field(ge=1, le=MAXIMUM_WORKERS)]
 
 
@@ -163,6 +164,7 @@ class Resources(Model):
 
     workers: WorkerRange = WorkerRange.of(2)
     placement: Placement = Placement()
+    parameter_servers: Annotated[int, Field(ge=1, le=MAXIMUM_SERVERS)] | None = None
 
 
 class JobSpec(Model):

@@ -34,6 +34,8 @@ def pieces(layout: Layout) -> list[int]:
 
 def ranges(layout: Layout, count: int) -> list[Range]:
     """Divide the vector into `count` ranges of about equal size. ValueError if there are fewer pieces."""
+    if count == 1:
+        return [(0, layout.size)]
     return list(_ranges(pieces(layout), count))
 
 

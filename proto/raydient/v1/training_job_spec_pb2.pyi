@@ -138,12 +138,14 @@ class Checkpoints(_message.Message):
     def __init__(self, interval_seconds: _Optional[float] = ..., keep: _Optional[int] = ...) -> None: ...
 
 class Resources(_message.Message):
-    __slots__ = ("workers", "placement")
+    __slots__ = ("workers", "placement", "parameter_servers")
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    PARAMETER_SERVERS_FIELD_NUMBER: _ClassVar[int]
     workers: WorkerRange
     placement: Placement
-    def __init__(self, workers: _Optional[_Union[WorkerRange, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
+    parameter_servers: int
+    def __init__(self, workers: _Optional[_Union[WorkerRange, _Mapping]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., parameter_servers: _Optional[int] = ...) -> None: ...
 
 class Placement(_message.Message):
     __slots__ = ("strategy", "parameter_server")

@@ -50,7 +50,9 @@ class Group:
     ) -> PlacementGroupSchedulingStrategy | None:
         """A place in the group for a process of this role; None if all are taken."""
         if role is Role.PARAMETER_SERVER:
-            return PlacementGroupSchedulingStrategy(self._group, self._server)
+            # Without labels the servers go to the bundles of different workers: with `spread`, to different nodes.
+            others = sum(p.role is role for p in living)
+            return PlacementGroupSchedulingStrategy(self._group, self._server or others % max(1, self._workers))
         if refused and {*refused} & {*placement_group_table(self._group)["bundles_to_node_id"].values()}:
             return None  # Ray moved a bundle to a new node that cannot be used
         inside = [p for p in living if p.role is role and isinstance(p.place, PlacementGroupSchedulingStrategy)]

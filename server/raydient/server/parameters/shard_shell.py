@@ -2,7 +2,7 @@
 
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.wire import control
-from raydient.wire.connection import Connection, Frame
+from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.launch import Launch
 from raydient.wire.memory import Bundle
@@ -16,6 +16,8 @@ from .snapshots import WEIGHTS
 from .sources import Received, SharedSlots
 
 IDLE_SECONDS = 1.0
+JOINED_LIMIT = 1 << 10
+"""Bytes of the conductor's answer to `Join`, without the memory."""
 
 
 class ShardShell:
@@ -39,6 +41,7 @@ class ShardShell:
         self._workers: dict[Connection, int] = {}
         self._received: dict[Connection, Received] = {}
         self._terms = terms_of(serve)
+        conductor.allocate = limited_to(JOINED_LIMIT)
         control.send(conductor, control.Join(serve.shard, launch.generation))
         joined, memory = control.receive(conductor)
         if not isinstance(joined, control.Joined):

@@ -1,5 +1,6 @@
 """The coordinator's decisions, which `CoordinatorShell` carries out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raydient.wire import control
@@ -36,14 +37,18 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Send this parameter server the weights and the position of the last checkpoint, or the initial ones."""
+    """Send the parameter servers weights and position of the last checkpoint, or the initial ones, each its range.
 
-    member: int
+    Attributes:
+        members: the parameter servers, in the order of their places.
+    """
+
+    members: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Send this worker the dataset, the parameter server's address, its place and the number of workers."""
+    """Send this worker the dataset, the addresses of the parameter servers, its place and the number of workers."""
 
     member: int
     place: int

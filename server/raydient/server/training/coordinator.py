@@ -1,9 +1,9 @@
 """The coordinator of one job as an algorithm: events and time in, actions out; no sockets, files or processes.
 
-begin -> [Start ...]                  one parameter server and the workers
-hello(parameter server) -> [Serve]    it gets weights and position
+begin -> [Start ...]                  the parameter servers and the workers
+hello(parameter server) -> [Serve]    as soon as all of them are there: they get weights and position
 served(...) -> reports                training begins at a checkpoint or at step 0
-hello(worker) -> [Work]               as soon as there is a parameter server to attach to
+hello(worker) -> [Work]               as soon as there are parameter servers to attach to
 attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
 scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Kill ...]
 overdue(workers) -> [Kill ..., Start ...]
@@ -50,6 +50,7 @@ class Coordinator:
         self,
         size: control.Scale,
         *,
+        servers: int = 1,
         reports: ProgressReports,
         saving: Saving,
         clock: Callable[[], float],
@@ -59,6 +60,7 @@ class Coordinator:
 
         Args:
             size: number of workers to start, and the number below which training is suspended after a grace period.
+            servers: number of parameter servers.
             reports: builds the reports of progress.
             saving: the checkpoints of the run.
             clock: monotonic seconds.
@@ -66,7 +68,7 @@ class Coordinator:
         """
         self.phase = Phase.STARTING
         self._clock, self._reports, self._saving, self._warnings = clock, reports, saving, warnings
-        self._roster = Roster(size.workers, size.minimum)
+        self._roster = Roster(size.workers, size.minimum, servers)
         self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
@@ -98,16 +100,19 @@ class Coordinator:
     def _start_missing(self) -> list[Action]:
         if self._losses.pausing:
             return []
-        server = [] if self._roster.server is not None else [self._start(Role.PARAMETER_SERVER)]
-        return [*server, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
+        missing = self._roster.servers - len(self._roster.serving)
+        servers = [self._start(Role.PARAMETER_SERVER) for _ in range(missing)]
+        return [*servers, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
 
     def hello(self, member: int) -> list[Action]:
         """Handle the introduction of a member."""
         roster = self._roster
         roster[member].introduced = True
+        if not roster.has_servers:
+            return []
         if roster[member].role is Role.PARAMETER_SERVER:
-            return [Serve(member), *map(self._work, roster.introduced)]
-        return [self._work(member)] if roster.has_server else []
+            return [Serve(roster.serving), *map(self._work, roster.introduced)]
+        return [self._work(member)]
 
     def answered(self, member: int) -> None:
         """Note that a member has opened its lifeline or answered a ping."""
@@ -129,7 +134,7 @@ class Coordinator:
 
     def _set_off(self) -> list[Action]:
         """Begin to train once all placed workers, and at least the minimum, have attached."""
-        if not (self._roster.enough and self._roster.has_server and self._roster.all_here(self._unplaced)):
+        if not (self._roster.enough and self._roster.has_servers and self._roster.all_here(self._unplaced)):
             return []
         step = self._status.step if self._status else self._saving.step
         self._reports.begin(step)
@@ -172,7 +177,7 @@ class Coordinator:
         if process is None or self.ended or self._saving.held:
             return []  # writing the held snapshot needs no members
         # The parameter server may still have the connection: over TCP, a machine that lost power keeps it for minutes.
-        dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_server else []
+        dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_servers else []
         if process.leaving is not None:
             return dismissed
         losses = self._losses.count()

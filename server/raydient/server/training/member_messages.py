@@ -1,17 +1,30 @@
 """Messages to the members of a run, built from the prepared job and the coordinator's actions."""
 
+from collections.abc import Sequence
+
+from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
+from raydient.wire.memory import Bundle
 
 from .actions import AskSnapshot, Dismiss, Pause, SetPlan, Work
 from .preparation import Prepared
 from .storage import StartingPoint
 
 
-def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
-    """Build the message that starts a parameter server at `point`; the arrays travel beside it."""
+def serve_message(
+    prepared: Prepared, point: StartingPoint, shard: int, conductor: Endpoint | None
+) -> tuple[control.Serve, Bundle]:
+    """Build the message that starts the parameter server of a shard at `point`, and the arrays that it brings.
+
+    `conductor` is the endpoint of the parameter server in place 0, None for that one itself.
+    """
     network, optimizer = prepared.network, prepared.spec.training.optimizer
-    return control.Serve(
+    start, stop = prepared.ranges[shard]
+    arrays = {name: values[start:stop] for name, values in point.arrays.items() if name != EPOCH_SCORES}
+    if shard == 0 and EPOCH_SCORES in point.arrays:
+        arrays[EPOCH_SCORES] = point.arrays[EPOCH_SCORES]
+    serve = control.Serve(
         layout=network.layout,
         layers=[(layer.name, layer.rectified_units) for layer in network.layers],
         optimizer=optimizer.kind,
@@ -22,24 +35,27 @@ def serve_message(prepared: Prepared, point: StartingPoint) -> control.Serve:
         step=point.step,
         epoch_sums=point.epoch_sums,
         ranks=network.ranks,
-        ranges=[(0, network.layout.size)],
+        ranges=prepared.ranges,
+        shard=shard,
+        conductor=conductor,
     )
+    return serve, Bundle.of(arrays)
 
 
-def work_message(prepared: Prepared, data_plane: Endpoint, action: Work) -> control.Work:
-    """Build the message that starts a worker for the parameter server at `data_plane`; the data travels beside it."""
+def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Work) -> control.Work:
+    """Build the message that starts a worker for the parameter servers at `data_planes`; the data travels beside it."""
     return control.Work(
         specification=prepared.spec.canonical(),
         input_shapes=prepared.network.input_shapes,
         schedule=prepared.schedule,
-        data_planes=[data_plane],
+        data_planes=data_planes,
         place=action.place,
         workers=action.workers,
     )
 
 
 def order_message(action: SetPlan | AskSnapshot | Pause | Dismiss) -> control.Message:
-    """Build the message to the parameter server for an action."""
+    """Build the message to the conductor for an action."""
     match action:
         case SetPlan(plan=plan):
             return plan

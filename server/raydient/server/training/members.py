@@ -22,7 +22,7 @@ class Members:
 
     Attributes:
         network: the connections of the coordinator's process; it listens already.
-        data_plane: where the parameter server listens for workers; None before it has introduced itself.
+        data_planes: endpoints at which the parameter servers listen for workers, by member.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Members:
             transport: of weights and gradients.
         """
         self.network = network
-        self.data_plane: Endpoint | None = None
+        self.data_planes: dict[int, Endpoint] = {}
         self._cluster, self._job, self._logs = cluster, job, logs
         self._endpoint, self._secret, self._transport = endpoint, secret, transport
         self._departures = Departures(network.now)
@@ -56,10 +56,9 @@ class Members:
         self._connections: dict[Connection, int] = {}
         self._lifelines: dict[Connection, int] = {}
         self._pings = 0
-        self._server = -1  # the parameter server's number
 
     def reserve(self, workers: int, placement: Placement) -> None:
-        """Reserve room for the parameter server and this number of workers as a whole."""
+        """Reserve room for the parameter servers and this number of workers as a whole."""
         self._cluster.reserve(self._job, workers, placement)
 
     def start(self, start: Start) -> None:
@@ -74,8 +73,6 @@ class Members:
         )
         log = self._logs / f"{start.role.value}-{start.member}.log"
         self._processes[start.member] = self._cluster.start(start.role, to_json(launch), log)
-        if start.role is control.Role.PARAMETER_SERVER:
-            self._server = start.member
 
     def kill(self, member: int) -> None:
         """End a member; its loss is not reported."""
@@ -102,8 +99,8 @@ class Members:
         if hello.member not in self._processes:
             raise ProtocolError(f"member {hello.member} of generation {hello.generation} is not expected")
         self._connections[connection] = hello.member
-        if hello.role is control.Role.PARAMETER_SERVER:
-            self.data_plane = hello.data_plane
+        if hello.data_plane is not None:
+            self.data_planes[hello.member] = hello.data_plane
 
     def lifeline(self, connection: Connection, message: control.Alive | control.Pong) -> int:
         """Return the member that sent this message on its lifeline. Raises ProtocolError if it is no member."""
@@ -112,6 +109,10 @@ class Members:
         if connection not in self._lifelines:
             raise ProtocolError("a lifeline of no member")
         return self._lifelines[connection]
+
+    def member(self, connection: Connection) -> int:
+        """Return the member that has introduced itself on this connection. KeyError if none has."""
+        return self._connections[connection]
 
     def __contains__(self, connection: Connection) -> bool:
         """True if a member has introduced itself on this connection."""
@@ -129,10 +130,6 @@ class Members:
         connection = next((c for c, m in self._connections.items() if m == member), None)
         if connection is not None:
             self.network.send(connection, message, bundle)
-
-    def send_to_server(self, message: control.Message) -> None:
-        """Send a message to the parameter server."""
-        self.send(self._server, message)
 
     def ping(self, member: int) -> None:
         """Send a ping on the lifeline of a member."""

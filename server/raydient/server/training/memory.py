@@ -4,6 +4,7 @@ The estimate counts the arrays whose size depends on the job, and the interprete
 the values of a data file while they are read, which the reader itself bounds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raydient.server.parameters.optimizers import build_rule
@@ -11,6 +12,7 @@ from raydient.spec.errors import FieldError
 from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
 from raydient.steps.gradient import GradientLayout
+from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
 from raydient.wire.terms import Terms
 from raydient.workers.data.limits import size_text
@@ -31,25 +33,37 @@ class MemoryEstimate:
     Attributes:
         data: the training part and the held-out part as arrays.
         worker: one worker, without the data.
-        parameter_server: the parameter server.
+        parameter_server: the largest parameter server.
         coordinator: the coordinator while it takes a checkpoint, with its copy of the data.
+        parameter_servers: number of parameter servers, not bytes.
     """
 
     data: int
     worker: int
     parameter_server: int
     coordinator: int
+    parameter_servers: int = 1
 
     def on_one_machine(self, workers: int) -> int:
         """Return the bytes of all processes of the job."""
-        return self.data + workers * self.worker + self.parameter_server + self.coordinator
+        servers = self.parameter_servers * self.parameter_server
+        return self.data + workers * self.worker + servers + self.coordinator
 
 
-def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, data_bytes: int) -> MemoryEstimate:
-    """Estimate the memory of a job with `data_bytes` of samples in both parts."""
+def vectors_of(optimizer: Optimizer) -> int:
+    """Return the number of vectors that parameter servers hold: the weights and the optimizer's state."""
+    return 1 + len(build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state)
+
+
+def estimate(
+    network: Network, schedule: Schedule, ranges: Sequence[Range], vectors: int, data_bytes: int
+) -> MemoryEstimate:
+    """Estimate the memory of a job with `data_bytes` of samples in both parts.
+
+    `ranges` are those of the parameter servers, which hold so many `vectors`.
+    """
     layout = network.layout
-    state = len(build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state)
-    vectors = 4 * layout.size * (1 + state)
+    largest = max(stop - start for start, stop in ranges)
     rows = set(schedule.shape_rows())
     if schedule.test_rows:
         evaluation = schedule.round(schedule.steps_per_epoch)
@@ -60,15 +74,18 @@ def estimate(optimizer: Optimizer, network: Network, schedule: Schedule, data_by
     return MemoryEstimate(
         data=data_bytes,
         worker=INTERPRETER_BYTES + programs + terms.slots_bytes,
-        parameter_server=INTERPRETER_BYTES + vectors,
-        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * vectors,
+        parameter_server=INTERPRETER_BYTES + 4 * vectors * largest,
+        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * vectors * layout.size,
+        parameter_servers=len(ranges),
     )
 
 
 def listed(memory: MemoryEstimate, workers: int) -> str:
     """Format the estimate as text: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
     each = f"{counted(workers, 'worker')} {size_text(memory.worker)}{' each' if workers > 1 else ''}"
-    rest = f"parameter server {size_text(memory.parameter_server)}, coordinator {size_text(memory.coordinator)}"
+    servers = "parameter server" if memory.parameter_servers == 1 else f"{memory.parameter_servers} parameter servers"
+    more = " each" if memory.parameter_servers > 1 else ""
+    rest = f"{servers} {size_text(memory.parameter_server)}{more}, coordinator {size_text(memory.coordinator)}"
     return f"data {size_text(memory.data)}, {each}, {rest}"
 
 

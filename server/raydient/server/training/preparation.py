@@ -1,6 +1,6 @@
 """Prepares a job from its specification and its data file; finds every invalid input before anything starts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,22 +9,29 @@ from typing import Any
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
+from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
 
 from .initial_weights import Start, find_start
-from .memory import MemoryEstimate, estimate, too_large
+from .memory import MemoryEstimate, estimate, too_large, vectors_of
+from .servers import shard_ranges
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job that fits its data."""
+    """A job that fits its data.
+
+    Attributes:
+        ranges: range of weights of each parameter server.
+    """
 
     spec: JobSpec
     dataset: Dataset
     network: Network
     schedule: Schedule
+    ranges: Sequence[Range]
     memory: MemoryEstimate
     initial_weights: Path | None = None
 
@@ -66,9 +73,9 @@ def prepare(
         errors += start.problems(network, data)
     if errors or network is None or data is None:
         raise InvalidSpec(errors)
-    schedule, memory = _lay_out(spec, network, facts, memory_bytes)
+    schedule, divided, memory = _lay_out(spec, network, facts, memory_bytes)
     initial = start.keep(kept) if start else None
-    return Prepared(spec, data, network, schedule, memory, initial)
+    return Prepared(spec, data, network, schedule, divided, memory, initial)
 
 
 def check(
@@ -190,18 +197,20 @@ def _network(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network
 
 def _lay_out(
     spec: JobSpec, network: Network, facts: Profile, memory_bytes: int | None
-) -> tuple[Schedule, MemoryEstimate]:
-    """Return the rounds of a job that fits its data, and the memory that it takes.
+) -> tuple[Schedule, Sequence[Range], MemoryEstimate]:
+    """Return the rounds of a job that fits its data, the ranges of its parameter servers and the memory that it takes.
 
     Raises:
-        InvalidSpec: it takes more than `memory_bytes`.
+        InvalidSpec: it takes more than `memory_bytes`, or has more parameter servers than its network has pieces.
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
-    memory = estimate(training.optimizer, network, schedule, facts.size_bytes(spec.network.named_outputs))
+    vectors = vectors_of(training.optimizer)
+    divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
+    memory = estimate(network, schedule, divided, vectors, facts.size_bytes(spec.network.named_outputs))
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
-    return schedule, memory
+    return schedule, divided, memory
 
 
 def _microbatches(spec: JobSpec) -> int:

@@ -43,14 +43,14 @@ class Pulses:
     def stopped(self, *, pausing: bool) -> dict[int, str]:
         """Return the stopped members, each with the reason why it counts as stopped.
 
-        A run that is `pausing` needs a checkpoint from its parameter server soon, and does not wait for it even if no
+        A run that is `pausing` needs a checkpoint from its parameter servers soon, and does not wait for it even if no
         member answers.
         """
         silence = {n: m.silence or 0.0 for n, m in self._roster.with_lifeline.items()}
         shortest = min(silence.values(), default=0.0)
         limit = SILENT_SECONDS if shortest <= SILENT_SECONDS else ALL_SILENT_SECONDS
         stopped = {n: f"no answer for {seconds:.0f} seconds" for n, seconds in silence.items() if seconds > limit}
-        server = self._roster.server
-        if pausing and server is not None and silence.get(server, 0.0) > SILENT_SECONDS:
-            stopped.setdefault(server, "no answer, and a checkpoint is needed from it")
+        for server in self._roster.serving if pausing else ():
+            if silence.get(server, 0.0) > SILENT_SECONDS:
+                stopped.setdefault(server, "no answer, and a checkpoint is needed from it")
         return stopped

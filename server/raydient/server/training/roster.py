@@ -39,10 +39,11 @@ class Roster:
     Attributes:
         wanted: number of workers to run.
         minimum: number of workers below which training is suspended after a grace period; never above `wanted`.
+        servers: number of parameter servers to run. The one in place 0 has the conductor.
     """
 
-    def __init__(self, wanted: int, minimum: int) -> None:
-        self.wanted, self.minimum = wanted, minimum
+    def __init__(self, wanted: int, minimum: int, servers: int = 1) -> None:
+        self.wanted, self.minimum, self.servers = wanted, minimum, servers
         self._members: dict[int, Member] = {}
         self._numbers = 0  # members ever started
 
@@ -75,14 +76,16 @@ class Roster:
         return {n: m for n, m in self._members.items() if m.silence is not None}
 
     @property
-    def server(self) -> int | None:
-        """Number of the parameter server; None if none was started."""
-        return next((n for n, m in self._members.items() if m.role is Role.PARAMETER_SERVER), None)
+    def serving(self) -> list[int]:
+        """The parameter servers that were started, in the order of their places."""
+        servers = [(m.place, n) for n, m in self._members.items() if m.role is Role.PARAMETER_SERVER]
+        return [number for _, number in sorted(servers)]
 
     @property
-    def has_server(self) -> bool:
-        """True if a parameter server has introduced itself."""
-        return any(m.role is Role.PARAMETER_SERVER and m.introduced for m in self._members.values())
+    def has_servers(self) -> bool:
+        """True if all parameter servers have introduced themselves."""
+        introduced = [number for number in self.serving if self._members[number].introduced]
+        return len(introduced) == self.servers
 
     @property
     def introduced(self) -> list[int]:

@@ -12,6 +12,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Pause, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .assembly import Assembly
 from .coordinator import Coordinator
 from .history import HISTORY_FILE
 from .member_messages import order_message, serve_message, work_message
@@ -61,6 +62,7 @@ class CoordinatorShell:
         checkpoints = prepared.spec.checkpoints
         self._coordinator = Coordinator(
             size,
+            servers=len(prepared.ranges),
             reports=ProgressReports(
                 prepared.schedule, prepared.network.finish, self._clock, last_epoch=storage.history.last
             ),
@@ -68,6 +70,8 @@ class CoordinatorShell:
             clock=self._clock,
             warnings=[str(warning) for warning in network_warnings(prepared.spec.network)],
         )
+        self._servers: Sequence[int] = ()  # the parameter servers, in the order of their places
+        self._assembly = Assembly(prepared.ranges)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._data = Bundle.of(prepared.dataset.arrays())
 
@@ -111,7 +115,7 @@ class CoordinatorShell:
                 self._coordinator.answered(self._members.lifeline(connection, message))
             elif connection in self._members:
                 if not self._coordinator.ended:  # messages that were already in flight are irrelevant
-                    self._hear(message, arrays)
+                    self._hear(self._members.member(connection), message, arrays)
             elif self._stranger is not None:
                 self._stranger(connection, message)
         except ProtocolError as error:
@@ -119,7 +123,7 @@ class CoordinatorShell:
             self._network.drop(connection)
             self._members.disconnected(connection)
 
-    def _hear(self, message: control.Message, arrays: control.Arrays) -> None:
+    def _hear(self, member: int, message: control.Message, arrays: control.Arrays) -> None:
         match message:
             case control.Attached(worker=worker):
                 self._carry_out(self._coordinator.attached(worker))
@@ -129,10 +133,13 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.status(message))
             case control.EpochsDone():
                 self._carry_out(self._coordinator.epochs(message))
-            case control.Snapshot():
-                self._snapshot = message, arrays
-                not_finite = self._storage.not_finite(arrays["weights"])
-                self._carry_out(self._coordinator.snapshot(message.step, not_finite))
+            case control.Snapshot() | control.Part():
+                shard = self._servers.index(member) if member in self._servers else None
+                whole = self._assembly.add(shard, message, arrays)
+                if whole is not None:
+                    self._snapshot = whole
+                    not_finite = self._storage.not_finite(whole[1]["weights"])
+                    self._carry_out(self._coordinator.snapshot(whole[0].step, not_finite))
             case control.NonFinite():
                 self._carry_out(self._coordinator.diverged(message))
             case control.Overdue():
@@ -158,12 +165,13 @@ class CoordinatorShell:
                     self._members.start(action)
                 case Kill(member=member):
                     self._members.kill(member)
-                case Serve(member=member):
-                    self._serve(member)
+                case Serve(members=members):
+                    self._serve(members)
                 case Work():
                     self._work(action)
                 case SetPlan() | AskSnapshot() | Pause() | Dismiss():
-                    self._members.send_to_server(order_message(action))
+                    for conductor in self._servers[:1]:
+                        self._members.send(conductor, order_message(action))
                 case Save():
                     self._save()
                 case Ping(member=member):
@@ -180,18 +188,22 @@ class CoordinatorShell:
             self._storage.history.append(report)
         self._tell(report)
 
-    def _serve(self, member: int) -> None:
+    def _serve(self, members: Sequence[int]) -> None:
+        self._servers, self._assembly = members, Assembly(self._prepared.ranges)
         point = self._storage.read()
         for notice in point.damage:
             self._tell(notice)
         self._carry_out(self._coordinator.served(point.step, point.steps, damaged=bool(point.damage)))
         for notice in point.changes:
             self._tell(notice)
-        self._members.send(member, serve_message(self._prepared, point), Bundle.of(dict(point.arrays)))
+        for shard, member in enumerate(members):
+            conductor = self._members.data_planes[members[0]] if shard else None
+            message, arrays = serve_message(self._prepared, point, shard, conductor)
+            self._members.send(member, message, arrays)
 
     def _work(self, action: Work) -> None:
-        assert self._members.data_plane is not None
-        work = work_message(self._prepared, self._members.data_plane, action)
+        data_planes = [self._members.data_planes[server] for server in self._servers]
+        work = work_message(self._prepared, data_planes, action)
         self._members.send(action.member, work, self._data)
 
     def _save(self) -> None:

@@ -1,0 +1,64 @@
+"""Puts the parts of a snapshot together that the parameter servers send. No I/O."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.steps.ranges import Range
+from raydient.steps.scores import EPOCH_SCORES
+from raydient.wire import control
+from raydient.wire.frames import ProtocolError
+
+Whole = tuple[control.Snapshot, control.Arrays]
+"""A snapshot with the arrays of the whole vector."""
+
+
+class Assembly:
+    """The parts of the newest snapshot. With one shard its part is the snapshot, and nothing is copied."""
+
+    def __init__(self, ranges: Sequence[Range]) -> None:
+        """`ranges` are those of all shards, in order."""
+        self._ranges = ranges
+        self._snapshot: control.Snapshot | None = None
+        self._parts: dict[int, tuple[int, control.Arrays]] = {}  # round and arrays, by shard
+
+    def add(self, shard: int | None, message: control.Snapshot | control.Part, arrays: control.Arrays) -> Whole | None:
+        """Add the part of a shard; return the snapshot if it is complete.
+
+        Args:
+            shard: number of the shard that the sender has; None if it is no parameter server.
+            message: a `Snapshot` from the first shard, a `Part` from any other.
+            arrays: those of the shard's range, and scores from the first shard.
+
+        Raises:
+            ProtocolError: the part is not that of the sender, or an array does not have the values of its range.
+        """
+        sent = message.shard if isinstance(message, control.Part) else 0
+        if shard is None or sent != shard or isinstance(message, control.Snapshot) != (shard == 0):
+            raise ProtocolError(f"a part of shard {sent} from shard {shard}")
+        start, stop = self._ranges[shard]
+        for name, values in arrays.items():
+            if name != EPOCH_SCORES and values.shape != (stop - start,):
+                raise ProtocolError(f"{name} of shape {values.shape} for the range {start} to {stop} of shard {shard}")
+        self._parts[shard] = message.round, arrays
+        if isinstance(message, control.Snapshot):
+            self._snapshot = message
+        return self._complete()
+
+    def _complete(self) -> Whole | None:
+        snapshot, parts = self._snapshot, self._parts
+        if snapshot is None or len(parts) < len(self._ranges):
+            return None
+        if any(round_ != snapshot.round for round_, _ in parts.values()):
+            return None
+        arrays = [parts[shard][1] for shard in range(len(self._ranges))]
+        if any(part.keys() != arrays[0].keys() - {EPOCH_SCORES} for part in arrays[1:]):
+            raise ProtocolError("parts of a snapshot with unlike arrays")
+        self._snapshot, self._parts = None, {}
+        if len(arrays) == 1:
+            return snapshot, arrays[0]
+        whole = {
+            name: values if name == EPOCH_SCORES else np.concatenate([part[name] for part in arrays])
+            for name, values in arrays[0].items()
+        }
+        return snapshot, whole

@@ -1,0 +1,75 @@
+"""Parts of a snapshot: put together by range, refused if they are not those of their sender."""
+
+import numpy as np
+import pytest
+
+from raydient.server.training.assembly import Assembly
+from raydient.steps.scores import EPOCH_SCORES
+from raydient.wire.control import Part, Snapshot
+from raydient.wire.frames import ProtocolError
+
+RANGES = [(0, 3), (3, 5), (5, 9)]
+VECTORS = {"weights": np.arange(9, dtype=np.float32), "velocity": np.arange(9, dtype=np.float32) * 2}
+
+
+def part_of(shard, names=("weights", "velocity")):
+    start, stop = RANGES[shard]
+    return {name: VECTORS[name][start:stop] for name in names}
+
+
+def snapshot(round_, *, final=False):
+    return Snapshot(round_, round_, [1.0], final)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_snapshot_is_complete_with_all_its_parts_in_any_order(order):
+    assembly, results = Assembly(RANGES), []
+    for shard in order:
+        message = Part(shard, 4, 4) if shard else snapshot(4)
+        scores = {} if shard else {EPOCH_SCORES: np.array([7], np.uint8)}
+        results.append(assembly.add(shard, message, {**part_of(shard), **scores}))
+    assert results[:2] == [None, None]
+    message, arrays = results[2]
+    assert message == snapshot(4)
+    assert set(arrays) == {"weights", "velocity", EPOCH_SCORES}
+    for name, vector in VECTORS.items():
+        assert arrays[name].tobytes() == vector.tobytes()
+
+
+def test_one_shard_needs_no_copy():
+    arrays = {"weights": np.zeros(9, np.float32)}
+    message, whole = Assembly([(0, 9)]).add(0, snapshot(4), arrays)
+    assert message == snapshot(4)
+    assert whole is arrays
+
+
+def test_parts_of_unlike_rounds_are_no_snapshot():
+    assembly = Assembly(RANGES[:2])
+    assert assembly.add(0, snapshot(4), part_of(0)) is None
+    assert assembly.add(0, snapshot(6, final=True), part_of(0)) is None
+    assert assembly.add(1, Part(1, 4, 4), part_of(1)) is None
+    message, _ = assembly.add(1, Part(1, 6, 6), part_of(1))
+    assert message == snapshot(6, final=True)
+
+
+@pytest.mark.parametrize(
+    ("shard", "message", "arrays"),
+    [
+        (1, Part(2, 4, 4), part_of(1)),  # claims the range of another
+        (1, snapshot(4), part_of(1)),
+        (0, Part(0, 4, 4), part_of(0)),
+        (None, Part(1, 4, 4), part_of(1)),  # a worker
+        (1, Part(1, 4, 4), part_of(0)),  # values of another range
+        (1, Part(1, 4, 4), {"weights": np.zeros((2, 1), np.float32)}),
+    ],
+)
+def test_a_part_that_is_not_that_of_its_sender_is_refused(shard, message, arrays):
+    with pytest.raises(ProtocolError):
+        Assembly(RANGES).add(shard, message, arrays)
+
+
+def test_parts_with_unlike_arrays_are_refused():
+    assembly = Assembly(RANGES[:2])
+    assembly.add(0, snapshot(4), part_of(0))
+    with pytest.raises(ProtocolError, match="unlike arrays"):
+        assembly.add(1, Part(1, 4, 4), part_of(1, ("weights",)))
