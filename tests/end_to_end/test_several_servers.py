@@ -103,8 +103,8 @@ def test_gradient_health_is_the_same_for_any_number_of_servers(make, local, tmp_
     def measured(servers):
         reports = []
         execute(make(servers, 2, every=1), local, tmp_path / str(servers), reports.append)
-        found = {r.gradient_health.step: r.gradient_health for r in progress(reports) if r.gradient_health}
-        return found[max(found)]
+        by_step = {r.gradient_health.step: r.gradient_health for r in progress(reports) if r.gradient_health}
+        return by_step[max(by_step)]
 
     assert measured(1) == measured(3)
 
