@@ -10,11 +10,12 @@ from raydient.wire.control import Role
 SCHEDULE = Schedule(train_rows=100, test_rows=10, epochs=3, batch_size=40, microbatches=4)
 
 
-def status(step, round_=None, health=None):
+def status(step, round_=None, health=None, computed=None):
     return control.Status(
         round=step if round_ is None else round_,
         step=step,
         measurements=Measurements(loss=0.5, learning_rate=0.1, gradient_health=health),
+        computed=computed or {},
     )
 
 

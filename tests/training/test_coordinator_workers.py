@@ -45,6 +45,18 @@ def test_training_starts_when_the_last_worker_is_attached(coordinator):
     assert [a.plan for a in actions if isinstance(a, SetPlan)] == [control.Plan(1, [1, 2], [1.0, 1.0])]
 
 
+def test_a_worker_that_attaches_after_it_was_given_up_is_dismissed(coordinator):
+    coordinator.begin()
+    for member in (0, 1, 2):
+        coordinator.hello(member)
+    coordinator.attached(1)
+    coordinator.lost(2, "no answer for 6 seconds")
+    assert coordinator.attached(2) == [Dismiss(2)]
+    coordinator.hello(3)
+    assert [plan.workers for plan in plans(coordinator.attached(3))] == [[1, 3]]
+    assert coordinator.attached(2) == [Dismiss(2)]
+
+
 def test_more_workers_are_started_and_join_when_they_are_there(coordinator):
     running(coordinator)
     assert changes(coordinator.scale(4, 2)) == [Start(Role.WORKER, 3, 0), Start(Role.WORKER, 4, 0)]

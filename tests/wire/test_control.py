@@ -36,7 +36,7 @@ EXAMPLES = [
     control.Alive(1),
     control.Pong(5),
     control.Attached(3),
-    control.Status(7, 5, MEASUREMENTS),
+    control.Status(7, 5, MEASUREMENTS, {2: control.Computed(8, 0.25)}),
     control.PlanInForce(3),
     control.EpochsDone(
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0])]

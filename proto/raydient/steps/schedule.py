@@ -119,6 +119,10 @@ class Schedule:
         number, every = round_.step + 1, self.gradient_health_every
         return round_.kind is RoundKind.TRAIN and every > 0 and (number in (1, self.steps) or number % every == 0)
 
+    def is_whole_step(self, round_: Round) -> bool:
+        """Return True if a round is a step with as many rows as the first step has."""
+        return round_.kind is RoundKind.TRAIN and round_.stop - round_.start == min(self.batch_size, self.train_rows)
+
     def is_epoch_end(self, number: int) -> bool:
         """Return True if round `number` is the last of its epoch."""
         return (number + 1) % self.rounds_per_epoch == 0

@@ -8,6 +8,7 @@ from .encoding import Arrays, Message, Received, decode, receive, send
 from .members import (
     Alive,
     Attached,
+    Computed,
     Dismiss,
     EpochsDone,
     EpochSums,
@@ -37,6 +38,7 @@ __all__ = [
     "Arrays",
     "Attached",
     "Command",
+    "Computed",
     "Dismiss",
     "EpochSums",
     "EpochsDone",

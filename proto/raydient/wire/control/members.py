@@ -5,7 +5,7 @@ the parameter server" or "to the parameter server" that names no shard is one of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -66,17 +66,30 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """The work of a worker: leaves of whole steps that it has pushed, and the seconds that it computed them.
+
+    Waiting and pushing are not counted, nor is a last step of an epoch that has fewer rows.
+    """
+
+    leaves: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """From the parameter server: position and measurements, sent a few times a second at most.
 
     Attributes:
         round: number of rounds completed.
         step: number of updates applied.
+        computed: work of each attached worker since the parameter server began.
     """
 
     round: int
     step: int
     measurements: Measurements
+    computed: Mapping[int, Computed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

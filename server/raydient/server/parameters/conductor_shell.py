@@ -197,6 +197,7 @@ class ConductorShell:
             self._server.forget(link.worker)
             self._peers.forget(link.worker)
             self._arrivals.forget(link.worker)
+            self._meters.forget(link.worker)
             self._carry_out(self._conductor.detached(link.worker))
 
     def _take(self, link: Link, frame: Frame) -> None:
@@ -234,6 +235,9 @@ class ConductorShell:
                 link.refuse(header, refusal)
             return
         self._meters.pushed(push.seconds, push.size_bytes)
+        if opened is not None and self._conductor.schedule.is_whole_step(opened):
+            forward, backward, *_ = push.seconds
+            self._meters.computed(link.worker, header.last - header.first, forward + backward)
         self._deadlines.pushed(link.worker, now)
         if self._conductor.current is not opened or any(isinstance(action, Request) for action in actions):
             self._deadlines.completed(now)

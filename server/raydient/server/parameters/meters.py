@@ -1,11 +1,12 @@
 """Meters of a parameter server: time per step and phase, bytes exchanged. They do not affect the mathematics."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, Measurements
+from raydient.wire.control import Computed
 from raydient.wire.terms import PHASES
 
 
@@ -15,6 +16,7 @@ class Meters:
 
     clock: Callable[[], float]
     _phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*PHASES, "apply"), 0.0))
+    _computed: dict[int, Computed] = field(default_factory=dict)
     _step_seconds_sum: float = 0.0
     _exchange_bytes: dict[str, int] = field(default_factory=lambda: {"push": 0, "pull": 0})
     _counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS_BUCKETS) + 1))
@@ -25,6 +27,20 @@ class Meters:
         for phase, spent in zip(PHASES, seconds, strict=True):
             self._phase_seconds[phase] += spent
         self._exchange_bytes["push"] += size_bytes
+
+    def computed(self, worker: int, leaves: int, seconds: float) -> None:
+        """Note that a worker has computed `leaves` leaves of a whole step in `seconds`."""
+        total = self._computed.get(worker, Computed(0, 0.0))
+        self._computed[worker] = Computed(total.leaves + leaves, total.seconds + seconds)
+
+    def forget(self, worker: int) -> None:
+        """Drop the work of a worker that has left."""
+        self._computed.pop(worker, None)
+
+    @property
+    def work(self) -> Mapping[int, Computed]:
+        """The work of each worker."""
+        return dict(self._computed)
 
     def pushed_bytes(self, size_bytes: int) -> None:
         """Note that `size_bytes` of a push have arrived at another shard."""

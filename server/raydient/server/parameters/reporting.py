@@ -76,4 +76,5 @@ class Reporting:
         self._next_status = now + STATUS_SECONDS
         position = self._conductor.position
         measurements = self._meters.read(loss, self._conductor.learning_rate, self._conductor.health)
-        self._network.send(self._coordinator, control.Status(position.round, position.step, measurements))
+        status = control.Status(position.round, position.step, measurements, self._meters.work)
+        self._network.send(self._coordinator, status)

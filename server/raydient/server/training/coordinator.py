@@ -24,6 +24,7 @@ from raydient.wire.control import Role
 
 from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Pause, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .failures import Decision, Losses, divergence_message, reason_of
+from .plans import Plans
 from .progress import ProgressReports
 from .pulses import Pulses
 from .reports import CheckpointTaken, Finished, Notice, Outcome, Started
@@ -72,9 +73,11 @@ class Coordinator:
         self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
-        self._plans = 0
-        self._losses = Losses(clock)
-        self._shortage = Shortage(clock)  # while training is suspended, no plan names a worker
+        self._plans = Plans(reports.schedule.round(0).leaves, clock)
+        self._losses, self._shortage = (
+            Losses(clock),
+            Shortage(clock),
+        )  # while training is suspended, no plan names a worker
         self._status: control.Status | None = None
 
     @property
@@ -100,8 +103,7 @@ class Coordinator:
     def _start_missing(self) -> list[Action]:
         if self._losses.pausing:
             return []
-        missing = self._roster.servers - len(self._roster.serving)
-        servers = [self._start(Role.PARAMETER_SERVER) for _ in range(missing)]
+        servers = [self._start(Role.PARAMETER_SERVER) for _ in range(self._roster.servers - len(self._roster.serving))]
         return [*servers, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
 
     def hello(self, member: int) -> list[Action]:
@@ -124,13 +126,12 @@ class Coordinator:
     def attached(self, worker: int) -> list[Action]:
         """Handle the parameter server's message that a worker has joined it."""
         if self.ended or worker not in self._roster:
-            return []
+            return [] if self.ended else [Dismiss(worker)]  # given up, and woken afterwards
         self._roster[worker].attached = True
         if not self._running:
             return self._set_off()
-        at_work = len(self._roster.at_work)
-        joined = Tell(Notice("WORKER_JOINED", f"worker {worker} has joined, {at_work} at work"))
-        return [joined, *self._changed()]
+        text = f"worker {worker} has joined, {len(self._roster.at_work)} at work"
+        return [Tell(Notice("WORKER_JOINED", text)), *self._changed()]
 
     def _set_off(self) -> list[Action]:
         """Begin to train once all placed workers, and at least the minimum, have attached."""
@@ -147,9 +148,7 @@ class Coordinator:
         return [*plan, *self._watch_minimum(), *self._progress()]
 
     def _plan(self) -> SetPlan:
-        self._plans += 1
-        workers = [] if self._shortage.standing else self._roster.at_work
-        return SetPlan(control.Plan(self._plans, workers, [1.0] * len(workers)))
+        return SetPlan(self._plans.make([] if self._shortage.standing else self._roster.at_work))
 
     def plan_in_force(self, number: int) -> list[Action]:
         """End the workers that the plan in force no longer names; they have no work left."""
@@ -165,7 +164,7 @@ class Coordinator:
         if self.ended or self._saving.held or (workers, minimum) == (roster.wanted, roster.minimum):
             return []
         roster.wanted, roster.minimum = workers, minimum
-        leaving, ended = roster.release_surplus(self._plans + 1, at_work=self._running)
+        leaving, ended = roster.release_surplus(self._plans.following, at_work=self._running)
         first: list[Action] = [*map(Kill, ended), *self._start_missing()]  # never both
         if not self._running:
             return [*first, *self._set_off()]
@@ -194,6 +193,7 @@ class Coordinator:
             return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
         killed = [Kill(n) for n in self._roster.clear()]
         self._generation += 1
+        self._plans.restart()
         self.phase, self._saving.asked = Phase.STARTING, False
         self._status = None
         return [notice, *killed, *self.begin()]
@@ -222,7 +222,8 @@ class Coordinator:
         """Handle the parameter server's report of its position."""
         self._losses.completed(status.round)
         self._status = status
-        return self._progress()
+        due = self._plans.measured(status.step, status.computed, self._roster.at_work)
+        return [*([self._plan()] if due else []), *self._progress()]
 
     def _progress(self) -> list[Action]:
         """Report progress; nothing is reported before the first step."""
@@ -259,8 +260,7 @@ class Coordinator:
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
-        if self._saving.hurry():
-            actions.append(Pause(at_once=True))
+        actions += [Pause(at_once=True)] if self._saving.hurry() else []
         if self._saving.due and self._running and self._status and self._status.step > self._saving.step:
             self._saving.asked = True
             actions.append(AskSnapshot())

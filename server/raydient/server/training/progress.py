@@ -18,6 +18,7 @@ class ProgressReports:
     """Joins the messages of the parameter server with the state of the run. Not thread-safe.
 
     Attributes:
+        schedule: the rounds of the job.
         restarts: number of members replaced, by role; the coordinator counts them here.
         gradient_health: the newest measurement, possibly of an earlier parameter server; None before the first.
     """
@@ -33,16 +34,16 @@ class ProgressReports:
         self._finish, self._last_epoch = finish, last_epoch
         self.restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self.gradient_health: GradientHealth | None = None
-        self._schedule, self._clock = schedule, clock
+        self.schedule, self._clock = schedule, clock
         self._then, self._samples, self._rate = clock(), 0, 0.0
 
     def begin(self, step: int) -> None:
         """Measure the rate of samples from now on, after `step` updates."""
-        self._then, self._samples = self._clock(), self._schedule.samples(step)
+        self._then, self._samples = self._clock(), self.schedule.samples(step)
 
     def report(self, status: Status, roster: Roster) -> Progress:
         """Return the report for the newest status and the members in `roster`."""
-        schedule, samples = self._schedule, self._schedule.samples(status.step)
+        schedule, samples = self.schedule, self.schedule.samples(status.step)
         self.gradient_health = status.measurements.gradient_health or self.gradient_health
         return Progress(
             step=status.step,
