@@ -1,4 +1,4 @@
-.PHONY: install lint type test bench proto dashboards dashboard-preview manifests docs matrix
+.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -15,6 +15,10 @@ type:
 
 test:
 	pytest
+
+SEEDS ?= 10000
+simulate:
+	@python -m tests.simulation 0 $(SEEDS)
 
 bench:
 	@python -m benchmarks

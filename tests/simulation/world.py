@@ -1,7 +1,7 @@
-"""A job's processes in one process: a network in memory, a clock that jumps, and one thread at a time.
+"""The processes of a job in one process: a clock that jumps, one coroutine at a time, and one source of chance.
 
-Each simulated process has a thread, which runs until it waits in its network; then the world runs another one that is
-ready, or moves the clock to the next delivery or time limit. The order and the delays come from a seed, so a run can be
+A simulated process is a greenlet, which runs until it waits in its network. The world then takes the next event from
+its queue: the arrival of a frame, the end of a wait, a fault. Times and choices come from one seed, so a run can be
 repeated. No socket is opened, and nothing sleeps.
 """
 
@@ -9,38 +9,39 @@ import heapq
 import itertools
 import math
 import random
-import threading
-from collections import deque
-from contextlib import contextmanager, suppress
-from dataclasses import replace
 
-from raydient.wire import control
-from raydient.wire.connection import Frame, limited_to
-from raydient.wire.endpoint import Endpoint, Transport
-from raydient.wire.frames import ProtocolError
-from raydient.wire.network import CLOSED
+from greenlet import GreenletExit, getcurrent, greenlet
 
-LIMIT = 1 << 40
+from .network import Network
+
 DELAY_SECONDS = 0.0001, 0.005
 """Shortest and longest time that a frame travels."""
 
 
-class Killed(BaseException):
-    """Raised in a process where it waits, as the end of `kill -9`."""
+class Endless(AssertionError):
+    """The world has had more events than it may have."""
 
 
 class Process:
-    """A simulated process; it satisfies `clusters.cluster.Process`."""
+    """A simulated process; it satisfies `clusters.cluster.Process`.
+
+    Attributes:
+        frozen: stopped by a signal; it goes on with `thaw`.
+        pace: longest time that passes wherever the process looks at its clock or sends; 0: none.
+        siblings: processes that are killed, frozen and thawed together with this one, as the threads of a process.
+    """
 
     def __init__(self, world, name, main):
-        self.name, self.network = name, Network(world, name)
-        self._world, self._main = world, main
-        self._status = None
-        self._killed = False
-        self._ready, self._deadline = lambda: True, math.inf
-        self._turn = threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.name, self.network = name, Network(world, self)
+        self.frozen, self.pace, self.siblings = False, 0.0, []
         self.result = self.error = None
+        self._world, self._main, self._status = world, main, None
+        self._greenlet = greenlet(self._run, world.loop)
+        self._ready, self._deadline, self._wakes = (lambda: True), math.inf, False
+
+    @property
+    def is_over(self):
+        return self._status is not None
 
     def waiting(self):
         return False
@@ -51,227 +52,189 @@ class Process:
     def detach(self):
         raise NotImplementedError
 
-    def kill(self):
-        """End the process; its connections end with it."""
-        if self._status is None and not self._killed:
-            self._killed = True
-            self._status = "killed by SIGKILL"
+    def end(self, status="killed by SIGKILL"):
+        """End the process where it stands, without its cooperation; its connections end with it."""
+        if self._status is None:
+            self._world.note(self.name, status)
+            self._status = status
             self.network.close()
+            for sibling in self.siblings:
+                sibling.end(status)
 
-    @property
-    def is_ready(self):
-        return self._killed or self._world.now >= self._deadline or self._ready()
+    def kill(self):
+        """End the process; one that is cut off ends when it can be reached again."""
+        until = self._world.cut_off_until(self.name, "coordinator")
+        if until > self._world.now:
+            self._world.at(until, self.end)
+        else:
+            self.end()
 
-    @property
-    def deadline(self):
-        return self._deadline
+    def freeze(self):
+        self.frozen = True
+        for sibling in self.siblings:
+            sibling.frozen = True
 
-    @property
-    def is_over(self):
-        return self._main is None
-
-    def step(self):
-        """Run until the process waits or ends. Called by the world."""
-        if not self._thread.ident:
-            self._thread.start()
-        self._turn.release()
-        self._world.baton.acquire()
+    def thaw(self):
+        for process in (self, *self.siblings):
+            process.frozen = False
+            process.wake()
 
     def wait(self, ready, deadline):
-        """Let others run until `ready` or the deadline. Called by the process itself."""
+        """Let other processes run until `ready` or the deadline. Called by the process itself."""
+        if self._world.over:
+            raise GreenletExit
+        if ready():
+            return
         self._ready, self._deadline = ready, deadline
-        self._world.baton.release()
-        self._turn.acquire()
-        self._ready, self._deadline = lambda: True, math.inf
-        if self._killed:
-            raise Killed
+        if deadline < math.inf:
+            self._world.at(deadline, self.wake)
+        self._world.loop.switch()
+        self._ready, self._deadline = None, math.inf
+
+    def breathe(self):
+        """Let time pass at a place at which the operating system may suspend the process."""
+        if self.pace and getcurrent() is self._greenlet:
+            self.wait(lambda: False, self._world.now + self._world.random.uniform(0, self.pace))
+
+    def wake(self):
+        """Run on if the process waits for something that has happened."""
+        if self._ready is None or self._wakes or self.frozen or self.is_over:
+            return
+        if self._world.now >= self._deadline or self._ready():
+            self._wakes = True
+            self._world.at(self._world.now + self._world.lag(), self._switch)
+
+    def release(self):
+        """Free the memory of a process that has ended or was killed."""
+        if not self._greenlet.dead:
+            self._greenlet.throw(GreenletExit)
+
+    def _switch(self):
+        self._wakes = False
+        if not self.frozen and not self.is_over:
+            self._greenlet.switch()
 
     def _run(self):
-        self._turn.acquire()
+        status = "ended with status 0"
         try:
-            if not self._killed:
-                self.result = self._main(self.network)
-                self._status = self._status or "ended with status 0"
-        except Killed:
-            pass
-        except ConnectionError:
-            self._status = self._status or "a process that it works with ended"
+            self.result = self._main(self.network)
+        except OSError as error:
+            status = f"ended with {type(error).__name__}: {error}"
+        except GreenletExit:
+            return
         except BaseException as error:
-            self.error = error
-        self._main = None
-        self.network.close()
-        self._world.baton.release()
+            self.error, status = error, f"ended with {type(error).__name__}"
+        self.end(status)
 
 
 class World:
-    """Processes, the frames on their way and the time."""
+    """Processes, the frames on their way and the time.
 
-    def __init__(self, seed):
-        self.now = 0.0
-        self.random = random.Random(seed)
-        self.baton = threading.Semaphore(0)
-        self.listeners = {}
-        self.processes = []
-        self.current = None
-        self._numbers = itertools.count()
-        self._deliveries = []  # heap of time, number, action
+    Attributes:
+        now: seconds.
+        random: the source of every choice.
+        events: number of events so far.
+        observers: called with the sender's name, the receiver's name and the frame when a frame arrives.
+        after: called after each event.
+        trace: time, name and text of what has happened.
+        local: all processes run on one node and share memory.
+        over: no process may run any more.
+    """
 
-    def start(self, name, main):
+    def __init__(self, seed, *, local=False, delay_seconds=DELAY_SECONDS, lag_seconds=0.0):
+        self.now, self.events, self.random = 0.0, 0, random.Random(seed)
+        self.loop, self.over, self.local = getcurrent(), False, local
+        self.observers, self.after, self.trace = [], [], []
+        self.listeners, self.processes, self.connections = {}, [], []
+        self._delay, self._lag = delay_seconds, lag_seconds
+        self._numbers, self._queue = itertools.count(), []
+        self._partitions = {}  # names of two processes, and the time at which frames pass again
+
+    def start(self, name, main, after_seconds=0.0):
         """Start a process that runs `main(network)`."""
         process = Process(self, name, main)
         self.processes.append(process)
+        self.note(name, "starts")
+        self.at(self.now + after_seconds, process.wake)
         return process
+
+    def living(self, prefix=""):
+        """Return the processes that have not ended whose name begins with `prefix`."""
+        return [process for process in self.processes if not process.is_over and process.name.startswith(prefix)]
 
     def at(self, seconds, action):
         """Call `action` at a time, between two turns of processes."""
-        heapq.heappush(self._deliveries, (seconds, next(self._numbers), action))
+        heapq.heappush(self._queue, (seconds, next(self._numbers), action))
+
+    def after_seconds(self, seconds, action):
+        """Call `action` after this time."""
+        self.at(self.now + seconds, action)
+
+    def note(self, name, text):
+        """Add a line to the trace. `text` may be a function that returns the line's text."""
+        self.trace.append((self.events, self.now, name, text))
+
+    def lines(self):
+        """Return the trace as text, a line for each entry."""
+        return [
+            f"{number:6d} {seconds:10.5f}  {name:20s} {text() if callable(text) else text}"
+            for number, seconds, name, text in self.trace
+        ]
 
     def delay(self):
-        return self.random.uniform(*DELAY_SECONDS)
+        return self.random.uniform(*self._delay)
 
-    def run(self, name, main):
-        """Run `main(network)` as a process, and all others with it, until it ends; returns what it returns."""
-        process = self.start(name, main)
-        while not process.is_over:
-            self._turn()
-        for other in self.processes:
-            other.kill()
-        while any(not other.is_over for other in self.processes):
-            self._turn()
-        for one in self.processes:
-            if one.error is not None:
-                raise one.error
-        return process.result
+    def lag(self):
+        """Return the time from an event to the turn of the process that waits for it."""
+        return self.random.uniform(0, self._lag) if self._lag else 0.0
 
-    def _turn(self):
-        ready = [process for process in self.processes if not process.is_over and process.is_ready]
-        if ready:
-            self.current = self.random.choice(ready)
-            self.current.step()
-            return
-        limits = [process.deadline for process in self.processes if not process.is_over]
-        self.now = max(self.now, min(limits + [entry[0] for entry in self._deliveries[:1]]))
-        assert math.isfinite(self.now), "every process waits for ever"
-        while self._deliveries and self._deliveries[0][0] <= self.now:
-            heapq.heappop(self._deliveries)[2]()
+    def partition(self, a, b, seconds):
+        """Hold all frames between two processes, both ways, for this time."""
+        key = frozenset((a, b))
+        until = self._partitions[key] = max(self._partitions.get(key, 0.0), self.now + seconds)
+        if until < math.inf:
+            self.at(until, lambda: self._flush(key))
 
+    def heal(self, a, b):
+        """End a partition."""
+        key = frozenset((a, b))
+        self._partitions.pop(key, None)
+        self._flush(key)
 
-class Connection:
-    """One end of a connection in memory; it has the public attributes of `wire.connection.Connection`."""
+    def cut_off_until(self, a, b):
+        """Return the time until which two processes cannot reach each other; 0 if they can."""
+        return self._partitions.get(frozenset((a, b)), 0.0) if self._partitions else 0.0
 
-    is_local = pending = False
+    def _flush(self, key):
+        for connection in list(self.connections):
+            if key == frozenset((connection.owner.name, connection.peer.owner.name)):
+                connection.flush()
 
-    def __init__(self, world):
-        self.allocate = limited_to(LIMIT)
-        self.inbox = deque()
-        self.peer = None
-        self._world, self._arrival = world, 0.0
-        self._closed = False
-        self._begun = None  # header, length and parts of a frame that is sent in pieces
+    def turn(self, limit):
+        """Handle the next event. Raises Endless after `limit` events, and the error of a process that had one."""
+        assert self._queue, "every process waits for ever"
+        self.now, _, action = heapq.heappop(self._queue)
+        self.events += 1
+        if self.events > limit:
+            raise Endless(f"no end after {limit} events, at {self.now:.1f} s")
+        action()
+        for look in self.after:
+            look()
 
-    def send(self, header, *payload, descriptors=()):
-        assert not descriptors, "descriptors do not travel between nodes"
-        if self._closed or self.peer._closed:
-            raise BrokenPipeError("the peer closed the connection")
-        data = b"".join(memoryview(part).cast("B") for part in payload if len(part))
-        self._deliver(Frame(replace(header, length=len(data)), data))
-
-    def begin(self, header, length):
-        self._begun = header, length, []
-
-    def more(self, part):
-        header, length, parts = self._begun
-        parts.append(bytes(memoryview(part).cast("B")))
-        if sum(map(len, parts)) == length:
-            self.send(header, *parts)
-
-    def receive(self):
-        """Return the next frame once it has arrived. ConnectionError if the peer is gone."""
-        self._world.current.wait(lambda: self.inbox, math.inf)
-        event = self.take()
-        if event is CLOSED:
-            raise ConnectionError("the peer closed the connection")
-        return event
-
-    def take(self):
-        """Return the next event, its payload in the buffer from `allocate`."""
-        event = self.inbox.popleft()
-        if event is not CLOSED and event.payload:
-            buffer = self.allocate(event.header)
-            memoryview(buffer).cast("B")[:] = event.payload
-            event.payload = buffer
-        return event
+    def run(self, main_process, limit=200_000):
+        """Handle events until a process has ended; returns what it returns."""
+        while not main_process.is_over:
+            self.turn(limit)
+            for process in self.processes:
+                if process.error is not None:
+                    raise process.error
+        return main_process.result
 
     def close(self):
-        if not self._closed:
-            self._deliver(CLOSED)
-            self._closed = True
-            self.inbox.clear()
-
-    def _deliver(self, event):
-        peer = self.peer
-        self._arrival = max(self._arrival, self._world.now + self._world.delay())
-        self._world.at(self._arrival, lambda: None if peer._closed else peer.inbox.append(event))
-
-
-class Network:
-    """`wire.network.Network` in memory, of one process; every connection is between two nodes."""
-
-    def __init__(self, world, name):
-        self._world, self._name = world, name
-        self._own, self._polled = [], []
-
-    def now(self):
-        return self._world.now
-
-    def listen(self, host, unix=None, node=""):
-        endpoint = Endpoint(unix or f"@{self._name}", host, 1, node)
-        self._world.listeners[endpoint.unix] = self
-        return endpoint
-
-    def dial(self, endpoint, transport=Transport.AUTO, node="", timeout_seconds=10.0):
-        listener = self._world.listeners.get(endpoint.unix)
-        if listener is None:
-            raise ConnectionRefusedError(f"nothing listens at {endpoint.unix}")
-        ours, theirs = Connection(self._world), Connection(self._world)
-        ours.peer, theirs.peer = theirs, ours
-        self._own.append(ours)
-        listener._own.append(theirs)
-        listener._polled.append(theirs)
-        return ours
-
-    def adopt(self, connection):
-        self._polled.append(connection)
-
-    def poll(self, timeout_seconds):
-        limit = math.inf if timeout_seconds is None else self._world.now + timeout_seconds
-        self._world.current.wait(lambda: any(connection.inbox for connection in self._polled), limit)
-        for connection in list(self._polled):
-            while connection in self._polled and connection.inbox:
-                try:
-                    event = connection.take()
-                except ProtocolError:
-                    event = CLOSED
-                if event is CLOSED:
-                    self.drop(connection)
-                yield connection, event
-
-    def send(self, connection, message, bundle=None):
-        with self.sending(connection):
-            control.send(connection, message, bundle)
-
-    @contextmanager
-    def sending(self, connection):
-        with suppress(OSError):  # the end of the connection follows
-            yield
-
-    def drop(self, connection):
-        connection.close()
-        if connection in self._polled:
-            self._polled.remove(connection)
-
-    def close(self):
-        self._world.listeners = {name: one for name, one in self._world.listeners.items() if one is not self}
-        for connection in self._own:
-            connection.close()
-        self._polled.clear()
+        """End all processes, and free their memory."""
+        self.over = True
+        for process in self.processes:
+            process.end()
+        for process in self.processes:
+            process.release()
+        self._queue.clear()

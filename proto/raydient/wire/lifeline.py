@@ -7,6 +7,7 @@ that the whole process is frozen. When the connection ends, the process ends too
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -32,6 +33,12 @@ def hold(launch: Launch, node: str) -> "Lifeline":
     return Lifeline(connection)
 
 
+def answer_pings(connection: Connection) -> None:
+    """Answer pings until another message arrives. Raises OSError when the connection ends."""
+    while isinstance(message := control.receive(connection).message, control.Ping):
+        control.send(connection, control.Pong(message.number))
+
+
 class Lifeline:
     """Answers pings on an authenticated, blocking connection until `close`."""
 
@@ -44,11 +51,8 @@ class Lifeline:
         self._thread.start()
 
     def _answer(self) -> None:
-        try:
-            while isinstance(message := control.receive(self._connection).message, control.Ping):
-                control.send(self._connection, control.Pong(message.number))
-        except OSError:
-            pass
+        with suppress(OSError):
+            answer_pings(self._connection)
         if not self._closed.wait(PARTING_SECONDS):
             self._end()
 

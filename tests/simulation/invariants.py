@@ -1,0 +1,126 @@
+"""The promises of a job, checked on every frame that arrives, on every report and on the files."""
+
+import json
+import os
+from pathlib import Path
+
+from raydient.server.training.checkpoint_files import CHECKSUMS, folder_name
+from raydient.server.training.history import HISTORY_FILE, read_history
+from raydient.server.training.initial_weights import MODEL_FILE
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Outcome, Started
+from raydient.wire.frames import Kind
+from raydient.wire.memory import Bundle, Place, Segment
+
+ENDS = {"WORKER_LOST", "PARAMETER_SERVER_LOST"}
+"""Reasons for which a job may fail when it loses more processes than it tolerates."""
+
+
+def message_of(frame):
+    """Return the type and the fields of a message, without the copy that `control.decode` makes."""
+    return json.loads(bytes(memoryview(frame.payload)[: frame.header.first]))
+
+
+class Invariants:
+    """Raises AssertionError at the first event that breaks a promise.
+
+    - A message of a generation reaches members of this generation alone, and the coordinator serves the newest one.
+    - Weights that travel, and weights of snapshots, are those after exactly one number of steps.
+    - The sums of a push are those at the weights of its step: a worker does not compute on half a step.
+    - An epoch counts each row once; its metrics are the same however often it is computed.
+    - A reported checkpoint is on disk, and no later run begins before it.
+    - The digest is that of the naive loop.
+
+    Attributes:
+        generations: number of the coordinator and generation of each member, by name.
+    """
+
+    def __init__(self, world, twin, directory):
+        self.generations, self.directory = {}, Path(directory)
+        self._world, self._twin = world, twin
+        self._shards, self._durable, self._epochs = {}, 0, {}
+        self._sums = 8 * twin.prepared.network.sums
+        world.observers.append(self.look)
+
+    def look(self, sender, receiver, frame):
+        """Check a frame that arrives."""
+        header = frame.header
+        if header.kind is Kind.CONTROL:
+            message = message_of(frame)
+            if message["type"] not in ("Ping", "Pong"):
+                self._world.note(receiver, f"gets {message['type']} from {sender}")
+            check = getattr(self, f"_check_{message['type'].lower()}", None)
+            if check is not None:
+                check(sender, receiver, frame, message)
+            return
+        work = f"{header.round} [{header.first}, {header.last})"
+        self._world.note(receiver, f"gets {header.kind.name} {work} from {sender}")
+        assert self.generations[sender] == self.generations[receiver], "frames cross generations"
+        if header.kind is Kind.WEIGHTS:
+            begin, end = self._shards[sender]
+            assert bytes(frame.payload) == self._twin.weights[header.round][4 * begin : 4 * end], "weights of no step"
+        elif header.kind is Kind.PUSH:
+            sums = self._twin.node(header.round, header.first, header.last)
+            assert bytes(memoryview(frame.payload)[: self._sums]) == sums, "a worker computes on weights of no step"
+
+    def report(self, report):
+        """Check a report of the coordinator."""
+        match report:
+            case CheckpointTaken(step=step):
+                assert (self.directory / "checkpoints" / folder_name(step) / CHECKSUMS).is_file(), "not on disk"
+                self._durable = max(self._durable, step)
+            case Started(step=step):
+                assert step >= self._durable, f"begins at step {step}, but {self._durable} steps were durable"
+            case EpochEnded(epoch=epoch):
+                assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
+                assert report.step == epoch * self._twin.prepared.schedule.steps_per_epoch
+            case Finished(outcome=Outcome.FAILED):
+                assert report.reason in ENDS, report
+            case Finished(outcome=Outcome.SUCCEEDED):
+                assert report.digest == self._twin.digest, "other bits than the naive loop"
+                assert report.step == self._twin.prepared.schedule.steps
+
+    def end(self, finished):
+        """Check the files of a job that is done."""
+        epochs = [epoch.epoch for epoch in read_history(self.directory / HISTORY_FILE)]
+        assert epochs == list(range(1, self._twin.prepared.spec.training.epochs + 1)), f"record of epochs {epochs}"
+        assert (self.directory / MODEL_FILE).is_file()
+
+    # ---- messages
+
+    def _check_serve(self, sender, receiver, frame, message):
+        body = message["body"]
+        self._newest(receiver)
+        self._shards[receiver] = body["ranges"][body["shard"]]
+        assert body["step"] >= self._durable, "a durable step is lost"
+        self._weights(receiver, frame, message, "the coordinator serves weights of no step")
+
+    def _check_work(self, sender, receiver, frame, message):
+        self._newest(receiver)
+
+    def _check_plan(self, sender, receiver, frame, message):
+        self._newest(receiver)
+
+    def _check_snapshot(self, sender, receiver, frame, message):
+        self._weights(sender, frame, message, "a snapshot of no step")
+
+    _check_part = _check_snapshot
+
+    def _check_epochsdone(self, sender, receiver, frame, message):
+        schedule = self._twin.prepared.schedule
+        for epoch in message["body"]["epochs"]:
+            rows = epoch["train"][0], epoch["test"][0]
+            assert rows == (schedule.train_rows, schedule.test_rows), f"{rows} rows counted in an epoch"
+
+    def _newest(self, member):
+        assert self.generations[member] == max(self.generations.values()), "an earlier generation is served"
+
+    def _weights(self, server, frame, message, problem):
+        if frame.descriptors:
+            segment = Segment(os.dup(frame.descriptors[0]), message["size"])
+        else:
+            segment = Segment.create(message["size"])
+            segment.buffer[:] = memoryview(frame.payload)[frame.header.first :]
+        places = {name: Place(**place) for name, place in message["places"].items()}
+        begin, end = self._shards[server]
+        step = self._twin.weights[message["body"]["step"]]
+        assert Bundle(segment, places).arrays["weights"].tobytes() == step[4 * begin : 4 * end], problem

@@ -1,0 +1,123 @@
+"""A job in a simulated world: its processes, and an operator that starts the coordinator until the job is done."""
+
+import shutil
+from contextlib import closing
+from tempfile import mkdtemp
+
+from raydient.server.parameters.shell import ParameterServerShell
+from raydient.server.training.history import HISTORY_FILE, History
+from raydient.server.training.members import Members
+from raydient.server.training.reports import Finished, Outcome, Progress
+from raydient.server.training.shell import CoordinatorShell
+from raydient.server.training.storage import Storage
+from raydient.wire import control
+from raydient.wire.control import Role
+from raydient.wire.launch import from_json
+from raydient.wire.lifeline import PARTING_SECONDS, answer_pings
+from raydient.workers.worker import work
+
+from .invariants import Invariants
+from .twin import folder
+from .world import World
+
+COORDINATORS = 12
+"""Coordinators that an operator starts, at most."""
+
+
+class Cluster:
+    """Starts members as processes of a world; satisfies `clusters.cluster.Cluster`."""
+
+    host = node = ""
+
+    def __init__(self, world, starts, late_seconds, paces):
+        self._world, self._starts, self._late, self._paces = world, starts, late_seconds, paces
+
+    def reserve(self, job, workers, placement):
+        pass
+
+    def release(self):
+        pass
+
+    def start(self, role, launch, log):
+        world, settings = self._world, from_json(launch)
+        name = self._starts(role, settings.generation)
+        late = world.random.uniform(0, self._late)
+
+        def serve(network):
+            ParameterServerShell(settings, network, "").run()
+
+        def compute(network):
+            work(settings, network, "")
+
+        def answer(network):
+            try:
+                connection = network.dial(settings.coordinator)
+                control.send(connection, control.Alive(settings.member))
+                answer_pings(connection)
+            finally:
+                world.after_seconds(PARTING_SECONDS, process.end)
+
+        process = world.start(name, serve if role is Role.PARAMETER_SERVER else compute, late)
+        process.pace = world.random.choice(self._paces)
+        process.siblings.append(world.start(f"{name} lifeline", answer, late))
+        return process
+
+
+class Job:
+    """A job and its world.
+
+    Attributes:
+        reports: of all coordinators, in order.
+        orders: for the coordinator that runs.
+        finished: the last report of the job; None while it runs.
+    """
+
+    def __init__(self, seed, twin, *, workers=3, late_seconds=0.0, paces=(0.0,), **world):
+        self.world, self.twin = World(seed, **world), twin
+        self.reports, self.orders, self.finished = [], [], None
+        self.directory = mkdtemp(dir=folder())
+        self.invariants = Invariants(self.world, twin, self.directory)
+        self._workers, self._started, self._coordinators = workers, {}, 0
+        self._cluster = Cluster(self.world, self._name, late_seconds, paces)
+
+    def run(self, limit=200_000):
+        """Run the job to its end, and check its files. Raises AssertionError if an invariant is broken."""
+        world = self.world
+        while self.finished is None:
+            assert self._coordinators < COORDINATORS, "the job does not end"
+            self._coordinators += 1
+            world.run(world.start("coordinator", self._coordinate), limit)
+            pause, over = world.now + world.random.uniform(0, 2), []
+            world.at(pause, lambda over=over: over.append(True))
+            while not over:
+                world.turn(limit)
+        self.invariants.end(self.finished)
+
+    def close(self):
+        """End all processes and remove the job's folder."""
+        self.world.close()
+        shutil.rmtree(self.directory)
+
+    def _name(self, role, generation):
+        number = self._started[role] = self._started.get(role, -1) + 1
+        name = f"{'server' if role is Role.PARAMETER_SERVER else 'worker'} {number}"
+        self.invariants.generations[name] = self._coordinators, generation
+        return name
+
+    def _coordinate(self, network):
+        directory = self.invariants.directory
+        with closing(History(directory / HISTORY_FILE)) as history:
+            endpoint = network.listen("", unix=f"@coordinator {self._coordinators}")
+            members = Members(self._cluster, network, endpoint, job="test", secret=b"s" * 32, logs=directory / "logs")
+            storage = Storage(self.twin.prepared, directory, "test", history)
+            size, self.orders = control.Scale(self._workers, 1), []
+            shell = CoordinatorShell(self.twin.prepared, size, members, storage, tell=self._report, orders=self.orders)
+            shell.run()
+
+    def _report(self, report):
+        self.reports.append(report)
+        if not isinstance(report, Progress):
+            self.world.note("coordinator", f"reports {report}")
+        self.invariants.report(report)
+        if isinstance(report, Finished) and report.outcome is Outcome.SUCCEEDED:
+            self.finished = report

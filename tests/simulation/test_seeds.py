@@ -1,0 +1,39 @@
+"""Jobs with faults drawn from seeds: their promises hold at every event, and their bits are those of the naive loop."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from .seeds import run_seed
+
+ROOT = Path(__file__).parents[2]
+
+
+def simulate(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.simulation", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_thousand_seeds():
+    done = simulate("0", "1000")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_seed_repeats_its_trace_to_the_byte():
+    one, other = (simulate("4", PYTHONHASHSEED=number).stdout for number in "12")
+    assert one == other
+    assert len(one.splitlines()) > 100
+
+
+def test_a_problem_is_one_line_that_repeats_it(monkeypatch):
+    monkeypatch.setattr("tests.simulation.seeds.BOUND", 10)
+    run = run_seed(3)
+    assert str(run).startswith("python -m tests.simulation 3    # Endless: no end after")
+    assert run.trace[-1].endswith(run.problem)

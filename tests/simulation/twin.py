@@ -1,0 +1,93 @@
+"""A job computed by a loop, round by round: the bits that every message of a simulated run must have."""
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+
+from raydient.server.training.preparation import prepare
+from raydient.spec.validation import validate_job
+from raydient.steps.schedule import RoundKind
+from raydient.workers.data import epoch_order
+from raydient.workers.network import Pass, Program
+from tests.end_to_end.naive import Update, naive, tree
+
+
+class Twin:
+    """The values of a prepared job.
+
+    Attributes:
+        weights: after each number of updates, bytes.
+        sums: of the rows of each leaf, by round and leaf.
+    """
+
+    def __init__(self, prepared):
+        self.prepared = prepared
+        self.weights, self.sums = [], {}
+        schedule, network, data = prepared.schedule, prepared.network, prepared.dataset
+        weights = np.zeros(network.layout.size, np.float32)
+        network.initialize(prepared.spec.training.seed, weights)
+        self._bound, self._weights = network.bind(weights), weights
+        update = Update(prepared.spec.training.optimizer, network, weights)
+        self.weights.append(weights.tobytes())
+        for number in range(schedule.rounds):
+            opened = schedule.round(number)
+            if opened.kind is RoundKind.EVALUATE:
+                for leaf in range(opened.leaves):
+                    self._leaf(data.test, np.arange(*opened.leaf(leaf)), number, leaf)
+                continue
+            order = epoch_order(prepared.spec.training.seed, opened.epoch, schedule.train_rows)
+            parts = []
+            for leaf in range(opened.leaves):
+                begin, end = opened.leaf(leaf)
+                passing = Pass(True, prepared.spec.training.seed, opened.step, leaf)
+                program = self._leaf(data.train, order[begin:end], number, leaf, passing)
+                parts.append(np.zeros_like(weights))
+                program.backward(self._bound, network.bind(parts[-1]), 1.0 / (opened.stop - opened.start))
+            update(opened.step, tree(parts))
+            self.weights.append(weights.tobytes())
+
+    @cached_property
+    def digest(self):
+        """Digest of the naive loop, which shares no code with the rounds of this class."""
+        return naive(self.prepared).digest
+
+    def node(self, round_, first, last):
+        """Return the sums over a node of a round, bytes."""
+        return tree([self.sums[round_, leaf] for leaf in range(first, last)]).tobytes()
+
+    def _leaf(self, part, rows, round_, leaf, passing=None):
+        program = Program(self.prepared.network, len(rows), weighted=False)
+        for name, x in program.xs.items():
+            x[:] = part.xs[name][rows]
+        for name, y in program.ys.items():
+            y[:] = part.ys[name][rows]
+        sums = program.forward(self._bound, passing) if passing else program.forward(self._bound)
+        self.sums[round_, leaf] = sums.copy()
+        return program
+
+
+@lru_cache
+def folder():
+    """Return a folder in memory where there is one: a simulated disk need not wait for a real one."""
+    memory = Path("/dev/shm")
+    return Path(mkdtemp(prefix="raydient-simulation-", dir=memory if memory.is_dir() else None))
+
+
+@lru_cache
+def tiny_twin(kind):
+    """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 3, 44)
+    path = folder() / "blobs.npz"
+    np.savez(path, x=(rng.normal(size=(44, 3)) + 2 * np.eye(3)[labels]).astype(np.float32), y=labels)
+    layers = [{"dense": {"units": 4, "activation": "tanh"}}, {"dropout": {"rate": 0.2}}, {"dense": {"units": 3}}]
+    spec = {
+        "dataset": {"uri": path.name, "standardize": True, "split": {"test": 0.1}},
+        "network": {"layers": layers, "loss": "softmax_cross_entropy"},
+        "training": {"epochs": 3, "batch_size": 15, "microbatches": 5, "optimizer": kind, "seed": 11},
+        "checkpoints": {"interval_seconds": 0.02},
+        "resources": {"workers": {"min": 1, "max": 3}},
+    }
+    return Twin(prepare(validate_job(spec), path))
