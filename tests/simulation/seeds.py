@@ -175,8 +175,9 @@ def run_seed(seed, *, traced=False):
         where = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{type(error).__name__}: {error} ({where.filename.rpartition('/')[2]}:{where.lineno})"
         world.note("problem", problem)
+    trace = world.lines() if traced or problem else []
     job.close()
-    return Run(seed, problem, world.lines() if traced or problem else [], world.events)
+    return Run(seed, problem, trace, world.events)
 
 
 def first_failure(seeds):
