@@ -1,0 +1,174 @@
+"""A step in several shards has the bits of one: weights, state, norms by piece, verdict and gradient health."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raydient.server.parameters import blocks
+from raydient.server.parameters.blocks import Blocks
+from raydient.server.parameters.conductor import Assign, Conductor, Diverged
+from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
+from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.position import Position
+from raydient.server.parameters.requests import Apply, Examine, Reduce, Update
+from raydient.server.parameters.shard import Shard
+from raydient.server.parameters.update import Updater
+from raydient.server.parameters.weights import Weights
+from raydient.steps import ranges
+from raydient.steps.gradient import GradientLayout
+from raydient.steps.layout import Average, Frozen, Layout, Learned
+from raydient.steps.schedule import Schedule
+
+SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
+MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
+ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
+LEAVES, STEPS, UNITS = 3, 3, 2
+LAYOUT = Layout.of(
+    [("a.kernel", (5, 3)), ("t.embeddings", (40, 2)), ("b.kernel", (11,)), ("b.mean", (4,)), ("c.kernel", (9,)),
+     ("d.kernel", (6,))],
+    kinds={"a.kernel": Learned(l1=0.01, l2=0.1), "b.mean": Average(0.9), "c.kernel": Frozen()},
+    sparse=["t.embeddings"],
+)  # fmt: skip
+LAYERS = [("a", UNITS), ("t", 0), ("b", 0), ("c", 0), ("d", 0)]
+PIECE = 4
+
+
+def clip(square):
+    """Return the factor that bounds the norm of the gradient by 1."""
+    return 1.0 / max(1.0, float(np.sqrt(square)))
+
+
+def gradients(rng):
+    """Return a gradient for each leaf: a few rows of the table are in use."""
+    form = GradientLayout.of(LAYOUT, UNITS)
+    made = {}
+    for leaf in range(LEAVES):
+        gradient = form.zeros()
+        gradient.vector[:] = rng.normal(size=LAYOUT.size)
+        gradient.active[:] = rng.integers(0, 2, UNITS)
+        (table,) = gradient.tables.values()
+        table.values[:] = 0
+        numbers = np.flatnonzero(rng.random(40) < 0.1)
+        table.write(numbers, rng.normal(size=(len(numbers), 2)).astype(np.float32))
+        made[leaf, leaf + 1] = gradient
+    return made
+
+
+class Server:
+    """A conductor with shards that answer in a given order."""
+
+    def __init__(self, divided, rule, start, executor, shuffle):
+        schedule = Schedule(LEAVES, 0, STEPS, LEAVES, LEAVES, gradient_health_every=2)
+        layers = LayerSums(LAYOUT, LAYERS)
+        self.conductor = Conductor(schedule, Position(0, 0, np.zeros(2)), rule, layers, shards=len(divided))
+        self.arrays = [start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)]
+        self.squares, self.health = [], []
+        self._shuffle = shuffle
+        self._shards = [self._shard(a, b, rule, executor) for a, b in divided]
+        self.conductor.attached(0)
+        self.actions = self.conductor.plan(1, [0], [1.0])
+
+    def _shard(self, start, stop, rule, executor):
+        def within(bounds):
+            return [bound - start for bound in bounds if start <= bound <= stop]
+
+        layout, form = LAYOUT.within(start, stop), GradientLayout.of(LAYOUT, UNITS).within(start, stop)
+        weights, *state = [array[start:stop] for array in self.arrays]
+        updater = Updater(
+            Weights(weights, state, rule, layout.parameters),
+            Blocks(within(ranges.pieces(LAYOUT)), 2, 1, executor),
+            tables=form.tables,
+        )
+        meter = PieceMeter(within(measured_pieces(LAYOUT)))
+        return Shard(layout, updater, meter, lambda node, gradient: gradient.within(start, form))
+
+    def step(self, leaves, loss=1.0):
+        number = self.conductor.current.number
+        for node, gradient in leaves.items():
+            refusal, self.actions = self.conductor.push(number, node, gradient, np.array([loss]))
+            assert refusal == ""
+        while self.actions and isinstance(self.actions[0], Update | Reduce | Apply | Examine):
+            (request,) = self.actions
+            answers = [(shard, self._shards[shard].answer(request)) for shard in range(len(self._shards))]
+            if isinstance(request, Reduce):
+                self.squares.append(np.concatenate([answer.squares for _, answer in answers]).tobytes())
+            self._shuffle(answers)
+            for shard, answer in answers:
+                assert self.actions == [request] or not self.actions
+                self.actions = self.conductor.answered(shard, answer)
+        self.health.append(self.conductor.health)
+
+
+@given(
+    count=st.integers(2, 9),
+    block=st.sampled_from([PIECE, 3 * PIECE, 100]),
+    choice=st.sampled_from([SGD, MOMENTUM, ADAM]),
+    clips=st.booleans(),
+    few=st.sampled_from([1, 2, 100]),
+    shuffled=st.randoms(use_true_random=False),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(deadline=None, max_examples=150)
+def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, few, shuffled, seed):
+    rule = replace(build_rule(*choice), scale=clip if clips else None)
+    rng = np.random.default_rng(seed)
+    start = rng.normal(size=LAYOUT.size).astype(np.float32)
+    steps = [gradients(rng) for _ in range(STEPS)]
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
+        patch.setattr(ranges, "PIECE", PIECE)
+        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr("raydient.steps.sparse.FEW", few)
+        one = Server([(0, LAYOUT.size)], rule, start, executor, lambda answers: None)
+        several = Server(ranges.ranges(LAYOUT, count), rule, start, executor, shuffled.shuffle)
+        for leaves in steps:
+            one.step(leaves)
+            several.step(leaves)
+            assert [array.tobytes() for array in several.arrays] == [array.tobytes() for array in one.arrays]
+    assert several.squares == one.squares
+    for ours, theirs in zip(several.health, one.health, strict=True):
+        assert ours.step == theirs.step
+        for layer, twin in zip(ours.layers, theirs.layers, strict=True):
+            assert layer.gradient_norm == pytest.approx(twin.gradient_norm, rel=1e-12)
+            assert layer.update_ratio == pytest.approx(twin.update_ratio, rel=1e-12)
+            assert (layer.layer, layer.non_finite_values) == (twin.layer, twin.non_finite_values)
+            assert layer.dead_units_ratio == twin.dead_units_ratio
+
+
+@pytest.mark.parametrize("clips", [False, True])
+@pytest.mark.parametrize(("place", "name"), [(0, "a.kernel"), (LAYOUT.size - 1, "d.kernel")])
+def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clips, place, name):
+    rule = replace(build_rule(*SGD), scale=clip if clips else None)
+    leaves = gradients(np.random.default_rng(1))
+    leaves[1, 2].vector[place] = np.nan
+    start = np.ones(LAYOUT.size, np.float32)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
+        patch.setattr(ranges, "PIECE", PIECE)
+        server = Server(ranges.ranges(LAYOUT, 4), rule, start, executor, lambda answers: None)
+        server.step(leaves)
+    (action,) = server.actions
+    assert isinstance(action, Diverged)
+    assert (action.parameter, action.finite, action.step) == (name, False, 0)
+    if clips:
+        assert server.arrays[0].tobytes() == start.tobytes(), "the verdict comes before any weight changes"
+
+
+def test_an_answer_that_is_not_due_is_refused():
+    with ThreadPoolExecutor(1) as executor:
+        server = Server([(0, LAYOUT.size)], build_rule(*SGD), np.ones(LAYOUT.size, np.float32), executor, list)
+    assert [type(action) for action in server.actions if isinstance(action, Assign)]
+    with pytest.raises(ValueError, match="not due"):
+        server.conductor.answered(0, None)
+
+
+def test_ranges_of_this_layout_cut_the_table_and_a_parameter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "PIECE", PIECE)
+        bounds = {stop for _, stop in ranges.ranges(LAYOUT, 9)}
+        assert all(b - a <= PIECE for a, b in pairwise(ranges.pieces(LAYOUT)))
+    inside = [b for p in LAYOUT.parameters for b in bounds if p.offset < b < p.stop]
+    assert len(inside) > 4
