@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raydient.files import LOCAL, Disk
 from raydient.server.training.checkpoints import Checkpoints
 from raydient.server.training.coordinator import Coordinator
 from raydient.server.training.progress import ProgressReports
@@ -33,10 +34,13 @@ class SmallJob:
     directory: Path
     job: str = "a1"
     state: tuple[str, ...] = ("velocity",)
+    disk: Disk = LOCAL
 
     @property
     def checkpoints(self):
-        return Checkpoints(self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE)
+        return Checkpoints(
+            self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE, disk=self.disk
+        )
 
     def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None):
         """Write the checkpoint of a step; return the damage that was set aside."""

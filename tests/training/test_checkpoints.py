@@ -194,11 +194,11 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_else(small_job, m
     small_job.save(1)
     write, writes = checkpoints.write_new, []
 
-    def full(path, data):
+    def full(path, data, disk):
         writes.append(path)
         if len(writes) == failing_write:
             raise OSError(28, "No space left on device")
-        write(path, data)
+        write(path, data, disk)
 
     monkeypatch.setattr(checkpoints, "write_new", full)
     with pytest.raises(OSError, match="No space left"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from raydient.server.training import history
 from raydient.server.training.history import BLOCK, RECENT, UNWRITTEN, History, read_history
 from raydient.server.training.reports import EpochEnded
+from tests.simulation.disk import SimulatedDisk
 
 
 def epoch(number):
@@ -109,22 +110,21 @@ def test_a_damaged_byte_costs_at_most_two_epochs_and_never_gives_a_wrong_one(tmp
     assert [one.epoch for one in epochs] == sorted({one.epoch for one in epochs})
 
 
-def test_a_full_disk_costs_nothing_until_memory_is_full(path, monkeypatch):
-    def full(descriptor, data, offset):
-        raise OSError(28, "No space left on device")
-
-    with closing(History(path)) as record:
-        monkeypatch.setattr(history.os, "pwrite", full)
+def test_a_full_disk_costs_nothing_until_memory_is_full(path):
+    disk = SimulatedDisk()
+    with closing(History(path, disk=disk)) as record:
+        disk.capacity = 0
         for number in range(1, 2 * BLOCK + 1):
             record.append(epoch(number))
         with pytest.raises(OSError, match="No space"):
             record.sync()
         assert [one.epoch for one in record.read(0, 1000)] == list(range(1, 2 * BLOCK + 1))
-        monkeypatch.undo()
+        disk.capacity = 1 << 30
         record.sync()
-        assert len(list(read_history(path))) == 2 * BLOCK
-        monkeypatch.setattr(history.os, "pwrite", full)
+        with closing(History(path, disk=disk)) as other:
+            assert len(other.read(0, 1000)) == 2 * BLOCK
+        disk.capacity = 0
         for number in range(2 * BLOCK + 1, 2 * UNWRITTEN):
             record.append(epoch(number))
         assert len(record._recent) == UNWRITTEN
-        monkeypatch.undo()
+        disk.capacity = 1 << 30

@@ -13,7 +13,6 @@ the job and the step, which must match the folder's name.
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from raydient.files import LOCAL, Disk
 
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
 FORMAT = "raydient-checkpoint/2"
@@ -78,37 +79,37 @@ def step_of(name: str) -> int | None:
     return step if match and folder_name(step) == name else None
 
 
-def named(directory: Path) -> list[tuple[int, Path]]:
+def named(directory: Path, disk: Disk = LOCAL) -> list[tuple[int, Path]]:
     """Return the entries of a folder with a checkpoint's name, of any type, the newest step first.
 
     Raises OSError if the folder cannot be read; one that is absent has no entries.
     """
     try:
-        entries = os.listdir(directory)
+        entries = disk.names(directory)
     except FileNotFoundError:
         return []
     steps = [(step, directory / name) for name in entries if (step := step_of(name)) is not None]
     return sorted(steps, reverse=True)
 
 
-def saved_step(directory: Path, job: str) -> int:
+def saved_step(directory: Path, job: str, disk: Disk = LOCAL) -> int:
     """Return the step of a job's newest checkpoint whose manifest is good; 0 if there is none."""
-    return next((manifest.step for _, manifest, _ in good_manifests(directory, job)), 0)
+    return next((manifest.step for _, manifest, _ in good_manifests(directory, job, disk)), 0)
 
 
-def good_manifests(directory: Path, job: str) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
+def good_manifests(directory: Path, job: str, disk: Disk = LOCAL) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
     """Yield folder, manifest and checksums of each checkpoint of a job whose manifest is good, the newest first.
 
     Their arrays are not read. Damaged checkpoints are skipped and not renamed.
     """
     try:
-        entries = named(directory)
+        entries = named(directory, disk)
     except OSError:
         return
     for _, folder in entries:
         try:
-            sums = read_checksums(folder)
-            manifest = read_manifest(folder, job, sums[MANIFEST])
+            sums = read_checksums(folder, disk)
+            manifest = read_manifest(folder, job, sums[MANIFEST], disk)
         except (Damaged, OSError):
             continue
         yield folder, manifest, sums
@@ -119,13 +120,13 @@ def checksums_text(digests: Mapping[str, str]) -> bytes:
     return "".join(f"{digests[name]}  {name}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)).encode()
 
 
-def read_checksums(folder: Path) -> dict[str, str]:
+def read_checksums(folder: Path, disk: Disk = LOCAL) -> dict[str, str]:
     """Read the SHA-256 of each file from SHA256SUMS. Raises Damaged, OSError."""
     try:
-        with _open(folder, CHECKSUMS, limit=1 << 12) as file:
+        with _open(folder, CHECKSUMS, disk, limit=1 << 12) as file:
             text = file.read()
     except FileNotFoundError:
-        earlier = ", as checkpoints of earlier versions" if (folder / MANIFEST).is_file() else ""
+        earlier = ", as checkpoints of earlier versions" if disk.exists(folder / MANIFEST) else ""
         raise Damaged(f"it has no {CHECKSUMS}{earlier}") from None
     match = _SUMS.fullmatch(text.decode("latin-1"))
     if match is None:
@@ -133,21 +134,21 @@ def read_checksums(folder: Path) -> dict[str, str]:
     return dict(zip((WEIGHTS, OPTIMIZER, MANIFEST), match.groups(), strict=True))
 
 
-def read_verified(folder: Path, name: str, sha256: str, limit: int) -> bytes:
+def read_verified(folder: Path, name: str, sha256: str, limit: int, disk: Disk = LOCAL) -> bytes:
     """Read a file of at most `limit` bytes with this SHA-256. The hash is compared before the file is held in memory.
 
     Raises Damaged, OSError.
     """
-    with _open(folder, name, limit=limit) as file:
+    with _open(folder, name, disk, limit=limit) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
             file.seek(0)
             return file.read()
     raise Damaged(f"{name} does not have the SHA-256 that {CHECKSUMS} gives")
 
 
-def read_manifest(folder: Path, job: str, sha256: str) -> Manifest:
+def read_manifest(folder: Path, job: str, sha256: str, disk: Disk = LOCAL) -> Manifest:
     """Read the manifest of a job's checkpoint; its file must have this SHA-256. Raises Damaged, OSError."""
-    data = read_verified(folder, MANIFEST, sha256, MANIFEST_LIMIT)
+    data = read_verified(folder, MANIFEST, sha256, MANIFEST_LIMIT, disk)
     try:
         manifest = _ADAPTER.validate_json(data, strict=True)
     except (ValidationError, RecursionError) as error:
@@ -162,21 +163,14 @@ def read_manifest(folder: Path, job: str, sha256: str) -> Manifest:
 
 
 @contextmanager
-def _open(folder: Path, name: str, *, limit: int) -> Iterator[BufferedReader]:
+def _open(folder: Path, name: str, disk: Disk, *, limit: int) -> Iterator[BufferedReader]:
     """Open a plain file of at most `limit` bytes in a folder. Links are refused for both. Raises Damaged, OSError."""
-    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        # Nonblocking, because opening a FIFO waits for its other end.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=within)
-    finally:
-        os.close(within)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Damaged(f"{name} is not a plain file")
-        if status.st_size > limit:
-            raise Damaged(f"{name} has {status.st_size} bytes, more than it was written with")
-        with open(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(descriptor)
+    file = disk.open_plain(folder / name)
+    if file is None:
+        raise Damaged(f"{name} is not a plain file")
+    with file:
+        size = file.seek(0, os.SEEK_END)
+        if size > limit:
+            raise Damaged(f"{name} has {size} bytes, more than it was written with")
+        file.seek(0)
+        yield file

@@ -8,8 +8,6 @@ counted or deleted.
 import errno
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from raydient.files import sync_folder, write_new
+from raydient.files import LOCAL, Disk, write_new
 from raydient.steps.arrays import AnyArray
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
@@ -87,7 +85,15 @@ class Checkpoints:
     """The checkpoints of one job in one folder. The caller holds the job's lock."""
 
     def __init__(
-        self, directory: Path, *, job: str, layout: Layout, state: Sequence[str], schedule: Schedule, ranks: int = 0
+        self,
+        directory: Path,
+        *,
+        job: str,
+        layout: Layout,
+        state: Sequence[str],
+        schedule: Schedule,
+        ranks: int = 0,
+        disk: Disk = LOCAL,
     ) -> None:
         """Read and write nothing yet.
 
@@ -98,8 +104,9 @@ class Checkpoints:
             state: names of the optimizer's vectors, each as large as the weights.
             schedule: the job's rounds.
             ranks: number of metrics that rank rows.
+            disk: holds the folder.
         """
-        self._directory, self._job, self._schedule = directory, job, schedule
+        self._directory, self._job, self._schedule, self._disk = directory, job, schedule, disk
         self._layout, self._state = layout, tuple(state)
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
 
@@ -120,15 +127,19 @@ class Checkpoints:
         Raises:
             OSError: the earlier checkpoints are unchanged.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._disk.make_folder(self._directory)
+        self._disk.sync_folder(self._directory.parent)  # else the folder's own name is not durable
         target = self._directory / folder_name(position["step"])
         damage = []
-        if os.path.lexists(target):
+        if self._disk.exists(target):
             if self._holds(target, arrays):
+                self._disk.sync_folder(self._directory)  # an earlier attempt may have failed at this point
                 return []
             damage.append(self._set_aside(target, "it is not what was computed for this step"))
         self._write(target, self._files(arrays, position, metadata))
-        for _, old in [(step, path) for step, path in named(self._directory) if step <= position["step"]][keep:]:
+        for _, old in [(step, path) for step, path in named(self._directory, self._disk) if step <= position["step"]][
+            keep:
+        ]:
             self._remove(old)
         return damage
 
@@ -136,7 +147,7 @@ class Checkpoints:
         """Return the newest good checkpoint, if any, and the damaged ones, which are set aside."""
         damage: list[Damage] = []
         try:
-            candidates = named(self._directory)
+            candidates = named(self._directory, self._disk)
         except OSError as error:
             return None, [Damage(self._directory.name, f"it cannot be read: {error.strerror}", "")]
         for _, path in candidates:
@@ -154,7 +165,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """Return the steps of the checkpoints in the folder, in ascending order."""
         with suppress(OSError):
-            return sorted(step for step, path in named(self._directory) if path.is_dir() and not path.is_symlink())
+            return sorted(step for step, path in named(self._directory, self._disk) if self._disk.is_folder(path))
         return []
 
     def discard(self, step: int) -> None:
@@ -164,8 +175,9 @@ class Checkpoints:
     def remove_leftovers(self) -> None:
         """Remove partial checkpoints of processes that were killed while writing or removing them."""
         with suppress(OSError):
-            for path in self._directory.glob(f"{_PARTIAL}*"):
-                _delete(path)
+            for name in self._disk.names(self._directory):
+                if name.startswith(_PARTIAL):
+                    self._delete(self._directory / name)
 
     # ---- writing
 
@@ -188,17 +200,17 @@ class Checkpoints:
 
     def _write(self, target: Path, files: Mapping[str, bytes]) -> None:
         partial = target.with_name(f"{_PARTIAL}{target.name}")
-        _delete(partial)
+        self._delete(partial)
         try:
-            partial.mkdir()
+            self._disk.make_folder(partial)
             for name, data in files.items():
-                write_new(partial / name, data)
-            sync_folder(partial)
-            partial.rename(target)
+                write_new(partial / name, data, self._disk)
+            self._disk.sync_folder(partial)
+            self._disk.rename(partial, target)
         except BaseException:
-            _delete(partial)
+            self._delete(partial)
             raise
-        sync_folder(self._directory)
+        self._disk.sync_folder(self._directory)
 
     def _holds(self, path: Path, arrays: Mapping[str, AnyArray]) -> bool:
         """Return True if `path` is a good checkpoint with the same bits."""
@@ -210,9 +222,9 @@ class Checkpoints:
         return stored.keys() == arrays.keys() and all(same)
 
     def _set_aside(self, path: Path, why: str) -> Damage:
-        aside = next(p for n in count(1) if not os.path.lexists(p := path.with_name(f"{path.name}.damaged-{n}")))
+        aside = next(p for n in count(1) if not self._disk.exists(p := path.with_name(f"{path.name}.damaged-{n}")))
         try:
-            path.rename(aside)
+            self._disk.rename(path, aside)
         except OSError:
             return Damage(path.name, why, "")
         return Damage(path.name, why, aside.name)
@@ -220,16 +232,24 @@ class Checkpoints:
     def _remove(self, path: Path) -> None:
         """Rename a checkpoint, then delete it, so that a process killed in between leaves no partial checkpoint."""
         partial = path.with_name(f"{_PARTIAL}removed-{path.name}")
-        _delete(partial)
+        self._delete(partial)
         with suppress(OSError):
-            path.rename(partial)
-            _delete(partial)
+            self._disk.rename(path, partial)
+            self._delete(partial)
+
+    def _delete(self, path: Path) -> None:
+        """Remove a folder, a file or a link; errors are ignored."""
+        if self._disk.is_folder(path):
+            self._disk.remove_tree(path)
+        else:
+            with suppress(OSError):
+                self._disk.remove(path)
 
     # ---- reading
 
     def _load(self, path: Path) -> Checkpoint:
-        sums = read_checksums(path)
-        manifest = read_manifest(path, self._job, sums[MANIFEST])
+        sums = read_checksums(path, self._disk)
+        manifest = read_manifest(path, self._job, sums[MANIFEST], self._disk)
         self._check_position(manifest)
         arrays = self._read_arrays(path, WEIGHTS, sums[WEIGHTS], ("weights",), "")
         if self._layout.digest(arrays["weights"]) != manifest.digest:
@@ -248,7 +268,7 @@ class Checkpoints:
         """Read flat vectors from a file. A tensor's name is `prefix`, formatted with the vector's name, + parameter."""
         limit = HEADER_LIMIT + 4 * self._layout.size * len(names) + self._scores_limit
         try:
-            tensors = load(read_verified(path, file, sha256, limit))
+            tensors = load(read_verified(path, file, sha256, limit, self._disk))
         except (SafetensorError, KeyError, ValueError) as error:
             raise Damaged(f"{file} is no safetensors file") from error
         scores = {name: tensors.pop(name) for name in (EPOCH_SCORES,) if name in tensors and file == OPTIMIZER}
@@ -261,12 +281,3 @@ class Checkpoints:
             for parameter, view in self._layout.views(array).items():
                 view[...] = tensors[prefix.format(name) + parameter]
         return arrays | scores
-
-
-def _delete(path: Path) -> None:
-    """Remove a folder, a file or a link; errors are ignored."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()

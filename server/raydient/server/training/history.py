@@ -8,12 +8,15 @@ own epoch.
 
 import json
 import logging
-import os
 import zlib
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+
+from raydient.files import LOCAL, Disk
 
 from .reports import EpochEnded
 
@@ -38,21 +41,23 @@ class History:
         damaged: lines of the file that could not be read when it was opened.
     """
 
-    def __init__(self, path: Path, before_writing: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, before_writing: Callable[[], None] = lambda: None, disk: Disk = LOCAL) -> None:
         """Open the record at `path`, or create it. Raises OSError.
 
         `before_writing` is called before each write and may raise.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
         self.last = self.damaged = 0
         self._before_writing = before_writing
-        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
+        self._disk, self._folder = disk, path.parent
+        self._named = False  # the name of the file is durable
+        self._file = disk.open_record(path)
         self._size = 0  # bytes up to the end of the last whole line
         self._index: list[tuple[int, int]] = []  # number of an epoch and the offset of its line
         self._unindexed = BLOCK  # lines since the last entry of the index
         self._recent: deque[EpochEnded] = deque()
         self._unwritten = 0  # number of epochs at the end of `_recent` that are not in the file
-        with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
+        with self._lines(0) as lines:
             begin = 0
             for line in lines:
                 number, end = _number(line), begin + len(line)
@@ -93,7 +98,10 @@ class History:
     def sync(self) -> None:
         """Make the record durable. After an OSError the epochs are still in memory."""
         self._write()
-        os.fsync(self._file.fileno())
+        self._disk.sync(self._file)
+        if not self._named:
+            self._disk.sync_folder(self._folder)
+            self._named = True
 
     def close(self) -> None:
         """Write the epochs that are not in the file, if possible, and close it. Harmless when repeated."""
@@ -113,7 +121,8 @@ class History:
         data = memoryview(b"".join(line for _, line in lines))
         done = 0
         while done < len(data):  # a retry after an error overwrites from the same offset, so no torn line remains
-            done += os.pwrite(self._file.fileno(), data[done:], self._size + done)
+            self._file.seek(self._size + done)
+            done += self._file.write(data[done:]) or 0
         for number, line in lines:
             self._note(number, self._size)
             self._size += len(line)
@@ -128,8 +137,7 @@ class History:
     def _read_file(self, after: int, limit: int) -> list[EpochEnded]:
         place = bisect_right(self._index, (after + 1, self._size)) - 1
         epochs: list[EpochEnded] = []
-        self._file.seek(self._index[max(place, 0)][1] if self._index else 0)
-        with os.fdopen(os.dup(self._file.fileno()), "rb") as lines:
+        with self._lines(self._index[max(place, 0)][1] if self._index else 0) as lines:
             for line in lines:
                 number = _number(line)
                 if number > after:
@@ -138,6 +146,16 @@ class History:
                 if len(epochs) == limit:
                     break
         return epochs
+
+    @contextmanager
+    def _lines(self, begin: int) -> Iterator[Iterable[bytes]]:
+        """Open the lines of the file from an offset on."""
+        self._file.seek(begin)
+        lines = BufferedReader(self._file)
+        try:
+            yield lines
+        finally:
+            lines.detach()
 
 
 def read_history(path: Path) -> Iterator[EpochEnded]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from raydient.files import remove_leftovers
+from raydient.files import LOCAL, Disk, remove_leftovers
 from raydient.server.parameters.optimizers import build_rule
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES, SCORE
@@ -72,10 +72,12 @@ class Storage:
         job: str,
         history: History,
         before_writing: Callable[[], None] = lambda: None,
+        *,
+        disk: Disk = LOCAL,
     ) -> None:
         """`before_writing` is called before a checkpoint or a model is written; it may raise."""
         self._prepared, self._directory, self._before_writing = prepared, directory, before_writing
-        self.history = history
+        self.history, self._disk = history, disk
         optimizer = prepared.spec.training.optimizer
         self._checkpoints = Checkpoints(
             directory / "checkpoints",
@@ -84,13 +86,14 @@ class Storage:
             state=build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state,
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
+            disk=disk,
         )
         self._numerics = fingerprint()
 
     def remove_leftovers(self) -> None:
         """Remove partial files of processes that were killed."""
         self._checkpoints.remove_leftovers()
-        remove_leftovers(self._directory)
+        remove_leftovers(self._directory, self._disk)
 
     def discard(self, step: int) -> None:
         """Remove the checkpoint of a step, if there is one."""
@@ -127,7 +130,7 @@ class Storage:
         model = Model(spec.network, data.inputs, arrays["weights"], data.targets)
         damage = self._checkpoints.save(arrays, position, metadata=model.metadata, keep=spec.checkpoints.keep)
         if complete := self.is_complete(snapshot):
-            save_model(self._directory / MODEL_FILE, model)
+            save_model(self._directory / MODEL_FILE, model, self._disk)
         size = sum(array.nbytes for array in arrays.values())
         return Written(size, model.digest if complete else "", _damage_notices(damage))
 

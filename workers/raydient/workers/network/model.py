@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from raydient.files import write_durably
+from raydient.files import LOCAL, Disk, write_durably
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
@@ -195,12 +195,12 @@ class Model:
         return f" at {tuple(place)}" if preprocessing.shape != (1,) else ""
 
 
-def save_model(path: Path, model: Model) -> None:
+def save_model(path: Path, model: Model, disk: Disk = LOCAL) -> None:
     """Write `model` as safetensors: float32 tensors by parameter name, the rest as metadata.
 
     The file appears whole or not at all, and is durable when this returns.
     """
-    write_durably(path, save(model.network.layout.views(model.weights), model.metadata))
+    write_durably(path, save(model.network.layout.views(model.weights), model.metadata), disk)
 
 
 def load_model(path: Path) -> Model:
