@@ -105,7 +105,7 @@ class LocalDisk:
             os.close(descriptor)
 
     def rename(self, path: Path, target: Path) -> None:
-        path.rename(target)
+        path.replace(target)
 
     def remove(self, path: Path) -> None:
         path.unlink()
