@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.steps import sparse
-from raydient.steps.sparse import GradientError, RowSparse, union
+from raydient.steps.sparse import GradientError, RowSparse, put, union
 
 VALUES = st.sampled_from([-0.0, 0.0, 1.0, -1.0, 1e-45, 3e38, float("inf"), 0.1])
 
@@ -101,3 +101,28 @@ def test_rows_that_the_table_cannot_have_in_use(numbers):
 def test_numbers_of_rows_that_no_table_has(count):
     with pytest.raises(GradientError, match="cut off"):
         empty(5, 1).unpack(np.array([count, 1, 1], np.int32).view(np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_put_copies_rows_bit_by_bit(dtype: type[np.floating]) -> None:
+    values = np.ones((5, 3), dtype)
+    put(values, np.array([1, 4], np.int32), np.array([[-0.0, np.nan, 2], [3, 4, np.inf]], dtype))
+    expected = np.ones((5, 3), dtype)
+    expected[[1, 4]] = [[-0.0, np.nan, 2], [3, 4, np.inf]]
+    assert values.tobytes() == expected.tobytes()
+
+
+def test_put_writes_one_row_to_all() -> None:
+    values = np.ones((4, 2), np.float32)
+    put(values, np.array([0, 2]), np.zeros((1, 2)))
+    np.testing.assert_array_equal(values, [[0, 0], [1, 1], [0, 0], [1, 1]])
+
+
+def test_put_refuses_a_row_outside() -> None:
+    with pytest.raises(IndexError):
+        put(np.ones((4, 2), np.float32), np.array([4]), np.zeros((1, 2)))
+
+
+def test_union_of_one_array_is_the_array() -> None:
+    numbers = np.array([1, 5], np.int32)
+    assert union([numbers]) is numbers

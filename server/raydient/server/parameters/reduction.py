@@ -8,7 +8,7 @@ import numpy as np
 from raydient.steps.arrays import Floats, Vector, aligned_zeros
 from raydient.steps.gradient import Gradient, Table, between
 from raydient.steps.layout import Learned, Parameter
-from raydient.steps.sparse import Numbers, blocks, union
+from raydient.steps.sparse import Numbers, blocks, put, union
 from raydient.steps.tree import Node, sum_within, tree_sum
 
 from .blocks import Block
@@ -66,13 +66,13 @@ class Reduction:
             values = rows.table.values(self._spread_out)
             with np.errstate(all="ignore"):
                 for numbers, total in rows.sums(contributions, root):
-                    values[numbers] = total
+                    put(values, numbers, total)
         self._few, self._tables = few, [rows.table for rows in few]
 
     def end(self) -> None:
         """End the step that `begin` began."""
         for rows in self._few:
-            rows.table.values(self._spread_out)[rows.numbers] = 0
+            put(rows.table.values(self._spread_out), rows.numbers, np.zeros((1, rows.table.width)))
 
     def reduce(self, vectors: Mapping[Node, Vector], root: Node, block: Block) -> Vector:
         """Return the gradient of a block, with that of the penalties: in `block.room[0]`, or a view to be read only."""

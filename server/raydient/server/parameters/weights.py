@@ -7,7 +7,7 @@ import numpy as np
 from raydient.steps.arrays import Floats, Vector
 from raydient.steps.gradient import Table
 from raydient.steps.layout import Average, Frozen, Kind, Learned, Parameter
-from raydient.steps.sparse import Numbers
+from raydient.steps.sparse import Numbers, put
 
 from .blocks import Block
 from .health import PieceMeter
@@ -83,7 +83,7 @@ class Weights:
             before = values.take(numbers, axis=0)
             after = before if meter is None else before.copy()
             self.rule.update(step, after, gradient, (), (np.empty_like(after), np.empty_like(after)))
-            values[numbers] = after
+            put(values, numbers, after)
             total += float(np.vdot(gradient, gradient))
             if meter is not None:
                 meter.add_rows(table.offset, gradient, before, after)
