@@ -1,4 +1,4 @@
-.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix
+.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix fuzz
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -40,3 +40,8 @@ docs:
 
 matrix:
 	pytest -m matrix tests/end_to_end/test_several_servers.py
+
+FRAMES ?= 1000000
+SEED ?= 1
+fuzz:
+	python -m tests.wire.frame_fuzz $(FRAMES) $(SEED)

@@ -59,7 +59,16 @@ class Terms:
 
     @staticmethod
     def unpack(data: Buffer) -> "Terms":
-        return _TERMS.validate_json(bytes(data))
+        """Return the terms in the payload of an ATTACHED frame. ProtocolError if it has none."""
+        try:
+            terms = _TERMS.validate_json(bytes(data))
+        except ValueError as error:
+            raise ProtocolError(f"terms that cannot be read: {error}") from None
+        layout = terms.gradient
+        counts = (layout.size, layout.units, terms.slots, terms.sums, terms.scores, terms.rows)
+        if min(counts) < 0:
+            raise ProtocolError(f"terms with a negative size: {terms}")
+        return terms
 
     # ---- shared memory
 

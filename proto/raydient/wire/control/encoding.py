@@ -88,9 +88,11 @@ def decode(frame: Frame) -> Received:
         if frame.descriptors:
             segment = Segment(frame.descriptors.pop(0), envelope.size)
         else:
+            rest = np.frombuffer(frame.payload, np.uint8, offset=frame.header.first)
+            if len(rest) != envelope.size:
+                raise ValueError(f"{len(rest)} bytes of arrays, {envelope.size} were announced")
             segment = Segment.create(envelope.size)
             # Copied by NumPy, which releases the interpreter's lock, so that the lifeline answers meanwhile.
-            rest = np.frombuffer(frame.payload, np.uint8, offset=frame.header.first)
             segment.array("u1", (envelope.size,))[:] = rest
         return Received(message, Bundle(segment, envelope.places).arrays)
     except (KeyError, ValueError, OverflowError, OSError) as error:
