@@ -206,3 +206,5 @@ if __name__ == "__main__":
     fuzzer = Fuzzer(seed)
     fuzzer.run(count)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    outcomes, largest = dict(fuzzer.outcomes), dict(fuzzer.largest)
+    sys.stdout.write(f"{count} frames: {outcomes}, largest payloads {largest}, {grown} KiB more memory\n")
