@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from raydient.wire import control
 
 from .job import Job
-from .twin import tiny_twin
+from .twin import small_pieces, tiny_twin
 
 BOUND = 20_000
 """Events within which a job ends after its last fault."""
@@ -121,7 +121,7 @@ def draw(seed):
     chance = random.Random(seed)
     job = Job(
         seed,
-        tiny_twin(chance.choice(OPTIMIZERS)),
+        tiny_twin(chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3))),
         workers=chance.randint(1, 3),
         late_seconds=chance.choice((0.0, 0.0, 0.05, 2.0)),
         paces=chance.choice(((0.0,), (0.0, 0.002), (0.0005,))),
@@ -156,6 +156,7 @@ class Run:
         return f"python -m tests.simulation {self.seed}    # {self.problem}"
 
 
+@small_pieces()
 def run_seed(seed, *, traced=False):
     """Run a job with the faults of a seed. The trace is empty unless there is a problem, or it is `traced`."""
     job, faults = draw(seed)

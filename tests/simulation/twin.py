@@ -3,11 +3,13 @@
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from unittest.mock import patch
 
 import numpy as np
 
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
+from raydient.steps import ranges
 from raydient.steps.schedule import RoundKind
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program
@@ -68,6 +70,11 @@ class Twin:
         return program
 
 
+def small_pieces():
+    """Return a context in which the 31 weights of the tiny job make four pieces, enough for three servers."""
+    return patch.object(ranges, "PIECE", 8)
+
+
 @lru_cache
 def folder():
     """Return a folder in memory where there is one: a simulated disk need not wait for a real one."""
@@ -76,8 +83,11 @@ def folder():
 
 
 @lru_cache
-def tiny_twin(kind):
-    """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch."""
+def tiny_twin(kind, servers=1):
+    """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch.
+
+    Several servers need `small_pieces`.
+    """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
     path = folder() / "blobs.npz"
@@ -88,6 +98,6 @@ def tiny_twin(kind):
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
         "training": {"epochs": 3, "batch_size": 15, "microbatches": 5, "optimizer": kind, "seed": 11},
         "checkpoints": {"interval_seconds": 0.02},
-        "resources": {"workers": {"min": 1, "max": 3}},
+        "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},
     }
     return Twin(prepare(validate_job(spec), path))
