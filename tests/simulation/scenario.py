@@ -1,0 +1,131 @@
+"""Scripted runs of a job: a text of orders to the world, one a line, which is also the scenario's documentation.
+
+    # Title of the scenario
+    job workers=2 servers=2
+    wait worker 0: gets WEIGHTS 2
+    kill server 1
+    wait coordinator: reports Started
+    never coordinator: reports Started(step=0
+
+`wait` waits for a line of the trace after the last one that matched; `never` fails at a later line that matches. A
+script whose waits have not all come true when the job has ended fails. Numbers of members go on after a restart.
+"""
+
+import re
+from pathlib import Path
+
+from raydient.wire import control
+
+from .job import Job
+from .seeds import BOUND
+from .twin import small_pieces, tiny_twin
+
+SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
+
+
+class Scenario:
+    """A text and its place in a run.
+
+    Attributes:
+        title: the first line.
+        job: the job that runs.
+    """
+
+    def __init__(self, text):
+        title, settings, *orders = [line for line in text.splitlines() if line.strip()]
+        assert title.startswith("# "), "a scenario begins with a title"
+        assert settings.startswith("job"), "the job follows the title"
+        self.title = title[2:]
+        numbers = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", settings)}
+        twin = tiny_twin("adam", numbers.get("servers", 1))
+        self.job = Job(1, twin, workers=numbers.get("workers", 1), local=bool(numbers.get("local", 0)))
+        self._orders, self._read, self._never = orders, 0, []
+        self.job.world.after.append(self._advance)
+
+    def run(self):
+        """Run the job to its end. AssertionError if a promise is broken or the script is not at its end."""
+        try:
+            self.job.run(limit=BOUND)
+            self._advance()
+            assert not self._orders, f"the job ends before {self._orders[0]!r}"
+        finally:
+            self.job.close()
+
+    def _advance(self):
+        """Compare the new lines of the trace, and follow the orders up to the next `wait`."""
+        trace = self.job.world.trace
+        while True:
+            self._follow()
+            if self._read == len(trace):
+                return
+            _, _, name, text = trace[self._read]
+            self._read += 1
+            line = f"{name}: {text() if callable(text) else text}"
+            for pattern in self._never:
+                assert not line.startswith(pattern), f"never {pattern}: {line}"
+            if self._orders and line.startswith(self._orders[0].removeprefix("wait ")):
+                del self._orders[0]
+
+    def _follow(self):
+        while self._orders and not self._orders[0].startswith("wait "):
+            order = self._orders.pop(0)
+            verb, _, rest = order.partition(" ")
+            self.job.world.note("script", order)
+            getattr(self, f"_{verb}_order")(rest)
+
+    def _process(self, name):
+        (process,) = [one for one in self.job.world.living() if one.name == name]
+        return process
+
+    def _never_order(self, pattern):
+        self._never.append(pattern)
+
+    def _kill_order(self, name):
+        self._process(name).end()
+
+    def _freeze_order(self, name):
+        self._process(name).freeze()
+
+    def _thaw_order(self, name):
+        self._process(name).thaw()
+
+    def _slow_order(self, name):
+        self._process(name).pace = 0.02
+
+    def _cut_order(self, names):
+        """End the connections between two processes; frames that are on their way are lost."""
+        for connection in self._between(names):
+            connection.cut(4)
+
+    def _part_order(self, names):
+        self.job.world.partition(*names.split(" - "), float("inf"))
+
+    def _heal_order(self, names):
+        self.job.world.heal(*names.split(" - "))
+
+    def _sleep_order(self, seconds):
+        """Wait for a line that a timer writes."""
+        world = self.job.world
+        self._orders.insert(0, f"wait timer: {seconds} s are over")
+        world.after_seconds(float(seconds), lambda: world.note("timer", f"{seconds} s are over"))
+
+    def _scale_order(self, number):
+        self.job.orders.append(control.Scale(int(number), 1))
+
+    def _pause_order(self, _):
+        self.job.orders.append(control.Command(control.Order.PAUSE))
+
+    def _between(self, names):
+        pair = set(names.split(" - "))
+        ends = [c for c in self.job.world.connections if {c.owner.name, c.peer.owner.name} == pair]
+        opened = [c for c in ends if not c.is_closed and not c.peer.is_closed]
+        assert opened, f"no connection {names}"
+        return opened[::2]
+
+
+@small_pieces()
+def run_scenario(text):
+    """Run a scenario and return it."""
+    scenario = Scenario(text)
+    scenario.run()
+    return scenario
