@@ -20,11 +20,11 @@ class Disk:
         self.failures, self._write, self._full = 0, checkpoints.write_new, full
         monkeypatch.setattr(checkpoints, "write_new", self)
 
-    def __call__(self, path, content):
+    def __call__(self, path, content, disk):
         if self._full(self):
             self.failures += 1
             raise OSError(28, "No space left on device")
-        self._write(path, content)
+        self._write(path, content, disk)
 
 
 def problems(reports):

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 from .seeds import run_seed
+from .twin import folder
 
 CHUNK = 200
 
@@ -20,10 +21,16 @@ def run_many(first, count):
     """Run the seeds in parallel processes, print progress and failing seeds; return the number of these."""
     chunks = [range(n, min(n + CHUNK, first + count)) for n in range(first, first + count, CHUNK)]
     began, done, failed = time.monotonic(), 0, 0
+    folder()  # of this process, which removes it; its children inherit it
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for number, lines in pool.map(run_chunk, chunks):
             done, failed = done + number, failed + len(lines)
-            print(*lines, f"{done} seeds, {failed} failed, {done / (time.monotonic() - began):.0f}/s", sep="\n")
+            print(
+                *lines,
+                f"{done} seeds, {failed} failed, {done / (time.monotonic() - began):.0f}/s",
+                sep="\n",
+                flush=True,
+            )
     return failed
 
 

@@ -1,5 +1,7 @@
 """A job computed by a loop, round by round: the bits that every message of a simulated run must have."""
 
+import atexit
+import shutil
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -77,9 +79,11 @@ def small_pieces():
 
 @lru_cache
 def folder():
-    """Return a folder in memory where there is one: a simulated disk need not wait for a real one."""
+    """Return a folder in memory where there is one, removed at exit: a simulated disk need not wait for a real one."""
     memory = Path("/dev/shm")
-    return Path(mkdtemp(prefix="raydient-simulation-", dir=memory if memory.is_dir() else None))
+    made = Path(mkdtemp(prefix="raydient-simulation-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 @lru_cache

@@ -61,6 +61,8 @@ def test_parts_of_unlike_rounds_are_no_snapshot():
         (None, Part(1, 4, 4), part_of(1)),  # a worker
         (1, Part(1, 4, 4), part_of(0)),  # values of another range
         (1, Part(1, 4, 4), {"weights": np.zeros((2, 1), np.float32)}),
+        (1, Part(1, 4, 4), {"weights": np.zeros(2)}),
+        (0, snapshot(4), part_of(0, ("velocity",))),
     ],
 )
 def test_a_part_that_is_not_that_of_its_sender_is_refused(shard, message, arrays):

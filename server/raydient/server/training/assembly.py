@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raydient.server.parameters.snapshots import WEIGHTS
 from raydient.steps.ranges import Range
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
@@ -37,9 +38,13 @@ class Assembly:
         if shard is None or sent != shard or isinstance(message, control.Snapshot) != (shard == 0):
             raise ProtocolError(f"a part of shard {sent} from shard {shard}")
         start, stop = self._ranges[shard]
+        if WEIGHTS not in arrays:
+            raise ProtocolError(f"a part of shard {shard} without weights")
         for name, values in arrays.items():
-            if name != EPOCH_SCORES and values.shape != (stop - start,):
-                raise ProtocolError(f"{name} of shape {values.shape} for the range {start} to {stop} of shard {shard}")
+            if name != EPOCH_SCORES and (values.shape != (stop - start,) or values.dtype != np.float32):
+                raise ProtocolError(
+                    f"{name}, {values.dtype} of shape {values.shape}, for the range {start} to {stop} of shard {shard}"
+                )
         self._parts[shard] = message.round, arrays
         if isinstance(message, control.Snapshot):
             self._snapshot = message
