@@ -21,6 +21,8 @@ from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
 
+from .naive import naive
+
 
 class Watched:
     """A cluster that records the processes it started, by role, so that a test can kill one."""
@@ -126,6 +128,20 @@ def spec(job, data):
         return {**prepared, "dataset": {**prepared["dataset"], "uri": str(data)}}
 
     return make
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Return a function that returns the digest of the naive loop, computed once for each job of a module."""
+    known = {}
+
+    def look_up(prepared):
+        key = str(prepared.spec.training)
+        if key not in known:
+            known[key] = naive(prepared).digest
+        return known[key]
+
+    return look_up
 
 
 @pytest.fixture(scope="session")

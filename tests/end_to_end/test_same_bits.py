@@ -6,21 +6,6 @@ from raydient.server.training.reports import EpochEnded, Outcome
 from raydient.workers.network import load_model
 
 from .conftest import execute
-from .naive import naive
-
-
-@pytest.fixture(scope="module")
-def expected():
-    """Digests of the naive loop, computed once for each job."""
-    known = {}
-
-    def look_up(prepared):
-        key = str(prepared.spec.training)
-        if key not in known:
-            known[key] = naive(prepared).digest
-        return known[key]
-
-    return look_up
 
 
 @pytest.mark.parametrize("transport", ["shared-memory", "tcp"])

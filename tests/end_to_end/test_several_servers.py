@@ -13,7 +13,6 @@ from raydient.wire import control
 from raydient.wire.control import Order, Role
 
 from .conftest import execute
-from .naive import naive
 
 VOCABULARY = 9_000
 SERVERS, WORKERS, TRANSPORTS = (1, 2, 3, 5), (1, 2, 3, 4, 7), ("shared-memory", "tcp")
@@ -54,20 +53,6 @@ def make(phrases):
         return prepare(validate_job(spec), phrases)
 
     return build
-
-
-@pytest.fixture(scope="module")
-def expected():
-    """Digests of the naive loop, computed once for each job."""
-    known = {}
-
-    def look_up(prepared):
-        key = str(prepared.spec.training)
-        if key not in known:
-            known[key] = naive(prepared).digest
-        return known[key]
-
-    return look_up
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

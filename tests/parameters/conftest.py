@@ -13,7 +13,7 @@ from raydient.server.parameters.conductor import Conductor, EpochEnd
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
-from raydient.server.parameters.requests import Apply, Examine, Reduce, Update
+from raydient.server.parameters.requests import Request
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.shell import CONTROL_LIMIT, ParameterServerShell
 from raydient.server.parameters.update import Updater
@@ -130,7 +130,7 @@ class Server:
     def _answered(self, actions):
         result = []
         for action in actions:
-            if isinstance(action, Update | Reduce | Apply | Examine):
+            if isinstance(action, Request):
                 result += self._answered(self._conductor.answered(0, self._shard.answer(action)))
             else:
                 result.append(action)

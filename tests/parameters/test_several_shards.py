@@ -15,7 +15,7 @@ from raydient.server.parameters.conductor import Assign, Conductor, Diverged
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
-from raydient.server.parameters.requests import Apply, Examine, Reduce, Update
+from raydient.server.parameters.requests import Reduce, Request
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.update import Updater
 from raydient.server.parameters.weights import Weights
@@ -92,7 +92,7 @@ class Server:
         for node, gradient in leaves.items():
             refusal, self.actions = self.conductor.push(number, node, gradient, np.array([loss]))
             assert refusal == ""
-        while self.actions and isinstance(self.actions[0], Update | Reduce | Apply | Examine):
+        while self.actions and isinstance(self.actions[0], Request):
             (request,) = self.actions
             answers = [(shard, self._shards[shard].answer(request)) for shard in range(len(self._shards))]
             if isinstance(request, Reduce):

@@ -87,7 +87,17 @@ class _Open:
     contributions: dict[Node, Any] = field(default_factory=dict)
     sums: dict[Node, Sums] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
+    total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
     measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
+
+    @property
+    def rows(self) -> int:
+        return self.round.stop - self.round.start
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the rows of a complete round."""
+        return float(self.total[0]) / self.rows
 
 
 class Conductor:
@@ -245,7 +255,8 @@ class Conductor:
     def _complete(self, opened: _Open) -> list[Action]:
         """Request the update of a step whose leaves are all done; end an evaluation."""
         round_ = opened.round
-        loss = self._loss(opened)
+        opened.total = tree_sum(opened.sums, (0, round_.leaves))
+        loss = opened.loss
         if round_.kind is RoundKind.EVALUATE:
             if np.isfinite(loss):
                 return self._end_round(opened)
@@ -259,11 +270,6 @@ class Conductor:
         self._request = request
         return [request]
 
-    def _loss(self, opened: _Open) -> float:
-        """Return the mean loss of the rows of a complete round."""
-        sums = tree_sum(opened.sums, (0, opened.round.leaves))
-        return float(sums[0]) / (opened.round.stop - opened.round.start)
-
     def _go_on(self, opened: _Open, request: Request, answers: Sequence[Answer]) -> list[Action]:
         """Continue a step after the answers of all shards to a request."""
         round_ = opened.round
@@ -271,7 +277,7 @@ class Conductor:
             return self._examined(opened, request, [a for a in answers if isinstance(a, Examined)])
         done = [answer for answer in answers if isinstance(answer, Done)]
         square = float(np.sum(np.concatenate([answer.squares for answer in done])))
-        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(self._loss(opened))):
+        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(opened.loss)):
             opened.measured = [answer.measured for answer in done]
             return self._ask(Examine(round_, opened.contributions, self.schedule.measures_health(round_)))
         if isinstance(request, Reduce):
@@ -293,7 +299,7 @@ class Conductor:
 
     def _examined(self, opened: _Open, request: Examine, answers: Sequence[Examined]) -> list[Action]:
         """End training where it diverged; go on if only the square of a finite gradient overflows."""
-        round_, loss = opened.round, self._loss(opened)
+        round_, loss = opened.round, opened.loss
         parameter, finite = suspect([entry for answer in answers for entry in answer.parameters])
         if finite and np.isfinite(loss):
             if self._rule.scale is not None:
@@ -305,8 +311,7 @@ class Conductor:
 
     def _end_round(self, opened: _Open) -> list[Action]:
         """Add up the results and open the next round."""
-        round_ = opened.round
-        sums, rows, scores = tree_sum(opened.sums, (0, round_.leaves)), round_.stop - round_.start, opened.scores
+        round_, sums, rows, scores = opened.round, opened.total, opened.rows, opened.scores
         if round_.kind is RoundKind.TRAIN:
             self.position.complete_step(rows, sums, in_order(scores))
         self._open = None

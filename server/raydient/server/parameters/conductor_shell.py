@@ -106,8 +106,7 @@ class ConductorShell:
                 self._carry_out(self._conductor.pause(at_once=at_once))
             case control.Dismiss(worker=worker):
                 for connection in [c for c, link in self._links.items() if link.worker == worker]:
-                    self._network.drop(connection)
-                    self._detach(connection)
+                    self._drop(connection)
             case _:
                 raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
 
@@ -128,8 +127,7 @@ class ConductorShell:
                 else:
                     self._attach(connection, frame.header)
             except ProtocolError:
-                self._network.drop(connection)
-                self._detach(connection)
+                self._drop(connection)
 
     # ---- shards
 
@@ -139,8 +137,7 @@ class ConductorShell:
         self._peers.join(connection, message, self._links.values())
         if not connection.is_local:  # no worker can share memory with all shards
             for attached in [c for c, link in self._links.items() if link.slots is not None]:
-                self._network.drop(attached)
-                self._detach(attached)
+                self._drop(attached)
 
     def _hear(self, connection: Connection, frame: Frame) -> None:
         header, shard = frame.header, self._peers[connection]
@@ -190,6 +187,10 @@ class ConductorShell:
             self._peers.attached(link)
             self._conductor.attached(link.worker)
             self._report(control.Attached(link.worker))
+
+    def _drop(self, connection: Connection) -> None:
+        self._network.drop(connection)
+        self._detach(connection)
 
     def _detach(self, connection: Connection) -> None:
         link = self._links.pop(connection, None)

@@ -26,7 +26,7 @@ class Meters:
         """Note that a worker has pushed `size_bytes` and spent `seconds` on each of PHASES."""
         for phase, spent in zip(PHASES, seconds, strict=True):
             self._phase_seconds[phase] += spent
-        self._exchange_bytes["push"] += size_bytes
+        self.pushed_bytes(size_bytes)
 
     def computed(self, worker: int, leaves: int, seconds: float) -> None:
         """Note that a worker has computed `leaves` leaves of a whole step in `seconds`."""

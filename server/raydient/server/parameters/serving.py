@@ -63,9 +63,7 @@ class ShardServer:
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
-        self._gone: dict[
-            int, int
-        ] = {}  # round of the last request when a worker left; its gradients may count after it
+        self._gone: dict[int, int] = {}  # workers that left, with the round of the last request before
         self._round = -1
         threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")

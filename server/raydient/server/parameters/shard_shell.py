@@ -1,5 +1,7 @@
 """The parameter server of a further shard: frames become requests to the shard, and its answers go to the conductor."""
 
+from typing import NamedTuple
+
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame, limited_to
@@ -20,6 +22,13 @@ JOINED_LIMIT = 1 << 10
 """Bytes of the conductor's answer to `Join`, without the memory."""
 
 
+class _Worker(NamedTuple):
+    """A worker that is attached over TCP."""
+
+    number: int
+    received: Received
+
+
 class ShardShell:
     """A shard on its network; see `shell.Part`. It ends with the conductor."""
 
@@ -38,8 +47,7 @@ class ShardShell:
         """Join the conductor, which must answer. Raises ConnectionError if it does not accept this shard."""
         self._network, self._coordinator, self._conductor = network, coordinator, conductor
         self._generation, self._schedule, self._number = launch.generation, serve.schedule, serve.shard
-        self._workers: dict[Connection, int] = {}
-        self._received: dict[Connection, Received] = {}
+        self._workers: dict[Connection, _Worker] = {}
         self._terms = terms_of(serve)
         conductor.allocate = limited_to(JOINED_LIMIT)
         control.send(conductor, control.Join(serve.shard, launch.generation))
@@ -79,8 +87,7 @@ class ShardShell:
             try:
                 self._take(connection, frame)
             except ProtocolError:
-                self._network.drop(connection)
-                self._forget(connection)
+                self._drop(connection)
 
     # ---- the conductor
 
@@ -101,9 +108,8 @@ class ShardShell:
                 slots = self._terms.slots_of(arrays[SLOTS])
                 self._server.attach(worker, SharedSlots(self._terms.of_shard(self._number), slots))
             case control.Forget(worker=worker):
-                for connection in [c for c, w in self._workers.items() if w == worker]:
-                    self._network.drop(connection)
-                    self._forget(connection)
+                for connection in self._connections(worker):
+                    self._drop(connection)
                 self._server.forget(worker)
             case control.TakePart(round=round_, step=step):
                 part = control.Part(self._number, round_, step)
@@ -112,9 +118,9 @@ class ShardShell:
                 raise ProtocolError(f"a shard cannot use {type(message).__name__}")
 
     def _feed(self, worker: int, round_: int) -> None:
-        for connection in [c for c, w in self._workers.items() if w == worker]:
+        for connection in self._connections(worker):
             with self._network.sending(connection):
-                self._received[connection].begin(round_, self._server.step)
+                self._workers[connection].received.begin(round_, self._server.step)
 
     # ---- workers
 
@@ -128,25 +134,32 @@ class ShardShell:
             return
         if header.kind is not Kind.GRADIENT:
             raise ProtocolError(f"a worker cannot send a {header.kind.name} frame to a shard")
-        size = self._received[connection].keep(frame)
+        size = worker.received.keep(frame)
         arrived = Header(Kind.ARRIVED, self._generation, header.round, header.first, header.last)
         with self._network.sending(self._conductor):
-            self._conductor.send(arrived, ARRIVAL.pack(worker, size))
+            self._conductor.send(arrived, ARRIVAL.pack(worker.number, size))
 
     def _attach(self, connection: Connection, header: Header) -> None:
         worker = header.first
-        if header.kind is not Kind.ATTACH or worker in self._workers.values():
+        if header.kind is not Kind.ATTACH or self._connections(worker):
             raise ProtocolError(f"worker {worker} cannot attach")
         weights = self._server.arrays[WEIGHTS]
         received = Received(connection, weights, self._terms, self._number, self._generation)
-        self._workers[connection], self._received[connection] = worker, received
+        self._workers[connection] = _Worker(worker, received)
         connection.allocate = received.allocate_only
         self._server.attach(worker, received, connection)
         with self._network.sending(connection):
             connection.send(Header(Kind.ATTACHED, self._generation))
 
+    def _connections(self, worker: int) -> list[Connection]:
+        """Return the connection of a worker, or nothing if it is not attached."""
+        return [connection for connection, attached in self._workers.items() if attached.number == worker]
+
+    def _drop(self, connection: Connection) -> None:
+        self._network.drop(connection)
+        self._forget(connection)
+
     def _forget(self, connection: Connection) -> None:
         worker = self._workers.pop(connection, None)
-        self._received.pop(connection, None)
         if worker is not None:
-            self._server.forget(worker)
+            self._server.forget(worker.number)

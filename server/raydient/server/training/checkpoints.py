@@ -137,9 +137,8 @@ class Checkpoints:
                 return []
             damage.append(self._set_aside(target, "it is not what was computed for this step"))
         self._write(target, self._files(arrays, position, metadata))
-        for _, old in [(step, path) for step, path in named(self._directory, self._disk) if step <= position["step"]][
-            keep:
-        ]:
+        so_far = [path for step, path in named(self._directory, self._disk) if step <= position["step"]]
+        for old in so_far[keep:]:
             self._remove(old)
         return damage
 

@@ -74,10 +74,7 @@ class Coordinator:
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
         self._generation = 0
         self._plans = Plans(reports.schedule.round(0).leaves, clock)
-        self._losses, self._shortage = (
-            Losses(clock),
-            Shortage(clock),
-        )  # while training is suspended, no plan names a worker
+        self._losses, self._shortage = Losses(clock), Shortage(clock)
         self._status: control.Status | None = None
 
     @property
@@ -148,6 +145,7 @@ class Coordinator:
         return [*plan, *self._watch_minimum(), *self._progress()]
 
     def _plan(self) -> SetPlan:
+        """Send a new plan, which names no worker while training is suspended."""
         return SetPlan(self._plans.make([] if self._shortage.standing else self._roster.at_work))
 
     def plan_in_force(self, number: int) -> list[Action]:
