@@ -47,6 +47,18 @@ class Optimizer(OneOf):
     adam: Adam | None = None
 
 
+class Numerics(OneOf):
+    """The machines that may compute the job, by the bits that they compute.
+
+    strict: machines whose probe equals that of the coordinator's machine. any: all of them; the job reports if bits are
+    mixed. portable: x86-64 machines with AVX2 and FMA3, which all use the same code.
+    """
+
+    strict: Empty | None = None
+    any: Empty | None = None
+    portable: Empty | None = None
+
+
 class Training(Model):
     """The length of training, its batches and its optimizer.
 
@@ -60,6 +72,7 @@ class Training(Model):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     optimizer: Optimizer = Optimizer(sgd=Sgd())
     initial_weights: Annotated[str, Field(max_length=4096)] = ""
+    numerics: Numerics = Numerics(strict=Empty())
 
     @field_validator("microbatches")
     @classmethod

@@ -84,20 +84,32 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
     INITIAL_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    NUMERICS_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     batch_size: int
     microbatches: int
     seed: int
     optimizer: Optimizer
     initial_weights: str
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ...) -> None: ...
+    numerics: Numerics
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ...) -> None: ...
+
+class Numerics(_message.Message):
+    __slots__ = ("strict", "any", "portable")
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    ANY_FIELD_NUMBER: _ClassVar[int]
+    PORTABLE_FIELD_NUMBER: _ClassVar[int]
+    strict: _functions_pb2.Empty
+    any: _functions_pb2.Empty
+    portable: _functions_pb2.Empty
+    def __init__(self, strict: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., any: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., portable: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Optimizer(_message.Message):
     __slots__ = ("sgd", "adam")

@@ -15,11 +15,24 @@ import threading
 from importlib import import_module
 
 from raydient.server import logs
+from raydient.workers.portable import PORTABLE
 
 BLAS_ENVIRONMENT = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
 )
 """Must be set before NumPy is loaded. More threads would change the bits of results and compete for cores."""
+PORTABLE_ENVIRONMENT = {
+    PORTABLE: "1",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": (
+        "X86_V4 AVX512F AVX512CD AVX512_KNL AVX512_KNM AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+    ),
+    "NPY_ENABLE_CPU_FEATURES": "",
+}
+"""Must be set before NumPy is loaded. OpenBLAS and NumPy then use their code for x86-64-v3 (AVX2 and FMA3, from 2013
+on), also on processors for which they have other code. The disabled features are those above this level for which a
+supported version of NumPy has code; NumPy ignores the names that its version lacks.
+"""
 PEER_GONE_STATUS = 3
 """Exit status of a member that ends because a process it works with has ended."""
 OUT_OF_MEMORY_STATUS = errno.ENOMEM
@@ -33,6 +46,14 @@ _MAINS = {
     "parameter_server": "raydient.server.parameters.shell",
     "worker": "raydient.workers.worker",
 }
+
+
+def environment(*, portable: bool = False) -> dict[str, str]:
+    """Return the environment variables for a process that computes for a job, besides those of this process.
+
+    With `portable` they replace a choice of instructions that the user has made in the environment.
+    """
+    return {**BLAS_ENVIRONMENT, **(PORTABLE_ENVIRONMENT if portable else {})}
 
 
 def run(role: str, launch: str, host: str, node: str) -> bool:
