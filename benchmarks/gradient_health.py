@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from workload import ROWS_PER_WORKER
 
+from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.blocks import Blocks
-from raydient.server.parameters.conductor import Assign, Conductor
+from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters import blocks
+from raydient.server.parameters.actions import EpochEnd
 from raydient.server.parameters.blocks import Blocks
-from raydient.server.parameters.conductor import Conductor, EpochEnd
+from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from raydient.server.parameters.conductor import Assign, Boundary, EpochEnd, PlanInForce
+from raydient.server.parameters.actions import Assign, Boundary, EpochEnd, PlanInForce
 from raydient.server.parameters.position import Position
 from raydient.steps.schedule import RoundKind
 from raydient.steps.tree import maximal_subtrees

@@ -5,7 +5,7 @@ from math import isnan
 import numpy as np
 import pytest
 
-from raydient.server.parameters.conductor import Assign, Boundary, Diverged, PlanInForce
+from raydient.server.parameters.actions import Assign, Boundary, Diverged, PlanInForce
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.steps.layout import Layout

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks as update_blocks
-from raydient.server.parameters.conductor import Diverged
+from raydient.server.parameters.actions import Diverged
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.steps import ranges

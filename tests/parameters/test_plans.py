@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydient.server.parameters.conductor import Assign, Boundary, PlanInForce
+from raydient.server.parameters.actions import Assign, Boundary, PlanInForce
 
 from .conftest import dense
 

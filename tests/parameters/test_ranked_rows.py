@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raydient.server.parameters.conductor import Assign, EpochEnd
+from raydient.server.parameters.actions import Assign, EpochEnd
 from raydient.server.parameters.position import Position
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import SCORE, rank

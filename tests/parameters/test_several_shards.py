@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
+from raydient.server.parameters.actions import Assign, Diverged
 from raydient.server.parameters.blocks import Blocks
-from raydient.server.parameters.conductor import Assign, Conductor, Diverged
+from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position

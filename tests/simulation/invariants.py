@@ -103,7 +103,7 @@ class Invariants:
     def _check_snapshot(self, sender, receiver, frame, message):
         self._weights(sender, frame, message, "a snapshot of no step")
 
-    _check_part = _check_snapshot
+    _check_snapshotpart = _check_snapshot
 
     def _check_epochsdone(self, sender, receiver, frame, message):
         schedule = self._twin.prepared.schedule

@@ -5,7 +5,7 @@ import pytest
 
 from raydient.server.training.assembly import Assembly
 from raydient.steps.scores import EPOCH_SCORES
-from raydient.wire.control import Part, Snapshot
+from raydient.wire.control import Snapshot, SnapshotPart
 from raydient.wire.frames import ProtocolError
 
 RANGES = [(0, 3), (3, 5), (5, 9)]
@@ -25,7 +25,7 @@ def snapshot(round_, *, final=False):
 def test_a_snapshot_is_complete_with_all_its_parts_in_any_order(order):
     assembly, results = Assembly(RANGES), []
     for shard in order:
-        message = Part(shard, 4, 4) if shard else snapshot(4)
+        message = SnapshotPart(shard, 4, 4) if shard else snapshot(4)
         scores = {} if shard else {EPOCH_SCORES: np.array([7], np.uint8)}
         results.append(assembly.add(shard, message, {**part_of(shard), **scores}))
     assert results[:2] == [None, None]
@@ -47,21 +47,21 @@ def test_parts_of_unlike_rounds_are_no_snapshot():
     assembly = Assembly(RANGES[:2])
     assert assembly.add(0, snapshot(4), part_of(0)) is None
     assert assembly.add(0, snapshot(6, final=True), part_of(0)) is None
-    assert assembly.add(1, Part(1, 4, 4), part_of(1)) is None
-    message, _ = assembly.add(1, Part(1, 6, 6), part_of(1))
+    assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
+    message, _ = assembly.add(1, SnapshotPart(1, 6, 6), part_of(1))
     assert message == snapshot(6, final=True)
 
 
 @pytest.mark.parametrize(
     ("shard", "message", "arrays"),
     [
-        (1, Part(2, 4, 4), part_of(1)),  # claims the range of another
+        (1, SnapshotPart(2, 4, 4), part_of(1)),  # claims the range of another
         (1, snapshot(4), part_of(1)),
-        (0, Part(0, 4, 4), part_of(0)),
-        (None, Part(1, 4, 4), part_of(1)),  # a worker
-        (1, Part(1, 4, 4), part_of(0)),  # values of another range
-        (1, Part(1, 4, 4), {"weights": np.zeros((2, 1), np.float32)}),
-        (1, Part(1, 4, 4), {"weights": np.zeros(2)}),
+        (0, SnapshotPart(0, 4, 4), part_of(0)),
+        (None, SnapshotPart(1, 4, 4), part_of(1)),  # a worker
+        (1, SnapshotPart(1, 4, 4), part_of(0)),  # values of another range
+        (1, SnapshotPart(1, 4, 4), {"weights": np.zeros((2, 1), np.float32)}),
+        (1, SnapshotPart(1, 4, 4), {"weights": np.zeros(2)}),
         (0, snapshot(4), part_of(0, ("velocity",))),
     ],
 )
@@ -74,4 +74,4 @@ def test_parts_with_unlike_arrays_are_refused():
     assembly = Assembly(RANGES[:2])
     assembly.add(0, snapshot(4), part_of(0))
     with pytest.raises(ProtocolError, match="unlike arrays"):
-        assembly.add(1, Part(1, 4, 4), part_of(1, ("weights",)))
+        assembly.add(1, SnapshotPart(1, 4, 4), part_of(1, ("weights",)))

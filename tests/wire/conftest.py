@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from raydient.server.parameters.conductor import Assign
+from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.links import Link
 from raydient.steps.gradient import GradientLayout
 from raydient.wire.channel import attach

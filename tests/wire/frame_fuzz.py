@@ -11,7 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from raydient.server.parameters.conductor import Assign
+from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.links import Link
 from raydient.steps.gradient import GradientLayout, Table
 from raydient.wire import control

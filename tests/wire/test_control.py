@@ -42,7 +42,7 @@ EXAMPLES = [
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0])]
     ),
     control.Snapshot(8, 6, [32.0, 1.25], True),
-    control.Part(1, 8, 6),
+    control.SnapshotPart(1, 8, 6),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
     control.Ping(5),

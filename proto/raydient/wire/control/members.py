@@ -128,8 +128,8 @@ class EpochsDone:
 class Snapshot:
     """From the parameter server: the state of training between two rounds.
 
-    Its arrays are `weights` and the optimizer's, float32, of the first shard's range; a `Part` follows from each other
-    shard. If metrics rank rows, `epoch_scores` has the bytes of the scores of the rows in `epoch_sums`, see
+    Its arrays are `weights` and the optimizer's, float32, of the first shard's range; each other shard sends a
+    `SnapshotPart`. If metrics rank rows, `epoch_scores` has the bytes of the scores of the rows in `epoch_sums`; see
     `raydient.steps.scores`.
 
     Attributes:
@@ -146,7 +146,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SnapshotPart:
     """From a parameter server with a further shard: its part of a `Snapshot`, with the arrays of its range.
 
     Attributes:
@@ -288,6 +288,6 @@ class Work:
 
 
 MemberMessage = (
-    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | Part | NonFinite | Overdue | Ping
-    | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work
+    Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
+    | Ping | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work
 )  # fmt: skip

@@ -40,7 +40,10 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class TakePart:
-    """From the conductor: send the coordinator the `Part` of a snapshot before round `round`, after `step` updates."""
+    """From the conductor: send the coordinator the `SnapshotPart` of the snapshot before a round.
+
+    `step` is the number of updates that the weights have.
+    """
 
     round: int
     step: int

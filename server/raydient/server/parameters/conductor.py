@@ -1,8 +1,8 @@
 """The conductor: the parameter server as an algorithm; events in, actions out, without sockets, clock or processes.
 
 It holds the position of training and ends rounds: it hands out leaves, takes the sums over nodes, requests the update
-of the weights from the shards when the sum over all leaves is complete, gives the verdict on the gradient, and opens
-the next round. Plans take effect here and nowhere else, so members never disagree about one.
+of the weights from the shards when the sum over all leaves is complete, and opens the next round. `Verdict` leads a
+step through the shards. Plans take effect here and nowhere else, so members never disagree about one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,66 +16,13 @@ from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, tree_sum
 
+from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .assignments import Assignments
 from .health import LayerSums
 from .optimizers import UpdateRule
 from .position import Position, Sums, in_order, results
-from .requests import Answer, Apply, Done, Examine, Examined, Measured, Reduce, Request, Update
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """Have a worker compute leaves `first`..`last` - 1 of round `round`."""
-
-    worker: int
-    round: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class EpochEnd:
-    """An epoch is complete: sums over its training part and over the held-out part, rows first.
-
-    `test` is empty without a held-out part, `train` if training resumed at the evaluation without the epoch's sums.
-    """
-
-    epoch: int
-    step: int
-    train: tuple[float, ...]
-    test: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Diverged:
-    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
-
-    `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
-    first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
-    """
-
-    kind: RoundKind
-    step: int
-    loss: float
-    parameter: str
-    finite: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """The weights are those between two rounds, for a requested snapshot or the end. `final`: no round follows."""
-
-    final: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlanInForce:
-    """No round of an earlier plan is open; workers that are not in plan `number` have no work left."""
-
-    number: int
-
-
-Action = Assign | Request | EpochEnd | Diverged | Boundary | PlanInForce
+from .requests import Answer
+from .verdict import Verdict
 
 
 @dataclass(slots=True)
@@ -88,7 +35,6 @@ class _Open:
     sums: dict[Node, Sums] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
     total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
-    measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
 
     @property
     def rows(self) -> int:
@@ -109,8 +55,6 @@ class Conductor:
     Attributes:
         last_loss: loss of the last step; None before the first.
         learning_rate: learning rate of the last update; 0 before the first.
-        health: the gradient health measured last, or that of the step at which training diverged; None before the first
-            measurement.
     """
 
     def __init__(
@@ -136,10 +80,7 @@ class Conductor:
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
         self.learning_rate = 0.0
-        self.health: GradientHealth | None = None
-        self._rule, self._layers, self._shards = rule, layers, shards
-        self._request: Request | None = None  # not answered by every shard yet
-        self._answers: dict[int, Answer] = {}
+        self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
         self._ranks = ranks
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
@@ -159,6 +100,11 @@ class Conductor:
     def owing(self) -> Mapping[int, int]:
         """Number of leaves of the open round that are assigned and not pushed, by worker; empty if no round is open."""
         return self._open.assignments.owing if self._open is not None else {}
+
+    @property
+    def health(self) -> GradientHealth | None:
+        """See `Verdict.health`."""
+        return self._verdict.health
 
     # ---- events
 
@@ -238,17 +184,8 @@ class Conductor:
 
         ValueError if no answer of this shard is due.
         """
-        request, opened = self._request, self._open
-        if request is None or opened is None or shard in self._answers or not 0 <= shard < self._shards:
-            raise ValueError(f"an answer of shard {shard} that is not due")
-        if isinstance(answer, Examined) != isinstance(request, Examine):
-            raise ValueError(f"{type(answer).__name__} is no answer to {type(request).__name__}")
-        self._answers[shard] = answer
-        if len(self._answers) < self._shards:
-            return []
-        answers = [self._answers[number] for number in range(self._shards)]
-        self._request, self._answers = None, {}
-        return self._confirmed(self._go_on(opened, request, answers))
+        every_one, opened = self._verdict.take(shard, answer), self._open
+        return self._confirmed(self._go_on(opened)) if every_one and opened is not None else []
 
     # ---- the end of a round
 
@@ -263,51 +200,16 @@ class Conductor:
             self._open, self._ended = None, True
             return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
         self.last_loss, self.learning_rate = loss, self._rule.learning_rate(round_.step)
-        kind = Update if self._rule.scale is None else Reduce
-        return self._ask(kind(round_, opened.contributions, self.schedule.measures_health(round_)))
+        return [self._verdict.begin(round_, opened.contributions, loss)]
 
-    def _ask(self, request: Request) -> list[Action]:
-        self._request = request
-        return [request]
-
-    def _go_on(self, opened: _Open, request: Request, answers: Sequence[Answer]) -> list[Action]:
+    def _go_on(self, opened: _Open) -> list[Action]:
         """Continue a step after the answers of all shards to a request."""
-        round_ = opened.round
-        if isinstance(request, Examine):
-            return self._examined(opened, request, [a for a in answers if isinstance(a, Examined)])
-        done = [answer for answer in answers if isinstance(answer, Done)]
-        square = float(np.sum(np.concatenate([answer.squares for answer in done])))
-        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(opened.loss)):
-            opened.measured = [answer.measured for answer in done]
-            return self._ask(Examine(round_, opened.contributions, self.schedule.measures_health(round_)))
-        if isinstance(request, Reduce):
-            return self._ask(Apply(round_, self._factor(square)))
-        return self._updated(opened, [answer.measured for answer in done])
-
-    def _updated(self, opened: _Open, measured: Sequence[Measured | None]) -> list[Action]:
-        if self.schedule.measures_health(opened.round):
-            self._keep_health(opened.round, measured, updated=True)
-        return self._end_round(opened)
-
-    def _factor(self, square: float) -> float:
-        return self._rule.scale(square) if self._rule.scale is not None else 1.0
-
-    def _keep_health(self, round_: Round, measured: Sequence[Measured | None], *, updated: bool) -> None:
-        parts = [part for part in measured if part is not None]
-        pieces = np.concatenate([part.pieces for part in parts])
-        self.health = self._layers.health(round_.step + 1, pieces, parts[0].active, updated=updated)
-
-    def _examined(self, opened: _Open, request: Examine, answers: Sequence[Examined]) -> list[Action]:
-        """End training where it diverged; go on if only the square of a finite gradient overflows."""
-        round_, loss = opened.round, opened.loss
-        parameter, finite = suspect([entry for answer in answers for entry in answer.parameters])
-        if finite and np.isfinite(loss):
-            if self._rule.scale is not None:
-                return self._ask(Apply(round_, self._factor(np.inf)))
-            return self._updated(opened, opened.measured)
-        self._keep_health(round_, [answer.measured for answer in answers], updated=False)
-        self._open, self._ended = None, True
-        return [Diverged(round_.kind, round_.step, loss, parameter, finite)]
+        action = self._verdict.go_on()
+        if action is None:
+            return self._end_round(opened)
+        if isinstance(action, Diverged):
+            self._open, self._ended = None, True
+        return [action]
 
     def _end_round(self, opened: _Open) -> list[Action]:
         """Add up the results and open the next round."""
@@ -342,7 +244,7 @@ class Conductor:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        due = self._open is None or (self._request is None and (at_once or not self._workers))
+        due = self._open is None or (self._verdict.pending is None and (at_once or not self._workers))
         return self._confirmed(self._boundary()) if due else []
 
     def _boundary(self) -> list[Action]:
@@ -368,22 +270,6 @@ class Conductor:
     def _hand_out(self, opened: _Open) -> list[Action]:
         """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
         if not self._workers:
-            return self._boundary() if self._snapshot_wanted and self._request is None else []
+            return self._boundary() if self._snapshot_wanted and self._verdict.pending is None else []
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
-
-
-def suspect(parameters: Sequence[tuple[str, bool, float]]) -> tuple[str, bool]:
-    """Return the parameter that is named if training diverges, and True if the whole gradient is finite.
-
-    It is the parameter nearest to the loss whose gradient is not finite, else the one with the largest gradient.
-
-    Args:
-        parameters: see `Examined.parameters`, of all shards in order. Shards may have parts of one parameter.
-    """
-    squares: dict[str, float] = {}
-    for name, finite, square in reversed(parameters):
-        if not finite:
-            return name, False
-        squares[name] = squares.get(name, 0.0) + square
-    return max(squares, key=lambda name: squares[name], default=""), True

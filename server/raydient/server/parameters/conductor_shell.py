@@ -12,8 +12,9 @@ from raydient.wire.launch import Launch
 from raydient.wire.memory import Segment
 from raydient.wire.network import Closed, Network
 
+from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .arrivals import Arrivals
-from .conductor import Action, Assign, Boundary, Conductor, Diverged, EpochEnd, PlanInForce
+from .conductor import Conductor
 from .deadlines import LOOK_SECONDS, Deadlines
 from .encoding import ARRIVAL, answer_in
 from .health import LayerSums
@@ -40,7 +41,7 @@ class Push(NamedTuple):
 
 
 class ConductorShell:
-    """The conductor and the first shard on their network; see `shell.Part`."""
+    """The conductor and the first shard on their network; see `shell.ServerRole`."""
 
     def __init__(
         self,

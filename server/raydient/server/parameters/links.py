@@ -13,7 +13,7 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle, Segment
 from raydient.wire.terms import Terms
 
-from .conductor import Assign
+from .actions import Assign
 from .sources import Received, SharedSlots, Source
 
 SLOTS = "slots"

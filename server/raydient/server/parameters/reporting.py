@@ -4,7 +4,8 @@ from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.network import Network
 
-from .conductor import Conductor, EpochEnd
+from .actions import EpochEnd
+from .conductor import Conductor
 from .meters import Meters
 
 STATUS_SECONDS = 0.2

@@ -30,7 +30,7 @@ class _Worker(NamedTuple):
 
 
 class ShardShell:
-    """A shard on its network; see `shell.Part`. It ends with the conductor."""
+    """A shard on its network; see `shell.ServerRole`. It ends with the conductor."""
 
     timeout_seconds = IDLE_SECONDS
 
@@ -112,7 +112,7 @@ class ShardShell:
                     self._drop(connection)
                 self._server.forget(worker)
             case control.TakePart(round=round_, step=step):
-                part = control.Part(self._number, round_, step)
+                part = control.SnapshotPart(self._number, round_, step)
                 self._network.send(self._coordinator, part, Bundle.of(self._server.arrays))
             case _:
                 raise ProtocolError(f"a shard cannot use {type(message).__name__}")

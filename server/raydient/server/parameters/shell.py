@@ -20,18 +20,18 @@ CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
 
 
-class Part(Protocol):
-    """The part of the job that a parameter server serves."""
+class ServerRole(Protocol):
+    """The role of a parameter server in its job: the conductor with the first shard, or a further shard."""
 
     @property
     def timeout_seconds(self) -> float:
         """The longest time until `look` has something to do."""
 
     def obey(self, message: control.Message) -> None:
-        """Carry out a message of the coordinator. ProtocolError if it is no order to this part."""
+        """Carry out a message of the coordinator. ProtocolError if it is no order to this role."""
 
     def handle(self, connection: Connection, frame: Frame | Closed) -> None:
-        """Handle a frame, or the end, of any other connection. ConnectionError if this part cannot go on."""
+        """Handle a frame, or the end, of any other connection. ConnectionError if this role cannot go on."""
 
     def look(self) -> None:
         """Do what is due."""
@@ -61,15 +61,15 @@ class ParameterServerShell:
         Raises ProtocolError if the coordinator breaks the protocol, ConnectionError if another server of the job ends.
         """
         try:
-            part = self._begin(self._network.listen(self._host, node=self._node))
+            role = self._begin(self._network.listen(self._host, node=self._node))
             try:
-                self._serve(part)
+                self._serve(role)
             finally:
-                part.close()
+                role.close()
         finally:
             self._coordinator.close()
 
-    def _begin(self, endpoint: Endpoint) -> Part:
+    def _begin(self, endpoint: Endpoint) -> ServerRole:
         hello = control.Hello(
             control.Role.PARAMETER_SERVER, self._launch.member, self._launch.generation, os.getpid(), endpoint
         )
@@ -78,25 +78,25 @@ class ParameterServerShell:
         serve, arrays = control.receive(self._coordinator)
         if not isinstance(serve, control.Serve):
             raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
-        part: Part
+        role: ServerRole
         coordinator, network = self._coordinator, self._network
         if serve.conductor is None:
-            part = ConductorShell(self._launch, network, coordinator=coordinator, serve=serve, arrays=arrays)
+            role = ConductorShell(self._launch, network, coordinator=coordinator, serve=serve, arrays=arrays)
         else:
             conductor = network.dial(serve.conductor, self._launch.transport, self._node)
-            part = ShardShell(
+            role = ShardShell(
                 self._launch, network, coordinator=coordinator, conductor=conductor, serve=serve, arrays=arrays
             )
         self._network.adopt(self._coordinator)
-        return part
+        return role
 
-    def _serve(self, part: Part) -> None:
+    def _serve(self, role: ServerRole) -> None:
         while True:
-            for connection, frame in self._network.poll(part.timeout_seconds):
+            for connection, frame in self._network.poll(role.timeout_seconds):
                 if connection is not self._coordinator:
-                    part.handle(connection, frame)
+                    role.handle(connection, frame)
                 elif isinstance(frame, Closed):
                     return  # without a coordinator there is no job
                 else:
-                    part.obey(control.decode(frame).message)
-            part.look()
+                    role.obey(control.decode(frame).message)
+            role.look()

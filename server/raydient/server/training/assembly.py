@@ -23,18 +23,20 @@ class Assembly:
         self._snapshot: control.Snapshot | None = None
         self._parts: dict[int, tuple[int, control.Arrays]] = {}  # round and arrays, by shard
 
-    def add(self, shard: int | None, message: control.Snapshot | control.Part, arrays: control.Arrays) -> Whole | None:
+    def add(
+        self, shard: int | None, message: control.Snapshot | control.SnapshotPart, arrays: control.Arrays
+    ) -> Whole | None:
         """Add the part of a shard; return the snapshot if it is complete.
 
         Args:
             shard: number of the shard that the sender has; None if it is no parameter server.
-            message: a `Snapshot` from the first shard, a `Part` from any other.
+            message: a `Snapshot` from the first shard, a `SnapshotPart` from any other.
             arrays: those of the shard's range, and scores from the first shard.
 
         Raises:
             ProtocolError: the part is not that of the sender, or an array does not have the values of its range.
         """
-        sent = message.shard if isinstance(message, control.Part) else 0
+        sent = message.shard if isinstance(message, control.SnapshotPart) else 0
         if shard is None or sent != shard or isinstance(message, control.Snapshot) != (shard == 0):
             raise ProtocolError(f"a part of shard {sent} from shard {shard}")
         start, stop = self._ranges[shard]

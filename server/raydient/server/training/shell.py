@@ -133,7 +133,7 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.status(message))
             case control.EpochsDone():
                 self._carry_out(self._coordinator.epochs(message))
-            case control.Snapshot() | control.Part():
+            case control.Snapshot() | control.SnapshotPart():
                 shard = self._servers.index(member) if member in self._servers else None
                 whole = self._assembly.add(shard, message, arrays)
                 if whole is not None:

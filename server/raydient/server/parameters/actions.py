@@ -1,0 +1,62 @@
+"""Actions of the conductor, which `ConductorShell` carries out. Requests to the shards are in `requests`."""
+
+from dataclasses import dataclass
+
+from raydient.steps.schedule import RoundKind
+
+from .requests import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Have a worker compute leaves `first`..`last` - 1 of round `round`."""
+
+    worker: int
+    round: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnd:
+    """An epoch is complete: sums over its training part and over the held-out part, rows first.
+
+    `test` is empty without a held-out part, `train` if training resumed at the evaluation without the epoch's sums.
+    """
+
+    epoch: int
+    step: int
+    train: tuple[float, ...]
+    test: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
+
+    `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
+    first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
+    """
+
+    kind: RoundKind
+    step: int
+    loss: float
+    parameter: str
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The weights are those between two rounds, for a requested snapshot or the end. `final`: no round follows."""
+
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInForce:
+    """No round of an earlier plan is open; workers that are not in plan `number` have no work left."""
+
+    number: int
+
+
+Action = Assign | Request | EpochEnd | Diverged | Boundary | PlanInForce

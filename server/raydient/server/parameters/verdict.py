@@ -1,0 +1,117 @@
+"""The end of a step: the requests to the shards, one after the other, and the verdict on the gradient. No I/O."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raydient.steps.measurements import GradientHealth
+from raydient.steps.schedule import Round, Schedule
+
+from .actions import Diverged
+from .health import LayerSums
+from .optimizers import UpdateRule
+from .requests import Answer, Apply, Contributions, Done, Examine, Examined, Measured, Reduce, Request, Update
+
+
+class Verdict:
+    """Leads a step whose leaves are all done through the shards. For one thread.
+
+    A step takes one request to all shards, `Update`, where the rule does not need the norm of the whole gradient; else
+    two, `Reduce` and `Apply`. `Examine` is put in where the loss or the gradient is not finite.
+
+    Attributes:
+        health: the gradient health measured last, or that of the step at which training diverged; None before the first
+            measurement.
+        pending: the request that not every shard has answered; None if no answer is due.
+    """
+
+    def __init__(self, schedule: Schedule, rule: UpdateRule, layers: LayerSums, shards: int) -> None:
+        """See `Conductor`."""
+        self.health: GradientHealth | None = None
+        self.pending: Request | None = None
+        self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
+        self._contributions: Contributions = {}
+        self._loss = 0.0
+        self._answers: dict[int, Answer] = {}
+        self._measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
+
+    def begin(self, round_: Round, contributions: Contributions, loss: float) -> Request:
+        """Return the first request of a step with this mean loss."""
+        self._contributions, self._loss = contributions, loss
+        kind = Update if self._rule.scale is None else Reduce
+        return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
+
+    def take(self, shard: int, answer: Answer) -> bool:
+        """Take the answer of a shard to the pending request; return True if every shard has answered.
+
+        ValueError if no such answer of this shard is due.
+        """
+        if self.pending is None or shard in self._answers or not 0 <= shard < self._shards:
+            raise ValueError(f"an answer of shard {shard} that is not due")
+        if isinstance(answer, Examined) != isinstance(self.pending, Examine):
+            raise ValueError(f"{type(answer).__name__} is no answer to {type(self.pending).__name__}")
+        self._answers[shard] = answer
+        return len(self._answers) == self._shards
+
+    def go_on(self) -> Request | Diverged | None:
+        """Return the next request after the answers of all shards; None if the update is made."""
+        request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
+        assert request is not None, "no request is pending"
+        self.pending, self._answers = None, {}
+        if isinstance(request, Examine):
+            return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])
+        return self._done(request, [a for a in answers if isinstance(a, Done)])
+
+    def _ask(self, request: Request) -> Request:
+        self.pending = request
+        return request
+
+    def _done(self, request: Request, answers: Sequence[Done]) -> Request | None:
+        round_, measured = request.round, [answer.measured for answer in answers]
+        square = float(np.sum(np.concatenate([answer.squares for answer in answers])))
+        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(self._loss)):
+            self._measured = measured
+            return self._ask(Examine(round_, self._contributions, self._schedule.measures_health(round_)))
+        if isinstance(request, Reduce):
+            return self._ask(Apply(round_, self._factor(square)))
+        self._updated(round_, measured)
+        return None
+
+    def _examined(self, round_: Round, answers: Sequence[Examined]) -> Request | Diverged | None:
+        """End training where it diverged; go on if only the square of a finite gradient overflows."""
+        parameter, finite = suspect([entry for answer in answers for entry in answer.parameters])
+        if not (finite and np.isfinite(self._loss)):
+            self._keep_health(round_, [answer.measured for answer in answers], updated=False)
+            return Diverged(round_.kind, round_.step, self._loss, parameter, finite)
+        if self._rule.scale is not None:
+            return self._ask(Apply(round_, self._factor(np.inf)))
+        self._updated(round_, self._measured)
+        return None
+
+    def _factor(self, square: float) -> float:
+        return self._rule.scale(square) if self._rule.scale is not None else 1.0
+
+    def _updated(self, round_: Round, measured: Sequence[Measured | None]) -> None:
+        if self._schedule.measures_health(round_):
+            self._keep_health(round_, measured, updated=True)
+
+    def _keep_health(self, round_: Round, measured: Sequence[Measured | None], *, updated: bool) -> None:
+        parts = [part for part in measured if part is not None]
+        pieces = np.concatenate([part.pieces for part in parts])
+        self.health = self._layers.health(round_.step + 1, pieces, parts[0].active, updated=updated)
+
+
+def suspect(parameters: Sequence[tuple[str, bool, float]]) -> tuple[str, bool]:
+    """Return the parameter that is named if training diverges, and True if the whole gradient is finite.
+
+    It is the parameter nearest to the loss whose gradient is not finite, else the one with the largest gradient.
+
+    Args:
+        parameters: see `Examined.parameters`, of all shards in order. Shards may have parts of one parameter.
+    """
+    squares: dict[str, float] = {}
+    for name, finite, square in reversed(parameters):
+        if not finite:
+            return name, False
+        squares[name] = squares.get(name, 0.0) + square
+    return max(squares, key=lambda name: squares[name], default=""), True
