@@ -1,4 +1,4 @@
-.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix fuzz
+.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix fuzz emulate
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -45,3 +45,6 @@ FRAMES ?= 1000000
 SEED ?= 1
 fuzz:
 	python -m tests.wire.frame_fuzz $(FRAMES) $(SEED)
+
+emulate:
+	python -m tests.end_to_end.emulated_processors

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from raydient.steps.arrays import Vector
+from raydient.workers.powers import power, root
 
 
 class Optimizer(Protocol):
@@ -116,7 +117,7 @@ class Adam:
     ) -> None:
         (first, second), (a, b) = state, scratch
         t = step + 1
-        root = (1 - self.beta_2**t) ** 0.5
+        spread = root(1 - power(self.beta_2, t))
         np.multiply(gradient, np.float32(1 - self.beta_1), out=a)
         first *= np.float32(self.beta_1)
         first += a
@@ -125,8 +126,8 @@ class Adam:
         second *= np.float32(self.beta_2)
         second += a
         np.sqrt(second, out=a)
-        a += np.float32(self.epsilon * root)
-        np.multiply(first, np.float32(rate * root / (1 - self.beta_1**t)), out=b)
+        a += np.float32(self.epsilon * spread)
+        np.multiply(first, np.float32(rate * spread / (1 - power(self.beta_1, t))), out=b)
         b /= a
         weights -= b
 

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from raydient.spec import functions as spec
 from raydient.steps.arrays import AnyArray, Floats
 
+from .functions import expm1, log1p
 from .onnx_graph import OnnxGraph
 
 Saved = Mapping[str, AnyArray]
@@ -161,7 +162,7 @@ class Elu(Activation):
 
     def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(-np.inf, 0, out=scratch)
-        np.expm1(scratch, out=scratch)
+        expm1(scratch, scratch)
         np.multiply(scratch, self._alpha, out=scratch)
         y.clip(0, np.inf, out=y)
         np.multiply(y, self._scale, out=y)
@@ -266,13 +267,13 @@ class Softplus(Activation):
     def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.copysign(y, -1, out=scratch)
         np.exp(scratch, out=scratch)
-        np.log1p(scratch, out=scratch)
+        log1p(scratch, scratch)
         y.clip(0, np.inf, out=y)
         np.add(y, scratch, out=y)
 
     def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.negative(y, out=scratch)
-        np.expm1(scratch, out=scratch)
+        expm1(scratch, scratch)
         np.negative(scratch, out=scratch)
         np.multiply(dy, scratch, out=dy)
 

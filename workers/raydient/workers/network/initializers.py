@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from raydient.spec import functions as spec
 
+from .functions import standard_normal
+
 Weights = NDArray[np.float32]
 """A contiguous float32 array of the shape of a parameter."""
 Fill = Callable[[Weights, np.random.Generator, int, int, Any], None]
@@ -26,7 +28,7 @@ def _uniform(out: Weights, generator: np.random.Generator, variance: float) -> N
 
 
 def _normal(out: Weights, generator: np.random.Generator, variance: float) -> None:
-    generator.standard_normal(out=out, dtype=np.float32)
+    standard_normal(generator, out)
     out *= sqrt(variance)
 
 
@@ -77,7 +79,9 @@ def orthogonal(
     """
     matrix = out.reshape(-1, out.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
-    q, r = np.linalg.qr(generator.standard_normal(tall.shape))
+    numbers = np.empty(tall.shape)
+    standard_normal(generator, numbers)
+    q, r = np.linalg.qr(numbers)
     tall[...] = settings.gain * q * np.copysign(1, np.diagonal(r))
 
 
@@ -94,7 +98,7 @@ def random_normal(
     out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.RandomNormal
 ) -> None:
     """Normal with `mean` and standard deviation `stddev`, not truncated."""
-    generator.standard_normal(out=out, dtype=np.float32)
+    standard_normal(generator, out)
     out *= settings.stddev
     out += settings.mean
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.activations import Sigmoid
+from raydient.workers.network.functions import log1p
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .labels import (
@@ -252,7 +253,7 @@ class BinaryCrossEntropy(_TwoClasses):
         np.subtract(curved, linear, out=linear)
         np.copysign(y, -1, out=curved)
         np.exp(curved, out=curved)
-        np.log1p(curved, out=curved)
+        log1p(curved, curved)
         np.add(linear[:, 0], curved[:, 0], out=self.losses)
         self._weigh_and_count()
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from raydient.steps.arrays import AnyArray, Floats
+from raydient.workers.network.functions import rates
 
 from .metric import NUMBERS, Metric, Sums
 
@@ -20,9 +21,10 @@ class _Errors(Metric):
     def _square(self) -> Sums:
         """The squared errors."""
         error = self._error
-        np.copyto(error, self.outputs)
         if self.loss == "poisson":
-            np.exp(error, out=error)
+            rates(self.outputs, error)
+        else:
+            np.copyto(error, self.outputs)
         np.subtract(error, self.labels, out=error)
         np.multiply(error, error, out=error)
         return error
