@@ -119,6 +119,7 @@ class Exchange:
                 if len(self._attached) == WORKERS:
                     control.send(connection, control.Plan(1, self._attached, [1.0] * WORKERS))
             case control.Snapshot():
+                control.send(connection, control.Stop())
                 return True
         return False
 

@@ -191,6 +191,9 @@ class Coordinator:
                 assert not isinstance(frame, Closed), "the parameter server is gone"
                 self.connection = connection
                 self.heard.append(control.decode(frame))
+                message = self.heard[-1].message
+                if isinstance(message, control.Snapshot) and message.final:
+                    self.tell(control.Stop())
             for index, received in enumerate(self.heard):
                 if isinstance(received.message, kind):
                     return self.heard.pop(index)

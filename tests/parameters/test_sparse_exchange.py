@@ -42,8 +42,8 @@ def push_root(job, channel, assignment):
 def test_rows_in_use_are_exchanged_and_updated_and_no_others(serving, tree_job, transport):
     channel = serving.attach(0, transport)
     serving.plan(0)
-    while (assignment := channel.wait()) is not None:
-        push_root(tree_job, channel, assignment)
+    for _ in range(tree_job.schedule.rounds):
+        push_root(tree_job, channel, channel.wait())
 
     final, arrays = serving.expect(control.Snapshot)
 
@@ -65,15 +65,15 @@ def test_rows_in_use_are_exchanged_and_updated_and_no_others(serving, tree_job, 
 def test_a_worker_with_rows_that_there_are_not_is_dropped_and_the_others_go_on(serving, tree_job, transport):
     good, bad = serving.attach(0, transport), serving.attach(1, transport)
     serving.plan(1)
-    assignment = bad.wait()
+    bad.wait()
     bad.slot(0).tables[0].index[:3] = 2, 7, 7
     bad.push(0, (0, 7), 0, np.zeros(SUMS), SECONDS)
 
     with pytest.raises(ConnectionError):
         bad.wait()
     serving.plan(0)
-    while (assignment := good.wait()) is not None:
-        push_root(tree_job, good, assignment)
+    for _ in range(tree_job.schedule.rounds):
+        push_root(tree_job, good, good.wait())
     assert serving.expect(control.Snapshot).message.step == tree_job.schedule.steps
 
 

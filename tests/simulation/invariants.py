@@ -7,12 +7,12 @@ from pathlib import Path
 from raydient.server.training.checkpoint_files import CHECKSUMS, folder_name
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.initial_weights import MODEL_FILE
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Outcome, Started
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
 
-ENDS = {"WORKER_LOST", "PARAMETER_SERVER_LOST"}
-"""Reasons for which a job may fail when it loses more processes than it tolerates."""
+LOSSES = {"WORKER_LOST", "PARAMETER_SERVER_LOST"}
+"""Reasons of notices about lost members; a job may fail for them when it loses more processes than it tolerates."""
 
 
 def message_of(frame):
@@ -29,13 +29,15 @@ class Invariants:
     - An epoch counts each row once; its metrics are the same however often it is computed.
     - A reported checkpoint is on disk, and no later run begins before it.
     - The digest is that of the naive loop.
+    - No member is reported lost before the first fault, and none is replaced.
 
     Attributes:
         generations: number of the coordinator and generation of each member, by name.
+        undisturbed: no fault has met the job yet.
     """
 
     def __init__(self, world, twin, directory):
-        self.generations, self.directory = {}, Path(directory)
+        self.generations, self.directory, self.undisturbed = {}, Path(directory), True
         self._world, self._twin = world, twin
         self._shards, self._durable, self._epochs = {}, 0, {}
         self._sums = 8 * twin.prepared.network.sums
@@ -73,8 +75,10 @@ class Invariants:
             case EpochEnded(epoch=epoch):
                 assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
                 assert report.step == epoch * self._twin.prepared.schedule.steps_per_epoch
+            case Notice(reason=reason) if reason in LOSSES:
+                assert not self.undisturbed, f"a member is lost without a fault: {report.message}"
             case Finished(outcome=Outcome.FAILED):
-                assert report.reason in ENDS, report
+                assert report.reason in LOSSES, report
             case Finished(outcome=Outcome.SUCCEEDED):
                 assert report.digest == self._twin.digest, "other bits than the naive loop"
                 assert report.step == self._twin.prepared.schedule.steps

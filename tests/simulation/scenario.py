@@ -20,6 +20,7 @@ from .job import Job
 from .seeds import BOUND
 from .twin import small_pieces, tiny_twin
 
+FAULTS = "kill", "freeze", "slow", "cut", "part"
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
 
 
@@ -71,6 +72,7 @@ class Scenario:
             order = self._orders.pop(0)
             verb, _, rest = order.partition(" ")
             self.job.world.note("script", order)
+            self.job.invariants.undisturbed &= verb not in FAULTS
             getattr(self, f"_{verb}_order")(rest)
 
     def _process(self, name):

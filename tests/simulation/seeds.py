@@ -113,6 +113,8 @@ def pause(job, fault):
 
 
 FAULTS = kill_worker, kill_server, kill_coordinator, freeze, slow_down, cut, part, isolate, scale, pause
+ORDERS = scale, pause
+"""Faults that are orders of the operator: no member may be lost because of them."""
 BY_NAME = {fault.__name__: fault for fault in FAULTS}
 
 
@@ -166,6 +168,7 @@ def run_seed(seed, *, traced=False):
         while waiting and waiting[0].event <= world.events:
             fault = waiting.pop(0)
             world.note("fault", str(fault))
+            job.invariants.undisturbed &= BY_NAME[fault.kind] in ORDERS
             BY_NAME[fault.kind](job, fault)
 
     world.after.append(strike)

@@ -1,20 +1,10 @@
 """The coordinator when checkpoints are taken, fail, or end a run."""
 
-from raydient.server.training.actions import (
-    AskSnapshot,
-    Pause,
-    Save,
-)
-from raydient.server.training.failures import (
-    OWN_FAULTS,
-)
-from raydient.server.training.reports import (
-    CheckpointTaken,
-    Finished,
-    Notice,
-    Outcome,
-)
+from raydient.server.training.actions import Ask, Save
+from raydient.server.training.failures import OWN_FAULTS
+from raydient.server.training.reports import CheckpointTaken, Finished, Notice, Outcome
 from raydient.server.training.saving import COMPLETE_SECONDS, HURRY_SECONDS, PAUSED_SECONDS
+from raydient.wire import control
 
 from .coordinating import reports, running, running_with, saved, seconds_until, silence, status
 
@@ -24,13 +14,13 @@ def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coo
     clock.now += 11
     assert coordinator.tick() == []
     coordinator.status(status(5))
-    assert coordinator.tick() == [AskSnapshot()]
+    assert coordinator.tick() == [Ask(control.TakeSnapshot())]
     assert coordinator.tick() == [], "one at a time"
     assert reports(saved(coordinator, 5), CheckpointTaken) == [CheckpointTaken(5, 0.1, 400)]
     clock.now += 11
     assert coordinator.tick() == [], "nothing new"
     coordinator.status(status(6))
-    assert coordinator.tick() == [AskSnapshot()]
+    assert coordinator.tick() == [Ask(control.TakeSnapshot())]
 
 
 def failed(coordinator, step, **kind):
@@ -46,7 +36,7 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_
     coordinator.status(status(5))
     waits = []
     for step in range(5, 10):
-        waits.append(seconds_until(coordinator, clock, AskSnapshot()))
+        waits.append(seconds_until(coordinator, clock, Ask(control.TakeSnapshot())))
         coordinator.status(status(step + 1))
         assert not coordinator.ended
         message = failed(coordinator, step)
@@ -55,22 +45,22 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_
     coordinator.tick()
     saved(coordinator, 10)
     coordinator.status(status(11))
-    assert seconds_until(coordinator, clock, AskSnapshot()) == 60
+    assert seconds_until(coordinator, clock, Ask(control.TakeSnapshot())) == 60
     failed(coordinator, 11)
-    assert seconds_until(coordinator, clock, AskSnapshot()) == 10, "the count begins again"
+    assert seconds_until(coordinator, clock, Ask(control.TakeSnapshot())) == 10, "the count begins again"
 
 
 def test_after_a_rollback_a_snapshot_is_asked_for_again(coordinator, clock):
     running(coordinator)
     coordinator.status(status(5))
-    assert seconds_until(coordinator, clock, AskSnapshot()) == 10
+    assert seconds_until(coordinator, clock, Ask(control.TakeSnapshot())) == 10
     coordinator.lost(0, "killed")
     for member in (3, 4, 5):
         coordinator.hello(member)
     for worker in (4, 5):
         coordinator.attached(worker)
     coordinator.status(status(6))
-    assert AskSnapshot() in coordinator.tick()
+    assert Ask(control.TakeSnapshot()) in coordinator.tick()
 
 
 def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator, clock):
@@ -149,7 +139,7 @@ def test_a_cancellation_does_not_wait_for_the_final_checkpoint(coordinator):
 
 def test_a_pause_takes_a_checkpoint(coordinator):
     running(coordinator)
-    assert coordinator.pause() == [Pause()]
+    assert coordinator.pause() == [Ask(control.Pause())]
     assert coordinator.pause() == []
     saved(coordinator, 5)
     (finished,) = reports(saved(coordinator, 5, final=True, digest=""), Finished)
@@ -162,7 +152,7 @@ def test_a_pause_does_not_wait_long_for_the_open_round(coordinator, clock):
     clock.now += HURRY_SECONDS - 1
     assert coordinator.tick() == []
     clock.now += 1
-    assert coordinator.tick() == [Pause(at_once=True)]
+    assert coordinator.tick() == [Ask(control.Pause(at_once=True))]
     clock.now += HURRY_SECONDS
     assert coordinator.tick() == []
 
@@ -203,11 +193,18 @@ def test_completion_carries_the_digest(coordinator):
 
 def test_a_snapshot_is_saved_unless_a_parameter_is_not_finite(coordinator):
     running(coordinator)
-    assert coordinator.snapshot(5, "") == [Save()]
-    (finished,) = reports(coordinator.snapshot(6, "dense_1.kernel"), Finished)
+    assert coordinator.snapshot(5, "", final=False) == [Save()]
+    (finished,) = reports(coordinator.snapshot(6, "dense_1.kernel", final=True), Finished)
     assert (finished.outcome, finished.reason) == (Outcome.FAILED, "NON_FINITE")
     assert finished.message == "dense_1.kernel is not finite after step 6"
-    assert coordinator.snapshot(7, "") == [], "the run has ended"
+    assert coordinator.snapshot(7, "", final=True) == [], "the run has ended"
+
+
+def test_workers_are_stopped_when_the_final_snapshot_has_arrived_and_their_ends_are_no_losses(coordinator):
+    running(coordinator)
+    assert coordinator.snapshot(9, "", final=True) == [Ask(control.Stop()), Save()]
+    coordinator.save_failed(9, "disk full", final=True, complete=True)
+    assert coordinator.lost(1, "ended with status 0") == []
 
 
 def test_training_begins_at_the_newest_checkpoint(coordinator):

@@ -64,6 +64,7 @@ EXAMPLES = [
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(),
     control.Pause(True),
+    control.Stop(),
     control.Dismiss(3),
     control.Work(
         {"display_name": "x", "network": {"layers": []}},

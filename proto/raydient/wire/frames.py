@@ -64,7 +64,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         _DOWN,
         "the push of that node is refused: `LATE`, `EARLY` or `DUPLICATE`; to a dialler: wrong proof",
     ),
-    Kind.STOP: (_DOWN, "there is no more work"),
+    Kind.STOP: (_DOWN, "there is no more work: the coordinator has the final snapshot"),
     Kind.SCORES: (_UP, "scores of the rows of node (`first`, `last`) of `round`, before its `PUSH`"),
     Kind.GRADIENT: ("worker to shard, TCP only", "the shard's gradient of node (`first`, `last`) of `round`"),
     Kind.ARRIVED: (_SHARD_UP, "a worker's gradient of node (`first`, `last`) of `round` has arrived"),

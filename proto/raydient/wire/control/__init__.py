@@ -26,6 +26,7 @@ from .members import (
     Snapshot,
     SnapshotPart,
     Status,
+    Stop,
     TakeSnapshot,
     Work,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "Snapshot",
     "SnapshotPart",
     "Status",
+    "Stop",
     "TakePart",
     "TakeSnapshot",
     "Work",

@@ -261,6 +261,14 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """To the parameter server: every part of the final snapshot has arrived; send the workers `STOP`.
+
+    A worker ends with `STOP`. Before this message its end would look like a loss.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Dismiss:
     """To the parameter server: close the connection of a worker, if it is open, and assign its leaves again."""
 
@@ -289,5 +297,5 @@ class Work:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Ping | Serve | Plan | TakeSnapshot | Pause | Dismiss | Work
+    | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
 )  # fmt: skip

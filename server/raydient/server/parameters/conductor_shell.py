@@ -105,6 +105,8 @@ class ConductorShell:
                 self._carry_out(self._conductor.snapshot())
             case control.Pause(at_once=at_once):
                 self._carry_out(self._conductor.pause(at_once=at_once))
+            case control.Stop():
+                self._stop_workers()
             case control.Dismiss(worker=worker):
                 for connection in [c for c, link in self._links.items() if link.worker == worker]:
                     self._drop(connection)
@@ -290,10 +292,11 @@ class ConductorShell:
         message, copy = take(position, self._server.arrays, final=final, ranked=self._terms.scores > 0)
         self._network.send(self._coordinator, message, copy)
         self._peers.take_parts(position.round, position.step)
-        if final:
-            for link in self._links.values():
-                with self._network.sending(link.connection):
-                    link.connection.send(Header(Kind.STOP, self._generation))
+
+    def _stop_workers(self) -> None:
+        for link in self._links.values():
+            with self._network.sending(link.connection):
+                link.connection.send(Header(Kind.STOP, self._generation))
 
     def _report(self, message: control.Message) -> None:
         self._network.send(self._coordinator, message)

@@ -131,11 +131,12 @@ class Received:
 
     def begin(self, round_: int, step: int) -> None:
         if round_ != self._round:
-            # A gradient may overtake the message that its round begins; those of other rounds are of no use.
+            # A gradient may overtake the messages that its round and an evaluation before it begin. Those of earlier
+            # rounds are of no use.
             self._round = round_
-            self._free += [buffer for buffer in self._used if buffer.round != round_]
-            self._used = [buffer for buffer in self._used if buffer.round == round_]
-            self._kept = {key: gradient for key, gradient in self._kept.items() if key[0] == round_}
+            self._free += [buffer for buffer in self._used if buffer.round < round_]
+            self._used = [buffer for buffer in self._used if buffer.round >= round_]
+            self._kept = {key: gradient for key, gradient in self._kept.items() if key[0] >= round_}
         if step != self._step:
             self._send(step, len(self._weights))
 

@@ -63,15 +63,10 @@ class SetPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class AskSnapshot:
-    """Request a snapshot from the parameter server; see `control.TakeSnapshot`."""
+class Ask:
+    """Send the parameter server a request."""
 
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Request a final snapshot from the parameter server; see `control.Pause`."""
-
-    at_once: bool = False
+    request: control.TakeSnapshot | control.Pause | control.Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +95,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | AskSnapshot | Pause | Save | Ping | Discard | Tell
+Action = Start | Kill | Dismiss | Serve | Work | SetPlan | Ask | Save | Ping | Discard | Tell

@@ -22,7 +22,7 @@ from raydient.spec.errors import WARNING
 from raydient.wire import control
 from raydient.wire.control import Role
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Pause, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .failures import Decision, Losses, divergence_message, reason_of
 from .plans import Plans
 from .progress import ProgressReports
@@ -258,10 +258,10 @@ class Coordinator:
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
-        actions += [Pause(at_once=True)] if self._saving.hurry() else []
+        actions += [Ask(control.Pause(at_once=True))] if self._saving.hurry() else []
         if self._saving.due and self._running and self._status and self._status.step > self._saving.step:
             self._saving.asked = True
-            actions.append(AskSnapshot())
+            actions.append(Ask(control.TakeSnapshot()))
         return actions
 
     def _check_pulses(self) -> list[Action]:
@@ -287,17 +287,17 @@ class Coordinator:
             self._warnings = ()
         return [Tell(notice) for notice in notices]
 
-    def snapshot(self, step: int, not_finite: str) -> list[Action]:
+    def snapshot(self, step: int, not_finite: str, *, final: bool) -> list[Action]:
         """Save a snapshot, or fail if a parameter is `not_finite`; it is the first one's name, else empty.
 
-        A finite gradient times the learning rate may overflow. The loss would show that only one step later.
+        A finite gradient times the learning rate may overflow; the next loss shows it. The `final` one stops workers.
         """
         if self.ended:
             return []
         if not_finite:
             problem = f"{not_finite} is not finite after step {step}"
             return self._end(Outcome.FAILED, reason="NON_FINITE", message=problem)
-        return [Save()]
+        return [Ask(control.Stop()), Save()] if final else [Save()]
 
     def saved(self, taken: CheckpointTaken, *, final: bool, digest: str = "") -> list[Action]:
         """Report a snapshot that is on disk. The `final` one ends the run; `digest` is set if training is complete."""
@@ -335,7 +335,7 @@ class Coordinator:
         if not (self._running or self._saving.held):
             return self._end(Outcome.PAUSED)
         self.phase = Phase.PAUSING
-        return [Pause()] if self._saving.pause() else []
+        return [Ask(control.Pause())] if self._saving.pause() else []
 
     def cancel(self) -> list[Action]:
         """End now, for good."""

@@ -7,7 +7,7 @@ from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.memory import Bundle
 
-from .actions import AskSnapshot, Dismiss, Pause, SetPlan, Work
+from .actions import Ask, Dismiss, SetPlan, Work
 from .preparation import Prepared
 from .storage import StartingPoint
 
@@ -54,14 +54,12 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
     )
 
 
-def order_message(action: SetPlan | AskSnapshot | Pause | Dismiss) -> control.Message:
+def order_message(action: SetPlan | Ask | Dismiss) -> control.Message:
     """Build the message to the conductor for an action."""
     match action:
         case SetPlan(plan=plan):
             return plan
-        case AskSnapshot():
-            return control.TakeSnapshot()
-        case Pause(at_once=at_once):
-            return control.Pause(at_once)
+        case Ask(request=request):
+            return request
         case Dismiss(member=member):
             return control.Dismiss(member)

@@ -11,7 +11,7 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed
 
-from .actions import Action, AskSnapshot, Discard, Dismiss, Kill, Pause, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .assembly import Assembly
 from .coordinator import Coordinator
 from .history import HISTORY_FILE
@@ -139,7 +139,8 @@ class CoordinatorShell:
                 if whole is not None:
                     self._snapshot = whole
                     not_finite = self._storage.not_finite(whole[1]["weights"])
-                    self._carry_out(self._coordinator.snapshot(whole[0].step, not_finite))
+                    actions = self._coordinator.snapshot(whole[0].step, not_finite, final=whole[0].final)
+                    self._carry_out(actions)
             case control.NonFinite():
                 self._carry_out(self._coordinator.diverged(message))
             case control.Overdue():
@@ -169,7 +170,7 @@ class CoordinatorShell:
                     self._serve(members)
                 case Work():
                     self._work(action)
-                case SetPlan() | AskSnapshot() | Pause() | Dismiss():
+                case SetPlan() | Ask() | Dismiss():
                     for conductor in self._servers[:1]:
                         self._members.send(conductor, order_message(action))
                 case Save():
