@@ -31,7 +31,7 @@ def sentences(tmp_path_factory):
 def make(sentences):
     """Return a function that prepares a job with a table, 20,000 times 4, used twice; keywords go to `training`."""
 
-    def build(workers, table=None, checkpoint_seconds=1000.0, **training):
+    def build(workers, table=None, checkpoint_seconds=1000.0, servers=1, **training):
         words = {"name": "words", "input_dim": VOCABULARY, "output_dim": 4, **(table or {})}
         layers = [
             {"embedding": words},
@@ -47,7 +47,7 @@ def make(sentences):
             "training": {"epochs": 2, "batch_size": 64, "microbatches": 5, "optimizer": SGD, "seed": 3, **training},
             "monitoring": {"gradient_health_every": 7},
             "checkpoints": {"interval_seconds": checkpoint_seconds},
-            "resources": {"workers": workers},
+            "resources": {"workers": workers, "parameter_servers": servers},
         }
         prepared = prepare(validate_job(spec), sentences)
         assert [p.name for p in prepared.network.layout.parameters if p.sparse] == ["words.embeddings"]
@@ -90,11 +90,25 @@ def test_killed_processes_change_no_bit(make, local, tmp_path, role):
     assert killed == naive(prepared).digest
 
 
-def test_progress_has_the_exchanged_bytes(make, local, tmp_path):
+def test_a_table_that_is_larger_than_a_server_is_divided_among_several(make, local, tmp_path):
+    whole, prepared = make(2, optimizer="adam"), make(2, servers=3, optimizer="adam")
+    (table,) = [p for p in prepared.network.layout.parameters if p.sparse]
+    assert all(stop - start < table.size for start, stop in prepared.ranges)
+    assert prepared.memory.parameter_server < whole.memory.parameter_server
+    finished = execute(prepared, local, tmp_path, transport="tcp")
+    assert finished.digest == naive(prepared).digest
+
+
+@pytest.mark.parametrize("transport", ["shared-memory", "tcp"])
+def test_progress_has_the_exchanged_bytes(make, local, tmp_path, transport):
     progress = []
     prepared = make(2)
-    execute(prepared, local, tmp_path, progress.append)
+    execute(prepared, local, tmp_path, progress.append, transport=transport)
 
-    pushed = [p.measurements.exchange_bytes["push"] for p in progress if isinstance(p, Progress)][-1]
+    measured = [p.measurements.exchange_bytes for p in progress if isinstance(p, Progress)][-1]
     # Three nodes of two workers a step, each with at most 64 samples of 5 numbers in use, out of 20,000.
-    assert pushed < prepared.schedule.steps * 3 * (64 * 5 * 5 + 300) * 4 + 100_000
+    assert measured["push"] < prepared.schedule.steps * 3 * (64 * 5 * 5 + 300) * 4 + 100_000
+    if transport == "tcp":
+        # In an epoch each of 600 samples is used once, with 5 rows of 4 values; 8 steps of 2 workers have the rest.
+        rest = prepared.network.layout.size - VOCABULARY * 4
+        assert 0 < measured["pull"] <= 2 * 4 * (600 * 5 * 4 + 10 * 2 * rest)

@@ -22,7 +22,7 @@ class Connection:
         owner: the process of this end.
     """
 
-    pending = False
+    pending, unsent = False, 0
 
     def __init__(self, world, owner, *, is_local):
         self.allocate = limited_to(LIMIT)

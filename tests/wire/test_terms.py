@@ -20,7 +20,7 @@ LAYOUT = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sp
 def test_the_terms_give_the_sizes_of_a_push():
     terms = Terms(GradientLayout(10), slots=3, sums=2)
 
-    assert terms.note_bytes == 8 * (2 + len(PHASES))
+    assert terms.note_bytes == 8 * (2 + len(PHASES) + 1)
     only = terms.of_shard(0)
     assert only.most_bytes == only.least_bytes == terms.note_bytes + 40
 
@@ -46,15 +46,21 @@ def test_a_dense_gradient_has_one_length(length, brings):
 
 
 def test_a_push_has_its_sums_its_seconds_and_its_gradient():
-    push = np.array([1, 2, 3, 4, 5, 6], "<f8").tobytes() + np.arange(6, dtype="<f4").tobytes()
-    sums, seconds = SMALL.note_in(push)
+    push = np.array([1, 2, 3, 4, 5, 6, 7], "<f8").tobytes() + np.arange(6, dtype="<f4").tobytes()
+    note = SMALL.note_in(push)
 
-    assert (sums.tolist(), seconds.tolist()) == ([1, 2], [3, 4, 5, 6])
+    assert (note.sums.tolist(), note.seconds.tolist(), note.pulled.tolist()) == ([1, 2], [3, 4, 5, 6], [7])
     assert ONLY.gradient_in(push).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ProtocolError, match="without its sums"):
         SMALL.note_in(push[: SMALL.note_bytes - 1])
     with pytest.raises(ProtocolError, match="without its gradient"):
         ONLY.gradient_in(push[: ONLY.least_bytes - 1])
+
+
+@pytest.mark.parametrize("pulled", [-1, np.inf, np.nan])
+def test_bytes_received_are_a_number_of_bytes(pulled):
+    with pytest.raises(ProtocolError, match="bytes received"):
+        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, pulled], "<f8").tobytes())
 
 
 def test_slots_in_shared_memory_do_not_overlap():

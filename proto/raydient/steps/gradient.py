@@ -99,6 +99,11 @@ class Table:
         return vector[self.offset : self.stop].reshape(self.rows, self.width)
 
 
+def whole_of(tables: Sequence[Table], place: int) -> Table:
+    """Return the table that has the value at `place` of the vector."""
+    return next(table for table in tables if table.offset <= place < table.stop)
+
+
 def between(tables: Sequence[Table], start: int, stop: int) -> Iterator[slice]:
     """Yield the parts of `start`..`stop` - 1 that lie outside these tables, which are in the order of the vector."""
     for table in tables:
@@ -196,7 +201,7 @@ class Gradient:
             return self
         indices = []
         for table in layout.tables:
-            whole = next(t for t in self.layout.tables if t.offset <= start + table.offset < t.stop)
+            whole = whole_of(self.layout.tables, start + table.offset)
             first = (start + table.offset - whole.offset) // table.width
             indices.append(self.tables[whole.offset].index_within(first, first + table.rows))
         part = Gradient.__new__(Gradient)

@@ -42,6 +42,12 @@ def union(numbers: Sequence[Numbers]) -> Numbers:
     return merged[first]
 
 
+def are_numbers(numbers: Numbers, rows: int) -> bool:
+    """Return True if these are numbers of rows of a table of `rows` rows, ascending and without repetition."""
+    inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < rows)
+    return bool(inside and (numbers[1:] > numbers[:-1]).all())
+
+
 def blocks(numbers: Numbers, width: int) -> Iterator[Numbers]:
     """Cut row numbers into pieces whose rows, of `width` values, have about BLOCK values together."""
     step = max(1, BLOCK // width)
@@ -150,8 +156,7 @@ class RowSparse:
         self._check(self.used)
 
     def _check(self, numbers: Numbers) -> None:
-        inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < len(self.values))
-        if not (inside and (numbers[1:] > numbers[:-1]).all()):
+        if not are_numbers(numbers, len(self.values)):
             raise GradientError(f"rows in use that a table of {len(self.values)} rows cannot have")
 
     def _use(self, numbers: NDArray[np.integer]) -> None:

@@ -15,14 +15,20 @@ A worker that shares memory with all shards speaks with the conductor alone. Ove
 
     worker -> shard       ATTACH, answered by ATTACHED, before it attaches to the conductor
     shard  -> worker      WEIGHTS  when they have changed, for the rounds in which the worker takes part
+    worker -> shard       PULL     numbers of the rows of its tables that the worker needs, answered by ROWS
     worker -> shard       GRADIENT of a node, before its PUSH
 
+WEIGHTS have what lies outside tables. Of tables the worker pulls the rows that its leaves use, also from the first
+shard.
+
 Ownership: between ASSIGN of a round and ASSIGN of the next round the weights do not change, unless this worker has been
-dismissed; its pushes are refused then. A slot belongs to the worker until it is pushed, and to the server until ASSIGN
-of the next round. `push` does not wait for an answer; `wait` blocks.
+dismissed; its pushes are refused then. So the rows of a round can be pulled until the worker has pushed its leaves. A
+slot belongs to the worker until it is pushed, and to the server until ASSIGN of the next round. `push` does not
+wait for an answer; `wait` and `pull` block.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,17 +36,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector, aligned_zeros
-from raydient.steps.gradient import Gradient
+from raydient.steps.gradient import Gradient, Table
 from raydient.steps.scores import Scores, as_bytes
+from raydient.steps.sparse import Numbers, put
 from raydient.steps.tree import Node
 
 from .connection import Connection, Frame, limited_to
 from .frames import Header, Kind, ProtocolError
 from .memory import Segment
-from .terms import Terms
+from .terms import Terms, pack_numbers
 
 _allocate_small = limited_to(1 << 16)
-"""For every frame but the weights."""
+"""For every frame but weights and rows."""
+
+
+class WorkEnded(Exception):  # noqa: N818  (it is no error)
+    """The server stops the worker while it waits for rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,14 @@ class Channel(Protocol):
 
     @property
     def weights(self) -> Vector:
-        """The whole flat vector. The array stays the same for the life of the channel; its values change."""
+        """The whole flat vector. The array stays the same for the life of the channel; its values change.
+
+        Of the tables in `pulled` only the rows of the last `pull` are current.
+        """
+
+    @property
+    def pulled(self) -> Sequence[Table]:
+        """Tables whose rows have to be pulled before they are read; none in shared memory."""
 
     def slot(self, index: int) -> Gradient:
         """Return the gradient in slot `index`; the same object each time."""
@@ -69,6 +87,12 @@ class Channel(Protocol):
         """Return the next assignment, with `weights` current for it, or None when there is no more work.
 
         Raises ConnectionError if the connection to the server ends.
+        """
+
+    def pull(self, rows: Mapping[int, Numbers]) -> None:
+        """Make rows of tables current, by the place of the table in the vector; blocks until they have arrived.
+
+        Raises WorkEnded if there is no more work, ConnectionError if a connection ends.
         """
 
     def push(
@@ -113,33 +137,40 @@ class _Channel:
     """The part of a channel that does not depend on the path of the payload."""
 
     weights: Vector
+    pulled: Sequence[Table] = ()
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         self.terms = terms
         self._connection = connection
         self._generation = generation
         self._note = np.zeros(terms.note_bytes // 8)
-        self._sums, self._seconds = terms.split(self._note)
+        self._sums, self._seconds, self._received = terms.split(self._note)
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
         return _allocate_small(header)
 
     def wait(self) -> Assignment | None:
+        header = self._next(Kind.ASSIGN, Kind.STOP).header
+        return Assignment(header.round, header.first, header.last) if header.kind is Kind.ASSIGN else None
+
+    def pull(self, rows: Mapping[int, Numbers]) -> None:
+        """Do nothing: the weights of all tables are in place."""
+
+    def _next(self, *kinds: Kind) -> Frame:
+        """Return the conductor's next frame, which must be of one of these kinds; a refusal needs no answer."""
         while True:
             frame = self._connection.receive()
             assert frame is not None, "a blocking connection returns whole frames"
-            header = frame.header
-            if header.kind is Kind.STOP:
-                return None
-            if header.kind is Kind.ASSIGN:
-                return Assignment(header.round, header.first, header.last)
-            if header.kind not in (Kind.WEIGHTS, Kind.REFUSED):
-                raise ProtocolError(f"a worker cannot use a {header.kind.name} frame")
+            if frame.header.kind in kinds:
+                return frame
+            if frame.header.kind is not Kind.REFUSED:
+                raise ProtocolError(f"a worker cannot use a {frame.header.kind.name} frame")
 
     def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float], *gradient: Any) -> None:
         self._sums[:], self._seconds[:] = sums, seconds
         self._connection.send(header, self._note.data, *gradient)
+        self._received[0] = 0
 
     def score(self, round_: int, node: Node, scores: Scores) -> None:
         self._connection.send(Header(Kind.SCORES, self._generation, round_, *node), as_bytes(scores).data)
@@ -170,25 +201,46 @@ class SharedMemoryChannel(_Channel):
 class TcpChannel(_Channel):
     """Weights are received in place and gradients sent from their slots, so that only the kernel copies them.
 
-    Row-sparse gradients are copied once more: only the rows in use are sent.
+    Where there are tables, weights and gradients are copied once more: only the rows in use travel. The weights and the
+    slots have room for whole tables; the system provides the pages of the rows that have been used.
     """
 
     def __init__(self, connections: Sequence[Connection], generation: int, terms: Terms) -> None:
         super().__init__(connections[0], generation, terms)
         self.weights = aligned_zeros((terms.gradient.size,), "<f4")
+        self.pulled = terms.gradient.tables
+        self._early: deque[Assignment] = deque()  # came while the worker waited for rows
         self._slots: dict[int, Gradient] = {}
         self._shards = [_Shard(connection, terms, n, self.weights) for n, connection in enumerate(connections)]
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        return super()._allocate(header) if header.kind is not Kind.WEIGHTS else self._shards[0].allocate(header)
+        return self._shards[0].allocate(header)
 
     def wait(self) -> Assignment | None:
-        assignment = super().wait()
-        if assignment is not None:
-            # The conductor sends the first shard's weights before the assignment.
-            for shard in self._shards[1:]:
-                shard.receive(self._shards[0].step)
-        return assignment
+        if self._early:
+            return self._early.popleft()
+        first, *others = self._shards
+        while (header := (frame := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.WEIGHTS:
+            self._received += first.take_weights(frame)
+        if header.kind is Kind.STOP:
+            return None
+        # The conductor sends the first shard's weights before the assignment.
+        for shard in others:
+            while shard.step != first.step:
+                self._received += shard.take_weights(shard.next())
+        return Assignment(header.round, header.first, header.last)
+
+    def pull(self, rows: Mapping[int, Numbers]) -> None:
+        asked = [shard for shard in self._shards if shard.ask(self._generation, rows, self.pulled)]
+        for shard in asked:
+            self._received += shard.take_rows(shard.next() if shard is not self._shards[0] else self._next_rows())
+
+    def _next_rows(self) -> Frame:
+        while (header := (frame := self._next(Kind.ROWS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.ASSIGN:
+            self._early.append(Assignment(header.round, header.first, header.last))
+        if header.kind is Kind.STOP:
+            raise WorkEnded
+        return frame
 
     def slot(self, index: int) -> Gradient:
         if index not in self._slots:
@@ -222,22 +274,69 @@ class _Shard:
 
     def __init__(self, connection: Connection, terms: Terms, number: int, weights: Vector) -> None:
         self.connection, self.terms, self.step = connection, terms.of_shard(number), -1
-        self._weights = weights[self.terms.start : self.terms.stop]
+        mine = weights[self.terms.start : self.terms.stop]
+        self._outside = [mine[where] for where in self.terms.outside]
+        self._tables = [table.values(mine) for table in self.terms.gradient.tables]
+        # Weights of one piece are received in place.
+        self._weights = self._outside[0] if len(self._outside) == 1 else np.empty(self.terms.weights_bytes // 4, "<f4")
+        self._asked: list[Numbers] = []  # rows of each table
+        self._awaited = 0  # number of their values
+        self._rows: Vector = np.empty(0, "<f4")
         if number:
             connection.allocate = self.allocate
 
     def allocate(self, header: Header) -> bytearray | memoryview:
-        """Return the place of the shard's weights, for a WEIGHTS frame."""
-        if header.kind is not Kind.WEIGHTS:
+        """Return the place for the payload of a frame with weights or rows; ProtocolError if it has another size."""
+        if header.kind not in (Kind.WEIGHTS, Kind.ROWS):
             return _allocate_small(header)
-        if header.length != self._weights.nbytes:
-            raise ProtocolError(f"weights of {header.length} bytes, {self._weights.nbytes} were agreed")
-        self.step = header.round
-        return self._weights.data.cast("B")
+        place = self._weights if header.kind is Kind.WEIGHTS else self._rows[: self._awaited]
+        if header.length != place.nbytes:
+            name = header.kind.name.lower()
+            raise ProtocolError(f"{name} of {header.length} bytes, {place.nbytes} were agreed")
+        return place.data.cast("B")
 
-    def receive(self, step: int) -> None:
-        """Wait for the weights after `step` updates."""
-        while self.step != step:
-            frame = self.connection.receive()
-            if frame is None or frame.header.kind is not Kind.WEIGHTS:
-                raise ProtocolError("a shard sends weights alone")
+    def next(self) -> Frame:
+        """Return the next frame of a shard that is not the conductor's."""
+        frame = self.connection.receive()
+        assert frame is not None, "a blocking connection returns whole frames"
+        return frame
+
+    def take_weights(self, frame: Frame) -> int:
+        """Put the weights of a frame into their places, and return its bytes."""
+        self._check(frame, Kind.WEIGHTS, self._weights.nbytes)
+        if len(self._outside) > 1:
+            begin = 0
+            for part in self._outside:
+                part[:] = self._weights[begin : begin + len(part)]
+                begin += len(part)
+        self.step = frame.header.round
+        return frame.header.length
+
+    def ask(self, generation: int, rows: Mapping[int, Numbers], tables: Sequence[Table]) -> bool:
+        """Ask for the rows that the shard has; return False if it has none of them."""
+        self._asked = self.terms.rows_of(rows, tables)
+        self._awaited = sum(
+            len(numbers) * values.shape[1] for numbers, values in zip(self._asked, self._tables, strict=True)
+        )
+        if not self._awaited:
+            return False
+        if self._awaited > len(self._rows):
+            self._rows = np.empty(self._awaited, "<f4")
+        packed: list[Any] = pack_numbers(self._asked)
+        self.connection.send(Header(Kind.PULL, generation, self.step), *packed)
+        return True
+
+    def take_rows(self, frame: Frame) -> int:
+        """Put the rows of a frame into their places, and return its bytes."""
+        self._check(frame, Kind.ROWS, 4 * self._awaited)
+        begin = 0
+        for numbers, values in zip(self._asked, self._tables, strict=True):
+            end = begin + len(numbers) * values.shape[1]
+            put(values, numbers, self._rows[begin:end].reshape(-1, values.shape[1]))
+            begin = end
+        return frame.header.length
+
+    def _check(self, frame: Frame, kind: Kind, length: int) -> None:
+        header = frame.header
+        if header.kind is not kind or header.length != length or (kind is Kind.ROWS and header.round != self.step):
+            raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes instead of {kind.name}")

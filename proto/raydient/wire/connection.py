@@ -147,6 +147,11 @@ class Connection:
         """True if bytes wait for `flush`."""
         return bool(self._outgoing)
 
+    @property
+    def unsent(self) -> int:
+        """Number of bytes that wait for `flush`."""
+        return sum(len(part) for part, _ in self._outgoing)
+
     def flush(self) -> None:
         """Hand the kernel as many bytes as it takes."""
         outgoing = self._outgoing

@@ -38,6 +38,8 @@ class Kind(IntEnum):
     FEED = 14
     REQUEST = 15
     ANSWER = 16
+    PULL = 17
+    ROWS = 18
 
 
 _DOWN, _UP = "conductor to worker", "worker to conductor"
@@ -54,7 +56,10 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         "conductor or shard to worker",
         "from the conductor sizes; on one machine the descriptors of weights and gradients",
     ),
-    Kind.WEIGHTS: ("shard to worker, TCP only", "the shard's weights after `round` updates, when they have changed"),
+    Kind.WEIGHTS: (
+        "shard to worker, TCP only",
+        "the shard's weights outside tables after `round` updates, when they have changed",
+    ),
     Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
     Kind.PUSH: (
         _UP,
@@ -71,6 +76,8 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.FEED: (f"{_SHARD_DOWN}, TCP only", "worker `first` takes part in `round` and needs the weights"),
     Kind.REQUEST: (_SHARD_DOWN, "update, reduce, apply or examine (`slot`) the step of `round`"),
     Kind.ANSWER: (_SHARD_UP, "norms and measurements of the step"),
+    Kind.PULL: ("worker to shard, TCP only", "numbers of the rows of the shard's tables that the worker needs"),
+    Kind.ROWS: ("shard to worker, TCP only", "these rows after `round` updates"),
 }
 """Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 

@@ -1,20 +1,23 @@
 """The sizes and the arrangement of the data that a worker and a parameter server exchange, for both ends.
 
-A push has a note: the sums and then the seconds of each phase, as float64. Over TCP the packed gradient follows; in
-shared memory it stays in its slot. Scores of rows, where a metric ranks rows, precede the push in a frame of their
-own.
+A push has a note, as float64: the sums, the seconds of each phase, and the bytes that the worker has received since its
+last push. Over TCP the packed gradient follows; in shared memory it stays in its slot. Scores of rows, where a metric
+ranks rows, precede the push in a frame of their own.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from raydient.steps.arrays import CACHE_LINE, Vector
-from raydient.steps.gradient import Gradient, GradientLayout
+from raydient.steps.gradient import Gradient, GradientLayout, Table, between, whole_of
 from raydient.steps.ranges import Range
 from raydient.steps.scores import SCORE, Scores, from_bytes
+from raydient.steps.sparse import Numbers, are_numbers
 
 from .connection import Buffer
 from .frames import ProtocolError
@@ -22,6 +25,20 @@ from .memory import Segment
 
 PHASES = ("forward", "backward", "push", "wait")
 """The phases of a worker's time; their seconds follow the sums of a push."""
+
+
+class Note(NamedTuple):
+    """The numbers of a push.
+
+    Attributes:
+        sums: (sums,).
+        seconds: by phase, (phases,).
+        pulled: (1,), bytes of weights that the worker has received since its last push; 0 in shared memory.
+    """
+
+    sums: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    pulled: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +123,20 @@ class Terms:
     @property
     def note_bytes(self) -> int:
         """Bytes of a push without its gradient."""
-        return 8 * (self.sums + len(PHASES))
+        return 8 * (self.sums + len(PHASES) + 1)
 
-    def split(self, note: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sums and the seconds by phase of a note, (sums + phases,); views."""
-        return note[: self.sums], note[self.sums :]
+    def split(self, values: NDArray[np.float64]) -> Note:
+        """Return the note in an array, (sums + phases + 1,); views."""
+        return Note(values[: self.sums], values[self.sums : -1], values[-1:])
 
-    def note_in(self, push: Buffer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sums and the seconds by phase of a push. ProtocolError if it is too short."""
+    def note_in(self, push: Buffer) -> Note:
+        """Return the note of a push. ProtocolError if it is too short, or its bytes are no number of bytes."""
         if len(push) < self.note_bytes:
             raise ProtocolError("a push without its sums")
-        return self.split(np.frombuffer(push, "<f8", self.note_bytes // 8))
+        note = self.split(np.frombuffer(push, "<f8", self.note_bytes // 8))
+        if not 0 <= note.pulled[0] < 2**53:
+            raise ProtocolError(f"{note.pulled[0]} bytes received")
+        return note
 
     # ---- scores
 
@@ -179,5 +199,62 @@ class ShardTerms:
             raise ProtocolError("a push without its gradient")
         return np.frombuffer(payload, "<f4", offset=self.note_bytes)
 
+    # ---- weights
+
+    @property
+    def outside(self) -> list[slice]:
+        """The parts of the shard outside tables, in order."""
+        return list(between(self.gradient.tables, 0, self.gradient.size))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of a frame with the weights outside tables."""
+        return 4 * (self.gradient.size - sum(table.rows * table.width for table in self.gradient.tables))
+
+    @property
+    def most_pull_bytes(self) -> int:
+        """Maximum bytes of a frame that asks for rows."""
+        return 4 * sum(1 + table.rows for table in self.gradient.tables)
+
+    def rows_of(self, rows: Mapping[int, Numbers], tables: Sequence[Table]) -> list[Numbers]:
+        """Return the rows of each of the shard's tables, numbered within it.
+
+        Args:
+            rows: rows of whole tables, by the place of the table in the whole vector.
+            tables: the whole tables.
+        """
+        parts = []
+        for table in self.gradient.tables:
+            whole = whole_of(tables, self.start + table.offset)
+            first = np.int32((self.start + table.offset - whole.offset) // table.width)
+            numbers = rows.get(whole.offset, _NONE)
+            begin, end = np.searchsorted(numbers, (first, first + table.rows))
+            parts.append(numbers[begin:end] - first)
+        return parts
+
+    def pull_in(self, payload: Buffer) -> list[Numbers]:
+        """Return the rows of each of the shard's tables that a frame asks for; inverse of `pack_numbers`.
+
+        ProtocolError unless each table has these rows, and they ascend.
+        """
+        if len(payload) % 4:
+            raise ProtocolError(f"row numbers in {len(payload)} bytes")
+        values, parts = np.frombuffer(payload, "<i4"), []
+        for table in self.gradient.tables:
+            count = int(values[0]) if len(values) else -1
+            numbers, values = values[1 : 1 + count], values[1 + max(count, 0) :]
+            if count != len(numbers) or not are_numbers(numbers, table.rows):
+                raise ProtocolError(f"rows that a table of {table.rows} rows does not have")
+            parts.append(numbers)
+        if len(values):
+            raise ProtocolError("row numbers of more tables than there are")
+        return parts
+
+
+def pack_numbers(parts: Sequence[Numbers]) -> list[Numbers]:
+    """Return the arrays of a frame that asks for rows: for each table their number, then their numbers."""
+    return [array for numbers in parts for array in (np.array([len(numbers)], "<i4"), numbers)]
+
 
 _TERMS = TypeAdapter(Terms)
+_NONE: Numbers = np.empty(0, np.int32)

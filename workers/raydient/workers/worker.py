@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
-from raydient.wire.channel import Assignment, Channel, attach
+from raydient.wire.channel import Assignment, Channel, WorkEnded, attach
 from raydient.wire.connection import Connection, unlimited
 from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import ProtocolError
@@ -23,7 +23,7 @@ from raydient.wire.lifeline import hold
 from raydient.wire.network import Network as WireNetwork
 
 from .data import MemorySource, PartName, Samples, Source, epoch_order
-from .network import Network, Pass, Program, build
+from .network import Network, Pass, Program, build, table_uses
 from .network.layers import Views
 
 
@@ -107,6 +107,7 @@ class Worker:
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
         self._weights = network.bind(channel.weights)
+        self._tables = table_uses(network) if channel.pulled else []
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
@@ -115,15 +116,16 @@ class Worker:
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
         self._round: Round | None = None
         self._free: list[int] = []
-        self._forward_seconds = self._backward_seconds = self._push_seconds = 0.0
+        self._forward_seconds = self._backward_seconds = self._push_seconds = self._wait_seconds = 0.0
 
     def run(self) -> None:
         """Compute assignments until there is no more work."""
         began = self._clock()
-        while (assignment := self._channel.wait()) is not None:
-            waited = self._clock() - began
-            self.compute(assignment, waited)
-            began = self._clock()
+        with suppress(WorkEnded):
+            while (assignment := self._channel.wait()) is not None:
+                waited = self._clock() - began
+                self.compute(assignment, waited)
+                began = self._clock()
 
     def compute(self, assignment: Assignment, waited_seconds: float) -> None:
         """Compute the leaves of an assignment and push the sums over the fewest nodes that hold them."""
@@ -131,19 +133,30 @@ class Worker:
         if round_ is None or round_.number != assignment.round:
             round_ = self._round = self._schedule.round(assignment.round)
             self._free = list(range(self._channel.terms.slots))
+        self._wait_seconds += waited_seconds
+        trains = round_.kind is RoundKind.TRAIN
+        if trains and self._tables:
+            start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
+            self._pull("train", self._epoch_order(round_.epoch)[start:stop])
         for node in maximal_subtrees(assignment.first, assignment.last, round_.leaves):
-            if round_.kind is RoundKind.TRAIN:
+            if trains:
                 slot = self._sum(round_, node)
-                self._push(round_, node, slot, self._sums[slot], waited_seconds)
+                self._push(round_, node, slot, self._sums[slot])
             else:
-                self._push(round_, node, None, self._evaluate(round_, node), waited_seconds)
-            waited_seconds = 0.0
+                self._push(round_, node, None, self._evaluate(round_, node))
 
-    def _push(
-        self, round_: Round, node: Node, slot: int | None, sums: NDArray[np.float64], waited_seconds: float
-    ) -> None:
-        seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, waited_seconds)
-        self._forward_seconds = self._backward_seconds = 0.0
+    def _pull(self, part: PartName, rows: NDArray[np.int64]) -> None:
+        """Pull the rows of tables that samples use."""
+        began = self._clock()
+        shapes = self._data.schema.inputs
+        xs = {name: np.empty((len(rows), *shapes[name]), "<f4") for use in self._tables for name in use.inputs}
+        self._data.fill(part, rows, Samples(xs, {}))
+        self._channel.pull({use.offset: use.numbers(xs) for use in self._tables})
+        self._wait_seconds += self._clock() - began
+
+    def _push(self, round_: Round, node: Node, slot: int | None, sums: NDArray[np.float64]) -> None:
+        seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, self._wait_seconds)
+        self._forward_seconds = self._backward_seconds = self._wait_seconds = 0.0
         began = self._clock()
         if self._channel.terms.scores:
             self._channel.score(round_.number, node, np.concatenate(self._scores))
@@ -188,8 +201,11 @@ class Worker:
         if node[1] - node[0] > 1:
             left, right = children(node)
             return self._evaluate(round_, left) + self._evaluate(round_, right)
+        rows = np.arange(*round_.leaf(node[0]))
+        if self._tables:
+            self._pull("test", rows)
         began = self._clock()
-        program = self._fill("test", np.arange(*round_.leaf(node[0])))
+        program = self._fill("test", rows)
         sums = program.forward(self._weights).copy()
         self._keep_scores(program)
         self._forward_seconds += self._clock() - began

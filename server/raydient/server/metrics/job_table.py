@@ -173,8 +173,8 @@ JOBS: tuple[Family[Series], ...] = (
     ),
     Family(
         "raydient_exchange_bytes_total",
-        "Payload of the data plane: `push` gradients, of embeddings the rows in use, `pull` weights. Counted per push "
-        "and per assignment, also in shared memory, where nothing is copied.",
+        "Payload of the data plane, of large embeddings the rows in use: `push` gradients, `pull` weights. In shared "
+        "memory, where nothing is copied, an assignment counts as a pull of all weights.",
         _measured("exchange_bytes"),
         ("direction",),
     ),

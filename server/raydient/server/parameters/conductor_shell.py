@@ -205,14 +205,20 @@ class ConductorShell:
             self._carry_out(self._conductor.detached(link.worker))
 
     def _take(self, link: Link, frame: Frame) -> None:
-        """Take a push, whose gradient may still travel to other shards, or the scores before it."""
+        """Take a push, whose gradient may still travel to other shards, the scores before it, or a request for rows."""
         header = frame.header
         if header.kind is Kind.SCORES:
             link.keep_scores(frame)
             return
+        if header.kind is Kind.PULL:
+            answer, rows = link.rows(frame, self._server.step)
+            with self._network.sending(link.connection):
+                link.connection.send(answer, *rows)
+            return
         if header.kind is not Kind.PUSH:
             raise ProtocolError(f"a worker that is attached cannot send a {header.kind.name} frame")
-        sums, seconds = link.note(frame)
+        note = link.note(frame)
+        self._meters.pulled(int(note.pulled[0]))
         opened, node = self._conductor.current, (header.first, header.last)
         size, scores = len(frame.payload), None
         trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
@@ -220,7 +226,7 @@ class ConductorShell:
             size = link.take_gradient(frame)
         if opened is not None and opened.number == header.round:
             scores = link.scores(header, opened.rows(node))
-        push = Push(link, header, sums, scores, seconds.tolist(), size)
+        push = Push(link, header, note.sums, scores, note.seconds.tolist(), size)
         waits = trains and link.slots is None
         arrived = self._arrivals.pushed(link.worker, header.round, node, push) if waits else push
         if arrived is not None:
@@ -283,7 +289,8 @@ class ConductorShell:
                 self._peers.feed(assign.worker, assign.round)
             with self._network.sending(link.connection):
                 link.assign(assign, self._conductor.position.step)
-            self._meters.pulled(self._terms.weights_bytes)
+            if link.slots is not None:
+                self._meters.pulled(self._terms.weights_bytes)
         if assigned:
             self._reporting.begin_round()
 

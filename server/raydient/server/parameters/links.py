@@ -3,18 +3,15 @@
 import json
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from raydient.steps.arrays import Vector
 from raydient.steps.scores import Scores
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle, Segment
-from raydient.wire.terms import Terms
+from raydient.wire.terms import Note, Terms
 
 from .actions import Assign
-from .sources import Received, SharedSlots, Source
+from .sources import Received, Rows, SharedSlots, Source
 
 SLOTS = "slots"
 """Name of the array that holds a worker's slots, in the bundle that every shard of the node maps."""
@@ -67,8 +64,14 @@ class Link:
         self._shared.check(push.header.slot)
         return self._terms.note_bytes + 4 * self._shared.packed_size(push.header.slot)
 
-    def note(self, push: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sums and the seconds by phase of a push."""
+    def rows(self, pull: Frame, step: int) -> Rows:
+        """Return the rows of tables that the worker pulls; see `Received.rows`."""
+        if self._received is None:
+            raise ProtocolError("a worker that shares memory cannot pull rows")
+        return self._received.rows(pull, step)
+
+    def note(self, push: Frame) -> Note:
+        """Return the note of a push."""
         return self._terms.note_in(push.payload)
 
     def keep_scores(self, frame: Frame) -> None:

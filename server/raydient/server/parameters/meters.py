@@ -47,7 +47,7 @@ class Meters:
         self._exchange_bytes["push"] += size_bytes
 
     def pulled(self, size_bytes: int) -> None:
-        """Note that weights of `size_bytes` were handed to a worker."""
+        """Note that a worker has received weights of `size_bytes`, or has them in shared memory."""
         self._exchange_bytes["pull"] += size_bytes
 
     def stepped(self, apply_seconds: float) -> None:

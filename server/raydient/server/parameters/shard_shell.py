@@ -132,6 +132,11 @@ class ShardShell:
         if worker is None:
             self._attach(connection, header)
             return
+        if header.kind is Kind.PULL:
+            answer, rows = worker.received.rows(frame, self._server.step)
+            with self._network.sending(connection):
+                connection.send(answer, *rows)
+            return
         if header.kind is not Kind.GRADIENT:
             raise ProtocolError(f"a worker cannot send a {header.kind.name} frame to a shard")
         size = worker.received.keep(frame)

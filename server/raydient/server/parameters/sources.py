@@ -9,12 +9,18 @@ from typing import Protocol
 import numpy as np
 
 from raydient.steps.arrays import Vector
-from raydient.steps.gradient import Gradient
+from raydient.steps.gradient import Gradient, between
 from raydient.steps.sparse import GradientError
 from raydient.steps.tree import Node
-from raydient.wire.connection import Connection, Frame
+from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.terms import ShardTerms, Terms
+
+SMALL_BYTES = 1 << 16
+"""Bytes that assignments and refusals on their way to a worker never have."""
+
+Rows = tuple[Header, list[memoryview]]
+"""Header and payload of a frame with rows of tables."""
 
 
 class Source(Protocol):
@@ -78,7 +84,7 @@ class Received:
     """Gradients are received into buffers that each round uses again; weights are sent from the shard's own array.
 
     Without tables the received buffer is the gradient. With tables it is unpacked into a gradient, which the next round
-    uses again by changing the rows in use.
+    uses again by changing the rows in use. Weights outside tables are sent for each round, rows of tables on request.
     """
 
     def __init__(self, connection: Connection, weights: Vector, terms: Terms, shard: int, generation: int) -> None:
@@ -90,9 +96,13 @@ class Received:
         self._free: list[_Buffer] = []
         self._used: list[_Buffer] = []
         self._kept: dict[tuple[int, Node], Gradient] = {}
+        self._tables = [table.values(weights) for table in self._terms.gradient.tables]
+        self._weights_bytes = self._terms.weights_bytes
 
     def allocate(self, header: Header) -> bytearray | memoryview | None:
-        """Return a buffer for the payload of a frame with a gradient; None if it has none."""
+        """Return a buffer for the payload of a frame with a gradient or row numbers; None if it has neither."""
+        if header.kind is Kind.PULL:
+            return limited_to(self._terms.most_pull_bytes)(header)
         if not self._terms.brings_gradient(header.length):
             return None
         if sum(buffer.round == header.round for buffer in self._used) == self._most or len(self._used) > 2 * self._most:
@@ -103,11 +113,25 @@ class Received:
         return buffer.packed[: header.length]
 
     def allocate_only(self, header: Header) -> bytearray | memoryview:
-        """Return a buffer for the payload of a frame, which must be a gradient."""
+        """Return a buffer for the payload of a frame, which must be a gradient or row numbers."""
         buffer = self.allocate(header)
         if buffer is None:
             raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes is no gradient")
         return buffer
+
+    def rows(self, frame: Frame, step: int) -> Rows:
+        """Return the rows of tables that a worker pulls, with the header of the answer, for `Connection.send`.
+
+        ProtocolError unless the tables have the rows, and the weights, which are those after `step` updates, are those
+        of the worker's round.
+        """
+        if frame.header.round != step or step != self._step:
+            raise ProtocolError(f"rows after {frame.header.round} updates are pulled, not after {step}")
+        if self._connection.unsent > SMALL_BYTES:
+            raise ProtocolError("rows are pulled before those pulled last have been read")
+        numbers = self._terms.pull_in(frame.payload)
+        rows = [values.take(part, axis=0).data for values, part in zip(self._tables, numbers, strict=True)]
+        return Header(Kind.ROWS, self._generation, step), rows
 
     def keep(self, frame: Frame) -> int:
         """Keep the gradient of a frame, and return its bytes. ProtocolError if no worker can have computed it."""
@@ -147,6 +171,11 @@ class Received:
     def _send(self, step: int, stop: int) -> None:
         if step != self._step:
             self._step, self._sent = step, 0
-            self._connection.begin(Header(Kind.WEIGHTS, self._generation, step), self._weights.nbytes)
-        self._connection.more(self._weights[self._sent : stop].data)
+            header = Header(Kind.WEIGHTS, self._generation, step)
+            if self._weights_bytes:
+                self._connection.begin(header, self._weights_bytes)
+            else:
+                self._connection.send(header)
+        for where in between(self._terms.gradient.tables, self._sent, stop):
+            self._connection.more(self._weights[where].data)
         self._sent = stop

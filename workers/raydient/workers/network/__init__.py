@@ -10,7 +10,7 @@ from .ends import is_input, only
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output
-from .indices import Extent, index_problems
+from .indices import Extent, TableUse, index_problems, table_uses
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass
 from .memory import program_bytes
@@ -39,6 +39,7 @@ __all__ = [
     "Scaling",
     "ScalingError",
     "Signature",
+    "TableUse",
     "Target",
     "Verdict",
     "build",
@@ -58,5 +59,6 @@ __all__ = [
     "read_preprocessing",
     "read_weights",
     "save_model",
+    "table_uses",
     "weights_problem",
 ]

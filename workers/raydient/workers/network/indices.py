@@ -1,4 +1,4 @@
-"""The inputs that embedding layers use as indices: their range, and the check of the data against it."""
+"""The inputs that embedding layers use as indices: the check of their range, and the rows of tables that they use."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.network import layer_names
+from raydient.steps.arrays import Floats
+from raydient.steps.sparse import Numbers
 
 from .ends import input_number, is_input
 from .graph import Network, Node
@@ -29,6 +31,40 @@ def index_limits(network: Network) -> dict[str, int]:
         for name in lookup.inputs:
             limits[name] = min(lookup.limit, limits.get(name, lookup.limit))
     return limits
+
+
+@dataclass(frozen=True, slots=True)
+class TableUse:
+    """The use of a table with a row-sparse gradient.
+
+    Attributes:
+        offset: index of its first value in the flat vector.
+        rows: number of its rows.
+        inputs: names of the inputs whose values are numbers of rows.
+    """
+
+    offset: int
+    rows: int
+    inputs: tuple[str, ...]
+
+    def numbers(self, xs: Mapping[str, Floats]) -> Numbers:
+        """Return the numbers of the rows that samples `xs`, (n, *input shape) by input, use.
+
+        A number out of range reads the nearest row, as in the layer.
+        """
+        values = np.concatenate([xs[name].reshape(-1) for name in self.inputs]).astype(np.int64)
+        return np.unique(np.clip(values, 0, self.rows - 1)).astype(np.int32)
+
+
+def table_uses(network: Network) -> list[TableUse]:
+    """Return the use of each table with a row-sparse gradient, in the order of the flat vector."""
+    uses = []
+    for table in network.layout.parameters:
+        if table.sparse:
+            nodes = [node for node in network.nodes if node.parameters_of == table.name.rpartition(".")[0]]
+            inputs = dict.fromkeys(name for node in nodes for name in _origins(network, node))
+            uses.append(TableUse(table.offset, table.shape[0], tuple(inputs)))
+    return uses
 
 
 @dataclass(frozen=True, slots=True)
