@@ -56,6 +56,8 @@ def network_of(units: int) -> Network:
 class Steps:
     """A job without end on one worker, whose channel this is: a push goes straight to the parameter server."""
 
+    pulled = ()
+
     def __init__(self, network: Network, every: int, executor: Executor) -> None:
         microbatches, size = default_microbatches(ROWS_PER_WORKER), network.layout.size
         schedule = Schedule(ROWS_PER_WORKER * 100, 0, 2**20, ROWS_PER_WORKER, microbatches, every)
