@@ -4,10 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
+
 from raydient.server.training.checkpoint_files import CHECKSUMS, folder_name
 from raydient.server.training.history import HISTORY_FILE, read_history
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started
+from raydient.steps.gradient import GradientLayout, between
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
 
@@ -24,7 +27,8 @@ class Invariants:
     """Raises AssertionError at the first event that breaks a promise.
 
     - A message of a generation reaches members of this generation alone, and the coordinator serves the newest one.
-    - Weights that travel, and weights of snapshots, are those after exactly one number of steps.
+    - Weights that travel, rows of tables among them, and weights of snapshots, are those after exactly one number of
+      steps.
     - The sums of a push are those at the weights of its step: a worker does not compute on half a step.
     - An epoch counts each row once; its metrics are the same however often it is computed.
     - A reported checkpoint is on disk, and no later run begins before it.
@@ -41,6 +45,7 @@ class Invariants:
         self._world, self._twin = world, twin
         self._shards, self._durable, self._epochs = {}, 0, {}
         self._sums = 8 * twin.prepared.network.sums
+        self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
         world.observers.append(self.look)
 
     def look(self, sender, receiver, frame):
@@ -58,8 +63,16 @@ class Invariants:
         self._world.note(receiver, f"gets {header.kind.name} {work} from {sender}")
         assert self.generations[sender] == self.generations[receiver], "frames cross generations"
         if header.kind is Kind.WEIGHTS:
-            begin, end = self._shards[sender]
-            assert bytes(frame.payload) == self._twin.weights[header.round][4 * begin : 4 * end], "weights of no step"
+            weights = np.frombuffer(self._twin.weights[header.round], "<f4")
+            expected = b"".join(weights[where].tobytes() for where in between(self._tables, *self._shards[sender]))
+            assert bytes(frame.payload) == expected, "weights of no step"
+        elif header.kind is Kind.PULL:
+            self._pulled[sender, receiver] = np.frombuffer(frame.payload, "<i4")[1:]
+        elif header.kind is Kind.ROWS:
+            (table,), (begin, _) = self._tables, self._shards[sender]
+            rows = table.values(np.frombuffer(self._twin.weights[header.round], "<f4"))
+            first = (max(begin, table.offset) - table.offset) // table.width
+            assert bytes(frame.payload) == rows[first + self._pulled[receiver, sender]].tobytes(), "rows of no step"
         elif header.kind is Kind.PUSH:
             sums = self._twin.node(header.round, header.first, header.last)
             assert bytes(memoryview(frame.payload)[: self._sums]) == sums, "a worker computes on weights of no step"

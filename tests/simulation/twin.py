@@ -2,6 +2,7 @@
 
 import atexit
 import shutil
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,6 +16,7 @@ from raydient.steps import ranges
 from raydient.steps.schedule import RoundKind
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program
+from raydient.workers.network.layers import embedding
 from tests.end_to_end.naive import Update, naive, tree
 
 
@@ -72,9 +74,11 @@ class Twin:
         return program
 
 
+@contextmanager
 def small_pieces():
-    """Return a context in which the 31 weights of the tiny job make four pieces, enough for three servers."""
-    return patch.object(ranges, "PIECE", 8)
+    """Return a context in which the 31 weights of the tiny job make four pieces, and its table is row-sparse."""
+    with patch.object(ranges, "PIECE", 8), patch.object(embedding, "SPARSE_FROM", 8):
+        yield
 
 
 @lru_cache
@@ -87,18 +91,25 @@ def folder():
 
 
 @lru_cache
-def tiny_twin(kind, servers=1):
+def tiny_twin(kind, servers=1, *, table=False):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch.
 
-    Several servers need `small_pieces`.
+    With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`.
     """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
-    path = folder() / "blobs.npz"
-    np.savez(path, x=(rng.normal(size=(44, 3)) + 2 * np.eye(3)[labels]).astype(np.float32), y=labels)
-    layers = [{"dense": {"units": 4, "activation": "tanh"}}, {"dropout": {"rate": 0.2}}, {"dense": {"units": 3}}]
+    path = folder() / ("words.npz" if table else "blobs.npz")
+    x = rng.integers(0, 9, (44, 3)) if table else rng.normal(size=(44, 3)) + 2 * np.eye(3)[labels]
+    np.savez(path, x=x.astype(np.float32), y=labels)
+    words = [{"embedding": {"input_dim": 9, "output_dim": 2}}, "flatten"] if table else []
+    layers = [
+        *words,
+        {"dense": {"units": 4, "activation": "tanh"}},
+        {"dropout": {"rate": 0.2}},
+        {"dense": {"units": 3}},
+    ]
     spec = {
-        "dataset": {"uri": path.name, "standardize": True, "split": {"test": 0.1}},
+        "dataset": {"uri": path.name, "standardize": not table, "split": {"test": 0.1}},
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
         "training": {"epochs": 3, "batch_size": 15, "microbatches": 5, "optimizer": kind, "seed": 11},
         "checkpoints": {"interval_seconds": 0.02},

@@ -8,6 +8,7 @@ import resource
 import socket
 import sys
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.links import Link
 from raydient.steps.gradient import GradientLayout, Table
 from raydient.wire import control
-from raydient.wire.channel import attach
+from raydient.wire.channel import WorkEnded, attach
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import HEADER, Header, Kind
 from raydient.wire.memory import Bundle
@@ -74,7 +75,8 @@ class Fuzzer:
         self._messages = [_control_frame(message) for message in EXAMPLES]
         arrays = {"a": np.arange(6, dtype="<f4"), "b": np.ones((2, 3), "<i8")}
         self._messages += [_control_frame(EXAMPLES[0], arrays)] * 8
-        self._readers = (self._connection, self._message, self._terms, self._dense, self._tables, self._channel)
+        data_plane = self._terms, self._dense, self._tables, self._channel, self._rows
+        self._readers = (self._connection, self._message, *data_plane)
 
     def run(self, frames):
         for _ in range(frames):
@@ -165,16 +167,24 @@ class Fuzzer:
             if terms.scores:
                 scores = bytes(terms.score_bytes)
                 stream += Header(Kind.SCORES, *work, length=len(scores)).pack() + scores
+            if terms.gradient.tables:
+                asked = np.array([2, 1, 3], "<i4").tobytes()
+                stream += Header(Kind.PULL, 5, 0, length=len(asked)).pack() + asked
             note = bytes(terms.note_bytes) + packed
             stream += Header(Kind.PUSH, *work, length=len(note)).pack() + note
         connection = Connection(Script(self.mutate(stream)), limited_to(0))
         link = Link(connection, 3, weights, terms, 5)
-        self._watched(connection, name, max(terms.of_shard(0).most_bytes, terms.score_bytes))
+        only = terms.of_shard(0)
+        self._watched(connection, name, max(only.most_bytes, only.most_pull_bytes, terms.score_bytes))
         link.assign(Assign(3, 1, 0, 2), 0)
         while True:
             frame = connection.receive()
             if frame.header.kind is Kind.SCORES:
                 link.keep_scores(frame)
+            elif frame.header.kind is Kind.PULL:
+                _, rows = link.rows(frame, 0)
+                assert sum(part.nbytes for part in rows) <= weights.nbytes
+                self.outcomes[name, "pulls answered"] += 1
             elif frame.header.kind is Kind.PUSH:
                 link.note(frame)
                 link.scores(frame.header, rows=terms.rows)
@@ -191,6 +201,22 @@ class Fuzzer:
         self._watched(connection, "channel", 1 << 16)
         while channel.wait() is not None:
             pass
+
+    def _rows(self):
+        text, weights = TABLES.pack(), bytes(TABLES.of_shard(0).weights_bytes)
+        rest = Header(Kind.WEIGHTS, 5, length=len(weights)).pack() + weights
+        for leaf in range(2):
+            rest += (
+                Header(Kind.ASSIGN, 5, 0, leaf, leaf + 1).pack() + Header(Kind.ROWS, 5, length=32).pack() + bytes(32)
+            )
+        stream = Header(Kind.ATTACHED, 5, length=len(text)).pack() + text + self.mutate(rest)
+        connection = Connection(Script(stream), limited_to(0))
+        channel = attach([connection], 3, 5)
+        self._watched(connection, "rows", 1 << 16)
+        with suppress(WorkEnded):
+            while channel.wait() is not None:
+                channel.pull({4: np.array([1, 3], np.int32)})
+                self.outcomes["rows", "rows taken"] += 1
 
 
 def _control_frame(message, arrays=None):

@@ -320,6 +320,8 @@ class _Shard:
         )
         if not self._awaited:
             return False
+        if self.step < 0:
+            raise ProtocolError("an assignment without weights")
         if self._awaited > len(self._rows):
             self._rows = np.empty(self._awaited, "<f4")
         packed: list[Any] = pack_numbers(self._asked)
