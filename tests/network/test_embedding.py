@@ -5,10 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.recurrent import Embedding as EmbeddingSpec
 from raydient.steps.gradient import Dense, GradientLayout
-from raydient.workers.network import Extent, Model, Program, check_gradients, index_problems, random_batch
+from raydient.workers.network import (
+    Extent,
+    Model,
+    Program,
+    TableUse,
+    build,
+    check_gradients,
+    index_problems,
+    random_batch,
+    table_uses,
+)
 from raydient.workers.network.indices import check_samples
 from raydient.workers.network.layers import Buffers, Views
 from raydient.workers.network.layers.embedding import Embedding
@@ -178,3 +189,28 @@ def test_errors_of_a_shared_table_name_its_owner(make_network):
 def test_an_empty_array_of_samples_is_valid(make_network):
     network = make_network([WORDS, "flatten", LAST], input_shape=(2,))
     check_samples(network, {"input": np.zeros((0, 2), np.float32)})
+
+
+def test_the_use_of_large_tables():
+    """Layers that share a table use two inputs, another one rearranged values; a small table is left out."""
+    large = {"input_dim": 1 << 15, "output_dim": 4}
+    layers = [
+        {"reshape": {"shape": [2, 1], "inputs": "b", "name": "column"}},
+        {"embedding": {**large, "inputs": "a", "name": "words"}},
+        {"shared": {"layer": "words", "name": "again", "inputs": "b"}},
+        {"embedding": {**large, "inputs": "column", "name": "others"}},
+        {"embedding": {"input_dim": 9, "output_dim": 4, "inputs": "a", "name": "small"}},
+        *({"flatten": {"inputs": name, "name": f"flat_{name}"}} for name in ("words", "again", "others", "small")),
+        {"concatenate": {"inputs": [f"flat_{name}" for name in ("words", "again", "others", "small")]}},
+        LAST,
+    ]
+    described = {"layers": layers, "loss": "softmax_cross_entropy"}
+    network = build(spec.Network.model_validate(described), {"a": (3,), "b": (2,)})
+
+    first, second = table_uses(network)
+
+    assert (first, second) == (TableUse(0, 1 << 15, ("a", "b")), TableUse(1 << 17, 1 << 15, ("b",)))
+    xs = {"a": np.array([[5.0, 3, 5]], "f4"), "b": np.array([[3.0, 1e6]], "f4")}
+    assert first.numbers(xs).tolist() == [3, 5, (1 << 15) - 1]  # a number out of range reads the nearest row
+    assert second.numbers(xs).tolist() == [3, (1 << 15) - 1]
+    assert first.numbers(xs).dtype == np.int32

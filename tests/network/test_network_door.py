@@ -26,6 +26,7 @@ def test_public_names():
         "Scaling",
         "ScalingError",
         "Signature",
+        "TableUse",
         "Target",
         "Verdict",
         "build",
@@ -45,6 +46,7 @@ def test_public_names():
         "read_preprocessing",
         "read_weights",
         "save_model",
+        "table_uses",
         "weights_problem",
     ]
     assert all(hasattr(network, name) for name in network.__all__)
