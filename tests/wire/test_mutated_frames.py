@@ -20,12 +20,14 @@ def test_mutated_frames_are_accepted_or_refused():
     fuzzer.run(FRAMES)
 
     readers = {name for name, _ in fuzzer.outcomes}
-    assert readers == {"connection", "message", "terms", "dense", "tables", "channel"}
+    assert readers == {"connection", "message", "terms", "dense", "tables", "channel", "rows"}
     assert all(fuzzer.outcomes[name, "refused"] for name in readers)
     assert fuzzer.outcomes["message", "accepted"]
     assert fuzzer.outcomes["terms", "accepted"]
     assert fuzzer.outcomes["dense", "pushes taken"]
     assert fuzzer.outcomes["tables", "pushes taken"]
+    assert fuzzer.outcomes["tables", "pulls answered"]
+    assert fuzzer.outcomes["rows", "rows taken"]
     assert fuzzer.largest["connection"] <= LIMIT
     assert fuzzer.largest["channel"] <= 1 << 16
 
