@@ -14,6 +14,7 @@ BENCHMARKS = (
     "nodes",
     "start_up",
     "elastic",
+    "straggler",
     "gradient_health",
     "scrape",
     "recurrent",
