@@ -34,11 +34,16 @@ def main(text: str, host: str, node: str) -> None:
     """
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
-        work(launch, wire, node)
+        work(launch, wire, node, settle=_keep_to_a_core)
 
 
-def work(launch: Launch, wire: WireNetwork, node: str) -> None:
-    """Do what `main` does, without a lifeline."""
+def work(
+    launch: Launch, wire: WireNetwork, node: str, *, settle: Callable[[int, int], None] = lambda place, workers: None
+) -> None:
+    """Do what `main` does, without a lifeline.
+
+    `settle` receives the worker's place and the number of workers of the job before the work begins.
+    """
     coordinator = wire.dial(launch.coordinator, node=node)
     coordinator.allocate = unlimited  # the dataset over TCP
     control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
@@ -46,7 +51,7 @@ def work(launch: Launch, wire: WireNetwork, node: str) -> None:
     if not isinstance(message, control.Work):
         raise ProtocolError(f"expected Work, got {type(message).__name__}")
     spec = JobSpec.model_validate(message.specification)
-    _keep_to_a_core(message.place, message.workers)
+    settle(message.place, message.workers)
     network = build(spec.network, {name: tuple(shape) for name, shape in message.input_shapes.items()})
     channel = attach(_dial(wire, message.data_planes, launch, node), launch.member, launch.generation)
     try:
