@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from .seeds import run_seed
 from .twin import folder
 
-CHUNK = 200
+CHUNK = 50
 
 
 def run_chunk(seeds):

@@ -1,7 +1,8 @@
 """A disk in memory that loses power: content that is not synced, and names whose folder is not synced, may be lost.
 
 `kill` is the end of a process: nothing is lost. `crash` is the end of the machine: of the changes since the last sync
-each one survives or is lost by itself. `faults` is called with the name of each operation and its path; it may raise
+each one survives or is lost by itself. After a sync of a file that failed, a later one does not make the same changes
+durable, as on Linux, where the pages count as written; only another write of them does. `faults` is called with the name of each operation and its path; it may raise
 OSError, or `Stopped` to end the process or the machine at that point.
 """
 
@@ -30,18 +31,31 @@ class Content:
         _apply(self.data, size, None)
 
     def sync(self):
-        self.durable, self.changes = bytes(self.data), []
+        self._make_durable(lambda: 1)
+
+    def fail_to_sync(self):
+        """Forget the changes since the last sync, which reading shows all the same."""
+        self.changes = []
 
     def crash(self, survives):
         """Keep the changes that survive; a write may survive in part."""
+        self._make_durable(survives)
         self.data = bytearray(self.durable)
+
+    def after_power_loss(self):
+        content = Content()
+        content.data, content.durable = bytearray(self.durable), self.durable
+        return content
+
+    def _make_durable(self, survives):
+        durable = bytearray(self.durable)
         for offset, change in self.changes:
             part = survives()
             if change is None and part:
-                _apply(self.data, offset, None)
+                _apply(durable, offset, None)
             elif change is not None and (size := round(part * len(change))):
-                _apply(self.data, offset, change[:size])
-        self.sync()
+                _apply(durable, offset, change[:size])
+        self.durable, self.changes = bytes(durable), []
 
 
 class Folder:
@@ -67,6 +81,12 @@ class Folder:
         for entry in self.entries.values():
             entry.crash(survives)
 
+    def after_power_loss(self):
+        folder = Folder()
+        folder.durable = {name: entry.after_power_loss() for name, entry in self.durable.items()}
+        folder.entries = dict(folder.durable)
+        return folder
+
 
 class SimulatedDisk:
     """Satisfies `raydient.files.Disk`. `capacity` is the number of bytes that files may still be given."""
@@ -85,6 +105,12 @@ class SimulatedDisk:
         """End the machine and start it again. Without `random` every change since the last sync is lost."""
         self._root.crash((lambda: random.choice((0, 0.5, 1, 1))) if random else lambda: 0)
         self.kill()
+
+    def after_power_loss(self):
+        """Return a disk without faults that holds what is durable at this moment."""
+        disk = SimulatedDisk()
+        disk._root = self._root.after_power_loss()
+        return disk
 
     def before(self, operation, path, life=None):
         """Let the faults act. Called before each operation."""
@@ -135,7 +161,11 @@ class SimulatedDisk:
         return None if isinstance(content, Folder) else File(self, path, content, self._life)
 
     def sync(self, file):
-        self.before("sync", file.path)
+        try:
+            self.before("sync", file.path)
+        except OSError:
+            file.content.fail_to_sync()
+            raise
         file.content.sync()
 
     def sync_folder(self, folder):

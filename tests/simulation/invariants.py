@@ -2,18 +2,20 @@
 
 import json
 import os
-from pathlib import Path
+from contextlib import closing
 
 import numpy as np
+from safetensors.numpy import load
 
-from raydient.server.training.checkpoint_files import CHECKSUMS, folder_name
-from raydient.server.training.history import HISTORY_FILE, read_history
+from raydient.server.training.checkpoint_files import OPTIMIZER, WEIGHTS, good_manifests, named, read_verified
+from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started
 from raydient.steps.gradient import GradientLayout, between
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
 
+JOB = "test"
 LOSSES = {"WORKER_LOST", "PARAMETER_SERVER_LOST"}
 """Reasons of notices about lost members; a job may fail for them when it loses more processes than it tolerates."""
 
@@ -31,7 +33,7 @@ class Invariants:
       steps.
     - The sums of a push are those at the weights of its step: a worker does not compute on half a step.
     - An epoch counts each row once; its metrics are the same however often it is computed.
-    - A reported checkpoint is on disk, and no later run begins before it.
+    - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
     - No member is reported lost before the first fault, and none is replaced.
 
@@ -40,9 +42,10 @@ class Invariants:
         undisturbed: no fault has met the job yet.
     """
 
-    def __init__(self, world, twin, directory):
-        self.generations, self.directory, self.undisturbed = {}, Path(directory), True
+    def __init__(self, world, twin, disk, directory):
+        self.generations, self.undisturbed = {}, True
         self._world, self._twin = world, twin
+        self._disk, self._directory = disk, directory
         self._shards, self._durable, self._epochs = {}, 0, {}
         self._sums = 8 * twin.prepared.network.sums
         self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
@@ -81,8 +84,8 @@ class Invariants:
         """Check a report of the coordinator."""
         match report:
             case CheckpointTaken(step=step):
-                assert (self.directory / "checkpoints" / folder_name(step) / CHECKSUMS).is_file(), "not on disk"
                 self._durable = max(self._durable, step)
+                self.check_disk()
             case Started(step=step):
                 assert step >= self._durable, f"begins at step {step}, but {self._durable} steps were durable"
             case EpochEnded(epoch=epoch):
@@ -96,11 +99,35 @@ class Invariants:
                 assert report.digest == self._twin.digest, "other bits than the naive loop"
                 assert report.step == self._twin.prepared.schedule.steps
 
-    def end(self, finished):
+    def check_disk(self):
+        """Check the files that would remain if the power were lost now; returns the disk with them."""
+        disk, folder = self._disk.after_power_loss(), self._directory / "checkpoints"
+        good = list(good_manifests(folder, JOB, disk))
+        steps = [manifest.step for _, manifest, _ in good]
+        assert steps == [step for step, _ in named(folder, disk)], "a checkpoint is not whole"
+        assert max(steps, default=0) >= self._durable, f"step {self._durable} is reported, {steps} are durable"
+        for path, manifest, sums in good:
+            read_verified(path, OPTIMIZER, sums[OPTIMIZER], 1 << 20, disk)
+            weights = read_verified(path, WEIGHTS, sums[WEIGHTS], 1 << 20, disk)
+            self._same_weights(weights, manifest.step, "a checkpoint of no step")
+        with closing(History(self._directory / HISTORY_FILE, disk=disk)) as history:
+            epochs = history.read(0, self._twin.prepared.spec.training.epochs)
+        done = max((manifest.epoch for _, manifest, _ in good), default=0)
+        assert [epoch.epoch for epoch in epochs][:done] == list(range(1, done + 1)), f"record of epochs {epochs}"
+        for epoch in epochs:
+            assert epoch.metrics == self._epochs.setdefault(epoch.epoch, epoch.metrics), "an epoch has two results"
+        return disk
+
+    def end(self):
         """Check the files of a job that is done."""
-        epochs = [epoch.epoch for epoch in read_history(self.directory / HISTORY_FILE)]
-        assert epochs == list(range(1, self._twin.prepared.spec.training.epochs + 1)), f"record of epochs {epochs}"
-        assert (self.directory / MODEL_FILE).is_file()
+        assert self._durable == self._twin.prepared.schedule.steps
+        with self.check_disk().open_plain(self._directory / MODEL_FILE) as model:
+            self._same_weights(model.read(), self._durable, "another model")
+
+    def _same_weights(self, file, step, problem):
+        weights = np.frombuffer(self._twin.weights[step], np.float32)
+        tensors, views = load(file), self._twin.prepared.network.layout.views(weights)
+        assert {n: t.tobytes() for n, t in tensors.items()} == {n: v.tobytes() for n, v in views.items()}, problem
 
     # ---- messages
 

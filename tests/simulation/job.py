@@ -1,8 +1,7 @@
 """A job in a simulated world: its processes, and an operator that starts the coordinator until the job is done."""
 
-import shutil
 from contextlib import closing
-from tempfile import mkdtemp
+from pathlib import Path
 
 from raydient.server.parameters.shell import ParameterServerShell
 from raydient.server.training.history import HISTORY_FILE, History
@@ -16,11 +15,12 @@ from raydient.wire.launch import from_json
 from raydient.wire.lifeline import PARTING_SECONDS, answer_pings
 from raydient.workers.worker import work
 
-from .invariants import Invariants
-from .twin import folder
+from .invariants import JOB, Invariants
+from .storage import JobDisk
 from .world import World
 
-COORDINATORS = 12
+DIRECTORY = Path("/job")
+COORDINATORS = 40
 """Coordinators that an operator starts, at most."""
 
 
@@ -67,6 +67,7 @@ class Job:
     """A job and its world.
 
     Attributes:
+        disk: the disk of the coordinators.
         reports: of all coordinators, in order.
         orders: for the coordinator that runs.
         finished: the last report of the job; None while it runs.
@@ -75,8 +76,8 @@ class Job:
     def __init__(self, seed, twin, *, workers=3, late_seconds=0.0, paces=(0.0,), **world):
         self.world, self.twin = World(seed, **world), twin
         self.reports, self.orders, self.finished = [], [], None
-        self.directory = mkdtemp(dir=folder())
-        self.invariants = Invariants(self.world, twin, self.directory)
+        self.disk = JobDisk(self.world, DIRECTORY)
+        self.invariants = Invariants(self.world, twin, self.disk, DIRECTORY)
         self._workers, self._started, self._coordinators = workers, {}, 0
         self._cluster = Cluster(self.world, self._name, late_seconds, paces)
 
@@ -86,17 +87,19 @@ class Job:
         while self.finished is None:
             assert self._coordinators < COORDINATORS, "the job does not end"
             self._coordinators += 1
-            world.run(world.start("coordinator", self._coordinate), limit)
+            self.disk.kill()  # a file that the coordinator before held open is of no use to it any more
+            self.disk.user = world.start("coordinator", self._coordinate)
+            world.run(self.disk.user, limit)
+            self.invariants.check_disk()
             pause, over = world.now + world.random.uniform(0, 2), []
             world.at(pause, lambda over=over: over.append(True))
             while not over:
                 world.turn(limit)
-        self.invariants.end(self.finished)
+        self.invariants.end()
 
     def close(self):
-        """End all processes and remove the job's folder."""
+        """End all processes."""
         self.world.close()
-        shutil.rmtree(self.directory)
 
     def _name(self, role, generation):
         number = self._started[role] = self._started.get(role, -1) + 1
@@ -105,11 +108,10 @@ class Job:
         return name
 
     def _coordinate(self, network):
-        directory = self.invariants.directory
-        with closing(History(directory / HISTORY_FILE)) as history:
+        with closing(History(DIRECTORY / HISTORY_FILE, disk=self.disk)) as history:
             endpoint = network.listen("", unix=f"@coordinator {self._coordinators}")
-            members = Members(self._cluster, network, endpoint, job="test", secret=b"s" * 32, logs=directory / "logs")
-            storage = Storage(self.twin.prepared, directory, "test", history)
+            members = Members(self._cluster, network, endpoint, job=JOB, secret=b"s" * 32, logs=DIRECTORY / "logs")
+            storage = Storage(self.twin.prepared, DIRECTORY, JOB, history, disk=self.disk)
             size, self.orders = control.Scale(self._workers, 1), []
             shell = CoordinatorShell(self.twin.prepared, size, members, storage, tell=self._report, orders=self.orders)
             shell.run()

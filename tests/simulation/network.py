@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from raydient.wire import control
@@ -166,11 +166,9 @@ class Network:
         with self.sending(connection):
             control.send(connection, message, bundle)
 
-    @contextmanager
     def sending(self, connection):
         self._process.breathe()
-        with suppress(OSError):  # the end of the connection follows
-            yield
+        return suppress(OSError)  # the end of the connection follows
 
     def drop(self, connection):
         connection.close()

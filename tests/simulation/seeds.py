@@ -11,7 +11,7 @@ from .twin import small_pieces, tiny_twin
 
 BOUND = 20_000
 """Events within which a job ends after its last fault."""
-FIRST_EVENTS = 900
+FIRST_EVENTS = 500
 """Faults begin within this number of events: about as many as a job without faults has."""
 OPTIMIZERS = "adam", "sgd"
 
@@ -55,9 +55,23 @@ def kill_server(job, fault):
 
 
 def kill_coordinator(job, fault):
-    """The coordinator is killed, and comes back."""
-    for process in job.world.living("coordinator"):
-        process.end()
+    """The coordinator or its machine ends, and comes back."""
+    job.disk.end_user(fault.first)
+
+
+def kill_coordinator_at_disk(job, fault):
+    """The same between two operations of the coordinator on its files, as in the middle of a checkpoint."""
+    job.disk.end_user_in(1 + fault.second % 64, fault.first)
+
+
+def disk_fails(job, fault):
+    """Operations on the coordinator's disk fail for a while, all or some of them."""
+    job.disk.fail((0.1, 0.5, 1.0)[fault.first % 3], fault.seconds)
+
+
+def disk_full(job, fault):
+    """The coordinator's disk is full, or nearly, and gets room again after a while."""
+    job.disk.fill(fault.first % 8192 if fault.second % 2 else 0, fault.seconds)
 
 
 def freeze(job, fault):
@@ -112,7 +126,10 @@ def pause(job, fault):
     job.orders.append(control.Command(control.Order.PAUSE))
 
 
-FAULTS = kill_worker, kill_server, kill_coordinator, freeze, slow_down, cut, part, isolate, scale, pause
+FAULTS = (
+    *(kill_worker, kill_server, kill_coordinator, kill_coordinator_at_disk, disk_fails, disk_full),
+    *(freeze, slow_down, cut, part, isolate, scale, pause),
+)
 ORDERS = scale, pause
 """Faults that are orders of the operator: no member may be lost because of them."""
 BY_NAME = {fault.__name__: fault for fault in FAULTS}

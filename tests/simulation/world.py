@@ -18,6 +18,10 @@ DELAY_SECONDS = 0.0001, 0.005
 """Shortest and longest time that a frame travels."""
 
 
+def _never():
+    return False
+
+
 class Endless(AssertionError):
     """The world has had more events than it may have."""
 
@@ -34,10 +38,11 @@ class Process:
     def __init__(self, world, name, main):
         self.name, self.network = name, Network(world, self)
         self.frozen, self.pace, self.siblings = False, 0.0, []
-        self.result = self.error = None
+        self.result = None
         self._world, self._main, self._status = world, main, None
         self._greenlet = greenlet(self._run, world.loop)
         self._ready, self._deadline, self._wakes = (lambda: True), math.inf, False
+        self._alarm = math.inf  # time of the next timer of this process
 
     @property
     def is_over(self):
@@ -77,7 +82,7 @@ class Process:
     def thaw(self):
         for process in (self, *self.siblings):
             process.frozen = False
-            process.wake()
+            self._world.at(self._world.now, process.wake)
 
     def wait(self, ready, deadline):
         """Let other processes run until `ready` or the deadline. Called by the process itself."""
@@ -86,23 +91,50 @@ class Process:
         if ready():
             return
         self._ready, self._deadline = ready, deadline
-        if deadline < math.inf:
-            self._world.at(deadline, self.wake)
+        self._set_alarm()
         self._world.loop.switch()
         self._ready, self._deadline = None, math.inf
 
     def breathe(self):
         """Let time pass at a place at which the operating system may suspend the process."""
         if self.pace and getcurrent() is self._greenlet:
-            self.wait(lambda: False, self._world.now + self._world.random.uniform(0, self.pace))
+            world = self._world
+            until = world.now + world.random.random() * self.pace
+            if world.is_quiet(until):
+                world.now = until  # nothing else would run meanwhile
+            else:
+                self.wait(_never, until)
+
+    def _set_alarm(self):
+        """Make sure that a timer ends the wait; one that is due earlier sets the next one, so few are in the queue."""
+        if self._deadline < self._alarm:
+            self._alarm = self._deadline
+            self._world.at(self._deadline, self._ring)
+
+    def _ring(self):
+        if self._world.now < self._alarm or self.is_over:
+            return
+        self._alarm = math.inf
+        if self._world.now < self._deadline:
+            self._set_alarm()
+        else:
+            self.wake()
+
+    def stop_here(self):
+        """Never return to the process, which has ended. Called by the process itself."""
+        self._world.loop.switch()
+        raise GreenletExit
 
     def wake(self):
-        """Run on if the process waits for something that has happened."""
+        """Run on if the process waits for something that has happened. Called between two turns of processes."""
         if self._ready is None or self._wakes or self.frozen or self.is_over:
             return
         if self._world.now >= self._deadline or self._ready():
-            self._wakes = True
-            self._world.at(self._world.now + self._world.lag(), self._switch)
+            if lag := self._world.lag():
+                self._wakes = True
+                self._world.at(self._world.now + lag, self._switch)
+            else:
+                self._switch()
 
     def release(self):
         """Free the memory of a process that has ended or was killed."""
@@ -123,7 +155,8 @@ class Process:
         except GreenletExit:
             return
         except BaseException as error:
-            self.error, status = error, f"ended with {type(error).__name__}"
+            self._world.failures.append(error)
+            status = f"ended with {type(error).__name__}"
         self.end(status)
 
 
@@ -139,13 +172,14 @@ class World:
         trace: time, name and text of what has happened.
         local: all processes run on one node and share memory.
         over: no process may run any more.
+        failures: errors that have ended processes, other than those of their connections and files.
     """
 
     def __init__(self, seed, *, local=False, delay_seconds=DELAY_SECONDS, lag_seconds=0.0):
         self.now, self.events, self.random = 0.0, 0, random.Random(seed)
         self.loop, self.over, self.local = getcurrent(), False, local
         self.observers, self.after, self.trace = [], [], []
-        self.listeners, self.processes, self.connections = {}, [], []
+        self.listeners, self.processes, self.connections, self.failures = {}, [], [], []
         self._delay, self._lag = delay_seconds, lag_seconds
         self._numbers, self._queue = itertools.count(), []
         self._partitions = {}  # names of two processes, and the time at which frames pass again
@@ -182,11 +216,16 @@ class World:
         ]
 
     def delay(self):
-        return self.random.uniform(*self._delay)
+        shortest, longest = self._delay
+        return shortest + (longest - shortest) * self.random.random()
 
     def lag(self):
         """Return the time from an event to the turn of the process that waits for it."""
-        return self.random.uniform(0, self._lag) if self._lag else 0.0
+        return self._lag * self.random.random() if self._lag else 0.0
+
+    def is_quiet(self, seconds):
+        """Return True if no event comes before this time."""
+        return not self._queue or self._queue[0][0] > seconds
 
     def partition(self, a, b, seconds):
         """Hold all frames between two processes, both ways, for this time."""
@@ -225,9 +264,8 @@ class World:
         """Handle events until a process has ended; returns what it returns."""
         while not main_process.is_over:
             self.turn(limit)
-            for process in self.processes:
-                if process.error is not None:
-                    raise process.error
+            if self.failures:
+                raise self.failures[0]
         return main_process.result
 
     def close(self):

@@ -78,6 +78,10 @@ def check(disk, acknowledged, *, most):
     save(disk, [most + 1], [])
     disk.crash()
     assert job.load().manifest.step == most + 1
+    while loaded:  # each older one is whole too
+        loaded, damage = job.checkpoints.load_latest()
+        assert damage == []
+        job.checkpoints.discard(loaded.manifest.step if loaded else 0)
 
 
 @pytest.mark.parametrize("how", ENDS)

@@ -176,7 +176,7 @@ class Checkpoints:
         with suppress(OSError):
             for name in self._disk.names(self._directory):
                 if name.startswith(_PARTIAL):
-                    self._delete(self._directory / name)
+                    self._drop(self._directory / name)
 
     # ---- writing
 
@@ -229,12 +229,18 @@ class Checkpoints:
         return Damage(path.name, why, aside.name)
 
     def _remove(self, path: Path) -> None:
-        """Rename a checkpoint, then delete it, so that a process killed in between leaves no partial checkpoint."""
+        """Rename a checkpoint, then delete it, so that a stop in between leaves no checkpoint without some files."""
         partial = path.with_name(f"{_PARTIAL}removed-{path.name}")
-        self._delete(partial)
         with suppress(OSError):
+            if self._disk.exists(partial):
+                self._drop(partial)
             self._disk.rename(path, partial)
-            self._delete(partial)
+            self._drop(partial)
+
+    def _drop(self, partial: Path) -> None:
+        """Delete a renamed checkpoint once its new name is durable; else the old one may return without its files."""
+        self._disk.sync_folder(self._directory)
+        self._delete(partial)
 
     def _delete(self, path: Path) -> None:
         """Remove a folder, a file or a link; errors are ignored."""

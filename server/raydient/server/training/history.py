@@ -27,6 +27,8 @@ RECENT = 1024
 """Number of the newest epochs kept in memory."""
 UNWRITTEN = 16 * BLOCK
 """Maximum number of epochs in memory while the file cannot be written; older ones are then lost from the record."""
+TAIL_BYTES = 1 << 16
+"""Bytes at the end of a record that may not be durable when it is opened: a sync in the process before may have failed."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class History:
                     self.damaged += line.endswith(b"\n")
                 begin = end
         self._file.truncate(self._size)
+        self._durable = max(0, self._size - TAIL_BYTES)  # bytes up to the end of the last sync
+        self._doubtful = True  # a sync since then may have failed
 
     def append(self, epoch: EpochEnded) -> None:
         """Add an epoch; ignored if its number is not above `last`."""
@@ -96,9 +100,13 @@ class History:
         return epochs
 
     def sync(self) -> None:
-        """Make the record durable. After an OSError the epochs are still in memory."""
+        """Make the record durable. After an OSError a later call makes the same epochs durable."""
         self._write()
+        if self._doubtful:
+            self._write_again()
+        self._doubtful = True
         self._disk.sync(self._file)
+        self._doubtful, self._durable = False, self._size
         if not self._named:
             self._disk.sync_folder(self._folder)
             self._named = True
@@ -118,15 +126,25 @@ class History:
         if not lines:
             return
         self._before_writing()
-        data = memoryview(b"".join(line for _, line in lines))
-        done = 0
-        while done < len(data):  # a retry after an error overwrites from the same offset, so no torn line remains
-            self._file.seek(self._size + done)
-            done += self._file.write(data[done:]) or 0
+        # A retry after an error overwrites from the same offset, so no torn line remains.
+        self._write_at(self._size, b"".join(line for _, line in lines))
         for number, line in lines:
             self._note(number, self._size)
             self._size += len(line)
         self._unwritten = 0
+
+    def _write_again(self) -> None:
+        """Write the bytes since the last sync again: when a sync fails, Linux counts them as written."""
+        self._before_writing()
+        for offset in range(self._durable, self._size, TAIL_BYTES):
+            self._file.seek(offset)
+            self._write_at(offset, self._file.read(min(TAIL_BYTES, self._size - offset)) or b"")
+
+    def _write_at(self, offset: int, content: bytes) -> None:
+        data, done = memoryview(content), 0
+        while done < len(data):
+            self._file.seek(offset + done)
+            done += self._file.write(data[done:]) or 0
 
     def _note(self, number: int, begin: int) -> None:
         self._unindexed += 1
