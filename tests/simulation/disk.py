@@ -2,8 +2,8 @@
 
 `kill` is the end of a process: nothing is lost. `crash` is the end of the machine: of the changes since the last sync
 each one survives or is lost by itself. After a sync of a file that failed, a later one does not make the same changes
-durable, as on Linux, where the pages count as written; only another write of them does. `faults` is called with the name of each operation and its path; it may raise
-OSError, or `Stopped` to end the process or the machine at that point.
+durable, as on Linux, where the pages count as written; only another write of them does. `faults` is called with the
+name of each operation and its path; it may raise OSError, or `Stopped` to end the process or the machine at that point.
 """
 
 import errno

@@ -9,7 +9,7 @@ from dataclasses import replace
 from raydient.wire import control
 from raydient.wire.connection import Frame, limited_to
 from raydient.wire.endpoint import Endpoint, Transport
-from raydient.wire.frames import ProtocolError
+from raydient.wire.frames import Kind, ProtocolError
 from raydient.wire.network import CLOSED
 
 LIMIT = 1 << 40
@@ -36,6 +36,9 @@ class Connection:
     def send(self, header, *payload, descriptors=()):
         if self.is_closed or self._broken:
             raise BrokenPipeError("the peer closed the connection")
+        if self._world.lost is not None and self._world.lost(self, header):
+            self.cut(0)
+            return
         data = b"".join(memoryview(part).cast("B") for part in payload if len(part))
         self._dispatch(Frame(replace(header, length=len(data)), data, [os.dup(number) for number in descriptors]))
 
@@ -97,6 +100,9 @@ class Connection:
             return
         event = self._flying.popleft()
         if peer.is_closed or peer._broken:
+            if event is not CLOSED and event.header.kind is not Kind.CONTROL:
+                kind, work = event.header.kind.name, "{} [{}, {})".format(*event.header.work)
+                world.note(peer.owner.name, f"refuses {kind} {work} from {self.owner.name}: the connection has ended")
             return
         if event is CLOSED:
             peer._broken = True

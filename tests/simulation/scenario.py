@@ -94,10 +94,41 @@ class Scenario:
     def _slow_order(self, name):
         self._process(name).pace = 0.02
 
+    def _fast_order(self, name):
+        self._process(name).pace = 0.0
+
     def _cut_order(self, names):
         """End the connections between two processes; frames that are on their way are lost."""
         for connection in self._between(names):
             connection.cut(4)
+
+    def _lose_order(self, rest):
+        """Lose the next frame of a kind from one process to another, and end its connection with it."""
+        kind, sender, receiver = re.fullmatch(r"(\w+) (.+) - (.+)", rest).groups()
+        world = self.job.world
+
+        def lost(connection, header):
+            if (header.kind.name, connection.owner.name, connection.peer.owner.name) != (kind, sender, receiver):
+                return False
+            world.lost = None
+            world.note(receiver, f"never gets {kind} {header.round} [{header.first}, {header.last}) from {sender}")
+            return True
+
+        world.lost = lost
+
+    def _fill_order(self, _):
+        self.job.disk.fill()
+
+    def _free_order(self, _):
+        self.job.disk.make_room()
+
+    def _fail_order(self, operation):
+        self.job.disk.fail_at(operation)
+
+    def _crash_order(self, rest):
+        """End the coordinator's machine just before an operation on its disk; the number chooses what survives."""
+        ending, _, operation = rest.partition(" ")
+        self.job.disk.end_user_at(operation, int(ending))
 
     def _part_order(self, names):
         self.job.world.partition(*names.split(" - "), float("inf"))

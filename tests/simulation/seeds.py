@@ -11,7 +11,7 @@ from .twin import small_pieces, tiny_twin
 
 BOUND = 20_000
 """Events within which a job ends after its last fault."""
-FIRST_EVENTS = 500
+FIRST_EVENTS = 600
 """Faults begin within this number of events: about as many as a job without faults has."""
 OPTIMIZERS = "adam", "sgd"
 
@@ -71,7 +71,8 @@ def disk_fails(job, fault):
 
 def disk_full(job, fault):
     """The coordinator's disk is full, or nearly, and gets room again after a while."""
-    job.disk.fill(fault.first % 8192 if fault.second % 2 else 0, fault.seconds)
+    job.disk.fill(fault.first % 8192 if fault.second % 2 else 0)
+    job.world.after_seconds(fault.seconds, job.disk.make_room)
 
 
 def freeze(job, fault):

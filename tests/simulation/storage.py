@@ -26,15 +26,18 @@ class JobDisk(SimulatedDisk):
         self.faults, self.user = self._meet, None
         self._world, self._fails_until, self._chance = world, 0.0, 0.0
         self._end = math.inf, None  # operations until the user ends, and its ending
+        self._awaited = {}  # text of an operation and its path, and the action just before it
 
     def fail(self, chance, seconds):
         """Let operations that write fail with this chance for a while."""
         self._chance, self._fails_until = chance, self._world.now + seconds
 
-    def fill(self, room, seconds):
-        """Leave room for this number of bytes for a while."""
+    def fill(self, room=0):
+        """Leave room for this number of bytes."""
         self.capacity = room
-        self._world.after_seconds(seconds, lambda: setattr(self, "capacity", ROOM))
+
+    def make_room(self):
+        self.capacity = ROOM
 
     def end_user(self, ending):
         """End the user: the process alone, or its machine, which loses some or all unsynced changes.
@@ -53,6 +56,14 @@ class JobDisk(SimulatedDisk):
         """Do the same at the operation with this number from now on."""
         self._end = operations, ending
 
+    def fail_at(self, text):
+        """Let the next operation fail whose name and path contain this text."""
+        self._awaited[text] = self._fail
+
+    def end_user_at(self, text, ending):
+        """End the user just before this operation; see `end_user`."""
+        self._awaited[text] = lambda operation, path: self._end_here(operation, path, ending)
+
     def _meet(self, operation, path):
         if self.user is None:
             return
@@ -61,10 +72,18 @@ class JobDisk(SimulatedDisk):
         self._end = operations - 1, ending
         if operations <= 1:
             self._end = math.inf, None
-            self._world.note("disk", f"the coordinator ends at {operation} {path}")
-            self.end_user(ending)
-            self.user.stop_here()
-        if self._world.now < self._fails_until and operation not in READING:
-            if self._world.random.random() < self._chance:
-                self._world.note("disk", f"{operation} {path} fails")
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            self._end_here(operation, path, ending)
+        for text in [text for text in self._awaited if text in f"{operation} {path}"]:
+            self._awaited.pop(text)(operation, path)
+        fails = self._world.now < self._fails_until and operation not in READING
+        if fails and self._world.random.random() < self._chance:
+            self._fail(operation, path)
+
+    def _fail(self, operation, path):
+        self._world.note("disk", f"{operation} {path} fails")
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    def _end_here(self, operation, path, ending):
+        self._world.note("disk", f"the coordinator ends at {operation} {path}")
+        self.end_user(ending)
+        self.user.stop_here()

@@ -9,6 +9,7 @@ import heapq
 import itertools
 import math
 import random
+from collections import deque
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -126,15 +127,15 @@ class Process:
         raise GreenletExit
 
     def wake(self):
-        """Run on if the process waits for something that has happened. Called between two turns of processes."""
+        """Run on if the process waits for something that has happened."""
         if self._ready is None or self._wakes or self.frozen or self.is_over:
             return
         if self._world.now >= self._deadline or self._ready():
+            self._wakes = True
             if lag := self._world.lag():
-                self._wakes = True
                 self._world.at(self._world.now + lag, self._switch)
             else:
-                self._switch()
+                self._world.ready.append(self._switch)
 
     def release(self):
         """Free the memory of a process that has ended or was killed."""
@@ -170,6 +171,7 @@ class World:
         observers: called with the sender's name, the receiver's name and the frame when a frame arrives.
         after: called after each event.
         trace: time, name and text of what has happened.
+        lost: returns True for a frame, by its connection and header, that is lost and ends its connection; None: none.
         local: all processes run on one node and share memory.
         over: no process may run any more.
         failures: errors that have ended processes, other than those of their connections and files.
@@ -178,8 +180,9 @@ class World:
     def __init__(self, seed, *, local=False, delay_seconds=DELAY_SECONDS, lag_seconds=0.0):
         self.now, self.events, self.random = 0.0, 0, random.Random(seed)
         self.loop, self.over, self.local = getcurrent(), False, local
-        self.observers, self.after, self.trace = [], [], []
+        self.observers, self.after, self.trace, self.lost = [], [], [], None
         self.listeners, self.processes, self.connections, self.failures = {}, [], [], []
+        self.ready = deque()  # what happens next, at this time
         self._delay, self._lag = delay_seconds, lag_seconds
         self._numbers, self._queue = itertools.count(), []
         self._partitions = {}  # names of two processes, and the time at which frames pass again
@@ -225,7 +228,7 @@ class World:
 
     def is_quiet(self, seconds):
         """Return True if no event comes before this time."""
-        return not self._queue or self._queue[0][0] > seconds
+        return not self.ready and (not self._queue or self._queue[0][0] > seconds)
 
     def partition(self, a, b, seconds):
         """Hold all frames between two processes, both ways, for this time."""
@@ -251,8 +254,11 @@ class World:
 
     def turn(self, limit):
         """Handle the next event. Raises Endless after `limit` events, and the error of a process that had one."""
-        assert self._queue, "every process waits for ever"
-        self.now, _, action = heapq.heappop(self._queue)
+        if self.ready:
+            action = self.ready.popleft()
+        else:
+            assert self._queue, "every process waits for ever"
+            self.now, _, action = heapq.heappop(self._queue)
         self.events += 1
         if self.events > limit:
             raise Endless(f"no end after {limit} events, at {self.now:.1f} s")
@@ -276,3 +282,4 @@ class World:
         for process in self.processes:
             process.release()
         self._queue.clear()
+        self.ready.clear()

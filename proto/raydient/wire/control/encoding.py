@@ -8,7 +8,7 @@ ends map the same memory; over TCP its bytes follow the JSON text.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -56,13 +56,20 @@ class _Envelope:
 _ENVELOPE = TypeAdapter(_Envelope)
 
 
+def _as_dict(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name; unlike `asdict` it does not copy them."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), default=_as_dict)
+
+
 def send(connection: Connection, message: Message, bundle: Bundle | None = None) -> None:
     """Send a message with the arrays of `bundle`, which must not change afterwards. Raises OSError."""
-    envelope: dict[str, Any] = {"type": type(message).__name__, "body": asdict(message)}
+    envelope: dict[str, Any] = {"type": type(message).__name__, "body": message}
     if bundle is not None:
-        envelope["places"] = {name: asdict(place) for name, place in bundle.places.items()}
-        envelope["size"] = bundle.segment.size
-    text = json.dumps(envelope, separators=(",", ":")).encode()
+        envelope |= {"places": dict(bundle.places), "size": bundle.segment.size}
+    text = _JSON.encode(envelope).encode()
     header = Header(Kind.CONTROL, first=len(text))
     if bundle is None:
         connection.send(header, text)

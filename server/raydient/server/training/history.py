@@ -28,7 +28,7 @@ RECENT = 1024
 UNWRITTEN = 16 * BLOCK
 """Maximum number of epochs in memory while the file cannot be written; older ones are then lost from the record."""
 TAIL_BYTES = 1 << 16
-"""Bytes at the end of a record that may not be durable when it is opened: a sync in the process before may have failed."""
+"""Bytes at the end of a record that may not be durable when it is opened, because an earlier process could not sync."""
 
 _log = logging.getLogger(__name__)
 
