@@ -20,7 +20,7 @@ from .job import Job
 from .seeds import BOUND
 from .twin import small_pieces, tiny_twin
 
-FAULTS = "kill", "freeze", "slow", "cut", "part"
+FAULTS = {"kill", "freeze", "cut", "part", "lose", "slow", "crash"}
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
 
 

@@ -33,7 +33,10 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """From the conductor: a worker has left. Gradients that it pushed in the open round may still count."""
+    """From the conductor: a worker has left. Gradients that it pushed in the open round may still count.
+
+    From a shard: the connection of a worker has ended, perhaps with a gradient on its way; the worker has to leave.
+    """
 
     worker: int
 

@@ -108,8 +108,7 @@ class ConductorShell:
             case control.Stop():
                 self._stop_workers()
             case control.Dismiss(worker=worker):
-                for connection in [c for c, link in self._links.items() if link.worker == worker]:
-                    self._drop(connection)
+                self._dismiss(worker)
             case _:
                 raise ProtocolError(f"a parameter server cannot obey {type(message).__name__}")
 
@@ -152,10 +151,17 @@ class ConductorShell:
             self._meters.pushed_bytes(size)
             if push is not None:
                 self._count(push)
-        elif isinstance(control.decode(frame).message, control.Ready):
-            self._peers.ready(connection)
         else:
-            raise ProtocolError(f"a shard cannot send a {header.kind.name} frame")
+            self._follow(connection, control.decode(frame).message)
+
+    def _follow(self, connection: Connection, message: control.Message) -> None:
+        match message:
+            case control.Ready():
+                self._peers.ready(connection)
+            case control.Forget(worker=worker):
+                self._dismiss(worker)
+            case _:
+                raise ProtocolError(f"a shard cannot send {type(message).__name__}")
 
     def _request(self, request: Request) -> None:
         if not isinstance(request, Apply | Examine):
@@ -190,6 +196,10 @@ class ConductorShell:
             self._peers.attached(link)
             self._conductor.attached(link.worker)
             self._report(control.Attached(link.worker))
+
+    def _dismiss(self, worker: int) -> None:
+        for connection in [c for c, link in self._links.items() if link.worker == worker]:
+            self._drop(connection)
 
     def _drop(self, connection: Connection) -> None:
         self._network.drop(connection)

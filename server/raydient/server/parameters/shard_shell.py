@@ -82,12 +82,13 @@ class ShardShell:
                 raise ConnectionError("the conductor is gone")
             self._follow(frame)
         elif isinstance(frame, Closed):
-            self._forget(connection)
+            self._lose(connection)
         else:
             try:
                 self._take(connection, frame)
             except ProtocolError:
-                self._drop(connection)
+                self._network.drop(connection)
+                self._lose(connection)
 
     # ---- the conductor
 
@@ -159,6 +160,13 @@ class ShardShell:
     def _connections(self, worker: int) -> list[Connection]:
         """Return the connection of a worker, or nothing if it is not attached."""
         return [connection for connection, attached in self._workers.items() if attached.number == worker]
+
+    def _lose(self, connection: Connection) -> None:
+        """Forget a worker whose connection has ended, as the conductor must: a gradient may be lost with it."""
+        worker = self._workers.get(connection)
+        self._forget(connection)
+        if worker is not None:
+            self._network.send(self._conductor, control.Forget(worker.number))
 
     def _drop(self, connection: Connection) -> None:
         self._network.drop(connection)
