@@ -49,8 +49,8 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
-    def start(self, role: Role, message: str, log: Path) -> Any:
-        process = self._cluster.start(role, message, log)
+    def start(self, role: Role, message: str, log: Path, **options: Any) -> Any:
+        process = self._cluster.start(role, message, log, **options)
         if role is Role.WORKER:
             self.workers.append(process)
         return process

@@ -113,9 +113,8 @@ def test_train_prints_digest_accuracy_and_model(
 
 
 def test_train_takes_options(training: Training, state: Path, directory: Path, job_yaml: Path) -> None:
-    done = run(
-        "train", job_yaml, "-o", "m.safetensors", "--workers", 7, "--transport", "tcp", "--cluster", "ray", "--json"
-    )
+    where = ["--transport", "tcp", "--cluster", "ray", "--numerics", "any"]
+    done = run("train", job_yaml, "-o", "m.safetensors", "--workers", 7, *where, "--json")
     assert json.loads(done.stdout) == {
         "outcome": "succeeded",
         "digest": "d" * 64,
@@ -123,7 +122,24 @@ def test_train_takes_options(training: Training, state: Path, directory: Path, j
         "metrics": {"train": {"loss": 0.5}, "test": {"loss": 0.25, "accuracy": 0.9625}},
     }
     assert training.arguments["spec"].resources.workers.max == 7  # type: ignore[attr-defined]
+    assert training.arguments["spec"].training.numerics.kind == "any"  # type: ignore[attr-defined]
     assert (training.arguments["transport"], training.arguments["cluster"]) == ("tcp", "ray")
+
+
+def test_the_receipt_reports_mixed_bits(training: Training, state: Path, directory: Path, job_yaml: Path) -> None:
+    training.end = Finished(Outcome.SUCCEEDED, 10, "d" * 64, "NUMERICS_MIXED", "bits are mixed: two probes")
+    assert "bits           bits are mixed: two probes" in run("train", job_yaml).stdout.splitlines()
+    assert json.loads(run("train", job_yaml, "--json").stdout)["mixed_bits"] is True
+
+
+def test_other_bits_than_the_checkpoint_have_a_way_on(
+    training: Training, state: Path, directory: Path, job_yaml: Path
+) -> None:
+    training.end = Finished(Outcome.FAILED, 10, "", "OTHER_NUMERICS", "other bits")
+    assert "other bits; it goes on here with --numerics any" in run("train", job_yaml).stderr
+    training.end = Finished(Outcome.SUCCEEDED, 10, "d" * 64)
+    assert run("train", "--resume", "--numerics", "any").exit_code == 0
+    assert training.arguments["spec"].training.numerics.kind == "any"  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ class Watched:
     def __getattr__(self, name):
         return getattr(self._cluster, name)
 
-    def start(self, role, launch, log):
-        process = self._cluster.start(role, launch, log)
+    def start(self, role, launch, log, **options):
+        process = self._cluster.start(role, launch, log, **options)
         self.processes.append((role, process))
         return process
 

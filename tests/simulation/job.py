@@ -38,7 +38,7 @@ class Cluster:
     def release(self):
         pass
 
-    def start(self, role, launch, log):
+    def start(self, role, launch, log, *, portable=False):
         world, settings = self._world, from_json(launch)
         name = self._starts(role, settings.generation)
         late = world.random.uniform(0, self._late)

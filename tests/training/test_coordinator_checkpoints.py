@@ -1,7 +1,7 @@
 """The coordinator when checkpoints are taken, fail, or end a run."""
 
 from raydient.server.training.actions import Ask, Save
-from raydient.server.training.failures import OWN_FAULTS
+from raydient.server.training.own_faults import OWN_FAULTS
 from raydient.server.training.reports import CheckpointTaken, Finished, Notice, Outcome
 from raydient.server.training.saving import COMPLETE_SECONDS, HURRY_SECONDS, PAUSED_SECONDS
 from raydient.wire import control

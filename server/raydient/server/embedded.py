@@ -6,12 +6,14 @@ from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 
+from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
 from raydient.workers.data.limits import machine_bytes
+from raydient.workers.portable import portable
 
 from .clusters.opening import open_cluster
 from .training.history import HISTORY_FILE, History
@@ -56,6 +58,10 @@ def train(
         ClusterError: the cluster cannot be opened.
         KeyboardInterrupt: on Ctrl-C, after all processes have ended.
     """
+    is_portable = spec.training.numerics.kind == "portable"
+    if is_portable and not portable():
+        text = "portable has to be chosen before NumPy is loaded, by `member.environment`, as `raydient train` does"
+        raise InvalidSpec([FieldError("training.numerics", text)])
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()
     prepared = prepare(spec, dataset, files=files or Path(), kept=directory / KEPT_FILE, memory_bytes=memory)
@@ -70,7 +76,14 @@ def train(
     ):
         endpoint = network.listen(place.host, node=place.node)
         members = Members(
-            place, network, endpoint, job=directory.name, secret=secret, logs=directory / "logs", transport=link
+            place,
+            network,
+            endpoint,
+            job=directory.name,
+            secret=secret,
+            logs=directory / "logs",
+            transport=link,
+            portable=is_portable,
         )
         storage = Storage(prepared, directory, directory.name, history)
         reports, size = _Reports(history, report), control.Scale(workers, range_.min)

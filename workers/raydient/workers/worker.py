@@ -25,6 +25,7 @@ from raydient.wire.network import Network as WireNetwork
 from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .network import Network, Pass, Program, build, table_uses
 from .network.layers import Views
+from .probe import probe
 
 
 def main(text: str, host: str, node: str) -> None:
@@ -34,11 +35,16 @@ def main(text: str, host: str, node: str) -> None:
     """
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
-        work(launch, wire, node, settle=_keep_to_a_core)
+        work(launch, wire, node, host=host, settle=_keep_to_a_core)
 
 
 def work(
-    launch: Launch, wire: WireNetwork, node: str, *, settle: Callable[[int, int], None] = lambda place, workers: None
+    launch: Launch,
+    wire: WireNetwork,
+    node: str,
+    *,
+    host: str = "",
+    settle: Callable[[int, int], None] = lambda place, workers: None,
 ) -> None:
     """Do what `main` does, without a lifeline.
 
@@ -46,7 +52,9 @@ def work(
     """
     coordinator = wire.dial(launch.coordinator, node=node)
     coordinator.allocate = unlimited  # the dataset over TCP
-    control.send(coordinator, control.Hello(control.Role.WORKER, launch.member, launch.generation, os.getpid()))
+    role = control.Role.WORKER
+    hello = control.Hello(role, launch.member, launch.generation, os.getpid(), probe=probe(), host=host)
+    control.send(coordinator, hello)
     message, arrays = control.receive(coordinator)
     if not isinstance(message, control.Work):
         raise ProtocolError(f"expected Work, got {type(message).__name__}")

@@ -64,7 +64,7 @@ def open_runs() -> "Runs":
 @contextmanager
 def kept(folder: Path) -> Iterator[None]:
     """Remove a run's folder at the end. After an error keep it if it holds a checkpoint, and print how to resume it."""
-    from raydient.server.training.failures import OWN_FAULTS
+    from raydient.server.training.own_faults import OWN_FAULTS
 
     from .runs import has_checkpoint, read_run
 
@@ -90,7 +90,7 @@ def kept(folder: Path) -> Iterator[None]:
 
 def check_resumable(run: "Run") -> None:
     """Raise Failure if a run would fail again, or if its data file has changed."""
-    from raydient.server.training.failures import OWN_FAULTS
+    from raydient.server.training.own_faults import OWN_FAULTS
 
     from .runs import sha256_of
 

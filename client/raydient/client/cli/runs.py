@@ -116,7 +116,7 @@ class Runs:
 
     def newest(self, job: Path | None = None) -> str:
         """Name of the newest run, of `job` unless it is None, that can be resumed. Raises Failure if none can."""
-        from raydient.server.training.failures import OWN_FAULTS
+        from raydient.server.training.own_faults import OWN_FAULTS
 
         idle = [one for one in self.list() if one.state in ("interrupted", "failed")]
         resumable = [one for one in idle if one.run is not None and one.run.reason not in OWN_FAULTS]

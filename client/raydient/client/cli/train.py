@@ -1,5 +1,6 @@
 """`raydient train`: everything on this machine, without a service."""
 
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .runs import Run, Runs
 
 SUFFIXES = (".safetensors", ".onnx", ".npz")
+MIXED = "NUMERICS_MIXED"
+"""Reason of a run that succeeded with machines that compute other bits than each other."""
 OUTPUT_HELP = "File for the model; the suffix .safetensors, .onnx or .npz selects the format."
 
 
@@ -34,6 +37,7 @@ class Options:
     workers: int | None
     transport: str | None
     cluster: str | None
+    numerics: str | None
 
 
 @click.command()
@@ -42,6 +46,7 @@ class Options:
 @click.option("--workers", type=click.IntRange(1, 1024), help="Instead of the job file's number.")
 @click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), help="auto if not given.")
 @click.option("--cluster", type=click.Choice(["local", "ray"]), help="local if not given.")
+@click.option("--numerics", type=click.Choice(["strict", "any", "portable"]), help="Instead of the job file's.")
 @click.option("--resume", metavar="[NAME]", is_flag=False, flag_value="", help="Go on with an interrupted run.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs that are kept.")
 @click.option("--remove", metavar="NAME", help="Remove a run that is kept.")
@@ -54,6 +59,7 @@ def train(
     workers: int | None,
     transport: str | None,
     cluster: str | None,
+    numerics: str | None,
     resume: str | None,
     list_runs: bool,
     remove: str | None,
@@ -68,7 +74,7 @@ def train(
         raise click.UsageError("give one of JOB.yaml, --resume, --list and --remove")
     need_server("Training on this machine")
     runs = open_runs()
-    options = Options(output, workers, transport, cluster)
+    options = Options(output, workers, transport, cluster, numerics)
     if list_runs:
         print_runs(runs, as_json)
     elif remove is not None:
@@ -88,7 +94,7 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
 
     output = _usable(options.output or Path(f"{job.stem}.safetensors"))
     with reading(job) as file:
-        spec = _with_workers(file.spec, options.workers)
+        spec = _with(options, file.spec)
         data = data_here(file.spec, job.parent).resolve()
         run = Run(
             name=job.stem,
@@ -121,7 +127,7 @@ def _resume(runs: "Runs", name: str, as_json: bool, options: Options) -> None:
         run = replace(begun, transport=transport, cluster=cluster, reason="", message="")
         write_run(folder, run)
         try:
-            spec = _with_workers(validate_job(run.specification), options.workers)
+            spec = _with(options, validate_job(run.specification))
             with kept(folder):
                 finished, metrics = _finish(folder, run, spec, output)
         except InvalidSpec as error:
@@ -140,6 +146,10 @@ def _usable(output: Path) -> Path:
 
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
     """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
+    from raydient.server.clusters.member import environment
+
+    # Before NumPy is loaded: this process is the coordinator, so it computes with the same code as the members.
+    os.environ.update(environment(portable=spec.training.numerics.kind == "portable"))
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
 
@@ -151,6 +161,8 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
             echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
         raise Failure("interrupted", INTERRUPTED, "INTERRUPTED")
     if finished.outcome is not Outcome.SUCCEEDED:
+        if finished.reason == "OTHER_NUMERICS":
+            finished = replace(finished, message=f"{finished.message}; it goes on here with --numerics any")
         write_run(folder, replace(run, reason=finished.reason, message=finished.message))
         raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
     _deliver(folder / MODEL_FILE, output)
@@ -159,12 +171,15 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
 
 def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_json: bool) -> None:
     if as_json:
-        print_json({"outcome": finished.outcome, "digest": finished.digest, "model": str(output), "metrics": metrics})
+        mixed = {"mixed_bits": True} if finished.reason == MIXED else {}
+        receipt = {"outcome": finished.outcome, "digest": finished.digest, **mixed, "model": str(output)}
+        print_json({**receipt, "metrics": metrics})
         return
+    bits = finished.message if finished.reason == MIXED else ""
     held_out = [
         (f"test {name}", value_text(name, value)) for name, value in without_repetition(metrics.get("test", {})).items()
     ]
-    print_pairs([("digest", finished.digest), *held_out, ("model", str(output))])
+    print_pairs([("digest", finished.digest), ("bits", bits), *held_out, ("model", str(output))])
 
 
 def _deliver(model: Path, output: Path) -> None:
@@ -224,10 +239,14 @@ def _show(display: "Display", report: "Report", epochs: int) -> None:
             display.say(notice_text(report.reason, report.message))
 
 
-def _with_workers(spec: "JobSpec", workers: int | None) -> "JobSpec":
-    if workers is None:
-        return spec
-    from raydient.spec.job import WorkerRange
+def _with(options: Options, spec: "JobSpec") -> "JobSpec":
+    """Return the specification with the values that options of the command line replace."""
+    from raydient.spec.job import Numerics, WorkerRange
 
-    resources = spec.resources.model_copy(update={"workers": WorkerRange.of(workers)})
-    return spec.model_copy(update={"resources": resources})
+    if options.workers is not None:
+        resources = spec.resources.model_copy(update={"workers": WorkerRange.of(options.workers)})
+        spec = spec.model_copy(update={"resources": resources})
+    if options.numerics is not None:
+        numerics = Numerics.model_validate(options.numerics)
+        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"numerics": numerics})})
+    return spec

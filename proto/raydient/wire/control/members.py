@@ -35,6 +35,8 @@ class Hello:
         generation: number of the generation that it belongs to, from `Launch`.
         process: its process id.
         data_plane: endpoint at which workers attach; None unless it is a parameter server.
+        probe: digest of its machine's arithmetic, see `raydient.workers.probe`.
+        host: address of its machine.
     """
 
     role: Role
@@ -42,6 +44,8 @@ class Hello:
     generation: int
     process: int
     data_plane: Endpoint | None = None
+    probe: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

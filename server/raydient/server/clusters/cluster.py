@@ -29,6 +29,12 @@ class Process(Protocol):
     def detach(self) -> None:
         """Let the process outlive this object. For coordinators, on a cluster with `Cluster.detaches`."""
 
+    def refuse(self) -> None:
+        """Use this process no longer: end it and avoid its node for further processes of the run.
+
+        A cluster of one node leaves the process idle, because another one there would not differ.
+        """
+
     def kill(self) -> None:
         """End the process as `kill -9` does; it has ended when this returns. Harmless when repeated."""
 
@@ -62,9 +68,10 @@ class Cluster(Protocol):
     def release(self) -> None:
         """Release the reserved room; processes in it end. Harmless when repeated, or without a reservation."""
 
-    def start(self, role: Role, launch: str, log: Path) -> Process:
+    def start(self, role: Role, launch: str, log: Path, *, portable: bool = False) -> Process:
         """Start a process of this role with `launch` as its only input, and return at once.
 
+        With `portable` it uses the code of a common level of x86-64 processors, see `member.PORTABLE_ENVIRONMENT`.
         A worker or parameter server ends with the process that started it. Its output is appended to `log` on its
         machine. A process that cannot start is one that has `ended`.
         """

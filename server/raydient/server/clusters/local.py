@@ -12,7 +12,7 @@ from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 from .cluster import OUT_OF_MEMORY
-from .member import BLAS_ENVIRONMENT, OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS
+from .member import OUT_OF_MEMORY_STATUS, PEER_GONE_STATUS, environment
 
 
 class LocalCluster:
@@ -33,7 +33,7 @@ class LocalCluster:
     def release(self) -> None:
         """Do nothing; see `reserve`."""
 
-    def start(self, role: Role, launch: str, log: Path) -> "LocalProcess":
+    def start(self, role: Role, launch: str, log: Path, *, portable: bool = False) -> "LocalProcess":
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -42,7 +42,7 @@ class LocalCluster:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **BLAS_ENVIRONMENT},
+                env={**os.environ, **environment(portable=portable)},
                 start_new_session=True,
             )
         assert process.stdin is not None
@@ -82,6 +82,9 @@ class LocalProcess:
 
     def detach(self) -> None:
         raise NotImplementedError("a local process ends with the process that started it")
+
+    def refuse(self) -> None:
+        """Do nothing, because there is no other node."""
 
     def kill(self) -> None:
         if self._process.poll() is None:

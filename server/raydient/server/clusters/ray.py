@@ -22,7 +22,7 @@ from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
 from .cluster import ClusterError
-from .member import BLAS_ENVIRONMENT
+from .member import environment
 from .nodes import LOOK_SECONDS, Nodes, installed, prefer
 from .own_ray import LOOPBACK, OwnRay
 from .ray_nodes import Inspector, alive, check, first_line, this_node
@@ -124,13 +124,13 @@ class RayCluster:
         self._own = OwnRay(own.slots, NAMESPACE)
         self.node = this_node()
 
-    def start(self, role: Role, launch: str, log: Path) -> "RayProcess":
+    def start(self, role: Role, launch: str, log: Path, *, portable: bool = False) -> "RayProcess":
         with self._renewing:
             if self._own is not None and not self._own.alive:
                 self._renew(self._own)
-            return self._start(role, launch)
+            return self._start(role, launch, environment(portable=portable))
 
-    def _start(self, role: Role, launch: str) -> "RayProcess":
+    def _start(self, role: Role, launch: str, variables: dict[str, str]) -> "RayProcess":
         # `log` is not used: the output of an actor goes to the logs of Ray's session on its machine.
         detached = role is Role.COORDINATOR
         ended = [p for p in self._processes if p.ended() is not None]
@@ -141,7 +141,7 @@ class RayCluster:
             "num_cpus": 1 if role is Role.WORKER else 0,
             "max_restarts": 0,
             "max_task_retries": 0,
-            "runtime_env": {"env_vars": BLAS_ENVIRONMENT},
+            "runtime_env": {"env_vars": variables},
             "lifetime": "detached" if detached else None,
             "name": f"{role}-{secrets.token_hex(8)}" if detached else None,
             "scheduling_strategy": place,

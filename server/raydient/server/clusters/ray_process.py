@@ -54,7 +54,7 @@ class RayProcess:
         self._actor, self._whereabouts, self._call, self._own = actor, whereabouts, call, own
         self._located: tuple[str, int] | None = None
         self._ended: str | None = None
-        self.misplaced = False  # its node has other versions
+        self.misplaced = False  # its node has other versions or other arithmetic
 
     def waiting(self) -> bool:
         if self.ended() is not None or self._located is not None or not ray.is_initialized():
@@ -109,6 +109,11 @@ class RayProcess:
 
     def detach(self) -> None:
         self._ended = "detached"
+
+    def refuse(self) -> None:
+        if self._own is None:
+            self.misplaced = True
+            self.kill()
 
     def kill(self) -> None:
         if self.ended() is not None or not ray.is_initialized():

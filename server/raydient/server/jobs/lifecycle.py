@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from raydient.server.errors import NotAllowed
-from raydient.server.training.failures import OWN_FAULTS, reason_of
+from raydient.server.training.failures import reason_of
+from raydient.server.training.own_faults import OWN_FAULTS
 from raydient.server.training.reports import (
     CheckpointTaken,
     EpochEnded,

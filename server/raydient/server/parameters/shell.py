@@ -12,6 +12,7 @@ from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
 from raydient.wire.network import Closed, Network
+from raydient.workers.probe import probe
 
 from .conductor_shell import ConductorShell
 from .shard_shell import ShardShell
@@ -71,7 +72,13 @@ class ParameterServerShell:
 
     def _begin(self, endpoint: Endpoint) -> ServerRole:
         hello = control.Hello(
-            control.Role.PARAMETER_SERVER, self._launch.member, self._launch.generation, os.getpid(), endpoint
+            role=control.Role.PARAMETER_SERVER,
+            member=self._launch.member,
+            generation=self._launch.generation,
+            process=os.getpid(),
+            data_plane=endpoint,
+            probe=probe(),
+            host=self._host,
         )
         self._coordinator.allocate = unlimited  # the answer carries the weights
         control.send(self._coordinator, hello)

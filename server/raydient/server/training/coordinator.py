@@ -103,11 +103,11 @@ class Coordinator:
         servers = [self._start(Role.PARAMETER_SERVER) for _ in range(self._roster.servers - len(self._roster.serving))]
         return [*servers, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
 
-    def hello(self, member: int) -> list[Action]:
-        """Handle the introduction of a member."""
+    def hello(self, member: int, *, refused: bool = False) -> list[Action]:
+        """Handle the introduction of a member. A `refused` one, whose machine computes other bits, gets no work."""
         roster = self._roster
-        roster[member].introduced = True
-        if not roster.has_servers:
+        roster[member].introduced, roster[member].refused = not refused, refused
+        if refused or not roster.has_servers:
             return []
         if roster[member].role is Role.PARAMETER_SERVER:
             return [Serve(roster.serving), *map(self._work, roster.introduced)]
@@ -175,7 +175,7 @@ class Coordinator:
             return []  # writing the held snapshot needs no members
         # The parameter server may still have the connection: over TCP, a machine that lost power keeps it for minutes.
         dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_servers else []
-        if process.leaving is not None:
+        if process.leaving is not None or process.refused:
             return dismissed
         losses = self._losses.count()
         name = f"{process.role.value.replace('_', ' ')} {member}"

@@ -11,8 +11,6 @@ from raydient.wire.control import NonFinite, Role
 
 LOSSES_WITHOUT_PROGRESS = 3
 """Losses in a row, without a step completed in between, that are tolerated before the job fails."""
-OWN_FAULTS = frozenset({"NON_FINITE", "INVALID_SPEC"})
-"""Reasons of failures that lie in the job itself, which would fail again. All other reasons lie outside of it."""
 TOGETHER_SECONDS = 2.0
 """Losses within this time count as one, because a machine that goes down takes several processes with it."""
 FIRST_PAUSE_SECONDS = 1.0

@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from raydient.workers.probe import probe
 
 REDUCTION_VERSION = "2"
 """Changes whenever the order of any sum of ours changes."""
 
 
 def fingerprint() -> dict[str, str]:
-    """Return versions of NumPy, BLAS, C library and reduction; BLAS threads, machine, CPU features in use."""
+    """Return versions of NumPy, BLAS, C library and reduction; BLAS threads, machine, CPU features in use, probe."""
+    with threadpool_limits(1, "blas"):  # the coordinator of `raydient train` may have more
+        measured = probe()
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     features: Mapping[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     return {
@@ -26,6 +30,7 @@ def fingerprint() -> dict[str, str]:
         "machine": platform.machine(),
         "cpu_features": " ".join(sorted(name for name, present in features.items() if present)),
         "reduction": REDUCTION_VERSION,
+        "probe": measured,
     }
 
 

@@ -35,6 +35,7 @@ class Members:
         secret: bytes,
         logs: Path,
         transport: Transport = Transport.AUTO,
+        portable: bool = False,
     ) -> None:
         """Start nothing yet.
 
@@ -46,11 +47,12 @@ class Members:
             secret: the run's secret, which members prove.
             logs: folder for the output of the processes.
             transport: of weights and gradients.
+            portable: see `Cluster.start`.
         """
         self.network = network
         self.data_planes: dict[int, Endpoint] = {}
         self._cluster, self._job, self._logs = cluster, job, logs
-        self._endpoint, self._secret, self._transport = endpoint, secret, transport
+        self._endpoint, self._secret, self._transport, self._portable = endpoint, secret, transport, portable
         self._departures = Departures(network.now)
         self._processes: dict[int, Process] = {}
         self._connections: dict[Connection, int] = {}
@@ -72,7 +74,11 @@ class Members:
             transport=self._transport,
         )
         log = self._logs / f"{start.role.value}-{start.member}.log"
-        self._processes[start.member] = self._cluster.start(start.role, to_json(launch), log)
+        self._processes[start.member] = self._cluster.start(start.role, to_json(launch), log, portable=self._portable)
+
+    def refuse(self, member: int) -> None:
+        """Use this process no longer; see `Process.refuse`. Its loss is reported if it ends."""
+        self._processes[member].refuse()
 
     def kill(self, member: int) -> None:
         """End a member; its loss is not reported."""

@@ -15,6 +15,7 @@ from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, 
 from raydient.workers.network import Network, build, check_structure
 
 from .initial_weights import Start, find_start
+from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
 from .servers import shard_ranges
 
@@ -63,6 +64,7 @@ def prepare(
     """
     errors: list[FieldError] = []
     start: Start | None = None
+    errors += machine_problems(spec)
     with _collecting(errors):
         start = find_start(spec.training.initial_weights, jobs=jobs, files=files, kept=kept)
     data, facts = _read(spec, dataset, start, errors)
@@ -110,7 +112,7 @@ def check(
             learn=lambda facts: learn(replace(facts, labels={**known, **facts.labels})),
         )
     else:
-        errors: list[FieldError] = []
+        errors = machine_problems(spec)
         network = _fit(spec, profile, errors)
         if errors or network is None:
             raise InvalidSpec(errors)

@@ -115,6 +115,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 secret=secret,
                 logs=directory / "logs",
                 transport=launch.transport,
+                portable=spec.training.numerics.kind == "portable",
             )
             CoordinatorShell(
                 prepared,

@@ -111,7 +111,7 @@ class Finished:
     Attributes:
         step: number of updates applied.
         digest: digest of the final weights; empty unless the run succeeded.
-        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...); may be empty.
+        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...), or NUMERICS_MIXED; may be empty.
         message: one sentence for the user; may be empty.
     """
 

@@ -21,6 +21,7 @@ class Member:
         since: time at which it was started, or was last seen waiting for a place on the cluster.
         place: index among the members of its role, from 0; a replacement takes the place of the lost member.
         leaving: number of the first plan without this worker; the worker is ended when that plan is in force.
+        refused: its machine computes other bits, so it gets no work.
         silence: seconds since it last answered a ping, see `Pulses`; None before its lifeline is open.
     """
 
@@ -30,6 +31,7 @@ class Member:
     introduced: bool = False
     attached: bool = False
     leaving: int | None = None
+    refused: bool = False
     silence: float | None = None
 
 
@@ -108,8 +110,8 @@ class Roster:
         return len(self.at_work) >= self.minimum
 
     def all_here(self, unplaced: Collection[int]) -> bool:
-        """Return True if every worker is attached, except the workers that the cluster has no place for."""
-        return all(m.attached or n in unplaced for n, m in self._workers())
+        """Return True if every worker is attached, except refused ones and those that the cluster has no place for."""
+        return all(m.attached or m.refused or n in unplaced for n, m in self._workers())
 
     def release_surplus(self, plan: int, *, at_work: bool) -> tuple[list[int], list[int]]:
         """Release the workers beyond `wanted`: first those that are not attached, then those in the last places.
@@ -135,7 +137,12 @@ class Roster:
 
     def silent(self, before: float) -> list[int]:
         """Return the members started before this time that have not introduced themselves."""
-        return [n for n, m in self._members.items() if not m.introduced and m.since < before]
+        return [n for n, m in self._members.items() if not (m.introduced or m.refused) and m.since < before]
+
+    @property
+    def refused(self) -> int:
+        """Number of members that run and get no work, because their machines compute other bits."""
+        return sum(m.refused for m in self._members.values())
 
     def wait(self, unplaced: Collection[int], now: float) -> None:
         """Restart the time limit of members that the cluster has no place for yet."""
@@ -174,4 +181,5 @@ class Shortage:
             return None
         self.standing = True
         attached = f"{len(roster.at_work)} of at least {counted(roster.minimum, 'worker')} attached"
-        return Waiting(f"{attached}; training waits for the others")
+        others = f", {roster.refused} refused because their machines compute other bits" if roster.refused else ""
+        return Waiting(f"{attached}{others}; training waits for the others")

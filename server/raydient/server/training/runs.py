@@ -310,7 +310,12 @@ class Runner:
             transport=self._transport,
         )
         log = request.directory / "logs" / "coordinator.log"
-        process = self._cluster.start(control.Role.COORDINATOR, LAUNCH.dump_json(launch).decode(), log)
+        process = self._cluster.start(
+            control.Role.COORDINATOR,
+            LAUNCH.dump_json(launch).decode(),
+            log,
+            portable=request.spec.training.numerics.kind == "portable",
+        )
         return self._follow(request, address, 0, listener, process)
 
     def attach(self, request: RunRequest, attachment: str, after: int, listener: RunListener) -> Run | None:

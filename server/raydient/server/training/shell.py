@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from raydient.spec.advice import network_warnings
@@ -19,7 +20,7 @@ from .member_messages import order_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
-from .reports import CheckpointTaken, EpochEnded, Notice, Report
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report
 from .saving import Saving
 from .storage import Storage
 
@@ -78,6 +79,10 @@ class CoordinatorShell:
     def run(self) -> None:
         """Run the job; returns when the run has ended and every process of it has ended."""
         history = self._storage.history
+        step, refusal = self._storage.refusal()
+        if refusal:
+            self._tell(Finished(Outcome.FAILED, step, reason="OTHER_NUMERICS", message=refusal))
+            return
         try:
             self._storage.remove_leftovers()
             # Reserve room for the minimum as a whole; further workers start wherever there is room.
@@ -110,7 +115,7 @@ class CoordinatorShell:
             message, arrays = control.decode(frame)
             if isinstance(message, control.Hello):
                 self._members.introduce(connection, message)
-                self._carry_out(self._coordinator.hello(message.member))
+                self._admit(message)
             elif isinstance(message, control.Alive | control.Pong):
                 self._coordinator.answered(self._members.lifeline(connection, message))
             elif connection in self._members:
@@ -122,6 +127,16 @@ class CoordinatorShell:
             _log.warning("a connection is dropped: %s", error)
             self._network.drop(connection)
             self._members.disconnected(connection)
+
+    def _admit(self, hello: control.Hello) -> None:
+        """Give a member that has introduced itself its part, unless its machine may not take part."""
+        name = f"{hello.role.value.replace('_', ' ')} {hello.member}"
+        admitted, notices = self._storage.numerics.admit(name, hello.probe, hello.host)
+        for notice in notices:
+            self._tell(notice)
+        self._carry_out(self._coordinator.hello(hello.member, refused=not admitted))
+        if not admitted:
+            self._members.refuse(hello.member)
 
     def _hear(self, member: int, message: control.Message, arrays: control.Arrays) -> None:
         match message:
@@ -187,6 +202,8 @@ class CoordinatorShell:
     def _report(self, report: Report) -> None:
         if isinstance(report, EpochEnded):
             self._storage.history.append(report)
+        if isinstance(report, Finished) and report.outcome is Outcome.SUCCEEDED and self._storage.numerics.mixed:
+            report = replace(report, reason="NUMERICS_MIXED", message=self._storage.numerics.mixture)
         self._tell(report)
 
     def _serve(self, members: Sequence[int]) -> None:

@@ -14,10 +14,11 @@ from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.wire import control
 from raydient.workers.network import Model, Network, read_weights, save_model
 
+from .checkpoint_files import good_manifests
 from .checkpoints import Checkpoint, Checkpoints, Damage
-from .fingerprint import differences, fingerprint
 from .history import History
 from .initial_weights import MODEL_FILE
+from .numerics import Numerics
 from .preparation import Prepared
 from .reports import Notice
 
@@ -63,6 +64,7 @@ class Storage:
 
     Attributes:
         history: the record of the job's epochs.
+        numerics: the arithmetic of the run.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Storage:
         disk: Disk = LOCAL,
     ) -> None:
         """`before_writing` is called before a checkpoint or a model is written; it may raise."""
-        self._prepared, self._directory, self._before_writing = prepared, directory, before_writing
+        self._prepared, self._directory, self._job = prepared, directory, job
+        self._before_writing = before_writing
         self.history, self._disk = history, disk
         optimizer = prepared.spec.training.optimizer
         self._checkpoints = Checkpoints(
@@ -88,7 +91,13 @@ class Storage:
             ranks=len(prepared.network.ranks),
             disk=disk,
         )
-        self._numerics = fingerprint()
+        self.numerics = Numerics(prepared.spec.training.numerics.kind)
+
+    def refusal(self) -> tuple[int, str]:
+        """Return the step of the newest checkpoint and why training must not go on from it; empty if it may."""
+        for _, manifest, _ in good_manifests(self._directory / "checkpoints", self._job, self._disk):
+            return manifest.step, self.numerics.refusal(manifest.numerics)
+        return 0, ""
 
     def remove_leftovers(self) -> None:
         """Remove partial files of processes that were killed."""
@@ -124,10 +133,11 @@ class Storage:
             "step": snapshot.step,
             "epoch": epoch,
             "epoch_sums": list(snapshot.epoch_sums),
-            "numerics": self._numerics,
+            "numerics": self.numerics.record,
         }
         data, spec = self._prepared.dataset, self._prepared.spec
-        model = Model(spec.network, data.inputs, arrays["weights"], data.targets)
+        mixed = self.numerics.mixed
+        model = Model(spec.network, data.inputs, arrays["weights"], data.targets, mixed_bits=mixed)
         damage = self._checkpoints.save(arrays, position, metadata=model.metadata, keep=spec.checkpoints.keep)
         if complete := self.is_complete(snapshot):
             save_model(self._directory / MODEL_FILE, model, self._disk)
@@ -155,9 +165,7 @@ class Storage:
             arrays.pop(EPOCH_SCORES, None)
             text = "another version made the checkpoint: metrics of the epoch begin at its step"
             changes.append(Notice("METRICS_RESTARTED", text))
-        if changed := differences(manifest.numerics, self._numerics):
-            text = f"other bits are possible, the checkpoint was computed with {'; '.join(changed)}"
-            changes.append(Notice("NUMERICS_CHANGED", text))
+        changes += self.numerics.go_on_from(manifest.numerics)
         steps = [step for step in self._checkpoints.steps() if step <= manifest.step]
         return StartingPoint(arrays, manifest.round, manifest.step, sums, steps, damage, changes)
 

@@ -52,12 +52,14 @@ class Model:
         inputs: the preprocessing of each input, by name.
         weights: the flat float32 vector, laid out as `network.layout`.
         targets: the meaning of each output, by name.
+        mixed_bits: machines that compute other bits than each other may have computed the weights.
     """
 
     specification: spec.Network
     inputs: Mapping[str, Preprocessing]
     weights: NDArray[np.float32] = field(repr=False)
     targets: Mapping[str, Target]
+    mixed_bits: bool = False
 
     @classmethod
     def plain(
@@ -111,6 +113,7 @@ class Model:
             "inputs": json.dumps({name: _input_data(input_) for name, input_ in self.inputs.items()}),
             "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
             "digest": self.digest,
+            **({"mixed_bits": "true"} if self.mixed_bits else {}),
         }
 
     def predict(self, x: AnyArray) -> NDArray[np.float32]:
@@ -280,7 +283,8 @@ def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str
     weights = np.empty(layout.size, np.float32)
     for name, view in layout.views(weights).items():
         view[...] = tensors[name]
-    model = Model(specification, signature.inputs, weights, signature.targets)
+    mixed = metadata.get("mixed_bits") == "true"
+    model = Model(specification, signature.inputs, weights, signature.targets, mixed_bits=mixed)
     if model.digest != metadata["digest"]:
         raise ModelError(f"{path} is damaged: its weights have digest {model.digest}, not {metadata['digest']}")
     return model
