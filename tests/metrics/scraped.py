@@ -35,7 +35,7 @@ MEASUREMENTS = Measurements(
 
 def progress(step=3, samples=300, epoch=1, **measured):
     measurements = replace(MEASUREMENTS, **measured)
-    return Progress(step, 100, epoch, 10, samples, 99.5, 1, 2, measurements, {"worker": 1})
+    return Progress(step, 100, epoch, 10, samples, 99.5, 1, 2, measurements, {"worker": 1}, refused={"peer": 2})
 
 
 class Clock:

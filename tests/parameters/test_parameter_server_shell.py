@@ -216,7 +216,31 @@ def test_a_worker_of_another_generation_or_a_number_that_is_taken_is_refused(
     good = coordinator.attach(0, transport)
     with closing(dial(coordinator.data_plane, SECRET, transport)) as connection, pytest.raises(ConnectionError):
         attach([connection], number, generation)
+    assert coordinator.expect(control.Refused).message.counts == {"secret": 0, "peer": 1, "frame": 0}
     coordinator.plan(0, 1)
+
+    coordinator.assert_completes(good)
+
+
+@pytest.mark.parametrize("shard", [0, 1])
+def test_a_shard_that_claims_a_range_that_is_not_its_own_is_refused_and_counted(coordinator, transport, shard):
+    good = coordinator.attach(0, transport)
+    coordinator.plan(0)
+    with closing(dial(coordinator.data_plane, SECRET, transport)) as connection:
+        control.send(connection, control.Join(shard, GENERATION))
+        with pytest.raises(ConnectionError):
+            connection.receive()
+    assert coordinator.expect(control.Refused).message.counts == {"secret": 0, "peer": 1, "frame": 0}
+
+    coordinator.assert_completes(good)
+
+
+def test_a_peer_with_another_secret_is_counted(coordinator, transport):
+    good = coordinator.attach(0, transport)
+    coordinator.plan(0)
+    with pytest.raises(ProtocolError, match="another secret"):
+        dial(coordinator.data_plane, b"x" * 32, transport)
+    assert coordinator.expect(control.Refused).message.counts == {"secret": 1, "peer": 0, "frame": 0}
 
     coordinator.assert_completes(good)
 
@@ -249,6 +273,7 @@ def test_a_worker_that_breaks_the_protocol_is_dropped_and_the_others_go_on(
 
     with pytest.raises(ConnectionError):
         bad.wait()
+    assert coordinator.expect(control.Refused).message.counts == {"secret": 0, "peer": 0, "frame": 1}
     coordinator.assert_completes(good)
 
 

@@ -10,7 +10,7 @@ from safetensors.numpy import load
 from raydient.server.training.checkpoint_files import OPTIMIZER, WEIGHTS, good_manifests, named, read_verified
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.initial_weights import MODEL_FILE
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Started
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.steps.gradient import GradientLayout, between
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
@@ -91,6 +91,8 @@ class Invariants:
             case EpochEnded(epoch=epoch):
                 assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
                 assert report.step == epoch * self._twin.prepared.schedule.steps_per_epoch
+            case Progress(refused=refused) if self.undisturbed:
+                assert not any(refused.values()), f"connections are refused without a fault: {refused}"
             case Notice(reason=reason) if reason in LOSSES:
                 assert not self.undisturbed, f"a member is lost without a fault: {report.message}"
             case Finished(outcome=Outcome.FAILED):

@@ -11,6 +11,7 @@ from raydient.wire.connection import Frame, limited_to
 from raydient.wire.endpoint import Endpoint, Transport
 from raydient.wire.frames import Kind, ProtocolError
 from raydient.wire.network import CLOSED
+from raydient.wire.refusals import Refusals
 
 LIMIT = 1 << 40
 
@@ -118,7 +119,7 @@ class Network:
 
     def __init__(self, world, process):
         self._world, self._process = world, process
-        self._own, self._polled = [], []
+        self._own, self._polled, self.refusals = [], [], Refusals()
 
     def now(self):
         self._process.breathe()
@@ -162,7 +163,8 @@ class Network:
             while connection in self._polled and connection.inbox:
                 try:
                     event = connection.take()
-                except ProtocolError:
+                except ProtocolError as error:
+                    self.refusals.count(error)
                     event = CLOSED
                 if event is CLOSED:
                     self.drop(connection)

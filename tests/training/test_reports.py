@@ -39,7 +39,7 @@ def test_a_progress_is_one_mapping_in_json():
         "type": "Progress", "step": 1, "steps": 2, "epoch": 0, "epochs": 1, "samples": 32, "samples_per_second": 10.5,
         "learning_rate": 0.1, "loss": 0.25, "workers_alive": 2, "workers_wanted": 2, "restarts": {"worker": 1},
         "phase_seconds": {"wait": 0.5}, "step_seconds_buckets": (1, 2), "step_seconds_sum": 0.5,
-        "exchange_bytes": {"push": 7}, "workers_minimum": 1, "gradient_health": None,
+        "exchange_bytes": {"push": 7}, "workers_minimum": 1, "gradient_health": None, "refused": {},
     }  # fmt: skip
     assert reports.to_json(EXAMPLES[1]) == flat
     assert reports.from_json(flat) == EXAMPLES[1]

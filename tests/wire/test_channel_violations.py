@@ -5,6 +5,7 @@ import pytest
 
 from raydient.wire.channel import attach
 from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.memory import Segment
 
 from .conftest import GENERATION, SECONDS, SMALL, Both
 
@@ -67,6 +68,15 @@ def test_a_server_that_does_not_accept_a_worker(local_pair):
     far.send(Header(Kind.STOP))
 
     with pytest.raises(ProtocolError, match="does not accept this worker"):
+        attach([near], 3, GENERATION)
+
+
+def test_shared_memory_has_room_for_the_weights_and_slots(local_pair):
+    near, far = local_pair
+    small = [Segment.create(4), Segment.create(4)]
+    far.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[segment.descriptor for segment in small])
+
+    with pytest.raises(ProtocolError, match="memory that cannot be mapped"):
         attach([near], 3, GENERATION)
 
 

@@ -45,6 +45,7 @@ EXAMPLES = [
     control.SnapshotPart(1, 8, 6),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
+    control.Refused({"secret": 1, "peer": 0, "frame": 2}),
     control.Ping(5),
     control.Serve(
         LAYOUT,

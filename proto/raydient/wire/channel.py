@@ -186,8 +186,11 @@ class SharedMemoryChannel(_Channel):
         super().__init__(connection, generation, terms)
         if len(attached.descriptors) != 2:
             raise ProtocolError("weights and gradients have to come as two descriptors")
-        self.weights = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
-        self._slots = terms.slots_in(Segment(attached.descriptors.pop(0), terms.slots_bytes))
+        try:
+            self.weights = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
+            self._slots = terms.slots_in(Segment(attached.descriptors.pop(0), terms.slots_bytes))
+        except (ValueError, OverflowError, OSError) as error:
+            raise ProtocolError(f"memory that cannot be mapped: {error}") from None
 
     def slot(self, index: int) -> Gradient:
         return self._slots[index]

@@ -19,6 +19,14 @@ class ProtocolError(ConnectionError):
     """A peer sent something that the protocol does not allow. The connection cannot be used any further."""
 
 
+class DepartedPeerError(ProtocolError):
+    """A peer that was ended meanwhile; frames that it sent before are no fault of it."""
+
+
+class UnexpectedPeerError(ProtocolError):
+    """A peer that has the secret claims a number, a generation or a range that is not its own."""
+
+
 class Kind(IntEnum):
     """Kind of a frame; see `FRAMES`."""
 

@@ -14,6 +14,7 @@ from .frames import Header, Kind, ProtocolError
 from .handshake import MAXIMUM_FRAME, ListenerProof
 from .memory import Bundle
 from .network import CLOSED, Closed
+from .refusals import Refusals
 
 PROOF_SECONDS = 3.0
 """Time that a new connection may take to prove the secret; a member that was too slow dials again."""
@@ -35,6 +36,7 @@ class Hub:
     """
 
     def __init__(self, secret: bytes, payload_limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.refusals = Refusals()
         self._secret = secret
         self._allocate = limited_to(payload_limit)
         self._clock = clock
@@ -121,8 +123,10 @@ class Hub:
                     self._watch(peer)
                 if events & selectors.EVENT_READ:
                     yield from self._read(peer)
-            except OSError:
+            except OSError as error:
                 known = peer in self._connections
+                if isinstance(error, ProtocolError):
+                    self.refusals.count(error, proven=known)
                 self.drop(peer)
                 if known:
                     yield peer, CLOSED

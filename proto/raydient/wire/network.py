@@ -13,6 +13,7 @@ from . import control
 from .connection import Connection, Frame
 from .endpoint import CONNECT_SECONDS, Endpoint, Transport
 from .memory import Bundle
+from .refusals import Refusals
 
 
 class Closed:
@@ -27,7 +28,13 @@ class Network(Protocol):
 
     A connection keeps the order of its frames and loses frames only by ending. An implementation in memory returns
     objects with the public attributes of `Connection`, except its socket.
+
+    Attributes:
+        refusals: counts of the connections that were closed because of what the peer sent. `poll` counts frames that it
+            refuses, its caller those that it does.
     """
+
+    refusals: Refusals
 
     def now(self) -> float:
         """Return monotonic seconds."""

@@ -195,6 +195,13 @@ class Overdue:
     silent_seconds: Mapping[int, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """From a parameter server: connections that it has closed since it began, by reason; see `wire.refusals`."""
+
+    counts: Mapping[str, int]
+
+
 # ---- from the coordinator to a member
 
 
@@ -301,5 +308,5 @@ class Work:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
+    | Refused | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
 )  # fmt: skip

@@ -172,6 +172,13 @@ JOBS: tuple[Family[Series], ...] = (
         ("role",),
     ),
     Family(
+        "raydient_job_refused_connections_total",
+        "Connections that the job's processes have closed: `secret` without proof of the run's secret, `peer` with the "
+        "number, generation or range of another process, `frame` with a frame that the protocol forbids.",
+        lambda series: {(reason,): n for reason, n in series.progress.refused.items()} if series.progress else {},
+        ("reason",),
+    ),
+    Family(
         "raydient_exchange_bytes_total",
         "Payload of the data plane, of large embeddings the rows in use: `push` gradients, `pull` weights. In shared "
         "memory, where nothing is copied, an assignment counts as a pull of all weights.",

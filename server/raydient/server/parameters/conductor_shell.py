@@ -7,7 +7,7 @@ from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import Scores
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
-from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.frames import Header, Kind, ProtocolError, UnexpectedPeerError
 from raydient.wire.launch import Launch
 from raydient.wire.memory import Segment
 from raydient.wire.network import Closed, Network
@@ -16,7 +16,7 @@ from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .arrivals import Arrivals
 from .conductor import Conductor
 from .deadlines import LOOK_SECONDS, Deadlines
-from .encoding import ARRIVAL, answer_in
+from .encoding import answer_in, arrival_in
 from .health import LayerSums
 from .links import Link
 from .meters import Meters
@@ -128,7 +128,8 @@ class ConductorShell:
                     self._join(connection, control.decode(frame).message)
                 else:
                     self._attach(connection, frame.header)
-            except ProtocolError:
+            except ProtocolError as error:
+                self._network.refusals.count(error)
                 self._drop(connection)
 
     # ---- shards
@@ -146,7 +147,7 @@ class ConductorShell:
         if header.kind is Kind.ANSWER:
             self._answered(shard, answer_in(frame))
         elif header.kind is Kind.ARRIVED:
-            worker, size = ARRIVAL.unpack(frame.payload)
+            worker, size = arrival_in(frame)
             push = self._arrivals.arrived(shard, worker, header.round, (header.first, header.last))
             self._meters.pushed_bytes(size)
             if push is not None:
@@ -182,10 +183,12 @@ class ConductorShell:
     # ---- workers
 
     def _attach(self, connection: Connection, header: Header) -> None:
-        if header.kind is not Kind.ATTACH or header.generation != self._generation:
-            raise ProtocolError("only workers of this generation may attach")
+        if header.kind is not Kind.ATTACH:
+            raise ProtocolError(f"a connection that has not attached cannot send a {header.kind.name} frame")
+        if header.generation != self._generation:
+            raise UnexpectedPeerError("only workers of this generation may attach")
         if any(link.worker == header.first for link in self._links.values()):
-            raise ProtocolError(f"worker {header.first} is attached already")
+            raise UnexpectedPeerError(f"worker {header.first} is attached already")
         if connection.is_local and not self._peers.share_memory:
             raise ProtocolError("a worker cannot share memory with shards of other nodes")
         with self._network.sending(connection):

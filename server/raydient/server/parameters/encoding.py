@@ -10,24 +10,42 @@ The counts of active units are missing in an answer, because the first shard has
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from raydient.steps.schedule import Schedule
 from raydient.steps.tree import Node
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError
 
+from .assignments import nodes
 from .requests import Answer, Apply, Done, Examine, Examined, Measured, Reduce, Request, Update
 
-ARRIVAL = struct.Struct("<IQ")
+_ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
 _REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
+_PARAMETERS = TypeAdapter(list[tuple[str, bool, float]])
+
+
+def send_arrival(connection: Connection, gradient: Header, worker: int, size_bytes: int) -> None:
+    """Report to the conductor that the gradient with this header has arrived from a worker."""
+    arrived = Header(Kind.ARRIVED, gradient.generation, gradient.round, gradient.first, gradient.last)
+    connection.send(arrived, _ARRIVAL.pack(worker, size_bytes))
+
+
+def arrival_in(frame: Frame) -> tuple[int, int]:
+    """Return the worker and the bytes of a gradient that has arrived. ProtocolError if the frame has none."""
+    try:
+        worker, size_bytes = _ARRIVAL.unpack(frame.payload)
+    except struct.error as error:
+        raise ProtocolError(f"an arrival that cannot be read: {error}") from None
+    return worker, size_bytes
 
 
 def send_request(connection: Connection, request: Request, generation: int) -> None:
@@ -42,7 +60,7 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
 
 
 def request_in(frame: Frame, schedule: Schedule) -> Request:
-    """Return the request of a frame. ProtocolError if it has none."""
+    """Return the request of a frame. ProtocolError if it has none, or its nodes do not hold each leaf once."""
     header = frame.header
     try:
         kind, round_ = _REQUESTS[header.slot], schedule.round(header.round)
@@ -55,8 +73,17 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
     contributions: Mapping[Node, tuple[int, int]] = {
         (first, last): (worker, slot) for first, last, worker, slot in rows
     }
+    if not _tiles(contributions, round_.leaves):
+        raise ProtocolError(f"a request whose nodes are not those of {round_.leaves} leaves")
     request: Request = kind(round_, contributions, bool(header.first))
     return request
+
+
+def _tiles(contributions: Iterable[Node], leaves: int) -> bool:
+    """Return True if these are nodes of the reduction tree that hold each leaf once."""
+    ordered = sorted(contributions)
+    ends = [0, *(last for _, last in ordered)]
+    return nodes(leaves).issuperset(ordered) and ends == [*(first for first, _ in ordered), leaves]
 
 
 def send_answer(connection: Connection, answer: Answer, generation: int) -> None:
@@ -79,7 +106,6 @@ def answer_in(frame: Frame) -> Answer:
         squares, pieces = numbers[: header.last], numbers[header.last :].reshape(-1, _COLUMNS)
         if header.slot == _DONE:
             return Done(squares, Measured(pieces) if len(pieces) else None)
-        parameters = [(str(name), bool(finite), float(square)) for name, finite, square in json.loads(text)]
-        return Examined(parameters, Measured(pieces))
-    except (TypeError, ValueError) as error:
+        return Examined(_PARAMETERS.validate_json(text), Measured(pieces))
+    except ValueError as error:
         raise ProtocolError(f"an answer that cannot be read: {error}") from None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
-from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.frames import Header, Kind, UnexpectedPeerError
 from raydient.wire.memory import Bundle, Place, Segment
 from raydient.wire.network import Network
 from raydient.wire.terms import Terms
@@ -46,10 +46,10 @@ class Peers:
         return all(connection.is_local for connection in self._shards)
 
     def join(self, connection: Connection, message: control.Join, links: Iterable[Link]) -> None:
-        """Accept a shard, and send it the memory that it shares. ProtocolError if no such shard is expected."""
+        """Accept a shard, and send it the memory that it shares. UnexpectedPeerError if no such shard is expected."""
         taken = message.shard in self._shards.values()
         if message.generation != self._generation or taken or not 0 < message.shard < self._terms.shards:
-            raise ProtocolError(f"shard {message.shard} of generation {message.generation} is not expected")
+            raise UnexpectedPeerError(f"shard {message.shard} of generation {message.generation} is not expected")
         self._shards[connection] = message.shard
         connection.allocate = limited_to(_PLAIN_BYTES + self._terms.gradient.size // 64)
         self._network.send(connection, control.Joined(), self._weights if connection.is_local else None)

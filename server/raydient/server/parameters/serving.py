@@ -11,6 +11,7 @@ from raydient.steps.ranges import pieces
 from raydient.steps.tree import Node
 from raydient.wire import control
 from raydient.wire.connection import Connection
+from raydient.wire.frames import ProtocolError
 from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
@@ -110,6 +111,8 @@ class ShardServer:
 
     def _gradient(self, node: Node, contribution: tuple[int, int]) -> Gradient:
         worker, slot = contribution
+        if worker not in self.sources:
+            raise ProtocolError(f"a gradient of worker {worker}, which has not attached")
         return self.sources[worker].gradient(self._round, node, slot)
 
     def _pass_on(self, stop: int) -> None:

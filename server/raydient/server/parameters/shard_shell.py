@@ -5,16 +5,16 @@ from typing import NamedTuple
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame, limited_to
-from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.frames import Header, Kind, ProtocolError, UnexpectedPeerError
 from raydient.wire.launch import Launch
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed, Network
 
-from .encoding import ARRIVAL, request_in, send_answer
+from .encoding import request_in, send_answer, send_arrival
 from .links import SLOTS
 from .optimizers import build_rule
 from .serving import ShardServer, terms_of
-from .snapshots import WEIGHTS
+from .snapshots import WEIGHTS, values_in
 from .sources import Received, SharedSlots
 
 IDLE_SECONDS = 1.0
@@ -63,8 +63,7 @@ class ShardShell:
         mine = self._terms.of_shard(self._number)
         if WEIGHTS not in memory:
             return aligned_zeros((mine.gradient.size,), "<f4")
-        weights: Vector = memory[WEIGHTS][mine.start : mine.stop]
-        return weights
+        return values_in(memory, WEIGHTS, self._terms.gradient.size)[mine.start : mine.stop]
 
     def close(self) -> None:
         self._server.close()
@@ -86,7 +85,8 @@ class ShardShell:
         else:
             try:
                 self._take(connection, frame)
-            except ProtocolError:
+            except ProtocolError as error:
+                self._network.refusals.count(error)
                 self._network.drop(connection)
                 self._lose(connection)
 
@@ -106,7 +106,7 @@ class ShardShell:
     def _obey_conductor(self, message: control.Message, arrays: control.Arrays) -> None:
         match message:
             case control.Slots(worker=worker):
-                slots = self._terms.slots_of(arrays[SLOTS])
+                slots = self._terms.slots_of(values_in(arrays, SLOTS, self._terms.slots_bytes // 4))
                 self._server.attach(worker, SharedSlots(self._terms.of_shard(self._number), slots))
             case control.Forget(worker=worker):
                 for connection in self._connections(worker):
@@ -128,7 +128,7 @@ class ShardShell:
     def _take(self, connection: Connection, frame: Frame) -> None:
         header = frame.header
         if header.generation != self._generation:
-            raise ProtocolError("only workers of this generation may attach")
+            raise UnexpectedPeerError("only workers of this generation may attach")
         worker = self._workers.get(connection)
         if worker is None:
             self._attach(connection, header)
@@ -141,14 +141,15 @@ class ShardShell:
         if header.kind is not Kind.GRADIENT:
             raise ProtocolError(f"a worker cannot send a {header.kind.name} frame to a shard")
         size = worker.received.keep(frame)
-        arrived = Header(Kind.ARRIVED, self._generation, header.round, header.first, header.last)
         with self._network.sending(self._conductor):
-            self._conductor.send(arrived, ARRIVAL.pack(worker.number, size))
+            send_arrival(self._conductor, header, worker.number, size)
 
     def _attach(self, connection: Connection, header: Header) -> None:
         worker = header.first
-        if header.kind is not Kind.ATTACH or self._connections(worker):
-            raise ProtocolError(f"worker {worker} cannot attach")
+        if header.kind is not Kind.ATTACH:
+            raise ProtocolError(f"a connection that has not attached cannot send a {header.kind.name} frame")
+        if self._connections(worker):
+            raise UnexpectedPeerError(f"worker {worker} is attached already")
         weights = self._server.arrays[WEIGHTS]
         received = Received(connection, weights, self._terms, self._number, self._generation)
         self._workers[connection] = _Worker(worker, received)

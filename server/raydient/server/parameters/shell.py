@@ -98,6 +98,7 @@ class ParameterServerShell:
         return role
 
     def _serve(self, role: ServerRole) -> None:
+        refused = dict(self._network.refusals.counts)
         while True:
             for connection, frame in self._network.poll(role.timeout_seconds):
                 if connection is not self._coordinator:
@@ -107,3 +108,6 @@ class ParameterServerShell:
                 else:
                     role.obey(control.decode(frame).message)
             role.look()
+            if self._network.refusals.counts != refused and not self._coordinator.pending:
+                refused = dict(self._network.refusals.counts)
+                self._network.send(self._coordinator, control.Refused(refused))

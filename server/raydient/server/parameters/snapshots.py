@@ -30,11 +30,24 @@ def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Sequence[str
     return restored
 
 
+def values_in(arrays: Mapping[str, AnyArray], name: str, size: int) -> Vector:
+    """Return an array of a message, float32 (size,). ProtocolError if the message has no such array."""
+    values = arrays.get(name)
+    if values is None or values.shape != (size,) or values.dtype != np.float32:
+        raise ProtocolError(f"a message without {name} of {size} values")
+    return values
+
+
 def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
-    """Return the position of a snapshot."""
+    """Return the position of a snapshot. ProtocolError if its sums or scores are not those of the job."""
+    if len(serve.epoch_sums) not in (0, 1 + serve.sums):
+        raise ProtocolError(f"{len(serve.epoch_sums)} sums of an epoch, {1 + serve.sums} are due")
     position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
     if serve.ranks and EPOCH_SCORES in arrays:
-        position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
+        try:
+            position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
+        except ValueError as error:
+            raise ProtocolError(f"scores of an epoch that cannot be read: {error}") from None
     return position
 
 

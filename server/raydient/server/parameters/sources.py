@@ -62,6 +62,8 @@ class SharedSlots:
         return self._slots[slot].packed_size
 
     def gradient(self, round_: int, node: Node, slot: int) -> Gradient:
+        if slot >= len(self._slots):
+            raise ProtocolError(f"slot {slot} of {len(self._slots)}")
         return self._terms.within(self._slots[slot])
 
     def begin(self, round_: int, step: int) -> None:

@@ -8,7 +8,7 @@ from raydient.server.parameters.snapshots import WEIGHTS
 from raydient.steps.ranges import Range
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
-from raydient.wire.frames import ProtocolError
+from raydient.wire.frames import ProtocolError, UnexpectedPeerError
 
 Whole = tuple[control.Snapshot, control.Arrays]
 """A snapshot with the arrays of the whole vector."""
@@ -38,7 +38,7 @@ class Assembly:
         """
         sent = message.shard if isinstance(message, control.SnapshotPart) else 0
         if shard is None or sent != shard or isinstance(message, control.Snapshot) != (shard == 0):
-            raise ProtocolError(f"a part of shard {sent} from shard {shard}")
+            raise UnexpectedPeerError(f"a part of shard {sent} from shard {shard}")
         start, stop = self._ranges[shard]
         if WEIGHTS not in arrays:
             raise ProtocolError(f"a part of shard {shard} without weights")

@@ -8,7 +8,7 @@ from raydient.spec.job import Placement
 from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.endpoint import Endpoint, Transport
-from raydient.wire.frames import ProtocolError
+from raydient.wire.frames import DepartedPeerError, ProtocolError, UnexpectedPeerError
 from raydient.wire.launch import Launch, to_json
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Network
@@ -57,6 +57,7 @@ class Members:
         self._processes: dict[int, Process] = {}
         self._connections: dict[Connection, int] = {}
         self._lifelines: dict[Connection, int] = {}
+        self._started: set[int] = set()  # ever
         self._pings = 0
 
     def reserve(self, workers: int, placement: Placement) -> None:
@@ -73,6 +74,7 @@ class Members:
             secret=self._secret.hex(),
             transport=self._transport,
         )
+        self._started.add(start.member)
         log = self._logs / f"{start.role.value}-{start.member}.log"
         self._processes[start.member] = self._cluster.start(start.role, to_json(launch), log, portable=self._portable)
 
@@ -102,18 +104,28 @@ class Members:
 
     def introduce(self, connection: Connection, hello: control.Hello) -> None:
         """Note a member's connection. Raises ProtocolError if the member is not expected."""
-        if hello.member not in self._processes:
-            raise ProtocolError(f"member {hello.member} of generation {hello.generation} is not expected")
+        self._expect(hello.member)
+        if hello.role is control.Role.PARAMETER_SERVER and hello.data_plane is None:
+            raise ProtocolError(f"parameter server {hello.member} without a data plane")
         self._connections[connection] = hello.member
         if hello.data_plane is not None:
             self.data_planes[hello.member] = hello.data_plane
 
+    def _expect(self, member: int) -> None:
+        """Raise ProtocolError unless the member runs."""
+        if member in self._processes:
+            return
+        if member in self._started:
+            raise DepartedPeerError(f"member {member} has been ended")
+        raise UnexpectedPeerError(f"member {member} was never started")
+
     def lifeline(self, connection: Connection, message: control.Alive | control.Pong) -> int:
         """Return the member that sent this message on its lifeline. Raises ProtocolError if it is no member."""
-        if isinstance(message, control.Alive) and message.member in self._processes:
+        if isinstance(message, control.Alive):
+            self._expect(message.member)
             self._lifelines[connection] = message.member
         if connection not in self._lifelines:
-            raise ProtocolError("a lifeline of no member")
+            raise UnexpectedPeerError("a lifeline of no member")
         return self._lifelines[connection]
 
     def member(self, connection: Connection) -> int:

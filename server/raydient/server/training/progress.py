@@ -6,6 +6,7 @@ from dataclasses import replace
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Schedule
 from raydient.wire.control import EpochsDone, Role, Status
+from raydient.wire.refusals import FRAME, PEER, SECRET
 
 from .reports import EpochEnded, Progress
 from .roster import Roster
@@ -36,10 +37,15 @@ class ProgressReports:
         self.gradient_health: GradientHealth | None = None
         self.schedule, self._clock = schedule, clock
         self._then, self._samples, self._rate = clock(), 0, 0.0
+        self._refused: dict[int | None, Mapping[str, int]] = {}  # by member
 
     def begin(self, step: int) -> None:
         """Measure the rate of samples from now on, after `step` updates."""
         self._then, self._samples = self._clock(), self.schedule.samples(step)
+
+    def refused(self, member: int | None, counts: Mapping[str, int]) -> None:
+        """Note the connections that a member has closed since it began, by reason; None: the coordinator."""
+        self._refused[member] = dict(counts)
 
     def report(self, status: Status, roster: Roster) -> Progress:
         """Return the report for the newest status and the members in `roster`."""
@@ -56,6 +62,7 @@ class ProgressReports:
             workers_wanted=roster.wanted,
             workers_minimum=roster.minimum,
             restarts=dict(self.restarts),
+            refused={reason: sum(c.get(reason, 0) for c in self._refused.values()) for reason in (SECRET, PEER, FRAME)},
             measurements=replace(status.measurements, gradient_health=self.gradient_health),
         )
 

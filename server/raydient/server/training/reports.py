@@ -36,6 +36,7 @@ class Progress:
         workers_alive, workers_wanted: number of workers that take part, and that the job should have.
         measurements: measured by the parameter server; the gradient health may be an earlier server's.
         restarts: number of members replaced, by role.
+        refused: number of connections that processes of the run have closed, by reason; see `wire.refusals`.
         workers_minimum: number of workers below which training is suspended after a grace period.
     """
 
@@ -50,6 +51,7 @@ class Progress:
     measurements: Measurements
     restarts: Mapping[str, int] = field(default_factory=dict)
     workers_minimum: int = 1
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

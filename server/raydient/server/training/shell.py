@@ -61,12 +61,13 @@ class CoordinatorShell:
         self._tell, self._orders, self._stranger = tell, orders if orders is not None else [], stranger
         self._network, self._clock = members.network, members.network.now
         checkpoints = prepared.spec.checkpoints
+        self._reports = ProgressReports(
+            prepared.schedule, prepared.network.finish, self._clock, last_epoch=storage.history.last
+        )
         self._coordinator = Coordinator(
             size,
             servers=len(prepared.ranges),
-            reports=ProgressReports(
-                prepared.schedule, prepared.network.finish, self._clock, last_epoch=storage.history.last
-            ),
+            reports=self._reports,
             saving=Saving(checkpoints.interval_seconds, checkpoints.keep, self._clock),
             clock=self._clock,
             warnings=[str(warning) for warning in network_warnings(prepared.spec.network)],
@@ -125,6 +126,7 @@ class CoordinatorShell:
                 self._stranger(connection, message)
         except ProtocolError as error:
             _log.warning("a connection is dropped: %s", error)
+            self._network.refusals.count(error)
             self._network.drop(connection)
             self._members.disconnected(connection)
 
@@ -145,6 +147,7 @@ class CoordinatorShell:
             case control.PlanInForce(number=number):
                 self._carry_out(self._coordinator.plan_in_force(number))
             case control.Status():
+                self._reports.refused(None, self._network.refusals.counts)
                 self._carry_out(self._coordinator.status(message))
             case control.EpochsDone():
                 self._carry_out(self._coordinator.epochs(message))
@@ -158,6 +161,8 @@ class CoordinatorShell:
                     self._carry_out(actions)
             case control.NonFinite():
                 self._carry_out(self._coordinator.diverged(message))
+            case control.Refused(counts=counts):
+                self._reports.refused(member, counts)
             case control.Overdue():
                 self._carry_out(self._coordinator.overdue(message))
             case _:
