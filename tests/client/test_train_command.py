@@ -1,6 +1,7 @@
 """`raydient train`: options, outputs, and errors before training and during it."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from raydient.client.cli import options, program
 from raydient.server import embedded
+from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Network
@@ -30,15 +32,18 @@ class Training:
         leaves: file written into the directory before the end.
         model: what is in it.
         arguments: what it was called with.
+        threads: the environment variables that limit threads, when it was called.
     """
 
     def __init__(self) -> None:
         self.end: Ending = Finished(Outcome.SUCCEEDED, 10, digest="d" * 64)
         self.leaves, self.model = "model.safetensors", b"weights"
         self.arguments: dict[str, object] = {}
+        self.threads: dict[str, str] = {}
 
     def __call__(self, spec, dataset, *, directory, report, transport, cluster, files, orders) -> Finished:
         self.arguments = {"spec": spec, "dataset": dataset, "transport": transport, "cluster": cluster}
+        self.threads = {name: os.environ[name] for name in BLAS_ENVIRONMENT}
         assert directory.stat().st_mode & 0o077 == 0, "only its owner may read it"
         path = directory / self.leaves
         path.parent.mkdir(exist_ok=True)
@@ -62,6 +67,8 @@ class Training:
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     training = Training()
+    for name in BLAS_ENVIRONMENT:
+        monkeypatch.setenv(name, "4")
     monkeypatch.setattr(embedded, "train", training)
     return training
 
@@ -110,6 +117,7 @@ def test_train_prints_digest_accuracy_and_model(
     assert names(state) == []
     assert training.arguments["dataset"] == job_yaml.parent / "points.csv"
     assert (training.arguments["transport"], training.arguments["cluster"]) == ("auto", "local")
+    assert training.threads == BLAS_ENVIRONMENT, "initial weights have the bits that a service computes"
 
 
 def test_train_takes_options(training: Training, state: Path, directory: Path, job_yaml: Path) -> None:

@@ -10,6 +10,7 @@ from raydient.server.training.actions import (
 from raydient.server.training.failures import (
     LAYERS_NAMED,
 )
+from raydient.server.training.progress import ProgressReports
 from raydient.server.training.reports import (
     EpochEnded,
     Finished,
@@ -21,6 +22,7 @@ from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 
 from .coordinating import (
+    SCHEDULE,
     done,
     reports,
     running,
@@ -37,6 +39,14 @@ def test_progress_has_the_position_of_training(coordinator, clock):
     assert (progress.step, progress.steps, progress.epoch, progress.epochs) == (4, 9, 1, 3)
     assert (progress.samples, progress.samples_per_second) == (140, 70.0)
     assert (progress.workers_alive, progress.workers_wanted) == (2, 2)
+
+
+def test_a_metric_that_is_not_finite_is_left_out():
+    """A database of jobs has no place for NaN."""
+    values = {"loss": 0.5, "a": math.nan, "b": math.inf}
+    progress = ProgressReports(SCHEDULE, lambda sums: values, lambda: 0.0)
+    (ended,) = progress.epochs(done(0))
+    assert ended.metrics == {"train": {"loss": 0.5}}
 
 
 def test_epoch_means_are_sums_over_rows(coordinator):

@@ -197,6 +197,9 @@ def _deliver(model: Path, output: Path) -> None:
 
 def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metrics"]:
     """Train and show progress. Returns the outcome and the metrics of the last epoch."""
+    from raydient.server.clusters.member import BLAS_ENVIRONMENT
+
+    os.environ.update(BLAS_ENVIRONMENT)  # before NumPy is loaded, because this process computes the initial weights
     from raydient.server import embedded
     from raydient.server.training import reports
     from raydient.wire import control

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Schedule
@@ -69,14 +70,15 @@ class ProgressReports:
     def epochs(self, done: EpochsDone) -> list[EpochEnded]:
         """Return the reports of completed epochs, except epochs reported before.
 
-        An epoch that is computed again after a rollback has the same metrics.
+        An epoch that is computed again after a rollback has the same metrics. A metric that is not a finite number is
+        left out.
         """
         reports = []
         for sums in done.epochs:
             if sums.epoch + 1 > self._last_epoch:
                 self._last_epoch = sums.epoch + 1
                 parts = (("train", sums.train), ("test", sums.test))
-                metrics = {split: self._finish(values) for split, values in parts if values}
+                metrics = {split: _finite(self._finish(values)) for split, values in parts if values}
                 reports.append(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics))
         return reports
 
@@ -87,3 +89,7 @@ class ProgressReports:
             self._rate = (samples - self._samples) / (now - self._then)
             self._then, self._samples = now, samples
         return self._rate
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if isfinite(value)}
