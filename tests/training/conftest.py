@@ -84,9 +84,10 @@ def make_coordinator(clock):
     def finish(sums):
         return {"loss": sums[1] / sums[0], "accuracy": sums[2] / sums[0]}
 
-    def make(workers=2, minimum=2, last_epoch=0, checkpoint_seconds=10.0, warnings=()):
+    def make(workers=2, minimum=2, last_epoch=0, checkpoint_seconds=10.0, warnings=(), servers=1):
         return Coordinator(
             control.Scale(workers, minimum),
+            servers=servers,
             reports=ProgressReports(coordinating.SCHEDULE, finish, clock, last_epoch),
             saving=Saving(checkpoint_seconds, 2, clock),
             clock=clock,

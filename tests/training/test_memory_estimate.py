@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from raydient.server.training.memory import COORDINATOR_BYTES, INTERPRETER_BYTES, MemoryEstimate, too_large
+from raydient.server.training.memory import COORDINATOR_BYTES, INTERPRETER_BYTES, MemoryEstimate, listed, too_large
 from raydient.server.training.preparation import prepare
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.steps import ranges
 from raydient.workers.data.limits import machine_bytes
 from raydient.workers.network import program_bytes
 
@@ -14,14 +15,14 @@ ROWS, FEATURES, UNITS = 1000, 50, 200
 GIB = 1 << 30
 
 
-def job(optimizer="sgd", workers=2):
+def job(optimizer="sgd", workers=2, servers=1):
     layers = [{"dense": {"units": UNITS, "activation": "relu"}}, {"dense": {"units": 2}}]
     return JobSpec.model_validate(
         {
             "dataset": {"uri": "a.npz", "split": {"test": 0.1}},
             "network": {"layers": layers, "loss": "softmax_cross_entropy"},
             "training": {"batch_size": 64, "microbatches": 4, "optimizer": optimizer},
-            "resources": {"workers": workers},
+            "resources": {"workers": workers, "parameter_servers": servers},
         }
     )
 
@@ -56,7 +57,7 @@ def test_an_optimizer_with_two_moments_has_three_vectors(data):
 
 
 def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_remedy():
-    memory = MemoryEstimate(data=GIB, worker=2 * GIB, parameter_server=GIB, coordinator=GIB)
+    memory = MemoryEstimate(GIB, 2 * GIB, GIB, GIB, parameter_servers=1, parameter_servers_together=GIB)
     assert too_large(memory, 2, 7 * GIB) is None
     problem = too_large(memory, 2, 7 * GIB - 1)
     assert problem.path == "resources"
@@ -65,6 +66,18 @@ def test_a_job_that_does_not_fit_is_refused_with_the_parts_and_the_remedy():
         "(data 1.0 GiB, 2 workers 2.0 GiB each, parameter server 1.0 GiB, coordinator 1.0 GiB): "
         "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
     )
+
+
+def test_servers_of_unlike_ranges_are_counted_with_what_each_holds(data, monkeypatch):
+    monkeypatch.setattr(ranges, "PIECE", 5000)
+    prepared = prepare(job("adam", servers=2), data)
+    assert [stop - start for start, stop in prepared.ranges] == [10000, 602]
+    memory = prepared.memory
+    assert memory.parameter_server == INTERPRETER_BYTES + 3 * 4 * 10000
+    assert memory.parameter_servers_together == 2 * INTERPRETER_BYTES + 3 * 4 * 10602
+    servers = memory.on_one_machine(2) - memory.data - 2 * memory.worker - memory.coordinator
+    assert servers == memory.parameter_servers_together
+    assert "2 parameter servers 160.1 MiB together (the largest 80.1 MiB)" in listed(memory, 2)
 
 
 def test_the_least_number_of_workers_has_to_fit(data):

@@ -113,7 +113,7 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?")
 class Placement(Model):
     """The nodes of a Ray cluster that a job uses; on a cluster of one node it has no effect.
 
-    `parameter_server`: labels that the node of the parameter server must have, each with its value.
+    `parameter_server`: labels that the node of the parameter servers must have, each with its value.
     """
 
     strategy: Strategy = Strategy(pack=Empty())

@@ -59,7 +59,10 @@ class Cluster(Protocol):
         """Number of worker processes that the present nodes can hold. Never blocks; may be used by any thread."""
 
     def reserve(self, job: str, workers: int, placement: Placement) -> None:
-        """Request room for a job's parameter server and this number of workers, to be granted as a whole.
+        """Request room for a job's parameter servers and this number of workers, to be granted as a whole.
+
+        A parameter server takes no CPU, so their number changes nothing: with labels in `placement` all of them share
+        one room on a node that has the labels, without labels they share the rooms of the first workers in turn.
 
         Call it once, before the first of these processes is started; they wait until the room is granted. Processes
         beyond that number are placed one by one. The room is held until `release` or the end of this process.

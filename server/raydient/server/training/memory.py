@@ -36,18 +36,19 @@ class MemoryEstimate:
         parameter_server: the largest parameter server.
         coordinator: the coordinator while it takes a checkpoint, with its copy of the data.
         parameter_servers: number of parameter servers, not bytes.
+        parameter_servers_together: all parameter servers; on one machine they map each other's weights once.
     """
 
     data: int
     worker: int
     parameter_server: int
     coordinator: int
-    parameter_servers: int = 1
+    parameter_servers: int
+    parameter_servers_together: int
 
     def on_one_machine(self, workers: int) -> int:
         """Return the bytes of all processes of the job."""
-        servers = self.parameter_servers * self.parameter_server
-        return self.data + workers * self.worker + servers + self.coordinator
+        return self.data + workers * self.worker + self.parameter_servers_together + self.coordinator
 
 
 def vectors_of(optimizer: Optimizer) -> int:
@@ -77,16 +78,18 @@ def estimate(
         parameter_server=INTERPRETER_BYTES + 4 * vectors * largest,
         coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * vectors * layout.size,
         parameter_servers=len(ranges),
+        parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * vectors * layout.size,
     )
 
 
 def listed(memory: MemoryEstimate, workers: int) -> str:
     """Format the estimate as text: `data 3.5 MiB, 2 workers 82.1 MiB each, ...`."""
     each = f"{counted(workers, 'worker')} {size_text(memory.worker)}{' each' if workers > 1 else ''}"
-    servers = "parameter server" if memory.parameter_servers == 1 else f"{memory.parameter_servers} parameter servers"
-    more = " each" if memory.parameter_servers > 1 else ""
-    rest = f"{servers} {size_text(memory.parameter_server)}{more}, coordinator {size_text(memory.coordinator)}"
-    return f"data {size_text(memory.data)}, {each}, {rest}"
+    servers = f"parameter server {size_text(memory.parameter_server)}"
+    if memory.parameter_servers > 1:
+        together, largest = size_text(memory.parameter_servers_together), size_text(memory.parameter_server)
+        servers = f"{memory.parameter_servers} parameter servers {together} together (the largest {largest})"
+    return f"data {size_text(memory.data)}, {each}, {servers}, coordinator {size_text(memory.coordinator)}"
 
 
 def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | None:

@@ -1,0 +1,49 @@
+"""The places of a job's parameter servers in a placement group, without a Ray."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from raydient.server.clusters import ray_placement
+from raydient.server.clusters.ray_placement import Group
+from raydient.spec.job import Placement
+from raydient.wire.control import Role
+
+
+@pytest.fixture
+def requested(monkeypatch):
+    """The arguments of the placement group that is requested."""
+    asked = {}
+    monkeypatch.setattr(ray_placement, "placement_group", lambda bundles, **more: asked.update(more, bundles=bundles))
+    return asked
+
+
+def places(group, servers):
+    """Return the numbers of the bundles of so many parameter servers."""
+    living = []
+    for _ in range(servers):
+        place = group.place(Role.PARAMETER_SERVER, living, ())
+        living.append(SimpleNamespace(role=Role.PARAMETER_SERVER, place=place))
+    return [process.place.placement_group_bundle_index for process in living]
+
+
+@pytest.mark.parametrize(
+    ("workers", "servers", "bundles"), [(3, 2, [0, 1]), (2, 5, [0, 1, 0, 1, 0]), (1, 3, [0, 0, 0])]
+)
+def test_without_labels_servers_are_beside_the_workers_in_turn(requested, workers, servers, bundles):
+    group = Group("job", workers, Placement(), {})
+    assert places(group, servers) == bundles
+    assert requested["bundles"] == [{"CPU": 1}] * workers
+
+
+def test_with_labels_all_servers_share_one_room_of_their_own(requested):
+    group = Group("job", 2, Placement(parameter_server={"disk": "fast"}), {})
+    assert places(group, 3) == [2, 2, 2]
+    assert len(requested["bundles"]) == 3
+    assert requested["bundle_label_selector"] == [{}, {}, {"disk": "fast"}]
+
+
+def test_without_workers_the_servers_have_a_room(requested):
+    group = Group("job", 0, Placement(), {})
+    assert places(group, 2) == [0, 0]
+    assert len(requested["bundles"]) == 1
