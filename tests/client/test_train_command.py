@@ -145,9 +145,6 @@ def test_other_bits_than_the_checkpoint_have_a_way_on(
 ) -> None:
     training.end = Finished(Outcome.FAILED, 10, "", "OTHER_NUMERICS", "other bits")
     assert "other bits; it goes on here with --numerics any" in run("train", job_yaml).stderr
-    training.end = Finished(Outcome.SUCCEEDED, 10, "d" * 64)
-    assert run("train", "--resume", "--numerics", "any").exit_code == 0
-    assert training.arguments["spec"].training.numerics.kind == "any"  # type: ignore[attr-defined]
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
     """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
     from raydient.server.clusters.member import environment
 
-    # Before NumPy is loaded: this process is the coordinator, so it computes with the same code as the members.
+    # Before NumPy is loaded: this process is the coordinator, which computes the initial weights.
     os.environ.update(environment(portable=spec.training.numerics.kind == "portable"))
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
@@ -197,9 +197,6 @@ def _deliver(model: Path, output: Path) -> None:
 
 def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metrics"]:
     """Train and show progress. Returns the outcome and the metrics of the last epoch."""
-    from raydient.server.clusters.member import BLAS_ENVIRONMENT
-
-    os.environ.update(BLAS_ENVIRONMENT)  # before NumPy is loaded, because this process computes the initial weights
     from raydient.server import embedded
     from raydient.server.training import reports
     from raydient.wire import control
