@@ -1,4 +1,4 @@
-"""Sparse gradients against dense twins, byte by byte: code that uses the index and code that does not."""
+"""Sparse gradients against dense twins, byte by byte."""
 
 import numpy as np
 import pytest
@@ -30,24 +30,23 @@ def empty(rows, width):
     return RowSparse.over(np.zeros((rows, width), np.float32))
 
 
-@given(st.data(), st.integers(1, 70), st.integers(1, 3), st.sampled_from([1, 8, 32]), st.integers(1, 20))
-def test_writing_and_adding_over_and_over_give_what_dense_gradients_give(data, rows, width, few, block):
+@given(st.data(), st.integers(1, 70), st.integers(1, 3), st.integers(1, 20))
+def test_writing_and_adding_over_and_over_give_what_dense_gradients_give(data, rows, width, block):
     ours, other = empty(rows, width), empty(rows, width)
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
-        patch.setattr(sparse, "FEW", few)
         patch.setattr(sparse, "BLOCK", block)
         for _ in range(data.draw(st.integers(1, 4))):
             cases = [data.draw(some_rows(rows, width)) for _ in range(2)]
             for gradient, case in zip((ours, other), cases, strict=True):
                 gradient.write(*case)
-                assert gradient.values.tobytes() == dense(case, rows, width).tobytes()
+                assert gradient.dense().tobytes() == dense(case, rows, width).tobytes()
                 assert gradient.used.tolist() == case[0].tolist()
             ours.add(other)
             total = dense(cases[0], rows, width) + dense(cases[1], rows, width)
-            assert ours.values.tobytes() == total.tobytes()
+            assert ours.dense().tobytes() == total.tobytes()
             assert ours.used.tolist() == sorted({*cases[0][0].tolist(), *cases[1][0].tolist()})
     ours.clear()
-    assert not ours.values.any()
+    assert not ours.dense().any()
     assert len(ours.used) == 0
 
 
@@ -57,13 +56,27 @@ def test_a_negative_zero_in_one_of_two_becomes_a_zero():
 
     ours.add(other)
 
-    assert not np.signbit(ours.values).any()
+    assert not np.signbit(ours.dense()).any()
 
 
-def test_other_rows_are_not_touched_where_few_are_in_use():
-    """The other rows hold a marker in place of zeros."""
+@given(st.data(), st.integers(1, 40), st.integers(1, 3))
+def test_a_part_has_the_rows_between_two_and_each_run_of_rows_is_that_of_the_table(data, rows, width):
+    ours, case = empty(rows, width), data.draw(some_rows(rows, width))
+    ours.write(*case)
+    first, last = sorted(data.draw(st.tuples(st.integers(0, rows), st.integers(0, rows))))
+
+    part = ours.within(first, last)
+
+    expected = dense(case, rows, width)[first:last]
+    assert part.values.shape == expected.shape
+    assert np.shares_memory(part.values, ours.values) or not expected.size
+    assert part.dense().tobytes() == expected.tobytes()
+    assert ours.rows(np.arange(first, last)).tobytes() == expected.tobytes()
+
+
+def test_memory_behind_the_rows_in_use_is_not_touched():
     ours, other = empty(100, 2), empty(100, 2)
-    ours.values[50:], other.values[50:] = 7, 7
+    ours.values[3:], other.values[3:] = 7, 7
 
     for numbers in ([1, 2], [4]):
         ours.write(np.array(numbers), np.ones((len(numbers), 2), np.float32))
@@ -71,8 +84,8 @@ def test_other_rows_are_not_touched_where_few_are_in_use():
         ours.add(other)
     ours.clear()
 
-    assert (ours.values[50:] == 7).all()
-    assert not ours.values[:50].any()
+    assert (ours.values[3:] == 7).all()
+    assert (other.values[3:] == 7).all()
 
 
 @given(st.lists(st.sets(st.integers(0, 50)), min_size=1, max_size=6))
@@ -89,7 +102,7 @@ def test_rows_that_the_table_cannot_have_in_use(numbers):
 
     with pytest.raises(GradientError, match="a table of 5 rows cannot have"):
         gradient.unpack(packed)
-    assert not gradient.values.any()
+    assert not gradient.dense().any()
     assert not gradient.index.any()
     if len(numbers) <= 5:
         gradient.index[: 1 + len(numbers)] = [len(numbers), *numbers]

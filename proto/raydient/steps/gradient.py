@@ -1,7 +1,8 @@
 """The gradient of a step: one buffer, whose parts are dense or row-sparse.
 
 The buffer holds a value for each weight, in the order of the weight vector, then a count for each unit with a
-rectifier, then the index of each row-sparse part. It may lie in memory that two processes share.
+rectifier, then the index of each row-sparse part. The place of a row-sparse part has its rows in use at the beginning.
+The buffer may lie in memory that two processes share.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +21,15 @@ class Part(Protocol):
     """The gradient by one parameter or by neighbours in the vector. No method allocates memory except for rows in use.
 
     Attributes:
-        values: the gradient as a whole array; a view.
+        values: an array of the parameter's shape; a view. Of a dense part it is the gradient, of a row-sparse one the
+            room for its rows.
     """
 
     @property
     def values(self) -> Floats: ...
+
+    def dense(self) -> Floats:
+        """Return the gradient as a whole array, a view if there is one."""
 
     def clear(self) -> None:
         """Set the gradient to zero."""
@@ -55,6 +60,9 @@ class Dense:
 
     values: Floats
 
+    def dense(self) -> Floats:
+        return self.values
+
     def clear(self) -> None:
         self.values.fill(0)
 
@@ -63,7 +71,7 @@ class Dense:
         self.values[numbers] = rows
 
     def add(self, other: Part) -> None:
-        np.add(self.values, other.values, out=self.values)
+        np.add(self.values, other.dense(), out=self.values)
 
     @property
     def packed_size(self) -> int:
@@ -165,7 +173,7 @@ class Gradient:
 
     Attributes:
         layout: its layout.
-        vector: (size,), the value for each weight.
+        vector: (size,), the value for each weight; inside a table, the rows in use from its beginning on.
         active: (units,), number of leaves of the node in which the unit was nonzero for at least one sample. Meaningful
             in rounds in which health is measured.
         tables: the row-sparse parts, by the index of their first value in the vector.
@@ -173,40 +181,46 @@ class Gradient:
 
     def __init__(self, layout: GradientLayout, buffer: Vector) -> None:
         counted = layout.size + layout.units
-        indices, place = [], counted
+        tables, place, vector = [], counted, buffer[: layout.size]
         for table in layout.tables:
-            indices.append(buffer[place : place + 1 + table.rows].view("<i4"))
+            index = buffer[place : place + 1 + table.rows].view("<i4")
+            tables.append(RowSparse(table.values(vector), index))
             place += 1 + table.rows
-        self._arrange(layout, buffer[: layout.size], buffer[layout.size : counted], indices)
+        self._arrange(layout, vector, buffer[layout.size : counted], tables)
 
-    def _arrange(
-        self, layout: GradientLayout, vector: Vector, active: Vector, indices: Sequence[NDArray[np.int32]]
-    ) -> None:
+    def _arrange(self, layout: GradientLayout, vector: Vector, active: Vector, tables: Sequence[RowSparse]) -> None:
         self.layout, self.vector, self.active = layout, vector, active
-        tables = {
-            table.offset: RowSparse(table.values(vector), index)
-            for table, index in zip(layout.tables, indices, strict=True)
-        }
-        self.tables: Mapping[int, RowSparse] = tables
+        offsets = (table.offset for table in layout.tables)
+        self.tables: Mapping[int, RowSparse] = dict(zip(offsets, tables, strict=True))
         dense = [Dense(vector[where]) for where in between(layout.tables, 0, layout.size)]
-        self._parts: tuple[Part, ...] = (*dense, *tables.values())
-        self._counted: tuple[Part, ...] = (*dense, Dense(active), *tables.values())
+        self._parts: tuple[Part, ...] = (*dense, *tables)
+        self._counted: tuple[Part, ...] = (*dense, Dense(active), *tables)
 
     def within(self, start: int, layout: GradientLayout) -> "Gradient":
         """Return the gradient by the weights from `start` on, laid out as `GradientLayout.within` returns.
 
-        Values are views; the index of a table is a copy of its part as it is now.
+        Values are views, except `vector` inside a table, which has no meaning; the index of a table is a copy of its
+        part as it is now.
         """
         if layout == self.layout:
             return self
-        indices = []
+        tables = []
         for table in layout.tables:
             whole = whole_of(self.layout.tables, start + table.offset)
             first = (start + table.offset - whole.offset) // table.width
-            indices.append(self.tables[whole.offset].index_within(first, first + table.rows))
+            tables.append(self.tables[whole.offset].within(first, first + table.rows))
         part = Gradient.__new__(Gradient)
-        part._arrange(layout, self.vector[start : start + layout.size], self.active[: layout.units], indices)
+        part._arrange(layout, self.vector[start : start + layout.size], self.active[: layout.units], tables)
         return part
+
+    def dense(self) -> Vector:
+        """Return the value for each weight, (size,), a copy if there are tables."""
+        if not self.tables:
+            return self.vector
+        vector = self.vector.copy()
+        for table in self.layout.tables:
+            table.values(vector)[...] = self.tables[table.offset].dense()
+        return vector
 
     def parts(self, layout: Layout) -> dict[str, Part]:
         """Return the gradient by each parameter, by name and shaped like it; `layout` is that of the weights."""
@@ -224,7 +238,7 @@ class Gradient:
         return sum(part.packed_size for part in self._counted)
 
     def pack(self) -> Iterator[AnyArray]:
-        """Yield the arrays, of four bytes a value, from which `unpack` restores the gradient; rows are copies.
+        """Yield the arrays, of four bytes a value, from which `unpack` restores the gradient; views.
 
         A gradient without tables is packed like its buffer.
         """

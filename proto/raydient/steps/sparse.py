@@ -1,8 +1,8 @@
 """Gradients of tables: zero except in the rows that a batch uses.
 
-A row-sparse gradient is a whole array, with zeros in the rows that are not in use, and an index of the rows in use.
-Code that reads the whole array is correct; code that uses the index takes time for the rows in use alone and gives the
-same bits, because 0 + 0 = 0.
+A row-sparse gradient has the rows in use one after another, and an index with their numbers. Code that writes, sends or
+reads it takes time for the rows in use alone, and touches memory in order. Sums have the bits of the sums of whole
+tables.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,9 @@ from .arrays import AnyArray, Floats, Vector
 Numbers = NDArray[np.int32]
 """Row numbers, ascending and without repetition."""
 
-FEW = 32
-"""Use the index when at most 1 row in 32 is in use: gathering and scattering these rows then takes less time than one
-pass over the whole table. Measured for rows of 8 and of 64 values.
-"""
-
 BLOCK = 1 << 15
-"""Values of rows that are gathered at a time: 128 KiB. The memory for one block is still in the cache for the next;
-larger blocks get fresh pages from the operating system each time, which takes three times as long.
+"""Values of rows that are added or gathered at a time: 128 KiB. The memory for one block is still in the cache for the
+next; larger blocks get fresh pages from the operating system each time, which takes three times as long.
 """
 
 
@@ -48,11 +43,14 @@ def are_numbers(numbers: Numbers, rows: int) -> bool:
     return bool(inside and (numbers[1:] > numbers[:-1]).all())
 
 
-def blocks(numbers: Numbers, width: int) -> Iterator[Numbers]:
-    """Cut row numbers into pieces whose rows, of `width` values, have about BLOCK values together."""
+def blocks(numbers: Numbers, width: int) -> Iterator[tuple[int, Numbers]]:
+    """Cut row numbers into pieces whose rows, of `width` values, have about BLOCK values together.
+
+    Yields the place of each piece's first number, and the piece.
+    """
     step = max(1, BLOCK // width)
     for start in range(0, len(numbers), step):
-        yield numbers[start : start + step]
+        yield start, numbers[start : start + step]
 
 
 def put(values: Floats, numbers: NDArray[np.integer], rows: AnyArray) -> None:
@@ -76,7 +74,8 @@ class RowSparse:
     """A part of a gradient that is zero except in the rows in use; see `gradient.Part`.
 
     Attributes:
-        values: (rows, width).
+        values: (rows, width), the rows in use from the first row on, in the order of their numbers; the values behind
+            them have no meaning.
         index: (1 + rows,), the number of rows in use, then their numbers; the values behind them have no meaning.
     """
 
@@ -85,7 +84,7 @@ class RowSparse:
 
     @classmethod
     def over(cls, values: Floats) -> "RowSparse":
-        """Return a gradient whose values, (rows, width), are all zero, with an index of its own."""
+        """Return a gradient that has room for its rows in `values`, (rows, width), and no row in use."""
         return cls(values, np.zeros(1 + len(values), np.int32))
 
     @property
@@ -93,40 +92,51 @@ class RowSparse:
         """The numbers of the rows in use."""
         return self.index[1 : 1 + int(self.index[0])]
 
-    def index_within(self, first: int, last: int) -> NDArray[np.int32]:
-        """Return the index of rows `first`..`last` - 1 as a table of their own, a copy; the rows in use alone."""
+    def within(self, first: int, last: int) -> "RowSparse":
+        """Return the gradient by rows `first`..`last` - 1 as a table of their own.
+
+        Its values are a view; its index is a copy of the part of the rows in use now.
+        """
         used = self.used
         begin, end = np.searchsorted(used, (first, last))
-        return np.concatenate((np.array([end - begin], np.int32), used[begin:end] - np.int32(first)))
+        index = np.concatenate((np.array([end - begin], np.int32), used[begin:end] - np.int32(first)))
+        return RowSparse(self.values[begin : begin + last - first], index)
 
-    def are_few(self, numbers: Numbers) -> bool:
-        """Return True if gathering these rows takes less time than passing over the whole table."""
-        return len(numbers) * FEW <= len(self.values)
+    def rows(self, numbers: Numbers) -> Floats:
+        """Return the gradient by some rows, (numbers, width); zeros for those that are not in use.
+
+        `numbers` must have every row in use between its first and its last number. A view if all are in use, else a
+        copy.
+        """
+        used = self.used
+        begin, end = np.searchsorted(used, (numbers[0], numbers[-1] + 1)) if len(numbers) else (0, 0)
+        rows = self.values[begin:end]
+        if len(rows) == len(numbers):
+            return rows
+        spread_out = np.zeros((len(numbers), rows.shape[1]), rows.dtype)
+        put(spread_out, np.searchsorted(numbers, used[begin:end]), rows)
+        return spread_out
+
+    def dense(self) -> Floats:
+        """Return the gradient by the whole table."""
+        return self.rows(np.arange(len(self.values), dtype=np.int32))
 
     def clear(self) -> None:
         """Set the gradient to zero; no row is in use."""
-        used = self.used
-        if self.are_few(used):
-            put(self.values, used, np.zeros((1, self.values.shape[1])))
-        else:
-            self.values.fill(0)
         self.index[0] = 0
 
     def write(self, numbers: NDArray[np.integer], rows: AnyArray) -> None:
         """Replace the gradient by these rows, (numbers, width), and zeros elsewhere."""
-        self.clear()
-        put(self.values, numbers, rows)
+        self.values[: len(numbers)] = rows
         self._use(numbers)
 
     def add(self, other: "RowSparse") -> None:
         """Add another gradient by the same table, element by element."""
         both = union((self.used, other.used))
-        if self.are_few(both):
-            for numbers in blocks(both, self.values.shape[1]):
-                # Rows that only one of them uses are added too: -0.0 + 0.0 is 0.0.
-                put(self.values, numbers, self.values.take(numbers, axis=0) + other.values.take(numbers, axis=0))
-        else:
-            np.add(self.values, other.values, out=self.values)
+        # From the last rows to the first: a row moves back if at all, and must not cover one that is not added yet.
+        for start, numbers in reversed(list(blocks(both, self.values.shape[1]))):
+            # A row that only one of them uses is added to zeros: -0.0 + 0.0 is 0.0.
+            self.values[start : start + len(numbers)] = self.rows(numbers) + other.rows(numbers)
         self._use(both)
 
     @property
@@ -136,10 +146,10 @@ class RowSparse:
         return 1 + len(self.used) * (1 + width)
 
     def pack(self) -> Iterator[AnyArray]:
-        """Yield the number of rows in use, their numbers and the rows."""
+        """Yield the number of rows in use, their numbers and the rows; views."""
         used = self.used
         yield self.index[: 1 + len(used)]
-        yield self.values.take(used, axis=0)
+        yield self.values[: len(used)]
 
     def unpack(self, packed: Vector) -> Vector:
         """Replace the gradient by the one at the beginning of `packed`; return the rest."""

@@ -23,21 +23,17 @@ class Rows:
 
     def sums(self, contributions: Mapping[Node, Gradient], root: Node) -> Iterator[tuple[Numbers, Floats]]:
         """Yield these rows' numbers and sums over `root`, block by block."""
-        views = {node: gradient.tables[self.table.offset].values for node, gradient in contributions.items()}
-        for numbers in blocks(self.numbers, self.table.width):
-            # A contribution that does not use one of them has zeros there.
-            yield numbers, tree_sum({node: view.take(numbers, axis=0) for node, view in views.items()}, root)
+        parts = {node: gradient.tables[self.table.offset] for node, gradient in contributions.items()}
+        for _, numbers in blocks(self.numbers, self.table.width):
+            yield numbers, tree_sum({node: part.rows(numbers) for node, part in parts.items()}, root)
 
 
-def few_rows(tables: Sequence[Table], contributions: Mapping[Node, Gradient]) -> list[Rows]:
-    """Return the rows in use of each table of which few are in use in all contributions together."""
-    few = []
-    for table in tables:
-        gradients = [gradient.tables[table.offset] for gradient in contributions.values()]
-        numbers = union([gradient.used for gradient in gradients])
-        if gradients[0].are_few(numbers):
-            few.append(Rows(table, numbers))
-    return few
+def rows_in_use(tables: Sequence[Table], contributions: Mapping[Node, Gradient]) -> list[Rows]:
+    """Return the rows of each table that are in use in any of the contributions."""
+    return [
+        Rows(table, union([gradient.tables[table.offset].used for gradient in contributions.values()]))
+        for table in tables
+    ]
 
 
 class Reduction:
@@ -53,26 +49,26 @@ class Reduction:
         ]
         # Between `begin` and `end` the sums of the rows in use, amid zeros; otherwise all zeros.
         self._spread_out = aligned_zeros((len(weights) if tables else 0,), np.float32)
-        self._few: Sequence[Rows] = ()
-        self._tables: Sequence[Table] = ()  # those of `_few`
+        self._rows: Sequence[Rows] = ()
+        self._tables: Sequence[Table] = ()  # those of `_rows`
 
     def penalizes(self, table: Table) -> bool:
         """Return True if the gradient of a table has that of a penalty, in every row."""
         return any(parameter.offset == table.offset for parameter, _, _ in self._penalized)
 
-    def begin(self, few: Sequence[Rows], contributions: Mapping[Node, Gradient], root: Node) -> None:
-        """Begin a step: sum these rows, for `reduce`. All other rows of their tables are zeros."""
-        for rows in few:
-            values = rows.table.values(self._spread_out)
+    def begin(self, rows: Sequence[Rows], contributions: Mapping[Node, Gradient], root: Node) -> None:
+        """Begin a step: sum the rows in use of the tables that `reduce` covers."""
+        for used in rows:
+            values = used.table.values(self._spread_out)
             with np.errstate(all="ignore"):
-                for numbers, total in rows.sums(contributions, root):
+                for numbers, total in used.sums(contributions, root):
                     put(values, numbers, total)
-        self._few, self._tables = few, [rows.table for rows in few]
+        self._rows, self._tables = rows, [used.table for used in rows]
 
     def end(self) -> None:
         """End the step that `begin` began."""
-        for rows in self._few:
-            put(rows.table.values(self._spread_out), rows.numbers, np.zeros((1, rows.table.width)))
+        for used in self._rows:
+            put(used.table.values(self._spread_out), used.numbers, np.zeros((1, used.table.width)))
 
     def reduce(self, vectors: Mapping[Node, Vector], root: Node, block: Block) -> Vector:
         """Return the gradient of a block, with that of the penalties: in `block.room[0]`, or a view to be read only."""

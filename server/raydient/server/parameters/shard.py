@@ -76,7 +76,7 @@ class Shard:
     def _examine(self, request: Examine) -> Examined:
         gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
         with np.errstate(all="ignore"):
-            total = tree_sum({node: gradient.vector for node, gradient in gradients.items()}, root)
+            total = tree_sum({node: gradient.dense() for node, gradient in gradients.items()}, root)
         self._meter.add_gradient(0, total)
         parameters = []
         for parameter in self._layout.parameters:

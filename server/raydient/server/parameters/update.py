@@ -2,8 +2,8 @@
 
 Where the rule takes the gradient as it is, both happen in one pass: a block's gradient is still in the cache when the
 optimizer reads it, so each contribution crosses the memory bus once. A rule that scales the gradient by its norm needs
-two passes, with a verdict between them. Of a table of which few rows are in use only those rows are summed, and only
-they are updated where the others would stay as they are.
+two passes, with a verdict between them. Of a table only the rows in use are summed, and only they are updated where the
+others would stay as they are.
 """
 
 from bisect import bisect_left
@@ -19,7 +19,7 @@ from raydient.steps.tree import Node
 
 from .blocks import Block, Blocks
 from .health import PieceMeter
-from .reduction import Reduction, few_rows
+from .reduction import Reduction, rows_in_use
 from .weights import Weights
 
 
@@ -67,8 +67,8 @@ class Updater:
             meter: receives the gradient and the update.
         """
         vectors = {node: gradient.vector for node, gradient in contributions.items()}
-        few = few_rows(self._tables, contributions)
-        alone = [rows for rows in few if self._others_rest(rows.table)]
+        used = rows_in_use(self._tables, contributions)
+        alone = [rows for rows in used if self._others_rest(rows.table)]
 
         def reduce_and_change(block: Block) -> float:
             gradient = self._reduction.reduce(vectors, root, block)
@@ -78,7 +78,7 @@ class Updater:
             self._weights.change(step, block, gradient, meter)
             return square
 
-        self._reduction.begin([rows for rows in few if rows not in alone], contributions, root)
+        self._reduction.begin([rows for rows in used if rows not in alone], contributions, root)
         # Rows first: a block is reported as updated only when all before it is.
         squares = [
             self._weights.change_rows(step, rows.table, rows.sums(contributions, root), meter)
@@ -111,7 +111,7 @@ class Updater:
                 squares[piece] = self._weights.square(start, self._gradient[start:stop])
             return 0.0
 
-        self._reduction.begin(few_rows(self._tables, contributions), contributions, root)
+        self._reduction.begin(rows_in_use(self._tables, contributions), contributions, root)
         self._blocks.each((), reduce)
         self._reduction.end()
         return squares

@@ -25,9 +25,9 @@ class Embedding(Layer):
     The data are checked before training: their numbers are below input_dim (`indices.index_problems`). Here a number
     out of range reads the nearest row.
 
-    The dE of a large table is row-sparse: backward computes only the rows in use, and clears only those of the previous
-    step. So the cost of a step does not grow with the vocabulary. Places are sorted by number, ties by place, and each
-    run of equal numbers is added up in that order, which fixes the bits and takes half the time of `np.add.at`.
+    The dE of a large table is row-sparse: backward computes and writes only the rows in use. So the cost of a step does
+    not grow with the vocabulary. Places are sorted by number, ties by place, and each run of equal numbers is added up
+    in that order, which fixes the bits and takes half the time of `np.add.at`.
     """
 
     kind = "embedding"
