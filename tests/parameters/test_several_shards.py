@@ -131,8 +131,8 @@ def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, shuffl
     for ours, theirs in zip(several.health, one.health, strict=True):
         assert ours.step == theirs.step
         for layer, twin in zip(ours.layers, theirs.layers, strict=True):
-            assert layer.gradient_norm == pytest.approx(twin.gradient_norm, rel=1e-12)
-            assert layer.update_ratio == pytest.approx(twin.update_ratio, rel=1e-12)
+            assert layer.gradient_norm == twin.gradient_norm
+            assert layer.update_ratio == twin.update_ratio
             assert (layer.layer, layer.non_finite_values) == (twin.layer, twin.non_finite_values)
             assert layer.dead_units_ratio == twin.dead_units_ratio
 

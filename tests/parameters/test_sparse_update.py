@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
-from raydient.server.parameters.health import measured_pieces
+from raydient.server.parameters.health import PieceMeter, measured_pieces
 from raydient.server.parameters.optimizers import build_rule
 from raydient.steps import ranges, sparse
 from raydient.steps.gradient import Gradient, GradientLayout
@@ -154,3 +155,24 @@ def test_the_norm_is_not_finite_if_a_row_is_not(step, rule, values):
     _, norm = step(rule, *values)
 
     assert not np.isfinite(norm)
+
+
+@given(
+    rows=st.integers(1, 40),
+    width=st.integers(1, 5),
+    piece=st.integers(1, 30),
+    scale=st.sampled_from([1e-44, 1e-30, 1e-15, 1.0, 1e15, 1e30]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_the_norm_of_a_table_is_measured_whatever_the_range_of_its_values(rows, width, piece, scale, seed):
+    layout = Layout.of([("a.kernel", (3,)), ("b.table", (rows, width))], sparse=["b.table"])
+    weights = (np.random.default_rng(seed).normal(size=layout.size) * scale).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "PIECE", piece)
+        bounds = measured_pieces(layout)
+        meter = PieceMeter(bounds)
+        meter.add_table(3, weights[3:])
+
+    exact = [np.sum(weights[a:b].astype(np.float64) ** 2) for a, b in pairwise(bounds)]
+    exact[: bounds.index(3)] = [0.0] * bounds.index(3)
+    np.testing.assert_allclose(meter.read()[:, 1], exact, rtol=1e-6)

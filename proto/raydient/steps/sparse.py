@@ -109,7 +109,10 @@ class RowSparse:
         copy.
         """
         used = self.used
-        begin, end = np.searchsorted(used, (numbers[0], numbers[-1] + 1)) if len(numbers) else (0, 0)
+        if not len(numbers):
+            return self.values[:0]
+        # Two calls: a tuple of both would have NumPy convert all of `used` to int64.
+        begin, end = used.searchsorted(numbers[0]), used.searchsorted(numbers[-1], side="right")
         rows = self.values[begin:end]
         if len(rows) == len(numbers):
             return rows

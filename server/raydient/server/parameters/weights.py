@@ -86,7 +86,7 @@ class Weights:
             put(values, numbers, after)
             total += float(np.vdot(gradient, gradient))
             if meter is not None:
-                meter.add_rows(table.offset, gradient, before, after)
+                meter.add_rows(table.offset + numbers.astype(np.int64) * table.width, gradient, before, after)
         return total
 
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, Kind]]:

@@ -48,6 +48,7 @@ class Embedding(Layer):
             "indices": ((places,), np.int64),
             "keys": ((places,), np.int64),
             "starts": ((places,), np.int64),
+            "places": ((places,), np.int64),
             "numbers": ((places,), np.int64),
             "first": ((places,), np.bool_),
             "repeated": ((places,), np.bool_),
@@ -76,26 +77,24 @@ class Embedding(Layer):
         runs in `starts`, and the number of each run in `numbers`.
         """
         work = buffers.work
-        indices, keys, starts, first = work["indices"], work["keys"], work["starts"], work["first"]
+        indices, keys, places, first = work["indices"], work["keys"], work["places"], work["first"]
         count = len(keys)
         np.copyto(indices, buffers.x.reshape(-1), casting="unsafe")
         np.clip(indices, 0, limit - 1, out=indices)
-        starts.fill(1)
-        np.add.accumulate(starts, out=starts)
-        np.subtract(starts, 1, out=starts)  # 0, 1, 2, ...
+        places.fill(1)
+        np.add.accumulate(places, out=places)
+        np.subtract(places, 1, out=places)  # 0, 1, 2, ...
         # One sort of index · count + place: stable, and in place.
         np.multiply(indices, count, out=keys)
-        np.add(keys, starts, out=keys)
+        np.add(keys, places, out=keys)
         keys.sort()
         np.floor_divide(keys, count, out=indices)
         np.remainder(keys, count, out=keys)  # now the places
         first[0] = True
         np.not_equal(indices[1:], indices[:-1], out=first[1:])
         runs = int(np.count_nonzero(first))
-        np.logical_not(first, out=work["repeated"])
-        np.copyto(starts, count, where=work["repeated"])
-        starts.sort()
-        np.take(indices, starts[:runs], out=work["numbers"][:runs], mode="clip")
+        np.compress(first, indices, out=work["numbers"][:runs])
+        np.compress(first, places, out=work["starts"][:runs])
         return runs
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
