@@ -21,6 +21,7 @@ BENCHMARKS = (
     "attention",
     "depthwise",
     "embedding",
+    "portable",
 )
 
 

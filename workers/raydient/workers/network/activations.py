@@ -14,8 +14,8 @@ from numpy.typing import DTypeLike
 
 from raydient.spec import functions as spec
 from raydient.steps.arrays import AnyArray, Floats
+from raydient.workers.functions import expm1, log1p
 
-from .functions import expm1, log1p
 from .onnx_graph import OnnxGraph
 
 Saved = Mapping[str, AnyArray]

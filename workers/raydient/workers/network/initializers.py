@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec import functions as spec
-
-from .functions import standard_normal
+from raydient.workers.functions import standard_normal
 
 Weights = NDArray[np.float32]
 """A contiguous float32 array of the shape of a parameter."""

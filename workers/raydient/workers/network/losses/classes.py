@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import AnyArray, Floats
+from raydient.workers.functions import log1p
 from raydient.workers.network.activations import Sigmoid
-from raydient.workers.network.functions import log1p
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .labels import (

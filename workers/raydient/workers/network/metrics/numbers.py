@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from raydient.steps.arrays import AnyArray, Floats
-from raydient.workers.network.functions import rates
+from raydient.workers.functions import rates
 
 from .metric import NUMBERS, Metric, Sums
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from raydient.workers.network import elementary, functions
+from raydient.workers import elementary, functions
 from raydient.workers.powers import by_squaring
 
 SPECIAL = [0.0, -0.0, 1e-45, -1e-45, 1e-39, -1e-39, 1.0, -0.5, -1.0, -2.0, 88.72, 89.0, -103.0, 3e38, -3e38]
@@ -105,7 +105,7 @@ def test_powers():
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("portable", [True, False])
 def test_only_portable_processes_use_them(monkeypatch, name, portable):
-    monkeypatch.setattr("raydient.workers.network.functions.portable", lambda: portable)
+    monkeypatch.setattr("raydient.workers.functions.portable", lambda: portable)
     x, double = np.linspace(-0.9, 3, 1001, dtype=np.float32), np.linspace(-0.9, 3, 1001)
     own, chosen, chosen_double = np.empty_like(x), np.empty_like(x), np.empty_like(double)
     getattr(elementary, name)(x, own)
@@ -117,7 +117,7 @@ def test_only_portable_processes_use_them(monkeypatch, name, portable):
 
 @pytest.mark.parametrize("portable", [True, False])
 def test_rates_and_normal_numbers(monkeypatch, portable):
-    monkeypatch.setattr("raydient.workers.network.functions.portable", lambda: portable)
+    monkeypatch.setattr("raydient.workers.functions.portable", lambda: portable)
     logarithms, out = np.linspace(-3, 3, 101, dtype=np.float32), np.empty(101)
     functions.rates(logarithms, out)
     assert np.array_equal(out, np.exp(logarithms) if portable else np.exp(logarithms.astype(np.float64)))

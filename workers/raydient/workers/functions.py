@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Floats
-from raydient.workers.portable import portable
 
 from . import elementary
+from .portable import portable
 
 
 def expm1(x: Floats, out: Floats) -> None:
