@@ -22,6 +22,7 @@ BENCHMARKS = (
     "depthwise",
     "embedding",
     "portable",
+    "probe",
 )
 
 
