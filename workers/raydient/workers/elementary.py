@@ -17,7 +17,7 @@ _Singles = NDArray[np.float32]
 BLOCK = 4096
 """Values that are computed at a time, so that the intermediate arrays stay in the second-level cache."""
 _LN2 = 0.6931471805599453  # not `math.log(2)`, which the C library computes
-_SHIFT = 1.5 * 2.0**52
+_SHIFT = float(3 << 51)  # 1.5 times 2⁵²
 """A float64 plus this is rounded to a whole number, which the lowest bits of the sum hold."""
 _EXPONENT = np.int64(52)
 """The lowest bit of a float64's exponent."""
