@@ -74,6 +74,9 @@ class SolitaryChannel:
             return None
         return Assignment(step, self._worker, self._worker + 1)
 
+    def send_part(self, round_: int, node: tuple[int, int], slot: int, start: int) -> None:
+        """Discard the part."""
+
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:

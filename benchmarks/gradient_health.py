@@ -84,6 +84,9 @@ class Steps:
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
 
+    def send_part(self, round_: int, node: tuple[int, int], slot: int, start: int) -> None:
+        """Do nothing: the gradient stays in its slot."""
+
     def push(
         self, round_: int, node: tuple[int, int], slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:

@@ -83,7 +83,7 @@ def test_a_push_over_tcp_that_ends_within_its_rows_is_dropped(serving, tree_job)
     bad.wait()
     payload = np.zeros(bad.terms.of_shard(0).least_bytes // 4, np.int32)
     payload[-1] = 100
-    serving.workers[-1].send(Header(Kind.PUSH, GENERATION, 0, 0, 7), payload.data)
+    serving.workers[-1].send(Header(Kind.GRADIENT, GENERATION, 0, 0, 7), payload.data)
 
     with pytest.raises(ConnectionError):
         bad.wait()

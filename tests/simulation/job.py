@@ -47,7 +47,7 @@ class Cluster:
             ParameterServerShell(settings, network, "").run()
 
         def compute(network):
-            work(settings, network, "")
+            work(settings, network, "", part=1)  # the networks are small
 
         def answer(network):
             try:

@@ -43,6 +43,11 @@ class Connection:
         data = b"".join(memoryview(part).cast("B") for part in payload if len(part))
         self._dispatch(Frame(replace(header, length=len(data)), data, [os.dup(number) for number in descriptors]))
 
+    put = send
+
+    def flush(self, *, wait=True):
+        """Do nothing: `put` dispatches."""
+
     def begin(self, header, length):
         self._begun = header, length, []
 
@@ -85,7 +90,7 @@ class Connection:
                 end._flying.pop()
             end._dispatch(CLOSED)
 
-    def flush(self):
+    def heal(self):
         """Deliver the frames that a partition has held."""
         for _ in self._flying:
             self._world.at(self._world.now + self._world.delay(), self._arrive)

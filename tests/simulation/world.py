@@ -250,7 +250,7 @@ class World:
     def _flush(self, key):
         for connection in list(self.connections):
             if key == frozenset((connection.owner.name, connection.peer.owner.name)):
-                connection.flush()
+                connection.heal()
 
     def turn(self, limit):
         """Handle the next event. Raises Endless after `limit` events, and the error of a process that had one."""

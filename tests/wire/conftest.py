@@ -200,9 +200,10 @@ class Both:
         return self.link.source.gradient(push.header.round, push.header.work[1:], push.header.slot)
 
     def received(self):
-        """Return the next frame that the worker has sent."""
-        while (frame := self.server.receive()) is None:
-            pass
+        """Return the next frame that the worker has sent; the link keeps the gradients before it."""
+        while (frame := self.server.receive()) is None or frame.header.kind is Kind.GRADIENT:
+            if frame is not None:
+                self.link.keep_part(frame)
         return frame
 
 

@@ -48,7 +48,7 @@ class Script:
     def recvmsg_into(self, views, space, flags):
         return self.recv_into(views[0]), [], 0, None
 
-    def sendmsg(self, parts):
+    def sendmsg(self, parts, ancillary=(), flags=0):
         for part in parts:
             self.sent += part
         return sum(len(part) for part in parts)
@@ -170,12 +170,15 @@ class Fuzzer:
             if terms.gradient.tables:
                 asked = np.array([2, 1, 3], "<i4").tobytes()
                 stream += Header(Kind.PULL, 5, 0, length=len(asked)).pack() + asked
-            note = bytes(terms.note_bytes) + packed
-            stream += Header(Kind.PUSH, *work, length=len(note)).pack() + note
+            cut = self._chance.randrange(1, len(packed)) if not terms.gradient.tables else 0
+            for part in filter(None, (packed[cut:], packed[:cut])):
+                stream += Header(Kind.GRADIENT, *work, length=len(part)).pack() + part
+            stream += Header(Kind.PUSH, *work, length=terms.note_bytes).pack() + bytes(terms.note_bytes)
         connection = Connection(Script(self.mutate(stream)), limited_to(0))
         link = Link(connection, 3, weights, terms, 5)
         only = terms.of_shard(0)
-        self._watched(connection, name, max(only.most_bytes, only.most_pull_bytes, terms.score_bytes))
+        bound = max(only.most_bytes, only.most_pull_bytes, terms.score_bytes, terms.note_bytes)
+        self._watched(connection, name, bound)
         link.assign(Assign(3, 1, 0, 2), 0)
         while True:
             frame = connection.receive()
@@ -185,6 +188,8 @@ class Fuzzer:
                 _, rows = link.rows(frame, 0)
                 assert sum(part.nbytes for part in rows) <= weights.nbytes
                 self.outcomes[name, "pulls answered"] += 1
+            elif frame.header.kind is Kind.GRADIENT:
+                link.keep_part(frame)
             elif frame.header.kind is Kind.PUSH:
                 link.note(frame)
                 link.scores(frame.header, rows=terms.rows)

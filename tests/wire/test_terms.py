@@ -22,7 +22,7 @@ def test_the_terms_give_the_sizes_of_a_push():
 
     assert terms.note_bytes == 8 * (2 + len(PHASES) + 1)
     only = terms.of_shard(0)
-    assert only.most_bytes == only.least_bytes == terms.note_bytes + 40
+    assert only.most_bytes == only.least_bytes == 40
 
 
 def test_with_tables_a_push_is_as_long_as_there_are_rows_in_use():
@@ -30,31 +30,37 @@ def test_with_tables_a_push_is_as_long_as_there_are_rows_in_use():
     terms, gradient = replace(SMALL, gradient=layout), layout.zeros()
     only = terms.of_shard(0)
 
-    assert only.least_bytes == only.bytes_of(gradient) == terms.note_bytes + 4 * (4 + 4 + 2)
+    assert only.least_bytes == 4 * gradient.packed_size == 4 * (4 + 4 + 2)
     first, second = gradient.tables.values()
     first.write(np.array([0, 3]), np.ones((2, 5), np.float32))
-    assert only.bytes_of(gradient) == only.least_bytes + 4 * 2 * (1 + 5)
+    length = 4 * gradient.packed_size
+    assert length == only.least_bytes + 4 * 2 * (1 + 5)
+    assert only.part_of(length, only.most_bytes) == (0, length)
     first.write(np.arange(4), np.ones((4, 5), np.float32))
     second.write(np.arange(70), np.ones((70, 2), np.float32))
-    assert only.bytes_of(gradient) == only.most_bytes
+    assert 4 * gradient.packed_size == only.most_bytes
     assert Terms.unpack(terms.pack()) == terms
 
 
-@pytest.mark.parametrize(("length", "brings"), [(-4, False), (-1, False), (0, True), (1, False), (4, False)])
-def test_a_dense_gradient_has_one_length(length, brings):
-    assert ONLY.brings_gradient(ONLY.most_bytes + length) == brings
+def test_a_dense_gradient_comes_from_its_end_to_its_beginning():
+    assert ONLY.part_of(8, ONLY.most_bytes) == (16, 24)
+    assert ONLY.part_of(15, 16) == (1, 16)
+    assert ONLY.part_of(1, 1) == (0, 1)
 
 
-def test_a_push_has_its_sums_its_seconds_and_its_gradient():
-    push = np.array([1, 2, 3, 4, 5, 6, 7], "<f8").tobytes() + np.arange(6, dtype="<f4").tobytes()
+@pytest.mark.parametrize(("length", "missing"), [(25, 24), (0, 24), (2, 1), (1, 0)])
+def test_a_part_lies_inside_its_gradient(length, missing):
+    with pytest.raises(ProtocolError, match="a part of"):
+        ONLY.part_of(length, missing)
+
+
+def test_a_push_has_its_sums_and_its_seconds():
+    push = np.array([1, 2, 3, 4, 5, 6, 7], "<f8").tobytes()
     note = SMALL.note_in(push)
 
     assert (note.sums.tolist(), note.seconds.tolist(), note.pulled.tolist()) == ([1, 2], [3, 4, 5, 6], [7])
-    assert ONLY.gradient_in(push).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(ProtocolError, match="without its sums"):
         SMALL.note_in(push[: SMALL.note_bytes - 1])
-    with pytest.raises(ProtocolError, match="without its gradient"):
-        ONLY.gradient_in(push[: ONLY.least_bytes - 1])
 
 
 @pytest.mark.parametrize("pulled", [-1, np.inf, np.nan])

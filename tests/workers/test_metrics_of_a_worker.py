@@ -36,6 +36,9 @@ class Recording:
     def score(self, round_, node, scores):
         self.sent.append(("scores", round_, node, scores.copy()))
 
+    def send_part(self, round_, node, slot, start):
+        pass
+
     def push(self, round_, node, slot, sums, seconds):
         self.sent.append(("push", round_, node, sums.copy()))
 

@@ -53,6 +53,9 @@ class Recording:
     def wait(self):
         return next(self._assignments, None)
 
+    def send_part(self, round_, node, slot, start):
+        pass
+
     def push(self, round_, node, slot, sums, seconds):
         gradient = None if slot is None else self._slots[slot]
         values = None if gradient is None else (gradient.dense().tobytes(), gradient.active.tobytes())

@@ -232,6 +232,11 @@ class Gradient:
         for part, addend in zip(parts, added, strict=True):
             part.add(addend)
 
+    def add_within(self, start: int, stop: int, other: "Gradient") -> None:
+        """Add the part by weights `start`..`stop` - 1 of another gradient; neither has tables."""
+        part = self.vector[start:stop]
+        np.add(part, other.vector[start:stop], out=part)
+
     @property
     def packed_size(self) -> int:
         """Number of values that `pack` yields."""

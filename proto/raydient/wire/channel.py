@@ -7,7 +7,7 @@ The sequence of frames with the conductor is the same for both; only the path of
     conductor -> worker   WEIGHTS  (TCP only, when they have changed) those of the first shard
     conductor -> worker   ASSIGN   round and leaves
     worker -> conductor   SCORES   (where a metric ranks rows) the scores of a node's rows
-    worker -> conductor   PUSH     the node's sums and timings; over TCP the first shard's gradient follows
+    worker -> conductor   PUSH     the node's sums and timings
     conductor -> worker   ASSIGN   the next round, or more leaves of this one
     conductor -> worker   STOP
 
@@ -16,7 +16,7 @@ A worker that shares memory with all shards speaks with the conductor alone. Ove
     worker -> shard       ATTACH, answered by ATTACHED, before it attaches to the conductor
     shard  -> worker      WEIGHTS  when they have changed, for the rounds in which the worker takes part
     worker -> shard       PULL     numbers of the rows of its tables that the worker needs, answered by ROWS
-    worker -> shard       GRADIENT of a node, before its PUSH
+    worker -> shard       GRADIENT of a node, before its PUSH, to the first shard too: in parts, from its end on
 
 WEIGHTS have what lies outside tables. Of tables the worker pulls the rows that its leaves use, also from the first
 shard.
@@ -30,7 +30,7 @@ wait for an answer; `wait` and `pull` block.
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +38,14 @@ from numpy.typing import NDArray
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.gradient import Gradient, Table
 from raydient.steps.scores import Scores, as_bytes
-from raydient.steps.sparse import Numbers, put
+from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node
 
-from .connection import Connection, Frame, limited_to
+from .connection import Connection, Frame
 from .frames import Header, Kind, ProtocolError
 from .memory import Segment
-from .terms import Terms, pack_numbers
-
-_allocate_small = limited_to(1 << 16)
-"""For every frame but weights and rows."""
+from .shard_end import ShardEnd, allocate_small
+from .terms import Terms
 
 
 class WorkEnded(Exception):  # noqa: N818  (it is no error)
@@ -95,6 +93,12 @@ class Channel(Protocol):
         Raises WorkEnded if there is no more work, ConnectionError if a connection ends.
         """
 
+    def send_part(self, round_: int, node: Node, slot: int, start: int) -> None:
+        """Send the gradient in `slot` by the weights from `start` on, as far as it has not been sent, without blocking.
+
+        For a node that is pushed next, in parts with falling `start`; `push` sends the rest. Not if there are tables.
+        """
+
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
@@ -125,7 +129,7 @@ def attach(connections: Sequence[Connection], worker: int, generation: int) -> C
 
 
 def _ask_to_attach(connection: Connection, worker: int, generation: int) -> Frame:
-    connection.allocate = _allocate_small
+    connection.allocate = allocate_small
     connection.send(Header(Kind.ATTACH, generation, first=worker))
     frame = connection.receive()
     if frame is None or frame.header.kind is not Kind.ATTACHED:
@@ -148,7 +152,7 @@ class _Channel:
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
-        return _allocate_small(header)
+        return allocate_small(header)
 
     def wait(self) -> Assignment | None:
         header = self._next(Kind.ASSIGN, Kind.STOP).header
@@ -167,9 +171,9 @@ class _Channel:
             if frame.header.kind is not Kind.REFUSED:
                 raise ProtocolError(f"a worker cannot use a {frame.header.kind.name} frame")
 
-    def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float], *gradient: Any) -> None:
+    def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float]) -> None:
         self._sums[:], self._seconds[:] = sums, seconds
-        self._connection.send(header, self._note.data, *gradient)
+        self._connection.send(header, self._note.data)
         self._received[0] = 0
 
     def score(self, round_: int, node: Node, scores: Scores) -> None:
@@ -195,6 +199,9 @@ class SharedMemoryChannel(_Channel):
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
 
+    def send_part(self, round_: int, node: Node, slot: int, start: int) -> None:
+        """Do nothing: the gradient stays in its slot."""
+
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
@@ -214,7 +221,7 @@ class TcpChannel(_Channel):
         self.pulled = terms.gradient.tables
         self._early: deque[Assignment] = deque()  # came while the worker waited for rows
         self._slots: dict[int, Gradient] = {}
-        self._shards = [_Shard(connection, terms, n, self.weights) for n, connection in enumerate(connections)]
+        self._shards = [ShardEnd(connection, terms, n, self.weights) for n, connection in enumerate(connections)]
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
         return self._shards[0].allocate(header)
@@ -253,95 +260,18 @@ class TcpChannel(_Channel):
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        if slot is None:
-            self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds)
-            return
-        first, *others = [shard.terms.within(self.slot(slot)) for shard in self._shards]
-        for shard, gradient in zip(self._shards[1:], others, strict=True):
-            packed: list[Any] = list(gradient.pack())
-            shard.connection.send(Header(Kind.GRADIENT, self._generation, round_, *node), *packed)
-        self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds, *first.pack())
+        if slot is not None:
+            for shard in self._shards:
+                shard.put_rest(Header(Kind.GRADIENT, self._generation, round_, *node), self.slot(slot))
+            for shard in self._shards[1:]:
+                shard.connection.flush()
+        self._push(Header(Kind.PUSH, self._generation, round_, *node), sums, seconds)  # with the first shard's part
+
+    def send_part(self, round_: int, node: Node, slot: int, start: int) -> None:
+        for shard in self._shards:
+            shard.put(Header(Kind.GRADIENT, self._generation, round_, *node), self.slot(slot), start)
+            shard.connection.flush(wait=False)
 
     def close(self) -> None:
         for shard in self._shards:
             shard.connection.close()
-
-
-class _Shard:
-    """The connection to one shard over TCP.
-
-    Attributes:
-        terms: the exchange with the shard.
-        step: updates that its weights, as received last, have.
-    """
-
-    def __init__(self, connection: Connection, terms: Terms, number: int, weights: Vector) -> None:
-        self.connection, self.terms, self.step = connection, terms.of_shard(number), -1
-        mine = weights[self.terms.start : self.terms.stop]
-        self._outside = [mine[where] for where in self.terms.outside]
-        self._tables = [table.values(mine) for table in self.terms.gradient.tables]
-        # Weights of one piece are received in place.
-        self._weights = self._outside[0] if len(self._outside) == 1 else np.empty(self.terms.weights_bytes // 4, "<f4")
-        self._asked: list[Numbers] = []  # rows of each table
-        self._awaited = 0  # number of their values
-        self._rows: Vector = np.empty(0, "<f4")
-        if number:
-            connection.allocate = self.allocate
-
-    def allocate(self, header: Header) -> bytearray | memoryview:
-        """Return the place for the payload of a frame with weights or rows; ProtocolError if it has another size."""
-        if header.kind not in (Kind.WEIGHTS, Kind.ROWS):
-            return _allocate_small(header)
-        place = self._weights if header.kind is Kind.WEIGHTS else self._rows[: self._awaited]
-        if header.length != place.nbytes:
-            name = header.kind.name.lower()
-            raise ProtocolError(f"{name} of {header.length} bytes, {place.nbytes} were agreed")
-        return place.data.cast("B")
-
-    def next(self) -> Frame:
-        """Return the next frame of a shard that is not the conductor's."""
-        frame = self.connection.receive()
-        assert frame is not None, "a blocking connection returns whole frames"
-        return frame
-
-    def take_weights(self, frame: Frame) -> int:
-        """Put the weights of a frame into their places, and return its bytes."""
-        self._check(frame, Kind.WEIGHTS, self._weights.nbytes)
-        if len(self._outside) > 1:
-            begin = 0
-            for part in self._outside:
-                part[:] = self._weights[begin : begin + len(part)]
-                begin += len(part)
-        self.step = frame.header.round
-        return frame.header.length
-
-    def ask(self, generation: int, rows: Mapping[int, Numbers], tables: Sequence[Table]) -> bool:
-        """Ask for the rows that the shard has; return False if it has none of them."""
-        self._asked = self.terms.rows_of(rows, tables)
-        self._awaited = sum(
-            len(numbers) * values.shape[1] for numbers, values in zip(self._asked, self._tables, strict=True)
-        )
-        if not self._awaited:
-            return False
-        if self.step < 0:
-            raise ProtocolError("an assignment without weights")
-        if self._awaited > len(self._rows):
-            self._rows = np.empty(self._awaited, "<f4")
-        packed: list[Any] = pack_numbers(self._asked)
-        self.connection.send(Header(Kind.PULL, generation, self.step), *packed)
-        return True
-
-    def take_rows(self, frame: Frame) -> int:
-        """Put the rows of a frame into their places, and return its bytes."""
-        self._check(frame, Kind.ROWS, 4 * self._awaited)
-        begin = 0
-        for numbers, values in zip(self._asked, self._tables, strict=True):
-            end = begin + len(numbers) * values.shape[1]
-            put(values, numbers, self._rows[begin:end].reshape(-1, values.shape[1]))
-            begin = end
-        return frame.header.length
-
-    def _check(self, frame: Frame, kind: Kind, length: int) -> None:
-        header = frame.header
-        if header.kind is not kind or header.length != length or (kind is Kind.ROWS and header.round != self.step):
-            raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes instead of {kind.name}")

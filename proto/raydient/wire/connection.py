@@ -124,13 +124,17 @@ class Connection:
 
         Raises ConnectionError if the peer closed the connection.
         """
+        self.put(header, *payload, descriptors=descriptors)
+        self.flush()
+
+    def put(self, header: Header, *payload: Buffer, descriptors: Sequence[int] = ()) -> None:
+        """Add one frame to those that the next `flush` or `send` hands to the kernel; see `send`."""
         assert self.is_local or not descriptors, "descriptors travel over Unix sockets only"
         parts = [memoryview(part).cast("B") for part in payload if len(part)]
         header.length = sum(len(part) for part in parts)
         # Duplicates, because the caller's may be closed before the kernel has taken them.
         self._outgoing.append((memoryview(header.pack()), [os.dup(d) for d in descriptors]))
         self._outgoing.extend((part, []) for part in parts)
-        self.flush()
 
     def begin(self, header: Header, length: int) -> None:
         """Begin a frame whose payload of `length` bytes follows in calls of `more`, before any other frame."""
@@ -152,8 +156,8 @@ class Connection:
         """Number of bytes that wait for `flush`."""
         return sum(len(part) for part, _ in self._outgoing)
 
-    def flush(self) -> None:
-        """Hand the kernel as many bytes as it takes."""
+    def flush(self, *, wait: bool = True) -> None:
+        """Hand the kernel as many bytes as it takes; without `wait` a blocking socket does not block either."""
         outgoing = self._outgoing
         while outgoing:
             head, descriptors = outgoing[0]
@@ -164,7 +168,7 @@ class Connection:
                     _close_all(descriptors)
                 else:
                     plain = takewhile(lambda item: not item[1], islice(outgoing, 8))
-                    sent = self.socket.sendmsg([part for part, _ in plain])
+                    sent = self.socket.sendmsg([part for part, _ in plain], (), 0 if wait else socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             while sent:

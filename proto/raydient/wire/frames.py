@@ -71,7 +71,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
     Kind.PUSH: (
         _UP,
-        "the sum over node (`first`, `last`) of `round`: metrics, timings, over TCP the first shard's gradient",
+        "the sum over node (`first`, `last`) of `round`: metrics and timings; its gradient has been sent",
     ),
     Kind.REFUSED: (
         _DOWN,
@@ -79,7 +79,10 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.STOP: (_DOWN, "there is no more work: the coordinator has the final snapshot"),
     Kind.SCORES: (_UP, "scores of the rows of node (`first`, `last`) of `round`, before its `PUSH`"),
-    Kind.GRADIENT: ("worker to shard, TCP only", "the shard's gradient of node (`first`, `last`) of `round`"),
+    Kind.GRADIENT: (
+        "worker to shard, TCP only",
+        "the next part, from the end on, of the shard's gradient of node (`first`, `last`) of `round`",
+    ),
     Kind.ARRIVED: (_SHARD_UP, "a worker's gradient of node (`first`, `last`) of `round` has arrived"),
     Kind.FEED: (f"{_SHARD_DOWN}, TCP only", "worker `first` takes part in `round` and needs the weights"),
     Kind.REQUEST: (_SHARD_DOWN, "update, reduce, apply or examine (`slot`) the step of `round`"),

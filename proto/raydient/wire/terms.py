@@ -1,8 +1,8 @@
 """The sizes and the arrangement of the data that a worker and a parameter server exchange, for both ends.
 
 A push has a note, as float64: the sums, the seconds of each phase, and the bytes that the worker has received since its
-last push. Over TCP the packed gradient follows; in shared memory it stays in its slot. Scores of rows, where a metric
-ranks rows, precede the push in a frame of their own.
+last push. Over TCP the packed gradient precedes the push, in parts, each in a frame; in shared memory it stays in its
+slot. Scores of rows, where a metric ranks rows, precede the push in a frame of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class Terms:
     def of_shard(self, shard: int) -> "ShardTerms":
         """Return the part of the exchange that concerns one shard. IndexError if there is none of this number."""
         start, stop = self.ranges[shard] if self.ranges else (0, self.gradient.size)
-        return ShardTerms(start, self.gradient.within(start, stop), self.note_bytes if shard == 0 else 0)
+        return ShardTerms(start, self.gradient.within(start, stop))
 
     def pack(self) -> bytes:
         return _TERMS.dump_json(self)
@@ -159,12 +159,10 @@ class ShardTerms:
     Attributes:
         start: number of the shard's first weight.
         gradient: layout of the gradient by the shard's weights.
-        note_bytes: bytes before the gradient in a frame; 0 for all shards but the first.
     """
 
     start: int
     gradient: GradientLayout
-    note_bytes: int
 
     @property
     def stop(self) -> int:
@@ -177,27 +175,30 @@ class ShardTerms:
 
     @property
     def most_bytes(self) -> int:
-        """Maximum bytes of a frame with a gradient."""
-        return self.note_bytes + 4 * self.gradient.buffer_size
+        """Maximum bytes of a packed gradient."""
+        return 4 * self.gradient.buffer_size
 
     @property
     def least_bytes(self) -> int:
-        """Minimum bytes of a frame with a gradient."""
-        return self.note_bytes + 4 * self.gradient.least_packed_size
+        """Minimum bytes of a packed gradient; without tables all have as many."""
+        return 4 * self.gradient.least_packed_size
 
-    def bytes_of(self, gradient: Gradient) -> int:
-        """Return the bytes of a frame with this gradient of the shard."""
-        return self.note_bytes + 4 * gradient.packed_size
+    def part_of(self, length: int, missing: int) -> tuple[int, int]:
+        """Return the bytes of a packed gradient that a frame of `length` bytes brings, as a half-open range.
 
-    def brings_gradient(self, length: int) -> bool:
-        """Return True if a frame of `length` bytes can have a gradient."""
-        return self.least_bytes <= length <= self.most_bytes and not length % 4
+        `missing` is the number of bytes that the frames before have not brought. A gradient comes from its end to its
+        beginning, in any number of frames; one with tables comes in one frame, because its size is not known before.
 
-    def gradient_in(self, payload: Buffer) -> Vector:
-        """Return the packed gradient of a frame; a view. ProtocolError if the frame is too short to have one."""
-        if len(payload) < self.least_bytes:
-            raise ProtocolError("a push without its gradient")
-        return np.frombuffer(payload, "<f4", offset=self.note_bytes)
+        Raises:
+            ProtocolError: the frame cannot have them.
+        """
+        if self.gradient.tables:
+            if not self.least_bytes <= length <= self.most_bytes or length % 4:
+                raise ProtocolError(f"{length} bytes are no gradient")
+            return 0, length
+        if not 0 < length <= missing:
+            raise ProtocolError(f"a part of {length} bytes of a gradient that lacks {missing}")
+        return missing - length, missing
 
     # ---- weights
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .network import Network, Pass, Program, build, table_uses
 from .network.layers import Views
 from .probe import probe
+from .sums import PART, GradientSums
 
 
 def main(text: str, host: str, node: str) -> None:
@@ -45,10 +47,12 @@ def work(
     *,
     host: str = "",
     settle: Callable[[int, int], None] = lambda place, workers: None,
+    part: int = PART,
 ) -> None:
     """Do what `main` does, without a lifeline.
 
-    `settle` receives the worker's place and the number of workers of the job before the work begins.
+    `settle` receives the worker's place and the number of workers of the job before the work begins; `part`: see
+    `Worker`.
     """
     coordinator = wire.dial(launch.coordinator, node=node)
     coordinator.allocate = unlimited  # the dataset over TCP
@@ -70,6 +74,7 @@ def work(
             data=MemorySource.of(arrays),
             channel=channel,
             clock=wire.now,
+            part=part,
         ).run()
     finally:
         channel.close()
@@ -116,7 +121,10 @@ class Worker:
         data: Source,
         channel: Channel,
         clock: Callable[[], float] = time.perf_counter,
+        part: int = PART,
     ) -> None:
+        """Allocate no memory for leaves yet; `part`: fewest values of a gradient that are sent by themselves."""
+        self._part = part
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
         self._weights = network.bind(channel.weights)
@@ -153,7 +161,7 @@ class Worker:
             self._pull("train", self._epoch_order(round_.epoch)[start:stop])
         for node in maximal_subtrees(assignment.first, assignment.last, round_.leaves):
             if trains:
-                slot = self._sum(round_, node)
+                slot = self._sum(round_, node, node)
                 self._push(round_, node, slot, self._sums[slot])
             else:
                 self._push(round_, node, None, self._evaluate(round_, node))
@@ -174,26 +182,33 @@ class Worker:
         if self._channel.terms.scores:
             self._channel.score(round_.number, node, np.concatenate(self._scores))
             self._scores.clear()
+        self._push_seconds = 0.0
         self._channel.push(round_.number, node, slot, sums, seconds)
-        self._push_seconds = self._clock() - began  # travels with the next push
+        self._push_seconds += self._clock() - began  # travels with the next push
 
-    def _sum(self, round_: Round, node: Node) -> int:
-        """Compute the gradient and the metrics of a node; return the slot that holds them."""
-        if node[1] - node[0] == 1:
-            slot = self._free.pop()
-            self._train(round_, node[0], slot)
-            return slot
-        left_node, right_node = children(node)
-        left, right = self._sum(round_, left_node), self._sum(round_, right_node)
-        began = self._clock()
-        counts = self._schedule.measures_health(round_)
-        self._channel.slot(left).add(self._channel.slot(right), counts=counts)
-        self._sums[left] += self._sums[right]
-        self._free.append(right)
-        self._backward_seconds += self._clock() - began
-        return left
+    def _sum(self, round_: Round, pushed: Node, node: Node, lefts: Sequence[int] = ()) -> int:
+        """Compute the gradient and the metrics of a node; return the slot that holds the sums.
 
-    def _train(self, round_: Round, leaf: int, slot: int) -> None:
+        Args:
+            round_: the round.
+            pushed: the node whose sum will be pushed; `node` is part of it.
+            node: the node to compute.
+            lefts: slots of the nodes to whose sums this node is added, one after the other from the last to the first:
+                those of the left children whose right children end with this node.
+        """
+        if node[1] - node[0] > 1:
+            left_node, right_node = children(node)
+            return self._sum(round_, pushed, right_node, (*lefts, self._sum(round_, pushed, left_node)))
+        slots = [self._free.pop(), *reversed(lefts)]
+        self._train(round_, pushed, node[0], slots)
+        for slot, total in pairwise(slots):
+            self._sums[total] += self._sums[slot]
+            self._free.append(slot)
+        return slots[-1]
+
+    def _train(self, round_: Round, pushed: Node, leaf: int, slots: Sequence[int]) -> None:
+        """Compute the gradient of a leaf in the first slot, and add each slot to the next one."""
+        slot = slots[0]
         gradient = self._channel.slot(slot)
         if slot not in self._gradients:
             self._gradients[slot] = self._network.bind_gradient(gradient)
@@ -205,9 +220,19 @@ class Worker:
         if self._schedule.measures_health(round_):
             program.count_active(gradient.active)
         middle = self._clock()
-        program.backward(self._weights, self._gradients[slot], 1.0 / (round_.stop - round_.start))
+        sums = GradientSums(
+            self._channel,
+            slots,
+            counts=self._schedule.measures_health(round_),
+            push=(round_.number, pushed) if leaf + 1 == pushed[1] else None,
+            clock=self._clock,
+            part=self._part,
+        )
+        program.backward(self._weights, self._gradients[slot], 1.0 / (round_.stop - round_.start), sums.final)
+        sums.end()
+        self._push_seconds += sums.push_seconds
         self._forward_seconds += middle - began
-        self._backward_seconds += self._clock() - middle
+        self._backward_seconds += self._clock() - middle - sums.push_seconds
 
     def _evaluate(self, round_: Round, node: Node) -> NDArray[np.float64]:
         """Return the metrics of a node of held-out rows."""

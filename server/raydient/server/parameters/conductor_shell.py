@@ -218,8 +218,11 @@ class ConductorShell:
             self._carry_out(self._conductor.detached(link.worker))
 
     def _take(self, link: Link, frame: Frame) -> None:
-        """Take a push, whose gradient may still travel to other shards, the scores before it, or a request for rows."""
+        """Take a push, whose gradient may still travel to other shards, a frame before it, or a request for rows."""
         header = frame.header
+        if header.kind is Kind.GRADIENT:
+            link.keep_part(frame)
+            return
         if header.kind is Kind.SCORES:
             link.keep_scores(frame)
             return

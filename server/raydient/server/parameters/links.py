@@ -57,12 +57,19 @@ class Link:
         self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
 
     def take_gradient(self, push: Frame) -> int:
-        """Take the gradient of a push; return the bytes of the push. ProtocolError if no worker can compute it."""
-        if self._received is not None:
-            return self._received.keep(push)
-        assert self._shared is not None
-        self._shared.check(push.header.slot)
-        return self._terms.note_bytes + 4 * self._shared.packed_size(push.header.slot)
+        """Take the gradient of a push; return the bytes of both. ProtocolError if no worker can compute it."""
+        header = push.header
+        if self._shared is not None:
+            self._shared.check(header.slot)
+            return self._terms.note_bytes + 4 * self._shared.packed_size(header.slot)
+        gradient = self.source.gradient(header.round, (header.first, header.last), header.slot)
+        return self._terms.note_bytes + 4 * gradient.packed_size
+
+    def keep_part(self, frame: Frame) -> None:
+        """Keep a part of a gradient, for the push that follows."""
+        if self._received is None:
+            raise ProtocolError("a worker that shares memory cannot send a gradient")
+        self._received.keep(frame)
 
     def rows(self, pull: Frame, step: int) -> Rows:
         """Return the rows of tables that the worker pulls; see `Received.rows`."""

@@ -141,6 +141,8 @@ class ShardShell:
         if header.kind is not Kind.GRADIENT:
             raise ProtocolError(f"a worker cannot send a {header.kind.name} frame to a shard")
         size = worker.received.keep(frame)
+        if not size:
+            return  # parts of the gradient are to come
         with self._network.sending(self._conductor):
             send_arrival(self._conductor, header, worker.number, size)
 

@@ -19,6 +19,8 @@ from raydient.wire.terms import ShardTerms, Terms
 SMALL_BYTES = 1 << 16
 """Bytes that assignments and refusals on their way to a worker never have."""
 
+Work = tuple[int, int, int]
+"""Round and leaves of a node."""
 Rows = tuple[Header, list[memoryview]]
 """Header and payload of a frame with rows of tables."""
 
@@ -75,9 +77,13 @@ class SharedSlots:
 
 @dataclass(slots=True)
 class _Buffer:
-    """A received gradient. `unpacked` is used if there are tables."""
+    """A gradient that is being received, or was; the first `missing` bytes have not come yet.
+
+    `unpacked` is used if there are tables.
+    """
 
     packed: memoryview
+    missing: int = 0
     unpacked: Gradient | None = None
     round: int = -1
 
@@ -85,7 +91,8 @@ class _Buffer:
 class Received:
     """Gradients are received into buffers that each round uses again; weights are sent from the shard's own array.
 
-    Without tables the received buffer is the gradient. With tables it is unpacked into a gradient, which the next round
+    A gradient comes in parts, in the order of backpropagation; it exists once all parts have come. Without tables the
+    received buffer is the gradient. With tables it is unpacked into a gradient, which the next round
     uses again by changing the rows in use. Weights outside tables are sent for each round, rows of tables on request.
     """
 
@@ -97,28 +104,37 @@ class Received:
         self._round = -1
         self._free: list[_Buffer] = []
         self._used: list[_Buffer] = []
-        self._kept: dict[tuple[int, Node], Gradient] = {}
+        self._partial: dict[Work, _Buffer] = {}  # those of `_used` of which parts are to come
+        self._kept: dict[Work, Gradient] = {}
         self._tables = [table.values(weights) for table in self._terms.gradient.tables]
         self._weights_bytes = self._terms.weights_bytes
 
     def allocate(self, header: Header) -> bytearray | memoryview | None:
-        """Return a buffer for the payload of a frame with a gradient or row numbers; None if it has neither."""
+        """Return the place of the payload of a frame with a part of a gradient, or row numbers; else None."""
         if header.kind is Kind.PULL:
             return limited_to(self._terms.most_pull_bytes)(header)
-        if not self._terms.brings_gradient(header.length):
+        if header.kind is not Kind.GRADIENT:
             return None
-        if sum(buffer.round == header.round for buffer in self._used) == self._most or len(self._used) > 2 * self._most:
+        buffer = self._partial.get(header.work)
+        begin, end = self._terms.part_of(header.length, self._terms.most_bytes if buffer is None else buffer.missing)
+        if buffer is None:
+            buffer = self._partial[header.work] = self._begin_gradient(header.round)
+        buffer.missing = begin
+        return buffer.packed[begin:end]
+
+    def _begin_gradient(self, round_: int) -> _Buffer:
+        if sum(buffer.round == round_ for buffer in self._used) == self._most or len(self._used) > 2 * self._most:
             raise ProtocolError("more gradients than the round has leaves")
         buffer = self._free.pop() if self._free else _Buffer(np.empty(self._terms.most_bytes, np.uint8).data)
-        buffer.round = header.round
+        buffer.round = round_
         self._used.append(buffer)
-        return buffer.packed[: header.length]
+        return buffer
 
     def allocate_only(self, header: Header) -> bytearray | memoryview:
         """Return a buffer for the payload of a frame, which must be a gradient or row numbers."""
         buffer = self.allocate(header)
         if buffer is None:
-            raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes is no gradient")
+            raise ProtocolError(f"a {header.kind.name} frame has no gradient")
         return buffer
 
     def rows(self, frame: Frame, step: int) -> Rows:
@@ -136,8 +152,18 @@ class Received:
         return Header(Kind.ROWS, self._generation, step), rows
 
     def keep(self, frame: Frame) -> int:
-        """Keep the gradient of a frame, and return its bytes. ProtocolError if no worker can have computed it."""
-        packed, layout, buffer = self._terms.gradient_in(frame.payload), self._terms.gradient, self._used[-1]
+        """Keep a part of a gradient. Return the bytes of the gradient if it is complete now, else 0.
+
+        ProtocolError if no worker can have computed it.
+        """
+        work, layout = frame.header.work, self._terms.gradient
+        buffer = self._partial.get(work)
+        if buffer is None:
+            raise ProtocolError("a part of a gradient without bytes")
+        if buffer.missing:
+            return 0
+        del self._partial[work]
+        packed = np.frombuffer(frame.payload if layout.tables else buffer.packed, "<f4")
         if layout.tables:
             gradient = buffer.unpacked = buffer.unpacked or layout.zeros()
             try:
@@ -146,11 +172,11 @@ class Received:
                 raise ProtocolError(str(error)) from error
         else:
             gradient = Gradient(layout, packed)
-        self._kept.setdefault((frame.header.round, (frame.header.first, frame.header.last)), gradient)
-        return len(frame.payload)
+        self._kept.setdefault(work, gradient)
+        return packed.nbytes
 
     def gradient(self, round_: int, node: Node, slot: int) -> Gradient:
-        kept = self._kept.get((round_, node))
+        kept = self._kept.get((round_, *node))
         if kept is None:
             raise ProtocolError(f"no gradient of node {node} of round {round_} has arrived")
         return kept
@@ -162,7 +188,8 @@ class Received:
             self._round = round_
             self._free += [buffer for buffer in self._used if buffer.round < round_]
             self._used = [buffer for buffer in self._used if buffer.round >= round_]
-            self._kept = {key: gradient for key, gradient in self._kept.items() if key[0] >= round_}
+            self._partial = {work: buffer for work, buffer in self._partial.items() if buffer.round >= round_}
+            self._kept = {work: gradient for work, gradient in self._kept.items() if work[0] >= round_}
         if step != self._step:
             self._send(step, len(self._weights))
 

@@ -1,6 +1,6 @@
 """A network compiled for one number of rows: all arrays are allocated once, and none in the steady state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -79,7 +79,13 @@ class Program:
             self._objective.forward()
         return self._objective.sums
 
-    def backward(self, weights: Sequence[Views], gradients: Sequence[Views], scale: float) -> None:
+    def backward(
+        self,
+        weights: Sequence[Views],
+        gradients: Sequence[Views],
+        scale: float,
+        final: Callable[[int], None] = lambda start: None,
+    ) -> None:
         """Compute the gradient of `scale` times the summed loss by every parameter: backpropagation.
 
         The loop is the chain rule, against the order of the layers. When the turn of a layer comes, every layer that
@@ -91,15 +97,19 @@ class Program:
             weights: the weights of the call of `forward`, unchanged since.
             gradients: `network.bind_gradient(gradient)`, or `network.bind(vector)`; overwritten.
             scale: factor of the loss.
+            final: called after the turn of each layer with the index in the flat vector from which on the gradient is
+                final. The index never grows.
         """
         with _quiet():
             self._objective.backward(scale)
+            self._parameters.begin(gradients)
             for place in self._plan.backward_order:
                 layer, buffers = self._layers[place]
                 layer.backward(buffers, weights[place], self._parameters.repeated.get(place, gradients[place]))
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
-            self._parameters.finish(gradients, self.rows * scale)
+                self._parameters.finish(place, gradients, self.rows * scale)
+                final(self._parameters.final_from[place])
 
     def count_active(self, active: Floats) -> None:
         """Find the units with a rectifier that are active: not zero for every sample, after `forward`.
