@@ -1,4 +1,4 @@
-.PHONY: install lint type test simulate bench proto dashboards dashboard-preview manifests docs matrix fuzz emulate
+.PHONY: install lint type test simulate teeth bench proto dashboards dashboard-preview manifests docs matrix fuzz emulate
 
 install:
 	pip install -e '.[server,plot,test,dev]'
@@ -19,6 +19,9 @@ test:
 SEEDS ?= 10000
 simulate:
 	@python -m tests.simulation 0 $(SEEDS)
+
+teeth:
+	@python -m tests.teeth
 
 bench:
 	@python -m benchmarks

@@ -19,6 +19,7 @@ from raydient.server.metrics.exporter import RPC_SECONDS
 from raydient.server.metrics.job_table import JOB, JOBS
 from raydient.server.metrics.service_table import SERVICE
 from raydient.wire.frames import FRAMES
+from tests.teeth.planting import BUGS, SEEDS
 
 DOCS = Path(__file__).parent
 REGION = re.compile(r"(?<=<!-- generated: )(\S+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -98,11 +99,20 @@ def frames() -> Iterator[Row]:
     yield from ((f"`{kind.name}`", direction, meaning) for kind, (direction, meaning) in FRAMES.items())
 
 
+def planted_bugs() -> Iterator[Row]:
+    """Each bug of `make teeth` with its place and its catcher."""
+    yield "bug", "in", "caught by"
+    for bug in BUGS:
+        kind, _, name = bug.catcher.partition(" ")
+        catcher = "a seed" if kind == SEEDS else f"scenario `{name}`" if name else f"`{kind}`"
+        yield bug.title, _codes(dict.fromkeys(Path(edit.file).name for edit in bug.edits)), catcher
+
+
 TABLES: Mapping[str, Callable[[], Iterable[Row]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         *(metrics, serve_options, commands, environment, exit_statuses, exceptions),
-        *(reasons, notices, frames),
+        *(reasons, notices, frames, planted_bugs),
     )
 }
 """By the name in the marker."""

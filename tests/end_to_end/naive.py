@@ -24,8 +24,8 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def naive(prepared):
-    """Train a prepared job."""
+def naive(prepared, update=None):
+    """Train a prepared job. `update` makes the function of an update, `Update` by default."""
     schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
     training, trained = prepared.spec.training, Trained()
     weights = np.zeros(network.layout.size, np.float32)
@@ -33,7 +33,7 @@ def naive(prepared):
         network.initialize(training.seed, weights)
     else:
         read_weights(network, prepared.initial_weights, weights)
-    update, bound, step = Update(training.optimizer, network, weights), network.bind(weights), 0
+    update, bound, step = (update or Update)(training.optimizer, network, weights), network.bind(weights), 0
 
     def gradient(rows, leaf, scale):
         program, result = Program(network, len(rows), weighted=data.weights is not None), np.zeros_like(weights)

@@ -15,6 +15,8 @@ from raydient.steps.gradient import GradientLayout, between
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
 
+from .leaves import Leaves
+
 JOB = "test"
 LOSSES = {"WORKER_LOST", "PARAMETER_SERVER_LOST"}
 """Reasons of notices about lost members; a job may fail for them when it loses more processes than it tolerates."""
@@ -36,6 +38,7 @@ class Invariants:
     - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
     - No member is reported lost before the first fault, and none is replaced.
+    - See `Leaves` for leaves, plans and the weights in shared memory.
 
     Attributes:
         generations: number of the coordinator and generation of each member, by name.
@@ -47,24 +50,37 @@ class Invariants:
         self._world, self._twin = world, twin
         self._disk, self._directory = disk, directory
         self._shards, self._durable, self._epochs = {}, 0, {}
+        self._served = 0
         self._sums = 8 * twin.prepared.network.sums
         self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
+        self._leaves = Leaves(twin)
         world.observers.append(self.look)
+        world.after.append(self._leaves.check_weights)
 
-    def look(self, sender, receiver, frame):
-        """Check a frame that arrives."""
-        header = frame.header
+    def begins(self, member, coordinator, launch):
+        """Note a member that is started."""
+        generation = self.generations[member] = coordinator, launch.generation
+        servers = [name for name, own in self.generations.items() if own == generation and name.startswith("server")]
+        assert len(servers) <= len(self._twin.prepared.ranges), "two generations have one number"
+
+    def look(self, end, frame):
+        """Check a frame that arrives from this end of a connection."""
+        sender, receiver, header = end.owner.name, end.peer.owner.name, frame.header
         if header.kind is Kind.CONTROL:
             message = message_of(frame)
             if message["type"] not in ("Ping", "Pong"):
                 self._world.note(receiver, f"gets {message['type']} from {sender}")
+            self._leaves.hear(end, message)
             check = getattr(self, f"_check_{message['type'].lower()}", None)
             if check is not None:
                 check(sender, receiver, frame, message)
             return
         work = f"{header.round} [{header.first}, {header.last})"
         self._world.note(receiver, f"gets {header.kind.name} {work} from {sender}")
-        assert self.generations[sender] == self.generations[receiver], "frames cross generations"
+        # A worker may find another generation at the address of its server.
+        same = self.generations[sender] == self.generations[receiver]
+        assert same or header.kind is Kind.ATTACH, "frames cross generations"
+        self._leaves.look(end, frame)
         if header.kind is Kind.WEIGHTS:
             weights = np.frombuffer(self._twin.weights[header.round], "<f4")
             expected = b"".join(weights[where].tobytes() for where in between(self._tables, *self._shards[sender]))
@@ -88,6 +104,7 @@ class Invariants:
                 self.check_disk()
             case Started(step=step):
                 assert step >= self._durable, f"begins at step {step}, but {self._durable} steps were durable"
+                assert step == self._served, f"begins at step {step}, but the weights of step {self._served} are served"
             case EpochEnded(epoch=epoch):
                 assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
                 assert report.step == epoch * self._twin.prepared.schedule.steps_per_epoch
@@ -97,6 +114,8 @@ class Invariants:
                 assert not self.undisturbed, f"a member is lost without a fault: {report.message}"
             case Finished(outcome=Outcome.FAILED):
                 assert report.reason in LOSSES, report
+            case Finished(outcome=Outcome.PAUSED, step=step):
+                assert step <= self._durable, f"pauses at step {step}, but {self._durable} steps were durable"
             case Finished(outcome=Outcome.SUCCEEDED):
                 assert report.digest == self._twin.digest, "other bits than the naive loop"
                 assert report.step == self._twin.prepared.schedule.steps
@@ -138,6 +157,7 @@ class Invariants:
         self._newest(receiver)
         self._shards[receiver] = body["ranges"][body["shard"]]
         assert body["step"] >= self._durable, "a durable step is lost"
+        self._served = body["step"]
         self._weights(receiver, frame, message, "the coordinator serves weights of no step")
 
     def _check_work(self, sender, receiver, frame, message):
@@ -152,10 +172,9 @@ class Invariants:
     _check_snapshotpart = _check_snapshot
 
     def _check_epochsdone(self, sender, receiver, frame, message):
-        schedule = self._twin.prepared.schedule
         for epoch in message["body"]["epochs"]:
-            rows = epoch["train"][0], epoch["test"][0]
-            assert rows == (schedule.train_rows, schedule.test_rows), f"{rows} rows counted in an epoch"
+            for part, sums in self._twin.epochs[epoch["epoch"]].items():
+                assert epoch[part] == sums, f"{epoch[part][0]:.0f} rows of the {part} part count, the sums are others"
 
     def _newest(self, member):
         # A partition may hold a message until its coordinator is dead and the next one has members.

@@ -40,11 +40,12 @@ class Cluster:
 
     def start(self, role, launch, log, *, portable=False):
         world, settings = self._world, from_json(launch)
-        name = self._starts(role, settings.generation)
+        name = self._starts(role, settings)
         late = world.random.uniform(0, self._late)
 
         def serve(network):
-            ParameterServerShell(settings, network, "").run()
+            # Another run has another secret, so its addresses are others.
+            ParameterServerShell(settings, network, settings.coordinator.unix.removeprefix("@")).run()
 
         def compute(network):
             work(settings, network, "", part=1)  # the networks are small
@@ -84,6 +85,11 @@ class Job:
     def run(self, limit=200_000):
         """Run the job to its end, and check its files. Raises AssertionError if an invariant is broken."""
         world = self.world
+        with self.twin.verdict():
+            self._run(world, limit)
+        self.invariants.end()
+
+    def _run(self, world, limit):
         while self.finished is None:
             assert self._coordinators < COORDINATORS, "the job does not end"
             self._coordinators += 1
@@ -95,16 +101,15 @@ class Job:
             world.at(pause, lambda over=over: over.append(True))
             while not over:
                 world.turn(limit)
-        self.invariants.end()
 
     def close(self):
         """End all processes."""
         self.world.close()
 
-    def _name(self, role, generation):
+    def _name(self, role, settings):
         number = self._started[role] = self._started.get(role, -1) + 1
         name = f"{'server' if role is Role.PARAMETER_SERVER else 'worker'} {number}"
-        self.invariants.generations[name] = self._coordinators, generation
+        self.invariants.begins(name, self._coordinators, settings)
         return name
 
     def _coordinate(self, network):

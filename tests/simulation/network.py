@@ -5,6 +5,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 
 from raydient.wire import control
 from raydient.wire.connection import Frame, limited_to
@@ -32,6 +33,7 @@ class Connection:
         self._world, self._arrival = world, 0.0
         self._flying = deque()  # frames that this end has sent
         self._broken = False  # the peer's end has been noticed
+        self._pushed = None  # the last push that this end has sent
         self._begun = None  # header, length and parts of a frame that is sent in pieces
 
     def send(self, header, *payload, descriptors=()):
@@ -42,6 +44,17 @@ class Connection:
             return
         data = b"".join(memoryview(part).cast("B") for part in payload if len(part))
         self._dispatch(Frame(replace(header, length=len(data)), data, [os.dup(number) for number in descriptors]))
+        if header.kind is Kind.PUSH:
+            self._pushed = replace(header), data
+
+    @property
+    def has_pushed(self):
+        return self._pushed is not None
+
+    def repeat(self):
+        """Send the last push again, as a worker with a fault would."""
+        header, data = self._pushed
+        self._dispatch(Frame(replace(header, length=len(data)), data))
 
     put = send
 
@@ -114,7 +127,7 @@ class Connection:
             peer._broken = True
         else:
             for observe in world.observers:
-                observe(self.owner.name, peer.owner.name, event)
+                observe(self, event)
         peer.inbox.append(event)
         peer.owner.wake()
 
@@ -131,8 +144,9 @@ class Network:
         return self._world.now
 
     def listen(self, host, unix=None, node=""):
-        endpoint = Endpoint(unix or f"@{self._process.name}", host, 1, node)
-        self._world.listeners[endpoint.unix] = self
+        port = next(n for n in count(1) if (host, n) not in self._world.listeners)  # used again, as real ones are
+        endpoint = Endpoint(unix or f"@{host} {port}", host, port, node)
+        self._world.listeners[endpoint.unix] = self._world.listeners[host, port] = self
         return endpoint
 
     def dial(self, endpoint, transport=Transport.AUTO, node="", timeout_seconds=10.0):

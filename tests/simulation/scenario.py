@@ -130,6 +130,13 @@ class Scenario:
         ending, _, operation = rest.partition(" ")
         self.job.disk.end_user_at(operation, int(ending))
 
+    def _repeat_order(self, names):
+        """Send the last push of one process to another again."""
+        first, second = names.split(" - ")
+        ends = [c for c in self._between(names) + [c.peer for c in self._between(names)] if c.has_pushed]
+        (end,) = [c for c in ends if (c.owner.name, c.peer.owner.name) == (first, second)]
+        end.repeat()
+
     def _part_order(self, names):
         self.job.world.partition(*names.split(" - "), float("inf"))
 

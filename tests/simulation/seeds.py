@@ -13,7 +13,7 @@ BOUND = 20_000
 """Events within which a job ends after its last fault."""
 FIRST_EVENTS = 600
 """Faults begin within this number of events: about as many as a job without faults has."""
-OPTIMIZERS = "adam", "sgd"
+OPTIMIZERS = "adam", "sgd", "scaled"
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,22 @@ def isolate(job, fault):
                 job.world.partition(lifeline.name, process.name, fault.seconds)
 
 
+def stop(job, fault):
+    """A process stops for good; the operator ends a coordinator that has stopped."""
+    victim = choose(members(job.world), fault.first)
+    if victim is not None:
+        victim.freeze()
+        if victim.name == "coordinator":
+            job.world.after_seconds(fault.seconds, victim.end)
+
+
+def repeat(job, fault):
+    """A worker sends its last push twice."""
+    connection = choose([c for c in job.world.connections if c.has_pushed and not c.is_closed], fault.first)
+    if connection is not None:
+        connection.repeat()
+
+
 def scale(job, fault):
     """The number of workers changes, often while a round is open."""
     job.orders.append(control.Scale(1 + fault.first % 4, 1))
@@ -129,7 +145,7 @@ def pause(job, fault):
 
 FAULTS = (
     *(kill_worker, kill_server, kill_coordinator, kill_coordinator_at_disk, disk_fails, disk_full),
-    *(freeze, slow_down, cut, part, isolate, scale, pause),
+    *(freeze, stop, slow_down, cut, part, isolate, repeat, scale, pause),
 )
 ORDERS = scale, pause
 """Faults that are orders of the operator: no member may be lost because of them."""

@@ -2,14 +2,18 @@
 
 import atexit
 import shutil
+import struct
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 from unittest.mock import patch
 
 import numpy as np
 
+from raydient.server.parameters import optimizers
+from raydient.server.parameters.optimizers import UpdateRule
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
 from raydient.steps import ranges
@@ -26,22 +30,26 @@ class Twin:
     Attributes:
         weights: after each number of updates, bytes.
         sums: of the rows of each leaf, by round and leaf.
+        epochs: of each epoch the sums over its training part and over the held-out part, rows first.
     """
 
-    def __init__(self, prepared):
-        self.prepared = prepared
-        self.weights, self.sums = [], {}
+    def __init__(self, prepared, scale=None):
+        """`scale` is that of the update rule, which a specification cannot set."""
+        self.prepared, self._scale = prepared, scale
+        self.weights, self.sums, self.epochs = [], {}, []
         schedule, network, data = prepared.schedule, prepared.network, prepared.dataset
         weights = np.zeros(network.layout.size, np.float32)
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
-        update = Update(prepared.spec.training.optimizer, network, weights)
+        update, total = self._update(prepared.spec.training.optimizer, network, weights), np.zeros(1 + network.sums)
         self.weights.append(weights.tobytes())
         for number in range(schedule.rounds):
             opened = schedule.round(number)
             if opened.kind is RoundKind.EVALUATE:
                 for leaf in range(opened.leaves):
                     self._leaf(data.test, np.arange(*opened.leaf(leaf)), number, leaf)
+                self.epochs.append({"train": total.tolist(), "test": self._total(opened).tolist()})
+                total[:] = 0
                 continue
             order = epoch_order(prepared.spec.training.seed, opened.epoch, schedule.train_rows)
             parts = []
@@ -53,15 +61,28 @@ class Twin:
                 program.backward(self._bound, network.bind(parts[-1]), 1.0 / (opened.stop - opened.start))
             update(opened.step, tree(parts))
             self.weights.append(weights.tobytes())
+            total += self._total(opened)
 
     @cached_property
     def digest(self):
         """Digest of the naive loop, which shares no code with the rounds of this class."""
-        return naive(self.prepared).digest
+        return naive(self.prepared, self._update).digest
+
+    def verdict(self):
+        """Return a context in which update rules have the scale of this job."""
+        return patch.object(optimizers, "UpdateRule", partial(UpdateRule, scale=self._scale))
 
     def node(self, round_, first, last):
         """Return the sums over a node of a round, bytes."""
         return tree([self.sums[round_, leaf] for leaf in range(first, last)]).tobytes()
+
+    def _total(self, opened):
+        """Return the rows of a round and the sums over them."""
+        sums = tree([self.sums[opened.number, leaf] for leaf in range(opened.leaves)])
+        return np.array([opened.stop - opened.start, *sums])
+
+    def _update(self, *arguments):
+        return Update(*arguments) if self._scale is None else ScaledUpdate(self._scale, *arguments)
 
     def _leaf(self, part, rows, round_, leaf, passing=None):
         program = Program(self.prepared.network, len(rows), weighted=False)
@@ -72,6 +93,24 @@ class Twin:
         sums = program.forward(self._bound, passing) if passing else program.forward(self._bound)
         self.sums[round_, leaf] = sums.copy()
         return program
+
+
+class ScaledUpdate(Update):
+    """Scales the gradient by a function of its squared norm, which is added piece by piece."""
+
+    def __init__(self, scale, optimizer, network, weights):
+        super().__init__(optimizer, network, weights)
+        self._scale, self._bounds = scale, ranges.pieces(network.layout)
+
+    def __call__(self, step, gradient):
+        squares = [float(np.dot(gradient[a:b], gradient[a:b])) for a, b in pairwise(self._bounds)]
+        super().__call__(step, gradient * np.float32(self._scale(float(np.sum(squares)))))
+
+
+def by_each_bit(square):
+    """Return a factor from 0.5 to 1.5 in which each bit of a squared norm shows."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", square))
+    return 0.5 + (bits * 0x9E3779B97F4A7C15 & (1 << 64) - 1) / (1 << 64)
 
 
 @contextmanager
@@ -94,7 +133,8 @@ def folder():
 def tiny_twin(kind, servers=1, *, table=False):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch.
 
-    With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`.
+    With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`. The
+    optimizer "scaled" is SGD with a verdict on each gradient.
     """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
@@ -108,11 +148,18 @@ def tiny_twin(kind, servers=1, *, table=False):
         {"dropout": {"rate": 0.2}},
         {"dense": {"units": 3}},
     ]
+    optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else (kind, None)
     spec = {
         "dataset": {"uri": path.name, "standardize": not table, "split": {"test": 0.1}},
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
-        "training": {"epochs": 3, "batch_size": 15, "microbatches": 5, "optimizer": kind, "seed": 11},
+        "training": {
+            "epochs": 3,
+            "batch_size": 15,
+            "microbatches": 5,
+            "optimizer": optimizer,
+            "seed": 11,
+        },
         "checkpoints": {"interval_seconds": 0.02},
         "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},
     }
-    return Twin(prepare(validate_job(spec), path))
+    return Twin(prepare(validate_job(spec), path), scale)

@@ -13,6 +13,8 @@ from collections import deque
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from raydient.wire.frames import ProtocolError
+
 from .network import Network
 
 DELAY_SECONDS = 0.0001, 0.005
@@ -151,6 +153,8 @@ class Process:
         status = "ended with status 0"
         try:
             self.result = self._main(self.network)
+        except ProtocolError as error:  # the processes here follow it
+            self.error, status = error, f"ended with {error}"
         except OSError as error:
             status = f"ended with {type(error).__name__}: {error}"
         except GreenletExit:
@@ -168,7 +172,7 @@ class World:
         now: seconds.
         random: the source of every choice.
         events: number of events so far.
-        observers: called with the sender's name, the receiver's name and the frame when a frame arrives.
+        observers: called with the sending end of the connection and the frame when a frame arrives.
         after: called after each event.
         trace: time, name and text of what has happened.
         lost: returns True for a frame, by its connection and header, that is lost and ends its connection; None: none.

@@ -87,6 +87,10 @@ class Members:
         process = self._processes.pop(member, None)
         if process is not None:
             process.kill()
+        self._forget(member)
+
+    def _forget(self, member: int) -> None:
+        """Drop the connections of a member; messages of it that are still on their way have no effect."""
         self._departures.forget(member)
         for table in (self._connections, self._lifelines):
             for connection in [c for c, m in table.items() if m == member]:
@@ -168,7 +172,7 @@ class Members:
         return self._departures.pending
 
     def lost(self, *, quiet: bool) -> list[tuple[int, str]]:
-        """Return the members that are lost and why. Their processes have ended when this returns.
+        """Return the members that are lost and why. Their processes and connections have ended when this returns.
 
         `quiet`: the last poll returned no message.
         """
@@ -180,6 +184,6 @@ class Members:
                 if ended is None:
                     process.kill()
                 del self._processes[member]
-                self._departures.forget(member)
+                self._forget(member)
                 lost.append((member, why))
         return lost
