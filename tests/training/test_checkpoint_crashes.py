@@ -62,6 +62,12 @@ def save(disk, steps, acknowledged):
             acknowledged.append(step)
 
 
+def durable_step(disk):
+    """Return the step from which a job would go on if the power were lost now."""
+    loaded, _ = SmallJob(JOB / "checkpoints", disk=disk.after_power_loss()).checkpoints.load_latest()
+    return loaded.manifest.step if loaded else 0
+
+
 def check(disk, acknowledged, *, most):
     """Check that a new process finds every acknowledged result, and can go on."""
     job = SmallJob(JOB / "checkpoints", disk=disk)
@@ -70,6 +76,7 @@ def check(disk, acknowledged, *, most):
     assert damage == []
     step = loaded.manifest.step if loaded else 0
     assert max(acknowledged, default=0) <= step <= most
+    assert durable_step(disk) == step, "a run begins at a checkpoint that is not durable"
     if loaded:
         np.testing.assert_array_equal(loaded.arrays["weights"], arrays(step)["weights"])
         np.testing.assert_array_equal(loaded.arrays["velocity"], arrays(step)["velocity"])

@@ -172,11 +172,16 @@ class Checkpoints:
         self._remove(self._directory / folder_name(step))
 
     def remove_leftovers(self) -> None:
-        """Remove partial checkpoints of processes that were killed while writing or removing them."""
+        """Remove partial checkpoints of processes that were killed while writing or removing them.
+
+        A checkpoint that such a process renamed, and did not sync, is durable on return unless the disk fails.
+        """
         with suppress(OSError):
-            for name in self._disk.names(self._directory):
+            names = self._disk.names(self._directory)
+            self._disk.sync_folder(self._directory)
+            for name in names:
                 if name.startswith(_PARTIAL):
-                    self._drop(self._directory / name)
+                    self._delete(self._directory / name)
 
     # ---- writing
 
