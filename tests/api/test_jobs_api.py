@@ -93,6 +93,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "seed": 0,
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
         "initial_weights": "",
+        "numerics": {"strict": {}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}
