@@ -16,6 +16,7 @@ BENCHMARKS = (
     "elastic",
     "straggler",
     "gradient_health",
+    "memory",
     "scrape",
     "recurrent",
     "attention",
