@@ -76,6 +76,8 @@ class Leaves:
                 assert reader.weights == self._weights[step], "a reader sees weights of no step, or of another one"
 
     def _assign(self, reader, header):
+        if reader.end.is_closed:
+            return  # the server has disconnected the worker meanwhile, and its leaves are handed out again
         if header.round != reader.round:
             assert not reader.leaves, f"round {header.round} begins before the leaves of round {reader.round} are done"
             reader.round = header.round
