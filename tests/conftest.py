@@ -37,6 +37,11 @@ def _no_ray(*arguments, **options):
     raise AssertionError("only tests marked `ray` start it")
 
 
+def pytest_collection_finish():
+    """Refuse a test file that imports Ray: it reads its variables then, and a cluster sets them before it starts one."""
+    assert "ray" not in sys.modules, "a test file imports ray; import it in a fixture or a test marked `ray`"
+
+
 @pytest.fixture(autouse=True)
 def _a_test_of_its_own(request):
     """Keep unmarked tests from starting Ray; no test joins one or leaves a process or a thread of ours behind."""

@@ -1,20 +1,27 @@
-"""The places of a job's parameter servers in a placement group, without a Ray."""
+"""The places of a job's parameter servers in a placement group that is requested of a fake."""
 
+import importlib
 from types import SimpleNamespace
 
 import pytest
 
-from raydient.server.clusters import ray_placement
-from raydient.server.clusters.ray_placement import Group
 from raydient.spec.job import Placement
 from raydient.wire.control import Role
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture
-def requested(monkeypatch):
+def placement(ray_cluster):
+    """The module; its import is an import of Ray, which reads its variables then, so a cluster has to set them before."""
+    return importlib.import_module("raydient.server.clusters.ray_placement")
+
+
+@pytest.fixture
+def requested(placement, monkeypatch):
     """The arguments of the placement group that is requested."""
     asked = {}
-    monkeypatch.setattr(ray_placement, "placement_group", lambda bundles, **more: asked.update(more, bundles=bundles))
+    monkeypatch.setattr(placement, "placement_group", lambda bundles, **more: asked.update(more, bundles=bundles))
     return asked
 
 
@@ -30,20 +37,20 @@ def places(group, servers):
 @pytest.mark.parametrize(
     ("workers", "servers", "bundles"), [(3, 2, [0, 1]), (2, 5, [0, 1, 0, 1, 0]), (1, 3, [0, 0, 0])]
 )
-def test_without_labels_servers_are_beside_the_workers_in_turn(requested, workers, servers, bundles):
-    group = Group("job", workers, Placement(), {})
+def test_without_labels_servers_are_beside_the_workers_in_turn(placement, requested, workers, servers, bundles):
+    group = placement.Group("job", workers, Placement(), {})
     assert places(group, servers) == bundles
     assert requested["bundles"] == [{"CPU": 1}] * workers
 
 
-def test_with_labels_all_servers_share_one_room_of_their_own(requested):
-    group = Group("job", 2, Placement(parameter_server={"disk": "fast"}), {})
+def test_with_labels_all_servers_share_one_room_of_their_own(placement, requested):
+    group = placement.Group("job", 2, Placement(parameter_server={"disk": "fast"}), {})
     assert places(group, 3) == [2, 2, 2]
     assert len(requested["bundles"]) == 3
     assert requested["bundle_label_selector"] == [{}, {}, {"disk": "fast"}]
 
 
-def test_without_workers_the_servers_have_a_room(requested):
-    group = Group("job", 0, Placement(), {})
+def test_without_workers_the_servers_have_a_room(placement, requested):
+    group = placement.Group("job", 0, Placement(), {})
     assert places(group, 2) == [0, 0]
     assert len(requested["bundles"]) == 1
