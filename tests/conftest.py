@@ -38,8 +38,9 @@ def _no_ray(*arguments, **options):
 
 
 def pytest_collection_finish():
-    """Refuse a test file that imports Ray: it reads its variables then, and a cluster sets them before it starts one."""
-    assert "ray" not in sys.modules, "a test file imports ray; import it in a fixture or a test marked `ray`"
+    """Refuse a test file that imports Ray, because Ray then reads its variables before a cluster has set them."""
+    if "ray" in sys.modules:
+        raise pytest.UsageError("a test file imports ray; import it in a fixture or in a test marked `ray`")
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture
 def placement(ray_cluster):
-    """The module; its import is an import of Ray, which reads its variables then, so a cluster has to set them before."""
+    """The module, imported after a cluster has set the variables that Ray reads when it is imported."""
     return importlib.import_module("raydient.server.clusters.ray_placement")
 
 
