@@ -181,8 +181,8 @@ def test_a_worker_that_has_no_more_to_do_is_not_lost(job, local, tmp_path, monke
     # The last snapshot is sent before the order to end; a poll may see the end of the worker before the snapshot.
     start = local.start
 
-    def start_one(role, *arguments):
-        process = start(role, *arguments)
+    def start_one(role, *arguments, **more):
+        process = start(role, *arguments, **more)
         return Dozing(process) if role is Role.WORKER else process
 
     monkeypatch.setattr(local, "start", start_one)
