@@ -58,6 +58,11 @@ class Numerics(OneOf):
     any: Empty | None = None
     portable: Empty | None = None
 
+    @property
+    def is_portable(self) -> bool:
+        """True if the processes of the job need the environment and the functions of portable jobs."""
+        return self.kind == "portable"
+
 
 class Training(Model):
     """The length of training, its batches and its optimizer.

@@ -32,9 +32,14 @@ def union(numbers: Sequence[Numbers]) -> Numbers:
         return numbers[0]
     merged = np.concatenate(numbers)
     merged.sort(kind="stable")  # detects that the array consists of sorted runs, and merges them
-    first = np.ones(len(merged), np.bool_)
-    np.not_equal(merged[1:], merged[:-1], out=first[1:])
-    return merged[first]
+    return distinct(merged)
+
+
+def distinct(ascending: Numbers) -> Numbers:
+    """Return sorted row numbers without repetition, a copy. With the sort it takes half the time of `np.unique`."""
+    first = np.ones(len(ascending), np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
+    return ascending[first]
 
 
 def are_numbers(numbers: Numbers, rows: int) -> bool:

@@ -58,7 +58,7 @@ def train(
         ClusterError: the cluster cannot be opened.
         KeyboardInterrupt: on Ctrl-C, after all processes have ended.
     """
-    is_portable = spec.training.numerics.kind == "portable"
+    is_portable = spec.training.numerics.is_portable
     if is_portable and not portable():
         text = "portable has to be chosen before NumPy is loaded, by `member.environment`, as `raydient train` does"
         raise InvalidSpec([FieldError("training.numerics", text)])

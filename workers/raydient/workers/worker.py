@@ -217,13 +217,14 @@ class Worker:
         program = self._fill("train", self._epoch_order(round_.epoch)[start:stop])
         self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, round_.step, leaf))
         self._keep_scores(program)
-        if self._schedule.measures_health(round_):
+        counts = self._schedule.measures_health(round_)
+        if counts:
             program.count_active(gradient.active)
         middle = self._clock()
         sums = GradientSums(
             self._channel,
             slots,
-            counts=self._schedule.measures_health(round_),
+            counts=counts,
             push=(round_.number, pushed) if leaf + 1 == pushed[1] else None,
             clock=self._clock,
             part=self._part,

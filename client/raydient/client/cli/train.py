@@ -149,7 +149,7 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
     from raydient.server.clusters.member import environment
 
     # Before NumPy is loaded: this process is the coordinator, which computes the initial weights.
-    os.environ.update(environment(portable=spec.training.numerics.kind == "portable"))
+    os.environ.update(environment(portable=spec.training.numerics.is_portable))
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
 

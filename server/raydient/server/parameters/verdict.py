@@ -30,14 +30,13 @@ class Verdict:
         self.health: GradientHealth | None = None
         self.pending: Request | None = None
         self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
-        self._contributions: Contributions = {}
         self._loss = 0.0
         self._answers: dict[int, Answer] = {}
         self._measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
 
     def begin(self, round_: Round, contributions: Contributions, loss: float) -> Request:
         """Return the first request of a step with this mean loss."""
-        self._contributions, self._loss = contributions, loss
+        self._loss = loss
         kind = Update if self._rule.scale is None else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
@@ -66,12 +65,12 @@ class Verdict:
         self.pending = request
         return request
 
-    def _done(self, request: Request, answers: Sequence[Done]) -> Request | None:
+    def _done(self, request: Update | Reduce | Apply, answers: Sequence[Done]) -> Request | None:
         round_, measured = request.round, [answer.measured for answer in answers]
         square = float(np.sum(np.concatenate([answer.squares for answer in answers])))
         if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(self._loss)):
             self._measured = measured
-            return self._ask(Examine(round_, self._contributions, self._schedule.measures_health(round_)))
+            return self._ask(Examine(round_, request.contributions, request.measures))
         if isinstance(request, Reduce):
             return self._ask(Apply(round_, self._factor(square)))
         self._updated(round_, measured)

@@ -16,7 +16,7 @@ def machine_problems(spec: JobSpec, features: Mapping[str, bool] | None = None) 
 
     `features` are those of its processor by NumPy's names; those of this machine if None.
     """
-    if spec.training.numerics.kind != "portable":
+    if not spec.training.numerics.is_portable:
         return []
     if features is None:
         features = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]

@@ -115,7 +115,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 secret=secret,
                 logs=directory / "logs",
                 transport=launch.transport,
-                portable=spec.training.numerics.kind == "portable",
+                portable=spec.training.numerics.is_portable,
             )
             CoordinatorShell(
                 prepared,

@@ -314,7 +314,7 @@ class Runner:
             control.Role.COORDINATOR,
             LAUNCH.dump_json(launch).decode(),
             log,
-            portable=request.spec.training.numerics.kind == "portable",
+            portable=request.spec.training.numerics.is_portable,
         )
         return self._follow(request, address, 0, listener, process)
 
