@@ -21,6 +21,7 @@ from unittest.mock import patch
 import numpy as np
 from comparison import Comparison, Measurement, Options, print_document, rounded
 from elastic import Watched
+from workload import job
 
 from raydient.server.clusters.opening import open_cluster
 from raydient.server.training import plans
@@ -43,23 +44,6 @@ WARM_UP_STEPS = 16
 """Shares follow the speed after five measurements, here after as many steps; not counted."""
 RATE = "samples_per_second"
 EVEN, UNEVEN, EQUAL_SHARES = "no straggler", "straggler", "straggler, equal shares"
-
-
-def job(data: Path, rows: int, steps: int) -> JobSpec:
-    hidden = {"dense": {"units": 512, "activation": "relu"}}
-    return JobSpec.model_validate(
-        {
-            "dataset": {"uri": data.name, "split": {"test": 0.0}},
-            "network": {"layers": [hidden, hidden, {"dense": {"units": 10}}], "loss": "softmax_cross_entropy"},
-            "training": {
-                "epochs": steps,
-                "batch_size": rows,
-                "microbatches": LEAVES,
-                "optimizer": {"sgd": {"learning_rate": 0.01}},
-            },
-            "resources": {"workers": WORKERS},
-        }
-    )
 
 
 @contextmanager
@@ -153,7 +137,7 @@ def main() -> None:
         data = Path(directory) / "random.npz"
         generator = np.random.default_rng(0)
         np.savez(data, x=generator.random((rows, 784), dtype=np.float32), y=generator.integers(0, 10, rows))
-        spec = job(data, rows, steps)
+        spec = job(data, LEAVES, WORKERS, epochs=steps, batch=rows)
         contenders = {
             UNEVEN: partial(pace, data, spec, uneven),
             EQUAL_SHARES: partial(pace, data, spec, uneven, follow=False),

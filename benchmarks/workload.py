@@ -30,7 +30,13 @@ def write_data(path: Path) -> None:
 
 
 def job(
-    data: Path, microbatches: int | None, workers: int = WORKERS, strategy: str = "pack", epochs: int = EPOCHS
+    data: Path,
+    microbatches: int | None,
+    workers: int = WORKERS,
+    strategy: str = "pack",
+    epochs: int = EPOCHS,
+    *,
+    batch: int = BATCH,
 ) -> JobSpec:
     """The job; `microbatches` None is the default for its batch, `strategy` lays it out on a cluster's nodes."""
     return JobSpec.model_validate(
@@ -46,7 +52,7 @@ def job(
             },
             "training": {
                 "epochs": epochs,
-                "batch_size": BATCH,
+                "batch_size": batch,
                 "microbatches": microbatches,
                 "optimizer": {"sgd": {"learning_rate": 0.01}},
             },
