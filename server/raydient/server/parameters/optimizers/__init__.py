@@ -1,0 +1,13 @@
+"""Rules that turn a gradient into an update: the published rule and nothing else.
+
+Each works on any contiguous part of the flat vector, in place, element by element, so neither the number of shards nor
+the size of a block changes a bit. `weights`, `gradient` and the arrays of `state` are float32 of one shape and do not
+overlap; `scratch` is two more such arrays; the gradient is left as it was.
+"""
+
+from .adam import Adam
+from .descent import Momentum, Sgd
+from .rule import Optimizer, UpdateRule
+from .table import OPTIMIZERS, build_rule
+
+__all__ = ["OPTIMIZERS", "Adam", "Momentum", "Optimizer", "Sgd", "UpdateRule", "build_rule"]
