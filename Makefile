@@ -14,7 +14,7 @@ type:
 	mypy
 
 test:
-	pytest
+	pytest -n auto
 
 SEEDS ?= 10000
 simulate:

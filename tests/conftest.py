@@ -62,6 +62,13 @@ def _a_test_of_its_own(request):
         assert starts_ray or _children() <= children
 
 
+def pytest_collection_modifyitems(items):
+    """Run all tests that start Ray in one process, so that the machine has one Ray at a time."""
+    for item in items:
+        if item.get_closest_marker("ray") is not None:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def rays():
     """Rays for the tests that ask, ended with the last test."""
