@@ -63,10 +63,21 @@ def done(*epochs):
     return control.EpochsDone([control.EpochSums(n, 3 * (n + 1), 0.5, [100, 50.0, 80.0], []) for n in epochs])
 
 
+def due(coordinator, answering=None):
+    """Return the actions of a tick except pings, which the members `answering` answer, all if that is None."""
+    actions = []
+    for action in coordinator.tick():
+        if not isinstance(action, Ping):
+            actions.append(action)
+        elif answering is None or action.member in answering:
+            coordinator.answered(action.member)
+    return actions
+
+
 def seconds_until(coordinator, clock, action):
-    """Return the whole seconds until `tick` returns this action."""
+    """Return the whole seconds until `tick` returns this action; every member answers pings."""
     for seconds in range(2000):
-        if action in coordinator.tick():
+        if action in due(coordinator):
             return seconds
         clock.now += 1
     raise AssertionError("it never does")
@@ -77,10 +88,5 @@ def silence(coordinator, clock, answering, seconds=7):
     actions = []
     for _ in range(seconds):
         clock.now += 1
-        for action in coordinator.tick():
-            if isinstance(action, Ping):
-                if action.member in answering:
-                    coordinator.answered(action.member)
-            else:
-                actions.append(action)
+        actions += due(coordinator, answering)
     return actions

@@ -6,21 +6,21 @@ from raydient.server.training.reports import CheckpointTaken, Finished, Notice, 
 from raydient.server.training.saving import COMPLETE_SECONDS, HURRY_SECONDS, PAUSED_SECONDS
 from raydient.wire import control
 
-from .coordinating import reports, running, running_with, saved, seconds_until, silence, status
+from .coordinating import due, reports, running, running_with, saved, seconds_until, silence, status
 
 
 def test_a_checkpoint_is_asked_for_when_it_is_due_and_there_is_something_new(coordinator, clock):
     running(coordinator)
     clock.now += 11
-    assert coordinator.tick() == []
+    assert due(coordinator) == []
     coordinator.status(status(5))
-    assert coordinator.tick() == [Ask(control.TakeSnapshot())]
-    assert coordinator.tick() == [], "one at a time"
+    assert due(coordinator) == [Ask(control.TakeSnapshot())]
+    assert due(coordinator) == [], "one at a time"
     assert reports(saved(coordinator, 5), CheckpointTaken) == [CheckpointTaken(5, 0.1, 400)]
     clock.now += 11
-    assert coordinator.tick() == [], "nothing new"
+    assert due(coordinator) == [], "nothing new"
     coordinator.status(status(6))
-    assert coordinator.tick() == [Ask(control.TakeSnapshot())]
+    assert due(coordinator) == [Ask(control.TakeSnapshot())]
 
 
 def failed(coordinator, step, **kind):
@@ -42,7 +42,7 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again_while_training_goes_
         message = failed(coordinator, step)
     assert waits == [60, 10, 20, 40, 60], "it doubles up to the interval"
     assert message == ("the checkpoint of step 9 could not be written: no room; training goes on, next attempt in 60 s")
-    coordinator.tick()
+    due(coordinator)
     saved(coordinator, 10)
     coordinator.status(status(11))
     assert seconds_until(coordinator, clock, Ask(control.TakeSnapshot())) == 60
@@ -60,7 +60,7 @@ def test_after_a_rollback_a_snapshot_is_asked_for_again(coordinator, clock):
     for worker in (4, 5):
         coordinator.attached(worker)
     coordinator.status(status(6))
-    assert Ask(control.TakeSnapshot()) in coordinator.tick()
+    assert Ask(control.TakeSnapshot()) in due(coordinator)
 
 
 def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator, clock):
@@ -72,7 +72,7 @@ def test_the_final_checkpoint_is_held_and_written_when_there_is_room(coordinator
     waits = []
     for _ in range(6):
         waits.append(seconds_until(coordinator, clock, Save()))
-        assert coordinator.tick() == [], "one at a time"
+        assert due(coordinator) == [], "one at a time"
         failed(coordinator, 9, final=True, complete=True)
     assert waits == [1, 2, 4, 8, 10, 10]
     saved(coordinator, 9)
@@ -84,7 +84,7 @@ def give_up(coordinator, clock, step, complete):
     """Return the seconds until the final checkpoint is given up, and the report of the end."""
     began = clock.now
     while True:
-        actions = coordinator.tick()
+        actions = due(coordinator)
         if ends := reports(actions, Finished):
             return clock.now - began, ends[0]
         if Save() in actions:
@@ -150,11 +150,11 @@ def test_a_pause_does_not_wait_long_for_the_open_round(coordinator, clock):
     running(coordinator)
     coordinator.pause()
     clock.now += HURRY_SECONDS - 1
-    assert coordinator.tick() == []
+    assert due(coordinator) == []
     clock.now += 1
-    assert coordinator.tick() == [Ask(control.Pause(at_once=True))]
+    assert due(coordinator) == [Ask(control.Pause(at_once=True))]
     clock.now += HURRY_SECONDS
-    assert coordinator.tick() == []
+    assert due(coordinator) == []
 
 
 def test_a_pause_ends_without_a_parameter_server(coordinator):

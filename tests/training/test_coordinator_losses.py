@@ -155,6 +155,15 @@ def test_a_silent_process_is_given_up(coordinator, clock):
     assert changes(coordinator.tick()) == [Kill(2), Start(Role.WORKER, 3, 0)]
 
 
+def test_a_member_that_has_introduced_itself_has_to_answer_although_it_has_no_lifeline(coordinator, clock):
+    coordinator.begin()
+    for member in (0, 1):
+        coordinator.hello(member)
+        coordinator.answered(member)
+    coordinator.hello(2)
+    assert changes(silence(coordinator, clock, {0, 1})) == [Kill(2), Start(Role.WORKER, 3, 0)]
+
+
 def test_events_after_the_end_have_no_effect(coordinator):
     running(coordinator)
     coordinator.lost(2, "killed by SIGKILL")

@@ -40,7 +40,7 @@ def test_members_are_pinged_once_a_second(members):
     assert members.pulses.beat() == []
 
 
-def test_a_member_without_a_lifeline_is_not_pinged_and_never_silent(members):
+def test_a_member_that_was_never_heard_of_is_not_pinged_and_never_silent(members):
     late = members.roster.add(Role.WORKER, members.now)
     assert members.pass_time(60.0, {0, 1, 2}) == {}
     members.now += PING_SECONDS

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from raydient.server.training.actions import Kill, Serve, SetPlan, Start, Tell, Work
+from raydient.server.training.actions import Kill, Ping, Serve, SetPlan, Start, Tell, Work
 from raydient.server.training.coordinator import Coordinator
 from raydient.server.training.failures import TOGETHER_SECONDS
 from raydient.server.training.progress import ProgressReports
@@ -64,6 +64,8 @@ class Members(RuleBasedStateMachine):
                     self.plan = plan
                 case Tell(report):
                     assert not isinstance(report, Finished)
+                case Ping(member):
+                    self.coordinator.answered(member)
                 case Serve():
                     pass
 

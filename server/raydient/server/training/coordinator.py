@@ -106,6 +106,7 @@ class Coordinator:
     def hello(self, member: int, *, refused: bool = False) -> list[Action]:
         """Handle the introduction of a member. A `refused` one, whose machine computes other bits, gets no work."""
         roster = self._roster
+        self._pulses.answered(member)  # silence counts from now on, with or without a lifeline
         roster[member].introduced, roster[member].refused = not refused, refused
         if refused or not roster.has_servers:
             return []
@@ -114,7 +115,7 @@ class Coordinator:
         return [self._work(member)]
 
     def answered(self, member: int) -> None:
-        """Note that a member has opened its lifeline or answered a ping."""
+        """Note an answer on a member's lifeline."""
         self._pulses.answered(member)
 
     def _work(self, worker: int) -> Work:
@@ -249,9 +250,7 @@ class Coordinator:
         now = self._clock()
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
-        actions: list[Action] = []
-        if self.phase is not Phase.PAUSING:
-            actions += self._start_missing()
+        actions: list[Action] = [] if self.phase is Phase.PAUSING else self._start_missing()
         for member in self._roster.silent(now - START_SECONDS):
             actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
         actions += self._check_pulses()

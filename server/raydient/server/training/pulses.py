@@ -13,7 +13,7 @@ ALL_SILENT_SECONDS = 30.0
 
 
 class Pulses:
-    """Counts the time for which each member with a lifeline has not answered. Not thread-safe.
+    """Counts the time for which each member has not answered since it was heard of first. Not thread-safe.
 
     One interval between calls counts at most 2 * PING_SECONDS. After a pause of this process itself (suspended machine,
     slow write of a checkpoint), waiting answers are read before a member counts as stopped.
@@ -24,7 +24,7 @@ class Pulses:
         self._last = clock()
 
     def answered(self, member: int) -> None:
-        """Note that a member has opened its lifeline or answered a ping."""
+        """Note that a member has introduced itself, opened its lifeline or answered a ping."""
         if member in self._roster:
             self._roster[member].silence = 0.0
 
@@ -34,7 +34,7 @@ class Pulses:
         if passed < PING_SECONDS:
             return []
         self._last += passed
-        pinged = self._roster.with_lifeline
+        pinged = self._roster.answering
         for member in pinged.values():
             assert member.silence is not None
             member.silence += min(passed, 2 * PING_SECONDS)
@@ -46,7 +46,7 @@ class Pulses:
         A run that is `pausing` needs a checkpoint from its parameter servers soon, and does not wait for it even if no
         member answers.
         """
-        silence = {n: m.silence or 0.0 for n, m in self._roster.with_lifeline.items()}
+        silence = {n: m.silence or 0.0 for n, m in self._roster.answering.items()}
         shortest = min(silence.values(), default=0.0)
         limit = SILENT_SECONDS if shortest <= SILENT_SECONDS else ALL_SILENT_SECONDS
         stopped = {n: f"no answer for {seconds:.0f} seconds" for n, seconds in silence.items() if seconds > limit}

@@ -22,7 +22,7 @@ class Member:
         place: index among the members of its role, from 0; a replacement takes the place of the lost member.
         leaving: number of the first plan without this worker; the worker is ended when that plan is in force.
         refused: its machine computes other bits, so it gets no work.
-        silence: seconds since it last answered a ping, see `Pulses`; None before its lifeline is open.
+        silence: seconds since it last answered a ping, see `Pulses`; None before it was heard of for the first time.
     """
 
     role: Role
@@ -73,8 +73,8 @@ class Roster:
         return members
 
     @property
-    def with_lifeline(self) -> dict[int, Member]:
-        """The members that have opened a lifeline."""
+    def answering(self) -> dict[int, Member]:
+        """The members that have to answer pings: those that have opened a lifeline or introduced themselves."""
         return {n: m for n, m in self._members.items() if m.silence is not None}
 
     @property
