@@ -19,6 +19,7 @@ import numpy as np
 from comparison import Comparison, Measurement, Options, Peer, own_session, print_document, run_peer
 
 from raydient.server.clusters.local import LocalCluster
+from raydient.spec.training import Training
 from raydient.steps.layout import Layout
 from raydient.steps.ranges import pieces, ranges
 from raydient.steps.schedule import Schedule
@@ -130,8 +131,7 @@ class Exchange:
         for shard, (start, stop) in enumerate(divided):
             serve = control.Serve(
                 layout=layout,
-                optimizer="sgd",
-                settings={"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+                training=Training().canonical(),
                 layers=[("vector", 0)],
                 schedule=self._schedule,
                 sums=SUMS,

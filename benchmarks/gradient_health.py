@@ -22,14 +22,15 @@ from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.blocks import Blocks
 from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.server.parameters.requests import Request
+from raydient.server.parameters.rule import build_rule
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.update import Updater
 from raydient.server.parameters.weights import Weights
 from raydient.spec.job import Monitoring
 from raydient.spec.network import Network as NetworkSpec
+from raydient.spec.training import Training
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
 from raydient.steps.schedule import Schedule, default_microbatches
@@ -44,7 +45,6 @@ UNITS = (128, 512)
 BLOCK_STEPS = 40
 MOST_PERCENT = 1.0
 DEFAULT = Monitoring().gradient_health_every
-SETTINGS = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 
 
 def network_of(units: int) -> Network:
@@ -67,7 +67,7 @@ class Steps:
         self.weights = np.empty(size, np.float32)
         network.initialize(0, self.weights)
         self._slots = [gradient.zeros() for _ in range(microbatches)]
-        rule, layout, depth = build_rule("sgd", SETTINGS), network.layout, self.terms.slots.bit_length()
+        rule, layout, depth = build_rule(Training()), network.layout, self.terms.slots.bit_length()
         updater = Updater(Weights(self.weights, [], rule), Blocks(pieces(layout), depth, 1, executor))
         self._shard = Shard(layout, updater, PieceMeter(measured_pieces(layout)))
         position = Position(0, 0, np.zeros(1 + self.terms.sums))

@@ -17,8 +17,9 @@ from comparison import Comparison, Measurement, Options, Peer, print_document, r
 from threadpoolctl import threadpool_limits
 
 from raydient.server.parameters.blocks import BLOCK
-from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.rule import build_rule
 from raydient.spec.network import Network as NetworkSpec
+from raydient.spec.training import Training
 from raydient.wire.memory import Bundle
 from raydient.workers.network import Pass, Program, build
 
@@ -36,7 +37,6 @@ MODELS = {
         (28, 28, 1),
     ),
 }
-SGD = {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
 WARM_UP_STEPS = 5
 LARGE = 768
 PRODUCTS = 20
@@ -84,7 +84,7 @@ class Ours:
         self._scratch = np.empty((2, BLOCK), np.float32)
         network.initialize(0, self._vector)
         self._weights, self._gradients = network.bind(self._vector), network.bind(self._gradient)
-        self._rule = build_rule("sgd", SGD)
+        self._rule = build_rule(Training())
         generator = np.random.default_rng(0)
         self._program.x[...] = generator.random(self._program.x.shape)
         self._program.y[...] = generator.integers(0, 10, case.batch)

@@ -10,8 +10,8 @@ import sys
 
 import numpy as np
 
-from raydient.spec.job import Training
 from raydient.spec.network import Network
+from raydient.spec.training import Training
 from raydient.workers.network import Program, build
 from tests.network.training_step import initial, step
 
@@ -74,7 +74,7 @@ def train(job: dict) -> str:
     network = build(Network.model_validate(parts), shape)
     program, weights = Program(network, ROWS), initial(network, SEED)
     update, generator, digest = (
-        Update(training.optimizer, network, weights),
+        Update(training, network, weights),
         np.random.default_rng(SEED),
         hashlib.sha256(),
     )

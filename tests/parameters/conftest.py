@@ -12,13 +12,14 @@ from raydient.server.parameters.actions import EpochEnd
 from raydient.server.parameters.blocks import Blocks
 from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.server.parameters.requests import Request
+from raydient.server.parameters.rule import build_rule
 from raydient.server.parameters.shard import Shard
 from raydient.server.parameters.shell import CONTROL_LIMIT, ParameterServerShell
 from raydient.server.parameters.update import Updater
 from raydient.server.parameters.weights import Weights
+from raydient.spec.training import Training
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
@@ -83,7 +84,7 @@ class Job:
         return self._sum(left, of_leaf) + self._sum(right, of_leaf)
 
     def _run(self):
-        rule = build_rule(*self.optimizer)
+        rule = make_rule(*self.optimizer)
         weights, state = self.start.copy(), [np.zeros_like(self.start) for _ in rule.optimizer.state]
         train = np.zeros(1 + SUMS)
         for number in range(self.schedule.rounds):
@@ -101,7 +102,7 @@ class Job:
 
     def server(self, executor, position=None, arrays=None, ranks=()):
         """Return a conductor at the beginning, or at the position of a snapshot, and its weights and state."""
-        rule = build_rule(*self.optimizer)
+        rule = make_rule(*self.optimizer)
         arrays = arrays or self.reference[0]
         arrays = [array.copy() for array in arrays]
         updater = make_updater(arrays[0], arrays[1:], rule, (7).bit_length(), 1, executor)
@@ -147,6 +148,11 @@ class LayerMeter(PieceMeter):
 
     def health(self, step, active, *, updated):
         return self._sums.health(step, self.read(), active, updated=updated)
+
+
+def make_rule(kind, settings, **training):
+    """Return the rule of an optimizer with settings, and of further fields of a training."""
+    return build_rule(Training.model_validate({"optimizer": {kind: settings}, **training}))
 
 
 def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), tables=(), bounds=(), **options):
@@ -207,8 +213,9 @@ class Coordinator:
         """Send the job, from its beginning or from a snapshot, and return the server's Hello."""
         hello, _ = self.expect(control.Hello)
         kind, settings = self.job.optimizer
+        training = Training.model_validate({"optimizer": {kind: settings}}).canonical()
         fields = {
-            "layout": self.job.layout, "layers": LAYERS, "optimizer": kind, "settings": settings,
+            "layout": self.job.layout, "layers": LAYERS, "training": training,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
             "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip

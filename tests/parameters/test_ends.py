@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.actions import Assign, Boundary, Diverged, PlanInForce
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 
-from .conftest import Server, dense, make_updater
+from .conftest import Server, dense, make_rule, make_updater
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def make_server(executor):
 
     def make(kind="sgd", **options):
         choice = {"learning_rate": 1e-3, "momentum": 0.0, "nesterov": False} if kind == "sgd" else options
-        rule, weights = build_rule(kind, choice), np.ones(4, np.float32)
+        rule, weights = make_rule(kind, choice), np.ones(4, np.float32)
         layout = Layout.of([("near.input", (2,)), ("near.loss", (2,))])
         state = [np.zeros(4, np.float32) for _ in rule.optimizer.state]
         updater = make_updater(weights, state, rule, 2, 1, executor)

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks as update_blocks
 from raydient.server.parameters.actions import Diverged
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.steps import ranges
 from raydient.steps.layout import Average, Layout
 from raydient.steps.measurements import GradientHealth, LayerHealth
 from raydient.steps.schedule import Schedule
 
-from .conftest import LayerMeter, Server, dense, make_updater
+from .conftest import LayerMeter, Server, dense, make_rule, make_updater
 
 SGD = {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
@@ -50,7 +49,7 @@ def measure(sizes, gradients, weights, piece, blocks, threads):
         patch.setattr(update_blocks, "BLOCK", piece * blocks)
         patch.setattr(update_blocks, "PARALLEL_FROM", 1)
         meter = LayerMeter(layout, [(f"l{n}", 0) for n in range(len(sizes))])
-        make_updater(weights, [], build_rule("sgd", SGD), 2, threads, executor).update(0, contributions, (0, 2), meter)
+        make_updater(weights, [], make_rule("sgd", SGD), 2, threads, executor).update(0, contributions, (0, 2), meter)
         return meter.health(1, None, updated=True)
 
 
@@ -92,7 +91,7 @@ def test_a_large_vector_gives_the_same_bits_with_real_pieces_and_threads(executo
     results = []
     for threads in (1, 2, 3):
         meter, weights = LayerMeter(layout, [("a", 0), ("b", 0)]), np.ones(size, np.float32)
-        updater = make_updater(weights, [], build_rule("sgd", SGD), 1, threads, executor)
+        updater = make_updater(weights, [], make_rule("sgd", SGD), 1, threads, executor)
         square = updater.update(0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.append((square, meter.health(1, None, updated=True)))
 
@@ -107,7 +106,7 @@ def test_measuring_changes_no_bit_of_the_weights(executor):
     layout, results = Layout.of([("a.kernel", (200_000,))]), set()
     for meter in (None, LayerMeter(layout, [("a", 0)])):
         weights = np.linspace(-1, 1, 200_000, dtype=np.float32)
-        updater = make_updater(weights, [], build_rule("sgd", SGD), 1, 1, executor)
+        updater = make_updater(weights, [], make_rule("sgd", SGD), 1, 1, executor)
         updater.update(0, {(0, 1): dense(gradient)}, (0, 1), meter)
         results.add(weights.tobytes())
 
@@ -164,7 +163,7 @@ def make_server(executor):
 
     def make(every=4):
         layout = Layout.of([("a.kernel", (2,))])
-        rule = build_rule("sgd", SGD)
+        rule = make_rule("sgd", SGD)
         updater = make_updater(np.ones(2, np.float32), [], rule, 2, 1, executor)
         schedule = Schedule(2, 0, epochs=10, batch_size=2, microbatches=2, gradient_health_every=every)
         return Server(schedule, Position(0, 0, np.zeros(2)), layout, [("a", 2)], rule, updater)

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters.optimizers import OPTIMIZERS, build_rule
-from raydient.spec.job import Optimizer
+from raydient.server.parameters.optimizers import OPTIMIZERS
+from raydient.spec.optimizers import Optimizer
+
+from .conftest import make_rule
 
 
 def sgd(gradient, w, steps, learning_rate, **_):
@@ -63,7 +65,7 @@ class Run:
     """An optimizer with its arrays; scratch memory begins as NaN, which must not be used."""
 
     def __init__(self, kind, settings, weights):
-        self.rule = build_rule(kind, settings)
+        self.rule = make_rule(kind, settings)
         self.weights = np.array(weights, np.float32)
         self.state = [np.zeros_like(self.weights) for _ in self.rule.optimizer.state]
         self.scratch = [np.full_like(self.weights, np.nan) for _ in range(2)]
@@ -86,7 +88,7 @@ def test_every_option_of_the_specification_is_built_and_tested():
     assert set(OPTIMIZERS) == set(Optimizer.model_fields) == {kind for kind, _, _ in CASES.values()}
     for kind in OPTIMIZERS:
         option = Optimizer.model_validate(kind)
-        rule = build_rule(option.kind, option.value.model_dump())
+        rule = make_rule(option.kind, {})
         assert rule.learning_rate(0) == rule.learning_rate(1000) == option.value.learning_rate
 
 

@@ -14,7 +14,6 @@ from raydient.server.parameters.actions import Assign, Diverged
 from raydient.server.parameters.blocks import Blocks
 from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.health import LayerSums, PieceMeter, measured_pieces
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.position import Position
 from raydient.server.parameters.requests import Reduce, Request
 from raydient.server.parameters.shard import Shard
@@ -24,6 +23,8 @@ from raydient.steps import ranges
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.schedule import Schedule
+
+from .conftest import make_rule
 
 SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
 MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
@@ -114,7 +115,7 @@ class Server:
 )
 @settings(deadline=None, max_examples=150)
 def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, shuffled, seed):
-    rule = replace(build_rule(*choice), scale=clip if clips else None)
+    rule = replace(make_rule(*choice), scale=clip if clips else None)
     rng = np.random.default_rng(seed)
     start = rng.normal(size=LAYOUT.size).astype(np.float32)
     steps = [gradients(rng) for _ in range(STEPS)]
@@ -140,7 +141,7 @@ def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, shuffl
 @pytest.mark.parametrize("clips", [False, True])
 @pytest.mark.parametrize(("place", "name"), [(0, "a.kernel"), (LAYOUT.size - 1, "d.kernel")])
 def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clips, place, name):
-    rule = replace(build_rule(*SGD), scale=clip if clips else None)
+    rule = replace(make_rule(*SGD), scale=clip if clips else None)
     leaves = gradients(np.random.default_rng(1))
     leaves[1, 2].vector[place] = np.nan
     start = np.ones(LAYOUT.size, np.float32)
@@ -157,7 +158,7 @@ def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clips, place, 
 
 def test_an_answer_that_is_not_due_is_refused():
     with ThreadPoolExecutor(1) as executor:
-        server = Server([(0, LAYOUT.size)], build_rule(*SGD), np.ones(LAYOUT.size, np.float32), executor, list)
+        server = Server([(0, LAYOUT.size)], make_rule(*SGD), np.ones(LAYOUT.size, np.float32), executor, list)
     assert [type(action) for action in server.actions if isinstance(action, Assign)]
     with pytest.raises(ValueError, match="not due"):
         server.conductor.answered(0, None)

@@ -13,8 +13,7 @@ from .conftest import GENERATION, SECONDS, SUMS
 SERVED = {
     "layout": Layout.of([("table", (100, 4)), ("dense.bias", (3,))], sparse=["table"]),
     "layers": [("table", 0), ("dense", 3)],
-    "optimizer": "sgd",
-    "settings": {"learning_rate": 0.5, "momentum": 0.0, "nesterov": False},
+    "training": {"optimizer": {"sgd": {"learning_rate": 0.5, "momentum": 0.0, "nesterov": False}}},
     "arrays": {"weights": np.zeros(403, np.float32)},
 }
 

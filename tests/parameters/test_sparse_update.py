@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
 from raydient.server.parameters.health import PieceMeter, measured_pieces
-from raydient.server.parameters.optimizers import build_rule
 from raydient.steps import ranges, sparse
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.layout import Frozen, Layout, Learned
 
-from .conftest import LayerMeter, make_updater
+from .conftest import LayerMeter, make_rule, make_updater
 from .test_update import rounds
 
 RULES = {
@@ -63,7 +62,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     division, rule, share, block, rows_block, threads, frozen, penalized, measured, scaled, seed
 ):
     leaves, nodes = division
-    rng, rule = np.random.default_rng(seed), build_rule(*RULES[rule])
+    rng, rule = np.random.default_rng(seed), make_rule(*RULES[rule])
     if scaled:
         rule = replace(rule, scale=lambda square: 0.25)
     kinds = {penalized: Learned(0.25, 0.5), frozen: Frozen()}
@@ -130,7 +129,7 @@ def step(executor):
             values = np.repeat(np.array([*used.values()], np.float32), 2).reshape(-1, 2)
             gradient.tables[table.offset].write(np.array([*used], np.int64), values)
             gradient.tables[table.offset].values[len(used) :] = np.nan
-        rule, weights = build_rule(*RULES[rule]), np.ones(layout.size, np.float32)
+        rule, weights = make_rule(*RULES[rule]), np.ones(layout.size, np.float32)
         state = [np.zeros_like(weights) for _ in rule.optimizer.state]
         updater = make_updater(weights, state, rule, 3, 1, executor, tables=(table,))
         norm = updater.update(0, gradients, (0, len(gradients)))

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
-from raydient.server.parameters.optimizers import build_rule
 from raydient.steps.layout import Average, Frozen, Learned, Parameter
 from raydient.steps.tree import children, maximal_subtrees
 
-from .conftest import dense, make_updater
+from .conftest import dense, make_rule, make_updater
 
 ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
 MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
@@ -52,7 +51,7 @@ def rounds(draw, most=20, most_cuts=6):
 def test_division_blocks_and_threads_change_no_bit(case, size, block, threads, seed, rule):
     leaves, nodes = case
     rng = np.random.default_rng(seed)
-    rule = build_rule(*rule)
+    rule = make_rule(*rule)
     gradients = [rng.normal(size=size).astype(np.float32) for _ in range(leaves)]
     contributions = {node: dense(naive_sum(gradients, node)) for node in nodes}
     for contribution in contributions.values():
@@ -90,7 +89,7 @@ def test_a_factor_of_the_gradient_is_known_before_any_weight_changes(case, size,
     gradients = [rng.normal(size=size).astype(np.float32) for _ in range(leaves)]
     contributions = {node: dense(naive_sum(gradients, node)) for node in nodes}
     start = rng.normal(size=size).astype(np.float32)
-    rule = build_rule(*choice)
+    rule = make_rule(*choice)
     arrays = [start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)]
     expected = [array.copy() for array in arrays]
     frozen = part(0, size // 3, Frozen())
@@ -121,7 +120,7 @@ def test_a_factor_of_the_gradient_is_known_before_any_weight_changes(case, size,
 @pytest.mark.parametrize("choice", [ADAM, SGD, MOMENTUM])
 def test_each_update_has_the_learning_rate_of_its_step(choice, executor):
     rates = [0.5, 0.125, 0.0]
-    rule = replace(build_rule(*choice), learning_rate=rates.__getitem__)
+    rule = replace(make_rule(*choice), learning_rate=rates.__getitem__)
     weights, expected = np.ones(8, np.float32), np.ones(8, np.float32)
     state, twin = ([np.zeros(8, np.float32) for _ in rule.optimizer.state] for _ in range(2))
     updater, gradient = make_updater(weights, state, rule, 1, 1, executor), np.arange(8, dtype=np.float32)
@@ -137,7 +136,7 @@ def test_a_large_vector_is_updated_by_two_threads_to_the_same_bits(executor):
     results = []
     for threads in (1, 2, 3):
         weights = np.ones(size, np.float32)
-        updater = make_updater(weights, [], build_rule(*SGD), 1, threads, executor)
+        updater = make_updater(weights, [], make_rule(*SGD), 1, threads, executor)
         square = updater.update(0, {(0, 1): dense(gradient)}, (0, 1))
         results.append((weights.tobytes(), square))
 
@@ -158,7 +157,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
     learned = np.ones(size, bool)
     for average in averages:
         average.view(learned)[:] = False
-    rng, rule = np.random.default_rng(size), build_rule(*rule)
+    rng, rule = np.random.default_rng(size), make_rule(*rule)
     start, gradient = rng.normal(size=(2, size)).astype(np.float32)
     arrays = [start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)]
     expected = [array[learned] for array in arrays]
@@ -180,7 +179,7 @@ def test_moving_averages_follow_their_own_rule_and_have_no_part_in_the_norm(size
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_the_norm_is_not_finite_if_a_statistic_is_not(bad, executor):
     updater = make_updater(
-        np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor, parameters=[part(2, 4, Average(0.5))]
+        np.zeros(4, np.float32), [], make_rule(*SGD), 1, 1, executor, parameters=[part(2, 4, Average(0.5))]
     )
 
     assert not np.isfinite(updater.update(0, {(0, 1): dense([1, 1, 1, bad])}, (0, 1)))
@@ -194,7 +193,7 @@ def test_weights_that_are_reported_as_updated_are_final(threads, executor, monke
     updater = make_updater(
         weights,
         [],
-        build_rule(*SGD),
+        make_rule(*SGD),
         1,
         threads,
         executor,
@@ -217,14 +216,14 @@ def test_the_norm_is_not_finite_if_a_gradient_is_not(bad, where, executor, monke
     gradients = np.ones((3, 100), np.float32)
     gradients[where] = bad
     contributions = {(0, 2): dense(gradients[0] + gradients[1]), (2, 3): dense(gradients[2])}
-    updater = make_updater(np.zeros(100, np.float32), [], build_rule(*SGD), 2, 1, executor)
+    updater = make_updater(np.zeros(100, np.float32), [], make_rule(*SGD), 2, 1, executor)
 
     assert not np.isfinite(updater.update(0, contributions, (0, 3)))
 
 
 def test_the_norm_is_not_finite_if_the_sum_of_finite_gradients_overflows(executor):
     huge = np.full(4, 3e38, np.float32)
-    updater = make_updater(np.zeros(4, np.float32), [], build_rule(*SGD), 1, 1, executor)
+    updater = make_updater(np.zeros(4, np.float32), [], make_rule(*SGD), 1, 1, executor)
 
     assert not np.isfinite(updater.update(0, {(0, 1): dense(huge), (1, 2): dense(huge)}, (0, 2)))
 
@@ -241,7 +240,7 @@ def test_the_norm_is_not_finite_if_the_sum_of_finite_gradients_overflows(executo
 def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threads, leaves, l1, l2):
     """Numbers are small multiples of powers of two, so that every sum is exact in any order."""
     a, b = sorted(min(cut, size) for cut in cuts)
-    rng, rule = np.random.default_rng(size), build_rule(*SGD)
+    rng, rule = np.random.default_rng(size), make_rule(*SGD)
     start = rng.integers(-8, 8, size).astype(np.float32) / 4
     gradients = rng.integers(-8, 8, (leaves, size)).astype(np.float32)
     kept = gradients.copy()
@@ -265,7 +264,7 @@ def test_a_penalty_is_added_once_to_the_summed_gradient(size, cuts, block, threa
 @pytest.mark.parametrize("rule", [ADAM, SGD, MOMENTUM])
 def test_a_frozen_parameter_keeps_every_bit(rule, executor):
     weights = np.array([-0.0, 1e-45, np.pi, 1.0, 2.0], np.float32)
-    start, rule = weights.copy(), build_rule(*rule)
+    start, rule = weights.copy(), make_rule(*rule)
     state = [np.zeros_like(weights) for _ in rule.optimizer.state]
     updater = make_updater(weights, state, rule, 1, 1, executor, parameters=[part(0, 3, Frozen())])
     for step in range(3):

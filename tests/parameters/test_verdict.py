@@ -7,15 +7,16 @@ import pytest
 
 from raydient.server.parameters.actions import Diverged
 from raydient.server.parameters.health import LayerSums
-from raydient.server.parameters.optimizers import build_rule
 from raydient.server.parameters.requests import Apply, Done, Examine, Examined, Measured, Reduce, Update
 from raydient.server.parameters.verdict import Verdict
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
 
+from .conftest import make_rule
+
 SCHEDULE = Schedule(train_rows=4, test_rows=0, epochs=1, batch_size=4, microbatches=1)
 ROUND = SCHEDULE.round(0)
-RULE = build_rule("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
+RULE = make_rule("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
 CLIPPING = replace(RULE, scale=lambda square: 1.0 if square < 9 else 0.5)
 LEAVES = {(0, 1): (7, 0)}
 SHARDS = 3

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from raydient.server.parameters import optimizers
-from raydient.server.parameters.optimizers import UpdateRule
+from raydient.server.parameters import rule
+from raydient.server.parameters.rule import UpdateRule
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
 from raydient.steps import ranges
@@ -41,7 +41,7 @@ class Twin:
         weights = np.zeros(network.layout.size, np.float32)
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
-        update, total = self._update(prepared.spec.training.optimizer, network, weights), np.zeros(1 + network.sums)
+        update, total = self._update(prepared.spec.training, network, weights), np.zeros(1 + network.sums)
         self.weights.append(weights.tobytes())
         for number in range(schedule.rounds):
             opened = schedule.round(number)
@@ -70,7 +70,7 @@ class Twin:
 
     def verdict(self):
         """Return a context in which update rules have the scale of this job."""
-        return patch.object(optimizers, "UpdateRule", partial(UpdateRule, scale=self._scale))
+        return patch.object(rule, "UpdateRule", partial(UpdateRule, scale=self._scale))
 
     def node(self, round_, first, last):
         """Return the sums over a node of a round, bytes."""
@@ -98,8 +98,8 @@ class Twin:
 class ScaledUpdate(Update):
     """Scales the gradient by a function of its squared norm, which is added piece by piece."""
 
-    def __init__(self, scale, optimizer, network, weights):
-        super().__init__(optimizer, network, weights)
+    def __init__(self, scale, training, network, weights):
+        super().__init__(training, network, weights)
         self._scale, self._bounds = scale, ranges.pieces(network.layout)
 
     def __call__(self, step, gradient):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from raydient.spec.dataset import Dataset
-from raydient.spec.job import JobSpec, Training
+from raydient.spec.job import JobSpec
+from raydient.spec.training import Training
 
 PAGE = Path(__file__).parents[2] / "docs" / "determinism.md"
 

@@ -50,8 +50,7 @@ EXAMPLES = [
     control.Serve(
         LAYOUT,
         [("dense", 3), ("batch", 0)],
-        "adam",
-        {"epsilon": 1e-7},
+        {"optimizer": {"adam": {"epsilon": 1e-7}}},
         SCHEDULE,
         2,
         8,

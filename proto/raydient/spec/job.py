@@ -3,89 +3,15 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Line, Model, OneOf
-from .dataset import Dataset, Fraction
+from .dataset import Dataset
 from .functions import Empty
 from .network import Network
-
-PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32
-
-
-class Sgd(Model):
-    """Stochastic gradient descent, with momentum if it is above 0 (Sutskever et al. 2013 where `nesterov`)."""
-
-    learning_rate: Rate = 0.01
-    momentum: Fraction = 0.0
-    nesterov: bool = False
-
-    @field_validator("nesterov")
-    @classmethod
-    def _nesterov_needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
-        if nesterov and info.data.get("momentum") == 0:
-            raise ValueError("needs momentum above 0")
-        return nesterov
-
-
-class Adam(Model):
-    """Adam (Kingma and Ba 2015, algorithm 1)."""
-
-    learning_rate: Rate = 0.001
-    beta_1: Fraction = 0.9
-    beta_2: Fraction = 0.999
-    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-7
-
-
-class Optimizer(OneOf):
-    """The rule that turns a gradient into an update."""
-
-    sgd: Sgd | None = None
-    adam: Adam | None = None
-
-
-class Numerics(OneOf):
-    """The machines that may compute the job, by the bits that they compute.
-
-    strict: machines whose probe equals that of the coordinator's machine. any: all of them; the job reports if bits are
-    mixed. portable: x86-64 machines with AVX2 and FMA3, which all use the same code.
-    """
-
-    strict: Empty | None = None
-    any: Empty | None = None
-    portable: Empty | None = None
-
-    @property
-    def is_portable(self) -> bool:
-        """True if the processes of the job need the environment and the functions of portable jobs."""
-        return self.kind == "portable"
-
-
-class Training(Model):
-    """The length of training, its batches and its optimizer.
-
-    `microbatches` is the number of shares of a batch. A share is the unit of work and of determinism, so their number
-    bounds the number of workers in a step. The default is `min(8, max(1, batch_size // 32))`.
-    """
-
-    epochs: PositiveInt = 1
-    batch_size: PositiveInt = 32
-    microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    optimizer: Optimizer = Optimizer(sgd=Sgd())
-    initial_weights: Annotated[str, Field(max_length=4096)] = ""
-    numerics: Numerics = Numerics(strict=Empty())
-
-    @field_validator("microbatches")
-    @classmethod
-    def _a_microbatch_has_a_sample(cls, microbatches: int | None, info: ValidationInfo) -> int | None:
-        batch_size = info.data.get("batch_size")
-        if microbatches is not None and batch_size is not None and microbatches > batch_size:
-            raise ValueError(f"{microbatches} is more than batch_size, {batch_size}: each has at least one sample")
-        return microbatches
+from .training import Training
 
 
 class Checkpoints(Model):

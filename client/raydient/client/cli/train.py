@@ -241,7 +241,8 @@ def _show(display: "Display", report: "Report", epochs: int) -> None:
 
 def _with(options: Options, spec: "JobSpec") -> "JobSpec":
     """Return the specification with the values that options of the command line replace."""
-    from raydient.spec.job import Numerics, WorkerRange
+    from raydient.spec.job import WorkerRange
+    from raydient.spec.training import Numerics
 
     if options.workers is not None:
         resources = spec.resources.model_copy(update={"workers": WorkerRange.of(options.workers)})

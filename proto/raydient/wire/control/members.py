@@ -219,7 +219,7 @@ class Serve:
     Attributes:
         layout: the parameters of the flat vector, with their kinds.
         layers: name of every layer, with the number of its units that have a rectifier.
-        optimizer, settings: name of the optimizer in the specification, and its settings.
+        training: JSON form of the training part of the job's specification.
         sums: number of values that are summed with each push, the number of rows not counted.
         round, step, epoch_sums: position, as in `Snapshot`.
         ranges: half-open ranges of values of all shards, in order.
@@ -230,8 +230,7 @@ class Serve:
 
     layout: Layout
     layers: Sequence[tuple[str, int]]
-    optimizer: str
-    settings: Mapping[str, Any]
+    training: Mapping[str, Any]
     schedule: Schedule
     sums: int
     round: int

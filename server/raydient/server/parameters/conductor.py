@@ -19,9 +19,9 @@ from raydient.steps.tree import Node, tree_sum
 from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .assignments import Assignments
 from .health import LayerSums
-from .optimizers import UpdateRule
 from .position import Position, Sums, in_order, results
 from .requests import Answer
+from .rule import UpdateRule
 from .verdict import Verdict
 
 

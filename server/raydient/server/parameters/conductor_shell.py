@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from raydient.spec.training import Training
 from raydient.steps.schedule import RoundKind
 from raydient.steps.scores import Scores
 from raydient.wire import control
@@ -20,11 +21,11 @@ from .encoding import answer_in, arrival_in
 from .health import LayerSums
 from .links import Link
 from .meters import Meters
-from .optimizers import build_rule
 from .peers import Peers
 from .position import Sums
 from .reporting import STATUS_SECONDS, Reporting
 from .requests import Answer, Apply, Examine, Reduce, Request, Update
+from .rule import build_rule
 from .serving import ShardServer, terms_of
 from .snapshots import WEIGHTS, restore_position, take
 
@@ -53,7 +54,8 @@ class ConductorShell:
         arrays: control.Arrays,
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, launch.generation
-        rule, position = build_rule(serve.optimizer, serve.settings), restore_position(serve, arrays)
+        rule = build_rule(Training.model_validate(serve.training))
+        position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
         self._memory = Segment.create(self._terms.weights_bytes)
         start, stop = serve.ranges[0]

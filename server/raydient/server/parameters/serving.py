@@ -17,8 +17,8 @@ from raydient.wire.terms import Terms
 
 from .blocks import Blocks
 from .health import PieceMeter, measured_pieces
-from .optimizers import UpdateRule
 from .requests import Answer, Apply, Request, Update
+from .rule import UpdateRule
 from .shard import Shard
 from .snapshots import restore
 from .sources import Received, Source

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from raydient.spec.training import Training
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame, limited_to
@@ -12,7 +13,7 @@ from raydient.wire.network import Closed, Network
 
 from .encoding import request_in, send_answer, send_arrival
 from .links import SLOTS
-from .optimizers import build_rule
+from .rule import build_rule
 from .serving import ShardServer, terms_of
 from .snapshots import WEIGHTS, values_in
 from .sources import Received, SharedSlots
@@ -54,7 +55,7 @@ class ShardShell:
         joined, memory = control.receive(conductor)
         if not isinstance(joined, control.Joined):
             raise ProtocolError(f"expected Joined, got {type(joined).__name__}")
-        rule = build_rule(serve.optimizer, serve.settings)
+        rule = build_rule(Training.model_validate(serve.training))
         self._server = ShardServer(network, serve, rule, self._terms, weights=self._weights(memory), arrays=arrays)
         control.send(conductor, control.Ready())
         network.adopt(conductor)

@@ -9,8 +9,8 @@ from raydient.steps.schedule import Round, Schedule
 
 from .actions import Diverged
 from .health import LayerSums
-from .optimizers import UpdateRule
 from .requests import Answer, Apply, Contributions, Done, Examine, Examined, Measured, Reduce, Request, Update
+from .rule import UpdateRule
 
 
 class Verdict:

@@ -11,7 +11,7 @@ from raydient.steps.sparse import Numbers, put
 
 from .blocks import Block
 from .health import PieceMeter
-from .optimizers import UpdateRule
+from .rule import UpdateRule
 
 _LEARNED = Learned()
 

@@ -19,7 +19,7 @@ def serve_message(
 
     `conductor` is the endpoint of the parameter server in place 0, None for that one itself.
     """
-    network, optimizer = prepared.network, prepared.spec.training.optimizer
+    network = prepared.network
     start, stop = prepared.ranges[shard]
     arrays = {name: values[start:stop] for name, values in point.arrays.items() if name != EPOCH_SCORES}
     if shard == 0 and EPOCH_SCORES in point.arrays:
@@ -27,8 +27,7 @@ def serve_message(
     serve = control.Serve(
         layout=network.layout,
         layers=[(layer.name, layer.rectified_units) for layer in network.layers],
-        optimizer=optimizer.kind,
-        settings=optimizer.value.model_dump(),
+        training=prepared.spec.training.canonical(),
         schedule=prepared.schedule,
         sums=network.sums,
         round=point.round,

@@ -7,10 +7,10 @@ the values of a data file while they are read, which the reader itself bounds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.rule import build_rule
 from raydient.spec.errors import FieldError
-from raydient.spec.job import Optimizer
 from raydient.spec.phrases import counted
+from raydient.spec.training import Training
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
@@ -51,9 +51,9 @@ class MemoryEstimate:
         return self.data + workers * self.worker + self.parameter_servers_together + self.coordinator
 
 
-def vectors_of(optimizer: Optimizer) -> int:
+def vectors_of(training: Training) -> int:
     """Return the number of vectors that parameter servers hold: the weights and the optimizer's state."""
-    return 1 + len(build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state)
+    return 1 + len(build_rule(training).optimizer.state)
 
 
 def estimate(

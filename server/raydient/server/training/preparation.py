@@ -207,7 +207,7 @@ def _lay_out(
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
-    vectors = vectors_of(training.optimizer)
+    vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
     memory = estimate(network, schedule, divided, vectors, facts.size_bytes(spec.network.named_outputs))
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):

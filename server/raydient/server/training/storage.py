@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
-from raydient.server.parameters.optimizers import build_rule
+from raydient.server.parameters.rule import build_rule
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.wire import control
@@ -81,12 +81,11 @@ class Storage:
         self._prepared, self._directory, self._job = prepared, directory, job
         self._before_writing = before_writing
         self.history, self._disk = history, disk
-        optimizer = prepared.spec.training.optimizer
         self._checkpoints = Checkpoints(
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=build_rule(optimizer.kind, optimizer.value.model_dump()).optimizer.state,
+            state=build_rule(prepared.spec.training).optimizer.state,
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             disk=disk,

@@ -7,7 +7,7 @@ overlap; `scratch` is two more such arrays; the gradient is left as it was.
 
 from .adam import Adam
 from .descent import Momentum, Sgd
-from .rule import Optimizer, UpdateRule
-from .table import OPTIMIZERS, build_rule
+from .optimizer import Optimizer
+from .table import OPTIMIZERS
 
-__all__ = ["OPTIMIZERS", "Adam", "Momentum", "Optimizer", "Sgd", "UpdateRule", "build_rule"]
+__all__ = ["OPTIMIZERS", "Adam", "Momentum", "Optimizer", "Sgd"]

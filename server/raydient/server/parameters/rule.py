@@ -1,32 +1,12 @@
-"""The update of the weights by a gradient: the interface of an optimizer, and the rule of a job."""
+"""The rule of a job's updates, from the training part of its specification."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
+from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
 
-
-class Optimizer(Protocol):
-    """An update rule with the settings of one job, except the learning rate, which may differ from step to step."""
-
-    state: ClassVar[tuple[str, ...]]
-    """Names of the arrays that it keeps, a value per parameter; they begin as zeros."""
-
-    rests_at_zero: ClassVar[bool]
-    """True if a gradient of 0 leaves weight and state as they are, bit by bit."""
-
-    def update(
-        self,
-        step: int,
-        weights: Vector,
-        gradient: Vector,
-        state: Sequence[Vector],
-        scratch: Sequence[Vector],
-        *,
-        rate: float,
-    ) -> None:
-        """Apply update number `step`, counted from 0, with the learning rate `rate`."""
+from .optimizers import OPTIMIZERS, Optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +28,10 @@ class UpdateRule:
     ) -> None:
         """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after scaling."""
         self.optimizer.update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
+
+
+def build_rule(training: Training) -> UpdateRule:
+    """Build the rule of a job's training. Its learning rate is constant."""
+    settings = training.optimizer.value.model_dump()
+    rate: float = settings.pop("learning_rate")
+    return UpdateRule(OPTIMIZERS[training.optimizer.kind](**settings), lambda step: rate)

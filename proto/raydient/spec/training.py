@@ -1,0 +1,52 @@
+"""The training of a job: its length, its batches, its optimizer and the machines that may compute it."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from .base import Model, OneOf
+from .functions import Empty
+from .optimizers import Optimizer, Sgd
+
+PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Numerics(OneOf):
+    """The machines that may compute the job, by the bits that they compute.
+
+    strict: machines whose probe equals that of the coordinator's machine. any: all of them; the job reports if bits are
+    mixed. portable: x86-64 machines with AVX2 and FMA3, which all use the same code.
+    """
+
+    strict: Empty | None = None
+    any: Empty | None = None
+    portable: Empty | None = None
+
+    @property
+    def is_portable(self) -> bool:
+        """True if the processes of the job need the environment and the functions of portable jobs."""
+        return self.kind == "portable"
+
+
+class Training(Model):
+    """The length of training, its batches and its optimizer.
+
+    `microbatches` is the number of shares of a batch. A share is the unit of work and of determinism, so their number
+    bounds the number of workers in a step. The default is `min(8, max(1, batch_size // 32))`.
+    """
+
+    epochs: PositiveInt = 1
+    batch_size: PositiveInt = 32
+    microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    optimizer: Optimizer = Optimizer(sgd=Sgd())
+    initial_weights: Annotated[str, Field(max_length=4096)] = ""
+    numerics: Numerics = Numerics(strict=Empty())
+
+    @field_validator("microbatches")
+    @classmethod
+    def _a_microbatch_has_a_sample(cls, microbatches: int | None, info: ValidationInfo) -> int | None:
+        batch_size = info.data.get("batch_size")
+        if microbatches is not None and batch_size is not None and microbatches > batch_size:
+            raise ValueError(f"{microbatches} is more than batch_size, {batch_size}: each has at least one sample")
+        return microbatches
