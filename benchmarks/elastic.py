@@ -1,9 +1,10 @@
-"""Workers that join and that die while a job trains: how long the others stand, and until it goes on.
+"""Workers that join and die, and parameter servers that die, while a job trains: the time until it goes on.
 
 One job with two workers, 784-128-128-10 on random data, on plain processes and on a Ray. A third worker joins and
 leaves, twenty times; then a worker is killed with SIGKILL, twenty times. The parameter server's own histogram of step
-times gives the longest step of each event, as the upper edge of its bucket. Times from an order on are told by
-progress, which comes every 0.2 seconds at the most: they are that much too long.
+times gives the longest step of each event, as the upper edge of its bucket. Then the same job runs with two parameter
+servers, one of which is killed with SIGKILL, twenty times. Times from an order on end with a report of progress, which
+comes every 0.2 seconds at the most: they are that much too long.
 """
 
 import json
@@ -24,7 +25,7 @@ from raydient.server.clusters.opening import open_cluster
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.members import Members
 from raydient.server.training.preparation import prepare
-from raydient.server.training.reports import Notice, Progress, Report
+from raydient.server.training.reports import Notice, Progress, Report, Started
 from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
 from raydient.server.training.storage import Storage
 from raydient.spec.job import JobSpec
@@ -40,35 +41,35 @@ NARROW = [{"dense": {"units": 128, "activation": "relu"}}, {"dense": {"units": 1
 
 
 class Watched:
-    """A cluster that remembers the workers it started."""
+    """A cluster that remembers the processes it started."""
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
-        self.workers: list[Any] = []
+        self._started: dict[Role, list[Any]] = {role: [] for role in Role}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
     def start(self, role: Role, message: str, log: Path, **options: Any) -> Any:
         process = self._cluster.start(role, message, log, **options)
-        if role is Role.WORKER:
-            self.workers.append(process)
+        self._started[role].append(process)
         return process
 
-    def kill_one(self) -> None:
-        """Kill the youngest worker with SIGKILL."""
-        os.kill(next(w for w in reversed(self.workers) if w.ended() is None).pid, signal.SIGKILL)
+    def kill_one(self, role: Role) -> None:
+        """Kill the youngest process of a role with SIGKILL."""
+        os.kill(next(p for p in reversed(self._started[role]) if p.ended() is None).pid, signal.SIGKILL)
 
 
 class Scenario:
-    """Hears the reports of the job and says what happens next; its generator waits for one report after the other."""
+    """Receives the reports of the job and brings about the next event; its generator waits for one report at a time."""
 
-    def __init__(self, cluster: Watched, rounds: int) -> None:
+    def __init__(self, cluster: Watched, rounds: int, servers: int) -> None:
         self.orders: list[control.Command | control.Scale] = []
         self.joins: list[dict[str, float]] = []
         self.deaths: list[dict[str, float]] = []
+        self.server_deaths: list[dict[str, float]] = []
         self._cluster, self._rounds = cluster, rounds
-        self._script = self._play()
+        self._script = self._play() if servers == 1 else self._play_server_deaths()
         next(self._script)
 
     def hear(self, report: Report) -> None:
@@ -93,7 +94,7 @@ class Scenario:
             self._tell(number, "join", self.joins[-1])
         for number in range(self._rounds):
             before, began = progress, time.monotonic()
-            self._cluster.kill_one()
+            self._cluster.kill_one(Role.WORKER)
             yield from self._notice("WORKER_LOST")
             progress = yield from self._steps(1)
             next_step = time.monotonic() - began
@@ -103,6 +104,20 @@ class Scenario:
             longest_step = longest(before, progress)
             self.deaths.append({"next_step_s": next_step, "longest_step_s": longest_step, "replaced_s": replaced})
             self._tell(number, "death", self.deaths[-1])
+
+    def _play_server_deaths(self) -> "Iterator[Any]":
+        yield from self._steps(50)
+        for number in range(self._rounds):
+            began = time.monotonic()
+            self._cluster.kill_one(Role.PARAMETER_SERVER)
+            yield from self._notice("PARAMETER_SERVER_LOST")
+            noticed = time.monotonic() - began
+            while not isinstance((yield), Started):
+                pass
+            yield from self._steps(1)
+            self.server_deaths.append({"noticed_s": noticed, "next_step_s": time.monotonic() - began})
+            yield from self._settle()
+            self._tell(number, "death of a server", self.server_deaths[-1])
 
     def _steps(self, number: int) -> "Iterator[Any]":
         """Wait for progress by so many steps."""
@@ -137,17 +152,18 @@ def longest(before: Progress, after: Progress) -> float:
     )
 
 
-def narrow_job(data: Path) -> JobSpec:
+def narrow_job(data: Path, servers: int) -> JobSpec:
     """784-128-128-10, and no end."""
     wide = job(data, 4).canonical()
+    wide["resources"]["parameter_servers"] = servers
     wide["network"]["layers"] = [*NARROW, {"dense": {"units": 10}}]
     wide["training"]["epochs"] = 1_000_000
     return JobSpec.model_validate(wide)
 
 
-def play(kind: str, data: Path, rounds: int) -> Scenario:
+def play(kind: str, data: Path, rounds: int, *, servers: int = 1) -> Scenario:
     secret = new_secret()
-    prepared = prepare(narrow_job(data), data)
+    prepared = prepare(narrow_job(data, servers), data)
     with (
         TemporaryDirectory(prefix="raydient-benchmark-") as directory,
         closing(open_cluster(kind, slots=4)) as cluster,
@@ -155,7 +171,7 @@ def play(kind: str, data: Path, rounds: int) -> Scenario:
         closing(History(Path(directory) / HISTORY_FILE)) as history,
     ):
         watched = Watched(cluster)
-        scenario = Scenario(watched, rounds)
+        scenario = Scenario(watched, rounds, servers)
         members = Members(
             watched,
             network,
@@ -189,13 +205,14 @@ def main() -> None:
         for kind, first_gradient in (("local", 3.0), ("ray", 6.0)):
             with redirect_stdout(sys.stderr):  # Ray tells of every worker that dies
                 scenario = play(kind, data, options.rounds)
+                server_deaths = summary(play(kind, data, options.rounds, servers=2).server_deaths)
             joins, deaths = summary(scenario.joins), summary(scenario.deaths)
             kept = {
                 "join: the others stand at most 1 s": joins["longest_step_s"]["p95"] <= 1.0,
                 f"join: first gradient in {first_gradient:.0f} s": joins["first_gradient_s"]["p95"] <= first_gradient,
                 "death: next step in 4 s": deaths["next_step_s"]["p95"] <= 4.0,
             }
-            results[kind] = {"join": joins, "death": deaths, "kept": kept}
+            results[kind] = {"join": joins, "death": deaths, "death of a server": server_deaths, "kept": kept}
     print_document({"benchmark": "elastic", "machine": machine(), "events": options.rounds, **results})
 
 
