@@ -89,7 +89,7 @@ class Update:
     def __init__(self, training, network, weights):
         self._rule = build_rule(training)
         self._network, self._weights = network, weights
-        self._state = [np.zeros_like(weights) for _ in self._rule.optimizer.state]
+        self._state = [np.full_like(weights, value) for value in self._rule.optimizer.state.values()]
         self._scratch = [np.empty_like(weights) for _ in range(2)]
 
     def __call__(self, step, gradient):

@@ -155,6 +155,11 @@ def make_rule(kind, settings, **training):
     return build_rule(Training.model_validate({"optimizer": {kind: settings}, **training}))
 
 
+def begin(rule, weights):
+    """Return the arrays of the state of a rule before the first step."""
+    return [np.full_like(weights, value) for value in rule.optimizer.state.values()]
+
+
 def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), tables=(), bounds=(), **options):
     """Return an updater of these arrays, with pieces between `bounds`, by default as long as a block."""
     edges = {edge for table in tables for edge in (table.offset, table.stop)}

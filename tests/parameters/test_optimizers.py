@@ -1,4 +1,7 @@
-"""Every optimizer against a twin written from its paper in float64, against steps by hand, and cut into pieces."""
+"""Every optimizer against a twin written from its paper, figures of Keras and PyTorch, steps by hand, and cut."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,56 +12,13 @@ from raydient.server.parameters.optimizers import OPTIMIZERS
 from raydient.spec.optimizers import Optimizer
 
 from .conftest import make_rule
+from .optimizer_cases import CASES, FUNCTIONS, STEPS
+from .optimizer_twins import TWINS, weights
 
-
-def sgd(gradient, w, steps, learning_rate, **_):
-    """Robbins and Monro (1951)."""
-    for _ in range(steps):
-        w = w - learning_rate * gradient(w)
-    return w
-
-
-def momentum(gradient, w, steps, learning_rate, momentum, **_):
-    """Polyak (1964), as the difference of the last two positions."""
-    before = w
-    for _ in range(steps):
-        w, before = w - learning_rate * gradient(w) + momentum * (w - before), w
-    return w
-
-
-def nesterov(gradient, w, steps, learning_rate, momentum, **_):
-    """Sutskever et al. (2013), equations 3 and 4: the gradient is taken ahead, where the result would take it next."""
-    velocity = np.zeros_like(w)
-    for _ in range(steps):
-        velocity = momentum * velocity - learning_rate * gradient(w + momentum * velocity)
-        w = w + velocity
-    return w + momentum * velocity
-
-
-def adam(gradient, w, steps, learning_rate, beta_1, beta_2, epsilon):
-    """Kingma and Ba (2015), algorithm 1 as printed."""
-    m = v = np.zeros_like(w)
-    for t in range(1, steps + 1):
-        g = gradient(w)
-        m = beta_1 * m + (1 - beta_1) * g
-        v = beta_2 * v + (1 - beta_2) * g * g
-        w = w - learning_rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
-    return w
-
-
-CASES = {
-    "sgd": ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}, sgd),
-    "momentum": ("sgd", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": False}, momentum),
-    "nesterov": ("sgd", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}, nesterov),
-    "adam": ("adam", {"learning_rate": 0.02, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}, adam),
-    "adam, large epsilon": ("adam", {"learning_rate": 0.1, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1}, adam),
-    "adam, no memory": ("adam", {"learning_rate": 0.1, "beta_1": 0.0, "beta_2": 0.0, "epsilon": 1e-3}, adam),
+FIGURES = {
+    path.stem.removeprefix("optimizers-"): json.loads(path.read_text(encoding="utf-8"))
+    for path in (Path(__file__).parent / "figures").glob("optimizers-*.json")
 }
-
-
-@pytest.fixture(params=CASES)
-def case(request):
-    return CASES[request.param]
 
 
 class Run:
@@ -67,7 +27,7 @@ class Run:
     def __init__(self, kind, settings, weights):
         self.rule = make_rule(kind, settings)
         self.weights = np.array(weights, np.float32)
-        self.state = [np.zeros_like(self.weights) for _ in self.rule.optimizer.state]
+        self.state = [np.full_like(self.weights, value) for value in self.rule.optimizer.state.values()]
         self.scratch = [np.full_like(self.weights, np.nan) for _ in range(2)]
         self.step = 0
 
@@ -85,28 +45,51 @@ class Run:
 
 
 def test_every_option_of_the_specification_is_built_and_tested():
-    assert set(OPTIMIZERS) == set(Optimizer.model_fields) == {kind for kind, _, _ in CASES.values()}
+    kinds = set(Optimizer.model_fields)
+    assert kinds == set(OPTIMIZERS) == set(TWINS) == {kind for kind, _ in CASES.values()}
     for kind in OPTIMIZERS:
-        option = Optimizer.model_validate(kind)
-        rule = make_rule(option.kind, {})
-        assert rule.learning_rate(0) == rule.learning_rate(1000) == option.value.learning_rate
+        rule = make_rule(kind, {})
+        assert (
+            rule.learning_rate(0)
+            == rule.learning_rate(1000)
+            == getattr(Optimizer.model_validate(kind), kind).learning_rate
+        )
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_an_optimizer_is_the_rule_of_its_paper(case, seed):
-    """On a bowl whose sides differ in steepness, fifty steps."""
-    kind, settings, twin = case
-    rng = np.random.default_rng(seed)
-    steepness, bottom, start = rng.uniform(0.2, 2, 40), rng.normal(size=40), rng.normal(size=40)
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", CASES)
+def test_each_step_is_that_of_the_paper(name, function):
+    """Both get the same gradients: those at the weights of the optimizer under test."""
+    (kind, settings), (gradient, start) = CASES[name], FUNCTIONS[function]
+    run, gradients, ours = Run(kind, settings, start), [], []
+    for step in range(STEPS):
+        gradients.append(gradient(run.weights.astype(np.float64), step).astype(np.float32))
+        ours.append(run.update(gradients[-1]).copy())
 
-    def gradient(w):
-        return steepness * (w - bottom)
+    twin = weights(kind, np.float32(start), gradients, **settings)
+    np.testing.assert_allclose(ours, twin, rtol=2e-5, atol=2e-6)
 
-    run = Run(kind, settings, start)
-    for _ in range(50):
-        run.update(gradient(run.weights.astype(np.float64)))
 
-    np.testing.assert_allclose(run.weights, twin(gradient, start, 50, **settings), rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("program", ["keras", "torch"])
+@pytest.mark.parametrize("name", CASES)
+def test_each_step_is_that_of_the_program(name, program):
+    """The gradients are those at the weights of the program, whose names and defaults the settings have."""
+    kind, settings = CASES[name]
+    for function, figures in FIGURES[program].get(name, {}).items():
+        gradient, start = FUNCTIONS[function]
+        run, at = Run(kind, settings, start), np.array(start)
+        for step, expected in enumerate(figures):
+            updated = run.update(gradient(at, step))
+            np.testing.assert_allclose(updated, expected, rtol=5e-5, atol=5e-6, err_msg=f"{function}, step {step}")
+            at = np.array(expected)
+
+
+def test_the_programs_have_figures_of_all_optimizers_that_they_have():
+    of_cases = {name: kind for name, (kind, _) in CASES.items()}
+    for program, missing in (("keras", {"lars"}), ("torch", {"lion", "ftrl", "lamb", "lars"})):
+        computed = set(FIGURES[program]) - {"command", "versions"}
+        assert computed == {name for name, kind in of_cases.items() if kind not in missing}
+        assert all(set(FIGURES[program][name]) == set(FUNCTIONS) for name in computed)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +119,7 @@ def test_steps_by_hand(kind, settings, gradients, weights):
     cuts=st.lists(st.integers(0, 300), max_size=5),
 )
 def test_cutting_the_vector_changes_no_bit(name, seed, size, cuts):
-    kind, settings, _ = CASES[name]
+    kind, settings = CASES[name]
     rng = np.random.default_rng(seed)
     start = rng.normal(size=size)
     inner = sorted(min(cut, size) for cut in cuts)
@@ -151,9 +134,9 @@ def test_cutting_the_vector_changes_no_bit(name, seed, size, cuts):
     assert [s.tobytes() for s in whole.state] == [s.tobytes() for s in parts.state]
 
 
-def test_weights_and_state_are_updated_in_place_and_the_gradient_is_left_alone(case):
-    kind, settings, _ = case
-    run = Run(kind, settings, [1.0, -1.0])
+@pytest.mark.parametrize("name", CASES)
+def test_weights_and_state_are_updated_in_place_and_the_gradient_is_left_alone(name):
+    run = Run(*CASES[name], [1.0, -1.0])
     gradient = np.array([0.5, 2.0], np.float32)
     arrays = [run.weights, *run.state]
     before = [array.copy() for array in arrays]
@@ -164,10 +147,57 @@ def test_weights_and_state_are_updated_in_place_and_the_gradient_is_left_alone(c
     assert all((array != old).all() for array, old in zip(arrays, before, strict=True))
 
 
-def test_a_zero_gradient_moves_no_weight(case):
-    kind, settings, _ = case
-    run = Run(kind, settings, [1.0, -1.0])
+@pytest.mark.parametrize("name", [name for name, (kind, _) in CASES.items() if kind != "ftrl"])
+def test_a_zero_gradient_moves_no_weight(name):
+    run = Run(*CASES[name], [1.0, -1.0])
     for _ in range(3):
         run.update([0.0, 0.0])
 
     assert run.weights.tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_optimizer_that_rests_at_zero_keeps_every_bit(name):
+    run = Run(*CASES[name], [1.0, -0.0, 1e-45, -2.0])
+    run.update([1.0, -2.0, 0.5, 3.0])
+    run.weights[1] = -0.0
+    arrays = [run.weights, *run.state]
+    before = [array.tobytes() for array in arrays]
+
+    run.update([0.0] * 4)
+
+    assert run.rule.optimizer.rests_at_zero == ([array.tobytes() for array in arrays] == before)
+
+
+def test_the_rule_of_ftrl_sets_a_weight_without_gradient_to_zero_and_rests_at_a_rate_of_zero():
+    kind, settings = CASES["ftrl"]
+    run = Run(kind, settings, [1.0, -1.0])
+    run.rule.optimizer.update(0, run.weights, np.ones(2, np.float32), run.state, run.scratch, rate=0.0)
+    assert run.weights.tolist() == [1.0, -1.0]
+
+    run.update([0.0, 3.0])
+
+    assert run.weights[0] == 0
+    assert run.weights[1] < 0
+
+
+def test_the_variance_of_a_constant_gradient_is_not_negative():
+    """In float32, r - c^2 of a constant gradient is rounding errors, of which half are below 0."""
+    settings = {**CASES["rmsprop, centered"][1], "epsilon": 1e-30, "learning_rate": 1e-20}
+    run = Run("rmsprop", settings, np.zeros(64))
+    for _ in range(300):
+        run.update(np.linspace(100, 200, 64))
+
+    assert np.isfinite(run.weights).all()
+
+
+def test_momenta_of_nadam_are_those_of_the_definition_at_any_step():
+    kind, settings = CASES["nadam"]
+    for steps in (999, 1000, 1001, 1500):
+        run = Run(kind, settings, [1.0])
+        run.step = steps - 1
+        product = np.prod([0.9 * (1 - 0.5 * 0.96**t) for t in range(1, steps + 1)])
+        ahead = 0.9 * (1 - 0.5 * 0.96 ** (steps + 1))
+        m_hat = ahead * 0.1 / (1 - product * ahead) + (1 - 0.9 * (1 - 0.5 * 0.96**steps)) / (1 - product)
+        expected = 1 - 0.05 * m_hat / (np.sqrt(0.01 / (1 - 0.99**steps)) + 1e-7)
+        assert run.update([1.0])[0] == pytest.approx(expected, rel=1e-6)

@@ -24,11 +24,10 @@ from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.schedule import Schedule
 
-from .conftest import make_rule
+from .conftest import begin, make_rule
+from .optimizer_cases import CASES
 
 SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
-MOMENTUM = ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True})
-ADAM = ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7})
 LEAVES, STEPS, UNITS = 3, 3, 2
 LAYOUT = Layout.of(
     [("a.kernel", (5, 3)), ("t.embeddings", (40, 2)), ("b.kernel", (11,)), ("b.mean", (4,)), ("c.kernel", (9,)),
@@ -67,7 +66,7 @@ class Server:
         schedule = Schedule(LEAVES, 0, STEPS, LEAVES, LEAVES, gradient_health_every=2)
         layers = LayerSums(LAYOUT, LAYERS)
         self.conductor = Conductor(schedule, Position(0, 0, np.zeros(2)), rule, layers, shards=len(divided))
-        self.arrays = [start.copy(), *(np.zeros_like(start) for _ in rule.optimizer.state)]
+        self.arrays = [start.copy(), *begin(rule, start)]
         self.squares, self.health = [], []
         self._shuffle = shuffle
         self._shards = [self._shard(a, b, rule, executor) for a, b in divided]
@@ -108,7 +107,7 @@ class Server:
 @given(
     count=st.integers(2, 9),
     block=st.sampled_from([PIECE, 3 * PIECE, 100]),
-    choice=st.sampled_from([SGD, MOMENTUM, ADAM]),
+    choice=st.sampled_from(list(CASES.values())),
     clips=st.booleans(),
     shuffled=st.randoms(use_true_random=False),
     seed=st.integers(0, 2**32 - 1),

@@ -129,7 +129,7 @@ def test_zero_survives_the_message() -> None:
 def test_an_option_that_is_not_set_is_told() -> None:
     data = MINIMAL | {"training": {"optimizer": {}}}
     read = MessageToDict(ParseDict(data, TrainingJobSpec()), preserving_proto_field_name=True)
-    with pytest.raises(InvalidSpec, match=r"training\.optimizer: exactly one of sgd, adam"):
+    with pytest.raises(InvalidSpec, match=r"training\.optimizer: exactly one of sgd, adagrad"):
         validate_job(read)
 
 

@@ -100,7 +100,7 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("3e-3", ".inf", 15, "training.optimizer.adam.learning_rate", ["finite"]),
         ("3e-3", "fast", 15, "training.optimizer.adam.learning_rate", ['"fast" is not a number']),
         ("adam: {learning_rate: 3e-3}", "sgd: {nesterov: true}", 15, "training.optimizer.sgd.nesterov", ["momentum"]),
-        ("adam: {learning_rate: 3e-3}", "", 15, "training.optimizer", ["exactly one of sgd, adam"]),
+        ("adam: {learning_rate: 3e-3}", "", 15, "training.optimizer", ["exactly one of sgd, adagrad"]),
         ("epochs: 30", "batch_size: 128", 14, "training.batch_size", ["given twice", "line 13"]),
         ("display_name: digits", "2024: x", 1, "2024", ["unknown key"]),
         ("display_name: digits", "labels: {a: 1}", 1, "labels.a", ["1 is not text"]),

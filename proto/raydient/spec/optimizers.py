@@ -1,13 +1,15 @@
-"""The rules that turn a gradient into an update of the weights, and their settings."""
+"""The rules that turn a gradient into an update of the weights, and their settings, as Keras 3 names them."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .base import Model, OneOf
 from .dataset import Fraction
 
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32
+Strength = Annotated[float, Field(ge=0, le=1e30)]
+Epsilon = Annotated[float, Field(ge=1e-30, le=1)]
 
 
 class Sgd(Model):
@@ -25,17 +27,97 @@ class Sgd(Model):
         return nesterov
 
 
+class Adagrad(Model):
+    """Adagrad (Duchi et al. 2011)."""
+
+    learning_rate: Rate = 0.001
+    initial_accumulator_value: Strength = 0.1
+    epsilon: Epsilon = 1e-7
+
+
+class Adadelta(Model):
+    """Adadelta (Zeiler 2012, algorithm 1)."""
+
+    learning_rate: Rate = 0.001
+    rho: Fraction = 0.95
+    epsilon: Epsilon = 1e-7
+
+
+class RmsProp(Model):
+    """RMSprop (Tieleman and Hinton 2012; Graves 2013 where `centered`)."""
+
+    learning_rate: Rate = 0.001
+    rho: Fraction = 0.9
+    momentum: Fraction = 0.0
+    epsilon: Epsilon = 1e-7
+    centered: bool = False
+
+
 class Adam(Model):
-    """Adam (Kingma and Ba 2015, algorithm 1)."""
+    """Adam (Kingma and Ba 2015, algorithm 1; Reddi et al. 2018 where `amsgrad`)."""
 
     learning_rate: Rate = 0.001
     beta_1: Fraction = 0.9
     beta_2: Fraction = 0.999
-    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-7
+    epsilon: Epsilon = 1e-7
+    amsgrad: bool = False
+
+
+class Adamax(Model):
+    """Adamax (Kingma and Ba 2015, algorithm 2)."""
+
+    learning_rate: Rate = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Epsilon = 1e-7
+
+
+class Nadam(Model):
+    """Adam with Nesterov's momentum (Dozat 2016, algorithm 2)."""
+
+    learning_rate: Rate = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Epsilon = 1e-7
+
+
+class Lion(Model):
+    """Lion (Chen et al. 2023, algorithm 2)."""
+
+    learning_rate: Rate = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.99
+
+
+class Ftrl(Model):
+    """FTRL-Proximal (McMahan et al. 2013, algorithm 1)."""
+
+    learning_rate: Rate = 0.001
+    initial_accumulator_value: Strength = 0.1
+    l1_regularization_strength: Strength = 0.0
+    l2_regularization_strength: Strength = 0.0
+    l2_shrinkage_regularization_strength: Strength = 0.0
+    beta: Strength = 0.0
+
+    @model_validator(mode="after")
+    def _the_denominator_is_above_0(self) -> Self:
+        if not (self.initial_accumulator_value or self.beta or self.l2_regularization_strength):
+            raise ValueError(
+                "initial_accumulator_value 0 needs beta or l2_regularization_strength above 0: "
+                "the rule divides by their sum"
+            )
+        return self
 
 
 class Optimizer(OneOf):
     """The rule that turns a gradient into an update."""
 
     sgd: Sgd | None = None
+    adagrad: Adagrad | None = None
+    adadelta: Adadelta | None = None
+    rmsprop: RmsProp | None = None
     adam: Adam | None = None
+    adamax: Adamax | None = None
+    nadam: Nadam | None = None
+    lion: Lion | None = None
+    ftrl: Ftrl | None = None

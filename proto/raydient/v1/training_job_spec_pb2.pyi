@@ -1,5 +1,6 @@
 from raydient.v1 import functions_pb2 as _functions_pb2
 from raydient.v1 import network_pb2 as _network_pb2
+from raydient.v1 import optimizers_pb2 as _optimizers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -96,10 +97,10 @@ class Training(_message.Message):
     batch_size: int
     microbatches: int
     seed: int
-    optimizer: Optimizer
+    optimizer: _optimizers_pb2.Optimizer
     initial_weights: str
     numerics: Numerics
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ...) -> None: ...
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")
@@ -110,36 +111,6 @@ class Numerics(_message.Message):
     any: _functions_pb2.Empty
     portable: _functions_pb2.Empty
     def __init__(self, strict: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., any: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., portable: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
-
-class Optimizer(_message.Message):
-    __slots__ = ("sgd", "adam")
-    SGD_FIELD_NUMBER: _ClassVar[int]
-    ADAM_FIELD_NUMBER: _ClassVar[int]
-    sgd: Sgd
-    adam: Adam
-    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ...) -> None: ...
-
-class Sgd(_message.Message):
-    __slots__ = ("learning_rate", "momentum", "nesterov")
-    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
-    MOMENTUM_FIELD_NUMBER: _ClassVar[int]
-    NESTEROV_FIELD_NUMBER: _ClassVar[int]
-    learning_rate: float
-    momentum: float
-    nesterov: bool
-    def __init__(self, learning_rate: _Optional[float] = ..., momentum: _Optional[float] = ..., nesterov: bool = ...) -> None: ...
-
-class Adam(_message.Message):
-    __slots__ = ("learning_rate", "beta_1", "beta_2", "epsilon")
-    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
-    BETA_1_FIELD_NUMBER: _ClassVar[int]
-    BETA_2_FIELD_NUMBER: _ClassVar[int]
-    EPSILON_FIELD_NUMBER: _ClassVar[int]
-    learning_rate: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    def __init__(self, learning_rate: _Optional[float] = ..., beta_1: _Optional[float] = ..., beta_2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
 
 class Checkpoints(_message.Message):
     __slots__ = ("interval_seconds", "keep")

@@ -1,6 +1,6 @@
 """The state of training as arrays: restored when a parameter server starts, copied for each snapshot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from .position import Position
 WEIGHTS = "weights"
 
 
-def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Sequence[str]) -> dict[str, Vector]:
+def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float]) -> dict[str, Vector]:
     """Set weights to those of a snapshot, allocate the optimizer's state, and return both by name, weights first.
 
-    `arrays` are those of the shard's range. `state` names the arrays of the optimizer; one that is missing begins as
-    zeros. ProtocolError if an array has another size than the range.
+    `arrays` are those of the shard's range. `state` has the arrays of the optimizer by name; one that is missing begins
+    full of this value. ProtocolError if an array has another size than the range.
     """
     restored = {WEIGHTS: weights, **{name: aligned_zeros(weights.shape, np.float32) for name in state}}
     for name, values in restored.items():
@@ -27,6 +27,8 @@ def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Sequence[str
             if arrays[name].shape != values.shape:
                 raise ProtocolError(f"{name} of shape {arrays[name].shape} for a range of {len(weights)} values")
             values[:] = arrays[name]
+        elif state.get(name):  # zeros are left untouched, so that they take no memory before their first use
+            values.fill(state[name])
     return restored
 
 

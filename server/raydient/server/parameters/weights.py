@@ -71,19 +71,22 @@ class Weights:
     def change_rows(
         self, step: int, table: Table, sums: Iterable[tuple[Numbers, Floats]], meter: PieceMeter | None
     ) -> float:
-        """Make the part of update number `step` in the rows of a table that are in use, by an optimizer without state.
+        """Make the part of update number `step` in the rows of a table that are in use, in weights and state.
 
         Returns:
             The squared norm of their gradient.
         """
-        values, total = table.values(self.vector), 0.0
+        values, kept, total = table.values(self.vector), [table.values(array) for array in self._state], 0.0
         if meter is not None:
             meter.add_table(table.offset, values.reshape(-1))
         for numbers, gradient in sums:
             before = values.take(numbers, axis=0)
             after = before if meter is None else before.copy()
-            self.rule.update(step, after, gradient, (), (np.empty_like(after), np.empty_like(after)))
+            state = [array.take(numbers, axis=0) for array in kept]
+            self.rule.update(step, after, gradient, state, (np.empty_like(after), np.empty_like(after)))
             put(values, numbers, after)
+            for array, rows in zip(kept, state, strict=True):
+                put(array, numbers, rows)
             total += float(np.vdot(gradient, gradient))
             if meter is not None:
                 meter.add_rows(table.offset + numbers.astype(np.int64) * table.width, gradient, before, after)

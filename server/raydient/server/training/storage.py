@@ -85,7 +85,7 @@ class Storage:
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=build_rule(prepared.spec.training).optimizer.state,
+            state=tuple(build_rule(prepared.spec.training).optimizer.state),
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             disk=disk,

@@ -1,28 +1,30 @@
 """The interface of an optimizer."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from raydient.steps.arrays import Vector
+
+Vectors = Sequence[Vector]
 
 
 class Optimizer(Protocol):
     """An update rule with the settings of one job, except the learning rate, which may differ from step to step."""
 
-    state: ClassVar[tuple[str, ...]]
-    """Names of the arrays that it keeps, a value per parameter; they begin as zeros."""
+    @property
+    def state(self) -> Mapping[str, float]:
+        """Names of the arrays that it keeps, a value per parameter, with the value that each is full of at first."""
 
-    rests_at_zero: ClassVar[bool]
-    """True if a gradient of 0 leaves weight and state as they are, bit by bit."""
+    @property
+    def rests_at_zero(self) -> bool:
+        """True if a gradient of 0 leaves weight and state as they are, bit by bit."""
 
     def update(
-        self,
-        step: int,
-        weights: Vector,
-        gradient: Vector,
-        state: Sequence[Vector],
-        scratch: Sequence[Vector],
-        *,
-        rate: float,
+        self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, rate: float
     ) -> None:
         """Apply update number `step`, counted from 0, with the learning rate `rate`."""
+
+
+def zeros(*names: str) -> Mapping[str, float]:
+    """Return the description of arrays of an optimizer that begin as zeros."""
+    return dict.fromkeys(names, 0.0)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from .adam import Adam
-from .descent import Momentum, Sgd
+from .adam import Adam, Adamax, Nadam
+from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp
+from .descent import Lion, Momentum, Sgd
 from .optimizer import Optimizer
 
 
@@ -11,5 +12,15 @@ def _sgd(momentum: float, nesterov: bool) -> Optimizer:
     return Momentum(momentum, nesterov) if momentum else Sgd()
 
 
-OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"sgd": _sgd, "adam": Adam}
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
+    "sgd": _sgd,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "rmsprop": RmsProp,
+    "adam": Adam,
+    "adamax": Adamax,
+    "nadam": Nadam,
+    "lion": Lion,
+    "ftrl": Ftrl,
+}
 """By the name of the option in the specification; each takes the option's settings, except the learning rate."""
