@@ -1,4 +1,4 @@
-"""Write the made data of the examples, `sequences.csv` and `flats.csv`: `python examples/make_data.py [FOLDER]`.
+"""Write the made data of the examples, `sequences.csv`, `flats.csv`, `characters.csv`: `python examples/make_data.py`.
 
 The same files every time, on any machine: Python guarantees what `random.Random(seed).random()` gives.
 """
@@ -38,6 +38,13 @@ SOUGHT_AFTER = {("docks", "attic"), ("tower", "attic"), ("airport", "house"), ("
 """Pairs that are worth half as much again: what neither column tells alone."""
 BANDS = ((150, "low"), (280, "middle"), (math.inf, "high"))
 
+WINDOW = 20
+"""Characters of a row of the text."""
+ARTICLES = ("a", "the")
+ADJECTIVES = ("old", "quick", "red", "small")
+NOUNS = ("bird", "cat", "child", "dog", "robot")
+VERBS = ("follows", "hears", "likes", "sees")
+
 
 def sequences(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
     """Two marks somewhere in noise, and in which order they come: the temporal order problem of Hochreiter and
@@ -67,6 +74,17 @@ def flats(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
         yield [district, kind, f"{area:.0f}", f"{age:.0f}", f"{price:.1f}", band]
 
 
+def characters(rows: int, generator: random.Random) -> Iterable[Sequence[object]]:
+    """Windows of a text of random sentences, with an underscore for a space; then the character after each of them."""
+    yield [*(f"c{n}" for n in range(1, WINDOW + 1)), *(f"next{n}" for n in range(1, WINDOW + 1))]
+    text = ""
+    while len(text) <= rows * WINDOW:
+        phrases = [[pick(words, generator) for words in (ARTICLES, ADJECTIVES, NOUNS)] for _ in range(2)]
+        text += "_".join([*phrases[0], pick(VERBS, generator), *phrases[1]]) + "._"
+    for start in range(0, rows * WINDOW, WINDOW):
+        yield [*text[start : start + WINDOW], *text[start + 1 : start + WINDOW + 1]]
+
+
 def pick(choices: Sequence[T], generator: random.Random) -> T:
     """One of them, all equally likely."""
     return choices[int(generator.random() * len(choices))]
@@ -80,6 +98,7 @@ def write(path: Path, rows: Iterable[Sequence[object]]) -> None:
 def main(folder: Path) -> None:
     write(folder / "sequences.csv", sequences(3000, random.Random(1)))
     write(folder / "flats.csv", flats(3000, random.Random(2)))
+    write(folder / "characters.csv", characters(900, random.Random(3)))
 
 
 if __name__ == "__main__":

@@ -229,6 +229,19 @@ def test_a_logit_has_classes_and_a_regression_has_none(client, trained):
     assert predict(client, name, ROWS)[1] == []
 
 
+def test_several_outputs_have_a_class_each(client, trained):
+    name, _ = trained(loss="binary_cross_entropy", units=3)
+    outputs, classes, _ = predict(client, name, ROWS)
+    assert classes == (outputs > 0.5).astype(int).ravel().tolist()
+
+
+def test_each_position_has_a_class(client, trained):
+    name, _ = trained(units=3, before=[{"reshape": {"shape": [2, 1]}}])
+    outputs, classes, _ = predict(client, name, ROWS)
+    assert outputs.shape == (3, 2, 3)
+    assert classes == outputs.argmax(axis=2).ravel().tolist()
+
+
 @pytest.mark.parametrize(
     ("shape", "values", "columns", "field"),
     [

@@ -47,10 +47,16 @@ def make_spec():
         ("poisson", np.array([[0, 7]]), np.array([[0, 7]], np.float32)),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(2), np.eye(2, dtype=np.float32)),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.array([[0.25, 0.75]]), np.array([[0.25, 0.75]], np.float32)),
+        ("softmax_cross_entropy", np.array([[2.0, 0], [1, 0]]), np.array([[2, 0], [1, 0]], np.int32)),
+        ({"softmax_cross_entropy": {"ignore_class": 255}}, np.array([[255, 3]]), np.array([[-1, 3]], np.int32)),
+        ({"softmax_cross_entropy": {"ignore_class": 0}}, np.array([[0, 3]]), np.array([[-1, 3]], np.int32)),
+        ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(2)[[[0, 1]]], np.eye(2, dtype=np.float32)[[[0, 1]]]),
+        ("binary_cross_entropy", np.array([[1, 0, 1]]), np.array([[1, 0, 1]], np.float32)),
+        ("hinge", np.zeros((2, 3, 1)), np.zeros((2, 3, 1), np.float32)),
     ],
 )
 def test_numbers(loss, labels, expected):
-    encoded, classes = encode(Loss.model_validate(loss), labels)
+    encoded, classes = encode(loss := Loss.model_validate(loss), labels, None, loss.value)
     assert classes == ()
     assert encoded.dtype == expected.dtype
     assert np.array_equal(encoded, expected)
@@ -62,9 +68,18 @@ def test_numbers(loss, labels, expected):
         ("softmax_cross_entropy", np.array([0, 1.5, 2.5]), r"1\.5 in row 2 is not a class index.*2 such rows"),
         ("softmax_cross_entropy", np.array([0, -1]), "-1 in row 2 is not a class index"),
         ("softmax_cross_entropy", np.array([0, 3e9]), "too large"),
-        ("softmax_cross_entropy", np.eye(3), r"has shape \(3, 3\).*one label a row"),
+        ("softmax_cross_entropy", np.array([[0, 1], [0, -1]]), r"-1 in row 2, position \(1,\), is not a class index"),
+        ({"softmax_cross_entropy": {"ignore_class": -2}}, np.array([-2, -1]), "-1 in row 2 is not a class index"),
+        ({"softmax_cross_entropy": {"ignore_class": -1}}, np.array([-1, -1]), "every label is -1, the class to ignore"),
+        (
+            {"softmax_cross_entropy": {"ignore_class": 0}},
+            ["low"],
+            "'low' in row 1 is text, but ignore_class is a number",
+        ),
         ("binary_cross_entropy", np.array([0, 1, 2]), "2 in row 3 is neither 0 nor 1"),
-        ("binary_cross_entropy", np.zeros((3, 2)), "one label a row"),
+        ("binary_cross_entropy", np.array([[0, 1], [0.5, 1]]), r"0.5 in row 2, position \(0,\), is neither 0 nor 1"),
+        ("binary_cross_entropy", np.array([["a", "b"]], object), "'a' in row 1 is text, but a loss of two classes by"),
+        ("mean_squared_error", np.array([["1", "2"], ["3", "b"]], object), "'b' in row 2 is text"),
         (
             "binary_cross_entropy",
             ["1", "yes", "no"],
@@ -72,7 +87,7 @@ def test_numbers(loss, labels, expected):
         ),
         ("hinge", ["yes"], r"has 1 classes \('yes'\)"),
         ({"hinge": {"categories": True}}, np.array([1, 2, 3]), "has 3 classes"),
-        ({"softmax_cross_entropy": {"categories": True}}, np.eye(3), r"has shape \(3, 3\).*one label a row"),
+        ({"hinge": {"categories": True}}, np.eye(3), r"has shape \(3, 3\).*one label a row"),
         ("mean_squared_error", ["low", "high"], "'low' in row 1 is text.*softmax_cross_entropy"),
         ("mean_squared_error", ["1", "2,5"], "'2,5' in row 2 is text.*: the decimal separator is a point, as in 2.5"),
         ("mean_squared_error", np.zeros((2, 3, 4)), r"has shape \(2, 3, 4\)"),
@@ -86,7 +101,7 @@ def test_numbers(loss, labels, expected):
 )
 def test_labels_that_do_not_fit(loss, labels, message):
     with pytest.raises(LabelError, match=message):
-        encode(loss := Loss.model_validate(loss), labels, written(loss, labels))
+        encode(loss := Loss.model_validate(loss), labels, written(loss, labels), loss.value)
 
 
 def written(loss, labels):
@@ -112,6 +127,15 @@ def test_categories(loss, texts, expected, classes):
     encoded, names = encode(loss, texts, texts)
     assert encoded.tolist() == expected
     assert names == classes
+
+
+@pytest.mark.parametrize("settings", [{}, {"categories": True}])
+def test_texts_by_position(settings):
+    tags = np.array([["noun", "verb"], ["article", "noun"]], object)
+    loss = Loss.model_validate({"softmax_cross_entropy": settings})
+    labels, classes = encode(loss, tags, tags.ravel().tolist() if settings else None)
+    assert labels.tolist() == [[1, 2], [0, 1]]
+    assert classes == ("article", "noun", "verb")
 
 
 def test_two_texts_are_the_classes_of_a_loss_of_two_classes():

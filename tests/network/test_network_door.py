@@ -25,6 +25,7 @@ def test_public_names():
         "SampleError",
         "Scaling",
         "ScalingError",
+        "Shape",
         "Signature",
         "TableUse",
         "Target",
@@ -46,6 +47,7 @@ def test_public_names():
         "read_preprocessing",
         "read_weights",
         "save_model",
+        "shape_text",
         "table_uses",
         "weights_problem",
     ]

@@ -186,9 +186,9 @@ def named(layer, **changes):
         (LAYERS, [*OUTPUTS, {**OUTPUTS[0], "layer": "table"}], "network.outputs[2].layer", '"table" is not a layer'),
         (
             LAYERS,
-            [OUTPUTS[0], {**OUTPUTS[1], "loss": "binary_cross_entropy"}],
-            "network.outputs[1].loss",
-            "the output of age has shape (2), but binary_cross_entropy takes one output",
+            [OUTPUTS[0], {**OUTPUTS[1], "loss": "binary_cross_entropy", "metrics": ["auc"]}],
+            "network.outputs[1].metrics[0].auc",
+            "ranks samples by one output, but there are 2",
         ),
         (
             [{"reshape": {"inputs": "image", "shape": [5]}}, *LAYERS[1:]],

@@ -107,6 +107,7 @@ def test_defaults(field: Field) -> None:
             "its kind and place",
             "as `pool_size`",
             "all 1",
+            "none",
             "required, unless there are `outputs`",
             "by size",
         )

@@ -139,3 +139,39 @@ def test_numbers_that_an_embedding_cannot_look_up(tmp_path, standardize):
     else:
         assert where == "network.layers[0].embedding.input_dim"
         assert message == "the largest number in the data is 39: 40 vectors are needed, not 39"
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "layers", "message"),
+    [
+        ("softmax_cross_entropy", (4,), [], "outputs of shape (4, 3) need labels of shape (4), but there is one label"),
+        ("softmax_cross_entropy", (40, 5), [], "need labels of shape (4), but they have shape (5)"),
+        (
+            "softmax_cross_entropy",
+            (40, 4),
+            ["flatten"],
+            "outputs of shape (3) need one label a row, but they have shape",
+        ),
+        ("binary_cross_entropy", (40, 2), ["flatten"], "3 outputs, but 2 label values a row: 2 are needed"),
+        ("hinge", (40, 4), [], "outputs of shape (4, 3) need labels of shape (4, 3), but they have shape (4)"),
+    ],
+)
+def test_labels_of_another_shape_than_the_outputs(tmp_path, loss, y, layers, message):
+    path, y = tmp_path / "data.npz", np.zeros(y if y[0] == 40 else 40, int)
+    np.savez(path, x=np.ones((40, 4, 2)), y=y)
+    network = {"layers": [*layers, DENSE], "loss": loss}
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(validate_job({"dataset": {"uri": path.name}, "network": network}), path)
+    (error,) = raised.value.errors
+    assert error.path.endswith("dense.units")
+    assert message in error.message
+
+
+def test_labels_that_do_not_count_are_no_classes(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=np.ones((40, 4, 2)), y=np.tile([0, 255, 2, 1], (40, 1)))
+    network = {"layers": [DENSE], "loss": {"softmax_cross_entropy": {"ignore_class": 255}}}
+    spec = validate_job({"dataset": {"uri": path.name}, "network": network})
+    assert prepare(spec, path).network.output.label_shape == (4,)
+    network["loss"]["softmax_cross_entropy"]["ignore_class"] = 254
+    assert errors_of(path, network) == ["network.layers[0].dense.units"]

@@ -184,7 +184,8 @@ class Job:
         name = self._weights(checkpoint)
         if name not in self._predictors:
             dataset = self.resource.spec.dataset
-            beside = frozenset({dataset.label, *dataset.labels.values(), dataset.sample_weight} - {""})
+            labels = {dataset.label, *dataset.label_columns, *dataset.labels.values()}
+            beside = frozenset({*labels, dataset.sample_weight} - {""})
             is_open = dataset.features or dataset.inputs  # other columns may have been there, too
             self._predictors[name] = Predictor(self._connection, name, None if is_open else beside)
         return self._predictors[name]

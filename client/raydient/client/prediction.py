@@ -37,7 +37,8 @@ class Prediction:
 
     Attributes:
         outputs: float32 [samples, ...]; probabilities if the loss is a cross-entropy.
-        classes: int32 [samples], the most probable classes; None if the loss is not a cross-entropy.
+        classes: int32 [samples], the most probable classes; [samples, ...] if there is one at each position, or 0 or 1
+            for each of several outputs; None if the loss has no classes.
         class_names: the label that each class stands for; empty if labels are numbers.
     """
 
@@ -115,7 +116,7 @@ def _portions(model: Model, arrays: "Mapping[str, NDArray[Any]]") -> Iterator[sl
     if (largest := int(np.max(sizes))) > MESSAGE_BYTES:
         text = f"a sample of {largest:,} bytes is too large for a message, which holds {MESSAGE_BYTES:,}"
         raise InvalidSamples(f"{text}: download the model and apply it here, for instance with ONNX Runtime")
-    most = max(1, OUTPUT_BYTES // sum(4 * prod(output.shape) + 5 for output in model.outputs))
+    most = max(1, OUTPUT_BYTES // sum(4 * prod(output.shape) + 5 * prod(output.shape[:-1]) for output in model.outputs))
     start = 0
     while start < len(ends):
         sent = int(ends[start - 1]) if start else 0
@@ -164,4 +165,7 @@ def _together(answers: Sequence[Sequence[OutputPrediction]], shape: Sequence[int
     classes = np.concatenate([np.array(first.classes, np.int32) for first, *_ in answers])
     values = np.concatenate(whole)
     names = tuple(answers[0][0].class_names)
+    if classes.size > len(values):
+        positions = shape[:-1] if classes.size == len(values) * prod(shape[:-1]) else shape
+        classes = classes.reshape(len(values), *positions)
     return Prediction(values.reshape(len(values), *shape), classes if classes.size else None, names)

@@ -69,7 +69,8 @@ class Dataset(Model):
     A CSV file has a header; every column but the label is a feature. An NPZ file holds `x` (one sample a row, any
     shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
     `inputs` instead, one of several outputs what they are compared with in `labels`. `sample_weight` is a factor of
-    each sample's loss, 0 or more.
+    each sample's loss, 0 or more. `label_columns` are the columns of a CSV file that make one label of several values,
+    one for each output or position.
     """
 
     uri: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -80,6 +81,7 @@ class Dataset(Model):
     inputs: Annotated[dict[Name, Input], Field(max_length=64)] = {}  # noqa: RUF012  (pydantic copies it)
     labels: Annotated[dict[Name, Column], Field(max_length=64)] = {}  # noqa: RUF012
     sample_weight: Column | None = None
+    label_columns: Annotated[tuple[Column, ...], Field(max_length=65_536, strict=False)] = ()
 
     @field_validator("features")
     @classmethod
@@ -108,7 +110,9 @@ class Dataset(Model):
 
     @property
     def named_labels(self) -> Mapping[str, str]:
-        """The column or array of each label, by its name."""
+        """The column or array of each label, by its name; of a label of several columns the first and the last."""
+        if self.label_columns:
+            return {LABEL: " to ".join(dict.fromkeys((self.label_columns[0], self.label_columns[-1])))}
         return self.labels or {LABEL: self.label}
 
     @field_validator("sample_weight")
@@ -120,10 +124,26 @@ class Dataset(Model):
             raise ValueError(f'"{column}" is an input or a label, so it cannot be the weight too')
         return column
 
+    @field_validator("label_columns")
+    @classmethod
+    def _instead_of_one_column(cls, columns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not columns:
+            return columns
+        if info.data.get("labels"):
+            raise ValueError("stands instead of `labels`: leave one of them out")
+        if info.data.get("label") != DEFAULT_LABEL:
+            raise ValueError("stands instead of `label`: leave one of them out")
+        inputs = {c for i in info.data.get("inputs", {}).values() for c in i.columns}
+        for column in columns:
+            if column in {*info.data.get("features", ()), *inputs, info.data.get("sample_weight")}:
+                raise ValueError(f'"{column}" is an input or the weight, so it cannot be a label too')
+        return _distinct(columns)
+
     @property
-    def read_beside(self) -> Mapping[str, str]:
+    def read_beside(self) -> Mapping[str, tuple[str, ...]]:
         """The columns or arrays that are read beside the inputs: labels, and the weights under SAMPLE_WEIGHT."""
-        return {**self.named_labels, **({SAMPLE_WEIGHT: self.sample_weight} if self.sample_weight else {})}
+        labels = {name: self.label_columns or (column,) for name, column in self.named_labels.items()}
+        return {**labels, **({SAMPLE_WEIGHT: (self.sample_weight,)} if self.sample_weight else {})}
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -25,16 +25,19 @@ ClassWeight = Annotated[
 
 
 class SoftmaxCrossEntropy(Model):
-    """Labels are class indices, texts or, if `one_hot`, one probability per class.
+    """Labels are class indices, texts or, if `one_hot`, one probability per class; one for each sample or, where the
+    output has more axes than the classes, one for each position, averaged over the positions of a sample.
 
     With `categories` every distinct label is a class, numbers too, in sorted order; the model keeps their names.
-    `label_smoothing` of the label is spread evenly over the classes (Szegedy et al. 2016).
+    `label_smoothing` of the label is spread evenly over the classes (Szegedy et al. 2016). Positions with the label
+    `ignore_class`, such as padding, do not count.
     """
 
     label_smoothing: Smoothing = 0.0
     one_hot: bool = False
     class_weight: ClassWeight = ()
     categories: bool = False
+    ignore_class: Annotated[int | None, Field(ge=-(2**31), le=2**31 - 1)] = None
 
     @field_validator("categories")
     @classmethod
@@ -43,9 +46,19 @@ class SoftmaxCrossEntropy(Model):
             raise ValueError("does not go with `one_hot`, whose labels are probabilities: leave one of them out")
         return categories
 
+    @field_validator("ignore_class")
+    @classmethod
+    def _class_indices(cls, ignored: int | None, info: ValidationInfo) -> int | None:
+        for other in ("one_hot", "categories"):
+            if ignored is not None and info.data.get(other):
+                raise ValueError(f"goes with class indices, not with `{other}`: leave one of them out")
+        return ignored
+
 
 class BinaryCrossEntropy(Model):
     """Labels are 0 and 1, or two texts, of which the first in sorted order stands for 0.
+
+    Of several outputs each has a label, 0 or 1, and the loss is their mean: labels that do not exclude each other.
 
     With `categories` any two labels are the classes, numbers too. `label_smoothing` moves 0 and 1 that share of the way
     to the middle.
@@ -57,7 +70,10 @@ class BinaryCrossEntropy(Model):
 
 
 class Hinge(Model):
-    """Labels are 0 and 1, which stand for -1 and 1, or two texts; with `categories` any two labels."""
+    """Labels are 0 and 1, which stand for -1 and 1, or two texts; with `categories` any two labels.
+
+    Of several outputs each has a label, 0 or 1, and the loss is their mean.
+    """
 
     class_weight: ClassWeight = ()
     categories: bool = False
@@ -73,8 +89,8 @@ class Loss(OneOf):
     """The loss that training minimizes.
 
     `sum_squared_error` sums over a sample's outputs, the others on numbers average over them. `softmax_cross_entropy`
-    takes one output per class, `binary_cross_entropy` and `hinge` one output and labels 0 and 1, `poisson` logarithms
-    of rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
+    takes one output per class, `binary_cross_entropy` and `hinge` one for each label of 0 or 1, `poisson` logarithms of
+    rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
     """
 
     sum_squared_error: Empty | None = None

@@ -28,16 +28,18 @@ class Loss(_message.Message):
     def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
-    __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories")
+    __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories", "ignore_class")
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     ONE_HOT_FIELD_NUMBER: _ClassVar[int]
     CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CLASS_FIELD_NUMBER: _ClassVar[int]
     label_smoothing: float
     one_hot: bool
     class_weight: _containers.RepeatedScalarFieldContainer[float]
     categories: bool
-    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ...) -> None: ...
+    ignore_class: int
+    def __init__(self, label_smoothing: _Optional[float] = ..., one_hot: bool = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...
 
 class BinaryCrossEntropy(_message.Message):
     __slots__ = ("label_smoothing", "class_weight", "categories")

@@ -37,7 +37,7 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class DatasetSpec(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
@@ -68,7 +69,8 @@ class DatasetSpec(_message.Message):
     inputs: _containers.MessageMap[str, Input]
     labels: _containers.ScalarMap[str, str]
     sample_weight: str
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ...) -> None: ...
+    label_columns: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("columns", "categories")

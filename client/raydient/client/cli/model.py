@@ -137,7 +137,7 @@ def _print_csv(predictions: "Mapping[str, Prediction]", labels: Mapping[str, str
         titles = _titles(prediction, outputs.shape[1], labels[name])
         cells = [[f"{value:.6g}" for value in column] for column in outputs.T]
         if classes := _classes(prediction):
-            titles, cells = ["class", *titles], [classes, *cells]
+            titles, cells = ["class", *titles], [list(map(_cell, classes)), *cells]
         is_label = titles == [labels[name]] and list(labels.values()).count(labels[name]) == 1
         header += titles if len(predictions) == 1 or is_label else [f"{name}.{title}" for title in titles]
         columns += cells
@@ -163,8 +163,19 @@ def _titles(prediction: "Prediction", count: int, label: str) -> list[str]:
 
 
 def _classes(prediction: "Prediction") -> list[Any]:
-    """The labels of the most probable classes; empty if there are none."""
+    """The labels of the most probable classes, a list for a sample with several; empty if there are none."""
     if prediction.classes is None:
         return []
-    names = prediction.class_names
-    return [names[index] if names else index for index in prediction.classes.tolist()]
+    return [_named(index, prediction.class_names) for index in prediction.classes.tolist()]
+
+
+def _cell(classes: Any) -> Any:
+    """The classes of a sample as one cell: several are separated by spaces."""
+    return " ".join(map(str, map(_cell, classes))) if isinstance(classes, list) else classes
+
+
+def _named(classes: Any, names: Sequence[str]) -> Any:
+    """Replace class indices, one or lists of them, by their labels if these have names."""
+    if isinstance(classes, list):
+        return [_named(index, names) for index in classes]
+    return names[classes] if names else classes

@@ -159,6 +159,6 @@ def _parts(prediction: Prediction) -> dict[str, Any]:
     """The common fields of PredictResponse and Prediction."""
     return {
         "outputs": tensor_of(prediction.outputs),
-        "classes": prediction.classes,
+        "classes": None if prediction.classes is None else prediction.classes.ravel(),
         "class_names": prediction.class_names,
     }

@@ -136,7 +136,8 @@ def _check_size(model: Model, rows: int, window: Window, path: str) -> None:
     """Check that the outputs fit into one message."""
     outputs = model.network.outputs
     names = sum(len(text.encode()) + 4 for target in model.targets.values() for text in target.classes)
-    row = sum(4 * window.size(output.shape) + 5 for output in outputs)  # a class takes at most 5 bytes
+    places = sum(output.loss.place_count(output.shape) for output in outputs)
+    row = sum(4 * window.size(output.shape) for output in outputs) + 5 * places  # a class takes at most 5 bytes
     most = (BYTES_MOST - names) // row
     if rows > most:
         remedy = f"at most {most} at a time" if most > 0 else "request parts of them with output_start and output_count"

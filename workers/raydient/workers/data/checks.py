@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import layer_names
-from raydient.workers.network import Network, index_problems, is_input
+from raydient.workers.network import Network, Shape, index_problems, is_input, shape_text
 from raydient.workers.network import Output as NetworkOutput
 
 from .profile import LabelFacts, Profile, label_key
@@ -63,17 +63,27 @@ def _labels(profile: Profile, network: Network) -> Iterator[tuple[NetworkOutput,
 
 
 def _label_problem(labels: LabelFacts, output: NetworkOutput) -> str | None:
-    (units,) = output.shape
-    if output.label_shape == ():
-        largest = labels.largest
-        if largest >= units:
-            name = f" ({labels.largest_name})" if labels.largest_name else ""
-            text = f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
-            return text + labels.hint
-    elif labels.shape != output.label_shape:
-        (width,) = labels.shape
-        return f"{units} outputs, but {width} label value{'s' * (width > 1)} a row: {width} are needed"
+    units = output.shape[-1]
+    if labels.shape != output.label_shape:
+        return _shape_problem(labels.shape, output)
+    if labels.largest >= units:
+        largest, name = labels.largest, f" ({labels.largest_name})" if labels.largest_name else ""
+        text = f"{units} outputs, but the largest class in the data is {largest}{name}: {largest + 1} are needed"
+        return text + labels.hint
     return None
+
+
+def _shape_problem(labels: Shape, output: NetworkOutput) -> str:
+    """Return the reason why labels of this shape do not fit an output."""
+    if len(labels) == len(output.shape) == len(output.label_shape) == 1:
+        (width,), (units,) = labels, output.shape
+        return f"{units} outputs, but {width} label value{'s' * (width > 1)} a row: {width} are needed"
+    needed = f"labels of shape {shape_text(output.label_shape)}" if output.label_shape else "one label a row"
+    there = f"they have shape {shape_text(labels)}" if labels else "there is one label a row"
+    text = f"outputs of shape {shape_text(output.shape)} need {needed}, but {there}"
+    if not labels:
+        return f"{text}: add `flatten` or a global pooling before the last `dense`"
+    return text if output.label_shape else f"{text}: outputs at each position need no `flatten` before the last `dense`"
 
 
 def _units_path(network: Network, place: int) -> str:

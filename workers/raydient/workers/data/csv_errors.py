@@ -49,12 +49,12 @@ class Diagnosis:
     Attributes:
         rows: number of rows of the table.
         errors: at least one, with the paths of the columns.
-        texts: the labels without errors, by name.
+        texts: the columns of the labels without errors, by name.
     """
 
     rows: int
     errors: tuple[FieldError, ...]
-    texts: Mapping[str, pa.LargeStringArray]
+    texts: Mapping[str, Sequence[pa.LargeStringArray]]
 
 
 def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Diagnosis:
@@ -78,9 +78,9 @@ def find_errors(path: Path, header: Header, columns: Columns, reason: str) -> Di
     bad = {fault.column.place for fault in faults}
     by_place = {column.place: texts for column, texts in zip(used, values, strict=True)}
     labels = {
-        name: by_place[column.place].cast(pa.large_string())
-        for name, column in columns.labels.items()
-        if column.place not in bad
+        name: [by_place[column.place].cast(pa.large_string()) for column in several]
+        for name, several in columns.labels.items()
+        if bad.isdisjoint(column.place for column in several)
     }
     return Diagnosis(rows, tuple(_errors(path, header, faults)), labels)
 

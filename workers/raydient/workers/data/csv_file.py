@@ -43,7 +43,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
     return RawData(
         inputs,
         {name: _labels(texts) for name, texts in labels.items()},
-        {name: texts.to_pylist() for name, texts in labels.items() if name in as_written},
+        {name: _side_by_side(texts).ravel().tolist() for name, texts in labels.items() if name in as_written},
         errors,
         rows,
         {name: (len(used),) for name, used in columns.inputs.items()},
@@ -64,7 +64,9 @@ class _Table:
         self._places = {column.place: i for i, column in enumerate(self._used)}
         self._budget = Budget()
         self._blocks: dict[str, list[NDArray[Any]]] = {name: [] for name in columns.inputs}
-        self._labels: dict[str, list[pa.LargeStringArray]] = {name: [] for name in columns.labels}
+        self._labels: dict[str, list[list[pa.LargeStringArray]]] = {
+            name: [[] for _ in several] for name, several in columns.labels.items()
+        }
 
     def read(self, path: Path, header: Header) -> None:
         """Read the file.
@@ -87,8 +89,9 @@ class _Table:
                 _check_texts(values)
         for name, columns in self._columns.inputs.items():
             self._blocks[name].append(self._block(batch, columns))
-        for name, column in self._columns.labels.items():
-            self._labels[name].append(batch.column(self._places[column.place]))
+        for name, several in self._columns.labels.items():
+            for column, chunks in zip(several, self._labels[name], strict=True):
+                chunks.append(batch.column(self._places[column.place]))
         self.rows += batch.num_rows
 
     def _block(self, batch: pa.RecordBatch, columns: Sequence[Column]) -> NDArray[Any]:
@@ -109,9 +112,9 @@ class _Table:
             for name, columns in self._columns.inputs.items()
         }
 
-    def labels(self) -> dict[str, pa.LargeStringArray]:
-        """Return the labels by name."""
-        return {name: pa.concat_arrays(chunks) for name, chunks in self._labels.items()}
+    def labels(self) -> dict[str, list[pa.LargeStringArray]]:
+        """Return the columns of the labels by name."""
+        return {name: [pa.concat_arrays(chunks) for chunks in several] for name, several in self._labels.items()}
 
 
 def _check_texts(values: pa.LargeStringArray) -> None:
@@ -135,13 +138,23 @@ def _joined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
     return whole
 
 
-def _labels(texts: pa.LargeStringArray) -> Labels:
-    """Convert labels to numbers if each of them is a number; else return the texts."""
+def _labels(columns: Sequence[pa.LargeStringArray]) -> Labels:
+    """Convert labels to numbers if each of them is a number; else return the texts. Several columns are an array."""
     try:
-        numbers = pc.cast(pc.ascii_trim_whitespace(texts), pa.float64()).to_numpy(zero_copy_only=False)
+        numbers = [
+            pc.cast(pc.ascii_trim_whitespace(texts), pa.float64()).to_numpy(zero_copy_only=False) for texts in columns
+        ]
     except pa.ArrowInvalid:
-        numbers = None
-    if numbers is None or np.isnan(numbers).any():
-        as_written: list[str] = texts.to_pylist()
-        return as_written
-    return np.asarray(numbers, np.float64)
+        numbers = []
+    if not numbers or any(np.isnan(column).any() for column in numbers):
+        texts = _side_by_side(columns)
+        return texts if len(columns) > 1 else texts[:, 0].tolist()
+    return np.asarray(numbers[0] if len(columns) == 1 else np.stack(numbers, axis=1), np.float64)
+
+
+def _side_by_side(columns: Sequence[pa.LargeStringArray]) -> NDArray[np.object_]:
+    """Return texts as an array of Python objects, (rows, columns)."""
+    texts = np.empty((len(columns[0]), len(columns)), object)
+    for i, column in enumerate(columns):
+        texts[:, i] = column.to_pylist()
+    return texts

@@ -58,17 +58,17 @@ class Columns:
 
     Attributes:
         inputs: columns of each input, by its name.
-        labels: column of each label, by its name; includes the weight of samples.
+        labels: columns of each label, by its name; includes the weight of samples.
     """
 
     inputs: Mapping[str, Sequence[Column]]
-    labels: Mapping[str, Column]
+    labels: Mapping[str, Sequence[Column]]
 
     @property
     def all(self) -> list[Column]:
         """Every column once, in the order of the file."""
-        columns = {column.place: column for columns in self.inputs.values() for column in columns}
-        columns |= {column.place: column for column in self.labels.values()}
+        several = (*self.inputs.values(), *self.labels.values())
+        columns = {column.place: column for columns in several for column in columns}
         return [columns[place] for place in sorted(columns)]
 
 
@@ -142,7 +142,8 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
     places: dict[str, list[int]] = {}
     for place, name in enumerate(header.names):
         places.setdefault(name, []).append(place)
-    labels = [(label_path(spec, label), name) for label, name in spec.read_beside.items()]
+    beside = {label: _label_paths(spec, label, names) for label, names in spec.read_beside.items()}
+    labels = [one for several in beside.values() for one in several]
     inputs = _named_inputs(spec) or {INPUT: _other_columns(header, {name for _, name in labels})}
     wanted = [*labels, *(one for names in inputs.values() for one in names)]
     if any(name not in places for _, name in labels) and all(map(is_number, header.names)):
@@ -165,8 +166,15 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
 
     return Columns(
         {name: [column(*one) for one in names] for name, names in inputs.items()},
-        {label: column(*one) for label, one in zip(spec.read_beside, labels, strict=True)},
+        {label: [column(*one) for one in several] for label, several in beside.items()},
     )
+
+
+def _label_paths(spec: DatasetSpec, label: str, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return path and name of each column of a label."""
+    path = label_path(spec, label)
+    is_list = path == "dataset.label_columns"
+    return [(f"{path}[{i}]" if is_list else path, name) for i, name in enumerate(names)]
 
 
 def _named_inputs(spec: DatasetSpec) -> dict[str, list[tuple[str, str]]]:

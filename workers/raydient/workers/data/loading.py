@@ -99,7 +99,8 @@ def _encoded(
         if output.label in raw.labels:
             try:
                 loss = loss_class(output.loss)
-                encoded[output.layer] = loss.encode(raw.labels[output.label], raw.texts.get(output.label))
+                labels, texts = raw.labels[output.label], raw.texts.get(output.label)
+                encoded[output.layer] = loss.encode(labels, texts, output.loss.value)
             except LabelError as problem:
                 column = quoted(spec.named_labels[output.label])
                 errors.append(FieldError(label_path(spec, output.label), f"{column}: {problem}"))
@@ -115,7 +116,7 @@ def _weights(labels: Labels | None, errors: list[FieldError]) -> NDArray[np.floa
         message = f"{quoted(text)} in row {row} is text, but a weight is a number{number_hint(text)}"
         errors.append(FieldError("dataset.sample_weight", message))
         return None
-    if labels.ndim != 1:
+    if labels.ndim != 1 or labels.dtype.kind == "O":
         errors.append(FieldError("dataset.sample_weight", "one number for each sample is needed"))
         return None
     with np.errstate(over="ignore"):

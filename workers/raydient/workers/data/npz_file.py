@@ -71,7 +71,10 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
         InvalidSpec: not an NPZ file, or an array is missing or cannot be samples or labels.
     """
     inputs = _inputs(spec)
-    labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, array in spec.read_beside.items()}
+    if spec.label_columns:
+        message = "an NPZ file has the labels of a sample in one array: name it in `label`"
+        raise InvalidSpec([FieldError("dataset.label_columns", message)])
+    labels = {name: _Wanted(array, label_path(spec, name), "biufU") for name, (array,) in spec.read_beside.items()}
     wanted = [*inputs.values(), *labels.values()]
     with path.open("rb") as file, _refusing_damage():
         _check_directory(file)
@@ -221,6 +224,8 @@ def read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 def _labels(y: NDArray[Any]) -> Labels:
     if y.dtype.kind != "U":
         return y
+    if y.size > len(y):
+        return y.astype(object)
     texts: list[str] = y.reshape(-1).tolist()
     return texts
 

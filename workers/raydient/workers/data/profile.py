@@ -43,9 +43,11 @@ class LabelFacts:
     def of(cls, labels: Sequence[NDArray[Any]], classes: Sequence[str]) -> "LabelFacts":
         """Return the facts about labels in parts, of which some are not empty; `weighed` stays empty."""
         shape, type_ = labels[0].shape[1:], labels[0].dtype.str
-        if shape:
+        if labels[0].dtype.kind != "i":
             return cls(shape, type_)
         present = distinct(np.concatenate([distinct(part) for part in labels]))
+        if not len(present):
+            return cls(shape, type_)  # no label counts
         largest = int(present[-1])
         are_gaps = not classes and len(present) <= largest
         hint = names_hint(present, "softmax_cross_entropy") if are_gaps else ""

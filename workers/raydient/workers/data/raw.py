@@ -41,8 +41,8 @@ class RawData:
 
     Attributes:
         inputs: inputs by name; None if one of them has errors.
-        labels: labels without errors, by name, one per row; includes the weights of samples.
-        texts: labels that were requested as texts, by name.
+        labels: labels without errors, by name, one row for each sample; includes the weights of samples.
+        texts: labels that were requested as texts, by name, in row-major order.
         errors: errors of the values.
         rows: number of samples.
         shapes: shape of one sample of each input, by name; also known if there are errors.
@@ -66,6 +66,8 @@ def label_path(spec: Dataset, name: str) -> str:
     """Return the path of a label, or of the weight of samples, in the specification."""
     if name == SAMPLE_WEIGHT:
         return "dataset.sample_weight"
+    if spec.label_columns:
+        return "dataset.label_columns"
     return f"dataset.labels.{name}" if spec.labels else "dataset.label"
 
 

@@ -12,7 +12,7 @@ from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradi
 from .graph import Network, Output
 from .indices import Extent, TableUse, index_problems, table_uses
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
-from .layers import Pass
+from .layers import Pass, Shape, shape_text
 from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, Signature, load_model, save_model
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
@@ -38,6 +38,7 @@ __all__ = [
     "SampleError",
     "Scaling",
     "ScalingError",
+    "Shape",
     "Signature",
     "TableUse",
     "Target",
@@ -59,6 +60,7 @@ __all__ = [
     "read_preprocessing",
     "read_weights",
     "save_model",
+    "shape_text",
     "table_uses",
     "weights_problem",
 ]

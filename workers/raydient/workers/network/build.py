@@ -15,7 +15,7 @@ from .ends import input_number, is_input
 from .graph import Network, Node, Output
 from .layers import LAYERS, Layer, Shape, shape_text
 from .losses import loss_class
-from .metrics import metric_problem, output_metrics
+from .metrics import metric_problem, metric_shape_problem, output_metrics
 from .topology import ResolvedLayer, path, resolve
 
 MAXIMUM_PARAMETERS = 2**31 - 1
@@ -153,7 +153,10 @@ class _Builder:
             self._errors.append(FieldError(f"{where}.loss", f"{self._source_text(place)}, but {kind} {problem}"))
         elif problem := loss.weight_problem(settings, shape):
             self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
-        metrics = output_metrics(choice.metrics, kind, prod(shape), prefix)
+        for number, metric in enumerate(choice.metrics):
+            if problem := metric_shape_problem(metric, loss.place_count(shape)):
+                self._errors.append(FieldError(f"{where}.metrics[{number}].{metric.kind}", problem))
+        metrics = output_metrics(choice.metrics, kind, shape[-1], prefix)
         return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
 
     def _outputs(self) -> tuple[Output, ...]:

@@ -26,6 +26,7 @@ class Objective:
     def __init__(self, network: Network, plan: Plan) -> None:
         values = [plan.outputs[output.place] for output in network.outputs]
         self._outputs, self._values = network.outputs, values
+        self._predictions = plan.gradients  # the losses have views of them
         self._losses: list[Loss] = [
             output.loss(output.settings, *arrays)
             for output, *arrays in zip(network.outputs, values, plan.gradients, plan.scratches, strict=True)
@@ -36,8 +37,8 @@ class Objective:
         self._plain = not network.spec.outputs
         self.sums, self._names = np.zeros(network.sums), len(network.metric_names)
         bound = [
-            (output.name, metric.bind(value, loss.labels))
-            for output, value, loss in zip(network.outputs, values, self._losses, strict=True)
+            (output.name, metric.bind(loss))
+            for output, loss in zip(network.outputs, self._losses, strict=True)
             for metric in output.metrics
         ]
         self._metrics = [metric for _, metric in bound]
@@ -50,7 +51,7 @@ class Objective:
 
     def weigh_samples(self) -> Floats:
         """Return factors of the losses of the samples, (rows,), for the caller to fill; they begin at 1."""
-        weights = np.ones_like(self._losses[0].weights)
+        weights = np.ones(len(self._values[0]), self._values[0].dtype)
         for loss in self._losses:
             loss.weigh_samples(weights)
         return weights
@@ -77,7 +78,7 @@ class Objective:
 
         The outputs of the layers do not change, because another layer may read one or share its memory.
         """
-        for value, loss in zip(self._values, self._losses, strict=True):
-            np.copyto(loss.gradient, value)
+        for value, prediction, loss in zip(self._values, self._predictions, self._losses, strict=True):
+            np.copyto(prediction, value)
             loss.inplace_predict(loss.gradient)
-        return {output.name: loss.gradient for output, loss in zip(self._outputs, self._losses, strict=True)}
+        return {output.name: value for output, value in zip(self._outputs, self._predictions, strict=True)}

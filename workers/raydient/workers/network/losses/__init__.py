@@ -2,10 +2,12 @@
 
 from raydient.spec import losses as spec
 
-from .classes import BinaryCrossEntropy, Hinge, SoftmaxCrossEntropy
-from .labels import Encoded, LabelError, Labels, distinct, names_hint
+from .labels import Encoded, LabelError, Labels, are_texts, distinct, names_hint
 from .loss import Loss
 from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, SumSquaredError
+from .places import SKIPPED, Places
+from .softmax import SoftmaxCrossEntropy
+from .two_classes import BinaryCrossEntropy, Hinge
 
 LOSSES: dict[str, type[Loss]] = {
     "sum_squared_error": SumSquaredError,
@@ -27,6 +29,9 @@ def loss_class(choice: spec.Loss) -> type[Loss]:
 def label_form(choice: spec.Loss) -> str:
     """Return the name of a loss's encoding of labels. Losses that take the same labels share one."""
     encoder = loss_class(choice).encode.__qualname__
+    ignored = getattr(choice.value, "ignore_class", None)
+    if ignored is not None:
+        return f"{encoder} without {ignored}"
     return f"{encoder} of categories" if takes_categories(choice) else encoder
 
 
@@ -37,10 +42,13 @@ def takes_categories(choice: spec.Loss) -> bool:
 
 __all__ = [
     "LOSSES",
+    "SKIPPED",
     "Encoded",
     "LabelError",
     "Labels",
     "Loss",
+    "Places",
+    "are_texts",
     "distinct",
     "label_form",
     "loss_class",

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from raydient.spec.values import is_number, number_hint, quoted
 from raydient.steps.arrays import AnyArray
 
+from .places import SKIPPED
+
 Labels = AnyArray | list[str]
-"""Labels of a data file: numbers, (n,) or (n, k), or n texts."""
+"""Labels of a data file: numbers (n, ...), n texts, or an array of texts (n, ...) of Python objects."""
 
 Encoded = tuple[AnyArray, tuple[str, ...]]
 """The labels as an array, and the text of each class if labels are texts or categories."""
@@ -29,20 +31,49 @@ class LabelError(ValueError):
     """Labels that do not fit the loss; the message gives the reason and the remedy."""
 
 
-def class_indices(labels: Labels) -> Encoded:
-    """Encode as int32 (n,): whole numbers unchanged, texts as their index in the sorted list of distinct texts."""
-    if isinstance(labels, list):
-        return categories(labels)
-    values = one_column(labels, "softmax_cross_entropy without one_hot")
-    bad, too_large = (values < 0) | (values != np.floor(values)), values > np.iinfo(np.int32).max
+def class_indices(labels: Labels, ignored: int | None = None) -> Encoded:
+    """Encode as int32, (n,) for one label a row, else (n, *positions): whole numbers unchanged, texts as their index in
+    the sorted list of distinct texts. The label `ignored` becomes SKIPPED.
+    """
+    if are_texts(labels):
+        texts = labels if isinstance(labels, list) else labels.reshape(-1).tolist()
+        if ignored is not None:
+            raise LabelError(f"{quoted(texts[0])} in row 1 is text, but ignore_class is a number: leave it out")
+        return named(labels, texts)
+    assert isinstance(labels, np.ndarray)
+    values = _by_position(labels)
+    counts = np.ones(values.shape, np.bool_) if ignored is None else values != ignored
+    bad = counts & ((values < 0) | (values != np.floor(values)))
+    too_large = counts & (values > np.iinfo(np.int32).max)
     hint = names_hint(values, "softmax_cross_entropy") if (bad | too_large).any() else ""
     _refuse(values, bad, f"is not a class index, which is 0, 1, 2, ...{hint}")
     _refuse(values, too_large, f"is too large for a class index{hint}")
-    return values.astype(np.int32), ()
+    if not counts.any():
+        raise LabelError(f"every label is {ignored}, the class to ignore, so there is nothing to learn")
+    return np.where(counts, values, SKIPPED).astype(np.int32), ()
+
+
+def are_texts(labels: Labels) -> bool:
+    """Return True if labels are texts."""
+    return isinstance(labels, list) or labels.dtype.kind == "O"
+
+
+def named(labels: Labels, texts: list[str]) -> Encoded:
+    """Encode as int32, like `class_indices`, labels whose texts in row-major order are `texts`."""
+    indices, classes = categories(texts)
+    return (indices, classes) if isinstance(labels, list) else (_by_position(indices.reshape(labels.shape)), classes)
+
+
+def _by_position(labels: AnyArray) -> AnyArray:
+    """Return labels (n, *positions); of one label a row, (n,)."""
+    return labels.reshape(-1) if labels.shape[1:] == (1,) else labels
 
 
 def distinct(indices: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Return the distinct class indices, ascending."""
+    """Return the distinct class indices, ascending, without SKIPPED."""
+    indices = indices.reshape(-1)
+    if len(indices) and indices.min() < 0:
+        indices = indices[indices >= 0]
     if len(indices) and indices.max() < COUNTED_CLASSES:
         return np.flatnonzero(np.bincount(indices))  # sorting, as `np.unique` does, takes ten times as long
     return np.unique(indices)
@@ -78,14 +109,14 @@ def names_hint(values: AnyArray, loss: str) -> str:
 
 
 def probabilities(labels: Labels) -> Encoded:
-    """Encode as float32 (n, k): a probability for each class."""
+    """Encode as float32 (n, ..., k): a probability for each class."""
     values = _numbers(labels, "one_hot")
-    if values.ndim != 2:
+    if values.ndim < 2:
         raise LabelError(f"has shape {values.shape}, but one_hot needs one value per class in each row")
-    sums = values.sum(axis=1)
+    sums = values.sum(axis=-1)
     _refuse(
         sums,
-        (values < 0).any(axis=1) | (np.abs(sums - 1) > 1e-3),
+        (values < 0).any(axis=-1) | (np.abs(sums - 1) > 1e-3),
         "is the sum of the probabilities; one_hot needs a sum of 1 and no value below 0",
     )
     return values.astype(np.float32), ()
@@ -100,14 +131,15 @@ def counts(labels: Labels) -> Encoded:
 
 
 def zeros_and_ones(labels: Labels) -> Encoded:
-    """Encode as float32 (n, 1): zeros and ones unchanged; the first of two texts in sorted order becomes 0."""
+    """Encode as float32 (n, ...), at least (n, 1): zeros and ones unchanged; of two texts the first in order is 0."""
     if isinstance(labels, list):
         return two_categories(labels)
-    values = one_column(labels, "a loss of two classes")
+    values = _numbers(labels, "a loss of two classes by position")
     bad = (values != 0) & (values != 1)
-    hint = names_hint(values, "binary_cross_entropy") if bad.any() and len(np.unique(values)) == 2 else ""
+    is_one = values[0].size == 1
+    hint = names_hint(values, "binary_cross_entropy") if bad.any() and is_one and len(np.unique(values)) == 2 else ""
     _refuse(values, bad, f"is neither 0 nor 1, the labels of a loss of two classes{hint}")
-    return values.astype(np.float32)[:, np.newaxis], ()
+    return values.astype(np.float32).reshape(len(values), *(values.shape[1:] or (1,))), ()
 
 
 def targets(labels: Labels) -> Encoded:
@@ -123,10 +155,14 @@ def targets(labels: Labels) -> Encoded:
 
 def _numbers(labels: Labels, loss: str) -> AnyArray:
     """Return labels that are numbers."""
-    if not isinstance(labels, list):
+    if not are_texts(labels):
+        assert isinstance(labels, np.ndarray)
         return labels
+    texts = labels if isinstance(labels, list) else labels.reshape(-1).tolist()
+    per_row = len(texts) // len(labels)
     # if every text is a number, as an NPZ file may store them, the error shows the first
-    row, text = next(((i, t) for i, t in enumerate(labels, start=1) if not is_number(t)), (1, labels[0]))
+    place, text = next(((i, t) for i, t in enumerate(texts) if not is_number(t)), (0, texts[0]))
+    row = place // per_row + 1
     hint = number_hint(text) or ": text labels go with softmax_cross_entropy"
     raise LabelError(f"{quoted(text)} in row {row} is text, but {loss} needs numbers{hint}")
 
@@ -139,7 +175,10 @@ def one_column(values: AnyArray, loss: str) -> AnyArray:
 
 
 def _refuse(values: AnyArray, bad: NDArray[np.bool_], why: str) -> None:
+    """Raise LabelError with the first bad value. Both arrays are (n, ...), one row for each sample."""
     if bad.any():
-        row = int(np.argmax(bad))
-        more = f" ({np.count_nonzero(bad)} such rows)" if np.count_nonzero(bad) > 1 else ""
-        raise LabelError(f"{values[row]:g} in row {row + 1} {why}{more}")
+        row, *place = (int(i) for i in np.argwhere(bad)[0])
+        at = f", position {tuple(place)}," if values.ndim > 1 and values.shape[1:] != (1,) else ""
+        count = np.count_nonzero(bad)
+        more = f" ({count} such {'labels' if at else 'rows'})" if count > 1 else ""
+        raise LabelError(f"{values[(row, *place)]:g} in row {row + 1}{at} {why}{more}")

@@ -10,6 +10,7 @@ from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .labels import Encoded, Labels, targets
+from .places import Places
 
 Shape = tuple[int, ...]
 
@@ -17,16 +18,19 @@ Shape = tuple[int, ...]
 class Loss(ABC):
     """The loss at one output of a program.
 
-    `outputs` (rows, k) is the output of the layer, `gradient` is an array like it for the derivative of the loss by it,
-    and `scratch` an array like it whose contents are lost between calls. `settings` are those of the loss in the
-    specification.
+    A row has one or more places, and its loss is the mean over those that count. Softmax cross-entropy has a place for
+    each position of a sequence or an image, a loss of two classes one for each of its outputs.
+
+    `outputs` (rows, *output shape) is the output of the layer, `gradient` is an array like it for the derivative of the
+    loss by it, and `scratch` an array like it whose contents are lost between calls. The attributes of these names are
+    views of them, (rows · places, k). `settings` are those of the loss in the specification.
 
     Attributes:
         metric_names: names of the values that `forward` sums over the rows, the loss first.
-        labels: (rows, *label shape), filled by the caller.
-        weights: (rows,), factor of each row's loss: the weight of its class, or 1. Metrics are not weighted.
+        labels: (rows, *label shape), filled by the caller; `place_labels` is a view, (rows · places, ...).
+        weights: (rows · places,), factor of each place's loss: the weight of its class, or 1. Metrics are not weighted.
         sample_weights: (rows,), further factors of the rows, filled by the caller, or None.
-        losses: (rows,), the loss of each row.
+        losses: (rows · places,), the loss of each place times its factors and its share in the mean of the row.
         sums: float64, one value for each of `metric_names`.
     """
 
@@ -35,18 +39,41 @@ class Loss(ABC):
 
     def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         self.settings = settings
-        self.outputs, self.gradient, self.scratch = outputs, gradient, scratch
+        rows, shape = len(outputs), outputs.shape[1:]
+        count = self.place_count(shape)
+        places = rows * count
+        self.outputs, self.gradient, self.scratch = (
+            array.reshape(places, -1) for array in (outputs, gradient, scratch)
+        )
         dtype = outputs.dtype if np.issubdtype(self.label_dtype, np.floating) else self.label_dtype
-        self.labels = np.zeros((len(outputs), *self.label_shape(outputs.shape[1:])), dtype)
-        self.weights = self._weights = np.ones(len(outputs), outputs.dtype)
+        self.labels = np.zeros((rows, *self.label_shape(shape)), dtype)
+        self.place_labels = self.labels.reshape(self.flat_labels(places))
+        self.places = Places(rows, count, self.place_labels, outputs.dtype, skips=self.skips(settings))
+        self.weights = self._weights = np.ones(places, outputs.dtype)
+        if not self.places.are_whole_rows:
+            self._weights = np.ones_like(self.weights)
         self.sample_weights: Floats | None = None
         self.sums = np.zeros(len(self.metric_names))
-        self.losses = np.zeros(len(outputs), outputs.dtype)
-        self._factors = np.zeros((len(outputs), 1), outputs.dtype)
+        self.losses = np.zeros(places, outputs.dtype)
+        self._factors = np.zeros((places, 1), outputs.dtype)
 
     def weigh_samples(self, weights: Floats) -> None:
         """Use `weights` as `sample_weights`."""
         self.sample_weights, self._weights = weights, np.ones_like(self.weights)
+
+    @classmethod
+    def place_count(cls, output_shape: Shape) -> int:
+        """Number of places of a row."""
+        return 1
+
+    @classmethod
+    def skips(cls, settings: Any) -> bool:
+        """True if labels may mark places that do not count."""
+        return False
+
+    def flat_labels(self, places: int) -> Shape:
+        """Shape of `place_labels`, for a number of rows · places."""
+        return (places, -1)
 
     @classmethod
     def of(cls, settings: Any) -> "type[Loss]":
@@ -61,8 +88,13 @@ class Loss(ABC):
     @classmethod
     def weight_problem(cls, settings: Any, output_shape: Shape) -> str | None:
         """The reason why the class weights in the settings do not fit outputs of this shape, or None."""
-        count, classes = len(getattr(settings, "class_weight", ())), max(output_shape[0], 2)
+        count, classes = len(getattr(settings, "class_weight", ())), cls.class_count(output_shape)
         return None if count in (0, classes) else f"has {count} weights for {classes} classes"
+
+    @classmethod
+    def class_count(cls, output_shape: Shape) -> int:
+        """Number of classes that the settings may weigh; 0 if labels are not classes."""
+        return 0
 
     @classmethod
     def label_shape(cls, output_shape: Shape) -> Shape:
@@ -75,12 +107,13 @@ class Loss(ABC):
         return generator.standard_normal((rows, *output_shape))
 
     @classmethod
-    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+    def encode(cls, labels: Labels, texts: list[str] | None = None, settings: Any = None) -> Encoded:
         """Encode the labels of a data file as an array (n, *label shape) of the type of `labels`.
 
         Args:
-            labels: numbers (n,) or (n, k), or n texts.
-            texts: the same labels as they are written, if the settings take them as `categories`.
+            labels: numbers (n, ...), n texts, or an array of texts (n, ...).
+            texts: the same labels in row-major order as they are written, if the settings take them as `categories`.
+            settings: settings of the loss from the specification.
 
         Raises:
             LabelError: the labels do not fit the loss.
@@ -94,13 +127,24 @@ class Loss(ABC):
 
     @classmethod
     def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
-        """Return the most probable class of each prediction, (n,); None if labels are not classes."""
+        """Return the most probable class of each place, (n, *place shape); None if labels are not classes.
+
+        A last axis of length 1 is left out.
+
+        Args:
+            predictions: (n, *output shape), with the activation that the loss assumes.
+        """
         return None
 
     def forward(self) -> None:
         """Compute `sums` from outputs, labels and weights."""
+        self.places.update()
         self.measure()
-        if self.sample_weights is not None:
+        if not self.places.are_whole_rows:
+            np.multiply(self.weights, self.places.shares, out=self._weights)
+            if self.sample_weights is not None:
+                self.places.multiply_rows(self._weights, self.sample_weights)
+        elif self.sample_weights is not None:
             np.multiply(self.weights, self.sample_weights, out=self._weights)
         np.multiply(self.losses, self._weights, out=self.losses)
         self.sums[0] = np.add.reduce(self.losses, dtype=np.float64)
@@ -117,11 +161,11 @@ class Loss(ABC):
 
     @abstractmethod
     def differentiate(self, factors: Floats) -> None:
-        """Compute `gradient`: the derivative of each row's loss by its outputs, times its factor of (rows, 1)."""
+        """Compute `gradient`: the derivative of each place's loss by its outputs, times its factor of (places, 1)."""
 
     @abstractmethod
     def inplace_predict(self, outputs: Floats) -> None:
-        """Apply the activation that the loss assumes, if any, to `outputs`."""
+        """Apply the activation that the loss assumes, if any, to `outputs`, (rows · places, k)."""
 
     @classmethod
     def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:

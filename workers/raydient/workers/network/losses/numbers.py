@@ -1,6 +1,7 @@
 """Losses on labels that are numbers: one output per value of the label."""
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,7 @@ class Poisson(Loss):
     metric_names = ("loss", "mean_absolute_error")
 
     @classmethod
-    def encode(cls, labels: Labels, texts: list[str] | None = None) -> Encoded:
+    def encode(cls, labels: Labels, texts: list[str] | None = None, settings: Any = None) -> Encoded:
         return counts(labels)
 
     @classmethod

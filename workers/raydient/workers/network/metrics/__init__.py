@@ -31,13 +31,19 @@ def metric_problem(choice: spec.Metric, loss: str) -> str | None:
     return None if loss in allowed else f"{choice.kind} goes with {', '.join(sorted(allowed))}, not with {loss}"
 
 
+def metric_shape_problem(choice: spec.Metric, places: int) -> str | None:
+    """Return the reason why a metric cannot be used with a number of places of a sample's output, or None."""
+    ranks = choice.kind in METRICS and METRICS[choice.kind].ranks
+    return f"ranks samples by one output, but there are {places}: leave it out" if ranks and places > 1 else None
+
+
 def output_metrics(choices: Iterable[spec.Metric], loss: str, outputs: int, prefix: str) -> tuple[OutputMetric, ...]:
     """The metrics of one output, without those that its loss computes by itself.
 
     Args:
         choices: metrics of the specification.
         loss: kind of the output's loss.
-        outputs: number of values of the output for one sample.
+        outputs: number of values of the output along its last axis.
         prefix: beginning of the metrics' names.
     """
     tables = [(choice, METRICS[choice.kind]) for choice in choices if choice.kind in METRICS]
@@ -55,6 +61,7 @@ __all__ = [
     "Metric",
     "OutputMetric",
     "metric_problem",
+    "metric_shape_problem",
     "output_metrics",
     "values_of",
 ]

@@ -6,46 +6,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.arrays import AnyArray, Floats
+from raydient.steps.arrays import AnyArray
 from raydient.steps.scores import RANKS, Scores
+from raydient.workers.network.losses import Loss
 
 from .metric import CLASSES, TWO_CLASSES, Metric, Sums
 
 
 class _Counts(Metric):
-    """True positives, predicted positives and positives: of each class, or of class 1 where there are two.
+    """True positives, predicted positives and positives: of each class, or of class 1 of each output of a loss of two.
 
-    With several classes the value is the macro average: the unweighted mean over the classes that occur among the
-    labels or the predictions. Of these, a class that is never predicted has precision 0, and a class that is never a
-    label has recall 0.
+    They are counted over all rows and positions. With several classes or outputs the value is the macro average: the
+    unweighted mean over those that occur among the labels or the predictions. Of these, a class that is never predicted
+    has precision 0, and a class that is never a label has recall 0.
     """
 
     losses = CLASSES | TWO_CLASSES
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        rows = len(outputs)
-        self._predicted, self._true = np.zeros(rows, np.intp), np.zeros(rows, np.intp)
-        self._hit = np.zeros(rows)
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        super().__init__(settings, kind, loss)
+        places = len(self.outputs)
+        if kind in TWO_CLASSES:
+            units = loss.labels.shape[-1]
+            self._by_unit = self.outputs.reshape(-1, units), self.labels.reshape(-1, units)
+            self._is_predicted, self._is_true = np.zeros((2, places // units, units), np.bool_)
+            return
+        self._predicted, self._true = np.zeros(places, np.intp), np.zeros(places, np.intp)
+        self._hit = np.zeros(places)
+        self._is_skipped = np.zeros(places, np.bool_)
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
         return 3 * outputs
 
     def count(self, sums: Sums) -> None:
-        predicted, true, hit = self._predicted, self._true, self._hit
-        classes = len(sums) // 3
-        if self.loss in TWO_CLASSES:
-            np.greater(self.outputs[:, 0], 0, out=predicted, casting="unsafe")
-            np.copyto(true, self.labels[:, 0], casting="unsafe")
-        else:
-            np.argmax(self.outputs, axis=1, out=predicted)
-            true_classes(self.labels, true)
-        np.equal(predicted, true, out=hit, casting="unsafe")
-        kinds = max(classes, 2)
-        sums[:classes] = np.bincount(true, hit, kinds)[-classes:]
-        sums[classes : 2 * classes] = np.bincount(predicted, minlength=kinds)[-classes:]
-        sums[2 * classes :] = np.bincount(true, minlength=kinds)[-classes:]
+        count = self._count_units if self.kind in TWO_CLASSES else self._count_classes
+        count(*sums.reshape(3, -1))
+
+    def _count_classes(self, hits: Sums, predicted: Sums, true: Sums) -> None:
+        """Count each class. Places that do not count belong to one class more."""
+        classes = len(hits)
+        np.argmax(self.outputs, axis=1, out=self._predicted)
+        true_classes(self.labels, self._true)
+        np.less(self._true, 0, out=self._is_skipped)
+        np.copyto(self._true, classes, where=self._is_skipped)
+        np.copyto(self._predicted, classes, where=self._is_skipped)
+        np.equal(self._predicted, self._true, out=self._hit, casting="unsafe")
+        hits[:] = np.bincount(self._true, self._hit, classes + 1)[:classes]
+        predicted[:] = np.bincount(self._predicted, minlength=classes + 1)[:classes]
+        true[:] = np.bincount(self._true, minlength=classes + 1)[:classes]
+
+    def _count_units(self, hits: Sums, predicted: Sums, true: Sums) -> None:
+        """Count the class 1 at each unit, over rows and positions."""
+        outputs, labels = self._by_unit
+        np.greater(outputs, 0, out=self._is_predicted)
+        np.not_equal(labels, 0, out=self._is_true)
+        np.add.reduce(self._is_predicted, axis=0, dtype=np.float64, out=predicted)
+        np.add.reduce(self._is_true, axis=0, dtype=np.float64, out=true)
+        np.logical_and(self._is_predicted, self._is_true, out=self._is_true)
+        np.add.reduce(self._is_true, axis=0, dtype=np.float64, out=hits)
 
     @classmethod
     def finish(cls, sums: Sums, rows: float) -> float:
@@ -87,17 +106,22 @@ class F1(_Counts):
 
 
 class TopK(Metric):
-    """How often the true class is among the k with the largest outputs; of equal outputs the first counts as larger."""
+    """How often the true class is among the k with the largest outputs; of equal outputs the first counts as larger.
+
+    Of several positions of a sample it is their mean.
+    """
 
     losses = CLASSES
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        rows, classes = outputs.shape
-        self._columns, self._starts = np.arange(classes), np.arange(rows) * classes
-        self._true, self._place = np.zeros((rows, 1), np.intp), np.zeros(rows, np.intp)
-        self._at_label = np.zeros((rows, 1), outputs.dtype)
-        self._larger, self._equal, self._first = (np.zeros(outputs.shape, np.bool_) for _ in range(3))
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        super().__init__(settings, kind, loss)
+        self._of_rows = loss.places
+        places, classes = self.outputs.shape
+        self._columns, self._starts = np.arange(classes), np.arange(places) * classes
+        self._true, self._place = np.zeros((places, 1), np.intp), np.zeros(places, np.intp)
+        self._at_label = np.zeros((places, 1), self.outputs.dtype)
+        self._larger, self._equal, self._first = (np.zeros(self.outputs.shape, np.bool_) for _ in range(3))
+        self._hit = np.zeros(places, np.bool_)
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
@@ -105,6 +129,7 @@ class TopK(Metric):
 
     def count(self, sums: Sums) -> None:
         true_classes(self.labels, self._true[:, 0])
+        np.maximum(self._true, 0, out=self._true)  # places that do not count have any class
         np.add(self._starts, self._true[:, 0], out=self._place)
         np.take(self.outputs.reshape(-1), self._place, out=self._at_label[:, 0], mode="clip")
         np.greater(self.outputs, self._at_label, out=self._larger)
@@ -113,8 +138,8 @@ class TopK(Metric):
         np.logical_and(self._equal, self._first, out=self._equal)
         np.logical_or(self._larger, self._equal, out=self._larger)
         np.add.reduce(self._larger, axis=1, out=self._place)
-        np.less(self._place, self.settings.k, out=self._first[:, 0])
-        sums[0] = np.count_nonzero(self._first[:, 0])
+        np.less(self._place, self.settings.k, out=self._hit)
+        sums[0] = self._of_rows.sum_of_means(self._hit)
 
     @classmethod
     def finish(cls, sums: Sums, rows: float) -> float:
@@ -131,8 +156,8 @@ class Auc(Metric):
     losses = TWO_CLASSES
     ranks = True
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        super().__init__(settings, loss, outputs, labels)
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        super().__init__(settings, kind, loss)
         self.scores: Scores
 
     @classmethod
@@ -152,7 +177,7 @@ class Auc(Metric):
 
 
 def true_classes(labels: AnyArray, out: NDArray[np.intp]) -> None:
-    """Write the class of each row to `out`, from labels that are class indices or a probability for each class."""
+    """Write the class of each place to `out`, from labels that are class indices or a probability for each class."""
     if labels.ndim == 1:
         np.copyto(out, labels)
     else:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import AnyArray, Floats
+from raydient.workers.network.losses import Loss
 
 Sums = NDArray[np.float64]
 CLASSES = frozenset({"softmax_cross_entropy"})
@@ -23,10 +24,11 @@ NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_e
 class Metric(ABC):
     """A metric of one program.
 
-    `outputs` (rows, k) is the output of the network before the activation that the loss assumes, `labels` are the
-    labels of the loss there, and `loss` is its kind.
+    `kind` is the kind of `loss`. The metric reads its labels, and its outputs (rows · places, k) before the activation
+    that the loss assumes.
 
     Attributes:
+        outputs, labels: views of those of the loss.
         losses: kinds of loss that it can be used with.
         ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
             `steps.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
@@ -35,8 +37,10 @@ class Metric(ABC):
     losses: ClassVar[frozenset[str]]
     ranks: ClassVar[bool] = False
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        self.settings, self.loss, self.outputs, self.labels = settings, loss, outputs, labels
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        self.settings, self.kind = settings, kind
+        self.outputs: Floats = loss.outputs
+        self.labels: AnyArray = loss.place_labels
 
     @classmethod
     @abstractmethod
@@ -71,9 +75,9 @@ class OutputMetric:
     loss: str
     size: int
 
-    def bind(self, outputs: Floats, labels: AnyArray) -> Metric:
-        """Return the metric of one program, with its output (rows, k) and labels."""
-        return self.metric(self.settings, self.loss, outputs, labels)
+    def bind(self, loss: Loss) -> Metric:
+        """Return the metric of one program, at the output of `loss`."""
+        return self.metric(self.settings, self.loss, loss)
 
 
 def values_of(names: Sequence[str], metrics: Sequence[OutputMetric], sums: Sequence[float]) -> Mapping[str, float]:

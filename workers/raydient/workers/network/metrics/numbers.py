@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.functions import rates
+from raydient.workers.network.losses import Loss
 
 from .metric import NUMBERS, Metric, Sums
 
@@ -14,14 +14,14 @@ from .metric import NUMBERS, Metric, Sums
 class _Errors(Metric):
     losses = NUMBERS
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        self._error = np.zeros(outputs.shape)
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        super().__init__(settings, kind, loss)
+        self._error = np.zeros(self.outputs.shape)
 
     def _square(self) -> Sums:
         """The squared errors."""
         error = self._error
-        if self.loss == "poisson":
+        if self.kind == "poisson":
             rates(self.outputs, error)
         else:
             np.copyto(error, self.outputs)
@@ -56,9 +56,9 @@ class R2(_Errors):
         center: (outputs,), filled by the caller; 0 at first.
     """
 
-    def __init__(self, settings: Any, loss: str, outputs: Floats, labels: AnyArray) -> None:
-        super().__init__(settings, loss, outputs, labels)
-        self.center = np.zeros(outputs.shape[1])
+    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
+        super().__init__(settings, kind, loss)
+        self.center = np.zeros(self.outputs.shape[1])
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:

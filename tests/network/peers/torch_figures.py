@@ -1,0 +1,89 @@
+"""Write `torch_figures.json`, losses and weights that PyTorch computes, which `test_torch_figures.py` compares.
+
+    python tests/network/peers/torch_figures.py
+
+needs PyTorch alone; 2.13 (CPU) wrote the file. Each case trains from the flat vector of weights of the network
+of the same name, by gradient descent in float64, with PyTorch's own functions and derivatives.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+RATE, STEPS, ROWS = 0.5, 5, 4
+
+
+def wave(*shape, phase=0.0):
+    """Numbers between -1 and 1 that any program computes alike."""
+    count = math.prod(shape)
+    return torch.tensor([math.sin(1.7 * n + phase) for n in range(count)], dtype=torch.float64).reshape(shape)
+
+
+def whole(below, *shape):
+    """Whole numbers from 0 on."""
+    count = math.prod(shape)
+    return torch.tensor([(n * n + n // 3) % below for n in range(count)]).reshape(shape)
+
+
+def take(weights, *shapes):
+    """The parameters of a flat vector, in order."""
+    parts = torch.split(weights, [math.prod(shape) for shape in shapes])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def dense(weights, x, units):
+    kernel, bias = take(weights, (x.shape[-1], units), (units,))
+    return x @ kernel + bias
+
+
+def mean_by_sample(costs, counts):
+    """The mean over the samples of the means over their positions that count."""
+    return ((costs * counts).sum(dim=1) / counts.sum(dim=1)).mean()
+
+
+def sequence(weights):
+    y = dense(weights, wave(ROWS, 5, 2), 3)
+    return functional.cross_entropy(y.reshape(-1, 3), whole(3, ROWS, 5).reshape(-1))
+
+
+def padded(weights):
+    y, labels = dense(weights, wave(ROWS, 5, 2), 3), whole(3, ROWS, 5) - 1
+    costs = functional.cross_entropy(y.reshape(-1, 3), labels.reshape(-1), ignore_index=-1, reduction="none")
+    return mean_by_sample(costs.reshape(ROWS, 5), labels >= 0)
+
+
+def segmentation(weights):
+    y = dense(weights, wave(ROWS, 2, 3, 2), 3)
+    return functional.cross_entropy(y.permute(0, 3, 1, 2), whole(3, ROWS, 2, 3), label_smoothing=0.1)
+
+
+def several_labels(weights):
+    return functional.binary_cross_entropy_with_logits(dense(weights, wave(ROWS, 2), 3), whole(2, ROWS, 3).double())
+
+
+CASES = {
+    "sequence": (sequence, 9),
+    "padded": (padded, 9),
+    "segmentation": (segmentation, 9),
+    "several_labels": (several_labels, 9),
+}
+
+
+def trajectory(function, size):
+    weights = wave(size, phase=0.3).requires_grad_()
+    losses = []
+    for _ in range(STEPS):
+        loss = function(weights)
+        (gradient,) = torch.autograd.grad(loss, weights)
+        losses.append(loss.item())
+        weights = (weights - RATE * gradient).detach().requires_grad_()
+    return {"losses": losses, "weights": weights.tolist()}
+
+
+if __name__ == "__main__":
+    figures = {name: trajectory(*case) for name, case in CASES.items()}
+    path = Path(__file__).with_suffix(".json")
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,54 @@
+"""Training in float64 against figures of PyTorch, which `peers/torch_figures.py` writes."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raydient.workers.network import Program
+
+from .training_step import step
+
+FIGURES = json.loads((Path(__file__).parent / "peers" / "torch_figures.json").read_text(encoding="utf-8"))
+RATE, ROWS = 0.5, 4
+
+
+def wave(*shape, phase=0.0):
+    """Numbers between -1 and 1 that any program computes alike."""
+    return np.array([math.sin(1.7 * n + phase) for n in range(math.prod(shape))]).reshape(shape)
+
+
+def whole(below, *shape):
+    """Whole numbers from 0 on."""
+    return np.array([(n * n + n // 3) % below for n in range(math.prod(shape))]).reshape(shape)
+
+
+DENSE = {"dense": {"units": 3}}
+PADDED = {"softmax_cross_entropy": {"ignore_class": -1}}
+SMOOTHED = {"softmax_cross_entropy": {"label_smoothing": 0.1}}
+CASES = {
+    "sequence": ([DENSE], "softmax_cross_entropy", wave(ROWS, 5, 2), whole(3, ROWS, 5)),
+    "padded": ([DENSE], PADDED, wave(ROWS, 5, 2), whole(3, ROWS, 5) - 1),
+    "segmentation": ([DENSE], SMOOTHED, wave(ROWS, 2, 3, 2), whole(3, ROWS, 2, 3)),
+    "several_labels": ([DENSE], "binary_cross_entropy", wave(ROWS, 2), whole(2, ROWS, 3)),
+}
+"""Layers, loss, samples and labels."""
+
+
+def test_every_case_has_figures():
+    assert CASES.keys() == FIGURES.keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_losses_and_weights_are_those_of_pytorch(make_network, case):
+    layers, loss, x, y = CASES[case]
+    network = make_network(layers, loss, x.shape[1:])
+    program, weights, losses = Program(network, ROWS, np.float64), wave(network.layout.size, phase=0.3), []
+    for _ in FIGURES[case]["losses"]:
+        sums, gradient = step(program, weights, (x, y))
+        losses.append(sums[0] / ROWS)
+        weights -= RATE * gradient
+    np.testing.assert_allclose(losses, FIGURES[case]["losses"], rtol=1e-9)
+    np.testing.assert_allclose(weights, FIGURES[case]["weights"], rtol=1e-8, atol=1e-10)
