@@ -147,7 +147,7 @@ def inputs(**changes):
         ({"network": '{"layers": [], "loss": {"softmax_cross_entropy": {}}}'}, "damaged metadata"),
         ({"inputs": "[2, 2]"}, "damaged metadata"),
         ({"inputs": inputs(shape=[2, 2])}, "damaged metadata"),
-        ({"inputs": inputs(shape=[5])}, r"its network has float32 .*\(5, 4\)"),
+        ({"inputs": inputs(shape=[5], columns=list("abcde"))}, r"its network has float32 .*\(5, 4\)"),
         ({"inputs": inputs(scaling=[1])}, "damaged metadata"),
         ({"targets": "[]"}, "damaged metadata"),
         ({"digest": "0" * 64}, "not 0000"),

@@ -244,8 +244,10 @@ def _input(data: dict[str, Any]) -> Preprocessing:
     vocabulary = tuple(data["vocabulary"])
     # earlier versions did not store the type; their categories are texts
     kind = Kind(data.get("kind", Kind.TEXT if vocabulary else Kind.NUMBER))
-    columns, is_table = tuple(data["columns"]), bool(data["is_table"])
-    return Preprocessing(tuple(data["shape"]), columns, is_table, scaling, vocabulary, kind)
+    shape, columns, is_table = tuple(data["shape"]), tuple(data["columns"]), bool(data["is_table"])
+    if is_table and shape != (len(columns),):
+        raise TypeError(f"{len(columns)} columns make no sample of shape {shape}")
+    return Preprocessing(shape, columns, is_table, scaling, vocabulary, kind)
 
 
 @dataclass(frozen=True, slots=True)
