@@ -134,6 +134,7 @@ def _speed() -> list[Builder[Panel]]:
 def _members() -> list[Builder[Panel]]:
     age = f"time() - {series('raydient_job_checkpoint_timestamp_seconds')}"
     replaced = f"increase({series('raydient_job_restarts_total')}[$__rate_interval])"
+    refused = f"increase({series('raydient_job_refused_connections_total')}[$__rate_interval])"
     return [
         stairs(
             lines(
@@ -153,28 +154,38 @@ def _members() -> list[Builder[Panel]]:
                 colors={"worker": "yellow", "parameter_server": "red"},
             )
         ).decimals(0),
+        bars(
+            lines(
+                "Refused connections",
+                "Connections that the job's processes closed, in the interval before each bar: `secret` without proof "
+                "of the run's secret, `peer` with the number of another process, `frame` with a forbidden frame.",
+                "none",
+                [query(refused, "{{reason}}")],
+                width=8,
+            )
+        ).decimals(0),
         lines(
             "Checkpoint age",
             "Time since the newest checkpoint: what the loss of a parameter server costs. Workers cost nothing.",
             "s",
             [query(age, "age")],
-            width=8,
+            width=6,
         ).min(0),
         lines(
             *("Checkpoint time", "To write the newest checkpoint; training goes on meanwhile.", "s"),
             [query(series("raydient_job_checkpoint_seconds"), "write")],
-            width=8,
+            width=6,
         ).min(0),
         lines(
             *("Checkpoint size", "Arrays of the newest checkpoint.", "bytes"),
             [query(series("raydient_job_checkpoint_size_bytes"), "size")],
-            width=8,
+            width=6,
         ).min(0),
         stairs(
             lines(
                 *("Checkpoint step", "Step of the newest checkpoint.", "none"),
                 [query(series("raydient_job_checkpoint_step"), "step")],
-                width=8,
+                width=6,
             )
         ),
     ]
