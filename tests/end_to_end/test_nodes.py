@@ -11,6 +11,7 @@ from raydient.wire import control
 from raydient.wire.control import Role
 
 from .conftest import Watched, execute
+from .test_unlike_machines import OTHER
 
 pytestmark = pytest.mark.ray
 
@@ -82,6 +83,25 @@ def test_each_worker_exchanges_the_way_its_node_allows(job, ray_nodes, expected,
     assert {node for node, _ in workers} == {*names}
     assert all(shares == (node == server) for node, shares in workers)
     assert len(workers) == 3
+
+
+def test_a_node_that_computes_other_bits_is_avoided(job, ray_nodes, expected, tmp_path):
+    """A worker that was placed there is refused, and its replacement runs on another node."""
+    ray_nodes.add()
+    odd = ray_nodes.add(environment=OTHER)
+    prepared = job(3, placement={"strategy": "spread"}, epochs=20)
+    placed = []
+
+    def look(scene):
+        placed.extend(process.node for process in scene.living(Role.WORKER))
+
+    scene = Scene(ray_nodes.cluster, 1, look)
+    assert scene.run(prepared, tmp_path) == expected(prepared)
+    refused = [notice for notice in scene.reports_of(Notice) if notice.reason == "NUMERICS_REFUSED"]
+    assert len(refused) == 1
+    assert "computes other bits: probe " in refused[0].message
+    assert len(placed) == 3
+    assert odd not in placed
 
 
 def test_packed_workers_share_a_node(job, ray_nodes, expected, tmp_path):
