@@ -94,6 +94,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
         "initial_weights": "",
         "numerics": {"strict": {}},
+        "schedule": {"constant": {}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}

@@ -33,7 +33,7 @@ def naive(prepared, update=None):
         network.initialize(training.seed, weights)
     else:
         read_weights(network, prepared.initial_weights, weights)
-    update, bound, step = (update or Update)(training, network, weights), network.bind(weights), 0
+    update, bound, step = (update or Update)(training, network, weights, schedule), network.bind(weights), 0
 
     def gradient(rows, leaf, scale):
         program, result = Program(network, len(rows), weighted=data.weights is not None), np.zeros_like(weights)
@@ -86,8 +86,8 @@ def tree(parts):
 class Update:
     """Updates parameter by parameter: learned ones by the optimizer, averages by theirs, frozen ones not at all."""
 
-    def __init__(self, training, network, weights):
-        self._rule = build_rule(training)
+    def __init__(self, training, network, weights, rounds):
+        self._rule = build_rule(training, rounds)
         self._network, self._weights = network, weights
         self._state = [np.full_like(weights, value) for value in self._rule.optimizer.state.values()]
         self._scratch = [np.empty_like(weights) for _ in range(2)]

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+from raydient.server.parameters.rule import ONE_STEP
 from raydient.spec.network import Network
 from raydient.spec.training import Training
 from raydient.workers.network import Program, build
@@ -74,7 +75,7 @@ def train(job: dict) -> str:
     network = build(Network.model_validate(parts), shape)
     program, weights = Program(network, ROWS), initial(network, SEED)
     update, generator, digest = (
-        Update(training, network, weights),
+        Update(training, network, weights, ONE_STEP),
         np.random.default_rng(SEED),
         hashlib.sha256(),
     )

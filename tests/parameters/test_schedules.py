@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.server.parameters.plateau import Plateau
 from raydient.server.parameters.scalars import cos_pi, power
 from raydient.server.parameters.schedules import SCHEDULES, build_rate
-from raydient.spec import schedules as spec
 from raydient.spec.schedules import LearningRateSchedule, WarmUp
 from raydient.steps.schedule import Schedule
 
@@ -30,26 +28,10 @@ def rates(schedule, steps=STEPS, *, base=BASE, steps_per_epoch=1, warm_up=None):
     return [rate(step) for step in range(steps)]
 
 
-def plateau(maximize=False, **settings):
-    option = spec.Plateau(**settings)
-    return Plateau(
-        option.monitor, option.factor, option.patience, maximize, option.min_delta, option.cooldown, option.min_lr
-    )
-
-
-def rates_on(rule, values):
-    """Return the rate of each epoch, by the values at the ends of the epochs before."""
-    state, seen = {}, []
-    for value in values:
-        seen.append(rule.rate(BASE, state))
-        rule.end_epoch(value, BASE, state)
-    return seen
-
-
 def test_every_option_of_the_specification_is_built_and_compared():
     assert set(SCHEDULES) == set(LearningRateSchedule.model_fields)
     compared = {kind for case in FIGURES["schedules"] for kind in case["schedule"]}
-    assert compared | {"constant", "plateau"} == set(SCHEDULES)
+    assert compared | {"constant"} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("case", FIGURES["schedules"], ids=lambda case: json.dumps(case["schedule"]))
@@ -57,13 +39,6 @@ def test_rates_are_those_of_keras_and_pytorch(case):
     """Keras computes in float32, so its rates near 0 have an absolute error."""
     computed = rates(case["schedule"], warm_up=case["warm_up"])
     assert computed == pytest.approx(case["rates"], rel=2e-6, abs=1e-8)
-
-
-@pytest.mark.parametrize("case", FIGURES["plateaus"], ids=lambda case: json.dumps(case["plateau"]))
-def test_a_plateau_reduces_the_rate_as_keras_does(case):
-    settings = {name: value for name, value in case["plateau"].items() if name != "mode"}
-    rule = plateau("mode" in case["plateau"], **settings)
-    assert rates_on(rule, FIGURES["losses"]) == pytest.approx(case["rates"], rel=2e-6)
 
 
 # ---- twins
@@ -137,7 +112,6 @@ def test_one_cycle_stays_between_its_smallest_and_its_largest_rate(total, pct_st
     ("schedule", "expected"),
     [
         ("constant", [1, 1, 1, 1, 1, 1, 1, 1]),
-        ("plateau", [1, 1, 1, 1, 1, 1, 1, 1]),
         # step 3 is the last with the first rate
         ({"step": {"boundaries": [3, 5], "values": [0.5, 0.1]}}, [1, 1, 1, 1, 0.5, 0.5, 0.1, 0.1]),
         # two epochs of two steps, then one
@@ -165,25 +139,6 @@ def test_a_warm_up_leads_to_the_first_rate_of_the_schedule_which_covers_the_rest
     cycle = rates({"one_cycle": {}}, 6)
     warm_up = {"steps": 2, "initial_learning_rate": 0.0}
     assert rates({"one_cycle": {}}, 8, warm_up=warm_up) == [0, cycle[0] / 2, *cycle]
-
-
-def test_a_plateau_begins_anew_with_the_numbers_that_it_kept():
-    """After any epoch the rule is built again, as after the loss of a parameter server."""
-    losses, settings = FIGURES["losses"], {"patience": 2, "factor": 0.5, "cooldown": 2}
-    state, seen = {}, []
-    for value in losses:
-        rule = plateau(**settings)
-        seen.append(rule.rate(BASE, state))
-        rule.end_epoch(value, BASE, state)
-        state = json.loads(json.dumps(state))
-    assert seen == rates_on(plateau(**settings), losses)
-
-
-def test_a_value_that_is_not_finite_is_no_improvement():
-    nan = float("nan")
-    assert rates_on(plateau(patience=2), [nan, nan, 1.0, nan, 2.0, 0.5]) == pytest.approx(
-        [BASE, BASE, BASE / 10, BASE / 10, BASE / 10, BASE / 100]
-    )
 
 
 # ---- arithmetic

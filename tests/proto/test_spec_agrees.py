@@ -202,6 +202,12 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "times",
                 "minval",
                 "one_hot",
+                "is needed",
+                "goes without",
+                "the one before",
+                "boundaries",
+                "first cycle",
+                "pct_start",
             )
         ), described
         return

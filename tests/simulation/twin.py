@@ -98,8 +98,8 @@ class Twin:
 class ScaledUpdate(Update):
     """Scales the gradient by a function of its squared norm, which is added piece by piece."""
 
-    def __init__(self, scale, training, network, weights):
-        super().__init__(training, network, weights)
+    def __init__(self, scale, training, network, weights, rounds):
+        super().__init__(training, network, weights, rounds)
         self._scale, self._bounds = scale, ranges.pieces(network.layout)
 
     def __call__(self, step, gradient):

@@ -110,6 +110,8 @@ def test_defaults(field: Field) -> None:
             "none",
             "required, unless there are `outputs`",
             "by size",
+            "none",
+            "the job's length",
         )
     else:
         assert json.loads(documented.strip("`")) == (list(default) if isinstance(default, tuple) else default)

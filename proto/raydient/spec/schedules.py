@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from .base import Line, Model, OneOf
+from .base import Model, OneOf
 from .functions import Empty
 
 Steps = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -181,31 +181,6 @@ class OneCycle(Model):
         return three_phase
 
 
-class Mode(OneOf):
-    """The direction in which a metric improves; auto: the direction of that metric."""
-
-    auto: Empty | None = None
-    min: Empty | None = None
-    max: Empty | None = None
-
-
-class Plateau(Model):
-    """Multiply the rate by `factor` when a metric of the held-out part has not improved (`ReduceLROnPlateau`).
-
-    It is reduced after `patience` epochs in which `monitor` was not better by more than `min_delta` than the best value
-    before, not below `min_lr`. For `cooldown` epochs after that none is counted. Epochs that end during the warm-up
-    are not counted.
-    """
-
-    monitor: Annotated[Line, Field(min_length=1, max_length=256)] = "loss"
-    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    patience: Steps = 10
-    mode: Mode = Mode(auto=Empty())
-    min_delta: Annotated[float, Field(ge=0, le=1e30)] = 0.0001
-    cooldown: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    min_lr: RateFrom0 = 0.0
-
-
 class LearningRateSchedule(OneOf):
     """The learning rate of each step, from the optimizer's `learning_rate` on."""
 
@@ -216,7 +191,6 @@ class LearningRateSchedule(OneOf):
     inverse_time: InverseTime | None = None
     cosine: Cosine | None = None
     one_cycle: OneCycle | None = None
-    plateau: Plateau | None = None
 
 
 class WarmUp(Model):

@@ -1,4 +1,4 @@
-"""The training of a job: its length, its batches, its optimizer and the machines that may compute it."""
+"""The training of a job: its length, its batches, its optimizer and learning rate, the machines that may compute it."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from .base import Model, OneOf
 from .functions import Empty
 from .optimizers import Optimizer, Sgd
+from .schedules import LearningRateSchedule, WarmUp
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -42,6 +43,8 @@ class Training(Model):
     optimizer: Optimizer = Optimizer(sgd=Sgd())
     initial_weights: Annotated[str, Field(max_length=4096)] = ""
     numerics: Numerics = Numerics(strict=Empty())
+    schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
+    warm_up: WarmUp | None = None
 
     @field_validator("microbatches")
     @classmethod

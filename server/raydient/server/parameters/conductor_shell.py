@@ -54,7 +54,7 @@ class ConductorShell:
         arrays: control.Arrays,
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, launch.generation
-        rule = build_rule(Training.model_validate(serve.training))
+        rule = build_rule(Training.model_validate(serve.training), serve.schedule)
         position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
         self._memory = Segment.create(self._terms.weights_bytes)

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
+from raydient.steps.schedule import Schedule
 
 from .optimizers import OPTIMIZERS, Optimizer
+from .schedules import build_rate
+
+ONE_STEP = Schedule(train_rows=1, test_rows=0, epochs=1, batch_size=1, microbatches=1)
+"""The rounds of a job of one step. A constant learning rate does not depend on the rounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,13 @@ class UpdateRule:
         self.optimizer.update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
 
 
-def build_rule(training: Training) -> UpdateRule:
-    """Build the rule of a job's training. Its learning rate is constant."""
-    settings = training.optimizer.value.model_dump()
-    rate: float = settings.pop("learning_rate")
-    return UpdateRule(OPTIMIZERS[training.optimizer.kind](**settings), lambda step: rate)
+def build_optimizer(training: Training) -> Optimizer:
+    """Build the optimizer of a job's training."""
+    return OPTIMIZERS[training.optimizer.kind](**training.optimizer.value.model_dump(exclude={"learning_rate"}))
+
+
+def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
+    """Build the rule of a job's training. `rounds`: those of the job, on whose number the learning rate may depend."""
+    base: float = training.optimizer.value.learning_rate
+    rate = build_rate(base, training.schedule, training.warm_up, rounds)
+    return UpdateRule(build_optimizer(training), rate)

@@ -51,7 +51,7 @@ def warm_up_steps(warm_up: spec.WarmUp | None, steps_per_epoch: int) -> int:
 
 
 def build_rate(base: float, schedule: spec.LearningRateSchedule, warm_up: spec.WarmUp | None, rounds: Schedule) -> Rate:
-    """Return the learning rate of each step of a job, without the reductions of `plateau`.
+    """Return the learning rate of each step of a job.
 
     The warm-up of W steps is initial + (rate(0) - initial) t / W for t < W, and the schedule follows with rate(t - W).
     That is the warm-up of Keras's `CosineDecay`, for any schedule.
@@ -189,6 +189,5 @@ SCHEDULES: Mapping[str, Callable[[float, Any, Span], Rate]] = {
     "inverse_time": inverse_time,
     "cosine": cosine,
     "one_cycle": one_cycle,
-    "plateau": constant,
 }
 """By the name of the option in the specification; each takes the base rate, the option's settings and the span."""

@@ -31,7 +31,9 @@ from .profiles import PROFILE, Profiles, identity
 REMEMBERED = 1000
 """Number of results kept: most jobs of a series differ only in settings that a check ignores."""
 UNCHECKED = ("display_name", "labels", "checkpoints", "monitoring")
-"""Parts of a specification that a check ignores, besides `training.epochs` and the optimizer's settings."""
+"""Parts of a specification that a check ignores. With a constant learning rate `training.epochs` and the optimizer's
+settings are ignored too.
+"""
 PROBLEMS = "raydient.server.training.preparation:check"
 
 Outcome = tuple[FieldError, ...]
@@ -197,6 +199,7 @@ def _key(spec: JobSpec, dataset: Path) -> str:
     if not content:
         return ""
     parts: dict[str, Any] = {key: value for key, value in spec.canonical().items() if key not in UNCHECKED}
-    training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
-    parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
+    if spec.training.schedule.kind == "constant" and spec.training.warm_up is None:
+        training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
+        parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
     return json.dumps([content, parts], sort_keys=True)

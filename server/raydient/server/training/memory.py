@@ -7,7 +7,7 @@ the values of a data file while they are read, which the reader itself bounds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raydient.server.parameters.rule import build_rule
+from raydient.server.parameters.rule import build_optimizer
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
 from raydient.spec.training import Training
@@ -53,7 +53,7 @@ class MemoryEstimate:
 
 def vectors_of(training: Training) -> int:
     """Return the number of vectors that parameter servers hold: the weights and the optimizer's state."""
-    return 1 + len(build_rule(training).optimizer.state)
+    return 1 + len(build_optimizer(training).state)
 
 
 def estimate(

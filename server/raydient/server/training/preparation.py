@@ -17,6 +17,7 @@ from raydient.workers.network import Network, build, check_structure
 from .initial_weights import Start, find_start
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
+from .rate_problems import rate_problems
 from .servers import shard_ranges
 
 
@@ -203,10 +204,13 @@ def _lay_out(
     """Return the rounds of a job that fits its data, the ranges of its parameter servers and the memory that it takes.
 
     Raises:
-        InvalidSpec: it takes more than `memory_bytes`, or has more parameter servers than its network has pieces.
+        InvalidSpec: it takes more than `memory_bytes`, has more parameter servers than its network has pieces, or a
+            schedule of the learning rate that does not fit its length.
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
+    if problems := rate_problems(training, schedule):
+        raise InvalidSpec(problems)
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
     memory = estimate(network, schedule, divided, vectors, facts.size_bytes(spec.network.named_outputs))

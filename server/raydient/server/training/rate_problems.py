@@ -38,20 +38,23 @@ def _steps_text(span: Span, warm_up: int, rounds: Schedule) -> str:
 
 def _warm_up_beyond_the_end(warm_up: spec.WarmUp | None, steps: int, rounds: Schedule) -> FieldError:
     field = "steps" if warm_up is not None and warm_up.steps is not None else "epochs"
-    message = f"{counted(steps, 'step')} are not fewer than the {rounds.steps} of the job: the warm-up would not end in it"
+    message = (
+        f"{counted(steps, 'step')} are not fewer than the {rounds.steps} of the job: the warm-up would not end in it"
+    )
     return FieldError(f"training.warm_up.{field}", message)
 
 
 def _problems(training: Training, span: Span, there: str) -> Iterator[tuple[str, str]]:
     """Yield field and message of each problem; `there` describes the steps of the span."""
-    base: float = training.optimizer.value.learning_rate
     match training.schedule.value:
         case spec.Step() as step:
             yield from _boundary_problems(step, span, there)
         case spec.Exponential() | spec.InverseTime() as decay:
             length = span.length(decay.decay_steps, decay.decay_epochs)
             if decay.staircase and length >= span.steps:
-                message = f"{counted(length, 'step')} are not fewer than {there}: with staircase the rate would not change"
+                message = (
+                    f"{counted(length, 'step')} are not fewer than {there}: with staircase the rate would not change"
+                )
                 yield _length_field(decay), message
             else:
                 yield from _range_problems(training, span)
@@ -60,8 +63,6 @@ def _problems(training: Training, span: Span, there: str) -> Iterator[tuple[str,
             yield from _length_problems(decay, span, there, ends_at_0=ends_at_0)
         case spec.Cosine() as decay:
             yield from _length_problems(decay, span, there, ends_at_0=decay.alpha == 0 and decay.restarts is None)
-        case spec.Plateau() as plateau if plateau.min_lr >= base:
-            yield "min_lr", f"{plateau.min_lr:g} is not below the optimizer's learning_rate, {base:g}"
 
 
 def _boundary_problems(step: spec.Step, span: Span, there: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
-from raydient.server.parameters.rule import build_rule
+from raydient.server.parameters.rule import build_optimizer
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.wire import control
@@ -85,7 +85,7 @@ class Storage:
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=tuple(build_rule(prepared.spec.training).optimizer.state),
+            state=tuple(build_optimizer(prepared.spec.training).state),
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             disk=disk,
