@@ -110,6 +110,8 @@ def test_the_same_content_is_read_once_for_the_same_question(data, checker):
     assert checked(optimizer="adam") == 4
     data.write_text(data.read_text() + "1.0,1\n")
     assert checked() == 5
+    assert checked(schedule="cosine") == checked(schedule="cosine") == 6
+    assert checked(schedule="cosine", epochs=7) == 7
     assert checked(initial_weights="jobs/one") == checked(initial_weights="jobs/one") - 1
 
 
