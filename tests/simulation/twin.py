@@ -41,7 +41,7 @@ class Twin:
         weights = np.zeros(network.layout.size, np.float32)
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
-        update, total = self._update(prepared.spec.training, network, weights), np.zeros(1 + network.sums)
+        update, total = self._update(prepared.spec.training, network, weights, schedule), np.zeros(1 + network.sums)
         self.weights.append(weights.tobytes())
         for number in range(schedule.rounds):
             opened = schedule.round(number)
@@ -131,7 +131,7 @@ def folder():
 
 @lru_cache
 def tiny_twin(kind, servers=1, *, table=False):
-    """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch.
+    """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch, a rate for each step.
 
     With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`. The
     optimizer "scaled" is SGD with a verdict on each gradient.
@@ -157,6 +157,8 @@ def tiny_twin(kind, servers=1, *, table=False):
             "batch_size": 15,
             "microbatches": 5,
             "optimizer": optimizer,
+            "warm_up": {"steps": 2, "initial_learning_rate": 0.001},
+            "schedule": "cosine",
             "seed": 11,
         },
         "checkpoints": {"interval_seconds": 0.02},
