@@ -112,7 +112,12 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"num_heads": 1, "key_dim": 4, "causal": True}, [(5, 3)]),
         ({"num_heads": 3, "key_dim": 2, "use_bias": False}, [(3, 4), (5, 2)]),
         ({"num_heads": 2, "key_dim": 2, "causal": True}, [(4, 3), (6, 3)]),
+        ({"num_heads": 2, "key_dim": 2}, [(4, 3), (4,)]),
+        ({"num_heads": 2, "key_dim": 3, "dropout": 0.3}, [(4, 3), (5, 2), (5,)]),
+        ({"num_heads": 1, "key_dim": 2, "causal": True, "dropout": 0.5}, [(4, 3)]),
     ],
+    "position_embedding": [({}, [(4, 3)])],
+    "sine_position_encoding": [({}, [(4, 3)]), ({"max_wavelength": 50.0}, [(3, 4)])],
     "batch_normalization": [
         ({}, [(6,)]),
         ({"epsilon": 0.1}, [(2, 3, 4)]),

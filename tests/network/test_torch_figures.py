@@ -32,6 +32,26 @@ CASES = {
     "sequence": ([DENSE], "softmax_cross_entropy", wave(ROWS, 5, 2), whole(3, ROWS, 5)),
     "padded": ([DENSE], PADDED, wave(ROWS, 5, 2), whole(3, ROWS, 5) - 1),
     "segmentation": ([DENSE], SMOOTHED, wave(ROWS, 2, 3, 2), whole(3, ROWS, 2, 3)),
+    "attention": (
+        [
+            {"multi_head_attention": {"num_heads": 2, "key_dim": 2, "inputs": ["x", "mask"]}},
+            "global_average_pooling1d",
+            {"dense": {"units": 1}},
+        ],
+        "mean_squared_error",
+        {"x": wave(ROWS, 4, 3), "mask": np.maximum(whole(2, ROWS, 4), np.arange(4) == 1)},
+        wave(ROWS, 1, phase=1.0),
+    ),
+    "positions": (
+        [
+            "position_embedding",
+            {"multi_head_attention": {"num_heads": 1, "key_dim": 3, "causal": True, "use_bias": False}},
+            {"dense": {"units": 2}},
+        ],
+        "softmax_cross_entropy",
+        wave(ROWS, 4, 3),
+        whole(2, ROWS, 4),
+    ),
     "several_labels": ([DENSE], "binary_cross_entropy", wave(ROWS, 2), whole(2, ROWS, 3)),
 }
 """Layers, loss, samples and labels."""
@@ -44,7 +64,8 @@ def test_every_case_has_figures():
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_weights_are_those_of_pytorch(make_network, case):
     layers, loss, x, y = CASES[case]
-    network = make_network(layers, loss, x.shape[1:])
+    shapes = {name: one.shape[1:] for name, one in x.items()} if isinstance(x, dict) else x.shape[1:]
+    network = make_network(layers, loss, shapes)
     program, weights, losses = Program(network, ROWS, np.float64), wave(network.layout.size, phase=0.3), []
     for _ in FIGURES[case]["losses"]:
         sums, gradient = step(program, weights, (x, y))

@@ -141,6 +141,8 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     kind = bare(annotation)
     if name == "axis":
         return st.integers(-8, 7)
+    if name == "max_wavelength":
+        return st.floats(1, 1e6)
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:
@@ -208,6 +210,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "boundaries",
                 "first cycle",
                 "pct_start",
+                "class indices",
             )
         ), described
         return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from .attention import MultiHeadAttention
+from .attention import MultiHeadAttention, PositionEmbedding, SinePositionEncoding
 from .base import Model, OneOf
 from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
@@ -47,6 +47,8 @@ class Layer(OneOf):
     global_average_pooling2d: GlobalPooling | None = None
     batch_normalization: BatchNormalization | None = None
     multi_head_attention: MultiHeadAttention | None = None
+    position_embedding: PositionEmbedding | None = None
+    sine_position_encoding: SinePositionEncoding | None = None
 
 
 class Output(Model):

@@ -64,11 +64,33 @@ def several_labels(weights):
     return functional.binary_cross_entropy_with_logits(dense(weights, wave(ROWS, 2), 3), whole(2, ROWS, 3).double())
 
 
+def attention(weights):
+    """Two heads of size 2 with a key padding mask, then the mean of each feature and one dense output."""
+    x, mask = wave(ROWS, 4, 3), whole(2, ROWS, 4).bool() | (torch.arange(4) == 1)
+    *parameters, kernel, bias = take(weights, *[(3, 4), (4,)] * 3, (4, 3), (3,), (3, 1), (1,))
+    projected = [x @ parameters[n] + parameters[n + 1] for n in (0, 2, 4)]
+    q, k, v = (part.reshape(ROWS, 4, 2, 2).transpose(1, 2) for part in projected)
+    context = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None])
+    y = context.transpose(1, 2).reshape(ROWS, 4, 4) @ parameters[6] + parameters[7]
+    return functional.mse_loss(y.mean(dim=1) @ kernel + bias, wave(ROWS, 1, phase=1.0))
+
+
+def positions(weights):
+    """Vectors of the places, and self-attention in one head to places up to its own."""
+    x = wave(ROWS, 4, 3)
+    places, *parameters = take(weights, (4, 3), *[(3, 3)] * 4, (3, 2), (2,))
+    q, k, v = ((x + places) @ kernel for kernel in parameters[:3])
+    y = functional.scaled_dot_product_attention(q, k, v, is_causal=True) @ parameters[3] @ parameters[4] + parameters[5]
+    return functional.cross_entropy(y.reshape(-1, 2), whole(2, ROWS, 4).reshape(-1))
+
+
 CASES = {
     "sequence": (sequence, 9),
     "padded": (padded, 9),
     "segmentation": (segmentation, 9),
     "several_labels": (several_labels, 9),
+    "attention": (attention, 67),
+    "positions": (positions, 56),
 }
 
 

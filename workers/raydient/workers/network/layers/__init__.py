@@ -14,6 +14,7 @@ from .layer_normalization import LayerNormalization
 from .lstm import Lstm
 from .merging import Add, Concatenate, Dot, Multiply
 from .pooling import AveragePooling1d, AveragePooling2d, MaxPooling1d, MaxPooling2d
+from .positions import PositionEmbedding, SinePositionEncoding
 from .shaping import Flatten, Reshape, Transpose
 
 LAYERS: dict[str, type[Layer]] = {
@@ -43,6 +44,8 @@ LAYERS: dict[str, type[Layer]] = {
         GlobalAveragePooling2d,
         BatchNormalization,
         MultiHeadAttention,
+        PositionEmbedding,
+        SinePositionEncoding,
     )
 }
 
