@@ -7,6 +7,7 @@ import numpy as np
 
 from raydient.server.parameters.rule import build_rule
 from raydient.steps.layout import Average, Learned
+from raydient.steps.ranges import pieces
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program, read_weights
 
@@ -104,6 +105,17 @@ class Update:
             if isinstance(p.kind, Learned):
                 l1, l2 = np.float32([p.kind.l1, p.kind.l2])
                 g = g + 2 * l2 * w + l1 * np.sign(w)
-                self._rule.update(step, w, g, state, scratch)
+                ratio, optimizer = 1.0, self._rule.layerwise
+                if optimizer is not None:
+                    optimizer.direct(step, w, g, state, scratch)
+                    ratio = optimizer.trust(self._norm(p, w), self._norm(p, g))
+                self._rule.update(step, w, g, state, scratch, ratio=ratio)
             elif isinstance(p.kind, Average):
                 w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g
+
+    def _norm(self, parameter, values):
+        """Return the norm of a parameter's values, whose squares are added piece by piece."""
+        inner = [bound - parameter.offset for bound in pieces(self._network.layout)]
+        bounds = [0, *(bound for bound in inner if 0 < bound < parameter.size), parameter.size]
+        squares = [float(np.dot(values[a:b], values[a:b])) for a, b in pairwise(bounds)]
+        return float(np.sqrt(np.sum(squares)))

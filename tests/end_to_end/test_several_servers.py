@@ -117,8 +117,8 @@ def test_the_loss_of_any_server_rolls_back_to_one_checkpoint(make, local, expect
     assert len(lost) == 1
 
 
-@pytest.mark.parametrize(("before", "after"), [(3, 2), (1, 5), (5, 1)])
-def test_a_checkpoint_of_some_servers_is_loaded_by_others(make, local, expected, tmp_path, before, after):
+@pytest.mark.parametrize(("before", "after", "optimizer"), [(3, 2, "adam"), (1, 5, "lamb"), (5, 1, "adagrad")])
+def test_a_checkpoint_of_some_servers_is_loaded_by_others(make, local, expected, tmp_path, before, after, optimizer):
     orders, paused = [], []
 
     def pause(report):
@@ -126,9 +126,9 @@ def test_a_checkpoint_of_some_servers_is_loaded_by_others(make, local, expected,
             paused.append(report.step)
             orders.append(control.Command(Order.PAUSE))
 
-    first = execute(make(before, 2, epochs=40), local, tmp_path, pause, orders=orders)
+    first = execute(make(before, 2, epochs=40, optimizer=optimizer), local, tmp_path, pause, orders=orders)
     assert first.outcome is Outcome.PAUSED
-    prepared, reports = make(after, 2, epochs=40), []
+    prepared, reports = make(after, 2, epochs=40, optimizer=optimizer), []
     second = execute(prepared, local, tmp_path, reports.append)
     assert isinstance(second, Finished)
     assert second.digest == expected(prepared)

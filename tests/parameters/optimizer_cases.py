@@ -36,6 +36,13 @@ CASES = {
     "adamax": ("adamax", {"learning_rate": 0.05, "beta_1": 0.9, "beta_2": 0.9, "epsilon": 1e-7}),
     "nadam": ("nadam", {"learning_rate": 0.05, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
     "lion": ("lion", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99}),
+    "lamb": ("lamb", {"learning_rate": 0.1, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7, "weight_decay": 0.0}),
+    "lamb, decay": (
+        "lamb",
+        {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.999, "epsilon": 1e-4, "weight_decay": 0.3},
+    ),
+    "lars": ("lars", {"learning_rate": 0.5, "momentum": 0.9, "trust_coefficient": 0.1, "weight_decay": 0.0}),
+    "lars, decay": ("lars", {"learning_rate": 2.0, "momentum": 0.5, "trust_coefficient": 0.05, "weight_decay": 0.2}),
     "ftrl": (
         "ftrl",
         {
@@ -60,6 +67,10 @@ CASES = {
     ),
 }
 """By name: the option of the specification, and all its settings."""
+
+KERAS_LACKS = {"lamb, decay", "lars", "lars, decay"}
+TORCH_LACKS = {name for name, (kind, _) in CASES.items() if kind in ("lion", "ftrl", "lamb", "lars")}
+"""Cases without figures, because the program does not have the rule."""
 
 
 def quadratic(w, step):

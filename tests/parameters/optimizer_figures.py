@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .optimizer_cases import CASES, FUNCTIONS, STEPS
+from .optimizer_cases import CASES, FUNCTIONS, KERAS_LACKS, STEPS, TORCH_LACKS
 
 FOLDER = Path(__file__).parent / "figures"
 KERAS = {
@@ -61,21 +61,21 @@ def torch_weights(kind, settings, gradient, start):
 
 
 PROGRAMS = {
-    "keras": ("KERAS_BACKEND=jax JAX_ENABLE_X64=1 ", ("keras", "jax", "numpy"), KERAS, keras_weights),
-    "torch": ("", ("torch", "numpy"), TORCH, torch_weights),
+    "keras": ("KERAS_BACKEND=jax JAX_ENABLE_X64=1 ", ("keras", "jax", "numpy"), KERAS_LACKS, keras_weights),
+    "torch": ("", ("torch", "numpy"), TORCH_LACKS, torch_weights),
 }
-"""By name: environment of the command, packages, optimizers, and the function that computes the weights."""
+"""By name: environment of the command, packages, cases to leave out, and the function that computes the weights."""
 
 
 def main(program):
-    environment, packages, known, compute = PROGRAMS[program]
+    environment, packages, lacks, compute = PROGRAMS[program]
     figures = {
         case: {
             function: [[float(f"{w:.9g}") for w in row] for row in compute(kind, settings, gradient, start)]
             for function, (gradient, start) in FUNCTIONS.items()
         }
         for case, (kind, settings) in CASES.items()
-        if kind in known
+        if case not in lacks
     }
     lines = [
         f'"command": "{environment}python -m tests.parameters.optimizer_figures {program}"',

@@ -3,7 +3,7 @@
 A twin of one weight takes the weight and its gradients, and yields the weight after each of them.
 """
 
-from math import copysign, prod, sqrt
+from math import copysign, hypot, prod, sqrt
 
 
 def sgd(w, gradients, learning_rate, momentum, nesterov):
@@ -119,6 +119,31 @@ def ftrl(
         yield w
 
 
+def lamb(w, gradients, learning_rate, beta_1, beta_2, epsilon, weight_decay):
+    """You et al. (2020), algorithm 2 with phi(z) = z, by the weights of a parameter."""
+    m, v = [0.0] * len(w), [0.0] * len(w)
+    for t, g in enumerate(gradients, 1):
+        m = [beta_1 * a + (1 - beta_1) * b for a, b in zip(m, g, strict=True)]
+        v = [beta_2 * a + (1 - beta_2) * b**2 for a, b in zip(v, g, strict=True)]
+        r = [a / (1 - beta_1**t) / (sqrt(b / (1 - beta_2**t)) + epsilon) for a, b in zip(m, v, strict=True)]
+        u = [a + weight_decay * b for a, b in zip(r, w, strict=True)]
+        ratio = hypot(*w) / hypot(*u) if any(w) and any(u) else 1.0
+        w = [a - learning_rate * ratio * b for a, b in zip(w, u, strict=True)]
+        yield w
+
+
+def lars(w, gradients, learning_rate, momentum, trust_coefficient, weight_decay):
+    """You et al. (2017), algorithm 1 at a constant global rate, by the weights of a parameter."""
+    v = [0.0] * len(w)
+    for g in gradients:
+        local = trust_coefficient * hypot(*w) / (hypot(*g) + weight_decay * hypot(*w)) if any(w) and any(g) else 1.0
+        v = [momentum * c + learning_rate * local * (b + weight_decay * a) for a, b, c in zip(w, g, v, strict=True)]
+        w = [a - b for a, b in zip(w, v, strict=True)]
+        yield w
+
+
+LAYERWISE_TWINS = {"lamb": lamb, "lars": lars}
+"""By the option of the specification; they take the weights and gradients of a parameter at once."""
 TWINS = {
     "sgd": sgd,
     "adagrad": adagrad,
@@ -135,6 +160,8 @@ TWINS = {
 
 def weights(kind, start, gradients, **settings):
     """Return the weights after each step, from the gradients of all steps, (steps, weights)."""
+    if kind in LAYERWISE_TWINS:
+        return list(LAYERWISE_TWINS[kind]([*map(float, start)], [[*map(float, row)] for row in gradients], **settings))
     columns = [
         list(TWINS[kind](w, [float(row[i]) for row in gradients], **settings)) for i, w in enumerate(map(float, start))
     ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.encoding import answer_in, arrival_in, request_in
-from raydient.server.parameters.requests import Apply, Examined, Update
+from raydient.server.parameters.requests import Apply, Direct, Examined, Follow, Update
 from raydient.server.parameters.snapshots import restore_position, values_in
 from raydient.server.parameters.sources import SharedSlots
 from raydient.steps.gradient import GradientLayout
@@ -19,7 +19,7 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.terms import Terms
 
 SCHEDULE = Schedule(train_rows=8, test_rows=0, epochs=2, batch_size=4, microbatches=4)
-UPDATE, REDUCE, APPLY, _ = range(4)
+UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW = range(6)
 EXAMINED = 1
 NODES = np.array([(0, 2, 7, 0), (2, 4, 8, 1)], "<u4")
 
@@ -39,6 +39,12 @@ def test_requests_that_can_be_read():
     assert update == Update(SCHEDULE.round(1), {(0, 2): (7, 0), (2, 4): (8, 1)}, measures=False)
     apply = request_in(Frame(Header(Kind.REQUEST, round=1, slot=APPLY), np.array([0.5]).tobytes()), SCHEDULE)
     assert apply == Apply(SCHEDULE.round(1), 0.5)
+    direct = request_in(Frame(Header(Kind.REQUEST, round=1, slot=DIRECT), np.array([0.5]).tobytes()), SCHEDULE)
+    assert direct == Direct(SCHEDULE.round(1), 0.5)
+    follow = request_in(Frame(Header(Kind.REQUEST, round=1, slot=FOLLOW), b'{"a.kernel": 0.1, "b": NaN}'), SCHEDULE)
+    assert isinstance(follow, Follow)
+    assert follow.ratios["a.kernel"] == 0.1
+    assert np.isnan(follow.ratios["b"])
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,11 @@ def test_requests_that_can_be_read():
         (APPLY, 0, b""),
         (APPLY, 0, bytes(16)),
         (APPLY, 0, bytes(7)),
+        (DIRECT, 0, bytes(16)),
+        (FOLLOW, 0, bytes(8)),
+        (FOLLOW, 0, b""),
+        (FOLLOW, 0, b'{"a": "x"}'),
+        (FOLLOW, 0, b"[0.5]"),
     ],
 )
 def test_a_request_that_cannot_be_read(slot, round_, payload):

@@ -12,8 +12,8 @@ from raydient.server.parameters.optimizers import OPTIMIZERS
 from raydient.spec.optimizers import Optimizer
 
 from .conftest import make_rule
-from .optimizer_cases import CASES, FUNCTIONS, STEPS
-from .optimizer_twins import TWINS, weights
+from .optimizer_cases import CASES, FUNCTIONS, KERAS_LACKS, STEPS, TORCH_LACKS
+from .optimizer_twins import LAYERWISE_TWINS, TWINS, weights
 
 FIGURES = {
     path.stem.removeprefix("optimizers-"): json.loads(path.read_text(encoding="utf-8"))
@@ -32,21 +32,28 @@ class Run:
         self.step = 0
 
     def update(self, gradient, bounds=None):
-        gradient = np.array(gradient, np.float32)
+        gradient, parts = np.asarray(gradient, np.float32), [slice(*b) for b in bounds or [(0, len(gradient))]]
+        ratio, optimizer = 1.0, self.rule.layerwise
+        if optimizer is not None:
+            gradient = gradient.copy()
+            for part in parts:
+                optimizer.direct(self.step, *self._within(part, gradient))
+            norms = [np.linalg.norm(values.astype(np.float64)) for values in (self.weights, gradient)]
+            ratio = optimizer.trust(*norms)
         gradient.flags.writeable = False
-        for start, stop in bounds or [(0, len(gradient))]:
-            part = slice(start, stop)
-            self.rule.update(
-                self.step, self.weights[part], gradient[part], [s[part] for s in self.state],
-                [s[: stop - start] for s in self.scratch],
-            )  # fmt: skip
+        for part in parts:
+            self.rule.update(self.step, *self._within(part, gradient), ratio=ratio)
         self.step += 1
         return self.weights
+
+    def _within(self, part, gradient):
+        scratch = [array[: part.stop - part.start] for array in self.scratch]
+        return self.weights[part], gradient[part], [array[part] for array in self.state], scratch
 
 
 def test_every_option_of_the_specification_is_built_and_tested():
     kinds = set(Optimizer.model_fields)
-    assert kinds == set(OPTIMIZERS) == set(TWINS) == {kind for kind, _ in CASES.values()}
+    assert kinds == set(OPTIMIZERS) == {*TWINS, *LAYERWISE_TWINS} == {kind for kind, _ in CASES.values()}
     for kind in OPTIMIZERS:
         rule = make_rule(kind, {})
         assert (
@@ -85,10 +92,9 @@ def test_each_step_is_that_of_the_program(name, program):
 
 
 def test_the_programs_have_figures_of_all_optimizers_that_they_have():
-    of_cases = {name: kind for name, (kind, _) in CASES.items()}
-    for program, missing in (("keras", {"lars"}), ("torch", {"lion", "ftrl", "lamb", "lars"})):
+    for program, lacks in (("keras", KERAS_LACKS), ("torch", TORCH_LACKS)):
         computed = set(FIGURES[program]) - {"command", "versions"}
-        assert computed == {name for name, kind in of_cases.items() if kind not in missing}
+        assert computed == set(CASES) - lacks
         assert all(set(FIGURES[program][name]) == set(FUNCTIONS) for name in computed)
 
 
@@ -141,13 +147,13 @@ def test_weights_and_state_are_updated_in_place_and_the_gradient_is_left_alone(n
     arrays = [run.weights, *run.state]
     before = [array.copy() for array in arrays]
 
-    run.rule.update(0, run.weights, gradient, run.state, run.scratch)
+    run.update(gradient)
 
     assert gradient.tolist() == [0.5, 2.0]
     assert all((array != old).all() for array, old in zip(arrays, before, strict=True))
 
 
-@pytest.mark.parametrize("name", [name for name, (kind, _) in CASES.items() if kind != "ftrl"])
+@pytest.mark.parametrize("name", [name for name, (kind, _) in CASES.items() if "decay" not in name and kind != "ftrl"])
 def test_a_zero_gradient_moves_no_weight(name):
     run = Run(*CASES[name], [1.0, -1.0])
     for _ in range(3):

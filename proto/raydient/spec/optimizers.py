@@ -81,6 +81,25 @@ class Nadam(Model):
     epsilon: Epsilon = 1e-7
 
 
+class Lamb(Model):
+    """LAMB (You et al. 2020, algorithm 2): Adam with a trust ratio for each parameter."""
+
+    learning_rate: Rate = 0.001
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.999
+    epsilon: Epsilon = 1e-7
+    weight_decay: Strength = 0.0
+
+
+class Lars(Model):
+    """LARS (You et al. 2017, algorithm 1): momentum with a trust ratio for each parameter."""
+
+    learning_rate: Rate = 0.01
+    momentum: Fraction = 0.9
+    trust_coefficient: Rate = 0.001
+    weight_decay: Strength = 0.0
+
+
 class Lion(Model):
     """Lion (Chen et al. 2023, algorithm 2)."""
 
@@ -119,5 +138,7 @@ class Optimizer(OneOf):
     adam: Adam | None = None
     adamax: Adamax | None = None
     nadam: Nadam | None = None
+    lamb: Lamb | None = None
+    lars: Lars | None = None
     lion: Lion | None = None
     ftrl: Ftrl | None = None

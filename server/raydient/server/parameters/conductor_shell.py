@@ -24,7 +24,7 @@ from .meters import Meters
 from .peers import Peers
 from .position import Sums
 from .reporting import STATUS_SECONDS, Reporting
-from .requests import Answer, Apply, Examine, Reduce, Request, Update
+from .requests import Answer, Reduce, Request, Update
 from .rule import build_rule
 from .serving import ShardServer, terms_of
 from .snapshots import WEIGHTS, restore_position, take
@@ -167,7 +167,7 @@ class ConductorShell:
                 raise ProtocolError(f"a shard cannot send {type(message).__name__}")
 
     def _request(self, request: Request) -> None:
-        if not isinstance(request, Apply | Examine):
+        if isinstance(request, Update | Reduce):
             self._update_began = self._network.now()
         self._peers.request(request)
         self._answered(0, self._server.answer(request))
@@ -279,8 +279,6 @@ class ConductorShell:
             match action:
                 case Assign():
                     assigned.append(action)
-                case Update() | Reduce() | Apply() | Examine():
-                    self._request(action)
                 case EpochEnd():
                     self._reporting.end_epoch(action)
                 case Boundary(final=final):
@@ -291,6 +289,8 @@ class ConductorShell:
                     self._report(control.NonFinite(kind, step, loss, parameter, finite))
                 case PlanInForce(number=number):
                     self._report(control.PlanInForce(number))
+                case _:
+                    self._request(action)
         # The messages to the coordinator come first: workers make the machine busy.
         self._assign(assigned)
 

@@ -1,7 +1,8 @@
 """Frames for the requests of the conductor and the answers of its shards; see `requests`.
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
-              a row of CONTRIBUTION for each node, or the factor of `Apply` as a float64
+              a row of CONTRIBUTION for each node; for `Apply` and `Direct` the factor as a float64; for `Follow` a
+              JSON text with the ratios by name
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -21,16 +22,17 @@ from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError
 
 from .assignments import nodes
-from .requests import Answer, Apply, Done, Examine, Examined, Measured, Reduce, Request, Update
+from .requests import Answer, Apply, Direct, Done, Examine, Examined, Follow, Measured, Reduce, Request, Update
 
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
-_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine)
+_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
 _PARAMETERS = TypeAdapter(list[tuple[str, bool, float]])
+_RATIOS = TypeAdapter(dict[str, float])
 
 
 def send_arrival(connection: Connection, gradient: Header, worker: int, size_bytes: int) -> None:
@@ -51,8 +53,11 @@ def arrival_in(frame: Frame) -> tuple[int, int]:
 def send_request(connection: Connection, request: Request, generation: int) -> None:
     """Send a request to a shard."""
     header = Header(Kind.REQUEST, generation, request.round.number, slot=_REQUESTS.index(type(request)))
-    if isinstance(request, Apply):
+    if isinstance(request, Apply | Direct):
         connection.send(header, np.array([request.factor]).data)
+        return
+    if isinstance(request, Follow):
+        connection.send(header, json.dumps(request.ratios).encode())
         return
     header.first = int(request.measures)
     rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
@@ -64,9 +69,12 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
     header = frame.header
     try:
         kind, round_ = _REQUESTS[header.slot], schedule.round(header.round)
-        if kind is Apply:
+        if kind in (Apply, Direct):
             (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
-            return Apply(round_, factor)
+            scaled: Request = kind(round_, factor)
+            return scaled
+        if kind is Follow:
+            return Follow(round_, _RATIOS.validate_json(bytes(frame.payload)))
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None

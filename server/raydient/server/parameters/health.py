@@ -127,12 +127,15 @@ class LayerSums:
     """Adds the measured pieces of all shards by layer.
 
     Moving averages, which lie at the end of a layer, do not count in its norms.
+
+    Attributes:
+        layout: parameters of the whole vector.
     """
 
     def __init__(self, layout: Layout, layers: Sequence[tuple[str, int]]) -> None:
         """`layers` are the names of all layers in the order of the network, with their numbers of rectified units."""
         bounds = measured_pieces(layout)
-        self._layers = tuple(layers)
+        self.layout, self._layers = layout, tuple(layers)
         self._pieces = {
             layer: slice(bisect_left(bounds, start), bisect_left(bounds, end))
             for layer, (start, end) in _learned(layout).items()

@@ -1,7 +1,8 @@
 """Requests of the conductor to the shards, and the answers of a shard. Each shard answers every request once, in order.
 
 A step takes one request, `Update`, where its verdict does not depend on the whole gradient. Else it takes two: `Reduce`
-and, with the verdict, `Apply`.
+and, with the verdict, `Apply`. With an optimizer whose rate has a factor for each parameter it takes three: `Reduce`,
+`Direct` and `Follow`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,22 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """Multiply the sum of the last `Reduce` by `factor` and turn it into the direction of the update."""
+
+    round: Round
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Apply the direction of the last `Direct`, with the trust ratio of each parameter by name."""
+
+    round: Round
+    ratios: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Examine:
     """Describe the gradient of a step that may have diverged; the update may be half made. See `Examined`.
 
@@ -56,7 +73,7 @@ class Examine:
     measures: bool
 
 
-Request = Update | Reduce | Apply | Examine
+Request = Update | Reduce | Apply | Direct | Follow | Examine
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +92,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Answer to `Update`, `Reduce` and `Apply`.
+    """Answer to `Update`, `Reduce`, `Apply`, `Direct` and `Follow`.
 
     Attributes:
         squares: squared norms of parts of the shard's gradient, in order: of each piece after `Reduce`, of the whole
-            range after `Update`, none after `Apply`. A value is not finite if the gradient is not.
+            range after `Update`, none after `Apply` and `Follow`. A value is not finite if the gradient is not. After
+            `Direct`, those of the weights of each piece, then those of the direction, see `norms`.
         measured: set when health was measured and the update is made.
     """
 

@@ -1,13 +1,13 @@
 """The rule of a job's updates, from the training part of its specification."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
 
-from .optimizers import OPTIMIZERS, Optimizer
+from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors
 from .schedules import build_rate
 
 ONE_STEP = Schedule(train_rows=1, test_rows=0, epochs=1, batch_size=1, microbatches=1)
@@ -28,11 +28,24 @@ class UpdateRule:
     learning_rate: Callable[[int], float]
     scale: Callable[[float], float] | None = None
 
+    @property
+    def layerwise(self) -> LayerwiseOptimizer | None:
+        """The optimizer, if its rate has a factor for each parameter."""
+        return self.optimizer if isinstance(self.optimizer, LayerwiseOptimizer) else None
+
+    @property
+    def in_one_pass(self) -> bool:
+        """True if no part of the vector needs norms of others before it changes."""
+        return self.scale is None and self.layerwise is None
+
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Sequence[Vector], scratch: Sequence[Vector]
+        self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, ratio: float = 1.0
     ) -> None:
-        """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after scaling."""
-        self.optimizer.update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
+        """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after scaling.
+
+        `ratio` is a factor of the learning rate.
+        """
+        self.optimizer.update(step, weights, gradient, state, scratch, rate=ratio * self.learning_rate(step))
 
 
 def build_optimizer(training: Training) -> Optimizer:

@@ -17,7 +17,7 @@ from raydient.wire.terms import Terms
 
 from .blocks import Blocks
 from .health import PieceMeter, measured_pieces
-from .requests import Answer, Apply, Request, Update
+from .requests import Answer, Apply, Follow, Request, Update
 from .rule import UpdateRule
 from .shard import Shard
 from .snapshots import restore
@@ -105,7 +105,7 @@ class ShardServer:
             self._round = request.round.number
         assert self._shard is not None, "closed"
         answer = self._shard.answer(request)
-        if isinstance(request, Update | Apply):
+        if isinstance(request, Update | Apply | Follow):
             self.step = request.round.step + 1
         return answer
 

@@ -11,7 +11,20 @@ from raydient.steps.layout import Layout, Learned
 from raydient.steps.tree import Node, tree_sum
 
 from .health import PieceMeter
-from .requests import Answer, Apply, Contributions, Done, Examine, Examined, Measured, Reduce, Request, Update
+from .requests import (
+    Answer,
+    Apply,
+    Contributions,
+    Direct,
+    Done,
+    Examine,
+    Examined,
+    Follow,
+    Measured,
+    Reduce,
+    Request,
+    Update,
+)
 from .update import Updater
 
 
@@ -46,8 +59,12 @@ class Shard:
                 return self._update(request)
             case Reduce():
                 return self._reduce(request)
-            case Apply():
-                return self._apply(request)
+            case Apply(round=round_, factor=factor):
+                return self._apply(lambda meter: self._updater.apply(round_.step, factor, meter))
+            case Direct(round=round_, factor=factor):
+                return Done(self._updater.direct(round_.step, factor).reshape(-1))
+            case Follow(round=round_, ratios=ratios):
+                return self._apply(lambda meter: self._updater.follow(round_.step, ratios, meter))
             case Examine():
                 return self._examine(request)
 
@@ -65,9 +82,9 @@ class Shard:
         self._measuring = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
         return Done(squares)
 
-    def _apply(self, request: Apply) -> Done:
+    def _apply(self, change: Callable[[PieceMeter | None], None]) -> Done:
         meter = self._meter if self._measuring is not None else None
-        self._updater.apply(request.round.step, request.factor, meter)
+        change(meter)
         measured = None
         if meter is not None and self._measuring is not None:
             measured, self._measuring = Measured(meter.read(), self._measuring.active), None

@@ -19,6 +19,7 @@ from raydient.steps.tree import Node
 
 from .blocks import Block, Blocks
 from .health import PieceMeter
+from .norms import PieceSquares
 from .reduction import Reduction, rows_in_use
 from .weights import Weights
 
@@ -51,7 +52,7 @@ class Updater:
         self._weights, self._blocks, self._tables, self._updated = weights, blocks, tables, updated
         self._reduction = Reduction(weights.vector, weights.parameters, tables)
         # The gradient between two passes.
-        self._gradient = aligned_zeros((blocks.size if self.rule.scale else 0,), np.float32)
+        self._gradient = aligned_zeros((0 if self.rule.in_one_pass else blocks.size,), np.float32)
 
     def update(
         self, step: int, contributions: Mapping[Node, Gradient], root: Node, meter: PieceMeter | None = None
@@ -128,9 +129,38 @@ class Updater:
         self._blocks.each((), change, self._updated)
         self._updated(self._blocks.size)
 
+    def direct(self, step: int, factor: float) -> NDArray[np.float64]:
+        """Turn `factor` times the last `reduce` into the direction of update number `step`, for `follow`.
+
+        Returns:
+            The squared norms of the weights and of the direction in each piece of a parameter, (2, pieces).
+        """
+        norms = [PieceSquares(self._blocks.bounds, self._weights.parameters, ()) for _ in range(2)]
+
+        def direct(block: Block) -> float:
+            gradient = block.of(self._gradient)
+            gradient *= np.float32(factor)
+            self._weights.direct(step, block, gradient)
+            for pieces, values in zip(norms, (block.of(self._weights.vector), gradient), strict=True):
+                pieces.add(block.start, values)
+            return 0.0
+
+        self._blocks.each((), direct)
+        return np.array([pieces.squares for pieces in norms])
+
+    def follow(self, step: int, ratios: Mapping[str, float], meter: PieceMeter | None = None) -> None:
+        """Make update number `step` in the direction of the last `direct`, by the trust ratio of each parameter."""
+
+        def change(block: Block) -> float:
+            self._weights.change(step, block, block.of(self._gradient), meter, ratios)
+            return 0.0
+
+        self._blocks.each((), change, self._updated)
+        self._updated(self._blocks.size)
+
     def _others_rest(self, table: Table) -> bool:
         """Return True if rows that are not in use keep weights and state, bit by bit."""
         if self._weights.are_frozen(table):
             return True
-        alike = self.rule.scale is None and self.rule.optimizer.rests_at_zero
+        alike = self.rule.in_one_pass and self.rule.optimizer.rests_at_zero
         return alike and not self._reduction.penalizes(table)

@@ -1,15 +1,30 @@
 """The end of a step: the requests to the shards, one after the other, and the verdict on the gradient. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, Schedule
 
 from .actions import Diverged
 from .health import LayerSums
-from .requests import Answer, Apply, Contributions, Done, Examine, Examined, Measured, Reduce, Request, Update
+from .norms import ParameterSquares
+from .requests import (
+    Answer,
+    Apply,
+    Contributions,
+    Direct,
+    Done,
+    Examine,
+    Examined,
+    Follow,
+    Measured,
+    Reduce,
+    Request,
+    Update,
+)
 from .rule import UpdateRule
 
 
@@ -17,7 +32,8 @@ class Verdict:
     """Leads a step whose leaves are all done through the shards. For one thread.
 
     A step takes one request to all shards, `Update`, where the rule does not need the norm of the whole gradient; else
-    two, `Reduce` and `Apply`. `Examine` is put in where the loss or the gradient is not finite.
+    two, `Reduce` and `Apply`, or three with trust ratios, `Reduce`, `Direct` and `Follow`. `Examine` is put in where
+    the loss or the gradient is not finite.
 
     Attributes:
         health: the gradient health measured last, or that of the step at which training diverged; None before the first
@@ -30,6 +46,7 @@ class Verdict:
         self.health: GradientHealth | None = None
         self.pending: Request | None = None
         self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
+        self._parameters = ParameterSquares(layers.layout)
         self._loss = 0.0
         self._answers: dict[int, Answer] = {}
         self._measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
@@ -37,7 +54,7 @@ class Verdict:
     def begin(self, round_: Round, contributions: Contributions, loss: float) -> Request:
         """Return the first request of a step with this mean loss."""
         self._loss = loss
-        kind = Update if self._rule.scale is None else Reduce
+        kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
     def take(self, shard: int, answer: Answer) -> bool:
@@ -65,14 +82,17 @@ class Verdict:
         self.pending = request
         return request
 
-    def _done(self, request: Update | Reduce | Apply, answers: Sequence[Done]) -> Request | None:
+    def _done(self, request: Request, answers: Sequence[Done]) -> Request | None:
         round_, measured = request.round, [answer.measured for answer in answers]
-        square = float(np.sum(np.concatenate([answer.squares for answer in answers])))
-        if not isinstance(request, Apply) and not (np.isfinite(square) and np.isfinite(self._loss)):
-            self._measured = measured
-            return self._ask(Examine(round_, request.contributions, request.measures))
-        if isinstance(request, Reduce):
-            return self._ask(Apply(round_, self._factor(square)))
+        if isinstance(request, Update | Reduce):
+            square = float(np.sum(np.concatenate([answer.squares for answer in answers])))
+            if not (np.isfinite(square) and np.isfinite(self._loss)):
+                self._measured = measured
+                return self._ask(Examine(round_, request.contributions, request.measures))
+            if isinstance(request, Reduce):
+                return self._ask(self._scaled(round_, square))
+        if isinstance(request, Direct):
+            return self._ask(Follow(round_, self._ratios([answer.squares for answer in answers])))
         self._updated(round_, measured)
         return None
 
@@ -82,13 +102,26 @@ class Verdict:
         if not (finite and np.isfinite(self._loss)):
             self._keep_health(round_, [answer.measured for answer in answers], updated=False)
             return Diverged(round_.kind, round_.step, self._loss, parameter, finite)
-        if self._rule.scale is not None:
-            return self._ask(Apply(round_, self._factor(np.inf)))
+        if not self._rule.in_one_pass:
+            return self._ask(self._scaled(round_, np.inf))
         self._updated(round_, self._measured)
         return None
 
-    def _factor(self, square: float) -> float:
-        return self._rule.scale(square) if self._rule.scale is not None else 1.0
+    def _scaled(self, round_: Round, square: float) -> Request:
+        """Return the request that follows `Reduce`, from the squared norm of the gradient."""
+        factor = self._rule.scale(square) if self._rule.scale is not None else 1.0
+        return Apply(round_, factor) if self._rule.layerwise is None else Direct(round_, factor)
+
+    def _ratios(self, squares: Sequence[NDArray[np.float64]]) -> Mapping[str, float]:
+        """Return the trust ratio of each parameter, from the shards' answers to `Direct`."""
+        optimizer = self._rule.layerwise
+        assert optimizer is not None, "not an optimizer with trust ratios"
+        columns = np.concatenate([both.reshape(2, -1) for both in squares], axis=1)
+        weights, directions = (np.sqrt(self._parameters.of(column)).tolist() for column in columns)
+        return {
+            parameter.name: optimizer.trust(weight, direction)
+            for parameter, weight, direction in zip(self._layers.layout.parameters, weights, directions, strict=True)
+        }
 
     def _updated(self, round_: Round, measured: Sequence[Measured | None]) -> None:
         if self._schedule.measures_health(round_):

@@ -1,6 +1,6 @@
 """The weights, the optimizer's state, and their change by a gradient: each parameter by its kind."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -50,8 +50,25 @@ class Weights:
             total += square if isinstance(kind, Learned) else 0.0 * square  # NaN if that is not finite
         return total
 
-    def change(self, step: int, block: Block, gradient: Vector, meter: PieceMeter | None) -> None:
-        """Make a block's part of update number `step`."""
+    def direct(self, step: int, block: Block, gradient: Vector) -> None:
+        """Replace a block's gradient in update number `step` by its direction, see `LayerwiseOptimizer`."""
+        optimizer = self.rule.layerwise
+        assert optimizer is not None, "not an optimizer with trust ratios"
+        for start, stop, kind in self._stretches(block.start, block.stop):
+            if isinstance(kind, Learned):
+                part = slice(start - block.start, stop - block.start)
+                state, free = [array[start:stop] for array in self._state], [array[part] for array in block.free]
+                optimizer.direct(step, block.of(self.vector)[part], gradient[part], state, free)
+
+    def change(
+        self,
+        step: int,
+        block: Block,
+        gradient: Vector,
+        meter: PieceMeter | None,
+        ratios: Mapping[str, float] | None = None,
+    ) -> None:
+        """Make a block's part of update number `step`; `ratios` are factors of the rate by parameter, 1 by default."""
         weights = block.of(self.vector)
         if meter is not None:
             np.copyto(block.before, weights)
@@ -59,6 +76,8 @@ class Weights:
             part = slice(start - block.start, stop - block.start)
             free = [array[part] for array in block.free]
             match kind:
+                case Learned() if ratios is not None:
+                    self._follow(step, block, gradient, (start, stop), ratios)
                 case Learned():
                     state = [array[start:stop] for array in self._state]
                     self.rule.update(step, weights[part], gradient[part], state, free)
@@ -66,6 +85,18 @@ class Weights:
                     _average(weights[part], gradient[part], momentum, free[0])
         if meter is not None:
             meter.add_update(block.start, block.before, weights)
+
+    def _follow(
+        self, step: int, block: Block, direction: Vector, where: tuple[int, int], ratios: Mapping[str, float]
+    ) -> None:
+        """Update the learned parameters between two values, with a factor of the rate for each."""
+        for parameter in self.parameters:
+            start, stop = max(parameter.offset, where[0]), min(parameter.stop, where[1])
+            if start < stop:
+                part = slice(start - block.start, stop - block.start)
+                state, free = [array[start:stop] for array in self._state], [array[part] for array in block.free]
+                weights, ratio = self.vector[start:stop], ratios[parameter.name]
+                self.rule.update(step, weights, direction[part], state, free, ratio=ratio)
 
     @np.errstate(all="ignore")
     def change_rows(

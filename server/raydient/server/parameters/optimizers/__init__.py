@@ -7,7 +7,7 @@ overlap; `scratch` is two more such arrays; the gradient is left as it was.
 
 from .adam import Adam
 from .descent import Momentum, Sgd
-from .optimizer import Optimizer
+from .optimizer import LayerwiseOptimizer, Optimizer, Vectors
 from .table import OPTIMIZERS
 
-__all__ = ["OPTIMIZERS", "Adam", "Momentum", "Optimizer", "Sgd"]
+__all__ = ["OPTIMIZERS", "Adam", "LayerwiseOptimizer", "Momentum", "Optimizer", "Sgd", "Vectors"]

@@ -1,7 +1,7 @@
 """The interface of an optimizer."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from raydient.steps.arrays import Vector
 
@@ -28,3 +28,18 @@ class Optimizer(Protocol):
 def zeros(*names: str) -> Mapping[str, float]:
     """Return the description of arrays of an optimizer that begin as zeros."""
     return dict.fromkeys(names, 0.0)
+
+
+@runtime_checkable
+class LayerwiseOptimizer(Optimizer, Protocol):
+    """An optimizer whose learning rate has a factor for each parameter, the trust ratio, which depends on its norms.
+
+    A step takes three calls for each part of the vector: `direct`, then `trust` with norms of the whole parameter, then
+    `update`, whose gradient is the direction and whose rate has that factor.
+    """
+
+    def direct(self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors) -> None:
+        """Replace the gradient of update number `step` by its direction, and advance the state."""
+
+    def trust(self, weights: float, direction: float) -> float:
+        """Return the trust ratio of a parameter, from the norms of its weights and of its direction."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from .adam import Adam, Adamax, Nadam
 from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp
 from .descent import Lion, Momentum, Sgd
+from .layerwise import Lamb, Lars
 from .optimizer import Optimizer
 
 
@@ -20,6 +21,8 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "adam": Adam,
     "adamax": Adamax,
     "nadam": Nadam,
+    "lamb": Lamb,
+    "lars": Lars,
     "lion": Lion,
     "ftrl": Ftrl,
 }
