@@ -49,6 +49,12 @@ def test_a_metric_that_is_not_finite_is_left_out():
     assert ended.metrics == {"train": {"loss": 0.5}}
 
 
+def test_the_learning_rate_is_a_metric_of_the_training_part_if_it_changes():
+    progress = ProgressReports(SCHEDULE, lambda sums: {"loss": 0.5}, lambda: 0.0, rates=True)
+    (ended,) = progress.epochs(control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0], [10, 4.0], 0.25)]))
+    assert ended.metrics == {"train": {"loss": 0.5, "learning_rate": 0.25}, "test": {"loss": 0.5}}
+
+
 def test_epoch_means_are_sums_over_rows(coordinator):
     running(coordinator)
     message = control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0, 80.0], [10, 4.0, 9.0])])

@@ -46,6 +46,11 @@ class Training(Model):
     schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
     warm_up: WarmUp | None = None
 
+    @property
+    def has_schedule(self) -> bool:
+        """True if the learning rate is not constant."""
+        return self.schedule.kind != "constant" or self.warm_up is not None
+
     @field_validator("microbatches")
     @classmethod
     def _a_microbatch_has_a_sample(cls, microbatches: int | None, info: ValidationInfo) -> int | None:

@@ -112,6 +112,7 @@ class EpochSums:
         step: number of updates applied at its end.
         seconds: wall time of the epoch, evaluation included.
         train, test: number of rows and then the sums over them, by split; empty if the split has no rows.
+        learning_rate: learning rate of the epoch's last update.
     """
 
     epoch: int
@@ -119,6 +120,7 @@ class EpochSums:
     seconds: float
     train: Sequence[float]
     test: Sequence[float]
+    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

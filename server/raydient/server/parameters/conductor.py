@@ -79,7 +79,7 @@ class Conductor:
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
-        self.learning_rate = 0.0
+        self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
         self._ranks = ranks
         self._attached: set[int] = set()

@@ -48,8 +48,8 @@ class Reporting:
 
     def end_epoch(self, end: EpochEnd) -> None:
         """Report an epoch, now or with others."""
-        now, began = self._network.now(), self._epoch_began
-        self._epochs.append(control.EpochSums(end.epoch, end.step, now - began, end.train, end.test))
+        now, began, rate = self._network.now(), self._epoch_began, self._conductor.learning_rate
+        self._epochs.append(control.EpochSums(end.epoch, end.step, now - began, end.train, end.test, rate))
         self._epoch_began = now
         self.offer_epochs()
 

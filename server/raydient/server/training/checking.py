@@ -199,7 +199,7 @@ def _key(spec: JobSpec, dataset: Path) -> str:
     if not content:
         return ""
     parts: dict[str, Any] = {key: value for key, value in spec.canonical().items() if key not in UNCHECKED}
-    if spec.training.schedule.kind == "constant" and spec.training.warm_up is None:
+    if not spec.training.has_schedule:
         training = {key: value for key, value in parts["training"].items() if key not in ("epochs", "optimizer")}
         parts["training"] = {**training, "optimizer": spec.training.optimizer.kind}
     return json.dumps([content, parts], sort_keys=True)

@@ -12,6 +12,8 @@ from raydient.wire.refusals import FRAME, PEER, SECRET
 from .reports import EpochEnded, Progress
 from .roster import Roster
 
+LEARNING_RATE = "learning_rate"
+"""Name of the learning rate among the metrics of the training part."""
 RATE_SECONDS = 0.1
 """Shortest interval over which the rate of samples is computed."""
 
@@ -31,9 +33,19 @@ class ProgressReports:
         finish: Callable[[Sequence[float]], Mapping[str, float]],
         clock: Callable[[], float],
         last_epoch: int = 0,
+        *,
+        rates: bool = False,
     ) -> None:
-        """`finish` computes an epoch's metrics from its sums; `last_epoch` is the newest epoch reported, by any run."""
-        self._finish, self._last_epoch = finish, last_epoch
+        """Report nothing yet.
+
+        Args:
+            schedule: the rounds of the job.
+            finish: computes an epoch's metrics from its sums.
+            clock: monotonic seconds.
+            last_epoch: the newest epoch reported, by any run.
+            rates: add the learning rate of an epoch's last update to the metrics of its training part.
+        """
+        self._finish, self._last_epoch, self._rates = finish, last_epoch, rates
         self.restarts = {Role.WORKER.value: 0, Role.PARAMETER_SERVER.value: 0}
         self.gradient_health: GradientHealth | None = None
         self.schedule, self._clock = schedule, clock
@@ -79,6 +91,8 @@ class ProgressReports:
                 self._last_epoch = sums.epoch + 1
                 parts = (("train", sums.train), ("test", sums.test))
                 metrics = {split: _finite(self._finish(values)) for split, values in parts if values}
+                if self._rates:
+                    metrics.setdefault("train", {})[LEARNING_RATE] = sums.learning_rate
                 reports.append(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics))
         return reports
 

@@ -62,7 +62,11 @@ class CoordinatorShell:
         self._network, self._clock = members.network, members.network.now
         checkpoints = prepared.spec.checkpoints
         self._reports = ProgressReports(
-            prepared.schedule, prepared.network.finish, self._clock, last_epoch=storage.history.last
+            prepared.schedule,
+            prepared.network.finish,
+            self._clock,
+            last_epoch=storage.history.last,
+            rates=prepared.spec.training.has_schedule,
         )
         self._coordinator = Coordinator(
             size,

@@ -1,0 +1,51 @@
+"""The learning rate of each step depends on the step alone: not on kills, pauses and the number of processes."""
+
+import pytest
+
+from raydient.server.parameters.schedules import build_rate
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Outcome, Progress
+from raydient.wire.control import Command, Order, Role
+
+from .conftest import execute
+
+EPOCHS = 60
+RISE = {"epochs": 5, "initial_learning_rate": 0.0001}
+
+
+def rates(prepared):
+    """Return the rate of the last update of each epoch."""
+    training, rounds = prepared.spec.training, prepared.schedule
+    rate = build_rate(training.optimizer.value.learning_rate, training.schedule, training.warm_up, rounds)
+    return [rate(rounds.steps_per_epoch * epoch - 1) for epoch in range(1, training.epochs + 1)]
+
+
+class Disturbance:
+    """Kills the parameter server once a checkpoint is there, and pauses the job later."""
+
+    def __init__(self, cluster):
+        self._cluster, self._saved, self._killed = cluster, 0, False
+        self.reports, self.orders = [], []
+
+    def __call__(self, report):
+        self.reports.append(report)
+        if isinstance(report, CheckpointTaken):
+            self._saved = report.step
+        if isinstance(report, Progress) and self._saved and report.step > 50 and not self._killed:
+            self._killed = True
+            self._cluster.kill(Role.PARAMETER_SERVER, 0)
+        if isinstance(report, Progress) and report.step > 150 and not self.orders:
+            self.orders.append(Command(Order.PAUSE))
+
+
+def test_a_kill_and_a_pause_change_neither_weights_nor_rates(job, local, expected, tmp_path):
+    settings = {"epochs": EPOCHS, "warm_up": RISE, "schedule": {"cosine": {"alpha": 0.01}}}
+    prepared, disturbance = job(2, checkpoint_seconds=0.0, **settings), Disturbance(local)
+    paused = execute(prepared, local, tmp_path, disturbance, orders=disturbance.orders)
+    assert paused.outcome is Outcome.PAUSED
+    assert paused.step < prepared.schedule.steps
+    finished = execute(job(3, **settings), local, tmp_path, disturbance.reports.append)
+    assert finished.digest == expected(prepared)
+    ended = {r.epoch: r.metrics for r in disturbance.reports if isinstance(r, EpochEnded)}
+    assert [ended[epoch]["train"]["learning_rate"] for epoch in sorted(ended)] == rates(prepared)
+    last = [r for r in disturbance.reports if isinstance(r, Progress)][-1]
+    assert last.measurements.learning_rate == pytest.approx(0.01 * 0.001, rel=0.1)
