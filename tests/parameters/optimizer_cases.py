@@ -33,6 +33,17 @@ CASES = {
         {"learning_rate": 0.1, "beta_1": 0.0, "beta_2": 0.0, "epsilon": 1e-3, "amsgrad": False},
     ),
     "amsgrad": ("adam", {"learning_rate": 0.1, "beta_1": 0.8, "beta_2": 0.7, "epsilon": 1e-7, "amsgrad": True}),
+    "adamw": (
+        "adamw",
+        {
+            "learning_rate": 0.05,
+            "beta_1": 0.9,
+            "beta_2": 0.99,
+            "epsilon": 1e-7,
+            "amsgrad": False,
+            "weight_decay": 0.1,
+        },
+    ),
     "adamax": ("adamax", {"learning_rate": 0.05, "beta_1": 0.9, "beta_2": 0.9, "epsilon": 1e-7}),
     "nadam": ("nadam", {"learning_rate": 0.05, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
     "lion": ("lion", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99}),

@@ -62,6 +62,15 @@ def adam(w, gradients, learning_rate, beta_1, beta_2, epsilon, amsgrad):
         yield w
 
 
+def adamw(w, gradients, learning_rate, weight_decay, **settings):
+    """Loshchilov and Hutter (2019), algorithm 2: the step of Adam does not depend on the weight."""
+    before = 0.0
+    for after in adam(0.0, gradients, learning_rate, **settings):
+        w = w + (after - before) - learning_rate * weight_decay * w
+        before = after
+        yield w
+
+
 def adamax(w, gradients, learning_rate, beta_1, beta_2, epsilon):
     """Kingma and Ba (2015), algorithm 2 as printed, with an epsilon."""
     m = u = 0.0
@@ -151,6 +160,7 @@ TWINS = {
     "rmsprop": rmsprop,
     "adam": adam,
     "adamax": adamax,
+    "adamw": adamw,
     "nadam": nadam,
     "lion": lion,
     "ftrl": ftrl,

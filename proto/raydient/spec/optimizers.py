@@ -72,6 +72,12 @@ class Adamax(Model):
     epsilon: Epsilon = 1e-7
 
 
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2)."""
+
+    weight_decay: Strength = 0.004
+
+
 class Nadam(Model):
     """Adam with Nesterov's momentum (Dozat 2016, algorithm 2)."""
 
@@ -137,6 +143,7 @@ class Optimizer(OneOf):
     rmsprop: RmsProp | None = None
     adam: Adam | None = None
     adamax: Adamax | None = None
+    adamw: AdamW | None = None
     nadam: Nadam | None = None
     lamb: Lamb | None = None
     lars: Lars | None = None

@@ -6,13 +6,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Optimizer(_message.Message):
-    __slots__ = ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "nadam", "lamb", "lars", "lion", "ftrl")
+    __slots__ = ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "adamw", "nadam", "lamb", "lars", "lion", "ftrl")
     SGD_FIELD_NUMBER: _ClassVar[int]
     ADAGRAD_FIELD_NUMBER: _ClassVar[int]
     ADADELTA_FIELD_NUMBER: _ClassVar[int]
     RMSPROP_FIELD_NUMBER: _ClassVar[int]
     ADAM_FIELD_NUMBER: _ClassVar[int]
     ADAMAX_FIELD_NUMBER: _ClassVar[int]
+    ADAMW_FIELD_NUMBER: _ClassVar[int]
     NADAM_FIELD_NUMBER: _ClassVar[int]
     LAMB_FIELD_NUMBER: _ClassVar[int]
     LARS_FIELD_NUMBER: _ClassVar[int]
@@ -24,12 +25,13 @@ class Optimizer(_message.Message):
     rmsprop: RmsProp
     adam: Adam
     adamax: Adamax
+    adamw: AdamW
     nadam: Nadam
     lamb: Lamb
     lars: Lars
     lion: Lion
     ftrl: Ftrl
-    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[Adagrad, _Mapping]] = ..., adadelta: _Optional[_Union[Adadelta, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamax: _Optional[_Union[Adamax, _Mapping]] = ..., nadam: _Optional[_Union[Nadam, _Mapping]] = ..., lamb: _Optional[_Union[Lamb, _Mapping]] = ..., lars: _Optional[_Union[Lars, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., ftrl: _Optional[_Union[Ftrl, _Mapping]] = ...) -> None: ...
+    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[Adagrad, _Mapping]] = ..., adadelta: _Optional[_Union[Adadelta, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamax: _Optional[_Union[Adamax, _Mapping]] = ..., adamw: _Optional[_Union[AdamW, _Mapping]] = ..., nadam: _Optional[_Union[Nadam, _Mapping]] = ..., lamb: _Optional[_Union[Lamb, _Mapping]] = ..., lars: _Optional[_Union[Lars, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., ftrl: _Optional[_Union[Ftrl, _Mapping]] = ...) -> None: ...
 
 class Sgd(_message.Message):
     __slots__ = ("learning_rate", "momentum", "nesterov")
@@ -100,6 +102,22 @@ class Adamax(_message.Message):
     beta_2: float
     epsilon: float
     def __init__(self, learning_rate: _Optional[float] = ..., beta_1: _Optional[float] = ..., beta_2: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class AdamW(_message.Message):
+    __slots__ = ("learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad", "weight_decay")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    BETA_1_FIELD_NUMBER: _ClassVar[int]
+    BETA_2_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    AMSGRAD_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_DECAY_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    amsgrad: bool
+    weight_decay: float
+    def __init__(self, learning_rate: _Optional[float] = ..., beta_1: _Optional[float] = ..., beta_2: _Optional[float] = ..., epsilon: _Optional[float] = ..., amsgrad: bool = ..., weight_decay: _Optional[float] = ...) -> None: ...
 
 class Nadam(_message.Message):
     __slots__ = ("learning_rate", "beta_1", "beta_2", "epsilon")

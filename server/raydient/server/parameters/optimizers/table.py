@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from .adam import Adam, Adamax, Nadam
+from .adam import Adam, Adamax, AdamW, Nadam
 from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp
 from .descent import Lion, Momentum, Sgd
 from .layerwise import Lamb, Lars
@@ -20,6 +20,7 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "rmsprop": RmsProp,
     "adam": Adam,
     "adamax": Adamax,
+    "adamw": AdamW,
     "nadam": Nadam,
     "lamb": Lamb,
     "lars": Lars,
