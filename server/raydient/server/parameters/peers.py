@@ -27,6 +27,7 @@ class Peers:
         self._weights = Bundle(memory, {WEIGHTS: Place("<f4", (terms.gradient.size,), 0)})
         self._shards: dict[Connection, int] = {}
         self._ready: set[int] = set()
+        self._early: list[control.TakePart] = []  # ordered before all shards had joined
 
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._shards
@@ -55,6 +56,8 @@ class Peers:
         self._network.send(connection, control.Joined(), self._weights if connection.is_local else None)
         for link in links:
             self._send_slots(connection, link)
+        for order in self._early:  # no round has begun, so the weights are still those of the snapshot
+            self._network.send(connection, order)
 
     def ready(self, connection: Connection) -> None:
         """Note that the weights of a shard are in place."""
@@ -87,6 +90,9 @@ class Peers:
                 send_request(connection, request, self._generation)
 
     def take_parts(self, round_: int, step: int) -> None:
-        """Have the shards send their parts of a snapshot to the coordinator."""
+        """Have the shards send their parts of a snapshot to the coordinator, each as soon as it has joined."""
+        order = control.TakePart(round_, step)
         for connection in self._shards:
-            self._network.send(connection, control.TakePart(round_, step))
+            self._network.send(connection, order)
+        if len(self._shards) < self._terms.shards - 1:
+            self._early.append(order)
