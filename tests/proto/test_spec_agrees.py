@@ -141,8 +141,8 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     kind = bare(annotation)
     if name == "axis":
         return st.integers(-8, 7)
-    if name == "max_wavelength":
-        return st.floats(1, 1e6)
+    if name in ("max_wavelength", "t_mul"):
+        return st.floats(1, 1000)
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:
