@@ -11,6 +11,8 @@ from raydient.steps.ranges import pieces
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program, read_weights
 
+from . import norm_twin
+
 
 @dataclass
 class Trained:
@@ -88,34 +90,50 @@ class Update:
     """Updates parameter by parameter: learned ones by the optimizer, averages by theirs, frozen ones not at all."""
 
     def __init__(self, training, network, weights, rounds):
-        self._rule = build_rule(training, rounds)
-        self._network, self._weights = network, weights
+        self._rule, self._clipping = build_rule(training, rounds), training.clipping
+        self._layout, self._weights = network.layout, weights
         self._state = [np.full_like(weights, value) for value in self._rule.optimizer.state.values()]
         self._scratch = [np.empty_like(weights) for _ in range(2)]
 
     def __call__(self, step, gradient):
-        for p in self._network.layout.parameters:
-            where = slice(p.offset, p.offset + p.size)
-            w, g, state, scratch = (
-                self._weights[where],
-                gradient[where],
-                [array[where] for array in self._state],
-                [array[where] for array in self._scratch],
-            )
+        penalized, parameters = gradient.copy(), self._layout.parameters
+        views = [self._layout.views(array) for array in (self._weights, penalized, *self._state, *self._scratch)]
+        parts = [[view[p.name].reshape(-1) for view in views] for p in parameters]
+        for p, (w, g, *_) in zip(parameters, parts, strict=True):
             if isinstance(p.kind, Learned):
                 l1, l2 = np.float32([p.kind.l1, p.kind.l2])
-                g = g + 2 * l2 * w + l1 * np.sign(w)
+                g[:] = g + 2 * l2 * w + l1 * np.sign(w)
+        factors = self.factors(penalized)
+        for p, factor, (w, g, *state, a, b) in zip(parameters, factors, parts, strict=True):
+            if isinstance(p.kind, Learned):
+                g[:] = self._limited(g * np.float32(factor))
                 ratio, optimizer = 1.0, self._rule.layerwise
                 if optimizer is not None:
-                    optimizer.direct(step, w, g, state, scratch)
+                    optimizer.direct(step, w, g, state, (a, b))
                     ratio = optimizer.trust(self._norm(p, w), self._norm(p, g))
-                self._rule.update(step, w, g, state, scratch, ratio=ratio)
+                self._rule.update(step, w, g, state, (a, b), ratio=ratio)
             elif isinstance(p.kind, Average):
                 w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g
 
     def _norm(self, parameter, values):
         """Return the norm of a parameter's values, whose squares are added piece by piece."""
-        inner = [bound - parameter.offset for bound in pieces(self._network.layout)]
+        inner = [bound - parameter.offset for bound in pieces(self._layout)]
         bounds = [0, *(bound for bound in inner if 0 < bound < parameter.size), parameter.size]
         squares = [float(np.dot(values[a:b], values[a:b])) for a, b in pairwise(bounds)]
         return float(np.sqrt(np.sum(squares)))
+
+    def factors(self, gradient):
+        """Return the factor of the gradient by each parameter, with the gradient of the penalties."""
+        squares = norm_twin.squares(self._layout, gradient)
+        match self._clipping and self._clipping.canonical():
+            case {"layer_norm": {"limit": limit}}:
+                return [min(1.0, limit / square**0.5) if square else 1.0 for square in squares]
+            case {"global_norm": {"limit": limit}}:
+                return [min(1.0, limit / np.sum(squares) ** 0.5)] * len(squares)
+        return [1.0] * len(squares)
+
+    def _limited(self, gradient):
+        match self._clipping and self._clipping.canonical():
+            case {"values": {"limit": limit}}:
+                return np.minimum(np.maximum(gradient, np.float32(-limit)), np.float32(limit))
+        return gradient

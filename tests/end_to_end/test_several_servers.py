@@ -15,6 +15,9 @@ from raydient.wire.control import Order, Role
 from .conftest import execute
 
 VOCABULARY = 9_000
+SGD = {"sgd": {"learning_rate": 0.1}}
+LIMITS = {"values": 0.01, "layer_norm": 0.1, "global_norm": 0.2}
+CLIPPINGS = {kind: {kind: {"limit": limit}} for kind, limit in LIMITS.items()}
 SERVERS, WORKERS, TRANSPORTS = (1, 2, 3, 5), (1, 2, 3, 4, 7), ("shared-memory", "tcp")
 
 
@@ -32,7 +35,7 @@ def phrases(tmp_path_factory):
 def make(phrases):
     """Return a function that prepares a job of 7 microbatches a step, with an odd last batch."""
 
-    def build(servers, workers, *, epochs=2, checkpoint_seconds=1000.0, optimizer="adam", every=5):
+    def build(servers, workers, *, epochs=2, checkpoint_seconds=1000.0, optimizer="adam", every=5, clipping=None):
         layers = [
             {"embedding": {"name": "words", "input_dim": VOCABULARY, "output_dim": 4}},
             "flatten",
@@ -42,10 +45,11 @@ def make(phrases):
             {"dropout": {"rate": 0.1}},
             {"dense": {"units": 3}},
         ]
+        training = {"epochs": epochs, "batch_size": 80, "microbatches": 7, "optimizer": optimizer, "seed": 4}
         spec = {
             "dataset": {"uri": phrases.name, "split": {"test": 0.1}},
             "network": {"layers": layers, "loss": "softmax_cross_entropy"},
-            "training": {"epochs": epochs, "batch_size": 80, "microbatches": 7, "optimizer": optimizer, "seed": 4},
+            "training": training | ({"clipping": clipping} if clipping else {}),
             "monitoring": {"gradient_health_every": every},
             "checkpoints": {"interval_seconds": checkpoint_seconds},
             "resources": {"workers": workers, "parameter_servers": servers},
@@ -66,12 +70,25 @@ def test_servers_and_workers_change_no_bit(make, local, expected, tmp_path, serv
     assert started.count(Role.PARAMETER_SERVER) == servers
 
 
+@pytest.mark.parametrize(("kind", "optimizer"), [("values", "adam"), ("layer_norm", SGD), ("global_norm", SGD)])
+def test_clipping_has_the_bits_of_one_server(make, local, expected, tmp_path, kind, optimizer):
+    reports, prepared = [], make(2, 2, optimizer=optimizer, clipping=CLIPPINGS[kind])
+    assert execute(prepared, local, tmp_path, reports.append).digest == expected(prepared)
+    last = progress(reports)[-1]
+    assert last.clipped_steps == prepared.schedule.steps
+    assert 0 < last.clip_factor < 1
+
+
 @pytest.mark.matrix
-@pytest.mark.parametrize("optimizer", ["adam", {"sgd": {"learning_rate": 0.1}}], ids=["adam", "sgd"])
+@pytest.mark.parametrize(
+    ("optimizer", "clipping"),
+    [("adam", None), (SGD, None), ("adam", "values"), ("adam", "layer_norm"), (SGD, "global_norm")],
+    ids=["adam", "sgd", "adam-values", "adam-layer-norm", "sgd-global-norm"],
+)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(("servers", "workers"), list(itertools.product(SERVERS, WORKERS)))
-def test_the_whole_matrix(make, local, expected, tmp_path, servers, workers, transport, optimizer):
-    prepared = make(servers, workers, optimizer=optimizer)
+def test_the_whole_matrix(make, local, expected, tmp_path, servers, workers, transport, optimizer, clipping):
+    prepared = make(servers, workers, optimizer=optimizer, clipping=CLIPPINGS.get(clipping))
     assert execute(prepared, local, tmp_path, transport=transport).digest == expected(prepared)
 
 

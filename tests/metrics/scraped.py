@@ -30,6 +30,8 @@ MEASUREMENTS = Measurements(
     step_seconds_sum=1.5,
     exchange_bytes={"push": 7, "pull": 9},
     gradient_health=HEALTH,
+    clip_factor=0.25,
+    clipped_steps=2,
 )
 
 

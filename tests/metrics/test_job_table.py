@@ -32,6 +32,8 @@ def test_all_samples_of_a_running_job(scraped):
         ("raydient_job_recent_peak_loss", "a"): 0.25,
         ("raydient_job_step_loss", "a"): 0.5,
         ("raydient_job_learning_rate", "a"): 0.1,
+        ("raydient_job_clip_factor", "a"): 0.25,
+        ("raydient_job_clipped_steps_total", "a"): 2,
         ("raydient_job_epochs", "a"): 1,
         ("raydient_job_progress_ratio", "a"): 0.03,
         ("raydient_job_progress_timestamp_seconds", "a"): NOW.timestamp(),
@@ -70,7 +72,7 @@ def test_all_samples_of_a_running_job(scraped):
     }
 
 
-OTHER = Measurements(0.75, 0.2, {"forward": 1.5}, (0, *BUCKETS[1:]), 2.5, {"push": 8}, replace(HEALTH, step=4))
+OTHER = Measurements(0.75, 0.2, {"forward": 1.5}, (0, *BUCKETS[1:]), 2.5, {"push": 8}, replace(HEALTH, step=4), 0.5, 3)
 
 
 @pytest.mark.parametrize("field", [f.name for f in fields(Measurements)])

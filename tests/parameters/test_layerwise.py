@@ -34,7 +34,7 @@ def test_a_step_reduces_directs_and_follows():
     assert step.begin(ROUND, LEAVES, 0.5) == Reduce(ROUND, LEAVES, measures=False)
     for shard in (1, 0):
         step.take(shard, Done(np.array([1.0])))
-    assert step.go_on() == Direct(ROUND, 1.0)
+    assert step.go_on() == Direct(ROUND, {})
     # The kernel has a piece in the first shard and a value in the second, where the bias is.
     step.take(0, Done(np.array([7.0, 3.0])))
     step.take(1, Done(np.array([9.0, 0.0, 1.0, 25.0])))
@@ -46,14 +46,14 @@ def test_a_step_reduces_directs_and_follows():
 
 def test_the_direction_is_that_of_the_clipped_gradient():
     rule = make_rule("lars", {})
-    clipping = UpdateRule(rule.optimizer, rule.learning_rate, scale=lambda square: 0.25)
+    clipping = UpdateRule(rule.optimizer, rule.learning_rate, scale=lambda squares: [0.25] * len(squares))
     step = Verdict(SCHEDULE, clipping, LayerSums(LAYOUT, [("a", 0)]), 1)
     step.begin(ROUND, LEAVES, 0.5)
     step.take(0, Done(np.array([1.0])))
 
     request = step.go_on()
 
-    assert request == Direct(ROUND, 0.25)
+    assert request == Direct(ROUND, {parameter.name: 0.25 for parameter in LAYOUT.parameters})
     assert not isinstance(request, Apply)
 
 
@@ -74,7 +74,7 @@ def test_each_parameter_has_its_own_ratio(name, threads, executor, monkeypatch):
         verdict.begin(ROUND, LEAVES, 0.5)
         verdict.take(0, Done(updater.reduce({(0, 1): dense(gradient)}, (0, 1))))
         verdict.go_on()
-        verdict.take(0, Done(updater.direct(step, 1.0).reshape(-1)))
+        verdict.take(0, Done(updater.direct(step, {}).reshape(-1)))
         updater.follow(step, verdict.go_on().ratios)
         verdict.take(0, Done(np.empty(0)))
         assert verdict.go_on() is None

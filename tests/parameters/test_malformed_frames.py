@@ -37,10 +37,10 @@ def test_an_arrival_of_another_size_cannot_be_read(size):
 def test_requests_that_can_be_read():
     update = request_in(Frame(Header(Kind.REQUEST, round=1, slot=UPDATE), NODES.tobytes()), SCHEDULE)
     assert update == Update(SCHEDULE.round(1), {(0, 2): (7, 0), (2, 4): (8, 1)}, measures=False)
-    apply = request_in(Frame(Header(Kind.REQUEST, round=1, slot=APPLY), np.array([0.5]).tobytes()), SCHEDULE)
-    assert apply == Apply(SCHEDULE.round(1), 0.5)
-    direct = request_in(Frame(Header(Kind.REQUEST, round=1, slot=DIRECT), np.array([0.5]).tobytes()), SCHEDULE)
-    assert direct == Direct(SCHEDULE.round(1), 0.5)
+    apply = request_in(Frame(Header(Kind.REQUEST, round=1, slot=APPLY), b'{"a.kernel": 0.5}'), SCHEDULE)
+    assert apply == Apply(SCHEDULE.round(1), {"a.kernel": 0.5})
+    direct = request_in(Frame(Header(Kind.REQUEST, round=1, slot=DIRECT), b'{"a.kernel": 0.5}'), SCHEDULE)
+    assert direct == Direct(SCHEDULE.round(1), {"a.kernel": 0.5})
     follow = request_in(Frame(Header(Kind.REQUEST, round=1, slot=FOLLOW), b'{"a.kernel": 0.1, "b": NaN}'), SCHEDULE)
     assert isinstance(follow, Follow)
     assert follow.ratios["a.kernel"] == 0.1

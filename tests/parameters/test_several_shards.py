@@ -1,7 +1,6 @@
 """A step in several shards has the bits of one: weights, state, norms by piece, verdict and gradient health."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -39,9 +38,7 @@ LAYERS = [("a", UNITS), ("t", 0), ("b", 0), ("c", 0), ("d", 0)]
 PIECE = 4
 
 
-def clip(square):
-    """Return the factor that bounds the norm of the gradient by 1."""
-    return 1.0 / max(1.0, float(np.sqrt(square)))
+CLIPPINGS = [None, {"values": {"limit": 0.7}}, {"layer_norm": {"limit": 1.5}}, {"global_norm": {"limit": 3.0}}]
 
 
 def gradients(rng):
@@ -108,13 +105,13 @@ class Server:
     count=st.integers(2, 9),
     block=st.sampled_from([PIECE, 3 * PIECE, 100]),
     choice=st.sampled_from(list(CASES.values())),
-    clips=st.booleans(),
+    clipping=st.sampled_from(CLIPPINGS),
     shuffled=st.randoms(use_true_random=False),
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, shuffled, seed):
-    rule = replace(make_rule(*choice), scale=clip if clips else None)
+def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, shuffled, seed):
+    rule = make_rule(*choice, clipping=clipping)
     rng = np.random.default_rng(seed)
     start = rng.normal(size=LAYOUT.size).astype(np.float32)
     steps = [gradients(rng) for _ in range(STEPS)]
@@ -137,10 +134,10 @@ def test_the_number_of_shards_changes_no_bit(count, block, choice, clips, shuffl
             assert layer.dead_units_ratio == twin.dead_units_ratio
 
 
-@pytest.mark.parametrize("clips", [False, True])
+@pytest.mark.parametrize("clipping", CLIPPINGS)
 @pytest.mark.parametrize(("place", "name"), [(0, "a.kernel"), (LAYOUT.size - 1, "d.kernel")])
-def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clips, place, name):
-    rule = replace(make_rule(*SGD), scale=clip if clips else None)
+def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clipping, place, name):
+    rule = make_rule(*SGD, clipping=clipping)
     leaves = gradients(np.random.default_rng(1))
     leaves[1, 2].vector[place] = np.nan
     start = np.ones(LAYOUT.size, np.float32)
@@ -151,7 +148,7 @@ def test_a_gradient_that_is_not_finite_in_one_shard_ends_training(clips, place, 
     (action,) = server.actions
     assert isinstance(action, Diverged)
     assert (action.parameter, action.finite, action.step) == (name, False, 0)
-    if clips:
+    if rule.scale:
         assert server.arrays[0].tobytes() == start.tobytes(), "the verdict comes before any weight changes"
 
 

@@ -65,7 +65,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     leaves, nodes = division
     rng, rule = np.random.default_rng(seed), make_rule(*RULES[rule])
     if scaled:
-        rule = replace(rule, scale=lambda square: 0.25)
+        rule = replace(rule, scale=len)  # the factors are those below
     kinds = {penalized: Learned(0.25, 0.5), frozen: Frozen()}
     layout = Layout.of(SHAPES.items(), kinds, TABLES)
     tables = GradientLayout.of(layout).tables
@@ -95,7 +95,11 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
                 meter = None
                 if step in measured:
                     meter = LayerMeter(layout, LAYERS)
-                norms.append(updater.update(step, gradients, (0, leaves), meter))
+                if scaled:
+                    norms.append(np.sum(updater.reduce(gradients, (0, leaves), meter)))
+                    updater.apply(step, dict(zip(SHAPES, [0.25, 1.0, 0.5, 0.125, 2.0], strict=True)), meter)
+                else:
+                    norms.append(updater.update(step, gradients, (0, leaves), meter))
                 measurements.append(meter and meter.health(step, None, updated=True))
             assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
             assert norms[0] == pytest.approx(norms[1], rel=1e-4)

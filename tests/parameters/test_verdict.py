@@ -17,13 +17,15 @@ from .conftest import make_rule
 SCHEDULE = Schedule(train_rows=4, test_rows=0, epochs=1, batch_size=4, microbatches=1)
 ROUND = SCHEDULE.round(0)
 RULE = make_rule("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
-CLIPPING = replace(RULE, scale=lambda square: 1.0 if square < 9 else 0.5)
+CLIPPING = replace(RULE, scale=lambda squares: [1.0 if np.sum(squares) < 9 else 0.5] * len(squares))
+HALVES = {"a.kernel": 0.5, "b.kernel": 0.5, "c.kernel": 0.5}
+LAYOUT = Layout.of([(name, (3,)) for name in ("a.kernel", "b.kernel", "c.kernel")])
 LEAVES = {(0, 1): (7, 0)}
 SHARDS = 3
 
 
 def verdict(rule=RULE):
-    return Verdict(SCHEDULE, rule, LayerSums(Layout.of([("a.kernel", (3,))]), [("a", 0)]), SHARDS)
+    return Verdict(SCHEDULE, rule, LayerSums(LAYOUT, [("a", 0)]), SHARDS)
 
 
 def done(square):
@@ -48,11 +50,11 @@ def test_a_step_without_a_verdict_takes_one_request():
     assert step.pending is None
 
 
-@pytest.mark.parametrize(("squares", "factor"), [((1, 2, 3), 1.0), ((4, 4, 4), 0.5)])
-def test_the_factor_follows_from_the_squares_of_all_shards(squares, factor):
+@pytest.mark.parametrize(("squares", "factors"), [((1, 2, 3), {}), ((4, 4, 4), HALVES)])
+def test_the_factor_follows_from_the_squares_of_all_shards(squares, factors):
     step = verdict(CLIPPING)
     assert step.begin(ROUND, LEAVES, 0.5) == Reduce(ROUND, LEAVES, measures=False)
-    assert answer_all(step, *map(done, squares)) == Apply(ROUND, factor)
+    assert answer_all(step, *map(done, squares)) == Apply(ROUND, factors)
     assert answer_all(step, *[Done(np.empty(0))] * SHARDS) is None
 
 
@@ -71,7 +73,7 @@ def test_only_the_square_of_a_finite_gradient_overflows():
     step = verdict(CLIPPING)
     step.begin(ROUND, LEAVES, 0.5)
     answer_all(step, done(1e300), done(np.inf), done(0))
-    assert answer_all(step, *[examined(("a.kernel", True, 1.0))] * SHARDS) == Apply(ROUND, 0.5)
+    assert answer_all(step, *[examined(("a.kernel", True, 1.0))] * SHARDS) == Apply(ROUND, HALVES)
 
 
 def test_answers_that_are_not_due_are_refused():

@@ -3,9 +3,8 @@
 import atexit
 import shutil
 import struct
-from contextlib import contextmanager
-from functools import cached_property, lru_cache, partial
-from itertools import pairwise
+from contextlib import contextmanager, nullcontext
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 from unittest.mock import patch
@@ -13,7 +12,6 @@ from unittest.mock import patch
 import numpy as np
 
 from raydient.server.parameters import rule
-from raydient.server.parameters.rule import UpdateRule
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
 from raydient.steps import ranges
@@ -21,6 +19,7 @@ from raydient.steps.schedule import RoundKind
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program
 from raydient.workers.network.layers import embedding
+from tests.end_to_end import norm_twin
 from tests.end_to_end.naive import Update, naive, tree
 
 
@@ -70,7 +69,10 @@ class Twin:
 
     def verdict(self):
         """Return a context in which update rules have the scale of this job."""
-        return patch.object(rule, "UpdateRule", partial(UpdateRule, scale=self._scale))
+        return nullcontext() if self._scale is None else patch.object(rule, "scale_of", lambda clipping: self._factors)
+
+    def _factors(self, squares):
+        return [self._scale(float(np.sum(squares)))] * len(squares)
 
     def node(self, round_, first, last):
         """Return the sums over a node of a round, bytes."""
@@ -96,15 +98,15 @@ class Twin:
 
 
 class ScaledUpdate(Update):
-    """Scales the gradient by a function of its squared norm, which is added piece by piece."""
+    """Scales the gradient by a function of its squared norm."""
 
     def __init__(self, scale, training, network, weights, rounds):
         super().__init__(training, network, weights, rounds)
-        self._scale, self._bounds = scale, ranges.pieces(network.layout)
+        self._scale = scale
 
-    def __call__(self, step, gradient):
-        squares = [float(np.dot(gradient[a:b], gradient[a:b])) for a, b in pairwise(self._bounds)]
-        super().__call__(step, gradient * np.float32(self._scale(float(np.sum(squares)))))
+    def factors(self, gradient):
+        squares = norm_twin.squares(self._layout, gradient)
+        return [self._scale(float(np.sum(squares)))] * len(squares)
 
 
 def by_each_bit(square):

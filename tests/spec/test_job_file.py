@@ -31,6 +31,9 @@ training:
 """
 
 
+ADAM = "optimizer: {adam: {learning_rate: 3e-3}}"
+
+
 def errors(text: str) -> list[tuple[int | None, str, str]]:
     with pytest.raises(InvalidSpec) as caught:
         parse_job(text)
@@ -101,6 +104,15 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("3e-3", "fast", 15, "training.optimizer.adam.learning_rate", ['"fast" is not a number']),
         ("adam: {learning_rate: 3e-3}", "sgd: {nesterov: true}", 15, "training.optimizer.sgd.nesterov", ["momentum"]),
         ("adam: {learning_rate: 3e-3}", "", 15, "training.optimizer", ["exactly one of sgd, adagrad"]),
+        (ADAM, "clipping: {global_norm: {limit: 0}}", 15, "training.clipping.global_norm.limit", ["above 0"]),
+        (ADAM, "clipping: {values: }", 15, "training.clipping.values.limit", ["missing"]),
+        (
+            ADAM,
+            "clipping: {norm: {limit: 1}}",
+            15,
+            "training.clipping",
+            ["did you mean layer_norm"],
+        ),
         ("epochs: 30", "batch_size: 128", 14, "training.batch_size", ["given twice", "line 13"]),
         ("display_name: digits", "2024: x", 1, "2024", ["unknown key"]),
         ("display_name: digits", "labels: {a: 1}", 1, "labels.a", ["1 is not text"]),

@@ -89,8 +89,21 @@ def _learning() -> list[Builder[Panel]]:
         *("Learning rate", "Of the last update.", "none"),
         [query(series("raydient_job_learning_rate"), "learning rate")],
     ).min(0)
+    clipped_steps = f"sum by (training_job) ({per_second('raydient_job_clipped_steps_total')})"
+    all_steps = f"sum by (training_job) ({per_second('raydient_job_steps_total')})"
+    clipped = lines(
+        *(
+            "Clipped gradients",
+            "Share of the steps whose gradient was clipped, and the share of its norm that was left of the last one.",
+            "percentunit",
+        ),
+        [
+            query(f"{clipped_steps} / on (training_job) {all_steps}", "clipped steps"),
+            query(series("raydient_job_clip_factor"), "norm left"),
+        ],
+    ).min(0)
     look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${training_job}")
-    return [loss.links([look]), accuracy, step_loss.links([look]), rate]
+    return [loss.links([look]), accuracy, step_loss.links([look]), rate, clipped]
 
 
 def _speed() -> list[Builder[Panel]]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
+from .clipping import Clipping
 from .functions import Empty
 from .optimizers import Optimizer, Sgd
 from .schedules import LearningRateSchedule, WarmUp
@@ -45,6 +46,7 @@ class Training(Model):
     numerics: Numerics = Numerics(strict=Empty())
     schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
     warm_up: WarmUp | None = None
+    clipping: Clipping | None = None
 
     @property
     def has_schedule(self) -> bool:

@@ -58,6 +58,8 @@ class Measurements:
         step_seconds_sum: sum over the same steps, in seconds.
         exchange_bytes: payload of the data plane by direction (push, pull), in bytes.
         gradient_health: the newest measurement; None before the first.
+        clip_factor: norm of the gradient of the last step after clipping over its norm before; None without clipping.
+        clipped_steps: number of steps whose gradient was clipped.
     """
 
     loss: float
@@ -67,3 +69,5 @@ class Measurements:
     step_seconds_sum: float = 0.0
     exchange_bytes: Mapping[str, int] = field(default_factory=dict)
     gradient_health: GradientHealth | None = None
+    clip_factor: float | None = None
+    clipped_steps: int = 0

@@ -2,6 +2,7 @@ from raydient.v1 import functions_pb2 as _functions_pb2
 from raydient.v1 import network_pb2 as _network_pb2
 from raydient.v1 import optimizers_pb2 as _optimizers_pb2
 from raydient.v1 import schedules_pb2 as _schedules_pb2
+from raydient.v1 import scaling_pb2 as _scaling_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -88,7 +89,7 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics", "schedule", "warm_up")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics", "schedule", "warm_up", "clipping")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +99,7 @@ class Training(_message.Message):
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     WARM_UP_FIELD_NUMBER: _ClassVar[int]
+    CLIPPING_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     batch_size: int
     microbatches: int
@@ -107,7 +109,8 @@ class Training(_message.Message):
     numerics: Numerics
     schedule: _schedules_pb2.LearningRateSchedule
     warm_up: _schedules_pb2.WarmUp
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ...) -> None: ...
+    clipping: _scaling_pb2.Clipping
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")

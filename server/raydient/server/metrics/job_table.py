@@ -124,6 +124,16 @@ JOBS: tuple[Family[Series], ...] = (
     ),
     Family("raydient_job_step_loss", "Training loss of the last step.", _measured("loss")),
     Family("raydient_job_learning_rate", "Learning rate of the last update.", _measured("learning_rate")),
+    Family(
+        "raydient_job_clip_factor",
+        "Norm of the gradient of the last step after clipping over its norm before; absent without clipping.",
+        single(lambda series: series.progress.measurements.clip_factor if series.progress else None),
+    ),
+    Family(
+        "raydient_job_clipped_steps_total",
+        "Steps whose gradient was clipped.",
+        _measured("clipped_steps"),
+    ),
     Family("raydient_job_epochs", "Epochs completed.", _progress(lambda progress: progress.epoch)),
     Family(
         "raydient_job_progress_ratio",

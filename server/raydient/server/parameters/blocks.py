@@ -5,11 +5,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.gradient import Table, between
+
+Result = TypeVar("Result")
 
 BLOCK = 1 << 17
 """Values per block: 512 KiB. Smaller blocks take more time for calls and for the interpreter's lock."""
@@ -67,9 +70,9 @@ class Blocks:
     def each(
         self,
         without: Sequence[Table],
-        work: Callable[[Block], float],
+        work: Callable[[Block], Result],
         done: Callable[[int], None] = lambda stop: None,
-    ) -> list[float]:
+    ) -> list[Result]:
         """Call `work` for every block, by several threads where that pays, and return the results in order.
 
         Args:
@@ -81,7 +84,7 @@ class Blocks:
         blocks = self._split(without)
         threads = self._threads if sum(stop - start for start, stop in blocks) >= PARALLEL_FROM else 1
 
-        def part(thread: int) -> list[float]:
+        def part(thread: int) -> list[Result]:
             results = []
             # The caller reports an overflow, with the norm. As a decorator, errstate takes 2 us more.
             with np.errstate(all="ignore"):

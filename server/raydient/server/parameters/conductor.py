@@ -18,6 +18,7 @@ from raydient.steps.tree import Node, tree_sum
 
 from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .assignments import Assignments
+from .clipping import Clipped
 from .health import LayerSums
 from .position import Position, Sums, in_order, results
 from .requests import Answer
@@ -105,6 +106,11 @@ class Conductor:
     def health(self) -> GradientHealth | None:
         """See `Verdict.health`."""
         return self._verdict.health
+
+    @property
+    def clipped(self) -> Clipped | None:
+        """See `Verdict.clipped`."""
+        return self._verdict.clipped
 
     # ---- events
 

@@ -1,8 +1,8 @@
 """Frames for the requests of the conductor and the answers of its shards; see `requests`.
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
-              a row of CONTRIBUTION for each node; for `Apply` and `Direct` the factor as a float64; for `Follow` a
-              JSON text with the ratios by name
+              a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
+              ratios by name
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -32,7 +32,7 @@ _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
 _PARAMETERS = TypeAdapter(list[tuple[str, bool, float]])
-_RATIOS = TypeAdapter(dict[str, float])
+_BY_NAME = TypeAdapter(dict[str, float])
 
 
 def send_arrival(connection: Connection, gradient: Header, worker: int, size_bytes: int) -> None:
@@ -53,11 +53,9 @@ def arrival_in(frame: Frame) -> tuple[int, int]:
 def send_request(connection: Connection, request: Request, generation: int) -> None:
     """Send a request to a shard."""
     header = Header(Kind.REQUEST, generation, request.round.number, slot=_REQUESTS.index(type(request)))
-    if isinstance(request, Apply | Direct):
-        connection.send(header, np.array([request.factor]).data)
-        return
-    if isinstance(request, Follow):
-        connection.send(header, json.dumps(request.ratios).encode())
+    if isinstance(request, Apply | Direct | Follow):
+        by_name = request.ratios if isinstance(request, Follow) else request.factors
+        connection.send(header, json.dumps(by_name).encode())
         return
     header.first = int(request.measures)
     rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
@@ -69,12 +67,9 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
     header = frame.header
     try:
         kind, round_ = _REQUESTS[header.slot], schedule.round(header.round)
-        if kind in (Apply, Direct):
-            (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
-            scaled: Request = kind(round_, factor)
+        if kind in (Apply, Direct, Follow):
+            scaled: Request = kind(round_, _BY_NAME.validate_json(bytes(frame.payload)))
             return scaled
-        if kind is Follow:
-            return Follow(round_, _RATIOS.validate_json(bytes(frame.payload)))
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None

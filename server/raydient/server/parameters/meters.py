@@ -9,6 +9,8 @@ from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, Me
 from raydient.wire.control import Computed
 from raydient.wire.terms import PHASES
 
+from .clipping import Clipped
+
 
 @dataclass(slots=True)
 class Meters:
@@ -59,7 +61,13 @@ class Meters:
             self._step_seconds_sum += now - self._last_step
         self._last_step = now
 
-    def read(self, loss: float, learning_rate: float, gradient_health: GradientHealth | None) -> Measurements:
+    def read(
+        self,
+        loss: float,
+        learning_rate: float,
+        gradient_health: GradientHealth | None,
+        clipped: Clipped | None = None,
+    ) -> Measurements:
         """Return what has been measured, together with results of the last step."""
         return Measurements(
             loss=loss,
@@ -69,4 +77,6 @@ class Meters:
             step_seconds_sum=self._step_seconds_sum,
             exchange_bytes=dict(self._exchange_bytes),
             gradient_health=gradient_health,
+            clip_factor=clipped.factor if clipped else None,
+            clipped_steps=clipped.steps if clipped else 0,
         )

@@ -5,7 +5,7 @@ to its piece. So neither shards nor the way in which a table is reduced change a
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 
 import numpy as np
@@ -88,12 +88,3 @@ class ParameterSquares:
     def of(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the squared norm of the gradient by each parameter; `squares` has those of all pieces in order."""
         return np.array([np.sum(squares[where]) for where in self._pieces])
-
-
-def factors_within(parameters: Sequence[Parameter], factors: Mapping[str, float]) -> list[tuple[slice, float]]:
-    """Return the values of the vector whose gradient changes, and the factor of each."""
-    return [
-        (slice(parameter.offset, parameter.stop), factors[parameter.name])
-        for parameter in parameters
-        if isinstance(parameter.kind, Learned) and factors[parameter.name] != 1
-    ]

@@ -76,6 +76,7 @@ class Reporting:
             return  # before the first step there is no progress
         self._next_status = now + STATUS_SECONDS
         position = self._conductor.position
-        measurements = self._meters.read(loss, self._conductor.learning_rate, self._conductor.health)
+        conductor = self._conductor
+        measurements = self._meters.read(loss, conductor.learning_rate, conductor.health, conductor.clipped)
         status = control.Status(position.round, position.step, measurements, self._meters.work)
         self._network.send(self._coordinator, status)

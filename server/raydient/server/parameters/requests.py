@@ -39,18 +39,18 @@ class Reduce:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Multiply the sum of the last `Reduce` by `factor` and apply it."""
+    """Multiply the sum of the last `Reduce` by the factor of each parameter by name, 1 by default, and apply it."""
 
     round: Round
-    factor: float
+    factors: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Multiply the sum of the last `Reduce` by `factor` and turn it into the direction of the update."""
+    """Multiply the sum of the last `Reduce` as `Apply` does, and turn it into the direction of the update."""
 
     round: Round
-    factor: float
+    factors: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,10 @@ class Done:
     """Answer to `Update`, `Reduce`, `Apply`, `Direct` and `Follow`.
 
     Attributes:
-        squares: squared norms of parts of the shard's gradient, in order: of each piece after `Reduce`, of the whole
-            range after `Update`, none after `Apply` and `Follow`. A value is not finite if the gradient is not. After
-            `Direct`, those of the weights of each piece, then those of the direction, see `norms`.
+        squares: squared norms of parts of the shard's gradient, in order: after `Reduce` of each piece, see `norms`;
+            after `Update` of the whole range, and again after clipping if values are clipped; none after `Apply` and
+            `Follow`. A value is not finite if the gradient is not. After `Direct`, those of the weights of each piece,
+            then those of the direction.
         measured: set when health was measured and the update is made.
     """
 

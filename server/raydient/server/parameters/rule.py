@@ -7,6 +7,7 @@ from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
 
+from .clipping import Scale, limit_of, scale_of
 from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors
 from .schedules import build_rate
 
@@ -20,13 +21,21 @@ class UpdateRule:
 
     Attributes:
         learning_rate: function of the step, counted from 0.
-        scale: function of the squared norm of the whole gradient, which is then known before any weight changes: the
-            factor of the gradient, as clipping needs it. None leaves the gradient as it is, without that delay.
+        limit: largest absolute value of a gradient's values, which are clipped to it; None if they are not.
+        scale: function of the squared norms of the gradient by parameter, which are then known before any weight
+            changes: the factor of the gradient by each parameter, as clipping by norms needs it. None leaves the
+            gradient as it is, without that delay.
     """
 
     optimizer: Optimizer
     learning_rate: Callable[[int], float]
-    scale: Callable[[float], float] | None = None
+    limit: float | None = None
+    scale: Scale | None = None
+
+    @property
+    def clips(self) -> bool:
+        """True if gradients are clipped."""
+        return self.limit is not None or self.scale is not None
 
     @property
     def layerwise(self) -> LayerwiseOptimizer | None:
@@ -41,7 +50,7 @@ class UpdateRule:
     def update(
         self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, ratio: float = 1.0
     ) -> None:
-        """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after scaling.
+        """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after clipping.
 
         `ratio` is a factor of the learning rate.
         """
@@ -57,4 +66,4 @@ def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
     """Build the rule of a job's training. `rounds`: those of the job, on whose number the learning rate may depend."""
     base: float = training.optimizer.value.learning_rate
     rate = build_rate(base, training.schedule, training.warm_up, rounds)
-    return UpdateRule(build_optimizer(training), rate)
+    return UpdateRule(build_optimizer(training), rate, limit_of(training.clipping), scale_of(training.clipping))

@@ -59,10 +59,10 @@ class Shard:
                 return self._update(request)
             case Reduce():
                 return self._reduce(request)
-            case Apply(round=round_, factor=factor):
-                return self._apply(lambda meter: self._updater.apply(round_.step, factor, meter))
-            case Direct(round=round_, factor=factor):
-                return Done(self._updater.direct(round_.step, factor).reshape(-1))
+            case Apply(round=round_, factors=factors):
+                return self._apply(lambda meter: self._updater.apply(round_.step, factors, meter))
+            case Direct(round=round_, factors=factors):
+                return Done(self._updater.direct(round_.step, factors).reshape(-1))
             case Follow(round=round_, ratios=ratios):
                 return self._apply(lambda meter: self._updater.follow(round_.step, ratios, meter))
             case Examine():
@@ -71,9 +71,9 @@ class Shard:
     def _update(self, request: Update) -> Done:
         gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
         meter = self._meter if request.measures else None
-        square = self._updater.update(request.round.step, gradients, root, meter)
+        squares = self._updater.update(request.round.step, gradients, root, meter)
         measured = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
-        return Done(np.array([square]), measured)
+        return Done(squares, measured)
 
     def _reduce(self, request: Reduce) -> Done:
         gradients, root = self._gradients(request.contributions), (0, request.round.leaves)

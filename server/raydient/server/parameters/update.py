@@ -6,21 +6,21 @@ two passes, with a verdict between them. Of a table only the rows in use are sum
 others would stay as they are.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.steps.arrays import aligned_zeros
+from raydient.steps.arrays import Floats, aligned_zeros
 from raydient.steps.gradient import Gradient, Table
+from raydient.steps.sparse import Numbers
+from raydient.steps.sparse import blocks as row_blocks
 from raydient.steps.tree import Node
 
 from .blocks import Block, Blocks
 from .health import PieceMeter
 from .norms import PieceSquares
-from .reduction import Reduction, rows_in_use
+from .reduction import Reduction, Rows, rows_in_use
 from .weights import Weights
 
 
@@ -51,15 +51,18 @@ class Updater:
         self.rule = weights.rule
         self._weights, self._blocks, self._tables, self._updated = weights, blocks, tables, updated
         self._reduction = Reduction(weights.vector, weights.parameters, tables)
-        # The gradient between two passes.
+        # The gradient between two passes: without tables of which only the rows in use are kept, and these rows.
         self._gradient = aligned_zeros((0 if self.rule.in_one_pass else blocks.size,), np.float32)
+        self._kept: list[tuple[Table, Sequence[tuple[Numbers, Floats]]]] = []
+        self._squares = PieceSquares(blocks.bounds, weights.parameters, tables)
 
     def update(
         self, step: int, contributions: Mapping[Node, Gradient], root: Node, meter: PieceMeter | None = None
-    ) -> float:
+    ) -> NDArray[np.float64]:
         """Make update number `step` and return the squared norm of the gradient, not finite if the gradient is not.
 
-        Statistics of moving averages have no part in the norm unless they are not finite.
+        A second value is the squared norm after clipping, if values are clipped. Statistics of moving averages have no
+        part in the norms unless they are not finite.
 
         Args:
             step: number of the update, from 0.
@@ -70,14 +73,18 @@ class Updater:
         vectors = {node: gradient.vector for node, gradient in contributions.items()}
         used = rows_in_use(self._tables, contributions)
         alone = [rows for rows in used if self._others_rest(rows.table)]
+        limited = self.rule.limit is not None
 
-        def reduce_and_change(block: Block) -> float:
+        def reduce_and_change(block: Block) -> tuple[float, float]:
             gradient = self._reduction.reduce(vectors, root, block)
             if meter is not None:
                 meter.add_gradient(block.start, gradient)
-            square = self._weights.square(block.start, gradient)
+            before = after = self._weights.square(block.start, gradient)
+            if limited:
+                gradient = self._weights.limit(block, gradient)
+                after = self._weights.square(block.start, gradient)
             self._weights.change(step, block, gradient, meter)
-            return square
+            return before, after
 
         self._reduction.begin([rows for rows in used if rows not in alone], contributions, root)
         # Rows first: a block is reported as updated only when all before it is.
@@ -89,61 +96,81 @@ class Updater:
         squares += self._blocks.each([rows.table for rows in alone], reduce_and_change, self._updated)
         self._reduction.end()
         self._updated(self._blocks.size)
-        return sum(squares)
+        return np.array([sum(before for before, _ in squares), sum(after for _, after in squares)][: 1 + limited])
 
     def reduce(
         self, contributions: Mapping[Node, Gradient], root: Node, meter: PieceMeter | None = None
     ) -> NDArray[np.float64]:
-        """Sum the contributions, for `apply`, and return the squared norm of each piece of the gradient.
+        """Sum the contributions, for `apply`, and return the squared norm of each piece of the gradient, see `norms`.
 
-        Arguments and norms are those of `update`.
+        Arguments are those of `update`.
         """
         vectors = {node: gradient.vector for node, gradient in contributions.items()}
-        bounds = self._blocks.bounds
-        squares = np.zeros(len(bounds) - 1)
+        used = rows_in_use(self._tables, contributions)
+        alone = [rows for rows in used if self._others_rest(rows.table)]
+        self._squares.begin()
 
-        def reduce(block: Block) -> float:
+        def reduce(block: Block) -> None:
             gradient = block.of(self._gradient)
             np.copyto(gradient, self._reduction.reduce(vectors, root, block))
             if meter is not None:
                 meter.add_gradient(block.start, gradient)
-            first, last = bisect_left(bounds, block.start), bisect_left(bounds, block.stop)
-            for piece, (start, stop) in enumerate(pairwise(bounds[first : last + 1]), first):
-                squares[piece] = self._weights.square(start, self._gradient[start:stop])
-            return 0.0
+            self._squares.add(block.start, gradient)
 
-        self._reduction.begin(rows_in_use(self._tables, contributions), contributions, root)
-        self._blocks.each((), reduce)
+        with np.errstate(all="ignore"):
+            self._kept = [(rows.table, list(rows.sums(contributions, root))) for rows in alone]
+            for table, kept in self._kept:
+                for numbers, gradient in kept:
+                    self._squares.add_rows(table, numbers, gradient)
+        self._reduction.begin([rows for rows in used if rows not in alone], contributions, root)
+        self._blocks.each([rows.table for rows in alone], reduce)
         self._reduction.end()
-        return squares
+        for rows in used:
+            if rows not in alone:
+                self._add_rows(rows)
+        return self._squares.squares
 
-    def apply(self, step: int, factor: float, meter: PieceMeter | None = None) -> None:
-        """Make update number `step` by `factor` times the last `reduce`; `meter` receives the update."""
+    @np.errstate(all="ignore")
+    def _add_rows(self, rows: Rows) -> None:
+        """Add the rows of a table, which the whole gradient has, to the squares: a penalty gives all rows one."""
+        table = rows.table
+        values = table.values(self._gradient)
+        numbers = np.arange(table.rows, dtype=np.int32) if self._reduction.penalizes(table) else rows.numbers
+        for _, part in row_blocks(numbers, table.width):
+            self._squares.add_rows(table, part, values.take(part, axis=0))
 
-        def change(block: Block) -> float:
+    def apply(self, step: int, factors: Mapping[str, float], meter: PieceMeter | None = None) -> None:
+        """Make update number `step` by the last `reduce` times the factor of each parameter by name, 1 by default.
+
+        `meter` receives the update.
+        """
+
+        def change(block: Block) -> None:
             gradient = block.of(self._gradient)
-            gradient *= np.float32(factor)
+            self._weights.scale(block, gradient, factors)
             self._weights.change(step, block, gradient, meter)
-            return 0.0
 
-        self._blocks.each((), change, self._updated)
+        kept, self._kept = self._kept, []
+        for table, rows in kept:
+            if not self._weights.are_frozen(table):
+                self._weights.change_rows(step, table, rows, meter, factors)
+        self._blocks.each([table for table, _ in kept], change, self._updated)
         self._updated(self._blocks.size)
 
-    def direct(self, step: int, factor: float) -> NDArray[np.float64]:
-        """Turn `factor` times the last `reduce` into the direction of update number `step`, for `follow`.
+    def direct(self, step: int, factors: Mapping[str, float]) -> NDArray[np.float64]:
+        """Turn the last `reduce`, scaled as by `apply`, into the direction of update number `step`, for `follow`.
 
         Returns:
             The squared norms of the weights and of the direction in each piece of a parameter, (2, pieces).
         """
         norms = [PieceSquares(self._blocks.bounds, self._weights.parameters, ()) for _ in range(2)]
 
-        def direct(block: Block) -> float:
+        def direct(block: Block) -> None:
             gradient = block.of(self._gradient)
-            gradient *= np.float32(factor)
+            self._weights.scale(block, gradient, factors)
             self._weights.direct(step, block, gradient)
             for pieces, values in zip(norms, (block.of(self._weights.vector), gradient), strict=True):
                 pieces.add(block.start, values)
-            return 0.0
 
         self._blocks.each((), direct)
         return np.array([pieces.squares for pieces in norms])
@@ -151,9 +178,8 @@ class Updater:
     def follow(self, step: int, ratios: Mapping[str, float], meter: PieceMeter | None = None) -> None:
         """Make update number `step` in the direction of the last `direct`, by the trust ratio of each parameter."""
 
-        def change(block: Block) -> float:
+        def change(block: Block) -> None:
             self._weights.change(step, block, block.of(self._gradient), meter, ratios)
-            return 0.0
 
         self._blocks.each((), change, self._updated)
         self._updated(self._blocks.size)
@@ -162,5 +188,5 @@ class Updater:
         """Return True if rows that are not in use keep weights and state, bit by bit."""
         if self._weights.are_frozen(table):
             return True
-        alike = self.rule.in_one_pass and self.rule.optimizer.rests_at_zero
+        alike = self.rule.layerwise is None and self.rule.optimizer.rests_at_zero
         return alike and not self._reduction.penalizes(table)

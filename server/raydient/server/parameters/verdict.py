@@ -9,6 +9,7 @@ from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, Schedule
 
 from .actions import Diverged
+from .clipping import Clipped
 from .health import LayerSums
 from .norms import ParameterSquares
 from .requests import (
@@ -39,6 +40,7 @@ class Verdict:
         health: the gradient health measured last, or that of the step at which training diverged; None before the first
             measurement.
         pending: the request that not every shard has answered; None if no answer is due.
+        clipped: the extent to which gradients were clipped; None unless the rule clips.
     """
 
     def __init__(self, schedule: Schedule, rule: UpdateRule, layers: LayerSums, shards: int) -> None:
@@ -47,6 +49,9 @@ class Verdict:
         self.pending: Request | None = None
         self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
         self._parameters = ParameterSquares(layers.layout)
+        self.clipped = Clipped() if rule.clips else None
+        self._factors: Mapping[str, float] = {}  # of the gradient that was reduced last
+        self._norms = 0.0, 0.0  # squared norms of the last gradient, before and after clipping
         self._loss = 0.0
         self._answers: dict[int, Answer] = {}
         self._measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
@@ -85,12 +90,12 @@ class Verdict:
     def _done(self, request: Request, answers: Sequence[Done]) -> Request | None:
         round_, measured = request.round, [answer.measured for answer in answers]
         if isinstance(request, Update | Reduce):
-            square = float(np.sum(np.concatenate([answer.squares for answer in answers])))
-            if not (np.isfinite(square) and np.isfinite(self._loss)):
+            self._judge(request, [answer.squares for answer in answers])
+            if not (np.isfinite(self._norms[0]) and np.isfinite(self._loss)):
                 self._measured = measured
                 return self._ask(Examine(round_, request.contributions, request.measures))
             if isinstance(request, Reduce):
-                return self._ask(self._scaled(round_, square))
+                return self._ask(self._scaled(round_))
         if isinstance(request, Direct):
             return self._ask(Follow(round_, self._ratios([answer.squares for answer in answers])))
         self._updated(round_, measured)
@@ -103,14 +108,26 @@ class Verdict:
             self._keep_health(round_, [answer.measured for answer in answers], updated=False)
             return Diverged(round_.kind, round_.step, self._loss, parameter, finite)
         if not self._rule.in_one_pass:
-            return self._ask(self._scaled(round_, np.inf))
+            return self._ask(self._scaled(round_))
         self._updated(round_, self._measured)
         return None
 
-    def _scaled(self, round_: Round, square: float) -> Request:
-        """Return the request that follows `Reduce`, from the squared norm of the gradient."""
-        factor = self._rule.scale(square) if self._rule.scale is not None else 1.0
-        return Apply(round_, factor) if self._rule.layerwise is None else Direct(round_, factor)
+    @np.errstate(all="ignore")
+    def _judge(self, request: Update | Reduce, squares: Sequence[NDArray[np.float64]]) -> None:
+        """Determine the norms of the gradient before and after clipping, and the factors of a reduced one."""
+        if isinstance(request, Update):
+            totals = np.sum(squares, axis=0)
+            self._norms = float(totals[0]), float(totals[-1])
+            return
+        by_parameter = self._parameters.of(np.concatenate(squares))
+        factors = [1.0] * len(by_parameter) if self._rule.scale is None else self._rule.scale(by_parameter)
+        names = (parameter.name for parameter in self._layers.layout.parameters)
+        self._factors = {name: factor for name, factor in zip(names, factors, strict=True) if factor != 1}
+        self._norms = float(np.sum(by_parameter)), float(np.sum(np.square(factors) * by_parameter))
+
+    def _scaled(self, round_: Round) -> Request:
+        """Return the request that follows `Reduce` and its verdict."""
+        return (Apply if self._rule.layerwise is None else Direct)(round_, self._factors)
 
     def _ratios(self, squares: Sequence[NDArray[np.float64]]) -> Mapping[str, float]:
         """Return the trust ratio of each parameter, from the shards' answers to `Direct`."""
@@ -124,6 +141,8 @@ class Verdict:
         }
 
     def _updated(self, round_: Round, measured: Sequence[Measured | None]) -> None:
+        if self.clipped is not None:
+            self.clipped.add(*self._norms)
         if self._schedule.measures_health(round_):
             self._keep_health(round_, measured, updated=True)
 

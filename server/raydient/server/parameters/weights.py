@@ -1,6 +1,7 @@
 """The weights, the optimizer's state, and their change by a gradient: each parameter by its kind."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -49,6 +50,24 @@ class Weights:
             square = float(np.dot(part, part))
             total += square if isinstance(kind, Learned) else 0.0 * square  # NaN if that is not finite
         return total
+
+    def limit(self, block: Block, gradient: Vector) -> Vector:
+        """Return the gradient of a block with its learned values clipped to the rule's limit, in `block.room[0]`."""
+        limit, clipped = self.rule.limit, block.room[0]
+        assert limit is not None, "values are not clipped"
+        if gradient is not clipped:
+            np.copyto(clipped, gradient)
+        for start, stop, kind in self._stretches(block.start, block.stop):
+            if isinstance(kind, Learned):
+                _clip(clipped[start - block.start : stop - block.start], limit)
+        return clipped
+
+    def scale(self, block: Block, gradient: Vector, factors: Mapping[str, float]) -> None:
+        """Multiply the learned values of a block's gradient by the factors of their parameters, 1 by default."""
+        for parameter in self.parameters if factors else ():
+            first, last = max(parameter.offset, block.start), min(parameter.stop, block.stop)
+            if first < last and parameter.name in factors and isinstance(parameter.kind, Learned):
+                gradient[first - block.start : last - block.start] *= np.float32(factors[parameter.name])
 
     def direct(self, step: int, block: Block, gradient: Vector) -> None:
         """Replace a block's gradient in update number `step` by its direction, see `LayerwiseOptimizer`."""
@@ -100,28 +119,47 @@ class Weights:
 
     @np.errstate(all="ignore")
     def change_rows(
-        self, step: int, table: Table, sums: Iterable[tuple[Numbers, Floats]], meter: PieceMeter | None
-    ) -> float:
+        self,
+        step: int,
+        table: Table,
+        sums: Iterable[tuple[Numbers, Floats]],
+        meter: PieceMeter | None,
+        factors: Mapping[str, float] = MappingProxyType({}),
+    ) -> tuple[float, float]:
         """Make the part of update number `step` in the rows of a table that are in use, in weights and state.
 
         Returns:
-            The squared norm of their gradient.
+            The squared norm of their gradient, and that after the factor of the table, 1 by default, and clipping.
         """
-        values, kept, total = table.values(self.vector), [table.values(array) for array in self._state], 0.0
+        values, kept = table.values(self.vector), [table.values(array) for array in self._state]
+        name = next((p.name for p in self.parameters if p.offset == table.offset and p.size), "")
+        factor, before_clipping, after_clipping = factors.get(name, 1.0), 0.0, 0.0
         if meter is not None:
             meter.add_table(table.offset, values.reshape(-1))
         for numbers, gradient in sums:
             before = values.take(numbers, axis=0)
             after = before if meter is None else before.copy()
             state = [array.take(numbers, axis=0) for array in kept]
-            self.rule.update(step, after, gradient, state, (np.empty_like(after), np.empty_like(after)))
+            clipped = self._clipped(gradient, factor)
+            self.rule.update(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
             put(values, numbers, after)
             for array, rows in zip(kept, state, strict=True):
                 put(array, numbers, rows)
-            total += float(np.vdot(gradient, gradient))
+            square = float(np.vdot(gradient, gradient))
+            before_clipping += square
+            after_clipping += square if clipped is gradient else float(np.vdot(clipped, clipped))
             if meter is not None:
                 meter.add_rows(table.offset + numbers.astype(np.int64) * table.width, gradient, before, after)
-        return total
+        return before_clipping, after_clipping
+
+    def _clipped(self, gradient: Floats, factor: float) -> Floats:
+        """Return a copy of a gradient after clipping; itself where that changes nothing."""
+        if factor == 1 and self.rule.limit is None:
+            return gradient
+        clipped = gradient * np.float32(factor)
+        if self.rule.limit is not None:
+            _clip(clipped, self.rule.limit)
+        return clipped
 
     def _stretches(self, start: int, stop: int) -> Iterator[tuple[int, int, Kind]]:
         """Yield begin, end and kind of the stretches between two values that have one kind each."""
@@ -134,6 +172,10 @@ class Weights:
                 start = last
         if start < stop:
             yield start, stop, _LEARNED
+
+
+def _clip(gradient: Floats, limit: float) -> None:
+    np.clip(gradient, np.float32(-limit), np.float32(limit), out=gradient)
 
 
 def _average(weights: Vector, statistic: Vector, momentum: float, free: Vector) -> None:

@@ -1,0 +1,22 @@
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Clipping(_message.Message):
+    __slots__ = ("values", "layer_norm", "global_norm")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    LAYER_NORM_FIELD_NUMBER: _ClassVar[int]
+    GLOBAL_NORM_FIELD_NUMBER: _ClassVar[int]
+    values: Clip
+    layer_norm: Clip
+    global_norm: Clip
+    def __init__(self, values: _Optional[_Union[Clip, _Mapping]] = ..., layer_norm: _Optional[_Union[Clip, _Mapping]] = ..., global_norm: _Optional[_Union[Clip, _Mapping]] = ...) -> None: ...
+
+class Clip(_message.Message):
+    __slots__ = ("limit",)
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    limit: float
+    def __init__(self, limit: _Optional[float] = ...) -> None: ...
