@@ -44,12 +44,22 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"units": 2, "return_sequences": True, "unit_forget_bias": False}, [(3, 3)]),
         ({"units": 3}, [(4, 2), (4,)]),
         ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
+        ({"units": 3, "recurrent_dropout": 0.4}, [(4, 2), (4,)]),
     ],
     "gru": [
         ({"units": 3}, [(4, 2)]),
         ({"units": 2, "reset_after": False}, [(4, 2)]),
         ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
         ({"units": 3, "return_sequences": True, "reset_after": False}, [(4, 2), (4,)]),
+        ({"units": 3, "recurrent_dropout": 0.4, "return_sequences": True}, [(4, 2)]),
+        ({"units": 2, "recurrent_dropout": 0.4, "reset_after": False}, [(4, 2)]),
+    ],
+    "bidirectional": [
+        ({"layer": {"lstm": {"units": 2}}}, [(4, 2)]),
+        ({"layer": {"gru": {"units": 2, "return_sequences": True}}, "merge_mode": "mul"}, [(3, 3), (3,)]),
+        ({"layer": {"lstm": {"units": 2, "return_sequences": True}}, "merge_mode": "ave"}, [(3, 2), (3,)]),
+        ({"layer": {"gru": {"units": 2, "recurrent_dropout": 0.3}}, "merge_mode": "sum"}, [(3, 2)]),
+        ({"layer": {"gru": {"units": 2, "return_sequences": True, "reset_after": False}}}, [(3, 2)]),
     ],
     "conv1d": [
         ({"filters": 3, "kernel_size": 3, "activation": "tanh"}, [(6, 2)]),

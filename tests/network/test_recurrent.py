@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from raydient.spec import recurrent
 from raydient.spec.errors import InvalidSpec
-from raydient.workers.network import Model, Program, check_gradients, random_batch
+from raydient.workers.network import Model, Pass, Program, check_gradients, random_batch
 
 from .examples import assert_sound
 from .test_onnx import agree
@@ -185,3 +186,53 @@ def test_other_shapes_than_sequences_of_vectors_are_refused(make_network, layers
         make_network([*layers, {"dense": {"units": 3}}], input_shape=shape)
     assert refused.value.errors[0].path == "network.layers[0].lstm"
     assert message in refused.value.errors[0].message
+
+
+DROPPED = [(kind, {**options, "recurrent_dropout": 0.5}) for kind, options in KINDS]
+
+
+@pytest.mark.parametrize(("kind", "options"), DROPPED, ids=str)
+def test_recurrent_dropout_is_of_training_alone_and_depends_on_seed_and_step(make_network, kind, options):
+    outputs = []
+    for more in (options, {**options, "recurrent_dropout": 0.0}):
+        network = make_network([{kind: more}, {"dense": {"units": 3}}], input_shape=(3, 2))
+        program, vector = program_of(network, 4)
+        program.x[...] = random_batch(network, 1, 4)[0]
+        for pass_ in (Pass(), Pass(True, 1, 5), Pass(True, 1, 5), Pass(True, 1, 6)):
+            program.forward(network.bind(vector), pass_)
+            outputs.append(program.outputs[0].tobytes())
+    evaluated, drawn, again, other, *without = outputs
+    assert {evaluated} == set(without)
+    assert drawn == again
+    assert len({evaluated, drawn, other}) == 3
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_backward_direction_is_that_of_the_reversed_sequence(make_network, kind, sequences):
+    """With the same parameters, one direction of a sequence is the other of the reversed sequence, reversed."""
+    cell = {kind: {"units": 2, "return_sequences": sequences}}
+    layers = [{"bidirectional": {"layer": cell, "inputs": ["x", "mask"]}}, "flatten", {"dense": {"units": 1}}]
+    network = make_network(layers, "mean_squared_error", {"x": (4, 3), "mask": (4,)})
+    program, generator = Program(network, 3, np.float64), np.random.default_rng(1)
+    vector = generator.normal(size=network.layout.size)
+    views = network.bind(vector)[0]
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        views[f"backward_{name}"][...] = views[f"forward_{name}"]
+    x, mask = generator.normal(size=(3, 4, 3)), np.array([[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]])
+    outputs = []
+    for order in (slice(None), slice(None, None, -1)):
+        program.xs["x"][...], program.xs["mask"][...] = x[:, order], mask[:, order]
+        program.forward(network.bind(vector))
+        y = program.outputs[0]
+        outputs.append((y[..., :2].copy(), y[..., 2:].copy()))
+    (ahead, back), (ahead_of_reversed, back_of_reversed) = outputs
+    turned = (slice(None), slice(None, None, -1)) if sequences else ()
+    np.testing.assert_array_equal(back, ahead_of_reversed[turned])
+    np.testing.assert_array_equal(ahead, back_of_reversed[turned])
+
+
+def test_a_layer_inside_another_has_no_name():
+    cell = {"lstm": {"units": 2, "name": "inner"}}
+    with pytest.raises(ValueError, match="`name` belongs to bidirectional: write it beside `layer`"):
+        recurrent.Bidirectional.model_validate({"layer": cell})

@@ -42,6 +42,18 @@ CASES = {
         {"x": wave(ROWS, 4, 3), "mask": np.maximum(whole(2, ROWS, 4), np.arange(4) == 1)},
         wave(ROWS, 1, phase=1.0),
     ),
+    "lstm_in_both_directions": (
+        [{"bidirectional": {"layer": {"lstm": {"units": 2, "return_sequences": True}}}}, DENSE],
+        "softmax_cross_entropy",
+        wave(ROWS, 4, 3),
+        whole(3, ROWS, 4),
+    ),
+    "gru_in_both_directions": (
+        [{"bidirectional": {"layer": {"gru": {"units": 2}}, "merge_mode": "ave"}}, {"dense": {"units": 1}}],
+        "mean_squared_error",
+        wave(ROWS, 4, 3),
+        wave(ROWS, 1, phase=1.0),
+    ),
     "positions": (
         [
             "position_embedding",

@@ -211,6 +211,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "first cycle",
                 "pct_start",
                 "class indices",
+                "write it beside",
             )
         ), described
         return

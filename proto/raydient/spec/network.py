@@ -15,7 +15,7 @@ from .losses import Loss
 from .metrics import Metrics
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import GlobalPooling, Pooling1d, Pooling2d
-from .recurrent import Embedding, Gru, Lstm
+from .recurrent import Bidirectional, Embedding, Gru, Lstm
 from .regularization import Dropout
 
 
@@ -49,6 +49,7 @@ class Layer(OneOf):
     multi_head_attention: MultiHeadAttention | None = None
     position_embedding: PositionEmbedding | None = None
     sine_position_encoding: SinePositionEncoding | None = None
+    bidirectional: Bidirectional | None = None
 
 
 class Output(Model):

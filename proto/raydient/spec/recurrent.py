@@ -2,12 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from .base import OneOf
 from .functions import Empty, Initializer, Orthogonal, RandomUniform, Regularizer
 from .layers import Learned
 
 Units = Annotated[int, Field(ge=1, le=1_048_576)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+"""Probability of a value to be 0 in training."""
 
 
 class Embedding(Learned):
@@ -30,6 +33,7 @@ class Lstm(Learned):
     unit_forget_bias: bool = True
     kernel_regularizer: Regularizer = Regularizer()
     recurrent_regularizer: Regularizer = Regularizer()
+    recurrent_dropout: Rate = 0.0
 
 
 class Gru(Learned):
@@ -43,3 +47,37 @@ class Gru(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     recurrent_regularizer: Regularizer = Regularizer()
+    recurrent_dropout: Rate = 0.0
+
+
+class RecurrentLayer(OneOf):
+    """A recurrent layer that is a part of another; it has no name, inputs and `trainable` of its own."""
+
+    lstm: Lstm | None = None
+    gru: Gru | None = None
+
+
+class MergeMode(OneOf):
+    """The combination of two outputs: side by side, or value by value the sum, the product or the mean."""
+
+    concat: Empty | None = None
+    sum: Empty | None = None
+    mul: Empty | None = None
+    ave: Empty | None = None
+
+
+class Bidirectional(Learned):
+    """Two layers over a sequence, one from the first step to the last and one from the last to the first (Schuster and
+    Paliwal 1997).
+    """
+
+    layer: RecurrentLayer
+    merge_mode: MergeMode = MergeMode(concat=Empty())
+
+    @field_validator("layer")
+    @classmethod
+    def _without_fields_of_a_layer(cls, layer: RecurrentLayer) -> RecurrentLayer:
+        for name in Learned.model_fields:
+            if name in layer.value.model_fields_set:
+                raise ValueError(f"`{name}` belongs to bidirectional: write it beside `layer`")
+        return layer

@@ -84,12 +84,57 @@ def positions(weights):
     return functional.cross_entropy(y.reshape(-1, 2), whole(2, ROWS, 4).reshape(-1))
 
 
+def recurrent(kind, weights, x, units):
+    """A recurrent module of PyTorch in both directions; weights in raydient's order of gates, for each direction."""
+    gates, features = {"LSTM": 4, "GRU": 3}[kind], x.shape[-1]
+    rows = 2 if kind == "GRU" else 1
+    shapes = [(features, gates * units), (units, gates * units), (rows, gates * units)]
+    order = {"LSTM": range(4), "GRU": (1, 0, 2)}[kind]  # PyTorch's GRU has r, z, n, where ours has z, r, g
+
+    def rearranged(values):
+        parts = torch.split(values, units, dim=-1)
+        return torch.cat([parts[n] for n in order], dim=-1)
+
+    parameters = {}
+    for way, (kernel, inner, bias) in zip(("", "_reverse"), take_pairs(weights, shapes), strict=True):
+        biases = rearranged(bias)
+        parameters |= {
+            f"weight_ih_l0{way}": rearranged(kernel).T,
+            f"weight_hh_l0{way}": rearranged(inner).T,
+            f"bias_ih_l0{way}": biases[0],
+            f"bias_hh_l0{way}": biases[1] if rows == 2 else torch.zeros_like(biases[0]),
+        }
+    module = getattr(torch.nn, kind)(features, units, batch_first=True, bidirectional=True).double()
+    return torch.func.functional_call(module, parameters, (x,))
+
+
+def take_pairs(weights, shapes):
+    parts = take(weights, *shapes, *shapes)
+    return parts[: len(shapes)], parts[len(shapes) :]
+
+
+def lstm_in_both_directions(weights):
+    """Two units in each direction, side by side at each of four steps; a class at each step."""
+    count = 2 * (3 * 8 + 2 * 8 + 8)
+    y, _ = recurrent("LSTM", weights[:count], wave(ROWS, 4, 3), 2)
+    return functional.cross_entropy(dense(weights[count:], y, 3).reshape(-1, 3), whole(3, ROWS, 4).reshape(-1))
+
+
+def gru_in_both_directions(weights):
+    """The mean of the last states of both directions, and a dense output."""
+    count = 2 * (3 * 6 + 2 * 6 + 12)
+    _, states = recurrent("GRU", weights[:count], wave(ROWS, 4, 3), 2)
+    return functional.mse_loss(dense(weights[count:], states.mean(dim=0), 1), wave(ROWS, 1, phase=1.0))
+
+
 CASES = {
     "sequence": (sequence, 9),
     "padded": (padded, 9),
     "segmentation": (segmentation, 9),
     "several_labels": (several_labels, 9),
     "attention": (attention, 67),
+    "lstm_in_both_directions": (lstm_in_both_directions, 111),
+    "gru_in_both_directions": (gru_in_both_directions, 87),
     "positions": (positions, 56),
 }
 

@@ -43,6 +43,7 @@ class OnnxGraph:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}  # by a digest of their values
         self._place, self._parameters_of = "", ""
         self._weights: Mapping[str, Floats] = {}
+        self._prefix = ""
 
     @contextmanager
     def layer(self, name: str, parameters_of: str, weights: Mapping[str, Floats]) -> Iterator[None]:
@@ -50,6 +51,13 @@ class OnnxGraph:
         self._place, self._parameters_of, self._weights = name, parameters_of, weights
         yield
         self._place, self._parameters_of, self._weights = "", "", {}
+
+    @contextmanager
+    def part(self, prefix: str) -> Iterator[None]:
+        """A context in which the names of parameters within the layer get a prefix."""
+        self._prefix = prefix
+        yield
+        self._prefix = ""
 
     def node(
         self, operator: str, inputs: Sequence[str], *, output: int = 0, domain: str = "", **attributes: Attribute
@@ -67,15 +75,15 @@ class OnnxGraph:
 
     def parameter(self, name: str) -> str:
         """A parameter of the layer, by its name within it; layers that share it share one initializer."""
-        whole = f"{self._parameters_of}.{name}"
+        whole = f"{self._parameters_of}.{self._prefix}{name}"
         if whole not in self.initializers:
             self._names.add(whole)
-            self.initializers[whole] = np.asarray(self._weights[name], np.float32)
+            self.initializers[whole] = np.asarray(self.weights(name), np.float32)
         return whole
 
     def weights(self, name: str) -> Floats:
         """The values of a parameter, for operators that need them rearranged, by way of `constant`."""
-        return self._weights[name]
+        return self._weights[self._prefix + name]
 
     def constant(self, values: ArrayLike, *, exact: bool = False) -> str:
         """A constant array: integers become int64, other numbers float32 or, if `exact`, float64. Equal constants share

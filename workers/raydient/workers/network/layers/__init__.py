@@ -3,6 +3,7 @@
 from .activation import ActivationLayer
 from .attention import MultiHeadAttention
 from .batch_normalization import BatchNormalization
+from .bidirectional import Bidirectional
 from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
@@ -44,6 +45,7 @@ LAYERS: dict[str, type[Layer]] = {
         GlobalAveragePooling2d,
         BatchNormalization,
         MultiHeadAttention,
+        Bidirectional,
         PositionEmbedding,
         SinePositionEncoding,
     )

@@ -9,6 +9,7 @@ from raydient.spec import attention as spec
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
+from .dropout import draw_factors
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, blocks, learned
 
 BLOCK = 1 << 16
@@ -116,7 +117,7 @@ class MultiHeadAttention(Layer):
             np.multiply(hidden, HIDDEN, out=hidden)
         drops = bool(self._rate) and pass_.training
         if drops:
-            self._draw(saved["kept"], pass_)
+            draw_factors(pass_.generator(self.name), self._rate, saved["kept"])
         for block in blocks(len(buffers.y), self._block):
             q, k, v, context = (_by_head(saved[part][block]) for part in ("query", "key", "value", "context"))
             scores, row = saved["exponentials"][block], saved["inverse"][block]
@@ -139,12 +140,6 @@ class MultiHeadAttention(Layer):
             np.matmul(scores, v, out=context)
             np.multiply(context, row, out=context)
         self._project(saved["context"], weights, "output", buffers.y)
-
-    def _draw(self, kept: Floats, pass_: Pass) -> None:
-        """Draw the factors of dropout."""
-        pass_.generator(self.name).random(dtype=kept.dtype, out=kept)  # uniform in [0, 1)
-        np.greater_equal(kept, self._rate, out=kept, casting="unsafe")
-        np.multiply(kept, 1 / (1 - self._rate), out=kept)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         saved, work, dy = buffers.saved, buffers.work, buffers.dy

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raydient.spec import regularization as spec
+from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Memory, Pass, Shape, Views
@@ -31,9 +32,7 @@ class Dropout(Layer):
             np.copyto(buffers.y, buffers.x)
             return
         mask = buffers.saved["mask"]
-        pass_.generator(self.name).random(dtype=mask.dtype, out=mask)  # uniform in [0, 1)
-        np.greater_equal(mask, self._rate, out=mask, casting="unsafe")
-        np.multiply(mask, 1 / (1 - self._rate), out=mask)
+        draw_factors(pass_.generator(self.name), self._rate, mask)
         np.multiply(buffers.x, mask, out=buffers.y)
 
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
@@ -41,3 +40,10 @@ class Dropout(Layer):
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
         return graph.node("Identity", xs)
+
+
+def draw_factors(generator: np.random.Generator, rate: float, out: Floats) -> None:
+    """Fill `out` with factors that are 0 with probability `rate`, else 1 / (1 - rate)."""
+    generator.random(dtype=out.dtype.type, out=out)  # uniform in [0, 1)
+    np.greater_equal(out, rate, out=out, casting="unsafe")
+    np.multiply(out, 1 / (1 - rate), out=out)

@@ -52,13 +52,14 @@ class Gru(Recurrent):
         step, parts, part = buffers.work["step"], buffers.work["parts"], buffers.work["part"]
         recurrent, bias = self.by_gate(weights["recurrent_kernel"]), self._biases(weights)
         many = 3 if self.reset_after else 2  # gates that read the state directly
-        self.begin(buffers, weights)
+        drops = self.begin(buffers, weights, pass_)
         for t, gates in enumerate(saved["gates"]):
             before, h, inner = states[t], states[t + 1], saved["inner"][t]
             np.add(self.by_gate(gates), bias[0], out=step)
             switches, g = step[:2], step[2]
             z, r = switches
-            np.matmul(before, recurrent[:many], out=parts[:many])
+            seen = self.seen(buffers, before) if drops else before
+            np.matmul(seen, recurrent[:many], out=parts[:many])
             if self.reset_after:
                 np.add(parts, bias[1], out=parts)
             np.add(switches, parts[:2], out=switches)
@@ -69,7 +70,7 @@ class Gru(Recurrent):
                 np.copyto(inner, parts[2])
                 np.multiply(r, inner, out=part)
             else:
-                np.multiply(r, before, out=inner)
+                np.multiply(r, seen, out=inner)
                 np.matmul(inner, recurrent[2], out=part)
             np.add(g, part, out=g)
             np.tanh(g, out=g)
@@ -114,12 +115,13 @@ class Gru(Recurrent):
             else:
                 np.matmul(dg, transposed[2], out=part)
                 np.multiply(dr, part, out=dr)
-                np.multiply(dr, before, out=dr)
+                np.multiply(dr, self.seen(buffers, before) if self.recurrent_dropout else before, out=dr)
                 np.multiply(part, r, out=part)
                 np.copyto(gates, step)
                 np.matmul(step[:2], transposed[:2], out=parts[:2])
                 np.add.reduce(parts[:2], axis=0, out=dh_before)
                 np.add(dh_before, part, out=dh_before)
+            self.keep(buffers, dh_before)
             np.add(dh_before, dh, out=dh_before)
             dh, dh_before = dh_before, dh
         self._parameter_gradients(buffers, gradients)

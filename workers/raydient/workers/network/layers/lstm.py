@@ -70,11 +70,11 @@ class Lstm(Recurrent):
         scale.fill(0.5)
         scale[2] = 1
         np.subtract(1, scale, out=shift)
-        self.begin(buffers, weights)
+        drops = self.begin(buffers, weights, pass_)
         cells[0].fill(0)
         for t, gates in enumerate(saved["gates"]):
             z = self.by_gate(gates)
-            np.matmul(states[t], recurrent, out=step)
+            np.matmul(self.seen(buffers, states[t]) if drops else states[t], recurrent, out=step)
             np.add(step, z, out=step)
             np.add(step, bias, out=step)
             np.multiply(step, scale, out=step)
@@ -134,6 +134,7 @@ class Lstm(Recurrent):
             np.copyto(gates, step)
             np.matmul(step, transposed, out=parts)
             np.add.reduce(parts, axis=0, out=dh_before)
+            self.keep(buffers, dh_before)
             if self.masked:
                 np.copyto(dh_before, dh, where=saved["skipped"][t])
             dh, dh_before = dh_before, dh

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from raydient.steps.arrays import Floats
+from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Shape, Views, learned, shape_text
+from .dropout import draw_factors
+from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned, shape_text
 
 
 class Recurrent(Layer):
@@ -25,6 +26,10 @@ class Recurrent(Layer):
     products a third faster than one large one, and each gate is contiguous. Backward replaces the gates of every step
     by the derivatives by them; after the loop the gradients by K, R and the bias are one product or sum over all steps
     (backpropagation through time, Werbos 1990).
+
+    With `recurrent_dropout`, R is multiplied in training with m · h instead of h, where m is 0 with that probability
+    and else 1 / (1 - recurrent_dropout): drawn once for a sample, for all steps and gates (Gal and Ghahramani 2016,
+    tied weights; Keras draws an m for each gate).
     """
 
     inputs = (1, 2)
@@ -35,12 +40,15 @@ class Recurrent(Layer):
     onnx_name: ClassVar[str]
     onnx_order: ClassVar[tuple[int, ...]]
     """For each gate in the order of ONNX, its index here."""
-    onnx_attributes: Mapping[str, int] = MappingProxyType({})
+    onnx_attributes: Mapping[str, int | str] = MappingProxyType({})
+    is_reversed = False
+    """True if the steps are taken from the last to the first. The output stays at the places of the inputs."""
 
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: Any) -> None:
         super().__init__(name, input_shapes, settings)
         (self.steps, self.features), self.units = self.input_shape, settings.units
         self.return_sequences = settings.return_sequences
+        self.recurrent_dropout = settings.recurrent_dropout
         self.masked = len(self.input_shapes) == 2
         self.output_shape = (self.steps, self.units) if self.return_sequences else (self.units,)
         self.width = self.gates * self.units
@@ -65,12 +73,14 @@ class Recurrent(Layer):
         return None
 
     def saved(self, rows: int) -> Memory:
-        """gates: by step; states: before each step, and the last; skipped: True where the mask is 0."""
+        """gates: by step; states: before each step, and the last; skipped: True where the mask is 0; kept: m."""
         skipped: Memory = {"skipped": ((self.steps, rows, 1), np.bool_)} if self.masked else {}
+        kept: Memory = {"kept": ((rows, self.units), None)} if self.recurrent_dropout else {}
         return {
             "gates": ((self.steps, rows, self.width), None),
             "states": ((self.steps + 1, rows, self.units), None),
             **skipped,
+            **kept,
         }
 
     def work(self, rows: int) -> Memory:
@@ -86,49 +96,75 @@ class Recurrent(Layer):
             "dh": (state, None),
             "dh_before": (state, None),
             "transposed": ((self.gates, self.units, self.units), None),
+            **({"dropped": (state, None)} if self.recurrent_dropout else {}),
         }
 
     def by_gate(self, values: Floats) -> Floats:
         """A view of (n, gates · units) as (gates, n, units)."""
         return values.reshape(len(values), self.gates, self.units).transpose(1, 0, 2)
 
-    def begin(self, buffers: Buffers, weights: Views) -> None:
-        """Fill `gates` with x K, set the first state to 0 and find the skipped steps."""
+    def in_order(self, by_step: AnyArray) -> AnyArray:
+        """A view of an array whose first axis is time, in the order of the steps, or back."""
+        return by_step[::-1] if self.is_reversed else by_step
+
+    def begin(self, buffers: Buffers, weights: Views, pass_: Pass) -> bool:
+        """Fill `gates` with x K, set the first state to 0, find the skipped steps and draw the dropped values.
+
+        Returns:
+            True if values of the state are dropped in this pass; see `seen`.
+        """
         x, gates = buffers.work["x"], buffers.saved["gates"]
-        np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
+        np.copyto(x, self.in_order(buffers.xs[0].transpose(1, 0, 2)))
         np.matmul(flat(x), weights["kernel"], out=flat(gates))
         buffers.saved["states"][0].fill(0)
         if self.masked:
-            np.equal(buffers.xs[1].T, 0, out=buffers.saved["skipped"][..., 0])
+            np.equal(self.in_order(buffers.xs[1].T), 0, out=buffers.saved["skipped"][..., 0])
+        drops = pass_.training and self.recurrent_dropout > 0
+        if drops:
+            draw_factors(pass_.generator(self.name), self.recurrent_dropout, buffers.saved["kept"])
+        return drops
+
+    def seen(self, buffers: Buffers, before: Floats) -> Floats:
+        """The previous state as R is multiplied with it, m · h; an array that the next call overwrites."""
+        return np.multiply(before, buffers.saved["kept"], out=buffers.work["dropped"])
+
+    def keep(self, buffers: Buffers, derivative: Floats) -> None:
+        """Multiply the derivative by m · h by m, in place; it becomes the derivative by h."""
+        if self.recurrent_dropout:
+            np.multiply(derivative, buffers.saved["kept"], out=derivative)
 
     def finish(self, buffers: Buffers) -> None:
         """Fill y from the states."""
         states = buffers.saved["states"]
-        np.copyto(buffers.y, states[1:].transpose(1, 0, 2) if self.return_sequences else states[-1])
+        whole = self.in_order(states[1:]).transpose(1, 0, 2)
+        np.copyto(buffers.y, whole if self.return_sequences else states[-1])
 
     def add_dy(self, buffers: Buffers, step: int, dh: Floats) -> None:
         """Add the derivative by the output of a step to dh, the derivative by the state after that step."""
         if self.return_sequences:
-            np.add(dh, buffers.dy[:, step], out=dh)
+            place = self.steps - 1 - step if self.is_reversed else step
+            np.add(dh, buffers.dy[:, place], out=dh)
         elif step == self.steps - 1:
             np.add(dh, buffers.dy, out=dh)
 
     def input_gradients(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         """Compute the gradient by K, and dx, from the derivatives in `gates`."""
         x, dz = buffers.work["x"], flat(buffers.saved["gates"])
-        np.copyto(x, buffers.xs[0].transpose(1, 0, 2))
+        np.copyto(x, self.in_order(buffers.xs[0].transpose(1, 0, 2)))
         np.matmul(flat(x).T, dz, out=gradients["kernel"])
         dx = buffers.dxs[0]
         if dx is not None:
             np.matmul(dz, weights["kernel"].T, out=flat(x))
-            np.copyto(dx, x.transpose(1, 0, 2))
+            np.copyto(dx, self.in_order(x).transpose(1, 0, 2))
         for dmask in buffers.dxs[1:]:
             if dmask is not None:
                 dmask.fill(0)
 
     def recurrent_gradient(self, buffers: Buffers, gradients: Views) -> None:
         """Compute the gradient by R from the derivatives in `gates`."""
-        before = flat(buffers.saved["states"][:-1])
+        states = buffers.saved["states"][:-1]
+        self.keep(buffers, states)  # m · h, which takes the place of h, because this is the last use of the states
+        before = flat(states)
         np.matmul(before.T, flat(buffers.saved["gates"]), out=gradients["recurrent_kernel"])
 
     def to_onnx(self, graph: OnnxGraph, xs: Sequence[str]) -> str:
@@ -159,6 +195,8 @@ class Recurrent(Layer):
         bias = graph.constant(np.concatenate([arranged(bias)[..., 0] for bias in self.onnx_biases(graph)], axis=1))
         inputs = [graph.node("Transpose", [x], perm=[1, 0, 2]), *kernels, bias]
         attributes = {"hidden_size": self.units, **self.onnx_attributes}
+        if self.is_reversed:
+            attributes["direction"] = "reverse"
         if not self.return_sequences:
             return graph.node(
                 "Squeeze", [graph.node(self.onnx_name, inputs, output=1, **attributes), graph.constant([0])]
@@ -172,7 +210,7 @@ class Recurrent(Layer):
         counts = graph.node("Cast", [xs[1]], to=9)  # bool
         carried = (graph.constant(np.zeros((1, self.units))),) * self.carried
         states = []
-        for t in range(self.steps):
+        for t in self.in_order(np.arange(self.steps)).tolist():
             z = graph.node("Gather", [products, graph.constant(t)], axis=1)
             counted = graph.node("Gather", [counts, graph.constant([t])], axis=1)
             new = self.onnx_step(graph, z, carried)
@@ -180,7 +218,8 @@ class Recurrent(Layer):
             states.append(carried[0])
         if not self.return_sequences:
             return states[-1]
-        return graph.node("Concat", [graph.node("Unsqueeze", [h, graph.constant([1])]) for h in states], axis=1)
+        at_places = states[::-1] if self.is_reversed else states
+        return graph.node("Concat", [graph.node("Unsqueeze", [h, graph.constant([1])]) for h in at_places], axis=1)
 
     def onnx_gate(self, graph: OnnxGraph, z: str, gate: int) -> str:
         """The columns of one gate of (rows, gates · units)."""
