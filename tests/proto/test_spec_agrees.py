@@ -141,7 +141,7 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     kind = bare(annotation)
     if name == "axis":
         return st.integers(-8, 7)
-    if name in ("max_wavelength", "t_mul"):
+    if name in ("max_wavelength", "t_mul", "div_factor", "final_div_factor"):
         return st.floats(1, 1000)
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
