@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from raydient.server.training.checkpoint_files import (
+    BEST,
     CHECKSUMS,
     FORMAT,
     MANIFEST,
@@ -36,8 +37,8 @@ def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"),
     return model
 
 
-def make_checkpoint(request, step, write_weights=None):
-    """A checkpoint of a run's job with the digest `d`, and its folder."""
+def make_checkpoint(request, step, write_weights=None, write_best=None):
+    """A checkpoint of a run's job with the digest `d`, and `b` of the best weights, and its folder."""
     folder = request.directory / "checkpoints" / folder_name(step)
     folder.mkdir(parents=True)
     if write_weights is None:
@@ -46,10 +47,12 @@ def make_checkpoint(request, step, write_weights=None):
         write_weights(folder / WEIGHTS)
     (folder / OPTIMIZER).write_bytes(b"")
     position = {"round": step, "step": step, "epoch": 0, "epoch_sums": [], "numerics": {}}
+    if write_best is not None:
+        write_best(folder / BEST)
+        position["best_digest"] = "b"
     manifest = Manifest(format=FORMAT, job=request.job, digest="d", created="2026-01-02T03:04:05.678+00:00", **position)
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest)))
-    digests = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (WEIGHTS, OPTIMIZER, MANIFEST)
-    }
+    written = [name for name in (WEIGHTS, OPTIMIZER, MANIFEST, BEST) if (folder / name).exists()]
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in written}
     (folder / CHECKSUMS).write_bytes(checksums_text(digests))
     return folder

@@ -95,6 +95,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "initial_weights": "",
         "numerics": {"strict": {}},
         "schedule": {"constant": {}},
+        "keep": {"last": {}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}

@@ -303,3 +303,32 @@ def test_a_checkpoint_is_used_like_a_model(client, runner):
     header, content = download(client, f"{name}/checkpoints/10", format=pb.MODEL_FORMAT_ONNX)
     assert header.file_name == f"{name.removeprefix('jobs/')}-step-10.onnx"
     assert b"dense_1.kernel" in content
+
+
+def test_the_best_and_the_last_checkpoint_have_names(client, runner, refused):
+    name = client.create(training={"keep": {"best": {}}}).name
+    run = runner.next()
+    run.begin()
+    for which in ("last", "best"):
+        error = refused(client.models.GetModel, pb.GetModelRequest(name=f"{name}/checkpoints/{which}"))
+        assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND")
+    make_checkpoint(run.request, 20, write_best=lambda path: path.write_bytes(b"best of 20"))
+    make_checkpoint(run.request, 30, write_best=lambda path: path.write_bytes(b"best of 30"))
+    header, content = download(client, f"{name}/checkpoints/last")
+    assert (content, header.digest) == (b"weights of 30", "d")
+    assert header.file_name == f"{name.removeprefix('jobs/')}-last.safetensors"
+    header, content = download(client, f"{name}/checkpoints/best")
+    assert (content, header.digest) == (b"best of 30", "b")
+    (run.request.directory / "checkpoints" / folder_name(30) / "best.safetensors").write_bytes(b"damaged")
+    error = refused(client.models.GetModel, pb.GetModelRequest(name=f"{name}/checkpoints/best"))
+    assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "CHECKPOINT_DAMAGED")
+
+
+def test_a_job_that_keeps_the_last_weights_has_no_best_checkpoint(client, runner, refused):
+    name = client.create().name
+    run = runner.next()
+    run.begin()
+    make_checkpoint(run.request, 20)
+    error = refused(client.models.GetModel, pb.GetModelRequest(name=f"{name}/checkpoints/best"))
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CHECKPOINT_NOT_FOUND")
+    assert "its `training.keep` is not `best`" in error.text

@@ -1,6 +1,8 @@
-"""`raydient checkpoints`: the steps that --checkpoint takes."""
+"""`raydient checkpoints`, and what --checkpoint takes."""
 
 import json
+
+import pytest
 
 
 def test_checkpoints_are_listed_with_their_steps(run, service) -> None:
@@ -23,3 +25,19 @@ def test_a_job_without_checkpoints_has_an_empty_list(run, service) -> None:
     service.add_job()
     assert run("checkpoints", "one").stdout.split() == ["STEP", "CREATED", "BYTES"]
     assert json.loads(run("checkpoints", "one", "--json").stdout) == {"checkpoints": []}
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last", "7"])
+def test_a_download_takes_a_step_or_a_name(run, service, tmp_path, checkpoint) -> None:
+    service.add_job()
+    run("download", "one", "-o", str(tmp_path / "model.npz"), "--checkpoint", checkpoint)
+    (request,) = service.requests["DownloadModel"]
+    assert request.name == f"jobs/one/checkpoints/{checkpoint}"
+
+
+@pytest.mark.parametrize("checkpoint", ["worst", "-1", "\N{SUPERSCRIPT TWO}"])
+def test_another_word_is_refused(run, service, checkpoint) -> None:
+    service.add_job()
+    refused = run("download", "one", "--checkpoint", checkpoint)
+    assert refused.exit_code == 2
+    assert "is neither a step nor `best` or `last`" in refused.stderr

@@ -46,3 +46,11 @@ def test_a_model_has_a_known_format(client: Client, service, tmp_path: Path) -> 
     service.add_job()
     with pytest.raises(RequestRefused, match=r"\.safetensors, \.onnx, \.npz"):
         client.get("one").download(tmp_path / "model.pickle")
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_a_checkpoint_may_have_a_name(client: Client, service, tmp_path: Path, checkpoint: str) -> None:
+    service.add_job()
+    client.get("one").download(tmp_path / "model.safetensors", checkpoint=checkpoint)
+    (request,) = service.requests["DownloadModel"]
+    assert request.name == f"jobs/one/checkpoints/{checkpoint}"

@@ -99,7 +99,7 @@ CLASSIFIER = {
 def job(data):
     """Return a function that builds a prepared job on that data; keywords replace parts of `training`."""
 
-    def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, placement=None, **training):
+    def make(workers=2, checkpoint_seconds=1000.0, network=CLASSIFIER, placement=None, servers=1, **training):
         spec = {
             "dataset": {"uri": data.name, "standardize": True},
             "network": network,
@@ -112,7 +112,11 @@ def job(data):
                 **training,
             },
             "checkpoints": {"interval_seconds": checkpoint_seconds},
-            "resources": {"workers": workers, **({"placement": placement} if placement else {})},
+            "resources": {
+                "workers": workers,
+                "parameter_servers": servers,
+                **({"placement": placement} if placement else {}),
+            },
         }
         return prepare(validate_job(spec), data)
 

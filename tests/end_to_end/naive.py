@@ -27,8 +27,12 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def naive(prepared, update=None):
-    """Train a prepared job. `update` makes the function of an update, `Update` by default."""
+def naive(prepared, update=None, ends=lambda epoch, weights: False):
+    """Train a prepared job.
+
+    `update` makes the function of an update, `Update` by default. `ends` is called with the number of each epoch, from
+    1, and the weights at its end; training ends if it returns True.
+    """
     schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
     training, trained = prepared.spec.training, Trained()
     weights = np.zeros(network.layout.size, np.float32)
@@ -64,6 +68,8 @@ def naive(prepared, update=None):
         for place, column in zip(network.ranks, np.concatenate(scores).T, strict=True):
             sums[1 + place : 4 + place] = pairs(column["score"], column["positive"])
         trained.curve.append(dict(network.finish(sums)))
+        if ends(epoch + 1, weights):
+            break
     trained.digest = network.layout.digest(weights)
     return trained
 

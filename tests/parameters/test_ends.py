@@ -7,6 +7,7 @@ import pytest
 
 from raydient.server.parameters.actions import Assign, Boundary, Diverged, PlanInForce
 from raydient.server.parameters.position import Position
+from raydient.steps.ending import Ending
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import RoundKind, Schedule
 
@@ -173,7 +174,7 @@ def test_a_job_that_is_complete_when_it_is_resumed_ends_at_once(executor, tree_j
     server, _ = tree_job.server(executor, position, tree_job.reference[-1])
 
     server.attached(0)
-    assert server.plan(1, [0], [1.0]) == [Boundary(True), PlanInForce(1)]
+    assert server.plan(1, [0], [1.0]) == [Boundary(True, Ending.COMPLETE), PlanInForce(1)]
     assert server.plan(2, [0], [1.0]) == [PlanInForce(2)]
 
 

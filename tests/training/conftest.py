@@ -13,6 +13,7 @@ from raydient.server.training.progress import ProgressReports
 from raydient.server.training.saving import Saving
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
+from raydient.steps.watched import Watched
 from raydient.wire import control
 
 from . import coordinating
@@ -42,8 +43,8 @@ class SmallJob:
             self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE, disk=self.disk
         )
 
-    def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None):
-        """Write the checkpoint of a step; return the damage that was set aside."""
+    def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None, best=None):
+        """Write the checkpoint of a step; return the damage that was set aside. `best` is the best epoch's step."""
         epoch, within = divmod(step, 5)
         position = {
             "round": 6 * epoch + within,
@@ -51,10 +52,15 @@ class SmallJob:
             "epoch": epoch,
             "epoch_sums": list(epoch_sums),
             "numerics": {"numpy": "2"},
+            "watched": {} if best is None else {"keep": Watched(0.25, 1, 3)},
         }
         vectors = arrays(step if values is None else values) | (more or {})
         metadata = {"digest": LAYOUT.digest(vectors["weights"]), "more": "ü"}
-        return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep)
+        if best is None:
+            return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep)
+        vectors["best"] = arrays(best)["weights"]
+        kept = {"digest": LAYOUT.digest(vectors["best"])}
+        return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep, best=kept)
 
     def load(self):
         """Return the newest good checkpoint."""

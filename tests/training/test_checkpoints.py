@@ -12,6 +12,7 @@ from safetensors import safe_open
 from raydient.server.training import checkpoints
 from raydient.server.training.checkpoint_files import folder_name, step_of
 from raydient.steps.scores import EPOCH_SCORES
+from raydient.steps.watched import Watched
 
 from .conftest import LAYOUT, SmallJob, arrays
 
@@ -44,8 +45,34 @@ def test_scores_of_the_unfinished_epoch_are_kept(small_job):
     assert loaded.arrays.keys() == {"weights", "velocity", EPOCH_SCORES}
 
 
+def test_the_weights_of_the_best_epoch_are_a_model_beside_the_others(small_job):
+    small_job.save(7, best=5)
+    loaded = small_job.load()
+    np.testing.assert_array_equal(loaded.arrays["best"], arrays(5)["weights"])
+    np.testing.assert_array_equal(loaded.arrays["weights"], arrays(7)["weights"])
+    assert loaded.manifest.watched == {"keep": Watched(0.25, 1, 3)}
+    assert loaded.manifest.best_digest == LAYOUT.digest(arrays(5)["weights"])
+    with safe_open(small_job.directory / "step-000000007" / "best.safetensors", framework="np") as file:
+        assert file.metadata() == {"digest": loaded.manifest.best_digest}
+
+
+def without_the_line_of(folder, name):
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (folder / "SHA256SUMS").write_text("".join(line for line in lines if not line.endswith(f"{name}\n")))
+
+
+@pytest.mark.parametrize("do", [without_the_line_of, lambda folder, name: (folder / name).unlink()])
+def test_a_checkpoint_without_its_best_weights_is_damaged(small_job, do):
+    small_job.save(5, best=5)
+    small_job.save(7, best=5)
+    do(small_job.directory / "step-000000007", "best.safetensors")
+    loaded, (damage,) = small_job.checkpoints.load_latest()
+    assert (loaded.manifest.step, damage.name) == (5, "step-000000007")
+    assert "best.safetensors" in damage.why
+
+
 def test_the_checksums_are_those_of_sha256sum(small_job):
-    small_job.save(7)
+    small_job.save(7, best=5)
     subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=small_job.directory / "step-000000007", check=True)
 
 

@@ -175,3 +175,40 @@ def test_labels_that_do_not_count_are_no_classes(tmp_path):
     assert prepare(spec, path).network.output.label_shape == (4,)
     network["loss"]["softmax_cross_entropy"]["ignore_class"] = 254
     assert errors_of(path, network) == ["network.layers[0].dense.units"]
+
+
+MISSPELT = {"early_stopping": {"monitor": "acuracy"}}
+WRONG_PART = {"keep": {"best": {"monitor": "train_auc"}}}
+BY_TRAINING_PART = {"keep": {"best": {"monitor": "train_loss"}}}
+
+
+@pytest.mark.parametrize(
+    ("test", "training", "error"),
+    [
+        (
+            0.2,
+            MISSPELT,
+            'training.early_stopping.monitor: "acuracy" is no metric of this job, there are: loss, accuracy',
+        ),
+        (0.2, WRONG_PART, 'training.keep.best.monitor: "train_auc" is no metric of this job'),
+        (
+            0,
+            {"early_stopping": {}},
+            'training.early_stopping.monitor: "loss" is of the held-out part, and there is none',
+        ),
+        (0, {"keep": "best"}, "training.keep.best: needs a held-out part, and there is none"),
+        (0, BY_TRAINING_PART, "training.keep.best: needs a held-out part"),
+    ],
+)
+def test_a_watched_metric_is_one_that_the_job_has(data, test, training, error):
+    spec = job(data, **training).canonical()
+    spec["dataset"]["split"] = {"test": test}
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(validate_job(spec), data)
+    assert [str(one).startswith(error) for one in raised.value.errors] == [True], raised.value
+
+
+@pytest.mark.parametrize("monitor", ["accuracy", "test_accuracy", "train_loss"])
+def test_metrics_of_both_parts_can_be_watched(data, monitor):
+    spec = job(data, early_stopping={"monitor": monitor}, keep={"best": {"monitor": monitor}})
+    assert prepare(spec, data).schedule.epochs == 1

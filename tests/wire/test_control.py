@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydient.steps.ending import Ending
 from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
 from raydient.steps.schedule import RoundKind, Schedule
+from raydient.steps.watched import Watched
 from raydient.wire import control
 from raydient.wire.connection import Frame
 from raydient.wire.control import Order, Role
@@ -41,7 +43,7 @@ EXAMPLES = [
     control.EpochsDone(
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0], 0.1)]
     ),
-    control.Snapshot(8, 6, [32.0, 1.25], True),
+    control.Snapshot(8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}),
     control.SnapshotPart(1, 8, 6),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
@@ -58,6 +60,9 @@ EXAMPLES = [
         [],
         [[0, 8], [8, 9]],
         [2],
+        {"keep": Watched(0.25, 1)},
+        {"layers": []},
+        {"image": [28, 28, 1]},
         1,
         ENDPOINT,
     ),

@@ -146,14 +146,15 @@ class Job:
         request = model_api.ListCheckpointsRequest(parent=self.name, page_size=1000)
         return list(self._connection.pages(self._connection.models.ListCheckpoints, request, "checkpoints"))
 
-    def download(self, path: str | os.PathLike[str], *, checkpoint: int | None = None) -> Downloaded:
-        """Write the model, or the weights at a checkpoint's step, to a file whose suffix selects the format.
+    def download(self, path: str | os.PathLike[str], *, checkpoint: int | str | None = None) -> Downloaded:
+        """Write the model, or the weights of a checkpoint, to a file whose suffix selects the format.
 
+        `checkpoint` is a step, `last` for the newest checkpoint, or `best` for the best epoch so far.
         The file is complete and its checksum verified, or it does not appear.
         """
         return download_model(self._connection, self._weights(checkpoint), Path(path))
 
-    def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | None = None) -> Prediction:
+    def predict(self, inputs: Any, columns: Sequence[str] = (), *, checkpoint: int | str | None = None) -> Prediction:
         """Apply the trained network to samples, one per row, in the units of the training data.
 
         Args:
@@ -162,7 +163,7 @@ class Job:
                 is a column if its name is a feature, otherwise one sample.
             columns: names of an array's columns, which are then selected by name; columns that are not features are
                 ignored.
-            checkpoint: the step of the checkpoint to use instead of the model.
+            checkpoint: the checkpoint to use instead of the model: a step, `last`, or `best` for the best epoch so far.
 
         Raises:
             ValueError: columns are missing or unknown (the label's column is allowed), or a value is not a
@@ -170,7 +171,7 @@ class Job:
         """
         return self.predictor(checkpoint).predict(inputs, columns)
 
-    def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | None = None) -> dict[str, Prediction]:
+    def predict_all(self, arrays: Mapping[str, Any], *, checkpoint: int | str | None = None) -> dict[str, Prediction]:
         """Apply a network with named inputs or outputs; returns the prediction of each output by its name.
 
         `arrays` maps names of inputs, or of columns or arrays of the training data, to values, one sample per row:
@@ -179,7 +180,7 @@ class Job:
         """
         return self.predictor(checkpoint).predict_all(arrays)
 
-    def predictor(self, checkpoint: int | None = None) -> Predictor:
+    def predictor(self, checkpoint: int | str | None = None) -> Predictor:
         """A predictor for the final weights or a checkpoint, for repeated use; it fetches the network's inputs once."""
         name = self._weights(checkpoint)
         if name not in self._predictors:
@@ -190,7 +191,7 @@ class Job:
             self._predictors[name] = Predictor(self._connection, name, None if is_open else beside)
         return self._predictors[name]
 
-    def _weights(self, checkpoint: int | None) -> str:
+    def _weights(self, checkpoint: int | str | None) -> str:
         return self.name if checkpoint is None else f"{self.name}/checkpoints/{checkpoint}"
 
     def _update(self, method: Any, request: Any) -> "Job":

@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .clipping import Clipping
+from .ending import EarlyStopping, Keep
 from .functions import Empty
 from .optimizers import Optimizer, Sgd
 from .schedules import LearningRateSchedule, WarmUp
@@ -47,6 +48,8 @@ class Training(Model):
     schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
     warm_up: WarmUp | None = None
     clipping: Clipping | None = None
+    early_stopping: EarlyStopping | None = None
+    keep: Keep = Keep(last=Empty())
 
     @property
     def has_schedule(self) -> bool:

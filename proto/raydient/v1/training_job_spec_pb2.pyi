@@ -1,3 +1,4 @@
+from raydient.v1 import ending_pb2 as _ending_pb2
 from raydient.v1 import functions_pb2 as _functions_pb2
 from raydient.v1 import network_pb2 as _network_pb2
 from raydient.v1 import optimizers_pb2 as _optimizers_pb2
@@ -89,7 +90,7 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics", "schedule", "warm_up", "clipping")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +101,8 @@ class Training(_message.Message):
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
     WARM_UP_FIELD_NUMBER: _ClassVar[int]
     CLIPPING_FIELD_NUMBER: _ClassVar[int]
+    EARLY_STOPPING_FIELD_NUMBER: _ClassVar[int]
+    KEEP_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     batch_size: int
     microbatches: int
@@ -110,7 +113,9 @@ class Training(_message.Message):
     schedule: _schedules_pb2.LearningRateSchedule
     warm_up: _schedules_pb2.WarmUp
     clipping: _scaling_pb2.Clipping
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ...) -> None: ...
+    early_stopping: _ending_pb2.EarlyStopping
+    keep: _ending_pb2.Keep
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")

@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
     from raydient.client.predictor import Predictor
 
+
+def _checkpoint(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
+    """Return a step as a number; `best` and `last` stay words."""
+    if value is None or value in ("best", "last"):
+        return value
+    if not (value.isascii() and value.isdecimal()):
+        raise click.BadParameter(f"{value!r} is neither a step nor `best` or `last`")
+    return int(value)
+
+
 checkpoint_option = click.option(
     "--checkpoint",
-    metavar="STEP",
-    type=click.IntRange(0),
-    help="Weights at this step instead of the model; `raydient checkpoints JOB` lists the steps.",
+    metavar="STEP|best|last",
+    callback=_checkpoint,
+    help="Weights at this step, of the best epoch so far or of the newest checkpoint instead of the model; "
+    "`raydient checkpoints JOB` lists the steps.",
 )
 
 
@@ -57,7 +68,7 @@ def checkpoints(*, job: str, connection: ConnectionOptions, as_json: bool) -> No
 @with_connection
 @debug_option
 def download(
-    *, job: str, connection: ConnectionOptions, output: Path | None, checkpoint: int | None, as_json: bool
+    *, job: str, connection: ConnectionOptions, output: Path | None, checkpoint: int | str | None, as_json: bool
 ) -> None:
     """Fetch the trained model as a file.
 
@@ -83,7 +94,9 @@ def download(
 @json_option
 @with_connection
 @debug_option
-def predict(*, job: str, connection: ConnectionOptions, data: Path, checkpoint: int | None, as_json: bool) -> None:
+def predict(
+    *, job: str, connection: ConnectionOptions, data: Path, checkpoint: int | str | None, as_json: bool
+) -> None:
     """Apply the trained network to the samples of a file.
 
     Finds columns or arrays by their names in the training data; the file may also hold the label. Prints CSV: the most

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from raydient.steps.ending import Ending
 from raydient.steps.layout import Layout
 from raydient.steps.measurements import Measurements
 from raydient.steps.schedule import RoundKind, Schedule
+from raydient.steps.watched import Watched
 from raydient.wire.endpoint import Endpoint
 
 
@@ -142,13 +144,17 @@ class Snapshot:
         round: number of the next round.
         step: number of updates applied.
         epoch_sums: sums over the completed steps of the current epoch, as in `EpochSums.train`.
-        final: whether training is complete or pauses here, so that no snapshot follows.
+        final: whether training is over or pauses here, so that no snapshot follows.
+        ending: why training is over; None if it is not.
+        watched: state of the watched metrics after the last complete epoch, by what watches them.
     """
 
     round: int
     step: int
     epoch_sums: Sequence[float]
     final: bool
+    ending: Ending | None = None
+    watched: Mapping[str, Watched] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +229,9 @@ class Serve:
         layers: name of every layer, with the number of its units that have a rectifier.
         training: JSON form of the training part of the job's specification.
         sums: number of values that are summed with each push, the number of rows not counted.
-        round, step, epoch_sums: position, as in `Snapshot`.
+        round, step, epoch_sums, watched: position, as in `Snapshot`.
+        network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name; empty
+            if no metric is watched.
         ranges: half-open ranges of values of all shards, in order.
         ranks: places among the sums that are filled with ranks at the end of an epoch, see `steps.scores.write_ranks`.
         shard: number of the receiver's shard, from 0.
@@ -240,6 +248,9 @@ class Serve:
     epoch_sums: Sequence[float]
     ranges: Sequence[tuple[int, int]]
     ranks: Sequence[int] = ()
+    watched: Mapping[str, Watched] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    input_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     shard: int = 0
     conductor: Endpoint | None = None
 

@@ -1,7 +1,7 @@
 """Converts records to messages, a message to a specification, and resource names to ids.
 
-Resource names are `jobs/{id}`, `datasets/{id}` and `jobs/{id}/checkpoints/{step}`. The specification is converted
-through its JSON form in both directions.
+Resource names are `jobs/{id}`, `datasets/{id}` and `jobs/{id}/checkpoints/{step|best|last}`. The specification is
+converted through its JSON form in both directions.
 """
 
 import re
@@ -29,7 +29,7 @@ STATES: dict[State, training_job_pb2.TrainingJobState] = {
 SPEC_BYTES = 1 << 20
 _JOB = re.compile(r"jobs/([a-z0-9-]{1,63})")
 _DATASET = re.compile(r"datasets/([0-9a-f]{64})")
-_CHECKPOINT = re.compile(r"(jobs/[a-z0-9-]{1,63})/checkpoints/([0-9]{1,18})")
+_CHECKPOINT = re.compile(r"(jobs/[a-z0-9-]{1,63})/checkpoints/([0-9]{1,18}|best|last)")
 
 
 def read_spec(message: TrainingJobSpec) -> JobSpec:
@@ -223,7 +223,12 @@ def dataset_id(name: str) -> str:
     return match[1]
 
 
-def job_and_step(name: str) -> tuple[str, int | None]:
-    """The id and step in `jobs/{id}/checkpoints/{step}`; the step is None for `jobs/{id}`. Raises NotFound."""
+def job_and_checkpoint(name: str) -> tuple[str, int | str | None]:
+    """The id and checkpoint in `jobs/{id}/checkpoints/{checkpoint}`: a step, `best` or `last`; None for `jobs/{id}`.
+
+    Raises NotFound.
+    """
     match = _CHECKPOINT.fullmatch(name)
-    return (job_id(name), None) if match is None else (job_id(match[1]), int(match[2]))
+    if match is None:
+        return job_id(name), None
+    return job_id(match[1]), int(match[2]) if match[2].isdecimal() else match[2]

@@ -14,7 +14,7 @@ from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
 from raydient.workers.network import ExportFormat
 
-from .messages import checkpoint_message, job_and_step, job_id, model_message
+from .messages import checkpoint_message, job_and_checkpoint, job_id, model_message
 from .paging import next_page, page_size, page_start
 from .tensors import array_of, tensor_of
 
@@ -121,14 +121,15 @@ class ModelServicer(ModelServiceServicer):
         return file, checksum
 
     def _find(self, name: str) -> _Weights:
-        identity, step = job_and_step(name)
+        identity, wanted = job_and_checkpoint(name)
         job = self._store.get(identity)
-        if step is None:
+        if wanted is None:
             title = job.spec.display_name or job.id
             stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in title).strip(".") or job.id
             return _Weights(self._artifacts.model(job), stem, job.digest)
-        checkpoint = self._artifacts.checkpoint(job, step)
-        return _Weights(checkpoint.weights, f"{job.id}-step-{step}", checkpoint.digest)
+        checkpoint = self._artifacts.checkpoint(job, wanted)
+        which = wanted if isinstance(wanted, str) else f"step-{wanted}"
+        return _Weights(checkpoint.weights, f"{job.id}-{which}", checkpoint.digest)
 
 
 async def _opened(function: Callable[..., tuple[IO[bytes], str]], *arguments: Any) -> tuple[IO[bytes], str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from raydient.server.errors import DataLoss, NotAllowed, NotFound
-from raydient.server.training.checkpoint_files import WEIGHTS, Manifest, good_manifests
+from raydient.server.training.checkpoint_files import BEST, WEIGHTS, Manifest, good_manifests
 from raydient.server.training.initial_weights import MODEL_FILE
 
 from .directory import StateDirectory
@@ -64,21 +64,32 @@ class Artifacts:
         good = good_manifests(self._directory.job(job.id) / "checkpoints", job.id)
         return [checkpoint for entry in good if (checkpoint := _stored(*entry)) is not None]
 
-    def checkpoint(self, job: Job, step: int) -> StoredCheckpoint:
-        """The checkpoint of a step, with its weights verified. Raises NotFound, DataLoss."""
-        stored = next((checkpoint for checkpoint in self.checkpoints(job) if checkpoint.step == step), None)
+    def checkpoint(self, job: Job, wanted: int | str) -> StoredCheckpoint:
+        """The checkpoint of a step, `last` or `best`, with its weights verified. Raises NotFound, DataLoss.
+
+        `best` has the weights of the best epoch so far, and the step of the checkpoint that they are in.
+        """
+        which = f"of step {wanted}" if isinstance(wanted, int) else wanted
         try:
+            stored = self._find(job, wanted)
             if stored is not None:
                 with stored.weights.open("rb") as file:
                     if self.checksum(file) != stored.sha256:
-                        message = (
-                            f"the checkpoint of step {step} of jobs/{job.id} is damaged; choose another checkpoint"
-                        )
+                        message = f"the checkpoint {which} of jobs/{job.id} is damaged; choose another checkpoint"
                         raise DataLoss(message, reason="CHECKPOINT_DAMAGED")
                 return stored
         except FileNotFoundError:
             pass  # training has removed it since, because there are newer ones
-        raise NotFound(f"jobs/{job.id} has no checkpoint of step {step}", reason="CHECKPOINT_NOT_FOUND")
+        why = "" if wanted != "best" or job.spec.training.keep.kind == "best" else ": its `training.keep` is not `best`"
+        raise NotFound(f"jobs/{job.id} has no checkpoint {which}{why}", reason="CHECKPOINT_NOT_FOUND")
+
+    def _find(self, job: Job, wanted: int | str) -> StoredCheckpoint | None:
+        if wanted == "best":
+            good = good_manifests(self._directory.job(job.id) / "checkpoints", job.id)
+            kept = [(path, manifest, sums) for path, manifest, sums in good if BEST in sums]
+            return next((best for entry in kept if (best := _stored(*entry, BEST)) is not None), None)
+        checkpoints = self.checkpoints(job)
+        return next((checkpoint for checkpoint in checkpoints if wanted in ("last", checkpoint.step)), None)
 
     def checksum(self, file: BufferedReader) -> str:
         """SHA-256 of an open file; cached, so that a resumed download does not read the whole file again."""
@@ -96,13 +107,14 @@ class Artifacts:
         return known
 
 
-def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str]) -> StoredCheckpoint | None:
+def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str], weights: str = WEIGHTS) -> StoredCheckpoint | None:
+    """Describe a checkpoint by one of its files of weights; None if that is missing."""
     try:
         created = datetime.fromisoformat(manifest.created)
         sizes = {file.name: file.lstat().st_size for file in path.iterdir() if S_ISREG(file.lstat().st_mode)}
     except (OSError, ValueError):
         return None
-    if WEIGHTS not in sizes:
+    if weights not in sizes:
         return None
-    size_bytes = sum(sizes.values())
-    return StoredCheckpoint(manifest.step, created, size_bytes, manifest.digest, path / WEIGHTS, sums[WEIGHTS])
+    size_bytes, digest = sum(sizes.values()), manifest.best_digest if weights == BEST else manifest.digest
+    return StoredCheckpoint(manifest.step, created, size_bytes, digest, path / weights, sums[weights])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from raydient.steps.ending import Ending
 from raydient.steps.schedule import RoundKind
 
 from .requests import Request
@@ -47,9 +48,13 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The weights are those between two rounds, for a requested snapshot or the end. `final`: no round follows."""
+    """The weights are those between two rounds, for a requested snapshot or the end.
+
+    `final`: no round follows. `ending`: training is over, for this reason; None if a later run may go on.
+    """
 
     final: bool
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from raydient.steps.ending import Ending
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, tree_sum
+from raydient.steps.watched import Watched
 
 from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .assignments import Assignments
 from .clipping import Clipped
+from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .position import Position, Sums, in_order, results
 from .requests import Answer
@@ -36,6 +39,8 @@ class _Open:
     sums: dict[Node, Sums] = field(default_factory=dict)
     scores: dict[Node, Scores] = field(default_factory=dict)
     total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
+    end: EpochEnd | None = None  # of the epoch, once its last round is complete
+    watched: Mapping[str, Watched] = field(default_factory=dict)  # the state after that epoch
 
     @property
     def rows(self) -> int:
@@ -67,6 +72,7 @@ class Conductor:
         *,
         ranks: Sequence[int] = (),
         shards: int = 1,
+        watch: EpochWatch = NOTHING,
     ) -> None:
         """Open no round yet.
 
@@ -77,12 +83,13 @@ class Conductor:
             layers: adds the shards' measurements by layer.
             ranks: places among the sums that take the ranks of an epoch's rows, see `steps.scores`.
             shards: number of shards.
+            watch: decides at the end of an epoch.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
-        self._ranks = ranks
+        self._ranks, self._watch = ranks, watch
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
         self._workers: Sequence[int] = ()
@@ -202,7 +209,9 @@ class Conductor:
         loss = opened.loss
         if round_.kind is RoundKind.EVALUATE:
             if np.isfinite(loss):
-                return self._end_round(opened)
+                self._complete_epoch(opened)
+                keeps = self._watch.keeps(opened.watched, round_.epoch + 1)
+                return [self._verdict.keep(round_)] if keeps else self._end_round(opened)
             self._open, self._ended = None, True
             return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
         self.last_loss, self.learning_rate = loss, self._rule.learning_rate(round_.step)
@@ -219,19 +228,26 @@ class Conductor:
 
     def _end_round(self, opened: _Open) -> list[Action]:
         """Add up the results and open the next round."""
-        round_, sums, rows, scores = opened.round, opened.total, opened.rows, opened.scores
-        if round_.kind is RoundKind.TRAIN:
-            self.position.complete_step(rows, sums, in_order(scores))
+        if opened.round.kind is RoundKind.TRAIN:
+            self.position.complete_step(opened.rows, opened.total, in_order(opened.scores))
+            if self.schedule.is_epoch_end(opened.round.number):
+                self._complete_epoch(opened)
         self._open = None
         self.position.round += 1
-        actions: list[Action] = []
-        if self.schedule.is_epoch_end(round_.number):
-            test: tuple[float, ...] = ()
-            if round_.kind is RoundKind.EVALUATE:
-                test = results(np.array([rows, *sums]), in_order(scores), self._ranks)
-            train = self.position.complete_epoch(self._ranks)
-            actions.append(EpochEnd(round_.epoch, self.position.step, train, test))
-        return actions + self._next_round()
+        if opened.end is None:
+            return self._next_round()
+        self.position.complete_epoch(opened.watched)
+        return [opened.end, *self._next_round()]
+
+    def _complete_epoch(self, opened: _Open) -> None:
+        """Compute the results of the epoch that ends with a complete round; the position stays as it is."""
+        round_ = opened.round
+        test: tuple[float, ...] = ()
+        if round_.kind is RoundKind.EVALUATE:
+            test = results(np.array([opened.rows, *opened.total]), in_order(opened.scores), self._ranks)
+        train = self.position.epoch_results(self._ranks)
+        opened.end = EpochEnd(round_.epoch, self.position.step, train, test)
+        opened.watched = self._watch.after(self.position.watched, round_.epoch + 1, train, test)
 
     # ---- between rounds
 
@@ -258,10 +274,17 @@ class Conductor:
         self._snapshot_wanted = False
         if self._ended:
             self._open = None
-        return [Boundary(self._ended)]
+        return [Boundary(self._ended, self._reason())]
+
+    def _reason(self) -> Ending | None:
+        """Return the reason why no round follows; None if one does. A function of the position alone."""
+        if self.position.round == self.schedule.rounds:
+            return Ending.COMPLETE
+        epochs, _ = self.schedule.position(self.position.round)
+        return Ending.STOPPED_EARLY if self._watch.stops(self.position.watched, epochs) else None
 
     def _next_round(self) -> list[Action]:
-        if self.position.round == self.schedule.rounds:
+        if self._reason() is not None:
             self._ended = self._snapshot_wanted = True
         boundary = self._boundary() if self._snapshot_wanted else []
         return boundary if self._ended else [*boundary, *self._begin()]

@@ -18,6 +18,7 @@ from .arrivals import Arrivals
 from .conductor import Conductor
 from .deadlines import LOOK_SECONDS, Deadlines
 from .encoding import answer_in, arrival_in
+from .epoch_watch import EpochWatch
 from .health import LayerSums
 from .links import Link
 from .meters import Meters
@@ -54,7 +55,8 @@ class ConductorShell:
         arrays: control.Arrays,
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, launch.generation
-        rule = build_rule(Training.model_validate(serve.training), serve.schedule)
+        training = Training.model_validate(serve.training)
+        rule, watch = build_rule(training, serve.schedule), EpochWatch.of(training, serve.network, serve.input_shapes)
         position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
         self._memory = Segment.create(self._terms.weights_bytes)
@@ -63,7 +65,7 @@ class ConductorShell:
         self._server = ShardServer(network, serve, rule, self._terms, weights=weights, arrays=arrays)
         layers = LayerSums(serve.layout, serve.layers)
         self._conductor = Conductor(
-            serve.schedule, position, rule, layers, ranks=serve.ranks, shards=self._terms.shards
+            serve.schedule, position, rule, layers, ranks=serve.ranks, shards=self._terms.shards, watch=watch
         )
         self._peers = Peers(network, self._terms, self._memory, launch.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
@@ -281,9 +283,9 @@ class ConductorShell:
                     assigned.append(action)
                 case EpochEnd():
                     self._reporting.end_epoch(action)
-                case Boundary(final=final):
+                case Boundary():
                     self._reporting.report_all()
-                    self._send_snapshot(final)
+                    self._send_snapshot(action)
                 case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
                     self._reporting.report_all()  # with the layers' health
                     self._report(control.NonFinite(kind, step, loss, parameter, finite))
@@ -312,9 +314,9 @@ class ConductorShell:
         if assigned:
             self._reporting.begin_round()
 
-    def _send_snapshot(self, final: bool) -> None:
+    def _send_snapshot(self, boundary: Boundary) -> None:
         position = self._conductor.position
-        message, copy = take(position, self._server.arrays, final=final, ranked=self._terms.scores > 0)
+        message, copy = take(position, self._server.arrays, boundary, ranked=self._terms.scores > 0)
         self._network.send(self._coordinator, message, copy)
         self._peers.take_parts(position.round, position.step)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from raydient.steps.scores import Scores, write_ranks
 from raydient.steps.tree import Node
+from raydient.steps.watched import Watched
 
 Sums = NDArray[np.float64]
 """Sums over rows: the loss first, then the metrics; (sums,)."""
@@ -22,12 +23,14 @@ class Position:
         step: updates applied.
         epoch_sums: number of rows of the unfinished epoch's steps, then their sums; (1 + sums,).
         epoch_scores: the scores of these rows, (rows, ranks) for each step, if metrics rank rows.
+        watched: state of the watched metrics after the last complete epoch, by what watches them; see `EpochWatch`.
     """
 
     round: int
     step: int
     epoch_sums: Sums
     epoch_scores: list[Scores] = field(default_factory=list)
+    watched: Mapping[str, Watched] = field(default_factory=dict)
 
     def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:
         """Add the results of an update's rows."""
@@ -36,12 +39,15 @@ class Position:
         self.epoch_sums[1:] += sums
         self.epoch_scores += scores
 
-    def complete_epoch(self, ranks: Sequence[int]) -> tuple[float, ...]:
-        """Return the epoch's results, see `results`, and begin the next epoch."""
-        train = results(self.epoch_sums, self.epoch_scores, ranks)
+    def epoch_results(self, ranks: Sequence[int]) -> tuple[float, ...]:
+        """Return the results of the epoch's steps so far, see `results`."""
+        return results(self.epoch_sums.copy(), self.epoch_scores, ranks)
+
+    def complete_epoch(self, watched: Mapping[str, Watched]) -> None:
+        """Begin the next epoch. `watched` is the state of the watched metrics after the one that ends."""
+        self.watched = watched
         self.epoch_sums[:] = 0.0
         self.epoch_scores.clear()
-        return train
 
 
 def results(sums: Sums, scores: Sequence[Scores], ranks: Sequence[int]) -> tuple[float, ...]:

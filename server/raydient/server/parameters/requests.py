@@ -73,7 +73,14 @@ class Examine:
     measures: bool
 
 
-Request = Update | Reduce | Apply | Direct | Follow | Examine
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Copy the weights to those of the best epoch, after the evaluation `round`."""
+
+    round: Round
+
+
+Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +99,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Answer to `Update`, `Reduce`, `Apply`, `Direct` and `Follow`.
+    """Answer to all requests but `Examine`.
 
     Attributes:
         squares: squared norms of parts of the shard's gradient, in order: after `Reduce` of each piece, see `norms`;
-            after `Update` of the whole range, and again after clipping if values are clipped; none after `Apply` and
-            `Follow`. A value is not finite if the gradient is not. After `Direct`, those of the weights of each piece,
-            then those of the direction.
+            after `Update` of the whole range, and again after clipping if values are clipped; none after `Apply`,
+            `Follow` and `Keep`. A value is not finite if the gradient is not. After `Direct`, those of the weights of
+            each piece, then those of the direction.
         measured: set when health was measured and the update is made.
     """
 

@@ -5,6 +5,9 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
+from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
@@ -16,11 +19,12 @@ from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
 from .blocks import Blocks
+from .epoch_watch import keeps_best
 from .health import PieceMeter, measured_pieces
 from .requests import Answer, Apply, Follow, Request, Update
 from .rule import UpdateRule
 from .shard import Shard
-from .snapshots import restore
+from .snapshots import BEST, WEIGHTS, restore
 from .sources import Received, Source
 from .update import Updater
 from .weights import Weights
@@ -60,7 +64,8 @@ class ShardServer:
     ) -> None:
         """Set the weights of the range, `weights`, to those of a snapshot's `arrays`."""
         self.step = serve.step
-        self.arrays = restore(arrays, weights, rule.optimizer.state)
+        kept = {BEST: 0.0} if keeps_best(Training.model_validate(serve.training)) else {}
+        self.arrays = restore(arrays, weights, {**rule.optimizer.state, **kept})
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
@@ -69,7 +74,7 @@ class ShardServer:
         threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
         start, stop = serve.ranges[serve.shard]
-        layout, state = serve.layout.within(start, stop), list(self.arrays.values())[1:]
+        layout, state = serve.layout.within(start, stop), [self.arrays[name] for name in rule.optimizer.state]
         updater = Updater(
             Weights(weights, state, rule, layout.parameters),
             Blocks(_within(pieces(serve.layout), start, stop), terms.slots.bit_length(), threads, self._executor),
@@ -77,7 +82,7 @@ class ShardServer:
             updated=self._pass_on,
         )
         meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
-        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient)
+        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient, keep=self._keep)
 
     def close(self) -> None:
         """End the threads and release the memory. Harmless when repeated."""
@@ -114,6 +119,9 @@ class ShardServer:
         if worker not in self.sources:
             raise ProtocolError(f"a gradient of worker {worker}, which has not attached")
         return self.sources[worker].gradient(self._round, node, slot)
+
+    def _keep(self) -> None:
+        np.copyto(self.arrays[BEST], self.arrays[WEIGHTS])
 
     def _pass_on(self, stop: int) -> None:
         """Send updated weights to the workers, while the rest is still being updated."""

@@ -20,6 +20,7 @@ from .requests import (
     Examine,
     Examined,
     Follow,
+    Keep,
     Measured,
     Reduce,
     Request,
@@ -40,6 +41,8 @@ class Shard:
         updater: Updater,
         meter: PieceMeter,
         gradient: Callable[[Node, Any], Gradient] = lambda node, contribution: contribution,
+        *,
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         """Allocate nothing.
 
@@ -48,8 +51,10 @@ class Shard:
             updater: holds the weights of the range and the optimizer's state.
             meter: measures the pieces of the range.
             gradient: returns the gradient by the range of a node and its contribution, see `Contributions`.
+            keep: copies the weights to those of the best epoch.
         """
         self._layout, self._updater, self._meter, self._gradient = layout, updater, meter, gradient
+        self._keep = keep
         self._measuring: Measured | None = None  # between `Reduce` and `Apply` of a measured step
 
     def answer(self, request: Request) -> Answer:
@@ -67,6 +72,9 @@ class Shard:
                 return self._apply(lambda meter: self._updater.follow(round_.step, ratios, meter))
             case Examine():
                 return self._examine(request)
+            case Keep():
+                self._keep()
+                return Done(np.empty(0))
 
     def _update(self, request: Update) -> Done:
         gradients, root = self._gradients(request.contributions), (0, request.round.leaves)

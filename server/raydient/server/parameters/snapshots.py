@@ -10,9 +10,10 @@ from raydient.wire.control import Serve, Snapshot
 from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 
+from .actions import Boundary
 from .position import Position
 
-WEIGHTS = "weights"
+WEIGHTS, BEST = "weights", "best"
 
 
 def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float]) -> dict[str, Vector]:
@@ -44,7 +45,8 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
     """Return the position of a snapshot. ProtocolError if its sums or scores are not those of the job."""
     if len(serve.epoch_sums) not in (0, 1 + serve.sums):
         raise ProtocolError(f"{len(serve.epoch_sums)} sums of an epoch, {1 + serve.sums} are due")
-    position = Position(serve.round, serve.step, np.array(serve.epoch_sums or [0.0] * (1 + serve.sums)))
+    sums = np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))
+    position = Position(serve.round, serve.step, sums, watched=serve.watched)
     if serve.ranks and EPOCH_SCORES in arrays:
         try:
             position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
@@ -53,9 +55,19 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
     return position
 
 
-def take(position: Position, arrays: Mapping[str, AnyArray], *, final: bool, ranked: bool) -> tuple[Snapshot, Bundle]:
+def take(
+    position: Position, arrays: Mapping[str, AnyArray], boundary: Boundary, *, ranked: bool
+) -> tuple[Snapshot, Bundle]:
     """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows."""
     copied = dict(arrays)
     if ranked:
         copied[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, position.epoch_scores)])
-    return Snapshot(position.round, position.step, position.epoch_sums.tolist(), final), Bundle.of(copied)
+    snapshot = Snapshot(
+        position.round,
+        position.step,
+        position.epoch_sums.tolist(),
+        boundary.final,
+        boundary.ending,
+        position.watched,
+    )
+    return snapshot, Bundle.of(copied)

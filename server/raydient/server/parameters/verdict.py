@@ -21,6 +21,7 @@ from .requests import (
     Examine,
     Examined,
     Follow,
+    Keep,
     Measured,
     Reduce,
     Request,
@@ -62,6 +63,10 @@ class Verdict:
         kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
+    def keep(self, round_: Round) -> Request:
+        """Return the request to keep the weights of the epoch that ends with an evaluation."""
+        return self._ask(Keep(round_))
+
     def take(self, shard: int, answer: Answer) -> bool:
         """Take the answer of a shard to the pending request; return True if every shard has answered.
 
@@ -75,10 +80,12 @@ class Verdict:
         return len(self._answers) == self._shards
 
     def go_on(self) -> Request | Diverged | None:
-        """Return the next request after the answers of all shards; None if the update is made."""
+        """Return the next request after the answers of all shards; None if the round is over."""
         request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
         assert request is not None, "no request is pending"
         self.pending, self._answers = None, {}
+        if isinstance(request, Keep):
+            return None
         if isinstance(request, Examine):
             return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])
         return self._done(request, [a for a in answers if isinstance(a, Done)])

@@ -3,8 +3,9 @@
     checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
                                optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
                                                         of the unfinished epoch's rows where metrics rank them
-                               manifest.json            job, position, digest, numerics
-                               SHA256SUMS               of the three files, as `sha256sum -c` reads it; written last
+                               best.safetensors         a model: the weights of the best epoch, where they are kept
+                               manifest.json            job, position, digests, numerics
+                               SHA256SUMS               of the files above, as `sha256sum -c` reads it; written last
 
 A change of any byte is detected: the checksums cover the files, SHA256SUMS has one valid form, and the manifest names
 the job and the step, which must match the folder's name.
@@ -15,20 +16,24 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from raydient.files import LOCAL, Disk
+from raydient.steps.watched import Watched
 
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
+BEST = "best.safetensors"
 FORMAT = "raydient-checkpoint/2"
 MANIFEST_LIMIT = 1 << 26
 """Maximum bytes of a manifest, most of them the sums of the unfinished epoch. It does not grow with the epochs."""
 _NAME = re.compile(r"step-([0-9]{9,18})")
-_SUMS = re.compile("".join(rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)))
+_FILES = WEIGHTS, OPTIMIZER, MANIFEST, BEST
+_LINES = [rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in _FILES]
+_SUMS = re.compile("".join(_LINES[:-1]) + f"(?:{_LINES[-1]})?")
 
 
 class Damaged(Exception):  # noqa: N818  (an outcome of reading)
@@ -49,6 +54,8 @@ class Manifest:
         digest: of the weights.
         created: time, ISO 8601 in UTC.
         numerics: fingerprint of the machine and libraries that computed it, see `fingerprint`.
+        watched: state of the watched metrics, see `Position`.
+        best_digest: digest of the weights of the best epoch; empty if there are none.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -62,6 +69,8 @@ class Manifest:
     digest: str
     created: str
     numerics: Mapping[str, str]
+    watched: Mapping[str, Watched] = field(default_factory=dict)
+    best_digest: str = ""
 
 
 _ADAPTER = TypeAdapter(Manifest)
@@ -117,7 +126,7 @@ def good_manifests(directory: Path, job: str, disk: Disk = LOCAL) -> Iterator[tu
 
 def checksums_text(digests: Mapping[str, str]) -> bytes:
     """Return the content of SHA256SUMS for the SHA-256 of each file, by name."""
-    return "".join(f"{digests[name]}  {name}\n" for name in (WEIGHTS, OPTIMIZER, MANIFEST)).encode()
+    return "".join(f"{digests[name]}  {name}\n" for name in _FILES if name in digests).encode()
 
 
 def read_checksums(folder: Path, disk: Disk = LOCAL) -> dict[str, str]:
@@ -131,7 +140,7 @@ def read_checksums(folder: Path, disk: Disk = LOCAL) -> dict[str, str]:
     match = _SUMS.fullmatch(text.decode("latin-1"))
     if match is None:
         raise Damaged(f"{CHECKSUMS} is not as it was written")
-    return dict(zip((WEIGHTS, OPTIMIZER, MANIFEST), match.groups(), strict=True))
+    return {name: sha256 for name, sha256 in zip(_FILES, match.groups(), strict=True) if sha256}
 
 
 def read_verified(folder: Path, name: str, sha256: str, limit: int, disk: Disk = LOCAL) -> bytes:

@@ -28,6 +28,7 @@ from raydient.steps.schedule import Schedule
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 
 from .checkpoint_files import (
+    BEST,
     CHECKSUMS,
     FORMAT,
     MANIFEST,
@@ -55,7 +56,8 @@ class Checkpoint:
     """A checkpoint in memory.
 
     Attributes:
-        arrays: `weights` and the optimizer's vectors by name, float32 (size,); `epoch_scores` as in a `Snapshot`.
+        arrays: `weights` and the optimizer's vectors by name, float32 (size,); `best`, the weights of the best epoch,
+            if there is one; `epoch_scores` as in a `Snapshot`.
     """
 
     manifest: Manifest
@@ -111,7 +113,13 @@ class Checkpoints:
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
 
     def save(
-        self, arrays: Mapping[str, AnyArray], position: Mapping[str, Any], *, metadata: Mapping[str, str], keep: int
+        self,
+        arrays: Mapping[str, AnyArray],
+        position: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, str],
+        keep: int,
+        best: Mapping[str, str] | None = None,
     ) -> list[Damage]:
         """Write a checkpoint of these flat vectors, durable on return, and remove all but the newest `keep`.
 
@@ -123,6 +131,7 @@ class Checkpoints:
             position: the manifest's fields of the position of training.
             metadata: goes into the file of the weights; includes their `digest`.
             keep: number of checkpoints to keep.
+            best: as `metadata`, for the weights of the best epoch; None if the arrays have none.
 
         Raises:
             OSError: the earlier checkpoints are unchanged.
@@ -136,7 +145,7 @@ class Checkpoints:
                 self._disk.sync_folder(self._directory)  # an earlier attempt may have failed at this point
                 return []
             damage.append(self._set_aside(target, "it is not what was computed for this step"))
-        self._write(target, self._files(arrays, position, metadata))
+        self._write(target, self._files(arrays, position, metadata, best))
         so_far = [path for step, path in named(self._directory, self._disk) if step <= position["step"]]
         for old in so_far[keep:]:
             self._remove(old)
@@ -186,7 +195,11 @@ class Checkpoints:
     # ---- writing
 
     def _files(
-        self, arrays: Mapping[str, AnyArray], position: Mapping[str, Any], metadata: Mapping[str, str]
+        self,
+        arrays: Mapping[str, AnyArray],
+        position: Mapping[str, Any],
+        metadata: Mapping[str, str],
+        best: Mapping[str, str] | None,
     ) -> dict[str, bytes]:
         views = self._layout.views
         state = {f"{name}/{p}": v for name in self._state for p, v in views(arrays[name]).items()}
@@ -197,8 +210,11 @@ class Checkpoints:
             **position,
             digest=metadata["digest"],
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            best_digest=best["digest"] if best else "",
         )
         files = {WEIGHTS: save(dict(views(arrays["weights"])), dict(metadata)), OPTIMIZER: save(state)}
+        if best:
+            files[BEST] = save(dict(views(arrays["best"])), dict(best))
         files[MANIFEST] = json.dumps(asdict(manifest), indent=2).encode()
         return files | {CHECKSUMS: checksums_text({n: hashlib.sha256(data).hexdigest() for n, data in files.items()})}
 
@@ -261,10 +277,21 @@ class Checkpoints:
         sums = read_checksums(path, self._disk)
         manifest = read_manifest(path, self._job, sums[MANIFEST], self._disk)
         self._check_position(manifest)
-        arrays = self._read_arrays(path, WEIGHTS, sums[WEIGHTS], ("weights",), "")
-        if self._layout.digest(arrays["weights"]) != manifest.digest:
-            raise Damaged(f"{WEIGHTS} does not have the digest that {MANIFEST} gives")
+        arrays = self._read_weights(path, WEIGHTS, sums, "weights", manifest.digest)
+        if manifest.best_digest or BEST in sums:
+            arrays |= self._read_weights(path, BEST, sums, "best", manifest.best_digest)
         return Checkpoint(manifest, arrays | self._read_arrays(path, OPTIMIZER, sums[OPTIMIZER], self._state, "{}/"))
+
+    def _read_weights(
+        self, path: Path, file: str, sums: Mapping[str, str], name: str, digest: str
+    ) -> dict[str, AnyArray]:
+        """Read a file of weights as the vector `name`; they must have this digest."""
+        if file not in sums:
+            raise Damaged(f"{CHECKSUMS} does not have {file}")
+        arrays = self._read_arrays(path, file, sums[file], (name,), "")
+        if self._layout.digest(arrays[name]) != digest:
+            raise Damaged(f"{file} does not have the digest that {MANIFEST} gives")
+        return arrays
 
     def _check_position(self, manifest: Manifest) -> None:
         schedule, number = self._schedule, manifest.round

@@ -23,6 +23,7 @@ from raydient.wire import control
 from raydient.wire.control import Role
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .endings import PLAIN, Description
 from .failures import Decision, Losses, divergence_message, reason_of
 from .plans import Plans
 from .progress import ProgressReports
@@ -298,14 +299,21 @@ class Coordinator:
             return self._end(Outcome.FAILED, reason="NON_FINITE", message=problem)
         return [Ask(control.Stop()), Save()] if final else [Save()]
 
-    def saved(self, taken: CheckpointTaken, *, final: bool, digest: str = "") -> list[Action]:
-        """Report a snapshot that is on disk. The `final` one ends the run; `digest` is set if training is complete."""
+    def saved(
+        self, taken: CheckpointTaken, *, final: bool, digest: str = "", ending: Description = PLAIN
+    ) -> list[Action]:
+        """Report a snapshot that is on disk. The `final` one ends the run.
+
+        If training is over, `digest` is that of the model and `ending` describes the end.
+        """
         self._saving.written(taken.step)
-        actions: list[Action] = [Tell(taken)]
-        if final:
-            outcome = Outcome.SUCCEEDED if digest else Outcome.PAUSED
-            actions += self._end(outcome, step=taken.step, digest=digest)
-        return actions
+        if not final:
+            return [Tell(taken)]
+        if not digest:
+            return [Tell(taken), *self._end(Outcome.PAUSED, step=taken.step)]
+        self.phase = Phase.ENDED
+        finished = Finished(Outcome.SUCCEEDED, taken.step, digest, ending.reason, ending.message, ending.epoch)
+        return [Tell(taken), *map(Tell, ending.notices), Tell(finished)]
 
     def save_failed(self, step: int, why: str, *, final: bool, complete: bool) -> list[Action]:
         """Report that a snapshot could not be written. A `final` one is held in memory and retried for a while."""
@@ -340,10 +348,8 @@ class Coordinator:
         """End now, for good."""
         return [] if self.ended else self._end(Outcome.CANCELLED)
 
-    def _end(
-        self, outcome: Outcome, *, step: int | None = None, digest: str = "", reason: str = "", message: str = ""
-    ) -> list[Action]:
+    def _end(self, outcome: Outcome, *, step: int | None = None, reason: str = "", message: str = "") -> list[Action]:
         self.phase = Phase.ENDED
         if step is None:
             step = self._status.step if self._status else self._saving.step
-        return [Tell(Finished(outcome, step, digest, reason, message))]
+        return [Tell(Finished(outcome, step, reason=reason, message=message))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from raydient.server.parameters.epoch_watch import watches
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
@@ -24,6 +25,7 @@ def serve_message(
     arrays = {name: values[start:stop] for name, values in point.arrays.items() if name != EPOCH_SCORES}
     if shard == 0 and EPOCH_SCORES in point.arrays:
         arrays[EPOCH_SCORES] = point.arrays[EPOCH_SCORES]
+    watching = watches(prepared.spec.training)
     serve = control.Serve(
         layout=network.layout,
         layers=[(layer.name, layer.rectified_units) for layer in network.layers],
@@ -33,8 +35,11 @@ def serve_message(
         round=point.round,
         step=point.step,
         epoch_sums=point.epoch_sums,
+        watched=point.watched,
         ranks=network.ranks,
         ranges=prepared.ranges,
+        network=prepared.spec.network.canonical() if watching else {},
+        input_shapes=network.input_shapes if watching else {},
         shard=shard,
         conductor=conductor,
     )

@@ -17,6 +17,7 @@ from raydient.workers.network import Network, build, check_structure
 from .initial_weights import Start, find_start
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
+from .monitored import monitor_problems
 from .rate_problems import rate_problems
 from .servers import shard_ranges
 
@@ -176,6 +177,7 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
     network = _network(spec, facts, errors)
     if network is not None:
         errors += _too_small(network, training.batch_size, _microbatches(spec))
+        errors += monitor_problems(training, network, facts.test_rows)
     return network
 
 

@@ -112,9 +112,11 @@ class Finished:
 
     Attributes:
         step: number of updates applied.
-        digest: digest of the final weights; empty unless the run succeeded.
-        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...), or NUMERICS_MIXED; may be empty.
+        digest: digest of the model; empty unless the run succeeded.
+        reason: stable word for a failure (`NON_FINITE`, `WORKER_LOST`, ...), for an end before the last epoch
+            (`STOPPED_EARLY`), or NUMERICS_MIXED; may be empty.
         message: one sentence for the user; may be empty.
+        epoch: number of the epoch whose weights the model has, from 1; 0: it has those after the last step.
     """
 
     outcome: Outcome
@@ -122,6 +124,7 @@ class Finished:
     digest: str = ""
     reason: str = ""
     message: str = ""
+    epoch: int = 0
 
 
 Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Waiting | Finished

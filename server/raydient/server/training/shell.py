@@ -15,6 +15,7 @@ from raydient.wire.network import Closed
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .assembly import Assembly
 from .coordinator import Coordinator
+from .endings import describe
 from .history import HISTORY_FILE
 from .member_messages import order_message, serve_message, work_message
 from .members import Members
@@ -242,12 +243,14 @@ class CoordinatorShell:
             why = getattr(error, "strerror", None) or str(error) or "not enough memory"
             if not snapshot.final:
                 self._snapshot = None
-            complete = self._storage.is_complete(snapshot)
-            failed = self._coordinator.save_failed(snapshot.step, why, final=snapshot.final, complete=complete)
+            over = snapshot.ending is not None
+            failed = self._coordinator.save_failed(snapshot.step, why, final=snapshot.final, complete=over)
             self._carry_out(failed)
             return
         self._snapshot = None
         for notice in written.notices:
             self._tell(notice)
         taken = CheckpointTaken(snapshot.step, self._clock() - began, written.size_bytes)
-        self._carry_out(self._coordinator.saved(taken, final=snapshot.final, digest=written.digest))
+        ending = describe(snapshot, self._prepared.spec.training)
+        saved = self._coordinator.saved(taken, final=snapshot.final, digest=written.digest, ending=ending)
+        self._carry_out(saved)

@@ -11,11 +11,13 @@ from raydient.files import LOCAL, Disk, remove_leftovers
 from raydient.server.parameters.rule import build_optimizer
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.scores import EPOCH_SCORES, SCORE
+from raydient.steps.watched import Watched
 from raydient.wire import control
 from raydient.workers.network import Model, Network, read_weights, save_model
 
 from .checkpoint_files import good_manifests
 from .checkpoints import Checkpoint, Checkpoints, Damage
+from .endings import has_best
 from .history import History
 from .initial_weights import MODEL_FILE
 from .numerics import Numerics
@@ -28,8 +30,8 @@ class StartingPoint:
     """The position and the arrays that training starts from.
 
     Attributes:
-        arrays: the weights, and the optimizer's vectors unless training starts at step 0.
-        round, step, epoch_sums: see `Manifest`.
+        arrays: the weights, and the other vectors of a checkpoint unless training starts at step 0.
+        round, step, epoch_sums, watched: see `Manifest`.
         steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
         damage: notices about checkpoints that were found damaged.
         changes: notices about what differs from the process that made the checkpoint.
@@ -39,6 +41,7 @@ class StartingPoint:
     round: int = 0
     step: int = 0
     epoch_sums: Sequence[float] = ()
+    watched: Mapping[str, Watched] = field(default_factory=dict)
     steps: Sequence[int] = ()
     damage: Sequence[Notice] = ()
     changes: Sequence[Notice] = ()
@@ -50,7 +53,7 @@ class Written:
 
     Attributes:
         size_bytes: size of its arrays.
-        digest: digest of the weights if training is complete and the model is written; else empty.
+        digest: digest of the model if training is over and the model is written; else empty.
         notices: notices for the user about damaged checkpoints in its place.
     """
 
@@ -107,10 +110,6 @@ class Storage:
         """Remove the checkpoint of a step, if there is one."""
         self._checkpoints.discard(step)
 
-    def is_complete(self, snapshot: control.Snapshot) -> bool:
-        """Return True if training is complete: no round follows the snapshot."""
-        return snapshot.round == self._prepared.schedule.rounds
-
     def not_finite(self, weights: Vector) -> str:
         """Return the name of the first parameter with a value that is NaN or infinite; empty if there is none."""
         if np.isfinite(weights).all():
@@ -119,7 +118,7 @@ class Storage:
         return next(name for name, view in views.items() if not np.isfinite(view).all())
 
     def write(self, snapshot: control.Snapshot, arrays: control.Arrays) -> Written:
-        """Write the record of epochs, a checkpoint, and the model if training is complete; durable on return.
+        """Write the record of epochs, a checkpoint, and the model if training is over; durable on return.
 
         After an error the earlier checkpoints are unchanged, and the same snapshot may be written again. Raises
         OSError, MemoryError, and what `before_writing` raises.
@@ -133,15 +132,28 @@ class Storage:
             "epoch": epoch,
             "epoch_sums": list(snapshot.epoch_sums),
             "numerics": self.numerics.record,
+            "watched": dict(snapshot.watched),
         }
-        data, spec = self._prepared.dataset, self._prepared.spec
-        mixed = self.numerics.mixed
-        model = Model(spec.network, data.inputs, arrays["weights"], data.targets, mixed_bits=mixed)
-        damage = self._checkpoints.save(arrays, position, metadata=model.metadata, keep=spec.checkpoints.keep)
-        if complete := self.is_complete(snapshot):
-            save_model(self._directory / MODEL_FILE, model, self._disk)
+        best = self._model(arrays["best"]) if has_best(snapshot.watched) else None
+        if best is None:
+            arrays = {name: array for name, array in arrays.items() if name != "best"}
+        model = self._model(arrays["weights"])
+        damage = self._checkpoints.save(
+            arrays,
+            position,
+            metadata=model.metadata,
+            keep=self._prepared.spec.checkpoints.keep,
+            best=best.metadata if best else None,
+        )
+        result = best or model
+        if snapshot.ending is not None:
+            save_model(self._directory / MODEL_FILE, result, self._disk)
         size = sum(array.nbytes for array in arrays.values())
-        return Written(size, model.digest if complete else "", _damage_notices(damage))
+        return Written(size, result.digest if snapshot.ending is not None else "", _damage_notices(damage))
+
+    def _model(self, weights: AnyArray) -> Model:
+        data, specification = self._prepared.dataset, self._prepared.spec.network
+        return Model(specification, data.inputs, weights, data.targets, mixed_bits=self.numerics.mixed)
 
     def read(self) -> StartingPoint:
         """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""
@@ -166,7 +178,7 @@ class Storage:
             changes.append(Notice("METRICS_RESTARTED", text))
         changes += self.numerics.go_on_from(manifest.numerics)
         steps = [step for step in self._checkpoints.steps() if step <= manifest.step]
-        return StartingPoint(arrays, manifest.round, manifest.step, sums, steps, damage, changes)
+        return StartingPoint(arrays, manifest.round, manifest.step, sums, manifest.watched, steps, damage, changes)
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:

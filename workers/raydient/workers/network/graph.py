@@ -125,6 +125,12 @@ class Network:
         """Values of loss and metrics by name, from the number of rows followed by the sums of `Program.forward`."""
         return values_of(self.metric_names, self.metrics, sums)
 
+    @property
+    def larger_is_better(self) -> Mapping[str, bool]:
+        """The direction in which each value of `finish` improves, by name in the same order."""
+        own = {name: name.endswith("accuracy") for name in self.metric_names}  # the others are losses and errors
+        return own | {metric.name: metric.metric.larger_is_better for metric in self.metrics}
+
     def _metric_names(self) -> tuple[str, ...]:
         names = tuple(output.prefix + name for output in self.outputs for name in output.loss.metric_names)
         return ("loss", *names) if self.spec.outputs else names

@@ -32,10 +32,12 @@ class Metric(ABC):
         losses: kinds of loss that it can be used with.
         ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
             `steps.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
+        larger_is_better: the direction in which it improves.
     """
 
     losses: ClassVar[frozenset[str]]
     ranks: ClassVar[bool] = False
+    larger_is_better: ClassVar[bool] = True
 
     def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
         self.settings, self.kind = settings, kind

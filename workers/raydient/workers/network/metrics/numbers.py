@@ -33,6 +33,8 @@ class _Errors(Metric):
 class RootMeanSquaredError(_Errors):
     """The root of the mean of squared errors, over rows and outputs."""
 
+    larger_is_better = False
+
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
         return 1

@@ -1,0 +1,96 @@
+"""The decisions at the end of an epoch: the best epoch, and the end of training. No I/O."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from raydient.spec.ending import EarlyStopping, KeepBest
+from raydient.spec.monitored import part_of
+from raydient.spec.network import Network as NetworkSpec
+from raydient.spec.training import Training
+from raydient.steps.watched import Watched
+
+from .monitor import Monitor
+
+EARLY_STOPPING, KEEP = "early_stopping", "keep"
+"""Keys of `Position.watched`, the fields of a specification that watch a metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochWatch:
+    """Watches the metrics of a job. Without monitors it computes no metric and decides nothing.
+
+    Attributes:
+        finish: computes the metrics of a part, by name, from its sums, rows first.
+        monitors: the watched metrics, by the field of the specification.
+        patience: number of epochs without an improvement that end training.
+    """
+
+    finish: Callable[[Sequence[float]], Mapping[str, float]] = lambda sums: {}
+    monitors: Mapping[str, Monitor] = field(default_factory=dict)
+    patience: int = 0
+
+    @classmethod
+    def of(
+        cls, training: Training, network: Mapping[str, Any], input_shapes: Mapping[str, Sequence[int]]
+    ) -> "EpochWatch":
+        """Return the watch of a job; `network` and `input_shapes` as in `Serve`."""
+        if not watches(training):
+            return NOTHING
+        from raydient.workers.network import build  # noqa: PLC0415  (0.1 s, and most jobs watch nothing)
+
+        shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
+        built = build(NetworkSpec.model_validate(network), shapes, training=True)
+        monitors, patience = {}, 0
+        if training.early_stopping is not None:
+            stopping = training.early_stopping
+            monitors[EARLY_STOPPING] = _monitor(stopping, built.larger_is_better, stopping.min_delta)
+            patience = stopping.patience
+        if keeps_best(training):
+            monitors[KEEP] = _monitor(training.keep.value, built.larger_is_better)
+        return cls(built.finish, monitors, patience)
+
+    def after(
+        self, watched: Mapping[str, Watched], epoch: int, train: Sequence[float], test: Sequence[float]
+    ) -> Mapping[str, Watched]:
+        """Return the state after an epoch, numbered from 1, with these sums; empty if a part has no rows."""
+        if not self.monitors:
+            return watched
+        metrics = {
+            f"{split}_{name}": value
+            for split, sums in (("train", train), ("test", test))
+            if sums
+            for name, value in self.finish(sums).items()
+        }
+        return {
+            name: monitor.after(watched.get(name, Watched()), epoch, metrics) for name, monitor in self.monitors.items()
+        }
+
+    def keeps(self, watched: Mapping[str, Watched], epoch: int) -> bool:
+        """Return True if the weights at the end of an epoch are the best so far; `watched` is the state after it."""
+        return KEEP in watched and watched[KEEP].epoch == epoch
+
+    def stops(self, watched: Mapping[str, Watched], epochs: int) -> bool:
+        """Return True if training ends after so many epochs; as in Keras, never after the first."""
+        return EARLY_STOPPING in watched and epochs > 1 and watched[EARLY_STOPPING].wait >= self.patience
+
+
+NOTHING = EpochWatch()
+"""The watch of a job in which no rule watches a metric."""
+
+
+def watches(training: Training) -> bool:
+    """Return True if a rule of training watches a metric."""
+    return training.early_stopping is not None or keeps_best(training)
+
+
+def keeps_best(training: Training) -> bool:
+    """Return True if the weights of the best epoch are kept."""
+    return training.keep.kind == "best"
+
+
+def _monitor(settings: EarlyStopping | KeepBest, rising: Mapping[str, bool], min_delta: float = 0.0) -> Monitor:
+    """Return the monitor of a rule; `rising` is `Network.larger_is_better`."""
+    part, metric = part_of(settings.monitor, rising)
+    larger = rising[metric] if settings.mode.kind == "auto" else settings.mode.kind == "max"
+    return Monitor(f"{part}_{metric}", larger=larger, min_delta=min_delta)
