@@ -92,6 +92,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "microbatches": 1,
         "seed": 0,
         "optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False}},
+        "sparse": {"exact": {}},
         "initial_weights": "",
         "numerics": {"strict": {}},
         "schedule": {"constant": {}},

@@ -57,13 +57,14 @@ def test_the_direction_is_that_of_the_clipped_gradient():
     assert not isinstance(request, Apply)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "limit"), [(1, None), (2, None), (2, 0.5)])
 @pytest.mark.parametrize("name", NAMES)
-def test_each_parameter_has_its_own_ratio(name, threads, executor, monkeypatch):
+def test_each_parameter_has_its_own_ratio(name, threads, limit, executor, monkeypatch):
     monkeypatch.setattr("raydient.server.parameters.blocks.PARALLEL_FROM", 1)
     monkeypatch.setattr("raydient.server.parameters.blocks.BLOCK", 1 << 13)
     kind, settings = CASES[name]
-    rule, rng = make_rule(kind, settings), np.random.default_rng(5)
+    clipping = {"values": {"limit": limit}} if limit else None
+    rule, rng = make_rule(kind, settings, clipping=clipping), np.random.default_rng(5)
     vector = rng.normal(size=LAYOUT.size).astype(np.float32)
     start, gradients = vector.copy(), rng.normal(size=(3, LAYOUT.size)).astype(np.float32)
     updater = make_updater(
@@ -89,6 +90,7 @@ def test_each_parameter_has_its_own_ratio(name, threads, executor, monkeypatch):
                 first = first * 0.5 + gradient * 0.5
             np.testing.assert_allclose(ours, first, rtol=1e-5)
         else:
+            pushed = np.clip(pushed, -limit, limit) if limit else pushed
             np.testing.assert_allclose(ours, weights(kind, first, pushed, **settings)[-1], rtol=1e-4, atol=1e-5)
 
 

@@ -25,6 +25,7 @@ from raydient.steps.schedule import Schedule
 
 from .conftest import begin, make_rule
 from .optimizer_cases import CASES
+from .optimizer_twins import LAYERWISE_TWINS
 
 SGD = ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False})
 LEAVES, STEPS, UNITS = 3, 3, 2
@@ -106,12 +107,14 @@ class Server:
     block=st.sampled_from([PIECE, 3 * PIECE, 100]),
     choice=st.sampled_from(list(CASES.values())),
     clipping=st.sampled_from(CLIPPINGS),
+    lazy=st.booleans(),
     shuffled=st.randoms(use_true_random=False),
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, shuffled, seed):
-    rule = make_rule(*choice, clipping=clipping)
+def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, lazy, shuffled, seed):
+    sparse = "lazy" if lazy and choice[0] not in LAYERWISE_TWINS else "exact"
+    rule = make_rule(*choice, clipping=clipping, sparse=sparse)
     rng = np.random.default_rng(seed)
     start = rng.normal(size=LAYOUT.size).astype(np.float32)
     steps = [gradients(rng) for _ in range(STEPS)]

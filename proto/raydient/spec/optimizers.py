@@ -6,6 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from .base import Model, OneOf
 from .dataset import Fraction
+from .functions import Empty
 
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # weights are float32
 Strength = Annotated[float, Field(ge=0, le=1e30)]
@@ -132,6 +133,17 @@ class Ftrl(Model):
                 "the rule divides by their sum"
             )
         return self
+
+
+class Sparse(OneOf):
+    """The rows of a table that a step updates. A table is an embedding of 65,536 values or more.
+
+    exact: every row, as the rule of the optimizer demands. lazy: the rows in use by the batch; the others keep weights
+    and state.
+    """
+
+    exact: Empty | None = None
+    lazy: Empty | None = None
 
 
 class Optimizer(OneOf):

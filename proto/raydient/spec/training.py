@@ -8,7 +8,7 @@ from .base import Model, OneOf
 from .clipping import Clipping
 from .ending import EarlyStopping, Keep
 from .functions import Empty
-from .optimizers import Optimizer, Sgd
+from .optimizers import Optimizer, Sgd, Sparse
 from .schedules import LearningRateSchedule, WarmUp
 
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -43,6 +43,7 @@ class Training(Model):
     microbatches: Annotated[int, Field(ge=1, le=1024)] | None = None
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     optimizer: Optimizer = Optimizer(sgd=Sgd())
+    sparse: Sparse = Sparse(exact=Empty())
     initial_weights: Annotated[str, Field(max_length=4096)] = ""
     numerics: Numerics = Numerics(strict=Empty())
     schedule: LearningRateSchedule = LearningRateSchedule(constant=Empty())
@@ -55,6 +56,16 @@ class Training(Model):
     def has_schedule(self) -> bool:
         """True if the learning rate is not constant."""
         return self.schedule.kind != "constant" or self.warm_up is not None
+
+    @field_validator("sparse")
+    @classmethod
+    def _norms_are_those_of_whole_tables(cls, sparse: Sparse, info: ValidationInfo) -> Sparse:
+        optimizer = info.data.get("optimizer")
+        if sparse.kind == "lazy" and optimizer is not None and optimizer.kind in ("lamb", "lars"):
+            raise ValueError(
+                f"lazy cannot be combined with {optimizer.kind}, which has norms of whole tables: use exact"
+            )
+        return sparse
 
     @field_validator("microbatches")
     @classmethod

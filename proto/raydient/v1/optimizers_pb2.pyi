@@ -1,3 +1,4 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
@@ -32,6 +33,14 @@ class Optimizer(_message.Message):
     lion: Lion
     ftrl: Ftrl
     def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[Adagrad, _Mapping]] = ..., adadelta: _Optional[_Union[Adadelta, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamax: _Optional[_Union[Adamax, _Mapping]] = ..., adamw: _Optional[_Union[AdamW, _Mapping]] = ..., nadam: _Optional[_Union[Nadam, _Mapping]] = ..., lamb: _Optional[_Union[Lamb, _Mapping]] = ..., lars: _Optional[_Union[Lars, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., ftrl: _Optional[_Union[Ftrl, _Mapping]] = ...) -> None: ...
+
+class Sparse(_message.Message):
+    __slots__ = ("exact", "lazy")
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    LAZY_FIELD_NUMBER: _ClassVar[int]
+    exact: _functions_pb2.Empty
+    lazy: _functions_pb2.Empty
+    def __init__(self, exact: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., lazy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Sgd(_message.Message):
     __slots__ = ("learning_rate", "momentum", "nesterov")

@@ -90,12 +90,13 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "sparse", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
     INITIAL_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     NUMERICS_FIELD_NUMBER: _ClassVar[int]
     SCHEDULE_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +109,7 @@ class Training(_message.Message):
     microbatches: int
     seed: int
     optimizer: _optimizers_pb2.Optimizer
+    sparse: _optimizers_pb2.Sparse
     initial_weights: str
     numerics: Numerics
     schedule: _schedules_pb2.LearningRateSchedule
@@ -115,7 +117,7 @@ class Training(_message.Message):
     clipping: _scaling_pb2.Clipping
     early_stopping: _ending_pb2.EarlyStopping
     keep: _ending_pb2.Keep
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ...) -> None: ...
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., sparse: _Optional[_Union[_optimizers_pb2.Sparse, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")

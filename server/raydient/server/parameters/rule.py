@@ -25,12 +25,14 @@ class UpdateRule:
         scale: function of the squared norms of the gradient by parameter, which are then known before any weight
             changes: the factor of the gradient by each parameter, as clipping by norms needs it. None leaves the
             gradient as it is, without that delay.
+        lazy: leave rows of tables that a step does not use, in weights and state.
     """
 
     optimizer: Optimizer
     learning_rate: Callable[[int], float]
     limit: float | None = None
     scale: Scale | None = None
+    lazy: bool = False
 
     @property
     def clips(self) -> bool:
@@ -66,4 +68,5 @@ def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
     """Build the rule of a job's training. `rounds`: those of the job, on whose number the learning rate may depend."""
     base: float = training.optimizer.value.learning_rate
     rate = build_rate(base, training.schedule, training.warm_up, rounds)
-    return UpdateRule(build_optimizer(training), rate, limit_of(training.clipping), scale_of(training.clipping))
+    limit, scale = limit_of(training.clipping), scale_of(training.clipping)
+    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy=training.sparse.kind == "lazy")

@@ -158,7 +158,7 @@ class Updater:
         self._updated(self._blocks.size)
 
     def direct(self, step: int, factors: Mapping[str, float]) -> NDArray[np.float64]:
-        """Turn the last `reduce`, scaled as by `apply`, into the direction of update number `step`, for `follow`.
+        """Turn the last `reduce`, clipped, into the direction of update number `step`, for `follow`.
 
         Returns:
             The squared norms of the weights and of the direction in each piece of a parameter, (2, pieces).
@@ -168,6 +168,8 @@ class Updater:
         def direct(block: Block) -> None:
             gradient = block.of(self._gradient)
             self._weights.scale(block, gradient, factors)
+            if self.rule.limit is not None:
+                np.copyto(gradient, self._weights.limit(block, gradient))
             self._weights.direct(step, block, gradient)
             for pieces, values in zip(norms, (block.of(self._weights.vector), gradient), strict=True):
                 pieces.add(block.start, values)
@@ -185,8 +187,8 @@ class Updater:
         self._updated(self._blocks.size)
 
     def _others_rest(self, table: Table) -> bool:
-        """Return True if rows that are not in use keep weights and state, bit by bit."""
+        """Return True if rows that are not in use keep weights and state."""
         if self._weights.are_frozen(table):
             return True
-        alike = self.rule.layerwise is None and self.rule.optimizer.rests_at_zero
+        alike = self.rule.layerwise is None and (self.rule.lazy or self.rule.optimizer.rests_at_zero)
         return alike and not self._reduction.penalizes(table)
