@@ -1,6 +1,7 @@
 """Training by a loop in this process, from the definition alone: no workers, servers or rounds."""
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from itertools import pairwise
 
 import numpy as np
@@ -96,7 +97,7 @@ class Update:
     """Updates parameter by parameter: learned ones by the optimizer, averages by theirs, frozen ones not at all."""
 
     def __init__(self, training, network, weights, rounds):
-        self._rule, self._clipping = build_rule(training, rounds), training.clipping
+        self._rule, self._training, self._clipping = build_rule(training, rounds), training, training.clipping
         self._layout, self._weights = network.layout, weights
         self._state = [np.full_like(weights, value) for value in self._rule.optimizer.state.values()]
         self._scratch = [np.empty_like(weights) for _ in range(2)]
@@ -113,6 +114,7 @@ class Update:
         for p, factor, (w, g, *state, a, b) in zip(parameters, factors, parts, strict=True):
             if isinstance(p.kind, Learned):
                 g[:] = self._limited(g * np.float32(factor))
+                w[:] = w * self._decay(step, p.name)
                 ratio, optimizer = 1.0, self._rule.layerwise
                 if optimizer is not None:
                     optimizer.direct(step, w, g, state, (a, b))
@@ -120,6 +122,12 @@ class Update:
                 self._rule.update(step, w, g, state, (a, b), ratio=ratio)
             elif isinstance(p.kind, Average):
                 w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g
+
+    def _decay(self, step, name):
+        decay = self._training.weight_decay
+        if decay is None or any(fnmatch(name, pattern) for pattern in decay.exclude):
+            return np.float32(1)
+        return np.float32(1 - self._rule.learning_rate(step) * decay.rate)
 
     def _norm(self, parameter, values):
         """Return the norm of a parameter's values, whose squares are added piece by piece."""

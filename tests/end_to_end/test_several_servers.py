@@ -35,7 +35,7 @@ def phrases(tmp_path_factory):
 def make(phrases):
     """Return a function that prepares a job of 7 microbatches a step, with an odd last batch."""
 
-    def build(servers, workers, *, epochs=2, checkpoint_seconds=1000.0, optimizer="adam", every=5, clipping=None):
+    def build(servers, workers, *, epochs=2, checkpoint_seconds=1000.0, optimizer="adam", every=5, **more):
         layers = [
             {"embedding": {"name": "words", "input_dim": VOCABULARY, "output_dim": 4}},
             "flatten",
@@ -49,7 +49,7 @@ def make(phrases):
         spec = {
             "dataset": {"uri": phrases.name, "split": {"test": 0.1}},
             "network": {"layers": layers, "loss": "softmax_cross_entropy"},
-            "training": training | ({"clipping": clipping} if clipping else {}),
+            "training": training | more,
             "monitoring": {"gradient_health_every": every},
             "checkpoints": {"interval_seconds": checkpoint_seconds},
             "resources": {"workers": workers, "parameter_servers": servers},
@@ -71,8 +71,8 @@ def test_servers_and_workers_change_no_bit(make, local, expected, tmp_path, serv
 
 
 @pytest.mark.parametrize(("kind", "optimizer"), [("values", "adam"), ("layer_norm", SGD), ("global_norm", SGD)])
-def test_clipping_has_the_bits_of_one_server(make, local, expected, tmp_path, kind, optimizer):
-    reports, prepared = [], make(2, 2, optimizer=optimizer, clipping=CLIPPINGS[kind])
+def test_clipping_and_weight_decay_have_the_bits_of_one_server(make, local, expected, tmp_path, kind, optimizer):
+    reports, prepared = [], make(2, 2, optimizer=optimizer, clipping=CLIPPINGS[kind], weight_decay={"rate": 0.1})
     assert execute(prepared, local, tmp_path, reports.append).digest == expected(prepared)
     last = progress(reports)[-1]
     assert last.clipped_steps == prepared.schedule.steps

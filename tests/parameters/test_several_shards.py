@@ -108,13 +108,15 @@ class Server:
     choice=st.sampled_from(list(CASES.values())),
     clipping=st.sampled_from(CLIPPINGS),
     lazy=st.booleans(),
+    decay=st.sampled_from([None, {"rate": 0.5}, {"rate": 0.5, "exclude": ["t.*"]}]),
     shuffled=st.randoms(use_true_random=False),
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, lazy, shuffled, seed):
+def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, lazy, decay, shuffled, seed):
     sparse = "lazy" if lazy and choice[0] not in LAYERWISE_TWINS else "exact"
-    rule = make_rule(*choice, clipping=clipping, sparse=sparse)
+    decay = None if choice[0] in ("adamw", "lamb", "lars") else decay  # they have their own
+    rule = make_rule(*choice, clipping=clipping, sparse=sparse, weight_decay=decay)
     rng = np.random.default_rng(seed)
     start = rng.normal(size=LAYOUT.size).astype(np.float32)
     steps = [gradients(rng) for _ in range(STEPS)]

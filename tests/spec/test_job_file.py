@@ -105,6 +105,14 @@ def test_a_good_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("adam: {learning_rate: 3e-3}", "sgd: {nesterov: true}", 15, "training.optimizer.sgd.nesterov", ["momentum"]),
         ("adam: {learning_rate: 3e-3}", "", 15, "training.optimizer", ["exactly one of sgd, adagrad"]),
         (ADAM, "clipping: {global_norm: {limit: 0}}", 15, "training.clipping.global_norm.limit", ["above 0"]),
+        (ADAM, "weight_decay: {}", 15, "training.weight_decay.rate", ["missing"]),
+        (
+            ADAM,
+            "optimizer: adamw\n  weight_decay: {rate: 1}",
+            16,
+            "training.weight_decay",
+            ["adamw has a weight_decay of"],
+        ),
         (ADAM, "clipping: {values: }", 15, "training.clipping.values.limit", ["missing"]),
         (
             ADAM,

@@ -6,11 +6,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .clipping import Clipping
+from .decay import WeightDecay
 from .ending import EarlyStopping, Keep
 from .functions import Empty
 from .optimizers import Optimizer, Sgd, Sparse
 from .schedules import LearningRateSchedule, WarmUp
 
+_WITH_DECAY = ("adamw", "lamb", "lars")
 PositiveInt = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -51,6 +53,7 @@ class Training(Model):
     clipping: Clipping | None = None
     early_stopping: EarlyStopping | None = None
     keep: Keep = Keep(last=Empty())
+    weight_decay: WeightDecay | None = None
 
     @property
     def has_schedule(self) -> bool:
@@ -66,6 +69,14 @@ class Training(Model):
                 f"lazy cannot be combined with {optimizer.kind}, which has norms of whole tables: use exact"
             )
         return sparse
+
+    @field_validator("weight_decay")
+    @classmethod
+    def _one_decay(cls, weight_decay: WeightDecay | None, info: ValidationInfo) -> WeightDecay | None:
+        optimizer = info.data.get("optimizer")
+        if weight_decay is not None and optimizer is not None and optimizer.kind in _WITH_DECAY:
+            raise ValueError(f"the optimizer {optimizer.kind} has a weight_decay of its own: set that, or leave it out")
+        return weight_decay
 
     @field_validator("microbatches")
     @classmethod

@@ -1,6 +1,7 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -20,3 +21,11 @@ class Clip(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     limit: float
     def __init__(self, limit: _Optional[float] = ...) -> None: ...
+
+class WeightDecay(_message.Message):
+    __slots__ = ("rate", "exclude")
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
+    rate: float
+    exclude: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rate: _Optional[float] = ..., exclude: _Optional[_Iterable[str]] = ...) -> None: ...

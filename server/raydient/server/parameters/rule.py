@@ -8,6 +8,7 @@ from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
 
 from .clipping import Scale, limit_of, scale_of
+from .decay import WeightDecay, decay_of
 from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors
 from .schedules import build_rate
 
@@ -17,7 +18,7 @@ ONE_STEP = Schedule(train_rows=1, test_rows=0, epochs=1, batch_size=1, microbatc
 
 @dataclass(frozen=True, slots=True)
 class UpdateRule:
-    """An optimizer with the learning rate of each step and a factor of the gradient.
+    """An optimizer with the learning rate of each step, the clipping of the gradient and the decay of the weights.
 
     Attributes:
         learning_rate: function of the step, counted from 0.
@@ -26,6 +27,7 @@ class UpdateRule:
             changes: the factor of the gradient by each parameter, as clipping by norms needs it. None leaves the
             gradient as it is, without that delay.
         lazy: leave rows of tables that a step does not use, in weights and state.
+        decay: the decay of the weights; None without one.
     """
 
     optimizer: Optimizer
@@ -33,6 +35,7 @@ class UpdateRule:
     limit: float | None = None
     scale: Scale | None = None
     lazy: bool = False
+    decay: WeightDecay | None = None
 
     @property
     def clips(self) -> bool:
@@ -69,4 +72,5 @@ def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
     base: float = training.optimizer.value.learning_rate
     rate = build_rate(base, training.schedule, training.warm_up, rounds)
     limit, scale = limit_of(training.clipping), scale_of(training.clipping)
-    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy=training.sparse.kind == "lazy")
+    lazy, decay = training.sparse.kind == "lazy", decay_of(training.weight_decay)
+    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay)

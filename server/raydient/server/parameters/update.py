@@ -191,4 +191,5 @@ class Updater:
         if self._weights.are_frozen(table):
             return True
         alike = self.rule.layerwise is None and (self.rule.lazy or self.rule.optimizer.rests_at_zero)
-        return alike and not self._reduction.penalizes(table)
+        changed = self._reduction.penalizes(table) or (self._weights.decays(table) and not self.rule.lazy)
+        return alike and not changed

@@ -34,10 +34,15 @@ class Weights:
         self._state = state
         self._not_learned = [p for p in parameters if not isinstance(p.kind, Learned)]
         self._frozen = {p.offset for p in parameters if isinstance(p.kind, Frozen)}
+        self._decaying = {p.offset: p.stop for p in parameters if rule.decay and rule.decay.concerns(p) and p.size}
 
     def are_frozen(self, table: Table) -> bool:
         """Return True if no update changes a table."""
         return table.offset in self._frozen
+
+    def decays(self, table: Table) -> bool:
+        """Return True if an update changes all rows of a table."""
+        return table.offset in self._decaying
 
     def square(self, start: int, gradient: Vector) -> float:
         """Return the squared norm of the gradient by what is learned; not finite if any value is not.
@@ -91,6 +96,7 @@ class Weights:
         weights = block.of(self.vector)
         if meter is not None:
             np.copyto(block.before, weights)
+        self._decay(step, block)
         for start, stop, kind in self._stretches(block.start, block.stop):
             part = slice(start - block.start, stop - block.start)
             free = [array[part] for array in block.free]
@@ -104,6 +110,16 @@ class Weights:
                     _average(weights[part], gradient[part], momentum, free[0])
         if meter is not None:
             meter.add_update(block.start, block.before, weights)
+
+    def _decay(self, step: int, block: Block) -> None:
+        for offset, stop in self._decaying.items():
+            if offset < block.stop and block.start < stop:
+                self.vector[max(offset, block.start) : min(stop, block.stop)] *= self._factor(step)
+
+    def _factor(self, step: int) -> np.float32:
+        """Return the factor of the weights that decay in a step."""
+        assert self.rule.decay is not None, "weights do not decay"
+        return np.float32(self.rule.decay.factor(self.rule.learning_rate(step)))
 
     def _follow(
         self, step: int, block: Block, direction: Vector, where: tuple[int, int], ratios: Mapping[str, float]
@@ -141,6 +157,8 @@ class Weights:
             after = before if meter is None else before.copy()
             state = [array.take(numbers, axis=0) for array in kept]
             clipped = self._clipped(gradient, factor)
+            if table.offset in self._decaying:
+                after *= self._factor(step)
             self.rule.update(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
             put(values, numbers, after)
             for array, rows in zip(kept, state, strict=True):

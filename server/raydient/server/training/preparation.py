@@ -14,6 +14,7 @@ from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
 
+from .decay_problems import decay_problems
 from .initial_weights import Start, find_start
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
@@ -206,12 +207,14 @@ def _lay_out(
     """Return the rounds of a job that fits its data, the ranges of its parameter servers and the memory that it takes.
 
     Raises:
-        InvalidSpec: it takes more than `memory_bytes`, has more parameter servers than its network has pieces, or a
-            schedule of the learning rate that does not fit its length.
+        InvalidSpec: it takes more than `memory_bytes`, has more parameter servers than its network has pieces, a
+            schedule of the learning rate that does not fit its length, or a weight decay that does not fit its network.
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
     if problems := rate_problems(training, schedule):
+        raise InvalidSpec(problems)
+    if problems := decay_problems(training, network.layout):
         raise InvalidSpec(problems)
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
