@@ -3,13 +3,14 @@
     KERAS_BACKEND=jax JAX_ENABLE_X64=1 python -m tests.parameters.optimizer_figures keras  # pip install keras jax
     python -m tests.parameters.optimizer_figures torch                                     # pip install torch
 
-writes `figures/optimizers-keras.json` or `figures/optimizers-torch.json` beside this file: versions, and by optimizer
-and function the weights after each step.
+writes `figures/optimizers-keras.json` or `figures/optimizers-torch.json` beside this file: versions, defaults of Keras,
+and by optimizer and function the weights after each step.
 """
 
 import json
 import sys
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ KERAS = {
     "sgd": "SGD", "adagrad": "Adagrad", "adadelta": "Adadelta", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW",
     "adamax": "Adamax", "nadam": "Nadam", "lion": "Lion", "ftrl": "Ftrl", "lamb": "Lamb",
 }  # fmt: skip
+COMMON = ("use_ema", "ema_momentum")
+"""Settings of every optimizer in Keras, which are no settings of the optimizer here."""
 TORCH = {
     "sgd": "SGD", "adagrad": "Adagrad", "adadelta": "Adadelta", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW",
     "adamax": "Adamax", "nadam": "NAdam",
@@ -40,6 +43,20 @@ def keras_weights(kind, settings, gradient, start):
         g = gradient(keras.ops.convert_to_numpy(weights), step)
         optimizer.apply([keras.ops.convert_to_tensor(g, dtype="float64")], [weights])
         yield keras.ops.convert_to_numpy(weights)
+
+
+def keras_defaults():
+    """Return the defaults of each optimizer that are numbers or truth values, by its option and the setting."""
+    import keras
+
+    return {
+        kind: {
+            setting: parameter.default
+            for setting, parameter in signature(getattr(keras.optimizers, name)).parameters.items()
+            if isinstance(parameter.default, bool | int | float) and setting not in COMMON
+        }
+        for kind, name in KERAS.items()
+    }
 
 
 def torch_weights(kind, settings, gradient, start):
@@ -81,6 +98,9 @@ def main(program):
         f'"command": "{environment}python -m tests.parameters.optimizer_figures {program}"',
         f'"versions": {json.dumps({name: version(name) for name in packages})}',
     ]
+    if program == "keras":
+        rows = [f'  "{kind}": {json.dumps(settings)}' for kind, settings in keras_defaults().items()]
+        lines.append('"defaults": {\n' + ",\n".join(rows) + "\n }")
     for case, by_function in figures.items():
         rows = ",\n".join(f'  "{function}": {json.dumps(rows)}' for function, rows in by_function.items())
         lines.append(f'"{case}": {{\n{rows}\n }}')

@@ -65,6 +65,17 @@ def test_every_option_of_the_specification_is_built_and_tested():
         )
 
 
+@pytest.mark.parametrize("kind", sorted(set(OPTIMIZERS) - {"lars"}))
+def test_settings_and_defaults_are_those_of_keras(kind):
+    ours = {name: field.default for name, field in type(Optimizer.model_validate(kind).value).model_fields.items()}
+    theirs = dict(FIGURES["keras"]["defaults"][kind])
+    if kind == "ftrl":
+        assert theirs.pop("learning_rate_power") == -0.5, "the rule of the paper"
+    if kind == "lamb":
+        assert ours.pop("weight_decay") == 0, "Keras has no decay in the ratio"
+    assert ours == theirs
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", CASES)
 def test_each_step_is_that_of_the_paper(name, function):
@@ -95,7 +106,7 @@ def test_each_step_is_that_of_the_program(name, program):
 
 def test_the_programs_have_figures_of_all_optimizers_that_they_have():
     for program, lacks in (("keras", KERAS_LACKS), ("torch", TORCH_LACKS)):
-        computed = set(FIGURES[program]) - {"command", "versions"}
+        computed = set(FIGURES[program]) - {"command", "versions", "defaults"}
         assert computed == set(CASES) - lacks
         assert all(set(FIGURES[program][name]) == set(FUNCTIONS) for name in computed)
 
