@@ -105,3 +105,15 @@ def test_a_training_that_was_over_when_its_coordinator_died_is_over_when_it_goes
     assert (finished.digest, finished.step) == (first.digest, first.step)
     assert not [report for report in reports if isinstance(report, EpochEnded)]
     assert load_model(tmp_path / "model.safetensors").digest == first.digest
+
+
+def test_training_ends_by_time_and_by_steps(job, local, tmp_path):
+    prepared = job(1, network=NETWORK, epochs=100_000, max_minutes=0.5 / 60)
+    reports = []
+    finished = execute(prepared, local, tmp_path / "time", reports.append)
+    assert (finished.outcome, finished.reason) == (Outcome.SUCCEEDED, "MAX_MINUTES")
+    assert 0 < finished.step < prepared.schedule.steps
+    same = job(2, network=NETWORK, epochs=100_000, max_steps=finished.step)
+    by_steps = execute(same, local, tmp_path / "steps")
+    assert (by_steps.reason, by_steps.step) == ("MAX_STEPS", finished.step)
+    assert by_steps.digest == finished.digest, "bits depend on the step alone"

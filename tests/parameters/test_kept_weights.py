@@ -1,5 +1,8 @@
 """The conductor keeps the weights of the best epoch in every shard, and ends training early, wherever it began."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,7 +37,7 @@ class Job:
         boundary: the last one.
     """
 
-    def __init__(self, *, patience=2, position=None, best=None):
+    def __init__(self, *, patience=2, position=None, best=None, schedule=SCHEDULE, limit=math.inf):
         watch = EpochWatch(
             lambda sums: {"loss": sums[1] / sums[0]},
             {name: Monitor("test_loss", larger=False) for name in (EARLY_STOPPING, KEEP)},
@@ -42,7 +45,7 @@ class Job:
         )
         layers = LayerSums(Layout.of([("a.kernel", (3,))]), [("a", 0)])
         position = position or Position(0, 0, np.zeros(2))
-        self.conductor = Conductor(SCHEDULE, position, RULE, layers, shards=SHARDS, watch=watch)
+        self.conductor = Conductor(schedule, position, RULE, layers, shards=SHARDS, watch=watch, limit_seconds=limit)
         self.weights, self.best = [position.step] * SHARDS, list(best or [None] * SHARDS)
         self.epochs, self.boundary, self.pending = [], None, None
         self.conductor.attached(0)
@@ -134,3 +137,27 @@ def test_without_a_reason_to_stop_the_schedule_ends_training():
     job.run()
     assert job.boundary == Boundary(True, Ending.COMPLETE)
     assert (job.weights, job.best) == ([9] * SHARDS, [9] * SHARDS)
+
+
+def test_the_last_of_the_steps_is_evaluated():
+    schedule = replace(SCHEDULE, train_rows=8, epochs=2, max_steps=3)
+    job = Job(patience=9, schedule=schedule)
+    job.run()
+    assert job.boundary == Boundary(True, Ending.MAX_STEPS)
+    assert (job.epochs, job.weights, job.conductor.position.round) == ([1, 2], [3] * SHARDS, 5)
+
+
+def test_the_end_of_the_time_is_that_of_a_step():
+    job = Job(patience=9, limit=60.0)
+    job.run(4)
+    job.take(job.conductor.spend(59.0))
+    job.push()
+    job.take(job.conductor.spend(1.0))
+    assert job.boundary is None, "the step is not complete"
+    job.answer()
+    assert job.boundary == Boundary(True, Ending.MAX_MINUTES)
+    assert (job.weights, job.best, job.epochs) == ([3] * SHARDS, [2] * SHARDS, [1, 2])
+    assert job.conductor.spend(1.0) == []
+    again = Job(limit=60.0, position=job.conductor.position)
+    assert again.boundary == Boundary(True, Ending.MAX_MINUTES)
+    assert again.weights == [3] * SHARDS

@@ -10,6 +10,14 @@ from raydient.steps.schedule import EVALUATION_BLOCK_ROWS, RoundKind, Schedule, 
 
 
 @st.composite
+def cut(draw):
+    """Return a schedule whose last epoch may end early."""
+    whole = draw(schedules())
+    before = (whole.epochs - 1) * whole.steps_per_epoch
+    return replace(whole, max_steps=draw(st.integers(before + 1, whole.steps)))
+
+
+@st.composite
 def schedules(draw):
     batch_size = draw(st.integers(1, 70))
     return Schedule(
@@ -125,3 +133,19 @@ def test_health_is_measured_at_the_first_step_at_multiples_and_at_the_last(sched
 @given(schedules())
 def test_health_is_never_measured_if_it_is_turned_off(schedule):
     assert not any(schedule.measures_health(r) for r in rounds_of(schedule))
+
+
+@given(cut())
+def test_a_last_epoch_that_ends_early_is_the_beginning_of_a_whole_one(schedule):
+    whole = replace(schedule, max_steps=0)
+    rounds, steps = rounds_of(schedule), [r for r in rounds_of(whole) if r.kind is RoundKind.TRAIN][: schedule.steps]
+    trained = [r for r in rounds if r.kind is RoundKind.TRAIN]
+    assert len(trained) == schedule.steps == schedule.max_steps
+    assert [replace(r, number=0) for r in trained] == [replace(r, number=0) for r in steps]
+    evaluated = [r.epoch for r in rounds if r.kind is RoundKind.EVALUATE]
+    assert evaluated == (list(range(schedule.epochs)) if schedule.test_rows else [])
+    ends = [r.epoch for r in rounds if schedule.is_epoch_end(r.number)]
+    assert ends == list(range(schedule.epochs))
+    positions = [schedule.position(number) for number in range(schedule.rounds + 1)]
+    assert positions == [*((r.epoch, r.step) for r in rounds), (schedule.epochs, schedule.steps)]
+    assert {stop - start for r in trained for start, stop in map(r.leaf, range(r.leaves))} <= schedule.shape_rows()

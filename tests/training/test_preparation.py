@@ -212,3 +212,9 @@ def test_a_watched_metric_is_one_that_the_job_has(data, test, training, error):
 def test_metrics_of_both_parts_can_be_watched(data, monitor):
     spec = job(data, early_stopping={"monitor": monitor}, keep={"best": {"monitor": monitor}})
     assert prepare(spec, data).schedule.epochs == 1
+
+
+@pytest.mark.parametrize(("steps", "epochs", "rounds"), [(1, 1, 2), (3, 1, 4), (4, 2, 6), (6, 2, 8), (100, 2, 8)])
+def test_a_job_ends_after_its_steps(data, steps, epochs, rounds):
+    schedule = prepare(job(data, epochs=2, batch_size=16, max_steps=steps), data).schedule
+    assert (schedule.steps, schedule.epochs, schedule.rounds) == (min(steps, 6), epochs, rounds)

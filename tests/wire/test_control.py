@@ -43,7 +43,7 @@ EXAMPLES = [
     control.EpochsDone(
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0], 0.1)]
     ),
-    control.Snapshot(8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}),
+    control.Snapshot(8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}, 1.5),
     control.SnapshotPart(1, 8, 6),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
@@ -63,6 +63,7 @@ EXAMPLES = [
         {"keep": Watched(0.25, 1)},
         {"layers": []},
         {"image": [28, 28, 1]},
+        12.5,
         1,
         ENDPOINT,
     ),

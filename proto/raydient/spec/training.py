@@ -54,6 +54,8 @@ class Training(Model):
     early_stopping: EarlyStopping | None = None
     keep: Keep = Keep(last=Empty())
     weight_decay: WeightDecay | None = None
+    max_steps: PositiveInt | None = None
+    max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
 
     @property
     def has_schedule(self) -> bool:

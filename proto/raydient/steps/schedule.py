@@ -66,6 +66,7 @@ class Schedule:
         train_rows, test_rows: samples in the training part and in the held-out part (0: no evaluation).
         epochs, batch_size, microbatches: from the job's specification, resolved.
         gradient_health_every: number of steps from one measurement of gradient health to the next; 0: none.
+        max_steps: number of steps of the job, if the last epoch ends before its last batch; 0: it is complete.
     """
 
     train_rows: int
@@ -74,6 +75,7 @@ class Schedule:
     batch_size: int
     microbatches: int
     gradient_health_every: int = 0
+    max_steps: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -85,11 +87,11 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        return self.epochs * self.steps_per_epoch
+        return self.max_steps or self.epochs * self.steps_per_epoch
 
     @property
     def rounds(self) -> int:
-        return self.epochs * self.rounds_per_epoch
+        return self.steps + (self.epochs if self.test_rows else 0)
 
     def samples(self, step: int) -> int:
         """Return the number of training samples that the first `step` updates use."""
@@ -102,7 +104,7 @@ class Schedule:
             raise IndexError(f"round {number} of a job of {self.rounds} rounds")
         within = number % self.rounds_per_epoch
         epoch, step = self.position(number)
-        if within == self.steps_per_epoch:
+        if within == min(self.steps_per_epoch, self.steps - epoch * self.steps_per_epoch):
             blocks = -(-self.test_rows // EVALUATION_BLOCK_ROWS)
             return Round(number, RoundKind.EVALUATE, epoch, step, 0, self.test_rows, blocks)
         start = within * self.batch_size
@@ -111,6 +113,8 @@ class Schedule:
 
     def position(self, number: int) -> tuple[int, int]:
         """Return the epochs completed and updates applied before round `number`, which may be `rounds`, the end."""
+        if number == self.rounds:
+            return self.epochs, self.steps
         epoch, within = divmod(number, self.rounds_per_epoch)
         return epoch, epoch * self.steps_per_epoch + within
 
@@ -125,9 +129,9 @@ class Schedule:
 
     def is_epoch_end(self, number: int) -> bool:
         """Return True if round `number` is the last of its epoch."""
-        return (number + 1) % self.rounds_per_epoch == 0
+        return (number + 1) % self.rounds_per_epoch == 0 or number + 1 == self.rounds
 
     def shape_rows(self) -> frozenset[int]:
         """Return the numbers of rows that training leaves of this job have: at most four different ones."""
-        rounds = {self.round(0), self.round(self.steps_per_epoch - 1)}
+        rounds = {self.round(0), self.round(min(self.steps_per_epoch, self.steps) - 1)}
         return frozenset(stop - start for r in rounds for start, stop in (r.leaf(i) for i in range(r.leaves)))

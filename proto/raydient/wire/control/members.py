@@ -147,6 +147,7 @@ class Snapshot:
         final: whether training is over or pauses here, so that no snapshot follows.
         ending: why training is over; None if it is not.
         watched: state of the watched metrics after the last complete epoch, by what watches them.
+        seconds: time of training, if the job has a limit of time.
     """
 
     round: int
@@ -155,6 +156,7 @@ class Snapshot:
     final: bool
     ending: Ending | None = None
     watched: Mapping[str, Watched] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ class Serve:
         layers: name of every layer, with the number of its units that have a rectifier.
         training: JSON form of the training part of the job's specification.
         sums: number of values that are summed with each push, the number of rows not counted.
-        round, step, epoch_sums, watched: position, as in `Snapshot`.
+        round, step, epoch_sums, watched, seconds: position, as in `Snapshot`.
         network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name; empty
             if no metric is watched.
         ranges: half-open ranges of values of all shards, in order.
@@ -251,6 +253,7 @@ class Serve:
     watched: Mapping[str, Watched] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     input_shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    seconds: float = 0.0
     shard: int = 0
     conductor: Endpoint | None = None
 

@@ -23,6 +23,8 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "the checkpoint was computed with [other bits](determinism.md#unlike-machines)",
     ),
     "STOPPED_EARLY": ("`SUCCEEDED`", "[early stopping](job-file.md#the-end-of-training)"),
+    "MAX_STEPS": ("`SUCCEEDED`", "training ended by [`max_steps`](job-file.md#the-end-of-training)"),
+    "MAX_MINUTES": ("`SUCCEEDED`", "training ended by [`max_minutes`](job-file.md#the-end-of-training)"),
     "NUMERICS_MIXED": ("`SUCCEEDED`", "machines that compute [other bits](determinism.md#unlike-machines) took part"),
     "STORAGE": ("`FAILED`", "a file cannot be read or written"),
     "OUT_OF_MEMORY": ("`FAILED`", "processes were lost repeatedly for want of memory"),

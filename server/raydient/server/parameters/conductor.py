@@ -7,6 +7,7 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ class Conductor:
         ranks: Sequence[int] = (),
         shards: int = 1,
         watch: EpochWatch = NOTHING,
+        limit_seconds: float = inf,
     ) -> None:
         """Open no round yet.
 
@@ -84,12 +86,13 @@ class Conductor:
             ranks: places among the sums that take the ranks of an epoch's rows, see `steps.scores`.
             shards: number of shards.
             watch: decides at the end of an epoch.
+            limit_seconds: time of training after which it ends.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
-        self._ranks, self._watch = ranks, watch
+        self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
         self._workers: Sequence[int] = ()
@@ -164,6 +167,11 @@ class Conductor:
     def pause(self, *, at_once: bool = False) -> list[Action]:
         """Answer with the final Boundary, as `snapshot` does; `at_once` does not wait for the end of the open round."""
         return self._request_boundary(final=True, at_once=at_once)
+
+    def spend(self, seconds: float) -> list[Action]:
+        """Add to the time of training. Past the limit, answer with the final Boundary when the open round ends."""
+        self.position.seconds += seconds
+        return [] if self._ended or self.position.seconds < self._limit else self.pause()
 
     def push(
         self, round_: int, node: Node, contribution: Any, sums: Sums, scores: Scores | None = None
@@ -279,9 +287,11 @@ class Conductor:
     def _reason(self) -> Ending | None:
         """Return the reason why no round follows; None if one does. A function of the position alone."""
         if self.position.round == self.schedule.rounds:
-            return Ending.COMPLETE
+            return Ending.MAX_STEPS if self.schedule.max_steps else Ending.COMPLETE
         epochs, _ = self.schedule.position(self.position.round)
-        return Ending.STOPPED_EARLY if self._watch.stops(self.position.watched, epochs) else None
+        if self._watch.stops(self.position.watched, epochs):
+            return Ending.STOPPED_EARLY
+        return Ending.MAX_MINUTES if self.position.seconds >= self._limit else None
 
     def _next_round(self) -> list[Action]:
         if self._reason() is not None:

@@ -1,6 +1,7 @@
 """The parameter server with the conductor: frames become events of the conductor, and its actions are carried out."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from raydient.spec.training import Training
@@ -65,7 +66,14 @@ class ConductorShell:
         self._server = ShardServer(network, serve, rule, self._terms, weights=weights, arrays=arrays)
         layers = LayerSums(serve.layout, serve.layers)
         self._conductor = Conductor(
-            serve.schedule, position, rule, layers, ranks=serve.ranks, shards=self._terms.shards, watch=watch
+            serve.schedule,
+            position,
+            rule,
+            layers,
+            ranks=serve.ranks,
+            shards=self._terms.shards,
+            watch=watch,
+            limit_seconds=inf if training.max_minutes is None else 60 * training.max_minutes,
         )
         self._peers = Peers(network, self._terms, self._memory, launch.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
@@ -73,6 +81,7 @@ class ConductorShell:
         self._meters = Meters(network.now)
         self._deadlines = Deadlines()
         self._reporting = Reporting(network, coordinator, self._conductor, self._meters)
+        self._is_timed, self._looked = training.max_minutes is not None, network.now()
         self._next_look = 0.0
         self._update_began = 0.0
         self._hold()
@@ -92,6 +101,9 @@ class ConductorShell:
             if overdue := self._deadlines.overdue(self._conductor.owing, now):
                 assert self._conductor.current is not None
                 self._report(control.Overdue(self._conductor.current.number, overdue))
+        if self._is_timed:
+            self._carry_out(self._conductor.spend(now - self._looked if self._conductor.owing else 0.0))
+            self._looked = now
         self._reporting.offer_epochs()
         self._hold()
 

@@ -23,6 +23,7 @@ class Position:
         step: updates applied.
         epoch_sums: number of rows of the unfinished epoch's steps, then their sums; (1 + sums,).
         epoch_scores: the scores of these rows, (rows, ranks) for each step, if metrics rank rows.
+        seconds: time of training; counted if the job has a limit of time.
         watched: state of the watched metrics after the last complete epoch, by what watches them; see `EpochWatch`.
     """
 
@@ -30,6 +31,7 @@ class Position:
     step: int
     epoch_sums: Sums
     epoch_scores: list[Scores] = field(default_factory=list)
+    seconds: float = 0.0
     watched: Mapping[str, Watched] = field(default_factory=dict)
 
     def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:

@@ -55,6 +55,7 @@ class Manifest:
         created: time, ISO 8601 in UTC.
         numerics: fingerprint of the machine and libraries that computed it, see `fingerprint`.
         watched: state of the watched metrics, see `Position`.
+        seconds: time of training, if the job has a limit of time.
         best_digest: digest of the weights of the best epoch; empty if there are none.
     """
 
@@ -71,6 +72,7 @@ class Manifest:
     numerics: Mapping[str, str]
     watched: Mapping[str, Watched] = field(default_factory=dict)
     best_digest: str = ""
+    seconds: float = 0.0
 
 
 _ADAPTER = TypeAdapter(Manifest)

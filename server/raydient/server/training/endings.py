@@ -40,6 +40,11 @@ def describe(snapshot: control.Snapshot, training: Training) -> Description:
         watched, monitor = snapshot.watched[EARLY_STOPPING], training.early_stopping.monitor
         reason = "STOPPED_EARLY"
         message = f"{monitor} has not improved for {counted(watched.wait, 'epoch')}{_best(watched)}"
+    elif snapshot.ending is Ending.MAX_STEPS:
+        reason, message = "MAX_STEPS", f"training ended after {snapshot.step} steps, its `max_steps`"
+    elif snapshot.ending is Ending.MAX_MINUTES:
+        minutes = f"{training.max_minutes:g} minutes, its `max_minutes`"
+        reason, message = "MAX_MINUTES", f"training ended at step {snapshot.step} after {minutes}"
     if training.keep.kind != "best":
         return Description(reason, message)
     monitor = training.keep.value.monitor

@@ -36,6 +36,7 @@ def serve_message(
         step=point.step,
         epoch_sums=point.epoch_sums,
         watched=point.watched,
+        seconds=point.seconds,
         ranks=network.ranks,
         ranges=prepared.ranges,
         network=prepared.spec.network.canonical() if watching else {},

@@ -68,7 +68,7 @@ def estimate(
     largest = max(stop - start for start, stop in ranges)
     rows = set(schedule.shape_rows())
     if schedule.test_rows:
-        evaluation = schedule.round(schedule.steps_per_epoch)
+        evaluation = schedule.round(min(schedule.steps_per_epoch, schedule.steps))
         rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
     units = sum(layer.rectified_units for layer in network.layers)
     terms = Terms(GradientLayout.of(layout, units), schedule.microbatches, network.sums)

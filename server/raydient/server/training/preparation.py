@@ -212,6 +212,9 @@ def _lay_out(
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
+    if training.max_steps is not None and training.max_steps < schedule.steps:
+        epochs = -(-training.max_steps // schedule.steps_per_epoch)
+        schedule = replace(schedule, epochs=epochs, max_steps=training.max_steps)
     if problems := rate_problems(training, schedule):
         raise InvalidSpec(problems)
     if problems := decay_problems(training, network.layout):

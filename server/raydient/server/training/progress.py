@@ -67,7 +67,7 @@ class ProgressReports:
         return Progress(
             step=status.step,
             steps=schedule.steps,
-            epoch=status.round // schedule.rounds_per_epoch,
+            epoch=schedule.position(status.round)[0],
             epochs=schedule.epochs,
             samples=samples,
             samples_per_second=self._rate_at(samples),

@@ -31,7 +31,7 @@ class StartingPoint:
 
     Attributes:
         arrays: the weights, and the other vectors of a checkpoint unless training starts at step 0.
-        round, step, epoch_sums, watched: see `Manifest`.
+        round, step, epoch_sums, watched, seconds: see `Manifest`.
         steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
         damage: notices about checkpoints that were found damaged.
         changes: notices about what differs from the process that made the checkpoint.
@@ -45,6 +45,7 @@ class StartingPoint:
     steps: Sequence[int] = ()
     damage: Sequence[Notice] = ()
     changes: Sequence[Notice] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class Storage:
             "epoch_sums": list(snapshot.epoch_sums),
             "numerics": self.numerics.record,
             "watched": dict(snapshot.watched),
+            "seconds": snapshot.seconds,
         }
         best = self._model(arrays["best"]) if has_best(snapshot.watched) else None
         if best is None:
@@ -178,7 +180,9 @@ class Storage:
             changes.append(Notice("METRICS_RESTARTED", text))
         changes += self.numerics.go_on_from(manifest.numerics)
         steps = [step for step in self._checkpoints.steps() if step <= manifest.step]
-        return StartingPoint(arrays, manifest.round, manifest.step, sums, manifest.watched, steps, damage, changes)
+        return StartingPoint(
+            arrays, manifest.round, manifest.step, sums, manifest.watched, steps, damage, changes, manifest.seconds
+        )
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
