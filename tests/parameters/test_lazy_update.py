@@ -59,6 +59,8 @@ def update_rows(rule, step, parameter, rows, gradient, arrays, factor):
     l1, l2 = np.float32([parameter.kind.l1, parameter.kind.l2])
     g = parameter.view(gradient)[rows]
     g = g + 2 * l2 * weights + l1 * np.sign(weights) if l1 or l2 else g
+    if rule.decay is not None:
+        weights *= np.float32(rule.decay.factor(rule.learning_rate(step)))
     rule.update(step, weights, g * np.float32(factor), state, [np.empty_like(weights) for _ in range(2)])
     for array, changed in zip(arrays, chosen, strict=True):
         parameter.view(array)[rows] = changed

@@ -43,6 +43,8 @@ class Run:
             norms = [np.linalg.norm(values.astype(np.float64)) for values in (self.weights, gradient)]
             ratio = optimizer.trust(*norms)
         gradient.flags.writeable = False
+        if self.rule.decay is not None:
+            self.weights *= np.float32(self.rule.decay.factor(self.rule.learning_rate(self.step)))
         for part in parts:
             self.rule.update(self.step, *self._within(part, gradient), ratio=ratio)
         self.step += 1

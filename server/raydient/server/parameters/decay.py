@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from raydient.spec.decay import WeightDecay as Settings
+from raydient.spec.training import Training
 from raydient.steps.layout import Learned, Parameter
 
 
@@ -31,6 +31,9 @@ class WeightDecay:
         return 1 - learning_rate * self.rate
 
 
-def decay_of(settings: Settings | None) -> WeightDecay | None:
-    """Return the weight decay of a specification; None without one."""
-    return WeightDecay(settings.rate, settings.exclude) if settings else None
+def decay_of(training: Training) -> WeightDecay | None:
+    """Return the weight decay of a specification; None without one. That of AdamW concerns every parameter."""
+    if training.weight_decay is not None:
+        return WeightDecay(training.weight_decay.rate, training.weight_decay.exclude)
+    adamw = training.optimizer.adamw
+    return WeightDecay(adamw.weight_decay) if adamw is not None and adamw.weight_decay else None

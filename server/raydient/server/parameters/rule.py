@@ -72,5 +72,5 @@ def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
     base: float = training.optimizer.value.learning_rate
     rate = build_rate(base, training.schedule, training.warm_up, rounds)
     limit, scale = limit_of(training.clipping), scale_of(training.clipping)
-    lazy, decay = training.sparse.kind == "lazy", decay_of(training.weight_decay)
+    lazy, decay = training.sparse.kind == "lazy", decay_of(training)
     return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay)

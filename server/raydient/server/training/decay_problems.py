@@ -14,8 +14,8 @@ SHOWN = 8
 
 def decay_problems(training: Training, layout: Layout) -> list[FieldError]:
     """Return an error for each pattern that excludes no parameter, except default ones, or one if nothing decays."""
-    decay, names = decay_of(training.weight_decay), [parameter.name for parameter in layout.parameters]
-    if decay is None:
+    decay, names = decay_of(training), [parameter.name for parameter in layout.parameters]
+    if decay is None or training.weight_decay is None:
         return []
     there = f"the parameters are {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
     unused = [

@@ -57,22 +57,6 @@ class Adam:
 
 
 @dataclass(frozen=True, slots=True)
-class AdamW(Adam):
-    """w <- w - rate d w with the weight decay d, then the update of Adam (Loshchilov and Hutter 2019, algorithm 2).
-
-    As in Keras and PyTorch, the decay has the whole rate; in the paper it has the factor of the schedule alone.
-    """
-
-    weight_decay: float = 0.0
-
-    def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, rate: float
-    ) -> None:
-        weights *= np.float32(1 - rate * self.weight_decay)
-        Adam.update(self, step, weights, gradient, state, scratch, rate=rate)
-
-
-@dataclass(frozen=True, slots=True)
 class Adamax:
     """Kingma and Ba (2015), algorithm 2.
 

@@ -1,8 +1,9 @@
 """The optimizers by the names of the specification."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from .adam import Adam, Adamax, AdamW, Nadam
+from .adam import Adam, Adamax, Nadam
 from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp
 from .descent import Lion, Momentum, Sgd
 from .layerwise import Lamb, Lars
@@ -13,6 +14,11 @@ def _sgd(momentum: float, nesterov: bool) -> Optimizer:
     return Momentum(momentum, nesterov) if momentum else Sgd()
 
 
+def _adamw(weight_decay: float, **settings: Any) -> Optimizer:
+    """Build Adam. What makes it AdamW (Loshchilov and Hutter 2019, algorithm 2) is the decay, see `decay_of`."""
+    return Adam(**settings)
+
+
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "sgd": _sgd,
     "adagrad": Adagrad,
@@ -20,7 +26,7 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "rmsprop": RmsProp,
     "adam": Adam,
     "adamax": Adamax,
-    "adamw": AdamW,
+    "adamw": _adamw,
     "nadam": Nadam,
     "lamb": Lamb,
     "lars": Lars,
