@@ -117,6 +117,20 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "global_average_pooling1d": [({}, [(4, 3)])],
     "global_average_pooling2d": [({}, [(3, 2, 2)])],
+    "global_max_pooling1d": [({}, [(4, 3)])],
+    "global_max_pooling2d": [({}, [(3, 2, 2)])],
+    "up_sampling1d": [({}, [(3, 2)]), ({"size": 3}, [(2, 1)])],
+    "up_sampling2d": [({}, [(2, 3, 1)]), ({"size": [3, 1]}, [(2, 1, 2)])],
+    "group_normalization": [
+        ({"groups": 2}, [(3, 2, 4)]),
+        ({"groups": 3, "center": False}, [(6,)]),
+        ({"groups": 1, "scale": False, "epsilon": 0.1}, [(3, 2)]),
+    ],
+    "rms_normalization": [({}, [(6,)]), ({"epsilon": 0.1}, [(2, 3)])],
+    "prelu": [
+        ({"alpha_initializer": {"constant": {"value": 0.3}}}, [(6,)]),
+        ({"shared_axes": [1, 2], "alpha_initializer": "random_normal"}, [(2, 3, 2)]),
+    ],
     "multi_head_attention": [
         ({"num_heads": 2, "key_dim": 3}, [(4, 5)]),
         ({"num_heads": 1, "key_dim": 4, "causal": True}, [(5, 3)]),

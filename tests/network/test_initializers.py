@@ -128,6 +128,12 @@ def normal(mean, deviation):
     return lambda x: 0.5 * (1 + np.vectorize(math.erf)((x - mean) / (deviation * math.sqrt(2))))
 
 
+def truncated(mean, deviation):
+    """Distribution function without the values more than two deviations from the mean."""
+    whole, (low, high) = normal(mean, deviation), normal(0, 1)(np.array([-2.0, 2.0]))
+    return lambda x: np.clip((whole(x) - low) / (high - low), 0, 1)
+
+
 def distance(values, function):
     """The Kolmogorov-Smirnov distance to a distribution, times the root of the number of values: above 1.95 in one
     of a thousand samples of it.
@@ -146,6 +152,8 @@ DISTRIBUTIONS = {
     "he_normal": ({}, normal(0, math.sqrt(HE))),
     "lecun_normal": ({}, normal(0, math.sqrt(LECUN))),
     "random_normal": ({"mean": 2.0, "stddev": 3.0}, normal(2, 3)),
+    "truncated_normal": ({"mean": 2.0, "stddev": 3.0}, truncated(2, 3)),
+    "variance_scaling": ({"scale": 2.0}, truncated(0, math.sqrt(HE) / 0.8796256610342398)),
 }
 CONSTANT = {"zeros", "ones", "constant"}
 
@@ -205,3 +213,31 @@ def test_the_seed_decides_for_every_initializer(make_network, kind):
     first, again, other = (kernel(make_network, kind, seed) for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert (first.tobytes() == other.tobytes()) == (kind in CONSTANT)
+
+
+@pytest.mark.parametrize("distribution", ["truncated_normal", "untruncated_normal", "uniform"])
+@pytest.mark.parametrize(("mode", "fan"), [("fan_in", FAN_IN), ("fan_out", FAN_OUT), ("fan_avg", 400)])
+def test_variance_scaling_has_the_variance_of_its_fan(make_network, distribution, mode, fan):
+    choice = {"variance_scaling": {"scale": 3.0, "mode": mode, "distribution": distribution}}
+    values = kernel(make_network, choice).astype(float)
+    assert values.var() == pytest.approx(3 / fan, rel=0.01)
+    largest = {"uniform": math.sqrt(3), "truncated_normal": 2 / 0.8796256610342398}
+    if distribution in largest:
+        assert np.abs(values).max() <= largest[distribution] * math.sqrt(3 / fan) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("general", "special"),
+    [({"scale": 2.0}, "he_normal"), ({"mode": "fan_avg"}, "glorot_normal"), ({}, "lecun_normal")],
+)
+def test_variance_scaling_is_the_general_form_of_the_others(make_network, general, special):
+    choice = {"variance_scaling": {**general, "distribution": "untruncated_normal"}}
+    assert np.array_equal(kernel(make_network, choice), kernel(make_network, special))
+
+
+def test_values_beyond_two_deviations_are_drawn_again(make_network):
+    values = kernel(make_network, {"truncated_normal": {"stddev": 1.0}})
+    assert 1.99 < np.abs(values).max() <= 2
+    normal_numbers = kernel(make_network, {"random_normal": {"stddev": 1.0}})
+    same = values == normal_numbers
+    assert np.array_equal(same, np.abs(normal_numbers) <= 2)

@@ -54,6 +54,24 @@ CASES = {
         wave(ROWS, 4, 3),
         wave(ROWS, 1, phase=1.0),
     ),
+    "image_layers": (
+        [
+            {"prelu": {"shared_axes": [1, 2]}},
+            {"group_normalization": {"groups": 2}},
+            {"up_sampling2d": {"size": [2, 3]}},
+            "global_max_pooling2d",
+            {"dense": {"units": 2}},
+        ],
+        "softmax_cross_entropy",
+        wave(ROWS, 2, 3, 4),
+        whole(2, ROWS),
+    ),
+    "rms": (
+        ["rms_normalization", {"dense": {"units": 1}}],
+        "mean_squared_error",
+        wave(ROWS, 3),
+        wave(ROWS, 1, phase=1),
+    ),
     "positions": (
         [
             "position_embedding",

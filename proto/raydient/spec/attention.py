@@ -24,6 +24,7 @@ class MultiHeadAttention(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    bias_regularizer: Regularizer = Regularizer()
 
 
 class PositionEmbedding(Learned):

@@ -26,6 +26,7 @@ class Conv1d(Learned):
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
+    bias_regularizer: Regularizer = Regularizer()
 
 
 class Conv2d(Learned):
@@ -42,3 +43,4 @@ class Conv2d(Learned):
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
+    bias_regularizer: Regularizer = Regularizer()

@@ -48,6 +48,37 @@ class RandomNormal(Model):
     stddev: Annotated[float, Field(ge=0, le=1e30)] = 0.05
 
 
+class TruncatedNormal(Model):
+    """Normal, without values more than two standard deviations from the mean."""
+
+    mean: Moderate = 0.0
+    stddev: Annotated[float, Field(ge=0, le=1e30)] = 0.05
+
+
+class Fan(OneOf):
+    """The number that divides a variance: inputs of a unit, outputs that it has an effect on, or their mean."""
+
+    fan_in: Empty | None = None
+    fan_out: Empty | None = None
+    fan_avg: Empty | None = None
+
+
+class Distribution(OneOf):
+    """A distribution of mean 0 with a given variance; the truncated one has no values beyond two deviations."""
+
+    truncated_normal: Empty | None = None
+    untruncated_normal: Empty | None = None
+    uniform: Empty | None = None
+
+
+class VarianceScaling(Model):
+    """Mean 0 and variance `scale` divided by a fan."""
+
+    scale: Annotated[float, Field(gt=0, le=1e30)] = 1.0
+    mode: Fan = Fan(fan_in=Empty())
+    distribution: Distribution = Distribution(truncated_normal=Empty())
+
+
 class Initializer(OneOf):
     """The initial values of a parameter.
 
@@ -66,6 +97,8 @@ class Initializer(OneOf):
     orthogonal: Orthogonal | None = None
     random_uniform: RandomUniform | None = None
     random_normal: RandomNormal | None = None
+    truncated_normal: TruncatedNormal | None = None
+    variance_scaling: VarianceScaling | None = None
 
 
 class Regularizer(Model):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
 
 from .base import Model
 from .functions import Activation, Empty, Initializer, Regularizer
@@ -45,6 +45,12 @@ class Learned(Placed):
     trainable: bool = True
 
 
+def _distinct_axes(axes: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{list(axes)} names an axis twice")
+    return axes
+
+
 class Dense(Learned):
     """A fully connected layer: activation(x @ kernel + bias)."""
 
@@ -54,6 +60,7 @@ class Dense(Learned):
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
+    bias_regularizer: Regularizer = Regularizer()
 
 
 class Flatten(Placed):
@@ -83,6 +90,19 @@ class ActivationLayer(Placed):
     """An activation as a layer of its own."""
 
     function: Activation
+
+
+class Prelu(Learned):
+    """x where x is positive, a learnt factor times x elsewhere (He et al. 2015).
+
+    There is a factor for each value of a sample; along `shared_axes`, from 1, they are the same.
+    """
+
+    alpha_initializer: Initializer = Initializer(zeros=Empty())
+    alpha_regularizer: Regularizer = Regularizer()
+    shared_axes: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(max_length=8, strict=False), AfterValidator(_distinct_axes)
+    ] = ()
 
 
 class Merge(Placed):

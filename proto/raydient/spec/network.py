@@ -10,11 +10,11 @@ from .attention import MultiHeadAttention, PositionEmbedding, SinePositionEncodi
 from .base import Model, OneOf
 from .convolution import Conv1d, Conv2d
 from .dataset import LABEL
-from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Reshape, Shared, Transpose
+from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Prelu, Reshape, Shared, Transpose
 from .losses import Loss
 from .metrics import Metrics
-from .normalization import BatchNormalization, LayerNormalization
-from .pooling import GlobalPooling, Pooling1d, Pooling2d
+from .normalization import BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization
+from .pooling import GlobalPooling, Pooling1d, Pooling2d, UpSampling1d, UpSampling2d
 from .recurrent import Bidirectional, Embedding, Gru, Lstm
 from .regularization import Dropout
 
@@ -50,6 +50,13 @@ class Layer(OneOf):
     position_embedding: PositionEmbedding | None = None
     sine_position_encoding: SinePositionEncoding | None = None
     bidirectional: Bidirectional | None = None
+    global_max_pooling1d: GlobalPooling | None = None
+    global_max_pooling2d: GlobalPooling | None = None
+    up_sampling1d: UpSampling1d | None = None
+    up_sampling2d: UpSampling2d | None = None
+    group_normalization: GroupNormalization | None = None
+    rms_normalization: RmsNormalization | None = None
+    prelu: Prelu | None = None
 
 
 class Output(Model):

@@ -18,6 +18,25 @@ class LayerNormalization(Learned):
     scale: bool = True
 
 
+class GroupNormalization(Learned):
+    """Normalize groups of channels (the last axis) over all places of a sample, then multiply by gamma and add beta (Wu
+    and He 2018).
+    """
+
+    groups: Annotated[int, Field(ge=1, le=1_048_576)] = 32
+    epsilon: Epsilon = 1e-3
+    center: bool = True
+    scale: bool = True
+
+
+class RmsNormalization(Learned):
+    """Divide each vector along the last axis by its root mean square, then multiply by a scale (Zhang and Sennrich
+    2019).
+    """
+
+    epsilon: Epsilon = 1e-6
+
+
 class BatchNormalization(Learned):
     """Normalize each channel (the last axis), then multiply by gamma and add beta (Ioffe and Szegedy 2015).
 

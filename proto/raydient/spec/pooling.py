@@ -1,4 +1,4 @@
-"""Pooling over sequences and images, channels last: each channel by itself. Names are Keras's."""
+"""Pooling and repetition over sequences and images, channels last: each channel by itself. Names are Keras's."""
 
 from .functions import Empty
 from .layers import Placed
@@ -19,6 +19,18 @@ class Pooling2d(Placed):
     pool_size: Sizes = (2,)
     strides: Sizes | None = None
     padding: Padding = Padding(valid=Empty())
+
+
+class UpSampling1d(Placed):
+    """Repeat each step of a sequence (length, channels)."""
+
+    size: Size = 2
+
+
+class UpSampling2d(Placed):
+    """Repeat each pixel of an image (height, width, channels)."""
+
+    size: Sizes = (2,)
 
 
 class GlobalPooling(Placed):

@@ -34,6 +34,7 @@ class Lstm(Learned):
     kernel_regularizer: Regularizer = Regularizer()
     recurrent_regularizer: Regularizer = Regularizer()
     recurrent_dropout: Rate = 0.0
+    bias_regularizer: Regularizer = Regularizer()
 
 
 class Gru(Learned):
@@ -48,6 +49,7 @@ class Gru(Learned):
     kernel_regularizer: Regularizer = Regularizer()
     recurrent_regularizer: Regularizer = Regularizer()
     recurrent_dropout: Rate = 0.0
+    bias_regularizer: Regularizer = Regularizer()
 
 
 class RecurrentLayer(OneOf):

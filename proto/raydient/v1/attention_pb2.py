@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/attention.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xb4\x03\n\x12MultiHeadAttention\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12\x16\n\tnum_heads\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x14\n\x07key_dim\x18\x04 \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06\x63\x61usal\x18\x05 \x01(\x08H\x04\x88\x01\x01\x12\x15\n\x08use_bias\x18\x06 \x01(\x08H\x05\x88\x01\x01\x12\x34\n\x12kernel_initializer\x18\x08 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x32\n\x10\x62ias_initializer\x18\t \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x34\n\x12kernel_regularizer\x18\n \x01(\x0b\x32\x18.raydient.v1.Regularizer\x12\x14\n\x07\x64ropout\x18\x0b \x01(\x01H\x06\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_trainableB\x0c\n\n_num_headsB\n\n\x08_key_dimB\t\n\x07_causalB\x0b\n\t_use_biasB\n\n\x08_dropout\"\xd9\x01\n\x11PositionEmbedding\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x38\n\x16\x65mbeddings_initializer\x18\x04 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x38\n\x16\x65mbeddings_regularizer\x18\x05 \x01(\x0b\x32\x18.raydient.v1.RegularizerB\x07\n\x05_nameB\x0c\n\n_trainable\"r\n\x14SinePositionEncoding\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x1b\n\x0emax_wavelength\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x11\n\x0f_max_wavelengthb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/attention.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xe8\x03\n\x12MultiHeadAttention\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12\x16\n\tnum_heads\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x14\n\x07key_dim\x18\x04 \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06\x63\x61usal\x18\x05 \x01(\x08H\x04\x88\x01\x01\x12\x15\n\x08use_bias\x18\x06 \x01(\x08H\x05\x88\x01\x01\x12\x34\n\x12kernel_initializer\x18\x08 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x32\n\x10\x62ias_initializer\x18\t \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x34\n\x12kernel_regularizer\x18\n \x01(\x0b\x32\x18.raydient.v1.Regularizer\x12\x14\n\x07\x64ropout\x18\x0b \x01(\x01H\x06\x88\x01\x01\x12\x32\n\x10\x62ias_regularizer\x18\x0c \x01(\x0b\x32\x18.raydient.v1.RegularizerB\x07\n\x05_nameB\x0c\n\n_trainableB\x0c\n\n_num_headsB\n\n\x08_key_dimB\t\n\x07_causalB\x0b\n\t_use_biasB\n\n\x08_dropout\"\xd9\x01\n\x11PositionEmbedding\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x38\n\x16\x65mbeddings_initializer\x18\x04 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x38\n\x16\x65mbeddings_regularizer\x18\x05 \x01(\x0b\x32\x18.raydient.v1.RegularizerB\x07\n\x05_nameB\x0c\n\n_trainable\"r\n\x14SinePositionEncoding\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x1b\n\x0emax_wavelength\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x11\n\x0f_max_wavelengthb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.attention_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MULTIHEADATTENTION']._serialized_start=74
-  _globals['_MULTIHEADATTENTION']._serialized_end=510
-  _globals['_POSITIONEMBEDDING']._serialized_start=513
-  _globals['_POSITIONEMBEDDING']._serialized_end=730
-  _globals['_SINEPOSITIONENCODING']._serialized_start=732
-  _globals['_SINEPOSITIONENCODING']._serialized_end=846
+  _globals['_MULTIHEADATTENTION']._serialized_end=562
+  _globals['_POSITIONEMBEDDING']._serialized_start=565
+  _globals['_POSITIONEMBEDDING']._serialized_end=782
+  _globals['_SINEPOSITIONENCODING']._serialized_start=784
+  _globals['_SINEPOSITIONENCODING']._serialized_end=898
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MultiHeadAttention(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "num_heads", "key_dim", "causal", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "dropout")
+    __slots__ = ("name", "inputs", "trainable", "num_heads", "key_dim", "causal", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "dropout", "bias_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class MultiHeadAttention(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -31,7 +32,8 @@ class MultiHeadAttention(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
     dropout: float
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., num_heads: _Optional[int] = ..., key_dim: _Optional[int] = ..., causal: bool = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., dropout: _Optional[float] = ...) -> None: ...
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., num_heads: _Optional[int] = ..., key_dim: _Optional[int] = ..., causal: bool = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class PositionEmbedding(_message.Message):
     __slots__ = ("name", "inputs", "trainable", "embeddings_initializer", "embeddings_regularizer")

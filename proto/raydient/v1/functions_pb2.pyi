@@ -46,7 +46,7 @@ class LeakyRelu(_message.Message):
     def __init__(self, negative_slope: _Optional[float] = ...) -> None: ...
 
 class Initializer(_message.Message):
-    __slots__ = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones", "constant", "lecun_uniform", "lecun_normal", "orthogonal", "random_uniform", "random_normal")
+    __slots__ = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "zeros", "ones", "constant", "lecun_uniform", "lecun_normal", "orthogonal", "random_uniform", "random_normal", "truncated_normal", "variance_scaling")
     GLOROT_UNIFORM_FIELD_NUMBER: _ClassVar[int]
     GLOROT_NORMAL_FIELD_NUMBER: _ClassVar[int]
     HE_UNIFORM_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,8 @@ class Initializer(_message.Message):
     ORTHOGONAL_FIELD_NUMBER: _ClassVar[int]
     RANDOM_UNIFORM_FIELD_NUMBER: _ClassVar[int]
     RANDOM_NORMAL_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_NORMAL_FIELD_NUMBER: _ClassVar[int]
+    VARIANCE_SCALING_FIELD_NUMBER: _ClassVar[int]
     glorot_uniform: Empty
     glorot_normal: Empty
     he_uniform: Empty
@@ -71,7 +73,9 @@ class Initializer(_message.Message):
     orthogonal: Orthogonal
     random_uniform: RandomUniform
     random_normal: RandomNormal
-    def __init__(self, glorot_uniform: _Optional[_Union[Empty, _Mapping]] = ..., glorot_normal: _Optional[_Union[Empty, _Mapping]] = ..., he_uniform: _Optional[_Union[Empty, _Mapping]] = ..., he_normal: _Optional[_Union[Empty, _Mapping]] = ..., zeros: _Optional[_Union[Empty, _Mapping]] = ..., ones: _Optional[_Union[Empty, _Mapping]] = ..., constant: _Optional[_Union[Constant, _Mapping]] = ..., lecun_uniform: _Optional[_Union[Empty, _Mapping]] = ..., lecun_normal: _Optional[_Union[Empty, _Mapping]] = ..., orthogonal: _Optional[_Union[Orthogonal, _Mapping]] = ..., random_uniform: _Optional[_Union[RandomUniform, _Mapping]] = ..., random_normal: _Optional[_Union[RandomNormal, _Mapping]] = ...) -> None: ...
+    truncated_normal: TruncatedNormal
+    variance_scaling: VarianceScaling
+    def __init__(self, glorot_uniform: _Optional[_Union[Empty, _Mapping]] = ..., glorot_normal: _Optional[_Union[Empty, _Mapping]] = ..., he_uniform: _Optional[_Union[Empty, _Mapping]] = ..., he_normal: _Optional[_Union[Empty, _Mapping]] = ..., zeros: _Optional[_Union[Empty, _Mapping]] = ..., ones: _Optional[_Union[Empty, _Mapping]] = ..., constant: _Optional[_Union[Constant, _Mapping]] = ..., lecun_uniform: _Optional[_Union[Empty, _Mapping]] = ..., lecun_normal: _Optional[_Union[Empty, _Mapping]] = ..., orthogonal: _Optional[_Union[Orthogonal, _Mapping]] = ..., random_uniform: _Optional[_Union[RandomUniform, _Mapping]] = ..., random_normal: _Optional[_Union[RandomNormal, _Mapping]] = ..., truncated_normal: _Optional[_Union[TruncatedNormal, _Mapping]] = ..., variance_scaling: _Optional[_Union[VarianceScaling, _Mapping]] = ...) -> None: ...
 
 class Orthogonal(_message.Message):
     __slots__ = ("gain",)
@@ -94,6 +98,44 @@ class RandomNormal(_message.Message):
     mean: float
     stddev: float
     def __init__(self, mean: _Optional[float] = ..., stddev: _Optional[float] = ...) -> None: ...
+
+class TruncatedNormal(_message.Message):
+    __slots__ = ("mean", "stddev")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STDDEV_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    stddev: float
+    def __init__(self, mean: _Optional[float] = ..., stddev: _Optional[float] = ...) -> None: ...
+
+class Fan(_message.Message):
+    __slots__ = ("fan_in", "fan_out", "fan_avg")
+    FAN_IN_FIELD_NUMBER: _ClassVar[int]
+    FAN_OUT_FIELD_NUMBER: _ClassVar[int]
+    FAN_AVG_FIELD_NUMBER: _ClassVar[int]
+    fan_in: Empty
+    fan_out: Empty
+    fan_avg: Empty
+    def __init__(self, fan_in: _Optional[_Union[Empty, _Mapping]] = ..., fan_out: _Optional[_Union[Empty, _Mapping]] = ..., fan_avg: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+
+class Distribution(_message.Message):
+    __slots__ = ("truncated_normal", "untruncated_normal", "uniform")
+    TRUNCATED_NORMAL_FIELD_NUMBER: _ClassVar[int]
+    UNTRUNCATED_NORMAL_FIELD_NUMBER: _ClassVar[int]
+    UNIFORM_FIELD_NUMBER: _ClassVar[int]
+    truncated_normal: Empty
+    untruncated_normal: Empty
+    uniform: Empty
+    def __init__(self, truncated_normal: _Optional[_Union[Empty, _Mapping]] = ..., untruncated_normal: _Optional[_Union[Empty, _Mapping]] = ..., uniform: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+
+class VarianceScaling(_message.Message):
+    __slots__ = ("scale", "mode", "distribution")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    DISTRIBUTION_FIELD_NUMBER: _ClassVar[int]
+    scale: float
+    mode: Fan
+    distribution: Distribution
+    def __init__(self, scale: _Optional[float] = ..., mode: _Optional[_Union[Fan, _Mapping]] = ..., distribution: _Optional[_Union[Distribution, _Mapping]] = ...) -> None: ...
 
 class Constant(_message.Message):
     __slots__ = ("value",)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/layers.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xe8\x02\n\x05\x44\x65nse\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\x05units\x18\x03 \x01(\rH\x02\x88\x01\x01\x12+\n\nactivation\x18\x04 \x01(\x0b\x32\x17.raydient.v1.Activation\x12\x15\n\x08use_bias\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x34\n\x12kernel_initializer\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x32\n\x10\x62ias_initializer\x18\x07 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x34\n\x12kernel_regularizer\x18\t \x01(\x0b\x32\x18.raydient.v1.RegularizerB\x07\n\x05_nameB\x0c\n\n_trainableB\x08\n\x06_unitsB\x0b\n\t_use_bias\"5\n\x07\x46latten\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"D\n\x07Reshape\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\r\n\x05shape\x18\x03 \x03(\rB\x07\n\x05_name\"E\n\tTranspose\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x0c\n\x04\x61xes\x18\x03 \x03(\rB\x07\n\x05_name\"h\n\x0f\x41\x63tivationLayer\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12)\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x17.raydient.v1.ActivationB\x07\n\x05_name\"3\n\x05Merge\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"U\n\x0b\x43oncatenate\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x11\n\x04\x61xis\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_axis\"R\n\x06Shared\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x12\n\x05layer\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_layerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/layers.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\x9c\x03\n\x05\x44\x65nse\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\x05units\x18\x03 \x01(\rH\x02\x88\x01\x01\x12+\n\nactivation\x18\x04 \x01(\x0b\x32\x17.raydient.v1.Activation\x12\x15\n\x08use_bias\x18\x05 \x01(\x08H\x03\x88\x01\x01\x12\x34\n\x12kernel_initializer\x18\x06 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x32\n\x10\x62ias_initializer\x18\x07 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x34\n\x12kernel_regularizer\x18\t \x01(\x0b\x32\x18.raydient.v1.Regularizer\x12\x32\n\x10\x62ias_regularizer\x18\n \x01(\x0b\x32\x18.raydient.v1.RegularizerB\x07\n\x05_nameB\x0c\n\n_trainableB\x08\n\x06_unitsB\x0b\n\t_use_bias\"5\n\x07\x46latten\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"D\n\x07Reshape\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\r\n\x05shape\x18\x03 \x03(\rB\x07\n\x05_name\"E\n\tTranspose\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x0c\n\x04\x61xes\x18\x03 \x03(\rB\x07\n\x05_name\"h\n\x0f\x41\x63tivationLayer\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12)\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x17.raydient.v1.ActivationB\x07\n\x05_name\"3\n\x05Merge\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\tB\x07\n\x05_name\"U\n\x0b\x43oncatenate\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x11\n\x04\x61xis\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_axis\"R\n\x06Shared\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x12\n\x05layer\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x08\n\x06_layer\"\xd8\x01\n\x05Prelu\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06inputs\x18\x02 \x03(\t\x12\x16\n\ttrainable\x18\x03 \x01(\x08H\x01\x88\x01\x01\x12\x33\n\x11\x61lpha_initializer\x18\x04 \x01(\x0b\x32\x18.raydient.v1.Initializer\x12\x33\n\x11\x61lpha_regularizer\x18\x05 \x01(\x0b\x32\x18.raydient.v1.Regularizer\x12\x13\n\x0bshared_axes\x18\x06 \x03(\rB\x07\n\x05_nameB\x0c\n\n_trainableb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.layers_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DENSE']._serialized_start=71
-  _globals['_DENSE']._serialized_end=431
-  _globals['_FLATTEN']._serialized_start=433
-  _globals['_FLATTEN']._serialized_end=486
-  _globals['_RESHAPE']._serialized_start=488
-  _globals['_RESHAPE']._serialized_end=556
-  _globals['_TRANSPOSE']._serialized_start=558
-  _globals['_TRANSPOSE']._serialized_end=627
-  _globals['_ACTIVATIONLAYER']._serialized_start=629
-  _globals['_ACTIVATIONLAYER']._serialized_end=733
-  _globals['_MERGE']._serialized_start=735
-  _globals['_MERGE']._serialized_end=786
-  _globals['_CONCATENATE']._serialized_start=788
-  _globals['_CONCATENATE']._serialized_end=873
-  _globals['_SHARED']._serialized_start=875
-  _globals['_SHARED']._serialized_end=957
+  _globals['_DENSE']._serialized_end=483
+  _globals['_FLATTEN']._serialized_start=485
+  _globals['_FLATTEN']._serialized_end=538
+  _globals['_RESHAPE']._serialized_start=540
+  _globals['_RESHAPE']._serialized_end=608
+  _globals['_TRANSPOSE']._serialized_start=610
+  _globals['_TRANSPOSE']._serialized_end=679
+  _globals['_ACTIVATIONLAYER']._serialized_start=681
+  _globals['_ACTIVATIONLAYER']._serialized_end=785
+  _globals['_MERGE']._serialized_start=787
+  _globals['_MERGE']._serialized_end=838
+  _globals['_CONCATENATE']._serialized_start=840
+  _globals['_CONCATENATE']._serialized_end=925
+  _globals['_SHARED']._serialized_start=927
+  _globals['_SHARED']._serialized_end=1009
+  _globals['_PRELU']._serialized_start=1012
+  _globals['_PRELU']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

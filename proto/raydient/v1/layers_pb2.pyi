@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Dense(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Dense(_message.Message):
     KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -27,7 +28,8 @@ class Dense(_message.Message):
     kernel_initializer: _functions_pb2.Initializer
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Flatten(_message.Message):
     __slots__ = ("name", "inputs")
@@ -94,3 +96,19 @@ class Shared(_message.Message):
     inputs: _containers.RepeatedScalarFieldContainer[str]
     layer: str
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., layer: _Optional[str] = ...) -> None: ...
+
+class Prelu(_message.Message):
+    __slots__ = ("name", "inputs", "trainable", "alpha_initializer", "alpha_regularizer", "shared_axes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    SHARED_AXES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
+    alpha_initializer: _functions_pb2.Initializer
+    alpha_regularizer: _functions_pb2.Regularizer
+    shared_axes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., alpha_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., alpha_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., shared_axes: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -26,7 +26,7 @@ class Embedding(_message.Message):
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Lstm(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Lstm(_message.Message):
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -51,10 +52,11 @@ class Lstm(_message.Message):
     kernel_regularizer: _functions_pb2.Regularizer
     recurrent_regularizer: _functions_pb2.Regularizer
     recurrent_dropout: float
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ...) -> None: ...
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Gru(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +69,7 @@ class Gru(_message.Message):
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -79,7 +82,8 @@ class Gru(_message.Message):
     kernel_regularizer: _functions_pb2.Regularizer
     recurrent_regularizer: _functions_pb2.Regularizer
     recurrent_dropout: float
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ...) -> None: ...
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class RecurrentLayer(_message.Message):
     __slots__ = ("lstm", "gru")

@@ -127,12 +127,29 @@ def gru_in_both_directions(weights):
     return functional.mse_loss(dense(weights[count:], states.mean(dim=0), 1), wave(ROWS, 1, phase=1.0))
 
 
+def image_layers(weights):
+    """PReLU with a slope for each channel, group normalization, repetition of pixels and global maxima."""
+    x = wave(ROWS, 2, 3, 4).permute(0, 3, 1, 2)
+    alpha, gamma, beta, kernel, bias = take(weights, (4,), (4,), (4,), (4, 2), (2,))
+    y = functional.group_norm(functional.prelu(x, alpha), 2, gamma, beta, eps=1e-3)
+    y = functional.interpolate(y, scale_factor=(2, 3), mode="nearest").amax(dim=(2, 3)) @ kernel + bias
+    return functional.cross_entropy(y, whole(2, ROWS))
+
+
+def rms(weights):
+    scale, kernel, bias = take(weights, (3,), (3, 1), (1,))
+    y = functional.rms_norm(wave(ROWS, 3), (3,), scale, eps=1e-6) @ kernel + bias
+    return functional.mse_loss(y, wave(ROWS, 1, phase=1.0))
+
+
 CASES = {
     "sequence": (sequence, 9),
     "padded": (padded, 9),
     "segmentation": (segmentation, 9),
     "several_labels": (several_labels, 9),
     "attention": (attention, 67),
+    "image_layers": (image_layers, 22),
+    "rms": (rms, 7),
     "lstm_in_both_directions": (lstm_in_both_directions, 111),
     "gru_in_both_directions": (gru_in_both_directions, 87),
     "positions": (positions, 56),

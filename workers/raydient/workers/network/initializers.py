@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from raydient.spec import functions as spec
 from raydient.workers.functions import standard_normal
 
+TRUNCATED_DEVIATION = 0.87962566103423978
+"""Standard deviation of standard normal numbers from -2 to 2."""
 Weights = NDArray[np.float32]
 """A contiguous float32 array of the shape of a parameter."""
 Fill = Callable[[Weights, np.random.Generator, int, int, Any], None]
@@ -29,6 +31,15 @@ def _uniform(out: Weights, generator: np.random.Generator, variance: float) -> N
 def _normal(out: Weights, generator: np.random.Generator, variance: float) -> None:
     standard_normal(generator, out)
     out *= sqrt(variance)
+
+
+def _truncated(out: Weights, generator: np.random.Generator) -> None:
+    """Fill `out` with standard normal numbers from -2 to 2: others are drawn again."""
+    standard_normal(generator, out)
+    while len(outside := np.flatnonzero(np.abs(out) > 2)):
+        again = np.empty(len(outside), np.float32)
+        standard_normal(generator, again)
+        out.reshape(-1)[outside] = again
 
 
 def glorot_uniform(
@@ -102,6 +113,35 @@ def random_normal(
     out += settings.mean
 
 
+def truncated_normal(
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.TruncatedNormal
+) -> None:
+    """Normal with `mean` and `stddev`, but values more than two standard deviations from the mean are drawn again."""
+    _truncated(out, generator)
+    out *= settings.stddev
+    out += settings.mean
+
+
+def variance_scaling(
+    out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.VarianceScaling
+) -> None:
+    """Variance scale / n with n the fan in, the fan out or their mean, by `mode`; mean 0.
+
+    The general form of the other initializers of fans. The truncated normal distribution has the variance too: its
+    `stddev` before truncation is larger, as in Keras.
+    """
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[settings.mode.kind]
+    variance = settings.scale / max(1, fan)
+    match settings.distribution.kind:
+        case "uniform":
+            _uniform(out, generator, variance)
+        case "untruncated_normal":
+            _normal(out, generator, variance)
+        case _:
+            _truncated(out, generator)
+            out *= sqrt(variance) / TRUNCATED_DEVIATION
+
+
 def zeros(out: Weights, generator: np.random.Generator, fan_in: int, fan_out: int, settings: spec.Empty) -> None:
     """Every value 0. For biases; in a kernel of zeros every unit always has the same gradient."""
     out.fill(0)
@@ -130,4 +170,6 @@ INITIALIZERS: dict[str, Fill] = {
     "orthogonal": orthogonal,
     "random_uniform": random_uniform,
     "random_normal": random_normal,
+    "truncated_normal": truncated_normal,
+    "variance_scaling": variance_scaling,
 }

@@ -8,7 +8,8 @@ from .convolution import Conv1d, Conv2d
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
-from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d
+from .global_pooling import GlobalAveragePooling1d, GlobalAveragePooling2d, GlobalMaxPooling1d, GlobalMaxPooling2d
+from .group_normalization import GroupNormalization
 from .gru import Gru
 from .layer import INFERENCE, Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, shape_text
 from .layer_normalization import LayerNormalization
@@ -16,7 +17,10 @@ from .lstm import Lstm
 from .merging import Add, Concatenate, Dot, Multiply
 from .pooling import AveragePooling1d, AveragePooling2d, MaxPooling1d, MaxPooling2d
 from .positions import PositionEmbedding, SinePositionEncoding
+from .prelu import Prelu
+from .rms_normalization import RmsNormalization
 from .shaping import Flatten, Reshape, Transpose
+from .up_sampling import UpSampling1d, UpSampling2d
 
 LAYERS: dict[str, type[Layer]] = {
     layer.kind: layer
@@ -48,6 +52,13 @@ LAYERS: dict[str, type[Layer]] = {
         Bidirectional,
         PositionEmbedding,
         SinePositionEncoding,
+        GlobalMaxPooling1d,
+        GlobalMaxPooling2d,
+        UpSampling1d,
+        UpSampling2d,
+        GroupNormalization,
+        RmsNormalization,
+        Prelu,
     )
 }
 

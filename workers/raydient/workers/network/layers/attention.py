@@ -47,7 +47,7 @@ class MultiHeadAttention(Layer):
         inner = self._heads * self._size
         self._use_bias = settings.use_bias
         kernel, bias = settings.kernel_initializer, settings.bias_initializer
-        kind = learned(settings.kernel_regularizer)
+        kind, penalty = learned(settings.kernel_regularizer), learned(settings.bias_regularizer)
         for part, inputs, outputs in (
             ("query", features, inner),
             ("key", source, inner),
@@ -57,7 +57,7 @@ class MultiHeadAttention(Layer):
             shape = (inputs, outputs)
             self.parameters += (ParameterRule(f"{part}_kernel", shape, kernel, inputs, outputs, kind=kind),)
             if self._use_bias:
-                self.parameters += (ParameterRule(f"{part}_bias", (outputs,), bias, inputs, outputs),)
+                self.parameters += (ParameterRule(f"{part}_bias", (outputs,), bias, inputs, outputs, kind=penalty),)
         projections = 4 * inner * (self._queries * features + self._keys * source)
         self.operations = projections + 4 * inner * self._queries * self._keys
 

@@ -37,7 +37,8 @@ class Dense(Layer):
         self.parameters = (ParameterRule("kernel", (inputs, units), kernel, inputs, units, kind=kind),)
         self.operations = prod(places) * units * (2 * inputs + settings.use_bias)
         if settings.use_bias:
-            self.parameters += (ParameterRule("bias", (units,), settings.bias_initializer, inputs, units),)
+            bias, penalty = settings.bias_initializer, learned(settings.bias_regularizer)
+            self.parameters += (ParameterRule("bias", (units,), bias, inputs, units, kind=penalty),)
         self.use_bias = settings.use_bias
         self.activation = activation(settings.activation)
         self.rectified_units = units if self.activation.rectifies else 0

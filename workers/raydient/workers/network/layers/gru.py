@@ -8,7 +8,7 @@ from raydient.spec import recurrent as spec
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Memory, Pass, Shape, Views
 from .recurrent import Recurrent, flat
 
 
@@ -40,7 +40,7 @@ class Gru(Recurrent):
         self.reset_after = settings.reset_after
         self.onnx_attributes = {"linear_before_reset": int(self.reset_after)}
         shape = (2, self.width) if self.reset_after else (self.width,)
-        self.parameters += (ParameterRule("bias", shape, settings.bias_initializer, self.features, self.width),)
+        self.parameters += (self.bias(shape, settings),)
         self.operations += self.steps * (2 * self.width + 4 * self.units)
 
     def saved(self, rows: int) -> Memory:

@@ -1,6 +1,7 @@
 """Long short-term memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from raydient.spec import recurrent as spec
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Memory, Pass, Shape, Views
 from .recurrent import Recurrent
 
 
@@ -41,9 +42,7 @@ class Lstm(Recurrent):
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.Lstm) -> None:
         super().__init__(name, input_shapes, settings)
         forget = (self.units, 2 * self.units) if settings.unit_forget_bias else (0, 0)
-        shape = (self.width,)
-        bias = ParameterRule("bias", shape, settings.bias_initializer, self.features, self.width, ones=forget)
-        self.parameters += (bias,)
+        self.parameters += (replace(self.bias((self.width,), settings), ones=forget),)
         self.operations += self.steps * (self.width + 4 * self.units)
 
     def saved(self, rows: int) -> Memory:

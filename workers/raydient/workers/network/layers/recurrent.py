@@ -63,6 +63,11 @@ class Recurrent(Layer):
     def _kernel(self, name: str, rows: int, initializer: Any, penalty: Any) -> ParameterRule:
         return ParameterRule(name, (rows, self.width), initializer, rows, self.width, kind=learned(penalty))
 
+    def bias(self, shape: Shape, settings: Any) -> ParameterRule:
+        """The rule of a bias of this shape."""
+        kind = learned(settings.bias_regularizer)
+        return ParameterRule("bias", shape, settings.bias_initializer, self.features, self.width, kind=kind)
+
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:
         x, *mask = input_shapes

@@ -57,7 +57,10 @@ class Convolution(Layer):
         self.parameters = (ParameterRule("kernel", kernel, settings.kernel_initializer, fan_in, fan_out, kind=kind),)
         self.operations = prod(self.output_shape) * (2 * fan_in + settings.use_bias)
         if settings.use_bias:
-            self.parameters += (ParameterRule("bias", (filters,), settings.bias_initializer, fan_in, fan_out),)
+            penalty = learned(settings.bias_regularizer)
+            self.parameters += (
+                ParameterRule("bias", (filters,), settings.bias_initializer, fan_in, fan_out, kind=penalty),
+            )
         self.use_bias = settings.use_bias
         self.activation = activation(settings.activation)
         self.rectified_units = filters if self.activation.rectifies else 0
