@@ -146,7 +146,7 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     if name == "axes":
         return st.integers(1, 4).flatmap(lambda rank: st.permutations(range(rank)))
     if get_origin(kind) is tuple:
-        most = 2 if name in ("kernel_size", "strides", "dilation_rate", "pool_size", "before", "after") else 3
+        most = 2 if name in ("kernel_size", "strides", "dilation_rate", "pool_size", "before", "after", "size") else 3
         return st.lists(values(name, get_args(kind)[0]), min_size=1, max_size=most, unique_by=repr)
     if get_origin(kind) is dict:
         key, value = get_args(kind)
@@ -212,6 +212,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "pct_start",
                 "class indices",
                 "write it beside",
+                "of its own",
             )
         ), described
         return
