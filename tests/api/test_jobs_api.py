@@ -29,7 +29,7 @@ PROGRESS = Progress(
 )
 
 
-NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused"}
+NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused", "skipped_steps"}
 """Measurements that only `/metrics` shows."""
 
 
@@ -97,6 +97,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "numerics": {"strict": {}},
         "schedule": {"constant": {}},
         "keep": {"last": {}},
+        "on_non_finite": {"fail": {}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}

@@ -32,6 +32,7 @@ MEASUREMENTS = Measurements(
     gradient_health=HEALTH,
     clip_factor=0.25,
     clipped_steps=2,
+    skipped_steps=3,
 )
 
 

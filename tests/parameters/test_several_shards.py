@@ -172,3 +172,32 @@ def test_ranges_of_this_layout_cut_the_table_and_a_parameter():
         assert all(b - a <= PIECE for a, b in pairwise(ranges.pieces(LAYOUT)))
     inside = [b for p in LAYOUT.parameters for b in bounds if p.offset < b < p.stop]
     assert len(inside) > 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("choice", [SGD, ("sgd", {"momentum": 0.9}), ("adam", {}), ("lamb", {})])
+@pytest.mark.parametrize("value", [np.nan, np.inf, None])
+def test_a_step_that_is_not_finite_is_skipped_in_every_shard(count, choice, value, monkeypatch, executor):
+    monkeypatch.setattr(ranges, "PIECE", PIECE)
+    rng = np.random.default_rng(5)
+    start = rng.normal(size=LAYOUT.size).astype(np.float32)
+    first, bad, last = (gradients(rng) for _ in range(STEPS))
+    if value is not None:
+        bad[1, 2].vector[7] = value
+    rule, patient = make_rule(*choice), make_rule(*choice, on_non_finite="skip_step")
+    skipping = Server(ranges.ranges(LAYOUT, count), patient, start, executor, lambda answers: None)
+    plain = Server([(0, LAYOUT.size)], rule, start, executor, lambda answers: None)
+    for server in (skipping, plain):
+        server.step(first)
+    assert [array.tobytes() for array in skipping.arrays] == [array.tobytes() for array in plain.arrays]
+    before = [array.tobytes() for array in skipping.arrays]
+    skipping.step(bad, loss=1.0 if value is not None else np.nan)
+    assert [array.tobytes() for array in skipping.arrays] == before
+    skip, end, *_ = skipping.actions
+    assert (skip.step, skip.skipped, skip.finite) == (1, 1, value is None)
+    assert (end.step, end.train) == (2, ()), "its rows have no part in the results"
+    skipping.step(last)
+    assert skipping.conductor.position.step == STEPS
+    if choice[0] == "sgd":  # the others depend on the number of the update
+        plain.step(last)
+        assert [array.tobytes() for array in skipping.arrays] == [array.tobytes() for array in plain.arrays]

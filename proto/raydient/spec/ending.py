@@ -1,4 +1,4 @@
-"""The end of training and its result: early stopping and the epoch that is kept."""
+"""The end of training and its result: early stopping, the epoch that is kept, and numbers that are not finite."""
 
 from typing import Annotated
 
@@ -33,3 +33,13 @@ class Keep(OneOf):
 
     last: Empty | None = None
     best: KeepBest | None = None
+
+
+class OnNonFinite(OneOf):
+    """The answer to a step whose loss or gradient is NaN or infinite.
+
+    fail: the job fails. skip_step: the step counts, and changes neither weights nor optimizer state.
+    """
+
+    fail: Empty | None = None
+    skip_step: Empty | None = None

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from .base import Model, OneOf
 from .clipping import Clipping
 from .decay import WeightDecay
-from .ending import EarlyStopping, Keep
+from .ending import EarlyStopping, Keep, OnNonFinite
 from .functions import Empty
 from .optimizers import Optimizer, Sgd, Sparse
 from .schedules import LearningRateSchedule, WarmUp
@@ -56,6 +56,7 @@ class Training(Model):
     weight_decay: WeightDecay | None = None
     max_steps: PositiveInt | None = None
     max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    on_non_finite: OnNonFinite = OnNonFinite(fail=Empty())
 
     @property
     def has_schedule(self) -> bool:

@@ -60,6 +60,7 @@ class Measurements:
         gradient_health: the newest measurement; None before the first.
         clip_factor: norm of the gradient of the last step after clipping over its norm before; None without clipping.
         clipped_steps: number of steps whose gradient was clipped.
+        skipped_steps: number of steps that changed nothing, because the loss or the gradient was not finite.
     """
 
     loss: float
@@ -71,3 +72,4 @@ class Measurements:
     gradient_health: GradientHealth | None = None
     clip_factor: float | None = None
     clipped_steps: int = 0
+    skipped_steps: int = 0

@@ -43,3 +43,11 @@ class KeepBest(_message.Message):
     monitor: str
     mode: MonitorMode
     def __init__(self, monitor: _Optional[str] = ..., mode: _Optional[_Union[MonitorMode, _Mapping]] = ...) -> None: ...
+
+class OnNonFinite(_message.Message):
+    __slots__ = ("fail", "skip_step")
+    FAIL_FIELD_NUMBER: _ClassVar[int]
+    SKIP_STEP_FIELD_NUMBER: _ClassVar[int]
+    fail: _functions_pb2.Empty
+    skip_step: _functions_pb2.Empty
+    def __init__(self, fail: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., skip_step: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...

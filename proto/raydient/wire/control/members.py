@@ -175,7 +175,7 @@ class SnapshotPart:
 
 @dataclass(frozen=True, slots=True)
 class NonFinite:
-    """From the parameter server: a loss or a gradient is NaN or infinite, so no round follows.
+    """From the parameter server: a loss or a gradient is NaN or infinite.
 
     Attributes:
         kind: kind of the round, a step or an evaluation.
@@ -183,6 +183,7 @@ class NonFinite:
         parameter: name of the parameter nearest to the loss whose gradient is not finite; if all are finite, of the one
             with the largest gradient; empty for an evaluation.
         finite: whether all gradients are finite.
+        skipped: number of steps skipped since the parameter server began, this one included; 0: no round follows.
     """
 
     kind: RoundKind
@@ -190,6 +191,7 @@ class NonFinite:
     loss: float
     parameter: str
     finite: bool
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ NOTICES: Mapping[str, str] = {
     "NUMERICS_REFUSED": "a machine computes [other bits](determinism.md#unlike-machines), so its process gets no work",
     "NUMERICS_MIXED": "by `numerics: any` machines that compute [other bits](determinism.md#unlike-machines) take part",
     "METRICS_RESTARTED": "another version made the checkpoint; metrics of the unfinished epoch begin anew",
+    "STEP_SKIPPED": "a step changed nothing, by [`on_non_finite: skip_step`](job-file.md#the-end-of-training); "
+    "the first, second, fourth, eighth and so on is reported",
     "BEST_EPOCH": "the epoch whose weights the model has, by [`training.keep`](job-file.md#the-end-of-training)",
     "HISTORY_DAMAGED": "lines of `history.log` cannot be read; their epochs are missing there",
     "NOTICES_DROPPED": "more than 4,096 reports waited for an absent service; further notices were only counted",

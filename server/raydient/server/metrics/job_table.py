@@ -134,6 +134,11 @@ JOBS: tuple[Family[Series], ...] = (
         "Steps whose gradient was clipped.",
         _measured("clipped_steps"),
     ),
+    Family(
+        "raydient_job_skipped_steps_total",
+        "Steps that changed nothing, because the loss or the gradient was not finite.",
+        _measured("skipped_steps"),
+    ),
     Family("raydient_job_epochs", "Epochs completed.", _progress(lambda progress: progress.epoch)),
     Family(
         "raydient_job_progress_ratio",

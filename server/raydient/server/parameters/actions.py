@@ -33,10 +33,11 @@ class EpochEnd:
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
-    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite; no round follows.
+    """The loss of a step or of an evaluation after `step` updates, or a gradient, is not finite.
 
     `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
     first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
+    `skipped` is the number of steps skipped so far, this one included; 0: no round follows.
     """
 
     kind: RoundKind
@@ -44,6 +45,7 @@ class Diverged:
     loss: float
     parameter: str
     finite: bool
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,11 @@ class Conductor:
         return self._verdict.health
 
     @property
+    def skipped(self) -> int:
+        """See `Verdict.skipped`."""
+        return self._verdict.skipped
+
+    @property
     def clipped(self) -> Clipped | None:
         """See `Verdict.clipped`."""
         return self._verdict.clipped
@@ -222,7 +227,9 @@ class Conductor:
                 return [self._verdict.keep(round_)] if keeps else self._end_round(opened)
             self._open, self._ended = None, True
             return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
-        self.last_loss, self.learning_rate = loss, self._rule.learning_rate(round_.step)
+        if np.isfinite(loss) or not self._rule.skips:
+            self.last_loss = loss
+        self.learning_rate = self._rule.learning_rate(round_.step)
         return [self._verdict.begin(round_, opened.contributions, loss)]
 
     def _go_on(self, opened: _Open) -> list[Action]:
@@ -236,16 +243,21 @@ class Conductor:
 
     def _end_round(self, opened: _Open) -> list[Action]:
         """Add up the results and open the next round."""
+        skip = self._verdict.skip if opened.round.kind is RoundKind.TRAIN else None
+        first: list[Action] = [skip] if skip is not None else []
         if opened.round.kind is RoundKind.TRAIN:
-            self.position.complete_step(opened.rows, opened.total, in_order(opened.scores))
+            if skip is not None:
+                self.position.skip_step()
+            else:
+                self.position.complete_step(opened.rows, opened.total, in_order(opened.scores))
             if self.schedule.is_epoch_end(opened.round.number):
                 self._complete_epoch(opened)
         self._open = None
         self.position.round += 1
-        if opened.end is None:
-            return self._next_round()
-        self.position.complete_epoch(opened.watched)
-        return [opened.end, *self._next_round()]
+        if opened.end is not None:
+            self.position.complete_epoch(opened.watched)
+            first.append(opened.end)
+        return [*first, *self._next_round()]
 
     def _complete_epoch(self, opened: _Open) -> None:
         """Compute the results of the epoch that ends with a complete round; the position stays as it is."""

@@ -298,9 +298,8 @@ class ConductorShell:
                 case Boundary():
                     self._reporting.report_all()
                     self._send_snapshot(action)
-                case Diverged(kind=kind, step=step, loss=loss, parameter=parameter, finite=finite):
-                    self._reporting.report_all()  # with the layers' health
-                    self._report(control.NonFinite(kind, step, loss, parameter, finite))
+                case Diverged():
+                    self._reporting.diverge(action)
                 case PlanInForce(number=number):
                     self._report(control.PlanInForce(number))
                 case _:

@@ -2,7 +2,7 @@
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
               a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
-              ratios by name; for `Keep` nothing
+              ratios by name; for `Keep` and `Skip` nothing
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -22,12 +22,26 @@ from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError
 
 from .assignments import nodes
-from .requests import Answer, Apply, Direct, Done, Examine, Examined, Follow, Keep, Measured, Reduce, Request, Update
+from .requests import (
+    Answer,
+    Apply,
+    Direct,
+    Done,
+    Examine,
+    Examined,
+    Follow,
+    Keep,
+    Measured,
+    Reduce,
+    Request,
+    Skip,
+    Update,
+)
 
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
-_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep)
+_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
@@ -57,7 +71,7 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
         by_name = request.ratios if isinstance(request, Follow) else request.factors
         connection.send(header, json.dumps(by_name).encode())
         return
-    if isinstance(request, Keep):
+    if isinstance(request, Keep | Skip):
         connection.send(header)
         return
     header.first = int(request.measures)
@@ -73,8 +87,9 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
         if kind in (Apply, Direct, Follow):
             scaled: Request = kind(round_, _BY_NAME.validate_json(bytes(frame.payload)))
             return scaled
-        if kind is Keep:
-            return Keep(round_)
+        if kind in (Keep, Skip):
+            plain: Request = kind(round_)
+            return plain
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None

@@ -67,6 +67,7 @@ class Meters:
         learning_rate: float,
         gradient_health: GradientHealth | None,
         clipped: Clipped | None = None,
+        skipped: int = 0,
     ) -> Measurements:
         """Return what has been measured, together with results of the last step."""
         return Measurements(
@@ -79,4 +80,5 @@ class Meters:
             gradient_health=gradient_health,
             clip_factor=clipped.factor if clipped else None,
             clipped_steps=clipped.steps if clipped else 0,
+            skipped_steps=skipped,
         )

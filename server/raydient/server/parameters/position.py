@@ -41,6 +41,10 @@ class Position:
         self.epoch_sums[1:] += sums
         self.epoch_scores += scores
 
+    def skip_step(self) -> None:
+        """Count an update that was skipped; its rows have no part in the epoch's results."""
+        self.step += 1
+
     def epoch_results(self, ranks: Sequence[int]) -> tuple[float, ...]:
         """Return the results of the epoch's steps so far, see `results`."""
         return results(self.epoch_sums.copy(), self.epoch_scores, ranks)

@@ -4,7 +4,7 @@ from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.network import Network
 
-from .actions import EpochEnd
+from .actions import Diverged, EpochEnd
 from .conductor import Conductor
 from .meters import Meters
 
@@ -70,6 +70,13 @@ class Reporting:
             epochs, self._epochs = self._epochs, []
             self._network.send(self._coordinator, control.EpochsDone(epochs))
 
+    def diverge(self, end: Diverged) -> None:
+        """Report a loss or a gradient that is not finite; of skipped steps the first, second, fourth and so on."""
+        if end.skipped & (end.skipped - 1) == 0:
+            self.report_all()  # with the layers' health
+            message = control.NonFinite(end.kind, end.step, end.loss, end.parameter, end.finite, end.skipped)
+            self._network.send(self._coordinator, message)
+
     def _report_progress(self, *, always: bool = False) -> None:
         now, loss = self._network.now(), self._conductor.last_loss
         if loss is None or not (always or (now >= self._next_status and not self._coordinator.pending)):
@@ -77,6 +84,8 @@ class Reporting:
         self._next_status = now + STATUS_SECONDS
         position = self._conductor.position
         conductor = self._conductor
-        measurements = self._meters.read(loss, conductor.learning_rate, conductor.health, conductor.clipped)
+        measurements = self._meters.read(
+            loss, conductor.learning_rate, conductor.health, conductor.clipped, conductor.skipped
+        )
         status = control.Status(position.round, position.step, measurements, self._meters.work)
         self._network.send(self._coordinator, status)

@@ -74,13 +74,20 @@ class Examine:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """Drop the sum of the last `Reduce`: the step counts, and changes neither weights nor optimizer state."""
+
+    round: Round
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Copy the weights to those of the best epoch, after the evaluation `round`."""
 
     round: Round
 
 
-Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep
+Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,8 @@ class Done:
     Attributes:
         squares: squared norms of parts of the shard's gradient, in order: after `Reduce` of each piece, see `norms`;
             after `Update` of the whole range, and again after clipping if values are clipped; none after `Apply`,
-            `Follow` and `Keep`. A value is not finite if the gradient is not. After `Direct`, those of the weights of
-            each piece, then those of the direction.
+            `Follow`, `Keep` and `Skip`. A value is not finite if the gradient is not. After `Direct`, those of the
+            weights of each piece, then those of the direction.
         measured: set when health was measured and the update is made.
     """
 

@@ -28,6 +28,7 @@ class UpdateRule:
             gradient as it is, without that delay.
         lazy: leave rows of tables that a step does not use, in weights and state.
         decay: the decay of the weights; None without one.
+        skips: leave out steps whose loss or gradient is not finite, which is then known before any weight changes.
     """
 
     optimizer: Optimizer
@@ -36,6 +37,7 @@ class UpdateRule:
     scale: Scale | None = None
     lazy: bool = False
     decay: WeightDecay | None = None
+    skips: bool = False
 
     @property
     def clips(self) -> bool:
@@ -50,7 +52,7 @@ class UpdateRule:
     @property
     def in_one_pass(self) -> bool:
         """True if no part of the vector needs norms of others before it changes."""
-        return self.scale is None and self.layerwise is None
+        return self.scale is None and self.layerwise is None and not self.skips
 
     def update(
         self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, ratio: float = 1.0
@@ -73,4 +75,5 @@ def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
     rate = build_rate(base, training.schedule, training.warm_up, rounds)
     limit, scale = limit_of(training.clipping), scale_of(training.clipping)
     lazy, decay = training.sparse.kind == "lazy", decay_of(training)
-    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay)
+    skips = training.on_non_finite.kind == "skip_step"
+    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips)

@@ -21,7 +21,7 @@ from raydient.wire.terms import Terms
 from .blocks import Blocks
 from .epoch_watch import keeps_best
 from .health import PieceMeter, measured_pieces
-from .requests import Answer, Apply, Follow, Request, Update
+from .requests import Answer, Apply, Follow, Request, Skip, Update
 from .rule import UpdateRule
 from .shard import Shard
 from .snapshots import BEST, WEIGHTS, restore
@@ -110,7 +110,7 @@ class ShardServer:
             self._round = request.round.number
         assert self._shard is not None, "closed"
         answer = self._shard.answer(request)
-        if isinstance(request, Update | Apply | Follow):
+        if isinstance(request, Update | Apply | Follow | Skip):
             self.step = request.round.step + 1
         return answer
 

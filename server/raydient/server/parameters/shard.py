@@ -24,6 +24,7 @@ from .requests import (
     Measured,
     Reduce,
     Request,
+    Skip,
     Update,
 )
 from .update import Updater
@@ -74,6 +75,10 @@ class Shard:
                 return self._examine(request)
             case Keep():
                 self._keep()
+                return Done(np.empty(0))
+            case Skip():
+                self._measuring = None
+                self._updater.skip()
                 return Done(np.empty(0))
 
     def _update(self, request: Update) -> Done:

@@ -157,6 +157,11 @@ class Updater:
         self._blocks.each([table for table, _ in kept], change, self._updated)
         self._updated(self._blocks.size)
 
+    def skip(self) -> None:
+        """Drop the last `reduce`; weights and optimizer state stay as they are."""
+        self._kept = []
+        self._updated(self._blocks.size)
+
     def direct(self, step: int, factors: Mapping[str, float]) -> NDArray[np.float64]:
         """Turn the last `reduce`, clipped, into the direction of update number `step`, for `follow`.
 

@@ -25,6 +25,7 @@ from .requests import (
     Measured,
     Reduce,
     Request,
+    Skip,
     Update,
 )
 from .rule import UpdateRule
@@ -42,12 +43,16 @@ class Verdict:
             measurement.
         pending: the request that not every shard has answered; None if no answer is due.
         clipped: the extent to which gradients were clipped; None unless the rule clips.
+        skipped: number of steps that were skipped, because the loss or the gradient was not finite.
+        skip: description of the last step, if it was skipped.
     """
 
     def __init__(self, schedule: Schedule, rule: UpdateRule, layers: LayerSums, shards: int) -> None:
         """See `Conductor`."""
         self.health: GradientHealth | None = None
         self.pending: Request | None = None
+        self.skipped = 0
+        self.skip: Diverged | None = None
         self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
         self._parameters = ParameterSquares(layers.layout)
         self.clipped = Clipped() if rule.clips else None
@@ -59,7 +64,7 @@ class Verdict:
 
     def begin(self, round_: Round, contributions: Contributions, loss: float) -> Request:
         """Return the first request of a step with this mean loss."""
-        self._loss = loss
+        self._loss, self.skip = loss, None
         kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
@@ -84,7 +89,7 @@ class Verdict:
         request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
         assert request is not None, "no request is pending"
         self.pending, self._answers = None, {}
-        if isinstance(request, Keep):
+        if isinstance(request, Keep | Skip):
             return None
         if isinstance(request, Examine):
             return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])
@@ -109,11 +114,15 @@ class Verdict:
         return None
 
     def _examined(self, round_: Round, answers: Sequence[Examined]) -> Request | Diverged | None:
-        """End training where it diverged; go on if only the square of a finite gradient overflows."""
+        """End training where it diverged, or skip the step; go on if only the square of a finite gradient overflows."""
         parameter, finite = suspect([entry for answer in answers for entry in answer.parameters])
         if not (finite and np.isfinite(self._loss)):
             self._keep_health(round_, [answer.measured for answer in answers], updated=False)
-            return Diverged(round_.kind, round_.step, self._loss, parameter, finite)
+            if not self._rule.skips:
+                return Diverged(round_.kind, round_.step, self._loss, parameter, finite)
+            self.skipped += 1
+            self.skip = Diverged(round_.kind, round_.step, self._loss, parameter, finite, self.skipped)
+            return self._ask(Skip(round_))
         if not self._rule.in_one_pass:
             return self._ask(self._scaled(round_))
         self._updated(round_, self._measured)

@@ -24,7 +24,7 @@ from raydient.wire.control import Role
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .endings import PLAIN, Description
-from .failures import Decision, Losses, divergence_message, reason_of
+from .failures import Decision, Losses, divergence_message, reason_of, skip_message
 from .plans import Plans
 from .progress import ProgressReports
 from .pulses import Pulses
@@ -234,7 +234,9 @@ class Coordinator:
         return [Tell(report) for report in self._reports.epochs(done)]
 
     def diverged(self, message: control.NonFinite) -> list[Action]:
-        """Fail, because the loss or a gradient is not finite."""
+        """Fail, because the loss or a gradient is not finite; only report a step that was skipped."""
+        if message.skipped:
+            return [Tell(Notice("STEP_SKIPPED", skip_message(message)))]
         text = divergence_message(message, self._reports.gradient_health, self._saving.steps)
         end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=text)
         # A checkpoint of this step holds the weights whose loss is not finite.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 from raydient.server.clusters.cluster import OUT_OF_MEMORY
+from raydient.spec.phrases import counted
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import RoundKind
 from raydient.wire.control import NonFinite, Role
@@ -82,6 +83,16 @@ def divergence_message(divergence: NonFinite, health: GradientHealth | None, che
     which = "all gradients are finite, the largest" if divergence.finite else "the first gradient that is not finite"
     what = f"loss {divergence.loss} at step {divergence.step}; {which} is that of layer {layer} ({parameter})"
     return "; ".join([what, *_values(health), kept])
+
+
+def skip_message(divergence: NonFinite) -> str:
+    """Describe a step that was skipped; the numbers of steps are from 1."""
+    layer, _, parameter = divergence.parameter.rpartition(".")
+    which = (
+        "" if divergence.finite else f", the first gradient that is not finite is that of layer {layer} ({parameter})"
+    )
+    count = f"{counted(divergence.skipped, 'step')} skipped since the parameter server began"
+    return f"step {divergence.step + 1} changed nothing: loss {divergence.loss:g}{which}; {count}"
 
 
 def _values(health: GradientHealth | None) -> list[str]:
