@@ -159,8 +159,9 @@ class Invariants:
         body = message["body"]
         self._newest(receiver)
         self._shards[receiver] = body["ranges"][body["shard"]]
-        assert body["step"] >= self._durable, "a durable step is lost"
-        self._served = body["step"]
+        if self._is_served_by_the_newest(receiver):
+            assert body["step"] >= self._durable, "a durable step is lost"
+            self._served = body["step"]
         self._weights(receiver, frame, message, "the coordinator serves weights of no step")
 
     def _check_work(self, sender, receiver, frame, message):
@@ -179,8 +180,11 @@ class Invariants:
             for part, sums in self._twin.epochs[epoch["epoch"]].items():
                 assert epoch[part] == sums, f"{epoch[part][0]:.0f} rows of the {part} part count, the sums are others"
 
+    def _is_served_by_the_newest(self, member):
+        """Return False if a partition has held a message until the coordinator was dead and the next had members."""
+        return self.generations[member][0] == max(number for number, _ in self.generations.values())
+
     def _newest(self, member):
-        # A partition may hold a message until its coordinator is dead and the next one has members.
         coordinator, generation = self.generations[member]
         newest = max(other for number, other in self.generations.values() if number == coordinator)
         assert generation == newest, "an earlier generation is served"
