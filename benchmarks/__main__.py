@@ -16,6 +16,7 @@ BENCHMARKS = (
     "elastic",
     "straggler",
     "gradient_health",
+    "clipping",
     "memory",
     "scrape",
     "recurrent",

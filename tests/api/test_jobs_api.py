@@ -95,6 +95,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "sparse": {"exact": {}},
         "initial_weights": "",
         "numerics": {"strict": {}},
+        "accumulate": 1,
         "schedule": {"constant": {}},
         "keep": {"last": {}},
         "on_non_finite": {"fail": {}},

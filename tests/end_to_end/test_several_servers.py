@@ -79,6 +79,11 @@ def test_clipping_and_weight_decay_have_the_bits_of_one_server(make, local, expe
     assert 0 < last.clip_factor < 1
 
 
+def test_accumulated_batches_have_the_bits_of_one_batch(make, local, expected, tmp_path):
+    prepared = make(2, 3, batch_size=40, microbatches=3, accumulate=3)
+    assert execute(prepared, local, tmp_path).digest == expected(make(1, 1, batch_size=120, microbatches=9))
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     ("optimizer", "clipping"),

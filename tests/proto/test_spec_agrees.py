@@ -214,6 +214,7 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "pct_start",
                 "class indices",
                 "write it beside",
+                "cannot be combined",
                 "of its own",
             )
         ), described

@@ -38,6 +38,31 @@ def test_microbatches_come_from_the_batch_size_alone(data):
     assert prepare(job(data, batch_size=40), data).schedule.microbatches == 1
 
 
+def test_a_step_of_several_batches_is_one_of_a_larger_batch(data):
+    accumulating = prepare(job(data, epochs=2, batch_size=8, microbatches=2, accumulate=3), data)
+    assert accumulating.schedule == prepare(job(data, epochs=2, batch_size=24, microbatches=6), data).schedule
+    assert accumulating.spec.training.batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        (
+            {"batch_size": 8, "accumulate": 6},
+            "6 batches of 8 are more than the 40 rows of the training part: at most 5",
+        ),
+        (
+            {"batch_size": 2, "microbatches": 2, "accumulate": 513},
+            "513 batches of 2 are more than the 40 rows of the training part: at most 20",
+        ),
+    ],
+)
+def test_more_batches_in_a_step_than_in_an_epoch(data, training, message):
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(job(data, **training), data)
+    assert [(error.path, error.message) for error in raised.value.errors] == [("training.accumulate", message)]
+
+
 @pytest.mark.parametrize(("microbatches", "fits"), [(8, True), (9, False)])
 def test_a_variance_needs_two_rows(data, microbatches, fits):
     spec = job(data, batch_size=16, microbatches=microbatches).canonical()

@@ -37,7 +37,8 @@ class Training(Model):
     """The length of training, its batches and its optimizer.
 
     `microbatches` is the number of shares of a batch. A share is the unit of work and of determinism, so their number
-    bounds the number of workers in a step. The default is `min(8, max(1, batch_size // 32))`.
+    bounds the number of workers in a step. The default is `min(8, max(1, batch_size // 32))`. A step takes the mean
+    gradient of `accumulate` batches, each with so many shares.
     """
 
     epochs: PositiveInt = 1
@@ -54,6 +55,7 @@ class Training(Model):
     early_stopping: EarlyStopping | None = None
     keep: Keep = Keep(last=Empty())
     weight_decay: WeightDecay | None = None
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
     max_steps: PositiveInt | None = None
     max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     on_non_finite: OnNonFinite = OnNonFinite(fail=Empty())

@@ -22,6 +22,9 @@ from .monitored import monitor_problems
 from .rate_problems import rate_problems
 from .servers import shard_ranges
 
+MOST_SHARES = 1024
+"""Microbatches of a step, over all its batches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -175,6 +178,8 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
     if rows and training.batch_size > rows:
         message = f"{training.batch_size} is more than the {rows} rows of the training part: at most {rows}"
         errors.append(FieldError("training.batch_size", message))
+    elif rows and training.accumulate > 1:
+        errors += _too_many_batches(training.accumulate, training.batch_size, _microbatches(spec), rows)
     network = _network(spec, facts, errors)
     if network is not None:
         errors += _too_small(network, training.batch_size, _microbatches(spec))
@@ -211,7 +216,9 @@ def _lay_out(
             schedule of the learning rate that does not fit its length, or a weight decay that does not fit its network.
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
-    schedule = Schedule(rows, facts.test_rows, training.epochs, training.batch_size, _microbatches(spec), every)
+    # A step of several batches is one of a larger batch with as many more shares: the mean over all their samples.
+    batch, shares = training.accumulate * training.batch_size, training.accumulate * _microbatches(spec)
+    schedule = Schedule(rows, facts.test_rows, training.epochs, batch, shares, every)
     if training.max_steps is not None and training.max_steps < schedule.steps:
         epochs = -(-training.max_steps // schedule.steps_per_epoch)
         schedule = replace(schedule, epochs=epochs, max_steps=training.max_steps)
@@ -229,6 +236,19 @@ def _lay_out(
 
 def _microbatches(spec: JobSpec) -> int:
     return spec.training.microbatches or default_microbatches(spec.training.batch_size)
+
+
+def _too_many_batches(accumulate: int, batch_size: int, microbatches: int, rows: int) -> list[FieldError]:
+    """Return an error if the batches of a step have more samples than an epoch, or too many microbatches."""
+    message, shares = "", accumulate * microbatches
+    if accumulate * batch_size > rows:
+        most = rows // batch_size
+        message = (
+            f"{accumulate} batches of {batch_size} are more than the {rows} rows of the training part: at most {most}"
+        )
+    elif shares > MOST_SHARES:
+        message = f"{accumulate} batches of {microbatches} microbatches are {shares} in a step: at most {MOST_SHARES}"
+    return [FieldError("training.accumulate", message)] if message else []
 
 
 def _too_small(network: Network, batch_size: int, microbatches: int) -> list[FieldError]:
