@@ -86,7 +86,7 @@ def _learning() -> list[Builder[Panel]]:
         [query(series("raydient_job_step_loss"), "loss")],
     )
     rate = lines(
-        *("Learning rate", "Of the last update.", "none"),
+        *("Learning rate", "Of the last update: the optimizer's, after the schedule and the warm-up.", "none"),
         [query(series("raydient_job_learning_rate"), "learning rate")],
     ).min(0)
     clipped_steps = f"sum by (training_job) ({per_second('raydient_job_clipped_steps_total')})"
