@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters.epoch_watch import EARLY_STOPPING, KEEP, EpochWatch
 from raydient.server.parameters.monitor import Monitor
+from raydient.server.parameters.rule import ONE_STEP
 from raydient.spec.training import Training
 from raydient.steps.watched import Watched
 
@@ -82,7 +83,7 @@ def test_keras_decides_alike(case):
 
 
 def test_a_job_that_watches_nothing_computes_no_metric():
-    watch = EpochWatch.of(Training(), {}, {})
+    watch = EpochWatch.of(Training(), {}, {}, ONE_STEP)
     assert watch.after({}, 1, (8.0, 1.0), (2.0, 1.0)) == {}
     assert not watch.keeps({}, 1)
     assert not watch.stops({}, 100)
@@ -108,7 +109,7 @@ NETWORK = {
 )
 def test_the_direction_is_that_of_the_metric_unless_it_is_given(settings, metric, larger):
     training = Training.model_validate({"early_stopping": {**settings, "patience": 3}, "keep": {"best": settings}})
-    watch = EpochWatch.of(training, NETWORK, {"input": [4]})
+    watch = EpochWatch.of(training, NETWORK, {"input": [4]}, ONE_STEP)
     for monitor in watch.monitors.values():
         assert (monitor.metric, monitor.larger) == (metric, larger)
     assert watch.patience == 3
@@ -116,6 +117,6 @@ def test_the_direction_is_that_of_the_metric_unless_it_is_given(settings, metric
 
 def test_metrics_are_those_of_the_results():
     training = Training.model_validate({"keep": {"best": {"monitor": "accuracy"}}})
-    watch = EpochWatch.of(training, NETWORK, {"input": [4]})
+    watch = EpochWatch.of(training, NETWORK, {"input": [4]}, ONE_STEP)
     watched = watch.after({}, 1, (8.0, 1.0, 8.0, 8.0), (4.0, 2.0, 3.0, 4.0))
     assert watched == {KEEP: Watched(0.75, 1)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.encoding import answer_in, arrival_in, request_in
-from raydient.server.parameters.requests import Apply, Direct, Examined, Follow, Keep, Skip, Update
+from raydient.server.parameters.requests import Apply, Direct, Examined, Follow, Keep, SetRate, Skip, Update
 from raydient.server.parameters.snapshots import restore_position, values_in
 from raydient.server.parameters.sources import SharedSlots
 from raydient.steps.gradient import GradientLayout
@@ -19,7 +19,7 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.terms import Terms
 
 SCHEDULE = Schedule(train_rows=8, test_rows=0, epochs=2, batch_size=4, microbatches=4)
-UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW, KEEP, SKIP = range(8)
+UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW, KEEP, SKIP, SET_RATE = range(9)
 EXAMINED = 1
 NODES = np.array([(0, 2, 7, 0), (2, 4, 8, 1)], "<u4")
 
@@ -47,6 +47,8 @@ def test_requests_that_can_be_read():
     assert np.isnan(follow.ratios["b"])
     assert request_in(Frame(Header(Kind.REQUEST, round=2, slot=KEEP), b""), SCHEDULE) == Keep(SCHEDULE.round(2))
     assert request_in(Frame(Header(Kind.REQUEST, round=2, slot=SKIP), b""), SCHEDULE) == Skip(SCHEDULE.round(2))
+    rate = request_in(Frame(Header(Kind.REQUEST, round=2, slot=SET_RATE), np.array([0.5]).tobytes()), SCHEDULE)
+    assert rate == SetRate(SCHEDULE.round(2), 0.5)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def rates(schedule, steps=STEPS, *, base=BASE, steps_per_epoch=1, warm_up=None):
 def test_every_option_of_the_specification_is_built_and_compared():
     assert set(SCHEDULES) == set(LearningRateSchedule.model_fields)
     compared = {kind for case in FIGURES["schedules"] for kind in case["schedule"]}
-    assert compared | {"constant"} == set(SCHEDULES)
+    assert compared | {"constant", "plateau"} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize("case", FIGURES["schedules"], ids=lambda case: json.dumps(case["schedule"]))

@@ -204,6 +204,9 @@ def test_labels_that_do_not_count_are_no_classes(tmp_path):
 
 MISSPELT = {"early_stopping": {"monitor": "acuracy"}}
 WRONG_PART = {"keep": {"best": {"monitor": "train_auc"}}}
+PLATEAU = {"schedule": {"plateau": {}}}
+PLATEAU_OF_TRAINING = {"schedule": {"plateau": {"monitor": "train_loss"}}}
+PLATEAU_MISSPELT = {"schedule": {"plateau": {"monitor": "auc"}}}
 BY_TRAINING_PART = {"keep": {"best": {"monitor": "train_loss"}}}
 
 
@@ -215,6 +218,9 @@ BY_TRAINING_PART = {"keep": {"best": {"monitor": "train_loss"}}}
             MISSPELT,
             'training.early_stopping.monitor: "acuracy" is no metric of this job, there are: loss, accuracy',
         ),
+        (0.0, PLATEAU, "training.schedule.plateau: needs a held-out part, and there is none"),
+        (0.2, PLATEAU_OF_TRAINING, 'training.schedule.plateau.monitor: "train_loss" is of the training part'),
+        (0.2, PLATEAU_MISSPELT, 'training.schedule.plateau.monitor: "auc" is no metric of this job'),
         (0.2, WRONG_PART, 'training.keep.best.monitor: "train_auc" is no metric of this job'),
         (
             0,

@@ -34,6 +34,7 @@ def problems(schedule="constant", warm_up=None, optimizer="sgd"):
         ({"cosine": {"decay_steps": 10, "alpha": 0.1}}, None),
         ({"cosine": {"decay_steps": 10, "restarts": {}}}, None),
         ("one_cycle", {"steps": 5}),
+        ("plateau", None),
     ],
 )
 def test_a_schedule_fits_the_job(schedule, warm_up):
@@ -61,6 +62,7 @@ def test_a_schedule_fits_the_job(schedule, warm_up):
          ["70 steps", "0 in the rest"]),
         ({"cosine": {"decay_epochs": 7}}, None, "schedule.cosine.decay_epochs", ["70 steps", "0 in the rest"]),
         ({"cosine": {"decay_epochs": 9, "restarts": {}}}, None, "schedule.cosine.decay_epochs", ["90 steps"]),
+        ({"plateau": {"min_lr": 0.01}}, None, "schedule.plateau.min_lr", ["0.01 is not below", "learning_rate, 0.01"]),
     ],
 )  # fmt: skip
 def test_a_schedule_that_does_not_fit_is_refused(schedule, warm_up, path, words):

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from .base import Model, OneOf
 from .functions import Empty
+from .monitored import MonitorMode, MonitorName
 
 Steps = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Epochs = Annotated[float, Field(gt=0, le=2**31 - 1)]
@@ -181,6 +182,23 @@ class OneCycle(Model):
         return three_phase
 
 
+class Plateau(Model):
+    """Multiply the rate by `factor` when a metric of the held-out part has not improved (`ReduceLROnPlateau`).
+
+    It is reduced after `patience` epochs in which `monitor` was not better by more than `min_delta` than the best value
+    before, not below `min_lr`. For `cooldown` epochs after that none is counted. Epochs that end during the warm-up
+    are not counted.
+    """
+
+    monitor: MonitorName = "loss"
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: Steps = 10
+    mode: MonitorMode = MonitorMode(auto=Empty())
+    min_delta: Annotated[float, Field(ge=0, le=1e30)] = 0.0001
+    cooldown: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    min_lr: RateFrom0 = 0.0
+
+
 class LearningRateSchedule(OneOf):
     """The learning rate of each step, from the optimizer's `learning_rate` on."""
 
@@ -191,6 +209,7 @@ class LearningRateSchedule(OneOf):
     inverse_time: InverseTime | None = None
     cosine: Cosine | None = None
     one_cycle: OneCycle | None = None
+    plateau: Plateau | None = None
 
 
 class WarmUp(Model):

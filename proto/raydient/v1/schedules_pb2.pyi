@@ -1,3 +1,4 @@
+from raydient.v1 import ending_pb2 as _ending_pb2
 from raydient.v1 import functions_pb2 as _functions_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -8,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LearningRateSchedule(_message.Message):
-    __slots__ = ("constant", "step", "exponential", "polynomial", "inverse_time", "cosine", "one_cycle")
+    __slots__ = ("constant", "step", "exponential", "polynomial", "inverse_time", "cosine", "one_cycle", "plateau")
     CONSTANT_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     EXPONENTIAL_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +17,7 @@ class LearningRateSchedule(_message.Message):
     INVERSE_TIME_FIELD_NUMBER: _ClassVar[int]
     COSINE_FIELD_NUMBER: _ClassVar[int]
     ONE_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    PLATEAU_FIELD_NUMBER: _ClassVar[int]
     constant: _functions_pb2.Empty
     step: StepSchedule
     exponential: ExponentialSchedule
@@ -23,7 +25,8 @@ class LearningRateSchedule(_message.Message):
     inverse_time: InverseTimeSchedule
     cosine: CosineSchedule
     one_cycle: OneCycleSchedule
-    def __init__(self, constant: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., step: _Optional[_Union[StepSchedule, _Mapping]] = ..., exponential: _Optional[_Union[ExponentialSchedule, _Mapping]] = ..., polynomial: _Optional[_Union[PolynomialSchedule, _Mapping]] = ..., inverse_time: _Optional[_Union[InverseTimeSchedule, _Mapping]] = ..., cosine: _Optional[_Union[CosineSchedule, _Mapping]] = ..., one_cycle: _Optional[_Union[OneCycleSchedule, _Mapping]] = ...) -> None: ...
+    plateau: PlateauSchedule
+    def __init__(self, constant: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., step: _Optional[_Union[StepSchedule, _Mapping]] = ..., exponential: _Optional[_Union[ExponentialSchedule, _Mapping]] = ..., polynomial: _Optional[_Union[PolynomialSchedule, _Mapping]] = ..., inverse_time: _Optional[_Union[InverseTimeSchedule, _Mapping]] = ..., cosine: _Optional[_Union[CosineSchedule, _Mapping]] = ..., one_cycle: _Optional[_Union[OneCycleSchedule, _Mapping]] = ..., plateau: _Optional[_Union[PlateauSchedule, _Mapping]] = ...) -> None: ...
 
 class StepSchedule(_message.Message):
     __slots__ = ("boundaries", "boundary_epochs", "values")
@@ -114,6 +117,24 @@ class Annealing(_message.Message):
     cos: _functions_pb2.Empty
     linear: _functions_pb2.Empty
     def __init__(self, cos: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., linear: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+
+class PlateauSchedule(_message.Message):
+    __slots__ = ("monitor", "factor", "patience", "mode", "min_delta", "cooldown", "min_lr")
+    MONITOR_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
+    COOLDOWN_FIELD_NUMBER: _ClassVar[int]
+    MIN_LR_FIELD_NUMBER: _ClassVar[int]
+    monitor: str
+    factor: float
+    patience: int
+    mode: _ending_pb2.MonitorMode
+    min_delta: float
+    cooldown: int
+    min_lr: float
+    def __init__(self, monitor: _Optional[str] = ..., factor: _Optional[float] = ..., patience: _Optional[int] = ..., mode: _Optional[_Union[_ending_pb2.MonitorMode, _Mapping]] = ..., min_delta: _Optional[float] = ..., cooldown: _Optional[int] = ..., min_lr: _Optional[float] = ...) -> None: ...
 
 class WarmUp(_message.Message):
     __slots__ = ("steps", "epochs", "initial_learning_rate")

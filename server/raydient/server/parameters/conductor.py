@@ -25,7 +25,7 @@ from .clipping import Clipped
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .position import Position, Sums, in_order, results
-from .requests import Answer
+from .requests import Answer, Keep, SetRate
 from .rule import UpdateRule
 from .verdict import Verdict
 
@@ -42,6 +42,7 @@ class _Open:
     total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
     end: EpochEnd | None = None  # of the epoch, once its last round is complete
     watched: Mapping[str, Watched] = field(default_factory=dict)  # the state after that epoch
+    due: list[Keep | SetRate] = field(default_factory=list)  # requests before that epoch ends
 
     @property
     def rows(self) -> int:
@@ -223,8 +224,8 @@ class Conductor:
         if round_.kind is RoundKind.EVALUATE:
             if np.isfinite(loss):
                 self._complete_epoch(opened)
-                keeps = self._watch.keeps(opened.watched, round_.epoch + 1)
-                return [self._verdict.keep(round_)] if keeps else self._end_round(opened)
+                opened.due = self._due(opened)
+                return self._finish(opened)
             self._open, self._ended = None, True
             return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
         if np.isfinite(loss) or not self._rule.skips:
@@ -236,10 +237,25 @@ class Conductor:
         """Continue a step after the answers of all shards to a request."""
         action = self._verdict.go_on()
         if action is None:
-            return self._end_round(opened)
+            return self._finish(opened)
         if isinstance(action, Diverged):
             self._open, self._ended = None, True
         return [action]
+
+    def _due(self, opened: _Open) -> list[Keep | SetRate]:
+        """Return the requests at the end of the epoch that ends with a complete evaluation."""
+        round_, factor = opened.round, self._watch.rate_factor(opened.watched)
+        due: list[Keep | SetRate] = [Keep(round_)] if self._watch.keeps(opened.watched, round_.epoch + 1) else []
+        if factor != self._watch.rate_factor(self.position.watched):
+            due.append(SetRate(round_, factor))
+            self._rule.learning_rate.factor = factor
+        return due
+
+    def _finish(self, opened: _Open) -> list[Action]:
+        """Make the next request that is due; end the round after the last one."""
+        if opened.due:
+            return [self._verdict.end_epoch(opened.due.pop(0))]
+        return self._end_round(opened)
 
     def _end_round(self, opened: _Open) -> list[Action]:
         """Add up the results and open the next round."""

@@ -57,7 +57,8 @@ class ConductorShell:
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, launch.generation
         training = Training.model_validate(serve.training)
-        rule, watch = build_rule(training, serve.schedule), EpochWatch.of(training, serve.network, serve.input_shapes)
+        rule = build_rule(training, serve.schedule, serve.watched)
+        watch = EpochWatch.of(training, serve.network, serve.input_shapes, serve.schedule)
         position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
         self._memory = Segment.create(self._terms.weights_bytes)

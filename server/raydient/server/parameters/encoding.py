@@ -2,7 +2,7 @@
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
               a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
-              ratios by name; for `Keep` and `Skip` nothing
+              ratios by name; for `Keep` and `Skip` nothing; for `SetRate` the factor as a float64
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -34,6 +34,7 @@ from .requests import (
     Measured,
     Reduce,
     Request,
+    SetRate,
     Skip,
     Update,
 )
@@ -41,7 +42,7 @@ from .requests import (
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
-_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip)
+_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip, SetRate)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
@@ -74,6 +75,9 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
     if isinstance(request, Keep | Skip):
         connection.send(header)
         return
+    if isinstance(request, SetRate):
+        connection.send(header, np.array([request.factor]).data)
+        return
     header.first = int(request.measures)
     rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
     connection.send(header, np.array(rows, CONTRIBUTION).tobytes())
@@ -90,6 +94,9 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
         if kind in (Keep, Skip):
             plain: Request = kind(round_)
             return plain
+        if kind is SetRate:
+            (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
+            return SetRate(round_, factor)
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None

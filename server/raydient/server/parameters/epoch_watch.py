@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from raydient.spec import schedules as spec
 from raydient.spec.ending import EarlyStopping, KeepBest
 from raydient.spec.monitored import part_of
 from raydient.spec.network import Network as NetworkSpec
 from raydient.spec.training import Training
+from raydient.steps.schedule import Schedule
 from raydient.steps.watched import Watched
 
 from .monitor import Monitor
+from .plateau import SCHEDULE, Plateau, rate_factor
+from .schedules import warm_up_steps
 
 EARLY_STOPPING, KEEP = "early_stopping", "keep"
 """Keys of `Position.watched`, the fields of a specification that watch a metric."""
@@ -24,31 +29,43 @@ class EpochWatch:
         finish: computes the metrics of a part, by name, from its sums, rows first.
         monitors: the watched metrics, by the field of the specification.
         patience: number of epochs without an improvement that end training.
+        rate_factor: returns the factor of the learning rate in a state.
     """
 
     finish: Callable[[Sequence[float]], Mapping[str, float]] = lambda sums: {}
-    monitors: Mapping[str, Monitor] = field(default_factory=dict)
+    monitors: Mapping[str, Monitor | Plateau] = field(default_factory=dict)
     patience: int = 0
+    rate_factor: Callable[[Mapping[str, Watched]], float] = lambda watched: 1.0
 
     @classmethod
     def of(
-        cls, training: Training, network: Mapping[str, Any], input_shapes: Mapping[str, Sequence[int]]
+        cls,
+        training: Training,
+        network: Mapping[str, Any],
+        input_shapes: Mapping[str, Sequence[int]],
+        rounds: Schedule,
     ) -> "EpochWatch":
-        """Return the watch of a job; `network` and `input_shapes` as in `Serve`."""
+        """Return the watch of a job; `network` and `input_shapes` as in `Serve`, `rounds` are those of the job."""
         if not watches(training):
             return NOTHING
         from raydient.workers.network import build  # noqa: PLC0415  (0.1 s, and most jobs watch nothing)
 
         shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
         built = build(NetworkSpec.model_validate(network), shapes, training=True)
-        monitors, patience = {}, 0
+        monitors: dict[str, Monitor | Plateau] = {}
+        patience = 0
         if training.early_stopping is not None:
             stopping = training.early_stopping
             monitors[EARLY_STOPPING] = _monitor(stopping, built.larger_is_better, stopping.min_delta)
             patience = stopping.patience
         if keeps_best(training):
             monitors[KEEP] = _monitor(training.keep.value, built.larger_is_better)
-        return cls(built.finish, monitors, patience)
+        if training.schedule.kind == "plateau":
+            plateau = training.schedule.value
+            monitor = _monitor(plateau, built.larger_is_better, plateau.min_delta)
+            first = warm_up_steps(training.warm_up, rounds.steps_per_epoch) // rounds.steps_per_epoch + 1
+            monitors[SCHEDULE] = Plateau(monitor, training, first)
+        return cls(built.finish, monitors, patience, partial(rate_factor, training))
 
     def after(
         self, watched: Mapping[str, Watched], epoch: int, train: Sequence[float], test: Sequence[float]
@@ -81,7 +98,7 @@ NOTHING = EpochWatch()
 
 def watches(training: Training) -> bool:
     """Return True if a rule of training watches a metric."""
-    return training.early_stopping is not None or keeps_best(training)
+    return training.early_stopping is not None or keeps_best(training) or training.schedule.kind == "plateau"
 
 
 def keeps_best(training: Training) -> bool:
@@ -89,7 +106,9 @@ def keeps_best(training: Training) -> bool:
     return training.keep.kind == "best"
 
 
-def _monitor(settings: EarlyStopping | KeepBest, rising: Mapping[str, bool], min_delta: float = 0.0) -> Monitor:
+def _monitor(
+    settings: EarlyStopping | KeepBest | spec.Plateau, rising: Mapping[str, bool], min_delta: float = 0.0
+) -> Monitor:
     """Return the monitor of a rule; `rising` is `Network.larger_is_better`."""
     part, metric = part_of(settings.monitor, rising)
     larger = rising[metric] if settings.mode.kind == "auto" else settings.mode.kind == "max"

@@ -87,7 +87,15 @@ class Keep:
     round: Round
 
 
-Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip
+@dataclass(frozen=True, slots=True)
+class SetRate:
+    """Multiply the learning rate of each step by `factor` after the evaluation `round`."""
+
+    round: Round
+    factor: float
+
+
+Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +118,9 @@ class Done:
 
     Attributes:
         squares: squared norms of parts of the shard's gradient, in order: after `Reduce` of each piece, see `norms`;
-            after `Update` of the whole range, and again after clipping if values are clipped; none after `Apply`,
-            `Follow`, `Keep` and `Skip`. A value is not finite if the gradient is not. After `Direct`, those of the
-            weights of each piece, then those of the direction.
+            after `Update` of the whole range, and again after clipping if values are clipped; none after the others. A
+            value is not finite if the gradient is not. After `Direct`, those of the weights of each piece, then those
+            of the direction.
         measured: set when health was measured and the update is made.
     """
 

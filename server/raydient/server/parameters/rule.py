@@ -1,19 +1,38 @@
 """The rule of a job's updates, from the training part of its specification."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
+from raydient.steps.watched import Watched
 
 from .clipping import Scale, limit_of, scale_of
 from .decay import WeightDecay, decay_of
 from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors
-from .schedules import build_rate
+from .plateau import rate_factor
+from .schedules import Rate, build_rate
 
 ONE_STEP = Schedule(train_rows=1, test_rows=0, epochs=1, batch_size=1, microbatches=1)
 """The rounds of a job of one step. A constant learning rate does not depend on the rounds."""
+
+
+@dataclass(slots=True)
+class LearningRate:
+    """The learning rate of each update, by its number from 0.
+
+    Attributes:
+        schedule: a pure function of the number.
+        factor: factor of all rates from now on, which the schedule `plateau` changes.
+    """
+
+    schedule: Rate
+    factor: float = 1.0
+
+    def __call__(self, step: int) -> float:
+        return self.schedule(step) * self.factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +51,7 @@ class UpdateRule:
     """
 
     optimizer: Optimizer
-    learning_rate: Callable[[int], float]
+    learning_rate: LearningRate
     limit: float | None = None
     scale: Scale | None = None
     lazy: bool = False
@@ -69,10 +88,19 @@ def build_optimizer(training: Training) -> Optimizer:
     return OPTIMIZERS[training.optimizer.kind](**training.optimizer.value.model_dump(exclude={"learning_rate"}))
 
 
-def build_rule(training: Training, rounds: Schedule = ONE_STEP) -> UpdateRule:
-    """Build the rule of a job's training. `rounds`: those of the job, on whose number the learning rate may depend."""
+def build_rule(
+    training: Training, rounds: Schedule = ONE_STEP, watched: Mapping[str, Watched] = MappingProxyType({})
+) -> UpdateRule:
+    """Build the rule of a job's training.
+
+    Args:
+        training: from the job's specification.
+        rounds: the rounds of the job, on whose number the learning rate may depend.
+        watched: state of the watched metrics, see `Position`.
+    """
     base: float = training.optimizer.value.learning_rate
-    rate = build_rate(base, training.schedule, training.warm_up, rounds)
+    schedule = build_rate(base, training.schedule, training.warm_up, rounds)
+    rate = LearningRate(schedule, rate_factor(training, watched))
     limit, scale = limit_of(training.clipping), scale_of(training.clipping)
     lazy, decay = training.sparse.kind == "lazy", decay_of(training)
     skips = training.on_non_finite.kind == "skip_step"

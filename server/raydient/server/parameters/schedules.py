@@ -189,5 +189,6 @@ SCHEDULES: Mapping[str, Callable[[float, Any, Span], Rate]] = {
     "inverse_time": inverse_time,
     "cosine": cosine,
     "one_cycle": one_cycle,
+    "plateau": constant,
 }
 """By the name of the option in the specification; each takes the base rate, the option's settings and the span."""

@@ -24,6 +24,7 @@ from .requests import (
     Measured,
     Reduce,
     Request,
+    SetRate,
     Skip,
     Update,
 )
@@ -79,6 +80,9 @@ class Shard:
             case Skip():
                 self._measuring = None
                 self._updater.skip()
+                return Done(np.empty(0))
+            case SetRate(factor=factor):
+                self._updater.rule.learning_rate.factor = factor
                 return Done(np.empty(0))
 
     def _update(self, request: Update) -> Done:

@@ -55,7 +55,7 @@ class ShardShell:
         joined, memory = control.receive(conductor)
         if not isinstance(joined, control.Joined):
             raise ProtocolError(f"expected Joined, got {type(joined).__name__}")
-        rule = build_rule(Training.model_validate(serve.training), serve.schedule)
+        rule = build_rule(Training.model_validate(serve.training), serve.schedule, serve.watched)
         self._server = ShardServer(network, serve, rule, self._terms, weights=self._weights(memory), arrays=arrays)
         control.send(conductor, control.Ready())
         network.adopt(conductor)

@@ -25,6 +25,7 @@ from .requests import (
     Measured,
     Reduce,
     Request,
+    SetRate,
     Skip,
     Update,
 )
@@ -68,9 +69,9 @@ class Verdict:
         kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
-    def keep(self, round_: Round) -> Request:
-        """Return the request to keep the weights of the epoch that ends with an evaluation."""
-        return self._ask(Keep(round_))
+    def end_epoch(self, request: Keep | SetRate) -> Request:
+        """Return a request at the end of an epoch, after an evaluation."""
+        return self._ask(request)
 
     def take(self, shard: int, answer: Answer) -> bool:
         """Take the answer of a shard to the pending request; return True if every shard has answered.
@@ -89,7 +90,7 @@ class Verdict:
         request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
         assert request is not None, "no request is pending"
         self.pending, self._answers = None, {}
-        if isinstance(request, Keep | Skip):
+        if isinstance(request, Keep | Skip | SetRate):
             return None
         if isinstance(request, Examine):
             return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])

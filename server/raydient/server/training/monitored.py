@@ -7,6 +7,7 @@ from raydient.spec.monitored import part_of
 from raydient.spec.training import Training
 from raydient.workers.network import Network
 
+PLATEAU = "training.schedule.plateau"
 NO_HELD_OUT_PART = "there is none: set `dataset.split.test` above 0"
 
 
@@ -15,7 +16,11 @@ def monitor_problems(training: Training, network: Network, test_rows: int) -> It
     names = network.larger_is_better
     for path, monitor, needs_test in _monitors(training):
         part, metric = part_of(monitor, names)
-        if metric not in names:
+        if path == PLATEAU and part == "train":
+            yield FieldError(
+                f"{path}.monitor", f'"{monitor}" is of the training part: watch {metric}, of the held-out part'
+            )
+        elif metric not in names:
             known = f"{', '.join(names)}, and with train_ before them those of the training part"
             yield FieldError(f"{path}.monitor", f'"{monitor}" is no metric of this job, there are: {known}')
         elif not test_rows and needs_test:
@@ -31,3 +36,5 @@ def _monitors(training: Training) -> Iterator[tuple[str, str, bool]]:
         yield "training.early_stopping", training.early_stopping.monitor, False
     if training.keep.kind == "best":
         yield "training.keep.best", training.keep.value.monitor, True
+    if training.schedule.kind == "plateau":
+        yield PLATEAU, training.schedule.value.monitor, True

@@ -63,6 +63,8 @@ def _problems(training: Training, span: Span, there: str) -> Iterator[tuple[str,
             yield from _length_problems(decay, span, there, ends_at_0=ends_at_0)
         case spec.Cosine() as decay:
             yield from _length_problems(decay, span, there, ends_at_0=decay.alpha == 0 and decay.restarts is None)
+        case spec.Plateau(min_lr=least) if least >= (base := training.optimizer.value.learning_rate):
+            yield "min_lr", f"{least:g} is not below the optimizer's learning_rate, {base:g}"
 
 
 def _boundary_problems(step: spec.Step, span: Span, there: str) -> Iterator[tuple[str, str]]:
