@@ -212,6 +212,8 @@ def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
                 "boundaries",
                 "first cycle",
                 "pct_start",
+                "of its own",
+                "write it beside",
                 "class indices",
                 "write it beside",
                 "cannot be combined",
