@@ -55,6 +55,7 @@ def test_loss(make_network, loss):
         {"softmax_cross_entropy": {"one_hot": True, "label_smoothing": 0.3}},
         {"binary_cross_entropy": {"label_smoothing": 0.3}},
         {"huber": {"delta": 0.1}},
+        {"quantile": {"quantile": 0.9}},
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5]}},
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5], "one_hot": True}},
         {"binary_cross_entropy": {"class_weight": [0.5, 3.0]}},

@@ -44,6 +44,14 @@ def huber(delta):
     return lambda y, t: (sum(cost(a - b) for a, b in zip(y, t, strict=True)) / len(y), squared(y, t)[1])
 
 
+def quantile(q):
+    def cost(y, t):
+        each = [(1 - q) * (a - b) if a > b else q * (b - a) for a, b in zip(y, t, strict=True)]
+        return sum(each) / len(y), squared(y, t)[1]
+
+    return cost
+
+
 def smoothed(spread):
     def cost(y, t):
         target = [spread / len(y) + (1 - spread) * (k == t) for k in range(len(y))]
@@ -91,6 +99,8 @@ TWINS = {
     "huber": ("huber", huber(1)),
     "huber, wide": ({"huber": {"delta": 20.0}}, huber(20)),
     "hinge": ("hinge", hinge),
+    "quantile": ("quantile", quantile(0.5)),
+    "quantile, high": ({"quantile": {"quantile": 0.9}}, quantile(0.9)),
     "poisson": ("poisson", poisson),
 }
 ONE_OUTPUT = ("binary_cross_entropy", "hinge")

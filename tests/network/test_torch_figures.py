@@ -72,6 +72,12 @@ CASES = {
         wave(ROWS, 3),
         wave(ROWS, 1, phase=1),
     ),
+    "quantile": (
+        [{"dense": {"units": 2}}],
+        {"quantile": {"quantile": 0.9}},
+        wave(ROWS, 3),
+        wave(ROWS, 2, phase=1.0),
+    ),
     "positions": (
         [
             "position_embedding",

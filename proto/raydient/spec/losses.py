@@ -85,6 +85,12 @@ class Huber(Model):
     delta: Annotated[float, Field(gt=0, le=1e30)] = 1.0
 
 
+class Quantile(Model):
+    """Errors below 0 times `quantile`, above 0 times 1 - `quantile` (Koenker and Bassett 1978)."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
 class Loss(OneOf):
     """The loss that training minimizes.
 
@@ -101,3 +107,4 @@ class Loss(OneOf):
     huber: Huber | None = None
     hinge: Hinge | None = None
     poisson: Empty | None = None
+    quantile: Quantile | None = None

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Loss(_message.Message):
-    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy", "mean_absolute_error", "huber", "hinge", "poisson")
+    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy", "mean_absolute_error", "huber", "hinge", "poisson", "quantile")
     SUM_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     MEAN_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     SOFTMAX_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Loss(_message.Message):
     HUBER_FIELD_NUMBER: _ClassVar[int]
     HINGE_FIELD_NUMBER: _ClassVar[int]
     POISSON_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
     sum_squared_error: _functions_pb2.Empty
     mean_squared_error: _functions_pb2.Empty
     softmax_cross_entropy: SoftmaxCrossEntropy
@@ -25,7 +26,8 @@ class Loss(_message.Message):
     huber: Huber
     hinge: Hinge
     poisson: _functions_pb2.Empty
-    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    quantile: Quantile
+    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., quantile: _Optional[_Union[Quantile, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
     __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories", "ignore_class")
@@ -64,3 +66,9 @@ class Huber(_message.Message):
     DELTA_FIELD_NUMBER: _ClassVar[int]
     delta: float
     def __init__(self, delta: _Optional[float] = ...) -> None: ...
+
+class Quantile(_message.Message):
+    __slots__ = ("quantile",)
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    quantile: float
+    def __init__(self, quantile: _Optional[float] = ...) -> None: ...

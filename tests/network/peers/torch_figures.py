@@ -142,6 +142,12 @@ def rms(weights):
     return functional.mse_loss(y, wave(ROWS, 1, phase=1.0))
 
 
+def quantile(weights):
+    """The pinball loss of a quantile of 0.9."""
+    errors = wave(ROWS, 2, phase=1.0) - dense(weights, wave(ROWS, 3), 2)
+    return torch.maximum(0.9 * errors, -0.1 * errors).mean()
+
+
 CASES = {
     "sequence": (sequence, 9),
     "padded": (padded, 9),
@@ -150,6 +156,7 @@ CASES = {
     "attention": (attention, 67),
     "image_layers": (image_layers, 22),
     "rms": (rms, 7),
+    "quantile": (quantile, 8),
     "lstm_in_both_directions": (lstm_in_both_directions, 111),
     "gru_in_both_directions": (gru_in_both_directions, 87),
     "positions": (positions, 56),

@@ -4,7 +4,7 @@ from raydient.spec import losses as spec
 
 from .labels import Encoded, LabelError, Labels, are_texts, distinct, names_hint
 from .loss import Loss
-from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, SumSquaredError
+from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile, SumSquaredError
 from .places import SKIPPED, Places
 from .softmax import SoftmaxCrossEntropy
 from .two_classes import BinaryCrossEntropy, Hinge
@@ -18,6 +18,7 @@ LOSSES: dict[str, type[Loss]] = {
     "huber": Huber,
     "hinge": Hinge,
     "poisson": Poisson,
+    "quantile": Quantile,
 }
 
 

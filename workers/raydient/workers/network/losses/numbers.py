@@ -94,6 +94,29 @@ class Huber(_Difference):
         error.clip(-self.settings.delta, self.settings.delta, out=error)
 
 
+class Quantile(_Difference):
+    """(1 - q) e for errors e = y - t above 0 and -q e below (Koenker and Bassett 1978); derivative 1 - q or -q, 0 at 0.
+
+    The value is smallest where y is the quantile q of the labels. Both parts are (|e| + (1 - 2 q) e) / 2.
+    """
+
+    def add_up(self, error: Floats, scratch: Floats) -> None:
+        np.absolute(error, out=scratch)
+        np.multiply(scratch, 0.5, out=scratch)
+        np.add.reduce(scratch, axis=1, out=self.losses)
+        np.multiply(error, 0.5 - self.settings.quantile, out=scratch)
+        sums = self._factors[:, 0]
+        np.add.reduce(scratch, axis=1, out=sums)
+        np.add(self.losses, sums, out=self.losses)
+
+    def inplace_slopes(self, error: Floats) -> None:
+        signs = np.sign(error, out=self.scratch)
+        np.multiply(signs, 0.5, out=error)
+        np.multiply(signs, signs, out=signs)
+        np.multiply(signs, 0.5 - self.settings.quantile, out=signs)
+        np.add(error, signs, out=error)
+
+
 class Poisson(Loss):
     """exp(y) - t y, averaged over the outputs y of a row, which are logarithms of rates, with counts t as labels.
 

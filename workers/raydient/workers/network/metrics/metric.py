@@ -18,7 +18,7 @@ from raydient.workers.network.losses import Loss
 Sums = NDArray[np.float64]
 CLASSES = frozenset({"softmax_cross_entropy"})
 TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
-NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson"})
+NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson", "quantile"})
 
 
 class Metric(ABC):
