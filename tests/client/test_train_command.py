@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from raydient.client.cli import options, program
 from raydient.server import embedded
 from raydient.server.clusters.member import BLAS_ENVIRONMENT
+from raydient.server.training import history
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.network import Network
@@ -138,6 +139,20 @@ def test_the_receipt_reports_mixed_bits(training: Training, state: Path, directo
     training.end = Finished(Outcome.SUCCEEDED, 10, "d" * 64, "NUMERICS_MIXED", "bits are mixed: two probes")
     assert "bits           bits are mixed: two probes" in run("train", job_yaml).stdout.splitlines()
     assert json.loads(run("train", job_yaml, "--json").stdout)["mixed_bits"] is True
+
+
+def test_the_receipt_has_the_epoch_of_the_model(
+    training: Training, state: Path, directory: Path, job_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.end = Finished(Outcome.SUCCEEDED, 10, "d" * 64, "STOPPED_EARLY", "loss has not improved", 1)
+    epochs = [EpochEnded(n, 10 * n, 0.1, {"test": {"loss": float(n)}}) for n in (1, 2)]
+    monkeypatch.setattr(history, "read_history", lambda path: iter(epochs))
+    lines = run("train", job_yaml).stdout.splitlines()
+    shown = [line.split(None, 1)[1] for line in lines if line.startswith(("ended", "epoch"))]
+    assert shown == ["loss has not improved", "1"]
+    assert "test loss  1.0000" in lines
+    receipt = json.loads(run("train", job_yaml, "--json").stdout)
+    assert (receipt["epoch"], receipt["metrics"]) == (1, {"test": {"loss": 1.0}})
 
 
 def test_other_bits_than_the_checkpoint_have_a_way_on(

@@ -14,6 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 WANTED = {
     "characters_lstm": {"accuracy": (0.77, 0.84), "top_3": (0.93, 1)},
     "digits": {"accuracy": (0.96, 1)},
+    "digits_early_stopping": {"accuracy": (0.97, 1), "loss": (0.08, 0.09)},
     "digits_cosine": {"accuracy": (0.96, 1), "loss": (0, 0.5)},
     "digits_convolution": {"accuracy": (0.98, 1)},
     "flats_embedding": {"accuracy": (0.92, 1)},

@@ -145,11 +145,12 @@ def _usable(output: Path) -> Path:
 
 
 def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
-    """Train to the end and write the model. Raises Failure, KeyboardInterrupt."""
+    """Train to the end and write the model; return its metrics. Raises Failure, KeyboardInterrupt."""
     from raydient.server.clusters.member import environment
 
     # Before NumPy is loaded: this process is the coordinator, which computes the initial weights.
     os.environ.update(environment(portable=spec.training.numerics.is_portable))
+    from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
 
@@ -166,20 +167,27 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
         write_run(folder, replace(run, reason=finished.reason, message=finished.message))
         raise Failure(finished.message or f"training was {finished.outcome}", FAILED, finished.reason)
     _deliver(folder / MODEL_FILE, output)
+    if finished.epoch:
+        epochs = read_history(folder / HISTORY_FILE)
+        metrics = next((epoch.metrics for epoch in epochs if epoch.epoch == finished.epoch), {})
     return finished, metrics
 
 
 def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_json: bool) -> None:
     if as_json:
         mixed = {"mixed_bits": True} if finished.reason == MIXED else {}
-        receipt = {"outcome": finished.outcome, "digest": finished.digest, **mixed, "model": str(output)}
+        kept = {"epoch": finished.epoch} if finished.epoch else {}
+        receipt = {"outcome": finished.outcome, "digest": finished.digest, **mixed, **kept, "model": str(output)}
         print_json({**receipt, "metrics": metrics})
         return
     bits = finished.message if finished.reason == MIXED else ""
     held_out = [
         (f"test {name}", value_text(name, value)) for name, value in without_repetition(metrics.get("test", {})).items()
     ]
-    print_pairs([("digest", finished.digest), ("bits", bits), *held_out, ("model", str(output))])
+    ended = "" if finished.reason == MIXED else finished.message
+    kept_epoch = str(finished.epoch) if finished.epoch else ""
+    results = [("digest", finished.digest), ("bits", bits), ("ended", ended), ("epoch", kept_epoch), *held_out]
+    print_pairs([*results, ("model", str(output))])
 
 
 def _deliver(model: Path, output: Path) -> None:
