@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 
@@ -184,6 +184,9 @@ def linked(data: dict[str, Any]) -> dict[str, Any]:
     else:
         network.setdefault("loss", {"mean_squared_error": {}})
         dataset.pop("labels", None)
+    for field, other in (("label", "label_columns"), ("labels", "label_columns"), ("features", "inputs")):
+        if field in dataset:  # each stands instead of the other
+            dataset.pop(other, None)
     return data | {"network": network, "dataset": dataset}
 
 
@@ -191,36 +194,8 @@ def linked(data: dict[str, Any]) -> dict[str, Any]:
 def test_every_job_survives_the_message_as_it_is(data: dict[str, Any]) -> None:
     try:
         spec = validate_job(data)
-    except InvalidSpec as error:  # a rule between fields, as that a label is no feature
-        described = str(error)
-        assert any(
-            words in described
-            for words in (
-                "momentum",
-                "batch_size",
-                "label",
-                "called",
-                "twice",
-                "than max",
-                "instead of",
-                "times",
-                "minval",
-                "one_hot",
-                "is needed",
-                "goes without",
-                "the one before",
-                "boundaries",
-                "first cycle",
-                "pct_start",
-                "of its own",
-                "write it beside",
-                "class indices",
-                "write it beside",
-                "cannot be combined",
-                "of its own",
-            )
-        ), described
-        return
+    except InvalidSpec:  # a rule between fields, as that a label is no feature; Hypothesis fails if few jobs are left
+        reject()
     for form in (data, spec.canonical()):
         message = ParseDict(form, TrainingJobSpec())
         read = MessageToDict(TrainingJobSpec.FromString(message.SerializeToString()), preserving_proto_field_name=True)
