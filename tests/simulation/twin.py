@@ -1,6 +1,7 @@
 """A job computed by a loop, round by round: the bits that every message of a simulated run must have."""
 
 import atexit
+import os
 import shutil
 import struct
 from contextlib import contextmanager, nullcontext
@@ -142,7 +143,9 @@ def tiny_twin(kind, servers=1, *, table=False):
     labels = rng.integers(0, 3, 44)
     path = folder() / ("words.npz" if table else "blobs.npz")
     x = rng.integers(0, 9, (44, 3)) if table else rng.normal(size=(44, 3)) + 2 * np.eye(3)[labels]
-    np.savez(path, x=x.astype(np.float32), y=labels)
+    written = path.with_stem(f"{path.stem}-{os.getpid()}")  # processes that run seeds in parallel share the folder
+    np.savez(written, x=x.astype(np.float32), y=labels)
+    written.replace(path)
     words = [{"embedding": {"input_dim": 9, "output_dim": 2}}, "flatten"] if table else []
     layers = [
         *words,
