@@ -41,23 +41,23 @@ NARROW = [{"dense": {"units": 128, "activation": "relu"}}, {"dense": {"units": 1
 
 
 class Watched:
-    """A cluster that remembers the processes it started."""
+    """A cluster that remembers the processes it started, by role."""
 
     def __init__(self, cluster: Any) -> None:
         self._cluster = cluster
-        self._started: dict[Role, list[Any]] = {role: [] for role in Role}
+        self.started: dict[Role, list[Any]] = {role: [] for role in Role}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
 
     def start(self, role: Role, message: str, log: Path, **options: Any) -> Any:
         process = self._cluster.start(role, message, log, **options)
-        self._started[role].append(process)
+        self.started[role].append(process)
         return process
 
     def kill_one(self, role: Role) -> None:
         """Kill the youngest process of a role with SIGKILL."""
-        os.kill(next(p for p in reversed(self._started[role]) if p.ended() is None).pid, signal.SIGKILL)
+        os.kill(next(p for p in reversed(self.started[role]) if p.ended() is None).pid, signal.SIGKILL)
 
 
 class Scenario:

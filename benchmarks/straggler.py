@@ -33,6 +33,7 @@ from raydient.server.training.shell import MESSAGE_LIMIT, CoordinatorShell
 from raydient.server.training.storage import Storage
 from raydient.spec.job import JobSpec
 from raydient.wire import control
+from raydient.wire.control import Role
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
 
@@ -88,7 +89,8 @@ class Watch:
     def tell(self, report: Report) -> None:
         if isinstance(report, Progress):
             if not self.progress:
-                for place, (worker, share) in enumerate(zip(self._cluster.workers, self._shares, strict=True)):
+                workers = self._cluster.started[Role.WORKER]
+                for place, (worker, share) in enumerate(zip(workers, self._shares, strict=True)):
                     self._duties.enter_context(duty(worker.pid, share, place / WORKERS))
             self.progress.append(report)
         elif isinstance(report, Finished):
