@@ -62,14 +62,6 @@ def _a_test_of_its_own(request):
         assert starts_ray or _children() <= children
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Run the tests of a file in one process, for their fixtures, and all that start Ray, so that one Ray runs."""
-    for item in items:
-        starts_ray = item.get_closest_marker("ray") is not None
-        item.add_marker(pytest.mark.xdist_group("ray" if starts_ray else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def rays():
     """Rays for the tests that ask, ended with the last test."""
