@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from raydient.spec import recurrent
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
 from raydient.workers.network import Model, Pass, Program, check_gradients, random_batch
 
 from .examples import assert_sound
@@ -236,3 +237,10 @@ def test_a_layer_inside_another_has_no_name():
     cell = {"lstm": {"units": 2, "name": "inner"}}
     with pytest.raises(ValueError, match="`name` belongs to bidirectional: write it beside `layer`"):
         recurrent.Bidirectional.model_validate({"layer": cell})
+
+
+def test_the_canonical_form_of_a_job_in_both_directions_is_read_again():
+    layers = [{"bidirectional": {"layer": {"lstm": {"units": 2}}}}]
+    data = {"dataset": {"uri": "a.npz"}, "network": {"layers": layers, "loss": "mean_squared_error"}}
+    spec = validate_job(data)
+    assert validate_job(spec.canonical()) == spec

@@ -79,7 +79,8 @@ class Bidirectional(Learned):
     @field_validator("layer")
     @classmethod
     def _without_fields_of_a_layer(cls, layer: RecurrentLayer) -> RecurrentLayer:
-        for name in Learned.model_fields:
-            if name in layer.value.model_fields_set:
+        for name, field in Learned.model_fields.items():
+            # The canonical form of a job has the defaults of all fields.
+            if getattr(layer.value, name) != field.get_default(call_default_factory=True):
                 raise ValueError(f"`{name}` belongs to bidirectional: write it beside `layer`")
         return layer
