@@ -59,16 +59,16 @@ def test_a_clipped_gradient_is_that_of_pytorch(kind, executor):
 
 
 def _step(updater, layout, vector, rows):
-    """Make a step with one contribution, and return its squares by parameter, if norms decide."""
+    """Make a step with one contribution, and return its squares by parameter if it takes two passes."""
     gradient = GradientLayout.of(layout).zeros()
     gradient.vector[:] = vector
     for table in gradient.tables.values():
         table.write(np.array([*rows], np.int64), np.array([*rows.values()], np.float32).reshape(len(rows), -1))
-    if updater.rule.scale is None:
+    if updater.rule.in_one_pass:
         updater.update(0, {(0, 1): gradient}, (0, 1))
         return None
     squares = ParameterSquares(layout).of(updater.reduce({(0, 1): gradient}, (0, 1)))
-    factors = updater.rule.scale(squares)
+    factors = updater.rule.scale(squares) if updater.rule.scale else [1.0] * len(squares)
     updater.apply(0, {p.name: factor for p, factor in zip(layout.parameters, factors, strict=True)})
     return squares
 
@@ -78,13 +78,17 @@ def _step(updater, layout, vector, rows):
     case=st.sampled_from(["sgd", "adam", "adagrad"]),
     magnitude=st.sampled_from([1e-25, 1e-3, 1.0, 1e15]),
     l2=st.sampled_from([0.0, 0.25]),
+    on_non_finite=st.sampled_from(["fail", "skip_step"]),
     block=st.sampled_from([4, 16, 1000]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_clipped_update_is_that_of_a_loop(kind, case, magnitude, l2, block, seed):
-    """The rows in use are changed alone by SGD and Adagrad, and with the whole table by Adam."""
+def test_a_clipped_update_is_that_of_a_loop(kind, case, magnitude, l2, on_non_finite, block, seed):
+    """The rows in use are changed alone by SGD and Adagrad, and with the whole table by Adam.
+
+    A step that may be skipped takes two passes, with any kind of clipping.
+    """
     rng, limit = np.random.default_rng(seed), np.float32(magnitude)
-    rule = make_rule(*CASES[case], clipping={kind: {"limit": float(limit)}})
+    rule = make_rule(*CASES[case], clipping={kind: {"limit": float(limit)}}, on_non_finite=on_non_finite)
     layout = Layout.of(SHAPES.items(), KINDS | {"t.embeddings": Learned(0, l2)}, ["t.embeddings"])
     vector = (rng.normal(size=layout.size) * magnitude).astype(np.float32)
     layout.views(vector)["c.kernel"][:] = 0  # as of every frozen parameter

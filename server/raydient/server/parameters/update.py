@@ -140,14 +140,14 @@ class Updater:
             self._squares.add_rows(table, part, values.take(part, axis=0))
 
     def apply(self, step: int, factors: Mapping[str, float], meter: PieceMeter | None = None) -> None:
-        """Make update number `step` by the last `reduce` times the factor of each parameter by name, 1 by default.
+        """Make update number `step` by the last `reduce`, clipped; `meter` receives the update.
 
-        `meter` receives the update.
+        `factors` are those of each parameter by name, 1 by default.
         """
 
         def change(block: Block) -> None:
             gradient = block.of(self._gradient)
-            self._weights.scale(block, gradient, factors)
+            self._weights.clip(block, gradient, factors)
             self._weights.change(step, block, gradient, meter)
 
         kept, self._kept = self._kept, []
@@ -172,9 +172,7 @@ class Updater:
 
         def direct(block: Block) -> None:
             gradient = block.of(self._gradient)
-            self._weights.scale(block, gradient, factors)
-            if self.rule.limit is not None:
-                np.copyto(gradient, self._weights.limit(block, gradient))
+            self._weights.clip(block, gradient, factors)
             self._weights.direct(step, block, gradient)
             for pieces, values in zip(norms, (block.of(self._weights.vector), gradient), strict=True):
                 pieces.add(block.start, values)

@@ -58,21 +58,28 @@ class Weights:
 
     def limit(self, block: Block, gradient: Vector) -> Vector:
         """Return the gradient of a block with its learned values clipped to the rule's limit, in `block.room[0]`."""
-        limit, clipped = self.rule.limit, block.room[0]
-        assert limit is not None, "values are not clipped"
+        clipped = block.room[0]
         if gradient is not clipped:
             np.copyto(clipped, gradient)
-        for start, stop, kind in self._stretches(block.start, block.stop):
-            if isinstance(kind, Learned):
-                _clip(clipped[start - block.start : stop - block.start], limit)
+        self._limit(block, clipped)
         return clipped
 
-    def scale(self, block: Block, gradient: Vector, factors: Mapping[str, float]) -> None:
-        """Multiply the learned values of a block's gradient by the factors of their parameters, 1 by default."""
+    def _limit(self, block: Block, gradient: Vector) -> None:
+        assert self.rule.limit is not None, "values are not clipped"
+        for start, stop, kind in self._stretches(block.start, block.stop):
+            if isinstance(kind, Learned):
+                _clip(gradient[start - block.start : stop - block.start], self.rule.limit)
+
+    def clip(self, block: Block, gradient: Vector, factors: Mapping[str, float]) -> None:
+        """Clip the learned values of a block's gradient in place: by the factors of parameters, 1 by default, and by
+        the rule's limit.
+        """
         for parameter in self.parameters if factors else ():
             first, last = max(parameter.offset, block.start), min(parameter.stop, block.stop)
             if first < last and parameter.name in factors and isinstance(parameter.kind, Learned):
                 gradient[first - block.start : last - block.start] *= np.float32(factors[parameter.name])
+        if self.rule.limit is not None:
+            self._limit(block, gradient)
 
     def direct(self, step: int, block: Block, gradient: Vector) -> None:
         """Replace a block's gradient in update number `step` by its direction, see `LayerwiseOptimizer`."""
