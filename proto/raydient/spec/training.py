@@ -65,6 +65,11 @@ class Training(Model):
         """True if the learning rate is not constant."""
         return self.schedule.kind != "constant" or self.warm_up is not None
 
+    @property
+    def keeps_best(self) -> bool:
+        """True if the model has the weights of the best epoch."""
+        return self.keep.kind == "best"
+
     @field_validator("sparse")
     @classmethod
     def _norms_are_those_of_whole_tables(cls, sparse: Sparse, info: ValidationInfo) -> Sparse:

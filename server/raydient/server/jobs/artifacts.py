@@ -80,7 +80,7 @@ class Artifacts:
                 return stored
         except FileNotFoundError:
             pass  # training has removed it since, because there are newer ones
-        why = "" if wanted != "best" or job.spec.training.keep.kind == "best" else ": its `training.keep` is not `best`"
+        why = "" if wanted != "best" or job.spec.training.keeps_best else ": its `training.keep` is not `best`"
         raise NotFound(f"jobs/{job.id} has no checkpoint {which}{why}", reason="CHECKPOINT_NOT_FOUND")
 
     def _find(self, job: Job, wanted: int | str) -> StoredCheckpoint | None:

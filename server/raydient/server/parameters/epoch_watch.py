@@ -58,7 +58,7 @@ class EpochWatch:
             stopping = training.early_stopping
             monitors[EARLY_STOPPING] = _monitor(stopping, built.larger_is_better, stopping.min_delta)
             patience = stopping.patience
-        if keeps_best(training):
+        if training.keeps_best:
             monitors[KEEP] = _monitor(training.keep.value, built.larger_is_better)
         if training.schedule.kind == "plateau":
             plateau = training.schedule.value
@@ -98,12 +98,7 @@ NOTHING = EpochWatch()
 
 def watches(training: Training) -> bool:
     """Return True if a rule of training watches a metric."""
-    return training.early_stopping is not None or keeps_best(training) or training.schedule.kind == "plateau"
-
-
-def keeps_best(training: Training) -> bool:
-    """Return True if the weights of the best epoch are kept."""
-    return training.keep.kind == "best"
+    return training.early_stopping is not None or training.keeps_best or training.schedule.kind == "plateau"
 
 
 def _monitor(

@@ -19,7 +19,6 @@ from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
 from .blocks import Blocks
-from .epoch_watch import keeps_best
 from .health import PieceMeter, measured_pieces
 from .requests import Answer, Apply, Follow, Request, Skip, Update
 from .rule import UpdateRule
@@ -64,7 +63,7 @@ class ShardServer:
     ) -> None:
         """Set the weights of the range, `weights`, to those of a snapshot's `arrays`."""
         self.step = serve.step
-        kept = {BEST: 0.0} if keeps_best(Training.model_validate(serve.training)) else {}
+        kept = {BEST: 0.0} if Training.model_validate(serve.training).keeps_best else {}
         self.arrays = restore(arrays, weights, {**rule.optimizer.state, **kept})
         self.sources: dict[int, Source] = {}
         self._network = network

@@ -45,7 +45,7 @@ def describe(snapshot: control.Snapshot, training: Training) -> Description:
     elif snapshot.ending is Ending.MAX_MINUTES:
         minutes = f"{training.max_minutes:g} minutes, its `max_minutes`"
         reason, message = "MAX_MINUTES", f"training ended at step {snapshot.step} after {minutes}"
-    if training.keep.kind != "best":
+    if not training.keeps_best:
         return Description(reason, message)
     monitor = training.keep.value.monitor
     if not has_best(snapshot.watched):

@@ -7,7 +7,6 @@ the values of a data file while they are read, which the reader itself bounds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raydient.server.parameters.epoch_watch import keeps_best
 from raydient.server.parameters.rule import build_optimizer
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
@@ -54,7 +53,7 @@ class MemoryEstimate:
 
 def vectors_of(training: Training) -> int:
     """Return the number of vectors that parameter servers hold: weights, best weights and optimizer state."""
-    return 1 + len(build_optimizer(training).state) + keeps_best(training)
+    return 1 + len(build_optimizer(training).state) + training.keeps_best
 
 
 def estimate(

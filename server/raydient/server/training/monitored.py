@@ -34,7 +34,7 @@ def _monitors(training: Training) -> Iterator[tuple[str, str, bool]]:
     """Yield the path of each rule that watches a metric, the metric, and True if it needs a held-out part."""
     if training.early_stopping is not None:
         yield "training.early_stopping", training.early_stopping.monitor, False
-    if training.keep.kind == "best":
+    if training.keeps_best:
         yield "training.keep.best", training.keep.value.monitor, True
     if training.schedule.kind == "plateau":
         yield PLATEAU, training.schedule.value.monitor, True

@@ -222,9 +222,7 @@ def _lay_out(
     if training.max_steps is not None and training.max_steps < schedule.steps:
         epochs = -(-training.max_steps // schedule.steps_per_epoch)
         schedule = replace(schedule, epochs=epochs, max_steps=training.max_steps)
-    if problems := rate_problems(training, schedule):
-        raise InvalidSpec(problems)
-    if problems := decay_problems(training, network.layout):
+    if problems := [*rate_problems(training, schedule), *decay_problems(training, network.layout)]:
         raise InvalidSpec(problems)
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
