@@ -5,13 +5,13 @@ from math import prod
 
 import numpy as np
 
-from raydient.spec import functions
 from raydient.spec import normalization as spec
 from raydient.steps.arrays import Floats
 from raydient.steps.layout import Average
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .scale_and_shift import ONES, ZEROS, scale_and_shift
 
 
 class BatchNormalization(Layer):
@@ -38,15 +38,10 @@ class BatchNormalization(Layer):
         self._epsilon, self._scale, self._center = settings.epsilon, settings.scale, settings.center
         self._frozen = not settings.trainable
         self._size = size = self.output_shape[-1]
-        ones = functions.Initializer(ones=functions.Empty())
-        zeros = functions.Initializer(zeros=functions.Empty())
-        if self._scale:
-            self.parameters += (ParameterRule("gamma", (size,), ones, size, size),)
-        if self._center:
-            self.parameters += (ParameterRule("beta", (size,), zeros, size, size),)
-        self.parameters += (
-            ParameterRule("moving_mean", (size,), zeros, size, size, kind=Average(settings.momentum)),
-            ParameterRule("moving_variance", (size,), ones, size, size, kind=Average(settings.momentum)),
+        self.parameters = (
+            *scale_and_shift(size, scale=self._scale, center=self._center),
+            ParameterRule("moving_mean", (size,), ZEROS, size, size, kind=Average(settings.momentum)),
+            ParameterRule("moving_variance", (size,), ONES, size, size, kind=Average(settings.momentum)),
         )
         self.least_rows = 1 if self._frozen or prod(self.output_shape[:-1]) > 1 else 2
         self.operations = 2 * prod(self.output_shape)

@@ -5,12 +5,12 @@ from math import prod
 
 import numpy as np
 
-from raydient.spec import functions
 from raydient.spec import normalization as spec
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, Pass, Shape, Views
+from .scale_and_shift import scale_and_shift
 
 PLACES_AND_CHANNELS = (1, 3)
 """Axes of (rows, places, groups, channels of a group) over which a group's mean and variance are taken."""
@@ -31,12 +31,7 @@ class GroupNormalization(Layer):
         self._epsilon, self._scale, self._center = settings.epsilon, settings.scale, settings.center
         *places, channels = self.output_shape
         self._grouped = (prod(places), settings.groups, channels // settings.groups)
-        if self._scale:
-            ones = functions.Initializer(ones=functions.Empty())
-            self.parameters += (ParameterRule("gamma", (channels,), ones, channels, channels),)
-        if self._center:
-            zeros = functions.Initializer(zeros=functions.Empty())
-            self.parameters += (ParameterRule("beta", (channels,), zeros, channels, channels),)
+        self.parameters = scale_and_shift(channels, scale=self._scale, center=self._center)
         self.operations = prod(self.output_shape) * (5 + self._scale + self._center)
 
     @classmethod
@@ -74,12 +69,15 @@ class GroupNormalization(Layer):
     def backward(self, buffers: Buffers, weights: Views, gradients: Views) -> None:
         n, inverse = buffers.saved["normalized"], buffers.saved["inverse"]
         dy, product = buffers.dy.reshape(n.shape), buffers.scratch.reshape(n.shape)
-        mean, slope = buffers.work["mean"], buffers.work["slope"]
         if self._center:
             np.add.reduce(dy, axis=(0, 1), out=self._by_group(gradients["beta"]))
         np.multiply(n, dy, out=product)
         if self._scale:
             np.add.reduce(product, axis=(0, 1), out=self._by_group(gradients["gamma"]))
+        if buffers.dx is None:
+            return
+        mean, slope = buffers.work["mean"], buffers.work["slope"]
+        if self._scale:
             np.multiply(dy, self._by_group(weights["gamma"]), out=dy)
             np.multiply(product, self._by_group(weights["gamma"]), out=product)
         np.mean(dy, axis=PLACES_AND_CHANNELS, keepdims=True, out=mean)

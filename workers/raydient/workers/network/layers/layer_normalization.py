@@ -5,11 +5,11 @@ from math import prod
 
 import numpy as np
 
-from raydient.spec import functions
 from raydient.spec import normalization as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .layer import Buffers, Layer, Memory, Pass, Shape, Views
+from .scale_and_shift import scale_and_shift
 
 
 class LayerNormalization(Layer):
@@ -27,13 +27,8 @@ class LayerNormalization(Layer):
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.LayerNormalization) -> None:
         super().__init__(name, input_shapes, settings)
         self._epsilon, self._scale, self._center = settings.epsilon, settings.scale, settings.center
-        self._size = size = self.output_shape[-1]
-        if self._scale:
-            ones = functions.Initializer(ones=functions.Empty())
-            self.parameters += (ParameterRule("gamma", (size,), ones, size, size),)
-        if self._center:
-            zeros = functions.Initializer(zeros=functions.Empty())
-            self.parameters += (ParameterRule("beta", (size,), zeros, size, size),)
+        self._size = self.output_shape[-1]
+        self.parameters = scale_and_shift(self._size, scale=self._scale, center=self._center)
         self.operations = prod(self.output_shape) * (5 + self._scale + self._center)
 
     def saved(self, rows: int) -> Memory:

@@ -5,11 +5,11 @@ from math import prod
 
 import numpy as np
 
-from raydient.spec import functions
 from raydient.spec import normalization as spec
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views
+from .scale_and_shift import ONES
 
 
 class RmsNormalization(Layer):
@@ -25,8 +25,7 @@ class RmsNormalization(Layer):
     def __init__(self, name: str, input_shapes: Sequence[Shape], settings: spec.RmsNormalization) -> None:
         super().__init__(name, input_shapes, settings)
         self._epsilon, self._size = settings.epsilon, self.output_shape[-1]
-        ones = functions.Initializer(ones=functions.Empty())
-        self.parameters = (ParameterRule("scale", (self._size,), ones, self._size, self._size),)
+        self.parameters = (ParameterRule("scale", (self._size,), ONES, self._size, self._size),)
         self.operations = prod(self.output_shape) * 4
 
     @classmethod
@@ -56,6 +55,8 @@ class RmsNormalization(Layer):
         dy, product = buffers.dy.reshape(n.shape), buffers.scratch.reshape(n.shape)
         np.multiply(n, dy, out=product)
         np.add.reduce(product, axis=0, out=gradients["scale"])
+        if buffers.dx is None:
+            return
         np.multiply(product, weights["scale"], out=product)
         np.mean(product, axis=1, keepdims=True, out=slope)
         np.multiply(dy, weights["scale"], out=dy)
