@@ -2,14 +2,17 @@
 
 import os
 import queue
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
+import numpy  # noqa: F401  (whose BLAS is limited below)
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from raydient.server.training.reports import EpochEnded, Finished, NumberedReport, Outcome, Started
 from raydient.spec.validation import validate_job
@@ -19,6 +22,9 @@ from .rays import Rays
 # Durations say nothing on a machine that does other things too, and a test leaves no file behind.
 settings.register_profile("raydient", deadline=None, database=None)
 settings.load_profile("raydient")
+
+# As in every process of a job: tests play members, and more threads compute other bits.
+threadpool_limits(1, "blas")
 
 OUR_THREADS = ("run", "update")
 """How names of threads begin that a test must not leave behind."""
@@ -54,7 +60,9 @@ def _a_test_of_its_own(request):
         elif not starts_ray:
             patch.setitem(sys.modules, "ray", None)  # importing it is an error
         children, threads = _children(), set(threading.enumerate())
+        sigterm = signal.getsignal(signal.SIGTERM)
         yield
+        signal.signal(signal.SIGTERM, sigterm)  # nodes that a test starts replace it
         left = [t for t in threading.enumerate() if t not in threads and t.name.startswith(OUR_THREADS)]
         for thread in left:
             thread.join(10)

@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from raydient.server.clusters.member import BLAS_ENVIRONMENT, environment
+from raydient.workers.portable import PORTABLE
+from raydient.workers.probe import probe
 
 OLDER = ("ARMV8",) if platform.machine() == "aarch64" else ("Nehalem", "Haswell")
 """Types of processors whose code OpenBLAS has for any machine that runs these tests."""
@@ -18,7 +20,7 @@ def probed(**variables):
     line = "from raydient.workers.probe import probe; print(probe())"
     environment = {**os.environ, **BLAS_ENVIRONMENT, **variables}
     command = [sys.executable, "-c", line]
-    return subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(command, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,14 @@ def own():
 
 def test_it_is_the_same_in_another_process(own):
     assert probed() == own
+
+
+def test_it_is_the_same_in_the_process_of_the_tests(own):
+    assert probe() == own
+
+
+def test_a_switch_in_the_environment_of_the_user_makes_no_job_portable(own):
+    assert probed(**({PORTABLE: "1"} | environment(portable=False))) == own
 
 
 def test_it_differs_with_code_for_other_processors(own):

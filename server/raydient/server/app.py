@@ -60,7 +60,7 @@ async def _serve_with(settings: Settings, check: Check) -> int:
     async with running_service(settings, lambda: _open_runner(settings), check) as running:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:  # after the start, because Ray installs handlers of its own
+        for number in signals:
             loop.add_signal_handler(number, stop.set)
         sys.stderr.write(f"raydient serving on {running.address}, metrics on {running.metrics}\n")
         sys.stderr.flush()

@@ -53,7 +53,7 @@ def environment(*, portable: bool = False) -> dict[str, str]:
 
     With `portable` they replace a choice of instructions that the user has made in the environment.
     """
-    return {**BLAS_ENVIRONMENT, **(PORTABLE_ENVIRONMENT if portable else {})}
+    return {**BLAS_ENVIRONMENT, **(PORTABLE_ENVIRONMENT if portable else {PORTABLE: "0"})}
 
 
 def run(role: str, launch: str, host: str, node: str) -> bool:

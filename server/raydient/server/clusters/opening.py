@@ -3,7 +3,10 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from .cluster import Cluster, ClusterError
@@ -57,13 +60,28 @@ def _open_ray(slots: int, address: str | None) -> Cluster:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     from .ray import RayCluster  # noqa: PLC0415  (takes half a second, and a laptop does not need it)
 
-    return RayCluster.start_ray(slots) if address is None else RayCluster.join(address)
+    with _sigterm_kept():
+        return RayCluster.start_ray(slots) if address is None else RayCluster.join(address)
 
 
 def _reopen_ray(slots: int, host: str | None, refused: list[str]) -> Cluster:
     from .ray import RayCluster  # noqa: PLC0415
 
-    return RayCluster(slots, host, refused=refused)
+    with _sigterm_kept():
+        return RayCluster(slots, host, refused=refused)
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM, which Ray replaces in the main thread by one that exits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 KINDS = {"local": Kind(_open_local, LocalCluster), "ray": Kind(_open_ray, _reopen_ray)}
