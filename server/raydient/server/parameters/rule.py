@@ -1,7 +1,7 @@
 """The rule of a job's updates, from the training part of its specification."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from raydient.spec.training import Training
@@ -11,7 +11,7 @@ from raydient.steps.watched import Watched
 
 from .clipping import Scale, limit_of, scale_of
 from .decay import WeightDecay, decay_of
-from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors
+from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors, fastest
 from .plateau import rate_factor
 from .schedules import Rate, build_rate
 
@@ -62,6 +62,10 @@ class UpdateRule:
     def clips(self) -> bool:
         """True if gradients are clipped."""
         return self.limit is not None or self.scale is not None
+
+    def for_size(self, size: int) -> "UpdateRule":
+        """Return this rule with the fastest form of its optimizer for a vector of `size` values."""
+        return replace(self, optimizer=fastest(self.optimizer, size))
 
     @property
     def layerwise(self) -> LayerwiseOptimizer | None:

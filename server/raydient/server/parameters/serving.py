@@ -75,7 +75,7 @@ class ShardServer:
         start, stop = serve.ranges[serve.shard]
         layout, state = serve.layout.within(start, stop), [self.arrays[name] for name in rule.optimizer.state]
         updater = Updater(
-            Weights(weights, state, rule, layout.parameters),
+            Weights(weights, state, rule.for_size(stop - start), layout.parameters),
             Blocks(_within(pieces(serve.layout), start, stop), terms.slots.bit_length(), threads, self._executor),
             tables=terms.of_shard(serve.shard).gradient.tables,
             updated=self._pass_on,

@@ -6,8 +6,9 @@ overlap; `scratch` is two more such arrays; the gradient is left as it was.
 """
 
 from .adam import Adam
+from .choice import fastest
 from .descent import Momentum, Sgd
 from .optimizer import LayerwiseOptimizer, Optimizer, Vectors
 from .table import OPTIMIZERS
 
-__all__ = ["OPTIMIZERS", "Adam", "LayerwiseOptimizer", "Momentum", "Optimizer", "Sgd", "Vectors"]
+__all__ = ["OPTIMIZERS", "Adam", "LayerwiseOptimizer", "Momentum", "Optimizer", "Sgd", "Vectors", "fastest"]

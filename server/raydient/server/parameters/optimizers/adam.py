@@ -42,18 +42,23 @@ class Adam:
         self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, rate: float
     ) -> None:
         (first, second, *largest), (a, b) = state, scratch
-        t = step + 1
-        spread = root(1 - power(self.beta_2, t))
+        epsilon, corrected = self.corrected(step, rate)
         mix(first, gradient, self.beta_1, a)
         mix_squares(second, gradient, self.beta_2, a)
         for most in largest:
             np.maximum(most, second, out=most)
             second = most
         np.sqrt(second, out=a)
-        a += np.float32(self.epsilon * spread)
-        np.multiply(first, np.float32(rate * spread / (1 - power(self.beta_1, t))), out=b)
+        a += np.float32(epsilon)
+        np.multiply(first, np.float32(corrected), out=b)
         b /= a
         weights -= b
+
+    def corrected(self, step: int, rate: float) -> tuple[float, float]:
+        """Return e' and the factor of m in update number `step`, see above."""
+        t = step + 1
+        spread = root(1 - power(self.beta_2, t))
+        return self.epsilon * spread, rate * spread / (1 - power(self.beta_1, t))
 
 
 @dataclass(frozen=True, slots=True)
