@@ -48,6 +48,10 @@ def test_a_layer_with_a_name_of_its_own_is_counted_too(make_network):
         ("hinge", ("loss", "accuracy"), 1, (1,), np.float32),
         ("poisson", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
         ("binary_cross_entropy", ("loss", "accuracy"), 4, (4,), np.float32),
+        ("binary_focal_cross_entropy", ("loss", "accuracy"), 4, (4,), np.float32),
+        ("categorical_focal_cross_entropy", ("loss", "accuracy"), 3, (), np.int32),
+        ("kl_divergence", ("loss", "accuracy"), 3, (3,), np.float32),
+        ("cosine_similarity", ("loss", "mean_absolute_error"), 3, (3,), np.float32),
     ],
 )
 def test_labels_and_metrics_of_each_loss(make_network, loss, metrics, units, label_shape, dtype):

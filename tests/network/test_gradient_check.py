@@ -17,7 +17,7 @@ from raydient.workers.network.losses import LOSSES
 
 from .examples import EXAMPLES, assert_sound, cases, graph
 
-OUTPUTS = {"binary_cross_entropy": 1, "hinge": 1}
+OUTPUTS = {"binary_cross_entropy": 1, "binary_focal_cross_entropy": 1, "hinge": 1}
 
 
 def check(network, seed=1, rows=5, **options):
@@ -56,6 +56,9 @@ def test_loss(make_network, loss):
         {"binary_cross_entropy": {"label_smoothing": 0.3}},
         {"huber": {"delta": 0.1}},
         {"quantile": {"quantile": 0.9}},
+        {"binary_focal_cross_entropy": {"gamma": 0.5, "apply_class_balancing": True, "class_weight": [0.5, 3.0]}},
+        {"categorical_focal_cross_entropy": {"gamma": 0.0, "alpha": 2.0}},
+        {"categorical_focal_cross_entropy": {"gamma": 5.0, "class_weight": [1.0, 0.0, 2.5]}},
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5]}},
         {"softmax_cross_entropy": {"class_weight": [1.0, 0.0, 2.5], "one_hot": True}},
         {"binary_cross_entropy": {"class_weight": [0.5, 3.0]}},

@@ -16,7 +16,8 @@ def encode(loss, *labels):
 def test_labels_fit_the_program(make_spec, loss):
     """Encoded labels have the type and shape of a program's labels."""
     network = build(make_spec(1, loss), (3,))
-    encoded, _ = LOSSES[loss].encode(np.array([0, 1, 1, 0]) if loss != "softmax_cross_entropy" else np.zeros(4))
+    labels = {"softmax_cross_entropy": np.zeros(4), "kl_divergence": np.ones((4, 1))}
+    encoded, _ = LOSSES[loss].encode(labels.get(loss, np.array([0, 1, 1, 0])))
     program = Program(network, 4)
     np.take(encoded, np.arange(4), axis=0, out=program.y, mode="clip")
     assert encoded.dtype == network.output.label_dtype
@@ -52,6 +53,10 @@ def make_spec():
         ({"softmax_cross_entropy": {"ignore_class": 0}}, np.array([[0, 3]]), np.array([[-1, 3]], np.int32)),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(2)[[[0, 1]]], np.eye(2, dtype=np.float32)[[[0, 1]]]),
         ("binary_cross_entropy", np.array([[1, 0, 1]]), np.array([[1, 0, 1]], np.float32)),
+        ("binary_focal_cross_entropy", np.array([1, 0]), np.array([[1], [0]], np.float32)),
+        ({"categorical_focal_cross_entropy": {"ignore_class": 255}}, np.array([255, 3]), np.array([-1, 3], np.int32)),
+        ("kl_divergence", np.array([[0.25, 0.75]]), np.array([[0.25, 0.75]], np.float32)),
+        ("cosine_similarity", np.array([[1.5, -2]]), np.array([[1.5, -2]], np.float32)),
         ("hinge", np.zeros((2, 3, 1)), np.zeros((2, 3, 1), np.float32)),
     ],
 )
@@ -97,6 +102,12 @@ def test_numbers(loss, labels, expected):
         ({"softmax_cross_entropy": {"one_hot": True}}, np.array([0, 1]), r"has shape \(2,\).*one value per class"),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.eye(3) * 2, r"2 in row 1 is the sum.*3 such rows"),
         ({"softmax_cross_entropy": {"one_hot": True}}, np.array([[1.5, -0.5]]), "1 in row 1 is the sum"),
+        (
+            "kl_divergence",
+            np.array([[0.5, 0.25]]),
+            "0.75 in row 1 is the sum of the probabilities; kl_divergence needs",
+        ),
+        ("kl_divergence", np.array([0, 1]), r"has shape \(2,\), but kl_divergence needs one value per class"),
     ],
 )
 def test_labels_that_do_not_fit(loss, labels, message):

@@ -86,6 +86,37 @@ def poisson(y, t):
     return mean, squared([math.exp(a) for a in y], t)[1]
 
 
+def kl_divergence(y, t):
+    entropy = sum(p * math.log(p) for p in t if p)
+    loss, metric = one_hot(0)(y, t)
+    return loss + entropy, metric
+
+
+def focus(cost, gamma):
+    """The focal loss for a cross-entropy -log p; with p near 1 by 1 - p = -expm1(-cost)."""
+    return (-math.expm1(-cost)) ** gamma * cost
+
+
+def binary_focal(gamma):
+    return lambda y, t: (focus(binary(y, t)[0], gamma), binary(y, t)[1])
+
+
+def categorical_focal(gamma, alpha):
+    def cost(y, t):
+        cost = math.log1p(sum(math.exp(v - y[t]) for k, v in enumerate(y) if k != t))
+        return alpha * focus(cost, gamma), y.index(max(y)) == t
+
+    return cost
+
+
+def cosine_similarity(y, t):
+    def length(v):
+        return max(math.sqrt(sum(a * a for a in v)), 1e-7)
+
+    cosine = sum(a * b for a, b in zip(y, t, strict=True)) / length(y) / length(t)
+    return -cosine, squared(y, t)[1]
+
+
 TWINS = {
     "sum_squared_error": ("sum_squared_error", squared),
     "mean_squared_error": ("mean_squared_error", mean_squared),
@@ -102,8 +133,17 @@ TWINS = {
     "quantile": ("quantile", quantile(0.5)),
     "quantile, high": ({"quantile": {"quantile": 0.9}}, quantile(0.9)),
     "poisson": ("poisson", poisson),
+    "kl_divergence": ("kl_divergence", kl_divergence),
+    "binary_focal": ("binary_focal_cross_entropy", binary_focal(2)),
+    "binary_focal, root": ({"binary_focal_cross_entropy": {"gamma": 0.5}}, binary_focal(0.5)),
+    "categorical_focal": ("categorical_focal_cross_entropy", categorical_focal(2, 0.25)),
+    "categorical_focal, 0": (
+        {"categorical_focal_cross_entropy": {"gamma": 0.0, "alpha": 1.0}},
+        softmax,
+    ),
+    "cosine_similarity": ("cosine_similarity", cosine_similarity),
 }
-ONE_OUTPUT = ("binary_cross_entropy", "hinge")
+ONE_OUTPUT = ("binary_cross_entropy", "binary_focal_cross_entropy", "hinge")
 
 
 def make(choice, outputs):
@@ -208,6 +248,12 @@ def test_binary_gradient_is_probability_minus_label():
         ("softmax_cross_entropy", [[1e4, 0, 0]], [1], 1e4),
         ("binary_cross_entropy", [[1e30]], [[1]], 0.0),
         ("binary_cross_entropy", [[-1e4]], [[1]], 1e4),
+        ("binary_focal_cross_entropy", [[1e30]], [[1]], 0.0),
+        ("binary_focal_cross_entropy", [[-1e4]], [[1]], 1e4),
+        ("categorical_focal_cross_entropy", [[1e30, -1e30, 0]], [0], 0.0),
+        ("categorical_focal_cross_entropy", [[1e4, 0, 0]], [1], 2500.0),
+        ({"categorical_focal_cross_entropy": {"gamma": 0.5}}, [[1e4, 0, 0]], [0], 0.0),
+        ("kl_divergence", [[1e30, -1e30, 0]], [[1, 0, 0]], 0.0),
     ],
 )
 def test_large_logits_neither_overflow_nor_cancel(kind, y, label, expected):
@@ -217,6 +263,33 @@ def test_large_logits_neither_overflow_nor_cancel(kind, y, label, expected):
     assert loss.sums[0] == expected
     loss.backward(1.0)
     assert np.isfinite(loss.gradient).all()
+
+
+@pytest.mark.parametrize(("y", "slopes"), [([3.0, 4.0], [-0.128, 0.096]), ([0.0, 0.0], [-1e7, 0.0])])
+def test_the_gradient_of_the_cosine_is_at_right_angles_to_the_outputs(y, slopes):
+    """Below a length of 1e-7 it is that of a length of 1e-7, as in Keras."""
+    loss = make("cosine_similarity", [y])
+    loss.labels[...] = [[2.0, 0.0]]
+    loss.forward()
+    loss.backward(1.0)
+    np.testing.assert_allclose(loss.gradient, [slopes], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gamma"), [("binary_focal_cross_entropy", 0.5), ("categorical_focal_cross_entropy", 3)]
+)
+def test_focal_losses_keep_their_digits_in_float32(kind, gamma):
+    """Margins from -60 to 60 in float32 against float64; a probability of 1 in float32 does not end the loss."""
+    margins = np.linspace(-60, 60, 241)
+    y = margins[:, np.newaxis] if kind in ONE_OUTPUT else np.stack([np.zeros_like(margins), margins], axis=1)
+    losses = [make({kind: {"gamma": gamma}}, y.astype(dtype)) for dtype in (np.float32, np.float64)]
+    for loss in losses:
+        loss.labels[...] = 1
+        loss.forward()
+        loss.backward(1.0)
+    single, double = losses
+    np.testing.assert_allclose(single.losses, double.losses, rtol=2e-5, atol=1e-37)
+    np.testing.assert_allclose(single.gradient, double.gradient, rtol=2e-5, atol=1e-37)
 
 
 def test_equal_outputs_are_one_guess_and_not_all_of_them():
@@ -265,3 +338,15 @@ def test_both_of_two_classes_have_their_weight_by_distance():
     assert loss.sums.tolist() == [0.5 * 1.5 + 3 * 0.5, 2]
     loss.backward(2.0)
     assert loss.gradient.tolist() == [[1], [-6], [0]]
+
+
+@pytest.mark.parametrize(("weights", "equal"), [([], [0.7, 0.3]), ([2.0, 5.0], [1.4, 1.5])])
+def test_balanced_focal_losses_weigh_both_classes(weights, equal):
+    balanced = {"class_weight": weights, "apply_class_balancing": True, "alpha": 0.3}
+    losses = [make({"binary_focal_cross_entropy": one}, [[0.5], [0.5]]) for one in (balanced, {"class_weight": equal})]
+    for loss in losses:
+        loss.labels[...] = [[0], [1]]
+        loss.forward()
+        loss.backward(1.0)
+    assert losses[0].sums[0] == pytest.approx(losses[1].sums[0])
+    np.testing.assert_allclose(losses[0].gradient, losses[1].gradient)

@@ -28,6 +28,7 @@ def whole(below, *shape):
 DENSE = {"dense": {"units": 3}}
 PADDED = {"softmax_cross_entropy": {"ignore_class": -1}}
 SMOOTHED = {"softmax_cross_entropy": {"label_smoothing": 0.1}}
+BALANCED = {"binary_focal_cross_entropy": {"apply_class_balancing": True}}
 CASES = {
     "sequence": ([DENSE], "softmax_cross_entropy", wave(ROWS, 5, 2), whole(3, ROWS, 5)),
     "padded": ([DENSE], PADDED, wave(ROWS, 5, 2), whole(3, ROWS, 5) - 1),
@@ -78,6 +79,8 @@ CASES = {
         wave(ROWS, 3),
         wave(ROWS, 2, phase=1.0),
     ),
+    "cosine": ([DENSE], "cosine_similarity", wave(ROWS, 2), wave(ROWS, 3, phase=1.0)),
+    "binary_focal": ([DENSE], BALANCED, wave(ROWS, 2), whole(2, ROWS, 3)),
     "positions": (
         [
             "position_embedding",
@@ -99,13 +102,17 @@ def test_every_case_has_figures():
 
 @pytest.mark.parametrize("case", CASES)
 def test_losses_and_weights_are_those_of_pytorch(make_network, case):
-    layers, loss, x, y = CASES[case]
+    assert_trains_like(make_network, FIGURES[case], *CASES[case])
+
+
+def assert_trains_like(make_network, figures, layers, loss, x, y):
+    """Compare losses and weights of five steps with `figures` of another program."""
     shapes = {name: one.shape[1:] for name, one in x.items()} if isinstance(x, dict) else x.shape[1:]
     network = make_network(layers, loss, shapes)
     program, weights, losses = Program(network, ROWS, np.float64), wave(network.layout.size, phase=0.3), []
-    for _ in FIGURES[case]["losses"]:
+    for _ in figures["losses"]:
         sums, gradient = step(program, weights, (x, y))
         losses.append(sums[0] / ROWS)
         weights -= RATE * gradient
-    np.testing.assert_allclose(losses, FIGURES[case]["losses"], rtol=1e-9)
-    np.testing.assert_allclose(weights, FIGURES[case]["weights"], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(losses, figures["losses"], rtol=1e-9)
+    np.testing.assert_allclose(weights, figures["weights"], rtol=1e-8, atol=1e-10)

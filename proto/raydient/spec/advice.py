@@ -13,20 +13,26 @@ _BOUNDED = "it bounds the outputs, and so the probabilities that the loss comput
 _DEAD = "it cuts outputs below 0 off, and a unit that is below 0 for every sample gets no gradient: leave it out"
 _RATES = "outputs are logarithms of rates, and the loss applies exp itself: leave the activation of the last layer out"
 
+_BEFORE_SOFTMAX = {
+    "softmax": _LOGITS.format("softmax itself"),
+    "sigmoid": _BOUNDED,
+    "tanh": _BOUNDED,
+    "relu": _DEAD,
+}
+_BEFORE_SIGMOID = {
+    "sigmoid": _LOGITS.format("the sigmoid itself"),
+    "softmax": _ABOVE_0,
+    "tanh": _BOUNDED,
+    "relu": _ABOVE_0,
+    "softplus": _ABOVE_0,
+}
+
 _DOUBTFUL: Mapping[str, Mapping[str, str]] = {
-    "softmax_cross_entropy": {
-        "softmax": _LOGITS.format("softmax itself"),
-        "sigmoid": _BOUNDED,
-        "tanh": _BOUNDED,
-        "relu": _DEAD,
-    },
-    "binary_cross_entropy": {
-        "sigmoid": _LOGITS.format("the sigmoid itself"),
-        "softmax": _ABOVE_0,
-        "tanh": _BOUNDED,
-        "relu": _ABOVE_0,
-        "softplus": _ABOVE_0,
-    },
+    "softmax_cross_entropy": _BEFORE_SOFTMAX,
+    "categorical_focal_cross_entropy": _BEFORE_SOFTMAX,
+    "kl_divergence": _BEFORE_SOFTMAX,
+    "binary_cross_entropy": _BEFORE_SIGMOID,
+    "binary_focal_cross_entropy": _BEFORE_SIGMOID,
     "hinge": dict.fromkeys(("sigmoid", "softmax", "relu", "softplus"), _ABOVE_0),
     "poisson": dict.fromkeys(("sigmoid", "softmax", "tanh", "relu", "softplus"), _RATES),
 }

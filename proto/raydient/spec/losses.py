@@ -8,12 +8,21 @@ from .base import Model, OneOf
 from .functions import Empty
 
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Gamma = Annotated[float, Field(ge=0, le=100)]
+IgnoreClass = Annotated[int | None, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 def _some_weight(weights: tuple[float, ...]) -> tuple[float, ...]:
     if weights and not any(weights):
         raise ValueError("every class has weight 0, so nothing would be learnt: give at least one a weight above 0")
     return weights
+
+
+def _without_other_labels(ignored: int | None, info: ValidationInfo) -> int | None:
+    for other in ("one_hot", "categories"):
+        if ignored is not None and info.data.get(other):
+            raise ValueError(f"goes with class indices, not with `{other}`: leave one of them out")
+    return ignored
 
 
 ClassWeight = Annotated[
@@ -37,7 +46,9 @@ class SoftmaxCrossEntropy(Model):
     one_hot: bool = False
     class_weight: ClassWeight = ()
     categories: bool = False
-    ignore_class: Annotated[int | None, Field(ge=-(2**31), le=2**31 - 1)] = None
+    ignore_class: IgnoreClass = None
+
+    _class_indices = field_validator("ignore_class")(_without_other_labels)
 
     @field_validator("categories")
     @classmethod
@@ -45,14 +56,6 @@ class SoftmaxCrossEntropy(Model):
         if categories and info.data.get("one_hot"):
             raise ValueError("does not go with `one_hot`, whose labels are probabilities: leave one of them out")
         return categories
-
-    @field_validator("ignore_class")
-    @classmethod
-    def _class_indices(cls, ignored: int | None, info: ValidationInfo) -> int | None:
-        for other in ("one_hot", "categories"):
-            if ignored is not None and info.data.get(other):
-                raise ValueError(f"goes with class indices, not with `{other}`: leave one of them out")
-        return ignored
 
 
 class BinaryCrossEntropy(Model):
@@ -91,12 +94,43 @@ class Quantile(Model):
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
+class BinaryFocalCrossEntropy(Model):
+    """Labels as for binary cross-entropy. Keras's `from_logits: true`.
+
+    A probability p of the true label makes its loss (1 - p) to the power `gamma` times as large (Lin et al. 2017). With
+    `apply_class_balancing` the loss of the label 1 is multiplied by `alpha`, that of 0 by 1 - `alpha`.
+    """
+
+    gamma: Gamma = 2.0
+    apply_class_balancing: bool = False
+    alpha: Annotated[float, Field(ge=0, le=1)] = 0.25
+    class_weight: ClassWeight = ()
+    categories: bool = False
+
+
+class CategoricalFocalCrossEntropy(Model):
+    """Labels as for softmax cross-entropy, except one probability per class. Keras's `from_logits: true`.
+
+    A probability p of the true class makes its loss `alpha` times (1 - p) to the power `gamma` times as large (Lin et
+    al. 2017).
+    """
+
+    gamma: Gamma = 2.0
+    alpha: Annotated[float, Field(gt=0, le=1e30)] = 0.25
+    class_weight: ClassWeight = ()
+    categories: bool = False
+    ignore_class: IgnoreClass = None
+
+    _class_indices = field_validator("ignore_class")(_without_other_labels)
+
+
 class Loss(OneOf):
     """The loss that training minimizes.
 
-    `sum_squared_error` sums over a sample's outputs, the others on numbers average over them. `softmax_cross_entropy`
-    takes one output per class, `binary_cross_entropy` and `hinge` one for each label of 0 or 1, `poisson` logarithms of
-    rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
+    `sum_squared_error` sums over a sample's outputs, the others on numbers average over them, and `cosine_similarity`
+    compares directions. `softmax_cross_entropy`, `categorical_focal_cross_entropy` and `kl_divergence` take one output
+    per class, `binary_cross_entropy`, `binary_focal_cross_entropy` and `hinge` one for each label of 0 or 1, `poisson`
+    logarithms of rates as outputs and counts as labels. Each is then averaged over the samples of a batch.
     """
 
     sum_squared_error: Empty | None = None
@@ -108,3 +142,7 @@ class Loss(OneOf):
     hinge: Hinge | None = None
     poisson: Empty | None = None
     quantile: Quantile | None = None
+    kl_divergence: Empty | None = None
+    binary_focal_cross_entropy: BinaryFocalCrossEntropy | None = None
+    categorical_focal_cross_entropy: CategoricalFocalCrossEntropy | None = None
+    cosine_similarity: Empty | None = None

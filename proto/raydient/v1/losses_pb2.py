@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/losses.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xc4\x03\n\x04Loss\x12/\n\x11sum_squared_error\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x30\n\x12mean_squared_error\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x41\n\x15softmax_cross_entropy\x18\x03 \x01(\x0b\x32 .raydient.v1.SoftmaxCrossEntropyH\x00\x12?\n\x14\x62inary_cross_entropy\x18\x04 \x01(\x0b\x32\x1f.raydient.v1.BinaryCrossEntropyH\x00\x12\x31\n\x13mean_absolute_error\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05huber\x18\x06 \x01(\x0b\x32\x12.raydient.v1.HuberH\x00\x12#\n\x05hinge\x18\x07 \x01(\x0b\x32\x12.raydient.v1.HingeH\x00\x12%\n\x07poisson\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08quantile\x18\t \x01(\x0b\x32\x15.raydient.v1.QuantileH\x00\x42\x06\n\x04kind\"\xd3\x01\n\x13SoftmaxCrossEntropy\x12\x1c\n\x0flabel_smoothing\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07one_hot\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x03 \x03(\x01\x12\x17\n\ncategories\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x19\n\x0cignore_class\x18\x05 \x01(\x05H\x03\x88\x01\x01\x42\x12\n\x10_label_smoothingB\n\n\x08_one_hotB\r\n\x0b_categoriesB\x0f\n\r_ignore_class\"\x84\x01\n\x12\x42inaryCrossEntropy\x12\x1c\n\x0flabel_smoothing\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x02 \x03(\x01\x12\x17\n\ncategories\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x12\n\x10_label_smoothingB\r\n\x0b_categories\"E\n\x05Hinge\x12\x14\n\x0c\x63lass_weight\x18\x01 \x03(\x01\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"%\n\x05Huber\x12\x12\n\x05\x64\x65lta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_delta\".\n\x08Quantile\x12\x15\n\x08quantile\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantileb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/losses.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xc4\x05\n\x04Loss\x12/\n\x11sum_squared_error\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x30\n\x12mean_squared_error\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x41\n\x15softmax_cross_entropy\x18\x03 \x01(\x0b\x32 .raydient.v1.SoftmaxCrossEntropyH\x00\x12?\n\x14\x62inary_cross_entropy\x18\x04 \x01(\x0b\x32\x1f.raydient.v1.BinaryCrossEntropyH\x00\x12\x31\n\x13mean_absolute_error\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05huber\x18\x06 \x01(\x0b\x32\x12.raydient.v1.HuberH\x00\x12#\n\x05hinge\x18\x07 \x01(\x0b\x32\x12.raydient.v1.HingeH\x00\x12%\n\x07poisson\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08quantile\x18\t \x01(\x0b\x32\x15.raydient.v1.QuantileH\x00\x12+\n\rkl_divergence\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12J\n\x1a\x62inary_focal_cross_entropy\x18\x0b \x01(\x0b\x32$.raydient.v1.BinaryFocalCrossEntropyH\x00\x12T\n\x1f\x63\x61tegorical_focal_cross_entropy\x18\x0c \x01(\x0b\x32).raydient.v1.CategoricalFocalCrossEntropyH\x00\x12/\n\x11\x63osine_similarity\x18\r \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\xd3\x01\n\x13SoftmaxCrossEntropy\x12\x1c\n\x0flabel_smoothing\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07one_hot\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x03 \x03(\x01\x12\x17\n\ncategories\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x19\n\x0cignore_class\x18\x05 \x01(\x05H\x03\x88\x01\x01\x42\x12\n\x10_label_smoothingB\n\n\x08_one_hotB\r\n\x0b_categoriesB\x0f\n\r_ignore_class\"\x84\x01\n\x12\x42inaryCrossEntropy\x12\x1c\n\x0flabel_smoothing\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x02 \x03(\x01\x12\x17\n\ncategories\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x12\n\x10_label_smoothingB\r\n\x0b_categories\"E\n\x05Hinge\x12\x14\n\x0c\x63lass_weight\x18\x01 \x03(\x01\x12\x17\n\ncategories\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_categories\"%\n\x05Huber\x12\x12\n\x05\x64\x65lta\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_delta\".\n\x08Quantile\x12\x15\n\x08quantile\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantile\"\xd1\x01\n\x17\x42inaryFocalCrossEntropy\x12\x12\n\x05gamma\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x15\x61pply_class_balancing\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\x05\x61lpha\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x04 \x03(\x01\x12\x17\n\ncategories\x18\x05 \x01(\x08H\x03\x88\x01\x01\x42\x08\n\x06_gammaB\x18\n\x16_apply_class_balancingB\x08\n\x06_alphaB\r\n\x0b_categories\"\xc4\x01\n\x1c\x43\x61tegoricalFocalCrossEntropy\x12\x12\n\x05gamma\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05\x61lpha\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x63lass_weight\x18\x03 \x03(\x01\x12\x17\n\ncategories\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x19\n\x0cignore_class\x18\x05 \x01(\x05H\x03\x88\x01\x01\x42\x08\n\x06_gammaB\x08\n\x06_alphaB\r\n\x0b_categoriesB\x0f\n\r_ignore_classb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,15 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.losses_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOSS']._serialized_start=71
-  _globals['_LOSS']._serialized_end=523
-  _globals['_SOFTMAXCROSSENTROPY']._serialized_start=526
-  _globals['_SOFTMAXCROSSENTROPY']._serialized_end=737
-  _globals['_BINARYCROSSENTROPY']._serialized_start=740
-  _globals['_BINARYCROSSENTROPY']._serialized_end=872
-  _globals['_HINGE']._serialized_start=874
-  _globals['_HINGE']._serialized_end=943
-  _globals['_HUBER']._serialized_start=945
-  _globals['_HUBER']._serialized_end=982
-  _globals['_QUANTILE']._serialized_start=984
-  _globals['_QUANTILE']._serialized_end=1030
+  _globals['_LOSS']._serialized_end=779
+  _globals['_SOFTMAXCROSSENTROPY']._serialized_start=782
+  _globals['_SOFTMAXCROSSENTROPY']._serialized_end=993
+  _globals['_BINARYCROSSENTROPY']._serialized_start=996
+  _globals['_BINARYCROSSENTROPY']._serialized_end=1128
+  _globals['_HINGE']._serialized_start=1130
+  _globals['_HINGE']._serialized_end=1199
+  _globals['_HUBER']._serialized_start=1201
+  _globals['_HUBER']._serialized_end=1238
+  _globals['_QUANTILE']._serialized_start=1240
+  _globals['_QUANTILE']._serialized_end=1286
+  _globals['_BINARYFOCALCROSSENTROPY']._serialized_start=1289
+  _globals['_BINARYFOCALCROSSENTROPY']._serialized_end=1498
+  _globals['_CATEGORICALFOCALCROSSENTROPY']._serialized_start=1501
+  _globals['_CATEGORICALFOCALCROSSENTROPY']._serialized_end=1697
 # @@protoc_insertion_point(module_scope)

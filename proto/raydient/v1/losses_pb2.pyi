@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Loss(_message.Message):
-    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy", "mean_absolute_error", "huber", "hinge", "poisson", "quantile")
+    __slots__ = ("sum_squared_error", "mean_squared_error", "softmax_cross_entropy", "binary_cross_entropy", "mean_absolute_error", "huber", "hinge", "poisson", "quantile", "kl_divergence", "binary_focal_cross_entropy", "categorical_focal_cross_entropy", "cosine_similarity")
     SUM_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     MEAN_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     SOFTMAX_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,10 @@ class Loss(_message.Message):
     HINGE_FIELD_NUMBER: _ClassVar[int]
     POISSON_FIELD_NUMBER: _ClassVar[int]
     QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    KL_DIVERGENCE_FIELD_NUMBER: _ClassVar[int]
+    BINARY_FOCAL_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    CATEGORICAL_FOCAL_CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
+    COSINE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     sum_squared_error: _functions_pb2.Empty
     mean_squared_error: _functions_pb2.Empty
     softmax_cross_entropy: SoftmaxCrossEntropy
@@ -27,7 +31,11 @@ class Loss(_message.Message):
     hinge: Hinge
     poisson: _functions_pb2.Empty
     quantile: Quantile
-    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., quantile: _Optional[_Union[Quantile, _Mapping]] = ...) -> None: ...
+    kl_divergence: _functions_pb2.Empty
+    binary_focal_cross_entropy: BinaryFocalCrossEntropy
+    categorical_focal_cross_entropy: CategoricalFocalCrossEntropy
+    cosine_similarity: _functions_pb2.Empty
+    def __init__(self, sum_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., softmax_cross_entropy: _Optional[_Union[SoftmaxCrossEntropy, _Mapping]] = ..., binary_cross_entropy: _Optional[_Union[BinaryCrossEntropy, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., huber: _Optional[_Union[Huber, _Mapping]] = ..., hinge: _Optional[_Union[Hinge, _Mapping]] = ..., poisson: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., quantile: _Optional[_Union[Quantile, _Mapping]] = ..., kl_divergence: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., binary_focal_cross_entropy: _Optional[_Union[BinaryFocalCrossEntropy, _Mapping]] = ..., categorical_focal_cross_entropy: _Optional[_Union[CategoricalFocalCrossEntropy, _Mapping]] = ..., cosine_similarity: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class SoftmaxCrossEntropy(_message.Message):
     __slots__ = ("label_smoothing", "one_hot", "class_weight", "categories", "ignore_class")
@@ -72,3 +80,31 @@ class Quantile(_message.Message):
     QUANTILE_FIELD_NUMBER: _ClassVar[int]
     quantile: float
     def __init__(self, quantile: _Optional[float] = ...) -> None: ...
+
+class BinaryFocalCrossEntropy(_message.Message):
+    __slots__ = ("gamma", "apply_class_balancing", "alpha", "class_weight", "categories")
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    APPLY_CLASS_BALANCING_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    gamma: float
+    apply_class_balancing: bool
+    alpha: float
+    class_weight: _containers.RepeatedScalarFieldContainer[float]
+    categories: bool
+    def __init__(self, gamma: _Optional[float] = ..., apply_class_balancing: bool = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ...) -> None: ...
+
+class CategoricalFocalCrossEntropy(_message.Message):
+    __slots__ = ("gamma", "alpha", "class_weight", "categories", "ignore_class")
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    ALPHA_FIELD_NUMBER: _ClassVar[int]
+    CLASS_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    gamma: float
+    alpha: float
+    class_weight: _containers.RepeatedScalarFieldContainer[float]
+    categories: bool
+    ignore_class: int
+    def __init__(self, gamma: _Optional[float] = ..., alpha: _Optional[float] = ..., class_weight: _Optional[_Iterable[float]] = ..., categories: bool = ..., ignore_class: _Optional[int] = ...) -> None: ...

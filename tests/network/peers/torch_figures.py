@@ -148,6 +148,19 @@ def quantile(weights):
     return torch.maximum(0.9 * errors, -0.1 * errors).mean()
 
 
+def binary_focal(weights):
+    """The focal loss with balanced classes, written as in torchvision's `sigmoid_focal_loss`."""
+    y, labels = dense(weights, wave(ROWS, 2), 3), whole(2, ROWS, 3).double()
+    p = torch.sigmoid(y)
+    p_true = p * labels + (1 - p) * (1 - labels)
+    costs = functional.binary_cross_entropy_with_logits(y, labels, reduction="none") * (1 - p_true) ** 2
+    return ((0.25 * labels + 0.75 * (1 - labels)) * costs).mean()
+
+
+def cosine(weights):
+    return -functional.cosine_similarity(dense(weights, wave(ROWS, 2), 3), wave(ROWS, 3, phase=1.0)).mean()
+
+
 CASES = {
     "sequence": (sequence, 9),
     "padded": (padded, 9),
@@ -157,6 +170,8 @@ CASES = {
     "image_layers": (image_layers, 22),
     "rms": (rms, 7),
     "quantile": (quantile, 8),
+    "cosine": (cosine, 9),
+    "binary_focal": (binary_focal, 9),
     "lstm_in_both_directions": (lstm_in_both_directions, 111),
     "gru_in_both_directions": (gru_in_both_directions, 87),
     "positions": (positions, 56),

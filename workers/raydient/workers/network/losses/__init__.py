@@ -2,11 +2,12 @@
 
 from raydient.spec import losses as spec
 
+from .focal import BinaryFocalCrossEntropy, CategoricalFocalCrossEntropy
 from .labels import Encoded, LabelError, Labels, are_texts, distinct, names_hint
 from .loss import Loss
-from .numbers import Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile, SumSquaredError
+from .numbers import CosineSimilarity, Huber, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile, SumSquaredError
 from .places import SKIPPED, Places
-from .softmax import SoftmaxCrossEntropy
+from .softmax import KlDivergence, SoftmaxCrossEntropy
 from .two_classes import BinaryCrossEntropy, Hinge
 
 LOSSES: dict[str, type[Loss]] = {
@@ -19,6 +20,10 @@ LOSSES: dict[str, type[Loss]] = {
     "hinge": Hinge,
     "poisson": Poisson,
     "quantile": Quantile,
+    "kl_divergence": KlDivergence,
+    "binary_focal_cross_entropy": BinaryFocalCrossEntropy,
+    "categorical_focal_cross_entropy": CategoricalFocalCrossEntropy,
+    "cosine_similarity": CosineSimilarity,
 }
 
 

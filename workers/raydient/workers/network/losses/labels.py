@@ -108,16 +108,16 @@ def names_hint(values: AnyArray, loss: str) -> str:
     return f"; if the {len(different)} different values ({some}) are names of classes, write {setting}"
 
 
-def probabilities(labels: Labels) -> Encoded:
-    """Encode as float32 (n, ..., k): a probability for each class."""
-    values = _numbers(labels, "one_hot")
+def probabilities(labels: Labels, setting: str = "one_hot") -> Encoded:
+    """Encode as float32 (n, ..., k): a probability for each class. `setting` is named in errors."""
+    values = _numbers(labels, setting)
     if values.ndim < 2:
-        raise LabelError(f"has shape {values.shape}, but one_hot needs one value per class in each row")
+        raise LabelError(f"has shape {values.shape}, but {setting} needs one value per class in each row")
     sums = values.sum(axis=-1)
     _refuse(
         sums,
         (values < 0).any(axis=-1) | (np.abs(sums - 1) > 1e-3),
-        "is the sum of the probabilities; one_hot needs a sum of 1 and no value below 0",
+        f"is the sum of the probabilities; {setting} needs a sum of 1 and no value below 0",
     )
     return values.astype(np.float32), ()
 

@@ -156,3 +156,51 @@ class Poisson(Loss):
     @classmethod
     def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
         return graph.node("Exp", [outputs])
+
+
+class CosineSimilarity(Loss):
+    """-t·y / (|t| |y|), the negated cosine of the angle between outputs y and label t; -1 if they have one direction.
+
+    The derivative by y is (c y / |y| - t / |t|) / |y| with the cosine c. As in Keras the least length is 1e-7.
+    `gradient` holds t / |t| between the passes.
+    """
+
+    metric_names = ("loss", "mean_absolute_error")
+    least_length = 1e-7
+
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
+        super().__init__(settings, outputs, gradient, scratch)
+        self._length, self._cosine = np.zeros((2, len(outputs), 1), outputs.dtype)
+        self._is_short = np.zeros((len(outputs), 1), np.bool_)
+
+    def measure(self) -> None:
+        direction, scratch, outputs = self.gradient, self.scratch, self.outputs.shape[1]
+        np.subtract(self.outputs, self.labels, out=scratch)
+        np.absolute(scratch, out=scratch)
+        self.sums[1] = np.add.reduce(scratch, axis=None, dtype=np.float64) / outputs
+        self._measure_length(self.labels)
+        np.divide(self.labels, self._length, out=direction)
+        self._measure_length(self.outputs)
+        np.divide(self.outputs, self._length, out=scratch)
+        cosine = self._cosine[:, 0]
+        np.vecdot(direction, scratch, out=cosine)
+        np.negative(cosine, out=self.losses)
+
+    def _measure_length(self, vectors: Floats) -> None:
+        length = self._length[:, 0]
+        np.vecdot(vectors, vectors, out=length)
+        np.sqrt(length, out=length)
+        np.less(self._length, self.least_length, out=self._is_short)
+        np.maximum(length, self.least_length, out=length)
+
+    def differentiate(self, factors: Floats) -> None:
+        gradient, scratch = self.gradient, self.scratch
+        np.copyto(self._cosine, 0, where=self._is_short)  # there the length in the quotient is a constant
+        np.divide(self.outputs, self._length, out=scratch)
+        np.multiply(scratch, self._cosine, out=scratch)
+        np.subtract(scratch, gradient, out=gradient)
+        np.divide(factors, self._length, out=factors)
+        np.multiply(gradient, factors, out=gradient)
+
+    def inplace_predict(self, outputs: Floats) -> None:
+        """Do nothing: outputs are predictions."""

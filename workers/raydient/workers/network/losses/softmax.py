@@ -32,7 +32,8 @@ class _Softmax(Loss):
         self._places = np.zeros(places, np.intp)  # flat index of one value of each place
         self._best = np.zeros(places, np.intp)
         self._hit = np.zeros(places, np.bool_)
-        self._class_weight = np.array(settings.class_weight, outputs.dtype)
+        self._class_weight = np.array(getattr(settings, "class_weight", ()), outputs.dtype)
+        self._spread: float = getattr(settings, "label_smoothing", 0.0)
 
     @classmethod
     def shape_problem(cls, output_shape: Shape) -> str | None:
@@ -86,7 +87,6 @@ class SoftmaxCrossEntropy(_Softmax):
     def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._at_label = np.zeros(len(self.outputs), outputs.dtype)
-        self._spread = settings.label_smoothing
         self._indices = np.zeros_like(self.place_labels) if self.skips(settings) else self.place_labels
 
     @classmethod
@@ -174,9 +174,8 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         return np.eye(classes)[generator.integers(0, classes, (rows, *places))]
 
     def _smooth(self, out: Floats) -> None:
-        spread = self.settings.label_smoothing
-        np.multiply(self.place_labels, 1 - spread, out=out)
-        np.add(out, spread / out.shape[1], out=out)
+        np.multiply(self.place_labels, 1 - self._spread, out=out)
+        np.add(out, self._spread / out.shape[1], out=out)
 
     def measure(self) -> None:
         exponentials, target, losses = self.gradient, self.scratch, self.losses
@@ -201,3 +200,28 @@ class OneHotSoftmaxCrossEntropy(_Softmax):
         self._smooth(target)
         np.subtract(gradient, target, out=gradient)
         np.multiply(gradient, factors, out=gradient)
+
+
+class KlDivergence(OneHotSoftmaxCrossEntropy):
+    """Σ_k t_k (log t_k - log softmax(y)_k) at each place, with a probability t_k for each class as label.
+
+    The divergence of Kullback and Leibler (1951); 0 log 0 is 0. It is the cross-entropy minus the entropy of the label,
+    so the derivative is that of the cross-entropy. Keras takes probabilities and clips them and the labels at 1e-7.
+    """
+
+    @classmethod
+    def encode(cls, labels: Labels, texts: list[str] | None = None, settings: Any = None) -> Encoded:
+        return probabilities(labels, "kl_divergence")
+
+    @classmethod
+    def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
+        return generator.dirichlet(np.ones(output_shape[-1]), (rows, *output_shape[:-1]))
+
+    def measure(self) -> None:
+        super().measure()
+        logarithms, entropy = self.scratch, self._row[:, 0]
+        least = np.finfo(self.outputs.dtype).tiny  # its logarithm is finite
+        np.maximum(self.place_labels, least, out=logarithms)
+        np.log(logarithms, out=logarithms)
+        np.vecdot(self.place_labels, logarithms, out=entropy)
+        np.add(self.losses, entropy, out=self.losses)

@@ -15,10 +15,13 @@ from .labels import Encoded, Labels, one_column, two_categories, zeros_and_ones
 from .loss import Loss, Shape
 
 
-class _TwoClasses(Loss):
+class TwoClasses(Loss):
     """Outputs y, above 0 for the class 1, with labels t of 0 and 1 of the same shape, averaged over a row's outputs.
 
     Several outputs are labels that do not exclude each other (multi-label classification), or positions.
+
+    Attributes:
+        class_weight: factors of the losses of the labels 0 and 1; empty: 1.
     """
 
     metric_names = ("loss", "accuracy")
@@ -26,6 +29,7 @@ class _TwoClasses(Loss):
     def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
         super().__init__(settings, outputs, gradient, scratch)
         self._hit = np.zeros(self.outputs.shape, np.bool_)
+        self.class_weight: tuple[float, ...] = settings.class_weight
 
     @classmethod
     def shape_problem(cls, output_shape: Shape) -> str | None:
@@ -55,10 +59,10 @@ class _TwoClasses(Loss):
     def random_labels(cls, generator: np.random.Generator, rows: int, output_shape: Shape) -> AnyArray:
         return generator.integers(0, 2, (rows, *output_shape))
 
-    def _weigh_and_count(self) -> None:
+    def weigh_and_count(self) -> None:
         """Set the weights of the places by class, and count the outputs on the right side of 0."""
-        if self.settings.class_weight:
-            zero, one = self.settings.class_weight
+        if self.class_weight:
+            zero, one = self.class_weight
             np.multiply(self.place_labels[:, 0], one - zero, out=self.weights)
             np.add(self.weights, zero, out=self.weights)
         np.greater(self.outputs, 0, out=self._hit)
@@ -66,16 +70,31 @@ class _TwoClasses(Loss):
         self.sums[1] = self.places.sum_of_means(self._hit[:, 0])
 
 
-class BinaryCrossEntropy(_TwoClasses):
+class Logits(TwoClasses):
+    """Outputs y are logits: the probability of the class 1 is sigmoid(y)."""
+
+    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
+        super().__init__(settings, outputs, gradient, scratch)
+        self.sigmoid = Sigmoid(None)
+
+    @classmethod
+    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
+        return _without_last_of_one(predictions > 0.5)
+
+    def inplace_predict(self, outputs: Floats) -> None:
+        self.sigmoid.inplace_forward(outputs, self.scratch)
+
+    @classmethod
+    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
+        return graph.node("Sigmoid", [outputs])
+
+
+class BinaryCrossEntropy(Logits):
     """-t log p - (1 - t) log(1 - p) with p = sigmoid(y) for each output: y is a logit.
 
     Written as max(y, 0) - y t + log(1 + exp(-|y|)), which neither overflows nor cancels; derivative p - t. Label
     smoothing replaces t by (1 - ε) t + ε / 2.
     """
-
-    def __init__(self, settings: Any, outputs: Floats, gradient: Floats, scratch: Floats) -> None:
-        super().__init__(settings, outputs, gradient, scratch)
-        self._sigmoid = Sigmoid(None)
 
     def _smooth(self, out: Floats) -> None:
         np.multiply(self.place_labels, 1 - self.settings.label_smoothing, out=out)
@@ -91,29 +110,18 @@ class BinaryCrossEntropy(_TwoClasses):
         np.exp(curved, out=curved)
         log1p(curved, curved)
         np.add(linear[:, 0], curved[:, 0], out=self.losses)
-        self._weigh_and_count()
+        self.weigh_and_count()
 
     def differentiate(self, factors: Floats) -> None:
         gradient, target = self.gradient, self.scratch
         np.copyto(gradient, self.outputs)
-        self._sigmoid.inplace_forward(gradient, target)
+        self.sigmoid.inplace_forward(gradient, target)
         self._smooth(target)
         np.subtract(gradient, target, out=gradient)
         np.multiply(gradient, factors, out=gradient)
 
-    @classmethod
-    def classify(cls, predictions: NDArray[np.float32]) -> NDArray[np.int32] | None:
-        return _without_last_of_one(predictions > 0.5)
 
-    def inplace_predict(self, outputs: Floats) -> None:
-        self._sigmoid.inplace_forward(outputs, self.scratch)
-
-    @classmethod
-    def to_onnx(cls, graph: OnnxGraph, outputs: str) -> str:
-        return graph.node("Sigmoid", [outputs])
-
-
-class Hinge(_TwoClasses):
+class Hinge(TwoClasses):
     """max(0, 1 - s y) for each output with s = 2 t - 1, which is -1 or 1; derivative -s where that is above 0, else 0.
 
     Cortes and Vapnik (1995). Outputs on the right side and at least 1 away from 0 do not contribute.
@@ -130,7 +138,7 @@ class Hinge(_TwoClasses):
     def measure(self) -> None:
         _, margins = self._signs_and_margins()
         margins[:, 0].clip(0, np.inf, out=self.losses)
-        self._weigh_and_count()
+        self.weigh_and_count()
 
     def differentiate(self, factors: Floats) -> None:
         signs, margins = self._signs_and_margins()

@@ -16,9 +16,19 @@ from raydient.steps.arrays import AnyArray, Floats
 from raydient.workers.network.losses import Loss
 
 Sums = NDArray[np.float64]
-CLASSES = frozenset({"softmax_cross_entropy"})
-TWO_CLASSES = frozenset({"binary_cross_entropy", "hinge"})
-NUMBERS = frozenset({"sum_squared_error", "mean_squared_error", "mean_absolute_error", "huber", "poisson", "quantile"})
+CLASSES = frozenset({"softmax_cross_entropy", "categorical_focal_cross_entropy", "kl_divergence"})
+TWO_CLASSES = frozenset({"binary_cross_entropy", "binary_focal_cross_entropy", "hinge"})
+NUMBERS = frozenset(
+    {
+        "sum_squared_error",
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+        "poisson",
+        "quantile",
+        "cosine_similarity",
+    }
+)
 
 
 class Metric(ABC):
