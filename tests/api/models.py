@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from raydient.server.training.checkpoint_files import (
+    AVERAGE,
     BEST,
     CHECKSUMS,
     FORMAT,
@@ -37,8 +38,8 @@ def make_model(path, loss="softmax_cross_entropy", units=3, features=("a", "b"),
     return model
 
 
-def make_checkpoint(request, step, write_weights=None, write_best=None):
-    """A checkpoint of a run's job with the digest `d`, and `b` of the best weights, and its folder."""
+def make_checkpoint(request, step, write_weights=None, write_best=None, write_average=None):
+    """A checkpoint of a run's job with the digest `d`, `b` of the best weights and `a` of the average; its folder."""
     folder = request.directory / "checkpoints" / folder_name(step)
     folder.mkdir(parents=True)
     if write_weights is None:
@@ -50,9 +51,12 @@ def make_checkpoint(request, step, write_weights=None, write_best=None):
     if write_best is not None:
         write_best(folder / BEST)
         position["best_digest"] = "b"
+    if write_average is not None:
+        write_average(folder / AVERAGE)
+        position["average_digest"] = "a"
     manifest = Manifest(format=FORMAT, job=request.job, digest="d", created="2026-01-02T03:04:05.678+00:00", **position)
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest)))
-    written = [name for name in (WEIGHTS, OPTIMIZER, MANIFEST, BEST) if (folder / name).exists()]
+    written = [name for name in (WEIGHTS, OPTIMIZER, MANIFEST, BEST, AVERAGE) if (folder / name).exists()]
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in written}
     (folder / CHECKSUMS).write_bytes(checksums_text(digests))
     return folder

@@ -324,6 +324,16 @@ def test_the_best_and_the_last_checkpoint_have_names(client, runner, refused):
     assert (error.code, error.reason) == (StatusCode.DATA_LOSS, "CHECKPOINT_DAMAGED")
 
 
+def test_a_checkpoint_with_an_average_gives_the_average(client, runner):
+    name = client.create(training={"average": {}}).name
+    run = runner.next()
+    run.begin()
+    make_checkpoint(run.request, 20, write_average=lambda path: path.write_bytes(b"average of 20"))
+    for which in ("last", "20"):
+        header, content = download(client, f"{name}/checkpoints/{which}")
+        assert (content, header.digest) == (b"average of 20", "a")
+
+
 def test_a_job_that_keeps_the_last_weights_has_no_best_checkpoint(client, runner, refused):
     name = client.create().name
     run = runner.next()

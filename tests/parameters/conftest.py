@@ -160,12 +160,14 @@ def begin(rule, weights):
     return [np.full_like(weights, value) for value in rule.optimizer.state.values()]
 
 
-def make_updater(weights, state, rule, depth, threads, executor, *, parameters=(), tables=(), bounds=(), **options):
+def make_updater(
+    weights, state, rule, depth, threads, executor, *, parameters=(), tables=(), bounds=(), average=None, **options
+):
     """Return an updater of these arrays, with pieces between `bounds`, by default as long as a block."""
     edges = {edge for table in tables for edge in (table.offset, table.stop)}
     bounds = bounds or sorted({0, len(weights), *edges, *range(0, len(weights), blocks.BLOCK)})
     divided = Blocks(bounds, depth, threads, executor)
-    return Updater(Weights(weights, state, rule, parameters), divided, tables=tables, **options)
+    return Updater(Weights(weights, state, rule, parameters, average), divided, tables=tables, **options)
 
 
 @pytest.fixture(scope="session")

@@ -37,17 +37,17 @@ def arrive(received, round_, value):
 
 
 def test_a_gradient_that_overtakes_an_evaluation_and_its_own_round_counts(received):
-    received.begin(2, step=2)
+    received.begin(2, version=2)
     arrive(received, 4, 7.0)
-    received.begin(3, step=3)  # an evaluation, for which workers send no gradients
-    received.begin(4, step=3)
+    received.begin(3, version=3)  # an evaluation, for which workers send no gradients
+    received.begin(4, version=3)
     assert received.gradient(4, NODE, 0).vector.tolist() == [7.0, 7.0]
 
 
 def test_gradients_of_earlier_rounds_are_dropped(received):
-    received.begin(2, step=2)
+    received.begin(2, version=2)
     arrive(received, 2, 7.0)
-    received.begin(3, step=3)
+    received.begin(3, version=3)
     with pytest.raises(ProtocolError, match="no gradient"):
         received.gradient(2, NODE, 0)
 
@@ -55,7 +55,7 @@ def test_gradients_of_earlier_rounds_are_dropped(received):
 def test_buffers_of_earlier_rounds_are_used_again(received):
     addresses = set()
     for round_ in range(20):
-        received.begin(round_, step=round_)
+        received.begin(round_, version=round_)
         arrive(received, round_, 1.0)
         addresses.add(received.gradient(round_, NODE, 0).vector.ctypes.data)
     assert len(addresses) == 1

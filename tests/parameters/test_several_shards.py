@@ -64,7 +64,7 @@ class Server:
         schedule = Schedule(LEAVES, 0, STEPS, LEAVES, LEAVES, gradient_health_every=2)
         layers = LayerSums(LAYOUT, LAYERS)
         self.conductor = Conductor(schedule, Position(0, 0, np.zeros(2)), rule, layers, shards=len(divided))
-        self.arrays = [start.copy(), *begin(rule, start)]
+        self.arrays = [start.copy(), *begin(rule, start), *([start.copy()] if rule.average is not None else [])]
         self.squares, self.health = [], []
         self._shuffle = shuffle
         self._shards = [self._shard(a, b, rule, executor) for a, b in divided]
@@ -77,8 +77,9 @@ class Server:
 
         layout, form = LAYOUT.within(start, stop), GradientLayout.of(LAYOUT, UNITS).within(start, stop)
         weights, *state = [array[start:stop] for array in self.arrays]
+        average = state.pop() if rule.average is not None else None
         updater = Updater(
-            Weights(weights, state, rule, layout.parameters),
+            Weights(weights, state, rule, layout.parameters, average),
             Blocks(within(ranges.pieces(LAYOUT)), 2, 1, executor),
             tables=form.tables,
         )
@@ -109,14 +110,15 @@ class Server:
     clipping=st.sampled_from(CLIPPINGS),
     lazy=st.booleans(),
     decay=st.sampled_from([None, {"rate": 0.5}, {"rate": 0.5, "exclude": ["t.*"]}]),
+    average=st.sampled_from([None, {"decay": 0.5}]),
     shuffled=st.randoms(use_true_random=False),
     seed=st.integers(0, 2**32 - 1),
 )
 @settings(deadline=None, max_examples=150)
-def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, lazy, decay, shuffled, seed):
+def test_the_number_of_shards_changes_no_bit(count, block, choice, clipping, lazy, decay, average, shuffled, seed):
     sparse = "lazy" if lazy and choice[0] not in LAYERWISE_TWINS else "exact"
     decay = None if choice[0] in ("adamw", "lamb", "lars") else decay  # they have their own
-    rule = make_rule(*choice, clipping=clipping, sparse=sparse, weight_decay=decay)
+    rule = make_rule(*choice, clipping=clipping, sparse=sparse, weight_decay=decay, average=average)
     rng = np.random.default_rng(seed)
     start = rng.normal(size=LAYOUT.size).astype(np.float32)
     steps = [gradients(rng) for _ in range(STEPS)]

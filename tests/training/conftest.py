@@ -43,8 +43,11 @@ class SmallJob:
             self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE, disk=self.disk
         )
 
-    def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None, best=None):
-        """Write the checkpoint of a step; return the damage that was set aside. `best` is the best epoch's step."""
+    def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None, best=None, average=None):
+        """Write the checkpoint of a step; return the damage that was set aside.
+
+        `best` is the step of the best epoch, `average` the one whose weights are the average.
+        """
         epoch, within = divmod(step, 5)
         position = {
             "round": 6 * epoch + within,
@@ -56,11 +59,10 @@ class SmallJob:
         }
         vectors = arrays(step if values is None else values) | (more or {})
         metadata = {"digest": LAYOUT.digest(vectors["weights"]), "more": "ü"}
-        if best is None:
-            return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep)
-        vectors["best"] = arrays(best)["weights"]
-        kept = {"digest": LAYOUT.digest(vectors["best"])}
-        return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep, best=kept)
+        others = {name: of for name, of in (("best", best), ("average", average)) if of is not None}
+        vectors |= {name: arrays(of)["weights"] for name, of in others.items()}
+        models = {name: {"digest": LAYOUT.digest(vectors[name])} for name in others}
+        return self.checkpoints.save(vectors, position, metadata=metadata, keep=keep, models=models)
 
     def load(self):
         """Return the newest good checkpoint."""

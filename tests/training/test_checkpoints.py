@@ -62,17 +62,28 @@ def without_the_line_of(folder, name):
 
 
 @pytest.mark.parametrize("do", [without_the_line_of, lambda folder, name: (folder / name).unlink()])
-def test_a_checkpoint_without_its_best_weights_is_damaged(small_job, do):
-    small_job.save(5, best=5)
-    small_job.save(7, best=5)
-    do(small_job.directory / "step-000000007", "best.safetensors")
+@pytest.mark.parametrize("model", ["best", "average"])
+def test_a_checkpoint_without_its_further_models_is_damaged(small_job, do, model):
+    small_job.save(5, best=5, average=4)
+    small_job.save(7, best=5, average=6)
+    do(small_job.directory / "step-000000007", f"{model}.safetensors")
     loaded, (damage,) = small_job.checkpoints.load_latest()
     assert (loaded.manifest.step, damage.name) == (5, "step-000000007")
-    assert "best.safetensors" in damage.why
+    np.testing.assert_array_equal(loaded.arrays["average"], arrays(4)["weights"])
+    assert f"{model}.safetensors" in damage.why
+
+
+@pytest.mark.parametrize("more", [{}, {"best": 5}])
+def test_the_average_is_a_model_beside_the_others(small_job, more):
+    small_job.save(7, average=6, **more)
+    loaded = small_job.load()
+    np.testing.assert_array_equal(loaded.arrays["average"], arrays(6)["weights"])
+    assert loaded.manifest.average_digest == LAYOUT.digest(arrays(6)["weights"])
+    assert loaded.arrays.keys() == {"weights", "velocity", "average", *more}
 
 
 def test_the_checksums_are_those_of_sha256sum(small_job):
-    small_job.save(7, best=5)
+    small_job.save(7, best=5, average=6)
     subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=small_job.directory / "step-000000007", check=True)
 
 

@@ -131,7 +131,7 @@ def test_rows_that_no_worker_pulls_break_the_protocol(both, numbers):
 def test_rows_of_another_step_break_the_protocol(both, step):
     frame = Frame(Header(Kind.PULL, round=step), np.zeros(2, "<i4").tobytes())
 
-    with pytest.raises(ProtocolError, match="updates are pulled, not after 0"):
+    with pytest.raises(ProtocolError, match="are pulled, not of 0"):
         both.link.rows(frame, 0)
 
 

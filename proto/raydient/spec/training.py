@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from .averaging import WeightAverage
 from .base import Model, OneOf
 from .clipping import Clipping
 from .decay import WeightDecay
@@ -59,6 +60,7 @@ class Training(Model):
     max_steps: PositiveInt | None = None
     max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     on_non_finite: OnNonFinite = OnNonFinite(fail=Empty())
+    average: WeightAverage | None = None
 
     @property
     def has_schedule(self) -> bool:

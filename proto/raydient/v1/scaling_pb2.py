@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/scaling.proto\x12\x0braydient.v1\"\x8a\x01\n\x08\x43lipping\x12#\n\x06values\x18\x01 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x12\'\n\nlayer_norm\x18\x02 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x12(\n\x0bglobal_norm\x18\x03 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x42\x06\n\x04kind\"$\n\x04\x43lip\x12\x12\n\x05limit\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_limit\":\n\x0bWeightDecay\x12\x11\n\x04rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xclude\x18\x02 \x03(\tB\x07\n\x05_rateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/scaling.proto\x12\x0braydient.v1\"\x8a\x01\n\x08\x43lipping\x12#\n\x06values\x18\x01 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x12\'\n\nlayer_norm\x18\x02 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x12(\n\x0bglobal_norm\x18\x03 \x01(\x0b\x32\x11.raydient.v1.ClipH\x00\x42\x06\n\x04kind\"$\n\x04\x43lip\x12\x12\n\x05limit\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_limit\":\n\x0bWeightDecay\x12\x11\n\x04rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xclude\x18\x02 \x03(\tB\x07\n\x05_rate\"-\n\rWeightAverage\x12\x12\n\x05\x64\x65\x63\x61y\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_decayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,4 +37,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLIP']._serialized_end=219
   _globals['_WEIGHTDECAY']._serialized_start=221
   _globals['_WEIGHTDECAY']._serialized_end=279
+  _globals['_WEIGHTAVERAGE']._serialized_start=281
+  _globals['_WEIGHTAVERAGE']._serialized_end=326
 # @@protoc_insertion_point(module_scope)

@@ -29,3 +29,9 @@ class WeightDecay(_message.Message):
     rate: float
     exclude: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, rate: _Optional[float] = ..., exclude: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WeightAverage(_message.Message):
+    __slots__ = ("decay",)
+    DECAY_FIELD_NUMBER: _ClassVar[int]
+    decay: float
+    def __init__(self, decay: _Optional[float] = ...) -> None: ...

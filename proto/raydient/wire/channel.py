@@ -236,7 +236,7 @@ class TcpChannel(_Channel):
             return None
         # The conductor sends the first shard's weights before the assignment.
         for shard in others:
-            while shard.step != first.step:
+            while shard.version != first.version:
                 self._received += shard.take_weights(shard.next())
         return Assignment(header.round, header.first, header.last)
 

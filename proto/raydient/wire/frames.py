@@ -66,7 +66,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.WEIGHTS: (
         "shard to worker, TCP only",
-        "the shard's weights outside tables after `round` updates, when they have changed",
+        "the shard's weights outside tables, when they have changed; `round` is their version",
     ),
     Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
     Kind.PUSH: (
@@ -88,7 +88,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.REQUEST: (_SHARD_DOWN, "update, reduce, apply or examine (`slot`) the step of `round`"),
     Kind.ANSWER: (_SHARD_UP, "norms and measurements of the step"),
     Kind.PULL: ("worker to shard, TCP only", "numbers of the rows of the shard's tables that the worker needs"),
-    Kind.ROWS: ("shard to worker, TCP only", "these rows after `round` updates"),
+    Kind.ROWS: ("shard to worker, TCP only", "these rows of version `round`"),
 }
 """Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 

@@ -22,11 +22,11 @@ class ShardEnd:
 
     Attributes:
         terms: the exchange with the shard.
-        step: updates that its weights, as received last, have.
+        version: number of its weights, as received last.
     """
 
     def __init__(self, connection: Connection, terms: Terms, number: int, weights: Vector) -> None:
-        self.connection, self.terms, self.step = connection, terms.of_shard(number), -1
+        self.connection, self.terms, self.version = connection, terms.of_shard(number), -1
         mine = weights[self.terms.start : self.terms.stop]
         self._outside = [mine[where] for where in self.terms.outside]
         self._tables = [table.values(mine) for table in self.terms.gradient.tables]
@@ -85,7 +85,7 @@ class ShardEnd:
             for part in self._outside:
                 part[:] = self._weights[begin : begin + len(part)]
                 begin += len(part)
-        self.step = frame.header.round
+        self.version = frame.header.round
         return frame.header.length
 
     def ask(self, generation: int, rows: Mapping[int, Numbers], tables: Sequence[Table]) -> bool:
@@ -96,12 +96,12 @@ class ShardEnd:
         )
         if not self._awaited:
             return False
-        if self.step < 0:
+        if self.version < 0:
             raise ProtocolError("an assignment without weights")
         if self._awaited > len(self._rows):
             self._rows = np.empty(self._awaited, "<f4")
         packed: list[Any] = pack_numbers(self._asked)
-        self.connection.send(Header(Kind.PULL, generation, self.step), *packed)
+        self.connection.send(Header(Kind.PULL, generation, self.version), *packed)
         return True
 
     def take_rows(self, frame: Frame) -> int:
@@ -116,5 +116,5 @@ class ShardEnd:
 
     def _check(self, frame: Frame, kind: Kind, length: int) -> None:
         header = frame.header
-        if header.kind is not kind or header.length != length or (kind is Kind.ROWS and header.round != self.step):
+        if header.kind is not kind or header.length != length or (kind is Kind.ROWS and header.round != self.version):
             raise ProtocolError(f"a {header.kind.name} frame of {header.length} bytes instead of {kind.name}")

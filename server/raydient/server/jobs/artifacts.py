@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from raydient.server.errors import DataLoss, NotAllowed, NotFound
-from raydient.server.training.checkpoint_files import BEST, WEIGHTS, Manifest, good_manifests
+from raydient.server.training.checkpoint_files import AVERAGE, BEST, WEIGHTS, Manifest, good_manifests
 from raydient.server.training.initial_weights import MODEL_FILE
 
 from .directory import StateDirectory
@@ -27,8 +27,8 @@ class StoredCheckpoint:
     """A stored checkpoint.
 
     Attributes:
-        digest: digest of its weights.
-        weights: file of its weights.
+        digest: digest of its weights, of their average if it is kept.
+        weights: file of these weights.
         sha256: expected SHA-256 of that file.
     """
 
@@ -107,8 +107,12 @@ class Artifacts:
         return known
 
 
-def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str], weights: str = WEIGHTS) -> StoredCheckpoint | None:
-    """Describe a checkpoint by one of its files of weights; None if that is missing."""
+def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str], weights: str = "") -> StoredCheckpoint | None:
+    """Describe a checkpoint by one of its files of weights; None if that is missing.
+
+    By default that is the file of the average, where there is one.
+    """
+    weights = weights or (AVERAGE if AVERAGE in sums else WEIGHTS)
     try:
         created = datetime.fromisoformat(manifest.created)
         sizes = {file.name: file.lstat().st_size for file in path.iterdir() if S_ISREG(file.lstat().st_mode)}
@@ -116,5 +120,5 @@ def _stored(path: Path, manifest: Manifest, sums: Mapping[str, str], weights: st
         return None
     if weights not in sizes:
         return None
-    size_bytes, digest = sum(sizes.values()), manifest.best_digest if weights == BEST else manifest.digest
+    size_bytes, digest = sum(sizes.values()), manifest.digest_of(weights)
     return StoredCheckpoint(manifest.step, created, size_bytes, digest, path / weights, sums[weights])

@@ -25,7 +25,7 @@ from .clipping import Clipped
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .position import Position, Sums, in_order, results
-from .requests import Answer, Keep, SetRate
+from .requests import Answer, Keep, SetRate, Show
 from .rule import UpdateRule
 from .verdict import Verdict
 
@@ -42,7 +42,7 @@ class _Open:
     total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
     end: EpochEnd | None = None  # of the epoch, once its last round is complete
     watched: Mapping[str, Watched] = field(default_factory=dict)  # the state after that epoch
-    due: list[Keep | SetRate] = field(default_factory=list)  # requests before that epoch ends
+    due: list[Keep | SetRate | Show] = field(default_factory=list)  # requests before that epoch ends
 
     @property
     def rows(self) -> int:
@@ -93,6 +93,7 @@ class Conductor:
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
+        self._averages = rule.average is not None
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
@@ -234,18 +235,22 @@ class Conductor:
         return [self._verdict.begin(round_, opened.contributions, loss)]
 
     def _go_on(self, opened: _Open) -> list[Action]:
-        """Continue a step after the answers of all shards to a request."""
+        """Continue a round after the answers of all shards to a request."""
         action = self._verdict.go_on()
+        if action is None and not opened.assignments.complete:  # an evaluation begins
+            return self._boundary() if self._ended else self._hand_out(opened)
         if action is None:
             return self._finish(opened)
         if isinstance(action, Diverged):
             self._open, self._ended = None, True
         return [action]
 
-    def _due(self, opened: _Open) -> list[Keep | SetRate]:
+    def _due(self, opened: _Open) -> list[Keep | SetRate | Show]:
         """Return the requests at the end of the epoch that ends with a complete evaluation."""
         round_, factor = opened.round, self._watch.rate_factor(opened.watched)
-        due: list[Keep | SetRate] = [Keep(round_)] if self._watch.keeps(opened.watched, round_.epoch + 1) else []
+        due: list[Keep | SetRate | Show] = [Show(round_, average=False)] if self._averages else []
+        if self._watch.keeps(opened.watched, round_.epoch + 1):
+            due.append(Keep(round_))
         if factor != self._watch.rate_factor(self.position.watched):
             due.append(SetRate(round_, factor))
             self._rule.learning_rate.factor = factor
@@ -254,7 +259,7 @@ class Conductor:
     def _finish(self, opened: _Open) -> list[Action]:
         """Make the next request that is due; end the round after the last one."""
         if opened.due:
-            return [self._verdict.end_epoch(opened.due.pop(0))]
+            return [self._verdict.ask(opened.due.pop(0))]
         return self._end_round(opened)
 
     def _end_round(self, opened: _Open) -> list[Action]:
@@ -332,11 +337,15 @@ class Conductor:
             return []
         round_ = self.schedule.round(self.position.round)
         self._open = _Open(round_, Assignments(round_.leaves))
+        if self._averages and round_.kind is RoundKind.EVALUATE:
+            return [self._verdict.ask(Show(round_, average=True))]
         return self._hand_out(self._open)
 
     def _hand_out(self, opened: _Open) -> list[Action]:
         """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
+        if self._verdict.pending is not None:
+            return []
         if not self._workers:
-            return self._boundary() if self._snapshot_wanted and self._verdict.pending is None else []
+            return self._boundary() if self._snapshot_wanted else []
         number = opened.round.number
         return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]

@@ -29,7 +29,7 @@ from .reporting import STATUS_SECONDS, Reporting
 from .requests import Answer, Reduce, Request, Update
 from .rule import build_rule
 from .serving import ShardServer, terms_of
-from .snapshots import WEIGHTS, restore_position, take
+from .snapshots import restore_position, take
 
 
 class Push(NamedTuple):
@@ -209,7 +209,7 @@ class ConductorShell:
         if connection.is_local and not self._peers.share_memory:
             raise ProtocolError("a worker cannot share memory with shards of other nodes")
         with self._network.sending(connection):
-            weights = self._memory if connection.is_local else self._server.arrays[WEIGHTS]
+            weights = self._memory if connection.is_local else self._server.shown
             link = Link(connection, header.first, weights, self._terms, self._generation)
             self._links[connection] = link
             self._server.attach(link.worker, link.source, None if connection.is_local else connection)
@@ -244,7 +244,7 @@ class ConductorShell:
             link.keep_scores(frame)
             return
         if header.kind is Kind.PULL:
-            answer, rows = link.rows(frame, self._server.step)
+            answer, rows = link.rows(frame, self._server.version)
             with self._network.sending(link.connection):
                 link.connection.send(answer, *rows)
             return
@@ -320,7 +320,7 @@ class ConductorShell:
             if link.slots is None:
                 self._peers.feed(assign.worker, assign.round)
             with self._network.sending(link.connection):
-                link.assign(assign, self._conductor.position.step)
+                link.assign(assign, self._server.version)
             if link.slots is not None:
                 self._meters.pulled(self._terms.weights_bytes)
         if assigned:

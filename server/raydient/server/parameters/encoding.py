@@ -2,7 +2,8 @@
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
               a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
-              ratios by name; for `Keep` and `Skip` nothing; for `SetRate` the factor as a float64
+              ratios by name; for `Keep` and `Skip` nothing; for `SetRate` the factor as a float64;
+              for `Show` nothing, first: 1 for the average
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -35,6 +36,7 @@ from .requests import (
     Reduce,
     Request,
     SetRate,
+    Show,
     Skip,
     Update,
 )
@@ -42,7 +44,7 @@ from .requests import (
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
-_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip, SetRate)
+_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip, SetRate, Show)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
@@ -78,6 +80,10 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
     if isinstance(request, SetRate):
         connection.send(header, np.array([request.factor]).data)
         return
+    if isinstance(request, Show):
+        header.first = int(request.average)
+        connection.send(header)
+        return
     header.first = int(request.measures)
     rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
     connection.send(header, np.array(rows, CONTRIBUTION).tobytes())
@@ -97,6 +103,8 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
         if kind is SetRate:
             (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
             return SetRate(round_, factor)
+        if kind is Show:
+            return Show(round_, bool(header.first))
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None

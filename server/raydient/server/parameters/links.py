@@ -51,9 +51,9 @@ class Link:
         connection.allocate = _allocator(terms, self._received)
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
-    def assign(self, assign: Assign, step: int) -> None:
-        """Send the assignment, and the weights after `step` updates if the worker does not have them. Never blocks."""
-        self.source.begin(assign.round, step)
+    def assign(self, assign: Assign, version: int) -> None:
+        """Send the assignment, and this version of the weights if the worker does not have it. Never blocks."""
+        self.source.begin(assign.round, version)
         self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
 
     def take_gradient(self, push: Frame) -> int:
@@ -71,11 +71,11 @@ class Link:
             raise ProtocolError("a worker that shares memory cannot send a gradient")
         self._received.keep(frame)
 
-    def rows(self, pull: Frame, step: int) -> Rows:
+    def rows(self, pull: Frame, version: int) -> Rows:
         """Return the rows of tables that the worker pulls; see `Received.rows`."""
         if self._received is None:
             raise ProtocolError("a worker that shares memory cannot pull rows")
-        return self._received.rows(pull, step)
+        return self._received.rows(pull, version)
 
     def note(self, push: Frame) -> Note:
         """Return the note of a push."""

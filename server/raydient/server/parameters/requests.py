@@ -82,7 +82,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Copy the weights to those of the best epoch, after the evaluation `round`."""
+    """Copy the evaluated weights to those of the best epoch, after the evaluation `round`."""
 
     round: Round
 
@@ -95,7 +95,15 @@ class SetRate:
     factor: float
 
 
-Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Show the workers the average of the weights during the evaluation `round`, or the weights again after it."""
+
+    round: Round
+    average: bool
+
+
+Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate | Show
 
 
 @dataclass(frozen=True, slots=True)

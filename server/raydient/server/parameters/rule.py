@@ -48,6 +48,7 @@ class UpdateRule:
         lazy: leave rows of tables that a step does not use, in weights and state.
         decay: the decay of the weights; None without one.
         skips: leave out steps whose loss or gradient is not finite, which is then known before any weight changes.
+        average: decay of the moving average of the weights; None without one.
     """
 
     optimizer: Optimizer
@@ -57,6 +58,7 @@ class UpdateRule:
     lazy: bool = False
     decay: WeightDecay | None = None
     skips: bool = False
+    average: float | None = None
 
     @property
     def clips(self) -> bool:
@@ -108,4 +110,5 @@ def build_rule(
     limit, scale = limit_of(training.clipping), scale_of(training.clipping)
     lazy, decay = training.sparse.kind == "lazy", decay_of(training)
     skips = training.on_non_finite.kind == "skip_step"
-    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips)
+    average = None if training.average is None else training.average.decay
+    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips, average)

@@ -20,10 +20,10 @@ from raydient.wire.terms import Terms
 
 from .blocks import Blocks
 from .health import PieceMeter, measured_pieces
-from .requests import Answer, Apply, Follow, Request, Skip, Update
+from .requests import Answer, Apply, Follow, Request, Show, Update
 from .rule import UpdateRule
 from .shard import Shard
-from .snapshots import BEST, WEIGHTS, restore
+from .snapshots import AVERAGE, BEST, WEIGHTS, exchange, restore, vectors
 from .sources import Received, Source
 from .update import Updater
 from .weights import Weights
@@ -47,7 +47,9 @@ class ShardServer:
 
     Attributes:
         arrays: weights and optimizer state of the range, by name, weights first.
-        step: updates that the weights have.
+        shown: the weights that workers read; the average of the weights during an evaluation of it.
+        version: number of `shown`, equal in all shards between two rounds: the updates of the snapshot, and one for
+            each change since.
         sources: gradients of the workers, by worker.
     """
 
@@ -62,9 +64,8 @@ class ShardServer:
         arrays: Mapping[str, AnyArray],
     ) -> None:
         """Set the weights of the range, `weights`, to those of a snapshot's `arrays`."""
-        self.step = serve.step
-        kept = {BEST: 0.0} if Training.model_validate(serve.training).keeps_best else {}
-        self.arrays = restore(arrays, weights, {**rule.optimizer.state, **kept})
+        self.shown, self.version = weights, serve.step
+        self.arrays = restore(arrays, weights, vectors(Training.model_validate(serve.training)))
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
@@ -75,13 +76,13 @@ class ShardServer:
         start, stop = serve.ranges[serve.shard]
         layout, state = serve.layout.within(start, stop), [self.arrays[name] for name in rule.optimizer.state]
         updater = Updater(
-            Weights(weights, state, rule.for_size(stop - start), layout.parameters),
+            Weights(weights, state, rule.for_size(stop - start), layout.parameters, self.arrays.get(AVERAGE)),
             Blocks(_within(pieces(serve.layout), start, stop), terms.slots.bit_length(), threads, self._executor),
             tables=terms.of_shard(serve.shard).gradient.tables,
             updated=self._pass_on,
         )
         meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
-        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient, keep=self._keep)
+        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient, keep=self._keep, show=self._show)
 
     def close(self) -> None:
         """End the threads and release the memory. Harmless when repeated."""
@@ -109,8 +110,8 @@ class ShardServer:
             self._round = request.round.number
         assert self._shard is not None, "closed"
         answer = self._shard.answer(request)
-        if isinstance(request, Update | Apply | Follow | Skip):
-            self.step = request.round.step + 1
+        if isinstance(request, Update | Apply | Follow | Show):
+            self.version += 1
         return answer
 
     def _gradient(self, node: Node, contribution: tuple[int, int]) -> Gradient:
@@ -120,13 +121,24 @@ class ShardServer:
         return self.sources[worker].gradient(self._round, node, slot)
 
     def _keep(self) -> None:
-        np.copyto(self.arrays[BEST], self.arrays[WEIGHTS])
+        evaluated = AVERAGE if AVERAGE in self.arrays else WEIGHTS
+        np.copyto(self.arrays[BEST], self.arrays[evaluated])
+
+    def _show(self, average: bool) -> None:
+        """Exchange the weights and their average, so that the workers read the other one. `arrays` keeps their names.
+
+        Every request but `Keep` comes while the workers read the weights.
+        """
+        weights, averages = self.arrays[WEIGHTS], self.arrays[AVERAGE]
+        if (self.shown is averages) != average:
+            exchange(weights, averages)
+            self.arrays[WEIGHTS], self.arrays[AVERAGE] = averages, weights
 
     def _pass_on(self, stop: int) -> None:
         """Send updated weights to the workers, while the rest is still being updated."""
         for connection, source in list(self._feeds.values()):
             with self._network.sending(connection):
-                source.send_weights(self._round, self.step + 1, stop)
+                source.send_weights(self._round, self.version + 1, stop)
 
 
 def _within(bounds: list[int], start: int, stop: int) -> list[int]:

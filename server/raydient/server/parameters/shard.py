@@ -25,6 +25,7 @@ from .requests import (
     Reduce,
     Request,
     SetRate,
+    Show,
     Skip,
     Update,
 )
@@ -45,6 +46,7 @@ class Shard:
         gradient: Callable[[Node, Any], Gradient] = lambda node, contribution: contribution,
         *,
         keep: Callable[[], None] = lambda: None,
+        show: Callable[[bool], None] = lambda average: None,
     ) -> None:
         """Allocate nothing.
 
@@ -54,9 +56,10 @@ class Shard:
             meter: measures the pieces of the range.
             gradient: returns the gradient by the range of a node and its contribution, see `Contributions`.
             keep: copies the weights to those of the best epoch.
+            show: shows the workers the average of the weights, or the weights again.
         """
         self._layout, self._updater, self._meter, self._gradient = layout, updater, meter, gradient
-        self._keep = keep
+        self._keep, self._show = keep, show
         self._measuring: Measured | None = None  # between `Reduce` and `Apply` of a measured step
 
     def answer(self, request: Request) -> Answer:
@@ -76,6 +79,9 @@ class Shard:
                 return self._examine(request)
             case Keep():
                 self._keep()
+                return Done(np.empty(0))
+            case Show(average=average):
+                self._show(average)
                 return Done(np.empty(0))
             case Skip():
                 self._measuring = None

@@ -122,7 +122,7 @@ class ShardShell:
     def _feed(self, worker: int, round_: int) -> None:
         for connection in self._connections(worker):
             with self._network.sending(connection):
-                self._workers[connection].received.begin(round_, self._server.step)
+                self._workers[connection].received.begin(round_, self._server.version)
 
     # ---- workers
 
@@ -135,7 +135,7 @@ class ShardShell:
             self._attach(connection, header)
             return
         if header.kind is Kind.PULL:
-            answer, rows = worker.received.rows(frame, self._server.step)
+            answer, rows = worker.received.rows(frame, self._server.version)
             with self._network.sending(connection):
                 connection.send(answer, *rows)
             return
@@ -153,8 +153,7 @@ class ShardShell:
             raise ProtocolError(f"a connection that has not attached cannot send a {header.kind.name} frame")
         if self._connections(worker):
             raise UnexpectedPeerError(f"worker {worker} is attached already")
-        weights = self._server.arrays[WEIGHTS]
-        received = Received(connection, weights, self._terms, self._number, self._generation)
+        received = Received(connection, self._server.shown, self._terms, self._number, self._generation)
         self._workers[connection] = _Worker(worker, received)
         connection.allocate = received.allocate_only
         self._server.attach(worker, received, connection)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector, aligned_zeros
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire.control import Serve, Snapshot
@@ -11,16 +12,31 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 
 from .actions import Boundary
+from .blocks import BLOCK
 from .position import Position
+from .rule import build_optimizer
 
-WEIGHTS, BEST = "weights", "best"
+WEIGHTS, BEST, AVERAGE = "weights", "best", "average"
 
 
-def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float]) -> dict[str, Vector]:
-    """Set weights to those of a snapshot, allocate the optimizer's state, and return both by name, weights first.
+def vectors(training: Training) -> dict[str, float | None]:
+    """Return the vectors that a shard keeps besides the weights, each as long as they are, by name.
 
-    `arrays` are those of the shard's range. `state` has the arrays of the optimizer by name; one that is missing begins
-    full of this value. ProtocolError if an array has another size than the range.
+    The value is that with which a vector is full at the beginning of training; None if it begins as the weights do.
+    """
+    kept: dict[str, float | None] = dict(build_optimizer(training).state)
+    if training.keeps_best:
+        kept[BEST] = 0.0
+    if training.average is not None:
+        kept[AVERAGE] = None
+    return kept
+
+
+def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float | None]) -> dict[str, Vector]:
+    """Set weights to those of a snapshot, allocate the other vectors, and return all by name, weights first.
+
+    `arrays` are those of the shard's range. `state` has the other vectors as in `vectors`, for those that are missing.
+    ProtocolError if an array has another size than the range.
     """
     restored = {WEIGHTS: weights, **{name: aligned_zeros(weights.shape, np.float32) for name in state}}
     for name, values in restored.items():
@@ -28,9 +44,17 @@ def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str,
             if arrays[name].shape != values.shape:
                 raise ProtocolError(f"{name} of shape {arrays[name].shape} for a range of {len(weights)} values")
             values[:] = arrays[name]
-        elif state.get(name):  # zeros are left untouched, so that they take no memory before their first use
-            values.fill(state[name])
+        elif name in state and (value := state[name]) != 0:  # zeros take no memory before their first use
+            values[:] = weights if value is None else value
     return restored
+
+
+def exchange(first: Vector, second: Vector) -> None:
+    """Exchange the values of two vectors."""
+    for start in range(0, len(first), BLOCK):
+        part = slice(start, start + BLOCK)
+        values = first[part].copy()
+        first[part], second[part] = second[part], values
 
 
 def values_in(arrays: Mapping[str, AnyArray], name: str, size: int) -> Vector:

@@ -34,11 +34,11 @@ class Source(Protocol):
         Raises ProtocolError if there is none, or if no worker can have computed it.
         """
 
-    def begin(self, round_: int, step: int) -> None:
-        """Note that the worker takes part in a round; send it the weights after `step` updates if it lacks them."""
+    def begin(self, round_: int, version: int) -> None:
+        """Note that the worker takes part in a round; send it this version of the weights if it lacks it."""
 
-    def send_weights(self, round_: int, step: int, stop: int) -> None:
-        """Send the first `stop` weights of the shard, which are those after `step` updates, if they have to travel.
+    def send_weights(self, round_: int, version: int, stop: int) -> None:
+        """Send the first `stop` weights of a version of the shard's weights, if they have to travel.
 
         Called at the end of `round_` with growing `stop`, up to the size of the shard. Never blocks.
         """
@@ -68,10 +68,10 @@ class SharedSlots:
             raise ProtocolError(f"slot {slot} of {len(self._slots)}")
         return self._terms.within(self._slots[slot])
 
-    def begin(self, round_: int, step: int) -> None:
+    def begin(self, round_: int, version: int) -> None:
         """Do nothing: the worker has mapped the weights."""
 
-    def send_weights(self, round_: int, step: int, stop: int) -> None:
+    def send_weights(self, round_: int, version: int, stop: int) -> None:
         """Do nothing: the worker has mapped the weights."""
 
 
@@ -99,7 +99,7 @@ class Received:
     def __init__(self, connection: Connection, weights: Vector, terms: Terms, shard: int, generation: int) -> None:
         self._connection, self._weights = connection, weights
         self._terms, self._most, self._generation = terms.of_shard(shard), terms.slots, generation
-        self._step = -1  # updates that the weights sent last have
+        self._version = -1  # of the weights sent last
         self._sent = 0  # number of these weights that were sent
         self._round = -1
         self._free: list[_Buffer] = []
@@ -137,19 +137,18 @@ class Received:
             raise ProtocolError(f"a {header.kind.name} frame has no gradient")
         return buffer
 
-    def rows(self, frame: Frame, step: int) -> Rows:
+    def rows(self, frame: Frame, version: int) -> Rows:
         """Return the rows of tables that a worker pulls, with the header of the answer, for `Connection.send`.
 
-        ProtocolError unless the tables have the rows, and the weights, which are those after `step` updates, are those
-        of the worker's round.
+        ProtocolError unless the tables have the rows, and this version of the weights is that of the worker's round.
         """
-        if frame.header.round != step or step != self._step:
-            raise ProtocolError(f"rows after {frame.header.round} updates are pulled, not after {step}")
+        if frame.header.round != version or version != self._version:
+            raise ProtocolError(f"rows of version {frame.header.round} are pulled, not of {version}")
         if self._connection.unsent > SMALL_BYTES:
             raise ProtocolError("rows are pulled before those pulled last have been read")
         numbers = self._terms.pull_in(frame.payload)
         rows = [values.take(part, axis=0).data for values, part in zip(self._tables, numbers, strict=True)]
-        return Header(Kind.ROWS, self._generation, step), rows
+        return Header(Kind.ROWS, self._generation, version), rows
 
     def keep(self, frame: Frame) -> int:
         """Keep a part of a gradient. Return the bytes of the gradient if it is complete now, else 0.
@@ -181,7 +180,7 @@ class Received:
             raise ProtocolError(f"no gradient of node {node} of round {round_} has arrived")
         return kept
 
-    def begin(self, round_: int, step: int) -> None:
+    def begin(self, round_: int, version: int) -> None:
         if round_ != self._round:
             # A gradient may overtake the messages that its round and an evaluation before it begin. Those of earlier
             # rounds are of no use.
@@ -190,17 +189,17 @@ class Received:
             self._used = [buffer for buffer in self._used if buffer.round >= round_]
             self._partial = {work: buffer for work, buffer in self._partial.items() if buffer.round >= round_}
             self._kept = {work: gradient for work, gradient in self._kept.items() if work[0] >= round_}
-        if step != self._step:
-            self._send(step, len(self._weights))
+        if version != self._version:
+            self._send(version, len(self._weights))
 
-    def send_weights(self, round_: int, step: int, stop: int) -> None:
+    def send_weights(self, round_: int, version: int, stop: int) -> None:
         if round_ == self._round:  # the worker takes part in this round and needs the weights for the next
-            self._send(step, stop)
+            self._send(version, stop)
 
-    def _send(self, step: int, stop: int) -> None:
-        if step != self._step:
-            self._step, self._sent = step, 0
-            header = Header(Kind.WEIGHTS, self._generation, step)
+    def _send(self, version: int, stop: int) -> None:
+        if version != self._version:
+            self._version, self._sent = version, 0
+            header = Header(Kind.WEIGHTS, self._generation, version)
             if self._weights_bytes:
                 self._connection.begin(header, self._weights_bytes)
             else:

@@ -96,6 +96,7 @@ class Updater:
         squares += self._blocks.each([rows.table for rows in alone], reduce_and_change, self._updated)
         self._reduction.end()
         self._updated(self._blocks.size)
+        self._move_average(step)
         return np.array([sum(before for before, _ in squares), sum(after for _, after in squares)][: 1 + limited])
 
     def reduce(
@@ -156,11 +157,11 @@ class Updater:
                 self._weights.change_rows(step, table, rows, meter, factors)
         self._blocks.each([table for table, _ in kept], change, self._updated)
         self._updated(self._blocks.size)
+        self._move_average(step)
 
     def skip(self) -> None:
         """Drop the last `reduce`; weights and optimizer state stay as they are."""
         self._kept = []
-        self._updated(self._blocks.size)
 
     def direct(self, step: int, factors: Mapping[str, float]) -> NDArray[np.float64]:
         """Turn the last `reduce`, clipped, into the direction of update number `step`, for `follow`.
@@ -188,6 +189,12 @@ class Updater:
 
         self._blocks.each((), change, self._updated)
         self._updated(self._blocks.size)
+        self._move_average(step)
+
+    def _move_average(self, step: int) -> None:
+        """Move the average after an update, in all rows of tables: the average of a row that rests approaches it."""
+        if self._weights.average is not None:
+            self._blocks.each((), lambda block: self._weights.move_average(step, block))
 
     def _others_rest(self, table: Table) -> bool:
         """Return True if rows that are not in use keep weights and state."""

@@ -26,6 +26,7 @@ from .requests import (
     Reduce,
     Request,
     SetRate,
+    Show,
     Skip,
     Update,
 )
@@ -69,8 +70,8 @@ class Verdict:
         kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
-    def end_epoch(self, request: Keep | SetRate) -> Request:
-        """Return a request at the end of an epoch, after an evaluation."""
+    def ask(self, request: Keep | SetRate | Show) -> Request:
+        """Return a request before or after an evaluation."""
         return self._ask(request)
 
     def take(self, shard: int, answer: Answer) -> bool:
@@ -90,7 +91,7 @@ class Verdict:
         request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
         assert request is not None, "no request is pending"
         self.pending, self._answers = None, {}
-        if isinstance(request, Keep | Skip | SetRate):
+        if isinstance(request, Keep | Skip | SetRate | Show):
             return None
         if isinstance(request, Examine):
             return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])

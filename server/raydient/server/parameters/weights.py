@@ -24,13 +24,19 @@ class Weights:
         vector: the weights, (size,).
         rule: the update rule of all parameters that are learned.
         parameters: parameters of the vector, in order. Values outside them are learned.
+        average: the moving average of the weights, (size,); None without one.
     """
 
     def __init__(
-        self, vector: Vector, state: Sequence[Vector], rule: UpdateRule, parameters: Sequence[Parameter] = ()
+        self,
+        vector: Vector,
+        state: Sequence[Vector],
+        rule: UpdateRule,
+        parameters: Sequence[Parameter] = (),
+        average: Vector | None = None,
     ) -> None:
         """`state` has the arrays of the rule's optimizer, (size,) each."""
-        self.vector, self.rule, self.parameters = vector, rule, parameters
+        self.vector, self.rule, self.parameters, self.average = vector, rule, parameters, average
         self._state = state
         self._not_learned = [p for p in parameters if not isinstance(p.kind, Learned)]
         self._frozen = {p.offset for p in parameters if isinstance(p.kind, Frozen)}
@@ -117,6 +123,27 @@ class Weights:
                     _average(weights[part], gradient[part], momentum, free[0])
         if meter is not None:
             meter.add_update(block.start, block.before, weights)
+
+    def move_average(self, step: int, block: Block) -> None:
+        """Move a block's part of the average to the weights after update number `step`.
+
+        a <- a + (1 - decay) (w - a), the exponential moving average of Polyak and Juditsky (1992) as in Adam's paper
+        (Kingma and Ba 2015, section 7.2). It begins as the weights after the first step, as in Keras and PyTorch. This
+        form is that of PyTorch's `lerp`: constant weights are their own average, which rounding prevents in
+        decay a + (1 - decay) w. Statistics of batch normalization, which are moving averages, and frozen weights are
+        copied, as the buffers of PyTorch's `AveragedModel`.
+        """
+        assert self.average is not None, "the weights are not averaged"
+        assert self.rule.average is not None, "the rule has no average"
+        for start, stop, kind in self._stretches(block.start, block.stop):
+            weights, average = self.vector[start:stop], self.average[start:stop]
+            if step == 0 or not isinstance(kind, Learned):
+                np.copyto(average, weights)
+                continue
+            way = block.free[0][: stop - start]
+            np.subtract(weights, average, out=way)
+            way *= np.float32(1 - self.rule.average)
+            average += way
 
     def _decay(self, step: int, block: Block) -> None:
         for offset, stop in self._decaying.items():

@@ -4,6 +4,7 @@
                                optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
                                                         of the unfinished epoch's rows where metrics rank them
                                best.safetensors         a model: the weights of the best epoch, where they are kept
+                               average.safetensors      a model: the average of the weights, where it is kept
                                manifest.json            job, position, digests, numerics
                                SHA256SUMS               of the files above, as `sha256sum -c` reads it; written last
 
@@ -26,14 +27,16 @@ from raydient.files import LOCAL, Disk
 from raydient.steps.watched import Watched
 
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
-BEST = "best.safetensors"
+BEST, AVERAGE = "best.safetensors", "average.safetensors"
+MODELS = {"best": BEST, "average": AVERAGE}
+"""Files of further models, by the name of the vector."""
 FORMAT = "raydient-checkpoint/2"
 MANIFEST_LIMIT = 1 << 26
 """Maximum bytes of a manifest, most of them the sums of the unfinished epoch. It does not grow with the epochs."""
 _NAME = re.compile(r"step-([0-9]{9,18})")
-_FILES = WEIGHTS, OPTIMIZER, MANIFEST, BEST
+_FILES = WEIGHTS, OPTIMIZER, MANIFEST, BEST, AVERAGE
 _LINES = [rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in _FILES]
-_SUMS = re.compile("".join(_LINES[:-1]) + f"(?:{_LINES[-1]})?")
+_SUMS = re.compile("".join(_LINES[:3]) + "".join(f"(?:{line})?" for line in _LINES[3:]))
 
 
 class Damaged(Exception):  # noqa: N818  (an outcome of reading)
@@ -57,6 +60,7 @@ class Manifest:
         watched: state of the watched metrics, see `Position`.
         seconds: time of training, if the job has a limit of time.
         best_digest: digest of the weights of the best epoch; empty if there are none.
+        average_digest: digest of the average of the weights; empty if there is none.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -73,6 +77,11 @@ class Manifest:
     watched: Mapping[str, Watched] = field(default_factory=dict)
     best_digest: str = ""
     seconds: float = 0.0
+    average_digest: str = ""
+
+    def digest_of(self, file: str) -> str:
+        """Return the digest of a file of weights; empty if the checkpoint does not have it."""
+        return {WEIGHTS: self.digest, BEST: self.best_digest, AVERAGE: self.average_digest}[file]
 
 
 _ADAPTER = TypeAdapter(Manifest)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import count
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,10 @@ from raydient.steps.schedule import Schedule
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 
 from .checkpoint_files import (
-    BEST,
     CHECKSUMS,
     FORMAT,
     MANIFEST,
+    MODELS,
     OPTIMIZER,
     WEIGHTS,
     Damaged,
@@ -57,7 +58,7 @@ class Checkpoint:
 
     Attributes:
         arrays: `weights` and the optimizer's vectors by name, float32 (size,); `best`, the weights of the best epoch,
-            if there is one; `epoch_scores` as in a `Snapshot`.
+            if there is one; `average`, that of the weights, if it is kept; `epoch_scores` as in a `Snapshot`.
     """
 
     manifest: Manifest
@@ -119,7 +120,7 @@ class Checkpoints:
         *,
         metadata: Mapping[str, str],
         keep: int,
-        best: Mapping[str, str] | None = None,
+        models: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> list[Damage]:
         """Write a checkpoint of these flat vectors, durable on return, and remove all but the newest `keep`.
 
@@ -131,7 +132,7 @@ class Checkpoints:
             position: the manifest's fields of the position of training.
             metadata: goes into the file of the weights; includes their `digest`.
             keep: number of checkpoints to keep.
-            best: as `metadata`, for the weights of the best epoch; None if the arrays have none.
+            models: as `metadata`, for `best` and `average` by name, if the arrays have them.
 
         Raises:
             OSError: the earlier checkpoints are unchanged.
@@ -145,7 +146,7 @@ class Checkpoints:
                 self._disk.sync_folder(self._directory)  # an earlier attempt may have failed at this point
                 return []
             damage.append(self._set_aside(target, "it is not what was computed for this step"))
-        self._write(target, self._files(arrays, position, metadata, best))
+        self._write(target, self._files(arrays, position, metadata, models))
         so_far = [path for step, path in named(self._directory, self._disk) if step <= position["step"]]
         for old in so_far[keep:]:
             self._remove(old)
@@ -199,7 +200,7 @@ class Checkpoints:
         arrays: Mapping[str, AnyArray],
         position: Mapping[str, Any],
         metadata: Mapping[str, str],
-        best: Mapping[str, str] | None,
+        models: Mapping[str, Mapping[str, str]],
     ) -> dict[str, bytes]:
         views = self._layout.views
         state = {f"{name}/{p}": v for name in self._state for p, v in views(arrays[name]).items()}
@@ -210,11 +211,12 @@ class Checkpoints:
             **position,
             digest=metadata["digest"],
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            best_digest=best["digest"] if best else "",
+            best_digest=models.get("best", {}).get("digest", ""),
+            average_digest=models.get("average", {}).get("digest", ""),
         )
         files = {WEIGHTS: save(dict(views(arrays["weights"])), dict(metadata)), OPTIMIZER: save(state)}
-        if best:
-            files[BEST] = save(dict(views(arrays["best"])), dict(best))
+        for name, model in models.items():
+            files[MODELS[name]] = save(dict(views(arrays[name])), dict(model))
         files[MANIFEST] = json.dumps(asdict(manifest), indent=2).encode()
         return files | {CHECKSUMS: checksums_text({n: hashlib.sha256(data).hexdigest() for n, data in files.items()})}
 
@@ -278,8 +280,9 @@ class Checkpoints:
         manifest = read_manifest(path, self._job, sums[MANIFEST], self._disk)
         self._check_position(manifest)
         arrays = self._read_weights(path, WEIGHTS, sums, "weights", manifest.digest)
-        if manifest.best_digest or BEST in sums:
-            arrays |= self._read_weights(path, BEST, sums, "best", manifest.best_digest)
+        for name, file in MODELS.items():
+            if manifest.digest_of(file) or file in sums:
+                arrays |= self._read_weights(path, file, sums, name, manifest.digest_of(file))
         return Checkpoint(manifest, arrays | self._read_arrays(path, OPTIMIZER, sums[OPTIMIZER], self._state, "{}/"))
 
     def _read_weights(

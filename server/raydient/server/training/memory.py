@@ -7,7 +7,7 @@ the values of a data file while they are read, which the reader itself bounds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raydient.server.parameters.rule import build_optimizer
+from raydient.server.parameters.snapshots import vectors
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
 from raydient.spec.training import Training
@@ -52,8 +52,8 @@ class MemoryEstimate:
 
 
 def vectors_of(training: Training) -> int:
-    """Return the number of vectors that parameter servers hold: weights, best weights and optimizer state."""
-    return 1 + len(build_optimizer(training).state) + training.keeps_best
+    """Return the number of vectors that parameter servers hold: the weights, and those kept beside them."""
+    return 1 + len(vectors(training))
 
 
 def estimate(

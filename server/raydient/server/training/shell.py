@@ -161,7 +161,7 @@ class CoordinatorShell:
                 whole = self._assembly.add(shard, message, arrays)
                 if whole is not None:
                     self._snapshot = whole
-                    not_finite = self._storage.not_finite(whole[1]["weights"])
+                    not_finite = self._storage.not_finite(whole[1])
                     actions = self._coordinator.snapshot(whole[0].step, not_finite, final=whole[0].final)
                     self._carry_out(actions)
             case control.NonFinite():

@@ -9,13 +9,13 @@ import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
 from raydient.server.parameters.rule import build_optimizer
-from raydient.steps.arrays import AnyArray, Vector
+from raydient.steps.arrays import AnyArray
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.steps.watched import Watched
 from raydient.wire import control
 from raydient.workers.network import Model, Network, read_weights, save_model
 
-from .checkpoint_files import good_manifests
+from .checkpoint_files import MODELS, good_manifests
 from .checkpoints import Checkpoint, Checkpoints, Damage
 from .endings import has_best
 from .history import History
@@ -111,12 +111,16 @@ class Storage:
         """Remove the checkpoint of a step, if there is one."""
         self._checkpoints.discard(step)
 
-    def not_finite(self, weights: Vector) -> str:
-        """Return the name of the first parameter with a value that is NaN or infinite; empty if there is none."""
-        if np.isfinite(weights).all():
-            return ""
-        views = self._prepared.network.layout.views(weights)
-        return next(name for name, view in views.items() if not np.isfinite(view).all())
+    def not_finite(self, arrays: control.Arrays) -> str:
+        """Return the name of the first parameter with a value that is NaN or infinite; empty if there is none.
+
+        `arrays` are those of a snapshot.
+        """
+        for vector in ("weights", "average"):
+            if vector in arrays and not np.isfinite(arrays[vector]).all():
+                views = self._prepared.network.layout.views(arrays[vector])
+                return next(name for name, view in views.items() if not np.isfinite(view).all())
+        return ""
 
     def write(self, snapshot: control.Snapshot, arrays: control.Arrays) -> Written:
         """Write the record of epochs, a checkpoint, and the model if training is over; durable on return.
@@ -136,18 +140,18 @@ class Storage:
             "watched": dict(snapshot.watched),
             "seconds": snapshot.seconds,
         }
-        best = self._model(arrays["best"]) if has_best(snapshot.watched) else None
-        if best is None:
+        if not has_best(snapshot.watched):
             arrays = {name: array for name, array in arrays.items() if name != "best"}
         model = self._model(arrays["weights"])
+        others = {name: self._model(arrays[name]) for name in MODELS if name in arrays}
         damage = self._checkpoints.save(
             arrays,
             position,
             metadata=model.metadata,
             keep=self._prepared.spec.checkpoints.keep,
-            best=best.metadata if best else None,
+            models={name: other.metadata for name, other in others.items()},
         )
-        result = best or model
+        result = next(iter(others.values()), model)  # the best epoch, else the average
         if snapshot.ending is not None:
             save_model(self._directory / MODEL_FILE, result, self._disk)
         size = sum(array.nbytes for array in arrays.values())
