@@ -64,7 +64,7 @@ class Scenario:
     """Receives the reports of the job and brings about the next event; its generator waits for one report at a time."""
 
     def __init__(self, cluster: Watched, rounds: int, servers: int) -> None:
-        self.orders: list[control.Command | control.Scale] = []
+        self.orders: list[control.RunOrder] = []
         self.joins: list[dict[str, float]] = []
         self.deaths: list[dict[str, float]] = []
         self.server_deaths: list[dict[str, float]] = []

@@ -97,10 +97,14 @@ class Update:
     """Updates parameter by parameter: learned ones by the optimizer, averages by theirs, frozen ones not at all."""
 
     def __init__(self, training, network, weights, rounds):
-        self._rule, self._training, self._clipping = build_rule(training, rounds), training, training.clipping
+        self.retrain(training, rounds)
         self._layout, self._weights = network.layout, weights
         self._state = [np.full_like(weights, value) for value in self._rule.optimizer.state.values()]
         self._scratch = [np.empty_like(weights) for _ in range(2)]
+
+    def retrain(self, training, rounds):
+        """Go on with other settings; the optimizer's state stays."""
+        self._rule, self._training, self._clipping = build_rule(training, rounds), training, training.clipping
 
     def __call__(self, step, gradient):
         penalized, parameters = gradient.copy(), self._layout.parameters

@@ -10,7 +10,16 @@ from safetensors.numpy import load
 from raydient.server.training.checkpoint_files import OPTIMIZER, WEIGHTS, good_manifests, named, read_verified
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.initial_weights import MODEL_FILE
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Started
+from raydient.server.training.reports import (
+    Amended,
+    CheckpointTaken,
+    EpochEnded,
+    Finished,
+    Notice,
+    Outcome,
+    Progress,
+    Started,
+)
 from raydient.steps.gradient import GradientLayout, between
 from raydient.wire.frames import Kind
 from raydient.wire.memory import Bundle, Place, Segment
@@ -37,6 +46,7 @@ class Invariants:
     - An epoch counts each row once; its metrics are the same however often it is computed.
     - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
+    - An amendment takes effect at one round, however often that round is computed.
     - No member is reported lost before the first fault, and none is replaced.
     - See `Leaves` for leaves, plans and the weights in shared memory.
 
@@ -50,7 +60,7 @@ class Invariants:
         self._world, self._twin = world, twin
         self._disk, self._directory = disk, directory
         self._shards, self._durable, self._epochs = {}, 0, {}
-        self._served = 0
+        self._served, self._rounds = 0, {}
         self._sums = 8 * twin.prepared.network.sums
         self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
         self._leaves = Leaves(twin)
@@ -107,7 +117,11 @@ class Invariants:
                 assert step == self._served, f"begins at step {step}, but the weights of step {self._served} are served"
             case EpochEnded(epoch=epoch):
                 assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
-                assert report.step == epoch * self._twin.prepared.schedule.steps_per_epoch
+                schedule = self._twin.schedule
+                assert report.step == min(epoch * schedule.steps_per_epoch, schedule.steps)
+            case Amended(amendment):
+                rounds = self._rounds.setdefault(amendment.number, amendment.round)
+                assert rounds == amendment.round, "an amendment takes effect at two rounds"
             case Progress(refused=refused) if self.undisturbed:
                 assert not any(refused.values()), f"connections are refused without a fault: {refused}"
             case Notice(reason=reason) if reason in LOSSES:
@@ -121,7 +135,7 @@ class Invariants:
                 assert step <= durable, f"pauses at step {step}, but {durable} steps are durable"
             case Finished(outcome=Outcome.SUCCEEDED):
                 assert report.digest == self._twin.digest, "other bits than the naive loop"
-                assert report.step == self._twin.prepared.schedule.steps
+                assert report.step == self._twin.schedule.steps
 
     def check_disk(self):
         """Check the files that would remain if the power were lost now; returns the disk with them."""
@@ -135,7 +149,7 @@ class Invariants:
             weights = read_verified(path, WEIGHTS, sums[WEIGHTS], 1 << 20, disk)
             self._same_weights(weights, manifest.step, "a checkpoint of no step")
         with closing(History(self._directory / HISTORY_FILE, disk=disk)) as history:
-            epochs = history.read(0, self._twin.prepared.spec.training.epochs)
+            epochs = history.read(0, self._twin.schedule.epochs)
         done = max((manifest.epoch for _, manifest, _ in good), default=0)
         assert [epoch.epoch for epoch in epochs][:done] == list(range(1, done + 1)), f"record of epochs {epochs}"
         for epoch in epochs:
@@ -144,7 +158,7 @@ class Invariants:
 
     def end(self):
         """Check the files of a job that is done."""
-        assert self._durable == self._twin.prepared.schedule.steps
+        assert self._durable == self._twin.schedule.steps
         with self.check_disk().open_plain(self._directory / MODEL_FILE) as model:
             self._same_weights(model.read(), self._durable, "another model")
 

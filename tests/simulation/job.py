@@ -6,9 +6,10 @@ from pathlib import Path
 from raydient.server.parameters.shell import ParameterServerShell
 from raydient.server.training.history import HISTORY_FILE, History
 from raydient.server.training.members import Members
-from raydient.server.training.reports import Finished, Outcome, Progress
+from raydient.server.training.reports import Amended, EpochEnded, Finished, Outcome, Progress
 from raydient.server.training.shell import CoordinatorShell
 from raydient.server.training.storage import Storage
+from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.control import Role
 from raydient.wire.launch import from_json
@@ -71,12 +72,13 @@ class Job:
         disk: the disk of the coordinators.
         reports: of all coordinators, in order.
         orders: for the coordinator that runs.
+        amendments: all that the service has accepted, with the rounds that were reported.
         finished: the last report of the job; None while it runs.
     """
 
     def __init__(self, seed, twin, *, workers=3, late_seconds=0.0, paces=(0.0,), **world):
         self.world, self.twin = World(seed, **world), twin
-        self.reports, self.orders, self.finished = [], [], None
+        self.reports, self.orders, self.amendments, self.finished = [], [], [], None
         self.disk = JobDisk(self.world, DIRECTORY)
         self.invariants = Invariants(self.world, twin, self.disk, DIRECTORY)
         self._workers, self._started, self._coordinators = workers, {}, 0
@@ -102,6 +104,12 @@ class Job:
             while not over:
                 world.turn(limit)
 
+    def amend(self, settings):
+        """Accept an amendment, as the service does, and send it to the coordinator."""
+        step = max((report.step for report in self.reports if isinstance(report, Progress | EpochEnded)), default=0)
+        self.amendments.append(Amendment(len(self.amendments) + 1, settings, step=step))
+        self.orders.append(control.Amend(self.amendments[-1]))
+
     def close(self):
         """End all processes."""
         self.world.close()
@@ -118,13 +126,22 @@ class Job:
             members = Members(self._cluster, network, endpoint, job=JOB, secret=b"s" * 32, logs=DIRECTORY / "logs")
             storage = Storage(self.twin.prepared, DIRECTORY, JOB, history, disk=self.disk)
             size, self.orders = control.Scale(self._workers, 1), []
-            shell = CoordinatorShell(self.twin.prepared, size, members, storage, tell=self._report, orders=self.orders)
-            shell.run()
+            CoordinatorShell(
+                self.twin.prepared,
+                size,
+                members,
+                storage,
+                tell=self._report,
+                amendments=self.amendments,
+                orders=self.orders,
+            ).run()
 
     def _report(self, report):
         self.reports.append(report)
         if not isinstance(report, Progress):
             self.world.note("coordinator", f"reports {report}")
         self.invariants.report(report)
+        if isinstance(report, Amended):
+            self.amendments[report.amendment.number - 1] = report.amendment
         if isinstance(report, Finished) and report.outcome is Outcome.SUCCEEDED:
             self.finished = report

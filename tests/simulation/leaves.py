@@ -36,7 +36,7 @@ class Leaves:
     """
 
     def __init__(self, twin):
-        self._schedule, self._weights = twin.prepared.schedule, twin.weights
+        self._twin, self._weights = twin, twin.weights
         self._readers = {}  # by the server's end of the connection
         self._owners = {}  # reader, by server, round and leaf
         self._plans = {}  # by server: workers, by number of the plan
@@ -72,7 +72,7 @@ class Leaves:
         """Check the weights in shared memory of all workers that compute."""
         for reader in self._readers.values():
             if reader.leaves and reader.weights is not None and not reader.end.is_closed:
-                step = self._schedule.round(reader.round).step
+                step = self._twin.schedule.round(reader.round).step
                 assert reader.weights == self._weights[step], "a reader sees weights of no step, or of another one"
 
     def _assign(self, reader, header):

@@ -143,11 +143,24 @@ def pause(job, fault):
     job.orders.append(control.Command(control.Order.PAUSE))
 
 
+def amend(job, fault):
+    """The service accepts an amendment: of the rate, of the clipping or of the end."""
+    kind = job.twin.prepared.spec.training.optimizer.kind
+    choices = (
+        {f"training.optimizer.{kind}.learning_rate": 0.5 ** (fault.second % 8)},
+        {"training.clipping.global_norm.limit": 0.5, "training.max_steps": 4 + fault.second % 8},
+        {"training.clipping.values.limit": 0.01},
+        {"training.clipping": None, "training.epochs": 1 + fault.second % 4},
+        {"training.epochs": 4, "training.max_steps": None},
+    )
+    job.amend(choices[fault.first % len(choices)])
+
+
 FAULTS = (
     *(kill_worker, kill_server, kill_coordinator, kill_coordinator_at_disk, disk_fails, disk_full),
-    *(freeze, stop, slow_down, cut, part, isolate, repeat, scale, pause),
+    *(freeze, stop, slow_down, cut, part, isolate, repeat, scale, pause, amend),
 )
-ORDERS = scale, pause
+ORDERS = scale, pause, amend
 """Faults that are orders of the operator: no member may be lost because of them."""
 BY_NAME = {fault.__name__: fault for fault in FAULTS}
 
@@ -157,7 +170,7 @@ def draw(seed):
     chance = random.Random(seed)
     job = Job(
         seed,
-        tiny_twin(chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3)), table=seed % 4 == 3),
+        tiny_twin(chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3)), table=seed % 4 == 3).amendable(),
         workers=chance.randint(1, 3),
         late_seconds=chance.choice((0.0, 0.0, 0.05, 2.0)),
         paces=chance.choice(((0.0,), (0.0, 0.002), (0.0005,))),

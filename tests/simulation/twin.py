@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from raydient.server.parameters import rule
+from raydient.server.parameters import amending, rule
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
 from raydient.steps import ranges
@@ -36,14 +37,40 @@ class Twin:
     def __init__(self, prepared, scale=None):
         """`scale` is that of the update rule, which a specification cannot set."""
         self.prepared, self._scale = prepared, scale
+        self.amendments, self.schedule = [], prepared.schedule
         self.weights, self.sums, self.epochs = [], {}, []
+        self._compute()
+
+    def amendable(self):
+        """Return a copy that amendments change, see `verdict`."""
+        twin = copy(self)
+        twin.amendments, twin.weights, twin.sums, twin.epochs = [], [*self.weights], {**self.sums}, [*self.epochs]
+        return twin
+
+    def amend(self, amendment):
+        """Compute everything again, with an amendment in place of one of the same number, if there is one."""
+        self.amendments = [*(one for one in self.amendments if one.number < amendment.number), amendment]
+        self.schedule = self.prepared.amended(self.amendments).schedule
+        self.weights.clear()
+        self.sums.clear()
+        self.epochs.clear()
+        self._compute()
+
+    def _compute(self):
+        prepared = self.prepared
         schedule, network, data = prepared.schedule, prepared.network, prepared.dataset
         weights = np.zeros(network.layout.size, np.float32)
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
         update, total = self._update(prepared.spec.training, network, weights, schedule), np.zeros(1 + network.sums)
         self.weights.append(weights.tobytes())
-        for number in range(schedule.rounds):
+        number, in_force = -1, []
+        while (number := number + 1) < self.schedule.rounds:
+            if due := [one for one in self.amendments if one.round == number]:
+                in_force += due
+                amended = prepared.amended(in_force)
+                schedule = amended.schedule
+                update.retrain(amended.spec.training, schedule)
             opened = schedule.round(number)
             if opened.kind is RoundKind.EVALUATE:
                 for leaf in range(opened.leaves):
@@ -63,14 +90,30 @@ class Twin:
             self.weights.append(weights.tobytes())
             total += self._total(opened)
 
-    @cached_property
+    @property
     def digest(self):
-        """Digest of the naive loop, which shares no code with the rounds of this class."""
+        """Digest of the naive loop, which shares no code with the rounds of this class, unless it was amended."""
+        if self.amendments:
+            return self.prepared.network.layout.digest(np.frombuffer(self.weights[-1], np.float32))
+        return self._digest
+
+    @cached_property
+    def _digest(self):
         return naive(self.prepared, self._update).digest
 
+    @contextmanager
     def verdict(self):
-        """Return a context in which update rules have the scale of this job."""
-        return nullcontext() if self._scale is None else patch.object(rule, "scale_of", lambda clipping: self._factors)
+        """Return a context in which update rules have the scale of this job, and decided amendments change the twin."""
+        decide = amending.decided
+
+        def decided(*arguments):
+            amendment = decide(*arguments)
+            self.amend(amendment)
+            return amendment
+
+        scale = nullcontext() if self._scale is None else patch.object(rule, "scale_of", lambda clipping: self._factors)
+        with scale, patch.object(amending, "decided", decided):
+            yield
 
     def _factors(self, squares):
         return [self._scale(float(np.sum(squares)))] * len(squares)

@@ -7,8 +7,9 @@ from contextlib import closing
 import pytest
 
 from raydient.server.training import liveness, watch
+from raydient.server.training.address import Address
 from raydient.server.training.reports import Notice, to_json
-from raydient.server.training.runs import Address, Run
+from raydient.server.training.runs import Run
 from raydient.wire import control
 from raydient.wire.endpoint import new_unix_name
 from raydient.wire.handshake import new_secret

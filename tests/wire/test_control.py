@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
@@ -33,6 +34,7 @@ LAYOUT = Layout.of(
     {"dense.kernel": Learned(0.25, 0.5), "batch.moving_mean": Average(0.99), "still.kernel": Frozen()},
     ["dense.kernel"],
 )
+AMENDMENT = Amendment(1, {"training.max_steps": 500}, 8, 6)
 EXAMPLES = [
     control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
     control.Alive(1),
@@ -43,10 +45,13 @@ EXAMPLES = [
     control.EpochsDone(
         [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0], 0.1)]
     ),
-    control.Snapshot(8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}, 1.5),
+    control.Snapshot(
+        8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}, 1.5, [AMENDMENT]
+    ),
     control.SnapshotPart(1, 8, 6),
     control.NonFinite(RoundKind.TRAIN, 6, float("inf"), "dense_1.kernel", False),
     control.Overdue(4, {2: 5.5}),
+    control.Amended(AMENDMENT),
     control.Refused({"secret": 1, "peer": 0, "frame": 2}),
     control.Ping(5),
     control.Serve(
@@ -66,6 +71,8 @@ EXAMPLES = [
         12.5,
         1,
         ENDPOINT,
+        [AMENDMENT],
+        [Amendment(2, {"training.clipping": None})],
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(),
@@ -85,12 +92,14 @@ EXAMPLES = [
     control.Acknowledge(18, 3),
     control.Command(Order.PAUSE),
     control.Scale(4, 2),
+    control.Amend(AMENDMENT),
     control.Join(1, 4),
     control.Joined(),
     control.Ready(),
     control.Slots(3),
     control.Forget(3),
     control.TakePart(8, 6),
+    control.Retrain({"epochs": 3}, SCHEDULE, {"schedule": Watched(0.5, 1, reductions=2)}),
 ]
 ARRAYS = {
     "weights": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -6,7 +6,7 @@ Rounds are numbered from 0 over the whole job. The schedule does not depend on w
 neither do the weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 EVALUATION_BLOCK_ROWS = 256
@@ -92,6 +92,16 @@ class Schedule:
     @property
     def rounds(self) -> int:
         return self.steps + (self.epochs if self.test_rows else 0)
+
+    def lasting(self, epochs: int, max_steps: int | None) -> "Schedule":
+        """Return the schedule of the same steps with another end: after the epochs, or `max_steps` if that is sooner.
+
+        The rounds that both have are the same, apart from the evaluation of the last epoch, which may be cut short.
+        """
+        whole = replace(self, epochs=epochs, max_steps=0)
+        if max_steps is None or max_steps >= whole.steps:
+            return whole
+        return replace(whole, epochs=-(-max_steps // self.steps_per_epoch), max_steps=max_steps)
 
     def samples(self, step: int) -> int:
         """Return the number of training samples that the first `step` updates use."""

@@ -9,6 +9,7 @@ The sequence of frames with the conductor is the same for both; only the path of
     worker -> conductor   SCORES   (where a metric ranks rows) the scores of a node's rows
     worker -> conductor   PUSH     the node's sums and timings
     conductor -> worker   ASSIGN   the next round, or more leaves of this one
+    conductor -> worker   LENGTH   (where an amendment has changed the job) its epochs and steps, before the next ASSIGN
     conductor -> worker   STOP
 
 A worker that shares memory with all shards speaks with the conductor alone. Over TCP it attaches to every shard:
@@ -78,6 +79,10 @@ class Channel(Protocol):
     def pulled(self) -> Sequence[Table]:
         """Tables whose rows have to be pulled before they are read; none in shared memory."""
 
+    @property
+    def length(self) -> tuple[int, int] | None:
+        """Epochs and `max_steps` of the job, see `Schedule`; None while they are those that the worker began with."""
+
     def slot(self, index: int) -> Gradient:
         """Return the gradient in slot `index`; the same object each time."""
 
@@ -142,6 +147,7 @@ class _Channel:
 
     weights: Vector
     pulled: Sequence[Table] = ()
+    length: tuple[int, int] | None = None
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         self.terms = terms
@@ -162,13 +168,15 @@ class _Channel:
         """Do nothing: the weights of all tables are in place."""
 
     def _next(self, *kinds: Kind) -> Frame:
-        """Return the conductor's next frame, which must be of one of these kinds; a refusal needs no answer."""
+        """Return the conductor's next frame of one of these kinds; takes a length, and ignores a refusal before it."""
         while True:
             frame = self._connection.receive()
             assert frame is not None, "a blocking connection returns whole frames"
             if frame.header.kind in kinds:
                 return frame
-            if frame.header.kind is not Kind.REFUSED:
+            if frame.header.kind is Kind.LENGTH:
+                self.length = frame.header.first, frame.header.last
+            elif frame.header.kind is not Kind.REFUSED:
                 raise ProtocolError(f"a worker cannot use a {frame.header.kind.name} frame")
 
     def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float]) -> None:

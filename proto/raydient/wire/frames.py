@@ -48,6 +48,7 @@ class Kind(IntEnum):
     ANSWER = 16
     PULL = 17
     ROWS = 18
+    LENGTH = 19
 
 
 _DOWN, _UP = "conductor to worker", "worker to conductor"
@@ -89,6 +90,10 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.ANSWER: (_SHARD_UP, "norms and measurements of the step"),
     Kind.PULL: ("worker to shard, TCP only", "numbers of the rows of the shard's tables that the worker needs"),
     Kind.ROWS: ("shard to worker, TCP only", "these rows of version `round`"),
+    Kind.LENGTH: (
+        _DOWN,
+        "the job has `first` epochs from the next assignment on; it ends at step `last` if that is not 0",
+    ),
 }
 """Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 

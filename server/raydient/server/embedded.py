@@ -38,7 +38,7 @@ def train(
     cluster: str = "local",
     ray_address: str | None = None,
     files: Path | None = None,
-    orders: list[control.Command | control.Scale] | None = None,
+    orders: list[control.RunOrder] | None = None,
 ) -> Finished:
     """Train a job to its end and return its last report; the model is then `directory`/model.safetensors.
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -152,6 +153,9 @@ class Worker:
         """Compute the leaves of an assignment and push the sums over the fewest nodes that hold them."""
         round_ = self._round
         if round_ is None or round_.number != assignment.round:
+            if self._channel.length is not None:
+                epochs, max_steps = self._channel.length
+                self._schedule = replace(self._schedule, epochs=epochs, max_steps=max_steps)
             round_ = self._round = self._schedule.round(assignment.round)
             self._free = list(range(self._channel.terms.slots))
         self._wait_seconds += waited_seconds

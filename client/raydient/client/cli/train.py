@@ -210,7 +210,7 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
     from raydient.wire import control
 
     metrics: Metrics = {}
-    orders: list[control.Command | control.Scale] = []
+    orders: list[control.RunOrder] = []
     with open_display() as display, signals_interrupt() as interruption:
 
         def show(report: reports.Report) -> None:

@@ -7,6 +7,7 @@ sent is lost only if the connection ends.
 from .encoding import Arrays, Message, Received, decode, receive, send
 from .members import (
     Alive,
+    Amended,
     Attached,
     Computed,
     Dismiss,
@@ -31,12 +32,25 @@ from .members import (
     TakeSnapshot,
     Work,
 )
-from .reporting import Acknowledge, Command, Follow, Numbered, Order, ReportingMessage, Reports, Scale
-from .shards import Forget, Join, Joined, Ready, ShardMessage, Slots, TakePart
+from .reporting import (
+    Acknowledge,
+    Amend,
+    Command,
+    Follow,
+    Numbered,
+    Order,
+    ReportingMessage,
+    Reports,
+    RunOrder,
+    Scale,
+)
+from .shards import Forget, Join, Joined, Ready, Retrain, ShardMessage, Slots, TakePart
 
 __all__ = [
     "Acknowledge",
     "Alive",
+    "Amend",
+    "Amended",
     "Arrays",
     "Attached",
     "Command",
@@ -65,7 +79,9 @@ __all__ = [
     "Refused",
     "ReportingMessage",
     "Reports",
+    "Retrain",
     "Role",
+    "RunOrder",
     "Scale",
     "Serve",
     "ShardMessage",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.layout import Layout
 from raydient.steps.measurements import Measurements
@@ -148,6 +149,7 @@ class Snapshot:
         ending: why training is over; None if it is not.
         watched: state of the watched metrics after the last complete epoch, by what watches them.
         seconds: time of training, if the job has a limit of time.
+        amendments: those that are in force.
     """
 
     round: int
@@ -157,6 +159,7 @@ class Snapshot:
     ending: Ending | None = None
     watched: Mapping[str, Watched] = field(default_factory=dict)
     seconds: float = 0.0
+    amendments: Sequence[Amendment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,16 @@ class NonFinite:
     parameter: str
     finite: bool
     skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """From the parameter server: an amendment is in force from `amendment.round` on, with the values in it.
+
+    It is sent before anything that depends on them.
+    """
+
+    amendment: Amendment
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,15 +244,16 @@ class Serve:
     Attributes:
         layout: the parameters of the flat vector, with their kinds.
         layers: name of every layer, with the number of its units that have a rectifier.
-        training: JSON form of the training part of the job's specification.
+        training: JSON form of the training part of the job's specification, with the amendments in force.
         sums: number of values that are summed with each push, the number of rows not counted.
-        round, step, epoch_sums, watched, seconds: position, as in `Snapshot`.
+        round, step, epoch_sums, watched, seconds, amendments: position, as in `Snapshot`.
         network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name; empty
             if no metric is watched.
         ranges: half-open ranges of values of all shards, in order.
         ranks: places among the sums that are filled with ranks at the end of an epoch, see `steps.scores.write_ranks`.
         shard: number of the receiver's shard, from 0.
         conductor: endpoint of the parameter server with the conductor; None for itself.
+        waiting: amendments that are not in force at this position, in order.
     """
 
     layout: Layout
@@ -258,6 +272,8 @@ class Serve:
     seconds: float = 0.0
     shard: int = 0
     conductor: Endpoint | None = None
+    amendments: Sequence[Amendment] = ()
+    waiting: Sequence[Amendment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,5 +341,5 @@ class Work:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Refused | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
+    | Amended | Refused | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
 )  # fmt: skip

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from raydient.steps.amendments import Amendment
+
 
 @dataclass(frozen=True, slots=True)
 class Follow:
@@ -63,4 +65,16 @@ class Scale:
     minimum: int
 
 
-ReportingMessage = Follow | Reports | Acknowledge | Command | Scale
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """From the service, and from the coordinator to the parameter server: have an amendment take effect.
+
+    One with a number that the receiver knows changes nothing.
+    """
+
+    amendment: Amendment
+
+
+RunOrder = Command | Scale | Amend
+"""Messages of the service that change a run."""
+ReportingMessage = Follow | Reports | Acknowledge | Command | Scale | Amend

@@ -3,7 +3,12 @@
 A shard dials the conductor. On one node both map the same memory: the segment of all weights and the slots of workers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from raydient.steps.schedule import Schedule
+from raydient.steps.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +57,19 @@ class TakePart:
     step: int
 
 
-ShardMessage = Join | Joined | Ready | Slots | Forget | TakePart
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """From the conductor: use these settings from the next round on.
+
+    Attributes:
+        training: JSON form of the training part of the specification.
+        schedule: the rounds of the job.
+        watched: state of the watched metrics, on which the learning rate may depend.
+    """
+
+    training: Mapping[str, Any]
+    schedule: Schedule
+    watched: Mapping[str, Watched]
+
+
+ShardMessage = Join | Joined | Ready | Slots | Forget | TakePart | Retrain

@@ -3,14 +3,15 @@
 Each function returns an `Update`, or None if it changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from raydient.server.errors import NotAllowed
+from raydient.server.errors import Exhausted, NotAllowed
 from raydient.server.training.failures import reason_of
 from raydient.server.training.own_faults import OWN_FAULTS
 from raydient.server.training.reports import (
+    Amended,
     CheckpointTaken,
     EpochEnded,
     Finished,
@@ -22,12 +23,16 @@ from raydient.server.training.reports import (
     Started,
     Waiting,
 )
+from raydient.spec.amending import value_at
 from raydient.spec.phrases import counted
+from raydient.steps.amendments import Amendment
 from raydient.wire.control import Role
 
-from .records import Job, MetricPoint, Payload, StateChanged
+from .records import FieldChange, Job, MetricPoint, Payload, SpecUpdate, StateChanged
 from .states import State, check_move
 
+UPDATES_ALLOWED = 1000
+"""Number of updates of a job's specification."""
 LOSSES_ALLOWED = 3
 """Number of coordinators that may be lost in a row without a new step or checkpoint; the next loss fails the job."""
 
@@ -94,6 +99,23 @@ def scale(job: Job, workers: int) -> Update | None:
     if workers == job.workers.max and job.scaled:
         return None
     return Update(replace(job, scaled=workers), (Notice("SCALED", f"{counted(workers, 'worker')} requested"),))
+
+
+def amend(job: Job, changes: Sequence[FieldChange], now: datetime) -> Update:
+    """Update the specification of a job for its user. Raises NotAllowed if the job has ended, Exhausted."""
+    check_not_ended(job)
+    if len(job.updates) >= UPDATES_ALLOWED:
+        raise Exhausted(f"jobs/{job.id} has had {UPDATES_ALLOWED} updates, the most it may", reason="TOO_MANY_UPDATES")
+    step = max(job.top_step, job.last_epoch.step if job.last_epoch is not None else 0)
+    update = SpecUpdate(len(job.updates) + 1, now, tuple(changes), step=step)
+    notice = Notice("UPDATE_ACCEPTED", f"{update}; it takes effect before the next step")
+    return Update(replace(job, updates=(*job.updates, update)), (notice,))
+
+
+def check_not_ended(job: Job) -> None:
+    """Raise NotAllowed if a job has ended, or ends."""
+    if job.state.terminal or job.state is State.CANCELLING:
+        raise _ended(job)
 
 
 def pause(job: Job) -> Update | None:
@@ -186,6 +208,8 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return Update(_advance(replace(job, checkpoint_problem=""), checkpoint=news.step), (news,))
         case Notice():
             return Update(_note_problem(job, news), (news,))
+        case Amended(amendment):
+            return _amended(job, amendment, now)
         case Waiting():
             return _waiting(job, news)
         case Finished():
@@ -230,6 +254,24 @@ def _note_problem(job: Job, news: Notice) -> Job:
         case "CHECKPOINT_DAMAGED":
             return replace(job, damaged_checkpoints=job.damaged_checkpoints + 1, checkpoint_problem=news.message)
     return job
+
+
+def _amended(job: Job, amendment: Amendment, now: datetime) -> Update | None:
+    """Record the step from which an update is in force, and the values in it, an end that had passed moved there."""
+    place, known = amendment.number - 1, len(job.updates)
+    if place > known or (place < known and job.updates[place].round is not None):
+        return Update(job)
+    accepted = job.updates[place] if place < known else None  # None: the database was lost, a checkpoint has it
+    spec = job.current_spec if accepted is None else None
+    before = {c.path: c.before for c in accepted.changes} if accepted else {}
+    changes = tuple(
+        FieldChange(path, before.get(path) if spec is None else value_at(spec, path), after)
+        for path, after in amendment.settings.items()
+    )
+    created = accepted.created if accepted else now
+    update = SpecUpdate(amendment.number, created, changes, amendment.round, amendment.step)
+    notice = Notice("UPDATED", f"{update} from step {amendment.step} on")
+    return Update(replace(job, updates=(*job.updates[:place], update, *job.updates[place + 1 :])), (notice,))
 
 
 def _waiting(job: Job, news: Waiting) -> Update:

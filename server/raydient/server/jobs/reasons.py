@@ -38,6 +38,8 @@ NOTICES: Mapping[str, str] = {
     "READING_DATA": "reading the data takes more than three seconds",
     "WORKER_JOINED": "a worker takes part in training",
     "WORKER_LEFT": "a worker left by a plan without it",
+    "UPDATE_ACCEPTED": "new values of settings were accepted; they take effect before the next step",
+    "UPDATED": "new values of settings are in force, from the step in the message on",
     "SCALED": "the number of workers was changed by command",
     "WORKER_LOST": "a worker was lost and is replaced; the message says how it ended",
     "PARAMETER_SERVER_LOST": "the parameter server was lost and is replaced; the message says how it ended",

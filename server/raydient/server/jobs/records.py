@@ -1,12 +1,16 @@
 """The records of the job store as plain values, without SQL or protobuf."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
+from typing import Any
 
 from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Progress
+from raydient.spec.amending import amended
 from raydient.spec.job import JobSpec, WorkerRange
+from raydient.steps.amendments import Amendment
 
 from .states import State
 
@@ -16,12 +20,61 @@ def allowed_workers(least: int, most: int, scaled: int) -> WorkerRange:
     return WorkerRange(min=min(least, scaled), max=scaled) if scaled else WorkerRange(min=least, max=most)
 
 
+def _shown(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A new value of a field of a specification, in JSON form.
+
+    Attributes:
+        path: path of the field, such as `training.max_steps`.
+        before, after: its values; None: without it.
+    """
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.path} {_shown(self.before)} -> {_shown(self.after)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecUpdate:
+    """An update of a job's specification.
+
+    Attributes:
+        number: place among the updates of the job, from 1.
+        created: time at which it was accepted.
+        changes: the new values.
+        round, step: see `Amendment`.
+    """
+
+    number: int
+    created: datetime
+    changes: Sequence[FieldChange]
+    round: int | None = None
+    step: int = 0
+
+    @property
+    def amendment(self) -> Amendment:
+        """The update as the processes of the job have it."""
+        settings = {change.path: change.after for change in self.changes}
+        return Amendment(self.number, settings, self.round, self.step)
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.changes))
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A training job and its state. Times are aware, UTC.
 
     Attributes:
         id: characters of `[0-9a-z]`, chosen by the service.
+        spec: its specification when it was created.
         request: the caller's idempotency key, empty if none; `fingerprint` is the SHA-256 of the request's body.
         number: place in the order of creation, from 1; 0 before it is stored.
         reason, message: the reason for the state: a stable word and a sentence; may be empty.
@@ -41,6 +94,7 @@ class Job:
         digest: digest of the final weights; empty unless SUCCEEDED.
         scaled: number of workers set by the user later; 0 if the specification's range holds.
         pausing: the job becomes PAUSED when its run has ended.
+        updates: the updates of its specification, in the order of their numbers.
     """
 
     id: str
@@ -71,6 +125,15 @@ class Job:
     digest: str = ""
     scaled: int = 0
     pausing: bool = False
+    updates: tuple[SpecUpdate, ...] = ()
+
+    @property
+    def current_spec(self) -> JobSpec:
+        """The specification with all updates, also those that have not taken effect yet."""
+        spec = self.spec
+        for update in self.updates:
+            spec = amended(spec, update.amendment.settings)
+        return spec
 
     @property
     def epochs(self) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,11 +16,13 @@ from raydient.spec.validation import validate_job
 
 from .records import (
     Dataset,
+    FieldChange,
     Job,
     JobEvent,
     JobSummary,
     MetricPoint,
     Payload,
+    SpecUpdate,
     StateChanged,
     UnreadableJob,
     allowed_workers,
@@ -41,7 +44,7 @@ _NAMES = {kind: name for name, kind in KINDS.items()}
 _PLAIN = [
     f.name
     for f in fields(Job)
-    if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced", "pausing")
+    if f.name not in ("spec", "request", "state", "progress", "last_epoch", "advanced", "pausing", "updates")
 ]
 
 _SUMMARY = [
@@ -72,6 +75,7 @@ def job_row(job: Job) -> dict[str, Any]:
     row["request"] = job.request or None  # the column is unique, and NULL may repeat
     row["state"] = job.state.value
     row["advanced"], row["pausing"] = int(job.advanced), int(job.pausing)
+    row["updates"] = json.dumps([_update_data(update) for update in job.updates]) if job.updates else ""
     row["progress"] = job.progress and encode(job.progress)[1]
     row["last_epoch"] = job.last_epoch and encode(job.last_epoch)[1]
     return row
@@ -98,6 +102,24 @@ def job_record(row: RowMapping, spec: Callable[[str], JobSpec]) -> Job:
         request=row["request"] or "",
         advanced=bool(row["advanced"]),
         pausing=bool(row["pausing"]),
+        updates=_column("updates", _read_updates, row["updates"]),
+    )
+
+
+def _update_data(update: SpecUpdate) -> dict[str, Any]:
+    return {**asdict(update), "created": update.created.isoformat()}
+
+
+def _read_updates(text: str) -> tuple[SpecUpdate, ...]:
+    return tuple(
+        SpecUpdate(
+            number=data["number"],
+            created=datetime.fromisoformat(data["created"]),
+            changes=[FieldChange(**change) for change in data["changes"]],
+            round=data["round"],
+            step=data["step"],
+        )
+        for data in json.loads(text or "[]")
     )
 
 

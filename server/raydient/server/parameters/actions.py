@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.schedule import RoundKind
 
+from .amending import Settings
 from .requests import Request
 
 
@@ -66,4 +68,12 @@ class PlanInForce:
     number: int
 
 
-Action = Assign | Request | EpochEnd | Diverged | Boundary | PlanInForce
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """An amendment takes effect where the next round begins; `settings` hold from then on."""
+
+    amendment: Amendment
+    settings: Settings
+
+
+Action = Assign | Request | EpochEnd | Diverged | Boundary | PlanInForce | Amended

@@ -6,52 +6,29 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, tree_sum
-from raydient.steps.watched import Watched
 
-from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
+from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, PlanInForce
+from .amending import Amending
 from .assignments import Assignments
 from .clipping import Clipped
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
+from .opened import Opened
 from .position import Position, Sums, in_order, results
 from .requests import Answer, Keep, SetRate, Show
 from .rule import UpdateRule
 from .verdict import Verdict
-
-
-@dataclass(slots=True)
-class _Open:
-    """The round being computed."""
-
-    round: Round
-    assignments: Assignments
-    contributions: dict[Node, Any] = field(default_factory=dict)
-    sums: dict[Node, Sums] = field(default_factory=dict)
-    scores: dict[Node, Scores] = field(default_factory=dict)
-    total: Sums = field(default_factory=lambda: np.zeros(0))  # sums over all rows, once the round is complete
-    end: EpochEnd | None = None  # of the epoch, once its last round is complete
-    watched: Mapping[str, Watched] = field(default_factory=dict)  # the state after that epoch
-    due: list[Keep | SetRate | Show] = field(default_factory=list)  # requests before that epoch ends
-
-    @property
-    def rows(self) -> int:
-        return self.round.stop - self.round.start
-
-    @property
-    def loss(self) -> float:
-        """Mean loss of the rows of a complete round."""
-        return float(self.total[0]) / self.rows
 
 
 class Conductor:
@@ -76,6 +53,7 @@ class Conductor:
         shards: int = 1,
         watch: EpochWatch = NOTHING,
         limit_seconds: float = inf,
+        amending: Amending | None = None,
     ) -> None:
         """Open no round yet.
 
@@ -88,6 +66,7 @@ class Conductor:
             shards: number of shards.
             watch: decides at the end of an epoch.
             limit_seconds: time of training after which it ends.
+            amending: the amendments that wait; None if there will be none.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
@@ -95,11 +74,12 @@ class Conductor:
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
         self._averages = rule.average is not None
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
+        self._amending, self._began = amending, position.round
         self._attached: set[int] = set()
         self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
         self._workers: Sequence[int] = ()
         self._shares: Sequence[float] = ()
-        self._open: _Open | None = None
+        self._open: Opened | None = None
         self._snapshot_wanted = False
         self._held = False
         self._ended = False
@@ -180,6 +160,12 @@ class Conductor:
         self.position.seconds += seconds
         return [] if self._ended or self.position.seconds < self._limit else self.pause()
 
+    def amend(self, amendment: Amendment) -> list[Action]:
+        """Have an amendment take effect where the next round begins: now if none is open."""
+        assert self._amending is not None, "a job that can be amended"
+        self._amending.add(amendment, self.position)
+        return [] if self._open is not None or self._ended else self._next_round()
+
     def push(
         self, round_: int, node: Node, contribution: Any, sums: Sums, scores: Scores | None = None
     ) -> tuple[str, list[Action]]:
@@ -217,7 +203,7 @@ class Conductor:
 
     # ---- the end of a round
 
-    def _complete(self, opened: _Open) -> list[Action]:
+    def _complete(self, opened: Opened) -> list[Action]:
         """Request the update of a step whose leaves are all done; end an evaluation."""
         round_ = opened.round
         opened.total = tree_sum(opened.sums, (0, round_.leaves))
@@ -234,7 +220,7 @@ class Conductor:
         self.learning_rate = self._rule.learning_rate(round_.step)
         return [self._verdict.begin(round_, opened.contributions, loss)]
 
-    def _go_on(self, opened: _Open) -> list[Action]:
+    def _go_on(self, opened: Opened) -> list[Action]:
         """Continue a round after the answers of all shards to a request."""
         action = self._verdict.go_on()
         if action is None and not opened.assignments.complete:  # an evaluation begins
@@ -245,7 +231,7 @@ class Conductor:
             self._open, self._ended = None, True
         return [action]
 
-    def _due(self, opened: _Open) -> list[Keep | SetRate | Show]:
+    def _due(self, opened: Opened) -> list[Keep | SetRate | Show]:
         """Return the requests at the end of the epoch that ends with a complete evaluation."""
         round_, factor = opened.round, self._watch.rate_factor(opened.watched)
         due: list[Keep | SetRate | Show] = [Show(round_, average=False)] if self._averages else []
@@ -256,13 +242,13 @@ class Conductor:
             self._rule.learning_rate.factor = factor
         return due
 
-    def _finish(self, opened: _Open) -> list[Action]:
+    def _finish(self, opened: Opened) -> list[Action]:
         """Make the next request that is due; end the round after the last one."""
         if opened.due:
             return [self._verdict.ask(opened.due.pop(0))]
         return self._end_round(opened)
 
-    def _end_round(self, opened: _Open) -> list[Action]:
+    def _end_round(self, opened: Opened) -> list[Action]:
         """Add up the results and open the next round."""
         skip = self._verdict.skip if opened.round.kind is RoundKind.TRAIN else None
         first: list[Action] = [skip] if skip is not None else []
@@ -280,7 +266,7 @@ class Conductor:
             first.append(opened.end)
         return [*first, *self._next_round()]
 
-    def _complete_epoch(self, opened: _Open) -> None:
+    def _complete_epoch(self, opened: Opened) -> None:
         """Compute the results of the epoch that ends with a complete round; the position stays as it is."""
         round_ = opened.round
         test: tuple[float, ...] = ()
@@ -327,21 +313,33 @@ class Conductor:
         return Ending.MAX_MINUTES if self.position.seconds >= self._limit else None
 
     def _next_round(self) -> list[Action]:
+        amended = self._amend()
         if self._reason() is not None:
             self._ended = self._snapshot_wanted = True
-        boundary = self._boundary() if self._snapshot_wanted else []
+        boundary = [*amended, *(self._boundary() if self._snapshot_wanted else [])]
         return boundary if self._ended else [*boundary, *self._begin()]
+
+    def _amend(self) -> list[Action]:
+        """Put the amendments that are due into force. A snapshot follows, unless training has just begun there."""
+        amended: list[Action] = []
+        for amendment, settings in self._amending.due(self.position) if self._amending is not None else ():
+            self.schedule, self._rule = settings.schedule, settings.rule
+            self._watch, self._limit = settings.watch, settings.limit_seconds
+            self._verdict.amend(settings.schedule, settings.rule)
+            self._snapshot_wanted |= self.position.round > self._began
+            amended.append(Amended(amendment, settings))
+        return amended
 
     def _begin(self) -> list[Action]:
         if self._held or not self._workers:
             return []
         round_ = self.schedule.round(self.position.round)
-        self._open = _Open(round_, Assignments(round_.leaves))
+        self._open = Opened(round_, Assignments(round_.leaves))
         if self._averages and round_.kind is RoundKind.EVALUATE:
             return [self._verdict.ask(Show(round_, average=True))]
         return self._hand_out(self._open)
 
-    def _hand_out(self, opened: _Open) -> list[Action]:
+    def _hand_out(self, opened: Opened) -> list[Action]:
         """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
         if self._verdict.pending is not None:
             return []

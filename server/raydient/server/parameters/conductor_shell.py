@@ -1,12 +1,11 @@
 """The parameter server with the conductor: frames become events of the conductor, and its actions are carried out."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import inf
-from typing import NamedTuple
 
 from raydient.spec.training import Training
 from raydient.steps.schedule import RoundKind
-from raydient.steps.scores import Scores
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError, UnexpectedPeerError
@@ -14,33 +13,20 @@ from raydient.wire.launch import Launch
 from raydient.wire.memory import Segment
 from raydient.wire.network import Closed, Network
 
-from .actions import Action, Assign, Boundary, Diverged, EpochEnd, PlanInForce
+from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, PlanInForce
+from .amending import Amending, Settings
 from .arrivals import Arrivals
 from .conductor import Conductor
 from .deadlines import LOOK_SECONDS, Deadlines
 from .encoding import answer_in, arrival_in
-from .epoch_watch import EpochWatch
 from .health import LayerSums
-from .links import Link
+from .links import Link, Push
 from .meters import Meters
 from .peers import Peers
-from .position import Sums
 from .reporting import STATUS_SECONDS, Reporting
 from .requests import Answer, Reduce, Request, Update
-from .rule import build_rule
 from .serving import ShardServer, terms_of
 from .snapshots import restore_position, take
-
-
-class Push(NamedTuple):
-    """A push whose gradient may still travel to other shards."""
-
-    link: Link
-    header: Header
-    sums: Sums
-    scores: Scores | None
-    seconds: Sequence[float]
-    size_bytes: int
 
 
 class ConductorShell:
@@ -56,25 +42,25 @@ class ConductorShell:
         arrays: control.Arrays,
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, launch.generation
-        training = Training.model_validate(serve.training)
-        rule = build_rule(training, serve.schedule, serve.watched)
-        watch = EpochWatch.of(training, serve.network, serve.input_shapes, serve.schedule)
+        build = partial(Settings.of, network=serve.network, input_shapes=serve.input_shapes)
+        settings = build(Training.model_validate(serve.training), serve.schedule, serve.watched)
         position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
         self._memory = Segment.create(self._terms.weights_bytes)
         start, stop = serve.ranges[0]
         weights = self._terms.weights_in(self._memory)[start:stop]
-        self._server = ShardServer(network, serve, rule, self._terms, weights=weights, arrays=arrays)
+        self._server = ShardServer(network, serve, settings.rule, self._terms, weights=weights, arrays=arrays)
         layers = LayerSums(serve.layout, serve.layers)
         self._conductor = Conductor(
             serve.schedule,
             position,
-            rule,
+            settings.rule,
             layers,
             ranks=serve.ranks,
             shards=self._terms.shards,
-            watch=watch,
-            limit_seconds=inf if training.max_minutes is None else 60 * training.max_minutes,
+            watch=settings.watch,
+            limit_seconds=settings.limit_seconds,
+            amending=Amending(settings, build, serve.waiting),
         )
         self._peers = Peers(network, self._terms, self._memory, launch.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
@@ -82,7 +68,7 @@ class ConductorShell:
         self._meters = Meters(network.now)
         self._deadlines = Deadlines()
         self._reporting = Reporting(network, coordinator, self._conductor, self._meters)
-        self._is_timed, self._looked = training.max_minutes is not None, network.now()
+        self._is_timed, self._looked = settings.limit_seconds < inf, network.now()
         self._next_look = 0.0
         self._update_began = 0.0
         self._hold()
@@ -118,6 +104,8 @@ class ConductorShell:
         match message:
             case control.Plan(number=number, workers=workers, shares=shares):
                 self._carry_out(self._conductor.plan(number, workers, shares))
+            case control.Amend(amendment=amendment):
+                self._carry_out(self._conductor.amend(amendment))
             case control.TakeSnapshot():
                 self._carry_out(self._conductor.snapshot())
             case control.Pause(at_once=at_once):
@@ -212,6 +200,8 @@ class ConductorShell:
             weights = self._memory if connection.is_local else self._server.shown
             link = Link(connection, header.first, weights, self._terms, self._generation)
             self._links[connection] = link
+            if self._conductor.position.amendments:
+                link.set_length(self._conductor.schedule)
             self._server.attach(link.worker, link.source, None if connection.is_local else connection)
             self._peers.attached(link)
             self._conductor.attached(link.worker)
@@ -301,12 +291,25 @@ class ConductorShell:
                     self._send_snapshot(action)
                 case Diverged():
                     self._reporting.diverge(action)
+                case Amended():
+                    self._amend(action)
                 case PlanInForce(number=number):
                     self._report(control.PlanInForce(number))
                 case _:
                     self._request(action)
         # The messages to the coordinator come first: workers make the machine busy.
         self._assign(assigned)
+
+    def _amend(self, amended: Amended) -> None:
+        """Report the amendment before all that depends on it, and have shards and workers follow it."""
+        self._report(control.Amended(amended.amendment))
+        settings, watched = amended.settings, self._conductor.position.watched
+        self._server.retrain(settings.rule)
+        self._peers.retrain(control.Retrain(settings.training.canonical(), settings.schedule, watched))
+        for link in self._links.values():
+            with self._network.sending(link.connection):
+                link.set_length(settings.schedule)
+        self._is_timed, self._looked = settings.limit_seconds < inf, self._network.now()
 
     def _assign(self, assigned: list[Assign]) -> None:
         links = {link.worker: link for link in self._links.values()}

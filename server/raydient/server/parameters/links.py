@@ -1,9 +1,11 @@
 """The conductor's connections to workers: assignments go out; sums, timings, scores and gradients come in."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from raydient.steps.arrays import Vector
+from raydient.steps.schedule import Schedule
 from raydient.steps.scores import Scores
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError
@@ -11,6 +13,7 @@ from raydient.wire.memory import Bundle, Segment
 from raydient.wire.terms import Note, Terms
 
 from .actions import Assign
+from .position import Sums
 from .sources import Received, Rows, SharedSlots, Source
 
 SLOTS = "slots"
@@ -56,6 +59,10 @@ class Link:
         self.source.begin(assign.round, version)
         self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
 
+    def set_length(self, schedule: Schedule) -> None:
+        """Send the end of the job, which the worker uses from the next assignment on."""
+        self.connection.send(Header(Kind.LENGTH, self._generation, 0, schedule.epochs, schedule.max_steps))
+
     def take_gradient(self, push: Frame) -> int:
         """Take the gradient of a push; return the bytes of both. ProtocolError if no worker can compute it."""
         header = push.header
@@ -98,6 +105,17 @@ class Link:
         """Answer a push that does not count, with the reason."""
         text = json.dumps({"reason": reason}).encode()
         self.connection.send(Header(Kind.REFUSED, push.generation, push.round, push.first, push.last), text)
+
+
+class Push(NamedTuple):
+    """A push whose gradient may still travel to other shards."""
+
+    link: Link
+    header: Header
+    sums: Sums
+    scores: Scores | None
+    seconds: Sequence[float]
+    size_bytes: int
 
 
 def _allocator(terms: Terms, received: Received | None) -> Callable[[Header], bytearray | memoryview]:

@@ -27,7 +27,7 @@ class Peers:
         self._weights = Bundle(memory, {WEIGHTS: Place("<f4", (terms.gradient.size,), 0)})
         self._shards: dict[Connection, int] = {}
         self._ready: set[int] = set()
-        self._early: list[control.TakePart] = []  # ordered before all shards had joined
+        self._early: list[control.TakePart | control.Retrain] = []  # ordered before all shards had joined
 
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._shards
@@ -91,7 +91,13 @@ class Peers:
 
     def take_parts(self, round_: int, step: int) -> None:
         """Have the shards send their parts of a snapshot to the coordinator, each as soon as it has joined."""
-        order = control.TakePart(round_, step)
+        self._order(control.TakePart(round_, step))
+
+    def retrain(self, order: control.Retrain) -> None:
+        """Have the shards use other settings."""
+        self._order(order)
+
+    def _order(self, order: control.TakePart | control.Retrain) -> None:
         for connection in self._shards:
             self._network.send(connection, order)
         if len(self._shards) < self._terms.shards - 1:

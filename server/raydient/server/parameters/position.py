@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.scores import Scores, write_ranks
 from raydient.steps.tree import Node
 from raydient.steps.watched import Watched
@@ -25,6 +26,7 @@ class Position:
         epoch_scores: the scores of these rows, (rows, ranks) for each step, if metrics rank rows.
         seconds: time of training; counted if the job has a limit of time.
         watched: state of the watched metrics after the last complete epoch, by what watches them; see `EpochWatch`.
+        amendments: those that are in force, in the order of their numbers.
     """
 
     round: int
@@ -33,6 +35,7 @@ class Position:
     epoch_scores: list[Scores] = field(default_factory=list)
     seconds: float = 0.0
     watched: Mapping[str, Watched] = field(default_factory=dict)
+    amendments: Sequence[Amendment] = ()
 
     def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:
         """Add the results of an update's rows."""

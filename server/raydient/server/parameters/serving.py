@@ -74,15 +74,26 @@ class ShardServer:
         threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
         start, stop = serve.ranges[serve.shard]
-        layout, state = serve.layout.within(start, stop), [self.arrays[name] for name in rule.optimizer.state]
-        updater = Updater(
-            Weights(weights, state, rule.for_size(stop - start), layout.parameters, self.arrays.get(AVERAGE)),
-            Blocks(_within(pieces(serve.layout), start, stop), terms.slots.bit_length(), threads, self._executor),
-            tables=terms.of_shard(serve.shard).gradient.tables,
-            updated=self._pass_on,
+        self._layout, self._tables = serve.layout.within(start, stop), terms.of_shard(serve.shard).gradient.tables
+        bounds, depth = _within(pieces(serve.layout), start, stop), terms.slots.bit_length()
+        self._blocks = Blocks(bounds, depth, threads, self._executor)
+        self._meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
+        self._shard: Shard | None
+        self.retrain(rule)
+
+    def retrain(self, rule: UpdateRule) -> None:
+        """Use a rule from the next round on; its optimizer has the state of the one before."""
+        state = [self.arrays[name] for name in rule.optimizer.state]
+        weights = Weights(
+            self.arrays[WEIGHTS],
+            state,
+            rule.for_size(len(self.arrays[WEIGHTS])),
+            self._layout.parameters,
+            self.arrays.get(AVERAGE),
         )
-        meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
-        self._shard: Shard | None = Shard(layout, updater, meter, self._gradient, keep=self._keep, show=self._show)
+        self._shard = None  # frees its memory first
+        updater = Updater(weights, self._blocks, tables=self._tables, updated=self._pass_on)
+        self._shard = Shard(self._layout, updater, self._meter, self._gradient, keep=self._keep, show=self._show)
 
     def close(self) -> None:
         """End the threads and release the memory. Harmless when repeated."""

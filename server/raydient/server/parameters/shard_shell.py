@@ -113,6 +113,9 @@ class ShardShell:
                 for connection in self._connections(worker):
                     self._drop(connection)
                 self._server.forget(worker)
+            case control.Retrain(training=training, schedule=schedule, watched=watched):
+                self._schedule = schedule
+                self._server.retrain(build_rule(Training.model_validate(training), schedule, watched))
             case control.TakePart(round=round_, step=step):
                 part = control.SnapshotPart(self._number, round_, step)
                 self._network.send(self._coordinator, part, Bundle.of(self._server.arrays))

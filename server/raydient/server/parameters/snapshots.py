@@ -70,7 +70,9 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
     if len(serve.epoch_sums) not in (0, 1 + serve.sums):
         raise ProtocolError(f"{len(serve.epoch_sums)} sums of an epoch, {1 + serve.sums} are due")
     sums = np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))
-    position = Position(serve.round, serve.step, sums, seconds=serve.seconds, watched=serve.watched)
+    position = Position(
+        serve.round, serve.step, sums, seconds=serve.seconds, watched=serve.watched, amendments=serve.amendments
+    )
     if serve.ranks and EPOCH_SCORES in arrays:
         try:
             position.epoch_scores.append(from_bytes(arrays[EPOCH_SCORES], len(serve.ranks)))
@@ -94,5 +96,6 @@ def take(
         boundary.ending,
         position.watched,
         position.seconds,
+        position.amendments,
     )
     return snapshot, Bundle.of(copied)

@@ -70,6 +70,14 @@ class Verdict:
         kind = Update if self._rule.in_one_pass else Reduce
         return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
 
+    def amend(self, schedule: Schedule, rule: UpdateRule) -> None:
+        """Use another schedule and rule from the next step on."""
+        self._schedule, self._rule = schedule, rule
+        if not rule.clips:
+            self.clipped = None
+        elif self.clipped is None:
+            self.clipped = Clipped()
+
     def ask(self, request: Keep | SetRate | Show) -> Request:
         """Return a request before or after an evaluation."""
         return self._ask(request)

@@ -24,6 +24,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from raydient.files import LOCAL, Disk
+from raydient.steps.amendments import Amendment
 from raydient.steps.watched import Watched
 
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
@@ -61,6 +62,7 @@ class Manifest:
         seconds: time of training, if the job has a limit of time.
         best_digest: digest of the weights of the best epoch; empty if there are none.
         average_digest: digest of the average of the weights; empty if there is none.
+        amendments: those that are in force, in order.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -78,6 +80,7 @@ class Manifest:
     best_digest: str = ""
     seconds: float = 0.0
     average_digest: str = ""
+    amendments: Sequence[Amendment] = ()
 
     def digest_of(self, file: str) -> str:
         """Return the digest of a file of weights; empty if the checkpoint does not have it."""

@@ -8,7 +8,7 @@ counted or deleted.
 import errno
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from raydient.files import LOCAL, Disk, write_new
+from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
 from raydient.steps.layout import Layout
 from raydient.steps.schedule import Schedule
@@ -96,6 +97,7 @@ class Checkpoints:
         state: Sequence[str],
         schedule: Schedule,
         ranks: int = 0,
+        amended: Callable[[Sequence[Amendment]], Schedule] | None = None,
         disk: Disk = LOCAL,
     ) -> None:
         """Read and write nothing yet.
@@ -107,10 +109,11 @@ class Checkpoints:
             state: names of the optimizer's vectors, each as large as the weights.
             schedule: the job's rounds.
             ranks: number of metrics that rank rows.
+            amended: returns the job's rounds with amendments in force, or raises ValueError; None: there are none.
             disk: holds the folder.
         """
         self._directory, self._job, self._schedule, self._disk = directory, job, schedule, disk
-        self._layout, self._state = layout, tuple(state)
+        self._layout, self._state, self._amended = layout, tuple(state), amended
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
 
     def save(
@@ -297,10 +300,20 @@ class Checkpoints:
         return arrays
 
     def _check_position(self, manifest: Manifest) -> None:
-        schedule, number = self._schedule, manifest.round
+        schedule, number = self._schedule_of(manifest), manifest.round
         fits = 0 <= number <= schedule.rounds and (manifest.epoch, manifest.step) == schedule.position(number)
         if not (fits and all(map(isfinite, manifest.epoch_sums))):
             raise Damaged(f"{MANIFEST} has a position that this job does not reach")
+
+    def _schedule_of(self, manifest: Manifest) -> Schedule:
+        if not manifest.amendments:
+            return self._schedule
+        try:
+            if self._amended is not None:
+                return self._amended(manifest.amendments)
+        except (ValueError, LookupError, TypeError):
+            pass
+        raise Damaged(f"{MANIFEST} has amendments that this job cannot have")
 
     def _read_arrays(
         self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str

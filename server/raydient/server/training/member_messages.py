@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from raydient.server.parameters.epoch_watch import watches
+from raydient.steps.amendments import Amendment
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
@@ -14,10 +15,15 @@ from .storage import StartingPoint
 
 
 def serve_message(
-    prepared: Prepared, point: StartingPoint, shard: int, conductor: Endpoint | None
+    prepared: Prepared,
+    point: StartingPoint,
+    shard: int,
+    conductor: Endpoint | None,
+    waiting: Sequence[Amendment] = (),
 ) -> tuple[control.Serve, Bundle]:
     """Build the message that starts the parameter server of a shard at `point`, and the arrays that it brings.
 
+    `prepared` is the job with the amendments of `point`, and `waiting` has those that are not in force there.
     `conductor` is the endpoint of the parameter server in place 0, None for that one itself.
     """
     network = prepared.network
@@ -43,6 +49,8 @@ def serve_message(
         input_shapes=network.input_shapes if watching else {},
         shard=shard,
         conductor=conductor,
+        amendments=point.amendments,
+        waiting=waiting,
     )
     return serve, Bundle.of(arrays)
 

@@ -46,9 +46,7 @@ class Outbox:
         followed: true once a service has asked for reports.
     """
 
-    def __init__(
-        self, network: Network, history: History, command: Callable[[control.Command | control.Scale], None]
-    ) -> None:
+    def __init__(self, network: Network, history: History, command: Callable[[control.RunOrder], None]) -> None:
         """`command` carries out the orders of the service."""
         self._network, self._history, self._command = network, history, command
         self._number = 0
@@ -89,7 +87,7 @@ class Outbox:
             case control.Acknowledge(number=number, epoch=epoch):
                 self._forget(number, epoch)
                 self._send()
-            case control.Command() | control.Scale():
+            case control.Command() | control.Scale() | control.Amend():
                 self._command(message)
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__} of a service")

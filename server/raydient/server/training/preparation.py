@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from raydient.spec.amending import amended_training
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
+from raydient.steps.amendments import Amendment
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
@@ -41,6 +43,16 @@ class Prepared:
     ranges: Sequence[Range]
     memory: MemoryEstimate
     initial_weights: Path | None = None
+
+    def amended(self, amendments: Sequence[Amendment]) -> "Prepared":
+        """Return the job with these amendments in force; data, network and ranges stay."""
+        if not amendments:
+            return self
+        training = self.spec.training
+        for amendment in amendments:
+            training = amended_training(training, amendment.settings)
+        spec = self.spec.model_copy(update={"training": training})
+        return replace(self, spec=spec, schedule=self.schedule.lasting(training.epochs, training.max_steps))
 
 
 def prepare(
@@ -218,10 +230,8 @@ def _lay_out(
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     # A step of several batches is one of a larger batch with as many more shares: the mean over all their samples.
     batch, shares = training.accumulate * training.batch_size, training.accumulate * _microbatches(spec)
-    schedule = Schedule(rows, facts.test_rows, training.epochs, batch, shares, every)
-    if training.max_steps is not None and training.max_steps < schedule.steps:
-        epochs = -(-training.max_steps // schedule.steps_per_epoch)
-        schedule = replace(schedule, epochs=epochs, max_steps=training.max_steps)
+    whole = Schedule(rows, facts.test_rows, training.epochs, batch, shares, every)
+    schedule = whole.lasting(training.epochs, training.max_steps)
     if problems := [*rate_problems(training, schedule), *decay_problems(training, network.layout)]:
         raise InvalidSpec(problems)
     vectors = vectors_of(training)

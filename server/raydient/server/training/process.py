@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 
 from raydient.server.clusters.opening import reopen_cluster
 from raydient.spec.job import JobSpec
+from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.endpoint import Transport
 from raydient.wire.frames import ProtocolError
@@ -53,6 +55,7 @@ class CoordinatorLaunch:
         unix: name of the Unix socket at which the service connects.
         secret: the run's, hexadecimal.
         transport: of weights and gradients.
+        amendments: see `RunRequest`.
     """
 
     job: str
@@ -66,6 +69,7 @@ class CoordinatorLaunch:
     unix: str
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO
+    amendments: Sequence[Amendment] = ()
 
 
 LAUNCH = TypeAdapter(CoordinatorLaunch)
@@ -90,7 +94,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
         closing(History(Path(launch.directory) / HISTORY_FILE, held.check)) as history,
     ):
         endpoint = network.listen(host, launch.unix, node)
-        orders: list[control.Command | control.Scale] = []
+        orders: list[control.RunOrder] = []
         outbox = Outbox(network, history, orders.append)
         _end_unless_followed(outbox, answers)
         directory, dataset = Path(launch.directory), Path(launch.dataset)
@@ -123,6 +127,7 @@ def _run(launch: CoordinatorLaunch, host: str, node: str, answers: Answers) -> N
                 members,
                 Storage(prepared, directory, launch.job, history, held.check),
                 tell=outbox.put,
+                amendments=launch.amendments,
                 orders=orders,
                 stranger=outbox.hear,
             ).run()

@@ -26,7 +26,7 @@ def prepare_beside(
     dataset: Path,
     *,
     answer: Callable[[float], None],
-    orders: list[control.Command | control.Scale],
+    orders: list[control.RunOrder],
     report: Callable[[Report], None],
     step: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
+from raydient.steps.amendments import Amendment
 from raydient.steps.measurements import Measurements
 
 
@@ -92,6 +93,13 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Amended:
+    """An amendment of the job is in force from its round on, with the values in it."""
+
+    amendment: Amendment
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """Training is suspended or cannot begin, for the reason in `message`; if that is empty, training goes on."""
 
@@ -127,7 +135,7 @@ class Finished:
     epoch: int = 0
 
 
-Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Waiting | Finished
+Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Amended | Waiting | Finished
 
 
 class NumberedReport(NamedTuple):

@@ -3,24 +3,25 @@
 This is the one door between jobs/ and training/.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 from raydient.server.clusters.cluster import Cluster, Process
 from raydient.spec.job import JobSpec
+from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
-from raydient.wire.endpoint import Endpoint, Transport, listens, new_unix_name
+from raydient.wire.endpoint import Transport, listens, new_unix_name
 from raydient.wire.handshake import new_secret
 from raydient.wire.hub import Hub
 from raydient.wire.network import Network
 
+from .address import Address
 from .holding import end_holder, next_generation
 from .process import LAUNCH, CoordinatorLaunch
 from .reports import EpochEnded, NumberedReport, from_json
@@ -37,26 +38,6 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """The Unix socket and the secret of a coordinator, which always runs on its service's machine."""
-
-    unix: str
-    secret: bytes
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return Endpoint(self.unix, "", 0)
-
-    def to_json(self) -> str:
-        return json.dumps({"unix": self.unix, "secret": self.secret.hex()})
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        fields = json.loads(text)
-        return cls(fields["unix"], bytes.fromhex(fields["secret"]))
-
-
-@dataclass(frozen=True, slots=True)
 class RunRequest:
     """The arguments for a run of a job.
 
@@ -68,6 +49,7 @@ class RunRequest:
         directory: the job's folder for checkpoints and model; created if absent. If it holds a checkpoint, the run
             starts from it.
         epochs: number of the newest epoch that the service has; the run reports only newer ones.
+        amendments: all amendments of the specification, in order.
     """
 
     job: str
@@ -77,6 +59,7 @@ class RunRequest:
     dataset: Path
     directory: Path
     epochs: int = 0
+    amendments: Sequence[Amendment] = ()
 
 
 class RunListener(Protocol):
@@ -123,7 +106,7 @@ class Run:
         self._watch = Watch(pulse_endpoint(address.unix), address.secret, self._end_stopped, started=process is None)
         self._sending = threading.Lock()  # guards the two below; the thread alone receives
         self._connection: Connection | None = None
-        self._unsent: dict[str, control.Command | control.Scale] = {}  # by kind, before there is a connection
+        self._unsent: dict[str, control.RunOrder] = {}  # by kind, before there is a connection
         self._thread = threading.Thread(target=self._run, name="run", daemon=True)
         self._thread.start()
 
@@ -144,6 +127,10 @@ class Run:
         """Request this number of workers from now on, see `RunRequest`. Does not block; harmless when repeated."""
         self._command(control.Scale(workers, minimum))
 
+    def amend(self, amendment: Amendment) -> None:
+        """Have an amendment of the job take effect. Does not block; harmless when repeated."""
+        self._command(control.Amend(amendment))
+
     def detach(self) -> None:
         """Stop following the run and leave it running for a later service to attach to. Only if `Runner.detaches`.
 
@@ -161,13 +148,13 @@ class Run:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
-    def _command(self, order: control.Command | control.Scale) -> None:
+    def _command(self, order: control.RunOrder) -> None:
         self._watch.order()
         with self._sending:
             if self._connection is not None:
                 self._send(order)
             else:
-                self._unsent[order.order if isinstance(order, control.Command) else "scale"] = order
+                self._unsent[_key(order)] = order
 
     def _send(self, message: control.Message) -> None:
         assert self._connection is not None
@@ -272,6 +259,17 @@ class Run:
             raise AssertionError("nothing dials a service")
 
 
+def _key(order: control.RunOrder) -> str:
+    """Return the key of an order; a later one with the same key takes its place."""
+    match order:
+        case control.Command(order=kind):
+            return kind
+        case control.Amend(amendment=amendment):
+            return f"amendment {amendment.number}"
+        case control.Scale():
+            return "scale"
+
+
 class Runner:
     """Starts runs on one cluster."""
 
@@ -308,6 +306,7 @@ class Runner:
             unix=address.unix,
             secret=address.secret.hex(),
             transport=self._transport,
+            amendments=request.amendments,
         )
         log = request.directory / "logs" / "coordinator.log"
         process = self._cluster.start(

@@ -1,11 +1,12 @@
 """A run of one job: `Coordinator` with a network, files and processes around it. One thread."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from raydient.spec.advice import network_warnings
+from raydient.steps.amendments import Amendment
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import ProtocolError
@@ -13,6 +14,7 @@ from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .amendments import Amendments
 from .assembly import Assembly
 from .coordinator import Coordinator
 from .endings import describe
@@ -21,9 +23,9 @@ from .member_messages import order_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
-from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report
+from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report
 from .saving import Saving
-from .storage import Storage
+from .storage import StartingPoint, Storage
 
 TICK_SECONDS = 0.05
 """Interval between checks of the processes; a connection that ends is noticed at once."""
@@ -44,7 +46,8 @@ class CoordinatorShell:
         storage: Storage,
         *,
         tell: Callable[[Report], None],
-        orders: list[control.Command | control.Scale] | None = None,
+        amendments: Iterable[Amendment] = (),
+        orders: list[control.RunOrder] | None = None,
         stranger: Callable[[Connection, control.Message], None] | None = None,
     ) -> None:
         """Start nothing yet.
@@ -55,7 +58,8 @@ class CoordinatorShell:
             members: starts the members.
             storage: the job's folder.
             tell: receives the reports, in order; an epoch is in the record before it is reported.
-            orders: commands and scalings, carried out in order; others may append to it.
+            amendments: those that the service has accepted.
+            orders: commands, scalings and amendments, carried out in order; others may append to it.
             stranger: receives the messages of connections that are not members; it may add to `orders`.
         """
         self._prepared, self._size, self._members, self._storage = prepared, size, members, storage
@@ -77,9 +81,11 @@ class CoordinatorShell:
             clock=self._clock,
             warnings=[str(warning) for warning in network_warnings(prepared.spec.network)],
         )
+        self._amendments = Amendments(amendments)
         self._servers: Sequence[int] = ()  # the parameter servers, in the order of their places
         self._assembly = Assembly(prepared.ranges)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
+        self._in_force: list[Amendment] = []
         self._data = Bundle.of(prepared.dataset.arrays())
 
     def run(self) -> None:
@@ -168,13 +174,26 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.diverged(message))
             case control.Refused(counts=counts):
                 self._reports.refused(member, counts)
+            case control.Amended(amendment=amendment):
+                self._amended(amendment)
             case control.Overdue():
                 self._carry_out(self._coordinator.overdue(message))
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__}")
 
-    def _obey(self, order: control.Command | control.Scale) -> None:
+    def _amended(self, amendment: Amendment) -> None:
+        """Note an amendment that is in force, and report it once."""
+        if self._amendments.decided(amendment):
+            self._tell(Amended(amendment))
+        self._in_force = [*self._in_force, amendment]
+        self._reports.schedule = self._prepared.amended(self._in_force).schedule
+
+    def _obey(self, order: control.RunOrder) -> None:
         match order:
+            case control.Amend(amendment=amendment):
+                if self._amendments.accept(amendment):
+                    for conductor in self._servers[:1]:
+                        self._members.send(conductor, order)
             case control.Scale(workers=workers, minimum=minimum):
                 self._carry_out(self._coordinator.scale(workers, minimum))
             case control.Command(order=control.Order.CANCEL):
@@ -219,6 +238,12 @@ class CoordinatorShell:
     def _serve(self, members: Sequence[int]) -> None:
         self._servers, self._assembly = members, Assembly(self._prepared.ranges)
         point = self._storage.read()
+        self._in_force = list(point.amendments)
+        for amendment in point.amendments:  # the service may not have the last ones
+            if self._amendments.decided(amendment):
+                self._tell(Amended(amendment))
+        prepared, waiting = self._prepared.amended(point.amendments), self._waiting(point)
+        self._reports.schedule = prepared.schedule
         for notice in point.damage:
             self._tell(notice)
         self._carry_out(self._coordinator.served(point.step, point.steps, damaged=bool(point.damage)))
@@ -226,8 +251,14 @@ class CoordinatorShell:
             self._tell(notice)
         for shard, member in enumerate(members):
             conductor = self._members.data_planes[members[0]] if shard else None
-            message, arrays = serve_message(self._prepared, point, shard, conductor)
+            message, arrays = serve_message(prepared, point, shard, conductor, () if shard else waiting)
             self._members.send(member, message, arrays)
+
+    def _waiting(self, point: StartingPoint) -> list[Amendment]:
+        """Return the amendments that are not in force at a point, none of them before the epochs of the record."""
+        history = self._storage.history
+        recorded = history.read(history.last - 1, 1) if history.last else []
+        return self._amendments.waiting(point.amendments, max((epoch.step for epoch in recorded), default=0))
 
     def _work(self, action: Work) -> None:
         data_planes = [self._members.data_planes[server] for server in self._servers]
@@ -251,6 +282,6 @@ class CoordinatorShell:
         for notice in written.notices:
             self._tell(notice)
         taken = CheckpointTaken(snapshot.step, self._clock() - began, written.size_bytes)
-        ending = describe(snapshot, self._prepared.spec.training)
+        ending = describe(snapshot, self._prepared.amended(snapshot.amendments).spec.training)
         saved = self._coordinator.saved(taken, final=snapshot.final, digest=written.digest, ending=ending)
         self._carry_out(saved)

@@ -9,6 +9,7 @@ import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
 from raydient.server.parameters.rule import build_optimizer
+from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
 from raydient.steps.scores import EPOCH_SCORES, SCORE
 from raydient.steps.watched import Watched
@@ -31,7 +32,7 @@ class StartingPoint:
 
     Attributes:
         arrays: the weights, and the other vectors of a checkpoint unless training starts at step 0.
-        round, step, epoch_sums, watched, seconds: see `Manifest`.
+        round, step, epoch_sums, watched, seconds, amendments: see `Manifest`.
         steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
         damage: notices about checkpoints that were found damaged.
         changes: notices about what differs from the process that made the checkpoint.
@@ -46,6 +47,7 @@ class StartingPoint:
     damage: Sequence[Notice] = ()
     changes: Sequence[Notice] = ()
     seconds: float = 0.0
+    amendments: Sequence[Amendment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Storage:
             state=tuple(build_optimizer(prepared.spec.training).state),
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
+            amended=lambda amendments: prepared.amended(amendments).schedule,
             disk=disk,
         )
         self.numerics = Numerics(prepared.spec.training.numerics.kind)
@@ -130,7 +133,7 @@ class Storage:
         """
         self._before_writing()
         self.history.sync()  # before the checkpoint, because its epochs are never computed again
-        epoch, _ = self._prepared.schedule.position(snapshot.round)
+        epoch, _ = self._prepared.amended(snapshot.amendments).schedule.position(snapshot.round)
         position = {
             "round": snapshot.round,
             "step": snapshot.step,
@@ -139,6 +142,7 @@ class Storage:
             "numerics": self.numerics.record,
             "watched": dict(snapshot.watched),
             "seconds": snapshot.seconds,
+            "amendments": list(snapshot.amendments),
         }
         if not has_best(snapshot.watched):
             arrays = {name: array for name, array in arrays.items() if name != "best"}
@@ -185,7 +189,16 @@ class Storage:
         changes += self.numerics.go_on_from(manifest.numerics)
         steps = [step for step in self._checkpoints.steps() if step <= manifest.step]
         return StartingPoint(
-            arrays, manifest.round, manifest.step, sums, manifest.watched, steps, damage, changes, manifest.seconds
+            arrays,
+            manifest.round,
+            manifest.step,
+            sums,
+            manifest.watched,
+            steps,
+            damage,
+            changes,
+            manifest.seconds,
+            manifest.amendments,
         )
 
 
