@@ -50,8 +50,9 @@ def test_runs_that_outlive_the_service_are_left_running_and_taken_up_again(
     runner = fake_runner(detaches=True)
     dispatcher = make_dispatcher(runner)
     running, cancelled, waiting = (submit(dispatcher, resources={"workers": 2}) for _ in range(3))
-    for job in (running, cancelled):
+    for _ in range(2):  # in any order: two threads start them
         runner.next().begin()
+    for job in (running, cancelled):
         waiter.reaches(job, State.RUNNING)
     waiter.update(cancelled.id, lambda job: lifecycle.cancel(job, now))
     assert dispatcher.close(20, stop_jobs=False)
@@ -166,15 +167,15 @@ def test_a_run_that_ends_while_the_service_stops_is_no_loss_and_no_error(make_di
     runner = fake_runner(obedient=False)
     dispatcher = make_dispatcher(runner)
     jobs = [submit(dispatcher) for _ in range(2)]
-    runs = [runner.next() for _ in jobs]
-    for run, job in zip(runs, jobs, strict=True):
-        run.begin()
+    runs = {run.request.job: run for run in (runner.next() for _ in jobs)}
+    for job in jobs:
+        runs[job.id].begin()
         waiter.reaches(job, State.RUNNING)
     closing = begin_closing(dispatcher)
-    runs[0].vanish("killed by SIGTERM")
+    runs[jobs[0].id].vanish("killed by SIGTERM")
     waiter.reaches(jobs[0], State.QUEUED)
     assert waiter.get(jobs[0].id).reason == "SERVER_RESTARTED"
-    runs[1].say(Finished(Outcome.PAUSED, 3))
+    runs[jobs[1].id].say(Finished(Outcome.PAUSED, 3))
     closing.join(20)
     assert not closing.is_alive()
     assert waiter.get(jobs[1].id).state is State.QUEUED

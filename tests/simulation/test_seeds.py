@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .seeds import run_seed
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,7 @@ def simulate(*arguments, **environment):
     )
 
 
+@pytest.mark.timeout(300)  # half a minute on two cores that do nothing else
 def test_a_thousand_seeds():
     done = simulate("0", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
