@@ -1,7 +1,9 @@
 """Metrics of any division into microbatches against naive twins over all rows, and metrics that are refused."""
 
+import json
 import math
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +64,16 @@ def auc(y, t, kind):
     return mean(pairs) if pairs else 0.5
 
 
+def average_precision(y, t, kind):
+    """Return the sum over thresholds of the gain in recall times precision."""
+    total, last = 0.0, 0.0
+    for least in sorted({row[0] for row in y}, reverse=True):
+        reached = [true[0] == 1 for row, true in zip(y, t, strict=True) if row[0] >= least]
+        share = ratio(sum(reached), sum(true[0] == 1 for true in t))
+        total, last = total + (share - last) * mean(reached), share
+    return total
+
+
 def predictions(y, kind):
     return [[math.exp(v) if kind == "poisson" else v for v in row] for row in y]
 
@@ -88,6 +100,7 @@ TWINS = {
     "auc": auc,
     "root_mean_squared_error": root_mean_squared_error,
     "r2": r2,
+    "average_precision": average_precision,
 }
 CASES = [(kind, loss) for kind, metric in METRICS.items() for loss in sorted(metric.losses)]
 ONE_OUTPUT = ("binary_cross_entropy", "binary_focal_cross_entropy", "hinge")
@@ -278,14 +291,16 @@ def test_a_perfect_classifier_has_1_though_a_class_is_absent(make_network, kind)
     assert network.finish([4, *program.forward(network.bind(np.eye(3, dtype=np.float32).reshape(-1)))])[kind] == 1
 
 
-def averages(predicted, true, classes):
+def averages(predicted, true, classes, average="macro"):
     """Return precision, recall and F1 of predictions of `classes` classes."""
+    settings = spec.Averaged.model_validate({"average": average})
     hits, p, t = np.zeros((3, classes))
     np.add.at(hits, [k for k, j in zip(predicted, true, strict=True) if k == j], 1)
     np.add.at(p, predicted, 1)
     np.add.at(t, true, 1)
     return tuple(
-        METRICS[kind].finish(np.concatenate([hits, p, t]), len(true)) for kind in ("precision", "recall", "f1")
+        METRICS[kind].finish(np.concatenate([hits, p, t]), len(true), settings)
+        for kind in ("precision", "recall", "f1")
     )
 
 
@@ -302,15 +317,54 @@ def test_macro_averages_are_those_of_scikit_learn(predicted, true, expected):
     assert averages(predicted, true, 5) == pytest.approx(expected)
 
 
-def auc_of(make_network, outputs, labels, shares=1):
-    """Return the AUC of these outputs, divided among programs."""
-    network = network_with(make_network, "auc", "binary_cross_entropy", 1)
+AVERAGES = json.loads((Path(__file__).parent / "peers" / "scikit_figures.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", AVERAGES["averages"], ids=lambda case: case["average"])
+def test_averages_are_those_of_scikit_learn(case):
+    values = averages(case["predicted"], case["true"], 6, case["average"])
+    assert values == pytest.approx(case["values"], rel=1e-12)
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_averages_over_labels_that_do_not_exclude_each_other(make_network, average):
+    """Three labels with 2, 1 and 0 rows; hits 1, 1 and 0; predicted 1, 2 and 0."""
+    choices = [{kind: {"average": average}} for kind in ("precision", "recall")]
+    network = make_network([{"dense": {"units": 3, "use_bias": False}}], "hinge", (3,), metrics=choices)
+    program = Program(network, 3)
+    program.x[...], program.y[...] = [[1, 1, -1], [-1, 1, -1], [-1, -1, -1]], [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
+    values = network.finish([3, *program.forward(network.bind(np.eye(3, dtype=np.float32).reshape(-1)))])
+    expected = {"macro": (3 / 4, 3 / 4), "micro": (2 / 3, 2 / 3), "weighted": (5 / 6, 2 / 3)}[average]
+    prefix = "" if average == "macro" else f"{average}_"
+    assert (values[f"{prefix}precision"], values[f"{prefix}recall"]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.5], [0.0, 0.0, 0.0]])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_top_k_counts_samples_by_their_weights(make_network, weights, shape):
+    choices = [{"top_k": {"k": 1, "weighted": True}}, {"top_k": {"k": 1}}]
+    network = make_network([{"dense": {"units": 3, "use_bias": False}}], input_shape=shape, metrics=choices)
+    program = Program(network, 3, weighted=weights is not None)
+    program.x[...] = np.random.default_rng(1).standard_normal((3, *shape))
+    program.y[...] = 1
+    if weights:
+        program.sample_weights[:] = weights
+    values = network.finish([3, *program.forward(network.bind(np.eye(3, dtype=np.float32).reshape(-1)))])
+    hits = (program.x.argmax(axis=-1) == 1).reshape(3, -1).mean(axis=1)
+    factors = np.array(weights or [1.0, 1.0, 1.0])
+    assert values["top_1"] == values["accuracy"] == pytest.approx(hits.mean())
+    assert values["weighted_top_1"] == pytest.approx(hits @ factors / max(factors.sum(), 1e-9))
+
+
+def auc_of(make_network, outputs, labels, shares=1, kind="auc"):
+    """Return the AUC, or another metric of ranks, of these outputs, divided among programs."""
+    network = network_with(make_network, kind, "binary_cross_entropy", 1)
     whole = Whole(network)
     for x, t in zip(np.array_split(outputs, shares), np.array_split(labels, shares), strict=True):
         program = Program(network, len(x))
         program.x[:, 0], program.y[:, 0] = x, t
         whole.add(program, np.ones(1, np.float32))
-    return whole.finish()["auc"]
+    return whole.finish()[kind]
 
 
 def midranks(outputs, labels):
@@ -359,6 +413,16 @@ def test_auc_is_that_of_scikit_learn(make_network):
 
 
 AUC_REFERENCE = 0.7563003724084265
+
+
+@pytest.mark.parametrize("case", AVERAGES["precisions"], ids=lambda case: f"{case['positives']} of {case['rows']}")
+def test_average_precision_is_that_of_scikit_learn(make_network, case):
+    rng, rows = np.random.default_rng(5), case["rows"]
+    labels = np.zeros(rows)
+    labels[: case["positives"]] = 1
+    outputs = np.round(rng.standard_normal(rows) + labels, 2).astype(np.float32)
+    value = auc_of(make_network, outputs, labels, 3, "average_precision")
+    assert value == pytest.approx(case["value"], rel=1e-12)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e6, -3e9])

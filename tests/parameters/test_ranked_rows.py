@@ -11,7 +11,7 @@ from raydient.steps.tree import maximal_subtrees
 
 from .conftest import dense
 
-RANKS, SUMS = (1, 4), 8
+RANKS, SUMS = (1, 5), 10
 """Places of two metrics that rank, behind the loss and before a sum."""
 
 
@@ -67,7 +67,7 @@ def expected_ranks(job, epoch, kind):
 def assert_ranked(ends, job):
     for end in ends:
         for sums, kind in ((end.train, RoundKind.TRAIN), (end.test, RoundKind.EVALUATE)):
-            assert [sums[2:5], sums[5:8]] == expected_ranks(job, end.epoch, kind)
+            assert [sums[2:6], sums[6:10]] == expected_ranks(job, end.epoch, kind)
             assert sums[0] == (17 if kind is RoundKind.TRAIN else 300)
 
 

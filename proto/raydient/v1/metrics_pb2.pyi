@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MetricSpec(_message.Message):
-    __slots__ = ("accuracy", "top_k", "precision", "recall", "f1", "auc", "mean_absolute_error", "root_mean_squared_error", "r2")
+    __slots__ = ("accuracy", "top_k", "precision", "recall", "f1", "auc", "mean_absolute_error", "root_mean_squared_error", "r2", "average_precision")
     ACCURACY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
@@ -17,19 +17,39 @@ class MetricSpec(_message.Message):
     MEAN_ABSOLUTE_ERROR_FIELD_NUMBER: _ClassVar[int]
     ROOT_MEAN_SQUARED_ERROR_FIELD_NUMBER: _ClassVar[int]
     R2_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_PRECISION_FIELD_NUMBER: _ClassVar[int]
     accuracy: _functions_pb2.Empty
     top_k: TopK
-    precision: _functions_pb2.Empty
-    recall: _functions_pb2.Empty
-    f1: _functions_pb2.Empty
+    precision: Averaged
+    recall: Averaged
+    f1: Averaged
     auc: _functions_pb2.Empty
     mean_absolute_error: _functions_pb2.Empty
     root_mean_squared_error: _functions_pb2.Empty
     r2: _functions_pb2.Empty
-    def __init__(self, accuracy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., top_k: _Optional[_Union[TopK, _Mapping]] = ..., precision: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., recall: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., f1: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., auc: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., root_mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., r2: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    average_precision: _functions_pb2.Empty
+    def __init__(self, accuracy: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., top_k: _Optional[_Union[TopK, _Mapping]] = ..., precision: _Optional[_Union[Averaged, _Mapping]] = ..., recall: _Optional[_Union[Averaged, _Mapping]] = ..., f1: _Optional[_Union[Averaged, _Mapping]] = ..., auc: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mean_absolute_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., root_mean_squared_error: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., r2: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., average_precision: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class TopK(_message.Message):
-    __slots__ = ("k",)
+    __slots__ = ("k", "weighted")
     K_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTED_FIELD_NUMBER: _ClassVar[int]
     k: int
-    def __init__(self, k: _Optional[int] = ...) -> None: ...
+    weighted: bool
+    def __init__(self, k: _Optional[int] = ..., weighted: bool = ...) -> None: ...
+
+class Averaged(_message.Message):
+    __slots__ = ("average",)
+    AVERAGE_FIELD_NUMBER: _ClassVar[int]
+    average: Average
+    def __init__(self, average: _Optional[_Union[Average, _Mapping]] = ...) -> None: ...
+
+class Average(_message.Message):
+    __slots__ = ("macro", "micro", "weighted")
+    MACRO_FIELD_NUMBER: _ClassVar[int]
+    MICRO_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTED_FIELD_NUMBER: _ClassVar[int]
+    macro: _functions_pb2.Empty
+    micro: _functions_pb2.Empty
+    weighted: _functions_pb2.Empty
+    def __init__(self, macro: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., micro: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., weighted: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...

@@ -10,7 +10,7 @@ from raydient.steps.scores import SCORE
 from .graph import Network
 from .losses import Loss
 from .memory import Plan
-from .metrics import R2, Auc
+from .metrics import R2, Ranking
 
 
 class Objective:
@@ -44,7 +44,7 @@ class Objective:
         self._metrics = [metric for _, metric in bound]
         self.centers = {name: metric.center for name, metric in bound if isinstance(metric, R2)}
         self.scores = np.zeros((len(values[0]), len(network.ranks)), SCORE)
-        for column, metric in zip(self.scores.T, (m for m in self._metrics if isinstance(m, Auc)), strict=True):
+        for column, metric in zip(self.scores.T, (m for m in self._metrics if isinstance(m, Ranking)), strict=True):
             metric.scores = column
         ends = np.cumsum([self._names, *(metric.size for metric in network.metrics)])
         self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]

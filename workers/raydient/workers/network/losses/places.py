@@ -58,6 +58,13 @@ class Places:
         np.divide(self._sums, self._numbers, out=self._means)
         return float(np.add.reduce(self._means, axis=None))
 
+    def weighted_sum_of_means(self, hits: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+        """Return `sum_of_means` with a weight of each row, (rows,)."""
+        self.sum_of_means(hits)
+        means = hits[:, np.newaxis] if self.are_whole_rows else self._means
+        np.multiply(means, weights[:, np.newaxis], out=self._means)
+        return float(np.add.reduce(self._means, axis=None))
+
     def multiply_rows(self, values: Floats, factors: Floats) -> None:
         """Multiply the values of places, (rows · places,), by a factor of each row, (rows,), in place."""
         by_row = values.reshape(self._counted.shape)

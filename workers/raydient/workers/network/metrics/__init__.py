@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from raydient.spec import metrics as spec
 
-from .classes import F1, Auc, Precision, Recall, TopK
+from .classes import F1, Auc, AveragePrecision, Precision, Ranking, Recall, TopK
 from .metric import CLASSES, NUMBERS, TWO_CLASSES, Metric, OutputMetric, values_of
 from .numbers import R2, RootMeanSquaredError
 
@@ -17,6 +17,7 @@ METRICS: dict[str, type[Metric]] = {
     "recall": Recall,
     "f1": F1,
     "auc": Auc,
+    "average_precision": AveragePrecision,
     "root_mean_squared_error": RootMeanSquaredError,
     "r2": R2,
 }
@@ -57,9 +58,9 @@ __all__ = [
     "BY_LOSSES",
     "METRICS",
     "R2",
-    "Auc",
     "Metric",
     "OutputMetric",
+    "Ranking",
     "metric_problem",
     "metric_shape_problem",
     "output_metrics",

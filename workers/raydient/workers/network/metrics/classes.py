@@ -16,9 +16,10 @@ from .metric import CLASSES, TWO_CLASSES, Metric, Sums
 class _Counts(Metric):
     """True positives, predicted positives and positives: of each class, or of class 1 of each output of a loss of two.
 
-    They are counted over all rows and positions. With several classes or outputs the value is the macro average: the
-    unweighted mean over those that occur among the labels or the predictions. Of these, a class that is never predicted
-    has precision 0, and a class that is never a label has recall 0.
+    They are counted over all rows and positions. With several classes or outputs the value is the average of the
+    settings over those that occur among the labels or the predictions: macro is the unweighted mean, weighted the mean
+    with the number of a class's labels as its weight, micro the value of the summed counts. Of these, a class that is
+    never predicted has precision 0, and a class that is never a label has recall 0.
     """
 
     losses = CLASSES | TWO_CLASSES
@@ -67,13 +68,19 @@ class _Counts(Metric):
         np.add.reduce(self._is_true, axis=0, dtype=np.float64, out=hits)
 
     @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        hits, predicted, true = np.asarray(sums).reshape(3, -1)
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
+        counts = np.asarray(sums).reshape(3, -1)
+        if settings.average.kind == "micro":
+            counts = counts.sum(axis=1, keepdims=True)
+        _, predicted, true = counts
         seen = predicted + true > 0
         if not seen.any():
             return 0.0  # of two classes, class 1 neither occurs nor is predicted
-        above, below = cls.share(hits[seen], predicted[seen], true[seen])
-        return float(np.mean(above / np.maximum(below, 1)))  # a denominator of 0 has a numerator of 0
+        above, below = cls.share(*counts[:, seen])
+        values = above / np.maximum(below, 1)  # a denominator of 0 has a numerator of 0
+        if settings.average.kind == "weighted":
+            return float(np.sum(values * true[seen]) / max(np.sum(true), 1))
+        return float(np.mean(values))
 
     @staticmethod
     @abstractmethod
@@ -108,14 +115,15 @@ class F1(_Counts):
 class TopK(Metric):
     """How often the true class is among the k with the largest outputs; of equal outputs the first counts as larger.
 
-    Of several positions of a sample it is their mean.
+    Of several positions of a sample it is their mean. If `weighted` it is the mean over the rows by their weights.
     """
 
     losses = CLASSES
 
     def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
         super().__init__(settings, kind, loss)
-        self._of_rows = loss.places
+        self._loss, self._of_rows = loss, loss.places
+        self._weights = np.ones(len(loss.labels)) if settings.weighted else None
         places, classes = self.outputs.shape
         self._columns, self._starts = np.arange(classes), np.arange(places) * classes
         self._true, self._place = np.zeros((places, 1), np.intp), np.zeros(places, np.intp)
@@ -125,7 +133,7 @@ class TopK(Metric):
 
     @classmethod
     def size(cls, loss: str, outputs: int) -> int:
-        return 1
+        return 2
 
     def count(self, sums: Sums) -> None:
         true_classes(self.labels, self._true[:, 0])
@@ -139,18 +147,23 @@ class TopK(Metric):
         np.logical_or(self._larger, self._equal, out=self._larger)
         np.add.reduce(self._larger, axis=1, out=self._place)
         np.less(self._place, self.settings.k, out=self._hit)
-        sums[0] = self._of_rows.sum_of_means(self._hit)
+        if self._weights is None:
+            sums[:] = self._of_rows.sum_of_means(self._hit), len(self._loss.labels)
+            return
+        if self._loss.sample_weights is not None:
+            np.copyto(self._weights, self._loss.sample_weights)
+        sums[:] = self._of_rows.weighted_sum_of_means(self._hit, self._weights), np.add.reduce(self._weights)
 
     @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        return float(sums[0]) / rows
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
+        hits, weight = sums
+        return float(hits / weight) if weight else 0.0
 
 
-class Auc(Metric):
-    """Area under the receiver operating characteristic: how often a row of class 1 scores above one of class 0.
+class Ranking(Metric):
+    """A metric of the ranks of all rows of an epoch by the output before the sigmoid.
 
-    Exact (Mann and Whitney 1947): pairs of equal scores count one half. The score is the output before the sigmoid, in
-    float32, because the sigmoid maps different outputs to the same probability.
+    The output is taken in float32, because the sigmoid maps different outputs to the same probability.
     """
 
     losses = TWO_CLASSES
@@ -169,11 +182,31 @@ class Auc(Metric):
         np.copyto(self.scores["score"], self.outputs[:, 0], casting="same_kind")
         np.not_equal(self.labels[:, 0], 0, out=self.scores["positive"])
 
+
+class Auc(Ranking):
+    """Area under the receiver operating characteristic: how often a row of class 1 scores above one of class 0.
+
+    Exact (Mann and Whitney 1947): pairs of equal scores count one half.
+    """
+
     @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
-        twice_above, positives, negatives = sums
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
+        twice_above, positives, negatives, _ = sums
         pairs = positives * negatives
         return float(twice_above / (2 * pairs)) if pairs else 0.5
+
+
+class AveragePrecision(Ranking):
+    """Precision averaged over the rows of class 1, each among the rows that score as high or higher; 0 without any.
+
+    This is Σ_n (R_n - R_n-1) P_n over the thresholds n, with recall R and precision P (Zhu 2004); nothing is
+    interpolated. The counts are exact, and the sum of their quotients is within 1e-12.
+    """
+
+    @classmethod
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
+        _, positives, _, precisions = sums
+        return float(precisions / positives) if positives else 0.0
 
 
 def true_classes(labels: AnyArray, out: NDArray[np.intp]) -> None:

@@ -65,7 +65,7 @@ class Metric(ABC):
 
     @classmethod
     @abstractmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
         """The value of the metric for the sums over `rows` rows; finite for any sums that `count` can give."""
 
 
@@ -103,7 +103,7 @@ def values_of(names: Sequence[str], metrics: Sequence[OutputMetric], sums: Seque
     (rows, *means), start = sums[: 1 + len(names)], 1 + len(names)
     values = {name: float(value) / rows for name, value in zip(names, means, strict=True)}
     for one in metrics:
-        values[one.name] = one.metric.finish(np.asarray(sums[start : start + one.size]), rows)
+        values[one.name] = one.metric.finish(np.asarray(sums[start : start + one.size]), rows, one.settings)
         start += one.size
     assert start == len(sums), (start, len(sums))
     return values

@@ -44,7 +44,7 @@ class RootMeanSquaredError(_Errors):
         sums[0] = np.add.reduce(squares, axis=None) / squares.shape[1]
 
     @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
         return sqrt(sums[0] / rows)
 
 
@@ -75,7 +75,7 @@ class R2(_Errors):
         np.add.reduce(self._error, axis=0, out=squares)
 
     @classmethod
-    def finish(cls, sums: Sums, rows: float) -> float:
+    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
         errors, distances, squares = np.asarray(sums).reshape(3, -1)
         spread = squares - distances * distances / rows
         known = spread > 1e-12 * squares  # less is rounding
