@@ -93,6 +93,17 @@ EXAMPLES: dict[str, list[Example]] = {
             for groups in (1, 2, 4)
         ),
     ],
+    "conv1d_transpose": [
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "activation": "tanh"}, [(3, 2)]),
+        ({"filters": 2, "kernel_size": 2, "strides": 3, "padding": "same", "use_bias": False}, [(3, 2)]),
+        ({"filters": 2, "kernel_size": 1, "strides": 2}, [(2, 3)]),
+    ],
+    "conv2d_transpose": [
+        ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(2, 3, 2)]),
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}, [(2, 3, 2)]),
+        ({"filters": 2, "kernel_size": [4, 2], "strides": [1, 3], "padding": "same", "use_bias": False}, [(3, 2, 2)]),
+        ({"filters": 1, "kernel_size": [1, 4], "strides": [2, 1], "activation": "sigmoid"}, [(2, 2, 3)]),
+    ],
     "max_pooling1d": [
         ({}, [(6, 2)]),
         ({"pool_size": 3, "strides": 1, "padding": "same"}, [(5, 2)]),

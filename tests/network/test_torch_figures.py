@@ -29,6 +29,7 @@ DENSE = {"dense": {"units": 3}}
 PADDED = {"softmax_cross_entropy": {"ignore_class": -1}}
 SMOOTHED = {"softmax_cross_entropy": {"label_smoothing": 0.1}}
 BALANCED = {"binary_focal_cross_entropy": {"apply_class_balancing": True}}
+TWICE = {"filters": 3, "strides": 2, "activation": "tanh"}
 CASES = {
     "sequence": ([DENSE], "softmax_cross_entropy", wave(ROWS, 5, 2), whole(3, ROWS, 5)),
     "padded": ([DENSE], PADDED, wave(ROWS, 5, 2), whole(3, ROWS, 5) - 1),
@@ -72,6 +73,16 @@ CASES = {
         "mean_squared_error",
         wave(ROWS, 3),
         wave(ROWS, 1, phase=1),
+    ),
+    "transposed": (
+        [
+            {"conv2d_transpose": {**TWICE, "kernel_size": [3, 4], "padding": "same"}},
+            {"conv2d_transpose": {"filters": 2, "kernel_size": [1, 3], "strides": [2, 1]}},
+            "flatten",
+        ],
+        "mean_squared_error",
+        wave(ROWS, 2, 3, 2),
+        wave(ROWS, 8 * 8 * 2, phase=1.0),
     ),
     "quantile": (
         [{"dense": {"units": 2}}],

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from .attention import MultiHeadAttention, PositionEmbedding, SinePositionEncoding
 from .base import Model, OneOf
-from .convolution import Conv1d, Conv2d
+from .convolution import Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose
 from .dataset import LABEL
 from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Prelu, Reshape, Shared, Transpose
 from .losses import Loss
@@ -57,6 +57,8 @@ class Layer(OneOf):
     group_normalization: GroupNormalization | None = None
     rms_normalization: RmsNormalization | None = None
     prelu: Prelu | None = None
+    conv1d_transpose: Conv1dTranspose | None = None
+    conv2d_transpose: Conv2dTranspose | None = None
 
 
 class Output(Model):

@@ -75,3 +75,71 @@ class Conv2d(_message.Message):
     kernel_regularizer: _functions_pb2.Regularizer
     bias_regularizer: _functions_pb2.Regularizer
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[_windows_pb2.Padding, _Mapping]] = ..., dilation_rate: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+
+class Conv1dTranspose(_message.Message):
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STRIDES_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    USE_BIAS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
+    filters: int
+    kernel_size: int
+    strides: int
+    padding: TransposedPadding
+    activation: _functions_pb2.Activation
+    use_bias: bool
+    kernel_initializer: _functions_pb2.Initializer
+    bias_initializer: _functions_pb2.Initializer
+    kernel_regularizer: _functions_pb2.Regularizer
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[int] = ..., strides: _Optional[int] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+
+class Conv2dTranspose(_message.Message):
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STRIDES_FIELD_NUMBER: _ClassVar[int]
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    USE_BIAS_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
+    KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    trainable: bool
+    filters: int
+    kernel_size: _containers.RepeatedScalarFieldContainer[int]
+    strides: _containers.RepeatedScalarFieldContainer[int]
+    padding: TransposedPadding
+    activation: _functions_pb2.Activation
+    use_bias: bool
+    kernel_initializer: _functions_pb2.Initializer
+    bias_initializer: _functions_pb2.Initializer
+    kernel_regularizer: _functions_pb2.Regularizer
+    bias_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+
+class TransposedPadding(_message.Message):
+    __slots__ = ("valid", "same")
+    VALID_FIELD_NUMBER: _ClassVar[int]
+    SAME_FIELD_NUMBER: _ClassVar[int]
+    valid: _functions_pb2.Empty
+    same: _functions_pb2.Empty
+    def __init__(self, valid: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., same: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...

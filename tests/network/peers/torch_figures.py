@@ -142,6 +142,17 @@ def rms(weights):
     return functional.mse_loss(y, wave(ROWS, 1, phase=1.0))
 
 
+def transposed(weights):
+    """Two transposed convolutions as in Keras: `same` padding, and a kernel smaller than the stride."""
+    x = wave(ROWS, 2, 3, 2).permute(0, 3, 1, 2)
+    first, b, second, c = take(weights, (3, 4, 3, 2), (3,), (1, 3, 2, 3), (2,))
+    y = functional.conv_transpose2d(x, first.permute(3, 2, 0, 1), b, stride=2)[
+        :, :, :4, 1:7
+    ]  # same: pads 0, 1 and 1, 1
+    y = functional.conv_transpose2d(torch.tanh(y), second.permute(3, 2, 0, 1), c, stride=(2, 1), output_padding=(1, 0))
+    return functional.mse_loss(y.permute(0, 2, 3, 1).reshape(ROWS, -1), wave(ROWS, 8 * 8 * 2, phase=1.0))
+
+
 def quantile(weights):
     """The pinball loss of a quantile of 0.9."""
     errors = wave(ROWS, 2, phase=1.0) - dense(weights, wave(ROWS, 3), 2)
@@ -169,6 +180,7 @@ CASES = {
     "attention": (attention, 67),
     "image_layers": (image_layers, 22),
     "rms": (rms, 7),
+    "transposed": (transposed, 95),
     "quantile": (quantile, 8),
     "cosine": (cosine, 9),
     "binary_focal": (binary_focal, 9),

@@ -4,7 +4,7 @@ from .activation import ActivationLayer
 from .attention import MultiHeadAttention
 from .batch_normalization import BatchNormalization
 from .bidirectional import Bidirectional
-from .convolution import Conv1d, Conv2d
+from .convolution import Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose
 from .dense import Dense
 from .dropout import Dropout
 from .embedding import Embedding
@@ -59,6 +59,8 @@ LAYERS: dict[str, type[Layer]] = {
         GroupNormalization,
         RmsNormalization,
         Prelu,
+        Conv1dTranspose,
+        Conv2dTranspose,
     )
 }
 

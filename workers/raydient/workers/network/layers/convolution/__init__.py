@@ -1,4 +1,4 @@
-"""Convolution: `Conv1d` and `Conv2d`, and the algorithms that compute them.
+"""Convolution: `Conv1d` and `Conv2d`, the algorithms that compute them, and transposed convolution.
 
 The shapes of a layer alone choose its algorithm, never the batch or the machine: the algorithm decides on the order of
 sums, and so on bits.
@@ -14,5 +14,6 @@ sums, and so on bits.
 """
 
 from .conv import Conv1d, Conv2d
+from .conv_transpose import Conv1dTranspose, Conv2dTranspose
 
-__all__ = ["Conv1d", "Conv2d"]
+__all__ = ["Conv1d", "Conv1dTranspose", "Conv2d", "Conv2dTranspose"]
