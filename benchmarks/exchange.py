@@ -94,7 +94,7 @@ class Exchange:
             coordinator, transport = hub.listen(cluster.host), self._task.transport
             servers = []
             for shard in range(self._task.servers):
-                launch = Launch("exchange", shard, GENERATION, coordinator, self._secret.hex(), transport)
+                launch = Launch("exchange", shard, coordinator, self._secret.hex(), transport)
                 log = Path(directory) / f"{shard}.log"
                 servers.append(cluster.start(control.Role.PARAMETER_SERVER, to_json(launch), log))
             complete = False
@@ -130,6 +130,7 @@ class Exchange:
         divided = ranges(layout, self._task.servers)
         for shard, (start, stop) in enumerate(divided):
             serve = control.Serve(
+                generation=GENERATION,
                 layout=layout,
                 training=Training().canonical(),
                 layers=[("vector", 0)],

@@ -24,7 +24,7 @@ class Listener:
 
     def launch_of(self, member):
         """The launch of a member as text."""
-        return launch.to_json(launch.Launch("job", member, 0, self.endpoint, self.secret.hex()))
+        return launch.to_json(launch.Launch("job", member, self.endpoint, self.secret.hex()))
 
     def next(self):
         """The next message, or CLOSED."""

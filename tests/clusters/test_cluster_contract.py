@@ -31,7 +31,7 @@ def ended(process):
 def test_a_started_process_introduces_itself(cluster, coordinator, tmp_path, role):
     process = cluster.start(role, coordinator.launch_of(7), tmp_path / "log")
     hello = coordinator.next()
-    assert (hello.role, hello.member, hello.generation) == (role, 7, 0)
+    assert (hello.role, hello.member, hello.left) == (role, 7, None)
     assert hello.process != os.getpid()
     assert (hello.data_plane is not None) == (role is Role.PARAMETER_SERVER)
     assert process.ended() is None
@@ -57,7 +57,7 @@ def test_a_process_without_its_coordinator_ends(cluster, coordinator, tmp_path):
 
 
 def test_a_process_that_cannot_start_has_ended(cluster, tmp_path):
-    unreachable = launch.Launch("job", 1, 0, Endpoint("@raydient-absent", cluster.host, 9), new_secret().hex())
+    unreachable = launch.Launch("job", 1, Endpoint("@raydient-absent", cluster.host, 9), new_secret().hex())
     assert ended(cluster.start(Role.WORKER, launch.to_json(unreachable), tmp_path / "log"))
 
 

@@ -27,7 +27,7 @@ threading.Event().wait()
 def test_a_process_ends_with_a_parent_that_was_killed(tmp_path, stopped):
     secret = new_secret()
     hub = Hub(secret, 1 << 20)
-    launched = launch.to_json(launch.Launch("job", 1, 0, hub.listen("127.0.0.1"), secret.hex()))
+    launched = launch.to_json(launch.Launch("job", 1, hub.listen("127.0.0.1"), secret.hex()))
     parent = subprocess.Popen([sys.executable, "-c", PARENT, launched, str(tmp_path / "log")])
 
     def next_frame():

@@ -190,7 +190,7 @@ class Coordinator:
         self.heard = []
         self.workers = []
         self.connection = None
-        launch = Launch("job", 0, GENERATION, self.hub.listen("127.0.0.1"), SECRET.hex())
+        launch = Launch("job", 0, self.hub.listen("127.0.0.1"), SECRET.hex())
         self.serving = pool.submit(self._run_server, launch, clock)
 
     def _run_server(self, launch, clock):
@@ -222,7 +222,7 @@ class Coordinator:
         kind, settings = self.job.optimizer
         training = Training.model_validate({"optimizer": {kind: settings}}).canonical()
         fields = {
-            "layout": self.job.layout, "layers": LAYERS, "training": training,
+            "generation": GENERATION, "layout": self.job.layout, "layers": LAYERS, "training": training,
             "schedule": self.job.schedule, "sums": 2, "round": 0, "step": 0, "epoch_sums": [],
             "arrays": {"weights": self.job.start}, **parts,
         }  # fmt: skip

@@ -115,7 +115,7 @@ def test_memory_of_another_form_is_refused(values):
 @pytest.mark.parametrize(("sums", "scores"), [([1.0], 0), ([1.0, 2.0, 3.0, 4.0], 0), ([4.0, 1.0, 1.0], 7)])
 def test_a_position_of_another_job_is_refused(sums, scores):
     layout = Layout.of([("a.kernel", (2,))])
-    serve = control.Serve(layout, [("a", 0)], {}, SCHEDULE, 2, 0, 0, sums, ranges=[(0, 2)], ranks=[1])
+    serve = control.Serve(1, layout, [("a", 0)], {}, SCHEDULE, 2, 0, 0, sums, ranges=[(0, 2)], ranks=[1])
     with pytest.raises(ProtocolError):
         restore_position(serve, {EPOCH_SCORES: np.zeros(scores, np.uint8)} if scores else {})
 

@@ -37,7 +37,7 @@ class Seconds:
 def test_a_parameter_server_introduces_itself(start_server):
     hello = start_server().serve()
 
-    assert (hello.role, hello.member, hello.generation) == (control.Role.PARAMETER_SERVER, 0, GENERATION)
+    assert (hello.role, hello.member, hello.left) == (control.Role.PARAMETER_SERVER, 0, None)
     assert hello.process == os.getpid()
     assert hello.data_plane.port > 0
 
@@ -365,7 +365,7 @@ def test_a_message_that_it_cannot_obey_ends_a_parameter_server(coordinator):
 
 def test_a_coordinator_without_the_secret_is_not_served(tree_job):
     with closing(Hub(b"another", 100)) as hub, closing(Hub(SECRET, 100)) as other, ThreadPoolExecutor(1) as pool:
-        launch = Launch("job", 0, GENERATION, hub.listen("127.0.0.1"), SECRET.hex())
+        launch = Launch("job", 0, hub.listen("127.0.0.1"), SECRET.hex())
         serving = pool.submit(ParameterServerShell, launch, other, "127.0.0.1")
         while not serving.done():
             list(hub.poll(0.05))

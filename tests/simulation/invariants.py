@@ -39,7 +39,7 @@ def message_of(frame):
 class Invariants:
     """Raises AssertionError at the first event that breaks a promise.
 
-    - A message of a generation reaches members of this generation alone, and the coordinator serves the newest one.
+    - Frames of a connection are of one generation, that of the server; each shard of a generation is served once.
     - Weights that travel, rows of tables among them, and weights of snapshots, are those after exactly one number of
       steps.
     - The sums of a push are those at the weights of its step: a worker does not compute on half a step.
@@ -51,7 +51,7 @@ class Invariants:
     - See `Leaves` for leaves, plans and the weights in shared memory.
 
     Attributes:
-        generations: number of the coordinator and generation of each member, by name.
+        generations: number of the coordinator and generation of each member, by name; -1 until it has a part.
         undisturbed: no fault has met the job yet.
     """
 
@@ -60,18 +60,17 @@ class Invariants:
         self._world, self._twin = world, twin
         self._disk, self._directory = disk, directory
         self._shards, self._durable, self._epochs = {}, 0, {}
-        self._served, self._rounds = 0, {}
+        self._served, self._rounds, self._parts = 0, {}, set()
+        self._spoken = {}  # generation of a connection to a server, by its ends
         self._sums = 8 * twin.prepared.network.sums
         self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
         self._leaves = Leaves(twin)
         world.observers.append(self.look)
         world.after.append(self._leaves.check_weights)
 
-    def begins(self, member, coordinator, launch):
+    def begins(self, member, coordinator):
         """Note a member that is started."""
-        generation = self.generations[member] = coordinator, launch.generation
-        servers = [name for name, own in self.generations.items() if own == generation and name.startswith("server")]
-        assert len(servers) <= len(self._twin.prepared.ranges), "two generations have one number"
+        self.generations[member] = coordinator, -1
 
     def look(self, end, frame):
         """Check a frame that arrives from this end of a connection."""
@@ -87,9 +86,9 @@ class Invariants:
             return
         work = f"{header.round} [{header.first}, {header.last})"
         self._world.note(receiver, f"gets {header.kind.name} {work} from {sender}")
-        # A worker may find another generation at the address of its server.
-        same = self.generations[sender] == self.generations[receiver]
-        assert same or header.kind is Kind.ATTACH, "frames cross generations"
+        if end not in self._spoken:
+            self._spoken[end] = self._spoken[end.peer] = header.generation
+        assert header.generation == self._spoken[end], "frames cross generations"
         self._leaves.look(end, frame)
         if header.kind is Kind.WEIGHTS:
             weights = np.frombuffer(self._twin.weights[header.round], "<f4")
@@ -171,7 +170,9 @@ class Invariants:
 
     def _check_serve(self, sender, receiver, frame, message):
         body = message["body"]
-        self._newest(receiver)
+        part = self._begin(receiver, body["generation"])
+        assert (*part, body["shard"]) not in self._parts, "two generations have one number"
+        self._parts.add((*part, body["shard"]))
         self._shards[receiver] = body["ranges"][body["shard"]]
         if self._is_served_by_the_newest(receiver):
             assert body["step"] >= self._durable, "a durable step is lost"
@@ -179,10 +180,7 @@ class Invariants:
         self._weights(receiver, frame, message, "the coordinator serves weights of no step")
 
     def _check_work(self, sender, receiver, frame, message):
-        self._newest(receiver)
-
-    def _check_plan(self, sender, receiver, frame, message):
-        self._newest(receiver)
+        self._begin(receiver, message["body"]["generation"])
 
     def _check_snapshot(self, sender, receiver, frame, message):
         self._weights(sender, frame, message, "a snapshot of no step")
@@ -198,10 +196,12 @@ class Invariants:
         """Return False if a partition has held a message until the coordinator was dead and the next had members."""
         return self.generations[member][0] == max(number for number, _ in self.generations.values())
 
-    def _newest(self, member):
-        coordinator, generation = self.generations[member]
-        newest = max(other for number, other in self.generations.values() if number == coordinator)
-        assert generation == newest, "an earlier generation is served"
+    def _begin(self, member, generation):
+        """Note that a member begins its part in a generation; return the number of its coordinator too."""
+        coordinator, before = self.generations[member]
+        assert generation > before, "an earlier generation begins again"
+        self.generations[member] = coordinator, generation
+        return coordinator, generation
 
     def _weights(self, server, frame, message, problem):
         if frame.descriptors:

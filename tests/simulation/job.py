@@ -117,7 +117,7 @@ class Job:
     def _name(self, role, settings):
         number = self._started[role] = self._started.get(role, -1) + 1
         name = f"{'server' if role is Role.PARAMETER_SERVER else 'worker'} {number}"
-        self.invariants.begins(name, self._coordinators, settings)
+        self.invariants.begins(name, self._coordinators)
         return name
 
     def _coordinate(self, network):

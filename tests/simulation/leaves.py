@@ -63,6 +63,8 @@ class Leaves:
         name, body = end.owner.name, message["body"]
         if message["type"] == "Plan":
             self._plans.setdefault(end.peer.owner.name, {})[body["number"]] = set(body["workers"])
+        elif message["type"] == "Serve":
+            self._ended.discard(end.peer.owner.name)
         elif message["type"] == "Snapshot" and body["final"]:
             self._ended.add(name)
         elif message["type"] == "PlanInForce" and name not in self._ended:

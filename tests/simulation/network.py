@@ -175,6 +175,11 @@ class Network:
     def adopt(self, connection):
         self._polled.append(connection)
 
+    def release(self, connection):
+        if connection not in self._polled:
+            raise ConnectionError("the peer closed the connection")
+        self._polled.remove(connection)
+
     def poll(self, timeout_seconds):
         limit = math.inf if timeout_seconds is None else self._world.now + max(timeout_seconds, 1e-5)
         self._process.wait(lambda: any(connection.inbox for connection in self._polled), limit)
@@ -201,6 +206,10 @@ class Network:
         connection.close()
         if connection in self._polled:
             self._polled.remove(connection)
+
+    def drop_all(self):
+        for connection in list(self._polled):
+            self.drop(connection)
 
     def close(self):
         listeners = self._world.listeners

@@ -37,7 +37,7 @@ def a_member_that_was_never_started(job):
     def main(network):
         with suppress(ConnectionError):
             connection = network.dial(Endpoint("@coordinator 1", "", 1))
-            control.send(connection, control.Hello(control.Role.WORKER, 99, 0, 1))
+            control.send(connection, control.Hello(control.Role.WORKER, 99, 1))
             connection.receive()
 
     job.world.start("rogue", main)

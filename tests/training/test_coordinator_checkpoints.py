@@ -55,9 +55,9 @@ def test_after_a_rollback_a_snapshot_is_asked_for_again(coordinator, clock):
     coordinator.status(status(5))
     assert seconds_until(coordinator, clock, Ask(control.TakeSnapshot())) == 10
     coordinator.lost(0, "killed")
-    for member in (3, 4, 5):
-        coordinator.hello(member)
-    for worker in (4, 5):
+    coordinator.hello(3)
+    for worker in (1, 2):
+        coordinator.returned(worker, left=0)
         coordinator.attached(worker)
     coordinator.status(status(6))
     assert Ask(control.TakeSnapshot()) in due(coordinator)

@@ -26,17 +26,17 @@ from .coordinating import changes, plans, reports, running, running_with, status
 
 def test_begins_with_one_parameter_server_and_the_workers(coordinator):
     assert coordinator.begin() == [
-        Start(Role.PARAMETER_SERVER, 0, 0),
-        Start(Role.WORKER, 1, 0),
-        Start(Role.WORKER, 2, 0),
+        Start(Role.PARAMETER_SERVER, 0),
+        Start(Role.WORKER, 1),
+        Start(Role.WORKER, 2),
     ]
 
 
 def test_workers_wait_for_the_parameter_server(coordinator):
     coordinator.begin()
     assert coordinator.hello(2) == []
-    assert coordinator.hello(0) == [Serve([0]), Work(2, place=1, workers=2)]
-    assert coordinator.hello(1) == [Work(1, place=0, workers=2)]
+    assert coordinator.hello(0) == [Serve([0], 0), Work(2, place=1, workers=2, generation=0)]
+    assert coordinator.hello(1) == [Work(1, place=0, workers=2, generation=0)]
 
 
 def test_training_starts_when_the_last_worker_is_attached(coordinator):
@@ -59,9 +59,9 @@ def test_a_worker_that_attaches_after_it_was_given_up_is_dismissed(coordinator):
 
 def test_more_workers_are_started_and_join_when_they_are_there(coordinator):
     running(coordinator)
-    assert changes(coordinator.scale(4, 2)) == [Start(Role.WORKER, 3, 0), Start(Role.WORKER, 4, 0)]
+    assert changes(coordinator.scale(4, 2)) == [Start(Role.WORKER, 3), Start(Role.WORKER, 4)]
     assert coordinator.scale(4, 2) == [], "harmless when repeated"
-    assert coordinator.hello(4) == [Work(4, place=3, workers=4)]
+    assert coordinator.hello(4) == [Work(4, place=3, workers=4, generation=0)]
     joined = coordinator.attached(4)
     assert plans(joined) == [control.Plan(2, [1, 2, 4], [1.0] * 3)]
     assert reports(joined, Notice) == [Notice("WORKER_JOINED", "worker 4 has joined, 3 at work")]
@@ -133,11 +133,12 @@ def test_a_suspended_job_reports_that_it_goes_on_after_a_rollback_too(coordinato
     assert reports(coordinator.tick(unplaced=[3]), Waiting)
     coordinator.lost(0, "its machine is gone")
     clock.now += FIRST_PAUSE_SECONDS
-    server, *workers = [a.member for a in coordinator.tick() if isinstance(a, Start)]
-    for member in (server, *workers):
+    (server,) = [a.member for a in coordinator.tick() if isinstance(a, Start)]
+    coordinator.returned(1, left=0)
+    for member in (server, 3):
         coordinator.hello(member)
-    actions = coordinator.attached(workers[0]) + coordinator.attached(workers[1])
-    assert [plan.workers for plan in plans(actions)] == [workers]
+    actions = coordinator.attached(1) + coordinator.attached(3)
+    assert [plan.workers for plan in plans(actions)] == [[1, 3]]
     assert reports(actions, Waiting) == [Waiting("")]
 
 

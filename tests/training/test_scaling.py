@@ -25,6 +25,8 @@ class Members(RuleBasedStateMachine):
         self.living = {}  # member to its role
         self.silent = set()
         self.working = {}  # worker to its place
+        self.parts = {}  # worker to the generation of its work
+        self.orphans = set()  # workers whose server is gone
         self.joining = set()  # has received work, is not attached yet
         self.attached = set()
         self.plan = None  # the newest
@@ -43,7 +45,7 @@ class Members(RuleBasedStateMachine):
     def carry_out(self, actions):
         for action in actions:
             match action:
-                case Start(role, member, _):
+                case Start(role, member):
                     assert member not in self.living
                     self.living[member] = role
                     self.silent.add(member)
@@ -54,9 +56,11 @@ class Members(RuleBasedStateMachine):
                     server_lost = Role.PARAMETER_SERVER not in self.living.values()
                     assert left or starting or server_lost, "a worker at work is not killed"
                     self.forget(member)
-                case Work(member, place, _):
+                case Work(member=member, place=place, generation=generation):
                     assert place not in {self.working[w] for w in self.working if w in self.living}
                     self.working[member] = place
+                    assert self.parts.get(member, -1) < generation
+                    self.parts[member] = generation
                     self.joining.add(member)
                 case SetPlan(plan):
                     assert set(plan.workers) <= self.attached & self.living.keys()
@@ -72,7 +76,8 @@ class Members(RuleBasedStateMachine):
     def forget(self, member):
         self.living.pop(member)
         self.working.pop(member, None)
-        for group in (self.silent, self.joining, self.attached):
+        self.parts.pop(member, None)
+        for group in (self.silent, self.joining, self.attached, self.orphans):
             group.discard(member)
 
     @precondition(lambda self: self.silent)
@@ -81,6 +86,14 @@ class Members(RuleBasedStateMachine):
         member = data.draw(st.sampled_from(sorted(self.silent)))
         self.silent.discard(member)
         self.carry_out(self.coordinator.hello(member))
+
+    @precondition(lambda self: self.orphans)
+    @rule(data=st.data())
+    def come_back(self, data):
+        worker = data.draw(st.sampled_from(sorted(self.orphans)))
+        self.orphans.discard(worker)
+        del self.working[worker]
+        self.carry_out(self.coordinator.returned(worker, self.parts[worker]))
 
     @precondition(lambda self: self.joining)
     @rule(data=st.data())
@@ -110,6 +123,8 @@ class Members(RuleBasedStateMachine):
         if role is Role.PARAMETER_SERVER:
             self.plan = self.in_force = None
             self.attached.clear()
+            self.joining.clear()
+            self.orphans = set(self.working)
         self.carry_out(self.coordinator.lost(member, "killed"))
 
     def make_progress(self):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from raydient.server.training.actions import Ask, Kill, Save, Serve, Start, Work
+from raydient.server.training.actions import Ask, Leave, Save, Serve, Start, Work
 from raydient.server.training.reports import Finished, Notice, Outcome, Started
 from raydient.server.training.roster import Roster
 from raydient.wire import control
 from raydient.wire.control import Role
 
-from .coordinating import plans, reports, saved, starts, status
+from .coordinating import changes, plans, reports, saved, starts, status
 
 SERVERS, WORKERS = (0, 1, 2), (3, 4)
 
@@ -72,8 +72,8 @@ def test_all_servers_start_before_the_workers(coordinator):
 def test_nothing_is_served_before_the_last_server_is_there(coordinator):
     coordinator.begin()
     assert [coordinator.hello(member) for member in (2, 4, 0)] == [[], [], []]
-    assert coordinator.hello(1) == [Serve([0, 1, 2]), Work(4, 1, 2)]
-    assert coordinator.hello(3) == [Work(3, 0, 2)]
+    assert coordinator.hello(1) == [Serve([0, 1, 2], 0), Work(4, place=1, workers=2, generation=0)]
+    assert coordinator.hello(3) == [Work(3, place=0, workers=2, generation=0)]
 
 
 def test_training_begins_with_the_last_worker(coordinator):
@@ -83,27 +83,60 @@ def test_training_begins_with_the_last_worker(coordinator):
 
 
 @pytest.mark.parametrize("lost", SERVERS)
-def test_the_loss_of_any_server_starts_all_members_again(coordinator, lost):
+def test_the_loss_of_any_server_costs_no_other_process(coordinator, lost):
     run(coordinator)
     coordinator.status(status(4))
     saved(coordinator, 4)
     actions = coordinator.lost(lost, "killed by SIGKILL")
-    assert {a.member for a in actions if isinstance(a, Kill)} == {*SERVERS, *WORKERS} - {lost}
+    others = {*SERVERS} - {lost}
+    assert {a.member for a in actions if isinstance(a, Leave)} == others
     assert [notice.reason for notice in reports(actions, Notice)] == ["PARAMETER_SERVER_LOST"]
-    assert [(a.role, a.member, a.generation) for a in starts(actions)] == [
-        *((Role.PARAMETER_SERVER, member, 1) for member in (5, 6, 7)),
-        *((Role.WORKER, member, 1) for member in (8, 9)),
-    ]
-    for other in {*SERVERS} - {lost}:  # it ends because the first one is gone
-        assert coordinator.lost(other, "ended because a process it works with is gone") == []
+    assert changes(actions) == [Start(Role.PARAMETER_SERVER, 5)]
+    for member in (*others, *WORKERS):
+        assert coordinator.returned(member, left=0) == []
+    serve, *works = coordinator.hello(5)
+    assert serve == Serve([5 if member == lost else member for member in SERVERS], 1)
+    assert works == [Work(member, place, 2, 1, has_data=True) for place, member in enumerate(WORKERS)]
 
 
-def test_a_server_that_is_lost_while_others_start_ends_the_generation(coordinator):
+def test_a_server_that_has_lost_another_one_before_the_coordinator_notices_it_begins_the_generation(coordinator):
+    run(coordinator)
+    actions = coordinator.returned(0, left=0)
+    assert {a.member for a in actions if isinstance(a, Leave)} == {1, 2}, "it has left already"
+    assert changes(actions) == []
+    assert changes(coordinator.lost(1, "killed by SIGKILL")) == [Start(Role.PARAMETER_SERVER, 5)]
+    assert coordinator.hello(5) == []
+    assert coordinator.returned(2, left=0) == [Serve([0, 5, 2], 1)]
+
+
+def test_servers_that_lose_each_other_go_back_without_a_new_process(coordinator):
+    run(coordinator)
+    coordinator.returned(0, left=0)
+    assert coordinator.returned(1, left=0) == []
+    assert coordinator.returned(2, left=0) == [Serve([0, 1, 2], 1)]
+
+
+def test_a_server_that_is_lost_before_all_are_served_is_replaced_alone(coordinator):
     coordinator.begin()
     coordinator.hello(0)
-    actions = coordinator.lost(1, "killed by SIGKILL")
-    assert len([a for a in actions if isinstance(a, Start)]) == 5
-    assert coordinator.hello(5) == []
+    assert changes(coordinator.lost(1, "killed by SIGKILL")) == [Start(Role.PARAMETER_SERVER, 5)]
+    coordinator.hello(5)
+    assert coordinator.hello(2) == [Serve([0, 5, 2], 0)]
+
+
+def test_a_pause_ends_with_the_loss_of_a_connection_between_servers(coordinator):
+    run(coordinator)
+    coordinator.pause()
+    (finished,) = reports(coordinator.returned(0, left=0), Finished)
+    assert finished.outcome is Outcome.PAUSED
+
+
+def test_survivors_change_nothing_while_the_final_snapshot_is_held(coordinator):
+    run(coordinator)
+    coordinator.snapshot(9, "", final=True)
+    coordinator.save_failed(9, "disk full", final=True, complete=True)
+    coordinator.lost(1, "killed by SIGKILL")
+    assert coordinator.returned(0, left=0) == []
 
 
 def test_a_lost_worker_costs_no_server(coordinator):

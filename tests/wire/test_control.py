@@ -36,7 +36,7 @@ LAYOUT = Layout.of(
 )
 AMENDMENT = Amendment(1, {"training.max_steps": 500}, 8, 6)
 EXAMPLES = [
-    control.Hello(Role.PARAMETER_SERVER, 1, 2, 4711, ENDPOINT),
+    control.Hello(Role.PARAMETER_SERVER, 1, 4711, ENDPOINT, left=2),
     control.Alive(1),
     control.Pong(5),
     control.Attached(3),
@@ -55,6 +55,7 @@ EXAMPLES = [
     control.Refused({"secret": 1, "peer": 0, "frame": 2}),
     control.Ping(5),
     control.Serve(
+        4,
         LAYOUT,
         [("dense", 3), ("batch", 0)],
         {"optimizer": {"adam": {"epsilon": 1e-7}}},
@@ -78,8 +79,10 @@ EXAMPLES = [
     control.TakeSnapshot(),
     control.Pause(True),
     control.Stop(),
+    control.Leave(),
     control.Dismiss(3),
     control.Work(
+        4,
         {"display_name": "x", "network": {"layers": []}},
         {"image": [28, 28, 1], "table": [3]},
         SCHEDULE,

@@ -140,6 +140,6 @@ def test_names_are_new_and_addresses_as_the_system_wants_them():
 
 
 def test_a_launch_comes_back_as_it_was():
-    launch = Launch("job-1", 3, 2, Endpoint("@x", "10.0.0.1", 1234), "ab" * 32, Transport.TCP)
+    launch = Launch("job-1", 3, Endpoint("@x", "10.0.0.1", 1234), "ab" * 32, Transport.TCP)
 
     assert from_json(to_json(launch)) == launch

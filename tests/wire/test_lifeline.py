@@ -57,7 +57,7 @@ def test_a_closed_lifeline_ends_nothing(pair, ended):
 def test_a_member_opens_a_lifeline_to_its_coordinator():
     secret = new_secret()
     with closing(Hub(secret, 1 << 20)) as hub, ThreadPoolExecutor(1) as pool:
-        opening = pool.submit(lifeline.hold, Launch("job", 7, 0, hub.listen("127.0.0.1"), secret.hex()), "")
+        opening = pool.submit(lifeline.hold, Launch("job", 7, hub.listen("127.0.0.1"), secret.hex()), "")
         heard = []
         while not heard:
             heard = list(hub.poll(0.1))
@@ -68,6 +68,6 @@ def test_a_member_opens_a_lifeline_to_its_coordinator():
 
 
 def test_opening_a_lifeline_fails_without_a_coordinator():
-    launch = Launch("job", 7, 0, Endpoint("@raydient-no-listener", "127.0.0.1", 9), new_secret().hex())
+    launch = Launch("job", 7, Endpoint("@raydient-no-listener", "127.0.0.1", 9), new_secret().hex())
     with pytest.raises(OSError, match="refused"):
         lifeline.hold(launch, "")

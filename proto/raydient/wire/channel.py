@@ -118,9 +118,18 @@ class Channel(Protocol):
 def attach(connections: Sequence[Connection], worker: int, generation: int) -> Channel:
     """Join the data plane as `worker` over authenticated, blocking connections, which the channel then owns.
 
-    The first connection is that to the conductor. One to each other shard follows, unless all shards share memory with
-    this worker.
+    They are closed if this fails. The first connection is that to the conductor. One to each other shard follows,
+    unless all shards share memory with this worker.
     """
+    try:
+        return _attach(connections, worker, generation)
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
+
+
+def _attach(connections: Sequence[Connection], worker: int, generation: int) -> Channel:
     conductor, *shards = connections
     for shard in shards:
         _ask_to_attach(shard, worker, generation)

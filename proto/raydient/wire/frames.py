@@ -2,8 +2,9 @@
 
     kind u8 | zero u8 | slot u16 | generation u32 | round u64 | first u32 | last u32 | length u64
 
-Little-endian, 32 bytes. `generation` fences members of an earlier incarnation. `round`, `first` and `last` are the
-round and the leaves of the frame's work; `slot` is the slot of its gradient, where it has one. Nothing is ever pickled.
+Little-endian, 32 bytes. `generation` fences members that work on a state from before a rollback. `round`, `first` and
+`last` are the round and the leaves of the frame's work; `slot` is the slot of its gradient, where it has one. Nothing
+is ever pickled.
 """
 
 import struct

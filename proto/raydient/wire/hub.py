@@ -101,6 +101,15 @@ class Hub:
         self._selector.register(connection, selectors.EVENT_READ)
         self._connections.add(connection)
 
+    def release(self, connection: Connection) -> None:
+        """Undo `adopt`: the connection is blocking and the caller's own again. ConnectionError if it has ended."""
+        if connection not in self._connections:
+            raise ConnectionError("the peer closed the connection")
+        self._selector.unregister(connection)
+        self._connections.discard(connection)
+        self._writers.discard(connection)
+        connection.socket.setblocking(True)
+
     def poll(self, timeout_seconds: float | None) -> Iterator[tuple[Connection, Frame | Closed]]:
         """Wait for events; yield complete frames and the end of each authenticated connection.
 
@@ -224,10 +233,15 @@ class Hub:
         self._strangers.pop(connection, None)
         connection.close()
 
-    def close(self) -> None:
-        """Close everything. Harmless when repeated."""
+    def drop_all(self) -> None:
+        """Close all connections; the listeners stay. No event follows for any of them."""
         for connection in [*self._connections, *self._strangers]:
             self.drop(connection)
+        self._gone.clear()
+
+    def close(self) -> None:
+        """Close everything. Harmless when repeated."""
+        self.drop_all()
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()

@@ -14,7 +14,6 @@ class Launch:
     Attributes:
         job: the job's id, for logs.
         member: its number, unique within the job's run.
-        generation: see `frames`.
         coordinator: address of its coordinator.
         secret: the run's secret, hexadecimal.
         transport: how weights and gradients travel.
@@ -22,7 +21,6 @@ class Launch:
 
     job: str
     member: int
-    generation: int
     coordinator: Endpoint
     secret: str = field(repr=False)
     transport: Transport = Transport.AUTO

@@ -58,6 +58,9 @@ class Network(Protocol):
     def adopt(self, connection: Connection) -> None:
         """Have `poll` read from a connection that was dialled."""
 
+    def release(self, connection: Connection) -> None:
+        """Undo `adopt`. ConnectionError if the connection has ended."""
+
     def poll(self, timeout_seconds: float | None) -> Iterable[tuple[Connection, Frame | Closed]]:
         """Wait for events; yield whole frames, and `CLOSED` once for a connection that ends by itself."""
 
@@ -69,6 +72,9 @@ class Network(Protocol):
 
     def drop(self, connection: Connection) -> None:
         """Close a connection; no event follows for it. Harmless when repeated."""
+
+    def drop_all(self) -> None:
+        """Close all connections that `poll` reads from; the listeners stay. No event follows for any of them."""
 
     def close(self) -> None:
         """Close all listeners and connections. Harmless when repeated."""

@@ -1,5 +1,10 @@
-"""The loop of a worker: wait for an assignment, compute its leaves along the reduction tree, push the sums."""
+"""The loop of a worker: wait for an assignment, compute its leaves along the reduction tree, push the sums.
 
+When its connection to a parameter server ends, the worker introduces itself to the coordinator again and waits for its
+work in the next generation.
+"""
+
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,11 +35,13 @@ from .network.layers import Views
 from .probe import probe
 from .sums import PART, GradientSums
 
+_log = logging.getLogger(__name__)
+
 
 def main(text: str, host: str, node: str) -> None:
     """Compute for the job of a `Launch` (JSON) until its parameter server reports the end of the work.
 
-    Raises ConnectionError if the connection to the parameter server or to the coordinator ends.
+    Raises ConnectionError if the connection to the coordinator ends.
     """
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
@@ -57,34 +64,64 @@ def work(
     """
     coordinator = wire.dial(launch.coordinator, node=node)
     coordinator.allocate = unlimited  # the dataset over TCP
-    role = control.Role.WORKER
-    hello = control.Hello(role, launch.member, launch.generation, os.getpid(), probe=probe(), host=host)
-    control.send(coordinator, hello)
-    message, arrays = control.receive(coordinator)
-    if not isinstance(message, control.Work):
-        raise ProtocolError(f"expected Work, got {type(message).__name__}")
-    spec = JobSpec.model_validate(message.specification)
-    settle(message.place, message.workers)
-    network = build(spec.network, {name: tuple(shape) for name, shape in message.input_shapes.items()})
-    channel = attach(_dial(wire, message.data_planes, launch, node), launch.member, launch.generation)
+    hello = control.Hello(control.Role.WORKER, launch.member, os.getpid(), probe=probe(), host=host)
+    data: MemorySource | None = None
+    try:
+        while True:
+            control.send(coordinator, hello)
+            message, arrays = control.receive(coordinator)
+            if not isinstance(message, control.Work):
+                raise ProtocolError(f"expected Work, got {type(message).__name__}")
+            data = MemorySource.of(arrays) if arrays or data is None else data
+            settle(message.place, message.workers)
+            try:
+                _compute(message, data, launch, wire, node, part=part)
+                return
+            except (ConnectionError, TimeoutError) as error:
+                _log.info("leaves generation %d: %s", message.generation, error)
+            hello = replace(hello, left=message.generation)
+    finally:
+        coordinator.close()
+
+
+def _compute(
+    work: control.Work, data: MemorySource, launch: Launch, wire: WireNetwork, node: str, *, part: int
+) -> None:
+    """Compute until there is no more work. ConnectionError, TimeoutError if a connection to a server ends."""
+    spec = JobSpec.model_validate(work.specification)
+    network = build(spec.network, {name: tuple(shape) for name, shape in work.input_shapes.items()})
+    channel = attach(_dial(wire, work.data_planes, launch, node), launch.member, work.generation)
     try:
         Worker(
             network=network,
-            schedule=message.schedule,
+            schedule=work.schedule,
             seed=spec.training.seed,
-            data=MemorySource.of(arrays),
+            data=data,
             channel=channel,
             clock=wire.now,
             part=part,
         ).run()
     finally:
         channel.close()
-        coordinator.close()
 
 
 def _dial(wire: WireNetwork, data_planes: Sequence[Endpoint], launch: Launch, node: str) -> list[Connection]:
     """Open the connections of `attach`: one to the conductor if all shards share memory, else one to each over TCP."""
-    connections = [wire.dial(endpoint, launch.transport, node) for endpoint in data_planes]
+    connections: list[Connection] = []
+    try:
+        for endpoint in data_planes:
+            connections.append(wire.dial(endpoint, launch.transport, node))
+        return _choose(wire, connections, data_planes, node)
+    except BaseException:
+        for connection in connections:
+            connection.close()
+        raise
+
+
+def _choose(
+    wire: WireNetwork, connections: list[Connection], data_planes: Sequence[Endpoint], node: str
+) -> list[Connection]:
+    """Return the connections to keep; those over the other transport are closed."""
     if all(connection.is_local for connection in connections):
         for connection in connections[1:]:
             connection.close()

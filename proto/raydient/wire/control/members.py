@@ -31,24 +31,25 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of a member.
+    """First message of a member, and the first one after it has left its part in a generation.
 
     Attributes:
         member: number of the member, from `Launch`.
-        generation: number of the generation that it belongs to, from `Launch`.
         process: its process id.
         data_plane: endpoint at which workers attach; None unless it is a parameter server.
         probe: digest of its machine's arithmetic, see `raydient.workers.probe`.
         host: address of its machine.
+        left: number of the generation that it has left, from `Serve` or `Work`; None at first. The member holds nothing
+            of that generation any more, and no earlier message of it concerns a later one.
     """
 
     role: Role
     member: int
-    generation: int
     process: int
     data_plane: Endpoint | None = None
     probe: str = ""
     host: str = ""
+    left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class Serve:
     """To each parameter server: begin at round `round` with its range of a snapshot's arrays, or of `weights` alone.
 
     Attributes:
+        generation: number of the generation, see `frames`.
         layout: the parameters of the flat vector, with their kinds.
         layers: name of every layer, with the number of its units that have a rectifier.
         training: JSON form of the training part of the job's specification, with the amendments in force.
@@ -256,6 +258,7 @@ class Serve:
         waiting: amendments that are not in force at this position, in order.
     """
 
+    generation: int
     layout: Layout
     layers: Sequence[tuple[str, int]]
     training: Mapping[str, Any]
@@ -313,6 +316,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """To a parameter server: another one is lost. Leave the part in this generation and send `Hello` again.
+
+    A server that has left before ignores the message, as it ignores all others until `Serve`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Dismiss:
     """To the parameter server: close the connection of a worker, if it is open, and assign its leaves again."""
 
@@ -323,7 +334,10 @@ class Dismiss:
 class Work:
     """To a worker: attach to the parameter servers and compute the assigned leaves. The arrays are the dataset's.
 
+    A worker that has them from an earlier generation gets no arrays.
+
     Attributes:
+        generation: number of the generation, see `frames`.
         specification: JSON form of the job's specification.
         input_shapes: shape of one row of each input, by name.
         data_planes: endpoints of the parameter servers, in the order of their shards.
@@ -331,6 +345,7 @@ class Work:
         workers: number of workers that the run should have.
     """
 
+    generation: int
     specification: Mapping[str, Any]
     input_shapes: Mapping[str, Sequence[int]]
     schedule: Schedule
@@ -341,5 +356,5 @@ class Work:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Amended | Refused | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Dismiss | Work
+    | Amended | Refused | Ping | Serve | Plan | TakeSnapshot | Pause | Stop | Leave | Dismiss | Work
 )  # fmt: skip

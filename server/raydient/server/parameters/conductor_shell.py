@@ -9,7 +9,6 @@ from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import Header, Kind, ProtocolError, UnexpectedPeerError
-from raydient.wire.launch import Launch
 from raydient.wire.memory import Segment
 from raydient.wire.network import Closed, Network
 
@@ -33,15 +32,9 @@ class ConductorShell:
     """The conductor and the first shard on their network; see `shell.ServerRole`."""
 
     def __init__(
-        self,
-        launch: Launch,
-        network: Network,
-        *,
-        coordinator: Connection,
-        serve: control.Serve,
-        arrays: control.Arrays,
+        self, network: Network, *, coordinator: Connection, serve: control.Serve, arrays: control.Arrays
     ) -> None:
-        self._network, self._coordinator, self._generation = network, coordinator, launch.generation
+        self._network, self._coordinator, self._generation = network, coordinator, serve.generation
         build = partial(Settings.of, network=serve.network, input_shapes=serve.input_shapes)
         settings = build(Training.model_validate(serve.training), serve.schedule, serve.watched)
         position = restore_position(serve, arrays)
@@ -62,7 +55,7 @@ class ConductorShell:
             limit_seconds=settings.limit_seconds,
             amending=Amending(settings, build, serve.waiting),
         )
-        self._peers = Peers(network, self._terms, self._memory, launch.generation)
+        self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
         self._links: dict[Connection, Link] = {}
         self._meters = Meters(network.now)

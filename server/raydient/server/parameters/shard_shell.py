@@ -7,7 +7,6 @@ from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame, limited_to
 from raydient.wire.frames import Header, Kind, ProtocolError, UnexpectedPeerError
-from raydient.wire.launch import Launch
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed, Network
 
@@ -31,13 +30,12 @@ class _Worker(NamedTuple):
 
 
 class ShardShell:
-    """A shard on its network; see `shell.ServerRole`. It ends with the conductor."""
+    """A shard on its network; see `shell.ServerRole`. It cannot go on without its conductor."""
 
     timeout_seconds = IDLE_SECONDS
 
     def __init__(
         self,
-        launch: Launch,
         network: Network,
         *,
         coordinator: Connection,
@@ -47,18 +45,18 @@ class ShardShell:
     ) -> None:
         """Join the conductor, which must answer. Raises ConnectionError if it does not accept this shard."""
         self._network, self._coordinator, self._conductor = network, coordinator, conductor
-        self._generation, self._schedule, self._number = launch.generation, serve.schedule, serve.shard
+        self._generation, self._schedule, self._number = serve.generation, serve.schedule, serve.shard
         self._workers: dict[Connection, _Worker] = {}
         self._terms = terms_of(serve)
         conductor.allocate = limited_to(JOINED_LIMIT)
-        control.send(conductor, control.Join(serve.shard, launch.generation))
+        control.send(conductor, control.Join(serve.shard, serve.generation))
         joined, memory = control.receive(conductor)
         if not isinstance(joined, control.Joined):
             raise ProtocolError(f"expected Joined, got {type(joined).__name__}")
         rule = build_rule(Training.model_validate(serve.training), serve.schedule, serve.watched)
         self._server = ShardServer(network, serve, rule, self._terms, weights=self._weights(memory), arrays=arrays)
-        control.send(conductor, control.Ready())
         network.adopt(conductor)
+        network.send(conductor, control.Ready())
 
     def _weights(self, memory: control.Arrays) -> Vector:
         mine = self._terms.of_shard(self._number)
@@ -68,7 +66,7 @@ class ShardShell:
 
     def close(self) -> None:
         self._server.close()
-        self._conductor.close()
+        self._network.drop(self._conductor)
 
     def look(self) -> None:
         """Do nothing: a shard acts on requests alone."""

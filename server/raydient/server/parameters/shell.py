@@ -1,12 +1,17 @@
-"""The process of a parameter server: it introduces itself and serves the part of the job that it is sent."""
+"""The process of a parameter server: it introduces itself and serves the part of the job that it is sent.
 
+When another server of the job is lost, it releases the part, introduces itself again and waits for its part in the next
+generation. Its connection to the coordinator and its endpoint stay.
+"""
+
+import logging
 import os
 from contextlib import closing
+from dataclasses import replace
 from typing import Protocol
 
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame, unlimited
-from raydient.wire.endpoint import Endpoint
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
@@ -19,6 +24,8 @@ from .shard_shell import ShardShell
 
 CONTROL_LIMIT = 1 << 20
 """Bytes of a control message without arrays."""
+
+_log = logging.getLogger(__name__)
 
 
 class ServerRole(Protocol):
@@ -49,7 +56,7 @@ def main(text: str, host: str, node: str) -> None:
 
 
 class ParameterServerShell:
-    """A parameter server on its network."""
+    """A parameter server on its network. It has one part in each generation."""
 
     def __init__(self, launch: Launch, network: Network, host: str, node: str = "") -> None:
         self._launch, self._host, self._node = launch, host, node
@@ -59,54 +66,88 @@ class ParameterServerShell:
     def run(self) -> None:
         """Serve until the connection to the coordinator ends.
 
-        Raises ProtocolError if the coordinator breaks the protocol, ConnectionError if another server of the job ends.
+        Raises ProtocolError if the coordinator breaks the protocol, ConnectionError if it ends between two generations.
         """
-        try:
-            role = self._begin(self._network.listen(self._host, node=self._node))
-            try:
-                self._serve(role)
-            finally:
-                role.close()
-        finally:
-            self._coordinator.close()
-
-    def _begin(self, endpoint: Endpoint) -> ServerRole:
         hello = control.Hello(
             role=control.Role.PARAMETER_SERVER,
             member=self._launch.member,
-            generation=self._launch.generation,
             process=os.getpid(),
-            data_plane=endpoint,
+            data_plane=self._network.listen(self._host, node=self._node),
             probe=probe(),
             host=self._host,
         )
+        try:
+            while (generation := self._take_part(hello)) is not None:
+                hello = replace(hello, left=generation)
+        finally:
+            self._coordinator.close()
+
+    def _take_part(self, hello: control.Hello) -> int | None:
+        """Introduce this server, and serve until another one is lost; return the number of the generation.
+
+        None if the coordinator has ended. The connections to peers have ended when this returns, and nothing refers to
+        the memory of the part.
+        """
         self._coordinator.allocate = unlimited  # the answer carries the weights
         control.send(self._coordinator, hello)
-        serve, arrays = control.receive(self._coordinator)
-        if not isinstance(serve, control.Serve):
-            raise ProtocolError(f"expected Serve, got {type(serve).__name__}")
-        role: ServerRole
+        serve, arrays = self._wait_for_part(first=hello.left is None)
+        try:
+            role = self._begin(serve, arrays)
+        except (ConnectionError, TimeoutError) as error:
+            _log.info("leaves generation %d, which it cannot join: %s", serve.generation, error)
+            self._network.drop_all()
+            return serve.generation
+        self._network.adopt(self._coordinator)
+        try:
+            if not self._serve(role):
+                return None
+            self._network.release(self._coordinator)
+        finally:
+            role.close()
+            self._network.drop_all()
+        return serve.generation
+
+    def _wait_for_part(self, *, first: bool) -> tuple[control.Serve, control.Arrays]:
+        """Wait for `Serve`. Unless it is the `first`, messages to the part before may come earlier."""
+        while True:
+            message, arrays = control.receive(self._coordinator)
+            if isinstance(message, control.Serve):
+                return message, arrays
+            if first:
+                raise ProtocolError(f"expected Serve, got {type(message).__name__}")
+
+    def _begin(self, serve: control.Serve, arrays: control.Arrays) -> ServerRole:
+        """Begin a part. ConnectionError, TimeoutError if the conductor does not accept this server."""
         coordinator, network = self._coordinator, self._network
         if serve.conductor is None:
-            role = ConductorShell(self._launch, network, coordinator=coordinator, serve=serve, arrays=arrays)
-        else:
-            conductor = network.dial(serve.conductor, self._launch.transport, self._node)
-            role = ShardShell(
-                self._launch, network, coordinator=coordinator, conductor=conductor, serve=serve, arrays=arrays
-            )
-        self._network.adopt(self._coordinator)
-        return role
+            return ConductorShell(network, coordinator=coordinator, serve=serve, arrays=arrays)
+        conductor = network.dial(serve.conductor, self._launch.transport, self._node)
+        try:
+            return ShardShell(network, coordinator=coordinator, conductor=conductor, serve=serve, arrays=arrays)
+        except ConnectionError:
+            conductor.close()
+            raise
 
-    def _serve(self, role: ServerRole) -> None:
-        refused = dict(self._network.refusals.counts)
+    def _serve(self, role: ServerRole) -> bool:
+        """Serve until another server is lost; return False if the coordinator has ended, without which there is no job.
+
+        Raises ProtocolError if the coordinator breaks the protocol.
+        """
+        refused = dict.fromkeys(self._network.refusals.counts, 0)
         while True:
             for connection, frame in self._network.poll(role.timeout_seconds):
                 if connection is not self._coordinator:
-                    role.handle(connection, frame)
+                    try:
+                        role.handle(connection, frame)
+                    except ConnectionError as error:
+                        _log.info("leaves its part: %s", error)
+                        return True
                 elif isinstance(frame, Closed):
-                    return  # without a coordinator there is no job
+                    return False
+                elif isinstance(message := control.decode(frame).message, control.Leave):
+                    return True
                 else:
-                    role.obey(control.decode(frame).message)
+                    role.obey(message)
             role.look()
             if self._network.refusals.counts != refused and not self._coordinator.pending:
                 refused = dict(self._network.refusals.counts)

@@ -15,7 +15,6 @@ class Start:
 
     role: Role
     member: int
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +35,38 @@ class Dismiss:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """Have a parameter server leave its part in a generation that is over."""
+
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Send the parameter servers weights and position of the last checkpoint, or the initial ones, each its range.
 
     Attributes:
         members: the parameter servers, in the order of their places.
+        generation: number of the generation that begins.
     """
 
     members: Sequence[int]
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Send this worker the dataset, the addresses of the parameter servers, its place and the number of workers."""
+    """Send this worker the addresses of the parameter servers, its place, the number of workers, and the dataset.
+
+    Attributes:
+        has_data: the worker has the dataset from an earlier generation.
+    """
 
     member: int
     place: int
     workers: int
+    generation: int
+    has_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +109,4 @@ class Tell:
     report: Report
 
 
-Action = Start | Kill | Dismiss | Serve | Work | SetPlan | Ask | Save | Ping | Discard | Tell
+Action = Start | Kill | Dismiss | Leave | Serve | Work | SetPlan | Ask | Save | Ping | Discard | Tell

@@ -4,45 +4,35 @@ begin -> [Start ...]                  the parameter servers and the workers
 hello(parameter server) -> [Serve]    as soon as all of them are there: they get weights and position
 served(...) -> reports                training begins at a checkpoint or at step 0
 hello(worker) -> [Work]               as soon as there are parameter servers to attach to
+returned(...) -> the same             for a member that survives the loss of a parameter server
 attached(worker) -> [SetPlan]         when the last one is there, and again whenever one joins
 scale(workers) -> [Start ...], or [SetPlan] and, when that plan is in force, [Kill ...]
 overdue(workers) -> [Kill ..., Start ...]
-lost(member) -> [Start ...]           replaced, or everything rolled back to the last checkpoint, or the end
+lost(member) -> [Start ...]           replaced; with a parameter server all others go back to the last checkpoint
 status(...) -> reports
 snapshot(...) -> [Save]               or the end, if its weights are not finite
 saved(...) -> reports                 and the end, if it is the final one
 save_failed(...) -> reports           training goes on; `tick` retries
-tick(...) -> checkpoints that are due, members that never introduced themselves, too few workers for too long
+tick(...) -> checkpoints that are due, members that do not introduce themselves, too few workers for too long
 """
 
-from collections.abc import Callable, Collection, Sequence
-from enum import Enum, auto
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from raydient.spec.errors import WARNING
 from raydient.wire import control
 from raydient.wire.control import Role
 
-from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, SetPlan, Tell
 from .endings import PLAIN, Description
 from .failures import Decision, Losses, divergence_message, reason_of, skip_message
+from .generations import Generations
+from .phases import Phase
 from .plans import Plans
 from .progress import ProgressReports
 from .pulses import Pulses
 from .reports import CheckpointTaken, Finished, Notice, Outcome, Started
-from .roster import Roster, Shortage
+from .roster import Member, Roster, Shortage
 from .saving import COMPLETE_SECONDS, PAUSED_SECONDS, Saving
-
-START_SECONDS = 120.0
-"""Time that a process may take to start and introduce itself; Ray on a busy machine takes a while."""
-
-
-class Phase(Enum):
-    """The phase of a run."""
-
-    STARTING = auto()  # members start; no plan has been sent in this generation
-    TRAINING = auto()
-    PAUSING = auto()  # a final snapshot has been requested, or a held one has to be on disk soon
-    ENDED = auto()  # no action follows; every member is to be ended
 
 
 class Coordinator:
@@ -73,7 +63,7 @@ class Coordinator:
         self._roster = Roster(size.workers, size.minimum, servers)
         self._pulses = Pulses(self._roster, clock)
         self._unplaced: Collection[int] = ()  # members that the cluster has no place for
-        self._generation = 0
+        self._generations = Generations(self._roster, clock)
         self._plans = Plans(reports.schedule.round(0).leaves, clock)
         self._losses, self._shortage = Losses(clock), Shortage(clock)
         self._status: control.Status | None = None
@@ -95,37 +85,40 @@ class Coordinator:
         self._shortage.begin()
         return self._start_missing()
 
-    def _start(self, role: Role) -> Start:
-        return Start(role, self._roster.add(role, self._clock()), self._generation)
-
     def _start_missing(self) -> list[Action]:
-        if self._losses.pausing:
-            return []
-        servers = [self._start(Role.PARAMETER_SERVER) for _ in range(self._roster.servers - len(self._roster.serving))]
-        return [*servers, *(self._start(Role.WORKER) for _ in range(self._roster.missing))]
+        return [] if self._losses.pausing else self._generations.start_missing()
 
     def hello(self, member: int, *, refused: bool = False) -> list[Action]:
         """Handle the introduction of a member. A `refused` one, whose machine computes other bits, gets no work."""
-        roster = self._roster
         self._pulses.answered(member)  # silence counts from now on, with or without a lifeline
-        roster[member].introduced, roster[member].refused = not refused, refused
-        if refused or not roster.has_servers:
-            return []
-        if roster[member].role is Role.PARAMETER_SERVER:
-            return [Serve(roster.serving), *map(self._work, roster.introduced)]
-        return [self._work(member)]
+        return self._generations.introduced(member, refused=refused)
+
+    def returned(self, member: int, left: int) -> list[Action]:
+        """Handle the introduction of a member that has left its part in generation `left`."""
+        if self.ended or self._saving.held:
+            return []  # writing the held snapshot needs no members
+        self._pulses.answered(member)
+        process, parts = self._roster[member], self._generations.returned(member, left)
+        if parts is not None:
+            return parts
+        if process.role is Role.PARAMETER_SERVER:
+            return self._recover(member, process, "its connection to another one ended", served=True)
+        return [Dismiss(member), *self._watch_minimum(), *self._progress()]
+
+    def hears(self, member: int) -> bool:
+        """Return True if messages of this member count; see `Generations.hears`."""
+        return not self.ended and self._generations.hears(member)
 
     def answered(self, member: int) -> None:
         """Note an answer on a member's lifeline."""
         self._pulses.answered(member)
 
-    def _work(self, worker: int) -> Work:
-        return Work(worker, self._roster[worker].place, self._roster.wanted)
-
     def attached(self, worker: int) -> list[Action]:
         """Handle the parameter server's message that a worker has joined it."""
-        if self.ended or worker not in self._roster:
-            return [] if self.ended else [Dismiss(worker)]  # given up, and woken afterwards
+        if self.ended:
+            return []
+        if worker not in self._roster or self._roster[worker].left:
+            return [Dismiss(worker)]  # given up, and woken afterwards; or its connection has ended since
         self._roster[worker].attached = True
         if not self._running:
             return self._set_off()
@@ -172,42 +165,49 @@ class Coordinator:
 
     def lost(self, member: int, why: str) -> list[Action]:
         """Handle the loss of a member: its process ended, or its connection did."""
+        served = self._roster.has_servers
         process = self._roster.remove(member)
         if process is None or self.ended or self._saving.held:
-            return []  # writing the held snapshot needs no members
+            return []
         # The parameter server may still have the connection: over TCP, a machine that lost power keeps it for minutes.
         dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_servers else []
         if process.leaving is not None or process.refused:
             return dismissed
-        losses = self._losses.count()
+        self._reports.restarts[process.role.value] += 1
+        return [*dismissed, *self._recover(member, process, why, served=served)]
+
+    def _recover(self, member: int, process: Member, why: str, *, served: bool) -> list[Action]:
+        """Replace a lost member. If a state is lost with it, which was `served`, all go back to the last checkpoint."""
+        # The loss of a survivor that does not come back is a part of the loss before.
+        losses = 0 if process.returning else self._losses.count()
         name = f"{process.role.value.replace('_', ' ')} {member}"
         decision = self._losses.decide(process.role)
         if decision is Decision.FAIL:
             message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
             return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
-        self._reports.restarts[process.role.value] += 1
         notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
-        if decision is Decision.ROLL_BACK and self.phase is Phase.PAUSING:
+        if decision is Decision.REPLACE or not served:
+            return [notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
+        if self.phase is Phase.PAUSING:
             return [notice, *self._end(Outcome.PAUSED, step=self._saving.step)]
-        if decision is Decision.REPLACE:
-            return [*dismissed, notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
-        killed = [Kill(n) for n in self._roster.clear()]
-        self._generation += 1
+        survivors = self._generations.begin_next()
         self._plans.restart()
         self.phase, self._saving.asked = Phase.STARTING, False
         self._status = None
-        return [notice, *killed, *self.begin()]
+        return [notice, *survivors, *self.begin()]
 
     def overdue(self, message: control.Overdue) -> list[Action]:
         """Replace the workers that are past the deadline of the open round."""
-        actions: list[Action] = []
-        for worker, seconds in message.silent_seconds.items():
-            actions += self._give_up(worker, f"silent for {seconds:.0f} seconds in round {message.round}")
-        return actions
+        silent = message.silent_seconds.items()
+        return self._give_up({w: f"silent for {seconds:.0f} seconds in round {message.round}" for w, seconds in silent})
 
-    def _give_up(self, member: int, why: str) -> list[Action]:
-        """Kill a member that does not answer, and handle its loss."""
-        return [] if self.ended or member not in self._roster else [Kill(member), *self.lost(member, why)]
+    def _give_up(self, members: Mapping[int, str]) -> list[Action]:
+        """Kill members that do not answer, each for its reason, and handle their loss."""
+        actions: list[Action] = []
+        for member, why in members.items():
+            if member in self._roster and not self.ended:
+                actions += [Kill(member), *self.lost(member, why)]
+        return actions
 
     def _watch_minimum(self) -> list[Action]:
         """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
@@ -254,9 +254,9 @@ class Coordinator:
         self._unplaced = unplaced
         self._roster.wait(unplaced, now)
         actions: list[Action] = [] if self.phase is Phase.PAUSING else self._start_missing()
-        for member in self._roster.silent(now - START_SECONDS):
-            actions += self._give_up(member, f"not started within {START_SECONDS:.0f} seconds")
-        actions += self._check_pulses()
+        actions += self._give_up(self._generations.late())
+        actions += map(Ping, self._pulses.beat())
+        actions += self._give_up(self._pulses.stopped(pausing=self.phase is Phase.PAUSING))
         if self.ended:
             return actions
         actions += self._watch_minimum() if self._running else [*self._set_off(), *self._watch_minimum()]
@@ -264,13 +264,6 @@ class Coordinator:
         if self._saving.due and self._running and self._status and self._status.step > self._saving.step:
             self._saving.asked = True
             actions.append(Ask(control.TakeSnapshot()))
-        return actions
-
-    def _check_pulses(self) -> list[Action]:
-        """Ping the members, and replace those that do not answer."""
-        actions: list[Action] = [Ping(member) for member in self._pulses.beat()]
-        for member, why in self._pulses.stopped(pausing=self.phase is Phase.PAUSING).items():
-            actions += self._give_up(member, why)
         return actions
 
     # ---- checkpoints and the end

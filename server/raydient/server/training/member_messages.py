@@ -9,7 +9,7 @@ from raydient.wire import control
 from raydient.wire.endpoint import Endpoint
 from raydient.wire.memory import Bundle
 
-from .actions import Ask, Dismiss, SetPlan, Work
+from .actions import Ask, Dismiss, Leave, SetPlan, Work
 from .preparation import Prepared
 from .storage import StartingPoint
 
@@ -17,6 +17,8 @@ from .storage import StartingPoint
 def serve_message(
     prepared: Prepared,
     point: StartingPoint,
+    generation: int,
+    *,
     shard: int,
     conductor: Endpoint | None,
     waiting: Sequence[Amendment] = (),
@@ -33,6 +35,7 @@ def serve_message(
         arrays[EPOCH_SCORES] = point.arrays[EPOCH_SCORES]
     watching = watches(prepared.spec.training)
     serve = control.Serve(
+        generation=generation,
         layout=network.layout,
         layers=[(layer.name, layer.rectified_units) for layer in network.layers],
         training=prepared.spec.training.canonical(),
@@ -58,6 +61,7 @@ def serve_message(
 def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Work) -> control.Work:
     """Build the message that starts a worker for the parameter servers at `data_planes`; the data travels beside it."""
     return control.Work(
+        generation=action.generation,
         specification=prepared.spec.canonical(),
         input_shapes=prepared.network.input_shapes,
         schedule=prepared.schedule,
@@ -67,12 +71,14 @@ def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Wo
     )
 
 
-def order_message(action: SetPlan | Ask | Dismiss) -> control.Message:
-    """Build the message to the conductor for an action."""
+def order_message(action: SetPlan | Ask | Dismiss | Leave) -> control.Message:
+    """Build the message to the conductor for an action, or to the server that has to leave its part."""
     match action:
         case SetPlan(plan=plan):
             return plan
         case Ask(request=request):
             return request
+        case Leave():
+            return control.Leave()
         case Dismiss(member=member):
             return control.Dismiss(member)

@@ -69,7 +69,6 @@ class Members:
         launch = Launch(
             job=self._job,
             member=start.member,
-            generation=start.generation,
             coordinator=self._endpoint,
             secret=self._secret.hex(),
             transport=self._transport,
@@ -109,6 +108,8 @@ class Members:
     def introduce(self, connection: Connection, hello: control.Hello) -> None:
         """Note a member's connection. Raises ProtocolError if the member is not expected."""
         self._expect(hello.member)
+        if self._connections.get(connection, hello.member) != hello.member:
+            raise UnexpectedPeerError(f"member {self._connections[connection]} claims to be member {hello.member}")
         if hello.role is control.Role.PARAMETER_SERVER and hello.data_plane is None:
             raise ProtocolError(f"parameter server {hello.member} without a data plane")
         self._connections[connection] = hello.member

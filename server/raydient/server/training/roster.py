@@ -1,6 +1,6 @@
 """The members of a run, their states (started, introduced, attached, about to leave) and a shortage of workers."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -18,8 +18,12 @@ class Member:
     """A process of the run.
 
     Attributes:
-        since: time at which it was started, or was last seen waiting for a place on the cluster.
+        since: time at which it was started, was last seen waiting for a place on the cluster, or lost its part.
         place: index among the members of its role, from 0; a replacement takes the place of the lost member.
+        introduced: it has introduced itself, since the state that it had was lost.
+        returning: a survivor of the last generation that has not introduced itself again.
+        left: a worker that has lost its connection to a parameter server, although none is known to be lost.
+        has_data: a worker that has been sent the dataset.
         leaving: number of the first plan without this worker; the worker is ended when that plan is in force.
         refused: its machine computes other bits, so it gets no work.
         silence: seconds since it last answered a ping, see `Pulses`; None before it was heard of for the first time.
@@ -29,6 +33,9 @@ class Member:
     since: float
     place: int
     introduced: bool = False
+    returning: bool = False
+    left: bool = False
+    has_data: bool = False
     attached: bool = False
     leaving: int | None = None
     refused: bool = False
@@ -66,11 +73,8 @@ class Roster:
         """Remove and return a member; None if it was removed before."""
         return self._members.pop(member, None)
 
-    def clear(self) -> list[int]:
-        """Remove all members and return their numbers."""
-        members = list(self._members)
-        self._members.clear()
-        return members
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._members))
 
     @property
     def answering(self) -> dict[int, Member]:
@@ -92,7 +96,7 @@ class Roster:
     @property
     def introduced(self) -> list[int]:
         """Workers that have introduced themselves."""
-        return [n for n, m in self._workers() if m.introduced]
+        return [n for n, m in self._workers() if m.introduced and not m.left]
 
     @property
     def at_work(self) -> list[int]:
@@ -134,10 +138,6 @@ class Roster:
         """Remove and return the workers that have left with this plan, which is in force."""
         left = [n for n, m in self._workers() if m.leaving is not None and m.leaving <= plan]
         return [n for n in left if self.remove(n)]
-
-    def silent(self, before: float) -> list[int]:
-        """Return the members started before this time that have not introduced themselves."""
-        return [n for n, m in self._members.items() if not (m.introduced or m.refused) and m.since < before]
 
     @property
     def refused(self) -> int:

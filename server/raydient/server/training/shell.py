@@ -13,7 +13,7 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.memory import Bundle
 from raydient.wire.network import Closed
 
-from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, Serve, SetPlan, Start, Tell, Work
+from .actions import Action, Ask, Discard, Dismiss, Kill, Leave, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .amendments import Amendments
 from .assembly import Assembly
 from .coordinator import Coordinator
@@ -131,8 +131,9 @@ class CoordinatorShell:
             elif isinstance(message, control.Alive | control.Pong):
                 self._coordinator.answered(self._members.lifeline(connection, message))
             elif connection in self._members:
-                if not self._coordinator.ended:  # messages that were already in flight are irrelevant
-                    self._hear(self._members.member(connection), message, arrays)
+                member = self._members.member(connection)
+                if self._coordinator.hears(member):
+                    self._hear(member, message, arrays)
             elif self._stranger is not None:
                 self._stranger(connection, message)
         except ProtocolError as error:
@@ -143,6 +144,9 @@ class CoordinatorShell:
 
     def _admit(self, hello: control.Hello) -> None:
         """Give a member that has introduced itself its part, unless its machine may not take part."""
+        if hello.left is not None:
+            self._carry_out(self._coordinator.returned(hello.member, hello.left))
+            return
         name = f"{hello.role.value.replace('_', ' ')} {hello.member}"
         admitted, notices = self._storage.numerics.admit(name, hello.probe, hello.host)
         for notice in notices:
@@ -210,13 +214,13 @@ class CoordinatorShell:
                     self._members.start(action)
                 case Kill(member=member):
                     self._members.kill(member)
-                case Serve(members=members):
-                    self._serve(members)
+                case Serve():
+                    self._serve(action)
                 case Work():
                     self._work(action)
-                case SetPlan() | Ask() | Dismiss():
-                    for conductor in self._servers[:1]:
-                        self._members.send(conductor, order_message(action))
+                case SetPlan() | Ask() | Dismiss() | Leave():
+                    for server in [action.member] if isinstance(action, Leave) else self._servers[:1]:
+                        self._members.send(server, order_message(action))
                 case Save():
                     self._save()
                 case Ping(member=member):
@@ -235,7 +239,8 @@ class CoordinatorShell:
             report = replace(report, reason="NUMERICS_MIXED", message=self._storage.numerics.mixture)
         self._tell(report)
 
-    def _serve(self, members: Sequence[int]) -> None:
+    def _serve(self, action: Serve) -> None:
+        members = action.members
         self._servers, self._assembly = members, Assembly(self._prepared.ranges)
         point = self._storage.read()
         self._in_force = list(point.amendments)
@@ -251,7 +256,10 @@ class CoordinatorShell:
             self._tell(notice)
         for shard, member in enumerate(members):
             conductor = self._members.data_planes[members[0]] if shard else None
-            message, arrays = serve_message(prepared, point, shard, conductor, () if shard else waiting)
+            more = () if shard else waiting
+            message, arrays = serve_message(
+                prepared, point, action.generation, shard=shard, conductor=conductor, waiting=more
+            )
             self._members.send(member, message, arrays)
 
     def _waiting(self, point: StartingPoint) -> list[Amendment]:
@@ -263,7 +271,7 @@ class CoordinatorShell:
     def _work(self, action: Work) -> None:
         data_planes = [self._members.data_planes[server] for server in self._servers]
         work = work_message(self._prepared, data_planes, action)
-        self._members.send(action.member, work, self._data)
+        self._members.send(action.member, work, None if action.has_data else self._data)
 
     def _save(self) -> None:
         assert self._snapshot is not None
