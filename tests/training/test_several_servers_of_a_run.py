@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydient.server.training.actions import Ask, Leave, Save, Serve, Start, Work
+from raydient.server.training.actions import Ask, Leave, Save, Serve, Start, Tell, Work
 from raydient.server.training.reports import Finished, Notice, Outcome, Started
 from raydient.server.training.roster import Roster
 from raydient.wire import control
@@ -111,9 +111,11 @@ def test_a_server_that_has_lost_another_one_before_the_coordinator_notices_it_be
 
 def test_servers_that_lose_each_other_go_back_without_a_new_process(coordinator):
     run(coordinator)
-    coordinator.returned(0, left=0)
+    assert reports(coordinator.returned(0, left=0), Notice) == []
     assert coordinator.returned(1, left=0) == []
-    assert coordinator.returned(2, left=0) == [Serve([0, 1, 2], 1)]
+    text = "parameter server 0: its connection to another one ended"
+    actions = coordinator.returned(2, left=0)
+    assert actions == [Tell(Notice("PARAMETER_SERVER_LOST", text)), Serve([0, 1, 2], 1)]
 
 
 def test_a_server_that_is_lost_before_all_are_served_is_replaced_alone(coordinator):

@@ -24,7 +24,7 @@ from raydient.wire.control import Role
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, SetPlan, Tell
 from .endings import PLAIN, Description
-from .failures import Decision, Losses, divergence_message, reason_of, skip_message
+from .failures import PARTED, Decision, Losses, divergence_message, loss_notice, reason_of, repeated_loss, skip_message
 from .generations import Generations
 from .phases import Phase
 from .plans import Plans
@@ -102,7 +102,8 @@ class Coordinator:
         if parts is not None:
             return parts
         if process.role is Role.PARAMETER_SERVER:
-            return self._recover(member, process, "its connection to another one ended", served=True)
+            self._generations.suspicion = loss_notice(process.role, member, PARTED)
+            return self._recover(member, process, PARTED, served=True)
         return [Dismiss(member), *self._watch_minimum(), *self._progress()]
 
     def hears(self, member: int) -> bool:
@@ -174,27 +175,27 @@ class Coordinator:
         if process.leaving is not None or process.refused:
             return dismissed
         self._reports.restarts[process.role.value] += 1
-        return [*dismissed, *self._recover(member, process, why, served=served)]
+        self._generations.explained(process.role)
+        recovered = self._recover(member, process, why, served=served)
+        return [*dismissed, Tell(loss_notice(process.role, member, why)), *recovered]
 
     def _recover(self, member: int, process: Member, why: str, *, served: bool) -> list[Action]:
         """Replace a lost member. If a state is lost with it, which was `served`, all go back to the last checkpoint."""
         # The loss of a survivor that does not come back is a part of the loss before.
         losses = 0 if process.returning else self._losses.count()
-        name = f"{process.role.value.replace('_', ' ')} {member}"
         decision = self._losses.decide(process.role)
         if decision is Decision.FAIL:
-            message = f"{name}: {why}; {losses} times processes were lost without a step completed in between"
+            message = repeated_loss(process.role, member, why, losses)
             return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
-        notice = Tell(Notice(f"{process.role.value.upper()}_LOST", f"{name}: {why}"))
         if decision is Decision.REPLACE or not served:
-            return [notice, *self._start_missing(), *self._watch_minimum(), *self._progress()]
+            return [*self._start_missing(), *self._watch_minimum(), *self._progress()]
         if self.phase is Phase.PAUSING:
-            return [notice, *self._end(Outcome.PAUSED, step=self._saving.step)]
+            return self._end(Outcome.PAUSED, step=self._saving.step)
         survivors = self._generations.begin_next()
         self._plans.restart()
         self.phase, self._saving.asked = Phase.STARTING, False
         self._status = None
-        return [notice, *survivors, *self.begin()]
+        return [*survivors, *self.begin()]
 
     def overdue(self, message: control.Overdue) -> list[Action]:
         """Replace the workers that are past the deadline of the open round."""
@@ -250,9 +251,8 @@ class Coordinator:
             return []
         if self._saving.held:
             return self._keep_saving()
-        now = self._clock()
         self._unplaced = unplaced
-        self._roster.wait(unplaced, now)
+        self._roster.wait(unplaced, self._clock())
         actions: list[Action] = [] if self.phase is Phase.PAUSING else self._start_missing()
         actions += self._give_up(self._generations.late())
         actions += map(Ping, self._pulses.beat())

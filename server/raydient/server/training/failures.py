@@ -10,12 +10,16 @@ from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import RoundKind
 from raydient.wire.control import NonFinite, Role
 
+from .reports import Notice
+
 LOSSES_WITHOUT_PROGRESS = 3
 """Losses in a row, without a step completed in between, that are tolerated before the job fails."""
 TOGETHER_SECONDS = 2.0
 """Losses within this time count as one, because a machine that goes down takes several processes with it."""
 FIRST_PAUSE_SECONDS = 1.0
 """Pause after the second loss in a row: a resource that the processes lacked, such as memory, may be free then."""
+PARTED = "its connection to another one ended"
+"""The reason why a parameter server that lives has lost its part."""
 LAYERS_NAMED = 8
 """Maximum number of layers in a message, those nearest to the loss; the report of progress has all of them."""
 
@@ -23,6 +27,17 @@ LAYERS_NAMED = 8
 def reason_of(role: Role, why: str) -> str:
     """Return the reason word of a failure caused by the loss of a process, which ended as `why` describes."""
     return "OUT_OF_MEMORY" if why.startswith(OUT_OF_MEMORY) else f"{role.value.upper()}_LOST"
+
+
+def loss_notice(role: Role, member: int, why: str) -> Notice:
+    """Return the report that a member is lost."""
+    return Notice(f"{role.value.upper()}_LOST", f"{role.value.replace('_', ' ')} {member}: {why}")
+
+
+def repeated_loss(role: Role, member: int, why: str, losses: int) -> str:
+    """Describe the loss of a member that ends the job, the last of so many in a row."""
+    text = loss_notice(role, member, why).message
+    return f"{text}; {losses} times processes were lost without a step completed in between"
 
 
 def pause_seconds(losses: int) -> float:

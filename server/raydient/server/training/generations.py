@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from raydient.wire.control import Role
 
-from .actions import Action, Kill, Leave, Serve, Start, Work
+from .actions import Action, Kill, Leave, Serve, Start, Tell, Work
+from .reports import Notice
 from .roster import Member, Roster
 
 START_SECONDS = 120.0
@@ -29,10 +30,13 @@ class Generations:
 
     Attributes:
         current: number of the current generation.
+        suspicion: report of a server that has lost its connection to another one. It is told if all of them come back;
+            the loss of a server explains it, and is told instead.
     """
 
     def __init__(self, roster: Roster, clock: Callable[[], float]) -> None:
         self.current = 0
+        self.suspicion: Notice | None = None
         self._roster, self._clock = roster, clock
 
     def start_missing(self) -> list[Action]:
@@ -62,6 +66,11 @@ class Generations:
         member.introduced, member.returning = True, False
         return self._parts_for(number, member)
 
+    def explained(self, role: Role) -> None:
+        """Note that a member of this role is lost: the loss of a server explains the suspicion."""
+        if role is Role.PARAMETER_SERVER:
+            self.suspicion = None
+
     def hears(self, number: int) -> bool:
         """Return True if messages of this member count: not those of a survivor about the state before the rollback."""
         return number in self._roster and self._roster[number].introduced
@@ -72,7 +81,9 @@ class Generations:
             return []
         if member.role is Role.WORKER:
             return [self._work(number)]
-        return [Serve(self._roster.serving, self.current), *map(self._work, self._roster.introduced)]
+        explained, self.suspicion = [self.suspicion] if self.suspicion else [], None
+        serve = Serve(self._roster.serving, self.current)
+        return [*map(Tell, explained), serve, *map(self._work, self._roster.introduced)]
 
     def _work(self, number: int) -> Work:
         member = self._roster[number]
