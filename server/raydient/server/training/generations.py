@@ -30,8 +30,8 @@ class Generations:
 
     Attributes:
         current: number of the current generation.
-        suspicion: report of a server that has lost its connection to another one. It is told if all of them come back;
-            the loss of a server explains it, and is told instead.
+        suspicion: report that a server has lost its connection to another one. It is sent if all of them come back; if
+            one is lost, the report of that loss explains both.
     """
 
     def __init__(self, roster: Roster, clock: Callable[[], float]) -> None:
