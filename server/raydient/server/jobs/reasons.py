@@ -42,7 +42,7 @@ NOTICES: Mapping[str, str] = {
     "UPDATED": "new values of settings are in force, from the step in the message on",
     "SCALED": "the number of workers was changed by command",
     "WORKER_LOST": "a worker was lost and is replaced; the message says how it ended",
-    "PARAMETER_SERVER_LOST": "a parameter server was lost, or its connection to another one; training goes back to a checkpoint",
+    "PARAMETER_SERVER_LOST": "a parameter server, or its connection to another one, was lost; the message says why",
     "WAITING_FOR_WORKERS": "training is suspended because there are too few workers",
     "WORKERS_ARE_BACK": "training continues after `WAITING_FOR_WORKERS`",
     "PAUSING": "the job takes a checkpoint to be paused",
