@@ -84,6 +84,12 @@ CASES = {
         wave(ROWS, 2, 3, 2),
         wave(ROWS, 8 * 8 * 2, phase=1.0),
     ),
+    "exact_gelu": (
+        [{"dense": {"units": 5, "activation": "exact_gelu"}}, {"dense": {"units": 2}}],
+        "mean_squared_error",
+        wave(ROWS, 3),
+        wave(ROWS, 2, phase=1.0),
+    ),
     "quantile": (
         [{"dense": {"units": 2}}],
         {"quantile": {"quantile": 0.9}},

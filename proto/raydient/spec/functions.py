@@ -135,3 +135,4 @@ class Activation(OneOf):
     softplus: Empty | None = None
     softmax: Empty | None = None
     hard_step: Empty | None = None
+    exact_gelu: Empty | None = None

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/functions.proto\x12\x0braydient.v1\"\xde\x03\n\nActivation\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07sigmoid\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04tanh\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04relu\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12,\n\nleaky_relu\x18\x05 \x01(\x0b\x32\x16.raydient.v1.LeakyReluH\x00\x12\x1f\n\x03\x65lu\x18\x06 \x01(\x0b\x32\x10.raydient.v1.EluH\x00\x12\"\n\x04selu\x18\x07 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04gelu\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04silu\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08softplus\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07softmax\x18\x0b \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\thard_step\x18\x0c \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"#\n\x03\x45lu\x12\x12\n\x05\x61lpha\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_alpha\";\n\tLeakyRelu\x12\x1b\n\x0enegative_slope\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_negative_slope\"\x9d\x05\n\x0bInitializer\x12,\n\x0eglorot_uniform\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rglorot_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nhe_uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\the_normal\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05zeros\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04ones\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x07 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x12+\n\rlecun_uniform\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12*\n\x0clecun_normal\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12-\n\northogonal\x18\n \x01(\x0b\x32\x17.raydient.v1.OrthogonalH\x00\x12\x34\n\x0erandom_uniform\x18\x0b \x01(\x0b\x32\x1a.raydient.v1.RandomUniformH\x00\x12\x32\n\rrandom_normal\x18\x0c \x01(\x0b\x32\x19.raydient.v1.RandomNormalH\x00\x12\x38\n\x10truncated_normal\x18\r \x01(\x0b\x32\x1c.raydient.v1.TruncatedNormalH\x00\x12\x38\n\x10variance_scaling\x18\x0e \x01(\x0b\x32\x1c.raydient.v1.VarianceScalingH\x00\x42\x06\n\x04kind\"(\n\nOrthogonal\x12\x11\n\x04gain\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_gain\"O\n\rRandomUniform\x12\x13\n\x06minval\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06maxval\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_minvalB\t\n\x07_maxval\"J\n\x0cRandomNormal\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_meanB\t\n\x07_stddev\"M\n\x0fTruncatedNormal\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_meanB\t\n\x07_stddev\"\x81\x01\n\x03\x46\x61n\x12$\n\x06\x66\x61n_in\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66\x61n_out\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66\x61n_avg\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\x9f\x01\n\x0c\x44istribution\x12.\n\x10truncated_normal\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x30\n\x12untruncated_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\x80\x01\n\x0fVarianceScaling\x12\x12\n\x05scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x04mode\x18\x02 \x01(\x0b\x32\x10.raydient.v1.Fan\x12/\n\x0c\x64istribution\x18\x03 \x01(\x0b\x32\x19.raydient.v1.DistributionB\x08\n\x06_scale\"(\n\x08\x43onstant\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"=\n\x0bRegularizer\x12\x0f\n\x02l1\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02l2\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x05\n\x03_l1B\x05\n\x03_l2\"\x07\n\x05\x45mptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1braydient/v1/functions.proto\x12\x0braydient.v1\"\x88\x04\n\nActivation\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07sigmoid\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04tanh\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04relu\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12,\n\nleaky_relu\x18\x05 \x01(\x0b\x32\x16.raydient.v1.LeakyReluH\x00\x12\x1f\n\x03\x65lu\x18\x06 \x01(\x0b\x32\x10.raydient.v1.EluH\x00\x12\"\n\x04selu\x18\x07 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04gelu\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04silu\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08softplus\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07softmax\x18\x0b \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\thard_step\x18\x0c \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nexact_gelu\x18\r \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"#\n\x03\x45lu\x12\x12\n\x05\x61lpha\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_alpha\";\n\tLeakyRelu\x12\x1b\n\x0enegative_slope\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x11\n\x0f_negative_slope\"\x9d\x05\n\x0bInitializer\x12,\n\x0eglorot_uniform\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12+\n\rglorot_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12(\n\nhe_uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\the_normal\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05zeros\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04ones\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08\x63onstant\x18\x07 \x01(\x0b\x32\x15.raydient.v1.ConstantH\x00\x12+\n\rlecun_uniform\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12*\n\x0clecun_normal\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12-\n\northogonal\x18\n \x01(\x0b\x32\x17.raydient.v1.OrthogonalH\x00\x12\x34\n\x0erandom_uniform\x18\x0b \x01(\x0b\x32\x1a.raydient.v1.RandomUniformH\x00\x12\x32\n\rrandom_normal\x18\x0c \x01(\x0b\x32\x19.raydient.v1.RandomNormalH\x00\x12\x38\n\x10truncated_normal\x18\r \x01(\x0b\x32\x1c.raydient.v1.TruncatedNormalH\x00\x12\x38\n\x10variance_scaling\x18\x0e \x01(\x0b\x32\x1c.raydient.v1.VarianceScalingH\x00\x42\x06\n\x04kind\"(\n\nOrthogonal\x12\x11\n\x04gain\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_gain\"O\n\rRandomUniform\x12\x13\n\x06minval\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06maxval\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_minvalB\t\n\x07_maxval\"J\n\x0cRandomNormal\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_meanB\t\n\x07_stddev\"M\n\x0fTruncatedNormal\x12\x11\n\x04mean\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_meanB\t\n\x07_stddev\"\x81\x01\n\x03\x46\x61n\x12$\n\x06\x66\x61n_in\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66\x61n_out\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66\x61n_avg\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\x9f\x01\n\x0c\x44istribution\x12.\n\x10truncated_normal\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x30\n\x12untruncated_normal\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07uniform\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"\x80\x01\n\x0fVarianceScaling\x12\x12\n\x05scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x04mode\x18\x02 \x01(\x0b\x32\x10.raydient.v1.Fan\x12/\n\x0c\x64istribution\x18\x03 \x01(\x0b\x32\x19.raydient.v1.DistributionB\x08\n\x06_scale\"(\n\x08\x43onstant\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"=\n\x0bRegularizer\x12\x0f\n\x02l1\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x02l2\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x05\n\x03_l1B\x05\n\x03_l2\"\x07\n\x05\x45mptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,31 +32,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.functions_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACTIVATION']._serialized_start=45
-  _globals['_ACTIVATION']._serialized_end=523
-  _globals['_ELU']._serialized_start=525
-  _globals['_ELU']._serialized_end=560
-  _globals['_LEAKYRELU']._serialized_start=562
-  _globals['_LEAKYRELU']._serialized_end=621
-  _globals['_INITIALIZER']._serialized_start=624
-  _globals['_INITIALIZER']._serialized_end=1293
-  _globals['_ORTHOGONAL']._serialized_start=1295
-  _globals['_ORTHOGONAL']._serialized_end=1335
-  _globals['_RANDOMUNIFORM']._serialized_start=1337
-  _globals['_RANDOMUNIFORM']._serialized_end=1416
-  _globals['_RANDOMNORMAL']._serialized_start=1418
-  _globals['_RANDOMNORMAL']._serialized_end=1492
-  _globals['_TRUNCATEDNORMAL']._serialized_start=1494
-  _globals['_TRUNCATEDNORMAL']._serialized_end=1571
-  _globals['_FAN']._serialized_start=1574
-  _globals['_FAN']._serialized_end=1703
-  _globals['_DISTRIBUTION']._serialized_start=1706
-  _globals['_DISTRIBUTION']._serialized_end=1865
-  _globals['_VARIANCESCALING']._serialized_start=1868
-  _globals['_VARIANCESCALING']._serialized_end=1996
-  _globals['_CONSTANT']._serialized_start=1998
-  _globals['_CONSTANT']._serialized_end=2038
-  _globals['_REGULARIZER']._serialized_start=2040
-  _globals['_REGULARIZER']._serialized_end=2101
-  _globals['_EMPTY']._serialized_start=2103
-  _globals['_EMPTY']._serialized_end=2110
+  _globals['_ACTIVATION']._serialized_end=565
+  _globals['_ELU']._serialized_start=567
+  _globals['_ELU']._serialized_end=602
+  _globals['_LEAKYRELU']._serialized_start=604
+  _globals['_LEAKYRELU']._serialized_end=663
+  _globals['_INITIALIZER']._serialized_start=666
+  _globals['_INITIALIZER']._serialized_end=1335
+  _globals['_ORTHOGONAL']._serialized_start=1337
+  _globals['_ORTHOGONAL']._serialized_end=1377
+  _globals['_RANDOMUNIFORM']._serialized_start=1379
+  _globals['_RANDOMUNIFORM']._serialized_end=1458
+  _globals['_RANDOMNORMAL']._serialized_start=1460
+  _globals['_RANDOMNORMAL']._serialized_end=1534
+  _globals['_TRUNCATEDNORMAL']._serialized_start=1536
+  _globals['_TRUNCATEDNORMAL']._serialized_end=1613
+  _globals['_FAN']._serialized_start=1616
+  _globals['_FAN']._serialized_end=1745
+  _globals['_DISTRIBUTION']._serialized_start=1748
+  _globals['_DISTRIBUTION']._serialized_end=1907
+  _globals['_VARIANCESCALING']._serialized_start=1910
+  _globals['_VARIANCESCALING']._serialized_end=2038
+  _globals['_CONSTANT']._serialized_start=2040
+  _globals['_CONSTANT']._serialized_end=2080
+  _globals['_REGULARIZER']._serialized_start=2082
+  _globals['_REGULARIZER']._serialized_end=2143
+  _globals['_EMPTY']._serialized_start=2145
+  _globals['_EMPTY']._serialized_end=2152
 # @@protoc_insertion_point(module_scope)

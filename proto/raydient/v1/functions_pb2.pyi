@@ -6,7 +6,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Activation(_message.Message):
-    __slots__ = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "softmax", "hard_step")
+    __slots__ = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "softmax", "hard_step", "exact_gelu")
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     SIGMOID_FIELD_NUMBER: _ClassVar[int]
     TANH_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class Activation(_message.Message):
     SOFTPLUS_FIELD_NUMBER: _ClassVar[int]
     SOFTMAX_FIELD_NUMBER: _ClassVar[int]
     HARD_STEP_FIELD_NUMBER: _ClassVar[int]
+    EXACT_GELU_FIELD_NUMBER: _ClassVar[int]
     identity: Empty
     sigmoid: Empty
     tanh: Empty
@@ -31,7 +32,8 @@ class Activation(_message.Message):
     softplus: Empty
     softmax: Empty
     hard_step: Empty
-    def __init__(self, identity: _Optional[_Union[Empty, _Mapping]] = ..., sigmoid: _Optional[_Union[Empty, _Mapping]] = ..., tanh: _Optional[_Union[Empty, _Mapping]] = ..., relu: _Optional[_Union[Empty, _Mapping]] = ..., leaky_relu: _Optional[_Union[LeakyRelu, _Mapping]] = ..., elu: _Optional[_Union[Elu, _Mapping]] = ..., selu: _Optional[_Union[Empty, _Mapping]] = ..., gelu: _Optional[_Union[Empty, _Mapping]] = ..., silu: _Optional[_Union[Empty, _Mapping]] = ..., softplus: _Optional[_Union[Empty, _Mapping]] = ..., softmax: _Optional[_Union[Empty, _Mapping]] = ..., hard_step: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+    exact_gelu: Empty
+    def __init__(self, identity: _Optional[_Union[Empty, _Mapping]] = ..., sigmoid: _Optional[_Union[Empty, _Mapping]] = ..., tanh: _Optional[_Union[Empty, _Mapping]] = ..., relu: _Optional[_Union[Empty, _Mapping]] = ..., leaky_relu: _Optional[_Union[LeakyRelu, _Mapping]] = ..., elu: _Optional[_Union[Elu, _Mapping]] = ..., selu: _Optional[_Union[Empty, _Mapping]] = ..., gelu: _Optional[_Union[Empty, _Mapping]] = ..., silu: _Optional[_Union[Empty, _Mapping]] = ..., softplus: _Optional[_Union[Empty, _Mapping]] = ..., softmax: _Optional[_Union[Empty, _Mapping]] = ..., hard_step: _Optional[_Union[Empty, _Mapping]] = ..., exact_gelu: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
 
 class Elu(_message.Message):
     __slots__ = ("alpha",)

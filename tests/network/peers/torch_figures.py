@@ -153,6 +153,11 @@ def transposed(weights):
     return functional.mse_loss(y.permute(0, 2, 3, 1).reshape(ROWS, -1), wave(ROWS, 8 * 8 * 2, phase=1.0))
 
 
+def exact_gelu(weights):
+    hidden = functional.gelu(dense(weights[:20], wave(ROWS, 3), 5))
+    return functional.mse_loss(dense(weights[20:], hidden, 2), wave(ROWS, 2, phase=1.0))
+
+
 def quantile(weights):
     """The pinball loss of a quantile of 0.9."""
     errors = wave(ROWS, 2, phase=1.0) - dense(weights, wave(ROWS, 3), 2)
@@ -181,6 +186,7 @@ CASES = {
     "image_layers": (image_layers, 22),
     "rms": (rms, 7),
     "transposed": (transposed, 95),
+    "exact_gelu": (exact_gelu, 32),
     "quantile": (quantile, 8),
     "cosine": (cosine, 9),
     "binary_focal": (binary_focal, 9),

@@ -91,9 +91,28 @@ def _by_blocks(function: Callable[[_Doubles, _Doubles], None], count: int, x: _S
         np.copyto(out, results.reshape(out.shape))
 
 
+def inplace_exp(y: _Doubles) -> None:
+    """Replace each value of a vector of at least -700 by its exponential, with a relative error below 1e-9.
+
+    exp(x) is 2ᵏ (1 + (exp(r) - 1)), see `expm1`. Allocates three arrays like y.
+    """
+    power, square, denominator = np.empty((3, y.size))
+    _reduce(y, power, square, denominator)
+    np.add(y, 1, out=y)
+    np.multiply(y, power, out=y)
+
+
 def _expm1(y: _Doubles, work: _Doubles) -> None:
     power, square, denominator = work
     y.clip(-104, 89, out=y)  # beyond these float32 has -1 and infinity
+    _reduce(y, power, square, denominator)
+    np.multiply(y, power, out=y)
+    np.subtract(1, power, out=power)
+    np.subtract(y, power, out=y)  # a difference keeps the sign of -0
+
+
+def _reduce(y: _Doubles, power: _Doubles, square: _Doubles, denominator: _Doubles) -> None:
+    """Replace k ln 2 + r, in `y`, by exp(r) - 1, and write 2ᵏ to `power`. The other arrays are scratch."""
     np.multiply(y, 1 / _LN2, out=power)
     np.add(power, _SHIFT, out=power)  # its lowest bits are k
     np.subtract(power, _SHIFT, out=square)
@@ -111,9 +130,6 @@ def _expm1(y: _Doubles, work: _Doubles) -> None:
     bits = power.view(np.int64)
     np.left_shift(bits, _EXPONENT, out=bits)
     np.add(bits, _ONE, out=bits)  # now `power` is 2ᵏ
-    np.multiply(y, power, out=y)
-    np.subtract(1, power, out=power)
-    np.subtract(y, power, out=y)  # a difference keeps the sign of -0
 
 
 def _log1p(y: _Doubles, work: _Doubles) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from raydient.steps.arrays import Floats
 
-from . import elementary
+from . import elementary, normal_distribution
 from .portable import portable
 
 
@@ -40,6 +40,19 @@ def rates(logarithms: Floats, out: NDArray[np.float64]) -> None:
     else:
         np.copyto(out, logarithms)
         np.exp(out, out=out)
+
+
+def normal_cdf(z: Floats, out: Floats) -> None:
+    """Write the distribution function of the normal distribution to `out`, which has the shape and type of z.
+
+    The exponential in it is NumPy's, in a portable process one from basic operations.
+    """
+    basic = portable() and z.dtype == np.float32
+    normal_distribution.normal_cdf(z, out, elementary.inplace_exp if basic else _inplace_exp)
+
+
+def _inplace_exp(x: NDArray[np.float64]) -> None:
+    np.exp(x, out=x)
 
 
 def standard_normal(generator: np.random.Generator, out: Floats) -> None:

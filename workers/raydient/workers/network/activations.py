@@ -3,63 +3,20 @@
 Where the output does not determine the derivative, the layer keeps an array from forward to backward (`saved`).
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from math import pi, sqrt
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from raydient.spec import functions as spec
-from raydient.steps.arrays import AnyArray, Floats
+from raydient.steps.arrays import Floats
 from raydient.workers.functions import expm1, log1p
 
+from .activation_function import NOTHING, Activation, Saved, logistic_of_negative
+from .gates import ExactGelu, Gelu, Silu
 from .onnx_graph import OnnxGraph
 
-Saved = Mapping[str, AnyArray]
 FLOAT = 1
 """ONNX's number for float32."""
-NOTHING: Saved = MappingProxyType({})
-
-
-class Activation(ABC):
-    """A function applied to each value, or to each vector along the last axis: y = f(z).
-
-    `scratch` is an array like `y` whose contents are lost. `saved` holds the arrays of `Activation.saved`: forward
-    fills them for backward, which may overwrite them. The methods allocate nothing.
-
-    Attributes:
-        trains: False if the derivative is 0 everywhere, so that no layer before it would learn.
-    """
-
-    trains: ClassVar[bool] = True
-
-    def __init__(self, settings: Any) -> None:
-        """`settings` are those of the activation in the specification."""
-        self.settings = settings
-
-    @property
-    def rectifies(self) -> bool:
-        """True if f and its derivative are 0 for every z below 0, so that a unit can die."""
-        return False
-
-    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
-        """Arrays to keep for a z of `shape`, by name, in the form of `Layer.saved`."""
-        return {}
-
-    @abstractmethod
-    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        """Replace z by f(z), in `y`."""
-
-    @abstractmethod
-    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        """Multiply `dy`, the derivative of the loss by y, by f'(z), which makes it the derivative by z."""
-
-    @abstractmethod
-    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
-        """Add the operators of f to `graph`; return the name of f(z) there."""
 
 
 class Identity(Activation):
@@ -81,7 +38,7 @@ class Sigmoid(Activation):
     def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32, and 1 / (1 + exp(87)) is its smallest normal number
         np.negative(y, out=y)
-        _logistic_of_negative(y)
+        logistic_of_negative(y)
 
     def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
         np.subtract(1, y, out=scratch)
@@ -193,74 +150,6 @@ class Selu(Elu):
         return graph.node("Selu", [z])
 
 
-class Silu(Activation):
-    """f(z) = z σ(z) with the logistic sigmoid σ, f' = σ + f (1 - σ) (Elfwing et al. 2018; also called swish).
-
-    f is not monotonic, so it does not determine z: σ is saved.
-    """
-
-    def saved(self, shape: tuple[int, ...]) -> Mapping[str, tuple[tuple[int, ...], DTypeLike | None]]:
-        return {"gate": (shape, None)}
-
-    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        gate = saved["gate"]
-        y.clip(-87, np.inf, out=y)  # exp(88.8) overflows float32; f(z) is about -1e-36 for all z <= -87
-        np.negative(y, out=gate)
-        _logistic_of_negative(gate)
-        np.multiply(y, gate, out=y)
-
-    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        gate = saved["gate"]
-        np.subtract(1, y, out=scratch)
-        np.subtract(gate, 1, out=gate)
-        np.multiply(gate, scratch, out=gate)
-        np.add(gate, 1, out=gate)  # σ + f (1 - σ) = 1 + (σ - 1) (1 - f)
-        np.multiply(dy, gate, out=dy)
-
-    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
-        return graph.node("Mul", [z, graph.node("Sigmoid", [z])])
-
-
-class Gelu(Silu):
-    """f(z) = z (1 + tanh u) / 2 with u = √(2/π) (z + 0.044715 z³): the tanh form of Hendrycks and Gimpel (2016).
-
-    It is within 5e-4 of the exact form z Φ(z), which needs an error function; NumPy has none. Written as z σ(2u),
-    f' = σ + f (1 - σ) (2u)'. f does not determine z, so σ is saved; z is f / σ.
-    """
-
-    _LINEAR = 2 * sqrt(2 / pi)
-    _CUBIC = 0.044715 * _LINEAR
-
-    def inplace_forward(self, y: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        gate = saved["gate"]
-        y.clip(-10, np.inf, out=y)  # 2u is -87.3 there, and f -1e-37: see Silu
-        y.clip(-10, 10, out=scratch)
-        np.multiply(scratch, scratch, out=gate)
-        np.multiply(gate, -self._CUBIC, out=gate)
-        np.subtract(gate, self._LINEAR, out=gate)
-        np.multiply(gate, scratch, out=gate)
-        _logistic_of_negative(gate)
-        np.multiply(y, gate, out=y)
-
-    def inplace_backward(self, y: Floats, dy: Floats, scratch: Floats, saved: Saved = NOTHING) -> None:
-        gate = saved["gate"]
-        np.divide(y, gate, out=scratch)
-        scratch.clip(-10, 10, out=scratch)
-        np.multiply(scratch, scratch, out=scratch)
-        np.multiply(scratch, 3 * self._CUBIC, out=scratch)
-        np.add(scratch, self._LINEAR, out=scratch)
-        np.multiply(scratch, y, out=scratch)
-        scratch.clip(-1e30, 1e30, out=scratch)  # the factor is 0 where y is that large, and 0 times infinity is NaN
-        np.subtract(1, scratch, out=scratch)
-        np.subtract(gate, 1, out=gate)
-        np.multiply(gate, scratch, out=gate)
-        np.add(gate, 1, out=gate)  # with v = (2u)': σ + f v (1 - σ) = 1 + (σ - 1) (1 - f v)
-        np.multiply(dy, gate, out=dy)
-
-    def to_onnx(self, graph: OnnxGraph, z: str) -> str:
-        return graph.node("Gelu", [z], approximate="tanh")
-
-
 class Softplus(Activation):
     """f(z) = log(1 + exp(z)), written as max(z, 0) + log(1 + exp(-|z|)); f' = σ(z) = 1 - exp(-f)."""
 
@@ -319,13 +208,6 @@ class HardStep(Activation):
         return graph.node("Cast", [graph.node("GreaterOrEqual", [z, graph.constant(0.0)])], to=FLOAT)
 
 
-def _logistic_of_negative(z: Floats) -> None:
-    """Replace -z, in `z`, by the logistic sigmoid of z."""
-    np.exp(z, out=z)
-    np.add(z, 1, out=z)
-    np.reciprocal(z, out=z)
-
-
 ACTIVATIONS: dict[str, type[Activation]] = {
     "identity": Identity,
     "sigmoid": Sigmoid,
@@ -335,6 +217,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "elu": Elu,
     "selu": Selu,
     "gelu": Gelu,
+    "exact_gelu": ExactGelu,
     "silu": Silu,
     "softplus": Softplus,
     "softmax": Softmax,

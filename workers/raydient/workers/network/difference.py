@@ -29,16 +29,17 @@ class Derivative:
     error: float
 
 
-def derivative(values: Pair, step: float, tolerance: float) -> Derivative:
+def derivative(values: Pair, step: float, tolerance: float, magnitude: float = 0.0) -> Derivative:
     """Extrapolate central differences over ever smaller steps, from `step` on.
 
     Stop when the estimated relative error is at most `tolerance`, or when rounding makes smaller steps worse. The
-    quotients converge only if the step is shorter than the distance to the next kink or jump.
+    quotients converge only if the step is shorter than the distance to the next kink or jump. `magnitude` is the sum of
+    the amounts of the terms of the function, if they have both signs: the scale of its rounding errors.
     """
     best, earlier = Derivative(math.nan, math.inf), list[float]()
     for _ in range(LEVELS):
         above, below = values(step)
-        rounding = NOISE * max(abs(above), abs(below)) / step
+        rounding = NOISE * max(abs(above), abs(below), magnitude) / step
         row = [(above - below) / (2 * step)]
         for order, before in enumerate(earlier, 1):
             row.append(row[-1] + (row[-1] - before) / (RATIO ** (2 * order) - 1))

@@ -146,7 +146,7 @@ def check_gradients(
     vector = _parameters(network, seed) if point is None else point.astype(np.float64)
     loss_at = _Loss(program, vector)
     gradient = np.full(vector.shape, np.nan)  # a value that backward fails to write is not taken for a zero
-    loss = loss_at.value()
+    loss = loss_at.begin()
     program.backward(loss_at.weights, network.bind(gradient), 1 / program.rows)
     checks = []
     for p in network.layout.parameters:
@@ -198,6 +198,13 @@ class _Loss:
     def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
         self.program, self.vector = program, vector
         self.weights = program.network.bind(vector)
+        self._magnitude = 0.0
+
+    def begin(self) -> float:
+        """Return the loss, and measure the scale of its rounding errors."""
+        loss = self.value()
+        self._magnitude = self.program.magnitude() / self.program.rows
+        return loss
 
     def value(self) -> float:
         return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
@@ -218,15 +225,17 @@ class _Loss:
         step = min(LARGEST_STEP, 1e-3 * (abs(loss) or 1) / abs(backward)) if backward else LARGEST_STEP
         if not math.isfinite(step) or step < 1e-12:
             step = LARGEST_STEP
-        estimate = derivative(values, step, TOLERANCE)
+        estimate = derivative(values, step, TOLERANCE, self._magnitude)
         for factor in FARTHER if backward else ():
             if estimate.error <= TOLERANCE * abs(estimate.value) or _differs(backward, estimate):
                 break
-            estimate = min(estimate, derivative(values, factor * step, TOLERANCE), key=lambda one: one.error)
+            estimate = min(
+                estimate, derivative(values, factor * step, TOLERANCE, self._magnitude), key=lambda one: one.error
+            )
         difference, scale = abs(backward - estimate.value), max(abs(backward), abs(estimate.value))
         if _differs(backward, estimate):
             # An error estimate may be too small by chance, but rarely twice, with different steps.
-            again = derivative(values, 0.6 * step, TOLERANCE)
+            again = derivative(values, 0.6 * step, TOLERANCE, self._magnitude)
             same = abs(again.value - estimate.value) <= difference / DOUBT or not math.isfinite(backward)
             if _differs(backward, again) and same and not is_kink(values, loss, step / 64, difference / 100):
                 return _Entry(Verdict.WRONG, backward, estimate.value)

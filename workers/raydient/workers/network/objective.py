@@ -68,6 +68,11 @@ class Objective:
             self.sums[0] = sum(o.weight * loss.sums[0] for o, loss in zip(self._outputs, self._losses, strict=True))
             np.concatenate([loss.sums for loss in self._losses], out=self.sums[1 : self._names])
 
+    def magnitude(self) -> float:
+        """Return the weighted sum of the amounts of all losses, of which `sums` has the sum; call after `forward`."""
+        pairs = zip(self._outputs, self._losses, strict=True)
+        return float(sum(output.weight * np.abs(loss.losses).sum() for output, loss in pairs))
+
     def backward(self, scale: float) -> None:
         """Compute the derivative of `scale` times the weighted sum by each output. Call once after each `forward`."""
         for output, loss in zip(self._outputs, self._losses, strict=True):

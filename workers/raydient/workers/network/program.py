@@ -79,6 +79,10 @@ class Program:
             self._objective.forward()
         return self._objective.sums
 
+    def magnitude(self) -> float:
+        """Return the summed loss of the last `forward` with all terms positive, the scale of its rounding errors."""
+        return self._objective.magnitude()
+
     def backward(
         self,
         weights: Sequence[Views],

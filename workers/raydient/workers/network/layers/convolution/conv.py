@@ -9,7 +9,8 @@ import numpy as np
 
 from raydient.spec import convolution as spec
 from raydient.steps.arrays import Floats
-from raydient.workers.network.activations import Saved, activation
+from raydient.workers.network.activation_function import Saved
+from raydient.workers.network.activations import activation
 from raydient.workers.network.layers.layer import Buffers, Layer, Memory, ParameterRule, Pass, Shape, Views, learned
 from raydient.workers.network.layers.windows import (
     Axis,
