@@ -151,6 +151,9 @@ class FakeRun:
     def scale(self, workers, minimum):
         self.runner.calls.append(("scale", self.request.job, workers, minimum))
 
+    def amend(self, amendment):
+        self.runner.calls.append(("amend", self.request.job, amendment))
+
     def _stop(self, outcome):
         if self.runner.obedient and not self._ended:
             self._ended = True

@@ -95,6 +95,13 @@ def _seeds(jobs, datasets, tokens):
         dataset_service_pb2.ListDatasetsRequest(page_size=1, page_token=tokens[1]),
         training_service_pb2.WatchTrainingJobRequest(name=jobs[0], after_sequence=1),
         training_service_pb2.ScaleTrainingJobRequest(name=jobs[1], workers=2),
+        ParseDict(
+            {
+                "training_job": {"name": jobs[1], "spec": {"training": {"epochs": 9}}},
+                "update_mask": "spec.training.epochs",
+            },
+            training_service_pb2.UpdateTrainingJobRequest(),
+        ),
         training_service_pb2.ListMetricsRequest(parent=jobs[0], page_size=3),
         model_service_pb2.ListCheckpointsRequest(parent=jobs[0]),
         model_service_pb2.DownloadModelRequest(name=jobs[0], offset=5),

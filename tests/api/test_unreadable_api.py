@@ -69,6 +69,11 @@ def test_an_unreadable_job_refuses_every_action_but_deletion(damaged, refused):
         lambda: training.PauseTrainingJob(pb.PauseTrainingJobRequest(name=name)),
         lambda: training.ResumeTrainingJob(pb.ResumeTrainingJobRequest(name=name)),
         lambda: training.ScaleTrainingJob(pb.ScaleTrainingJobRequest(name=name, workers=2)),
+        lambda: training.UpdateTrainingJob(
+            pb.UpdateTrainingJobRequest(
+                training_job=jobs_pb.TrainingJob(name=name), update_mask={"paths": ["spec.training.epochs"]}
+            )
+        ),
         lambda: training.ListMetrics(pb.ListMetricsRequest(parent=name)),
         lambda: client.watch(name),
         lambda: client.models.ListCheckpoints(models_pb.ListCheckpointsRequest(parent=name)),

@@ -156,6 +156,14 @@ class FakeService(
         job.state = jobs_api.TRAINING_JOB_STATE_CANCELLING
         return job
 
+    def UpdateTrainingJob(self, request: Any, context: Any) -> jobs_api.TrainingJob:
+        """Take the update over with the text of the values of the request."""
+        self._enter("UpdateTrainingJob", request, context)
+        job = self._job(request.training_job.name, context)
+        fields = [jobs_api.FieldUpdate(path=path, before="null", after="500") for path in request.update_mask.paths]
+        job.updates.add(number=len(job.updates) + 1, fields=fields)
+        return job
+
     def WatchTrainingJob(self, request: Any, context: Any) -> Iterator[api.WatchTrainingJobResponse]:
         self._enter("WatchTrainingJob", request, context)
         limit = self.breaks.popleft() if self.breaks else None

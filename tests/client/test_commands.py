@@ -110,6 +110,9 @@ def test_wrong_usage_is_status_2(run) -> None:
         ["list", "--state", "TIRED"],
         ["list", "--label", "x"],
         ["scale", "a"],
+        ["update", "a"],
+        ["update", "a", "training.max_steps"],
+        ["update", "a", "training.max_steps="],
     ):
         done = run(*command, "--json")
         assert done.exit_code == 2
@@ -221,7 +224,10 @@ def test_destructive_commands_ask_for_confirmation_on_a_terminal(
     assert ("jobs/one" in service.jobs) == bool(status)
 
 
-@pytest.mark.parametrize("command", [("pause", "one"), ("resume", "one"), ("scale", "one", "--workers", "3")])
+@pytest.mark.parametrize(
+    "command",
+    [("pause", "one"), ("resume", "one"), ("scale", "one", "--workers", "3")],
+)
 def test_an_unsupported_call_has_the_message_of_the_server(run, service, command: tuple[str, ...]) -> None:
     service.add_job()
     done = run(*command)

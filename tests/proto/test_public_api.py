@@ -87,6 +87,7 @@ def test_services_and_methods() -> None:
             "PauseTrainingJob": "TrainingJob",
             "ResumeTrainingJob": "TrainingJob",
             "ScaleTrainingJob": "TrainingJob",
+            "UpdateTrainingJob": "TrainingJob",
             "WatchTrainingJob": "stream WatchTrainingJobResponse",
             "ListMetrics": "ListMetricsResponse",
         },

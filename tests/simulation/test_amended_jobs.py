@@ -1,13 +1,18 @@
 """A job that is amended while it trains has the bits of one that goes on from that step with the new values."""
 
+import json
 from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
+from raydient.server.training.checkpoint_files import good_manifests
+from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import Amended
 from raydient.steps.amendments import Amendment
 
-from .job import Job
+from .invariants import JOB
+from .job import DIRECTORY, Job
 from .twin import Twin, small_pieces, tiny_twin
 
 SETTINGS = {
@@ -55,6 +60,19 @@ def test_the_rest_has_the_bits_of_a_naive_loop_that_changes_there(servers, setti
 def test_an_amendment_that_comes_before_the_first_step_holds_from_there_on():
     job = run(1, SETTINGS, 1)
     assert [(amendment.round, amendment.step) for amendment in in_force(job)] == [(0, 0)]
+
+
+@small_pieces()
+def test_checkpoints_and_the_model_have_the_amendments():
+    job = run(1, SETTINGS, 120)
+    (amendment,) = in_force(job)
+    _, manifest, _ = next(good_manifests(DIRECTORY / "checkpoints", JOB, job.disk))
+    assert list(manifest.amendments) == [amendment]
+    with job.disk.open_plain(DIRECTORY / MODEL_FILE) as model:
+        data = model.read()
+    size = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+    assert json.loads(metadata["amendments"]) == [asdict(amendment)]
 
 
 @pytest.mark.parametrize("victim", ["coordinator", "server 0"])

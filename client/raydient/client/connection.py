@@ -34,6 +34,7 @@ IDEMPOTENT = {
         "CancelTrainingJob",
         "PauseTrainingJob",
         "ScaleTrainingJob",
+        "UpdateTrainingJob",
         "ListMetrics",
     ),
     "raydient.v1.DatasetService": ("GetDataset", "ListDatasets"),

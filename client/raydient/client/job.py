@@ -19,6 +19,7 @@ from .errors import JobNotSucceeded, NotAllowed
 from .history import History, Point
 from .prediction import Prediction
 from .predictor import Predictor
+from .updating import update_request
 from .watching import watch
 
 _PREFIX = "TRAINING_JOB_STATE_"
@@ -136,6 +137,21 @@ class Job:
         """Change the number of worker processes; the resulting weights stay the same."""
         request = api.ScaleTrainingJobRequest(name=self.name, workers=workers)
         return self._update(self._connection.training.ScaleTrainingJob, request)
+
+    def update(self, settings: Mapping[str, Any]) -> "Job":
+        """Change settings of a job that has not ended; a running one takes them between two steps.
+
+        Args:
+            settings: new values by the path in the job file, such as `{"training.max_steps": 500}`; None removes a
+                setting. Fields that may change: `training.optimizer.*.learning_rate` of the job's own optimizer,
+                `training.clipping` and its limits, `training.epochs`, `training.max_steps`, `training.max_minutes` and
+                `training.early_stopping.patience`.
+
+        Raises:
+            RequestRefused: a field may not change, or its value breaks a rule.
+            NotAllowed: the job has ended.
+        """
+        return self._update(self._connection.training.UpdateTrainingJob, update_request(self.name, settings))
 
     def delete(self) -> None:
         """Remove a job that has ended, with its model, checkpoints and history."""

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from raydient.v1 import training_job_spec_pb2 as raydient_dot_v1_dot_training__job__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eraydient/v1/training_job.proto\x12\x0braydient.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#raydient/v1/training_job_spec.proto\"\xba\x04\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.raydient.v1.TrainingJobSpec\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x15\n\rstate_message\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08progress\x18\t \x01(\x0b\x32\x1d.raydient.v1.TrainingProgress\x12+\n\nlast_epoch\x18\n \x01(\x0b\x32\x17.raydient.v1.EpochEnded\x12\x0e\n\x06\x64igest\x18\x0b \x01(\t\x12\x10\n\x08restarts\x18\x0c \x01(\x05\x12\x16\n\x0equeue_position\x18\r \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\x0e \x01(\t\x12)\n\x07workers\x18\x0f \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12\x33\n\x0b\x63heckpoints\x18\x10 \x01(\x0b\x32\x1e.raydient.v1.CheckpointSummary\"S\n\x11\x43heckpointSummary\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x61maged\x18\x03 \x01(\x05\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\xcc\x05\n\x10TrainingProgress\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\r\n\x05steps\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0e\n\x06\x65pochs\x18\x04 \x01(\x05\x12\x0f\n\x07samples\x18\x05 \x01(\x03\x12\x1a\n\x12samples_per_second\x18\x06 \x01(\x01\x12\x15\n\rlearning_rate\x18\x07 \x01(\x01\x12\x0c\n\x04loss\x18\x08 \x01(\x01\x12\x15\n\rworkers_alive\x18\t \x01(\x05\x12\x16\n\x0eworkers_wanted\x18\n \x01(\x05\x12=\n\x08restarts\x18\x0b \x03(\x0b\x32+.raydient.v1.TrainingProgress.RestartsEntry\x12\x46\n\rphase_seconds\x18\x0c \x03(\x0b\x32/.raydient.v1.TrainingProgress.PhaseSecondsEntry\x12H\n\x0e\x65xchange_bytes\x18\r \x03(\x0b\x32\x30.raydient.v1.TrainingProgress.ExchangeBytesEntry\x12\x17\n\x0fworkers_minimum\x18\x0e \x01(\x05\x12\x34\n\x0fgradient_health\x18\x0f \x01(\x0b\x32\x1b.raydient.v1.GradientHealth\x12\x18\n\x0b\x63lip_factor\x18\x10 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rclipped_steps\x18\x11 \x01(\x03\x1a/\n\rRestartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11PhaseSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x34\n\x12\x45xchangeBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x0e\n\x0c_clip_factor\"H\n\x0eGradientHealth\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12(\n\x06layers\x18\x02 \x03(\x0b\x32\x18.raydient.v1.LayerHealth\"\xe0\x01\n\x0bLayerHealth\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x1a\n\rgradient_norm\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cupdate_ratio\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11non_finite_values\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x1d\n\x10\x64\x65\x61\x64_units_ratio\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_gradient_normB\x0f\n\r_update_ratioB\x14\n\x12_non_finite_valuesB\x13\n\x11_dead_units_ratio\"\xcf\x02\n\x10TrainingJobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rstate_changed\x18\x03 \x01(\x0b\x32\x19.raydient.v1.StateChangedH\x00\x12\x31\n\x08progress\x18\x04 \x01(\x0b\x32\x1d.raydient.v1.TrainingProgressH\x00\x12.\n\x0b\x65poch_ended\x18\x05 \x01(\x0b\x32\x17.raydient.v1.EpochEndedH\x00\x12\x38\n\x10\x63heckpoint_taken\x18\x06 \x01(\x0b\x32\x1c.raydient.v1.CheckpointTakenH\x00\x12%\n\x06notice\x18\x07 \x01(\x0b\x32\x13.raydient.v1.NoticeH\x00\x42\x07\n\x05\x65vent\"m\n\x0cStateChanged\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"|\n\nEpochEnded\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x07metrics\x18\x04 \x03(\x0b\x32\x13.raydient.v1.Metric\"Q\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0c\n\x04step\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x01\"`\n\x0f\x43heckpointTaken\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\")\n\x06Notice\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*\xbb\x02\n\x10TrainingJobState\x12\"\n\x1eTRAINING_JOB_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TRAINING_JOB_STATE_QUEUED\x10\x01\x12\x1f\n\x1bTRAINING_JOB_STATE_STARTING\x10\x02\x12\x1e\n\x1aTRAINING_JOB_STATE_RUNNING\x10\x03\x12\x1d\n\x19TRAINING_JOB_STATE_PAUSED\x10\x04\x12!\n\x1dTRAINING_JOB_STATE_CANCELLING\x10\x05\x12 \n\x1cTRAINING_JOB_STATE_SUCCEEDED\x10\x06\x12\x1d\n\x19TRAINING_JOB_STATE_FAILED\x10\x07\x12 \n\x1cTRAINING_JOB_STATE_CANCELLED\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eraydient/v1/training_job.proto\x12\x0braydient.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#raydient/v1/training_job_spec.proto\"\xeb\x04\n\x0bTrainingJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.raydient.v1.TrainingJobSpec\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x15\n\rstate_message\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x08progress\x18\t \x01(\x0b\x32\x1d.raydient.v1.TrainingProgress\x12+\n\nlast_epoch\x18\n \x01(\x0b\x32\x17.raydient.v1.EpochEnded\x12\x0e\n\x06\x64igest\x18\x0b \x01(\t\x12\x10\n\x08restarts\x18\x0c \x01(\x05\x12\x16\n\x0equeue_position\x18\r \x01(\x05\x12\x0f\n\x07\x64\x61taset\x18\x0e \x01(\t\x12)\n\x07workers\x18\x0f \x01(\x0b\x32\x18.raydient.v1.WorkerRange\x12\x33\n\x0b\x63heckpoints\x18\x10 \x01(\x0b\x32\x1e.raydient.v1.CheckpointSummary\x12/\n\x07updates\x18\x11 \x03(\x0b\x32\x1e.raydient.v1.TrainingJobUpdate\"\x9a\x01\n\x11TrainingJobUpdate\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06\x66ields\x18\x03 \x03(\x0b\x32\x18.raydient.v1.FieldUpdate\x12\x11\n\x04step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_step\":\n\x0b\x46ieldUpdate\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\"S\n\x11\x43heckpointSummary\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x02 \x01(\x05\x12\x0f\n\x07\x64\x61maged\x18\x03 \x01(\x05\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\xcc\x05\n\x10TrainingProgress\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\r\n\x05steps\x18\x02 \x01(\x03\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0e\n\x06\x65pochs\x18\x04 \x01(\x05\x12\x0f\n\x07samples\x18\x05 \x01(\x03\x12\x1a\n\x12samples_per_second\x18\x06 \x01(\x01\x12\x15\n\rlearning_rate\x18\x07 \x01(\x01\x12\x0c\n\x04loss\x18\x08 \x01(\x01\x12\x15\n\rworkers_alive\x18\t \x01(\x05\x12\x16\n\x0eworkers_wanted\x18\n \x01(\x05\x12=\n\x08restarts\x18\x0b \x03(\x0b\x32+.raydient.v1.TrainingProgress.RestartsEntry\x12\x46\n\rphase_seconds\x18\x0c \x03(\x0b\x32/.raydient.v1.TrainingProgress.PhaseSecondsEntry\x12H\n\x0e\x65xchange_bytes\x18\r \x03(\x0b\x32\x30.raydient.v1.TrainingProgress.ExchangeBytesEntry\x12\x17\n\x0fworkers_minimum\x18\x0e \x01(\x05\x12\x34\n\x0fgradient_health\x18\x0f \x01(\x0b\x32\x1b.raydient.v1.GradientHealth\x12\x18\n\x0b\x63lip_factor\x18\x10 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\rclipped_steps\x18\x11 \x01(\x03\x1a/\n\rRestartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x33\n\x11PhaseSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x34\n\x12\x45xchangeBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x0e\n\x0c_clip_factor\"H\n\x0eGradientHealth\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12(\n\x06layers\x18\x02 \x03(\x0b\x32\x18.raydient.v1.LayerHealth\"\xe0\x01\n\x0bLayerHealth\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x1a\n\rgradient_norm\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cupdate_ratio\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11non_finite_values\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x1d\n\x10\x64\x65\x61\x64_units_ratio\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_gradient_normB\x0f\n\r_update_ratioB\x14\n\x12_non_finite_valuesB\x13\n\x11_dead_units_ratio\"\xcf\x02\n\x10TrainingJobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rstate_changed\x18\x03 \x01(\x0b\x32\x19.raydient.v1.StateChangedH\x00\x12\x31\n\x08progress\x18\x04 \x01(\x0b\x32\x1d.raydient.v1.TrainingProgressH\x00\x12.\n\x0b\x65poch_ended\x18\x05 \x01(\x0b\x32\x17.raydient.v1.EpochEndedH\x00\x12\x38\n\x10\x63heckpoint_taken\x18\x06 \x01(\x0b\x32\x1c.raydient.v1.CheckpointTakenH\x00\x12%\n\x06notice\x18\x07 \x01(\x0b\x32\x13.raydient.v1.NoticeH\x00\x42\x07\n\x05\x65vent\"m\n\x0cStateChanged\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"|\n\nEpochEnded\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x07metrics\x18\x04 \x03(\x0b\x32\x13.raydient.v1.Metric\"Q\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0c\n\x04step\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x01\"`\n\x0f\x43heckpointTaken\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\")\n\x06Notice\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*\xbb\x02\n\x10TrainingJobState\x12\"\n\x1eTRAINING_JOB_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19TRAINING_JOB_STATE_QUEUED\x10\x01\x12\x1f\n\x1bTRAINING_JOB_STATE_STARTING\x10\x02\x12\x1e\n\x1aTRAINING_JOB_STATE_RUNNING\x10\x03\x12\x1d\n\x19TRAINING_JOB_STATE_PAUSED\x10\x04\x12!\n\x1dTRAINING_JOB_STATE_CANCELLING\x10\x05\x12 \n\x1cTRAINING_JOB_STATE_SUCCEEDED\x10\x06\x12\x1d\n\x19TRAINING_JOB_STATE_FAILED\x10\x07\x12 \n\x1cTRAINING_JOB_STATE_CANCELLED\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,34 +40,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGPROGRESS_PHASESECONDSENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._loaded_options = None
   _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._serialized_options = b'8\001'
-  _globals['_TRAININGJOBSTATE']._serialized_start=2627
-  _globals['_TRAININGJOBSTATE']._serialized_end=2942
+  _globals['_TRAININGJOBSTATE']._serialized_start=2893
+  _globals['_TRAININGJOBSTATE']._serialized_end=3208
   _globals['_TRAININGJOB']._serialized_start=150
-  _globals['_TRAININGJOB']._serialized_end=720
-  _globals['_CHECKPOINTSUMMARY']._serialized_start=722
-  _globals['_CHECKPOINTSUMMARY']._serialized_end=805
-  _globals['_TRAININGPROGRESS']._serialized_start=808
-  _globals['_TRAININGPROGRESS']._serialized_end=1524
-  _globals['_TRAININGPROGRESS_RESTARTSENTRY']._serialized_start=1354
-  _globals['_TRAININGPROGRESS_RESTARTSENTRY']._serialized_end=1401
-  _globals['_TRAININGPROGRESS_PHASESECONDSENTRY']._serialized_start=1403
-  _globals['_TRAININGPROGRESS_PHASESECONDSENTRY']._serialized_end=1454
-  _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._serialized_start=1456
-  _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._serialized_end=1508
-  _globals['_GRADIENTHEALTH']._serialized_start=1526
-  _globals['_GRADIENTHEALTH']._serialized_end=1598
-  _globals['_LAYERHEALTH']._serialized_start=1601
-  _globals['_LAYERHEALTH']._serialized_end=1825
-  _globals['_TRAININGJOBEVENT']._serialized_start=1828
-  _globals['_TRAININGJOBEVENT']._serialized_end=2163
-  _globals['_STATECHANGED']._serialized_start=2165
-  _globals['_STATECHANGED']._serialized_end=2274
-  _globals['_EPOCHENDED']._serialized_start=2276
-  _globals['_EPOCHENDED']._serialized_end=2400
-  _globals['_METRIC']._serialized_start=2402
-  _globals['_METRIC']._serialized_end=2483
-  _globals['_CHECKPOINTTAKEN']._serialized_start=2485
-  _globals['_CHECKPOINTTAKEN']._serialized_end=2581
-  _globals['_NOTICE']._serialized_start=2583
-  _globals['_NOTICE']._serialized_end=2624
+  _globals['_TRAININGJOB']._serialized_end=769
+  _globals['_TRAININGJOBUPDATE']._serialized_start=772
+  _globals['_TRAININGJOBUPDATE']._serialized_end=926
+  _globals['_FIELDUPDATE']._serialized_start=928
+  _globals['_FIELDUPDATE']._serialized_end=986
+  _globals['_CHECKPOINTSUMMARY']._serialized_start=988
+  _globals['_CHECKPOINTSUMMARY']._serialized_end=1071
+  _globals['_TRAININGPROGRESS']._serialized_start=1074
+  _globals['_TRAININGPROGRESS']._serialized_end=1790
+  _globals['_TRAININGPROGRESS_RESTARTSENTRY']._serialized_start=1620
+  _globals['_TRAININGPROGRESS_RESTARTSENTRY']._serialized_end=1667
+  _globals['_TRAININGPROGRESS_PHASESECONDSENTRY']._serialized_start=1669
+  _globals['_TRAININGPROGRESS_PHASESECONDSENTRY']._serialized_end=1720
+  _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._serialized_start=1722
+  _globals['_TRAININGPROGRESS_EXCHANGEBYTESENTRY']._serialized_end=1774
+  _globals['_GRADIENTHEALTH']._serialized_start=1792
+  _globals['_GRADIENTHEALTH']._serialized_end=1864
+  _globals['_LAYERHEALTH']._serialized_start=1867
+  _globals['_LAYERHEALTH']._serialized_end=2091
+  _globals['_TRAININGJOBEVENT']._serialized_start=2094
+  _globals['_TRAININGJOBEVENT']._serialized_end=2429
+  _globals['_STATECHANGED']._serialized_start=2431
+  _globals['_STATECHANGED']._serialized_end=2540
+  _globals['_EPOCHENDED']._serialized_start=2542
+  _globals['_EPOCHENDED']._serialized_end=2666
+  _globals['_METRIC']._serialized_start=2668
+  _globals['_METRIC']._serialized_end=2749
+  _globals['_CHECKPOINTTAKEN']._serialized_start=2751
+  _globals['_CHECKPOINTTAKEN']._serialized_end=2847
+  _globals['_NOTICE']._serialized_start=2849
+  _globals['_NOTICE']._serialized_end=2890
 # @@protoc_insertion_point(module_scope)

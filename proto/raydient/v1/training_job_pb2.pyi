@@ -34,7 +34,7 @@ TRAINING_JOB_STATE_FAILED: TrainingJobState
 TRAINING_JOB_STATE_CANCELLED: TrainingJobState
 
 class TrainingJob(_message.Message):
-    __slots__ = ("name", "spec", "state", "state_reason", "state_message", "create_time", "start_time", "end_time", "progress", "last_epoch", "digest", "restarts", "queue_position", "dataset", "workers", "checkpoints")
+    __slots__ = ("name", "spec", "state", "state_reason", "state_message", "create_time", "start_time", "end_time", "progress", "last_epoch", "digest", "restarts", "queue_position", "dataset", "workers", "checkpoints", "updates")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class TrainingJob(_message.Message):
     DATASET_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: _training_job_spec_pb2.TrainingJobSpec
     state: TrainingJobState
@@ -67,7 +68,30 @@ class TrainingJob(_message.Message):
     dataset: str
     workers: _training_job_spec_pb2.WorkerRange
     checkpoints: CheckpointSummary
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_training_job_spec_pb2.TrainingJobSpec, _Mapping]] = ..., state: _Optional[_Union[TrainingJobState, str]] = ..., state_reason: _Optional[str] = ..., state_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., last_epoch: _Optional[_Union[EpochEnded, _Mapping]] = ..., digest: _Optional[str] = ..., restarts: _Optional[int] = ..., queue_position: _Optional[int] = ..., dataset: _Optional[str] = ..., workers: _Optional[_Union[_training_job_spec_pb2.WorkerRange, _Mapping]] = ..., checkpoints: _Optional[_Union[CheckpointSummary, _Mapping]] = ...) -> None: ...
+    updates: _containers.RepeatedCompositeFieldContainer[TrainingJobUpdate]
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[_training_job_spec_pb2.TrainingJobSpec, _Mapping]] = ..., state: _Optional[_Union[TrainingJobState, str]] = ..., state_reason: _Optional[str] = ..., state_message: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., progress: _Optional[_Union[TrainingProgress, _Mapping]] = ..., last_epoch: _Optional[_Union[EpochEnded, _Mapping]] = ..., digest: _Optional[str] = ..., restarts: _Optional[int] = ..., queue_position: _Optional[int] = ..., dataset: _Optional[str] = ..., workers: _Optional[_Union[_training_job_spec_pb2.WorkerRange, _Mapping]] = ..., checkpoints: _Optional[_Union[CheckpointSummary, _Mapping]] = ..., updates: _Optional[_Iterable[_Union[TrainingJobUpdate, _Mapping]]] = ...) -> None: ...
+
+class TrainingJobUpdate(_message.Message):
+    __slots__ = ("number", "create_time", "fields", "step")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    create_time: _timestamp_pb2.Timestamp
+    fields: _containers.RepeatedCompositeFieldContainer[FieldUpdate]
+    step: int
+    def __init__(self, number: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fields: _Optional[_Iterable[_Union[FieldUpdate, _Mapping]]] = ..., step: _Optional[int] = ...) -> None: ...
+
+class FieldUpdate(_message.Message):
+    __slots__ = ("path", "before", "after")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    before: str
+    after: str
+    def __init__(self, path: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
 class CheckpointSummary(_message.Message):
     __slots__ = ("step", "failed", "damaged", "problem")

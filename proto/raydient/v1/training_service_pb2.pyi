@@ -1,4 +1,5 @@
 from google.protobuf import empty_pb2 as _empty_pb2
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from raydient.v1 import training_job_pb2 as _training_job_pb2
 from raydient.v1 import training_job_spec_pb2 as _training_job_spec_pb2
 from google.protobuf.internal import containers as _containers
@@ -63,6 +64,14 @@ class ListTrainingJobsResponse(_message.Message):
     training_jobs: _containers.RepeatedCompositeFieldContainer[_training_job_pb2.TrainingJob]
     next_page_token: str
     def __init__(self, training_jobs: _Optional[_Iterable[_Union[_training_job_pb2.TrainingJob, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateTrainingJobRequest(_message.Message):
+    __slots__ = ("training_job", "update_mask")
+    TRAINING_JOB_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_MASK_FIELD_NUMBER: _ClassVar[int]
+    training_job: _training_job_pb2.TrainingJob
+    update_mask: _field_mask_pb2.FieldMask
+    def __init__(self, training_job: _Optional[_Union[_training_job_pb2.TrainingJob, _Mapping]] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
 
 class DeleteTrainingJobRequest(_message.Message):
     __slots__ = ("name", "allow_missing")

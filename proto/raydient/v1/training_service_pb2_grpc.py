@@ -77,6 +77,11 @@ class TrainingServiceStub(object):
                 request_serializer=raydient_dot_v1_dot_training__service__pb2.ScaleTrainingJobRequest.SerializeToString,
                 response_deserializer=raydient_dot_v1_dot_training__job__pb2.TrainingJob.FromString,
                 _registered_method=True)
+        self.UpdateTrainingJob = channel.unary_unary(
+                '/raydient.v1.TrainingService/UpdateTrainingJob',
+                request_serializer=raydient_dot_v1_dot_training__service__pb2.UpdateTrainingJobRequest.SerializeToString,
+                response_deserializer=raydient_dot_v1_dot_training__job__pb2.TrainingJob.FromString,
+                _registered_method=True)
         self.WatchTrainingJob = channel.unary_stream(
                 '/raydient.v1.TrainingService/WatchTrainingJob',
                 request_serializer=raydient_dot_v1_dot_training__service__pb2.WatchTrainingJobRequest.SerializeToString,
@@ -193,6 +198,26 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTrainingJob(self, request, context):
+        """Changes settings of a job that has not ended, as `update_mask` names them: the base learning rate
+        (`spec.training.optimizer.KIND.learning_rate` of the job's own optimizer), `spec.training.clipping` or the limit in
+        it, `spec.training.epochs`, `max_steps`, `max_minutes` and `spec.training.early_stopping.patience`. A field that is
+        named and absent from `training_job` is removed, where the specification may lack it. A running job takes the new
+        values between two steps, any other one when it goes on. From that step on, the weights are those of a job that
+        goes on from there with the new values, also after the loss of any process; see `TrainingJob.updates`. Returns when
+        the update is durable, with the new `spec`. Idempotent: an update that changes nothing is not counted.
+
+        NOT_FOUND            JOB_NOT_FOUND, DATASET_NOT_FOUND
+        FAILED_PRECONDITION  JOB_ENDED
+        INVALID_ARGUMENT     INVALID_SPEC: fields that may not change, or values that break a rule, also together with the
+        rest of the specification and the data; INVALID_MASK: the mask names no field of `spec`
+        ABORTED              CONFLICT: another update was accepted meanwhile; a retry may succeed
+        RESOURCE_EXHAUSTED   TOO_MANY_UPDATES; CHECK_OUT_OF_MEMORY, CHECK_TOO_SLOW as in CreateTrainingJob
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTrainingJob(self, request, context):
         """Streams the events of a job: first the stored ones, at the watcher's pace, then new ones, in order, without loss or
         repetition. The stream ends with OK only after the event of the final state. After any other end, watch again from
@@ -262,6 +287,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
             'ScaleTrainingJob': grpc.unary_unary_rpc_method_handler(
                     servicer.ScaleTrainingJob,
                     request_deserializer=raydient_dot_v1_dot_training__service__pb2.ScaleTrainingJobRequest.FromString,
+                    response_serializer=raydient_dot_v1_dot_training__job__pb2.TrainingJob.SerializeToString,
+            ),
+            'UpdateTrainingJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTrainingJob,
+                    request_deserializer=raydient_dot_v1_dot_training__service__pb2.UpdateTrainingJobRequest.FromString,
                     response_serializer=raydient_dot_v1_dot_training__job__pb2.TrainingJob.SerializeToString,
             ),
             'WatchTrainingJob': grpc.unary_stream_rpc_method_handler(
@@ -491,6 +521,33 @@ class TrainingService(object):
             target,
             '/raydient.v1.TrainingService/ScaleTrainingJob',
             raydient_dot_v1_dot_training__service__pb2.ScaleTrainingJobRequest.SerializeToString,
+            raydient_dot_v1_dot_training__job__pb2.TrainingJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raydient.v1.TrainingService/UpdateTrainingJob',
+            raydient_dot_v1_dot_training__service__pb2.UpdateTrainingJobRequest.SerializeToString,
             raydient_dot_v1_dot_training__job__pb2.TrainingJob.FromString,
             options,
             channel_credentials,

@@ -33,6 +33,7 @@ COMMANDS = {
     "pause": ("control", "pause"),
     "resume": ("control", "resume"),
     "scale": ("control", "scale"),
+    "update": ("control", "update"),
     "cancel": ("control", "cancel"),
     "delete": ("control", "delete"),
     "metrics": ("metrics", "metrics"),

@@ -8,7 +8,7 @@ import click
 
 from .display import value_text
 from .options import ConnectionOptions, debug_option, job_argument, json_option, with_connection
-from .output import as_data, print_json, print_pairs, print_table, time_text, workers_text
+from .output import as_data, print_json, print_pairs, print_table, time_text, update_lines, workers_text
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
@@ -93,6 +93,7 @@ def _show(job: "Job") -> None:
         pairs.append(("asked for", workers_text(resource.workers)))
     measured = [f"{m.split} {m.name} {value_text(m.name, m.value)}" for m in resource.last_epoch.metrics]
     pairs += [("last epoch", ", ".join(measured)), ("started again", str(resource.restarts or ""))]
+    pairs += [("updated", line) for line in update_lines(resource.updates)]
     pairs += _checkpoints(resource.checkpoints)
     pairs += [("dataset", resource.dataset), ("digest", resource.digest)]
     times = {"created": "create_time", "started": "start_time", "ended": "end_time"}

@@ -57,6 +57,20 @@ def workers_text(workers: Any) -> str:
     return most if workers.min == workers.max else f"{workers.min} to {most}"
 
 
+def update_lines(updates: Iterable[Any]) -> list[str]:
+    """Format each TrainingJobUpdate: `training.max_steps 100 -> 500, from step 240 on`."""
+    lines = []
+    for update in updates:
+        fields = [f"{f.path.removeprefix('spec.')} {_given(f.before)} -> {_given(f.after)}" for f in update.fields]
+        when = f"from step {update.step} on" if update.HasField("step") else "not in force yet"
+        lines.append(", ".join([*fields, when]))
+    return lines
+
+
+def _given(text: str) -> str:
+    return "none" if text == "null" else text
+
+
 def time_text(stamp: "Timestamp") -> str:
     """Format a time: `2026-01-02 03:04:05 UTC`."""
     return stamp.ToDatetime().isoformat(" ", "seconds") + " UTC"

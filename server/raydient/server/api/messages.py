@@ -4,6 +4,7 @@ Resource names are `jobs/{id}`, `datasets/{id}` and `jobs/{id}/checkpoints/{step
 converted through its JSON form in both directions.
 """
 
+import json
 import re
 from datetime import datetime, timedelta
 
@@ -55,7 +56,7 @@ def job_message(
     if isinstance(job, records.UnreadableJob):
         return _unreadable_message(job)
     message = training_job_pb2.TrainingJob(
-        spec=spec_message(job.spec) if isinstance(job, records.Job) else _spec_summary(job),
+        spec=spec_message(job.current_spec) if isinstance(job, records.Job) else _spec_summary(job),
         state=STATES[job.state] if job.id else training_job_pb2.TRAINING_JOB_STATE_UNSPECIFIED,
         state_reason=job.reason,
         state_message=job.message,
@@ -70,10 +71,26 @@ def job_message(
         checkpoints=_checkpoints(job),
         dataset=job.dataset if job.dataset.startswith(STORED) else "",
     )
+    if isinstance(job, records.Job):
+        message.updates.extend(map(_update_message, job.updates))
     if job.id:
         message.name = f"jobs/{job.id}"
         message.create_time.FromDatetime(job.created)
     return message
+
+
+def _update_message(update: records.SpecUpdate) -> training_job_pb2.TrainingJobUpdate:
+    return training_job_pb2.TrainingJobUpdate(
+        number=update.number,
+        create_time=_time(update.created),
+        fields=[
+            training_job_pb2.FieldUpdate(
+                path=f"spec.{change.path}", before=json.dumps(change.before), after=json.dumps(change.after)
+            )
+            for change in update.changes
+        ],
+        step=None if update.round is None else update.step,
+    )
 
 
 def _checkpoints(job: records.Job | records.JobSummary) -> training_job_pb2.CheckpointSummary:

@@ -17,6 +17,7 @@ from raydient.v1.training_service_pb2_grpc import TrainingServiceServicer
 
 from .messages import STATES, job_id, job_message, metric_message, read_spec
 from .paging import next_page, page_size, page_start
+from .updating import read_update
 from .watching import Watchers
 
 REQUEST_ID_CHARACTERS = 64
@@ -81,6 +82,16 @@ class TrainingServicer(TrainingServiceServicer):
         """See the proto."""
         return await self._answer(self._jobs.scale, request.name, request.workers)
 
+    async def UpdateTrainingJob(self, request: pb.UpdateTrainingJobRequest, context: Any) -> TrainingJob:
+        """See the proto."""
+        call = Call()
+        async with self._checks:
+            try:
+                return await asyncio.to_thread(self._update, request, call)
+            except asyncio.CancelledError:
+                call.abandon()
+                raise
+
     async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
         """See the proto."""
         await self._watchers.watch(job_id(request.name), request.after_sequence, context.write)
@@ -107,6 +118,10 @@ class TrainingServicer(TrainingServiceServicer):
         if request.validate_only:
             return job_message(self._jobs.preview(spec, call))
         return self._message(self._jobs.create(spec, request.request_id, call))
+
+    def _update(self, request: pb.UpdateTrainingJobRequest, call: Call) -> TrainingJob:
+        identity = job_id(request.training_job.name)
+        return self._message(self._jobs.update(identity, read_update(request), call))
 
     def _message(self, job: Job | JobSummary | UnreadableJob) -> TrainingJob:
         return job_message(job, self._jobs.dispatcher.position(job.id))

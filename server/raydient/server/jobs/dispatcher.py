@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from raydient.spec.errors import InvalidSpec
 from . import lifecycle
 from .lifecycle import Update
 from .recorder import RunRecorder
-from .records import Job
+from .records import FieldChange, Job
 from .scheduler import Scheduler
 from .states import State
 from .store import JobStore
@@ -58,7 +58,7 @@ class Dispatcher:
         self._draining = self._detaching = False
         self._closed = threading.Event()
         self._starting = threading.Lock()  # a runner starts one run at a time
-        self._scaling = threading.Lock()  # runs receive allotments in the order in which these were made
+        self._scaling = threading.Lock()  # runs receive allotments and updates in the order in which these were made
         self._pool = ThreadPoolExecutor(8, "jobs")
         self._watch = threading.Thread(target=self._watch_slots, name="slots", daemon=True)
 
@@ -115,6 +115,12 @@ class Dispatcher:
                 self._resumed[job_id] = job
         self._send_allotment(job_id)
         self._start_what_fits()
+        return job
+
+    def amend(self, job_id: str, changes: Sequence[FieldChange], known: int) -> Job:
+        """Update a job's specification after `known` updates. Raises NotFound, NotAllowed, Conflict, Exhausted."""
+        job = self._store.update(job_id, lambda job: lifecycle.amend(job, changes, known, self._clock()))
+        self._send_updates(job)
         return job
 
     def pause(self, job_id: str) -> Job:
@@ -206,6 +212,15 @@ class Dispatcher:
             if run is not None and allotment is not None:
                 run.scale(allotment.slots, allotment.workers.min)
 
+    def _send_updates(self, job: Job) -> None:
+        """Send the job's run the updates that have not taken effect, in order; it ignores those that it has."""
+        with self._scaling:
+            with self._changed:
+                run = self._runs.get(job.id)
+            if run is not None:
+                for update in (update for update in job.updates if update.round is None):
+                    run.amend(update.amendment)
+
     def _start(self, job_id: str, workers: int) -> None:
         try:
             job = None if self._draining else self.record(job_id, lambda job: lifecycle.start(job, self._clock()))
@@ -259,6 +274,8 @@ class Dispatcher:
             allotment = self._scheduler.allotment(job.id)
         try:
             current = self.record(job.id, lambda job: lifecycle.attach(job, recorder.number, run.attachment))
+            if current is not None:
+                self._send_updates(current)
             # Deliver stop requests that arrived before the run was registered.
             if current is not None and current.state is State.CANCELLING:
                 run.cancel()

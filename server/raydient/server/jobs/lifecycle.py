@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from raydient.server.errors import Exhausted, NotAllowed
+from raydient.server.errors import Conflict, Exhausted, NotAllowed
 from raydient.server.training.failures import reason_of
 from raydient.server.training.own_faults import OWN_FAULTS
 from raydient.server.training.reports import (
@@ -101,9 +101,14 @@ def scale(job: Job, workers: int) -> Update | None:
     return Update(replace(job, scaled=workers), (Notice("SCALED", f"{counted(workers, 'worker')} requested"),))
 
 
-def amend(job: Job, changes: Sequence[FieldChange], now: datetime) -> Update:
-    """Update the specification of a job for its user. Raises NotAllowed if the job has ended, Exhausted."""
+def amend(job: Job, changes: Sequence[FieldChange], known: int, now: datetime) -> Update:
+    """Update the specification of a job for its user, after `known` updates.
+
+    Raises NotAllowed if the job has ended, Conflict if it has had another number of updates, Exhausted.
+    """
     check_not_ended(job)
+    if len(job.updates) != known:
+        raise Conflict(f"jobs/{job.id} was updated by another call")
     if len(job.updates) >= UPDATES_ALLOWED:
         raise Exhausted(f"jobs/{job.id} has had {UPDATES_ALLOWED} updates, the most it may", reason="TOO_MANY_UPDATES")
     step = max(job.top_step, job.last_epoch.step if job.last_epoch is not None else 0)

@@ -4,20 +4,23 @@ import hashlib
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from raydient.server.calls import Call
 from raydient.server.errors import Exhausted, InvalidRequest, NotAllowed, NotFound
+from raydient.spec.amending import EPOCHS, MAX_STEPS, amended, value_at
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import MAXIMUM_WORKERS, JobSpec
 from raydient.spec.phrases import counted
 
+from . import lifecycle
 from .description import DESCRIPTION_FILE, Description, write_description, write_descriptions
 from .disk import disk_may_be_full
 from .dispatcher import Dispatcher
-from .records import Job, UnreadableJob
+from .records import FieldChange, Job, UnreadableJob
 from .rows import spec_text
 from .sources import STORED
 from .store import folder_name
@@ -104,6 +107,24 @@ class JobManager:
             raise InvalidRequest.of("workers", message, reason="INVALID_WORKERS")
         return self.dispatcher.scale(job_id, workers)
 
+    def update(self, job_id: str, settings: Mapping[str, Any], call: Call | None = None) -> Job:
+        """Change settings of a job that has not ended, by path; durable when this returns. None removes a setting.
+
+        Raises NotFound, NotAllowed, InvalidSpec, Conflict, and the errors of the check in `create`.
+        """
+        job = self.store.get(job_id)
+        lifecycle.check_not_ended(job)
+        before = job.current_spec
+        after = amended(before, settings)
+        changes = [FieldChange(path, value_at(before, path), value_at(after, path)) for path in settings]
+        changes = [change for change in changes if change.before != change.after]
+        if not changes:
+            return job
+        if errors := _ends_that_have_passed(job, changes):
+            raise InvalidSpec(errors)
+        self._check(after, self._sources.find(after.dataset.uri), call or Call())
+        return self.dispatcher.amend(job_id, changes, len(job.updates))
+
     def delete(self, job_id: str) -> None:
         """Remove a job that has ended or cannot be read, with all its files. Raises NotFound, NotAllowed."""
         self.store.delete(job_id)
@@ -165,3 +186,15 @@ class JobManager:
     def _draft(self, spec: JobSpec, request: str) -> Job:
         fingerprint = hashlib.sha256(spec_text(spec).encode()).hexdigest()
         return Job(self._new_id(), spec, self._clock(), request, fingerprint)
+
+
+def _ends_that_have_passed(job: Job, changes: Sequence[FieldChange]) -> list[FieldError]:
+    """Return an error for each end of training that the job has reached by its newest progress."""
+    if job.progress is None:
+        return []
+    done = {EPOCHS: (job.progress.epoch, "epoch"), MAX_STEPS: (job.progress.step, "step")}
+    return [
+        FieldError(change.path, f"{change.after} is not above the {counted(*done[change.path])} that the job has made")
+        for change in changes
+        if change.path in done and change.after is not None and change.after <= done[change.path][0]
+    ]

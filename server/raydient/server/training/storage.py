@@ -146,8 +146,8 @@ class Storage:
         }
         if not has_best(snapshot.watched):
             arrays = {name: array for name, array in arrays.items() if name != "best"}
-        model = self._model(arrays["weights"])
-        others = {name: self._model(arrays[name]) for name in MODELS if name in arrays}
+        model = self._model(arrays["weights"], snapshot.amendments)
+        others = {name: self._model(arrays[name], snapshot.amendments) for name in MODELS if name in arrays}
         damage = self._checkpoints.save(
             arrays,
             position,
@@ -161,9 +161,11 @@ class Storage:
         size = sum(array.nbytes for array in arrays.values())
         return Written(size, result.digest if snapshot.ending is not None else "", _damage_notices(damage))
 
-    def _model(self, weights: AnyArray) -> Model:
+    def _model(self, weights: AnyArray, amendments: Sequence[Amendment]) -> Model:
         data, specification = self._prepared.dataset, self._prepared.spec.network
-        return Model(specification, data.inputs, weights, data.targets, mixed_bits=self.numerics.mixed)
+        return Model(
+            specification, data.inputs, weights, data.targets, mixed_bits=self.numerics.mixed, amendments=amendments
+        )
 
     def read(self) -> StartingPoint:
         """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from raydient.files import LOCAL, Disk, write_durably
 from raydient.spec import network as spec
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.layers import INPUT
+from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
 
 from .build import build
@@ -53,6 +54,7 @@ class Model:
         weights: the flat float32 vector, laid out as `network.layout`.
         targets: the meaning of each output, by name.
         mixed_bits: machines that compute other bits than each other may have computed the weights.
+        amendments: amendments of the job with which the weights were computed; `load_model` does not read them.
     """
 
     specification: spec.Network
@@ -60,6 +62,7 @@ class Model:
     weights: NDArray[np.float32] = field(repr=False)
     targets: Mapping[str, Target]
     mixed_bits: bool = False
+    amendments: Sequence[Amendment] = ()
 
     @classmethod
     def plain(
@@ -114,6 +117,7 @@ class Model:
             "targets": json.dumps({name: [target.label, target.classes] for name, target in self.targets.items()}),
             "digest": self.digest,
             **({"mixed_bits": "true"} if self.mixed_bits else {}),
+            **({"amendments": json.dumps([asdict(one) for one in self.amendments])} if self.amendments else {}),
         }
 
     def predict(self, x: AnyArray) -> NDArray[np.float32]:
