@@ -27,6 +27,7 @@ JOBS = {
             {"dense": {"units": 96, "activation": "elu", **NORMAL}},
             {"dense": {"units": 64, "activation": "softplus", "kernel_initializer": "orthogonal"}},
             {"dense": {"units": 33, "activation": "gelu", "kernel_initializer": "lecun_normal"}},
+            {"dense": {"units": 20, "activation": "exact_gelu"}},
             {"dense": {"units": 1}},
         ],
         "loss": "binary_cross_entropy",

@@ -104,6 +104,10 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"filters": 2, "kernel_size": [4, 2], "strides": [1, 3], "padding": "same", "use_bias": False}, [(3, 2, 2)]),
         ({"filters": 1, "kernel_size": [1, 4], "strides": [2, 1], "activation": "sigmoid"}, [(2, 2, 3)]),
     ],
+    "activity_regularization": [
+        ({"l1": 0.3, "l2": 0.2}, [(3, 2)]),
+        ({"l2": 0.5}, [(4,)]),
+    ],
     "max_pooling1d": [
         ({}, [(6, 2)]),
         ({"pool_size": 3, "strides": 1, "padding": "same"}, [(5, 2)]),

@@ -90,6 +90,16 @@ CASES = {
         wave(ROWS, 3),
         wave(ROWS, 2, phase=1.0),
     ),
+    "activity": (
+        [
+            {"dense": {"units": 5, "activation": "tanh"}},
+            {"activity_regularization": {"l1": 0.1, "l2": 0.2}},
+            {"dense": {"units": 2}},
+        ],
+        "mean_squared_error",
+        wave(ROWS, 3),
+        wave(ROWS, 2, phase=1.0),
+    ),
     "quantile": (
         [{"dense": {"units": 2}}],
         {"quantile": {"quantile": 0.9}},

@@ -92,6 +92,15 @@ class ActivationLayer(Placed):
     function: Activation
 
 
+class ActivityRegularization(Placed):
+    """Outputs unchanged, with a penalty on large ones y added to the loss: l1 · Σ |y| + l2 · Σ y², averaged over the
+    samples of a batch.
+    """
+
+    l1: Annotated[float, Field(ge=0, le=1e30)] = 0.0
+    l2: Annotated[float, Field(ge=0, le=1e30)] = 0.0
+
+
 class Prelu(Learned):
     """x where x is positive, a learnt factor times x elsewhere (He et al. 2015).
 

@@ -10,7 +10,20 @@ from .attention import MultiHeadAttention, PositionEmbedding, SinePositionEncodi
 from .base import Model, OneOf
 from .convolution import Conv1d, Conv1dTranspose, Conv2d, Conv2dTranspose
 from .dataset import LABEL
-from .layers import INPUT, ActivationLayer, Concatenate, Dense, Flatten, Merge, Name, Prelu, Reshape, Shared, Transpose
+from .layers import (
+    INPUT,
+    ActivationLayer,
+    ActivityRegularization,
+    Concatenate,
+    Dense,
+    Flatten,
+    Merge,
+    Name,
+    Prelu,
+    Reshape,
+    Shared,
+    Transpose,
+)
 from .losses import Loss
 from .metrics import Metrics
 from .normalization import BatchNormalization, GroupNormalization, LayerNormalization, RmsNormalization
@@ -59,6 +72,7 @@ class Layer(OneOf):
     prelu: Prelu | None = None
     conv1d_transpose: Conv1dTranspose | None = None
     conv2d_transpose: Conv2dTranspose | None = None
+    activity_regularization: ActivityRegularization | None = None
 
 
 class Output(Model):

@@ -112,3 +112,15 @@ class Prelu(_message.Message):
     alpha_regularizer: _functions_pb2.Regularizer
     shared_axes: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., alpha_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., alpha_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., shared_axes: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ActivityRegularization(_message.Message):
+    __slots__ = ("name", "inputs", "l1", "l2")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    L1_FIELD_NUMBER: _ClassVar[int]
+    L2_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inputs: _containers.RepeatedScalarFieldContainer[str]
+    l1: float
+    l2: float
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., l1: _Optional[float] = ..., l2: _Optional[float] = ...) -> None: ...

@@ -158,6 +158,14 @@ def exact_gelu(weights):
     return functional.mse_loss(dense(weights[20:], hidden, 2), wave(ROWS, 2, phase=1.0))
 
 
+def activity(weights):
+    """A penalty on the hidden outputs, which is no part of the reported loss."""
+    hidden = torch.tanh(dense(weights[:20], wave(ROWS, 3), 5))
+    penalty = (0.1 * hidden.abs().sum() + 0.2 * (hidden**2).sum()) / ROWS
+    loss = functional.mse_loss(dense(weights[20:], hidden, 2), wave(ROWS, 2, phase=1.0))
+    return loss + (penalty - penalty.detach())
+
+
 def quantile(weights):
     """The pinball loss of a quantile of 0.9."""
     errors = wave(ROWS, 2, phase=1.0) - dense(weights, wave(ROWS, 3), 2)
@@ -187,6 +195,7 @@ CASES = {
     "rms": (rms, 7),
     "transposed": (transposed, 95),
     "exact_gelu": (exact_gelu, 32),
+    "activity": (activity, 32),
     "quantile": (quantile, 8),
     "cosine": (cosine, 9),
     "binary_focal": (binary_focal, 9),

@@ -193,7 +193,7 @@ def _summary(name: str, shape: tuple[int, ...], places: NDArray[np.int64], entri
 
 
 class _Loss:
-    """The mean loss of a program's batch as a function of the parameters."""
+    """The mean loss of a program's batch, with penalties on activities, as a function of the parameters."""
 
     def __init__(self, program: Program, vector: NDArray[np.float64]) -> None:
         self.program, self.vector = program, vector
@@ -203,11 +203,12 @@ class _Loss:
     def begin(self) -> float:
         """Return the loss, and measure the scale of its rounding errors."""
         loss = self.value()
-        self._magnitude = self.program.magnitude() / self.program.rows
+        self._magnitude = (self.program.magnitude() + self.program.penalty()) / self.program.rows
         return loss
 
     def value(self) -> float:
-        return float(self.program.forward(self.weights, TRAINING)[0]) / self.program.rows
+        loss = float(self.program.forward(self.weights, TRAINING)[0])
+        return (loss + self.program.penalty()) / self.program.rows
 
     def compare(self, i: int, backward: float, loss: float) -> _Entry:
         """Compare the derivative of backward by value `i` of the flat vector with a difference quotient."""

@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike, NDArray
 from raydient.steps.arrays import AnyArray, Floats, aligned_zeros
 from raydient.steps.scores import Scores
 
+from .activity import ActivityPenalties
 from .ends import only
 from .graph import Network
 from .layers import INFERENCE, Pass, Views
@@ -51,6 +52,7 @@ class Program:
         self.centers: Mapping[str, NDArray[np.float64]] = self._objective.centers
         self.scores: Scores = self._objective.scores
         self._layers = tuple(zip(network.layers, self.buffers, strict=True))
+        self._penalties = ActivityPenalties(network)
         self._parameters = ParameterGradients(network, self._plan.backward_order, np.dtype(dtype))
 
     @property
@@ -79,6 +81,10 @@ class Program:
             self._objective.forward()
         return self._objective.sums
 
+    def penalty(self) -> float:
+        """Return the penalties on activities of the last `forward`, summed over the rows; no part of its sums."""
+        return self._penalties.total(self.buffers)
+
     def magnitude(self) -> float:
         """Return the summed loss of the last `forward` with all terms positive, the scale of its rounding errors."""
         return self._objective.magnitude()
@@ -93,7 +99,8 @@ class Program:
         """Compute the gradient of `scale` times the summed loss by every parameter: backpropagation.
 
         The loop is the chain rule, against the order of the layers. When the turn of a layer comes, every layer that
-        reads its output has written its part of the derivative by it, and the sum of these parts, dy, is complete.
+        reads its output has written its part of the derivative by it, and the sum of these parts, dy, is complete. The
+        derivative of a penalty on the output is one more part.
 
         With `scale` = 1 / rows of the whole batch, the gradients of its microbatches add up to that of its mean loss.
 
@@ -109,6 +116,7 @@ class Program:
             self._parameters.begin(gradients)
             for place in self._plan.backward_order:
                 layer, buffers = self._layers[place]
+                self._penalties.add_derivative(place, buffers, scale)
                 layer.backward(buffers, weights[place], self._parameters.repeated.get(place, gradients[place]))
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)

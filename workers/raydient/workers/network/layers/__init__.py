@@ -1,6 +1,7 @@
 """The table of layers. A new kind of layer joins it and inherits every test."""
 
 from .activation import ActivationLayer
+from .activity_regularization import ActivityRegularization
 from .attention import MultiHeadAttention
 from .batch_normalization import BatchNormalization
 from .bidirectional import Bidirectional
@@ -61,12 +62,14 @@ LAYERS: dict[str, type[Layer]] = {
         Prelu,
         Conv1dTranspose,
         Conv2dTranspose,
+        ActivityRegularization,
     )
 }
 
 __all__ = [
     "INFERENCE",
     "LAYERS",
+    "ActivityRegularization",
     "Buffers",
     "Layer",
     "Memory",
