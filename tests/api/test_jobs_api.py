@@ -29,7 +29,7 @@ PROGRESS = Progress(
 )
 
 
-NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused", "skipped_steps"}
+NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused", "skipped_steps", "rollbacks"}
 """Measurements that only `/metrics` shows."""
 
 

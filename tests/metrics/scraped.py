@@ -33,6 +33,7 @@ MEASUREMENTS = Measurements(
     clip_factor=0.25,
     clipped_steps=2,
     skipped_steps=3,
+    rollbacks=2,
 )
 
 

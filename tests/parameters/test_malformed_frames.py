@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 from raydient.server.parameters.encoding import answer_in, arrival_in, request_in
-from raydient.server.parameters.requests import Apply, Direct, Examined, Follow, Keep, SetRate, Show, Skip, Update
+from raydient.server.parameters.requests import (
+    Apply,
+    Direct,
+    Examined,
+    Follow,
+    Keep,
+    Mark,
+    RollBack,
+    SetRate,
+    Show,
+    Skip,
+    Update,
+)
 from raydient.server.parameters.snapshots import restore_position, values_in
 from raydient.server.parameters.sources import SharedSlots
 from raydient.steps.gradient import GradientLayout
@@ -19,7 +31,7 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.terms import Terms
 
 SCHEDULE = Schedule(train_rows=8, test_rows=0, epochs=2, batch_size=4, microbatches=4)
-UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW, KEEP, SKIP, SET_RATE, SHOW = range(10)
+UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW, KEEP, SKIP, SET_RATE, SHOW, MARK, ROLL_BACK = range(12)
 EXAMINED = 1
 NODES = np.array([(0, 2, 7, 0), (2, 4, 8, 1)], "<u4")
 
@@ -51,6 +63,9 @@ def test_requests_that_can_be_read():
     assert rate == SetRate(SCHEDULE.round(2), 0.5)
     show = request_in(Frame(Header(Kind.REQUEST, round=2, first=1, slot=SHOW), b""), SCHEDULE)
     assert show == Show(SCHEDULE.round(2), average=True)
+    assert request_in(Frame(Header(Kind.REQUEST, round=2, slot=MARK), b""), SCHEDULE) == Mark(SCHEDULE.round(2))
+    back = request_in(Frame(Header(Kind.REQUEST, round=2, slot=ROLL_BACK), np.array([0.5]).tobytes()), SCHEDULE)
+    assert back == RollBack(SCHEDULE.round(2), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +73,8 @@ def test_requests_that_can_be_read():
     [
         (UPDATE, 4, NODES.tobytes()),  # the job has no such round
         (UPDATE, 2**64 - 1, NODES.tobytes()),
-        (10, 0, NODES.tobytes()),
+        (12, 0, NODES.tobytes()),
+        (ROLL_BACK, 0, bytes(7)),
         (UPDATE, 0, NODES.tobytes()[:-1]),
         (UPDATE, 0, b""),
         (REDUCE, 0, NODES[:1].tobytes()),  # leaves are missing

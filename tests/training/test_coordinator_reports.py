@@ -14,6 +14,7 @@ from raydient.server.training.progress import ProgressReports
 from raydient.server.training.reports import (
     EpochEnded,
     Finished,
+    Notice,
     Outcome,
     Progress,
 )
@@ -134,3 +135,26 @@ def test_epochs_that_an_earlier_run_reported_are_not_reported_again(make_coordin
     running(coordinator)
     coordinator.served(6, [3, 6], damaged=False)
     assert [ended.epoch for ended in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
+
+
+def test_a_rollback_is_reported_and_training_goes_on(coordinator):
+    running(coordinator)
+    back = control.NonFinite(RoundKind.TRAIN, 6, math.inf, "dense_2.kernel", False, rolls_back=True, rollbacks=2)
+    (notice,) = reports(coordinator.diverged(back), Notice)
+    assert (notice.reason, coordinator.ended) == ("ROLLED_BACK", False)
+    assert notice.message == (
+        "loss inf at step 7, the first gradient that is not finite is that of layer dense_2 (kernel): the weights are "
+        "again those at the end of the last epoch, with a smaller learning rate; 2 rollbacks so far"
+    )
+    evaluation = control.NonFinite(RoundKind.EVALUATE, 6, math.nan, "", True, rolls_back=True, rollbacks=1)
+    (notice,) = reports(coordinator.diverged(evaluation), Notice)
+    assert notice.message.startswith("loss nan on the held-out part after 6 steps: the weights")
+
+
+def test_the_failure_after_the_last_rollback_has_their_number(coordinator):
+    running(coordinator)
+    end = control.NonFinite(RoundKind.EVALUATE, 6, math.inf, "", finite=True, rollbacks=5)
+    (finished,) = reports(coordinator.diverged(end), Finished)
+    assert finished.message == (
+        "loss inf on the held-out part after 6 steps; 5 rollbacks before; there is no good checkpoint"
+    )

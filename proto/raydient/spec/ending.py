@@ -35,11 +35,20 @@ class Keep(OneOf):
     best: KeepBest | None = None
 
 
+class Rollback(Model):
+    """Return to the end of the last epoch, and multiply the learning rate by a factor, a limited number of times."""
+
+    learning_rate_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_rollbacks: Annotated[int, Field(ge=1, le=1000)] = 5
+
+
 class OnNonFinite(OneOf):
     """The answer to a step whose loss or gradient is NaN or infinite.
 
-    fail: the job fails. skip_step: the step counts, and changes neither weights nor optimizer state.
+    fail: the job fails. skip_step: the step counts, and changes neither weights nor optimizer state. rollback: weights
+    and optimizer state are again those at the end of the last epoch.
     """
 
     fail: Empty | None = None
     skip_step: Empty | None = None
+    rollback: Rollback | None = None

@@ -8,7 +8,7 @@ from .averaging import WeightAverage
 from .base import Model, OneOf
 from .clipping import Clipping
 from .decay import WeightDecay
-from .ending import EarlyStopping, Keep, OnNonFinite
+from .ending import EarlyStopping, Keep, OnNonFinite, Rollback
 from .functions import Empty
 from .optimizers import Optimizer, Sgd, Sparse
 from .schedules import LearningRateSchedule, WarmUp
@@ -66,6 +66,11 @@ class Training(Model):
     def has_schedule(self) -> bool:
         """True if the learning rate is not constant."""
         return self.schedule.kind != "constant" or self.warm_up is not None
+
+    @property
+    def rollback(self) -> Rollback | None:
+        """The answer to numbers that are not finite, if training then returns to the end of the last epoch."""
+        return self.on_non_finite.rollback
 
     @property
     def keeps_best(self) -> bool:

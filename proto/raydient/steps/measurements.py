@@ -61,6 +61,7 @@ class Measurements:
         clip_factor: norm of the gradient of the last step after clipping over its norm before; None without clipping.
         clipped_steps: number of steps whose gradient was clipped.
         skipped_steps: number of steps that changed nothing, because the loss or the gradient was not finite.
+        rollbacks: number of returns of the job to the end of an epoch, because the loss or the gradient was not finite.
     """
 
     loss: float
@@ -73,3 +74,4 @@ class Measurements:
     clip_factor: float | None = None
     clipped_steps: int = 0
     skipped_steps: int = 0
+    rollbacks: int = 0

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/ending.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xa3\x01\n\rEarlyStopping\x12\x14\n\x07monitor\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08patience\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tmin_delta\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12&\n\x04mode\x18\x04 \x01(\x0b\x32\x18.raydient.v1.MonitorModeB\n\n\x08_monitorB\x0b\n\t_patienceB\x0c\n\n_min_delta\"\x7f\n\x0bMonitorMode\x12\"\n\x04\x61uto\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03min\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03max\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"Y\n\x04Keep\x12\"\n\x04last\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32\x15.raydient.v1.KeepBestH\x00\x42\x06\n\x04kind\"T\n\x08KeepBest\x12\x14\n\x07monitor\x18\x01 \x01(\tH\x00\x88\x01\x01\x12&\n\x04mode\x18\x02 \x01(\x0b\x32\x18.raydient.v1.MonitorModeB\n\n\x08_monitor\"b\n\x0bOnNonFinite\x12\"\n\x04\x66\x61il\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\tskip_step\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18raydient/v1/ending.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xa3\x01\n\rEarlyStopping\x12\x14\n\x07monitor\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08patience\x18\x02 \x01(\rH\x01\x88\x01\x01\x12\x16\n\tmin_delta\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12&\n\x04mode\x18\x04 \x01(\x0b\x32\x18.raydient.v1.MonitorModeB\n\n\x08_monitorB\x0b\n\t_patienceB\x0c\n\n_min_delta\"\x7f\n\x0bMonitorMode\x12\"\n\x04\x61uto\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03min\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12!\n\x03max\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"Y\n\x04Keep\x12\"\n\x04last\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x04\x62\x65st\x18\x02 \x01(\x0b\x32\x15.raydient.v1.KeepBestH\x00\x42\x06\n\x04kind\"T\n\x08KeepBest\x12\x14\n\x07monitor\x18\x01 \x01(\tH\x00\x88\x01\x01\x12&\n\x04mode\x18\x02 \x01(\x0b\x32\x18.raydient.v1.MonitorModeB\n\n\x08_monitor\"\x8d\x01\n\x0bOnNonFinite\x12\"\n\x04\x66\x61il\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\tskip_step\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12)\n\x08rollback\x18\x03 \x01(\x0b\x32\x15.raydient.v1.RollbackH\x00\x42\x06\n\x04kind\"t\n\x08Rollback\x12!\n\x14learning_rate_factor\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rmax_rollbacks\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x17\n\x15_learning_rate_factorB\x10\n\x0e_max_rollbacksb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEEP']._serialized_end=454
   _globals['_KEEPBEST']._serialized_start=456
   _globals['_KEEPBEST']._serialized_end=540
-  _globals['_ONNONFINITE']._serialized_start=542
-  _globals['_ONNONFINITE']._serialized_end=640
+  _globals['_ONNONFINITE']._serialized_start=543
+  _globals['_ONNONFINITE']._serialized_end=684
+  _globals['_ROLLBACK']._serialized_start=686
+  _globals['_ROLLBACK']._serialized_end=802
 # @@protoc_insertion_point(module_scope)

@@ -45,9 +45,19 @@ class KeepBest(_message.Message):
     def __init__(self, monitor: _Optional[str] = ..., mode: _Optional[_Union[MonitorMode, _Mapping]] = ...) -> None: ...
 
 class OnNonFinite(_message.Message):
-    __slots__ = ("fail", "skip_step")
+    __slots__ = ("fail", "skip_step", "rollback")
     FAIL_FIELD_NUMBER: _ClassVar[int]
     SKIP_STEP_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_FIELD_NUMBER: _ClassVar[int]
     fail: _functions_pb2.Empty
     skip_step: _functions_pb2.Empty
-    def __init__(self, fail: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., skip_step: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    rollback: Rollback
+    def __init__(self, fail: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., skip_step: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ...) -> None: ...
+
+class Rollback(_message.Message):
+    __slots__ = ("learning_rate_factor", "max_rollbacks")
+    LEARNING_RATE_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROLLBACKS_FIELD_NUMBER: _ClassVar[int]
+    learning_rate_factor: float
+    max_rollbacks: int
+    def __init__(self, learning_rate_factor: _Optional[float] = ..., max_rollbacks: _Optional[int] = ...) -> None: ...

@@ -187,7 +187,10 @@ class NonFinite:
         parameter: name of the parameter nearest to the loss whose gradient is not finite; if all are finite, of the one
             with the largest gradient; empty for an evaluation.
         finite: whether all gradients are finite.
-        skipped: number of steps skipped since the parameter server began, this one included; 0: no round follows.
+        skipped: number of steps skipped since the parameter server began, this one included; 0: it is not skipped.
+        rolls_back: training returns to the end of the last epoch and goes on. No round follows if this is False and the
+            step is not skipped.
+        rollbacks: number of rollbacks of the job, this one included.
     """
 
     kind: RoundKind
@@ -196,6 +199,8 @@ class NonFinite:
     parameter: str
     finite: bool
     skipped: int = 0
+    rolls_back: bool = False
+    rollbacks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ NOTICES: Mapping[str, str] = {
     "METRICS_RESTARTED": "another version made the checkpoint; metrics of the unfinished epoch begin anew",
     "STEP_SKIPPED": "a step changed nothing, by [`on_non_finite: skip_step`](job-file.md#the-end-of-training); "
     "the first, second, fourth, eighth and so on is reported",
+    "ROLLED_BACK": "a loss or a gradient was not finite, and the weights are again those at the end of the last epoch, "
+    "by [`on_non_finite: rollback`](job-file.md#the-end-of-training)",
     "BEST_EPOCH": "the epoch whose weights the model has, by [`training.keep`](job-file.md#the-end-of-training)",
     "HISTORY_DAMAGED": "lines of `history.log` cannot be read; their epochs are missing there",
     "NOTICES_DROPPED": "more than 4,096 reports waited for an absent service; further notices were only counted",

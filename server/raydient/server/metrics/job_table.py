@@ -139,6 +139,11 @@ JOBS: tuple[Family[Series], ...] = (
         "Steps that changed nothing, because the loss or the gradient was not finite.",
         _measured("skipped_steps"),
     ),
+    Family(
+        "raydient_job_rollbacks_total",
+        "Returns to the weights at the end of an epoch, because the loss or the gradient was not finite.",
+        _measured("rollbacks"),
+    ),
     Family("raydient_job_epochs", "Epochs completed.", _progress(lambda progress: progress.epoch)),
     Family(
         "raydient_job_progress_ratio",

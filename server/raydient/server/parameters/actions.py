@@ -39,7 +39,8 @@ class Diverged:
 
     `parameter` is the parameter nearest to the loss with a gradient that is not finite, where backpropagation met it
     first. If all gradients are `finite`, it is the one with the largest gradient; an evaluation has none.
-    `skipped` is the number of steps skipped so far, this one included; 0: no round follows.
+    `skipped` is the number of steps skipped so far, this one included; 0: it is not skipped. `rolls_back`: training has
+    returned to the end of the last epoch; `rollbacks` is the number of times so far. Else no round follows.
     """
 
     kind: RoundKind
@@ -48,6 +49,8 @@ class Diverged:
     parameter: str
     finite: bool
     skipped: int = 0
+    rolls_back: bool = False
+    rollbacks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -16,17 +17,18 @@ from raydient.steps.ending import Ending
 from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
-from raydient.steps.tree import Node, tree_sum
+from raydient.steps.tree import Node
 
-from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, PlanInForce
+from .actions import Action, Amended, Assign, Boundary, Diverged, PlanInForce
 from .amending import Amending
 from .assignments import Assignments
 from .clipping import Clipped
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .opened import Opened
-from .position import Position, Sums, in_order, results
-from .requests import Answer, Keep, SetRate, Show
+from .position import Position, Sums
+from .requests import Answer, Mark, RollBack, Show
+from .rollback import rolled_back
 from .rule import UpdateRule
 from .verdict import Verdict
 
@@ -205,18 +207,17 @@ class Conductor:
 
     def _complete(self, opened: Opened) -> list[Action]:
         """Request the update of a step whose leaves are all done; end an evaluation."""
-        round_ = opened.round
-        opened.total = tree_sum(opened.sums, (0, round_.leaves))
-        loss = opened.loss
+        round_, loss = opened.round, opened.complete()
         if round_.kind is RoundKind.EVALUATE:
-            if np.isfinite(loss):
-                self._complete_epoch(opened)
-                opened.due = self._due(opened)
-                return self._finish(opened)
-            self._open, self._ended = None, True
-            return [Diverged(round_.kind, round_.step, loss, "", finite=True)]
-        if np.isfinite(loss) or not self._rule.skips:
+            if not np.isfinite(loss):
+                return self._diverge(opened, Diverged(round_.kind, round_.step, loss, "", finite=True))
+            opened.end_epoch(self.position, self._watch, self._ranks)
+            opened.decide(self.position, self._watch, self._rule)
+            return self._finish(opened)
+        if np.isfinite(loss) or not (self._rule.skips or self._rule.rollback):
             self.last_loss = loss
+        if self._rule.rollback and self.schedule.is_epoch_end(round_.number):
+            opened.due = [Mark(round_)]
         self.learning_rate = self._rule.learning_rate(round_.step)
         return [self._verdict.begin(round_, opened.contributions, loss)]
 
@@ -227,20 +228,21 @@ class Conductor:
             return self._boundary() if self._ended else self._hand_out(opened)
         if action is None:
             return self._finish(opened)
-        if isinstance(action, Diverged):
-            self._open, self._ended = None, True
-        return [action]
+        return self._diverge(opened, action) if isinstance(action, Diverged) else [action]
 
-    def _due(self, opened: Opened) -> list[Keep | SetRate | Show]:
-        """Return the requests at the end of the epoch that ends with a complete evaluation."""
-        round_, factor = opened.round, self._watch.rate_factor(opened.watched)
-        due: list[Keep | SetRate | Show] = [Show(round_, average=False)] if self._averages else []
-        if self._watch.keeps(opened.watched, round_.epoch + 1):
-            due.append(Keep(round_))
-        if factor != self._watch.rate_factor(self.position.watched):
-            due.append(SetRate(round_, factor))
-            self._rule.learning_rate.factor = factor
-        return due
+    def _diverge(self, opened: Opened, diverged: Diverged) -> list[Action]:
+        """Return to the end of the last epoch, with a smaller learning rate, or end training."""
+        rule, rollbacks, round_ = self._rule.rollback, self.position.rollbacks, opened.round
+        if rule is None or rollbacks == rule.max_rollbacks:
+            self._open, self._ended = None, True
+            return [replace(diverged, rollbacks=rollbacks)]
+        opened.rollback = replace(diverged, rolls_back=True, rollbacks=rollbacks + 1)
+        factor = self._watch.rate_factor(rolled_back(self.position.watched))
+        self._rule.learning_rate.factor = factor
+        opened.due = [RollBack(round_, factor)]
+        if self._averages and round_.kind is RoundKind.EVALUATE:
+            opened.due.append(Show(round_, average=False))
+        return self._finish(opened)
 
     def _finish(self, opened: Opened) -> list[Action]:
         """Make the next request that is due; end the round after the last one."""
@@ -250,31 +252,23 @@ class Conductor:
 
     def _end_round(self, opened: Opened) -> list[Action]:
         """Add up the results and open the next round."""
-        skip = self._verdict.skip if opened.round.kind is RoundKind.TRAIN else None
-        first: list[Action] = [skip] if skip is not None else []
-        if opened.round.kind is RoundKind.TRAIN:
-            if skip is not None:
-                self.position.skip_step()
-            else:
-                self.position.complete_step(opened.rows, opened.total, in_order(opened.scores))
-            if self.schedule.is_epoch_end(opened.round.number):
-                self._complete_epoch(opened)
+        trains = opened.round.kind is RoundKind.TRAIN
+        skip = self._verdict.skip if trains else None
+        first: list[Action] = [event for event in (skip, opened.rollback) if event is not None]
+        if trains and not first:
+            opened.complete_step(self.position)
+        elif trains:
+            self.position.skip_step()
+        if self.schedule.is_epoch_end(opened.round.number) and opened.end is None:
+            opened.end_epoch(self.position, self._watch, self._ranks)
+        if opened.rollback is not None:
+            self.position.roll_back()
         self._open = None
         self.position.round += 1
         if opened.end is not None:
             self.position.complete_epoch(opened.watched)
             first.append(opened.end)
         return [*first, *self._next_round()]
-
-    def _complete_epoch(self, opened: Opened) -> None:
-        """Compute the results of the epoch that ends with a complete round; the position stays as it is."""
-        round_ = opened.round
-        test: tuple[float, ...] = ()
-        if round_.kind is RoundKind.EVALUATE:
-            test = results(np.array([opened.rows, *opened.total]), in_order(opened.scores), self._ranks)
-        train = self.position.epoch_results(self._ranks)
-        opened.end = EpochEnd(round_.epoch, self.position.step, train, test)
-        opened.watched = self._watch.after(self.position.watched, round_.epoch + 1, train, test)
 
     # ---- between rounds
 

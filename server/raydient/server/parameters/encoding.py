@@ -2,8 +2,8 @@
 
     REQUEST   slot: kind of request, round, first: 1 if health is measured
               a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
-              ratios by name; for `Keep` and `Skip` nothing; for `SetRate` the factor as a float64;
-              for `Show` nothing, first: 1 for the average
+              ratios by name; for `Keep`, `Skip` and `Mark` nothing; for `SetRate` and `RollBack` the
+              factor as a float64; for `Show` nothing, first: 1 for the average
     ANSWER    slot: kind of answer, first: bytes of a JSON text, last: number of squares
               the JSON text with the parameters of `Examined`, padded; float64: squares, then the measured pieces
 
@@ -32,9 +32,11 @@ from .requests import (
     Examined,
     Follow,
     Keep,
+    Mark,
     Measured,
     Reduce,
     Request,
+    RollBack,
     SetRate,
     Show,
     Skip,
@@ -44,7 +46,8 @@ from .requests import (
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
 CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
-_REQUESTS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow, Keep, Skip, SetRate, Show)
+_OF_STEPS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow)
+_REQUESTS = (*_OF_STEPS, Keep, Skip, SetRate, Show, Mark, RollBack)
 _DONE, _EXAMINED = range(2)
 _COLUMNS = 4
 """Measured values of a piece, see `health.PieceMeter.read`."""
@@ -74,10 +77,10 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
         by_name = request.ratios if isinstance(request, Follow) else request.factors
         connection.send(header, json.dumps(by_name).encode())
         return
-    if isinstance(request, Keep | Skip):
+    if isinstance(request, Keep | Skip | Mark):
         connection.send(header)
         return
-    if isinstance(request, SetRate):
+    if isinstance(request, SetRate | RollBack):
         connection.send(header, np.array([request.factor]).data)
         return
     if isinstance(request, Show):
@@ -97,12 +100,13 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
         if kind in (Apply, Direct, Follow):
             scaled: Request = kind(round_, _BY_NAME.validate_json(bytes(frame.payload)))
             return scaled
-        if kind in (Keep, Skip):
+        if kind in (Keep, Skip, Mark):
             plain: Request = kind(round_)
             return plain
-        if kind is SetRate:
+        if kind in (SetRate, RollBack):
             (factor,) = np.frombuffer(frame.payload, "<f8").tolist()
-            return SetRate(round_, factor)
+            rated: Request = kind(round_, factor)
+            return rated
         if kind is Show:
             return Show(round_, bool(header.first))
         rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()

@@ -14,7 +14,8 @@ from raydient.steps.schedule import Schedule
 from raydient.steps.watched import Watched
 
 from .monitor import Monitor
-from .plateau import SCHEDULE, Plateau, rate_factor
+from .plateau import SCHEDULE, Plateau
+from .rollback import rate_factor
 from .schedules import warm_up_steps
 
 EARLY_STOPPING, KEEP = "early_stopping", "keep"
@@ -47,7 +48,7 @@ class EpochWatch:
     ) -> "EpochWatch":
         """Return the watch of a job; `network` and `input_shapes` as in `Serve`, `rounds` are those of the job."""
         if not watches(training):
-            return NOTHING
+            return cls(rate_factor=partial(rate_factor, training))
         from raydient.workers.network import build  # noqa: PLC0415  (0.1 s, and most jobs watch nothing)
 
         shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
@@ -79,9 +80,10 @@ class EpochWatch:
             if sums
             for name, value in self.finish(sums).items()
         }
-        return {
+        after = {
             name: monitor.after(watched.get(name, Watched()), epoch, metrics) for name, monitor in self.monitors.items()
         }
+        return {**watched, **after}
 
     def keeps(self, watched: Mapping[str, Watched], epoch: int) -> bool:
         """Return True if the weights at the end of an epoch are the best so far; `watched` is the state after it."""

@@ -11,6 +11,8 @@ from raydient.steps.scores import Scores, write_ranks
 from raydient.steps.tree import Node
 from raydient.steps.watched import Watched
 
+from .rollback import rollbacks_in, rolled_back
+
 Sums = NDArray[np.float64]
 """Sums over rows: the loss first, then the metrics; (sums,)."""
 
@@ -47,6 +49,17 @@ class Position:
     def skip_step(self) -> None:
         """Count an update that was skipped; its rows have no part in the epoch's results."""
         self.step += 1
+
+    @property
+    def rollbacks(self) -> int:
+        """Number of rollbacks of the job."""
+        return rollbacks_in(self.watched)
+
+    def roll_back(self) -> None:
+        """Count a rollback. Rows of the epoch so far have no part in its results."""
+        self.watched = rolled_back(self.watched)
+        self.epoch_sums[:] = 0.0
+        self.epoch_scores.clear()
 
     def epoch_results(self, ranks: Sequence[int]) -> tuple[float, ...]:
         """Return the results of the epoch's steps so far, see `results`."""

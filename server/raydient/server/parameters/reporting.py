@@ -1,5 +1,7 @@
 """Reports of a parameter server to its coordinator during training: progress and epochs, at a bounded rate."""
 
+from dataclasses import asdict, replace
+
 from raydient.wire import control
 from raydient.wire.connection import Connection
 from raydient.wire.network import Network
@@ -74,7 +76,7 @@ class Reporting:
         """Report a loss or a gradient that is not finite; of skipped steps the first, second, fourth and so on."""
         if end.skipped & (end.skipped - 1) == 0:
             self.report_all()  # with the layers' health
-            message = control.NonFinite(end.kind, end.step, end.loss, end.parameter, end.finite, end.skipped)
+            message = control.NonFinite(**asdict(end))
             self._network.send(self._coordinator, message)
 
     def _report_progress(self, *, always: bool = False) -> None:
@@ -84,8 +86,9 @@ class Reporting:
         self._next_status = now + STATUS_SECONDS
         position = self._conductor.position
         conductor = self._conductor
-        measurements = self._meters.read(
+        measured = self._meters.read(
             loss, conductor.learning_rate, conductor.health, conductor.clipped, conductor.skipped
         )
+        measurements = replace(measured, rollbacks=position.rollbacks)
         status = control.Status(position.round, position.step, measurements, self._meters.work)
         self._network.send(self._coordinator, status)

@@ -103,7 +103,24 @@ class Show:
     average: bool
 
 
-Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate | Show
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Copy weights, average and optimizer state to those of the last epoch's end, which is that of `round`."""
+
+    round: Round
+
+
+@dataclass(frozen=True, slots=True)
+class RollBack:
+    """Make weights, average and optimizer state those of the last `Mark`; multiply the rate as `SetRate` does."""
+
+    round: Round
+    factor: float
+
+
+Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate | Show | Mark | RollBack
+Further = Keep | SetRate | Show | Mark | RollBack
+"""Requests besides those of a step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from raydient.spec.ending import Rollback
 from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
@@ -12,7 +13,7 @@ from raydient.steps.watched import Watched
 from .clipping import Scale, limit_of, scale_of
 from .decay import WeightDecay, decay_of
 from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors, fastest
-from .plateau import rate_factor
+from .rollback import rate_factor
 from .schedules import Rate, build_rate
 
 ONE_STEP = Schedule(train_rows=1, test_rows=0, epochs=1, batch_size=1, microbatches=1)
@@ -49,6 +50,7 @@ class UpdateRule:
         decay: the decay of the weights; None without one.
         skips: leave out steps whose loss or gradient is not finite, which is then known before any weight changes.
         average: decay of the moving average of the weights; None without one.
+        rollback: return to the end of the last epoch where the loss or the gradient is not finite; None to end there.
     """
 
     optimizer: Optimizer
@@ -59,6 +61,7 @@ class UpdateRule:
     decay: WeightDecay | None = None
     skips: bool = False
     average: float | None = None
+    rollback: Rollback | None = None
 
     @property
     def clips(self) -> bool:
@@ -111,4 +114,4 @@ def build_rule(
     lazy, decay = training.sparse.kind == "lazy", decay_of(training)
     skips = training.on_non_finite.kind == "skip_step"
     average = None if training.average is None else training.average.decay
-    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips, average)
+    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips, average, training.rollback)

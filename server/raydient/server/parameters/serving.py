@@ -20,10 +20,10 @@ from raydient.wire.terms import Terms
 
 from .blocks import Blocks
 from .health import PieceMeter, measured_pieces
-from .requests import Answer, Apply, Follow, Request, Show, Update
+from .requests import Answer, Apply, Follow, Request, RollBack, Show, Update
 from .rule import UpdateRule
 from .shard import Shard
-from .snapshots import AVERAGE, BEST, WEIGHTS, exchange, restore, vectors
+from .snapshots import AVERAGE, BEST, WEIGHTS, exchange, marked, restore, vectors
 from .sources import Received, Source
 from .update import Updater
 from .weights import Weights
@@ -93,7 +93,16 @@ class ShardServer:
         )
         self._shard = None  # frees its memory first
         updater = Updater(weights, self._blocks, tables=self._tables, updated=self._pass_on)
-        self._shard = Shard(self._layout, updater, self._meter, self._gradient, keep=self._keep, show=self._show)
+        self._shard = Shard(
+            self._layout,
+            updater,
+            self._meter,
+            self._gradient,
+            keep=self._keep,
+            show=self._show,
+            mark=self._mark,
+            roll_back=self._roll_back,
+        )
 
     def close(self) -> None:
         """End the threads and release the memory. Harmless when repeated."""
@@ -121,7 +130,7 @@ class ShardServer:
             self._round = request.round.number
         assert self._shard is not None, "closed"
         answer = self._shard.answer(request)
-        if isinstance(request, Update | Apply | Follow | Show):
+        if isinstance(request, Update | Apply | Follow | Show | RollBack):
             self.version += 1
         return answer
 
@@ -134,6 +143,16 @@ class ShardServer:
     def _keep(self) -> None:
         evaluated = AVERAGE if AVERAGE in self.arrays else WEIGHTS
         np.copyto(self.arrays[BEST], self.arrays[evaluated])
+
+    def _mark(self) -> None:
+        for name, values in self.arrays.items():
+            if marked(name) in self.arrays:
+                np.copyto(self.arrays[marked(name)], values)
+
+    def _roll_back(self) -> None:
+        for name, values in self.arrays.items():
+            if marked(name) in self.arrays:
+                np.copyto(values, self.arrays[marked(name)])
 
     def _show(self, average: bool) -> None:
         """Exchange the weights and their average, so that the workers read the other one. `arrays` keeps their names.

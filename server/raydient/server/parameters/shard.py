@@ -21,9 +21,11 @@ from .requests import (
     Examined,
     Follow,
     Keep,
+    Mark,
     Measured,
     Reduce,
     Request,
+    RollBack,
     SetRate,
     Show,
     Skip,
@@ -47,6 +49,8 @@ class Shard:
         *,
         keep: Callable[[], None] = lambda: None,
         show: Callable[[bool], None] = lambda average: None,
+        mark: Callable[[], None] = lambda: None,
+        roll_back: Callable[[], None] = lambda: None,
     ) -> None:
         """Allocate nothing.
 
@@ -57,9 +61,11 @@ class Shard:
             gradient: returns the gradient by the range of a node and its contribution, see `Contributions`.
             keep: copies the weights to those of the best epoch.
             show: shows the workers the average of the weights, or the weights again.
+            mark: copies all vectors to those of the last epoch's end.
+            roll_back: makes them those of the last `mark`.
         """
         self._layout, self._updater, self._meter, self._gradient = layout, updater, meter, gradient
-        self._keep, self._show = keep, show
+        self._keep, self._show, self._mark, self._roll_back = keep, show, mark, roll_back
         self._measuring: Measured | None = None  # between `Reduce` and `Apply` of a measured step
 
     def answer(self, request: Request) -> Answer:
@@ -82,6 +88,15 @@ class Shard:
                 return Done(np.empty(0))
             case Show(average=average):
                 self._show(average)
+                return Done(np.empty(0))
+            case Mark():
+                self._mark()
+                return Done(np.empty(0))
+            case RollBack(factor=factor):
+                self._measuring = None
+                self._updater.skip()
+                self._roll_back()
+                self._updater.rule.learning_rate.factor = factor
                 return Done(np.empty(0))
             case Skip():
                 self._measuring = None

@@ -29,7 +29,14 @@ def vectors(training: Training) -> dict[str, float | None]:
         kept[BEST] = 0.0
     if training.average is not None:
         kept[AVERAGE] = None
+    if training.rollback is not None:
+        kept |= {marked(name): value for name, value in {WEIGHTS: None, **kept}.items() if name != BEST}
     return kept
+
+
+def marked(name: str) -> str:
+    """Return the name of the copy of a vector at the end of the last epoch."""
+    return f"last_epoch_{name}"
 
 
 def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float | None]) -> dict[str, Vector]:

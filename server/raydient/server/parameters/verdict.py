@@ -21,12 +21,10 @@ from .requests import (
     Examine,
     Examined,
     Follow,
-    Keep,
+    Further,
     Measured,
     Reduce,
     Request,
-    SetRate,
-    Show,
     Skip,
     Update,
 )
@@ -78,8 +76,8 @@ class Verdict:
         elif self.clipped is None:
             self.clipped = Clipped()
 
-    def ask(self, request: Keep | SetRate | Show) -> Request:
-        """Return a request before or after an evaluation."""
+    def ask(self, request: Further) -> Request:
+        """Return a request besides those of a step."""
         return self._ask(request)
 
     def take(self, shard: int, answer: Answer) -> bool:
@@ -99,7 +97,7 @@ class Verdict:
         request, answers = self.pending, [self._answers[shard] for shard in range(self._shards)]
         assert request is not None, "no request is pending"
         self.pending, self._answers = None, {}
-        if isinstance(request, Keep | Skip | SetRate | Show):
+        if isinstance(request, Further | Skip):
             return None
         if isinstance(request, Examine):
             return self._examined(request.round, [a for a in answers if isinstance(a, Examined)])

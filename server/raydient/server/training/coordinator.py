@@ -24,7 +24,17 @@ from raydient.wire.control import Role
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, SetPlan, Tell
 from .endings import PLAIN, Description
-from .failures import PARTED, Decision, Losses, divergence_message, loss_notice, reason_of, repeated_loss, skip_message
+from .failures import (
+    PARTED,
+    Decision,
+    Losses,
+    divergence_message,
+    loss_notice,
+    reason_of,
+    repeated_loss,
+    rollback_message,
+    skip_message,
+)
 from .generations import Generations
 from .phases import Phase
 from .plans import Plans
@@ -235,9 +245,11 @@ class Coordinator:
         return [Tell(report) for report in self._reports.epochs(done)]
 
     def diverged(self, message: control.NonFinite) -> list[Action]:
-        """Fail, because the loss or a gradient is not finite; only report a step that was skipped."""
+        """Fail, because the loss or a gradient is not finite; only report a skipped step and a rollback."""
         if message.skipped:
             return [Tell(Notice("STEP_SKIPPED", skip_message(message)))]
+        if message.rolls_back:
+            return [Tell(Notice("ROLLED_BACK", rollback_message(message)))]
         text = divergence_message(message, self._reports.gradient_health, self._saving.steps)
         end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=text)
         # A checkpoint of this step holds the weights whose loss is not finite.

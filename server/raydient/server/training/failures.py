@@ -92,6 +92,8 @@ def divergence_message(divergence: NonFinite, health: GradientHealth | None, che
     """
     good = [step for step in checkpoints if step < divergence.step]
     kept = f"the checkpoint of step {good[-1]} is kept" if good else "there is no good checkpoint"
+    if divergence.rollbacks:
+        kept = f"{counted(divergence.rollbacks, 'rollback')} before; {kept}"
     if divergence.kind is not RoundKind.TRAIN:
         return f"loss {divergence.loss} on the held-out part after {divergence.step} steps; {kept}"
     layer, _, parameter = divergence.parameter.rpartition(".")
@@ -108,6 +110,20 @@ def skip_message(divergence: NonFinite) -> str:
     )
     count = f"{counted(divergence.skipped, 'step')} skipped since the parameter server began"
     return f"step {divergence.step + 1} changed nothing: loss {divergence.loss:g}{which}; {count}"
+
+
+def rollback_message(divergence: NonFinite) -> str:
+    """Describe a return to the end of the last epoch; the numbers of steps are from 1."""
+    layer, _, parameter = divergence.parameter.rpartition(".")
+    where = f"at step {divergence.step + 1}"
+    if divergence.kind is not RoundKind.TRAIN:
+        where = f"on the held-out part after {divergence.step} steps"
+    elif not divergence.finite:
+        where += f", the first gradient that is not finite is that of layer {layer} ({parameter})"
+    return (
+        f"loss {divergence.loss:g} {where}: the weights are again those at the end of the last epoch, "
+        f"with a smaller learning rate; {counted(divergence.rollbacks, 'rollback')} so far"
+    )
 
 
 def _values(health: GradientHealth | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from raydient.files import LOCAL, Disk, remove_leftovers
-from raydient.server.parameters.rule import build_optimizer
+from raydient.server.parameters.snapshots import vectors
 from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import AnyArray
 from raydient.steps.scores import EPOCH_SCORES, SCORE
@@ -91,7 +91,7 @@ class Storage:
             directory / "checkpoints",
             job=job,
             layout=prepared.network.layout,
-            state=tuple(build_optimizer(prepared.spec.training).state),
+            state=tuple(name for name in vectors(prepared.spec.training) if name not in MODELS),
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             amended=lambda amendments: prepared.amended(amendments).schedule,
