@@ -3,7 +3,7 @@
 import pytest
 
 from raydient.server.parameters.schedules import build_rate
-from raydient.server.training.reports import CheckpointTaken, EpochEnded, Outcome, Progress
+from raydient.server.training.reports import CheckpointTaken, EpochEnded, Notice, Outcome, Progress
 from raydient.wire.control import Command, Order, Role
 
 from .conftest import execute
@@ -89,5 +89,7 @@ def test_a_plateau_lies_in_the_checkpoint_and_in_every_server(job, local, expect
     assert seen == reduced([ended[epoch]["test"]["loss"] for epoch in sorted(ended)], 0.02)
     changes = [epoch for epoch in range(1, EPOCHS) if seen[epoch] != seen[epoch - 1]]
     assert len(changes) > 2
+    notices = [r for r in disturbance.reports if isinstance(r, Notice) and r.reason == "LEARNING_RATE_REDUCED"]
+    assert [int(notice.message.split()[2]) for notice in notices][: len(changes)] == changes
     step = {"boundary_epochs": changes, "values": [seen[epoch] for epoch in changes]}
     assert finished.digest == expected(job(1, **settings, schedule={"step": step}))

@@ -1,11 +1,13 @@
 """The rate falls on a plateau as in Keras, in every shard at the same step, wherever the job began."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from raydient.server.parameters.actions import EpochEnd
 from raydient.server.parameters.conductor import Conductor
 from raydient.server.parameters.epoch_watch import EpochWatch
 from raydient.server.parameters.health import LayerSums
@@ -77,7 +79,7 @@ class Job:
         layers = LayerSums(Layout.of([("a.kernel", (3,))]), [("a", 0)])
         watch = watch_of(self.training)
         self.conductor = Conductor(ROUNDS, position, self.rules[-1], layers, shards=SHARDS, watch=watch)
-        self.rates, self.reported = [[] for _ in range(SHARDS)], []
+        self.rates, self.reported, self.lowered = [[] for _ in range(SHARDS)], [], []
         self.conductor.attached(0)
         self.conductor.plan(1, [0], [1.0])
 
@@ -94,6 +96,7 @@ class Job:
                 for shard in range(SHARDS):
                     self.carry_out(shard, request)
                     actions = self.conductor.answered(shard, Done(np.ones(1)))
+            self.lowered += [a.reduced_rate for a in actions if isinstance(a, EpochEnd) and a.reduced_rate]
             if round_.kind is RoundKind.TRAIN:
                 self.reported.append(self.conductor.learning_rate)
 
@@ -112,6 +115,8 @@ def test_every_shard_has_the_rate_of_the_conductor_at_every_step():
     assert len(set(expected)) > 3
     assert job.reported == expected
     assert job.rates == [expected] * SHARDS
+    changes = [after for before, after in pairwise(expected) if after != before]
+    assert job.lowered[: len(changes)] == changes, "the end of an epoch has the rate from then on"
 
 
 @pytest.mark.parametrize("rounds", range(1, 2 * len(LOSSES), 3))

@@ -137,6 +137,17 @@ def test_epochs_that_an_earlier_run_reported_are_not_reported_again(make_coordin
     assert [ended.epoch for ended in reports(coordinator.epochs(done(1, 2)), EpochEnded)] == [3]
 
 
+def test_a_lowered_learning_rate_is_reported_once_after_its_epoch(coordinator):
+    running(coordinator)
+    message = control.EpochsDone([control.EpochSums(0, 3, 3.0, [100, 50.0, 80.0], [10, 4.0, 9.0], 0.1, 0.05)])
+    ended, notice = [action.report for action in coordinator.epochs(message)]
+    assert (ended.epoch, notice.reason) == (1, "LEARNING_RATE_REDUCED")
+    assert notice.message == (
+        "after epoch 1 the learning rate is 0.05, it was 0.1: the watched metric has not improved"
+    )
+    assert coordinator.epochs(message) == []
+
+
 def test_a_rollback_is_reported_and_training_goes_on(coordinator):
     running(coordinator)
     back = control.NonFinite(RoundKind.TRAIN, 6, math.inf, "dense_2.kernel", False, rolls_back=True, rollbacks=2)

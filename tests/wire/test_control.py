@@ -43,7 +43,7 @@ EXAMPLES = [
     control.Status(7, 5, MEASUREMENTS, {2: control.Computed(8, 0.25)}),
     control.PlanInForce(3),
     control.EpochsDone(
-        [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0], 0.1)]
+        [control.EpochSums(1, 12, 0.5, [100.0, 3.5, 90.0], []), control.EpochSums(2, 24, 0.5, [1.0], [2.0], 0.1, 0.05)]
     ),
     control.Snapshot(
         8, 6, [32.0, 1.25], True, Ending.STOPPED_EARLY, {"early_stopping": Watched(None, 0, 2)}, 1.5, [AMENDMENT]

@@ -117,6 +117,7 @@ class EpochSums:
         seconds: wall time of the epoch, evaluation included.
         train, test: number of rows and then the sums over them, by split; empty if the split has no rows.
         learning_rate: learning rate of the epoch's last update.
+        reduced_rate: learning rate from then on if the schedule `plateau` lowers it, else 0.
     """
 
     epoch: int
@@ -125,6 +126,7 @@ class EpochSums:
     train: Sequence[float]
     test: Sequence[float]
     learning_rate: float = 0.0
+    reduced_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

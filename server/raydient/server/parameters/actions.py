@@ -25,12 +25,14 @@ class EpochEnd:
     """An epoch is complete: sums over its training part and over the held-out part, rows first.
 
     `test` is empty without a held-out part, `train` if training resumed at the evaluation without the epoch's sums.
+    `reduced_rate` is the learning rate from then on if the schedule `plateau` lowers it, else 0.
     """
 
     epoch: int
     step: int
     train: tuple[float, ...]
     test: tuple[float, ...]
+    reduced_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

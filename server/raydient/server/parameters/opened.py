@@ -1,7 +1,7 @@
 """The round that is being computed, as the conductor keeps it, and its results once all leaves are done."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ class Opened:
         if factor != watch.rate_factor(position.watched):
             self.due.append(SetRate(self.round, factor))
             rule.learning_rate.factor = factor
+            assert self.end is not None, "an evaluation ends an epoch"
+            self.end = replace(self.end, reduced_rate=rule.learning_rate(self.round.step))
         if rule.rollback is not None:
             self.due.append(Mark(self.round))
 

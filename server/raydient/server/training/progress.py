@@ -9,7 +9,7 @@ from raydient.steps.schedule import Schedule
 from raydient.wire.control import EpochsDone, Role, Status
 from raydient.wire.refusals import FRAME, PEER, SECRET
 
-from .reports import EpochEnded, Progress
+from .reports import EpochEnded, Notice, Progress
 from .roster import Roster
 
 LEARNING_RATE = "learning_rate"
@@ -79,13 +79,13 @@ class ProgressReports:
             measurements=replace(status.measurements, gradient_health=self.gradient_health),
         )
 
-    def epochs(self, done: EpochsDone) -> list[EpochEnded]:
-        """Return the reports of completed epochs, except epochs reported before.
+    def epochs(self, done: EpochsDone) -> list[EpochEnded | Notice]:
+        """Return the reports of completed epochs and lowered learning rates, except those of epochs reported before.
 
         An epoch that is computed again after a rollback has the same metrics. A metric that is not a finite number is
         left out.
         """
-        reports = []
+        reports: list[EpochEnded | Notice] = []
         for sums in done.epochs:
             if sums.epoch + 1 > self._last_epoch:
                 self._last_epoch = sums.epoch + 1
@@ -94,6 +94,10 @@ class ProgressReports:
                 if self._rates:
                     metrics.setdefault("train", {})[LEARNING_RATE] = sums.learning_rate
                 reports.append(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics))
+                if sums.reduced_rate:
+                    text = f"after epoch {self._last_epoch} the learning rate is {sums.reduced_rate:g}, "
+                    text += f"it was {sums.learning_rate:g}: the watched metric has not improved"
+                    reports.append(Notice("LEARNING_RATE_REDUCED", text))
         return reports
 
     def _rate_at(self, samples: int) -> float:
