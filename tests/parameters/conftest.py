@@ -267,6 +267,12 @@ class Coordinator:
         while (assignment := channel.wait()) is not None:
             self.compute(channel, assignment)
 
+    def working(self, pool, work, *arguments):
+        """Run a worker by a pool; its failure closes the connections, so that nothing waits for it."""
+        working = pool.submit(work, *arguments)
+        working.add_done_callback(lambda done: self.close() if done.exception() else None)
+        return working
+
     def assert_completes(self, *channels):
         """Assert that these workers, which a plan names, complete the job with the bits of one worker."""
         with ThreadPoolExecutor(len(channels)) as pool:

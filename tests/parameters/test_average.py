@@ -133,7 +133,7 @@ def complete_by_one(server, transport):
     channel = server.coordinator.attach(1, transport)
     server.coordinator.plan(1)
     with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(server.work, channel)
+        working = server.coordinator.working(pool, server.work, channel)
         final, arrays = server.coordinator.expect(control.Snapshot)
         working.result(20)
     assert final.final

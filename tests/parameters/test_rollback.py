@@ -78,7 +78,7 @@ class Job:
         channel = self.coordinator.attach(1, transport)
         self.coordinator.plan(1)
         with ThreadPoolExecutor(1) as pool:
-            working = pool.submit(self.work, channel)
+            working = self.coordinator.working(pool, self.work, channel)
             final = self.coordinator.expect(control.Snapshot)
             working.result(20)
         return final

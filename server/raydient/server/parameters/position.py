@@ -58,8 +58,7 @@ class Position:
     def roll_back(self) -> None:
         """Count a rollback. Rows of the epoch so far have no part in its results."""
         self.watched = rolled_back(self.watched)
-        self.epoch_sums[:] = 0.0
-        self.epoch_scores.clear()
+        self._clear()
 
     def epoch_results(self, ranks: Sequence[int]) -> tuple[float, ...]:
         """Return the results of the epoch's steps so far, see `results`."""
@@ -68,6 +67,9 @@ class Position:
     def complete_epoch(self, watched: Mapping[str, Watched]) -> None:
         """Begin the next epoch. `watched` is the state of the watched metrics after the one that ends."""
         self.watched = watched
+        self._clear()
+
+    def _clear(self) -> None:
         self.epoch_sums[:] = 0.0
         self.epoch_scores.clear()
 
