@@ -118,5 +118,5 @@ def test_the_direction_is_that_of_the_metric_unless_it_is_given(settings, metric
 def test_metrics_are_those_of_the_results():
     training = Training.model_validate({"keep": {"best": {"monitor": "accuracy"}}})
     watch = EpochWatch.of(training, NETWORK, {"input": [4]}, ONE_STEP)
-    watched = watch.after({}, 1, (8.0, 1.0, 8.0, 8.0), (4.0, 2.0, 3.0, 4.0))
+    watched = watch.after({}, 1, (8.0, 1.0, 8.0, 8.0, 8.0), (4.0, 2.0, 3.0, 4.0, 4.0))
     assert watched == {KEEP: Watched(0.75, 1)}
