@@ -1,6 +1,7 @@
 """A job in a simulated world: its processes, and an operator that starts the coordinator until the job is done."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from raydient.server.parameters.shell import ParameterServerShell
@@ -106,9 +107,12 @@ class Job:
 
     def amend(self, settings):
         """Accept an amendment, as the service does, and send it to the coordinator."""
-        step = max((report.step for report in self.reports if isinstance(report, Progress | EpochEnded)), default=0)
-        self.amendments.append(Amendment(len(self.amendments) + 1, settings, step=step))
+        self.amendments.append(Amendment(len(self.amendments) + 1, settings, step=self._reported()))
         self.orders.append(control.Amend(self.amendments[-1]))
+
+    def _reported(self):
+        """Return the highest step whose results were reported."""
+        return max((report.step for report in self.reports if isinstance(report, Progress | EpochEnded)), default=0)
 
     def close(self):
         """End all processes."""
@@ -132,7 +136,9 @@ class Job:
                 members,
                 storage,
                 tell=self._report,
-                amendments=self.amendments,
+                amendments=[
+                    one if one.round is not None else replace(one, step=self._reported()) for one in self.amendments
+                ],
                 orders=self.orders,
             ).run()
 

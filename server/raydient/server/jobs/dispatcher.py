@@ -218,8 +218,8 @@ class Dispatcher:
             with self._changed:
                 run = self._runs.get(job.id)
             if run is not None:
-                for update in (update for update in job.updates if update.round is None):
-                    run.amend(update.amendment)
+                for amendment in (one for one in job.amendments if one.round is None):
+                    run.amend(amendment)
 
     def _start(self, job_id: str, workers: int) -> None:
         try:

@@ -111,8 +111,7 @@ def amend(job: Job, changes: Sequence[FieldChange], known: int, now: datetime) -
         raise Conflict(f"jobs/{job.id} was updated by another call")
     if len(job.updates) >= UPDATES_ALLOWED:
         raise Exhausted(f"jobs/{job.id} has had {UPDATES_ALLOWED} updates, the most it may", reason="TOO_MANY_UPDATES")
-    step = max(job.top_step, job.last_epoch.step if job.last_epoch is not None else 0)
-    update = SpecUpdate(len(job.updates) + 1, now, tuple(changes), step=step)
+    update = SpecUpdate(len(job.updates) + 1, now, tuple(changes), step=job.reported_step)
     notice = Notice("UPDATE_ACCEPTED", f"{update}; it takes effect before the next step")
     return Update(replace(job, updates=(*job.updates, update)), (notice,))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any
@@ -134,6 +134,17 @@ class Job:
         for update in self.updates:
             spec = amended(spec, update.amendment.settings)
         return spec
+
+    @property
+    def reported_step(self) -> int:
+        """The highest step whose results have been reported."""
+        return max(self.top_step, self.last_epoch.step if self.last_epoch is not None else 0)
+
+    @property
+    def amendments(self) -> list[Amendment]:
+        """The updates for a run. None that is not in force takes effect before steps whose results were reported."""
+        every = [update.amendment for update in self.updates]
+        return [one if one.round is not None else replace(one, step=max(one.step, self.reported_step)) for one in every]
 
     @property
     def epochs(self) -> int:

@@ -69,7 +69,7 @@ class Stores:
             dataset=self.sources.find(job.spec.dataset.uri),
             directory=self.directory.job(job.id),
             epochs=job.epochs,
-            amendments=[update.amendment for update in job.updates],
+            amendments=job.amendments,
         )
 
     def close(self) -> None:
