@@ -7,9 +7,7 @@ import pytest
 from raydient.server.training.actions import (
     Discard,
 )
-from raydient.server.training.failures import (
-    LAYERS_NAMED,
-)
+from raydient.server.training.divergence import LAYERS_NAMED
 from raydient.server.training.progress import ProgressReports
 from raydient.server.training.reports import (
     EpochEnded,

@@ -22,7 +22,7 @@ class Recording:
     def __init__(self, network):
         self.terms = Terms(GradientLayout(network.layout.size), 3, network.sums, len(network.ranks), TEST_ROWS)
         self.weights = np.zeros(network.layout.size, np.float32)
-        self.sent, self.pulled = [], ()
+        self.sent, self.pulled, self.length = [], (), None
         self._slots = [self.terms.gradient.zeros() for _ in range(3)]
         leaves = [(n, SCHEDULE.round(n).leaves) for n in range(SCHEDULE.rounds)]
         self._assignments = iter([a for n, k in leaves for a in (Assignment(n, 1, k), Assignment(n, 0, 1))])

@@ -21,10 +21,11 @@ from raydient.wire.frames import Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle, Place, Segment
 
 from .members import MemberMessage
+from .orders import MemberOrder
 from .reporting import ReportingMessage
 from .shards import ShardMessage
 
-Message = MemberMessage | ReportingMessage | ShardMessage
+Message = MemberMessage | MemberOrder | ReportingMessage | ShardMessage
 
 _TYPES: dict[str, type] = {t.__name__: t for t in Message.__args__}
 

@@ -23,18 +23,9 @@ from raydient.wire import control
 from raydient.wire.control import Role
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Ping, Save, SetPlan, Tell
+from .divergence import divergence_message, recovery_notice
 from .endings import PLAIN, Description
-from .failures import (
-    PARTED,
-    Decision,
-    Losses,
-    divergence_message,
-    loss_notice,
-    reason_of,
-    repeated_loss,
-    rollback_message,
-    skip_message,
-)
+from .failures import PARTED, Decision, Losses, loss_notice, reason_of, repeated_loss
 from .generations import Generations
 from .phases import Phase
 from .plans import Plans
@@ -186,8 +177,8 @@ class Coordinator:
             return dismissed
         self._reports.restarts[process.role.value] += 1
         self._generations.explained(process.role)
-        recovered = self._recover(member, process, why, served=served)
-        return [*dismissed, Tell(loss_notice(process.role, member, why)), *recovered]
+        notice = Tell(loss_notice(process.role, member, why))
+        return [*dismissed, notice, *self._recover(member, process, why, served=served)]
 
     def _recover(self, member: int, process: Member, why: str, *, served: bool) -> list[Action]:
         """Replace a lost member. If a state is lost with it, which was `served`, all go back to the last checkpoint."""
@@ -223,9 +214,7 @@ class Coordinator:
     def _watch_minimum(self) -> list[Action]:
         """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
         changed = self._shortage.look(self._roster)
-        if changed is None:
-            return []
-        return [Tell(changed), *([self._plan()] if self._running else [])]
+        return [Tell(changed), *([self._plan()] if self._running else [])] if changed else []
 
     # ---- training
 
@@ -246,10 +235,9 @@ class Coordinator:
 
     def diverged(self, message: control.NonFinite) -> list[Action]:
         """Fail, because the loss or a gradient is not finite; only report a skipped step and a rollback."""
-        if message.skipped:
-            return [Tell(Notice("STEP_SKIPPED", skip_message(message)))]
-        if message.rolls_back:
-            return [Tell(Notice("ROLLED_BACK", rollback_message(message)))]
+        notice = recovery_notice(message)
+        if notice:
+            return [Tell(notice)]
         text = divergence_message(message, self._reports.gradient_health, self._saving.steps)
         end = self._end(Outcome.FAILED, step=message.step, reason="NON_FINITE", message=text)
         # A checkpoint of this step holds the weights whose loss is not finite.
@@ -357,6 +345,5 @@ class Coordinator:
 
     def _end(self, outcome: Outcome, *, step: int | None = None, reason: str = "", message: str = "") -> list[Action]:
         self.phase = Phase.ENDED
-        if step is None:
-            step = self._status.step if self._status else self._saving.step
-        return [Tell(Finished(outcome, step, reason=reason, message=message))]
+        last = self._status.step if self._status else self._saving.step
+        return [Tell(Finished(outcome, last if step is None else step, reason=reason, message=message))]
