@@ -57,6 +57,7 @@ class Steps:
     """A job without end on one worker, whose channel this is: a push goes straight to the parameter server."""
 
     pulled = ()
+    length = None
 
     def __init__(self, network: Network, every: int, executor: Executor) -> None:
         microbatches, size = default_microbatches(ROWS_PER_WORKER), network.layout.size

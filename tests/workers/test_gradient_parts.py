@@ -22,6 +22,7 @@ class Recording:
     """A channel that assigns ranges of leaves of the first step and keeps copies of all that is sent."""
 
     pulled = ()
+    length = None
 
     def __init__(self, network, shares):
         units = sum(layer.rectified_units for layer in network.layers)

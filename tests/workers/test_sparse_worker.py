@@ -43,7 +43,7 @@ class Recording:
         self.terms = Terms(gradient, 5, network.sums)
         self.weights = np.zeros(network.layout.size, np.float32)
         network.initialize(1, self.weights)
-        self.pushed, self.pulled = {}, ()
+        self.pushed, self.pulled, self.length = {}, (), None
         self._slots = [gradient.zeros() for _ in range(5)]
         self._assignments = iter(assignments)
 
