@@ -52,6 +52,7 @@ class SolitaryChannel:
     """A worker's channel without a peer: it assigns leaf `worker` of each step at once, at the times in `began`."""
 
     pulled = ()
+    length = None
 
     def __init__(self, network: Network, schedule: Schedule, worker: int, barrier: Barrier) -> None:
         units = sum(layer.rectified_units for layer in network.layers)
