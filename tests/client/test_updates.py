@@ -1,5 +1,7 @@
 """`raydient update` and `Job.update`: the request that they send, and what people see."""
 
+import json
+
 import grpc
 import pytest
 
@@ -58,10 +60,21 @@ def test_update_and_get_show_the_updates(run, service, client):
     assert first.training_job.spec.training.max_steps == 500
 
 
-def test_a_refused_update_has_the_path_and_status_2(run, service):
+def test_a_refused_update_has_the_path_of_the_job_file_and_status_2(run, service):
     service.add_job(state="RUNNING")
-    code, path = grpc.StatusCode.INVALID_ARGUMENT, "spec.training.batch_size"
-    service.fail("UpdateTrainingJob", code, "no", "INVALID_SPEC", **{path: "cannot be changed"})
+    code, path = grpc.StatusCode.INVALID_ARGUMENT, "training.batch_size"
+    service.fail("UpdateTrainingJob", code, "no", "INVALID_SPEC", **{f"spec.{path}": "cannot be changed"})
     done = run("update", "one", "training.batch_size=3", "--json")
     assert done.exit_code == 2
-    assert f'"path": "{path}"' in done.stdout
+    assert json.loads(done.stdout)["error"] == {
+        "reason": "INVALID_SPEC",
+        "message": f"{path}: cannot be changed",
+        "violations": [{"path": path, "message": "cannot be changed", "line": None}],
+    }
+
+
+def test_a_value_of_another_type_is_one_line_and_status_2(run, service):
+    service.add_job(state="RUNNING")
+    done = run("update", "one", "training.max_steps=many")
+    assert (done.exit_code, done.stderr) == (2, "training.max_steps: 'many' is no value of this field\n")
+    assert "UpdateTrainingJob" not in service.requests

@@ -21,7 +21,7 @@ from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 from .connection import CALL_SECONDS, Connection, open_channel
 from .data_file import local_file, with_dataset
 from .dataset import upload
-from .errors import RequestRefused
+from .errors import RequestRefused, of_specification
 from .job import Job, state_label
 from .listing import Listing
 
@@ -135,9 +135,7 @@ class Client:
                 self._connection.call(self._connection.training.CreateTrainingJob, request, CHECK_SECONDS),
             )
         except RequestRefused as error:
-            if not all(v.path.startswith("spec.") for v in error.violations) or not error.violations:
-                raise
-            raise InvalidSpec(FieldError(v.path.removeprefix("spec."), v.message) for v in error.violations) from error
+            raise of_specification(error) from error
 
     def get(self, name: str) -> Job:
         """One job, by `jobs/{id}` or its id alone."""

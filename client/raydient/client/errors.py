@@ -24,7 +24,7 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from raydient.spec.errors import FieldError
+from raydient.spec.errors import FieldError, InvalidSpec
 
 from .reaching import Cause, cause_of
 
@@ -64,6 +64,17 @@ class RequestRefused(RaydientError):
     def __init__(self, message: str, *, reason: str = "", violations: Iterable[FieldError] = ()) -> None:
         super().__init__(message, reason=reason)
         self.violations = tuple(violations)
+
+
+def of_specification(error: RequestRefused) -> Exception:
+    """Return InvalidSpec, with paths as in the job file, if all broken rules are rules of a specification.
+
+    Otherwise the error itself.
+    """
+    violations = error.violations
+    if not violations or not all(v.path.startswith("spec.") for v in violations):
+        return error
+    return InvalidSpec(FieldError(v.path.removeprefix("spec."), v.message) for v in violations)
 
 
 class NotFound(RaydientError):

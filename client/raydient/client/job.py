@@ -15,7 +15,7 @@ from raydient.v1.training_job_pb2 import TrainingJob, TrainingJobEvent, Training
 
 from .connection import Connection
 from .download import Downloaded, download_model
-from .errors import JobNotSucceeded, NotAllowed
+from .errors import JobNotSucceeded, NotAllowed, RequestRefused, of_specification
 from .history import History, Point
 from .prediction import Prediction
 from .predictor import Predictor
@@ -148,10 +148,14 @@ class Job:
                 `training.early_stopping.patience`.
 
         Raises:
-            RequestRefused: a field may not change, or its value breaks a rule.
+            InvalidSpec: a field may not change, or its value breaks a rule.
             NotAllowed: the job has ended.
         """
-        return self._update(self._connection.training.UpdateTrainingJob, update_request(self.name, settings))
+        request = update_request(self.name, settings)
+        try:
+            return self._update(self._connection.training.UpdateTrainingJob, request)
+        except RequestRefused as error:
+            raise of_specification(error) from error
 
     def delete(self) -> None:
         """Remove a job that has ended, with its model, checkpoints and history."""

@@ -140,6 +140,8 @@ def _outcome(error: BaseException) -> tuple[int, str, list[str]]:
             return FAILED, "MEMORY", [f"not enough memory on this machine: {error}"]
         case OSError():
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
+    if hasattr(error, "errors"):  # InvalidSpec, whose import takes long
+        return WRONG_USAGE, "INVALID_SPEC", [str(e) for e in error.errors]
     if hasattr(error, "reason"):  # a RaydientError
         reason = error.reason or _upper_snake(name)
         remedies = [_REMEDIES[key] for key in (name, reason) if key in _REMEDIES]
@@ -152,7 +154,7 @@ def _upper_snake(name: str) -> str:
 
 
 def _violations(error: BaseException) -> dict[str, Any]:
-    violations = error.errors if isinstance(error, BadJobFile) else getattr(error, "violations", ())
+    violations = getattr(error, "errors", None) or getattr(error, "violations", ())
     if not violations:
         return {}
     return {"violations": [{"path": e.path, "message": e.message, "line": e.line} for e in violations]}
