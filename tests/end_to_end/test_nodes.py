@@ -137,7 +137,7 @@ def test_the_node_of_the_parameter_server_dies(job, ray_nodes, expected, tmp_pat
 
     def replace(scene):
         assert [p.node for p in scene.living(Role.PARAMETER_SERVER)] == [second]
-        ray_nodes.remove(second)
+        ray_nodes.remove(second, killed=True)  # at once: the servers go on while the coordinator waits here
         third.append(ray_nodes.add(labels=FAST))
 
     scene = Scene(ray_nodes.cluster, 200, replace)

@@ -41,7 +41,8 @@ def test_scaling_up_and_down_changes_no_bit_and_disturbs_no_other_worker(job, lo
     expected = execute(job(1, **LONG), local, tmp_path / "one").digest
     local.processes.clear()
     chance = random.Random(seed)
-    numbers = [3, *(chance.choice([1, 2, 4]) for _ in range(2)), 2]
+    # The last number is the least, because training may end before a worker of the last order has joined.
+    numbers = [3, *(chance.choice([1, 2, 4]) for _ in range(2)), 1]
     steps = sorted(chance.sample(range(1, 600), len(numbers)))
     scaler = Scaler(local, list(zip(steps, numbers, strict=True)))
     finished = execute(job(2, **LONG), local, tmp_path / "scaled", scaler, orders=scaler.orders)

@@ -72,7 +72,7 @@ def test_recording_rules_are_named_level_metric_operations():
 
 
 def test_names_of_alerts_are_unique():
-    assert len(ALERTS) == len(rules("alert")) == 14
+    assert 0 < len(ALERTS) == len(rules("alert"))
     assert all(name.startswith("Raydient") for name in ALERTS)
 
 
