@@ -65,14 +65,14 @@ def test_it_goes_on_to_the_same_weights(directory, job, undisturbed, signal_):
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(300)  # two starts of a Ray
-def test_sigterm_asks_for_a_checkpoint_on_ray_too(directory, job, undisturbed):
+def test_sigterm_asks_for_a_checkpoint_on_ray_too(directory, spec):
+    # Training must not end before the signal arrives.
+    (directory / "job.yaml").write_text(json.dumps(spec(2, checkpoint_seconds=1000.0, epochs=100_000)))
     _, errors, status = interrupted_at_epoch(command(directory, "job.yaml", "--cluster", "ray"), 20, signal.SIGTERM)
     assert status == 130
     [run] = json.loads(finish(command(directory, "--list", "--json"))[0])["runs"]
+    assert (run["state"], run["step"] > 0) == ("interrupted", True)
     assert f"Go on: raydient train --resume {run['name']}" in errors
-    output, _, status = finish(command(directory, "--resume", run["name"], "--json"))
-    assert (status, json.loads(output)["digest"]) == (0, undisturbed(job(2, epochs=150)))
 
 
 def test_it_trains_with_standard_error_closed(directory, job, undisturbed):
