@@ -101,6 +101,10 @@ def _compiled(kernel: Kernel, arrays: int, factors: int) -> Any:
     return njit(types.void(values, gradient, state, numbers), nogil=True, error_model="numpy")(kernel)
 
 
+# The kernels keep what they have computed in variables: an array may overlap another one for all that the compiler can
+# tell, so that it would be read again.
+
+
 def _sgd(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) -> None:
     (rate,) = factors
     for i in range(weights.size):
@@ -110,30 +114,34 @@ def _sgd(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) ->
 def _momentum(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) -> None:
     (velocity,), (momentum, rate) = state, factors
     for i in range(weights.size):
-        velocity[i] = velocity[i] * momentum - gradient[i] * rate
-        weights[i] += velocity[i]
+        v = velocity[i] * momentum - gradient[i] * rate
+        velocity[i] = v
+        weights[i] += v
 
 
 def _nesterov(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) -> None:
     (velocity,), (momentum, rate) = state, factors
     for i in range(weights.size):
         rate_g = gradient[i] * rate
-        velocity[i] = velocity[i] * momentum - rate_g
-        weights[i] = weights[i] + velocity[i] * momentum - rate_g
+        v = velocity[i] * momentum - rate_g
+        velocity[i] = v
+        weights[i] = weights[i] + v * momentum - rate_g
 
 
 def _adam(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) -> None:
     (first, second), (beta_1, rest_1, beta_2, rest_2, epsilon, rate) = state, factors
     for i in range(weights.size):
-        first[i] = first[i] * beta_1 + gradient[i] * rest_1
-        second[i] = second[i] * beta_2 + gradient[i] * rest_2 * gradient[i]
-        weights[i] -= first[i] * rate / (np.sqrt(second[i]) + epsilon)
+        g = gradient[i]
+        m, v = first[i] * beta_1 + g * rest_1, second[i] * beta_2 + g * rest_2 * g
+        first[i], second[i] = m, v
+        weights[i] -= m * rate / (np.sqrt(v) + epsilon)
 
 
 def _amsgrad(weights: Vector, gradient: Vector, state: Vectors, factors: Factors) -> None:
     (first, second, largest), (beta_1, rest_1, beta_2, rest_2, epsilon, rate) = state, factors
     for i in range(weights.size):
-        first[i] = first[i] * beta_1 + gradient[i] * rest_1
-        second[i] = second[i] * beta_2 + gradient[i] * rest_2 * gradient[i]
-        largest[i] = np.maximum(largest[i], second[i])
-        weights[i] -= first[i] * rate / (np.sqrt(largest[i]) + epsilon)
+        g = gradient[i]
+        m, v = first[i] * beta_1 + g * rest_1, second[i] * beta_2 + g * rest_2 * g
+        most = np.maximum(largest[i], v)
+        first[i], second[i], largest[i] = m, v, most
+        weights[i] -= m * rate / (np.sqrt(most) + epsilon)
