@@ -1,7 +1,7 @@
 """Changes of the settings of a job that is not over: which fields may change, and the specification after a change."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .clipping import Clipping
@@ -27,34 +27,42 @@ AMENDABLE = (
 _REMOVABLE = (CLIPPING, MAX_STEPS, MAX_MINUTES)
 
 
-def amended(spec: JobSpec, settings: Mapping[str, Any]) -> JobSpec:
-    """Return the specification with new values in JSON form, by path; None removes a setting.
+def amended(spec: JobSpec, *changes: Mapping[str, Any]) -> JobSpec:
+    """Return the specification after changes, one after the other: new values in JSON form, by path; None removes one.
 
     Raises:
-        InvalidSpec: fields that may not change, or values that break a rule.
+        InvalidSpec: fields that may not change, or values that break a rule after the last change.
     """
-    if errors := list(_refusals(spec.training, settings)):
+    if errors := [error for settings in changes for error in _refusals(spec.training, settings)]:
         raise InvalidSpec(errors)
     data = spec.canonical()
-    for path, value in settings.items():
-        _set(data, path, value)
+    _set_all(data, changes)
     return validate_job(data)
 
 
-def amended_training(training: Training, settings: Mapping[str, Any]) -> Training:
-    """Return the training part of a specification with new values that `amended` has accepted."""
+def amended_training(training: Training, *changes: Mapping[str, Any]) -> Training:
+    """Return the training part of a specification after changes that `amended` has accepted."""
     data = {"training": training.canonical()}
-    for path, value in settings.items():
-        _set(data, path, value)
+    _set_all(data, changes)
     return Training.model_validate(data["training"])
 
 
 def value_at(spec: JobSpec, path: str) -> Any:
     """Return the value of a field in JSON form; None if the specification does not have it."""
-    value: Any = spec.canonical()
+    return field_of(spec.canonical(), path)
+
+
+def field_of(data: Any, path: str) -> Any:
+    """Return the value at a path of a specification in JSON form; None if there is none."""
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
+
+
+def _set_all(data: dict[str, Any], changes: Iterable[Mapping[str, Any]]) -> None:
+    for settings in changes:
+        for path, value in settings.items():
+            _set(data, path, value)
 
 
 def _set(data: dict[str, Any], path: str, value: Any) -> None:

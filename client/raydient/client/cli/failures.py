@@ -140,8 +140,8 @@ def _outcome(error: BaseException) -> tuple[int, str, list[str]]:
             return FAILED, "MEMORY", [f"not enough memory on this machine: {error}"]
         case OSError():
             return FAILED, "IO", [f"{error.filename}: {error.strerror}" if error.filename else str(error)]
-    if hasattr(error, "errors"):  # InvalidSpec, whose import takes long
-        return WRONG_USAGE, "INVALID_SPEC", [str(e) for e in error.errors]
+    if name == "InvalidSpec":  # its import takes long
+        return WRONG_USAGE, "INVALID_SPEC", str(error).splitlines()
     if hasattr(error, "reason"):  # a RaydientError
         reason = error.reason or _upper_snake(name)
         remedies = [_REMEDIES[key] for key in (name, reason) if key in _REMEDIES]
@@ -154,7 +154,8 @@ def _upper_snake(name: str) -> str:
 
 
 def _violations(error: BaseException) -> dict[str, Any]:
-    violations = getattr(error, "errors", None) or getattr(error, "violations", ())
+    is_of_spec = isinstance(error, BadJobFile) or type(error).__name__ == "InvalidSpec"
+    violations = getattr(error, "errors" if is_of_spec else "violations", ())
     if not violations:
         return {}
     return {"violations": [{"path": e.path, "message": e.message, "line": e.line} for e in violations]}

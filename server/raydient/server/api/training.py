@@ -41,13 +41,7 @@ class TrainingServicer(TrainingServiceServicer):
             raise InvalidRequest.of("request_id", rule)
         if not request.HasField("spec"):
             raise InvalidSpec([FieldError("", "a specification is required")])
-        call = Call()
-        async with self._checks:
-            try:
-                return await asyncio.to_thread(self._create, request, call)
-            except asyncio.CancelledError:  # the client has disconnected, or the service stops
-                call.abandon()
-                raise
+        return await self._checked(self._create, request)
 
     async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
@@ -84,13 +78,7 @@ class TrainingServicer(TrainingServiceServicer):
 
     async def UpdateTrainingJob(self, request: pb.UpdateTrainingJobRequest, context: Any) -> TrainingJob:
         """See the proto."""
-        call = Call()
-        async with self._checks:
-            try:
-                return await asyncio.to_thread(self._update, request, call)
-            except asyncio.CancelledError:
-                call.abandon()
-                raise
+        return await self._checked(self._update, request)
 
     async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
         """See the proto."""
@@ -110,6 +98,16 @@ class TrainingServicer(TrainingServiceServicer):
         """Run an operation on the named job and return the job after it as a message, converted on the same thread."""
         identity = job_id(name)
         return await asyncio.to_thread(lambda: self._message(operation(identity, *arguments)))
+
+    async def _checked(self, operation: Callable[[Any, Call], TrainingJob], request: object) -> TrainingJob:
+        """Run an operation that checks a specification, with as many others at a time as may be."""
+        call = Call()
+        async with self._checks:
+            try:
+                return await asyncio.to_thread(operation, request, call)
+            except asyncio.CancelledError:  # the client has disconnected, or the service stops
+                call.abandon()
+                raise
 
     # The methods below run on threads, because large specifications take long to convert.
 

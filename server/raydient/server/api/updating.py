@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from raydient.server.errors import InvalidRequest
+from raydient.spec.amending import field_of
 from raydient.v1.training_service_pb2 import UpdateTrainingJobRequest
 
 PREFIX = "spec."
@@ -23,14 +24,9 @@ def read_update(request: UpdateTrainingJobRequest) -> dict[str, Any]:
         if not path.startswith(PREFIX):
             raise _invalid(f"{path[:100]!r} is no field of spec: paths are such as spec.training.max_steps")
     data = MessageToDict(request.training_job.spec, preserving_proto_field_name=True)
-    return {path.removeprefix(PREFIX): _value(data, path.removeprefix(PREFIX)) for path in paths}
+    names = [path.removeprefix(PREFIX) for path in paths]
+    return {name: field_of(data, name) for name in names}
 
 
 def _invalid(message: str) -> InvalidRequest:
     return InvalidRequest.of("update_mask", message, reason="INVALID_MASK")
-
-
-def _value(data: Any, path: str) -> Any:
-    for name in path.split("."):
-        data = data.get(name) if isinstance(data, dict) else None
-    return data

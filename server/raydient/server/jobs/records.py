@@ -130,10 +130,8 @@ class Job:
     @property
     def current_spec(self) -> JobSpec:
         """The specification with all updates, also those that have not taken effect yet."""
-        spec = self.spec
-        for update in self.updates:
-            spec = amended(spec, update.amendment.settings)
-        return spec
+        settings = [update.amendment.settings for update in self.updates]
+        return amended(self.spec, *settings) if settings else self.spec
 
     @property
     def reported_step(self) -> int:

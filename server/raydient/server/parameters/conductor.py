@@ -74,7 +74,6 @@ class Conductor:
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
         self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
-        self._averages = rule.average is not None
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._amending, self._began = amending, position.round
         self._attached: set[int] = set()
@@ -240,7 +239,7 @@ class Conductor:
         factor = self._watch.rate_factor(rolled_back(self.position.watched))
         self._rule.learning_rate.factor = factor
         opened.due = [RollBack(round_, factor)]
-        if self._averages and round_.kind is RoundKind.EVALUATE:
+        if self._rule.average is not None and round_.kind is RoundKind.EVALUATE:
             opened.due.append(Show(round_, average=False))
         return self._finish(opened)
 
@@ -329,7 +328,7 @@ class Conductor:
             return []
         round_ = self.schedule.round(self.position.round)
         self._open = Opened(round_, Assignments(round_.leaves))
-        if self._averages and round_.kind is RoundKind.EVALUATE:
+        if self._rule.average is not None and round_.kind is RoundKind.EVALUATE:
             return [self._verdict.ask(Show(round_, average=True))]
         return self._hand_out(self._open)
 

@@ -48,9 +48,7 @@ class Prepared:
         """Return the job with these amendments in force; data, network and ranges stay."""
         if not amendments:
             return self
-        training = self.spec.training
-        for amendment in amendments:
-            training = amended_training(training, amendment.settings)
+        training = amended_training(self.spec.training, *(amendment.settings for amendment in amendments))
         spec = self.spec.model_copy(update={"training": training})
         return replace(self, spec=spec, schedule=self.schedule.lasting(training.epochs, training.max_steps))
 
