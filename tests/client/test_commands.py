@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from pydantic import TypeAdapter
 
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
@@ -259,6 +260,12 @@ def test_an_internal_error_shows_its_traceback_only_with_debug(run, service, mon
     assert "internal error: ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Traceback" in run("get", "one", "--debug").stderr
+
+
+def test_an_error_of_a_library_is_internal_though_it_has_errors(run, service, monkeypatch) -> None:
+    monkeypatch.setattr("raydient.client.client.Client.get", lambda *_: TypeAdapter(int).validate_python("x"))
+    done = run("get", "one", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["error"]["reason"]) == (1, "INTERNAL")
 
 
 HEAVY = ["ray", "numpy", "grpc", "google.protobuf", "pydantic", "yaml", "rich"]
