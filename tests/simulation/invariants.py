@@ -46,7 +46,9 @@ class Invariants:
     - An epoch counts each row once; its metrics are the same however often it is computed.
     - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
-    - An amendment takes effect at one round, however often that round is computed.
+    - An amendment takes effect at one round, however often that round is computed. Servers whose coordinator has ended
+      may decide it for another round, and nothing of that is reported: they go astray, and their values are not checked
+      from then on.
     - No member is reported lost before the first fault, and none is replaced.
     - See `Leaves` for leaves, plans and the weights in shared memory.
 
@@ -61,16 +63,23 @@ class Invariants:
         self._disk, self._directory = disk, directory
         self._shards, self._durable, self._epochs = {}, 0, {}
         self._served, self._rounds, self._parts = 0, {}, set()
+        self._astray = set()  # numbers of the coordinators whose members have gone astray
         self._spoken = {}  # generation of a connection to a server, by its ends
         self._sums = 8 * twin.prepared.network.sums
         self._tables, self._pulled = GradientLayout.of(twin.prepared.network.layout).tables, {}
-        self._leaves = Leaves(twin)
+        self._leaves = Leaves(twin, self._is_astray)
         world.observers.append(self.look)
         world.after.append(self._leaves.check_weights)
 
     def begins(self, member, coordinator):
         """Note a member that is started."""
         self.generations[member] = coordinator, -1
+
+    def decides(self, server):
+        """Note that a server decides the round of an amendment; return True if the decision counts."""
+        coordinator, newest = self.generations[server][0], self._newest
+        self._astray |= set(range(newest)) if coordinator == newest else {coordinator}
+        return coordinator == newest
 
     def look(self, end, frame):
         """Check a frame that arrives from this end of a connection."""
@@ -90,12 +99,14 @@ class Invariants:
             self._spoken[end] = self._spoken[end.peer] = header.generation
         assert header.generation == self._spoken[end], "frames cross generations"
         self._leaves.look(end, frame)
-        if header.kind is Kind.WEIGHTS:
+        if header.kind is Kind.PULL:
+            self._pulled[sender, receiver] = np.frombuffer(frame.payload, "<i4")[1:]
+        elif self._is_astray(sender):
+            return
+        elif header.kind is Kind.WEIGHTS:
             weights = np.frombuffer(self._twin.weights[header.round], "<f4")
             expected = b"".join(weights[where].tobytes() for where in between(self._tables, *self._shards[sender]))
             assert bytes(frame.payload) == expected, "weights of no step"
-        elif header.kind is Kind.PULL:
-            self._pulled[sender, receiver] = np.frombuffer(frame.payload, "<i4")[1:]
         elif header.kind is Kind.ROWS:
             (table,), (begin, _) = self._tables, self._shards[sender]
             rows = table.values(np.frombuffer(self._twin.weights[header.round], "<f4"))
@@ -192,9 +203,17 @@ class Invariants:
             for part, sums in self._twin.epochs[epoch["epoch"]].items():
                 assert epoch[part] == sums, f"{epoch[part][0]:.0f} rows of the {part} part count, the sums are others"
 
+    @property
+    def _newest(self):
+        """The number of the last coordinator that has had members."""
+        return max(number for number, _ in self.generations.values())
+
     def _is_served_by_the_newest(self, member):
         """Return False if a partition has held a message until the coordinator was dead and the next had members."""
-        return self.generations[member][0] == max(number for number, _ in self.generations.values())
+        return self.generations[member][0] == self._newest
+
+    def _is_astray(self, member):
+        return member in self.generations and self.generations[member][0] in self._astray
 
     def _begin(self, member, generation):
         """Note that a member begins its part in a generation; return the number of its coordinator too."""
@@ -204,6 +223,8 @@ class Invariants:
         return coordinator, generation
 
     def _weights(self, server, frame, message, problem):
+        if self._is_astray(server):
+            return
         if frame.descriptors:
             segment = Segment(os.dup(frame.descriptors[0]), message["size"])
         else:

@@ -88,7 +88,7 @@ class Job:
     def run(self, limit=200_000):
         """Run the job to its end, and check its files. Raises AssertionError if an invariant is broken."""
         world = self.world
-        with self.twin.verdict():
+        with self.twin.verdict(lambda: self.invariants.decides(self.world.current().name)):
             self._run(world, limit)
         self.invariants.end()
 

@@ -10,8 +10,9 @@ from raydient.server.training.checkpoint_files import good_manifests
 from raydient.server.training.initial_weights import MODEL_FILE
 from raydient.server.training.reports import Amended
 from raydient.steps.amendments import Amendment
+from raydient.wire.frames import Kind
 
-from .invariants import JOB
+from .invariants import JOB, message_of
 from .job import DIRECTORY, Job
 from .twin import Twin, small_pieces, tiny_twin
 
@@ -86,6 +87,31 @@ def test_an_amendment_survives_a_process_that_ends_before_it_takes_effect(victim
     job = run(1, SETTINGS, 200, end)
     (amendment,) = in_force(job)
     assert amendment.settings == SETTINGS
+
+
+@small_pieces()
+def test_a_server_whose_coordinator_has_ended_decides_for_itself_alone():
+    decisions = []
+
+    def strand(job):
+        """Suspend the server when the amendment arrives, and wake it when another server of the job has decided it."""
+        (server,) = [process for process in job.world.living() if process.name == "server 0"]
+        job.invariants.undisturbed, decides = False, job.invariants.decides
+        job.invariants.decides = lambda name: decisions.append((name, decides(name))) or decisions[-1][1]
+
+        def look(end, frame):
+            if frame.header.kind is Kind.CONTROL and message_of(frame)["type"] == "Amend" and end.peer.owner is server:
+                server.freeze()
+                job.world.partition("coordinator", server.name, 100.0)
+                job.disk.user.end()
+
+        job.world.observers.append(look)
+        job.world.after.append(lambda: server.thaw() if in_force(job) and server.frozen else None)
+
+    job = run(1, SETTINGS, 200, strand)
+    assert decisions == [("server 1", True), ("server 0", False)]
+    (amendment,) = in_force(job)
+    assert amendment.step < job.finished.step
 
 
 @small_pieces()

@@ -102,13 +102,17 @@ class Twin:
         return naive(self.prepared, self._update).digest
 
     @contextmanager
-    def verdict(self):
-        """Return a context in which update rules have the scale of this job, and decided amendments change the twin."""
+    def verdict(self, counts):
+        """Return a context in which update rules have the scale of this job, and decided amendments change the twin.
+
+        `counts` is called at each decision; the twin follows it if that returns True.
+        """
         decide = amending.decided
 
         def decided(*arguments):
             amendment = decide(*arguments)
-            self.amend(amendment)
+            if counts():
+                self.amend(amendment)
             return amendment
 
         scale = nullcontext() if self._scale is None else patch.object(rule, "scale_of", lambda clipping: self._factors)

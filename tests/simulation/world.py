@@ -51,6 +51,10 @@ class Process:
     def is_over(self):
         return self._status is not None
 
+    @property
+    def runs(self):
+        return getcurrent() is self._greenlet
+
     def waiting(self):
         return False
 
@@ -100,7 +104,7 @@ class Process:
 
     def breathe(self):
         """Let time pass at a place at which the operating system may suspend the process."""
-        if self.pace and getcurrent() is self._greenlet:
+        if self.pace and self.runs:
             world = self._world
             until = world.now + world.random.random() * self.pace
             if world.is_quiet(until):
@@ -202,6 +206,10 @@ class World:
     def living(self, prefix=""):
         """Return the processes that have not ended whose name begins with `prefix`."""
         return [process for process in self.processes if not process.is_over and process.name.startswith(prefix)]
+
+    def current(self):
+        """Return the process that runs now."""
+        return next(process for process in reversed(self.processes) if process.runs)
 
     def at(self, seconds, action):
         """Call `action` at a time, between two turns of processes."""
