@@ -37,6 +37,7 @@ from raydient.spec.job import JobSpec
 from raydient.steps.arrays import aligned_zeros
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.schedule import Schedule
+from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
@@ -53,6 +54,9 @@ class SolitaryChannel:
 
     pulled = ()
     length = None
+    encoded = None
+    travels = False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network: Network, schedule: Schedule, worker: int, barrier: Barrier) -> None:
         units = sum(layer.rectified_units for layer in network.layers)

@@ -34,6 +34,7 @@ from raydient.spec.training import Training
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
 from raydient.steps.schedule import Schedule, default_microbatches
+from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
@@ -58,6 +59,9 @@ class Steps:
 
     pulled = ()
     length = None
+    encoded = None
+    travels = False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network: Network, every: int, executor: Executor) -> None:
         microbatches, size = default_microbatches(ROWS_PER_WORKER), network.layout.size

@@ -29,7 +29,7 @@ PROGRESS = Progress(
 )
 
 
-NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused", "skipped_steps", "rollbacks"}
+NOT_PUBLIC = {"step_seconds_buckets", "step_seconds_sum", "refused", "skipped_steps", "rollbacks", "saved_bytes"}
 """Measurements that only `/metrics` shows."""
 
 

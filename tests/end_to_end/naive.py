@@ -28,11 +28,12 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def naive(prepared, update=None, ends=lambda epoch, weights: False):
+def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=lambda gradient, step, leaf: gradient):
     """Train a prepared job.
 
     `update` makes the function of an update, `Update` by default. `ends` is called with the number of each epoch, from
-    1, and the weights at its end; training ends if it returns True.
+    1, and the weights at its end; training ends if it returns True. `decoded` returns the gradient of a leaf after it
+    has been encoded and decoded.
     """
     schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
     training, trained = prepared.spec.training, Trained()
@@ -54,7 +55,7 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False):
         sums[:] += [len(rows), *program.forward(bound, Pass(True, training.seed, step, leaf))]
         scores.append(program.scores.copy())
         program.backward(bound, network.bind(result), scale)
-        return result
+        return decoded(result, step, leaf)
 
     for epoch in range(training.epochs):
         order, sums = epoch_order(training.seed, epoch, schedule.train_rows), np.zeros(1 + network.sums)

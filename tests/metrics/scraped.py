@@ -34,6 +34,7 @@ MEASUREMENTS = Measurements(
     clipped_steps=2,
     skipped_steps=3,
     rollbacks=2,
+    saved_bytes=4,
 )
 
 

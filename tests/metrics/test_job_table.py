@@ -36,6 +36,7 @@ def test_all_samples_of_a_running_job(scraped):
         ("raydient_job_clipped_steps_total", "a"): 2,
         ("raydient_job_skipped_steps_total", "a"): 3,
         ("raydient_job_rollbacks_total", "a"): 2,
+        ("raydient_exchange_saved_bytes_total", "a"): 4,
         ("raydient_job_epochs", "a"): 1,
         ("raydient_job_progress_ratio", "a"): 0.03,
         ("raydient_job_progress_timestamp_seconds", "a"): NOW.timestamp(),

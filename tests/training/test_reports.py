@@ -42,7 +42,7 @@ def test_a_progress_is_one_mapping_in_json():
         "learning_rate": 0.1, "loss": 0.25, "workers_alive": 2, "workers_wanted": 2, "restarts": {"worker": 1},
         "phase_seconds": {"wait": 0.5}, "step_seconds_buckets": (1, 2), "step_seconds_sum": 0.5,
         "exchange_bytes": {"push": 7}, "workers_minimum": 1, "gradient_health": None, "refused": {},
-        "clip_factor": None, "clipped_steps": 0, "skipped_steps": 0, "rollbacks": 0,
+        "clip_factor": None, "clipped_steps": 0, "skipped_steps": 0, "rollbacks": 0, "saved_bytes": 0,
     }  # fmt: skip
     assert reports.to_json(EXAMPLES[1]) == flat
     assert reports.from_json(flat) == EXAMPLES[1]

@@ -86,12 +86,13 @@ def test_a_push_brings_gradient_sums_and_seconds(both):
         assert (header.first, header.last) == node
         pushed[slot] = both.gradient(frame), *both.link.note(frame)
 
-    for slot, (gradient, sums, seconds, pulled) in pushed.items():
+    for slot, (gradient, sums, seconds, pulled, saved) in pushed.items():
         np.testing.assert_array_equal(gradient.vector, np.arange(6) * (slot + 1))
         assert gradient.vector.dtype == np.float32
         assert sums.tolist() == [slot, 0.5]
         assert tuple(seconds) == SECONDS
         assert pulled == (24 if slot == 2 and not both.server.is_local else 0)  # since the last push
+        assert saved == 0
 
 
 def test_a_push_without_gradient_is_its_sums(both):
@@ -100,7 +101,7 @@ def test_a_push_without_gradient_is_its_sums(both):
     frame = both.received()
 
     assert frame.header.length == both.terms.note_bytes
-    sums, seconds, _ = both.link.note(frame)
+    sums, seconds, *_ = both.link.note(frame)
     assert sums.tolist() == [1.0, 2.0]
     assert tuple(seconds) == SECONDS
 

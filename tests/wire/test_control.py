@@ -74,6 +74,7 @@ EXAMPLES = [
         ENDPOINT,
         [AMENDMENT],
         [Amendment(2, {"training.clipping": None})],
+        "int8",
     ),
     control.Plan(2, [0, 3], [1.0, 0.5]),
     control.TakeSnapshot(),

@@ -20,7 +20,7 @@ LAYOUT = Layout.of([("a", (1,)), ("b", (4, 5)), ("c", (3,)), ("d", (70, 2))], sp
 def test_the_terms_give_the_sizes_of_a_push():
     terms = Terms(GradientLayout(10), slots=3, sums=2)
 
-    assert terms.note_bytes == 8 * (2 + len(PHASES) + 1)
+    assert terms.note_bytes == 8 * (2 + len(PHASES) + 2)
     only = terms.of_shard(0)
     assert only.most_bytes == only.least_bytes == 40
 
@@ -55,18 +55,20 @@ def test_a_part_lies_inside_its_gradient(length, missing):
 
 
 def test_a_push_has_its_sums_and_its_seconds():
-    push = np.array([1, 2, 3, 4, 5, 6, 7], "<f8").tobytes()
+    push = np.array([1, 2, 3, 4, 5, 6, 7, 8], "<f8").tobytes()
     note = SMALL.note_in(push)
 
-    assert (note.sums.tolist(), note.seconds.tolist(), note.pulled.tolist()) == ([1, 2], [3, 4, 5, 6], [7])
+    assert [part.tolist() for part in note] == [[1, 2], [3, 4, 5, 6], [7], [8]]
     with pytest.raises(ProtocolError, match="without its sums"):
         SMALL.note_in(push[: SMALL.note_bytes - 1])
 
 
-@pytest.mark.parametrize("pulled", [-1, np.inf, np.nan])
-def test_bytes_received_are_a_number_of_bytes(pulled):
+@pytest.mark.parametrize("count", [-1, np.inf, np.nan])
+def test_bytes_received_and_saved_are_numbers_of_bytes(count):
     with pytest.raises(ProtocolError, match="bytes received"):
-        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, pulled], "<f8").tobytes())
+        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, count, 0], "<f8").tobytes())
+    with pytest.raises(ProtocolError, match="bytes saved"):
+        SMALL.note_in(np.array([1, 2, 3, 4, 5, 6, 0, count], "<f8").tobytes())
 
 
 def test_slots_in_shared_memory_do_not_overlap():

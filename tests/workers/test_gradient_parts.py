@@ -23,6 +23,9 @@ class Recording:
 
     pulled = ()
     length = None
+    encoded = None
+    travels = False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network, shares):
         units = sum(layer.rectified_units for layer in network.layers)

@@ -6,6 +6,7 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import RoundKind, Schedule
+from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource, epoch_order
@@ -18,6 +19,10 @@ SCHEDULE = Schedule(ROWS, TEST_ROWS, epochs=1, batch_size=100, microbatches=3)
 
 class Recording:
     """A channel that assigns every round in two parts and keeps the pushes."""
+
+    encoded = None
+    travels = False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network):
         self.terms = Terms(GradientLayout(network.layout.size), 3, network.sums, len(network.ranks), TEST_ROWS)

@@ -6,6 +6,7 @@ import pytest
 from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
+from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource
@@ -38,6 +39,10 @@ NETWORKS = {
 
 class Recording:
     """A channel with these assignments that keeps the pushes."""
+
+    encoded = None
+    travels = False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network, assignments, gradient):
         self.terms = Terms(gradient, 5, network.sums)

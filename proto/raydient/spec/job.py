@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from .base import Line, Model, OneOf
 from .dataset import Dataset
+from .exchange import Exchange
 from .functions import Empty
 from .network import Network
 from .training import Training
@@ -122,3 +123,4 @@ class JobSpec(Model):
     checkpoints: Checkpoints = Checkpoints()
     resources: Resources = Resources()
     monitoring: Monitoring = Monitoring()
+    exchange: Exchange = Exchange()

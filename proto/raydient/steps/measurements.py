@@ -57,6 +57,7 @@ class Measurements:
         step_seconds_buckets: cumulative numbers of steps that took at most each of STEP_SECONDS_BUCKETS, then of all.
         step_seconds_sum: sum over the same steps, in seconds.
         exchange_bytes: payload of the data plane by direction (push, pull), in bytes.
+        saved_bytes: bytes that pushes would have taken in addition without a codec.
         gradient_health: the newest measurement; None before the first.
         clip_factor: norm of the gradient of the last step after clipping over its norm before; None without clipping.
         clipped_steps: number of steps whose gradient was clipped.
@@ -75,3 +76,4 @@ class Measurements:
     clipped_steps: int = 0
     skipped_steps: int = 0
     rollbacks: int = 0
+    saved_bytes: int = 0

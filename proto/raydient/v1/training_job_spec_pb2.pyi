@@ -1,4 +1,5 @@
 from raydient.v1 import ending_pb2 as _ending_pb2
+from raydient.v1 import exchange_pb2 as _exchange_pb2
 from raydient.v1 import functions_pb2 as _functions_pb2
 from raydient.v1 import network_pb2 as _network_pb2
 from raydient.v1 import optimizers_pb2 as _optimizers_pb2
@@ -13,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class TrainingJobSpec(_message.Message):
-    __slots__ = ("display_name", "labels", "dataset", "network", "training", "checkpoints", "resources", "monitoring")
+    __slots__ = ("display_name", "labels", "dataset", "network", "training", "checkpoints", "resources", "monitoring", "exchange")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +30,7 @@ class TrainingJobSpec(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     MONITORING_FIELD_NUMBER: _ClassVar[int]
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     labels: _containers.ScalarMap[str, str]
     dataset: DatasetSpec
@@ -37,7 +39,8 @@ class TrainingJobSpec(_message.Message):
     checkpoints: Checkpoints
     resources: Resources
     monitoring: Monitoring
-    def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ...) -> None: ...
+    exchange: _exchange_pb2.Exchange
+    def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ..., exchange: _Optional[_Union[_exchange_pb2.Exchange, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
     __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns")

@@ -29,7 +29,7 @@ wait for an answer; `wait` and `pull` block.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,10 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import Vector, aligned_zeros
+from raydient.steps.encoded import Encoded
 from raydient.steps.gradient import Gradient, Table
 from raydient.steps.scores import Scores, as_bytes
 from raydient.steps.sparse import Numbers
-from raydient.steps.tree import Node
+from raydient.steps.tree import Node, maximal_subtrees
 
 from .connection import Connection, Frame
 from .frames import Header, Kind, ProtocolError
@@ -83,6 +84,20 @@ class Channel(Protocol):
     def length(self) -> tuple[int, int] | None:
         """Epochs and `max_steps` of the job, see `Schedule`; None while they are those that the worker began with."""
 
+    @property
+    def encoded(self) -> Encoded | None:
+        """The place of the encoded gradient of the leaf that is computed; None without a codec."""
+
+    @property
+    def travels(self) -> bool:
+        """True if gradients are sent, so that a slot is free once it is pushed; False in shared memory."""
+
+    def nodes(self, first: int, last: int, leaves: int) -> Iterator[Node]:
+        """Yield the nodes whose gradients are pushed for the leaves `first`..`last` - 1 of a round, in order.
+
+        They are the fewest, except for single leaves in the place of a node where these take fewer bytes, encoded.
+        """
+
     def slot(self, index: int) -> Gradient:
         """Return the gradient in slot `index`; the same object each time."""
 
@@ -107,7 +122,10 @@ class Channel(Protocol):
     def push(
         self, round_: int, node: Node, slot: int | None, sums: NDArray[np.float64], seconds: Sequence[float]
     ) -> None:
-        """Push the sum over a node: the gradient in `slot` (None if the round has none), metrics and timings."""
+        """Push the sum over a node: the gradient in `slot` (None if the round has none), metrics and timings.
+
+        With a codec, the gradient of a single leaf is that in `encoded`, if gradients are sent.
+        """
 
     def score(self, round_: int, node: Node, scores: Scores) -> None:
         """Send the scores of a node's rows, (rows, terms.scores), in the order of the rows, right before `push`."""
@@ -157,13 +175,15 @@ class _Channel:
     weights: Vector
     pulled: Sequence[Table] = ()
     length: tuple[int, int] | None = None
+    travels = False
 
     def __init__(self, connection: Connection, generation: int, terms: Terms) -> None:
         self.terms = terms
+        self.encoded = None if terms.coding is None else Encoded(terms.coding)
         self._connection = connection
         self._generation = generation
         self._note = np.zeros(terms.note_bytes // 8)
-        self._sums, self._seconds, self._received = terms.split(self._note)
+        self._sums, self._seconds, self._received, self._saved = terms.split(self._note)
         connection.allocate = self._allocate
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
@@ -175,6 +195,9 @@ class _Channel:
 
     def pull(self, rows: Mapping[int, Numbers]) -> None:
         """Do nothing: the weights of all tables are in place."""
+
+    def nodes(self, first: int, last: int, leaves: int) -> Iterator[Node]:
+        return maximal_subtrees(first, last, leaves)
 
     def _next(self, *kinds: Kind) -> Frame:
         """Return the conductor's next frame of one of these kinds; takes a length, and ignores a refusal before it."""
@@ -191,7 +214,7 @@ class _Channel:
     def _push(self, header: Header, sums: NDArray[np.float64], seconds: Sequence[float]) -> None:
         self._sums[:], self._seconds[:] = sums, seconds
         self._connection.send(header, self._note.data)
-        self._received[0] = 0
+        self._received[0] = self._saved[0] = 0
 
     def score(self, round_: int, node: Node, scores: Scores) -> None:
         self._connection.send(Header(Kind.SCORES, self._generation, round_, *node), as_bytes(scores).data)
@@ -232,13 +255,15 @@ class TcpChannel(_Channel):
     slots have room for whole tables; the system provides the pages of the rows that have been used.
     """
 
+    travels = True
+
     def __init__(self, connections: Sequence[Connection], generation: int, terms: Terms) -> None:
         super().__init__(connections[0], generation, terms)
         self.weights = aligned_zeros((terms.gradient.size,), "<f4")
         self.pulled = terms.gradient.tables
         self._early: deque[Assignment] = deque()  # came while the worker waited for rows
         self._slots: dict[int, Gradient] = {}
-        self._shards = [ShardEnd(connection, terms, n, self.weights) for n, connection in enumerate(connections)]
+        self._shards = [ShardEnd(each, terms, n, self.weights, self.encoded) for n, each in enumerate(connections)]
 
     def _allocate(self, header: Header) -> bytearray | memoryview:
         return self._shards[0].allocate(header)
@@ -268,6 +293,16 @@ class TcpChannel(_Channel):
         if header.kind is Kind.STOP:
             raise WorkEnded
         return frame
+
+    def nodes(self, first: int, last: int, leaves: int) -> Iterator[Node]:
+        coding, whole = self.terms.coding, 4 * self.terms.gradient.buffer_size
+        for node in maximal_subtrees(first, last, leaves):
+            saved = 0 if coding is None else whole - (node[1] - node[0]) * coding.packed_bytes
+            if saved <= 0:
+                yield node
+                continue
+            self._saved[0] += saved
+            yield from ((leaf, leaf + 1) for leaf in range(*node))
 
     def slot(self, index: int) -> Gradient:
         if index not in self._slots:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from raydient.steps.arrays import Vector
+from raydient.steps.encoded import Encoded
 from raydient.steps.gradient import Gradient, Table
 from raydient.steps.sparse import Numbers, put
 
@@ -25,7 +26,11 @@ class ShardEnd:
         version: number of its weights, as received last.
     """
 
-    def __init__(self, connection: Connection, terms: Terms, number: int, weights: Vector) -> None:
+    def __init__(
+        self, connection: Connection, terms: Terms, number: int, weights: Vector, encoded: Encoded | None = None
+    ) -> None:
+        """`encoded` has the encoded gradient of a leaf that is sent, where there is a codec."""
+        self._encoded = encoded
         self.connection, self.terms, self.version = connection, terms.of_shard(number), -1
         mine = weights[self.terms.start : self.terms.stop]
         self._outside = [mine[where] for where in self.terms.outside]
@@ -52,15 +57,24 @@ class ShardEnd:
     def put(self, header: Header, gradient: Gradient, start: int) -> None:
         """Send the shard's part of a gradient without tables from weight `start` of the whole vector on, once flushed.
 
-        The counts of active units lie behind the last weight, and travel with it.
+        The counts of active units lie behind the last weight, and travel with it. The gradient of a leaf travels
+        encoded where there is a codec; `start` is then the beginning of a block.
         """
         first = max(0, start - self.terms.start)
         if first < self._unsent:
             begin, size = self.terms.start, self.terms.gradient.size
-            part: Any = gradient.vector[begin + first : begin + self._unsent]
+            where = begin + first, begin + self._unsent
+            encoded = self._encoded if self.terms.coding_of((header.first, header.last)) else None
+            parts: list[Any] = [gradient.vector[slice(*where)]] if encoded is None else self._records(encoded, *where)
             counts: Any = gradient.active[: self.terms.gradient.units if self._unsent == size else 0]
-            self.connection.put(header, part, counts)
+            self.connection.put(header, *parts, counts)
             self._unsent = first
+
+    def _records(self, encoded: Encoded, start: int, stop: int) -> list[Any]:
+        """Return what travels of an encoded gradient: records, and before the first one the shard's exact values."""
+        shard = self.terms
+        exact = encoded.exact(shard.start, shard.stop) if start == shard.start else encoded.exact(start, start)
+        return [exact, encoded.records(start, stop)]
 
     def put_rest(self, header: Header, gradient: Gradient) -> None:
         """Send the part of a gradient that has not been sent, once flushed. The next part is that of another one."""

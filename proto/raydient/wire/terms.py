@@ -1,8 +1,9 @@
 """The sizes and the arrangement of the data that a worker and a parameter server exchange, for both ends.
 
-A push has a note, as float64: the sums, the seconds of each phase, and the bytes that the worker has received since its
-last push. Over TCP the packed gradient precedes the push, in parts, each in a frame; in shared memory it stays in its
-slot. Scores of rows, where a metric ranks rows, precede the push in a frame of their own.
+A push has a note, as float64: the sums, the seconds of each phase, the bytes that the worker has received since its
+last push, and those that a codec has saved. Over TCP the packed gradient precedes the push, in parts, each in a frame;
+in shared memory it stays in its slot. With a codec, the gradient of a single leaf travels encoded, a sum of several as
+float32. Scores of rows, where a metric ranks rows, precede the push in a frame of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from raydient.steps.arrays import CACHE_LINE, Vector
+from raydient.steps.encoded import Coding, is_leaf
 from raydient.steps.gradient import Gradient, GradientLayout, Table, between, whole_of
 from raydient.steps.ranges import Range
 from raydient.steps.scores import SCORE, Scores, from_bytes
 from raydient.steps.sparse import Numbers, are_numbers
+from raydient.steps.tree import Node
 
 from .connection import Buffer
 from .frames import ProtocolError
@@ -34,11 +37,14 @@ class Note(NamedTuple):
         sums: (sums,).
         seconds: by phase, (phases,).
         pulled: (1,), bytes of weights that the worker has received since its last push; 0 in shared memory.
+        saved: (1,), bytes that its gradients since its last push, this one included, would have taken in addition
+            without a codec; 0 in shared memory.
     """
 
     sums: NDArray[np.float64]
     seconds: NDArray[np.float64]
     pulled: NDArray[np.float64]
+    saved: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Terms:
         scores: number of columns of the scores that precede a push, see `scores`; 0: no scores are sent.
         rows: maximum number of rows of a round.
         ranges: half-open ranges of weights of the shards, in order; empty if one has all.
+        coding: encoding of the gradients of leaves; None without one.
     """
 
     gradient: GradientLayout
@@ -60,6 +67,7 @@ class Terms:
     scores: int = 0
     rows: int = 0
     ranges: tuple[Range, ...] = ()
+    coding: Coding | None = None
 
     @property
     def shards(self) -> int:
@@ -69,7 +77,9 @@ class Terms:
     def of_shard(self, shard: int) -> "ShardTerms":
         """Return the part of the exchange that concerns one shard. IndexError if there is none of this number."""
         start, stop = self.ranges[shard] if self.ranges else (0, self.gradient.size)
-        return ShardTerms(start, self.gradient.within(start, stop))
+        gradient = self.gradient.within(start, stop)
+        coding = None if self.coding is None else self.coding.within(start, stop, gradient.units)
+        return ShardTerms(start, gradient, coding)
 
     def pack(self) -> bytes:
         return _TERMS.dump_json(self)
@@ -85,6 +95,9 @@ class Terms:
         counts = (layout.size, layout.units, terms.slots, terms.sums, terms.scores, terms.rows)
         if min(counts) < 0:
             raise ProtocolError(f"terms with a negative size: {terms}")
+        coding = terms.coding
+        if coding is not None and (not coding.is_valid or layout.tables or coding.size != layout.size):
+            raise ProtocolError(f"a gradient that cannot be encoded: {terms}")
         return terms
 
     # ---- shared memory
@@ -123,19 +136,20 @@ class Terms:
     @property
     def note_bytes(self) -> int:
         """Bytes of a push without its gradient."""
-        return 8 * (self.sums + len(PHASES) + 1)
+        return 8 * (self.sums + len(PHASES) + 2)
 
     def split(self, values: NDArray[np.float64]) -> Note:
-        """Return the note in an array, (sums + phases + 1,); views."""
-        return Note(values[: self.sums], values[self.sums : -1], values[-1:])
+        """Return the note in an array, (sums + phases + 2,); views."""
+        return Note(values[: self.sums], values[self.sums : -2], values[-2:-1], values[-1:])
 
     def note_in(self, push: Buffer) -> Note:
         """Return the note of a push. ProtocolError if it is too short, or its bytes are no number of bytes."""
         if len(push) < self.note_bytes:
             raise ProtocolError("a push without its sums")
         note = self.split(np.frombuffer(push, "<f8", self.note_bytes // 8))
-        if not 0 <= note.pulled[0] < 2**53:
-            raise ProtocolError(f"{note.pulled[0]} bytes received")
+        for count, verb in ((note.pulled[0], "received"), (note.saved[0], "saved")):
+            if not 0 <= count < 2**53:
+                raise ProtocolError(f"{count} bytes {verb}")
         return note
 
     # ---- scores
@@ -159,10 +173,12 @@ class ShardTerms:
     Attributes:
         start: number of the shard's first weight.
         gradient: layout of the gradient by the shard's weights.
+        coding: encoding of the gradients of leaves by these weights; None without one.
     """
 
     start: int
     gradient: GradientLayout
+    coding: Coding | None = None
 
     @property
     def stop(self) -> int:
@@ -172,6 +188,20 @@ class ShardTerms:
     def within(self, gradient: Gradient) -> Gradient:
         """Return the shard's part of a whole gradient; see `Gradient.within`."""
         return gradient.within(self.start, self.gradient)
+
+    def coding_of(self, node: Node) -> Coding | None:
+        """Return the encoding in which the gradient of a node travels; None if that is packed."""
+        return self.coding if is_leaf(node) else None
+
+    def bytes_of(self, node: Node) -> int:
+        """Return the bytes in which the gradient of a node travels, at most."""
+        coding = self.coding_of(node)
+        return self.most_bytes if coding is None else coding.packed_bytes
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes of a buffer for the gradient of any node."""
+        return max(self.most_bytes, self.coding.buffer_bytes if self.coding else 0)
 
     @property
     def most_bytes(self) -> int:
@@ -184,7 +214,7 @@ class ShardTerms:
         return 4 * self.gradient.least_packed_size
 
     def part_of(self, length: int, missing: int) -> tuple[int, int]:
-        """Return the bytes of a packed gradient that a frame of `length` bytes brings, as a half-open range.
+        """Return the bytes of a packed or encoded gradient that a frame of `length` bytes brings, as a half-open range.
 
         `missing` is the number of bytes that the frames before have not brought. A gradient comes from its end to its
         beginning, in any number of frames; one with tables comes in one frame, because its size is not known before.

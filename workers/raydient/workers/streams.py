@@ -13,15 +13,21 @@ class Purpose(StrEnum):
     SPLIT = "split"  # which rows are held out
     EPOCH = "epoch"  # by epoch: the order in which samples are visited
     LAYER = "layer"  # by step, microbatch and layer: randomness in a forward pass
+    EXCHANGE = "exchange"  # by step and microbatch: the rounding of a gradient that is encoded
     GRADIENT_CHECK = "gradient_check"  # by part of the check
 
 
 def stream(purpose: Purpose, seed: int, *place: int | str) -> np.random.Generator:
-    """Return a generator at the start of the stream of (purpose, seed, place).
+    """Return a generator at the start of the stream of (purpose, seed, place)."""
+    return np.random.Generator(bit_stream(purpose, seed, *place))
+
+
+def bit_stream(purpose: Purpose, seed: int, *place: int | str) -> np.random.Philox:
+    """Return the bits of the stream of (purpose, seed, place), at its start.
 
     Philox (Salmon et al. 2011) is counter-based: any 128-bit key gives an independent stream, so the place is hashed
     into the key.
     """
     text = "\0".join(str(part) for part in (purpose, seed, *place))
     key = int.from_bytes(sha256(text.encode()).digest()[:16], "little")
-    return np.random.Generator(np.random.Philox(key=key))
+    return np.random.Philox(key=key)

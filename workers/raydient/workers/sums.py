@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from raydient.steps.codecs import BLOCK
 from raydient.steps.tree import Node
 from raydient.wire.channel import Channel
+
+from .leaf_encoder import LeafEncoder
 
 PART = 1 << 19
 """Fewest values of a part that is added and sent by itself, 2 MiB. Where every core computes, a server that receives a
@@ -16,7 +19,7 @@ class GradientSums:
     """Adds the gradient of a leaf to the sums that the leaf completes, and sends the last sum as far as it is final.
 
     Each value is added in the order of the tree, so the parts change no bit. Tables are added as a whole, at the end,
-    and then the whole gradient is.
+    and then the whole gradient is. A codec encodes each part of the leaf before it is added to anything.
 
     Attributes:
         push_seconds: time that sending took.
@@ -31,6 +34,7 @@ class GradientSums:
         push: tuple[int, Node] | None,
         clock: Callable[[], float],
         part: int = PART,
+        encoder: LeafEncoder | None = None,
     ) -> None:
         """Begin before the backward pass of the leaf, once its units are counted.
 
@@ -41,8 +45,10 @@ class GradientSums:
             push: round and node of the last sum if the leaf completes that, None if the sum is not to be sent yet.
             clock: seconds.
             part: fewest values of a part.
+            encoder: encodes the gradient of the leaf; None without a codec.
         """
         self.push_seconds = 0.0
+        self._encoder = encoder
         self._part = part
         self._channel, self._slots, self._push, self._clock = channel, slots, push, clock
         self._gradients = [channel.slot(slot) for slot in slots]
@@ -54,6 +60,8 @@ class GradientSums:
 
     def final(self, start: int) -> None:
         """Add and send the gradient by weights from `start` on, which is final, unless that is a small part."""
+        if self._encoder is not None:
+            start = -(-start // BLOCK) * BLOCK
         if start and not self._whole and self._stop - start >= self._part:
             self._add(start)
             if self._push is not None:
@@ -70,6 +78,8 @@ class GradientSums:
             total.add(gradient, counts=self._counts)
 
     def _add(self, start: int) -> None:
+        if self._encoder is not None:
+            self._encoder.encode(self._gradients[0], start, self._stop)
         for gradient, total in pairwise(self._gradients):
             total.add_within(start, self._stop, gradient)
         self._stop = start

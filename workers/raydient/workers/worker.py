@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.spec.job import JobSpec
+from raydient.steps.encoded import is_leaf
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, children, maximal_subtrees
@@ -30,6 +31,7 @@ from raydient.wire.lifeline import hold
 from raydient.wire.network import Network as WireNetwork
 
 from .data import MemorySource, PartName, Samples, Source, epoch_order
+from .leaf_encoder import LeafEncoder
 from .network import Network, Pass, Program, build, table_uses
 from .network.layers import Views
 from .probe import probe
@@ -200,10 +202,13 @@ class Worker:
         if trains and self._tables:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
             self._pull("train", self._epoch_order(round_.epoch)[start:stop])
-        for node in maximal_subtrees(assignment.first, assignment.last, round_.leaves):
+        work = assignment.first, assignment.last, round_.leaves
+        for node in self._channel.nodes(*work) if trains else maximal_subtrees(*work):
             if trains:
                 slot = self._sum(round_, node, node)
                 self._push(round_, node, slot, self._sums[slot])
+                if self._channel.travels:
+                    self._free.append(slot)
             else:
                 self._push(round_, node, None, self._evaluate(round_, node))
 
@@ -269,12 +274,20 @@ class Worker:
             push=(round_.number, pushed) if leaf + 1 == pushed[1] else None,
             clock=self._clock,
             part=self._part,
+            encoder=self._encoder(round_, pushed, leaf),
         )
         program.backward(self._weights, self._gradients[slot], 1.0 / (round_.stop - round_.start), sums.final)
         sums.end()
         self._push_seconds += sums.push_seconds
         self._forward_seconds += middle - began
         self._backward_seconds += self._clock() - middle - sums.push_seconds
+
+    def _encoder(self, round_: Round, pushed: Node, leaf: int) -> LeafEncoder | None:
+        encoded = self._channel.encoded
+        if encoded is None:
+            return None
+        decodes = not (self._channel.travels and is_leaf(pushed))
+        return LeafEncoder(encoded, self._seed, round_.step, leaf, decodes=decodes)
 
     def _evaluate(self, round_: Round, node: Node) -> NDArray[np.float64]:
         """Return the metrics of a node of held-out rows."""

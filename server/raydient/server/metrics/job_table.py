@@ -206,6 +206,11 @@ JOBS: tuple[Family[Series], ...] = (
         ("direction",),
     ),
     Family(
+        "raydient_exchange_saved_bytes_total",
+        "Bytes that pushes over TCP would have taken in addition without the job's `exchange.codec`.",
+        _measured("saved_bytes"),
+    ),
+    Family(
         "raydient_job_health_step",
         "Number of the step at which the layers were measured last.",
         _health(lambda health: {(): health.step}),

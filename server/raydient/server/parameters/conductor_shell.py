@@ -235,6 +235,7 @@ class ConductorShell:
             raise ProtocolError(f"a worker that is attached cannot send a {header.kind.name} frame")
         note = link.note(frame)
         self._meters.pulled(int(note.pulled[0]))
+        self._meters.saved(int(note.saved[0]))
         opened, node = self._conductor.current, (header.first, header.last)
         size, scores = len(frame.payload), None
         trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN

@@ -39,7 +39,7 @@ class Link:
         self.connection, self.worker = connection, worker
         self.slots: Bundle | None = None
         self.source: Source
-        self._terms, self._generation = terms, generation
+        self._terms, self._of_first_shard, self._generation = terms, terms.of_shard(0), generation
         self._scores: Frame | None = None
         self._received: Received | None = None
         self._shared: SharedSlots | None = None
@@ -47,7 +47,7 @@ class Link:
         if isinstance(weights, Segment):
             self.slots = Bundle.allocate({SLOTS: ("<f4", (terms.slots_bytes // 4,))})
             slots = terms.slots_of(self.slots.arrays[SLOTS])
-            self.source = self._shared = SharedSlots(terms.of_shard(0), slots)
+            self.source = self._shared = SharedSlots(self._of_first_shard, slots)
             descriptors = [weights.descriptor, self.slots.segment.descriptor]
         else:
             self.source = self._received = Received(connection, weights, terms, 0, generation)
@@ -69,8 +69,9 @@ class Link:
         if self._shared is not None:
             self._shared.check(header.slot)
             return self._terms.note_bytes + 4 * self._shared.packed_size(header.slot)
-        gradient = self.source.gradient(header.round, (header.first, header.last), header.slot)
-        return self._terms.note_bytes + 4 * gradient.packed_size
+        node = header.first, header.last
+        gradient, coding = self.source.gradient(header.round, node, header.slot), self._of_first_shard.coding_of(node)
+        return self._terms.note_bytes + (4 * gradient.packed_size if coding is None else coding.packed_bytes)
 
     def keep_part(self, frame: Frame) -> None:
         """Keep a part of a gradient, for the push that follows."""

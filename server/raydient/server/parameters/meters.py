@@ -21,6 +21,7 @@ class Meters:
     _computed: dict[int, Computed] = field(default_factory=dict)
     _step_seconds_sum: float = 0.0
     _exchange_bytes: dict[str, int] = field(default_factory=lambda: {"push": 0, "pull": 0})
+    _saved_bytes: int = 0
     _counts: list[int] = field(default_factory=lambda: [0] * (len(STEP_SECONDS_BUCKETS) + 1))
     _last_step: float | None = None
 
@@ -52,6 +53,10 @@ class Meters:
         """Note that a worker has received weights of `size_bytes`, or has them in shared memory."""
         self._exchange_bytes["pull"] += size_bytes
 
+    def saved(self, size_bytes: int) -> None:
+        """Note that pushes of a worker would have taken `size_bytes` more without a codec."""
+        self._saved_bytes += size_bytes
+
     def stepped(self, apply_seconds: float) -> None:
         """Note that an update has been completed, and took `apply_seconds` to apply."""
         now = self.clock()
@@ -77,6 +82,7 @@ class Meters:
             step_seconds_buckets=tuple(accumulate(self._counts)),
             step_seconds_sum=self._step_seconds_sum,
             exchange_bytes=dict(self._exchange_bytes),
+            saved_bytes=self._saved_bytes,
             gradient_health=gradient_health,
             clip_factor=clipped.factor if clipped else None,
             clipped_steps=clipped.steps if clipped else 0,

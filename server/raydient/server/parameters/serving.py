@@ -9,6 +9,7 @@ import numpy as np
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector
+from raydient.steps.encoded import Coding
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
 from raydient.steps.tree import Node
@@ -31,14 +32,15 @@ from .weights import Weights
 
 def terms_of(serve: control.Serve) -> Terms:
     """Return the terms of the exchange with the workers of a job."""
-    schedule = serve.schedule
+    schedule, units = serve.schedule, sum(units for _, units in serve.layers)
     return Terms(
-        gradient=GradientLayout.of(serve.layout, units=sum(units for _, units in serve.layers)),
+        gradient=GradientLayout.of(serve.layout, units),
         slots=min(schedule.microbatches, schedule.batch_size),
         sums=serve.sums,
         scores=len(serve.ranks),
         rows=max(schedule.batch_size, schedule.test_rows),
         ranges=tuple((start, stop) for start, stop in serve.ranges),
+        coding=Coding.of(serve.codec, serve.layout, units),
     )
 
 

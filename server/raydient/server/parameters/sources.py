@@ -79,7 +79,7 @@ class SharedSlots:
 class _Buffer:
     """A gradient that is being received, or was; the first `missing` bytes have not come yet.
 
-    `unpacked` is used if there are tables.
+    `unpacked` is used if there are tables, or for an encoded gradient.
     """
 
     packed: memoryview
@@ -91,9 +91,10 @@ class _Buffer:
 class Received:
     """Gradients are received into buffers that each round uses again; weights are sent from the shard's own array.
 
-    A gradient comes in parts, in the order of backpropagation; it exists once all parts have come. Without tables the
-    received buffer is the gradient. With tables it is unpacked into a gradient, which the next round
-    uses again by changing the rows in use. Weights outside tables are sent for each round, rows of tables on request.
+    A gradient comes in parts, in the order of backpropagation; it exists once all parts have come. Without tables and
+    codec the received buffer is the gradient. Otherwise it is unpacked into a gradient, which the next round uses
+    again, with tables by changing the rows in use. Weights outside tables are sent for each round, rows of tables on
+    request.
     """
 
     def __init__(self, connection: Connection, weights: Vector, terms: Terms, shard: int, generation: int) -> None:
@@ -116,7 +117,8 @@ class Received:
         if header.kind is not Kind.GRADIENT:
             return None
         buffer = self._partial.get(header.work)
-        begin, end = self._terms.part_of(header.length, self._terms.most_bytes if buffer is None else buffer.missing)
+        missing = self._terms.bytes_of((header.first, header.last)) if buffer is None else buffer.missing
+        begin, end = self._terms.part_of(header.length, missing)
         if buffer is None:
             buffer = self._partial[header.work] = self._begin_gradient(header.round)
         buffer.missing = begin
@@ -125,7 +127,7 @@ class Received:
     def _begin_gradient(self, round_: int) -> _Buffer:
         if sum(buffer.round == round_ for buffer in self._used) == self._most or len(self._used) > 2 * self._most:
             raise ProtocolError("more gradients than the round has leaves")
-        buffer = self._free.pop() if self._free else _Buffer(np.empty(self._terms.most_bytes, np.uint8).data)
+        buffer = self._free.pop() if self._free else _Buffer(np.empty(self._terms.room_bytes, np.uint8).data)
         buffer.round = round_
         self._used.append(buffer)
         return buffer
@@ -162,7 +164,12 @@ class Received:
         if buffer.missing:
             return 0
         del self._partial[work]
-        packed = np.frombuffer(frame.payload if layout.tables else buffer.packed, "<f4")
+        if (coding := self._terms.coding_of((work[1], work[2]))) is not None:
+            gradient = buffer.unpacked = buffer.unpacked or layout.zeros()
+            coding.unpack(np.frombuffer(buffer.packed, np.uint8), gradient)
+            self._kept.setdefault(work, gradient)
+            return coding.packed_bytes
+        packed = np.frombuffer(frame.payload if layout.tables else buffer.packed[: self._terms.most_bytes], "<f4")
         if layout.tables:
             gradient = buffer.unpacked = buffer.unpacked or layout.zeros()
             try:

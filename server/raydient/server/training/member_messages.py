@@ -54,6 +54,7 @@ def serve_message(
         conductor=conductor,
         amendments=point.amendments,
         waiting=waiting,
+        codec=prepared.spec.exchange.codec.kind,
     )
     return serve, Bundle.of(arrays)
 

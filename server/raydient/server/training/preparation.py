@@ -17,6 +17,7 @@ from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, 
 from raydient.workers.network import Network, build, check_structure
 
 from .decay_problems import decay_problems
+from .exchange_problems import exchange_problems
 from .initial_weights import Start, find_start
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
@@ -194,6 +195,7 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
     if network is not None:
         errors += _too_small(network, training.batch_size, _microbatches(spec))
         errors += monitor_problems(training, network, facts.test_rows)
+        errors += exchange_problems(spec.exchange, network.layout)
     return network
 
 

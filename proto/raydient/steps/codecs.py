@@ -1,0 +1,157 @@
+"""Codecs: shorter forms of a gradient's values, in which the gradient of a leaf travels and in which it is added.
+
+The gradient of each leaf is encoded and decoded before it is added to anything, so the bits of a sum do not depend on
+the workers, shards and transports of a job. The values are encoded in blocks of the flat vector, and the bounds of
+shards cut no block.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Vector
+
+BLOCK = 1 << 8
+"""Values of a block, a divisor of a piece (see `ranges`). A scale of four bytes for each is 1.6 % of float32."""
+CHUNK = 1 << 5
+"""Blocks that are encoded or decoded at a time: 32 KiB, which stay in the cache."""
+
+Bytes = NDArray[np.uint8]
+Noise = Callable[[int, int], Bytes]
+"""Returns random bytes, (blocks, BLOCK), for blocks of the vector from number `first` on: noise(first, blocks).
+
+They are a function of the seed, the step, the leaf and the block alone.
+"""
+
+
+class Codec(ABC):
+    """Encodes blocks of a gradient into records.
+
+    Attributes:
+        name: its name in the job file.
+        head_bytes: bytes of a record before its values.
+        value_bytes: bytes of an encoded value.
+    """
+
+    name: ClassVar[str]
+    head_bytes: ClassVar[int] = 0
+    value_bytes: ClassVar[int]
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of an encoded block."""
+        return self.head_bytes + BLOCK * self.value_bytes
+
+    def size(self, values: int) -> int:
+        """Return the bytes of this number of encoded values; the last record has no more values than are left."""
+        blocks, rest = divmod(values, BLOCK)
+        return blocks * self.record_bytes + (self.head_bytes + rest * self.value_bytes if rest else 0)
+
+    @abstractmethod
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+        """Encode blocks.
+
+        Args:
+            values: (blocks, BLOCK); overwritten.
+            records: (blocks, record_bytes), receives them.
+            first: number of the first block in the vector.
+            noise: random bytes for stochastic rounding.
+        """
+
+    @abstractmethod
+    def decode(self, records: Bytes, values: Vector) -> None:
+        """Decode the blocks in `records`, (blocks, record_bytes), into `values`, (blocks, BLOCK)."""
+
+
+class Float16(Codec):
+    """IEEE 754 binary16, rounded to nearest even.
+
+    A departure from the rounding of IEEE 754: a finite value beyond ±65504 becomes ±65504, because an infinite one ends
+    the job. Values that are not finite stay so. Values below 2**-25 become 0.
+    """
+
+    name = "float16"
+    value_bytes = 2
+    _LARGEST = np.float32(65504)
+
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+        if not np.abs(values).max() <= self._LARGEST:
+            finite = np.isfinite(values)
+            np.clip(values, -self._LARGEST, self._LARGEST, out=values, where=finite)
+        np.copyto(records.view("<f2"), values, casting="same_kind")
+
+    def decode(self, records: Bytes, values: Vector) -> None:
+        np.copyto(values, records.view("<f2"))
+
+
+class BFloat16(Codec):
+    """The upper half of a float32, rounded to nearest even. NaN stays NaN."""
+
+    name = "bfloat16"
+    value_bytes = 2
+    _NAN = np.uint16(0x7FC0)
+
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+        bits, halves = values.view("<u4"), records.view("<u2")
+        undefined = np.isnan(values)
+        # Half of the last place that is kept, or just below half if that is even: ties go to even.
+        rounding = bits >> np.uint32(16)
+        rounding &= np.uint32(1)
+        rounding += np.uint32(0x7FFF)
+        rounding += bits
+        rounding >>= np.uint32(16)
+        np.copyto(halves, rounding, casting="same_kind")
+        if undefined.any():
+            halves[undefined] = self._NAN
+
+    def decode(self, records: Bytes, values: Vector) -> None:
+        np.left_shift(records.view("<u2"), np.uint32(16), out=values.view("<u4"), dtype=np.uint32)
+
+
+class Int8(Codec):
+    """Whole multiples, from -127 to 127, of a scale s = max |x| / 127 of each block, with stochastic rounding.
+
+    x is rounded to a multiple of s / 256, y, and y to s ⌊y / s + u⌋ with u uniform in {0, 1/256, ..., 255/256}, so the
+    mean of the decoded values is y: the error of the mean is at most s / 512, that of a value below s (1 + 1/512). QSGD
+    (Alistarh et al. 2017, section 3.1) rounds in this way to multiples of a block's norm; the largest value instead of
+    the norm is a departure, which it makes too in practice (section 4). A block below `_TINY` becomes 0; one with a
+    value that is not finite becomes NaN.
+    """
+
+    name = "int8"
+    head_bytes = 4
+    value_bytes = 1
+    _LEVELS = 127
+    _TINY = np.float32(2.0**-100)
+    """Smaller scales have no finite inverse."""
+
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+        largest = np.maximum(values.max(axis=1), -values.min(axis=1))  # NaN if there is one
+        largest[largest < self._TINY] = 0
+        np.multiply(largest, np.float32(1 / self._LEVELS), out=records[:, :4].view("<f4")[:, 0])
+        values *= _inverse(largest, np.float32(self._LEVELS * 256))[:, None]
+        np.rint(values, out=values)
+        if not np.isfinite(largest).all():
+            values[~np.isfinite(largest)] = 0
+        fixed = values.astype(np.int16)  # up to ±127 · 256, so the sum with a byte does not overflow
+        fixed += noise(first, len(values))
+        fixed >>= 8
+        np.copyto(records[:, 4:].view(np.int8), fixed, casting="same_kind")
+
+    def decode(self, records: Bytes, values: Vector) -> None:
+        np.copyto(values, records[:, 4:].view(np.int8))
+        values *= records[:, :4].view("<f4")
+
+
+def _inverse(values: Vector, numerator: np.float32) -> Vector:
+    """Return numerator / values, and 0 for 0."""
+    inverse = np.zeros_like(values)
+    np.divide(numerator, values, out=inverse, where=values != 0)
+    return inverse
+
+
+CODECS: Mapping[str, Codec] = {codec.name: codec for codec in (Float16(), BFloat16(), Int8())}
+"""By name in the job file; `none` is no codec."""
