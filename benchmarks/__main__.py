@@ -17,6 +17,7 @@ BENCHMARKS = (
     "straggler",
     "gradient_health",
     "clipping",
+    "codec",
     "adam",
     "memory",
     "scrape",

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from raydient.steps.codecs import BLOCK, CODECS
 from raydient.steps.encoded import Coding, Encoded
 from raydient.steps.gradient import GradientLayout
-from raydient.steps.ranges import PIECE
+from raydient.steps.layout import Layout
+from raydient.steps.ranges import PIECE, ranges
 
 from .codec_twins import TWINS
 
@@ -108,6 +109,13 @@ def test_shards_decode_what_the_worker_decodes(name, bounds):
         got.append(gradient.vector)
         assert gradient.active.tolist() == counts.tolist()
     assert np.concatenate(got).tobytes() == decoded(name, VALUES, EXACT).tobytes()
+
+
+def test_bounds_of_shards_are_bounds_of_blocks():
+    assert PIECE % BLOCK == 0
+    layout = Layout.of([("kernel", (100, 321)), ("bias", (77,))])
+    for count in range(1, 5):
+        assert all(start % BLOCK == 0 for start, _ in ranges(layout, count))
 
 
 @EVERY

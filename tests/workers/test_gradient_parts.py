@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from raydient.spec import network as spec
+from raydient.steps.encoded import Coding, Encoded
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.schedule import Schedule
 from raydient.steps.tree import maximal_subtrees, tree_sum
@@ -23,12 +24,12 @@ class Recording:
 
     pulled = ()
     length = None
-    encoded = None
-    travels = False
     nodes = staticmethod(maximal_subtrees)
 
-    def __init__(self, network, shares):
+    def __init__(self, network, shares, codec=None, *, travels=False):
         units = sum(layer.rectified_units for layer in network.layers)
+        self.encoded = None if codec is None else Encoded(Coding(codec, network.layout.size))
+        self.travels = travels
         self.terms = Terms(GradientLayout(network.layout.size, units), LEAVES, network.sums)
         self.weights = np.zeros(network.layout.size, np.float32)
         network.initialize(5, self.weights)
@@ -51,9 +52,10 @@ class Recording:
         self.pushed[node] = gradient.vector.copy(), gradient.active.copy(), sums.copy()
 
 
-def work(shares, part):
+def work(shares, part, codec=None, *, travels=False):
+    """Return the channel of a worker that has computed these shares of the first step."""
     network = build(spec.Network.model_validate({"layers": LAYERS, "loss": "softmax_cross_entropy"}), (4,))
-    rng, channel = np.random.default_rng(2), Recording(network, shares)
+    rng, channel = np.random.default_rng(2), Recording(network, shares, codec, travels=travels)
     data = MemorySource.of(
         {
             "train/x/input": rng.normal(size=(140, 4)).astype(np.float32),

@@ -16,8 +16,10 @@ from .arrays import Vector
 
 BLOCK = 1 << 8
 """Values of a block, a divisor of a piece (see `ranges`). A scale of four bytes for each is 1.6 % of float32."""
-CHUNK = 1 << 5
-"""Blocks that are encoded or decoded at a time: 32 KiB, which stay in the cache."""
+CHUNK = 1 << 8
+"""Blocks that are encoded or decoded at a time: 256 KiB, which stay in the cache. A quarter of that takes 1.5 times as
+long, because of the calls.
+"""
 
 Bytes = NDArray[np.uint8]
 Noise = Callable[[int, int], Bytes]
@@ -25,6 +27,10 @@ Noise = Callable[[int, int], Bytes]
 
 They are a function of the seed, the step, the leaf and the block alone.
 """
+
+
+_INFINITE = np.uint32(0x7F800000)
+"""The bits of an infinite float32; those of NaN are larger numbers."""
 
 
 class Codec(ABC):
@@ -76,12 +82,27 @@ class Float16(Codec):
     name = "float16"
     value_bytes = 2
     _LARGEST = np.float32(65504)
+    _LEAST_NORMAL = np.float32(2.0**-14)
 
     def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
-        if not np.abs(values).max() <= self._LARGEST:
+        halves, signs = records.view("<u2"), values.view("<u4") >> np.uint32(16)
+        np.abs(values, out=values)
+        if not values.max() <= self._LARGEST:
             finite = np.isfinite(values)
-            np.clip(values, -self._LARGEST, self._LARGEST, out=values, where=finite)
-        np.copyto(records.view("<f2"), values, casting="same_kind")
+            np.minimum(values, self._LARGEST, out=values, where=finite)
+        # NumPy's own conversion, value by value, takes four times as long.
+        bits = values.view("<u4")
+        np.copyto(
+            halves, _to_nearest(bits, 13) - np.uint32(112 << 10), casting="unsafe"
+        )  # the exponent is biased by 15
+        small = values < self._LEAST_NORMAL
+        # Below 2**-14 the last place is 2**-24, that of 0.5 in float32, so this addition rounds.
+        np.copyto(halves, (values + np.float32(0.5)).view("<u4"), casting="unsafe", where=small)
+        undefined = bits >= _INFINITE
+        if undefined.any():
+            halves[undefined] = np.where(bits[undefined] > _INFINITE, 0x7E00, 0x7C00)
+        signs &= np.uint32(0x8000)
+        np.bitwise_or(halves, signs, out=halves, casting="unsafe")
 
     def decode(self, records: Bytes, values: Vector) -> None:
         np.copyto(values, records.view("<f2"))
@@ -95,15 +116,8 @@ class BFloat16(Codec):
     _NAN = np.uint16(0x7FC0)
 
     def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
-        bits, halves = values.view("<u4"), records.view("<u2")
-        undefined = np.isnan(values)
-        # Half of the last place that is kept, or just below half if that is even: ties go to even.
-        rounding = bits >> np.uint32(16)
-        rounding &= np.uint32(1)
-        rounding += np.uint32(0x7FFF)
-        rounding += bits
-        rounding >>= np.uint32(16)
-        np.copyto(halves, rounding, casting="same_kind")
+        halves, undefined = records.view("<u2"), np.isnan(values)
+        np.copyto(halves, _to_nearest(values.view("<u4"), 16), casting="unsafe")
         if undefined.any():
             halves[undefined] = self._NAN
 
@@ -129,7 +143,9 @@ class Int8(Codec):
     """Smaller scales have no finite inverse."""
 
     def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
-        largest = np.maximum(values.max(axis=1), -values.min(axis=1))  # NaN if there is one
+        # Half the time of `values.max(axis=1)`. NaN if there is one.
+        flat, starts = values.reshape(-1), np.arange(0, values.size, BLOCK)
+        largest = np.maximum(np.maximum.reduceat(flat, starts), -np.minimum.reduceat(flat, starts))
         largest[largest < self._TINY] = 0
         np.multiply(largest, np.float32(1 / self._LEVELS), out=records[:, :4].view("<f4")[:, 0])
         values *= _inverse(largest, np.float32(self._LEVELS * 256))[:, None]
@@ -144,6 +160,17 @@ class Int8(Codec):
     def decode(self, records: Bytes, values: Vector) -> None:
         np.copyto(values, records[:, 4:].view(np.int8))
         values *= records[:, :4].view("<f4")
+
+
+def _to_nearest(bits: NDArray[np.uint32], places: int) -> NDArray[np.uint32]:
+    """Return numbers without their last binary places, rounded to nearest even."""
+    # Half of the last place that is kept, or just below half if that is even.
+    rounded = bits >> np.uint32(places)
+    rounded &= np.uint32(1)
+    rounded += np.uint32((1 << places - 1) - 1)
+    rounded += bits
+    rounded >>= np.uint32(places)
+    return rounded
 
 
 def _inverse(values: Vector, numerator: np.float32) -> Vector:
