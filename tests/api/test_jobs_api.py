@@ -99,6 +99,7 @@ def test_the_specification_is_returned_with_every_default(client):
         "schedule": {"constant": {}},
         "keep": {"last": {}},
         "on_non_finite": {"fail": {}},
+        "consistency": {"synchronous": {}},
     }
     assert spec["network"]["layers"][0]["dense"]["activation"] == {"identity": {}}
     assert spec["resources"] == {"workers": {"min": 2, "max": 2}, "placement": {"strategy": {"pack": {}}}}

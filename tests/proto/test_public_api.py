@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from raydient.v1 import (
     attention_pb2,
+    consistency_pb2,
     convolution_pb2,
     dataset_service_pb2,
     ending_pb2,
@@ -35,6 +36,7 @@ FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
         attention_pb2,
+        consistency_pb2,
         convolution_pb2,
         dataset_service_pb2,
         ending_pb2,

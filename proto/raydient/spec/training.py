@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from .averaging import WeightAverage
 from .base import Model, OneOf
 from .clipping import Clipping
+from .consistency import Consistency
 from .decay import WeightDecay
 from .ending import EarlyStopping, Keep, OnNonFinite, Rollback
 from .functions import Empty
@@ -61,6 +62,7 @@ class Training(Model):
     max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     on_non_finite: OnNonFinite = OnNonFinite(fail=Empty())
     average: WeightAverage | None = None
+    consistency: Consistency = Consistency(synchronous=Empty())
 
     @property
     def has_schedule(self) -> bool:
@@ -94,6 +96,17 @@ class Training(Model):
         if weight_decay is not None and optimizer is not None and optimizer.kind in _WITH_DECAY:
             raise ValueError(f"the optimizer {optimizer.kind} has a weight_decay of its own: set that, or leave it out")
         return weight_decay
+
+    @field_validator("consistency")
+    @classmethod
+    def _no_gradient_from_before_a_rollback(cls, consistency: Consistency, info: ValidationInfo) -> Consistency:
+        on_non_finite = info.data.get("on_non_finite")
+        if consistency.is_stale and on_non_finite is not None and on_non_finite.kind == "rollback":
+            raise ValueError(
+                f"{consistency.kind} cannot be combined with on_non_finite: rollback, after which gradients of "
+                "discarded weights arrive: use skip_step or fail"
+            )
+        return consistency
 
     @field_validator("microbatches")
     @classmethod

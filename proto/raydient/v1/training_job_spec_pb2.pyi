@@ -1,3 +1,4 @@
+from raydient.v1 import consistency_pb2 as _consistency_pb2
 from raydient.v1 import ending_pb2 as _ending_pb2
 from raydient.v1 import exchange_pb2 as _exchange_pb2
 from raydient.v1 import functions_pb2 as _functions_pb2
@@ -93,7 +94,7 @@ class Split(_message.Message):
     def __init__(self, test: _Optional[float] = ...) -> None: ...
 
 class Training(_message.Message):
-    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "sparse", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep", "weight_decay", "accumulate", "max_steps", "max_minutes", "on_non_finite", "average")
+    __slots__ = ("epochs", "batch_size", "microbatches", "seed", "optimizer", "sparse", "initial_weights", "numerics", "schedule", "warm_up", "clipping", "early_stopping", "keep", "weight_decay", "accumulate", "max_steps", "max_minutes", "on_non_finite", "average", "consistency")
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     MICROBATCHES_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +114,7 @@ class Training(_message.Message):
     MAX_MINUTES_FIELD_NUMBER: _ClassVar[int]
     ON_NON_FINITE_FIELD_NUMBER: _ClassVar[int]
     AVERAGE_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     epochs: int
     batch_size: int
     microbatches: int
@@ -132,7 +134,8 @@ class Training(_message.Message):
     max_minutes: float
     on_non_finite: _ending_pb2.OnNonFinite
     average: _scaling_pb2.WeightAverage
-    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., sparse: _Optional[_Union[_optimizers_pb2.Sparse, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ..., weight_decay: _Optional[_Union[_scaling_pb2.WeightDecay, _Mapping]] = ..., accumulate: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_minutes: _Optional[float] = ..., on_non_finite: _Optional[_Union[_ending_pb2.OnNonFinite, _Mapping]] = ..., average: _Optional[_Union[_scaling_pb2.WeightAverage, _Mapping]] = ...) -> None: ...
+    consistency: _consistency_pb2.Consistency
+    def __init__(self, epochs: _Optional[int] = ..., batch_size: _Optional[int] = ..., microbatches: _Optional[int] = ..., seed: _Optional[int] = ..., optimizer: _Optional[_Union[_optimizers_pb2.Optimizer, _Mapping]] = ..., sparse: _Optional[_Union[_optimizers_pb2.Sparse, _Mapping]] = ..., initial_weights: _Optional[str] = ..., numerics: _Optional[_Union[Numerics, _Mapping]] = ..., schedule: _Optional[_Union[_schedules_pb2.LearningRateSchedule, _Mapping]] = ..., warm_up: _Optional[_Union[_schedules_pb2.WarmUp, _Mapping]] = ..., clipping: _Optional[_Union[_scaling_pb2.Clipping, _Mapping]] = ..., early_stopping: _Optional[_Union[_ending_pb2.EarlyStopping, _Mapping]] = ..., keep: _Optional[_Union[_ending_pb2.Keep, _Mapping]] = ..., weight_decay: _Optional[_Union[_scaling_pb2.WeightDecay, _Mapping]] = ..., accumulate: _Optional[int] = ..., max_steps: _Optional[int] = ..., max_minutes: _Optional[float] = ..., on_non_finite: _Optional[_Union[_ending_pb2.OnNonFinite, _Mapping]] = ..., average: _Optional[_Union[_scaling_pb2.WeightAverage, _Mapping]] = ..., consistency: _Optional[_Union[_consistency_pb2.Consistency, _Mapping]] = ...) -> None: ...
 
 class Numerics(_message.Message):
     __slots__ = ("strict", "any", "portable")

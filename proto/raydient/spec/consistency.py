@@ -1,0 +1,52 @@
+"""Consistency models: the weights on which workers compute gradients while others change them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Model, OneOf
+from .functions import Empty
+
+
+class BoundedStaleness(Model):
+    """Up to `limit` steps begin before the first of them is complete: stale synchronous parallel (Ho et al. 2013).
+
+    Steps are applied in order. `damping` divides the learning rate of a step by 1 + its staleness.
+    """
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 4
+    damping: bool = False
+
+
+class Asynchronous(Model):
+    """Each worker computes whole batches by itself, and each gradient is applied when it arrives.
+
+    `damping` divides the learning rate of a step by 1 + its staleness (Zhang et al. 2016).
+    """
+
+    damping: bool = False
+
+
+class Consistency(OneOf):
+    """The model of consistency between workers."""
+
+    synchronous: Empty | None = None
+    bounded_staleness: BoundedStaleness | None = None
+    asynchronous: Asynchronous | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """True if a gradient may be applied to other weights than those of which it is the gradient."""
+        return self.kind in ("bounded_staleness", "asynchronous")
+
+    @property
+    def limit(self) -> int | None:
+        """Maximum staleness of a gradient; None without a bound."""
+        if self.kind == "asynchronous":
+            return None
+        return 0 if self.bounded_staleness is None else self.bounded_staleness.limit
+
+    @property
+    def damps(self) -> bool:
+        """True if the learning rate of a step falls with its staleness."""
+        return self.is_stale and bool(self.value.damping)

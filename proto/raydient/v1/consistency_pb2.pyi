@@ -1,0 +1,31 @@
+from raydient.v1 import functions_pb2 as _functions_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Consistency(_message.Message):
+    __slots__ = ("synchronous", "bounded_staleness", "asynchronous")
+    SYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
+    BOUNDED_STALENESS_FIELD_NUMBER: _ClassVar[int]
+    ASYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
+    synchronous: _functions_pb2.Empty
+    bounded_staleness: BoundedStaleness
+    asynchronous: Asynchronous
+    def __init__(self, synchronous: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bounded_staleness: _Optional[_Union[BoundedStaleness, _Mapping]] = ..., asynchronous: _Optional[_Union[Asynchronous, _Mapping]] = ...) -> None: ...
+
+class BoundedStaleness(_message.Message):
+    __slots__ = ("limit", "damping")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    DAMPING_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    damping: bool
+    def __init__(self, limit: _Optional[int] = ..., damping: bool = ...) -> None: ...
+
+class Asynchronous(_message.Message):
+    __slots__ = ("damping",)
+    DAMPING_FIELD_NUMBER: _ClassVar[int]
+    damping: bool
+    def __init__(self, damping: bool = ...) -> None: ...
