@@ -29,7 +29,7 @@ NAMES = [name for name, (kind, _) in CASES.items() if kind in LAYERWISE_TWINS]
 def test_a_step_reduces_directs_and_follows():
     layout = Layout.of([("a.kernel", (pieces(Layout.of([("long", (20_000,))]))[1] + 1,)), ("a.bias", (2,))])
     rule = make_rule("lamb", {})
-    step = Verdict(SCHEDULE, rule, LayerSums(layout, [("a", 0)]), 2)
+    step = Verdict(rule, LayerSums(layout, [("a", 0)]), 2)
 
     assert step.begin(ROUND, LEAVES, 0.5) == Reduce(ROUND, LEAVES, measures=False)
     for shard in (1, 0):
@@ -47,7 +47,7 @@ def test_a_step_reduces_directs_and_follows():
 def test_the_direction_is_that_of_the_clipped_gradient():
     rule = make_rule("lars", {})
     clipping = UpdateRule(rule.optimizer, rule.learning_rate, scale=lambda squares: [0.25] * len(squares))
-    step = Verdict(SCHEDULE, clipping, LayerSums(LAYOUT, [("a", 0)]), 1)
+    step = Verdict(clipping, LayerSums(LAYOUT, [("a", 0)]), 1)
     step.begin(ROUND, LEAVES, 0.5)
     step.take(0, Done(np.array([1.0])))
 
@@ -70,7 +70,7 @@ def test_each_parameter_has_its_own_ratio(name, threads, limit, executor, monkey
     updater = make_updater(
         vector, begin(rule, vector), rule, 1, threads, executor, parameters=LAYOUT.parameters, bounds=pieces(LAYOUT)
     )
-    verdict = Verdict(SCHEDULE, rule, LayerSums(LAYOUT, [("a", 0)]), 1)
+    verdict = Verdict(rule, LayerSums(LAYOUT, [("a", 0)]), 1)
     for step, gradient in enumerate(gradients):
         verdict.begin(ROUND, LEAVES, 0.5)
         verdict.take(0, Done(updater.reduce({(0, 1): dense(gradient)}, (0, 1))))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from raydient.server.parameters.encoding import answer_in, arrival_in, request_in
+from raydient.server.parameters.encoding import CONTRIBUTION, answer_in, arrival_in, request_in
 from raydient.server.parameters.requests import (
     Apply,
     Direct,
@@ -33,7 +33,7 @@ from raydient.wire.terms import Terms
 SCHEDULE = Schedule(train_rows=8, test_rows=0, epochs=2, batch_size=4, microbatches=4)
 UPDATE, REDUCE, APPLY, _, DIRECT, FOLLOW, KEEP, SKIP, SET_RATE, SHOW, MARK, ROLL_BACK = range(12)
 EXAMINED = 1
-NODES = np.array([(0, 2, 7, 0), (2, 4, 8, 1)], "<u4")
+NODES = np.array([(0, 2, 7, 0, 1), (2, 4, 8, 1, 1)], CONTRIBUTION)
 
 
 def padded(text):
@@ -48,7 +48,7 @@ def test_an_arrival_of_another_size_cannot_be_read(size):
 
 def test_requests_that_can_be_read():
     update = request_in(Frame(Header(Kind.REQUEST, round=1, slot=UPDATE), NODES.tobytes()), SCHEDULE)
-    assert update == Update(SCHEDULE.round(1), {(0, 2): (7, 0), (2, 4): (8, 1)}, measures=False)
+    assert update == Update(SCHEDULE.round(1), {(0, 2): (7, 0, 1), (2, 4): (8, 1, 1)}, measures=False)
     apply = request_in(Frame(Header(Kind.REQUEST, round=1, slot=APPLY), b'{"a.kernel": 0.5}'), SCHEDULE)
     assert apply == Apply(SCHEDULE.round(1), {"a.kernel": 0.5})
     direct = request_in(Frame(Header(Kind.REQUEST, round=1, slot=DIRECT), b'{"a.kernel": 0.5}'), SCHEDULE)

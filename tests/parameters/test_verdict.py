@@ -25,7 +25,7 @@ SHARDS = 3
 
 
 def verdict(rule=RULE):
-    return Verdict(SCHEDULE, rule, LayerSums(LAYOUT, [("a", 0)]), SHARDS)
+    return Verdict(rule, LayerSums(LAYOUT, [("a", 0)]), SHARDS)
 
 
 def done(square):

@@ -72,19 +72,19 @@ def test_a_server_that_does_not_accept_a_worker(local_pair):
 
 def test_shared_memory_has_room_for_the_weights_and_slots(local_pair):
     near, far = local_pair
-    small = [Segment.create(4), Segment.create(4)]
+    small = [Segment.create(4), Segment.create(4), Segment.create(4)]
     far.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[segment.descriptor for segment in small])
 
     with pytest.raises(ProtocolError, match="memory that cannot be mapped"):
         attach([near], 3, GENERATION)
 
 
-def test_shared_memory_needs_both_descriptors(local_pair, pipe_ends, open_descriptors):
+def test_shared_memory_needs_three_descriptors(local_pair, pipe_ends, open_descriptors):
     near, far = local_pair
     far.send(Header(Kind.ATTACHED), SMALL.pack(), descriptors=[pipe_ends[0].fileno()])
     before = open_descriptors()
 
-    with pytest.raises(ProtocolError, match="as two descriptors"):
+    with pytest.raises(ProtocolError, match="as three descriptors"):
         attach([near], 3, GENERATION)
 
     assert open_descriptors() == before - 1, "the connection is closed, and so is what came over it"

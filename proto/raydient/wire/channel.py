@@ -4,7 +4,8 @@ The sequence of frames with the conductor is the same for both; only the path of
 
     worker -> conductor   ATTACH   worker number
     conductor -> worker   ATTACHED sizes; on one machine also the descriptors of all weights and of this worker's slots
-    conductor -> worker   WEIGHTS  (TCP only, when they have changed) those of the first shard
+    conductor -> worker   WEIGHTS  (TCP, when they have changed) those of the first shard
+                                   (in shared memory, where they change meanwhile) nothing: the worker's copy is new
     conductor -> worker   ASSIGN   round and leaves
     worker -> conductor   SCORES   (where a metric ranks rows) the scores of a node's rows
     worker -> conductor   PUSH     the node's sums and timings
@@ -24,8 +25,8 @@ shard.
 
 Ownership: between ASSIGN of a round and ASSIGN of the next round the weights do not change, unless this worker has been
 dismissed; its pushes are refused then. So the rows of a round can be pulled until the worker has pushed its leaves. A
-slot belongs to the worker until it is pushed, and to the server until ASSIGN of the next round. `push` does not
-wait for an answer; `wait` and `pull` block.
+slot belongs to the worker until it is pushed, and to the server until an ASSIGN that does not keep its round. `push`
+does not wait for an answer; `wait` and `pull` block.
 """
 
 from collections import deque
@@ -56,11 +57,15 @@ class WorkEnded(Exception):  # noqa: N818  (it is no error)
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The request to compute leaves `first`..`last` - 1 of round `round`."""
+    """The request to compute leaves `first`..`last` - 1 of round `round`.
+
+    The gradients that were pushed for the `kept` rounds before it are still needed; those of earlier rounds are not.
+    """
 
     round: int
     first: int
     last: int
+    kept: int = 0
 
 
 class Channel(Protocol):
@@ -71,7 +76,7 @@ class Channel(Protocol):
 
     @property
     def weights(self) -> Vector:
-        """The whole flat vector. The array stays the same for the life of the channel; its values change.
+        """The whole flat vector. Between two assignments it may become another array, and its values change.
 
         Of the tables in `pulled` only the rows of the last `pull` are current.
         """
@@ -189,10 +194,6 @@ class _Channel:
     def _allocate(self, header: Header) -> bytearray | memoryview:
         return allocate_small(header)
 
-    def wait(self) -> Assignment | None:
-        header = self._next(Kind.ASSIGN, Kind.STOP).header
-        return Assignment(header.round, header.first, header.last) if header.kind is Kind.ASSIGN else None
-
     def pull(self, rows: Mapping[int, Numbers]) -> None:
         """Do nothing: the weights of all tables are in place."""
 
@@ -228,13 +229,19 @@ class SharedMemoryChannel(_Channel):
 
     def __init__(self, connection: Connection, generation: int, terms: Terms, attached: Frame) -> None:
         super().__init__(connection, generation, terms)
-        if len(attached.descriptors) != 2:
-            raise ProtocolError("weights and gradients have to come as two descriptors")
+        if len(attached.descriptors) != 3:
+            raise ProtocolError("weights, gradients and a copy of the weights have to come as three descriptors")
         try:
             self.weights = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
             self._slots = terms.slots_in(Segment(attached.descriptors.pop(0), terms.slots_bytes))
+            self._copy = terms.weights_in(Segment(attached.descriptors.pop(0), terms.weights_bytes))
         except (ValueError, OverflowError, OSError) as error:
             raise ProtocolError(f"memory that cannot be mapped: {error}") from None
+
+    def wait(self) -> Assignment | None:
+        while (header := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP).header).kind is Kind.WEIGHTS:
+            self.weights = self._copy
+        return _assignment(header) if header.kind is Kind.ASSIGN else None
 
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
@@ -260,7 +267,7 @@ class TcpChannel(_Channel):
     def __init__(self, connections: Sequence[Connection], generation: int, terms: Terms) -> None:
         super().__init__(connections[0], generation, terms)
         self.weights = aligned_zeros((terms.gradient.size,), "<f4")
-        self.pulled = terms.gradient.tables
+        self.pulled = terms.gradient.tables if terms.pulls else ()
         self._early: deque[Assignment] = deque()  # came while the worker waited for rows
         self._slots: dict[int, Gradient] = {}
         self._shards = [ShardEnd(each, terms, n, self.weights, self.encoded) for n, each in enumerate(connections)]
@@ -280,7 +287,7 @@ class TcpChannel(_Channel):
         for shard in others:
             while shard.version != first.version:
                 self._received += shard.take_weights(shard.next())
-        return Assignment(header.round, header.first, header.last)
+        return _assignment(header)
 
     def pull(self, rows: Mapping[int, Numbers]) -> None:
         asked = [shard for shard in self._shards if shard.ask(self._generation, rows, self.pulled)]
@@ -289,7 +296,7 @@ class TcpChannel(_Channel):
 
     def _next_rows(self) -> Frame:
         while (header := (frame := self._next(Kind.ROWS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.ASSIGN:
-            self._early.append(Assignment(header.round, header.first, header.last))
+            self._early.append(_assignment(header))
         if header.kind is Kind.STOP:
             raise WorkEnded
         return frame
@@ -327,3 +334,7 @@ class TcpChannel(_Channel):
     def close(self) -> None:
         for shard in self._shards:
             shard.connection.close()
+
+
+def _assignment(header: Header) -> Assignment:
+    return Assignment(header.round, header.first, header.last, header.slot)

@@ -64,13 +64,13 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     Kind.ATTACH: ("worker to conductor or shard", "the number of the worker, in `first`"),
     Kind.ATTACHED: (
         "conductor or shard to worker",
-        "from the conductor sizes; on one machine the descriptors of weights and gradients",
+        "from the conductor sizes; on one machine the descriptors of weights, gradients and a copy of the weights",
     ),
     Kind.WEIGHTS: (
-        "shard to worker, TCP only",
-        "the shard's weights outside tables, when they have changed; `round` is their version",
+        "shard to worker",
+        "over TCP the shard's weights, when they have changed; in shared memory nothing: the copy of the worker is new",
     ),
-    Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`"),
+    Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`; keep gradients of the `slot` rounds before"),
     Kind.PUSH: (
         _UP,
         "the sum over node (`first`, `last`) of `round`: metrics and timings; its gradient has been sent",
@@ -86,7 +86,10 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         "the next part, from the end on, of the shard's gradient of node (`first`, `last`) of `round`",
     ),
     Kind.ARRIVED: (_SHARD_UP, "a worker's gradient of node (`first`, `last`) of `round` has arrived"),
-    Kind.FEED: (f"{_SHARD_DOWN}, TCP only", "worker `first` takes part in `round` and needs the weights"),
+    Kind.FEED: (
+        f"{_SHARD_DOWN}, TCP only",
+        "worker `first` takes part in `round`, needs the weights, and keeps gradients of `last` rounds before",
+    ),
     Kind.REQUEST: (_SHARD_DOWN, "update, reduce, apply or examine (`slot`) the step of `round`"),
     Kind.ANSWER: (_SHARD_UP, "norms and measurements of the step"),
     Kind.PULL: ("worker to shard, TCP only", "numbers of the rows of the shard's tables that the worker needs"),

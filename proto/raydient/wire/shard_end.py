@@ -34,7 +34,7 @@ class ShardEnd:
         self.connection, self.terms, self.version = connection, terms.of_shard(number), -1
         mine = weights[self.terms.start : self.terms.stop]
         self._outside = [mine[where] for where in self.terms.outside]
-        self._tables = [table.values(mine) for table in self.terms.gradient.tables]
+        self._tables = [table.values(mine) for table in self.terms.pulled]
         # Weights of one piece are received in place.
         self._weights = self._outside[0] if len(self._outside) == 1 else np.empty(self.terms.weights_bytes // 4, "<f4")
         self._asked: list[Numbers] = []  # rows of each table

@@ -59,6 +59,7 @@ class Terms:
         rows: maximum number of rows of a round.
         ranges: half-open ranges of weights of the shards, in order; empty if one has all.
         coding: encoding of the gradients of leaves; None without one.
+        pulls: over TCP workers pull the rows of tables that they need; else tables travel whole, with the weights.
     """
 
     gradient: GradientLayout
@@ -68,6 +69,7 @@ class Terms:
     rows: int = 0
     ranges: tuple[Range, ...] = ()
     coding: Coding | None = None
+    pulls: bool = True
 
     @property
     def shards(self) -> int:
@@ -79,7 +81,7 @@ class Terms:
         start, stop = self.ranges[shard] if self.ranges else (0, self.gradient.size)
         gradient = self.gradient.within(start, stop)
         coding = None if self.coding is None else self.coding.within(start, stop, gradient.units)
-        return ShardTerms(start, gradient, coding)
+        return ShardTerms(start, gradient, coding, self.pulls)
 
     def pack(self) -> bytes:
         return _TERMS.dump_json(self)
@@ -174,11 +176,18 @@ class ShardTerms:
         start: number of the shard's first weight.
         gradient: layout of the gradient by the shard's weights.
         coding: encoding of the gradients of leaves by these weights; None without one.
+        pulls: see `Terms`.
     """
 
     start: int
     gradient: GradientLayout
     coding: Coding | None = None
+    pulls: bool = True
+
+    @property
+    def pulled(self) -> tuple[Table, ...]:
+        """Tables whose rows workers pull."""
+        return self.gradient.tables if self.pulls else ()
 
     @property
     def stop(self) -> int:
@@ -234,18 +243,18 @@ class ShardTerms:
 
     @property
     def outside(self) -> list[slice]:
-        """The parts of the shard outside tables, in order."""
-        return list(between(self.gradient.tables, 0, self.gradient.size))
+        """The parts of the shard outside tables that are pulled, in order."""
+        return list(between(self.pulled, 0, self.gradient.size))
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes of a frame with the weights outside tables."""
-        return 4 * (self.gradient.size - sum(table.rows * table.width for table in self.gradient.tables))
+        """Bytes of a frame with the weights outside tables that are pulled."""
+        return 4 * (self.gradient.size - sum(table.rows * table.width for table in self.pulled))
 
     @property
     def most_pull_bytes(self) -> int:
         """Maximum bytes of a frame that asks for rows."""
-        return 4 * sum(1 + table.rows for table in self.gradient.tables)
+        return 4 * sum(1 + table.rows for table in self.pulled)
 
     def rows_of(self, rows: Mapping[int, Numbers], tables: Sequence[Table]) -> list[Numbers]:
         """Return the rows of each of the shard's tables, numbered within it.
@@ -255,7 +264,7 @@ class ShardTerms:
             tables: the whole tables.
         """
         parts = []
-        for table in self.gradient.tables:
+        for table in self.pulled:
             whole = whole_of(tables, self.start + table.offset)
             first = np.int32((self.start + table.offset - whole.offset) // table.width)
             numbers = rows.get(whole.offset, _NONE)
@@ -271,7 +280,7 @@ class ShardTerms:
         if len(payload) % 4:
             raise ProtocolError(f"row numbers in {len(payload)} bytes")
         values, parts = np.frombuffer(payload, "<i4"), []
-        for table in self.gradient.tables:
+        for table in self.pulled:
             count = int(values[0]) if len(values) else -1
             numbers, values = values[1 : 1 + count], values[1 + max(count, 0) :]
             if count != len(numbers) or not are_numbers(numbers, table.rows):

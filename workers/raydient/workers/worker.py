@@ -167,7 +167,7 @@ class Worker:
         self._part = part
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
-        self._weights = network.bind(channel.weights)
+        self._bound, self._weights = channel.weights, network.bind(channel.weights)
         self._tables = table_uses(network) if channel.pulled else []
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
@@ -176,7 +176,8 @@ class Worker:
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
         self._round: Round | None = None
-        self._free: list[int] = []
+        self._free = list(range(channel.terms.slots))
+        self._held: dict[int, list[int]] = {}  # slots that were pushed, by round
         self._forward_seconds = self._backward_seconds = self._push_seconds = self._wait_seconds = 0.0
 
     def run(self) -> None:
@@ -196,7 +197,7 @@ class Worker:
                 epochs, max_steps = self._channel.length
                 self._schedule = replace(self._schedule, epochs=epochs, max_steps=max_steps)
             round_ = self._round = self._schedule.round(assignment.round)
-            self._free = list(range(self._channel.terms.slots))
+        self._prepare(assignment)
         self._wait_seconds += waited_seconds
         trains = round_.kind is RoundKind.TRAIN
         if trains and self._tables:
@@ -209,8 +210,19 @@ class Worker:
                 self._push(round_, node, slot, self._sums[slot])
                 if self._channel.travels:
                     self._free.append(slot)
+                else:
+                    self._held.setdefault(round_.number, []).append(slot)
             else:
                 self._push(round_, node, None, self._evaluate(round_, node))
+
+    def _prepare(self, assignment: Assignment) -> None:
+        """Use the weights of the assignment, and the slots whose gradients are needed no more."""
+        if self._channel.weights is not self._bound:
+            self._bound = self._channel.weights
+            self._weights = self._network.bind(self._bound)
+        oldest = assignment.round - assignment.kept
+        for number in [number for number in self._held if number < oldest]:
+            self._free += self._held.pop(number)
 
     def _pull(self, part: PartName, rows: NDArray[np.int64]) -> None:
         """Pull the rows of tables that samples use."""

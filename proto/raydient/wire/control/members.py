@@ -137,7 +137,8 @@ class Snapshot:
 
     Its arrays are `weights` and the optimizer's, float32, of the first shard's range; each other shard sends a
     `SnapshotPart`. If metrics rank rows, `epoch_scores` has the bytes of the scores of the rows in `epoch_sums`; see
-    `raydient.steps.scores`.
+    `raydient.steps.scores`. In a job that is not synchronous `arrivals` has the pushes since the last snapshot; see
+    `raydient.steps.order`.
 
     Attributes:
         round: number of the next round.
@@ -148,6 +149,7 @@ class Snapshot:
         watched: state of the watched metrics after the last complete epoch, by what watches them.
         seconds: time of training, if the job has a limit of time.
         amendments: those that are in force.
+        outstanding: rounds of an asynchronous job that were handed out and are not applied.
     """
 
     round: int
@@ -158,6 +160,7 @@ class Snapshot:
     watched: Mapping[str, Watched] = field(default_factory=dict)
     seconds: float = 0.0
     amendments: Sequence[Amendment] = ()
+    outstanding: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

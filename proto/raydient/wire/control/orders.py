@@ -31,7 +31,7 @@ class Serve:
         layers: name of every layer, with the number of its units that have a rectifier.
         training: JSON form of the training part of the job's specification, with the amendments in force.
         sums: number of values that are summed with each push, the number of rows not counted.
-        round, step, epoch_sums, watched, seconds, amendments: position, as in `Snapshot`.
+        round, step, epoch_sums, watched, seconds, amendments, outstanding: position, as in `Snapshot`.
         network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name; empty
             if no metric is watched.
         ranges: half-open ranges of values of all shards, in order.
@@ -62,6 +62,7 @@ class Serve:
     amendments: Sequence[Amendment] = ()
     waiting: Sequence[Amendment] = ()
     codec: str = "none"
+    outstanding: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,16 @@ from .requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """Have a worker compute leaves `first`..`last` - 1 of round `round`."""
+    """Have a worker compute leaves `first`..`last` - 1 of round `round`.
+
+    `kept` is the number of rounds before it whose gradients the worker keeps; the others have been applied.
+    """
 
     worker: int
     round: int
     first: int
     last: int
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

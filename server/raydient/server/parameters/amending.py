@@ -70,6 +70,13 @@ class Amending:
         if amendment.number > max((known.number for known in (*position.amendments, *self._waiting)), default=0):
             self._waiting.append(amendment)
 
+    def waits(self, position: Position, number: int) -> bool:
+        """Return True if an amendment takes effect before a round that is not the next one."""
+        if not self._waiting:
+            return False
+        first = self._waiting[0]
+        return self._is_due(first, position) if first.round is None else first.round <= number
+
     def due(self, position: Position) -> Iterator[tuple[Amendment, Settings]]:
         """Put those that are due before the next round into force; yield each with the settings from then on.
 

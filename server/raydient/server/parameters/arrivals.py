@@ -19,14 +19,21 @@ class _Waiting(Generic[Push]):
 class Arrivals(Generic[Push]):
     """Matches the pushes of workers whose gradients travel with the reports of the shards that receive them.
 
-    Of each worker only the newest round counts: a worker gets a round when the one before it has ended everywhere.
+    Of each worker only the round that was assigned last counts: it gets a round when its pushes for the one before it
+    have arrived everywhere.
     """
 
     def __init__(self, shards: int) -> None:
         """`shards` is the number of shards that report; the first shard does not."""
         self._shards = shards
         self._waiting: dict[Key, _Waiting[Push]] = {}
-        self._newest: dict[int, int] = {}
+        self._rounds: dict[int, int] = {}  # by worker
+
+    def assigned(self, worker: int, round_: int) -> None:
+        """Note that a worker computes leaves of a round from now on."""
+        if self._rounds.get(worker) != round_:
+            self.forget(worker)
+            self._rounds[worker] = round_
 
     def pushed(self, worker: int, round_: int, node: Node, push: Push) -> Push | None:
         """Note a push; return it if every shard has its gradient."""
@@ -42,14 +49,11 @@ class Arrivals(Generic[Push]):
 
     def forget(self, worker: int) -> None:
         """Drop the pushes of a worker that has left."""
-        self._newest.pop(worker, None)
+        self._rounds.pop(worker, None)
         self._waiting = {key: waiting for key, waiting in self._waiting.items() if key[0] != worker}
 
     def _entry(self, worker: int, round_: int, node: Node) -> _Waiting[Push]:
-        if round_ > self._newest.get(worker, -1):
-            self.forget(worker)
-            self._newest[worker] = round_
-        if round_ < self._newest[worker]:
+        if self._rounds.get(worker) != round_:
             return _Waiting()
         return self._waiting.setdefault((worker, round_, node), _Waiting())
 

@@ -40,6 +40,7 @@ class Assignments:
         self.leaves = leaves
         self.missing = set(range(leaves))
         self._worker: dict[int, int] = {}  # leaf to the worker that computes it
+        self._pushes: Counter[int] = Counter()  # by worker
 
     @property
     def complete(self) -> bool:
@@ -51,6 +52,15 @@ class Assignments:
         """Number of leaves that are assigned and not done, by worker."""
         return Counter(self._worker[leaf] for leaf in self.missing if leaf in self._worker)
 
+    @property
+    def waits(self) -> bool:
+        """True if a leaf is neither done nor assigned."""
+        return not self.missing <= self._worker.keys()
+
+    def held(self, worker: int) -> int:
+        """Return the number of sums over nodes that a worker has pushed."""
+        return self._pushes[worker]
+
     def accepts(self, node: Node) -> bool:
         """Return True if `node` is a node of the tree and none of its leaves is done."""
         return node in nodes(self.leaves) and self.missing.issuperset(range(*node))
@@ -58,17 +68,29 @@ class Assignments:
     def done(self, node: Node) -> None:
         """Note that the sum over a node has arrived."""
         self.missing.difference_update(range(*node))
+        if node[0] in self._worker:
+            self._pushes[self._worker[node[0]]] += 1
 
     def forget(self, worker: int) -> None:
         """Take back the leaves that a worker has not pushed; they wait for another worker."""
         self._worker = {leaf: w for leaf, w in self._worker.items() if w != worker}
+        del self._pushes[worker]
+
+    def first_waiting(self, count: int) -> tuple[int, int]:
+        """Return the first range of leaves that wait, at most `count` of them. ValueError if none waits."""
+        first, last = min(_runs(sorted(self.missing - self._worker.keys())))
+        return first, min(last, first + count)
+
+    def assign(self, worker: int, first: int, last: int) -> None:
+        """Assign leaves that wait to a worker."""
+        self._worker.update(dict.fromkeys(range(first, last), worker))
 
     def hand_out(self, workers: Sequence[int], shares: Sequence[float]) -> Iterator[tuple[int, int, int]]:
         """Divide all waiting leaves among these workers; yield (worker, first, last) for each range, none empty."""
         for run_first, run_last in _runs(sorted(self.missing - self._worker.keys())):
             for worker, (first, last) in zip(workers, divide(run_first, run_last, shares), strict=True):
                 if first < last:
-                    self._worker.update(dict.fromkeys(range(first, last), worker))
+                    self.assign(worker, first, last)
                     yield worker, first, last
 
 

@@ -2,9 +2,11 @@
 
 It holds the position of training and ends rounds: it hands out leaves, takes the sums over nodes, requests the update
 of the weights from the shards when the sum over all leaves is complete, and opens the next round. `Verdict` leads a
-step through the shards. Plans take effect here and nowhere else, so members never disagree about one.
+step through the shards. Plans take effect here and nowhere else, so members never disagree about one. A policy of
+`consistency` decides which rounds are open at a time; in a synchronous job it is one.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -12,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from raydient.spec.consistency import Consistency
+from raydient.spec.functions import Empty
 from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.measurements import GradientHealth
@@ -19,12 +23,13 @@ from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node
 
-from .actions import Action, Amended, Assign, Boundary, Diverged, PlanInForce
+from .actions import Action, Amended, Boundary, Diverged, PlanInForce
 from .amending import Amending
-from .assignments import Assignments
 from .clipping import Clipped
+from .consistency import policy_of
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
+from .open_rounds import OpenRounds
 from .opened import Opened
 from .position import Position, Sums
 from .requests import Answer, Mark, RollBack, Show
@@ -32,16 +37,19 @@ from .rollback import rolled_back
 from .rule import UpdateRule
 from .verdict import Verdict
 
+SYNCHRONOUS = Consistency(synchronous=Empty())
+
 
 class Conductor:
     """The position of a job and the round being computed. For one thread.
 
     Every shard gets each request among the actions, and `answered` takes its answer. A gradient whose contribution was
-    handed to `push` must not change before the first `Assign` of a later round.
+    handed to `push` must not change before an `Assign` that keeps no gradient of its round.
 
     Attributes:
         last_loss: loss of the last step; None before the first.
         learning_rate: learning rate of the last update; 0 before the first.
+        staleness: number of gradients that were applied, by their staleness; empty in a synchronous job.
     """
 
     def __init__(
@@ -56,6 +64,8 @@ class Conductor:
         watch: EpochWatch = NOTHING,
         limit_seconds: float = inf,
         amending: Amending | None = None,
+        consistency: Consistency = SYNCHRONOUS,
+        slots: int = 1,
     ) -> None:
         """Open no round yet.
 
@@ -69,31 +79,44 @@ class Conductor:
             watch: decides at the end of an epoch.
             limit_seconds: time of training after which it ends.
             amending: the amendments that wait; None if there will be none.
+            consistency: the consistency model.
+            slots: number of gradients that a worker can hold.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
-        self._rule, self._verdict = rule, Verdict(schedule, rule, layers, shards)
+        self.staleness: Counter[int] = Counter()
+        self._rule, self._verdict = rule, Verdict(rule, layers, shards)
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._amending, self._began = amending, position.round
         self._attached: set[int] = set()
-        self._unconfirmed: tuple[int, Round | None] | None = None  # a plan, the round open at its arrival
+        self._unconfirmed: tuple[int, list[Opened]] | None = None  # a plan, the rounds open at its arrival
         self._workers: Sequence[int] = ()
         self._shares: Sequence[float] = ()
-        self._open: Opened | None = None
+        self._open, self._slots = OpenRounds(policy_of(consistency, slots)), slots
         self._snapshot_wanted = False
         self._held = False
         self._ended = False
 
     @property
     def current(self) -> Round | None:
-        """The round being computed; None before the first plan, after the last round, and without workers."""
-        return self._open.round if self._open is not None else None
+        """The first round being computed; None before the first plan, after the last round, and without workers."""
+        return self._open.current
+
+    def open_round(self, number: int) -> Round | None:
+        """Return the round of this number; None if it is not open."""
+        opened = self._open.get(number)
+        return opened.round if opened is not None else None
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the weights change while workers compute."""
+        return self._open.policy.is_stale
 
     @property
     def owing(self) -> Mapping[int, int]:
-        """Number of leaves of the open round that are assigned and not pushed, by worker; empty if no round is open."""
-        return self._open.assignments.owing if self._open is not None else {}
+        """Number of leaves of open rounds that are assigned and not pushed, by worker."""
+        return self._open.owing
 
     @property
     def health(self) -> GradientHealth | None:
@@ -120,29 +143,27 @@ class Conductor:
         """Share the work among these workers, from the next leaf that is handed out on.
 
         Workers that have detached meanwhile are left out: leaves assigned to them would wait for ever. `PlanInForce`
-        follows when the round that is open now has ended, at once if none is.
+        follows when the rounds that are open now have ended, at once if none is.
         """
         kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in self._attached]
         self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
-        self._unconfirmed = number, self.current
-        if self._open is not None:
-            return self._confirmed(self._hand_out(self._open))
+        self._unconfirmed = number, self._open.all()
+        if self._open:
+            return self._confirmed(self._hand_out())
         return self._confirmed([] if self._ended else self._next_round())
 
     def hold(self, held: bool) -> list[Action]:
-        """Begin no further round while `held`. The open round, plans and snapshots are not affected."""
-        self._held = held
-        return self._begin() if self._open is None and not self._ended else []
+        """Begin no further round while `held`. Open rounds, plans and snapshots are not affected."""
+        changed, self._held = held != self._held, held
+        return self._begin() if (changed or not self._open) and not self._ended else []
 
     def detached(self, worker: int) -> list[Action]:
         """Remove a worker. Its leaves go to the others of the plan at once, if there are any."""
         self._attached.discard(worker)
         kept = [(w, s) for w, s in zip(self._workers, self._shares, strict=True) if w != worker]
         self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
-        if self._open is None:
-            return []
-        self._open.assignments.forget(worker)
-        return self._confirmed(self._hand_out(self._open))
+        self._open.forget(worker)
+        return self._confirmed(self._hand_out()) if self._open else []
 
     def snapshot(self) -> list[Action]:
         """Answer with a Boundary: now if no round is open, else when the open one ends.
@@ -165,7 +186,7 @@ class Conductor:
         """Have an amendment take effect where the next round begins: now if none is open."""
         assert self._amending is not None, "a job that can be amended"
         self._amending.add(amendment, self.position)
-        return [] if self._open is not None or self._ended else self._next_round()
+        return [] if self._open or self._ended else self._next_round()
 
     def push(
         self, round_: int, node: Node, contribution: Any, sums: Sums, scores: Scores | None = None
@@ -183,26 +204,31 @@ class Conductor:
             An empty text if the sum counts, else the reason why it does not: LATE, EARLY or DUPLICATE. Then the
             resulting actions.
         """
-        opened = self._open
-        if opened is None or round_ != opened.round.number:
-            return ("LATE" if opened is None or round_ < opened.round.number else "EARLY"), []
+        opened = self._open.get(round_)
+        if opened is None:
+            return self._open.refusal(round_), []
         if not opened.assignments.accepts(node):
             return "DUPLICATE", []
         opened.assignments.done(node)
         opened.sums[node], opened.contributions[node] = sums, contribution
         if scores is not None:
             opened.scores[node] = scores
-        return "", self._confirmed(self._complete(opened)) if opened.assignments.complete else []
+        return "", self._confirmed(self._advance())
 
     def answered(self, shard: int, answer: Answer) -> list[Action]:
         """Take the answer of a shard to the last request; the round goes on when all shards have answered.
 
         ValueError if no answer of this shard is due.
         """
-        every_one, opened = self._verdict.take(shard, answer), self._open
-        return self._confirmed(self._go_on(opened)) if every_one and opened is not None else []
+        every_one = self._verdict.take(shard, answer)
+        return self._confirmed(self._go_on()) if every_one and self._open else []
 
     # ---- the end of a round
+
+    def _advance(self) -> list[Action]:
+        """Apply the next round, if it is complete and no other is being applied; hand out leaves that wait."""
+        opened = self._open.complete(self.position)
+        return self._hand_out() if opened is None else self._complete(opened)
 
     def _complete(self, opened: Opened) -> list[Action]:
         """Request the update of a step whose leaves are all done; end an evaluation."""
@@ -217,14 +243,25 @@ class Conductor:
             self.last_loss = loss
         if self._rule.rollback and self.schedule.is_epoch_end(round_.number):
             opened.due = [Mark(round_)]
-        self.learning_rate = self._rule.learning_rate(round_.step)
-        return [self._verdict.begin(round_, opened.contributions, loss)]
+        staleness = self._note(opened) if self.is_stale else 0
+        update, measures = self.schedule.round(self.position.round), self.schedule.measures_health(round_)
+        self._rule.damp(staleness)
+        self.learning_rate = self._rule.learning_rate(update.step)
+        return [self._verdict.begin(update, opened.contributions, loss, measures=measures, staleness=staleness)]
 
-    def _go_on(self, opened: Opened) -> list[Action]:
+    def _note(self, opened: Opened) -> int:
+        """Record the pushes of a round, and the staleness of their gradients; return the largest."""
+        arrivals = opened.arrivals()
+        self.position.arrivals += arrivals
+        staleness = [self.position.step - arrival.version for arrival in arrivals]
+        self.staleness.update(staleness)
+        return max(staleness)
+
+    def _go_on(self) -> list[Action]:
         """Continue a round after the answers of all shards to a request."""
-        action = self._verdict.go_on()
-        if action is None and not opened.assignments.complete:  # an evaluation begins
-            return self._boundary() if self._ended else self._hand_out(opened)
+        action, opened = self._verdict.go_on(), self._open.applied
+        if opened is None:  # an evaluation begins
+            return self._boundary() if self._ended else self._hand_out()
         if action is None:
             return self._finish(opened)
         return self._diverge(opened, action) if isinstance(action, Diverged) else [action]
@@ -233,7 +270,8 @@ class Conductor:
         """Return to the end of the last epoch, with a smaller learning rate, or end training."""
         rule, rollbacks, round_ = self._rule.rollback, self.position.rollbacks, opened.round
         if rule is None or rollbacks == rule.max_rollbacks:
-            self._open, self._ended = None, True
+            self._open.clear()
+            self._ended = True
             return [replace(diverged, rollbacks=rollbacks)]
         opened.rollback = replace(diverged, rolls_back=True, rollbacks=rollbacks + 1)
         factor = self._watch.rate_factor(rolled_back(self.position.watched))
@@ -258,11 +296,11 @@ class Conductor:
             opened.complete_step(self.position)
         elif trains:
             self.position.skip_step()
-        if self.schedule.is_epoch_end(opened.round.number) and opened.end is None:
+        if self.schedule.is_epoch_end(self.position.round) and opened.end is None:
             opened.end_epoch(self.position, self._watch, self._ranks)
         if opened.rollback is not None:
             self.position.roll_back()
-        self._open = None
+        self._open.close(opened, self.position)
         self.position.round += 1
         if opened.end is not None:
             self.position.complete_epoch(opened.watched)
@@ -276,24 +314,25 @@ class Conductor:
         if self._unconfirmed is None:
             return actions
         number, waited_for = self._unconfirmed
-        if waited_for is not None and self.current is waited_for:
+        if any(opened in self._open for opened in waited_for):
             return actions
         self._unconfirmed = None
         return [*actions, PlanInForce(number)]
 
     def _request_boundary(self, *, final: bool, at_once: bool) -> list[Action]:
-        if self._open is None and self._ended:
+        if not self._open and self._ended:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        due = self._open is None or (self._verdict.pending is None and (at_once or not self._workers))
+        at_once |= self._open.between or not self._workers
+        due = not self._open or (self._verdict.pending is None and at_once)
         return self._confirmed(self._boundary()) if due else []
 
     def _boundary(self) -> list[Action]:
-        """Answer a snapshot request; an open round has not changed the weights yet."""
+        """Answer a snapshot request; open rounds have not changed the weights yet."""
         self._snapshot_wanted = False
         if self._ended:
-            self._open = None
+            self._open.clear()
         return [Boundary(self._ended, self._reason())]
 
     def _reason(self) -> Ending | None:
@@ -310,33 +349,45 @@ class Conductor:
         if self._reason() is not None:
             self._ended = self._snapshot_wanted = True
         boundary = [*amended, *(self._boundary() if self._snapshot_wanted else [])]
-        return boundary if self._ended else [*boundary, *self._begin()]
+        return boundary if self._ended else [*boundary, *(self._advance() if self._open else self._begin())]
 
     def _amend(self) -> list[Action]:
         """Put the amendments that are due into force. A snapshot follows, unless training has just begun there."""
         amended: list[Action] = []
-        for amendment, settings in self._amending.due(self.position) if self._amending is not None else ():
+        if self._amending is None or self._open or self.position.outstanding:
+            return amended
+        for amendment, settings in self._amending.due(self.position):
             self.schedule, self._rule = settings.schedule, settings.rule
             self._watch, self._limit = settings.watch, settings.limit_seconds
-            self._verdict.amend(settings.schedule, settings.rule)
+            self._verdict.amend(settings.rule)
+            self._open.policy = policy_of(settings.training.consistency, self._slots)
             self._snapshot_wanted |= self.position.round > self._began
             amended.append(Amended(amendment, settings))
         return amended
 
     def _begin(self) -> list[Action]:
-        if self._held or not self._workers:
+        """Open a round, if none is open, and hand out leaves."""
+        if self._verdict.pending is not None or self._held or not self._workers:
             return []
-        round_ = self.schedule.round(self.position.round)
-        self._open = Opened(round_, Assignments(round_.leaves))
-        if self._rule.average is not None and round_.kind is RoundKind.EVALUATE:
-            return [self._verdict.ask(Show(round_, average=True))]
-        return self._hand_out(self._open)
+        if not self._open:
+            opened = self._open_next()
+            if opened is not None and self._rule.average is not None and opened.round.kind is RoundKind.EVALUATE:
+                return [self._verdict.ask(Show(opened.round, average=True))]
+        return self._hand_out()
 
-    def _hand_out(self, opened: Opened) -> list[Action]:
-        """Assign the waiting leaves. Without workers, a requested snapshot does not wait for the end of the round."""
+    def _open_next(self) -> Opened | None:
+        """Open the next round, if it may be open beside the others."""
+        if self._held or self._ended:
+            return None
+        return self._open.open_next(self.schedule, self.position, self._changes)
+
+    def _changes(self, number: int) -> bool:
+        return self._amending is not None and self._amending.waits(self.position, number)
+
+    def _hand_out(self) -> list[Action]:
+        """Assign leaves that wait. Without workers, a requested snapshot does not wait for the end of the round."""
         if self._verdict.pending is not None:
             return []
         if not self._workers:
             return self._boundary() if self._snapshot_wanted else []
-        number = opened.round.number
-        return [Assign(w, number, a, b) for w, a, b in opened.assignments.hand_out(self._workers, self._shares)]
+        return [*self._open.hand_out(self.position, self._workers, self._shares, self._open_next)]

@@ -16,7 +16,7 @@ from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, Plan
 from .amending import Amending, Settings
 from .arrivals import Arrivals
 from .conductor import Conductor
-from .deadlines import LOOK_SECONDS, Deadlines
+from .deadlines import LOOK_SECONDS, deadlines_of
 from .encoding import answer_in, arrival_in
 from .health import LayerSums
 from .links import Link, Push
@@ -54,12 +54,14 @@ class ConductorShell:
             watch=settings.watch,
             limit_seconds=settings.limit_seconds,
             amending=Amending(settings, build, serve.waiting),
+            consistency=settings.training.consistency,
+            slots=self._terms.slots,
         )
         self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
         self._links: dict[Connection, Link] = {}
         self._meters = Meters(network.now)
-        self._deadlines = Deadlines()
+        self._deadlines = deadlines_of(settings.training.consistency)
         self._reporting = Reporting(network, coordinator, self._conductor, self._meters)
         self._is_timed, self._looked = settings.limit_seconds < inf, network.now()
         self._next_look = 0.0
@@ -236,12 +238,12 @@ class ConductorShell:
         note = link.note(frame)
         self._meters.pulled(int(note.pulled[0]))
         self._meters.saved(int(note.saved[0]))
-        opened, node = self._conductor.current, (header.first, header.last)
+        opened, node = self._conductor.open_round(header.round), (header.first, header.last)
         size, scores = len(frame.payload), None
-        trains = opened is not None and opened.number == header.round and opened.kind is RoundKind.TRAIN
+        trains = opened is not None and opened.kind is RoundKind.TRAIN
         if trains:
             size = link.take_gradient(frame)
-        if opened is not None and opened.number == header.round:
+        if opened is not None:
             scores = link.scores(header, opened.rows(node))
         push = Push(link, header, note.sums, scores, note.seconds.tolist(), size)
         waits = trains and link.slots is None
@@ -252,8 +254,8 @@ class ConductorShell:
     def _count(self, push: Push) -> None:
         """Add a push, which every shard has, to the round."""
         link, header = push.link, push.header
-        opened, now = self._conductor.current, self._network.now()
-        contribution = link.worker, header.slot
+        opened, now = self._conductor.open_round(header.round), self._network.now()
+        contribution = link.worker, header.slot, header.round
         refusal, actions = self._conductor.push(
             header.round, (header.first, header.last), contribution, push.sums, push.scores
         )
@@ -266,7 +268,7 @@ class ConductorShell:
             forward, backward, *_ = push.seconds
             self._meters.computed(link.worker, header.last - header.first, forward + backward)
         self._deadlines.pushed(link.worker, now)
-        if self._conductor.current is not opened or any(isinstance(action, Request) for action in actions):
+        if self._conductor.open_round(header.round) is None or any(isinstance(action, Request) for action in actions):
             self._deadlines.completed(now)
         self._carry_out(actions)
 
@@ -298,26 +300,29 @@ class ConductorShell:
         """Report the amendment before all that depends on it, and have shards and workers follow it."""
         self._report(control.Amended(amended.amendment))
         settings, watched = amended.settings, self._conductor.position.watched
-        self._server.retrain(settings.rule)
+        self._server.retrain(settings.rule, settings.training.consistency)
         self._peers.retrain(control.Retrain(settings.training.canonical(), settings.schedule, watched))
         for link in self._links.values():
             with self._network.sending(link.connection):
                 link.set_length(settings.schedule)
         self._is_timed, self._looked = settings.limit_seconds < inf, self._network.now()
+        self._deadlines = deadlines_of(settings.training.consistency)
 
     def _assign(self, assigned: list[Assign]) -> None:
         links = {link.worker: link for link in self._links.values()}
         # Remote workers come first: their weights travel longest, and sending them takes this thread a while.
         assigned.sort(key=lambda assign: links[assign.worker].connection.is_local)
-        opened, now = self._conductor.current, self._network.now()
+        now = self._network.now()
         for assign in assigned:
-            assert opened is not None
+            opened = self._conductor.open_round(assign.round)
+            assert opened is not None, "an assignment of a round that is not open"
             self._deadlines.assigned(assign.worker, opened, assign.last - assign.first, now)
+            self._arrivals.assigned(assign.worker, assign.round)
             link = links[assign.worker]
             if link.slots is None:
-                self._peers.feed(assign.worker, assign.round)
+                self._peers.feed(assign)
             with self._network.sending(link.connection):
-                link.assign(assign, self._server.version)
+                link.assign(assign, self._server.version, copies=self._conductor.is_stale)
             if link.slots is not None:
                 self._meters.pulled(self._terms.weights_bytes)
         if assigned:

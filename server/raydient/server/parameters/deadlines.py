@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from raydient.spec.consistency import Consistency
 from raydient.steps.schedule import Round, RoundKind
 
 LOOK_SECONDS = 1.0
@@ -92,6 +93,57 @@ class Deadlines:
             return max(LEAST_SECONDS, TIMES * median(pace.rounds), TIMES * leaves * median(pace.leaves))
         per_row = max((median(p.rounds) / rows for (_, rows), p in self._paces.items()), default=0.0)
         return max(FIRST_SECONDS, TIMES * per_row * (opened.stop - opened.start))
+
+
+@dataclass(slots=True)
+class _Task:
+    """The leaves that a worker was assigned last."""
+
+    shape: _Shape
+    leaves: int
+    began: float
+    ended: float
+
+
+class OwnDeadlines(Deadlines):
+    """Detects overdue workers that do not wait for each other: by the time for which workers had their assignments.
+
+    The deadline is 10 times the median seconds per leaf of recent assignments, times the leaves that the worker owes,
+    and at least 5 s.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tasks: dict[int, _Task] = {}
+        self._seconds: dict[_Shape, deque[float]] = {}  # per leaf
+
+    def assigned(self, worker: int, opened: Round, leaves: int, now: float) -> None:
+        task = self._tasks.get(worker)
+        if task is not None and task.ended > task.began:
+            recent = self._seconds.setdefault(task.shape, deque(maxlen=RECENT))
+            recent.append((task.ended - task.began) / task.leaves)
+            self._known.setdefault(task.shape, set()).add(worker)
+        self._tasks[worker] = _Task(_shape(opened), leaves, now, now)
+        super().assigned(worker, opened, leaves, now)
+
+    def pushed(self, worker: int, now: float) -> None:
+        super().pushed(worker, now)
+        if worker in self._tasks:
+            self._tasks[worker].ended = now
+
+    def completed(self, now: float) -> None:
+        """Do nothing: rounds are not compared."""
+
+    def _limit(self, worker: int, leaves: int, opened: Round) -> float:
+        task = self._tasks.get(worker)
+        if task is not None and worker in self._known.get(task.shape, ()):
+            return max(LEAST_SECONDS, TIMES * leaves * median(self._seconds[task.shape]))
+        return FIRST_SECONDS
+
+
+def deadlines_of(consistency: Consistency) -> Deadlines:
+    """Return the deadlines of a job."""
+    return OwnDeadlines() if consistency.is_stale else Deadlines()
 
 
 def _shape(opened: Round) -> _Shape:

@@ -1,6 +1,6 @@
 """Frames for the requests of the conductor and the answers of its shards; see `requests`.
 
-    REQUEST   slot: kind of request, round, first: 1 if health is measured
+    REQUEST   slot: kind of request, round, first: 1 if health is measured, last: staleness of the gradient
               a row of CONTRIBUTION for each node; for `Apply`, `Direct` and `Follow` a JSON text with the factors or
               ratios by name; for `Keep`, `Skip` and `Mark` nothing; for `SetRate` and `RollBack` the
               factor as a float64; for `Show` nothing, first: 1 for the average
@@ -45,7 +45,7 @@ from .requests import (
 
 _ARRIVAL = struct.Struct("<IQ")
 """Payload of an ARRIVED frame: worker, bytes of the gradient."""
-CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4")])
+CONTRIBUTION = np.dtype([("first", "<u4"), ("last", "<u4"), ("worker", "<u4"), ("slot", "<u4"), ("round", "<u8")])
 _OF_STEPS: tuple[type, ...] = (Update, Reduce, Apply, Examine, Direct, Follow)
 _REQUESTS = (*_OF_STEPS, Keep, Skip, SetRate, Show, Mark, RollBack)
 _DONE, _EXAMINED = range(2)
@@ -88,6 +88,7 @@ def send_request(connection: Connection, request: Request, generation: int) -> N
         connection.send(header)
         return
     header.first = int(request.measures)
+    header.last = request.staleness if isinstance(request, Update | Reduce) else 0
     rows = [(*node, *contribution) for node, contribution in request.contributions.items()]
     connection.send(header, np.array(rows, CONTRIBUTION).tobytes())
 
@@ -109,15 +110,19 @@ def request_in(frame: Frame, schedule: Schedule) -> Request:
             return rated
         if kind is Show:
             return Show(round_, bool(header.first))
-        rows = np.frombuffer(frame.payload, CONTRIBUTION).tolist()
+        rows = np.frombuffer(frame.payload, CONTRIBUTION)
+        (batch,) = np.unique(rows["round"]).tolist()
+        leaves = schedule.round(batch).leaves
     except (IndexError, ValueError) as error:
         raise ProtocolError(f"a request that cannot be read: {error}") from None
-    contributions: Mapping[Node, tuple[int, int]] = {
-        (first, last): (worker, slot) for first, last, worker, slot in rows
+    contributions: Mapping[Node, tuple[int, int, int]] = {
+        (first, last): (worker, slot, of) for first, last, worker, slot, of in rows.tolist()
     }
-    if not _tiles(contributions, round_.leaves):
-        raise ProtocolError(f"a request whose nodes are not those of {round_.leaves} leaves")
-    request: Request = kind(round_, contributions, bool(header.first))
+    if not _tiles(contributions, leaves):
+        raise ProtocolError(f"a request whose nodes are not those of {leaves} leaves")
+    if kind is Examine:
+        return Examine(round_, contributions, bool(header.first))
+    request: Request = kind(round_, contributions, bool(header.first), header.last)
     return request
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
 from raydient.steps.scores import Scores
@@ -22,6 +24,8 @@ SLOTS = "slots"
 
 class Link:
     """The connection to one attached worker.
+
+    A worker that shares memory reads the weights themselves, or a copy of its own, which changes between assignments.
 
     Attributes:
         connection, worker: the worker's connection and number.
@@ -43,21 +47,32 @@ class Link:
         self._scores: Frame | None = None
         self._received: Received | None = None
         self._shared: SharedSlots | None = None
+        self._copied = -1  # version of the copy of the weights that the worker reads; -1: it reads the weights
         descriptors = []
         if isinstance(weights, Segment):
+            self._weights, copy = terms.weights_in(weights), Segment.create(terms.weights_bytes)
+            self._copy = terms.weights_in(copy)  # takes no memory before its first use
             self.slots = Bundle.allocate({SLOTS: ("<f4", (terms.slots_bytes // 4,))})
             slots = terms.slots_of(self.slots.arrays[SLOTS])
             self.source = self._shared = SharedSlots(self._of_first_shard, slots)
-            descriptors = [weights.descriptor, self.slots.segment.descriptor]
+            descriptors = [weights.descriptor, self.slots.segment.descriptor, copy.descriptor]
         else:
             self.source = self._received = Received(connection, weights, terms, 0, generation)
         connection.allocate = _allocator(terms, self._received)
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
-    def assign(self, assign: Assign, version: int) -> None:
-        """Send the assignment, and this version of the weights if the worker does not have it. Never blocks."""
-        self.source.begin(assign.round, version)
-        self.connection.send(Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last))
+    def assign(self, assign: Assign, version: int, *, copies: bool = False) -> None:
+        """Send the assignment, and this version of the weights if the worker does not have it. Never blocks.
+
+        `copies`: a worker that shares memory reads a copy of the weights from now on.
+        """
+        self.source.begin(assign.round, version, kept=assign.kept)
+        if self.slots is not None and (copies or self._copied >= 0) and version != self._copied:
+            np.copyto(self._copy, self._weights)
+            self._copied = version
+            self.connection.send(Header(Kind.WEIGHTS, self._generation, version))
+        header = Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last, slot=assign.kept)
+        self.connection.send(header)
 
     def set_length(self, schedule: Schedule) -> None:
         """Send the end of the job, which the worker uses from the next assignment on."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from raydient.steps.order import Arrival
 from raydient.steps.schedule import Round, RoundKind
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, tree_sum
@@ -32,6 +33,7 @@ class Opened:
         watched: state of the watched metrics after that epoch.
         due: requests before the round ends.
         rollback: the reason for one.
+        versions: number of updates in the weights on which each leaf is computed, by leaf.
     """
 
     round: Round
@@ -44,6 +46,11 @@ class Opened:
     watched: Mapping[str, Watched] = field(default_factory=dict)
     due: list[Further] = field(default_factory=list)
     rollback: Diverged | None = None
+    versions: dict[int, int] = field(default_factory=dict)
+
+    def arrivals(self) -> list[Arrival]:
+        """Return the pushes of the round, in the order of their nodes."""
+        return [Arrival(self.round.number, *node, self.versions[node[0]]) for node in sorted(self.sums)]
 
     def complete(self) -> float:
         """Add up the sums over all nodes, and return the mean loss of the rows."""

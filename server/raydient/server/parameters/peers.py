@@ -9,6 +9,7 @@ from raydient.wire.memory import Bundle, Place, Segment
 from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
+from .actions import Assign
 from .encoding import send_request
 from .links import Link
 from .requests import Request
@@ -77,11 +78,11 @@ class Peers:
         for connection in self._shards:
             self._network.send(connection, control.Forget(worker))
 
-    def feed(self, worker: int, round_: int) -> None:
-        """Have the shards send the worker their weights for a round."""
+    def feed(self, assign: Assign) -> None:
+        """Have the shards send a worker their weights for an assignment."""
         for connection in self._shards:
             with self._network.sending(connection):
-                connection.send(Header(Kind.FEED, self._generation, round_, worker))
+                connection.send(Header(Kind.FEED, self._generation, assign.round, assign.worker, assign.kept))
 
     def request(self, request: Request) -> None:
         """Send a request to all shards."""

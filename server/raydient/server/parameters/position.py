@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.amendments import Amendment
+from raydient.steps.order import Arrival
 from raydient.steps.scores import Scores, write_ranks
 from raydient.steps.tree import Node
 from raydient.steps.watched import Watched
@@ -29,6 +30,9 @@ class Position:
         seconds: time of training; counted if the job has a limit of time.
         watched: state of the watched metrics after the last complete epoch, by what watches them; see `EpochWatch`.
         amendments: those that are in force, in the order of their numbers.
+        outstanding: rounds of an asynchronous job that were handed out and are not applied; then `round` counts the
+            rounds that are.
+        arrivals: pushes of a job that is not synchronous, since the last snapshot.
     """
 
     round: int
@@ -38,6 +42,8 @@ class Position:
     seconds: float = 0.0
     watched: Mapping[str, Watched] = field(default_factory=dict)
     amendments: Sequence[Amendment] = ()
+    outstanding: list[int] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
 
     def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:
         """Add the results of an update's rows."""

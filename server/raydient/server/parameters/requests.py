@@ -16,25 +16,31 @@ from raydient.steps.schedule import Round
 from raydient.steps.tree import Node
 
 Contributions = Mapping[Node, Any]
-"""Keys of the gradients of the pushed nodes; the nodes together hold each leaf of the round once."""
+"""Keys of the gradients of the pushed nodes; the nodes together hold each leaf of a step once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Sum the contributions and apply the sum, in one pass. `measures`: measure gradient health."""
+    """Sum the contributions and apply the sum, in one pass.
+
+    `measures`: measure gradient health; `staleness`: that of the gradient, in steps. The contributions of an
+    asynchronous job are those of another batch than that of `round`.
+    """
 
     round: Round
     contributions: Contributions
     measures: bool
+    staleness: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
-    """Sum the contributions, and keep the sum for `Apply`. `measures`: measure gradient health."""
+    """Sum the contributions, and keep the sum for `Apply`. See `Update`."""
 
     round: Round
     contributions: Contributions
     measures: bool
+    staleness: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,13 @@ class RollBack:
 
     round: Round
     factor: float
+
+
+
+
+def root_of(contributions: Contributions) -> Node:
+    """Return the root of the tree whose nodes the contributions are."""
+    return 0, max(last for _, last in contributions)
 
 
 Request = Update | Reduce | Apply | Direct | Follow | Examine | Keep | Skip | SetRate | Show | Mark | RollBack

@@ -27,13 +27,15 @@ class LearningRate:
     Attributes:
         schedule: a pure function of the number.
         factor: factor of all rates from now on, which the schedule `plateau` changes.
+        damping: factor of the rate of the present step, for its staleness.
     """
 
     schedule: Rate
     factor: float = 1.0
+    damping: float = 1.0
 
     def __call__(self, step: int) -> float:
-        return self.schedule(step) * self.factor
+        return self.schedule(step) * self.factor * self.damping
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class UpdateRule:
         skips: leave out steps whose loss or gradient is not finite, which is then known before any weight changes.
         average: decay of the moving average of the weights; None without one.
         rollback: return to the end of the last epoch where the loss or the gradient is not finite; None to end there.
+        damps: divide the learning rate of a step by 1 + its staleness.
     """
 
     optimizer: Optimizer
@@ -62,6 +65,16 @@ class UpdateRule:
     skips: bool = False
     average: float | None = None
     rollback: Rollback | None = None
+    damps: bool = False
+
+    def damp(self, staleness: int) -> None:
+        """Set the learning rate of the next step for the staleness of its gradient, if the rule does that.
+
+        The rate is divided by 1 + staleness: Zhang et al. 2016, "Staleness-aware async-SGD", with 1 + where the paper
+        divides by the staleness, so that a gradient that is not stale keeps its rate.
+        """
+        if self.damps:
+            self.learning_rate.damping = 1 / (1 + staleness)
 
     @property
     def clips(self) -> bool:
@@ -114,4 +127,15 @@ def build_rule(
     lazy, decay = training.sparse.kind == "lazy", decay_of(training)
     skips = training.on_non_finite.kind == "skip_step"
     average = None if training.average is None else training.average.decay
-    return UpdateRule(build_optimizer(training), rate, limit, scale, lazy, decay, skips, average, training.rollback)
+    return UpdateRule(
+        build_optimizer(training),
+        rate,
+        limit,
+        scale,
+        lazy=lazy,
+        decay=decay,
+        skips=skips,
+        average=average,
+        rollback=training.rollback,
+        damps=training.consistency.damps,
+    )

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from raydient.spec.consistency import Consistency
 from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.encoded import Coding
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
+from raydient.steps.schedule import Schedule
 from raydient.steps.tree import Node
 from raydient.wire import control
 from raydient.wire.connection import Connection
@@ -29,19 +31,33 @@ from .sources import Received, Source
 from .update import Updater
 from .weights import Weights
 
+MOST_STEPS = 4
+"""Number of steps whose gradients a worker can hold, if it has computed all of them."""
+
 
 def terms_of(serve: control.Serve) -> Terms:
     """Return the terms of the exchange with the workers of a job."""
     schedule, units = serve.schedule, sum(units for _, units in serve.layers)
+    consistency = Training.model_validate(serve.training).consistency
     return Terms(
         gradient=GradientLayout.of(serve.layout, units),
-        slots=min(schedule.microbatches, schedule.batch_size),
+        slots=slots_of(schedule, consistency),
         sums=serve.sums,
         scores=len(serve.ranks),
         rows=max(schedule.batch_size, schedule.test_rows),
         ranges=tuple((start, stop) for start, stop in serve.ranges),
         coding=Coding.of(serve.codec, serve.layout, units),
+        pulls=not consistency.is_stale,
     )
+
+
+def slots_of(schedule: Schedule, consistency: Consistency) -> int:
+    """Return the number of gradients that a worker can hold.
+
+    In a synchronous job it is one for each leaf. Where several steps are open, a worker that has no slot left waits.
+    """
+    leaves, limit = min(schedule.microbatches, schedule.batch_size), consistency.limit or 0
+    return leaves * min(1 + limit, MOST_STEPS)
 
 
 class ShardServer:
@@ -71,20 +87,22 @@ class ShardServer:
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
-        self._gone: dict[int, int] = {}  # workers that left, with the round of the last request before
+        self._gone: dict[int, int] = {}  # workers that left, with the last round in which their gradients may count
         self._round = -1
         threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
         start, stop = serve.ranges[serve.shard]
         self._layout, self._tables = serve.layout.within(start, stop), terms.of_shard(serve.shard).gradient.tables
-        bounds, depth = _within(pieces(serve.layout), start, stop), terms.slots.bit_length()
+        leaves = min(serve.schedule.microbatches, serve.schedule.batch_size)
+        bounds, depth = _within(pieces(serve.layout), start, stop), leaves.bit_length()
         self._blocks = Blocks(bounds, depth, threads, self._executor)
         self._meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
         self._shard: Shard | None
-        self.retrain(rule)
+        self.retrain(rule, Training.model_validate(serve.training).consistency)
 
-    def retrain(self, rule: UpdateRule) -> None:
+    def retrain(self, rule: UpdateRule, consistency: Consistency) -> None:
         """Use a rule from the next round on; its optimizer has the state of the one before."""
+        self._consistency = consistency
         state = [self.arrays[name] for name in rule.optimizer.state]
         weights = Weights(
             self.arrays[WEIGHTS],
@@ -119,15 +137,19 @@ class ShardServer:
             self._feeds[worker] = connection, source
 
     def forget(self, worker: int) -> None:
-        """Remove a worker. Its gradients stay for the next round that is updated, because they may count in it."""
+        """Remove a worker. Its gradients stay for the next round that is updated, because they may count in it.
+
+        Where several rounds are open, they stay for as many as there can be.
+        """
         self._feeds.pop(worker, None)
         if worker in self.sources:
-            self._gone[worker] = self._round
+            limit = self._consistency.limit
+            self._gone[worker] = self._round + 1 + (len(self.sources) if limit is None else limit)
 
     def answer(self, request: Request) -> Answer:
         """Carry out a request of the conductor."""
         if request.round.number != self._round:
-            for worker in [worker for worker, left in self._gone.items() if left < self._round]:
+            for worker in [worker for worker, last in self._gone.items() if last < request.round.number]:
                 del self.sources[worker], self._gone[worker]
             self._round = request.round.number
         assert self._shard is not None, "closed"
@@ -136,11 +158,11 @@ class ShardServer:
             self.version += 1
         return answer
 
-    def _gradient(self, node: Node, contribution: tuple[int, int]) -> Gradient:
-        worker, slot = contribution
+    def _gradient(self, node: Node, contribution: tuple[int, int, int]) -> Gradient:
+        worker, slot, round_ = contribution
         if worker not in self.sources:
             raise ProtocolError(f"a gradient of worker {worker}, which has not attached")
-        return self.sources[worker].gradient(self._round, node, slot)
+        return self.sources[worker].gradient(round_, node, slot)
 
     def _keep(self) -> None:
         evaluated = AVERAGE if AVERAGE in self.arrays else WEIGHTS

@@ -30,6 +30,7 @@ from .requests import (
     Show,
     Skip,
     Update,
+    root_of,
 )
 from .update import Updater
 
@@ -107,15 +108,17 @@ class Shard:
                 return Done(np.empty(0))
 
     def _update(self, request: Update) -> Done:
-        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
+        gradients, root = self._gradients(request.contributions), root_of(request.contributions)
         meter = self._meter if request.measures else None
+        self._updater.rule.damp(request.staleness)
         squares = self._updater.update(request.round.step, gradients, root, meter)
         measured = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
         return Done(squares, measured)
 
     def _reduce(self, request: Reduce) -> Done:
-        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
+        gradients, root = self._gradients(request.contributions), root_of(request.contributions)
         meter = self._meter if request.measures else None
+        self._updater.rule.damp(request.staleness)
         squares = self._updater.reduce(gradients, root, meter)
         self._measuring = Measured(meter.read(), _active(gradients, root)) if meter is not None else None
         return Done(squares)
@@ -129,7 +132,7 @@ class Shard:
         return Done(np.empty(0), measured)
 
     def _examine(self, request: Examine) -> Examined:
-        gradients, root = self._gradients(request.contributions), (0, request.round.leaves)
+        gradients, root = self._gradients(request.contributions), root_of(request.contributions)
         with np.errstate(all="ignore"):
             total = tree_sum({node: gradient.dense() for node, gradient in gradients.items()}, root)
         self._meter.add_gradient(0, total)

@@ -98,7 +98,7 @@ class ShardShell:
             with self._network.sending(self._conductor):
                 send_answer(self._conductor, answer, self._generation)
         elif header.kind is Kind.FEED:
-            self._feed(header.first, header.round)
+            self._feed(header)
         else:
             self._obey_conductor(*control.decode(frame))
 
@@ -112,18 +112,18 @@ class ShardShell:
                     self._drop(connection)
                 self._server.forget(worker)
             case control.Retrain(training=training, schedule=schedule, watched=watched):
-                self._schedule = schedule
-                self._server.retrain(build_rule(Training.model_validate(training), schedule, watched))
+                self._schedule, amended = schedule, Training.model_validate(training)
+                self._server.retrain(build_rule(amended, schedule, watched), amended.consistency)
             case control.TakePart(round=round_, step=step):
                 part = control.SnapshotPart(self._number, round_, step)
                 self._network.send(self._coordinator, part, Bundle.of(self._server.arrays))
             case _:
                 raise ProtocolError(f"a shard cannot use {type(message).__name__}")
 
-    def _feed(self, worker: int, round_: int) -> None:
-        for connection in self._connections(worker):
+    def _feed(self, header: Header) -> None:
+        for connection in self._connections(header.first):
             with self._network.sending(connection):
-                self._workers[connection].received.begin(round_, self._server.version)
+                self._workers[connection].received.begin(header.round, self._server.version, kept=header.last)
 
     # ---- workers
 

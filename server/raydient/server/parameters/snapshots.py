@@ -6,6 +6,7 @@ import numpy as np
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector, aligned_zeros
+from raydient.steps.order import ARRIVALS, pack
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire.control import Serve, Snapshot
 from raydient.wire.frames import ProtocolError
@@ -78,7 +79,13 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
         raise ProtocolError(f"{len(serve.epoch_sums)} sums of an epoch, {1 + serve.sums} are due")
     sums = np.array(serve.epoch_sums or [0.0] * (1 + serve.sums))
     position = Position(
-        serve.round, serve.step, sums, seconds=serve.seconds, watched=serve.watched, amendments=serve.amendments
+        serve.round,
+        serve.step,
+        sums,
+        seconds=serve.seconds,
+        watched=serve.watched,
+        amendments=serve.amendments,
+        outstanding=list(serve.outstanding),
     )
     if serve.ranks and EPOCH_SCORES in arrays:
         try:
@@ -91,10 +98,16 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
 def take(
     position: Position, arrays: Mapping[str, AnyArray], boundary: Boundary, *, ranked: bool
 ) -> tuple[Snapshot, Bundle]:
-    """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows."""
+    """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows.
+
+    The arrivals of the position are moved into it.
+    """
     copied = dict(arrays)
     if ranked:
         copied[EPOCH_SCORES] = np.concatenate([np.empty(0, np.uint8), *map(as_bytes, position.epoch_scores)])
+    if position.arrivals:
+        copied[ARRIVALS] = np.frombuffer(pack(position.arrivals), np.uint8)
+        position.arrivals.clear()
     snapshot = Snapshot(
         position.round,
         position.step,
@@ -104,5 +117,6 @@ def take(
         position.watched,
         position.seconds,
         position.amendments,
+        tuple(position.outstanding),
     )
     return snapshot, Bundle.of(copied)

@@ -34,8 +34,11 @@ class Source(Protocol):
         Raises ProtocolError if there is none, or if no worker can have computed it.
         """
 
-    def begin(self, round_: int, version: int) -> None:
-        """Note that the worker takes part in a round; send it this version of the weights if it lacks it."""
+    def begin(self, round_: int, version: int, *, kept: int = 0) -> None:
+        """Note that the worker takes part in a round; send it this version of the weights if it lacks it.
+
+        Gradients of more than `kept` rounds before are of no use any more.
+        """
 
     def send_weights(self, round_: int, version: int, stop: int) -> None:
         """Send the first `stop` weights of a version of the shard's weights, if they have to travel.
@@ -68,7 +71,7 @@ class SharedSlots:
             raise ProtocolError(f"slot {slot} of {len(self._slots)}")
         return self._terms.within(self._slots[slot])
 
-    def begin(self, round_: int, version: int) -> None:
+    def begin(self, round_: int, version: int, *, kept: int = 0) -> None:
         """Do nothing: the worker has mapped the weights."""
 
     def send_weights(self, round_: int, version: int, stop: int) -> None:
@@ -107,7 +110,7 @@ class Received:
         self._used: list[_Buffer] = []
         self._partial: dict[Work, _Buffer] = {}  # those of `_used` of which parts are to come
         self._kept: dict[Work, Gradient] = {}
-        self._tables = [table.values(weights) for table in self._terms.gradient.tables]
+        self._tables = [table.values(weights) for table in self._terms.pulled]
         self._weights_bytes = self._terms.weights_bytes
 
     def allocate(self, header: Header) -> bytearray | memoryview | None:
@@ -187,15 +190,14 @@ class Received:
             raise ProtocolError(f"no gradient of node {node} of round {round_} has arrived")
         return kept
 
-    def begin(self, round_: int, version: int) -> None:
+    def begin(self, round_: int, version: int, *, kept: int = 0) -> None:
         if round_ != self._round:
-            # A gradient may overtake the messages that its round and an evaluation before it begin. Those of earlier
-            # rounds are of no use.
-            self._round = round_
-            self._free += [buffer for buffer in self._used if buffer.round < round_]
-            self._used = [buffer for buffer in self._used if buffer.round >= round_]
-            self._partial = {work: buffer for work, buffer in self._partial.items() if buffer.round >= round_}
-            self._kept = {work: gradient for work, gradient in self._kept.items() if work[0] >= round_}
+            # A gradient may overtake the messages that its round and an evaluation before it begin.
+            self._round, oldest = round_, round_ - kept
+            self._free += [buffer for buffer in self._used if buffer.round < oldest]
+            self._used = [buffer for buffer in self._used if buffer.round >= oldest]
+            self._partial = {work: buffer for work, buffer in self._partial.items() if buffer.round >= oldest}
+            self._kept = {work: gradient for work, gradient in self._kept.items() if work[0] >= oldest}
         if version != self._version:
             self._send(version, len(self._weights))
 
@@ -211,6 +213,6 @@ class Received:
                 self._connection.begin(header, self._weights_bytes)
             else:
                 self._connection.send(header)
-        for where in between(self._terms.gradient.tables, self._sent, stop):
+        for where in between(self._terms.pulled, self._sent, stop):
             self._connection.more(self._weights[where].data)
         self._sent = stop

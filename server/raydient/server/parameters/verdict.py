@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.measurements import GradientHealth
-from raydient.steps.schedule import Round, Schedule
+from raydient.steps.schedule import Round
 
 from .actions import Diverged
 from .clipping import Clipped
@@ -47,30 +47,32 @@ class Verdict:
         skip: description of the last step, if it was skipped.
     """
 
-    def __init__(self, schedule: Schedule, rule: UpdateRule, layers: LayerSums, shards: int) -> None:
+    def __init__(self, rule: UpdateRule, layers: LayerSums, shards: int) -> None:
         """See `Conductor`."""
         self.health: GradientHealth | None = None
         self.pending: Request | None = None
         self.skipped = 0
         self.skip: Diverged | None = None
-        self._schedule, self._rule, self._layers, self._shards = schedule, rule, layers, shards
+        self._rule, self._layers, self._shards = rule, layers, shards
         self._parameters = ParameterSquares(layers.layout)
         self.clipped = Clipped() if rule.clips else None
         self._factors: Mapping[str, float] = {}  # of the gradient that was reduced last
         self._norms = 0.0, 0.0  # squared norms of the last gradient, before and after clipping
-        self._loss = 0.0
+        self._loss, self._measures = 0.0, False
         self._answers: dict[int, Answer] = {}
         self._measured: Sequence[Measured | None] = ()  # by the update, while the gradient is examined
 
-    def begin(self, round_: Round, contributions: Contributions, loss: float) -> Request:
-        """Return the first request of a step with this mean loss."""
-        self._loss, self.skip = loss, None
+    def begin(
+        self, round_: Round, contributions: Contributions, loss: float, *, measures: bool = False, staleness: int = 0
+    ) -> Request:
+        """Return the first request of a step with this mean loss; the other arguments are those of `Update`."""
+        self._loss, self.skip, self._measures = loss, None, measures
         kind = Update if self._rule.in_one_pass else Reduce
-        return self._ask(kind(round_, contributions, self._schedule.measures_health(round_)))
+        return self._ask(kind(round_, contributions, measures, staleness))
 
-    def amend(self, schedule: Schedule, rule: UpdateRule) -> None:
-        """Use another schedule and rule from the next step on."""
-        self._schedule, self._rule = schedule, rule
+    def amend(self, rule: UpdateRule) -> None:
+        """Use another rule from the next step on."""
+        self._rule = rule
         if not rule.clips:
             self.clipped = None
         elif self.clipped is None:
@@ -167,7 +169,7 @@ class Verdict:
     def _updated(self, round_: Round, measured: Sequence[Measured | None]) -> None:
         if self.clipped is not None:
             self.clipped.add(*self._norms)
-        if self._schedule.measures_health(round_):
+        if self._measures:
             self._keep_health(round_, measured, updated=True)
 
     def _keep_health(self, round_: Round, measured: Sequence[Measured | None], *, updated: bool) -> None:

@@ -63,6 +63,7 @@ class Manifest:
         best_digest: digest of the weights of the best epoch; empty if there are none.
         average_digest: digest of the average of the weights; empty if there is none.
         amendments: those that are in force, in order.
+        outstanding: see `Position`.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -81,6 +82,7 @@ class Manifest:
     seconds: float = 0.0
     average_digest: str = ""
     amendments: Sequence[Amendment] = ()
+    outstanding: Sequence[int] = ()
 
     def digest_of(self, file: str) -> str:
         """Return the digest of a file of weights; empty if the checkpoint does not have it."""

@@ -55,6 +55,7 @@ def serve_message(
         amendments=point.amendments,
         waiting=waiting,
         codec=prepared.spec.exchange.codec.kind,
+        outstanding=point.outstanding,
     )
     return serve, Bundle.of(arrays)
 

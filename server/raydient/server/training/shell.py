@@ -7,6 +7,7 @@ from typing import assert_never
 
 from raydient.spec.advice import network_warnings
 from raydient.steps.amendments import Amendment
+from raydient.steps.order import ARRIVALS
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
 from raydient.wire.frames import ProtocolError
@@ -168,6 +169,9 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.epochs(message))
             case control.Snapshot() | control.SnapshotPart():
                 shard = self._servers.index(member) if member in self._servers else None
+                if shard == 0 and ARRIVALS in arrays:
+                    self._storage.order.add(message.step, arrays[ARRIVALS].tobytes())
+                    arrays = {name: values for name, values in arrays.items() if name != ARRIVALS}
                 whole = self._assembly.add(shard, message, arrays)
                 if whole is not None:
                     self._snapshot = whole

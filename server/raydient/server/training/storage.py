@@ -22,6 +22,7 @@ from .endings import has_best
 from .history import History
 from .initial_weights import MODEL_FILE
 from .numerics import Numerics
+from .order_record import OrderRecord
 from .preparation import Prepared
 from .reports import Notice
 
@@ -32,7 +33,7 @@ class StartingPoint:
 
     Attributes:
         arrays: the weights, and the other vectors of a checkpoint unless training starts at step 0.
-        round, step, epoch_sums, watched, seconds, amendments: see `Manifest`.
+        round, step, epoch_sums, watched, seconds, amendments, outstanding: see `Manifest`.
         steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
         damage: notices about checkpoints that were found damaged.
         changes: notices about what differs from the process that made the checkpoint.
@@ -48,6 +49,7 @@ class StartingPoint:
     changes: Sequence[Notice] = ()
     seconds: float = 0.0
     amendments: Sequence[Amendment] = ()
+    outstanding: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Storage:
     Attributes:
         history: the record of the job's epochs.
         numerics: the arithmetic of the run.
+        order: the record of the order of arrival.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Storage:
             amended=lambda amendments: prepared.amended(amendments).schedule,
             disk=disk,
         )
+        self.order = OrderRecord(directory, disk)
         self.numerics = Numerics(prepared.spec.training.numerics.kind)
 
     def refusal(self) -> tuple[int, str]:
@@ -132,6 +136,7 @@ class Storage:
         OSError, MemoryError, and what `before_writing` raises.
         """
         self._before_writing()
+        self.order.sync(snapshot.step)
         self.history.sync()  # before the checkpoint, because its epochs are never computed again
         epoch, _ = self._prepared.amended(snapshot.amendments).schedule.position(snapshot.round)
         position = {
@@ -143,6 +148,7 @@ class Storage:
             "watched": dict(snapshot.watched),
             "seconds": snapshot.seconds,
             "amendments": list(snapshot.amendments),
+            "outstanding": list(snapshot.outstanding),
         }
         if not has_best(snapshot.watched):
             arrays = {name: array for name, array in arrays.items() if name != "best"}
@@ -170,6 +176,7 @@ class Storage:
     def read(self) -> StartingPoint:
         """Read the newest good checkpoint, or else the initial weights. Damaged checkpoints are set aside."""
         checkpoint, damage = self._checkpoints.load_latest()
+        self.order.go_on_from(checkpoint.manifest.step if checkpoint is not None else 0)
         if checkpoint is not None:
             return self._after(checkpoint, _damage_notices(damage))
         prepared = self._prepared
@@ -201,6 +208,7 @@ class Storage:
             changes,
             manifest.seconds,
             manifest.amendments,
+            manifest.outstanding,
         )
 
 

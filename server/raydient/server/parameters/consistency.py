@@ -1,0 +1,191 @@
+"""Consistency models as policies of the conductor: the rounds that are open at a time, and each worker's work. No I/O.
+
+A step's gradient is the sum over its leaves. Each leaf is computed on the weights after some number of steps, the
+version; the staleness of a gradient is the number of steps between its version and the weights to which it is applied.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import log2
+from typing import Protocol
+
+from raydient.spec.consistency import Consistency
+from raydient.steps.schedule import Schedule
+from raydient.steps.tree import maximal_subtrees
+
+from .opened import Opened
+from .position import Position
+
+Work = tuple[int, Opened, int, int]
+"""A worker, an open round, and a half-open range of its leaves."""
+
+
+class Policy(Protocol):
+    """A consistency model.
+
+    Attributes:
+        is_stale: workers compute on copies of the weights, which change meanwhile.
+    """
+
+    is_stale: bool
+
+    def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
+        """Return the number of the round that may be opened next, besides those that are; None if none may."""
+
+    def opens(self, position: Position, number: int) -> None:
+        """Note that a round is opened."""
+
+    def applies(self, position: Position, number: int) -> None:
+        """Note that a round is applied."""
+
+    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
+        """Return the round that is applied next, if all its leaves are done."""
+
+    def hand_out(
+        self,
+        opened: Mapping[int, Opened],
+        workers: Sequence[int],
+        shares: Sequence[float],
+        open_next: Callable[[], Opened | None],
+    ) -> Iterator[Work]:
+        """Assign leaves that wait to workers; `open_next` opens a further round, if one may be opened."""
+
+    def kept(self, position: Position, number: int) -> int:
+        """Return how many rounds before `number`, which is assigned, may still need gradients of the worker."""
+
+
+class Synchronous:
+    """One round is open at a time, and all workers compute on the same weights."""
+
+    is_stale = False
+
+    def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
+        return None if opened else position.round
+
+    def opens(self, position: Position, number: int) -> None: ...
+
+    def applies(self, position: Position, number: int) -> None: ...
+
+    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
+        first = opened.get(position.round)
+        return first if first is not None and first.assignments.complete else None
+
+    def hand_out(
+        self,
+        opened: Mapping[int, Opened],
+        workers: Sequence[int],
+        shares: Sequence[float],
+        open_next: Callable[[], Opened | None],
+    ) -> Iterator[Work]:
+        """Divide the leaves that wait among all workers."""
+        for one in opened.values():
+            for worker, first, last in one.assignments.hand_out(workers, shares):
+                yield worker, one, first, last
+
+    def kept(self, position: Position, number: int) -> int:
+        return 0
+
+
+class _Stale:
+    """A worker gets leaves when it has pushed those before: of the oldest round that lacks some, else of the next one.
+
+    A worker holds its gradients in `slots` until their rounds are applied, and waits if they would not suffice.
+    """
+
+    is_stale = True
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def hand_out(
+        self,
+        opened: Mapping[int, Opened],
+        workers: Sequence[int],
+        shares: Sequence[float],
+        open_next: Callable[[], Opened | None],
+    ) -> Iterator[Work]:
+        owing = {worker for one in opened.values() for worker in one.assignments.owing}
+        for worker, share in zip(workers, shares, strict=True):
+            if worker in owing:
+                continue
+            waiting = [number for number, one in opened.items() if one.assignments.waits]
+            one = opened[min(waiting)] if waiting else open_next()
+            if one is None:
+                return
+            count = self._count(one.round.leaves, share / sum(shares))
+            first, last = one.assignments.first_waiting(count)
+            nodes = sum(1 for _ in maximal_subtrees(first, last, one.round.leaves))
+            held = sum(other.assignments.held(worker) for other in opened.values())
+            if not held or held + nodes + log2(last - first) <= self._slots:
+                one.assignments.assign(worker, first, last)
+                yield worker, one, first, last
+
+    def _count(self, leaves: int, share: float) -> int:
+        raise NotImplementedError
+
+
+class BoundedStaleness(_Stale):
+    """Rounds are applied in order, and one may be opened while at most `limit` before it are not applied.
+
+    So a leaf of step t is computed on weights that have all steps before t - limit, and none from t on: the condition
+    of stale synchronous parallel (Ho et al. 2013), with steps for clocks. With limit 0 it is synchronous training.
+    """
+
+    def __init__(self, slots: int, limit: int) -> None:
+        super().__init__(slots)
+        self._limit = limit
+
+    def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
+        number = max(opened, default=position.round - 1) + 1
+        return number if number <= position.round + self._limit else None
+
+    def opens(self, position: Position, number: int) -> None: ...
+
+    def applies(self, position: Position, number: int) -> None: ...
+
+    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
+        first = opened.get(position.round)
+        return first if first is not None and first.assignments.complete else None
+
+    def kept(self, position: Position, number: int) -> int:
+        return number - position.round
+
+    def _count(self, leaves: int, share: float) -> int:
+        return max(1, round(leaves * share))
+
+
+class Asynchronous(_Stale):
+    """Each worker computes a whole batch, and its gradient is applied when it arrives.
+
+    An epoch ends when all its batches are applied; until then none of the next epoch is opened.
+    """
+
+    def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
+        dropped = [number for number in position.outstanding if number not in opened]
+        if dropped:  # before a checkpoint from which training goes on
+            return dropped[0]
+        number = position.round + len(position.outstanding)
+        epoch = schedule.position(position.round)[0]
+        return number if not opened or schedule.position(number)[0] == epoch else None
+
+    def opens(self, position: Position, number: int) -> None:
+        if number not in position.outstanding:
+            position.outstanding.append(number)
+
+    def applies(self, position: Position, number: int) -> None:
+        position.outstanding.remove(number)
+
+    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
+        return next((one for _, one in sorted(opened.items()) if one.assignments.complete), None)
+
+    def kept(self, position: Position, number: int) -> int:
+        return 0  # a worker pushes once for a batch, and gets the next one when that is applied
+
+    def _count(self, leaves: int, share: float) -> int:
+        return leaves
+
+
+def policy_of(consistency: Consistency, slots: int) -> Policy:
+    """Return the policy of a job; `slots` is the number of gradients that a worker can hold."""
+    if consistency.kind == "asynchronous":
+        return Asynchronous(slots)
+    return BoundedStaleness(slots, consistency.limit) if consistency.limit else Synchronous()

@@ -1,0 +1,81 @@
+"""The record of the order of arrival in a job's folder, from which a job that is not synchronous can be replayed.
+
+    arrivals/000000000000-000000000120      the pushes applied in the steps from 0 up to 120; see `steps.order`
+
+Each snapshot brings the pushes since the one before. They are durable before the checkpoint is, so the record is
+complete up to each checkpoint. A run that goes on from a checkpoint removes the record of later steps.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from raydient.files import LOCAL, Disk, remove_leftovers, write_durably
+from raydient.steps.order import Arrival, unpack
+
+FOLDER = "arrivals"
+LIMIT = 1 << 32
+"""Maximum bytes of a file of the record."""
+_NAME = re.compile(r"(\d{12})-(\d{12})")
+
+
+class OrderRecord:
+    """Writes the record of a job. Not thread-safe."""
+
+    def __init__(self, directory: Path, disk: Disk = LOCAL) -> None:
+        """`directory` is the job's folder. Nothing is written for a synchronous job."""
+        self._folder, self._disk = directory / FOLDER, disk
+        self._begin = 0
+        self._pending: dict[int, bytes] = {}  # by the step of the snapshot
+
+    def go_on_from(self, step: int) -> None:
+        """Remove what was recorded after a step, and record from there on. Raises OSError."""
+        for _, end, path in _files(self._folder, self._disk):
+            if end > step:
+                self._disk.remove(path)
+        self._begin, self._pending = step, {}
+
+    def add(self, step: int, arrivals: bytes) -> None:
+        """Add the pushes from the last snapshot up to the snapshot of a step."""
+        if arrivals and step > self._begin:
+            self._pending[step] = arrivals
+
+    def sync(self, step: int) -> None:
+        """Make the record up to a step durable. After an OSError a later call makes the same pushes durable."""
+        due = sorted(end for end in self._pending if end <= step)
+        if due:
+            self._disk.make_folder(self._folder)
+            remove_leftovers(self._folder, self._disk)
+            content = b"".join(self._pending[end] for end in due)
+            write_durably(self._folder / f"{self._begin:012d}-{step:012d}", content, self._disk)
+        self._pending = {end: arrivals for end, arrivals in self._pending.items() if end > step}
+        self._begin = max(self._begin, step)
+
+
+def read_order(directory: Path, disk: Disk = LOCAL) -> list[tuple[int, int, list[Arrival]]]:
+    """Return first step, end and pushes of each part of a job's record, in order.
+
+    Raises ValueError if a file of the record is cut, OSError if it cannot be read.
+    """
+    parts = []
+    for begin, end, path in sorted(_files(directory / FOLDER, disk)):
+        file = disk.open_plain(path)
+        if file is None:
+            raise ValueError(f"{path.name} is not a plain file")
+        with file:
+            try:
+                parts.append((begin, end, unpack(file.read(LIMIT))))
+            except ValueError:
+                raise ValueError(f"{path.name} is cut: its size is no multiple of 16 bytes") from None
+    return parts
+
+
+def _files(folder: Path, disk: Disk) -> Iterator[tuple[int, int, Path]]:
+    """Yield first step, end and path of each file of a record."""
+    try:
+        names = disk.names(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if match := _NAME.fullmatch(name):
+            yield int(match[1]), int(match[2]), folder / name
