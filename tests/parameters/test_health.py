@@ -184,14 +184,14 @@ def test_the_first_step_every_fourth_and_the_last_are_measured(make_server):
     server, seen = make_server(), []
     server.attached(0)
     server.plan(1, [0], [1.0])
-    assert server.health is None
+    assert server.verdict.health is None
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
-        seen.append(server.health.step)
+        seen.append(server.verdict.health.step)
 
     assert seen == [1, 1, 1, 4, 4, 4, 4, 8, 8, 10]
-    assert server.health.layers[0].gradient_norm == 5.0
-    assert server.health.layers[0].dead_units_ratio == 0.5
+    assert server.verdict.health.layers[0].gradient_norm == 5.0
+    assert server.verdict.health.layers[0].dead_units_ratio == 0.5
 
 
 def test_nothing_is_measured_if_it_is_turned_off(make_server):
@@ -201,7 +201,7 @@ def test_nothing_is_measured_if_it_is_turned_off(make_server):
     for _ in range(10):
         step(server, [1, 0, 1, 0], [2, 4, 0, 0])
 
-    assert server.health is None
+    assert server.verdict.health is None
 
 
 @pytest.mark.parametrize("done", [0, 1])
@@ -215,8 +215,8 @@ def test_a_diverging_step_is_measured_always(make_server, done):
     (action,) = step(server, [1, math.nan, 1, 0], [2, 4, 0, 0])
 
     assert isinstance(action, Diverged)
-    (layer,) = server.health.layers
-    assert (server.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
+    (layer,) = server.verdict.health.layers
+    assert (server.verdict.health.step, layer.non_finite_values, layer.update_ratio) == (done + 1, 1, None)
     assert layer.dead_units_ratio == (None if done else 0.5)
 
 
@@ -227,4 +227,4 @@ def test_finite_gradients_of_a_diverging_step_are_measured(make_server):
 
     step(server, [1, 0, 1, 0], [2, 4, 0, 0], loss=math.inf)
 
-    assert server.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))
+    assert server.verdict.health == GradientHealth(1, (LayerHealth("a", 5.0, None, 0),))

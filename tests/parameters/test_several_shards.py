@@ -100,7 +100,7 @@ class Server:
             for shard, answer in answers:
                 assert self.actions == [request] or not self.actions
                 self.actions = self.conductor.answered(shard, answer)
-        self.health.append(self.conductor.health)
+        self.health.append(self.conductor.verdict.health)
 
 
 @given(

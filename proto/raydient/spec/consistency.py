@@ -50,3 +50,6 @@ class Consistency(OneOf):
     def damps(self) -> bool:
         """True if the learning rate of a step falls with its staleness."""
         return self.is_stale and bool(self.value.damping)
+
+
+SYNCHRONOUS = Consistency(synchronous=Empty())

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from .averaging import WeightAverage
 from .base import Model, OneOf
 from .clipping import Clipping
-from .consistency import Consistency
+from .consistency import SYNCHRONOUS, Consistency
 from .decay import WeightDecay
 from .ending import EarlyStopping, Keep, OnNonFinite, Rollback
 from .functions import Empty
@@ -62,7 +62,7 @@ class Training(Model):
     max_minutes: Annotated[float, Field(gt=0, le=1e6)] | None = None
     on_non_finite: OnNonFinite = OnNonFinite(fail=Empty())
     average: WeightAverage | None = None
-    consistency: Consistency = Consistency(synchronous=Empty())
+    consistency: Consistency = SYNCHRONOUS
 
     @property
     def has_schedule(self) -> bool:

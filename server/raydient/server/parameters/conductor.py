@@ -6,7 +6,6 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 `consistency` decides which rounds are open at a time; in a synchronous job it is one.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -14,30 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from raydient.spec.consistency import Consistency
-from raydient.spec.functions import Empty
+from raydient.spec.consistency import SYNCHRONOUS, Consistency
 from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
-from raydient.steps.measurements import GradientHealth
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node
 
-from .actions import Action, Amended, Boundary, Diverged, PlanInForce
+from .actions import Action, Amended, Boundary, Diverged
 from .amending import Amending
-from .clipping import Clipped
 from .consistency import policy_of
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .open_rounds import OpenRounds
 from .opened import Opened
+from .planned import PlannedWorkers
 from .position import Position, Sums
 from .requests import Answer, Mark, RollBack, Show
 from .rollback import rolled_back
 from .rule import UpdateRule
 from .verdict import Verdict
-
-SYNCHRONOUS = Consistency(synchronous=Empty())
 
 
 class Conductor:
@@ -49,7 +44,7 @@ class Conductor:
     Attributes:
         last_loss: loss of the last step; None before the first.
         learning_rate: learning rate of the last update; 0 before the first.
-        staleness: number of gradients that were applied, by their staleness; empty in a synchronous job.
+        verdict: the end of the last step, with what was measured in steps.
     """
 
     def __init__(
@@ -85,14 +80,10 @@ class Conductor:
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
         self.learning_rate = rule.learning_rate(position.step - 1) if position.step else 0.0
-        self.staleness: Counter[int] = Counter()
-        self._rule, self._verdict = rule, Verdict(rule, layers, shards)
+        self._rule, self.verdict = rule, Verdict(rule, layers, shards)
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._amending, self._began = amending, position.round
-        self._attached: set[int] = set()
-        self._unconfirmed: tuple[int, list[Opened]] | None = None  # a plan, the rounds open at its arrival
-        self._workers: Sequence[int] = ()
-        self._shares: Sequence[float] = ()
+        self._plan = PlannedWorkers()
         self._open, self._slots = OpenRounds(policy_of(consistency, slots)), slots
         self._snapshot_wanted = False
         self._held = False
@@ -118,36 +109,18 @@ class Conductor:
         """Number of leaves of open rounds that are assigned and not pushed, by worker."""
         return self._open.owing
 
-    @property
-    def health(self) -> GradientHealth | None:
-        """See `Verdict.health`."""
-        return self._verdict.health
-
-    @property
-    def skipped(self) -> int:
-        """See `Verdict.skipped`."""
-        return self._verdict.skipped
-
-    @property
-    def clipped(self) -> Clipped | None:
-        """See `Verdict.clipped`."""
-        return self._verdict.clipped
-
     # ---- events
 
     def attached(self, worker: int) -> None:
         """Note that a worker has joined; a plan may name it from now on."""
-        self._attached.add(worker)
+        self._plan.attach(worker)
 
     def plan(self, number: int, workers: Sequence[int], shares: Sequence[float]) -> list[Action]:
         """Share the work among these workers, from the next leaf that is handed out on.
 
-        Workers that have detached meanwhile are left out: leaves assigned to them would wait for ever. `PlanInForce`
-        follows when the rounds that are open now have ended, at once if none is.
+        `PlanInForce` follows when the rounds that are open now have ended, at once if none is.
         """
-        kept = [(w, s) for w, s in zip(workers, shares, strict=True) if w in self._attached]
-        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
-        self._unconfirmed = number, self._open.all()
+        self._plan.change(number, workers, shares, self._open.all())
         if self._open:
             return self._confirmed(self._hand_out())
         return self._confirmed([] if self._ended else self._next_round())
@@ -159,9 +132,7 @@ class Conductor:
 
     def detached(self, worker: int) -> list[Action]:
         """Remove a worker. Its leaves go to the others of the plan at once, if there are any."""
-        self._attached.discard(worker)
-        kept = [(w, s) for w, s in zip(self._workers, self._shares, strict=True) if w != worker]
-        self._workers, self._shares = [w for w, _ in kept], [s for _, s in kept]
+        self._plan.detach(worker)
         self._open.forget(worker)
         return self._confirmed(self._hand_out()) if self._open else []
 
@@ -220,7 +191,7 @@ class Conductor:
 
         ValueError if no answer of this shard is due.
         """
-        every_one = self._verdict.take(shard, answer)
+        every_one = self.verdict.take(shard, answer)
         return self._confirmed(self._go_on()) if every_one and self._open else []
 
     # ---- the end of a round
@@ -243,23 +214,15 @@ class Conductor:
             self.last_loss = loss
         if self._rule.rollback and self.schedule.is_epoch_end(round_.number):
             opened.due = [Mark(round_)]
-        staleness = self._note(opened) if self.is_stale else 0
+        staleness = self.position.note(opened.arrivals()) if self.is_stale else 0
         update, measures = self.schedule.round(self.position.round), self.schedule.measures_health(round_)
         self._rule.damp(staleness)
         self.learning_rate = self._rule.learning_rate(update.step)
-        return [self._verdict.begin(update, opened.contributions, loss, measures=measures, staleness=staleness)]
-
-    def _note(self, opened: Opened) -> int:
-        """Record the pushes of a round, and the staleness of their gradients; return the largest."""
-        arrivals = opened.arrivals()
-        self.position.arrivals += arrivals
-        staleness = [self.position.step - arrival.version for arrival in arrivals]
-        self.staleness.update(staleness)
-        return max(staleness)
+        return [self.verdict.begin(update, opened.contributions, loss, measures=measures, staleness=staleness)]
 
     def _go_on(self) -> list[Action]:
         """Continue a round after the answers of all shards to a request."""
-        action, opened = self._verdict.go_on(), self._open.applied
+        action, opened = self.verdict.go_on(), self._open.applied
         if opened is None:  # an evaluation begins
             return self._boundary() if self._ended else self._hand_out()
         if action is None:
@@ -284,13 +247,13 @@ class Conductor:
     def _finish(self, opened: Opened) -> list[Action]:
         """Make the next request that is due; end the round after the last one."""
         if opened.due:
-            return [self._verdict.ask(opened.due.pop(0))]
+            return [self.verdict.ask(opened.due.pop(0))]
         return self._end_round(opened)
 
     def _end_round(self, opened: Opened) -> list[Action]:
         """Add up the results and open the next round."""
         trains = opened.round.kind is RoundKind.TRAIN
-        skip = self._verdict.skip if trains else None
+        skip = self.verdict.skip if trains else None
         first: list[Action] = [event for event in (skip, opened.rollback) if event is not None]
         if trains and not first:
             opened.complete_step(self.position)
@@ -311,21 +274,15 @@ class Conductor:
 
     def _confirmed(self, actions: list[Action]) -> list[Action]:
         """Add `PlanInForce`, if that is due."""
-        if self._unconfirmed is None:
-            return actions
-        number, waited_for = self._unconfirmed
-        if any(opened in self._open for opened in waited_for):
-            return actions
-        self._unconfirmed = None
-        return [*actions, PlanInForce(number)]
+        return [*actions, *self._plan.in_force(self._open.__contains__)]
 
     def _request_boundary(self, *, final: bool, at_once: bool) -> list[Action]:
         if not self._open and self._ended:
             return []
         self._ended |= final
         self._snapshot_wanted = True
-        at_once |= self._open.between or not self._workers
-        due = not self._open or (self._verdict.pending is None and at_once)
+        at_once |= self._open.between or not self._plan.workers
+        due = not self._open or (self.verdict.pending is None and at_once)
         return self._confirmed(self._boundary()) if due else []
 
     def _boundary(self) -> list[Action]:
@@ -359,7 +316,7 @@ class Conductor:
         for amendment, settings in self._amending.due(self.position):
             self.schedule, self._rule = settings.schedule, settings.rule
             self._watch, self._limit = settings.watch, settings.limit_seconds
-            self._verdict.amend(settings.rule)
+            self.verdict.amend(settings.rule)
             self._open.policy = policy_of(settings.training.consistency, self._slots)
             self._snapshot_wanted |= self.position.round > self._began
             amended.append(Amended(amendment, settings))
@@ -367,12 +324,12 @@ class Conductor:
 
     def _begin(self) -> list[Action]:
         """Open a round, if none is open, and hand out leaves."""
-        if self._verdict.pending is not None or self._held or not self._workers:
+        if self.verdict.pending is not None or self._held or not self._plan.workers:
             return []
         if not self._open:
             opened = self._open_next()
             if opened is not None and self._rule.average is not None and opened.round.kind is RoundKind.EVALUATE:
-                return [self._verdict.ask(Show(opened.round, average=True))]
+                return [self.verdict.ask(Show(opened.round, average=True))]
         return self._hand_out()
 
     def _open_next(self) -> Opened | None:
@@ -386,8 +343,8 @@ class Conductor:
 
     def _hand_out(self) -> list[Action]:
         """Assign leaves that wait. Without workers, a requested snapshot does not wait for the end of the round."""
-        if self._verdict.pending is not None:
+        if self.verdict.pending is not None:
             return []
-        if not self._workers:
+        if not self._plan.workers:
             return self._boundary() if self._snapshot_wanted else []
-        return [*self._open.hand_out(self.position, self._workers, self._shares, self._open_next)]
+        return [*self._open.hand_out(self.position, self._plan.workers, self._plan.shares, self._open_next)]

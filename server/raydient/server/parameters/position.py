@@ -1,5 +1,6 @@
 """The position of training between two rounds, with the sums of the unfinished epoch."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ class Position:
         outstanding: rounds of an asynchronous job that were handed out and are not applied; then `round` counts the
             rounds that are.
         arrivals: pushes of a job that is not synchronous, since the last snapshot.
+        staleness: number of these pushes since the process began, by the staleness of their gradients.
     """
 
     round: int
@@ -44,6 +46,7 @@ class Position:
     amendments: Sequence[Amendment] = ()
     outstanding: list[int] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
+    staleness: Counter[int] = field(default_factory=Counter)
 
     def complete_step(self, rows: int, sums: Sums, scores: Sequence[Scores]) -> None:
         """Add the results of an update's rows."""
@@ -51,6 +54,13 @@ class Position:
         self.epoch_sums[0] += rows
         self.epoch_sums[1:] += sums
         self.epoch_scores += scores
+
+    def note(self, arrivals: Sequence[Arrival]) -> int:
+        """Note the pushes of a step that is applied next; return the largest staleness of their gradients."""
+        self.arrivals += arrivals
+        staleness = [self.step - arrival.version for arrival in arrivals]
+        self.staleness.update(staleness)
+        return max(staleness)
 
     def skip_step(self) -> None:
         """Count an update that was skipped; its rows have no part in the epoch's results."""

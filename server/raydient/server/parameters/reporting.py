@@ -86,10 +86,8 @@ class Reporting:
             return  # before the first step there is no progress
         self._next_status = now + STATUS_SECONDS
         position = self._conductor.position
-        conductor = self._conductor
-        measured = self._meters.read(
-            loss, conductor.learning_rate, conductor.health, conductor.clipped, conductor.skipped
-        )
+        conductor, verdict = self._conductor, self._conductor.verdict
+        measured = self._meters.read(loss, conductor.learning_rate, verdict.health, verdict.clipped, verdict.skipped)
         measurements = replace(measured, rollbacks=position.rollbacks)
         status = control.Status(position.round, position.step, measurements, self._meters.work)
         self._network.send(self._coordinator, status)

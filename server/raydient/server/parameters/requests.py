@@ -124,8 +124,6 @@ class RollBack:
     factor: float
 
 
-
-
 def root_of(contributions: Contributions) -> Node:
     """Return the root of the tree whose nodes the contributions are."""
     return 0, max(last for _, last in contributions)
