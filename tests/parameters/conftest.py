@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,8 +56,8 @@ class Job:
 
     shapes = (("first.kernel", (2, 2)), ("first.bias", (2,)), ("last.kernel", (3,)))
 
-    def __init__(self):
-        self.schedule = Schedule(train_rows=17, test_rows=300, epochs=2, batch_size=7, microbatches=7)
+    def __init__(self, train_rows=17):
+        self.schedule = Schedule(train_rows=train_rows, test_rows=300, epochs=2, batch_size=7, microbatches=7)
         self.layout = Layout.of(self.shapes)
         self.optimizer = ("adam", SETTINGS)
         self.start = np.linspace(-1, 1, self.layout.size, dtype=np.float32)
@@ -72,16 +73,17 @@ class Job:
 
     def gradient(self, weights, round_, node):
         """Return the gradient of a node, summed along the tree."""
-        return self._sum(node, lambda leaf: self.leaf_gradient(weights, round_, leaf))
+        return self.total(node, lambda leaf: self.leaf_gradient(weights, round_, leaf))
 
     def sums(self, round_, node):
-        return self._sum(node, lambda leaf: self.leaf_sums(round_, leaf))
+        return self.total(node, lambda leaf: self.leaf_sums(round_, leaf))
 
-    def _sum(self, node, of_leaf):
+    def total(self, node, of_leaf):
+        """Return the sum of a function of leaves over a node, added along the tree."""
         if node[1] - node[0] == 1:
             return of_leaf(node[0])
         left, right = children(node)
-        return self._sum(left, of_leaf) + self._sum(right, of_leaf)
+        return self.total(left, of_leaf) + self.total(right, of_leaf)
 
     def _run(self):
         rule = make_rule(*self.optimizer)
@@ -100,21 +102,21 @@ class Job:
                 train[:] = 0
         self.reference.append([weights, *state])
 
-    def server(self, executor, position=None, arrays=None, ranks=()):
+    def server(self, executor, position=None, arrays=None, ranks=(), **options):
         """Return a conductor at the beginning, or at the position of a snapshot, and its weights and state."""
-        rule = make_rule(*self.optimizer)
+        rule = replace(make_rule(*self.optimizer), damps=options.pop("damps", False))
         arrays = arrays or self.reference[0]
         arrays = [array.copy() for array in arrays]
         updater = make_updater(arrays[0], arrays[1:], rule, (7).bit_length(), 1, executor)
         position = position or Position(0, 0, np.zeros(1 + SUMS))
-        return Server(self.schedule, position, self.layout, LAYERS, rule, updater, ranks), arrays
+        return Server(self.schedule, position, self.layout, LAYERS, rule, updater, ranks=ranks, **options), arrays
 
 
 class Server:
     """A conductor and its only shard, which carries out requests at once; `push` takes gradients."""
 
-    def __init__(self, schedule, position, layout, layers, rule, updater, ranks=()):
-        self._conductor = Conductor(schedule, position, rule, LayerSums(layout, layers), ranks=ranks)
+    def __init__(self, schedule, position, layout, layers, rule, updater, **options):
+        self._conductor = Conductor(schedule, position, rule, LayerSums(layout, layers), **options)
         self._shard = Shard(layout, updater, PieceMeter(measured_pieces(layout)))
         for name in ("plan", "detached", "hold", "snapshot", "pause"):
             setattr(self, name, self._answering(getattr(self._conductor, name)))
