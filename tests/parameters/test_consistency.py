@@ -1,4 +1,4 @@
-"""Bounded staleness and asynchronous training: each batch counts once, the bound holds, and the record gives the bits."""
+"""Bounded staleness and asynchronous training: each batch counts once, within the bound, and a record has the bits."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -141,7 +141,7 @@ def replayed(job, consistency, arrivals):
     for number, first, last, version in arrivals:
         step, leaves = len(versions) - 1, waiting.setdefault(number, {})
         assert version <= step
-        leaves.update({leaf: version for leaf in range(first, last)})
+        leaves.update(dict.fromkeys(range(first, last), version))
         round_ = job.schedule.round(number)
         if len(leaves) < round_.leaves:
             continue

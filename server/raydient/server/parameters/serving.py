@@ -87,8 +87,8 @@ class ShardServer:
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
-        self._gone: dict[int, int] = {}  # workers that left, with the last round in which their gradients may count
-        self._round = -1
+        self._gone: dict[int, int] = {}  # workers that left, and in how many rounds their gradients may still count
+        self._round = -1  # of the last request
         threads = min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
         start, stop = serve.ranges[serve.shard]
@@ -144,13 +144,14 @@ class ShardServer:
         self._feeds.pop(worker, None)
         if worker in self.sources:
             limit = self._consistency.limit
-            self._gone[worker] = self._round + 1 + (len(self.sources) if limit is None else limit)
+            self._gone[worker] = 1 + (len(self.sources) if limit is None else limit)
 
     def answer(self, request: Request) -> Answer:
         """Carry out a request of the conductor."""
         if request.round.number != self._round:
-            for worker in [worker for worker, last in self._gone.items() if last < request.round.number]:
+            for worker in [worker for worker, rounds in self._gone.items() if not rounds]:
                 del self.sources[worker], self._gone[worker]
+            self._gone = {worker: rounds - 1 for worker, rounds in self._gone.items()}
             self._round = request.round.number
         assert self._shard is not None, "closed"
         answer = self._shard.answer(request)
