@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 
 from raydient.server.training.reports import EpochEnded, Progress
 from raydient.spec.errors import FieldError, InvalidSpec
-from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements, Staleness
 from raydient.v1 import dataset_service_pb2 as datasets_pb
 from raydient.v1 import training_job_pb2 as jobs_pb
 from raydient.v1 import training_service_pb2 as pb
@@ -24,7 +24,7 @@ HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHe
 
 PROGRESS = Progress(
     *(3, 100, 1, 10, 384, 99.5, 2, 2),
-    Measurements(0.5, 0.1, {"push": 0.5}, (1,), 0.25, {"pull": 7}, HEALTH),
+    Measurements(0.5, 0.1, {"push": 0.5}, (1,), 0.25, {"pull": 7}, HEALTH, staleness=Staleness((2, 3), 1)),
     restarts={"worker": 1},
 )
 
@@ -67,6 +67,7 @@ def test_a_job_from_creation_to_success(client, runner):
             {"layer": "relu", "dead_units_ratio": 0.0},
         ],
     }
+    assert (list(got.progress.staleness.buckets), got.progress.staleness.sum) == ([2, 3], 1)
     assert [(m.split, m.name, m.value) for m in got.last_epoch.metrics] == [
         ("test", "accuracy", 0.75),
         ("test", "loss", 0.5),

@@ -141,6 +141,8 @@ def test_get_shows_the_state_of_a_job(run, service) -> None:
     job.progress.samples, job.progress.samples_per_second, job.progress.loss = 3000, 100.0, 0.125
     job.progress.workers_alive, job.progress.workers_wanted = 1, 2
     job.progress.restarts["worker"] = 1
+    job.progress.staleness.buckets.extend([2, 3, 8])
+    job.progress.staleness.sum = 11
     job.progress.gradient_health.step = 25
     layers = job.progress.gradient_health.layers
     layers.add(layer="dense_1", gradient_norm=0.0625, update_ratio=0.00125, non_finite_values=0, dead_units_ratio=0.25)
@@ -162,6 +164,7 @@ def test_get_shows_the_state_of_a_job(run, service) -> None:
         "samples/s": "100",
         "workers": "1 of 2",
         "restarts": "1 worker",
+        "staleness": "mean 1.38 steps",
         "layers": "at step 25",
         "dense_1": "gradient 0.0625, update ratio 0.00125, dead units 25 %",
         "dense_2": "gradient nan, values not finite 3",

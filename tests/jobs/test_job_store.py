@@ -67,7 +67,7 @@ def test_the_form_of_a_stored_progress_only_grows(store, database, make_job, pla
     play(job, PROGRESS)
     (stored,) = database.read(lambda connection: connection.execute(select(table.c.progress)).scalars().all())
     counts = dict.fromkeys(("clipped_steps", "skipped_steps", "rollbacks", "saved_bytes"), 0)
-    later = {"refused": {}, "clip_factor": None, **counts}
+    later = {"refused": {}, "clip_factor": None, "staleness": None, **counts}
     assert json.loads(stored) == json.loads(STORED_PROGRESS) | later
 
 

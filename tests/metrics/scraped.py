@@ -10,7 +10,14 @@ from raydient.server.jobs.records import Change, Job, JobEvent
 from raydient.server.metrics import JobCollector
 from raydient.server.training.reports import Progress
 from raydient.spec.job import JobSpec
-from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
+from raydient.steps.measurements import (
+    STALENESS_BUCKETS,
+    STEP_SECONDS_BUCKETS,
+    GradientHealth,
+    LayerHealth,
+    Measurements,
+    Staleness,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPEC = JobSpec.model_validate(
@@ -22,6 +29,7 @@ SPEC = JobSpec.model_validate(
 )
 HEALTH = GradientHealth(3, (LayerHealth("dense_1", 0.5, 0.125, 2, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
 BUCKETS = tuple(range(1, len(STEP_SECONDS_BUCKETS) + 2))
+STALENESS = Staleness(tuple(range(3, len(STALENESS_BUCKETS) + 4)), 40)
 MEASUREMENTS = Measurements(
     loss=0.5,
     learning_rate=0.1,
@@ -35,6 +43,7 @@ MEASUREMENTS = Measurements(
     skipped_steps=3,
     rollbacks=2,
     saved_bytes=4,
+    staleness=STALENESS,
 )
 
 

@@ -10,21 +10,31 @@ from raydient.server.jobs.states import State
 from raydient.server.metrics.job_table import JOBS
 from raydient.server.metrics.service_table import SERVICE
 from raydient.server.training.reports import CheckpointTaken, EpochEnded
-from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, LayerHealth, Measurements
+from raydient.steps.measurements import (
+    STALENESS_BUCKETS,
+    STEP_SECONDS_BUCKETS,
+    GradientHealth,
+    LayerHealth,
+    Measurements,
+)
 
-from .scraped import BUCKETS, HEALTH, NOW, SPEC, progress
+from .scraped import BUCKETS, HEALTH, NOW, SPEC, STALENESS, progress
 
 
 def test_all_samples_of_a_running_job(scraped):
     metrics = {"train": {"loss": 0.25, "accuracy": 0.5}, "test": {"loss": math.inf}}
     scraped.happen("a", State.RUNNING, progress(), EpochEnded(1, 3, 0.75, metrics), CheckpointTaken(3, 0.125, 99))
     samples = {key: value for key, value in scraped.samples().items() if "a" in key[1:]}
-    histogram = {key: value for key, value in samples.items() if key[0] == "raydient_job_step_seconds_bucket"}
-    bounds = [*map(str, STEP_SECONDS_BUCKETS), "+Inf"]
-    assert {key[1 if key[2] == "a" else 2]: value for key, value in histogram.items()} == dict(
-        zip(bounds, map(float, BUCKETS), strict=True)
-    )
-    assert {key: value for key, value in samples.items() if key not in histogram} == {
+    buckets = {key: value for key, value in samples.items() if key[0].endswith("_bucket")}
+    assert buckets == {
+        (f"{name}_bucket", *sorted(["a", bound])): count
+        for name, bounds, counts in (
+            ("raydient_job_step_seconds", STEP_SECONDS_BUCKETS, BUCKETS),
+            ("raydient_job_staleness_steps", map(float, STALENESS_BUCKETS), STALENESS.buckets),
+        )
+        for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True)
+    }
+    assert {key: value for key, value in samples.items() if key not in buckets} == {
         ("raydient_job_loss", "a", "train"): 0.25,
         ("raydient_job_loss", "a", "test"): math.inf,
         ("raydient_job_metric", "a", "accuracy", "train"): 0.5,
@@ -58,6 +68,8 @@ def test_all_samples_of_a_running_job(scraped):
         ("raydient_job_samples_total", "a"): 300,
         ("raydient_job_step_seconds_count", "a"): BUCKETS[-1],
         ("raydient_job_step_seconds_sum", "a"): 1.5,
+        ("raydient_job_staleness_steps_count", "a"): STALENESS.buckets[-1],
+        ("raydient_job_staleness_steps_sum", "a"): STALENESS.sum,
         ("raydient_job_phase_seconds_total", "a", "forward"): 0.5,
         ("raydient_job_phase_seconds_total", "a", "push"): 0.25,
         ("raydient_job_restarts_total", "a", "worker"): 1,
@@ -140,6 +152,11 @@ def test_a_hundred_jobs_of_ten_layers_stay_within_their_series(scraped):
     for number in range(100):
         scraped.happen(f"j{number}", State.RUNNING, *reports, CheckpointTaken(3, 0.125, 99))
     assert 5_000 < sum(len(family.samples) for family in scraped.collector.collect()) < 20_000
+
+
+def test_a_synchronous_job_has_no_series_of_staleness(scraped):
+    scraped.happen("a", State.RUNNING, progress(staleness=None))
+    assert not [key for key in scraped.samples() if key[0].startswith("raydient_job_staleness")]
 
 
 def test_a_histogram_with_other_buckets_is_left_out(scraped):

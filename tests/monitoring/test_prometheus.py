@@ -176,6 +176,7 @@ def live(prometheus, service, address):
     digits = yaml.safe_load((EXAMPLES / "digits.yaml").read_text(encoding="utf-8"))
     digits["training"]["epochs"] = 1_000_000  # until it is cancelled
     digits["training"]["clipping"] = {"global_norm": {"limit": 1.0}}
+    digits["training"]["consistency"] = {"asynchronous": {}}
     digits["checkpoints"] = {"interval_seconds": 1}
     with Client(address) as client:
         long = client.submit(digits, directory=EXAMPLES)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from raydient.server.parameters.meters import Meters
-from raydient.steps.measurements import STEP_SECONDS_BUCKETS, Measurements
+from raydient.server.parameters.meters import Meters, staleness_of
+from raydient.steps.measurements import STALENESS_BUCKETS, STEP_SECONDS_BUCKETS, Measurements
 
 
 class Clock:
@@ -83,3 +83,15 @@ def test_measurements_do_not_change_after_they_were_read(meters):
         0.5, 0.1, dict.fromkeys(before.phase_seconds, 0.0), (0,) * 15, 0.0, {"push": 0, "pull": 0}
     )
     assert read(meters) != before
+
+
+def test_staleness_is_a_cumulative_histogram():
+    measured = staleness_of({0: 5, 2: 3, 3: 1, 1024: 1, 1025: 2})
+    at_most = dict(zip((*STALENESS_BUCKETS, None), measured.buckets, strict=True))
+    assert (at_most[0], at_most[1], at_most[2], at_most[4], at_most[512]) == (5, 5, 8, 9, 9)
+    assert (at_most[1024], at_most[None]) == (10, 12)
+    assert measured.sum == 2 * 3 + 3 + 1024 + 2 * 1025
+
+
+def test_without_gradients_there_is_no_staleness():
+    assert staleness_of({}) is None

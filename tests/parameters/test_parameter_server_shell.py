@@ -62,6 +62,7 @@ def test_a_job_from_its_beginning_to_its_end(coordinator, tree_job, transport, w
     assert measured.phase_seconds["backward"] == 2 * measured.phase_seconds["forward"] > 0
     assert measured.exchange_bytes["push"] > 0
     assert measured.exchange_bytes["pull"] > 0
+    assert measured.staleness is None, "the job is synchronous"
 
 
 def test_short_epochs_are_reported_together(start_server, tree_job, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from raydient.server.training import reports
 from raydient.steps.amendments import Amendment
-from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements, Staleness
 from raydient.wire.control import Order
 
 HEALTH = GradientHealth(1, (LayerHealth("dense_1", 0.5, 0.001, 0, 0.25), LayerHealth("relu", dead_units_ratio=0.0)))
@@ -17,6 +17,7 @@ EXAMPLES = [
         *(1, 2, 0, 1, 32, 10.5, 2, 2), Measurements(0.25, 0.1, {"wait": 0.5}, (1, 2), 0.5, {"push": 7}), {"worker": 1}
     ),
     reports.Progress(1, 2, 0, 1, 32, 10.5, 2, 2, Measurements(0.25, 0.1, gradient_health=HEALTH)),
+    reports.Progress(1, 2, 0, 1, 32, 10.5, 2, 2, Measurements(0.25, 0.1, staleness=Staleness((2, 3), 1))),
     reports.EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}}),
     reports.CheckpointTaken(3, 0.5, 100),
     reports.Notice("WORKER_LOST", "worker 1: killed"),
@@ -43,6 +44,7 @@ def test_a_progress_is_one_mapping_in_json():
         "phase_seconds": {"wait": 0.5}, "step_seconds_buckets": (1, 2), "step_seconds_sum": 0.5,
         "exchange_bytes": {"push": 7}, "workers_minimum": 1, "gradient_health": None, "refused": {},
         "clip_factor": None, "clipped_steps": 0, "skipped_steps": 0, "rollbacks": 0, "saved_bytes": 0,
+        "staleness": None,
     }  # fmt: skip
     assert reports.to_json(EXAMPLES[1]) == flat
     assert reports.from_json(flat) == EXAMPLES[1]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from raydient.steps.amendments import Amendment
 from raydient.steps.ending import Ending
 from raydient.steps.layout import Average, Frozen, Layout, Learned
-from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements
+from raydient.steps.measurements import GradientHealth, LayerHealth, Measurements, Staleness
 from raydient.steps.schedule import RoundKind, Schedule
 from raydient.steps.watched import Watched
 from raydient.wire import control
@@ -27,7 +27,16 @@ SCHEDULE = Schedule(100, 20, 2, 32, 4)
 ENDPOINT = Endpoint("@raydient-1", "10.0.0.1", 1234)
 HEALTH = GradientHealth(6, (LayerHealth("dense", 0.5, None, 2, 0.25), LayerHealth("activation", math.inf)))
 MEASUREMENTS = Measurements(
-    0.25, 0.5, {"forward": 1.5, "apply": 0.0}, (0, 1, 4), 0.125, {"push": 2**40, "pull": 0}, HEALTH, 0.5, 7
+    0.25,
+    0.5,
+    {"forward": 1.5, "apply": 0.0},
+    (0, 1, 4),
+    0.125,
+    {"push": 2**40, "pull": 0},
+    HEALTH,
+    0.5,
+    7,
+    staleness=Staleness((4, 7), 5),
 )
 LAYOUT = Layout.of(
     [("dense.kernel", (4, 3)), ("dense.bias", (3,)), ("batch.moving_mean", (3,)), ("still.kernel", (2, 2))],

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from .frame import GRADIENT_HEALTH, JOB, deep_link, frame, section
 from .panels import bars, gauge, lines, named, number, stacked, stairs
-from .queries import per_second, quantiles, query, series, training_job_variable
+from .queries import per_second, quantile, quantiles, query, series, training_job_variable
 
 STATES = {
     "queued": "yellow",
@@ -102,8 +102,20 @@ def _learning() -> list[Builder[Panel]]:
             query(series("raydient_job_clip_factor"), "norm left"),
         ],
     ).min(0)
+    counted = f"sum by (training_job) ({per_second('raydient_job_staleness_steps_count')})"
+    staleness = lines(
+        *(
+            "Staleness of gradients",
+            "Updates between the weights of a gradient and those to which it was applied; none in synchronous jobs.",
+            "none",
+        ),
+        [
+            query(f"sum by (training_job) ({per_second('raydient_job_staleness_steps_sum')}) / {counted}", "mean"),
+            query(quantile(0.95, "raydient_job_staleness_steps"), "95 %"),
+        ],
+    ).min(0)
     look = deep_link("Gradient health of this job", GRADIENT_HEALTH, "${training_job}")
-    return [loss.links([look]), accuracy, step_loss.links([look]), rate, clipped]
+    return [loss.links([look]), accuracy, step_loss.links([look]), rate, clipped, staleness]
 
 
 def _speed() -> list[Builder[Panel]]:

@@ -10,6 +10,22 @@ from dataclasses import dataclass, field
 STEP_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 """Upper bounds of the histogram of step times, in seconds; a last bucket without a bound follows."""
 
+STALENESS_BUCKETS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+"""Upper bounds of the histogram of staleness, in steps; a last bucket without a bound follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """Staleness of gradients: the number of updates between the weights of a gradient and those to which it is applied.
+
+    Attributes:
+        buckets: cumulative numbers of gradients with at most each of STALENESS_BUCKETS, then of all.
+        sum: sum over the same gradients, in steps.
+    """
+
+    buckets: tuple[int, ...]
+    sum: int
+
 
 @dataclass(frozen=True, slots=True)
 class LayerHealth:
@@ -63,6 +79,8 @@ class Measurements:
         clipped_steps: number of steps whose gradient was clipped.
         skipped_steps: number of steps that changed nothing, because the loss or the gradient was not finite.
         rollbacks: number of returns of the job to the end of an epoch, because the loss or the gradient was not finite.
+        staleness: that of the applied gradients, one for each push; None before the first of a job that is not
+            synchronous.
     """
 
     loss: float
@@ -77,3 +95,4 @@ class Measurements:
     skipped_steps: int = 0
     rollbacks: int = 0
     saved_bytes: int = 0
+    staleness: Staleness | None = None

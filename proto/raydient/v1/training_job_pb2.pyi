@@ -106,7 +106,7 @@ class CheckpointSummary(_message.Message):
     def __init__(self, step: _Optional[int] = ..., failed: _Optional[int] = ..., damaged: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class TrainingProgress(_message.Message):
-    __slots__ = ("step", "steps", "epoch", "epochs", "samples", "samples_per_second", "learning_rate", "loss", "workers_alive", "workers_wanted", "restarts", "phase_seconds", "exchange_bytes", "workers_minimum", "gradient_health", "clip_factor", "clipped_steps")
+    __slots__ = ("step", "steps", "epoch", "epochs", "samples", "samples_per_second", "learning_rate", "loss", "workers_alive", "workers_wanted", "restarts", "phase_seconds", "exchange_bytes", "workers_minimum", "gradient_health", "clip_factor", "clipped_steps", "staleness")
     class RestartsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +145,7 @@ class TrainingProgress(_message.Message):
     GRADIENT_HEALTH_FIELD_NUMBER: _ClassVar[int]
     CLIP_FACTOR_FIELD_NUMBER: _ClassVar[int]
     CLIPPED_STEPS_FIELD_NUMBER: _ClassVar[int]
+    STALENESS_FIELD_NUMBER: _ClassVar[int]
     step: int
     steps: int
     epoch: int
@@ -162,7 +163,16 @@ class TrainingProgress(_message.Message):
     gradient_health: GradientHealth
     clip_factor: float
     clipped_steps: int
-    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., samples: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., learning_rate: _Optional[float] = ..., loss: _Optional[float] = ..., workers_alive: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., restarts: _Optional[_Mapping[str, int]] = ..., phase_seconds: _Optional[_Mapping[str, float]] = ..., exchange_bytes: _Optional[_Mapping[str, int]] = ..., workers_minimum: _Optional[int] = ..., gradient_health: _Optional[_Union[GradientHealth, _Mapping]] = ..., clip_factor: _Optional[float] = ..., clipped_steps: _Optional[int] = ...) -> None: ...
+    staleness: Staleness
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., epoch: _Optional[int] = ..., epochs: _Optional[int] = ..., samples: _Optional[int] = ..., samples_per_second: _Optional[float] = ..., learning_rate: _Optional[float] = ..., loss: _Optional[float] = ..., workers_alive: _Optional[int] = ..., workers_wanted: _Optional[int] = ..., restarts: _Optional[_Mapping[str, int]] = ..., phase_seconds: _Optional[_Mapping[str, float]] = ..., exchange_bytes: _Optional[_Mapping[str, int]] = ..., workers_minimum: _Optional[int] = ..., gradient_health: _Optional[_Union[GradientHealth, _Mapping]] = ..., clip_factor: _Optional[float] = ..., clipped_steps: _Optional[int] = ..., staleness: _Optional[_Union[Staleness, _Mapping]] = ...) -> None: ...
+
+class Staleness(_message.Message):
+    __slots__ = ("buckets", "sum")
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    SUM_FIELD_NUMBER: _ClassVar[int]
+    buckets: _containers.RepeatedScalarFieldContainer[int]
+    sum: int
+    def __init__(self, buckets: _Optional[_Iterable[int]] = ..., sum: _Optional[int] = ...) -> None: ...
 
 class GradientHealth(_message.Message):
     __slots__ = ("step", "layers")

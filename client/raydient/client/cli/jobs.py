@@ -12,7 +12,13 @@ from .output import as_data, print_json, print_pairs, print_table, time_text, up
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
-    from raydient.v1.training_job_pb2 import CheckpointSummary, GradientHealth, LayerHealth, TrainingProgress
+    from raydient.v1.training_job_pb2 import (
+        CheckpointSummary,
+        GradientHealth,
+        LayerHealth,
+        Staleness,
+        TrainingProgress,
+    )
 
 STATES = ["QUEUED", "STARTING", "RUNNING", "PAUSED", "CANCELLING", "SUCCEEDED", "FAILED", "CANCELLED"]
 
@@ -113,8 +119,14 @@ def _progress(progress: "TrainingProgress", losses: Mapping[str, float], *, at_w
         ("samples/s", f"{progress.samples_per_second:,.0f}" if progress.samples_per_second else ""),
         ("workers", f"{progress.workers_alive} of {progress.workers_wanted}" if at_work else ""),
         ("restarts", restarts),
+        ("staleness", _staleness(progress.staleness)),
         *_health(progress.gradient_health),
     ]
+
+
+def _staleness(staleness: "Staleness") -> str:
+    gradients = staleness.buckets[-1] if staleness.buckets else 0
+    return f"mean {staleness.sum / gradients:.3g} steps" if gradients else ""
 
 
 def _checkpoints(summary: "CheckpointSummary") -> list[tuple[str, str]]:

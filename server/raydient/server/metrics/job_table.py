@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from raydient.server.jobs.states import State
 from raydient.server.training.reports import CheckpointTaken, Progress
-from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth
+from raydient.steps.measurements import STALENESS_BUCKETS, STEP_SECONDS_BUCKETS, GradientHealth
 
 from .families import Family, Samples, histogram, single
 from .series import Series
@@ -59,6 +59,13 @@ def _step_seconds(series: Series) -> Samples:
     if not measured or len(measured.step_seconds_buckets) != len(STEP_SECONDS_BUCKETS) + 1:
         return {}  # an earlier version had other buckets
     return {(): histogram(STEP_SECONDS_BUCKETS, measured.step_seconds_buckets, measured.step_seconds_sum)}
+
+
+def _staleness(series: Series) -> Samples:
+    measured = series.progress and series.progress.measurements.staleness
+    if not measured or len(measured.buckets) != len(STALENESS_BUCKETS) + 1:
+        return {}
+    return {(): histogram([*map(float, STALENESS_BUCKETS)], measured.buckets, measured.sum)}
 
 
 def _results(series: Series) -> dict[tuple[str, ...], float]:
@@ -133,6 +140,13 @@ JOBS: tuple[Family[Series], ...] = (
         "raydient_job_clipped_steps_total",
         "Steps whose gradient was clipped.",
         _measured("clipped_steps"),
+    ),
+    Family(
+        "raydient_job_staleness_steps",
+        "Staleness of the applied gradients: updates between the weights of a gradient and those to which it was "
+        "applied. Absent for synchronous jobs.",
+        _staleness,
+        is_histogram=True,
     ),
     Family(
         "raydient_job_skipped_steps_total",

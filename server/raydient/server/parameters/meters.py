@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from raydient.steps.measurements import STEP_SECONDS_BUCKETS, GradientHealth, Measurements
+from raydient.steps.measurements import STALENESS_BUCKETS, STEP_SECONDS_BUCKETS, GradientHealth, Measurements, Staleness
 from raydient.wire.control import Computed
 from raydient.wire.terms import PHASES
 
@@ -88,3 +88,13 @@ class Meters:
             clipped_steps=clipped.steps if clipped else 0,
             skipped_steps=skipped,
         )
+
+
+def staleness_of(counts: Mapping[int, int]) -> Staleness | None:
+    """Return the histogram of numbers of gradients by their staleness; None without gradients."""
+    if not counts:
+        return None
+    buckets = [0] * (len(STALENESS_BUCKETS) + 1)
+    for staleness, count in counts.items():
+        buckets[bisect_left(STALENESS_BUCKETS, staleness)] += count
+    return Staleness(tuple(accumulate(buckets)), sum(staleness * count for staleness, count in counts.items()))

@@ -8,7 +8,7 @@ from raydient.wire.network import Network
 
 from .actions import Diverged, EpochEnd
 from .conductor import Conductor
-from .meters import Meters
+from .meters import Meters, staleness_of
 
 STATUS_SECONDS = 0.2
 """Shortest interval between reports of progress to the coordinator: fast enough for a person, at negligible cost."""
@@ -88,6 +88,7 @@ class Reporting:
         position = self._conductor.position
         conductor, verdict = self._conductor, self._conductor.verdict
         measured = self._meters.read(loss, conductor.learning_rate, verdict.health, verdict.clipped, verdict.skipped)
-        measurements = replace(measured, rollbacks=position.rollbacks)
+        staleness = staleness_of(position.staleness)
+        measurements = replace(measured, rollbacks=position.rollbacks, staleness=staleness)
         status = control.Status(position.round, position.step, measurements, self._meters.work)
         self._network.send(self._coordinator, status)
