@@ -6,6 +6,7 @@ import pytest
 from raydient.server.training.memory import COORDINATOR_BYTES, INTERPRETER_BYTES, MemoryEstimate, listed, too_large
 from raydient.server.training.preparation import prepare
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.exchange import Exchange
 from raydient.spec.job import JobSpec
 from raydient.steps import ranges
 from raydient.workers.data.limits import machine_bytes
@@ -46,6 +47,13 @@ def test_the_arrays_that_are_counted(data):
     gradients = memory.worker - INTERPRETER_BYTES - programs
     assert 4 * vector <= gradients < 4 * (vector + 4 * UNITS + 64)
     assert memory.on_one_machine(3) == memory.data + 3 * memory.worker + memory.parameter_server + memory.coordinator
+
+
+def test_a_codec_takes_the_memory_of_one_encoded_gradient(data):
+    plain = prepare(job(), data)
+    coded = prepare(plain.spec.model_copy(update={"exchange": Exchange.model_validate({"codec": "int8"})}), data)
+    size, units = plain.network.layout.size, sum(layer.rectified_units for layer in plain.network.layers)
+    assert coded.memory.worker - plain.memory.worker == -(-size // 256) * 260 + 4 * units
 
 
 def test_an_optimizer_with_two_moments_has_three_vectors(data):

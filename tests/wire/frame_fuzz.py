@@ -14,6 +14,7 @@ import numpy as np
 
 from raydient.server.parameters.actions import Assign
 from raydient.server.parameters.links import Link
+from raydient.steps.encoded import Coding
 from raydient.steps.gradient import GradientLayout, Table
 from raydient.wire import control
 from raydient.wire.channel import WorkEnded, attach
@@ -26,6 +27,7 @@ from .test_control import EXAMPLES
 
 LIMIT = 4096
 DENSE = Terms(GradientLayout(6), slots=3, sums=2, scores=1, rows=4)
+CODED = Terms(GradientLayout(300, 2), slots=3, sums=2, coding=Coding("int8", 300, 2, ((10, 20), (250, 260))))
 TABLES = Terms(GradientLayout(24, 2, (Table(4, 5, 4),)), slots=3, sums=2)
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF)
 TEXTS = (b"-1", b"0", b"null", b"[]", b"{}", b'""', b"1e9", b"99999999999", b"9" * 30, b"NaN", b"true", b'"\\ud800"')
@@ -75,7 +77,7 @@ class Fuzzer:
         self._messages = [_control_frame(message) for message in EXAMPLES]
         arrays = {"a": np.arange(6, dtype="<f4"), "b": np.ones((2, 3), "<i8")}
         self._messages += [_control_frame(EXAMPLES[0], arrays)] * 8
-        data_plane = self._terms, self._dense, self._tables, self._channel, self._rows
+        data_plane = self._terms, self._dense, self._coded, self._tables, self._channel, self._rows
         self._readers = (self._connection, self._message, *data_plane)
 
     def run(self, frames):
@@ -146,11 +148,14 @@ class Fuzzer:
         self.largest["message"] = max(self.largest["message"], held)
 
     def _terms(self):
-        terms = Terms.unpack(self.mutate(self._chance.choice([DENSE, TABLES]).pack()))
+        terms = Terms.unpack(self.mutate(self._chance.choice([DENSE, CODED, TABLES]).pack()))
         assert min(terms.gradient.size, terms.slots, terms.sums, terms.scores, terms.rows) >= 0
 
     def _dense(self):
         self._link("dense", DENSE)
+
+    def _coded(self):
+        self._link("coded", CODED)
 
     def _tables(self):
         self._link("tables", TABLES)
@@ -161,6 +166,8 @@ class Fuzzer:
         for table in gradient.tables.values():
             table.write(np.array([1, 3]), np.ones((2, 4), "<f4"))
         packed = b"".join(part.tobytes() for part in gradient.pack())
+        if terms.coding is not None:
+            packed = bytes(terms.coding.packed_bytes)
         stream = b""
         for leaf in range(self._chance.choice([1, 2])):
             work = (5, 1, leaf, leaf + 1)
@@ -177,7 +184,7 @@ class Fuzzer:
         connection = Connection(Script(self.mutate(stream)), limited_to(0))
         link = Link(connection, 3, weights, terms, 5)
         only = terms.of_shard(0)
-        bound = max(only.most_bytes, only.most_pull_bytes, terms.score_bytes, terms.note_bytes)
+        bound = max(only.room_bytes, only.most_pull_bytes, terms.score_bytes, terms.note_bytes)
         self._watched(connection, name, bound)
         link.assign(Assign(3, 1, 0, 2), 0)
         while True:

@@ -20,11 +20,12 @@ def test_mutated_frames_are_accepted_or_refused():
     fuzzer.run(FRAMES)
 
     readers = {name for name, _ in fuzzer.outcomes}
-    assert readers == {"connection", "message", "terms", "dense", "tables", "channel", "rows"}
+    assert readers == {"connection", "message", "terms", "dense", "coded", "tables", "channel", "rows"}
     assert all(fuzzer.outcomes[name, "refused"] for name in readers)
     assert fuzzer.outcomes["message", "accepted"]
     assert fuzzer.outcomes["terms", "accepted"]
     assert fuzzer.outcomes["dense", "pushes taken"]
+    assert fuzzer.outcomes["coded", "pushes taken"]
     assert fuzzer.outcomes["tables", "pushes taken"]
     assert fuzzer.outcomes["tables", "pulls answered"]
     assert fuzzer.outcomes["rows", "rows taken"]

@@ -145,9 +145,13 @@ def _speed() -> list[Builder[Panel]]:
         ),
         lines(
             "Exchange",
-            "Payload between workers and parameter server, in shared memory too: gradients pushed, weights pulled.",
+            "Payload between workers and parameter server, in shared memory too: gradients pushed, weights pulled. "
+            "`saved` is what pushes would take in addition without the job's codec.",
             "Bps",
-            [query(per_second("raydient_exchange_bytes_total"), "{{direction}}")],
+            [
+                query(per_second("raydient_exchange_bytes_total"), "{{direction}}"),
+                query(per_second("raydient_exchange_saved_bytes_total"), "saved"),
+            ],
         ).min(0),
         lines(
             *("Epoch time", "Wall time of the last complete epoch, evaluation included.", "s"),

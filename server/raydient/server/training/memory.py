@@ -11,6 +11,7 @@ from raydient.server.parameters.snapshots import vectors
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
 from raydient.spec.training import Training
+from raydient.steps.encoded import NONE, Coding
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
@@ -57,11 +58,11 @@ def vectors_of(training: Training) -> int:
 
 
 def estimate(
-    network: Network, schedule: Schedule, ranges: Sequence[Range], vectors: int, data_bytes: int
+    network: Network, schedule: Schedule, ranges: Sequence[Range], vectors: int, data_bytes: int, *, codec: str = NONE
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers, which hold so many `vectors`.
+    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients.
     """
     layout = network.layout
     largest = max(stop - start for start, stop in ranges)
@@ -71,10 +72,12 @@ def estimate(
         rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
     units = sum(layer.rectified_units for layer in network.layers)
     terms = Terms(GradientLayout.of(layout, units), schedule.microbatches, network.sums)
+    coding = Coding.of(codec, layout, units)
+    encoded = 0 if coding is None else coding.buffer_bytes
     programs = sum(program_bytes(network, count) for count in rows)
     return MemoryEstimate(
         data=data_bytes,
-        worker=INTERPRETER_BYTES + programs + terms.slots_bytes,
+        worker=INTERPRETER_BYTES + programs + terms.slots_bytes + encoded,
         parameter_server=INTERPRETER_BYTES + 4 * vectors * largest,
         coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * vectors * layout.size,
         parameter_servers=len(ranges),

@@ -236,7 +236,8 @@ def _lay_out(
         raise InvalidSpec(problems)
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
-    memory = estimate(network, schedule, divided, vectors, facts.size_bytes(spec.network.named_outputs))
+    data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.kind
+    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
     return schedule, divided, memory
