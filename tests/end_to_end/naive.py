@@ -28,12 +28,22 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=lambda gradient, step, leaf: gradient):
+def at_once(gradient, step, weights, rows, leaf, whole):
+    """Return the gradient of a leaf with these rows, of so many rows of the whole batch, in one pass."""
+    return gradient(weights, rows, leaf, 1.0 / whole)
+
+
+def unencoded(gradient, step, leaf):
+    """Return the gradient of a leaf as it is."""
+    return gradient
+
+
+def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=unencoded, learn=at_once):
     """Train a prepared job.
 
     `update` makes the function of an update, `Update` by default. `ends` is called with the number of each epoch, from
-    1, and the weights at its end; training ends if it returns True. `decoded` returns the gradient of a leaf after it
-    has been encoded and decoded.
+    1, and the weights at its end; training ends if it returns True. `learn` computes the gradient of a leaf, and
+    `decoded` returns it after it has been encoded and decoded.
     """
     schedule, network, data = prepared.schedule, prepared.network, prepared.dataset.train
     training, trained = prepared.spec.training, Trained()
@@ -42,9 +52,10 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=lamb
         network.initialize(training.seed, weights)
     else:
         read_weights(network, prepared.initial_weights, weights)
-    update, bound, step = (update or Update)(training, network, weights, schedule), network.bind(weights), 0
+    update, step = (update or Update)(training, network, weights, schedule), 0
 
-    def gradient(rows, leaf, scale):
+    def gradient(at, rows, leaf, scale, number=0, share=None):
+        bound = network.bind(at)
         program, result = Program(network, len(rows), weighted=data.weights is not None), np.zeros_like(weights)
         for name, x in program.xs.items():
             x[:] = data.xs[name][rows]
@@ -52,10 +63,10 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=lamb
             y[:] = data.ys[name][rows]
         if data.weights is not None:
             program.sample_weights[:] = data.weights[rows]
-        sums[:] += [len(rows), *program.forward(bound, Pass(True, training.seed, step, leaf))]
+        sums[:] += [len(rows), *program.forward(bound, Pass(True, training.seed, step, leaf, number))]
         scores.append(program.scores.copy())
-        program.backward(bound, network.bind(result), scale)
-        return decoded(result, step, leaf)
+        program.backward(bound, network.bind(result), scale, share=share)
+        return result
 
     for epoch in range(training.epochs):
         order, sums = epoch_order(training.seed, epoch, schedule.train_rows), np.zeros(1 + network.sums)
@@ -65,7 +76,8 @@ def naive(prepared, update=None, ends=lambda epoch, weights: False, decoded=lamb
             count = min(schedule.microbatches, len(batch))
             bounds = [len(batch) * i // count for i in range(count + 1)]
             shares = [batch[a:b] for a, b in pairwise(bounds)]
-            update(step, tree([gradient(share, leaf, 1.0 / len(batch)) for leaf, share in enumerate(shares)]))
+            parts = [learn(gradient, step, weights, share, leaf, len(batch)) for leaf, share in enumerate(shares)]
+            update(step, tree([decoded(part, step, leaf) for leaf, part in enumerate(parts)]))
             step += 1
         for place, column in zip(network.ranks, np.concatenate(scores).T, strict=True):
             sums[1 + place : 4 + place] = pairs(column["score"], column["positive"])

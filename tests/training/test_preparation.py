@@ -63,6 +63,20 @@ def test_more_batches_in_a_step_than_in_an_epoch(data, training, message):
     assert [(error.path, error.message) for error in raised.value.errors] == [("training.accumulate", message)]
 
 
+def test_a_round_of_local_steps_has_the_shares_of_a_batch(data):
+    local = {"consistency": {"local": {"steps": 3}}}
+    prepared = prepare(job(data, epochs=2, batch_size=8, microbatches=2, **local), data)
+    assert prepared.schedule == prepare(job(data, epochs=2, batch_size=24, microbatches=2), data).schedule
+    assert prepared.memory.worker > 0
+
+
+def test_more_local_steps_than_batches(data):
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(job(data, batch_size=8, consistency={"local": {"steps": 6}}), data)
+    message = "6 batches of 8 are more than the 40 rows of the training part: at most 5"
+    assert [(e.path, e.message) for e in raised.value.errors] == [("training.consistency.local.steps", message)]
+
+
 @pytest.mark.parametrize(("microbatches", "fits"), [(8, True), (9, False)])
 def test_a_variance_needs_two_rows(data, microbatches, fits):
     spec = job(data, batch_size=16, microbatches=microbatches).canonical()

@@ -191,8 +191,8 @@ class Both:
             self.link = Link(self.server, 3, weights, terms, GENERATION)
             self.channel = attaching.result()
 
-    def assign(self, *numbers, step):
-        self.link.assign(Assign(3, *numbers), step)
+    def assign(self, *numbers, step, rate=None):
+        self.link.assign(Assign(3, *numbers), step, rate)
 
     def gradient(self, push):
         """Take the gradient of a push and return it."""

@@ -7,7 +7,7 @@ import pytest
 
 from raydient.steps.gradient import GradientLayout
 from raydient.wire.channel import Assignment, SharedMemoryChannel, TcpChannel
-from raydient.wire.frames import Header, Kind
+from raydient.wire.frames import Header, Kind, ProtocolError
 
 from .conftest import GENERATION, SECONDS, SMALL, Both
 
@@ -27,6 +27,15 @@ def test_weights_are_current_after_the_assignment_and_always_the_same_array(both
         assert both.channel.wait() == Assignment(step, 0, 2)
         assert both.channel.weights is weights
         np.testing.assert_array_equal(weights, np.arange(6) + step)
+
+
+def test_the_rate_of_local_steps_comes_with_the_assignment(both):
+    for rate in (0.1, None, 1e-30):
+        both.assign(0, 0, 2, step=0, rate=rate)
+        assert both.channel.wait() == Assignment(0, 0, 2, rate)
+    both.server.send(Header(Kind.ASSIGN, GENERATION, 0, 0, 1), b"1234")
+    with pytest.raises(ProtocolError, match="a learning rate of 4 bytes"):
+        both.channel.wait()
 
 
 def test_weights_travel_only_when_they_have_changed(both):

@@ -27,17 +27,33 @@ class Asynchronous(Model):
     damping: bool = False
 
 
+class Local(Model):
+    """Local SGD: each microbatch makes `steps` updates of weights of its own, whose average is the next weights.
+
+    A step of the job is a round of `steps` batches. McMahan et al. (2017), Stich (2019); the optimizer's momentum is
+    that of the server (Chen and Huo 2016; Wang et al. 2020).
+    """
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 4
+
+
 class Consistency(OneOf):
     """The model of consistency between workers."""
 
     synchronous: Empty | None = None
     bounded_staleness: BoundedStaleness | None = None
     asynchronous: Asynchronous | None = None
+    local: Local | None = None
 
     @property
     def is_stale(self) -> bool:
         """True if a gradient may be applied to other weights than those of which it is the gradient."""
         return self.kind in ("bounded_staleness", "asynchronous")
+
+    @property
+    def local_steps(self) -> int:
+        """Number of batches of a step, of which each microbatch makes a local step of each."""
+        return 1 if self.local is None else self.local.steps
 
     @property
     def limit(self) -> int | None:

@@ -108,6 +108,26 @@ class Training(Model):
             )
         return consistency
 
+    @field_validator("consistency")
+    @classmethod
+    def _local_steps_are_plain(cls, consistency: Consistency, info: ValidationInfo) -> Consistency:
+        optimizer = info.data.get("optimizer")
+        if consistency.local is None:
+            return consistency
+        if optimizer is not None and optimizer.kind != "sgd":
+            raise ValueError(
+                f"local steps are those of plain SGD, so {optimizer.kind} cannot average them: use sgd, whose momentum "
+                "acts at the parameter server, or another model of consistency"
+            )
+        if info.data.get("accumulate", 1) > 1:
+            raise ValueError("local cannot be combined with accumulate: a step has local.steps batches already")
+        if info.data.get("weight_decay") is not None:
+            raise ValueError(
+                "local steps do not decay weights: use the l2 of regularizers, which is the same for sgd, instead of "
+                "weight_decay"
+            )
+        return consistency
+
     @field_validator("microbatches")
     @classmethod
     def _a_microbatch_has_a_sample(cls, microbatches: int | None, info: ValidationInfo) -> int | None:

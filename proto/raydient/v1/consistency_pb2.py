@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draydient/v1/consistency.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xaf\x01\n\x0b\x43onsistency\x12)\n\x0bsynchronous\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12:\n\x11\x62ounded_staleness\x18\x02 \x01(\x0b\x32\x1d.raydient.v1.BoundedStalenessH\x00\x12\x31\n\x0c\x61synchronous\x18\x03 \x01(\x0b\x32\x19.raydient.v1.AsynchronousH\x00\x42\x06\n\x04kind\"R\n\x10\x42oundedStaleness\x12\x12\n\x05limit\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x64\x61mping\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\x08\n\x06_limitB\n\n\x08_damping\"0\n\x0c\x41synchronous\x12\x14\n\x07\x64\x61mping\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_dampingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draydient/v1/consistency.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xd4\x01\n\x0b\x43onsistency\x12)\n\x0bsynchronous\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12:\n\x11\x62ounded_staleness\x18\x02 \x01(\x0b\x32\x1d.raydient.v1.BoundedStalenessH\x00\x12\x31\n\x0c\x61synchronous\x18\x03 \x01(\x0b\x32\x19.raydient.v1.AsynchronousH\x00\x12#\n\x05local\x18\x04 \x01(\x0b\x32\x12.raydient.v1.LocalH\x00\x42\x06\n\x04kind\"R\n\x10\x42oundedStaleness\x12\x12\n\x05limit\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x64\x61mping\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\x08\n\x06_limitB\n\n\x08_damping\"0\n\x0c\x41synchronous\x12\x14\n\x07\x64\x61mping\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_damping\"%\n\x05Local\x12\x12\n\x05steps\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_stepsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.consistency_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONSISTENCY']._serialized_start=76
-  _globals['_CONSISTENCY']._serialized_end=251
-  _globals['_BOUNDEDSTALENESS']._serialized_start=253
-  _globals['_BOUNDEDSTALENESS']._serialized_end=335
-  _globals['_ASYNCHRONOUS']._serialized_start=337
-  _globals['_ASYNCHRONOUS']._serialized_end=385
+  _globals['_CONSISTENCY']._serialized_end=288
+  _globals['_BOUNDEDSTALENESS']._serialized_start=290
+  _globals['_BOUNDEDSTALENESS']._serialized_end=372
+  _globals['_ASYNCHRONOUS']._serialized_start=374
+  _globals['_ASYNCHRONOUS']._serialized_end=422
+  _globals['_LOCAL']._serialized_start=424
+  _globals['_LOCAL']._serialized_end=461
 # @@protoc_insertion_point(module_scope)

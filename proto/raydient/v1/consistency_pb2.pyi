@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Consistency(_message.Message):
-    __slots__ = ("synchronous", "bounded_staleness", "asynchronous")
+    __slots__ = ("synchronous", "bounded_staleness", "asynchronous", "local")
     SYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
     BOUNDED_STALENESS_FIELD_NUMBER: _ClassVar[int]
     ASYNCHRONOUS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
     synchronous: _functions_pb2.Empty
     bounded_staleness: BoundedStaleness
     asynchronous: Asynchronous
-    def __init__(self, synchronous: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bounded_staleness: _Optional[_Union[BoundedStaleness, _Mapping]] = ..., asynchronous: _Optional[_Union[Asynchronous, _Mapping]] = ...) -> None: ...
+    local: Local
+    def __init__(self, synchronous: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bounded_staleness: _Optional[_Union[BoundedStaleness, _Mapping]] = ..., asynchronous: _Optional[_Union[Asynchronous, _Mapping]] = ..., local: _Optional[_Union[Local, _Mapping]] = ...) -> None: ...
 
 class BoundedStaleness(_message.Message):
     __slots__ = ("limit", "damping")
@@ -29,3 +31,9 @@ class Asynchronous(_message.Message):
     DAMPING_FIELD_NUMBER: _ClassVar[int]
     damping: bool
     def __init__(self, damping: bool = ...) -> None: ...
+
+class Local(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    def __init__(self, steps: _Optional[int] = ...) -> None: ...

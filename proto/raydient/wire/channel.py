@@ -6,7 +6,7 @@ The sequence of frames with the conductor is the same for both; only the path of
     conductor -> worker   ATTACHED sizes; on one machine also the descriptors of all weights and of this worker's slots
     conductor -> worker   WEIGHTS  (TCP, when they have changed) those of the first shard
                                    (in shared memory, where they change meanwhile) nothing: the worker's copy is new
-    conductor -> worker   ASSIGN   round and leaves
+    conductor -> worker   ASSIGN   round and leaves; the learning rate if these make local steps
     worker -> conductor   SCORES   (where a metric ranks rows) the scores of a node's rows
     worker -> conductor   PUSH     the node's sums and timings
     conductor -> worker   ASSIGN   the next round, or more leaves of this one
@@ -45,7 +45,7 @@ from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node, maximal_subtrees
 
 from .connection import Connection, Frame
-from .frames import Header, Kind, ProtocolError
+from .frames import RATE, Header, Kind, ProtocolError
 from .memory import Segment
 from .shard_end import ShardEnd, allocate_small
 from .terms import Terms
@@ -60,12 +60,14 @@ class Assignment:
     """The request to compute leaves `first`..`last` - 1 of round `round`.
 
     The gradients that were pushed for the `kept` rounds before it are still needed; those of earlier rounds are not.
+    `rate` is the learning rate of a round whose leaves make local steps, else None.
     """
 
     round: int
     first: int
     last: int
     kept: int = 0
+    rate: float | None = None
 
 
 class Channel(Protocol):
@@ -174,6 +176,15 @@ def _ask_to_attach(connection: Connection, worker: int, generation: int) -> Fram
     return frame
 
 
+def _assignment(frame: Frame) -> Assignment:
+    """Return the assignment of an ASSIGN frame. ProtocolError if its payload is no rate."""
+    header = frame.header
+    if header.length not in (0, RATE.size):
+        raise ProtocolError(f"a learning rate of {header.length} bytes")
+    (rate,) = RATE.unpack(frame.payload) if header.length else (None,)
+    return Assignment(header.round, header.first, header.last, header.slot, rate)
+
+
 class _Channel:
     """The part of a channel that does not depend on the path of the payload."""
 
@@ -239,9 +250,9 @@ class SharedMemoryChannel(_Channel):
             raise ProtocolError(f"memory that cannot be mapped: {error}") from None
 
     def wait(self) -> Assignment | None:
-        while (header := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP).header).kind is Kind.WEIGHTS:
+        while (header := (frame := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.WEIGHTS:
             self.weights = self._copy
-        return _assignment(header) if header.kind is Kind.ASSIGN else None
+        return _assignment(frame) if header.kind is Kind.ASSIGN else None
 
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
@@ -287,7 +298,7 @@ class TcpChannel(_Channel):
         for shard in others:
             while shard.version != first.version:
                 self._received += shard.take_weights(shard.next())
-        return _assignment(header)
+        return _assignment(frame)
 
     def pull(self, rows: Mapping[int, Numbers]) -> None:
         asked = [shard for shard in self._shards if shard.ask(self._generation, rows, self.pulled)]
@@ -296,7 +307,7 @@ class TcpChannel(_Channel):
 
     def _next_rows(self) -> Frame:
         while (header := (frame := self._next(Kind.ROWS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.ASSIGN:
-            self._early.append(_assignment(header))
+            self._early.append(_assignment(frame))
         if header.kind is Kind.STOP:
             raise WorkEnded
         return frame
@@ -334,7 +345,3 @@ class TcpChannel(_Channel):
     def close(self) -> None:
         for shard in self._shards:
             shard.connection.close()
-
-
-def _assignment(header: Header) -> Assignment:
-    return Assignment(header.round, header.first, header.last, header.slot)

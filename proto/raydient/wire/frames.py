@@ -14,6 +14,8 @@ from enum import IntEnum
 from typing import Self
 
 HEADER = struct.Struct("<BxHIQIIQ")
+RATE = struct.Struct("<d")
+"""The payload of an ASSIGN frame of a job whose workers make local steps."""
 
 
 class ProtocolError(ConnectionError):
@@ -70,7 +72,11 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         "shard to worker",
         "over TCP the shard's weights, when they have changed; in shared memory nothing: the copy of the worker is new",
     ),
-    Kind.ASSIGN: (_DOWN, "compute leaves `first` to `last` - 1 of `round`; keep gradients of the `slot` rounds before"),
+    Kind.ASSIGN: (
+        _DOWN,
+        "compute leaves `first` to `last` - 1 of `round`, at a learning rate if they make local steps; keep gradients of "
+        "the `slot` rounds before",
+    ),
     Kind.PUSH: (
         _UP,
         "the sum over node (`first`, `last`) of `round`: metrics and timings; its gradient has been sent",

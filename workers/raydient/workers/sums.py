@@ -3,7 +3,10 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from raydient.steps.codecs import BLOCK
+from raydient.steps.gradient import Gradient
 from raydient.steps.tree import Node
 from raydient.wire.channel import Channel
 
@@ -32,6 +35,7 @@ class GradientSums:
         *,
         counts: bool,
         push: tuple[int, Node] | None,
+        before: Gradient | None = None,
         clock: Callable[[], float],
         part: int = PART,
         encoder: LeafEncoder | None = None,
@@ -43,6 +47,8 @@ class GradientSums:
             slots: slot of the leaf; then the slots of sums, each of which the one before is added to.
             counts: add the counts of active units too.
             push: round and node of the last sum if the leaf completes that, None if the sum is not to be sent yet.
+            before: added to the gradient of the leaf before that is added to others: the sum of the leaf's local
+                steps so far. A unit is active in the leaf if it is in any of them.
             clock: seconds.
             part: fewest values of a part.
             encoder: encodes the gradient of the leaf; None without a codec.
@@ -51,11 +57,13 @@ class GradientSums:
         self._encoder = encoder
         self._part = part
         self._channel, self._slots, self._push, self._clock = channel, slots, push, clock
-        self._gradients = [channel.slot(slot) for slot in slots]
+        self._before, self._sums = before, [channel.slot(slot) for slot in slots]
         self._counts, self._whole = counts, bool(channel.terms.gradient.tables)
         self._stop = channel.terms.gradient.size
+        if counts and before is not None:
+            np.maximum(self._sums[0].active, before.active, out=self._sums[0].active)
         if counts and not self._whole:
-            for gradient, total in pairwise(self._gradients):
+            for gradient, total in pairwise(self._sums):
                 total.active += gradient.active
 
     def final(self, start: int) -> None:
@@ -74,12 +82,14 @@ class GradientSums:
         if not self._whole:
             self._add(0)
             return
-        for gradient, total in pairwise(self._gradients):
+        for gradient, total in pairwise(self._sums):
             total.add(gradient, counts=self._counts)
 
     def _add(self, start: int) -> None:
+        if self._before is not None:
+            self._sums[0].add_within(start, self._stop, self._before)
         if self._encoder is not None:
-            self._encoder.encode(self._gradients[0], start, self._stop)
-        for gradient, total in pairwise(self._gradients):
+            self._encoder.encode(self._sums[0], start, self._stop)
+        for gradient, total in pairwise(self._sums):
             total.add_within(start, self._stop, gradient)
         self._stop = start

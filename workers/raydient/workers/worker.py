@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.job import JobSpec
 from raydient.steps.encoded import is_leaf
+from raydient.steps.local import LocalSteps
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
 from raydient.steps.tree import Node, children, maximal_subtrees
@@ -32,7 +33,8 @@ from raydient.wire.network import Network as WireNetwork
 
 from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .leaf_encoder import LeafEncoder
-from .network import Network, Pass, Program, build, table_uses
+from .learner import Learner, LocalStep
+from .network import Network, Program, build, table_uses
 from .network.layers import Views
 from .probe import probe
 from .sums import PART, GradientSums
@@ -102,6 +104,7 @@ def _compute(
             channel=channel,
             clock=wire.now,
             part=part,
+            local_steps=spec.training.consistency.local_steps,
         ).run()
     finally:
         channel.close()
@@ -162,12 +165,18 @@ class Worker:
         channel: Channel,
         clock: Callable[[], float] = time.perf_counter,
         part: int = PART,
+        local_steps: int = 1,
     ) -> None:
-        """Allocate no memory for leaves yet; `part`: fewest values of a gradient that are sent by themselves."""
+        """Allocate no memory for leaves yet.
+
+        `part`: fewest values of a gradient that are sent by themselves; `local_steps`: batches of a round, of each of
+        which a leaf makes a local step.
+        """
+        self._learner = Learner(network, channel, seed, LocalSteps.of(schedule, local_steps))
+        self._rate: float | None = None
         self._part = part
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
-        self._bound, self._weights = channel.weights, network.bind(channel.weights)
         self._tables = table_uses(network) if channel.pulled else []
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
@@ -199,6 +208,7 @@ class Worker:
             round_ = self._round = self._schedule.round(assignment.round)
         self._prepare(assignment)
         self._wait_seconds += waited_seconds
+        self._rate = assignment.rate
         trains = round_.kind is RoundKind.TRAIN
         if trains and self._tables:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
@@ -217,9 +227,7 @@ class Worker:
 
     def _prepare(self, assignment: Assignment) -> None:
         """Use the weights of the assignment, and the slots whose gradients are needed no more."""
-        if self._channel.weights is not self._bound:
-            self._bound = self._channel.weights
-            self._weights = self._network.bind(self._bound)
+        self._learner.begin()
         oldest = assignment.round - assignment.kept
         for number in [number for number in self._held if number < oldest]:
             self._free += self._held.pop(number)
@@ -266,14 +274,20 @@ class Worker:
 
     def _train(self, round_: Round, pushed: Node, leaf: int, slots: Sequence[int]) -> None:
         """Compute the gradient of a leaf in the first slot, and add each slot to the next one."""
+        gradient = self._channel.slot(slots[0])
+        if slots[0] not in self._gradients:
+            self._gradients[slots[0]] = self._network.bind_gradient(gradient)
+        self._sums[slots[0]] = 0
+        for step in self._learner.steps(round_, leaf, gradient, self._rate):
+            self._step(round_, pushed, step, slots)
+
+    def _step(self, round_: Round, pushed: Node, step: LocalStep, slots: Sequence[int]) -> None:
+        """Add a local step to the sum in the first slot; after the last step of the leaf, each slot to the next one."""
         slot = slots[0]
         gradient = self._channel.slot(slot)
-        if slot not in self._gradients:
-            self._gradients[slot] = self._network.bind_gradient(gradient)
         began = self._clock()
-        start, stop = round_.leaf(leaf)
-        program = self._fill("train", self._epoch_order(round_.epoch)[start:stop])
-        self._sums[slot] = program.forward(self._weights, Pass(True, self._seed, round_.step, leaf))
+        program = self._fill("train", self._epoch_order(round_.epoch)[step.start : step.stop])
+        self._sums[slot] += program.forward(step.weights, step.pass_)
         self._keep_scores(program)
         counts = self._schedule.measures_health(round_)
         if counts:
@@ -281,14 +295,15 @@ class Worker:
         middle = self._clock()
         sums = GradientSums(
             self._channel,
-            slots,
+            slots if step.is_last else slots[:1],
             counts=counts,
-            push=(round_.number, pushed) if leaf + 1 == pushed[1] else None,
+            push=(round_.number, pushed) if step.is_last and step.leaf + 1 == pushed[1] else None,
+            before=step.before,
             clock=self._clock,
             part=self._part,
-            encoder=self._encoder(round_, pushed, leaf),
+            encoder=self._encoder(round_, pushed, step.leaf) if step.is_last else None,
         )
-        program.backward(self._weights, self._gradients[slot], 1.0 / (round_.stop - round_.start), sums.final)
+        program.backward(step.weights, self._gradients[slot], step.scale, sums.final, share=step.share)
         sums.end()
         self._push_seconds += sums.push_seconds
         self._forward_seconds += middle - began
@@ -311,7 +326,7 @@ class Worker:
             self._pull("test", rows)
         began = self._clock()
         program = self._fill("test", rows)
-        sums = program.forward(self._weights).copy()
+        sums = program.forward(self._learner.weights).copy()
         self._keep_scores(program)
         self._forward_seconds += self._clock() - began
         return sums

@@ -322,7 +322,8 @@ class ConductorShell:
             if link.slots is None:
                 self._peers.feed(assign)
             with self._network.sending(link.connection):
-                link.assign(assign, self._server.version, copies=self._conductor.is_stale)
+                rate = self._conductor.local_rate
+                link.assign(assign, self._server.version, copies=self._conductor.is_stale, rate=rate)
             if link.slots is not None:
                 self._meters.pulled(self._terms.weights_bytes)
         if assigned:

@@ -10,7 +10,7 @@ from raydient.steps.arrays import Vector
 from raydient.steps.schedule import Schedule
 from raydient.steps.scores import Scores
 from raydient.wire.connection import Connection, Frame, limited_to
-from raydient.wire.frames import Header, Kind, ProtocolError
+from raydient.wire.frames import RATE, Header, Kind, ProtocolError
 from raydient.wire.memory import Bundle, Segment
 from raydient.wire.terms import Note, Terms
 
@@ -61,10 +61,11 @@ class Link:
         connection.allocate = _allocator(terms, self._received)
         connection.send(Header(Kind.ATTACHED, generation), terms.pack(), descriptors=descriptors)
 
-    def assign(self, assign: Assign, version: int, *, copies: bool = False) -> None:
+    def assign(self, assign: Assign, version: int, *, copies: bool = False, rate: float | None = None) -> None:
         """Send the assignment, and this version of the weights if the worker does not have it. Never blocks.
 
-        `copies`: a worker that shares memory reads a copy of the weights from now on.
+        `copies`: a worker that shares memory reads a copy of the weights from now on. `rate` is the learning rate of
+        local steps.
         """
         self.source.begin(assign.round, version, kept=assign.kept)
         if self.slots is not None and (copies or self._copied >= 0) and version != self._copied:
@@ -72,7 +73,7 @@ class Link:
             self._copied = version
             self.connection.send(Header(Kind.WEIGHTS, self._generation, version))
         header = Header(Kind.ASSIGN, self._generation, assign.round, assign.first, assign.last, slot=assign.kept)
-        self.connection.send(header)
+        self.connection.send(header, b"" if rate is None else RATE.pack(rate))
 
     def set_length(self, schedule: Schedule) -> None:
         """Send the end of the job, which the worker uses from the next assignment on."""

@@ -54,6 +54,7 @@ class UpdateRule:
         average: decay of the moving average of the weights; None without one.
         rollback: return to the end of the last epoch where the loss or the gradient is not finite; None to end there.
         damps: divide the learning rate of a step by 1 + its staleness.
+        local: the leaves of a round make local steps, at the learning rate of the round.
     """
 
     optimizer: Optimizer
@@ -66,6 +67,7 @@ class UpdateRule:
     average: float | None = None
     rollback: Rollback | None = None
     damps: bool = False
+    local: bool = False
 
     def damp(self, staleness: int) -> None:
         """Set the learning rate of the next step for the staleness of its gradient, if the rule does that.
@@ -138,4 +140,5 @@ def build_rule(
         average=average,
         rollback=training.rollback,
         damps=training.consistency.damps,
+        local=training.consistency.local_steps > 1,
     )

@@ -13,6 +13,7 @@ from raydient.spec.phrases import counted
 from raydient.spec.training import Training
 from raydient.steps.encoded import NONE, Coding
 from raydient.steps.gradient import GradientLayout
+from raydient.steps.local import LocalSteps
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
 from raydient.wire.terms import Terms
@@ -58,15 +59,23 @@ def vectors_of(training: Training) -> int:
 
 
 def estimate(
-    network: Network, schedule: Schedule, ranges: Sequence[Range], vectors: int, data_bytes: int, *, codec: str = NONE
+    network: Network,
+    schedule: Schedule,
+    ranges: Sequence[Range],
+    vectors: int,
+    data_bytes: int,
+    *,
+    codec: str = NONE,
+    local_steps: int = 1,
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients.
+    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients; leaves
+    make up to `local_steps`.
     """
     layout = network.layout
     largest = max(stop - start for start, stop in ranges)
-    rows = set(schedule.shape_rows())
+    rows = set(LocalSteps.of(schedule, local_steps).shape_rows(schedule))
     if schedule.test_rows:
         evaluation = schedule.round(min(schedule.steps_per_epoch, schedule.steps))
         rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
@@ -75,9 +84,10 @@ def estimate(
     coding = Coding.of(codec, layout, units)
     encoded = 0 if coding is None else coding.buffer_bytes
     programs = sum(program_bytes(network, count) for count in rows)
+    own = 8 * layout.size if local_steps > 1 else 0  # weights and gradient of a learner
     return MemoryEstimate(
         data=data_bytes,
-        worker=INTERPRETER_BYTES + programs + terms.slots_bytes + encoded,
+        worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded,
         parameter_server=INTERPRETER_BYTES + 4 * vectors * largest,
         coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * vectors * layout.size,
         parameter_servers=len(ranges),

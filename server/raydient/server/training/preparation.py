@@ -19,6 +19,7 @@ from raydient.workers.network import Network, build, check_structure
 from .decay_problems import decay_problems
 from .exchange_problems import exchange_problems
 from .initial_weights import Start, find_start
+from .local_problems import local_problems
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, vectors_of
 from .monitored import monitor_problems
@@ -193,6 +194,7 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
         errors += _too_many_batches(training.accumulate, training.batch_size, _microbatches(spec), rows)
     network = _network(spec, facts, errors)
     if network is not None:
+        errors += local_problems(training, network.layout, rows)
         errors += _too_small(network, training.batch_size, _microbatches(spec))
         errors += monitor_problems(training, network, facts.test_rows)
         errors += exchange_problems(spec.exchange, network.layout)
@@ -229,7 +231,9 @@ def _lay_out(
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     # A step of several batches is one of a larger batch with as many more shares: the mean over all their samples.
-    batch, shares = training.accumulate * training.batch_size, training.accumulate * _microbatches(spec)
+    # One of local steps has as many shares as a batch, each with its part of all batches.
+    batches, shares = training.accumulate * training.consistency.local_steps, training.accumulate * _microbatches(spec)
+    batch = batches * training.batch_size
     whole = Schedule(rows, facts.test_rows, training.epochs, batch, shares, every)
     schedule = whole.lasting(training.epochs, training.max_steps)
     if problems := [*rate_problems(training, schedule), *decay_problems(training, network.layout)]:
@@ -237,7 +241,8 @@ def _lay_out(
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
     data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.kind
-    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec)
+    steps = training.consistency.local_steps
+    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec, local_steps=steps)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
     return schedule, divided, memory

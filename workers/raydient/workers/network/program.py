@@ -95,6 +95,8 @@ class Program:
         gradients: Sequence[Views],
         scale: float,
         final: Callable[[int], None] = lambda start: None,
+        *,
+        share: float | None = None,
     ) -> None:
         """Compute the gradient of `scale` times the summed loss by every parameter: backpropagation.
 
@@ -110,7 +112,10 @@ class Program:
             scale: factor of the loss.
             final: called after the turn of each layer with the index in the flat vector from which on the gradient is
                 final. The index never grows.
+            share: part of the batch that the rows are, which weights statistics of moving averages; by default
+                rows · `scale`.
         """
+        share = self.rows * scale if share is None else share
         with _quiet():
             self._objective.backward(scale)
             self._parameters.begin(gradients)
@@ -120,7 +125,7 @@ class Program:
                 layer.backward(buffers, weights[place], self._parameters.repeated.get(place, gradients[place]))
                 for total, part in self._plan.joins[place]:
                     np.add(total, part, out=total)
-                self._parameters.finish(place, gradients, self.rows * scale)
+                self._parameters.finish(place, gradients, share)
                 final(self._parameters.final_from[place])
 
     def count_active(self, active: Floats) -> None:

@@ -70,17 +70,20 @@ class Views(dict[str, AnyArray]):
 class Pass:
     """The purpose of a forward pass, and the keys of its random numbers.
 
-    The random numbers of a training pass depend on seed, step and microbatch, not on the worker that computes them.
+    The random numbers of a training pass depend on seed, step, microbatch and local step, not on the worker that
+    computes them.
     """
 
     training: bool = False
     seed: int = 0
     step: int = 0
     microbatch: int = 0
+    local_step: int = 0
 
     def generator(self, layer: str) -> np.random.Generator:
         """A generator of the random numbers of one layer in this pass."""
-        return stream(Purpose.LAYER, self.seed, f"{self.step}/{self.microbatch}/{layer}")
+        later = f"{self.local_step}/" if self.local_step else ""
+        return stream(Purpose.LAYER, self.seed, f"{self.step}/{self.microbatch}/{later}{layer}")
 
 
 INFERENCE = Pass()
