@@ -12,11 +12,15 @@ class Learner:
     """Makes local steps: w <- w - rate g, on parts of the leaf's rows; contributes the weighted sum of the g."""
 
     def __init__(self, prepared):
-        training, self._layout = prepared.spec.training, prepared.network.layout
-        self._batch, self._rate = training.batch_size, build_rule(training, prepared.schedule).learning_rate
+        self._layout = prepared.network.layout
+        self.retrain(prepared.spec.training, prepared.schedule)
         kinds = [(p, p.kind) for p in self._layout.parameters]
         self._resting = [p for p, kind in kinds if not isinstance(kind, Learned)]
         self._penalized = [p for p, kind in kinds if isinstance(kind, Learned) and (kind.l1 or kind.l2)]
+
+    def retrain(self, training, rounds):
+        """Go on with other settings."""
+        self._batch, self._rate = training.batch_size, build_rule(training, rounds).learning_rate
 
     def __call__(self, gradient, step, weights, rows, leaf, whole):
         count, rate = min(-(-whole // self._batch), len(rows)), self._rate(step)

@@ -41,7 +41,9 @@ def test_the_same_seed_step_and_microbatch_drop_the_same_values(dropped):
 
 
 @pytest.mark.parametrize(
-    "other", [Pass(True, 4, 5, 2), Pass(True, 3, 6, 2), Pass(True, 3, 5, 3)], ids=["seed", "step", "microbatch"]
+    "other",
+    [Pass(True, 4, 5, 2), Pass(True, 3, 6, 2), Pass(True, 3, 5, 3), Pass(True, 3, 5, 2, 1)],
+    ids=["seed", "step", "microbatch", "local step"],
 )
 def test_another_seed_step_or_microbatch_drops_other_values(dropped, other):
     assert not np.array_equal(dropped(ONE), dropped(other))

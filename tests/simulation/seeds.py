@@ -170,7 +170,9 @@ def draw(seed):
     chance = random.Random(seed)
     job = Job(
         seed,
-        tiny_twin(chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3)), table=seed % 4 == 3).amendable(),
+        tiny_twin(
+            chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3)), table=seed % 4 == 3, local=seed % 8 == 5
+        ).amendable(),
         workers=chance.randint(1, 3),
         late_seconds=chance.choice((0.0, 0.0, 0.05, 2.0)),
         paces=chance.choice(((0.0,), (0.0, 0.002), (0.0005,))),

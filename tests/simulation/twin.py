@@ -20,8 +20,9 @@ from raydient.steps import ranges
 from raydient.steps.schedule import RoundKind
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program
-from raydient.workers.network.layers import embedding
+from raydient.workers.network.layers import INFERENCE, embedding
 from tests.end_to_end import norm_twin
+from tests.end_to_end.local_twin import Learner
 from tests.end_to_end.naive import Update, naive, tree
 
 
@@ -63,6 +64,7 @@ class Twin:
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
         update, total = self._update(prepared.spec.training, network, weights, schedule), np.zeros(1 + network.sums)
+        learn = Learner(prepared)
         self.weights.append(weights.tobytes())
         number, in_force = -1, []
         while (number := number + 1) < self.schedule.rounds:
@@ -71,6 +73,7 @@ class Twin:
                 amended = prepared.amended(in_force)
                 schedule = amended.schedule
                 update.retrain(amended.spec.training, schedule)
+                learn.retrain(amended.spec.training, schedule)
             opened = schedule.round(number)
             if opened.kind is RoundKind.EVALUATE:
                 for leaf in range(opened.leaves):
@@ -79,16 +82,28 @@ class Twin:
                 total[:] = 0
                 continue
             order = epoch_order(prepared.spec.training.seed, opened.epoch, schedule.train_rows)
-            parts = []
+            parts, gradient, whole = [], self._gradients(number, opened), opened.stop - opened.start
             for leaf in range(opened.leaves):
-                begin, end = opened.leaf(leaf)
-                passing = Pass(True, prepared.spec.training.seed, opened.step, leaf)
-                program = self._leaf(data.train, order[begin:end], number, leaf, passing)
-                parts.append(np.zeros_like(weights))
-                program.backward(self._bound, network.bind(parts[-1]), 1.0 / (opened.stop - opened.start))
+                rows = order[slice(*opened.leaf(leaf))]
+                parts.append(learn(gradient, opened.step, weights, rows, leaf, whole))
             update(opened.step, tree(parts))
             self.weights.append(weights.tobytes())
             total += self._total(opened)
+
+    def _gradients(self, number, opened):
+        """Return the function that computes gradients in a round, see `naive.naive`; it keeps the sums."""
+        network, seed = self.prepared.network, self.prepared.spec.training.seed
+
+        def gradient(at, rows, leaf, scale, local_step, share):
+            before, bound = self.sums.get((number, leaf), 0) if local_step else 0, network.bind(at)
+            passing = Pass(True, seed, opened.step, leaf, local_step)
+            program = self._leaf(self.prepared.dataset.train, rows, number, leaf, passing, bound)
+            self.sums[number, leaf] += before
+            result = np.zeros_like(at)
+            program.backward(bound, network.bind(result), scale, share=share)
+            return result
+
+        return gradient
 
     @property
     def digest(self):
@@ -99,7 +114,7 @@ class Twin:
 
     @cached_property
     def _digest(self):
-        return naive(self.prepared, self._update).digest
+        return naive(self.prepared, self._update, learn=Learner(self.prepared)).digest
 
     @contextmanager
     def verdict(self, counts):
@@ -134,14 +149,13 @@ class Twin:
     def _update(self, *arguments):
         return Update(*arguments) if self._scale is None else ScaledUpdate(self._scale, *arguments)
 
-    def _leaf(self, part, rows, round_, leaf, passing=None):
+    def _leaf(self, part, rows, round_, leaf, passing=INFERENCE, bound=None):
         program = Program(self.prepared.network, len(rows), weighted=False)
         for name, x in program.xs.items():
             x[:] = part.xs[name][rows]
         for name, y in program.ys.items():
             y[:] = part.ys[name][rows]
-        sums = program.forward(self._bound, passing) if passing else program.forward(self._bound)
-        self.sums[round_, leaf] = sums.copy()
+        self.sums[round_, leaf] = program.forward(self._bound if bound is None else bound, passing).copy()
         return program
 
 
@@ -180,11 +194,12 @@ def folder():
 
 
 @lru_cache
-def tiny_twin(kind, servers=1, *, table=False):
+def tiny_twin(kind, servers=1, *, table=False, local=False):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch, a rate for each step.
 
     With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`. The
-    optimizer "scaled" is SGD with a verdict on each gradient.
+    optimizer "scaled" is SGD with a verdict on each gradient. With `local`, each leaf makes up to three local steps of
+    SGD, for which the steps are those of a job without it.
     """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
@@ -200,18 +215,19 @@ def tiny_twin(kind, servers=1, *, table=False):
         {"dropout": {"rate": 0.2}},
         {"dense": {"units": 3}},
     ]
-    optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else (kind, None)
+    optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else ("sgd" if local else kind, None)
     spec = {
         "dataset": {"uri": path.name, "standardize": not table, "split": {"test": 0.1}},
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
         "training": {
             "epochs": 3,
-            "batch_size": 15,
+            "batch_size": 5 if local else 15,
             "microbatches": 5,
             "optimizer": optimizer,
             "warm_up": {"steps": 2, "initial_learning_rate": 0.001},
             "schedule": "cosine",
             "seed": 11,
+            "consistency": {"local": {"steps": 3}} if local else "synchronous",
         },
         "checkpoints": {"interval_seconds": 0.02},
         "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},
