@@ -13,6 +13,7 @@ from raydient.steps.layout import Average
 from raydient.wire.control import Role
 
 from .conftest import execute
+from .local_twin import Learner
 from .naive import naive
 
 LAYERS = [
@@ -98,6 +99,13 @@ def test_workers_servers_and_transport_change_no_bit(make, local, tmp_path, serv
     assert finished.digest == naive(prepared, decoded=decoded(prepared)).digest
     saved = [report.measurements.saved_bytes for report in reports if isinstance(report, Progress)][-1]
     assert (saved > 0) == (transport == "tcp" and workers == 3)  # five leaves encoded are longer than their sum
+
+
+def test_the_contribution_of_local_steps_is_encoded_once(make, local, tmp_path):
+    steps = {"batch_size": 25, "consistency": {"local": {"steps": 4}}}
+    prepared = make("int8", 2, 3, training=TRAINING | steps)
+    expected = naive(prepared, decoded=decoded(prepared), learn=Learner(prepared)).digest
+    assert execute(prepared, local, tmp_path, transport="tcp").digest == expected
 
 
 def test_a_kill_changes_no_bit(make, local, tmp_path):

@@ -7,6 +7,7 @@ from raydient.spec import network as spec
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.local import LocalSteps
 from raydient.steps.schedule import Schedule
+from raydient.steps.tree import maximal_subtrees
 from raydient.wire.channel import Assignment
 from raydient.wire.terms import Terms
 from raydient.workers.data import MemorySource, epoch_order
@@ -27,7 +28,8 @@ LAYERS = [
 class Recording:
     """A channel that assigns each round leaf by leaf, at the rate of local steps, and keeps the pushes."""
 
-    pulled, length = (), None
+    pulled, length, encoded, travels = (), None, None, False
+    nodes = staticmethod(maximal_subtrees)
 
     def __init__(self, network, rate):
         units = sum(layer.rectified_units for layer in network.layers)

@@ -82,6 +82,8 @@ class GradientSums:
         if not self._whole:
             self._add(0)
             return
+        if self._before is not None:
+            self._sums[0].add(self._before, counts=False)
         for gradient, total in pairwise(self._sums):
             total.add(gradient, counts=self._counts)
 
