@@ -18,6 +18,7 @@ BENCHMARKS = (
     "gradient_health",
     "clipping",
     "codec",
+    "local_steps",
     "adam",
     "memory",
     "scrape",
