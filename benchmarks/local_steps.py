@@ -65,6 +65,7 @@ def main() -> None:
     options = Options.parse(__doc__, rounds=5)
     epochs = options.size(EPOCHS, 1)
     cases = [(f"{steps} steps", steps, 0.0) for steps in STEPS] + [("16 steps, momentum", 16, MOMENTUM)]
+    cases = cases[-1:] if options.smallest else cases
     contenders: dict[str, Callable[[], Measurement]] = {
         name: partial(learn, iter(range(1, 1 + options.rounds)), steps=steps, momentum=momentum, epochs=epochs)
         for name, steps, momentum in cases
@@ -72,8 +73,8 @@ def main() -> None:
     comparison = Comparison(options, contenders)
     comparison.run()
     for name, *_ in cases[1:]:
-        comparison.ratio(REACHED, name, cases[0][0])
-        comparison.ratio(LOSS, name, cases[0][0])
+        for quantity in (REACHED, LOSS):
+            comparison.ratio(quantity, name, cases[0][0])
     print_document(comparison.document("local_steps"))
 
 
