@@ -1,15 +1,16 @@
 """Local SGD: a leaf as a learner, which updates weights of its own by the gradients of one batch after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from raydient.steps.arrays import Floats, Vector, aligned_zeros
-from raydient.steps.gradient import Gradient
+from raydient.steps.gradient import Gradient, between
 from raydient.steps.layout import Learned
 from raydient.steps.local import LocalSteps
 from raydient.steps.schedule import Round
+from raydient.steps.sparse import Numbers, put
 from raydient.wire.channel import Channel
 
 from .network import Network, Pass
@@ -60,7 +61,10 @@ class Learner:
     """
 
     def __init__(self, network: Network, channel: Channel, seed: int, steps: LocalSteps) -> None:
-        """Allocate no memory yet; the first leaf of several steps takes that of two vectors of weights."""
+        """Allocate no memory yet; the first leaf of several steps takes that of two vectors of weights.
+
+        Of tables with row-sparse gradients these have the rows that leaves use.
+        """
         self._network, self._channel, self._seed, self._steps = network, channel, seed, steps
         self._own: _OwnWeights | None = None
         self._vector, self.weights = channel.weights, network.bind(channel.weights)
@@ -71,7 +75,15 @@ class Learner:
             self._vector = self._channel.weights
             self.weights = self._network.bind(self._vector)
 
-    def steps(self, round_: Round, leaf: int, gradient: Gradient, rate: float | None) -> Iterator[LocalStep]:
+    def steps(
+        self,
+        round_: Round,
+        leaf: int,
+        gradient: Gradient,
+        rate: float | None,
+        *,
+        used: Callable[[int, int], Mapping[int, Numbers]] = lambda start, stop: {},
+    ) -> Iterator[LocalStep]:
         """Yield the local steps of a leaf, for each of which the caller makes a pass before it takes the next.
 
         Args:
@@ -79,6 +91,7 @@ class Learner:
             leaf: the leaf.
             gradient: has the sum of the gradients of the leaf's passes so far after each pass.
             rate: learning rate of the round; None if no leaf has several steps.
+            used: returns the rows of each table that the rows of a range of positions use, by the table's offset.
         """
         parts, rows = self._steps.parts(round_, leaf), round_.rows((leaf, leaf + 1))
         every_row = round_.stop - round_.start
@@ -100,6 +113,8 @@ class Learner:
             if number + 1 < len(parts):
                 assert rate is not None, "the server sends the rate of local steps"
                 self._own = self._own or _OwnWeights(self._network, self._channel)
+                if not number:
+                    self._own.copy_rows(self._channel.weights, used(stop, parts[-1][1]))
                 self._own.move(self._channel.weights, gradient, rate, rows / every_row)
 
 
@@ -112,13 +127,20 @@ class _OwnWeights:
     """
 
     def __init__(self, network: Network, channel: Channel) -> None:
-        layout = channel.terms.gradient
+        self._layout = layout = channel.terms.gradient
         self.gradient = layout.zeros()
         self._weights = aligned_zeros((layout.size,), "<f4")
         self.bound = network.bind(self._weights)
-        kinds = [(slice(p.offset, p.stop), p.kind) for p in network.layout.parameters]
+        self._dense = list(between(layout.tables, 0, layout.size))
+        kinds = [(slice(p.offset, p.stop), p.kind) for p in network.layout.parameters if not p.sparse]
         self._penalized = [(where, k) for where, k in kinds if isinstance(k, Learned) and (k.l1 or k.l2)]
         self._resting = [where for where, kind in kinds if not isinstance(kind, Learned)]
+
+    def copy_rows(self, weights: Vector, used: Mapping[int, Numbers]) -> None:
+        """Copy rows of tables from the weights of the round; `used` has their numbers by the table's offset."""
+        for table in self._layout.tables:
+            numbers = used[table.offset]
+            put(table.values(self._weights), numbers, table.values(weights)[numbers])
 
     def move(self, weights: Vector, gradient: Gradient, rate: float, share: float) -> None:
         """Go to the weights after a step: w - rate (gradient / share + the gradient of the penalties at w).
@@ -132,11 +154,17 @@ class _OwnWeights:
             share: the part of the round's rows that the learner has, by which gradients are weighted.
         """
         own, sums = self._weights, self.gradient
+        np.copyto(sums.active, gradient.active)
         with np.errstate(over="ignore", invalid="ignore"):  # the server finds out about the gradient
-            np.copyto(sums.vector, gradient.vector)
-            np.copyto(sums.active, gradient.active)
-            np.multiply(gradient.vector, np.float32(rate / share), out=own)
-            np.subtract(weights, own, out=own)
+            factor = np.float32(rate / share)
+            for where in self._dense:
+                np.copyto(sums.vector[where], gradient.vector[where])
+                np.multiply(gradient.vector[where], factor, out=own[where])
+                np.subtract(weights[where], own[where], out=own[where])
+            for table, part in zip(self._layout.tables, gradient.tables.values(), strict=True):
+                numbers, rows = part.used, part.rows(part.used)
+                sums.tables[table.offset].write(numbers, rows)
+                put(table.values(own), numbers, table.values(weights)[numbers] - rows * factor)
             for where, kind in self._penalized:
                 own[where] -= np.float32(rate) * _penalty(weights[where], kind)
                 sums.vector[where] += np.float32(share) * _penalty(own[where], kind)

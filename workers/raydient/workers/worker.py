@@ -7,7 +7,7 @@ work in the next generation.
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -20,6 +20,7 @@ from raydient.steps.encoded import is_leaf
 from raydient.steps.local import LocalSteps
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.scores import Scores
+from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
 from raydient.wire.channel import Assignment, Channel, WorkEnded, attach
@@ -177,7 +178,7 @@ class Worker:
         self._part = part
         self._network, self._schedule, self._seed, self._data = network, schedule, seed, data
         self._channel, self._clock = channel, clock
-        self._tables = table_uses(network) if channel.pulled else []
+        self._tables = table_uses(network)
         self._gradients: dict[int, Sequence[Views]] = {}
         self._programs: dict[int, Program] = {}
         self._sums = np.zeros((channel.terms.slots, channel.terms.sums))
@@ -210,7 +211,7 @@ class Worker:
         self._wait_seconds += waited_seconds
         self._rate = assignment.rate
         trains = round_.kind is RoundKind.TRAIN
-        if trains and self._tables:
+        if trains and self._channel.pulled:
             start, stop = round_.leaf(assignment.first)[0], round_.leaf(assignment.last - 1)[1]
             self._pull("train", self._epoch_order(round_.epoch)[start:stop])
         work = assignment.first, assignment.last, round_.leaves
@@ -235,11 +236,15 @@ class Worker:
     def _pull(self, part: PartName, rows: NDArray[np.int64]) -> None:
         """Pull the rows of tables that samples use."""
         began = self._clock()
+        self._channel.pull(self._used(rows, part))
+        self._wait_seconds += self._clock() - began
+
+    def _used(self, rows: NDArray[np.int64], part: PartName = "train") -> Mapping[int, Numbers]:
+        """Return the rows of each table that samples use, by the table's offset."""
         shapes = self._data.schema.inputs
         xs = {name: np.empty((len(rows), *shapes[name]), "<f4") for use in self._tables for name in use.inputs}
         self._data.fill(part, rows, Samples(xs, {}))
-        self._channel.pull({use.offset: use.numbers(xs) for use in self._tables})
-        self._wait_seconds += self._clock() - began
+        return {use.offset: use.numbers(xs) for use in self._tables}
 
     def _push(self, round_: Round, node: Node, slot: int | None, sums: NDArray[np.float64]) -> None:
         seconds = (self._forward_seconds, self._backward_seconds, self._push_seconds, self._wait_seconds)
@@ -278,7 +283,8 @@ class Worker:
         if slots[0] not in self._gradients:
             self._gradients[slots[0]] = self._network.bind_gradient(gradient)
         self._sums[slots[0]] = 0
-        for step in self._learner.steps(round_, leaf, gradient, self._rate):
+        order = self._epoch_order(round_.epoch)
+        for step in self._learner.steps(round_, leaf, gradient, self._rate, used=lambda a, b: self._used(order[a:b])):
             self._step(round_, pushed, step, slots)
 
     def _step(self, round_: Round, pushed: Node, step: LocalStep, slots: Sequence[int]) -> None:
@@ -322,7 +328,7 @@ class Worker:
             left, right = children(node)
             return self._evaluate(round_, left) + self._evaluate(round_, right)
         rows = np.arange(*round_.leaf(node[0]))
-        if self._tables:
+        if self._channel.pulled:
             self._pull("test", rows)
         began = self._clock()
         program = self._fill("test", rows)

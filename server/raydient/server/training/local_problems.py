@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from raydient.spec.errors import FieldError
 from raydient.spec.training import Training
-from raydient.steps.layout import Layout
+from raydient.steps.layout import Layout, Learned
 
 
 def local_problems(training: Training, layout: Layout, rows: int | None) -> Iterator[FieldError]:
@@ -21,10 +21,7 @@ def local_problems(training: Training, layout: Layout, rows: int | None) -> Iter
     if rows and batch_size <= rows < steps * batch_size:
         message = f"{steps} batches of {batch_size} are more than the {rows} rows of the training part"
         yield FieldError("training.consistency.local.steps", f"{message}: at most {rows // batch_size}")
-    tables = [parameter for parameter in layout.parameters if parameter.sparse]
-    if tables and steps > 1:
-        shape = " x ".join(map(str, tables[0].shape))
-        message = f"a learner cannot copy {tables[0].name}, a table of {shape} whose gradient is row-sparse"
-        yield FieldError(
-            "training.consistency", f"{message}: use a smaller table, with fewer than 65536 values, or synchronous"
-        )
+    for table in layout.parameters if steps > 1 else ():
+        if table.sparse and isinstance(table.kind, Learned) and (table.kind.l1 or table.kind.l2):
+            message = f"a learner has only the rows of {table.name} that it uses, and a regularizer changes every row"
+            yield FieldError("training.consistency", f"{message}: leave the regularizer out, or use synchronous")
