@@ -192,7 +192,7 @@ class Both:
             self.channel = attaching.result()
 
     def assign(self, *numbers, step, rate=None):
-        self.link.assign(Assign(3, *numbers), step, rate)
+        self.link.assign(Assign(3, *numbers), step, rate=rate)
 
     def gradient(self, push):
         """Take the gradient of a push and return it."""

@@ -32,7 +32,7 @@ def test_weights_are_current_after_the_assignment_and_always_the_same_array(both
 def test_the_rate_of_local_steps_comes_with_the_assignment(both):
     for rate in (0.1, None, 1e-30):
         both.assign(0, 0, 2, step=0, rate=rate)
-        assert both.channel.wait() == Assignment(0, 0, 2, rate)
+        assert both.channel.wait() == Assignment(0, 0, 2, rate=rate)
     both.server.send(Header(Kind.ASSIGN, GENERATION, 0, 0, 1), b"1234")
     with pytest.raises(ProtocolError, match="a learning rate of 4 bytes"):
         both.channel.wait()

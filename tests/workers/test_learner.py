@@ -38,7 +38,7 @@ class Recording:
         network.initialize(5, self.weights)
         self.pushed, self._slots = {}, [self.terms.gradient.zeros() for _ in range(LEAVES)]
         rounds = map(SCHEDULE.round, range(SCHEDULE.rounds))
-        self._assignments = iter([Assignment(r.number, m, m + 1, rate) for r in rounds for m in range(r.leaves)])
+        self._assignments = iter([Assignment(r.number, m, m + 1, rate=rate) for r in rounds for m in range(r.leaves)])
 
     def slot(self, index):
         return self._slots[index]

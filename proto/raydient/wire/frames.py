@@ -74,8 +74,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
     ),
     Kind.ASSIGN: (
         _DOWN,
-        "compute leaves `first` to `last` - 1 of `round`, at a learning rate if they make local steps; keep gradients of "
-        "the `slot` rounds before",
+        "compute leaves `first` to `last` - 1 of `round`, at a rate of local steps; keep the `slot` rounds before",
     ),
     Kind.PUSH: (
         _UP,

@@ -32,6 +32,7 @@ from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
 from raydient.wire.network import Network as WireNetwork
 
+from .cores import keep_to_a_core
 from .data import MemorySource, PartName, Samples, Source, epoch_order
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
@@ -50,7 +51,7 @@ def main(text: str, host: str, node: str) -> None:
     """
     launch = from_json(text)
     with hold(launch, node), closing(Hub(bytes.fromhex(launch.secret), 0)) as wire:
-        work(launch, wire, node, host=host, settle=_keep_to_a_core)
+        work(launch, wire, node, host=host, settle=keep_to_a_core)
 
 
 def work(
@@ -137,20 +138,6 @@ def _choose(
             connection.close()
             connections[number] = wire.dial(data_planes[number], Transport.TCP, node)
     return connections
-
-
-def _keep_to_a_core(place: int, workers: int) -> None:
-    """Bind this process to a core of its own, with warm caches, if there are as many cores as workers.
-
-    All workers wait for the slowest one in every step, and a worker that is moved to another core is the slowest. With
-    SCHED_BATCH a worker that wakes up does not interrupt the parameter server on the same core, so the parameter server
-    wakes the other workers first.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        if len(cores) == workers > place:
-            os.sched_setaffinity(0, {cores[place]})
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class Worker:

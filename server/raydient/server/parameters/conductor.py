@@ -109,13 +109,6 @@ class Conductor:
         """Number of leaves of open rounds that are assigned and not pushed, by worker."""
         return self._open.owing
 
-    @property
-    def local_rate(self) -> float | None:
-        """Learning rate of the open round for the local steps of its leaves; None if they make none."""
-        current = self.current
-        makes_steps = self._rule.local and current is not None and current.kind is RoundKind.TRAIN
-        return self._rule.learning_rate(self.position.step) if makes_steps else None
-
     # ---- events
 
     def attached(self, worker: int) -> None:

@@ -61,7 +61,7 @@ class ConductorShell:
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
         self._links: dict[Connection, Link] = {}
         self._meters = Meters(network.now)
-        self._deadlines = deadlines_of(settings.training.consistency)
+        self._deadlines, self._rule = deadlines_of(settings.training.consistency), settings.rule
         self._reporting = Reporting(network, coordinator, self._conductor, self._meters)
         self._is_timed, self._looked = settings.limit_seconds < inf, network.now()
         self._next_look = 0.0
@@ -300,6 +300,7 @@ class ConductorShell:
         """Report the amendment before all that depends on it, and have shards and workers follow it."""
         self._report(control.Amended(amended.amendment))
         settings, watched = amended.settings, self._conductor.position.watched
+        self._rule = settings.rule
         self._server.retrain(settings.rule, settings.training.consistency)
         self._peers.retrain(control.Retrain(settings.training.canonical(), settings.schedule, watched))
         for link in self._links.values():
@@ -322,7 +323,7 @@ class ConductorShell:
             if link.slots is None:
                 self._peers.feed(assign)
             with self._network.sending(link.connection):
-                rate = self._conductor.local_rate
+                rate = self._rule.local_rate(opened)
                 link.assign(assign, self._server.version, copies=self._conductor.is_stale, rate=rate)
             if link.slots is not None:
                 self._meters.pulled(self._terms.weights_bytes)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from raydient.spec.ending import Rollback
 from raydient.spec.training import Training
 from raydient.steps.arrays import Vector
-from raydient.steps.schedule import Schedule
+from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.watched import Watched
 
 from .clipping import Scale, limit_of, scale_of
@@ -77,6 +77,10 @@ class UpdateRule:
         """
         if self.damps:
             self.learning_rate.damping = 1 / (1 + staleness)
+
+    def local_rate(self, round_: Round) -> float | None:
+        """Return the learning rate of the local steps of a round's leaves; None if they make none."""
+        return self.learning_rate(round_.step) if self.local and round_.kind is RoundKind.TRAIN else None
 
     @property
     def clips(self) -> bool:
