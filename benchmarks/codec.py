@@ -27,7 +27,7 @@ from raydient.spec.exchange import Exchange
 from raydient.spec.job import JobSpec
 from raydient.spec.reading import read_job_file
 
-CODECS = ("none", "int8", "bfloat16", "float16")
+CODECS = ("none", "int8", "bfloat16")
 ACCURACY = "digits_accuracy_percent"
 SEEDS = 5
 NODES = 2

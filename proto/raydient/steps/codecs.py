@@ -6,7 +6,7 @@ shards cut no block.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +22,7 @@ long, because of the calls.
 """
 
 Bytes = NDArray[np.uint8]
+Bits = NDArray[np.uint32]
 Noise = Callable[[int, int], Bytes]
 """Returns random bytes, (blocks, BLOCK), for blocks of the vector from number `first` on: noise(first, blocks).
 
@@ -57,7 +58,7 @@ class Codec(ABC):
         return blocks * self.record_bytes + (self.head_bytes + rest * self.value_bytes if rest else 0)
 
     @abstractmethod
-    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise, free: Sequence[Bits]) -> None:
         """Encode blocks.
 
         Args:
@@ -65,6 +66,7 @@ class Codec(ABC):
             records: (blocks, record_bytes), receives them.
             first: number of the first block in the vector.
             noise: random bytes for stochastic rounding.
+            free: two arrays, (blocks, BLOCK), that are overwritten.
         """
 
     @abstractmethod
@@ -84,20 +86,21 @@ class Float16(Codec):
     _LARGEST = np.float32(65504)
     _LEAST_NORMAL = np.float32(2.0**-14)
 
-    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
-        halves, signs = records.view("<u2"), values.view("<u4") >> np.uint32(16)
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise, free: Sequence[Bits]) -> None:
+        halves, (rounded, signs) = records.view("<u2"), free
+        np.right_shift(values.view("<u4"), np.uint32(16), out=signs)
         np.abs(values, out=values)
         if not values.max() <= self._LARGEST:
             finite = np.isfinite(values)
             np.minimum(values, self._LARGEST, out=values, where=finite)
         # NumPy's own conversion, value by value, takes four times as long.
         bits = values.view("<u4")
-        np.copyto(
-            halves, _to_nearest(bits, 13) - np.uint32(112 << 10), casting="unsafe"
-        )  # the exponent is biased by 15
-        small = values < self._LEAST_NORMAL
+        _to_nearest(bits, 13, rounded)
+        rounded -= np.uint32(112 << 10)  # the exponent is biased by 15 instead of 127
+        np.copyto(halves, rounded, casting="unsafe")
         # Below 2**-14 the last place is 2**-24, that of 0.5 in float32, so this addition rounds.
-        np.copyto(halves, (values + np.float32(0.5)).view("<u4"), casting="unsafe", where=small)
+        np.add(values, np.float32(0.5), out=rounded.view("<f4"))
+        np.copyto(halves, rounded, casting="unsafe", where=values < self._LEAST_NORMAL)
         undefined = bits >= _INFINITE
         if undefined.any():
             halves[undefined] = np.where(bits[undefined] > _INFINITE, 0x7E00, 0x7C00)
@@ -115,9 +118,10 @@ class BFloat16(Codec):
     value_bytes = 2
     _NAN = np.uint16(0x7FC0)
 
-    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise, free: Sequence[Bits]) -> None:
         halves, undefined = records.view("<u2"), np.isnan(values)
-        np.copyto(halves, _to_nearest(values.view("<u4"), 16), casting="unsafe")
+        _to_nearest(values.view("<u4"), 16, free[0])
+        np.copyto(halves, free[0], casting="unsafe")
         if undefined.any():
             halves[undefined] = self._NAN
 
@@ -142,7 +146,7 @@ class Int8(Codec):
     _TINY = np.float32(2.0**-100)
     """Smaller scales have no finite inverse."""
 
-    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise) -> None:
+    def encode(self, values: Vector, records: Bytes, first: int, noise: Noise, free: Sequence[Bits]) -> None:
         # Half the time of `values.max(axis=1)`. NaN if there is one.
         flat, starts = values.reshape(-1), np.arange(0, values.size, BLOCK)
         largest = np.maximum(np.maximum.reduceat(flat, starts), -np.minimum.reduceat(flat, starts))
@@ -152,7 +156,8 @@ class Int8(Codec):
         np.rint(values, out=values)
         if not np.isfinite(largest).all():
             values[~np.isfinite(largest)] = 0
-        fixed = values.astype(np.int16)  # up to ±127 · 256, so the sum with a byte does not overflow
+        fixed = free[0].reshape(-1).view("<i2")[: values.size].reshape(values.shape)
+        np.copyto(fixed, values, casting="unsafe")  # up to ±127 · 256, so the sum with a byte does not overflow
         fixed += noise(first, len(values))
         fixed >>= 8
         np.copyto(records[:, 4:].view(np.int8), fixed, casting="same_kind")
@@ -162,15 +167,14 @@ class Int8(Codec):
         values *= records[:, :4].view("<f4")
 
 
-def _to_nearest(bits: NDArray[np.uint32], places: int) -> NDArray[np.uint32]:
-    """Return numbers without their last binary places, rounded to nearest even."""
+def _to_nearest(bits: Bits, places: int, rounded: Bits) -> None:
+    """Write numbers without their last binary places, rounded to nearest even, into `rounded`."""
     # Half of the last place that is kept, or just below half if that is even.
-    rounded = bits >> np.uint32(places)
+    np.right_shift(bits, np.uint32(places), out=rounded)
     rounded &= np.uint32(1)
     rounded += np.uint32((1 << places - 1) - 1)
     rounded += bits
     rounded >>= np.uint32(places)
-    return rounded
 
 
 def _inverse(values: Vector, numerator: np.float32) -> Vector:

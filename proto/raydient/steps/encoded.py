@@ -118,6 +118,7 @@ class Encoded:
         self._records = np.zeros((coding.blocks, coding.codec.record_bytes), np.uint8)
         self._exact = np.zeros(coding.exact_values, "<f4")
         self._scratch = np.empty((CHUNK, BLOCK), "<f4")
+        self._free = [np.empty((CHUNK, BLOCK), "<u4") for _ in range(2)]
 
     def encode(self, vector: Vector, start: int, stop: int, noise: Noise) -> None:
         """Encode the values `start`..`stop` - 1 of a gradient; both are bounds of blocks, or the end."""
@@ -127,13 +128,13 @@ class Encoded:
         for begin in range(start, stop, CHUNK * BLOCK):
             end = min(begin + CHUNK * BLOCK, stop)
             first, blocks = begin // BLOCK, -(-(end - begin) // BLOCK)
-            values = self._scratch[:blocks]
+            values, free = self._scratch[:blocks], [array[:blocks] for array in self._free]
             flat = values.reshape(-1)
             flat[: end - begin], flat[end - begin :] = vector[begin:end], 0
             for _, left, right in self._exact_within(begin, end):
                 flat[left - begin : right - begin] = 0
             with np.errstate(all="ignore"):  # a value that is not finite ends the job, or the step
-                codec.encode(values, self._records[first : first + blocks], first, noise)
+                codec.encode(values, self._records[first : first + blocks], first, noise, free)
 
     def decode(self, vector: Vector, start: int, stop: int) -> None:
         """Write the decoded values `start`..`stop` - 1 into a vector; both are bounds of blocks, or the end."""
