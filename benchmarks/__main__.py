@@ -15,6 +15,7 @@ BENCHMARKS = (
     "start_up",
     "elastic",
     "straggler",
+    "consistency",
     "gradient_health",
     "clipping",
     "codec",

@@ -27,6 +27,10 @@ class LocalCluster:
         self.slots = slots
         self._processes: list[LocalProcess] = []
 
+    def arguments(self, role: Role) -> list[str]:
+        """Return the arguments of Python that start a process of this role."""
+        return ["-m", "raydient.server.clusters.member", role.value]
+
     def reserve(self, job: str, workers: int, placement: Placement) -> None:
         """Do nothing, because processes can only run on this machine."""
 
@@ -38,7 +42,7 @@ class LocalCluster:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 # -P: do not import a numpy.py from the user's directory
-                [sys.executable, "-P", "-m", "raydient.server.clusters.member", role.value],
+                [sys.executable, "-P", *self.arguments(role)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
