@@ -2,11 +2,13 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 
 from raydient.server.parameters.actions import Assign, Boundary, EpochEnd
+from raydient.server.parameters.consistency import policy_of
 from raydient.server.parameters.position import Position
 from raydient.spec.consistency import SYNCHRONOUS, Asynchronous, BoundedStaleness, Consistency
 from raydient.steps.schedule import RoundKind
@@ -39,7 +41,7 @@ class Run:
             position,
             arrays,
             consistency=self.consistency,
-            slots=self.slots,
+            policies=partial(policy_of, slots=self.slots),
             damps=self.consistency.damps,
         )
         self.owed, self.unread = (

@@ -6,7 +6,7 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 `consistency` decides which rounds are open at a time; in a synchronous job it is one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -22,7 +22,7 @@ from raydient.steps.tree import Node
 
 from .actions import Action, Amended, Boundary, Diverged
 from .amending import Amending
-from .consistency import policy_of
+from .consistency import Policy, policy_of
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .open_rounds import OpenRounds
@@ -60,7 +60,7 @@ class Conductor:
         limit_seconds: float = inf,
         amending: Amending | None = None,
         consistency: Consistency = SYNCHRONOUS,
-        slots: int = 1,
+        policies: Callable[[Consistency], Policy] = lambda consistency: policy_of(consistency, 1),
     ) -> None:
         """Open no round yet.
 
@@ -75,7 +75,7 @@ class Conductor:
             limit_seconds: time of training after which it ends.
             amending: the amendments that wait; None if there will be none.
             consistency: the consistency model.
-            slots: number of gradients that a worker can hold.
+            policies: returns the policy of a model.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
@@ -84,10 +84,8 @@ class Conductor:
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._amending, self._began = amending, position.round
         self._plan = PlannedWorkers()
-        self._open, self._slots = OpenRounds(policy_of(consistency, slots)), slots
-        self._snapshot_wanted = False
-        self._held = False
-        self._ended = False
+        self._open, self._policies = OpenRounds(policies(consistency)), policies
+        self._snapshot_wanted = self._held = self._ended = False
 
     @property
     def current(self) -> Round | None:
@@ -214,7 +212,7 @@ class Conductor:
             self.last_loss = loss
         if self._rule.rollback and self.schedule.is_epoch_end(round_.number):
             opened.due = [Mark(round_)]
-        staleness = self.position.note(opened.arrivals()) if self.is_stale else 0
+        staleness = max(self.position.staleness_of(opened.arrivals())) if self.is_stale else 0
         update, measures = self.schedule.round(self.position.round), self.schedule.measures_health(round_)
         self._rule.damp(staleness)
         self.learning_rate = self._rule.learning_rate(update.step)
@@ -255,6 +253,8 @@ class Conductor:
         trains = opened.round.kind is RoundKind.TRAIN
         skip = self.verdict.skip if trains else None
         first: list[Action] = [event for event in (skip, opened.rollback) if event is not None]
+        if trains and self.is_stale:
+            self.position.note(opened.arrivals())
         if trains and not first:
             opened.complete_step(self.position)
         elif trains:
@@ -317,7 +317,7 @@ class Conductor:
             self.schedule, self._rule = settings.schedule, settings.rule
             self._watch, self._limit = settings.watch, settings.limit_seconds
             self.verdict.amend(settings.rule)
-            self._open.policy = policy_of(settings.training.consistency, self._slots)
+            self._open.policy = self._policies(settings.training.consistency)
             self._snapshot_wanted |= self.position.round > self._began
             amended.append(Amended(amendment, settings))
         return amended

@@ -16,6 +16,7 @@ from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, Plan
 from .amending import Amending, Settings
 from .arrivals import Arrivals
 from .conductor import Conductor
+from .consistency import policy_of
 from .deadlines import LOOK_SECONDS, deadlines_of
 from .encoding import answer_in, arrival_in
 from .health import LayerSums
@@ -55,7 +56,7 @@ class ConductorShell:
             limit_seconds=settings.limit_seconds,
             amending=Amending(settings, build, serve.waiting),
             consistency=settings.training.consistency,
-            slots=self._terms.slots,
+            policies=partial(policy_of, slots=self._terms.slots),
         )
         self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)

@@ -6,7 +6,6 @@ version; the staleness of a gradient is the number of steps between its version 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log2
-from typing import Protocol
 
 from raydient.spec.consistency import Consistency
 from raydient.steps.schedule import Schedule
@@ -19,53 +18,27 @@ Work = tuple[int, Opened, int, int]
 """A worker, an open round, and a half-open range of its leaves."""
 
 
-class Policy(Protocol):
-    """A consistency model.
+class Policy:
+    """A consistency model; this one is synchronous: one round is open, and all workers compute on the same weights.
 
     Attributes:
         is_stale: workers compute on copies of the weights, which change meanwhile.
     """
 
-    is_stale: bool
-
-    def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
-        """Return the number of the round that may be opened next, besides those that are; None if none may."""
-
-    def opens(self, position: Position, number: int) -> None:
-        """Note that a round is opened."""
-
-    def applies(self, position: Position, number: int) -> None:
-        """Note that a round is applied."""
-
-    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
-        """Return the round that is applied next, if all its leaves are done."""
-
-    def hand_out(
-        self,
-        opened: Mapping[int, Opened],
-        workers: Sequence[int],
-        shares: Sequence[float],
-        open_next: Callable[[], Opened | None],
-    ) -> Iterator[Work]:
-        """Assign leaves that wait to workers; `open_next` opens a further round, if one may be opened."""
-
-    def kept(self, position: Position, number: int) -> int:
-        """Return how many rounds before `number`, which is assigned, may still need gradients of the worker."""
-
-
-class Synchronous:
-    """One round is open at a time, and all workers compute on the same weights."""
-
     is_stale = False
 
     def next_round(self, position: Position, opened: Mapping[int, Opened], schedule: Schedule) -> int | None:
+        """Return the number of the round that may be opened next, besides those that are; None if none may."""
         return None if opened else position.round
 
-    def opens(self, position: Position, number: int) -> None: ...
+    def opens(self, position: Position, number: int) -> None:
+        """Note that a step is opened."""
 
-    def applies(self, position: Position, number: int) -> None: ...
+    def applies(self, position: Position, number: int) -> None:
+        """Note that a step is applied."""
 
     def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
+        """Return the round that is applied next, if all its leaves are done."""
         first = opened.get(position.round)
         return first if first is not None and first.assignments.complete else None
 
@@ -76,16 +49,21 @@ class Synchronous:
         shares: Sequence[float],
         open_next: Callable[[], Opened | None],
     ) -> Iterator[Work]:
-        """Divide the leaves that wait among all workers."""
+        """Assign leaves that wait to workers; `open_next` opens a further round, if one may be opened."""
         for one in opened.values():
             for worker, first, last in one.assignments.hand_out(workers, shares):
                 yield worker, one, first, last
 
     def kept(self, position: Position, number: int) -> int:
+        """Return how many rounds before `number`, which is assigned, may still need gradients of the worker."""
         return 0
 
+    def version(self, position: Position, number: int, leaf: int) -> int:
+        """Return the number of updates in the weights on which a leaf that is assigned now is computed."""
+        return position.step
 
-class _Stale:
+
+class _Stale(Policy):
     """A worker gets leaves when it has pushed those before: of the oldest round that lacks some, else of the next one.
 
     A worker holds its gradients in `slots` until their rounds are applied, and waits if they would not suffice.
@@ -138,14 +116,6 @@ class BoundedStaleness(_Stale):
         number = max(opened, default=position.round - 1) + 1
         return number if number <= position.round + self._limit else None
 
-    def opens(self, position: Position, number: int) -> None: ...
-
-    def applies(self, position: Position, number: int) -> None: ...
-
-    def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
-        first = opened.get(position.round)
-        return first if first is not None and first.assignments.complete else None
-
     def kept(self, position: Position, number: int) -> int:
         return number - position.round
 
@@ -154,7 +124,7 @@ class BoundedStaleness(_Stale):
 
 
 class Asynchronous(_Stale):
-    """Each worker computes a whole batch, and its gradient is applied when it arrives.
+    """Each worker computes a whole batch, and its gradient is applied when it arrives, before it gets the next one.
 
     An epoch ends when all its batches are applied; until then none of the next epoch is opened.
     """
@@ -177,9 +147,6 @@ class Asynchronous(_Stale):
     def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
         return next((one for _, one in sorted(opened.items()) if one.assignments.complete), None)
 
-    def kept(self, position: Position, number: int) -> int:
-        return 0  # a worker pushes once for a batch, and gets the next one when that is applied
-
     def _count(self, leaves: int, share: float) -> int:
         return leaves
 
@@ -188,4 +155,4 @@ def policy_of(consistency: Consistency, slots: int) -> Policy:
     """Return the policy of a job; `slots` is the number of gradients that a worker can hold."""
     if consistency.kind == "asynchronous":
         return Asynchronous(slots)
-    return BoundedStaleness(slots, consistency.limit) if consistency.limit else Synchronous()
+    return BoundedStaleness(slots, consistency.limit) if consistency.limit else Policy()

@@ -7,11 +7,11 @@ from raydient.steps.schedule import Round, RoundKind, Schedule
 
 from .actions import Assign
 from .assignments import Assignments
-from .consistency import Policy, Synchronous
+from .consistency import Policy
 from .opened import Opened
 from .position import Position
 
-_ONE_ROUND = Synchronous()
+_SYNCHRONOUS = Policy()
 
 
 class OpenRounds:
@@ -92,11 +92,11 @@ class OpenRounds:
         open_next: Callable[[], Opened | None],
     ) -> list[Assign]:
         """Assign leaves that wait; see `Policy.hand_out`."""
-        policy = self.policy if self.train else _ONE_ROUND
+        policy = self.policy if self.train else _SYNCHRONOUS
         assigned = []
         for worker, opened, first, last in policy.hand_out(self._rounds, workers, shares, open_next):
             number = opened.round.number
-            opened.versions.update(dict.fromkeys(range(first, last), position.step))
+            opened.versions.update(dict.fromkeys(range(first, last), policy.version(position, number, first)))
             assigned.append(Assign(worker, number, first, last, policy.kept(position, number)))
         return assigned
 

@@ -55,12 +55,14 @@ class Position:
         self.epoch_sums[1:] += sums
         self.epoch_scores += scores
 
-    def note(self, arrivals: Sequence[Arrival]) -> int:
-        """Note the pushes of a step that is applied next; return the largest staleness of their gradients."""
+    def staleness_of(self, arrivals: Sequence[Arrival]) -> list[int]:
+        """Return the staleness of the gradients of the next step."""
+        return [self.step - arrival.version for arrival in arrivals]
+
+    def note(self, arrivals: Sequence[Arrival]) -> None:
+        """Note the pushes of a step, before it is counted."""
         self.arrivals += arrivals
-        staleness = [self.step - arrival.version for arrival in arrivals]
-        self.staleness.update(staleness)
-        return max(staleness)
+        self.staleness.update(self.staleness_of(arrivals))
 
     def skip_step(self) -> None:
         """Count an update that was skipped; its rows have no part in the epoch's results."""

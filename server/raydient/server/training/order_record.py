@@ -16,6 +16,8 @@ from raydient.steps.order import Arrival, unpack
 FOLDER = "arrivals"
 LIMIT = 1 << 32
 """Maximum bytes of a file of the record."""
+Part = tuple[int, int, list[Arrival]]
+"""First step, end and pushes of a part of a record."""
 _NAME = re.compile(r"(\d{12})-(\d{12})")
 
 
@@ -52,7 +54,7 @@ class OrderRecord:
         self._begin = max(self._begin, step)
 
 
-def read_order(directory: Path, disk: Disk = LOCAL) -> list[tuple[int, int, list[Arrival]]]:
+def read_order(directory: Path, disk: Disk = LOCAL) -> list[Part]:
     """Return first step, end and pushes of each part of a job's record, in order.
 
     Raises ValueError if a file of the record is cut, OSError if it cannot be read.

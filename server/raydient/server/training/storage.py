@@ -1,7 +1,7 @@
 """The files of a run in its job's folder: the checkpoint or weights it starts from, its checkpoints and the model."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ class Storage:
             keep=self._prepared.spec.checkpoints.keep,
             models={name: other.metadata for name, other in others.items()},
         )
-        result = next(iter(others.values()), model)  # the best epoch, else the average
+        result = {"weights": model, **others}[result_of(arrays, snapshot.watched)]
         if snapshot.ending is not None:
             save_model(self._directory / MODEL_FILE, result, self._disk)
         size = sum(array.nbytes for array in arrays.values())
@@ -179,13 +179,7 @@ class Storage:
         self.order.go_on_from(checkpoint.manifest.step if checkpoint is not None else 0)
         if checkpoint is not None:
             return self._after(checkpoint, _damage_notices(damage))
-        prepared = self._prepared
-        weights = np.zeros(prepared.network.layout.size, np.float32)
-        if prepared.initial_weights is None:
-            prepared.network.initialize(prepared.spec.training.seed, weights)
-        else:
-            read_weights(prepared.network, prepared.initial_weights, weights)
-        return StartingPoint({"weights": weights}, damage=_damage_notices(damage))
+        return replace(beginning(self._prepared), damage=_damage_notices(damage))
 
     def _after(self, checkpoint: Checkpoint, damage: Sequence[Notice]) -> StartingPoint:
         manifest, arrays = checkpoint.manifest, dict(checkpoint.arrays)
@@ -210,6 +204,22 @@ class Storage:
             manifest.amendments,
             manifest.outstanding,
         )
+
+
+def beginning(prepared: Prepared) -> StartingPoint:
+    """Return the initial weights of a job."""
+    weights = np.zeros(prepared.network.layout.size, np.float32)
+    if prepared.initial_weights is None:
+        prepared.network.initialize(prepared.spec.training.seed, weights)
+    else:
+        read_weights(prepared.network, prepared.initial_weights, weights)
+    return StartingPoint({"weights": weights})
+
+
+def result_of(arrays: Mapping[str, Any], watched: Mapping[str, Watched]) -> str:
+    """Return the name of the vector that is the model: the best epoch, else the average, else the weights."""
+    names = [name for name in MODELS if name in arrays and (name != "best" or has_best(watched))]
+    return next(iter(names), "weights")
 
 
 def fits(network: Network, sums: Sequence[float], arrays: Mapping[str, Any]) -> bool:
