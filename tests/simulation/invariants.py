@@ -126,7 +126,7 @@ class Invariants:
                 assert step >= self._durable, f"begins at step {step}, but {self._durable} steps were durable"
                 assert step == self._served, f"begins at step {step}, but the weights of step {self._served} are served"
             case EpochEnded(epoch=epoch):
-                assert self._epochs.setdefault(epoch, report.metrics) == report.metrics, "an epoch has two results"
+                self._check_epoch(epoch, report.metrics)
                 schedule = self._twin.schedule
                 assert report.step == min(epoch * schedule.steps_per_epoch, schedule.steps)
             case Amended(amendment):
@@ -144,8 +144,11 @@ class Invariants:
                 durable = max((there for there, _ in named(self._directory / "checkpoints", disk)), default=0)
                 assert step <= durable, f"pauses at step {step}, but {durable} steps are durable"
             case Finished(outcome=Outcome.SUCCEEDED):
-                assert report.digest == self._twin.digest, "other bits than the naive loop"
+                self._check_digest(report.digest)
                 assert report.step == self._twin.schedule.steps
+
+    def _check_digest(self, digest):
+        assert digest == self._twin.digest, "other bits than the naive loop"
 
     def check_disk(self):
         """Check the files that would remain if the power were lost now; returns the disk with them."""
@@ -163,8 +166,11 @@ class Invariants:
         done = max((manifest.epoch for _, manifest, _ in good), default=0)
         assert [epoch.epoch for epoch in epochs][:done] == list(range(1, done + 1)), f"record of epochs {epochs}"
         for epoch in epochs:
-            assert epoch.metrics == self._epochs.setdefault(epoch.epoch, epoch.metrics), "an epoch has two results"
+            self._check_epoch(epoch.epoch, epoch.metrics)
         return disk
+
+    def _check_epoch(self, epoch, metrics):
+        assert self._epochs.setdefault(epoch, metrics) == metrics, "an epoch has two results"
 
     def end(self):
         """Check the files of a job that is done."""

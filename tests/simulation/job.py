@@ -18,6 +18,7 @@ from raydient.wire.lifeline import PARTING_SECONDS, answer_pings
 from raydient.workers.worker import work
 
 from .invariants import JOB, Invariants
+from .stale_invariants import StaleInvariants
 from .storage import JobDisk
 from .world import World
 
@@ -81,7 +82,8 @@ class Job:
         self.world, self.twin = World(seed, **world), twin
         self.reports, self.orders, self.amendments, self.finished = [], [], [], None
         self.disk = JobDisk(self.world, DIRECTORY)
-        self.invariants = Invariants(self.world, twin, self.disk, DIRECTORY)
+        is_stale = twin.prepared.spec.training.consistency.is_stale
+        self.invariants = (StaleInvariants if is_stale else Invariants)(self.world, twin, self.disk, DIRECTORY)
         self._workers, self._started, self._coordinators = workers, {}, 0
         self._cluster = Cluster(self.world, self._name, late_seconds, paces)
 

@@ -14,6 +14,8 @@ BOUND = 20_000
 FIRST_EVENTS = 600
 """Faults begin within this number of events: about as many as a job without faults has."""
 OPTIMIZERS = "adam", "sgd", "scaled"
+STALE = "asynchronous", 1, 2, 8
+"""The consistency of each fifth job: its name, or the limit of its staleness."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +167,23 @@ ORDERS = scale, pause, amend
 BY_NAME = {fault.__name__: fault for fault in FAULTS}
 
 
+def consistency_of(seed):
+    """Return the consistency of a job, see `tiny_twin`: a fifth of them is stale, and a fifth makes local steps."""
+    if seed % 5 == 2:
+        return STALE[seed // 5 % len(STALE)]
+    return "local" if seed % 8 in (5, 7) else "synchronous"
+
+
 def draw(seed):
     """Return a job in a world and its faults, all drawn from a seed."""
     chance = random.Random(seed)
     job = Job(
         seed,
         tiny_twin(
-            chance.choice(OPTIMIZERS), chance.choice((1, 1, 2, 3)), table=seed % 4 == 3, local=seed % 8 in (5, 7)
+            chance.choice(OPTIMIZERS),
+            chance.choice((1, 1, 2, 3)),
+            table=seed % 4 == 3,
+            consistency=consistency_of(seed),
         ).amendable(),
         workers=chance.randint(1, 3),
         late_seconds=chance.choice((0.0, 0.0, 0.05, 2.0)),

@@ -193,13 +193,17 @@ def folder():
     return made
 
 
+MODELS = {"synchronous": "synchronous", "asynchronous": "asynchronous", "local": {"local": {"steps": 3}}}
+
+
 @lru_cache
-def tiny_twin(kind, servers=1, *, table=False, local=False):
+def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous"):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch, a rate for each step.
 
     With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`. The
-    optimizer "scaled" is SGD with a verdict on each gradient. With `local`, each leaf makes up to three local steps of
-    SGD, for which the steps are those of a job without it.
+    optimizer "scaled" is SGD with a verdict on each gradient. `consistency` is the name of a model, or the limit of the
+    staleness; with "local", each leaf makes up to three local steps of SGD, for which the steps are those of a
+    synchronous job.
     """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
@@ -215,19 +219,19 @@ def tiny_twin(kind, servers=1, *, table=False, local=False):
         {"dropout": {"rate": 0.2}},
         {"dense": {"units": 3}},
     ]
-    optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else ("sgd" if local else kind, None)
+    optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else ("sgd" if consistency == "local" else kind, None)
     spec = {
         "dataset": {"uri": path.name, "standardize": not table, "split": {"test": 0.1}},
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
         "training": {
             "epochs": 3,
-            "batch_size": 5 if local else 15,
+            "batch_size": 5 if consistency == "local" else 15,
             "microbatches": 5,
             "optimizer": optimizer,
             "warm_up": {"steps": 2, "initial_learning_rate": 0.001},
             "schedule": "cosine",
             "seed": 11,
-            "consistency": {"local": {"steps": 3}} if local else "synchronous",
+            "consistency": MODELS.get(consistency, {"bounded_staleness": {"limit": consistency}}),
         },
         "checkpoints": {"interval_seconds": 0.02},
         "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},

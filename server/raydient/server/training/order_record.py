@@ -32,9 +32,7 @@ class OrderRecord:
 
     def go_on_from(self, step: int) -> None:
         """Remove what was recorded after a step, and record from there on. Raises OSError."""
-        for _, end, path in _files(self._folder, self._disk):
-            if end > step:
-                self._disk.remove(path)
+        self._remove_after(step)
         self._begin, self._pending = step, {}
 
     def add(self, step: int, arrivals: bytes) -> None:
@@ -48,10 +46,16 @@ class OrderRecord:
         if due:
             self._disk.make_folder(self._folder)
             remove_leftovers(self._folder, self._disk)
+            self._remove_after(self._begin)  # by an attempt that failed when the file had its name
             content = b"".join(self._pending[end] for end in due)
             write_durably(self._folder / f"{self._begin:012d}-{step:012d}", content, self._disk)
         self._pending = {end: arrivals for end, arrivals in self._pending.items() if end > step}
         self._begin = max(self._begin, step)
+
+    def _remove_after(self, step: int) -> None:
+        for _, end, path in _files(self._folder, self._disk):
+            if end > step:
+                self._disk.remove(path)
 
 
 def read_order(directory: Path, disk: Disk = LOCAL) -> list[Part]:

@@ -80,12 +80,12 @@ def _by_step(
             raise RecordCut(f"the record has {len(rounds)} of the steps {begin} to {stop}")
         steps.update(enumerate(rounds, begin))
     changes = iter([*amendments, None])
-    change, training = next(changes), prepared.spec.training
+    change, training, schedule = next(changes), prepared.spec.training, prepared.amended(amendments).schedule
     for step in range(end):
         while change is not None and change.step <= step:
             training = prepared.amended([one for one in amendments if one.step <= step]).spec.training
             change = next(changes)
-        if training.consistency.is_stale and not _complete(prepared.schedule, steps.get(step, [])):
+        if training.consistency.is_stale and not _complete(schedule, steps.get(step, [])):
             raise RecordCut(f"the record lacks pushes of step {step}, of {end} steps of the job")
     return steps
 

@@ -1,0 +1,47 @@
+"""The promises of a job that is not synchronous, whose weights depend on the order of arrival."""
+
+from raydient.server.training.checkpoint_files import good_manifests
+from raydient.server.training.order_record import read_order
+from raydient.server.training.replay import replay
+from raydient.steps.schedule import RoundKind
+
+from .invariants import JOB, Invariants
+
+
+class StaleInvariants(Invariants):
+    """Checks a job that is not synchronous, as `Invariants` does, where the weights do not matter.
+
+    - In the end the record has each leaf of each step once, computed on weights within the bound.
+    - The digest is that of a replay of the record in one process.
+    - A worker gets leaves when it has pushed those before, and one that shares memory computes on a copy.
+    """
+
+    def _is_astray(self, member):
+        return True
+
+    def _check_epoch(self, epoch, metrics):
+        """Accept another result of an epoch that is computed again."""
+
+    def _check_epochsdone(self, sender, receiver, frame, message):
+        """Accept any sums."""
+
+    def _same_weights(self, file, step, problem):
+        """Accept any weights before the end."""
+
+    def _check_digest(self, digest):
+        disk, prepared = self._disk.after_power_loss(), self._twin.prepared
+        _, manifest, _ = next(good_manifests(self._directory / "checkpoints", JOB, disk))
+        parts, amendments = read_order(self._directory, disk), manifest.amendments
+        self._check_record(prepared, prepared.amended(amendments).schedule, parts)
+        assert digest == replay(prepared, parts, amendments, manifest.step), "other bits than a replay"
+
+    def _check_record(self, prepared, schedule, parts):
+        limit = prepared.spec.training.consistency.limit
+        counted, step, last = [], -1, None
+        for arrival in (arrival for _, _, arrivals in parts for arrival in arrivals):
+            step, last = (step, last) if arrival.round == last else (step + 1, arrival.round)
+            counted += [(arrival.round, leaf) for leaf in range(arrival.first, arrival.last)]
+            assert step - arrival.version >= 0, "a leaf is computed on weights of the future"
+            assert limit is None or step - arrival.version <= limit, "the bound of staleness is broken"
+        rounds = [round_ for round_ in map(schedule.round, range(schedule.rounds)) if round_.kind is RoundKind.TRAIN]
+        assert sorted(counted) == [(round_.number, leaf) for round_ in rounds for leaf in range(round_.leaves)]
