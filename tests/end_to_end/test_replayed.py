@@ -26,12 +26,12 @@ RULES = {"optimizer": {"sgd": {"momentum": 0.9}}, "clipping": {"global_norm": {"
 
 def staleness(parts):
     """Return the staleness of each push of a record."""
-    found, step, last = [], -1, None
+    values, step, last = [], -1, None
     for _, _, arrivals in parts:
         for arrival in arrivals:
             step, last = (step + 1, arrival.round) if arrival.round != last else (step, last)
-            found.append(step - arrival.version)
-    return found
+            values.append(step - arrival.version)
+    return values
 
 
 @pytest.mark.parametrize(
