@@ -2,9 +2,13 @@
 
 import itertools
 
+import numpy as np
 import pytest
 
+from raydient.server.training.preparation import prepare
 from raydient.server.training.reports import EpochEnded
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
 from raydient.wire.control import Role
 
 from .conftest import execute
@@ -24,6 +28,7 @@ NETWORK = {
     "metrics": ["f1"],
 }
 """Large enough for two parameter servers."""
+VOCABULARY = 20_000
 MOMENTUM = {"sgd": {"learning_rate": 0.1, "momentum": 0.5, "nesterov": True}}
 TRAINING = {
     "epochs": 4,
@@ -74,6 +79,41 @@ def test_the_loss_of_a_worker_and_of_a_server_changes_no_bit(job, local, twin, t
     finished = execute(prepared, local, tmp_path, saboteur)
     assert saboteur.done
     assert finished.digest == twin(prepared).digest
+
+
+def test_learners_have_the_rows_of_tables_that_they_use(local, tmp_path):
+    rng, path = np.random.default_rng(8), tmp_path / "words.npz"
+    x = np.minimum(rng.zipf(1.2, (240, 4)), VOCABULARY - 1)
+    np.savez(path, x=x.astype(np.float32), y=x[:, 0] % 3)
+    table = {"embedding": {"name": "words", "input_dim": VOCABULARY, "output_dim": 4}}
+    spec = {
+        "dataset": {"uri": path.name},
+        "network": {"layers": [table, "flatten", {"dense": {"units": 3}}], "loss": "softmax_cross_entropy"},
+        "training": {"epochs": 2, "batch_size": 20, "microbatches": 5, "optimizer": MOMENTUM, "consistency": "local"},
+        "resources": {"workers": 2, "parameter_servers": 2},
+    }
+    prepared = prepare(validate_job(spec), path)
+    assert [parameter.sparse for parameter in prepared.network.layout.parameters] == [True, False, False]
+    digest = naive(prepared, learn=Learner(prepared)).digest
+    assert execute(prepared, local, tmp_path, transport="tcp").digest == digest
+
+
+def test_regularizers_of_tables_are_refused(tmp_path):
+    path = tmp_path / "words.npz"
+    np.savez(path, x=np.zeros((20, 2), np.float32), y=np.arange(20) % 2)
+    words = {"input_dim": VOCABULARY, "output_dim": 4, "embeddings_regularizer": {"l2": 0.1}}
+    layers = [{"embedding": {"name": "words", **words}}, "flatten", {"dense": {"units": 2}}]
+    spec = {
+        "dataset": {"uri": path.name},
+        "network": {"layers": layers, "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 2, "consistency": "local"},
+    }
+    with pytest.raises(InvalidSpec) as refused:
+        prepare(validate_job(spec), path)
+    (error,) = refused.value.errors
+    assert error.path == "training.consistency"
+    assert error.message.startswith("a learner has only the rows of words.embeddings that it uses")
+    assert error.message.endswith("leave the regularizer out, or use synchronous")
 
 
 def test_one_local_step_has_the_bits_of_a_synchronous_job(job, local, tmp_path):
