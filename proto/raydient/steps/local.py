@@ -31,6 +31,8 @@ class LocalSteps:
         start, stop = round_.leaf(leaf)
         rows, batches = stop - start, -(-(round_.stop - round_.start) // self.batch_size)
         count = min(batches, rows)
+        if count == 1:
+            return [(start, stop)]
         return [(start + rows * i // count, start + rows * (i + 1) // count) for i in range(count)]
 
     def shape_rows(self, schedule: Schedule) -> frozenset[int]:

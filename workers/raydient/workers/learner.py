@@ -1,7 +1,7 @@
 """Local SGD: a leaf as a learner, which updates weights of its own by the gradients of one batch after the other."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ from .network import Network, Pass
 from .network.layers import Views
 
 
-@dataclass(frozen=True, slots=True)
-class LocalStep:
+class LocalStep(NamedTuple):
     """One forward and backward pass of a leaf.
 
     Attributes:
@@ -93,8 +92,8 @@ class Learner:
             rate: learning rate of the round; None if no leaf has several steps.
             used: returns the rows of each table that the rows of a range of positions use, by the table's offset.
         """
-        parts, rows = self._steps.parts(round_, leaf), round_.rows((leaf, leaf + 1))
-        every_row = round_.stop - round_.start
+        parts, every_row = self._steps.parts(round_, leaf), round_.stop - round_.start
+        rows = parts[-1][1] - parts[0][0]
         for number, (start, stop) in enumerate(parts):
             own = self._own if number else None
             # 1 / (stop - start) for the mean, times the leaf's share; with one step exactly 1 / every_row
