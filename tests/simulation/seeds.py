@@ -14,6 +14,7 @@ BOUND = 20_000
 FIRST_EVENTS = 600
 """Faults begin within this number of events: about as many as a job without faults has."""
 OPTIMIZERS = "adam", "sgd", "scaled"
+MODELS = "synchronous", "asynchronous", "bounded_staleness"
 STALE = "asynchronous", 1, 2, 8
 """The consistency of each fifth job: its name, or the limit of its staleness."""
 
@@ -146,7 +147,7 @@ def pause(job, fault):
 
 
 def amend(job, fault):
-    """The service accepts an amendment: of the rate, of the clipping or of the end."""
+    """The service accepts an amendment: of the rate, of the clipping, of the end or of the consistency."""
     kind = job.twin.prepared.spec.training.optimizer.kind
     choices = (
         {f"training.optimizer.{kind}.learning_rate": 0.5 ** (fault.second % 8)},
@@ -155,6 +156,8 @@ def amend(job, fault):
         {"training.clipping": None, "training.epochs": 1 + fault.second % 4},
         {"training.epochs": 4, "training.max_steps": None},
     )
+    if job.twin.prepared.spec.training.consistency.is_stale and fault.second % 3 == 0:
+        choices = [{"training.consistency": {model: {}}} for model in MODELS]
     job.amend(choices[fault.first % len(choices)])
 
 

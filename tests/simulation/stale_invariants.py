@@ -32,16 +32,21 @@ class StaleInvariants(Invariants):
         disk, prepared = self._disk.after_power_loss(), self._twin.prepared
         _, manifest, _ = next(good_manifests(self._directory / "checkpoints", JOB, disk))
         parts, amendments = read_order(self._directory, disk), manifest.amendments
-        self._check_record(prepared, prepared.amended(amendments).schedule, parts)
+        self._check_record(prepared, amendments, parts)
         assert digest == replay(prepared, parts, amendments, manifest.step), "other bits than a replay"
 
-    def _check_record(self, prepared, schedule, parts):
-        limit = prepared.spec.training.consistency.limit
-        counted, step, last = [], -1, None
-        for arrival in (arrival for _, _, arrivals in parts for arrival in arrivals):
-            step, last = (step, last) if arrival.round == last else (step + 1, arrival.round)
-            counted += [(arrival.round, leaf) for leaf in range(arrival.first, arrival.last)]
-            assert step - arrival.version >= 0, "a leaf is computed on weights of the future"
-            assert limit is None or step - arrival.version <= limit, "the bound of staleness is broken"
+    def _check_record(self, prepared, amendments, parts):
+        schedule, counted, synchronous = prepared.amended(amendments).schedule, [], set(range(self._durable))
+        for begin, _, arrivals in parts:
+            step, last = begin - 1, None
+            for arrival in arrivals:
+                step, last = (step, last) if arrival.round == last else (step + 1, arrival.round)
+                synchronous.discard(step)
+                counted += [(arrival.round, leaf) for leaf in range(arrival.first, arrival.last)]
+                amended = prepared.amended([one for one in amendments if one.step <= step])
+                limit = amended.spec.training.consistency.limit
+                assert step >= arrival.version, "a leaf is computed on weights of the future"
+                assert limit is None or step - arrival.version <= limit, "the bound of staleness is broken"
         rounds = [round_ for round_ in map(schedule.round, range(schedule.rounds)) if round_.kind is RoundKind.TRAIN]
+        rounds = [round_ for round_ in rounds if round_.step not in synchronous]
         assert sorted(counted) == [(round_.number, leaf) for round_ in rounds for leaf in range(round_.leaves)]

@@ -24,14 +24,27 @@ def update_request(name: str, settings: Mapping[str, Any]) -> UpdateTrainingJobR
     for path, value in settings.items():
         if value is None or not any(fnmatchcase(path, pattern) for pattern in AMENDABLE):
             continue
-        nested = value
-        for part in reversed(path.split(".")):
-            nested = {part: nested}
         try:
-            spec.MergeFrom(ParseDict(nested, TrainingJobSpec()))
+            spec.MergeFrom(_parsed(path, value))
         except ParseError:
             errors.append(FieldError(path, f"{value!r} is no value of this field"))
     if errors:
         raise InvalidSpec(errors)
     mask = FieldMask(paths=[f"spec.{path}" for path in settings])
     return UpdateTrainingJobRequest(training_job=TrainingJob(name=name, spec=spec), update_mask=mask)
+
+
+def _parsed(path: str, value: Any) -> TrainingJobSpec:
+    """Return a specification with one field. Raises ParseError."""
+
+    def parse(nested: Any) -> TrainingJobSpec:
+        for part in reversed(path.split(".")):
+            nested = {part: nested}
+        return ParseDict(nested, TrainingJobSpec())
+
+    try:
+        return parse(value)
+    except ParseError:
+        if not isinstance(value, str):
+            raise
+        return parse({value: {}})  # an option without settings, by its bare name

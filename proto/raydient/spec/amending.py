@@ -13,7 +13,7 @@ from .validation import validate_job
 RATE = "training.optimizer.*.learning_rate"
 CLIPPING = "training.clipping"
 EPOCHS, MAX_STEPS, MAX_MINUTES = "training.epochs", "training.max_steps", "training.max_minutes"
-PATIENCE = "training.early_stopping.patience"
+PATIENCE, CONSISTENCY = "training.early_stopping.patience", "training.consistency"
 AMENDABLE = (
     RATE,
     CLIPPING,
@@ -22,6 +22,8 @@ AMENDABLE = (
     MAX_STEPS,
     MAX_MINUTES,
     PATIENCE,
+    CONSISTENCY,
+    f"{CONSISTENCY}.bounded_staleness.limit",
 )
 """Paths of the fields that may change; `*` is the job's optimizer."""
 _REMOVABLE = (CLIPPING, MAX_STEPS, MAX_MINUTES)
@@ -33,7 +35,7 @@ def amended(spec: JobSpec, *changes: Mapping[str, Any]) -> JobSpec:
     Raises:
         InvalidSpec: fields that may not change, or values that break a rule after the last change.
     """
-    if errors := [error for settings in changes for error in _refusals(spec.training, settings)]:
+    if errors := [error for settings in changes for error in _refusals(spec, settings)]:
         raise InvalidSpec(errors)
     data = spec.canonical()
     _set_all(data, changes)
@@ -67,8 +69,10 @@ def _set_all(data: dict[str, Any], changes: Iterable[Mapping[str, Any]]) -> None
 
 def _set(data: dict[str, Any], path: str, value: Any) -> None:
     *parents, name = path.split(".")
-    if path.startswith(f"{CLIPPING}."):  # the kind may be another one
-        data["training"]["clipping"] = {parents[-1]: {name: value}}
+    if path.startswith((f"{CLIPPING}.", f"{CONSISTENCY}.")):  # the kind may be another one
+        _, choice, kind = parents
+        settings = data["training"].get(choice, {}).get(kind, {})
+        data["training"][choice] = {kind: {**settings, name: value}}
         return
     for parent in parents:
         data = data[parent]
@@ -77,8 +81,9 @@ def _set(data: dict[str, Any], path: str, value: Any) -> None:
         del data[name]
 
 
-def _refusals(training: Training, settings: Mapping[str, Any]) -> Iterator[FieldError]:
+def _refusals(spec: JobSpec, settings: Mapping[str, Any]) -> Iterator[FieldError]:
     """Yield an error for each field that may not change, or not without a value."""
+    training = spec.training
     own = RATE.replace("*", training.optimizer.kind)
     known = [own if path == RATE else path for path in AMENDABLE]
     if not settings:
@@ -92,6 +97,19 @@ def _refusals(training: Training, settings: Mapping[str, Any]) -> Iterator[Field
             yield FieldError(path, "a value is needed: the field cannot be removed")
         elif path.startswith(f"{CLIPPING}.") and any(other.startswith(CLIPPING) for other in settings if other != path):
             yield FieldError(path, f"goes without other fields of {CLIPPING}: a job clips in one way")
+        elif path.startswith(CONSISTENCY):
+            yield from _kept_consistency(spec, path, value)
+
+
+def _kept_consistency(spec: JobSpec, path: str, value: Any) -> Iterator[FieldError]:
+    """Yield an error if a job has to keep its consistency."""
+    becomes_local = isinstance(value, str | dict) and "local" in value
+    if spec.training.consistency.local is not None or becomes_local:
+        yield FieldError(path, "a job with local steps keeps them: its steps have other batches")
+    elif any(layer.kind == "embedding" for layer in spec.network.layers):
+        yield FieldError(
+            path, "a job with an embedding keeps its consistency: its workers receive tables in another way"
+        )
 
 
 def _not_amendable(path: str, own: str, known: list[str]) -> str:

@@ -1,0 +1,73 @@
+"""The consistency of a job may change while it trains, but for jobs whose batches or tables depend on it."""
+
+import pytest
+
+from raydient.spec.amending import amended
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.validation import validate_job
+
+EMBEDDING = {"embedding": {"input_dim": 9, "output_dim": 2}}
+
+
+def make(consistency="synchronous", layers=(), **training):
+    return validate_job(
+        {
+            "dataset": {"uri": "data.csv"},
+            "network": {"layers": [*layers, {"dense": {"units": 3}}], "loss": "softmax_cross_entropy"},
+            "training": {"consistency": consistency, **training},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "settings", "after"),
+    [
+        ("synchronous", {"training.consistency": {"asynchronous": {}}}, {"asynchronous": {"damping": False}}),
+        ("asynchronous", {"training.consistency": {"synchronous": {}}}, {"synchronous": {}}),
+        (
+            "synchronous",
+            {"training.consistency.bounded_staleness.limit": 2},
+            {"bounded_staleness": {"limit": 2, "damping": False}},
+        ),
+        (
+            {"bounded_staleness": {"limit": 8, "damping": True}},
+            {"training.consistency.bounded_staleness.limit": 1},
+            {"bounded_staleness": {"limit": 1, "damping": True}},
+        ),
+    ],
+    ids=str,
+)
+def test_another_consistency(before, settings, after):
+    assert amended(make(before), settings).training.consistency.canonical() == after
+
+
+@pytest.mark.parametrize(
+    ("job", "settings", "message"),
+    [
+        ({}, {"training.consistency": {"local": {"steps": 4}}}, "a job with local steps keeps them"),
+        (
+            {"consistency": {"local": {"steps": 4}}},
+            {"training.consistency": {"synchronous": {}}},
+            "a job with local steps keeps them",
+        ),
+        (
+            {"layers": [EMBEDDING, "flatten"]},
+            {"training.consistency": {"asynchronous": {}}},
+            "a job with an embedding keeps its consistency",
+        ),
+        ({}, {"training.consistency": {"eventual": {}}}, "eventual"),
+        ({}, {"training.consistency.bounded_staleness.limit": 0}, "it must be at least 1"),
+        ({}, {"training.consistency": None}, "a value is needed"),
+        (
+            {"on_non_finite": "rollback"},
+            {"training.consistency": {"asynchronous": {}}},
+            "cannot be combined with on_non_finite: rollback",
+        ),
+    ],
+    ids=str,
+)
+def test_a_change_that_is_refused(job, settings, message):
+    with pytest.raises(InvalidSpec, match=message) as refused:
+        amended(make(**job), settings)
+    (error,) = refused.value.errors
+    assert error.path.startswith("training.consistency")
