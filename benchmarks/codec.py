@@ -1,7 +1,7 @@
-"""Codecs of the exchange between two nodes: samples per second of an mlp, and accuracy on digits, against float32.
+"""Codecs of the exchange over TCP: samples per second of an mlp, and accuracy on digits, against float32.
 
-Two nodes are two raylets of a Ray on this machine, as in `nodes.py`. On Linux the contenders at 1 Gbit/s run in a
-network namespace whose loopback has that rate for both directions together, which takes root or user namespaces, `ip`
+On Linux the contenders at 1 Gbit/s run in a network namespace whose loopback has that rate for both directions
+together, as a link between a node with the workers and one with the server. That takes root or user namespaces, `ip`
 and `tc`; without these they are left out. The loopback itself is as fast as memory, so there a codec costs more than it
 gains.
 """
@@ -18,8 +18,7 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 
 from comparison import Comparison, Measurement, Options, Peer, print_document
-from nodes import RATE, ray_of
-from workload import EPOCHS, FEWEST_EPOCHS, job, pace_of_training, write_data
+from workload import EPOCHS, FEWEST_EPOCHS, WORKERS, job, pace_of_training, write_data
 
 from raydient.server.embedded import train
 from raydient.server.training.reports import EpochEnded, Report
@@ -28,9 +27,9 @@ from raydient.spec.job import JobSpec
 from raydient.spec.reading import read_job_file
 
 CODECS = ("none", "int8", "bfloat16")
+RATE = "samples_per_second"
 ACCURACY = "digits_accuracy_percent"
 SEEDS = 5
-NODES = 2
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits.yaml"
 LINK = "ip link set lo up && tc qdisc add dev lo root tbf rate 1gbit burst 512kb limit 32mb && exec "
 """The limit is the length of the queue, which holds a gradient."""
@@ -57,13 +56,13 @@ def pace(prefix: Sequence[str], codec: str, epochs: int) -> Measurement:
     return {**result, ACCURACY: accuracy(codec, SEEDS if epochs > FEWEST_EPOCHS else 1)}
 
 
-def train_on_nodes(codec: str, epochs: int) -> None:
-    """Print the pace of training on two nodes."""
-    with TemporaryDirectory(prefix="raydient-benchmark-") as directory, ray_of(NODES) as address:
+def train_over_tcp(codec: str, epochs: int) -> None:
+    """Print the pace of training."""
+    with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         data = Path(directory) / "random.npz"
         write_data(data)
-        spec = with_codec(job(data, NODES, strategy="spread", epochs=epochs), codec)
-        measured = pace_of_training(spec, data, cluster="ray", ray_address=address)
+        spec = with_codec(job(data, WORKERS, epochs=epochs), codec)
+        measured = pace_of_training(spec, data, transport="tcp")
     phases = {f"{phase}_ms": value for phase, value in measured.phases_ms.items()}
     print(json.dumps({RATE: measured.samples_per_second, "step_ms": measured.step_ms, **phases}))
 
@@ -108,7 +107,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in CODECS:
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-        train_on_nodes(sys.argv[1], int(sys.argv[2]))
+        train_over_tcp(sys.argv[1], int(sys.argv[2]))
     else:
         main()

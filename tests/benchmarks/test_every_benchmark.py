@@ -11,7 +11,7 @@ from benchmarks.__main__ import BENCHMARKS
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 LIBRARIES = {"__main__", "comparison", "one_core", "own_step", "workload"}
-ON_RAY = {"clusters", "codec", "elastic", "nodes"}
+ON_RAY = {"clusters", "elastic", "nodes"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.ray if n in ON_RAY else ()) for n in BENCHMARKS])
