@@ -1,7 +1,7 @@
 """One job of the service."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from raydient.v1.training_job_pb2 import TrainingJob, TrainingJobEvent, Training
 
 from .connection import Connection
 from .download import Downloaded, download_model
-from .errors import JobNotSucceeded, NotAllowed, RequestRefused, of_specification
+from .errors import JobNotSucceeded, NotAllowed, RaydientError, RequestRefused, of_specification
 from .history import History, Point
 from .prediction import Prediction
 from .predictor import Predictor
+from .replaying import Replay
 from .updating import update_request
 from .watching import watch
 
@@ -156,6 +157,23 @@ class Job:
             return self._update(self._connection.training.UpdateTrainingJob, request)
         except RequestRefused as error:
             raise of_specification(error) from error
+
+    def replay(self, progress: Callable[[int, int], None] = lambda step, steps: None) -> Replay:
+        """Train the job again on the service's machine, up to its newest checkpoint, in the recorded order of arrival.
+
+        Args:
+            progress: receives the steps made and their number.
+
+        Raises:
+            NotAllowed: the job has no checkpoint.
+            RaydientError: its record is cut.
+        """
+        request = api.ReplayTrainingJobRequest(name=self.name)
+        for response in self._connection.stream(self._connection.training.ReplayTrainingJob, request):
+            progress(response.step, response.steps)
+            if response.digest:
+                return Replay(response.steps, response.digest, response.recorded_digest)
+        raise RaydientError(f"the replay of {self.name} has ended without a result")
 
     def delete(self) -> None:
         """Remove a job that has ended, with its model, checkpoints and history."""

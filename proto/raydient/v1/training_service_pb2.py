@@ -28,7 +28,7 @@ from raydient.v1 import training_job_pb2 as raydient_dot_v1_dot_training__job__p
 from raydient.v1 import training_job_spec_pb2 as raydient_dot_v1_dot_training__job__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"raydient/v1/training_service.proto\x12\x0braydient.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1eraydient/v1/training_job.proto\x1a#raydient/v1/training_job_spec.proto\"q\n\x18\x43reateTrainingJobRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.raydient.v1.TrainingJobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"%\n\x15GetTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x8c\x02\n\x17ListTrainingJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x06states\x18\x03 \x03(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12@\n\x06labels\x18\x04 \x03(\x0b\x32\x30.raydient.v1.ListTrainingJobsRequest.LabelsEntry\x12*\n\x04view\x18\x05 \x01(\x0e\x32\x1c.raydient.v1.TrainingJobView\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x18ListTrainingJobsResponse\x12/\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x18.raydient.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x18UpdateTrainingJobRequest\x12.\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x18.raydient.v1.TrainingJob\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"?\n\x18\x44\x65leteTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"(\n\x18\x43\x61ncelTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x17PauseTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18ResumeTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x17ScaleTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07workers\x18\x02 \x01(\x05\"?\n\x17WatchTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"H\n\x18WatchTrainingJobResponse\x12,\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1d.raydient.v1.TrainingJobEvent\"K\n\x12ListMetricsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListMetricsResponse\x12$\n\x07metrics\x18\x01 \x03(\x0b\x32\x13.raydient.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*m\n\x0fTrainingJobView\x12!\n\x1dTRAINING_JOB_VIEW_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRAINING_JOB_VIEW_BASIC\x10\x01\x12\x1a\n\x16TRAINING_JOB_VIEW_FULL\x10\x02\x32\xcb\x07\n\x0fTrainingService\x12T\n\x11\x43reateTrainingJob\x12%.raydient.v1.CreateTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12N\n\x0eGetTrainingJob\x12\".raydient.v1.GetTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12_\n\x10ListTrainingJobs\x12$.raydient.v1.ListTrainingJobsRequest\x1a%.raydient.v1.ListTrainingJobsResponse\x12R\n\x11\x44\x65leteTrainingJob\x12%.raydient.v1.DeleteTrainingJobRequest\x1a\x16.google.protobuf.Empty\x12T\n\x11\x43\x61ncelTrainingJob\x12%.raydient.v1.CancelTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12R\n\x10PauseTrainingJob\x12$.raydient.v1.PauseTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12T\n\x11ResumeTrainingJob\x12%.raydient.v1.ResumeTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12R\n\x10ScaleTrainingJob\x12$.raydient.v1.ScaleTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12T\n\x11UpdateTrainingJob\x12%.raydient.v1.UpdateTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12\x61\n\x10WatchTrainingJob\x12$.raydient.v1.WatchTrainingJobRequest\x1a%.raydient.v1.WatchTrainingJobResponse0\x01\x12P\n\x0bListMetrics\x12\x1f.raydient.v1.ListMetricsRequest\x1a .raydient.v1.ListMetricsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"raydient/v1/training_service.proto\x12\x0braydient.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1eraydient/v1/training_job.proto\x1a#raydient/v1/training_job_spec.proto\"(\n\x18ReplayTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"a\n\x19ReplayTrainingJobResponse\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\r\n\x05steps\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x17\n\x0frecorded_digest\x18\x04 \x01(\t\"q\n\x18\x43reateTrainingJobRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.raydient.v1.TrainingJobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"%\n\x15GetTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x8c\x02\n\x17ListTrainingJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12-\n\x06states\x18\x03 \x03(\x0e\x32\x1d.raydient.v1.TrainingJobState\x12@\n\x06labels\x18\x04 \x03(\x0b\x32\x30.raydient.v1.ListTrainingJobsRequest.LabelsEntry\x12*\n\x04view\x18\x05 \x01(\x0e\x32\x1c.raydient.v1.TrainingJobView\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"d\n\x18ListTrainingJobsResponse\x12/\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x18.raydient.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x18UpdateTrainingJobRequest\x12.\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x18.raydient.v1.TrainingJob\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"?\n\x18\x44\x65leteTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"(\n\x18\x43\x61ncelTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x17PauseTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18ResumeTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x17ScaleTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07workers\x18\x02 \x01(\x05\"?\n\x17WatchTrainingJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"H\n\x18WatchTrainingJobResponse\x12,\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1d.raydient.v1.TrainingJobEvent\"K\n\x12ListMetricsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x13ListMetricsResponse\x12$\n\x07metrics\x18\x01 \x03(\x0b\x32\x13.raydient.v1.Metric\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*m\n\x0fTrainingJobView\x12!\n\x1dTRAINING_JOB_VIEW_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRAINING_JOB_VIEW_BASIC\x10\x01\x12\x1a\n\x16TRAINING_JOB_VIEW_FULL\x10\x02\x32\xb1\x08\n\x0fTrainingService\x12T\n\x11\x43reateTrainingJob\x12%.raydient.v1.CreateTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12N\n\x0eGetTrainingJob\x12\".raydient.v1.GetTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12_\n\x10ListTrainingJobs\x12$.raydient.v1.ListTrainingJobsRequest\x1a%.raydient.v1.ListTrainingJobsResponse\x12R\n\x11\x44\x65leteTrainingJob\x12%.raydient.v1.DeleteTrainingJobRequest\x1a\x16.google.protobuf.Empty\x12T\n\x11\x43\x61ncelTrainingJob\x12%.raydient.v1.CancelTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12R\n\x10PauseTrainingJob\x12$.raydient.v1.PauseTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12T\n\x11ResumeTrainingJob\x12%.raydient.v1.ResumeTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12R\n\x10ScaleTrainingJob\x12$.raydient.v1.ScaleTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12T\n\x11UpdateTrainingJob\x12%.raydient.v1.UpdateTrainingJobRequest\x1a\x18.raydient.v1.TrainingJob\x12\x61\n\x10WatchTrainingJob\x12$.raydient.v1.WatchTrainingJobRequest\x1a%.raydient.v1.WatchTrainingJobResponse0\x01\x12P\n\x0bListMetrics\x12\x1f.raydient.v1.ListMetricsRequest\x1a .raydient.v1.ListMetricsResponse\x12\x64\n\x11ReplayTrainingJob\x12%.raydient.v1.ReplayTrainingJobRequest\x1a&.raydient.v1.ReplayTrainingJobResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +37,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_TRAININGJOBVIEW']._serialized_start=1385
-  _globals['_TRAININGJOBVIEW']._serialized_end=1494
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=183
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=296
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=298
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=335
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=338
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=606
-  _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._serialized_start=561
-  _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._serialized_end=606
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=608
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=708
-  _globals['_UPDATETRAININGJOBREQUEST']._serialized_start=710
-  _globals['_UPDATETRAININGJOBREQUEST']._serialized_end=833
-  _globals['_DELETETRAININGJOBREQUEST']._serialized_start=835
-  _globals['_DELETETRAININGJOBREQUEST']._serialized_end=898
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=900
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=940
-  _globals['_PAUSETRAININGJOBREQUEST']._serialized_start=942
-  _globals['_PAUSETRAININGJOBREQUEST']._serialized_end=981
-  _globals['_RESUMETRAININGJOBREQUEST']._serialized_start=983
-  _globals['_RESUMETRAININGJOBREQUEST']._serialized_end=1023
-  _globals['_SCALETRAININGJOBREQUEST']._serialized_start=1025
-  _globals['_SCALETRAININGJOBREQUEST']._serialized_end=1081
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1083
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1146
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1148
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1220
-  _globals['_LISTMETRICSREQUEST']._serialized_start=1222
-  _globals['_LISTMETRICSREQUEST']._serialized_end=1297
-  _globals['_LISTMETRICSRESPONSE']._serialized_start=1299
-  _globals['_LISTMETRICSRESPONSE']._serialized_end=1383
-  _globals['_TRAININGSERVICE']._serialized_start=1497
-  _globals['_TRAININGSERVICE']._serialized_end=2468
+  _globals['_TRAININGJOBVIEW']._serialized_start=1526
+  _globals['_TRAININGJOBVIEW']._serialized_end=1635
+  _globals['_REPLAYTRAININGJOBREQUEST']._serialized_start=183
+  _globals['_REPLAYTRAININGJOBREQUEST']._serialized_end=223
+  _globals['_REPLAYTRAININGJOBRESPONSE']._serialized_start=225
+  _globals['_REPLAYTRAININGJOBRESPONSE']._serialized_end=322
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=324
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=437
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=439
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=476
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=479
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=747
+  _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._serialized_start=702
+  _globals['_LISTTRAININGJOBSREQUEST_LABELSENTRY']._serialized_end=747
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=749
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=849
+  _globals['_UPDATETRAININGJOBREQUEST']._serialized_start=851
+  _globals['_UPDATETRAININGJOBREQUEST']._serialized_end=974
+  _globals['_DELETETRAININGJOBREQUEST']._serialized_start=976
+  _globals['_DELETETRAININGJOBREQUEST']._serialized_end=1039
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1041
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1081
+  _globals['_PAUSETRAININGJOBREQUEST']._serialized_start=1083
+  _globals['_PAUSETRAININGJOBREQUEST']._serialized_end=1122
+  _globals['_RESUMETRAININGJOBREQUEST']._serialized_start=1124
+  _globals['_RESUMETRAININGJOBREQUEST']._serialized_end=1164
+  _globals['_SCALETRAININGJOBREQUEST']._serialized_start=1166
+  _globals['_SCALETRAININGJOBREQUEST']._serialized_end=1222
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1224
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1287
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1289
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1361
+  _globals['_LISTMETRICSREQUEST']._serialized_start=1363
+  _globals['_LISTMETRICSREQUEST']._serialized_end=1438
+  _globals['_LISTMETRICSRESPONSE']._serialized_start=1440
+  _globals['_LISTMETRICSRESPONSE']._serialized_end=1524
+  _globals['_TRAININGSERVICE']._serialized_start=1638
+  _globals['_TRAININGSERVICE']._serialized_end=2711
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,24 @@ TRAINING_JOB_VIEW_UNSPECIFIED: TrainingJobView
 TRAINING_JOB_VIEW_BASIC: TrainingJobView
 TRAINING_JOB_VIEW_FULL: TrainingJobView
 
+class ReplayTrainingJobRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ReplayTrainingJobResponse(_message.Message):
+    __slots__ = ("step", "steps", "digest", "recorded_digest")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    steps: int
+    digest: str
+    recorded_digest: str
+    def __init__(self, step: _Optional[int] = ..., steps: _Optional[int] = ..., digest: _Optional[str] = ..., recorded_digest: _Optional[str] = ...) -> None: ...
+
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
     SPEC_FIELD_NUMBER: _ClassVar[int]

@@ -92,6 +92,11 @@ class TrainingServiceStub(object):
                 request_serializer=raydient_dot_v1_dot_training__service__pb2.ListMetricsRequest.SerializeToString,
                 response_deserializer=raydient_dot_v1_dot_training__service__pb2.ListMetricsResponse.FromString,
                 _registered_method=True)
+        self.ReplayTrainingJob = channel.unary_stream(
+                '/raydient.v1.TrainingService/ReplayTrainingJob',
+                request_serializer=raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobRequest.SerializeToString,
+                response_deserializer=raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer(object):
@@ -201,8 +206,8 @@ class TrainingServiceServicer(object):
     def UpdateTrainingJob(self, request, context):
         """Changes settings of a job that has not ended, as `update_mask` names them: the base learning rate
         (`spec.training.optimizer.KIND.learning_rate` of the job's own optimizer), `spec.training.clipping` or the limit in
-        it, `spec.training.epochs`, `max_steps`, `max_minutes` and `spec.training.early_stopping.patience`. A field that is
-        named and absent from `training_job` is removed, where the specification may lack it. A running job takes the new
+        it, `spec.training.epochs`, `max_steps`, `max_minutes`, `spec.training.early_stopping.patience`, and
+        `spec.training.consistency` or the limit of its staleness. A field that is named and absent from `training_job` is removed, where the specification may lack it. A running job takes the new
         values between two steps, any other one when it goes on. From that step on, the weights are those of a job that
         goes on from there with the new values, also after the loss of any process; see `TrainingJob.updates`. Returns when
         the update is durable, with the new `spec`. Idempotent: an update that changes nothing is not counted.
@@ -241,6 +246,19 @@ class TrainingServiceServicer(object):
 
         NOT_FOUND            JOB_NOT_FOUND
         INVALID_ARGUMENT     INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayTrainingJob(self, request, context):
+        """Trains a job again in one process of the service's machine, up to its newest checkpoint, in the order in which
+        gradients arrived. Streams the progress; the last response has the digest of the weights, which is that of the
+        checkpoint if the record is right. The job itself is not affected. One replay runs at a time; others wait.
+
+        NOT_FOUND            JOB_NOT_FOUND, DATASET_NOT_FOUND
+        FAILED_PRECONDITION  NO_CHECKPOINT
+        DATA_LOSS            RECORD_CUT: pushes are missing in the record of the order
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -303,6 +321,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ListMetrics,
                     request_deserializer=raydient_dot_v1_dot_training__service__pb2.ListMetricsRequest.FromString,
                     response_serializer=raydient_dot_v1_dot_training__service__pb2.ListMetricsResponse.SerializeToString,
+            ),
+            'ReplayTrainingJob': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReplayTrainingJob,
+                    request_deserializer=raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobRequest.FromString,
+                    response_serializer=raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -603,6 +626,33 @@ class TrainingService(object):
             '/raydient.v1.TrainingService/ListMetrics',
             raydient_dot_v1_dot_training__service__pb2.ListMetricsRequest.SerializeToString,
             raydient_dot_v1_dot_training__service__pb2.ListMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayTrainingJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raydient.v1.TrainingService/ReplayTrainingJob',
+            raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobRequest.SerializeToString,
+            raydient_dot_v1_dot_training__service__pb2.ReplayTrainingJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

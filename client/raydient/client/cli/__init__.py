@@ -34,6 +34,7 @@ COMMANDS = {
     "resume": ("control", "resume"),
     "scale": ("control", "scale"),
     "update": ("control", "update"),
+    "replay": ("replay", "replay"),
     "cancel": ("control", "cancel"),
     "delete": ("control", "delete"),
     "metrics": ("metrics", "metrics"),

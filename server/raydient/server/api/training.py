@@ -2,7 +2,7 @@
 """TrainingService, as specified in training_service.proto."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -83,6 +83,19 @@ class TrainingServicer(TrainingServiceServicer):
     async def WatchTrainingJob(self, request: pb.WatchTrainingJobRequest, context: Any) -> None:
         """See the proto."""
         await self._watchers.watch(job_id(request.name), request.after_sequence, context.write)
+
+    async def ReplayTrainingJob(
+        self, request: pb.ReplayTrainingJobRequest, context: Any
+    ) -> AsyncIterator[pb.ReplayTrainingJobResponse]:
+        """See the proto."""
+        job = await asyncio.to_thread(self._jobs.store.get, job_id(request.name))
+        async for replayed in self._jobs.replays.replay(job):
+            yield pb.ReplayTrainingJobResponse(
+                step=replayed.step,
+                steps=replayed.steps,
+                digest=replayed.digest,
+                recorded_digest=replayed.recorded_digest,
+            )
 
     async def ListMetrics(self, request: pb.ListMetricsRequest, context: Any) -> pb.ListMetricsResponse:
         """See the proto."""

@@ -21,6 +21,7 @@ from .description import DESCRIPTION_FILE, Description, write_description, write
 from .disk import disk_may_be_full
 from .dispatcher import Dispatcher
 from .records import FieldChange, Job, UnreadableJob
+from .replays import Replays
 from .rows import spec_text
 from .sources import STORED
 from .store import folder_name
@@ -40,6 +41,7 @@ class JobManager:
     Attributes:
         store, datasets: for reading.
         dispatcher: runs the jobs, and cancels, pauses and resumes them.
+        replays: trains jobs again.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class JobManager:
         self.store = stores.jobs
         self.datasets = stores.datasets
         self.dispatcher = dispatcher
+        self.replays = Replays(stores.directory, stores.sources)
         self._sources = stores.sources
         self._directory = stores.directory
         self._removals = stores.removals

@@ -43,7 +43,7 @@ from .storage import beginning, result_of
 _WORKER = 0
 
 
-class RecordCut(Exception):  # noqa: N818  (an outcome of reading)
+class RecordCut(ValueError):  # noqa: N818  (an outcome of reading)
     """The record does not have the pushes of all steps; the message says which are missing."""
 
 
