@@ -164,6 +164,13 @@ class FakeService(
         job.updates.add(number=len(job.updates) + 1, fields=fields)
         return job
 
+    def ReplayTrainingJob(self, request: Any, context: Any) -> Iterator[api.ReplayTrainingJobResponse]:
+        """Replay two steps; the digest is that of the job."""
+        self._enter("ReplayTrainingJob", request, context)
+        job = self._job(request.name, context)
+        yield api.ReplayTrainingJobResponse(step=1, steps=2)
+        yield api.ReplayTrainingJobResponse(step=2, steps=2, digest="c8", recorded_digest=job.digest)
+
     def WatchTrainingJob(self, request: Any, context: Any) -> Iterator[api.WatchTrainingJobResponse]:
         self._enter("WatchTrainingJob", request, context)
         limit = self.breaks.popleft() if self.breaks else None

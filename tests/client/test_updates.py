@@ -32,12 +32,20 @@ def test_a_request_has_the_values_and_names_their_fields():
     ]
 
 
+def test_an_option_without_settings_may_be_a_bare_name():
+    training, paths = request({"training.consistency": "asynchronous"})
+    assert training.consistency.WhichOneof("kind") == "asynchronous"
+    assert paths == ["spec.training.consistency"]
+
+
 def test_a_field_that_may_not_change_is_left_to_the_service():
     _, paths = request({"training.batch_size": 3, "no.field": {}})
     assert paths == ["spec.training.batch_size", "spec.no.field"]
 
 
-@pytest.mark.parametrize(("path", "value"), [("training.max_steps", "many"), ("training.clipping", 3)])
+@pytest.mark.parametrize(
+    ("path", "value"), [("training.max_steps", "many"), ("training.clipping", 3), ("training.consistency", "eventual")]
+)
 def test_a_value_of_another_type_is_an_error_with_its_path(path, value):
     with pytest.raises(InvalidSpec) as caught:
         request({path: value})

@@ -94,6 +94,7 @@ def test_services_and_methods() -> None:
             "UpdateTrainingJob": "TrainingJob",
             "WatchTrainingJob": "stream WatchTrainingJobResponse",
             "ListMetrics": "ListMetricsResponse",
+            "ReplayTrainingJob": "stream ReplayTrainingJobResponse",
         },
         "DatasetService": {
             "UploadDataset": "stream Dataset",

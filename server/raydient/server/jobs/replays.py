@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from raydient.server.clusters.member import environment
 from raydient.server.errors import DataLoss, NotAllowed
 from raydient.server.training import replay_process
 from raydient.server.training.checkpoint_files import AVERAGE, BEST, WEIGHTS, Manifest, good_manifests
@@ -70,7 +68,7 @@ class Replays:
                 replay_process.__name__,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={**os.environ, **environment(portable=job.spec.training.numerics.is_portable)},
+                env=replay_process.variables(portable=job.spec.training.numerics.is_portable),
             )
             try:
                 async for replayed in _answers(process, job, question, manifest):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from raydient.server.clusters.member import end_with_input
+from raydient.server.clusters.member import end_with_input, environment
 
 NICENESS = 10
 """Nice value of a replay, so that jobs and calls get the processor first."""
@@ -44,6 +44,11 @@ class Question:
     @classmethod
     def from_json(cls, data: bytes) -> Self:
         return cls(**json.loads(data))
+
+
+def variables(*, portable: bool) -> dict[str, str]:
+    """Return the environment of the process for a job that is `portable` or not."""
+    return {**os.environ, **environment(portable=portable)}
 
 
 def main() -> None:
