@@ -18,8 +18,6 @@ def replay(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
 
     It goes up to the newest checkpoint; the job itself is not affected. Exit status 1 if the digests differ.
     """
-    from raydient.client.errors import RaydientError
-
     with connection.open() as client, click.progressbar(length=1, label="replay", file=sys.stderr) as bar:
 
         def progress(step: int, steps: int) -> None:
@@ -31,8 +29,7 @@ def replay(*, job: str, connection: ConnectionOptions, as_json: bool) -> None:
         digests = {"digest": replayed.digest, "recorded_digest": replayed.recorded_digest}
         print_json({"steps": replayed.steps, **digests, "equal": replayed.is_equal})
     else:
-        print_pairs(
-            [("steps", str(replayed.steps)), ("digest", replayed.digest), ("recorded", replayed.recorded_digest)]
-        )
+        pairs = [("steps", str(replayed.steps)), ("digest", replayed.digest), ("recorded", replayed.recorded_digest)]
+        print_pairs([*pairs, ("equal", "yes" if replayed.is_equal else "no")])
     if not replayed.is_equal:
-        raise RaydientError("the replay has other weights than the checkpoint")
+        raise SystemExit(1)
