@@ -55,7 +55,7 @@ class Assignments:
     @property
     def waits(self) -> bool:
         """True if a leaf is neither done nor assigned."""
-        return not self.missing <= self._worker.keys()
+        return bool(self.missing - self._worker.keys())
 
     def held(self, worker: int) -> int:
         """Return the number of sums over nodes that a worker has pushed."""
