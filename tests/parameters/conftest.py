@@ -56,8 +56,8 @@ class Job:
 
     shapes = (("first.kernel", (2, 2)), ("first.bias", (2,)), ("last.kernel", (3,)))
 
-    def __init__(self, train_rows=17):
-        self.schedule = Schedule(train_rows=train_rows, test_rows=300, epochs=2, batch_size=7, microbatches=7)
+    def __init__(self, train_rows=17, test_rows=300):
+        self.schedule = Schedule(train_rows=train_rows, test_rows=test_rows, epochs=2, batch_size=7, microbatches=7)
         self.layout = Layout.of(self.shapes)
         self.optimizer = ("adam", SETTINGS)
         self.start = np.linspace(-1, 1, self.layout.size, dtype=np.float32)

@@ -74,7 +74,9 @@ class Run:
                     nodes = maximal_subtrees(first, last, self.job.schedule.round(number).leaves)
                     weights = self.arrays[0].copy()
                     self.owed[worker] += [((number, node), weights, self.server.position.step) for node in nodes]
-                    self.unread[worker] = {one for one in self.unread[worker] if one[0] >= number - kept}
+                    freed = {one for one in self.unread[worker] if one[0] < number - kept}
+                    assert not any(self.server.open_round(of) for of, _ in freed), "a gradient that is not applied"
+                    self.unread[worker] -= freed
                     assert len(self.unread[worker]) + 1 <= self.slots
                 case EpochEnd():
                     self.epochs.append(action)
@@ -125,7 +127,7 @@ class Run:
                 self.plan()
             elif chance < 0.12:
                 self.carry_out(self.server.snapshot())
-            elif chance < 0.13 and self.saved is not None:
+            elif chance < 0.16 and self.saved is not None:
                 self.arrivals, self.epochs = [*self.durable[0]], [*self.durable[1]]
                 self.begin(*self.saved)
             elif any(self.owed.values()):
@@ -194,6 +196,15 @@ def test_one_worker_has_the_bits_of_a_synchronous_job(job, executor, consistency
     synchronous = job.reference[-1]
     assert [array.tobytes() for array in run.arrays] == [array.tobytes() for array in synchronous]
     assert not any(run.server.position.staleness.elements())
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("consistency", [MODELS[2], ASYNCHRONOUS], ids=["bounded", "asynchronous"])
+def test_without_a_held_out_part_an_epoch_has_its_own_rows(executor, consistency, seed):
+    job = Job(train_rows=59, test_rows=0)
+    run = Run(job, consistency, seed, executor)
+    run.play()
+    assert [end.train[0] for end in run.epochs] == [59, 59]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -40,6 +40,16 @@ def test_pushes_of_a_snapshot_that_was_not_written_come_with_the_next_one(tmp_pa
     assert read_order(tmp_path) == [(0, 2, [FIRST, SECOND, THIRD])]
 
 
+def test_synchronous_steps_between_two_parts_are_in_no_file(tmp_path):
+    order = OrderRecord(tmp_path)
+    order.go_on_from(0)
+    order.add(1, pack([FIRST]))
+    order.add(5, b"")
+    order.add(6, pack([FIRST._replace(round=5, version=5)]))
+    order.sync(6)
+    assert [(begin, end) for begin, end, _ in read_order(tmp_path)] == [(0, 1), (5, 6)]
+
+
 def test_a_later_snapshot_is_not_written_with_an_earlier_one(tmp_path):
     order = OrderRecord(tmp_path)
     order.go_on_from(0)

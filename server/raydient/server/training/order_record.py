@@ -27,30 +27,33 @@ class OrderRecord:
     def __init__(self, directory: Path, disk: Disk = LOCAL) -> None:
         """`directory` is the job's folder. Nothing is written for a synchronous job."""
         self._folder, self._disk = directory / FOLDER, disk
-        self._begin = 0
-        self._pending: dict[int, bytes] = {}  # by the step of the snapshot
+        self._durable = self._newest = 0  # steps
+        self._pending: list[tuple[int, int, bytes]] = []  # first step, end and pushes, in order
 
     def go_on_from(self, step: int) -> None:
         """Remove what was recorded after a step, and record from there on. Raises OSError."""
         self._remove_after(step)
-        self._begin, self._pending = step, {}
+        self._durable = self._newest = step
+        self._pending = []
 
     def add(self, step: int, arrivals: bytes) -> None:
-        """Add the pushes from the last snapshot up to the snapshot of a step."""
-        if arrivals and step > self._begin:
-            self._pending[step] = arrivals
+        """Add the pushes from the last snapshot up to the snapshot of a step; none if these steps were synchronous."""
+        if step > self._newest:
+            if arrivals:
+                self._pending.append((self._newest, step, arrivals))
+            self._newest = step
 
     def sync(self, step: int) -> None:
         """Make the record up to a step durable. After an OSError a later call makes the same pushes durable."""
-        due = sorted(end for end in self._pending if end <= step)
+        due = [part for part in self._pending if part[1] <= step]
         if due:
             self._disk.make_folder(self._folder)
             remove_leftovers(self._folder, self._disk)
-            self._remove_after(self._begin)  # by an attempt that failed when the file had its name
-            content = b"".join(self._pending[end] for end in due)
-            write_durably(self._folder / f"{self._begin:012d}-{step:012d}", content, self._disk)
-        self._pending = {end: arrivals for end, arrivals in self._pending.items() if end > step}
-        self._begin = max(self._begin, step)
+            self._remove_after(self._durable)  # by an attempt that failed when the file had its name
+            for begin, end, content in _joined(due):
+                write_durably(self._folder / f"{begin:012d}-{end:012d}", content, self._disk)
+        self._pending = self._pending[len(due) :]
+        self._durable = max(self._durable, step)
 
     def _remove_after(self, step: int) -> None:
         for _, end, path in _files(self._folder, self._disk):
@@ -74,6 +77,18 @@ def read_order(directory: Path, disk: Disk = LOCAL) -> list[Part]:
             except ValueError:
                 raise ValueError(f"{path.name} is cut: its size is no multiple of 16 bytes") from None
     return parts
+
+
+def _joined(parts: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Return parts of a record with those joined between which no step lies."""
+    joined: list[tuple[int, int, bytes]] = []
+    for part in parts:
+        if joined and joined[-1][1] == part[0]:
+            begin, _, content = joined.pop()
+            joined.append((begin, part[1], content + part[2]))
+        else:
+            joined.append(part)
+    return joined
 
 
 def _files(folder: Path, disk: Disk) -> Iterator[tuple[int, int, Path]]:

@@ -169,8 +169,8 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.epochs(message))
             case control.Snapshot() | control.SnapshotPart():
                 shard = self._servers.index(member) if member in self._servers else None
-                if shard == 0 and ARRIVALS in arrays:
-                    self._storage.order.add(message.step, arrays[ARRIVALS].tobytes())
+                if shard == 0:
+                    self._storage.order.add(message.step, arrays[ARRIVALS].tobytes() if ARRIVALS in arrays else b"")
                     arrays = {name: values for name, values in arrays.items() if name != ARRIVALS}
                 whole = self._assembly.add(shard, message, arrays)
                 if whole is not None:
