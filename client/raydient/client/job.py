@@ -145,8 +145,8 @@ class Job:
         Args:
             settings: new values by the path in the job file, such as `{"training.max_steps": 500}`; None removes a
                 setting. Fields that may change: `training.optimizer.*.learning_rate` of the job's own optimizer,
-                `training.clipping` and its limits, `training.epochs`, `training.max_steps`, `training.max_minutes` and
-                `training.early_stopping.patience`.
+                `training.clipping` and its limits, `training.consistency` and the limit of its staleness,
+                `training.epochs`, `training.max_steps`, `training.max_minutes` and `training.early_stopping.patience`.
 
         Raises:
             InvalidSpec: a field may not change, or its value breaks a rule.

@@ -59,7 +59,7 @@ def scale(*, job: str, connection: ConnectionOptions, workers: int, as_json: boo
 @with_connection
 @debug_option
 def update(*, job: str, settings: tuple[str, ...], connection: ConnectionOptions, as_json: bool) -> None:
-    """Change the learning rate, the clipping or the end of a job that trains.
+    """Change the learning rate, the clipping, the consistency or the end of a job that trains.
 
     A field is named as in the job file, such as training.max_steps=500 or
     training.optimizer.adam.learning_rate=0.001; null removes a setting. The new values hold from the next step on.

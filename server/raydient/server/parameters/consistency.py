@@ -14,6 +14,9 @@ from raydient.steps.tree import maximal_subtrees
 from .opened import Opened
 from .position import Position
 
+MOST_STEPS = 4
+"""Number of steps whose gradients a worker can hold, if it has computed all of them."""
+
 Work = tuple[int, Opened, int, int]
 """A worker, an open round, and a half-open range of its leaves."""
 
@@ -156,3 +159,12 @@ def policy_of(consistency: Consistency, slots: int) -> Policy:
     if consistency.kind == "asynchronous":
         return Asynchronous(slots)
     return BoundedStaleness(slots, consistency.limit) if consistency.limit else Policy()
+
+
+def slots_of(schedule: Schedule, consistency: Consistency) -> int:
+    """Return the number of gradients that a worker can hold.
+
+    In a synchronous job it is one for each leaf. Where several steps are open, a worker that has no slot left waits.
+    """
+    leaves, limit = min(schedule.microbatches, schedule.batch_size), consistency.limit or 0
+    return leaves * min(1 + limit, MOST_STEPS)

@@ -13,7 +13,6 @@ from raydient.steps.arrays import AnyArray, Vector
 from raydient.steps.encoded import Coding
 from raydient.steps.gradient import Gradient, GradientLayout
 from raydient.steps.ranges import pieces
-from raydient.steps.schedule import Schedule
 from raydient.steps.tree import Node
 from raydient.wire import control
 from raydient.wire.connection import Connection
@@ -22,6 +21,7 @@ from raydient.wire.network import Network
 from raydient.wire.terms import Terms
 
 from .blocks import Blocks
+from .consistency import slots_of
 from .health import PieceMeter, measured_pieces
 from .requests import Answer, Apply, Follow, Request, RollBack, Show, Update
 from .rule import UpdateRule
@@ -30,9 +30,6 @@ from .snapshots import AVERAGE, BEST, WEIGHTS, exchange, marked, restore, vector
 from .sources import Received, Source
 from .update import Updater
 from .weights import Weights
-
-MOST_STEPS = 4
-"""Number of steps whose gradients a worker can hold, if it has computed all of them."""
 
 
 def terms_of(serve: control.Serve) -> Terms:
@@ -49,15 +46,6 @@ def terms_of(serve: control.Serve) -> Terms:
         coding=Coding.of(serve.codec, serve.layout, units),
         pulls=not consistency.is_stale,
     )
-
-
-def slots_of(schedule: Schedule, consistency: Consistency) -> int:
-    """Return the number of gradients that a worker can hold.
-
-    In a synchronous job it is one for each leaf. Where several steps are open, a worker that has no slot left waits.
-    """
-    leaves, limit = min(schedule.microbatches, schedule.batch_size), consistency.limit or 0
-    return leaves * min(1 + limit, MOST_STEPS)
 
 
 class ShardServer:

@@ -7,7 +7,9 @@ the values of a data file while they are read, which the reader itself bounds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raydient.server.parameters.consistency import slots_of
 from raydient.server.parameters.snapshots import vectors
+from raydient.spec.consistency import SYNCHRONOUS, Consistency
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
 from raydient.spec.training import Training
@@ -66,25 +68,25 @@ def estimate(
     data_bytes: int,
     *,
     codec: str = NONE,
-    local_steps: int = 1,
+    consistency: Consistency = SYNCHRONOUS,
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients; leaves
-    make up to `local_steps`.
+    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients.
     """
-    layout = network.layout
+    layout, local_steps = network.layout, consistency.local_steps
     largest = max(stop - start for start, stop in ranges)
     rows = set(LocalSteps.of(schedule, local_steps).shape_rows(schedule))
     if schedule.test_rows:
         evaluation = schedule.round(min(schedule.steps_per_epoch, schedule.steps))
         rows |= {stop - start for start, stop in map(evaluation.leaf, range(evaluation.leaves)[-2:])}
     units = sum(layer.rectified_units for layer in network.layers)
-    terms = Terms(GradientLayout.of(layout, units), schedule.microbatches, network.sums)
+    terms = Terms(GradientLayout.of(layout, units), slots_of(schedule, consistency), network.sums)
     coding = Coding.of(codec, layout, units)
     encoded = 0 if coding is None else coding.buffer_bytes
     programs = sum(program_bytes(network, count) for count in rows)
     own = 8 * layout.size if local_steps > 1 else 0  # weights and gradient of a learner
+    own += 4 * layout.size if consistency.is_stale else 0  # a copy of the weights
     return MemoryEstimate(
         data=data_bytes,
         worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded,

@@ -241,8 +241,7 @@ def _lay_out(
     vectors = vectors_of(training)
     divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
     data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.kind
-    steps = training.consistency.local_steps
-    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec, local_steps=steps)
+    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec, consistency=training.consistency)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
     return schedule, divided, memory
