@@ -6,7 +6,7 @@ import pytest
 from raydient.server.training.order_record import FOLDER, read_order
 from raydient.server.training.preparation import prepare
 from raydient.server.training.replay import RecordCut, replay
-from raydient.server.training.reports import Outcome, Progress
+from raydient.server.training.reports import Notice, Outcome, Progress
 from raydient.spec.validation import validate_job
 from raydient.wire.control import Role
 
@@ -87,6 +87,32 @@ def test_a_replay_of_a_job_with_a_table(local, tmp_path, transport):
     prepared = prepare(validate_job(spec), tmp_path / "words.npz")
     finished = execute(prepared, local, tmp_path, transport=transport)
     assert replay(prepared, read_order(tmp_path), (), finished.step) == finished.digest
+
+
+def test_a_replay_of_a_job_whose_safeguard_acts(local, data, tmp_path):
+    guard = {"loss_factor": 1.0001, "reduce_rate": False}
+    spec = {
+        "dataset": {"uri": data.name, "split": {"test": 0.1}},
+        "network": {"layers": [{"dense": {"units": 3}}], "loss": "softmax_cross_entropy"},
+        "training": {
+            "epochs": 20,
+            "microbatches": 4,
+            "optimizer": {"sgd": {"learning_rate": 2.0, "momentum": 0.9}},
+            "consistency": {"asynchronous": {"safeguard": guard}},
+        },
+        "resources": {"workers": 3},
+    }
+    prepared, notices = prepare(validate_job(spec), data), []
+    finished = execute(prepared, local, tmp_path, notices.append)
+    acted = [one.message for one in notices if isinstance(one, Notice) and one.reason == "SAFEGUARD_ACTED"]
+    assert [text.rpartition("from now on ")[2] for text in acted] == [
+        "the staleness is at most 4",
+        "the staleness is at most 1",
+        "training is synchronous",
+    ]
+    parts = read_order(tmp_path)
+    assert staleness(parts)[-1] == 0
+    assert replay(prepared, parts, (), finished.step) == finished.digest
 
 
 def test_a_record_that_is_cut(job, local, tmp_path):

@@ -2,7 +2,6 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import pytest
@@ -41,7 +40,7 @@ class Run:
             position,
             arrays,
             consistency=self.consistency,
-            policies=partial(policy_of, slots=self.slots),
+            policies=lambda consistency, watched: policy_of(consistency, self.slots, watched),
             damps=self.consistency.damps,
         )
         self.owed, self.unread = (

@@ -8,6 +8,19 @@ from .base import Model, OneOf
 from .functions import Empty
 
 
+class Safeguard(Model):
+    """The answers to an epoch whose training loss is above `loss_factor` times the lowest so far, one after the other.
+
+    A smaller limit of the staleness, down to 1; half the learning rate, twice; synchronous training. Each can be left
+    out.
+    """
+
+    loss_factor: Annotated[float, Field(gt=1, le=1000)] = 1.2
+    lower_limit: bool = True
+    reduce_rate: bool = True
+    synchronize: bool = True
+
+
 class BoundedStaleness(Model):
     """Up to `limit` steps begin before the first of them is complete: stale synchronous parallel (Ho et al. 2013).
 
@@ -16,6 +29,7 @@ class BoundedStaleness(Model):
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 4
     damping: bool = False
+    safeguard: Safeguard | None = None
 
 
 class Asynchronous(Model):
@@ -25,6 +39,7 @@ class Asynchronous(Model):
     """
 
     damping: bool = False
+    safeguard: Safeguard | None = None
 
 
 class Local(Model):
@@ -61,6 +76,11 @@ class Consistency(OneOf):
         if self.kind == "asynchronous":
             return None
         return 0 if self.bounded_staleness is None else self.bounded_staleness.limit
+
+    @property
+    def safeguard(self) -> Safeguard | None:
+        """The safeguard; None without one."""
+        return self.value.safeguard if self.is_stale else None
 
     @property
     def damps(self) -> bool:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draydient/v1/consistency.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xd4\x01\n\x0b\x43onsistency\x12)\n\x0bsynchronous\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12:\n\x11\x62ounded_staleness\x18\x02 \x01(\x0b\x32\x1d.raydient.v1.BoundedStalenessH\x00\x12\x31\n\x0c\x61synchronous\x18\x03 \x01(\x0b\x32\x19.raydient.v1.AsynchronousH\x00\x12#\n\x05local\x18\x04 \x01(\x0b\x32\x12.raydient.v1.LocalH\x00\x42\x06\n\x04kind\"R\n\x10\x42oundedStaleness\x12\x12\n\x05limit\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x64\x61mping\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\x08\n\x06_limitB\n\n\x08_damping\"0\n\x0c\x41synchronous\x12\x14\n\x07\x64\x61mping\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_damping\"%\n\x05Local\x12\x12\n\x05steps\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_stepsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draydient/v1/consistency.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xd4\x01\n\x0b\x43onsistency\x12)\n\x0bsynchronous\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12:\n\x11\x62ounded_staleness\x18\x02 \x01(\x0b\x32\x1d.raydient.v1.BoundedStalenessH\x00\x12\x31\n\x0c\x61synchronous\x18\x03 \x01(\x0b\x32\x19.raydient.v1.AsynchronousH\x00\x12#\n\x05local\x18\x04 \x01(\x0b\x32\x12.raydient.v1.LocalH\x00\x42\x06\n\x04kind\"}\n\x10\x42oundedStaleness\x12\x12\n\x05limit\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x14\n\x07\x64\x61mping\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12)\n\tsafeguard\x18\x03 \x01(\x0b\x32\x16.raydient.v1.SafeguardB\x08\n\x06_limitB\n\n\x08_damping\"[\n\x0c\x41synchronous\x12\x14\n\x07\x64\x61mping\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12)\n\tsafeguard\x18\x02 \x01(\x0b\x32\x16.raydient.v1.SafeguardB\n\n\x08_damping\"\xb3\x01\n\tSafeguard\x12\x18\n\x0bloss_factor\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x0blower_limit\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x18\n\x0breduce_rate\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x0bsynchronize\x18\x04 \x01(\x08H\x03\x88\x01\x01\x42\x0e\n\x0c_loss_factorB\x0e\n\x0c_lower_limitB\x0e\n\x0c_reduce_rateB\x0e\n\x0c_synchronize\"%\n\x05Local\x12\x12\n\x05steps\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_stepsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONSISTENCY']._serialized_start=76
   _globals['_CONSISTENCY']._serialized_end=288
   _globals['_BOUNDEDSTALENESS']._serialized_start=290
-  _globals['_BOUNDEDSTALENESS']._serialized_end=372
-  _globals['_ASYNCHRONOUS']._serialized_start=374
-  _globals['_ASYNCHRONOUS']._serialized_end=422
-  _globals['_LOCAL']._serialized_start=424
-  _globals['_LOCAL']._serialized_end=461
+  _globals['_BOUNDEDSTALENESS']._serialized_end=415
+  _globals['_ASYNCHRONOUS']._serialized_start=417
+  _globals['_ASYNCHRONOUS']._serialized_end=508
+  _globals['_SAFEGUARD']._serialized_start=511
+  _globals['_SAFEGUARD']._serialized_end=690
+  _globals['_LOCAL']._serialized_start=692
+  _globals['_LOCAL']._serialized_end=729
 # @@protoc_insertion_point(module_scope)

@@ -19,18 +19,34 @@ class Consistency(_message.Message):
     def __init__(self, synchronous: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bounded_staleness: _Optional[_Union[BoundedStaleness, _Mapping]] = ..., asynchronous: _Optional[_Union[Asynchronous, _Mapping]] = ..., local: _Optional[_Union[Local, _Mapping]] = ...) -> None: ...
 
 class BoundedStaleness(_message.Message):
-    __slots__ = ("limit", "damping")
+    __slots__ = ("limit", "damping", "safeguard")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     DAMPING_FIELD_NUMBER: _ClassVar[int]
+    SAFEGUARD_FIELD_NUMBER: _ClassVar[int]
     limit: int
     damping: bool
-    def __init__(self, limit: _Optional[int] = ..., damping: bool = ...) -> None: ...
+    safeguard: Safeguard
+    def __init__(self, limit: _Optional[int] = ..., damping: bool = ..., safeguard: _Optional[_Union[Safeguard, _Mapping]] = ...) -> None: ...
 
 class Asynchronous(_message.Message):
-    __slots__ = ("damping",)
+    __slots__ = ("damping", "safeguard")
     DAMPING_FIELD_NUMBER: _ClassVar[int]
+    SAFEGUARD_FIELD_NUMBER: _ClassVar[int]
     damping: bool
-    def __init__(self, damping: bool = ...) -> None: ...
+    safeguard: Safeguard
+    def __init__(self, damping: bool = ..., safeguard: _Optional[_Union[Safeguard, _Mapping]] = ...) -> None: ...
+
+class Safeguard(_message.Message):
+    __slots__ = ("loss_factor", "lower_limit", "reduce_rate", "synchronize")
+    LOSS_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LOWER_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_RATE_FIELD_NUMBER: _ClassVar[int]
+    SYNCHRONIZE_FIELD_NUMBER: _ClassVar[int]
+    loss_factor: float
+    lower_limit: bool
+    reduce_rate: bool
+    synchronize: bool
+    def __init__(self, loss_factor: _Optional[float] = ..., lower_limit: bool = ..., reduce_rate: bool = ..., synchronize: bool = ...) -> None: ...
 
 class Local(_message.Message):
     __slots__ = ("steps",)

@@ -112,7 +112,8 @@ class EpochSums:
         seconds: wall time of the epoch, evaluation included.
         train, test: number of rows and then the sums over them, by split; empty if the split has no rows.
         learning_rate: learning rate of the epoch's last update.
-        reduced_rate: learning rate from then on if the schedule `plateau` lowers it, else 0.
+        reduced_rate: learning rate from then on if the schedule `plateau` or the safeguard lowers it, else 0.
+        safeguard: level of the safeguard from then on, if it acts, else empty.
     """
 
     epoch: int
@@ -122,6 +123,7 @@ class EpochSums:
     test: Sequence[float]
     learning_rate: float = 0.0
     reduced_rate: float = 0.0
+    safeguard: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ NOTICES: Mapping[str, str] = {
     "METRICS_RESTARTED": "another version made the checkpoint; metrics of the unfinished epoch begin anew",
     "STEP_SKIPPED": "a step changed nothing, by [`on_non_finite: skip_step`](job-file.md#the-end-of-training); "
     "the first, second, fourth, eighth and so on is reported",
+    "SAFEGUARD_ACTED": "the loss rises, so the [safeguard](consistency.md#safeguard) has lowered the bound of the "
+    "staleness or the learning rate",
     "LEARNING_RATE_REDUCED": "the schedule [`plateau`](job-file.md#learning-rate) has lowered the learning rate",
     "ROLLED_BACK": "a loss or a gradient was not finite, and the weights are again those at the end of the last epoch, "
     "by [`on_non_finite: rollback`](job-file.md#the-end-of-training)",

@@ -29,7 +29,8 @@ class EpochEnd:
     """An epoch is complete: sums over its training part and over the held-out part, rows first.
 
     `test` is empty without a held-out part, `train` if training resumed at the evaluation without the epoch's sums.
-    `reduced_rate` is the learning rate from then on if the schedule `plateau` lowers it, else 0.
+    `reduced_rate` is the learning rate from then on if the schedule `plateau` or the safeguard lowers it, else 0.
+    `safeguard` describes the level of the safeguard from then on, if it acts, else it is empty.
     """
 
     epoch: int
@@ -37,6 +38,7 @@ class EpochEnd:
     train: tuple[float, ...]
     test: tuple[float, ...]
     reduced_rate: float = 0.0
+    safeguard: str = ""
 
 
 @dataclass(frozen=True, slots=True)

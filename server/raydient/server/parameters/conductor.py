@@ -6,7 +6,7 @@ step through the shards. Plans take effect here and nowhere else, so members nev
 `consistency` decides which rounds are open at a time; in a synchronous job it is one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -22,7 +22,7 @@ from raydient.steps.tree import Node
 
 from .actions import Action, Amended, Boundary, Diverged
 from .amending import Amending
-from .consistency import Policy, policy_of
+from .consistency import Policies, policy_of
 from .epoch_watch import NOTHING, EpochWatch
 from .health import LayerSums
 from .open_rounds import OpenRounds
@@ -60,7 +60,7 @@ class Conductor:
         limit_seconds: float = inf,
         amending: Amending | None = None,
         consistency: Consistency = SYNCHRONOUS,
-        policies: Callable[[Consistency], Policy] = lambda consistency: policy_of(consistency, 1),
+        policies: Policies = lambda consistency, watched: policy_of(consistency, 1, watched),
     ) -> None:
         """Open no round yet.
 
@@ -75,7 +75,7 @@ class Conductor:
             limit_seconds: time of training after which it ends.
             amending: the amendments that wait; None if there will be none.
             consistency: the consistency model.
-            policies: returns the policy of a model.
+            policies: returns the policy of a model, with `Position.watched`.
         """
         self.schedule, self.position = schedule, position
         self.last_loss: float | None = None
@@ -83,8 +83,8 @@ class Conductor:
         self._rule, self.verdict = rule, Verdict(rule, layers, shards)
         self._ranks, self._watch, self._limit = ranks, watch, limit_seconds
         self._amending, self._began = amending, position.round
-        self._plan = PlannedWorkers()
-        self._open, self._policies = OpenRounds(policies(consistency)), policies
+        self._plan, self._consistency = PlannedWorkers(), consistency
+        self._open, self._policies = OpenRounds(policies(consistency, position.watched)), policies
         self._snapshot_wanted = self._held = self._ended = False
 
     @property
@@ -267,6 +267,8 @@ class Conductor:
         self.position.round += 1
         if opened.end is not None:
             self.position.complete_epoch(opened.watched)
+            if not self._open:  # as after each evaluation
+                self._open.policy = self._policies(self._consistency, opened.watched)
             first.append(opened.end)
         return [*first, *self._next_round()]
 
@@ -317,7 +319,8 @@ class Conductor:
             self.schedule, self._rule = settings.schedule, settings.rule
             self._watch, self._limit = settings.watch, settings.limit_seconds
             self.verdict.amend(settings.rule)
-            self._open.policy = self._policies(settings.training.consistency)
+            self._consistency = settings.training.consistency
+            self._open.policy = self._policies(self._consistency, self.position.watched)
             self._snapshot_wanted |= self.position.round > self._began
             amended.append(Amended(amendment, settings))
         return amended
@@ -336,10 +339,7 @@ class Conductor:
         """Open the next round, if it may be open beside the others."""
         if self._held or self._ended:
             return None
-        return self._open.open_next(self.schedule, self.position, self._changes)
-
-    def _changes(self, number: int) -> bool:
-        return self._amending is not None and self._amending.waits(self.position, number)
+        return self._open.open_next(self.schedule, self.position, self._amending)
 
     def _hand_out(self) -> list[Action]:
         """Assign leaves that wait. Without workers, a requested snapshot does not wait for the end of the round."""

@@ -56,7 +56,7 @@ class ConductorShell:
             limit_seconds=settings.limit_seconds,
             amending=Amending(settings, build, serve.waiting),
             consistency=settings.training.consistency,
-            policies=partial(policy_of, slots=self._terms.slots),
+            policies=lambda consistency, watched: policy_of(consistency, self._terms.slots, watched),
         )
         self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)

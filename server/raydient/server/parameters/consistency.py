@@ -6,13 +6,16 @@ version; the staleness of a gradient is the number of steps between its version 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log2
+from types import MappingProxyType
 
 from raydient.spec.consistency import Consistency
 from raydient.steps.schedule import Schedule
 from raydient.steps.tree import maximal_subtrees
+from raydient.steps.watched import Watched
 
 from .opened import Opened
 from .position import Position
+from .safeguard import level_of
 
 MOST_STEPS = 4
 """Number of steps whose gradients a worker can hold, if it has computed all of them."""
@@ -154,11 +157,19 @@ class Asynchronous(_Stale):
         return leaves
 
 
-def policy_of(consistency: Consistency, slots: int) -> Policy:
-    """Return the policy of a job; `slots` is the number of gradients that a worker can hold."""
-    if consistency.kind == "asynchronous":
-        return Asynchronous(slots)
-    return BoundedStaleness(slots, consistency.limit) if consistency.limit else Policy()
+Policies = Callable[[Consistency, Mapping[str, Watched]], Policy]
+"""Returns the policy of a model in a state of the watched metrics, see `policy_of`."""
+
+
+def policy_of(consistency: Consistency, slots: int, watched: Mapping[str, Watched] = MappingProxyType({})) -> Policy:
+    """Return the policy of a job.
+
+    `slots` is the number of gradients that a worker can hold, `watched` is the position's, for the safeguard.
+    """
+    if not consistency.is_stale:
+        return Policy()
+    limit = level_of(consistency, watched).limit
+    return Asynchronous(slots) if limit is None else BoundedStaleness(slots, limit)
 
 
 def slots_of(schedule: Schedule, consistency: Consistency) -> int:

@@ -16,6 +16,7 @@ from raydient.steps.watched import Watched
 from .monitor import Monitor
 from .plateau import SCHEDULE, Plateau
 from .rollback import rate_factor
+from .safeguard import SAFEGUARD, Safeguard, level_of, levels
 from .schedules import warm_up_steps
 
 EARLY_STOPPING, KEEP = "early_stopping", "keep"
@@ -31,12 +32,14 @@ class EpochWatch:
         monitors: the watched metrics, by the field of the specification.
         patience: number of epochs without an improvement that end training.
         rate_factor: returns the factor of the learning rate in a state.
+        level: returns a description of the safeguard's level in a state; empty without one.
     """
 
     finish: Callable[[Sequence[float]], Mapping[str, float]] = lambda sums: {}
-    monitors: Mapping[str, Monitor | Plateau] = field(default_factory=dict)
+    monitors: Mapping[str, Monitor | Plateau | Safeguard] = field(default_factory=dict)
     patience: int = 0
     rate_factor: Callable[[Mapping[str, Watched]], float] = lambda watched: 1.0
+    level: Callable[[Mapping[str, Watched]], str] = lambda watched: ""
 
     @classmethod
     def of(
@@ -53,7 +56,7 @@ class EpochWatch:
 
         shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
         built = build(NetworkSpec.model_validate(network), shapes, training=True)
-        monitors: dict[str, Monitor | Plateau] = {}
+        monitors: dict[str, Monitor | Plateau | Safeguard] = {}
         patience = 0
         if training.early_stopping is not None:
             stopping = training.early_stopping
@@ -66,7 +69,10 @@ class EpochWatch:
             monitor = _monitor(plateau, built.larger_is_better, plateau.min_delta)
             first = warm_up_steps(training.warm_up, rounds.steps_per_epoch) // rounds.steps_per_epoch + 1
             monitors[SCHEDULE] = Plateau(monitor, training, first)
-        return cls(built.finish, monitors, patience, partial(rate_factor, training))
+        if (guard := training.consistency.safeguard) is not None:
+            monitors[SAFEGUARD] = Safeguard(guard.loss_factor, len(levels(training.consistency)) - 1)
+        level = partial(_level, training)
+        return cls(built.finish, monitors, patience, partial(rate_factor, training), level)
 
     def after(
         self, watched: Mapping[str, Watched], epoch: int, train: Sequence[float], test: Sequence[float]
@@ -100,7 +106,12 @@ NOTHING = EpochWatch()
 
 def watches(training: Training) -> bool:
     """Return True if a rule of training watches a metric."""
-    return training.early_stopping is not None or training.keeps_best or training.schedule.kind == "plateau"
+    guarded = training.consistency.safeguard is not None
+    return guarded or training.early_stopping is not None or training.keeps_best or training.schedule.kind == "plateau"
+
+
+def _level(training: Training, watched: Mapping[str, Watched]) -> str:
+    return str(level_of(training.consistency, watched)) if training.consistency.safeguard is not None else ""
 
 
 def _monitor(

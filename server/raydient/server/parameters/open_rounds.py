@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from raydient.steps.schedule import Round, RoundKind, Schedule
 
 from .actions import Assign
+from .amending import Amending
 from .assignments import Assignments
 from .consistency import Policy
 from .opened import Opened
@@ -66,17 +67,17 @@ class OpenRounds:
         """Return the reason to refuse a push to a round that is not open."""
         return "EARLY" if self._rounds and number > max(self._rounds) else "LATE"
 
-    def open_next(self, schedule: Schedule, position: Position, change: Callable[[int], bool]) -> Opened | None:
+    def open_next(self, schedule: Schedule, position: Position, amending: Amending | None) -> Opened | None:
         """Open the next round, if it may be open beside the others; return it.
 
-        `change` returns True for the number of a round before which the job changes. An evaluation, and a change, wait
-        until no round is open.
+        An evaluation, and a round before which an amendment takes effect, wait until no round is open.
         """
         number = self.policy.next_round(position, self._rounds, schedule)
         if number is None or number >= schedule.rounds:
             return None
         round_ = schedule.round(number)
-        alone = round_.kind is RoundKind.EVALUATE or (number not in position.outstanding and change(number))
+        changes = amending is not None and number not in position.outstanding and amending.waits(position, number)
+        alone = round_.kind is RoundKind.EVALUATE or changes
         if self._rounds and alone:
             return None
         opened = self._rounds[number] = Opened(round_, Assignments(round_.leaves))

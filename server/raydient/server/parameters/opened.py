@@ -84,6 +84,9 @@ class Opened:
             rule.learning_rate.factor = factor
             assert self.end is not None, "an evaluation ends an epoch"
             self.end = replace(self.end, reduced_rate=rule.learning_rate(self.round.step))
+        if (level := watch.level(self.watched)) != watch.level(position.watched):
+            assert self.end is not None, "an evaluation ends an epoch"
+            self.end = replace(self.end, safeguard=level)
         if rule.rollback is not None:
             self.due.append(Mark(self.round))
 

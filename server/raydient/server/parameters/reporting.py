@@ -51,7 +51,9 @@ class Reporting:
     def end_epoch(self, end: EpochEnd) -> None:
         """Report an epoch, now or with others."""
         now, began, rate = self._network.now(), self._epoch_began, self._conductor.learning_rate
-        sums = control.EpochSums(end.epoch, end.step, now - began, end.train, end.test, rate, end.reduced_rate)
+        sums = control.EpochSums(
+            end.epoch, end.step, now - began, end.train, end.test, rate, end.reduced_rate, end.safeguard
+        )
         self._epochs.append(sums)
         self._epoch_began = now
         self.offer_epochs()

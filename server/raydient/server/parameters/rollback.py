@@ -10,6 +10,7 @@ from raydient.spec.training import Training
 from raydient.steps.watched import Watched
 
 from . import plateau
+from .safeguard import level_of
 from .scalars import power
 
 ON_NON_FINITE = "on_non_finite"
@@ -28,8 +29,11 @@ def rolled_back(watched: Mapping[str, Watched]) -> Mapping[str, Watched]:
 
 
 def rate_factor(training: Training, watched: Mapping[str, Watched]) -> float:
-    """Return the factor of the learning rate in a state: that of the schedule `plateau`, and one for each rollback."""
-    factor = plateau.rate_factor(training, watched)
+    """Return the factor of the learning rate in a state.
+
+    It is that of the schedule `plateau`, with that of the safeguard, and one for each rollback.
+    """
+    factor = plateau.rate_factor(training, watched) * level_of(training.consistency, watched).rate
     rollbacks = rollbacks_in(watched)
     if training.rollback is None or not rollbacks:
         return factor

@@ -38,3 +38,5 @@ def _monitors(training: Training) -> Iterator[tuple[str, str, bool]]:
         yield "training.keep.best", training.keep.value.monitor, True
     if training.schedule.kind == "plateau":
         yield PLATEAU, training.schedule.value.monitor, True
+    if training.consistency.safeguard is not None:
+        yield f"training.consistency.{training.consistency.kind}.safeguard", "train_loss", True

@@ -94,7 +94,10 @@ class ProgressReports:
                 if self._rates:
                     metrics.setdefault("train", {})[LEARNING_RATE] = sums.learning_rate
                 reports.append(EpochEnded(self._last_epoch, sums.step, sums.seconds, metrics))
-                if sums.reduced_rate:
+                if sums.safeguard:
+                    text = f"after epoch {self._last_epoch} the training loss rises: from now on {sums.safeguard}"
+                    reports.append(Notice("SAFEGUARD_ACTED", text))
+                elif sums.reduced_rate:
                     text = f"after epoch {self._last_epoch} the learning rate is {sums.reduced_rate:g}, "
                     text += f"it was {sums.learning_rate:g}: the watched metric has not improved"
                     reports.append(Notice("LEARNING_RATE_REDUCED", text))

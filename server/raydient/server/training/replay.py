@@ -225,7 +225,7 @@ class _Replay:
             watch=settings.watch,
             amending=Amending(settings, build, serve.waiting),
             consistency=settings.training.consistency,
-            policies=lambda consistency: recorded,
+            policies=lambda consistency, watched: recorded,
         )
         self._channel = _Channel(terms, weights)
         self._worker = Worker(
