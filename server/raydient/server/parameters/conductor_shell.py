@@ -44,7 +44,7 @@ class ConductorShell:
         start, stop = serve.ranges[0]
         weights = self._terms.weights_in(self._memory)[start:stop]
         self._server = ShardServer(network, serve, settings.rule, self._terms, weights=weights, arrays=arrays)
-        layers = LayerSums(serve.layout, serve.layers)
+        layers, slots = LayerSums(serve.layout, serve.layers), self._terms.slots
         self._conductor = Conductor(
             serve.schedule,
             position,
@@ -56,7 +56,7 @@ class ConductorShell:
             limit_seconds=settings.limit_seconds,
             amending=Amending(settings, build, serve.waiting),
             consistency=settings.training.consistency,
-            policies=lambda consistency, watched: policy_of(consistency, self._terms.slots, watched),
+            policies=lambda consistency, watched: policy_of(consistency, slots, watched),
         )
         self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
