@@ -52,6 +52,19 @@ def test_parts_of_unlike_rounds_are_no_snapshot():
     assert message == snapshot(6, final=True)
 
 
+def test_two_snapshots_of_one_round_have_a_part_of_each_shard_each():
+    assembly = Assembly(RANGES)
+    assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
+    assert assembly.add(0, snapshot(4), part_of(0)) is None
+    assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
+    message, _ = assembly.add(2, SnapshotPart(2, 4, 4), part_of(2))
+    assert message == snapshot(4)
+    assert assembly.add(0, snapshot(4, final=True), part_of(0)) is None
+    message, arrays = assembly.add(2, SnapshotPart(2, 4, 4), part_of(2))
+    assert message == snapshot(4, final=True)
+    assert arrays["weights"].tobytes() == VECTORS["weights"].tobytes()
+
+
 @pytest.mark.parametrize(
     ("shard", "message", "arrays"),
     [

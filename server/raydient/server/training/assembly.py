@@ -1,5 +1,6 @@
 """Puts the parts of a snapshot together that the parameter servers send. No I/O."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ class Assembly:
         """`ranges` are those of all shards, in order."""
         self._ranges = ranges
         self._snapshot: control.Snapshot | None = None
-        self._parts: dict[int, tuple[int, control.Arrays]] = {}  # round and arrays, by shard
+        self._parts: list[deque[tuple[int, control.Arrays]]] = [deque() for _ in ranges]  # rounds and arrays, by shard
 
     def add(
         self, shard: int | None, message: control.Snapshot | control.SnapshotPart, arrays: control.Arrays
@@ -47,21 +48,25 @@ class Assembly:
                 raise ProtocolError(
                     f"{name}, {values.dtype} of shape {values.shape}, for the range {start} to {stop} of shard {shard}"
                 )
-        self._parts[shard] = message.round, arrays
+        self._parts[shard].append((message.round, arrays))
         if isinstance(message, control.Snapshot):
             self._snapshot = message
         return self._complete()
 
     def _complete(self) -> Whole | None:
-        snapshot, parts = self._snapshot, self._parts
-        if snapshot is None or len(parts) < len(self._ranges):
+        snapshot = self._snapshot
+        if snapshot is None:
             return None
-        if any(round_ != snapshot.round for round_, _ in parts.values()):
+        for parts in self._parts:
+            while parts and parts[0][0] < snapshot.round:
+                parts.popleft()  # of an earlier snapshot, which is not complete and will not be
+        if not all(parts and parts[0][0] == snapshot.round for parts in self._parts):
             return None
-        arrays = [parts[shard][1] for shard in range(len(self._ranges))]
+        # Two snapshots may be of one round. Each part belongs to the first of them that lacks it.
+        arrays = [parts.popleft()[1] for parts in self._parts]
         if any(part.keys() != arrays[0].keys() - {EPOCH_SCORES} for part in arrays[1:]):
             raise ProtocolError("parts of a snapshot with unlike arrays")
-        self._snapshot, self._parts = None, {}
+        self._snapshot = None
         if len(arrays) == 1:
             return snapshot, arrays[0]
         whole = {
