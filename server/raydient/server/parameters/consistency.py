@@ -92,16 +92,16 @@ class _Stale(Policy):
             if worker in owing:
                 continue
             waiting = [number for number, one in opened.items() if one.assignments.waits]
-            one = opened[min(waiting)] if waiting else open_next()
-            if one is None:
+            chosen = opened[min(waiting)] if waiting else open_next()
+            if chosen is None:
                 return
-            count = self._count(one.round.leaves, share / sum(shares))
-            first, last = one.assignments.first_waiting(count)
-            nodes = sum(1 for _ in maximal_subtrees(first, last, one.round.leaves))
-            held = sum(other.assignments.held(worker) for other in opened.values())
+            leaves, assignments = chosen.round.leaves, chosen.assignments
+            first, last = assignments.first_waiting(self._count(leaves, share / sum(shares)))
+            nodes = sum(1 for _ in maximal_subtrees(first, last, leaves))
+            held = sum(one.assignments.held(worker) for one in opened.values())
             if not held or held + nodes + log2(last - first) <= self._slots:
-                one.assignments.assign(worker, first, last)
-                yield worker, one, first, last
+                assignments.assign(worker, first, last)
+                yield worker, chosen, first, last
 
     def _count(self, leaves: int, share: float) -> int:
         raise NotImplementedError
