@@ -91,8 +91,10 @@ def test_a_codec_has_the_bits_of_the_naive_loop_and_no_others(make, local, tmp_p
     assert execute(prepared, local, tmp_path, transport="tcp").digest == expected
 
 
-@pytest.mark.parametrize("transport", ["shared-memory", "tcp"])
-@pytest.mark.parametrize(("servers", "workers"), [(1, 1), (1, 3), (2, 1), (2, 3)])
+@pytest.mark.parametrize(
+    ("servers", "workers", "transport"),
+    [(1, 1, "shared-memory"), (1, 3, "tcp"), (2, 1, "tcp"), (2, 3, "shared-memory"), (2, 3, "tcp")],
+)
 def test_workers_servers_and_transport_change_no_bit(make, local, tmp_path, servers, workers, transport):
     prepared, reports = make("int8", servers, workers), []
     finished = execute(prepared, local, tmp_path, reports.append, transport=transport)

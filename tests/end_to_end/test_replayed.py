@@ -35,11 +35,15 @@ def staleness(parts):
 
 
 @pytest.mark.parametrize(
-    ("servers", "transport", "rules"),
-    [(1, "shared-memory", RULES), (1, "tcp", {}), (2, "shared-memory", {}), (2, "tcp", RULES)],
-    ids=["1-shared-memory", "1-tcp", "2-shared-memory", "2-tcp"],
+    ("consistency", "servers", "transport", "rules"),
+    [
+        (BOUNDED, 1, "shared-memory", RULES),
+        (BOUNDED, 2, "tcp", {}),
+        (ASYNCHRONOUS, 1, "tcp", {}),
+        (ASYNCHRONOUS, 2, "shared-memory", RULES),
+    ],
+    ids=["bounded-1-shared-memory", "bounded-2-tcp", "asynchronous-1-tcp", "asynchronous-2-shared-memory"],
 )
-@pytest.mark.parametrize("consistency", [BOUNDED, ASYNCHRONOUS], ids=["bounded", "asynchronous"])
 def test_a_replay_has_the_digest(job, local, tmp_path, consistency, servers, transport, rules):
     prepared = job(3, 0.05, NETWORK, servers=servers, consistency=consistency, epochs=4, **rules)
     finished = execute(prepared, local, tmp_path, transport=transport)
