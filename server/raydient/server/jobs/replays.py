@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from raydient.server.errors import DataLoss, NotAllowed
 from raydient.server.training import replay_process
-from raydient.server.training.checkpoint_files import AVERAGE, BEST, WEIGHTS, Manifest, good_manifests
-from raydient.server.training.endings import has_best
+from raydient.server.training.checkpoint_files import Manifest, good_manifests
 
 from .directory import StateDirectory
 from .records import Job
@@ -50,17 +49,7 @@ class Replays:
             NotFound: its dataset has been deleted.
             DataLoss: its record of the order of arrival is cut.
         """
-        folder = self._directory.job(job.id)
-        manifest = next((manifest for _, manifest, _ in good_manifests(folder / "checkpoints", job.id)), None)
-        if manifest is None:
-            raise NotAllowed(f"jobs/{job.id} is {job.state.name} and has no checkpoint yet", reason="NO_CHECKPOINT")
-        question = replay_process.Question(
-            job=job.id,
-            specification=job.spec.canonical(),
-            dataset=str(self._sources.find(job.spec.dataset.uri)),
-            directory=str(folder),
-            step=manifest.step,
-        )
+        question, manifest = await asyncio.to_thread(self._question, job)
         async with self._free:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -78,6 +67,20 @@ class Replays:
                     process.kill()
                 await process.wait()
 
+    def _question(self, job: Job) -> tuple[replay_process.Question, Manifest]:
+        folder = self._directory.job(job.id)
+        manifest = next((manifest for _, manifest, _ in good_manifests(folder / "checkpoints", job.id)), None)
+        if manifest is None:
+            raise NotAllowed(f"jobs/{job.id} is {job.state.name} and has no checkpoint yet", reason="NO_CHECKPOINT")
+        question = replay_process.Question(
+            job=job.id,
+            specification=job.spec.canonical(),
+            dataset=str(self._sources.find(job.spec.dataset.uri)),
+            directory=str(folder),
+            step=manifest.step,
+        )
+        return question, manifest
+
 
 async def _answers(
     process: asyncio.subprocess.Process, job: Job, question: replay_process.Question, manifest: Manifest
@@ -90,14 +93,7 @@ async def _answers(
         if "problem" in answer:
             raise DataLoss(f"jobs/{job.id} cannot be replayed: {answer['problem']}", reason="RECORD_CUT")
         if "digest" in answer:
-            yield Replayed(manifest.step, manifest.step, answer["digest"], _digest_of(manifest))
+            yield Replayed(manifest.step, manifest.step, answer["digest"], manifest.result_digest)
             return
         yield Replayed(answer["step"], manifest.step)
     raise RuntimeError(f"the replay of jobs/{job.id} failed; its traceback is in the log")
-
-
-def _digest_of(manifest: Manifest) -> str:
-    """Return the digest of the weights that the model has at a checkpoint."""
-    if manifest.best_digest and has_best(manifest.watched):
-        return manifest.digest_of(BEST)
-    return manifest.digest_of(AVERAGE) or manifest.digest_of(WEIGHTS)

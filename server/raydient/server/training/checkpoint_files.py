@@ -84,6 +84,11 @@ class Manifest:
     amendments: Sequence[Amendment] = ()
     outstanding: Sequence[int] = ()
 
+    @property
+    def result_digest(self) -> str:
+        """The digest of the weights that the model has: those of the best epoch, else their average, else the last."""
+        return self.best_digest or self.average_digest or self.digest
+
     def digest_of(self, file: str) -> str:
         """Return the digest of a file of weights; empty if the checkpoint does not have it."""
         return {WEIGHTS: self.digest, BEST: self.best_digest, AVERAGE: self.average_digest}[file]
