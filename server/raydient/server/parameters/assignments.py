@@ -53,9 +53,13 @@ class Assignments:
         return Counter(self._worker[leaf] for leaf in self.missing if leaf in self._worker)
 
     @property
+    def _waiting(self) -> set[int]:
+        return self.missing - self._worker.keys()
+
+    @property
     def waits(self) -> bool:
         """True if a leaf is neither done nor assigned."""
-        return bool(self.missing - self._worker.keys())
+        return bool(self._waiting)
 
     def held(self, worker: int) -> int:
         """Return the number of sums over nodes that a worker has pushed."""
@@ -78,7 +82,7 @@ class Assignments:
 
     def first_waiting(self, count: int) -> tuple[int, int]:
         """Return the first range of leaves that wait, at most `count` of them. ValueError if none waits."""
-        first, last = min(_runs(sorted(self.missing - self._worker.keys())))
+        first, last = min(_runs(sorted(self._waiting)))
         return first, min(last, first + count)
 
     def assign(self, worker: int, first: int, last: int) -> None:
@@ -87,7 +91,7 @@ class Assignments:
 
     def hand_out(self, workers: Sequence[int], shares: Sequence[float]) -> Iterator[tuple[int, int, int]]:
         """Divide all waiting leaves among these workers; yield (worker, first, last) for each range, none empty."""
-        for run_first, run_last in _runs(sorted(self.missing - self._worker.keys())):
+        for run_first, run_last in _runs(sorted(self._waiting)):
             for worker, (first, last) in zip(workers, divide(run_first, run_last, shares), strict=True):
                 if first < last:
                     self.assign(worker, first, last)

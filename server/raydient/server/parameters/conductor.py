@@ -212,7 +212,7 @@ class Conductor:
             self.last_loss = loss
         if self._rule.rollback and self.schedule.is_epoch_end(round_.number):
             opened.due = [Mark(round_)]
-        staleness = max(self.position.staleness_of(opened.arrivals())) if self.is_stale else 0
+        staleness = self.position.step - min(opened.versions.values()) if self.is_stale else 0
         update, measures = self.schedule.round(self.position.round), self.schedule.measures_health(round_)
         self._rule.damp(staleness)
         self.learning_rate = self._rule.learning_rate(update.step)

@@ -104,7 +104,8 @@ class _Stale(Policy):
                 yield worker, chosen, first, last
 
     def _count(self, leaves: int, share: float) -> int:
-        raise NotImplementedError
+        """Return the number of leaves that a worker with this share gets at a time, at most."""
+        return leaves
 
 
 class BoundedStaleness(_Stale):
@@ -152,9 +153,6 @@ class Asynchronous(_Stale):
 
     def complete(self, position: Position, opened: Mapping[int, Opened]) -> Opened | None:
         return next((one for _, one in sorted(opened.items()) if one.assignments.complete), None)
-
-    def _count(self, leaves: int, share: float) -> int:
-        return leaves
 
 
 Policies = Callable[[Consistency, Mapping[str, Watched]], Policy]

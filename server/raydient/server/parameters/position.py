@@ -55,14 +55,10 @@ class Position:
         self.epoch_sums[1:] += sums
         self.epoch_scores += scores
 
-    def staleness_of(self, arrivals: Sequence[Arrival]) -> list[int]:
-        """Return the staleness of the gradients of the next step."""
-        return [self.step - arrival.version for arrival in arrivals]
-
     def note(self, arrivals: Sequence[Arrival]) -> None:
         """Note the pushes of a step, before it is counted."""
         self.arrivals += arrivals
-        self.staleness.update(self.staleness_of(arrivals))
+        self.staleness.update(self.step - arrival.version for arrival in arrivals)
 
     def skip_step(self) -> None:
         """Count an update that was skipped; its rows have no part in the epoch's results."""
