@@ -69,6 +69,14 @@ def test_a_replay_has_the_digest_of_a_job_with_kills(job, local, tmp_path, consi
     assert replay(prepared, read_order(tmp_path), (), finished.step) == finished.digest
 
 
+@pytest.mark.parametrize("consistency", ["synchronous", {"local": {"steps": 3}}], ids=["synchronous", "local"])
+def test_a_replay_of_a_job_whose_bits_need_no_record(job, local, tmp_path, consistency):
+    prepared = job(2, consistency=consistency, optimizer={"sgd": {"momentum": 0.5}}, batch_size=50)
+    finished = execute(prepared, local, tmp_path)
+    assert read_order(tmp_path) == []
+    assert replay(prepared, [], (), finished.step) == finished.digest
+
+
 @pytest.mark.parametrize("transport", ["shared-memory", "tcp"])
 def test_a_replay_of_a_job_with_a_table(local, tmp_path, transport):
     rng = np.random.default_rng(5)

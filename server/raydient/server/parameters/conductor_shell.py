@@ -1,10 +1,8 @@
 """The parameter server with the conductor: frames become events of the conductor, and its actions are carried out."""
 
 from collections.abc import Sequence
-from functools import partial
 from math import inf
 
-from raydient.spec.training import Training
 from raydient.steps.schedule import RoundKind
 from raydient.wire import control
 from raydient.wire.connection import Connection, Frame
@@ -13,20 +11,18 @@ from raydient.wire.memory import Segment
 from raydient.wire.network import Closed, Network
 
 from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, PlanInForce
-from .amending import Amending, Settings
 from .arrivals import Arrivals
-from .conductor import Conductor
+from .building import build_conductor
 from .consistency import policy_of
 from .deadlines import LOOK_SECONDS, deadlines_of
 from .encoding import answer_in, arrival_in
-from .health import LayerSums
 from .links import Link, Push
 from .meters import Meters
 from .peers import Peers
 from .reporting import STATUS_SECONDS, Reporting
 from .requests import Answer, Reduce, Request, Update
 from .serving import ShardServer, terms_of
-from .snapshots import restore_position, take
+from .snapshots import take
 
 
 class ConductorShell:
@@ -36,28 +32,15 @@ class ConductorShell:
         self, network: Network, *, coordinator: Connection, serve: control.Serve, arrays: control.Arrays
     ) -> None:
         self._network, self._coordinator, self._generation = network, coordinator, serve.generation
-        build = partial(Settings.of, network=serve.network, input_shapes=serve.input_shapes)
-        settings = build(Training.model_validate(serve.training), serve.schedule, serve.watched)
-        position = restore_position(serve, arrays)
         self._terms = terms_of(serve)
+        slots = self._terms.slots
+        self._conductor, settings = build_conductor(
+            serve, arrays, lambda consistency, watched: policy_of(consistency, slots, watched)
+        )
         self._memory = Segment.create(self._terms.weights_bytes)
         start, stop = serve.ranges[0]
         weights = self._terms.weights_in(self._memory)[start:stop]
         self._server = ShardServer(network, serve, settings.rule, self._terms, weights=weights, arrays=arrays)
-        layers, slots = LayerSums(serve.layout, serve.layers), self._terms.slots
-        self._conductor = Conductor(
-            serve.schedule,
-            position,
-            settings.rule,
-            layers,
-            ranks=serve.ranks,
-            shards=self._terms.shards,
-            watch=settings.watch,
-            limit_seconds=settings.limit_seconds,
-            amending=Amending(settings, build, serve.waiting),
-            consistency=settings.training.consistency,
-            policies=lambda consistency, watched: policy_of(consistency, slots, watched),
-        )
         self._peers = Peers(network, self._terms, self._memory, serve.generation)
         self._arrivals: Arrivals[Push] = Arrivals(self._terms.shards - 1)
         self._links: dict[Connection, Link] = {}
@@ -308,7 +291,9 @@ class ConductorShell:
             with self._network.sending(link.connection):
                 link.set_length(settings.schedule)
         self._is_timed, self._looked = settings.limit_seconds < inf, self._network.now()
-        self._deadlines = deadlines_of(settings.training.consistency)
+        deadlines = deadlines_of(settings.training.consistency)
+        if type(deadlines) is not type(self._deadlines):  # else the paces of the workers stay known
+            self._deadlines = deadlines
 
     def _assign(self, assigned: list[Assign]) -> None:
         links = {link.worker: link for link in self._links.values()}

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -11,16 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.parameters.actions import Action, Amended, Assign
-from raydient.server.parameters.amending import Amending, Settings
-from raydient.server.parameters.conductor import Conductor
+from raydient.server.parameters.building import build_conductor
 from raydient.server.parameters.consistency import Policy, Work
-from raydient.server.parameters.health import LayerSums
 from raydient.server.parameters.opened import Opened
 from raydient.server.parameters.position import Position
 from raydient.server.parameters.requests import Request
 from raydient.server.parameters.serving import ShardServer, terms_of
-from raydient.server.parameters.snapshots import restore_position
-from raydient.spec.training import Training
 from raydient.steps.amendments import Amendment
 from raydient.steps.arrays import Vector, aligned_zeros
 from raydient.steps.encoded import Encoded
@@ -160,7 +155,8 @@ class _Channel:
         return self._slots[index]
 
     def wait(self) -> Assignment | None:
-        raise NotImplementedError
+        """Return None: assignments do not come over the channel."""
+        return None
 
     def pull(self, rows: Mapping[int, Any]) -> None: ...
 
@@ -208,25 +204,14 @@ class _Replay:
         self._last_use = {arrival.version: step for step, arrivals in steps.items() for arrival in arrivals}
         serve, bundle = serve_message(prepared, beginning(prepared), 0, shard=0, conductor=None, waiting=amendments)
         arrays, terms = bundle.arrays, terms_of(serve)
-        build = partial(Settings.of, network=serve.network, input_shapes=serve.input_shapes)
-        settings = build(Training.model_validate(serve.training), serve.schedule, serve.watched)
+        recorded = _Recorded(steps, end)
+        self._conductor, settings = build_conductor(serve, arrays, lambda consistency, watched: recorded)
+        self._rule = settings.rule
         weights = aligned_zeros((prepared.network.layout.size,), np.float32)
         self._network = Hub(new_secret(), 0)  # without connections
         self._server = ShardServer(self._network, serve, settings.rule, terms, weights=weights, arrays=arrays)
         self._source = _Source()
         self._server.attach(_WORKER, self._source)
-        recorded = _Recorded(steps, end)
-        self._conductor = Conductor(
-            serve.schedule,
-            restore_position(serve, arrays),
-            settings.rule,
-            LayerSums(serve.layout, serve.layers),
-            ranks=serve.ranks,
-            watch=settings.watch,
-            amending=Amending(settings, build, serve.waiting),
-            consistency=settings.training.consistency,
-            policies=lambda consistency, watched: recorded,
-        )
         self._channel = _Channel(terms, weights)
         self._worker = Worker(
             network=prepared.network,
@@ -234,6 +219,7 @@ class _Replay:
             seed=prepared.spec.training.seed,
             data=prepared.dataset,
             channel=self._channel,
+            local_steps=prepared.spec.training.consistency.local_steps,
         )
         self._recorded, self._versions = recorded, dict[int, Vector]()
         self._round = -1  # of the last assignment
@@ -261,6 +247,7 @@ class _Replay:
             case Assign():
                 return self._compute(action)
             case Amended(settings=settings):
+                self._rule = settings.rule
                 self._server.retrain(settings.rule, settings.training.consistency)
                 self._channel.length = settings.schedule.epochs, settings.schedule.max_steps
         if isinstance(action, Request):
@@ -270,15 +257,16 @@ class _Replay:
     def _compute(self, assign: Assign) -> Sequence[Action]:
         """Have the worker compute leaves on their version of the weights, and push the sums over their nodes."""
         conductor, step = self._conductor, self._conductor.position.step
-        self._channel.weights = self._server.shown
-        if conductor.schedule.round(assign.round).kind is RoundKind.TRAIN:
+        self._channel.weights, round_ = self._server.shown, conductor.schedule.round(assign.round)
+        if round_.kind is RoundKind.TRAIN:
             self._channel.weights = self._weights(
                 self._recorded.version(conductor.position, assign.round, assign.first)
             )
         # One round is open at a time, so the slots of all others are free.
         kept = 0 if assign.round == self._round else assign.round - conductor.schedule.rounds
         self._round = assign.round
-        self._worker.compute(Assignment(assign.round, assign.first, assign.last, kept), 0.0)
+        rate = self._rule.local_rate(round_)
+        self._worker.compute(Assignment(assign.round, assign.first, assign.last, kept, rate), 0.0)
         pushed, self._channel.pushed = self._channel.pushed, []
         actions: list[Action] = []
         for number, node, gradient, sums, scores in pushed:
