@@ -21,15 +21,18 @@ class Scaler:
     def __init__(self, cluster, schedule):
         """`schedule`: (step, workers) in order."""
         self._cluster, self._waiting = cluster, list(schedule)
+        self._ordered = None
         self.orders, self.reports, self.alive = [], [], []
 
     def __call__(self, report):
         self.reports.append(report)
         if isinstance(report, Progress):
             self.alive.append((report.workers_wanted, report.workers_alive))
-            if self._waiting and report.step >= self._waiting[0][0] and report.workers_alive == report.workers_wanted:
-                _, workers = self._waiting.pop(0)
-                self.orders.append(control.Scale(workers, 1))
+            # A report that is older than the last order says that the number before it is complete.
+            settled = self._ordered in (None, report.workers_wanted) and report.workers_alive == report.workers_wanted
+            if self._waiting and report.step >= self._waiting[0][0] and settled:
+                _, self._ordered = self._waiting.pop(0)
+                self.orders.append(control.Scale(self._ordered, 1))
 
     @property
     def done(self):
