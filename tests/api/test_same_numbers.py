@@ -15,7 +15,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from raydient.client import Client
-from raydient.client.cli.samples import read_samples
+from raydient.client import load_model as load_local_model
+from raydient.client.samples import read_samples
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
 from raydient.spec.values import category_text
@@ -135,9 +136,14 @@ def check(client, runner, tmp_path, start):
             (prediction,) = predictor.predict_all(samples).values()
             assert prediction.outputs.dtype == np.float32
             np.testing.assert_array_equal(prediction.outputs, seen)
-        samples = read_samples(path)
+        (samples,) = read_samples(path)
         (prediction,) = predictor.apply(predictor.arrays(samples.arrays, samples.where)).values()
         np.testing.assert_array_equal(prediction.outputs, seen)
+        local = load_local_model(folder / WEIGHTS)
+        for samples in (*forms, path):
+            (prediction,) = local.predict_all(samples).values()
+            assert prediction.outputs.dtype == np.float32
+            np.testing.assert_array_equal(prediction.outputs, seen)
         loaded = load_model(folder / WEIGHTS)
         for name, ready in loaded.prepare({n: values[:, np.newaxis] for n, values in table.items()}).items():
             np.testing.assert_array_equal(ready[:, 0], seen[:, list(table).index(name)])

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from raydient.client.cli.samples import read_samples
 from raydient.client.columns import numbers, own_type
+from raydient.client.samples import read_samples
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import InvalidSpec
+from raydient.spec.network import Network
 from raydient.v1.model_service_pb2 import Model, ModelInput, ModelOutput, PredictRequest, PredictResponse, Tensor
 from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
 from raydient.workers.data import csv_file
+from raydient.workers.network import Model as NetworkModel
+from raydient.workers.network import Preprocessing, Target, build, save_model
 
 
 def plain(*columns: str, shape: int = 2, label: str = "y") -> Model:
@@ -223,7 +226,7 @@ def test_samples_are_read_as_training_reads_them(tmp_path: Path, rows, blank: st
     lines = ["number,text,y", *(f"{written(a)},{written(b)},1" for a, b in rows)]
     path = tmp_path / "data.csv"
     path.write_bytes((blank + f"\n{blank}".join(lines) + "\n" + blank).encode())
-    mine = read_samples(path).arrays
+    mine = next(read_samples(path)).arrays
     inputs = {"n": "number", "t": {"columns": "text", "categories": True}}
     for name, key in (("number", "n"), ("text", "t")):
         spec = Dataset.model_validate({"uri": "data.csv", "inputs": {key: inputs[key]}, "label": "y"})
@@ -239,3 +242,52 @@ def test_samples_are_read_as_training_reads_them(tmp_path: Path, rows, blank: st
             assert numbers(name, array).astype(np.float64).tobytes() == expected.tobytes()
         else:
             assert array.tolist() == expected.tolist()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The file of a model of the columns a and b with the classes `no` and `yes`."""
+    specification = Network.model_validate({"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"})
+    weights = np.linspace(-1, 1, build(specification, (2,)).layout.size, dtype=np.float32)
+    preprocessing = Preprocessing((2,), ("a", "b"), is_table=True)
+    path = tmp_path / "model.safetensors"
+    save_model(path, NetworkModel.plain(specification, preprocessing, weights, Target("kind", ("no", "yes"))))
+    return path
+
+
+def test_a_model_file_predicts_without_a_service(
+    run, service, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raydient.client.samples.PART_ROWS", 1)
+    data, out = tmp_path / "data.csv", tmp_path / "out.csv"
+    data.write_text("b,id,kind,a\n1,7,no,2\n-4,8,yes,3\n")
+    done = run("predict", model, data)
+    assert done.stdout.splitlines()[0] == "class,no,yes"
+    assert [line.split(",")[0] for line in done.stdout.splitlines()[1:]] == ["yes", "no"]
+    assert done.stderr == f"{data}: not used, since the network was not trained on it: id\n"
+    assert run("predict", model, data, "-o", out).stdout == ""
+    assert out.read_text() == done.stdout
+    assert json.loads(run("predict", model, data, "-o", out, "--json").stdout) == {"path": str(out), "rows": 2}
+    assert json.loads(run("predict", model, data, "--json").stdout)["classes"] == ["yes", "no"]
+    assert not service.calls
+
+
+def test_predictions_are_written_whole_or_not_at_all(run, model: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("raydient.client.samples.PART_ROWS", 1)
+    data, out = tmp_path / "data.csv", tmp_path / "out.csv"
+    data.write_text("b,a\n1,2\n3,x\n")
+    done = run("predict", model, data, "-o", out)
+    assert (done.exit_code, done.stderr) == (2, f"{data}: a, row 2 (line 3): 'x' is not a number\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "model.safetensors"]
+    for arguments, words in (
+        ([model, data, "-o", tmp_path / "out.txt"], "give a name that ends in .csv"),
+        ([model, data, "-o", tmp_path / "absent" / "out.csv"], "there is no folder"),
+        ([model, data, "--checkpoint", "last"], "a model file has no checkpoints"),
+        ([data.with_suffix(".safetensors"), data], "data.safetensors: No such file"),
+    ):
+        done = run("predict", *arguments)
+        assert done.exit_code == (1 if "No such" in words else 2)
+        assert words in done.stderr
+    model.write_bytes(b"onnx")
+    done = run("predict", model, data)
+    assert (done.exit_code, "is not a safetensors file" in done.stderr) == (2, True)

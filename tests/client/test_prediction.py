@@ -90,6 +90,8 @@ RECORDS = np.array([(b, a) for a, b in ROWS], [("b", "f8"), ("a", "f4")])
         pa.table(TABLE),
         RECORDS,
         Frame(TABLE),
+        [{"b": b, "a": a} for a, b in ROWS],
+        [row for _, row in pd.DataFrame(TABLE).iterrows()],
     ],
     ids=lambda samples: type(samples).__name__,
 )
@@ -133,6 +135,8 @@ def test_a_series_is_a_sample_or_a_column(client: Client, job, service) -> None:
         (pd.DataFrame(TABLE)[["a"]], "missing: b"),
         (pd.DataFrame(ROWS), "missing: a, b; unknown: 0, 1; give the columns their names, or pass .* order: a, b"),
         (pd.DataFrame(ROWS, columns=["a", "a"]), "more than one column named 'a'"),
+        ([{"a": 1, "b": 2}, {"a": 1, "c": 2}], "row 2 has other names than row 1; missing: b; unknown: c"),
+        ({"input": pd.DataFrame(ROWS, columns=["a", "c"])}, "input: the columns do not fit .*missing: b; unknown: c"),
         ({"a": [1.0], "b": [1.0, 2.0]}, "a has 1, b has 2"),
         ({"a": [1.0, None], "b": [1.0, 2.0]}, "a, row 2: there is no value"),
         ({"a": [1.0, float("nan")], "b": [1.0, 2.0]}, "a, row 2: there is no value"),
@@ -229,7 +233,7 @@ SIZES = np.arange(10.0).reshape(5, 2)
 
 def test_several_inputs_by_their_names_or_by_columns(several, service) -> None:
     frame = pd.DataFrame({"height": SIZES[:, 1], "place": TOWNS, "width": SIZES[:, 0], "other": 1})
-    for samples in ({"size": SIZES, "town": TOWNS}, frame):
+    for samples in ({"size": SIZES, "town": TOWNS}, {"size": frame[["height", "width"]], "town": TOWNS}, frame):
         predictions = several.predict_all(samples)
         assert list(predictions) == ["kind", "price"]
         np.testing.assert_array_equal(predictions["price"].outputs, SIZES)

@@ -1,4 +1,4 @@
-"""docs/python-client.md: its example runs unchanged, and its tables name every method."""
+"""docs/python-client.md: its examples run unchanged, and its tables name every method."""
 
 import re
 import shutil
@@ -27,16 +27,20 @@ def served(tmp_path):
         server.communicate()
 
 
-def test_the_example_runs(served, tmp_path, monkeypatch, capsys):
+def test_the_examples_run(served, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples", "examples")
-    example, *_ = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    example, local, *_ = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert ADDRESS in example
     exec(example.replace(ADDRESS, served), {})
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("jobs/")
     assert printed[-1] == "[0 1 2 3 4] (5, 10)"
+    exec(local, {})
+    described, *predicted = capsys.readouterr().out.splitlines()
+    assert described.startswith("<LocalModel of digit from 64 features, digest ")  # which depends on the machine
+    assert "\n".join(predicted) in PAGE
     assert {"accuracy.png", "digits.safetensors"} <= {path.name for path in tmp_path.iterdir()}
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         JobNotSucceeded,
         LimitReached,
         MissingExtra,
+        ModelUnreadable,
         NotAllowed,
         NotFound,
         NotPermitted,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     )
     from .history import History
     from .job import Job
+    from .local_model import LocalModel, load_model
     from .prediction import Prediction
 
 _HOME = {
@@ -48,7 +50,9 @@ _HOME = {
     "JobNotSucceeded": "raydient.client.errors",
     "JobSpec": "raydient.spec.job",
     "LimitReached": "raydient.client.errors",
+    "LocalModel": "raydient.client.local_model",
     "MissingExtra": "raydient.client.errors",
+    "ModelUnreadable": "raydient.client.errors",
     "Node": "raydient.client.building",
     "NotAllowed": "raydient.client.errors",
     "NotFound": "raydient.client.errors",
@@ -61,6 +65,7 @@ _HOME = {
     "TransferBroken": "raydient.client.errors",
     "Unreachable": "raydient.client.errors",
     "layer": "raydient.client.building",
+    "load_model": "raydient.client.local_model",
     "sequential": "raydient.client.building",
 }
 
@@ -74,6 +79,8 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "sequential",
     "History",
     "Prediction",
+    "LocalModel",
+    "load_model",
     "RaydientError",
     "Unreachable",
     "RequestRefused",
@@ -84,6 +91,7 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "LimitReached",
     "ServerFault",
     "TransferBroken",
+    "ModelUnreadable",
     "JobNotSucceeded",
     "MissingExtra",
     "InvalidSpec",

@@ -32,14 +32,20 @@ def row_number(row: int) -> str:
 def named_columns(inputs: Any) -> dict[str, Any] | None:
     """The columns of a table by name; None for samples without names.
 
-    A table is a mapping, a DataFrame (of pandas or a similar library), a pyarrow table, a structured array, or one
-    sample as a Series with the columns in its index. Any other Series is a column with a name.
+    A table is a mapping, a list of mappings or Series with one sample each, a DataFrame (of pandas or a similar
+    library), a pyarrow table, or a structured array.
 
     Raises:
-        InvalidSamples: two columns have one name.
+        InvalidSamples: two columns have one name, or the samples of a list have different names.
     """
     if isinstance(inputs, Mapping):
         return _by_name(inputs, inputs.__getitem__)
+    if (
+        isinstance(inputs, list | tuple)
+        and inputs
+        and all(isinstance(one, Mapping) or is_series(one) for one in inputs)
+    ):
+        return _of_records(inputs)
     if names := getattr(getattr(inputs, "dtype", None), "names", None):
         return _by_name(names, inputs.__getitem__)
     if hasattr(inputs, "column_names") and hasattr(inputs, "column"):
@@ -47,6 +53,16 @@ def named_columns(inputs: Any) -> dict[str, Any] | None:
     if hasattr(inputs, "columns") and hasattr(inputs, "__getitem__"):
         return _by_name(inputs.columns, inputs.__getitem__)
     return None
+
+
+def _of_records(records: "Sequence[Any]") -> dict[str, Any]:
+    """The columns of samples that each have names of their own."""
+    tables = [_by_name(one if isinstance(one, Mapping) else one.index, one.__getitem__) for one in records]
+    for row, table in enumerate(tables):
+        if table.keys() != tables[0].keys():
+            missing, unknown = ([n for n in a if n not in b] for a, b in ((tables[0], table), (table, tables[0])))
+            raise InvalidSamples(f"{row_number(row)} has other names than row 1; {name_problem(missing, unknown)}")
+    return {name: [table[name] for table in tables] for name in tables[0]}
 
 
 def series_columns(series: Any, features: "Iterable[str]") -> dict[str, Any]:

@@ -11,6 +11,7 @@
      ├─ LimitReached       the server's disk, queue or quota is full
      ├─ ServerFault        the server failed; its log has the cause
      ├─ TransferBroken     bytes did not arrive as they were sent
+     ├─ ModelUnreadable    a file is no model, or damaged
      ├─ JobNotSucceeded    a job that was waited for failed or was cancelled
      └─ MissingExtra       a package of an extra is not installed
 
@@ -107,6 +108,10 @@ class ServerFault(RaydientError):
 
 class TransferBroken(RaydientError):
     """Bytes did not arrive as they were sent, or a stored file is damaged."""
+
+
+class ModelUnreadable(RaydientError):
+    """A file is not a model, or it is damaged."""
 
 
 class JobNotSucceeded(RaydientError):

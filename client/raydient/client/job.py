@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .connection import Connection
 from .download import Downloaded, download_model
 from .errors import JobNotSucceeded, NotAllowed, RaydientError, RequestRefused, of_specification
 from .history import History, Point
-from .prediction import Prediction
+from .prediction import Prediction, call_predict
 from .predictor import Predictor
 from .replaying import Replay
 from .updating import update_request
@@ -196,9 +197,10 @@ class Job:
         """Apply the trained network to samples, one per row, in the units of the training data.
 
         Args:
-            inputs: a DataFrame, a mapping of columns, a structured array or a pyarrow table, whose columns are selected
-                by name, or an array with the features in the order of training. Values keep their types. A Series
-                is a column if its name is a feature, otherwise one sample.
+            inputs: a DataFrame, a mapping of columns, a list of mappings, a structured array, a pyarrow table or the
+                path of a CSV or NPZ file, whose columns are selected by name, or an array with the features in the
+                order of training. Values keep their types. A Series is a column if its name is a feature, otherwise
+                one sample.
             columns: names of an array's columns, which are then selected by name; columns that are not features are
                 ignored.
             checkpoint: the checkpoint to use instead of the model: a step, `last`, or `best` for the best epoch so far.
@@ -226,7 +228,10 @@ class Job:
             labels = {dataset.label, *dataset.label_columns, *dataset.labels.values()}
             beside = frozenset({*labels, dataset.sample_weight} - {""})
             is_open = dataset.features or dataset.inputs  # other columns may have been there, too
-            self._predictors[name] = Predictor(self._connection, name, None if is_open else beside)
+            connection = self._connection
+            model = connection.call(connection.models.GetModel, model_api.GetModelRequest(name=name))
+            compute = partial(call_predict, connection, model)
+            self._predictors[name] = Predictor(model, compute, None if is_open else beside)
         return self._predictors[name]
 
     def _weights(self, checkpoint: int | str | None) -> str:

@@ -81,6 +81,28 @@ def call_predict(
     }
 
 
+def joined(parts: Sequence[Mapping[str, Prediction]]) -> dict[str, Prediction]:
+    """Join the predictions of consecutive parts of samples, at least one part, by output."""
+    import numpy as np
+
+    first, *rest = parts
+    if not rest:
+        return dict(first)
+    return {
+        name: Prediction(
+            np.concatenate([part[name].outputs for part in parts]),
+            None if one.classes is None else np.concatenate([_classes(part[name]) for part in parts]),
+            one.class_names,
+        )
+        for name, one in first.items()
+    }
+
+
+def _classes(prediction: Prediction) -> "NDArray[int32]":
+    assert prediction.classes is not None, "all parts of an output have classes, or none"
+    return prediction.classes
+
+
 def _answer(
     connection: Connection, model: Model, arrays: "Mapping[str, NDArray[Any]]", rows: slice, where: "Where"
 ) -> dict[str, list[OutputPrediction]]:

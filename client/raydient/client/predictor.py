@@ -1,9 +1,11 @@
 """Applies a trained network to samples."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raydient.v1.model_service_pb2 import GetModelRequest, Model, ModelInput
+from raydient.v1.model_service_pb2 import Model, ModelInput
 
 from .columns import (
     InvalidSamples,
@@ -16,33 +18,37 @@ from .columns import (
     series_columns,
     side_by_side,
 )
-from .connection import Connection
-from .prediction import Prediction, call_predict
+from .prediction import Prediction, joined
+from .samples import Samples, read_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .columns import Where
 
+    Compute = Callable[[Mapping[str, NDArray[Any]], Where], dict[str, Prediction]]
+    """Returns the predictions of each output for the inputs, (n, *shape) by name, n > 0. Errors name a sample by the
+    text of `Where`."""
+
 
 class Predictor:
-    """Applies a trained network to samples. Fetches the description of the network once.
+    """Applies a trained network to samples.
 
     Attributes:
-        model: the server's description of inputs and outputs.
+        model: description of the network's inputs and outputs (message `raydient.v1.Model`).
     """
 
-    def __init__(self, connection: Connection, name: str, beside: frozenset[str] | None) -> None:
-        """Fetch the description of the network's inputs and outputs.
+    def __init__(self, model: Model, compute: "Compute", beside: frozenset[str] | None) -> None:
+        """Prepare to select the inputs of a network among samples of any form.
 
         Args:
-            connection: the connection to the service.
-            name: the name of a job or checkpoint.
+            model: description of the network's inputs and outputs.
+            compute: the network, in the service or in this process.
             beside: columns of the training data that are not features, such as labels; None if any column may occur.
         """
-        self._connection = connection
+        self.model = model
+        self._compute = compute
         self._beside = beside
-        self.model: Model = connection.call(connection.models.GetModel, GetModelRequest(name=name))
 
     @property
     def features(self) -> list[str]:
@@ -54,6 +60,10 @@ class Predictor:
         if len(self.model.outputs) != 1:
             names = ", ".join(output.name for output in self.model.outputs)
             raise InvalidSamples(f"this network has several outputs, {names}: use predict_all")
+        if isinstance(inputs, str | os.PathLike):
+            if columns:
+                raise InvalidSamples("the columns of a file have names of their own: leave `columns` out")
+            return next(iter(self.predict_all(inputs).values()))
         table = series_columns(inputs, self.features) if is_series(inputs) else named_columns(inputs)
         if table is not None and columns:
             raise InvalidSamples("the samples have names of their own: leave `columns` out")
@@ -70,12 +80,37 @@ class Predictor:
 
     def predict_all(self, arrays: Any) -> dict[str, Prediction]:
         """Predict every output for samples by name; see `Job.predict_all`."""
+        if isinstance(arrays, str | os.PathLike):
+            return joined(list(self.predict_file(Path(arrays))))
         table = named_columns(arrays)
         if table is None:
             raise InvalidSamples(
                 f"samples by name are needed: {', '.join(input_.name for input_ in self.model.inputs)}"
             )
         return self.apply(self.arrays(table))
+
+    def predict_file(
+        self, path: Path, notice: Callable[[list[str]], None] | None = None
+    ) -> Iterator[dict[str, Prediction]]:
+        """Yield the predictions of each output for the samples of a file, part by part in constant memory.
+
+        Args:
+            path: of a CSV file with a header, or of an NPZ file, where `x` alone has the features in the order of
+                training.
+            notice: receives the names of columns that the network was not trained on, once; without it they are an
+                error.
+
+        Raises:
+            InvalidSamples: the file cannot be read, or its columns or values do not fit the network. The message begins
+                with the path.
+            RequestRefused: the service refuses a value.
+        """
+        for samples in read_samples(path):
+            try:
+                predictions = self.apply(self._of_file(samples, notice), samples.where)
+            except InvalidSamples as error:
+                raise InvalidSamples(f"{path}: {error}") from error
+            yield predictions
 
     def unknown(self, table: Mapping[str, Any]) -> list[str]:
         """Columns that are neither features nor other columns of the training data."""
@@ -124,7 +159,21 @@ class Predictor:
             raise InvalidSamples(f"samples differ in number: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
         if not all(array.size for array in arrays.values()):
             raise InvalidSamples("there are no samples")
-        return call_predict(self._connection, self.model, arrays, where)
+        return self._compute(arrays, where)
+
+    def _of_file(self, samples: Samples, notice: "Callable[[list[str]], None] | None") -> "dict[str, NDArray[Any]]":
+        """Select the network's inputs in a file; see `predict_file`."""
+        if repeated := [name for name in self.features if name in samples.repeated]:
+            raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")
+        table = samples.arrays
+        if "x" in table and len(self.model.inputs) == 1 and not {*self.features} & {*table}:
+            return self.arrays({self.model.inputs[0].name: table["x"]}, samples.where)
+        if notice is None:
+            self._check_names(table)
+        arrays = self.arrays(table, samples.where)
+        if notice is not None and not samples.first and (unknown := self.unknown(table)):
+            notice(unknown)
+        return arrays
 
     def _only(self) -> ModelInput:
         """The only input. Raises InvalidSamples if there are several."""
@@ -181,7 +230,15 @@ def _column(input_: ModelInput, name: str, values: Any, where: "Where") -> "NDAr
 
 
 def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
-    """Build an input from one array, samples first. If a sample is one value, the second axis may be omitted."""
+    """Build an input from one array, samples first. If a sample is one value, the second axis may be omitted.
+
+    A table with names in place of the array has its columns selected by name.
+    """
+    if input_.is_table and (table := named_columns(values)) is not None:
+        missing, unknown = [c for c in input_.columns if c not in table], [c for c in table if c not in input_.columns]
+        if missing or unknown:
+            raise InvalidSamples(f"{name}: the columns do not fit this input; {name_problem(missing, unknown)}")
+        return _of_columns(input_, table, where)
     array, shape = _values(input_, values, name, where), tuple(input_.shape)
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)

@@ -40,7 +40,7 @@ COMMANDS = {
     "metrics": ("metrics", "metrics"),
     "checkpoints": ("model", "checkpoints"),
     "download": ("model", "download"),
-    "predict": ("model", "predict"),
+    "predict": ("predict", "predict"),
     "dataset": ("dataset", "dataset"),
     "rebuild": ("rebuild", "rebuild"),
     "version": ("version", "version"),

@@ -35,6 +35,7 @@ STATUSES = {
 _STATUS = {
     "Unreachable": UNREACHABLE,
     "RequestRefused": WRONG_USAGE,
+    "ModelUnreadable": WRONG_USAGE,
     "NotFound": NOT_FOUND,
     "NotPermitted": NOT_PERMITTED,
     "NotAllowed": NOT_ALLOWED,

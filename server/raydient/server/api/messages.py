@@ -22,7 +22,6 @@ from raydient.steps.schedule import default_microbatches
 from raydient.v1 import dataset_service_pb2, model_service_pb2, training_job_pb2
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec, WorkerRange
 from raydient.workers.data import find_format
-from raydient.workers.network import Model
 
 STATES: dict[State, training_job_pb2.TrainingJobState] = {
     state: getattr(training_job_pb2, f"TRAINING_JOB_STATE_{state.name}") for state in State
@@ -184,28 +183,6 @@ def checkpoint_message(job: str, checkpoint: StoredCheckpoint) -> model_service_
         step=checkpoint.step,
         create_time=_time(checkpoint.created),
         size_bytes=checkpoint.size_bytes,
-    )
-
-
-def model_message(name: str, model: Model) -> model_service_pb2.Model:
-    """The description of a network's inputs and outputs; `name` is the resource name of its weights."""
-    return model_service_pb2.Model(
-        name=name,
-        digest=model.digest,
-        inputs=[
-            model_service_pb2.ModelInput(
-                name=key,
-                shape=preprocessing.shape,
-                columns=preprocessing.columns,
-                is_table=preprocessing.is_table,
-                has_categories=bool(preprocessing.vocabulary),
-            )
-            for key, preprocessing in model.inputs.items()
-        ],
-        outputs=[
-            model_service_pb2.ModelOutput(name=o.name, label=model.targets[o.name].label, shape=o.shape)
-            for o in model.network.outputs
-        ],
     )
 
 

@@ -12,9 +12,10 @@ from raydient.server.errors import InvalidRequest, OutOfRange, Unsupported
 from raydient.server.jobs import Artifacts, JobStore, Prediction, Predictor, StoredModels, Window
 from raydient.v1 import model_service_pb2 as pb
 from raydient.v1.model_service_pb2_grpc import ModelServiceServicer
+from raydient.workers.description import model_message
 from raydient.workers.network import ExportFormat
 
-from .messages import checkpoint_message, job_and_checkpoint, job_id, model_message
+from .messages import checkpoint_message, job_and_checkpoint, job_id
 from .paging import next_page, page_size, page_start
 from .tensors import array_of, tensor_of
 

@@ -1,0 +1,96 @@
+"""A trained network in this process, from its file: predictions without a service."""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .columns import InvalidSamples
+from .errors import ModelUnreadable
+from .prediction import Prediction
+from .predictor import Predictor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from raydient.workers.network import Model
+
+    from .columns import Where
+
+
+def load_model(path: str | os.PathLike[str]) -> "LocalModel":
+    """Load a trained network from a `.safetensors` file, which also has the specification and the preprocessing.
+
+    Needs the base install only, and no service.
+
+    Raises:
+        ModelUnreadable: the file is no model, or it is damaged.
+        OSError: the file cannot be read.
+    """
+    from raydient.workers.network import ModelError
+    from raydient.workers.network import load_model as load
+
+    try:
+        return LocalModel(load(Path(path)))
+    except ModelError as error:
+        raise ModelUnreadable(f"{error}; a model is loaded from its .safetensors file") from error
+
+
+class LocalModel(Predictor):
+    """A trained network in this process.
+
+    `predict` and `predict_all` take and return what those of a `Job` do, with the same bits.
+
+    Attributes:
+        model: description of the network's inputs and outputs (message `raydient.v1.Model`).
+    """
+
+    def __init__(self, network: "Model") -> None:
+        from raydient.workers.description import model_message
+
+        super().__init__(model_message("", network), self._outputs, frozenset())
+        self._network = network
+
+    def __repr__(self) -> str:
+        labels = ", ".join(output.label or output.name for output in self.model.outputs)
+        return f"<LocalModel of {labels} from {_counted(self.features)}, digest {self.digest[:12]}>"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return self.model.digest
+
+    def _outputs(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where") -> dict[str, Prediction]:
+        """Predictions of each output; see `Compute`."""
+        from raydient.workers.network import SampleError
+        from raydient.workers.network.losses import loss_class
+
+        network = self._network
+        try:
+            with one_thread():
+                outputs = network.predict_all(arrays)
+        except SampleError as error:
+            sample = "" if error.row is None else f"{where(error.row)}: "
+            raise InvalidSamples(f"{error.input or 'samples'}: {sample}{error.args[0]}") from error
+        losses = {output.layer: loss_class(output.loss) for output in network.specification.named_outputs}
+        return {
+            name: Prediction(y, losses[name].classify(y), network.targets[name].classes) for name, y in outputs.items()
+        }
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Limit BLAS to one thread, as in the service, because more could change the last bits of a product.
+
+    Has no effect without the package threadpoolctl of the extra `server`.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
+
+
+def _counted(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} features"

@@ -1,0 +1,168 @@
+"""Reads a file of samples in parts, for predictions.
+
+The service reads training data with Arrow, which the client does not depend on. A property test checks that both
+readers find the same values in a file.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .columns import InvalidSamples
+
+PART_ROWS = 4096
+"""Rows of a CSV file that are read at a time: a multiple of the rows that a model predicts together."""
+CELL_CHARACTERS = 1 << 24
+"""Longest cell; Python's own limit is 131,072."""
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Consecutive samples of a file.
+
+    Attributes:
+        arrays: columns of a CSV file, cells as texts, or arrays of an NPZ file, by name. Columns without a name
+            are left out.
+        lines: of a CSV file the line on which each sample begins; of an NPZ file empty.
+        first: number of samples before these in the file.
+        repeated: names of several columns, of which `arrays` has the first.
+    """
+
+    arrays: Mapping[str, Any]
+    lines: list[int]
+    first: int = 0
+    repeated: frozenset[str] = frozenset()
+
+    def where(self, row: int) -> str:
+        """The text by which messages name a sample, for its number from 0 among these."""
+        number = self.first + row + 1
+        return f"row {number} (line {self.lines[row]})" if self.lines else f"row {number}"
+
+
+def read_samples(path: Path) -> Iterator[Samples]:
+    """Yield the samples of a CSV file with a header, `PART_ROWS` at a time, or all arrays of an NPZ file.
+
+    Columns that are not used may hold anything. There is at least one part, which is empty if the file has no rows.
+
+    Raises:
+        InvalidSamples: the file cannot be read. The message begins with its path.
+    """
+    match path.suffix.lower():
+        case ".csv":
+            yield from _read_csv(path)
+        case ".npz":
+            yield Samples(_archive(path), [])
+        case _:
+            raise InvalidSamples(f"{path}: samples are read from .csv and .npz")
+
+
+def _read_csv(path: Path) -> Iterator[Samples]:
+    """Read a CSV file. Blank lines are skipped, as in training."""
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        rows = _rows(file)
+        first = _next(path, rows, 1)
+        if not first:
+            raise InvalidSamples(f"{path}: not a CSV file with a header: it is empty")
+        ((_, header),) = first
+        _check_header(path, header)
+        repeated = frozenset(name for name, count in Counter(header).items() if count > 1)
+        part, before = _next(path, rows, PART_ROWS), 0
+        while part or not before:
+            yield Samples(_columns(path, header, part), [line for line, _ in part], before, repeated)
+            before += len(part)
+            if len(part) < PART_ROWS:
+                return
+            part = _next(path, rows, PART_ROWS)
+
+
+def _next(path: Path, rows: Iterator[tuple[int, list[str]]], count: int) -> list[tuple[int, list[str]]]:
+    """The next rows, at most `count`."""
+    with _long_cells():
+        try:
+            return list(islice(rows, count))
+        except csv.Error as error:
+            raise InvalidSamples(f"{path}: not a CSV file with a header: {error}") from error
+
+
+def _columns(path: Path, header: list[str], rows: list[tuple[int, list[str]]]) -> dict[str, list[str]]:
+    """The cells of each column by name; of several columns of one name the first."""
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InvalidSamples(f"{path}:{line}: {len(row)} cells, the header has {len(header)}")
+    cells = zip(*(row for _, row in rows), strict=True) if rows else [()] * len(header)
+    columns: dict[str, list[str]] = {}
+    for name, column in zip(header, cells, strict=True):
+        if name:
+            columns.setdefault(name, list(column))
+    return columns
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let the reader of CSV take cells of `CELL_CHARACTERS`, a setting of the whole process."""
+    before = csv.field_size_limit(CELL_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if any("\ud800" <= character <= "\udfff" for name in header for character in name):
+        raise InvalidSamples(f"{path}: not UTF-8 text: save it with that encoding")
+    for separator, called in SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            text = f"one column, {header[0]!r:.100}: its values seem to be separated by {called} instead of commas"
+            raise InvalidSamples(f"{path}: {text}")
+
+
+def _rows(file: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the number of its first line."""
+    rows, line = csv.reader(file), 1
+    for row in rows:
+        if row:
+            yield line, row
+        line = rows.line_num + 1
+
+
+def _archive(path: Path) -> "_Archive":
+    try:
+        return _Archive(path)
+    except InvalidSamples as error:
+        raise InvalidSamples(f"{path}: {error}") from error
+
+
+class _Archive(Mapping[str, Any]):
+    """The arrays of an NPZ file, each read on access."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names = tuple(self._open(lambda file: file.files))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._open(lambda file: file[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def _open(self, read: Any) -> Any:
+        import numpy as np
+
+        try:
+            with self._path.open("rb") as stored, np.load(stored, allow_pickle=False) as file:
+                return read(file)
+        except OSError:
+            raise
+        except Exception as error:  # of many types, from zipfile, zlib and NumPy
+            raise InvalidSamples(f"not an NPZ file: {error}") from error
