@@ -2,11 +2,12 @@
 
 from .conftest import execute
 
+PENALTY = {"activity_regularizer": {"l1": 1e-3, "l2": 1e-2}}
 IMAGE = [
     {"reshape": {"name": "image", "shape": [3, 3, 4], "inputs": "seen"}},
     {"prelu": {"shared_axes": [1, 2]}},
     {"group_normalization": {"groups": 2}},
-    {"conv2d_transpose": {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}},
+    {"conv2d_transpose": {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same", **PENALTY}},
     {"up_sampling2d": {"size": [1, 2]}},
     {"global_max_pooling2d": {"name": "largest"}},
 ]
@@ -23,7 +24,7 @@ SEQUENCE = [
 NETWORK = {
     "layers": [
         {"dense": {"units": 36, "activation": "exact_gelu"}},
-        {"activity_regularization": {"name": "seen", "l1": 1e-3, "l2": 1e-2}},
+        {"activity_regularization": {"name": "seen", **PENALTY["activity_regularizer"]}},
         *IMAGE,
         *SEQUENCE,
         {"concatenate": {"inputs": ["largest", "latest"]}},

@@ -14,11 +14,13 @@ from raydient.workers.network.layers.embedding import Embedding
 
 Example = tuple[dict, list[tuple[int, ...]]]
 
+PENALTY = {"activity_regularizer": {"l1": 0.3, "l2": 0.2}}
+
 EXAMPLES: dict[str, list[Example]] = {
     "dense": [
         ({"units": 5, "activation": "tanh"}, [(6,)]),
         ({"units": 3, "use_bias": False}, [(6,)]),
-        ({"units": 2, "activation": "sigmoid"}, [(2, 3)]),
+        ({"units": 2, "activation": "sigmoid", **PENALTY}, [(2, 3)]),
     ],
     "flatten": [({}, [(3, 2)]), ({}, [(6,)])],
     "reshape": [({"shape": [2, 3]}, [(6,)]), ({"shape": [6]}, [(3, 2)])],
@@ -37,11 +39,11 @@ EXAMPLES: dict[str, list[Example]] = {
     ],
     "embedding": [
         ({"input_dim": 5, "output_dim": 3}, [(4,)]),
-        ({"input_dim": 2, "output_dim": 1, "embeddings_initializer": "he_normal"}, [(2, 2)]),
+        ({"input_dim": 2, "output_dim": 1, "embeddings_initializer": "he_normal", **PENALTY}, [(2, 2)]),
     ],
     "lstm": [
         ({"units": 3}, [(4, 2)]),
-        ({"units": 2, "return_sequences": True, "unit_forget_bias": False}, [(3, 3)]),
+        ({"units": 2, "return_sequences": True, "unit_forget_bias": False, **PENALTY}, [(3, 3)]),
         ({"units": 3}, [(4, 2), (4,)]),
         ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
         ({"units": 3, "recurrent_dropout": 0.4}, [(4, 2), (4,)]),
@@ -49,14 +51,14 @@ EXAMPLES: dict[str, list[Example]] = {
     "gru": [
         ({"units": 3}, [(4, 2)]),
         ({"units": 2, "reset_after": False}, [(4, 2)]),
-        ({"units": 2, "return_sequences": True}, [(3, 3), (3,)]),
+        ({"units": 2, "return_sequences": True, **PENALTY}, [(3, 3), (3,)]),
         ({"units": 3, "return_sequences": True, "reset_after": False}, [(4, 2), (4,)]),
         ({"units": 3, "recurrent_dropout": 0.4, "return_sequences": True}, [(4, 2)]),
         ({"units": 2, "recurrent_dropout": 0.4, "reset_after": False}, [(4, 2)]),
     ],
     "bidirectional": [
         ({"layer": {"lstm": {"units": 2}}}, [(4, 2)]),
-        ({"layer": {"gru": {"units": 2, "return_sequences": True}}, "merge_mode": "mul"}, [(3, 3), (3,)]),
+        ({"layer": {"gru": {"units": 2, "return_sequences": True}}, "merge_mode": "mul", **PENALTY}, [(3, 3), (3,)]),
         ({"layer": {"lstm": {"units": 2, "return_sequences": True}}, "merge_mode": "ave"}, [(3, 2), (3,)]),
         ({"layer": {"gru": {"units": 2, "recurrent_dropout": 0.3}}, "merge_mode": "sum"}, [(3, 2)]),
         ({"layer": {"gru": {"units": 2, "return_sequences": True, "reset_after": False}}}, [(3, 2)]),
@@ -64,12 +66,12 @@ EXAMPLES: dict[str, list[Example]] = {
     "conv1d": [
         ({"filters": 3, "kernel_size": 3, "activation": "tanh"}, [(6, 2)]),
         ({"filters": 4, "kernel_size": 2, "strides": 2, "padding": "same", "groups": 2}, [(5, 2)]),
-        ({"filters": 2, "kernel_size": 3, "dilation_rate": 2, "use_bias": False}, [(7, 1)]),
+        ({"filters": 2, "kernel_size": 3, "dilation_rate": 2, "use_bias": False, **PENALTY}, [(7, 1)]),
         ({"filters": 2, "kernel_size": 5, "padding": {"explicit": {"before": 3, "after": 1}}}, [(3, 2)]),
         ({"filters": 3, "kernel_size": 3, "padding": "same", "groups": 3, "activation": "tanh"}, [(6, 3)]),
     ],
     "conv2d": [
-        ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(4, 5, 2)]),
+        ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh", **PENALTY}, [(4, 5, 2)]),
         ({"filters": 3, "kernel_size": 1, "activation": "tanh"}, [(3, 4, 2)]),
         ({"filters": 4, "kernel_size": 3, "padding": "same", "groups": 2, "activation": "tanh"}, [(4, 5, 6)]),
         ({"filters": 12, "kernel_size": 2, "groups": 2, "activation": "tanh"}, [(3, 3, 12)]),
@@ -96,11 +98,11 @@ EXAMPLES: dict[str, list[Example]] = {
     "conv1d_transpose": [
         ({"filters": 3, "kernel_size": 3, "strides": 2, "activation": "tanh"}, [(3, 2)]),
         ({"filters": 2, "kernel_size": 2, "strides": 3, "padding": "same", "use_bias": False}, [(3, 2)]),
-        ({"filters": 2, "kernel_size": 1, "strides": 2}, [(2, 3)]),
+        ({"filters": 2, "kernel_size": 1, "strides": 2, **PENALTY}, [(2, 3)]),
     ],
     "conv2d_transpose": [
         ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(2, 3, 2)]),
-        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"}, [(2, 3, 2)]),
+        ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", **PENALTY}, [(2, 3, 2)]),
         ({"filters": 2, "kernel_size": [4, 2], "strides": [1, 3], "padding": "same", "use_bias": False}, [(3, 2, 2)]),
         ({"filters": 1, "kernel_size": [1, 4], "strides": [2, 1], "activation": "sigmoid"}, [(2, 2, 3)]),
     ],

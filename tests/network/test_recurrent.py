@@ -233,9 +233,10 @@ def test_backward_direction_is_that_of_the_reversed_sequence(make_network, kind,
     np.testing.assert_array_equal(ahead, back_of_reversed[turned])
 
 
-def test_a_layer_inside_another_has_no_name():
-    cell = {"lstm": {"units": 2, "name": "inner"}}
-    with pytest.raises(ValueError, match="`name` belongs to bidirectional: write it beside `layer`"):
+@pytest.mark.parametrize(("field", "value"), [("name", "inner"), ("activity_regularizer", {"l1": 0.1})])
+def test_a_layer_inside_another_has_no_fields_of_the_other(field, value):
+    cell = {"lstm": {"units": 2, field: value}}
+    with pytest.raises(ValueError, match=f"`{field}` belongs to bidirectional: write it beside `layer`"):
         recurrent.Bidirectional.model_validate({"layer": cell})
 
 

@@ -28,6 +28,7 @@ class Conv1d(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class Conv2d(Learned):
@@ -45,6 +46,7 @@ class Conv2d(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class TransposedPadding(OneOf):
@@ -69,6 +71,7 @@ class Conv1dTranspose(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class Conv2dTranspose(Learned):
@@ -84,3 +87,4 @@ class Conv2dTranspose(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()

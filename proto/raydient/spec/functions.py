@@ -102,7 +102,7 @@ class Initializer(OneOf):
 
 
 class Regularizer(Model):
-    """A penalty on large weights w, added to the loss that training minimizes: l1 · Σ |w| + l2 · Σ w²."""
+    """A penalty on large weights or outputs w, added to the loss that training minimizes: l1 · Σ |w| + l2 · Σ w²."""
 
     l1: Annotated[float, Field(ge=0, le=1e30)] = 0.0
     l2: Annotated[float, Field(ge=0, le=1e30)] = 0.0

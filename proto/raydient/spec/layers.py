@@ -61,6 +61,7 @@ class Dense(Learned):
     bias_initializer: Initializer = Initializer(zeros=Empty())
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class Flatten(Placed):

@@ -20,6 +20,7 @@ class Embedding(Learned):
     output_dim: Units
     embeddings_initializer: Initializer = Initializer(random_uniform=RandomUniform())
     embeddings_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class Lstm(Learned):
@@ -35,6 +36,7 @@ class Lstm(Learned):
     recurrent_regularizer: Regularizer = Regularizer()
     recurrent_dropout: Rate = 0.0
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class Gru(Learned):
@@ -50,10 +52,14 @@ class Gru(Learned):
     recurrent_regularizer: Regularizer = Regularizer()
     recurrent_dropout: Rate = 0.0
     bias_regularizer: Regularizer = Regularizer()
+    activity_regularizer: Regularizer = Regularizer()
 
 
 class RecurrentLayer(OneOf):
-    """A recurrent layer that is a part of another; it has no name, inputs and `trainable` of its own."""
+    """A recurrent layer that is a part of another.
+
+    The other has its name, its inputs, `trainable` and `activity_regularizer`.
+    """
 
     lstm: Lstm | None = None
     gru: Gru | None = None
@@ -75,12 +81,13 @@ class Bidirectional(Learned):
 
     layer: RecurrentLayer
     merge_mode: MergeMode = MergeMode(concat=Empty())
+    activity_regularizer: Regularizer = Regularizer()
 
     @field_validator("layer")
     @classmethod
     def _without_fields_of_a_layer(cls, layer: RecurrentLayer) -> RecurrentLayer:
-        for name, field in Learned.model_fields.items():
-            # The canonical form of a job has the defaults of all fields.
-            if getattr(layer.value, name) != field.get_default(call_default_factory=True):
+        for name, field in cls.model_fields.items():
+            default = field.get_default(call_default_factory=True)  # as the canonical form of a job has it
+            if getattr(layer.value, name, default) != default:
                 raise ValueError(f"`{name}` belongs to bidirectional: write it beside `layer`")
         return layer

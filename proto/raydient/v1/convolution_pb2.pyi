@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Conv1d(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Conv1d(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -40,10 +41,11 @@ class Conv1d(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[int] = ..., strides: _Optional[int] = ..., padding: _Optional[_Union[_windows_pb2.Padding, _Mapping]] = ..., dilation_rate: _Optional[int] = ..., groups: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[int] = ..., strides: _Optional[int] = ..., padding: _Optional[_Union[_windows_pb2.Padding, _Mapping]] = ..., dilation_rate: _Optional[int] = ..., groups: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Conv2d(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +61,7 @@ class Conv2d(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -74,10 +77,11 @@ class Conv2d(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[_windows_pb2.Padding, _Mapping]] = ..., dilation_rate: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[_windows_pb2.Padding, _Mapping]] = ..., dilation_rate: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Conv1dTranspose(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +95,7 @@ class Conv1dTranspose(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -104,10 +109,11 @@ class Conv1dTranspose(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[int] = ..., strides: _Optional[int] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[int] = ..., strides: _Optional[int] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Conv2dTranspose(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "filters", "kernel_size", "strides", "padding", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +127,7 @@ class Conv2dTranspose(_message.Message):
     BIAS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     KERNEL_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -134,7 +141,8 @@ class Conv2dTranspose(_message.Message):
     bias_initializer: _functions_pb2.Initializer
     kernel_regularizer: _functions_pb2.Regularizer
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., filters: _Optional[int] = ..., kernel_size: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., padding: _Optional[_Union[TransposedPadding, _Mapping]] = ..., activation: _Optional[_Union[_functions_pb2.Activation, _Mapping]] = ..., use_bias: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class TransposedPadding(_message.Message):
     __slots__ = ("valid", "same")

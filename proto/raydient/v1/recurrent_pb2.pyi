@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Embedding(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class Embedding(_message.Message):
     OUTPUT_DIM_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_INITIALIZER_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -23,10 +24,11 @@ class Embedding(_message.Message):
     output_dim: int
     embeddings_initializer: _functions_pb2.Initializer
     embeddings_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., input_dim: _Optional[int] = ..., output_dim: _Optional[int] = ..., embeddings_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., embeddings_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Lstm(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +42,7 @@ class Lstm(_message.Message):
     RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_DROPOUT_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -53,10 +56,11 @@ class Lstm(_message.Message):
     recurrent_regularizer: _functions_pb2.Regularizer
     recurrent_dropout: float
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., unit_forget_bias: bool = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class Gru(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer")
+    __slots__ = ("name", "inputs", "trainable", "units", "return_sequences", "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer", "recurrent_regularizer", "recurrent_dropout", "bias_regularizer", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +74,7 @@ class Gru(_message.Message):
     RECURRENT_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     RECURRENT_DROPOUT_FIELD_NUMBER: _ClassVar[int]
     BIAS_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
@@ -83,7 +88,8 @@ class Gru(_message.Message):
     recurrent_regularizer: _functions_pb2.Regularizer
     recurrent_dropout: float
     bias_regularizer: _functions_pb2.Regularizer
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., units: _Optional[int] = ..., return_sequences: bool = ..., reset_after: bool = ..., kernel_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., recurrent_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., bias_initializer: _Optional[_Union[_functions_pb2.Initializer, _Mapping]] = ..., kernel_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., recurrent_dropout: _Optional[float] = ..., bias_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...
 
 class RecurrentLayer(_message.Message):
     __slots__ = ("lstm", "gru")
@@ -106,15 +112,17 @@ class MergeMode(_message.Message):
     def __init__(self, concat: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., sum: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., mul: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., ave: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Bidirectional(_message.Message):
-    __slots__ = ("name", "inputs", "trainable", "layer", "merge_mode")
+    __slots__ = ("name", "inputs", "trainable", "layer", "merge_mode", "activity_regularizer")
     NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
     MERGE_MODE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITY_REGULARIZER_FIELD_NUMBER: _ClassVar[int]
     name: str
     inputs: _containers.RepeatedScalarFieldContainer[str]
     trainable: bool
     layer: RecurrentLayer
     merge_mode: MergeMode
-    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., layer: _Optional[_Union[RecurrentLayer, _Mapping]] = ..., merge_mode: _Optional[_Union[MergeMode, _Mapping]] = ...) -> None: ...
+    activity_regularizer: _functions_pb2.Regularizer
+    def __init__(self, name: _Optional[str] = ..., inputs: _Optional[_Iterable[str]] = ..., trainable: bool = ..., layer: _Optional[_Union[RecurrentLayer, _Mapping]] = ..., merge_mode: _Optional[_Union[MergeMode, _Mapping]] = ..., activity_regularizer: _Optional[_Union[_functions_pb2.Regularizer, _Mapping]] = ...) -> None: ...

@@ -3,9 +3,8 @@
     KERAS_BACKEND=torch python tests/network/peers/keras_figures.py
 
 needs Keras and PyTorch; Keras 3.15 and PyTorch 2.13 (CPU) wrote the file. Each case trains from the flat vector of
-weights of the network of the same name, by gradient descent in float64, with Keras's own losses and PyTorch's
-derivatives of them. The functions of losses are called, because their classes compute in
-float32.
+weights of the network of the same name, by gradient descent in float64, with Keras's own losses and layers and
+PyTorch's derivatives of them. The functions of losses are called, because their classes compute in float32.
 """
 
 import json
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import keras
 import torch
-from torch_figures import ROWS, dense, trajectory, wave, whole
+from torch_figures import ROWS, dense, take, trajectory, wave, whole
 
 keras.config.set_floatx("float64")
 
@@ -34,7 +33,25 @@ def categorical_focal(weights):
     return keras.losses.categorical_focal_crossentropy(one_hot(3, ROWS), y, gamma=1.5, from_logits=True).mean()
 
 
+def activity(weights):
+    """Regularizers of the outputs of two layers; they are no part of the reported loss.
+
+    Keras computes dense layers and means in float32, convolutions in float64.
+    """
+    layers = [
+        keras.Input((3, 2)),
+        keras.layers.Conv1D(2, 2, activation="tanh", activity_regularizer=keras.regularizers.L1L2(0.1, 0.2)),
+        keras.layers.Conv1D(2, 2, activity_regularizer=keras.regularizers.L2(0.05)),
+        keras.layers.Flatten(),
+    ]
+    parameters = take(weights, *[(2, 2, 2), (2,)] * 2)
+    y, _, losses = keras.Sequential(layers).stateless_call(parameters, [], wave(ROWS, 3, 2), return_losses=True)
+    penalty = sum(losses)
+    return torch.nn.functional.mse_loss(y, wave(ROWS, 2, phase=1.0)) + (penalty - penalty.detach())
+
+
 CASES = {
+    "activity": (activity, 20),
     "kl_divergence": (kl_divergence, 9),
     "categorical_focal": (categorical_focal, 9),
 }

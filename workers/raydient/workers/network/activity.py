@@ -5,17 +5,20 @@ from collections.abc import Mapping
 import numpy as np
 
 from .graph import Network
-from .layers import ActivityRegularization, Buffers
+from .layers import Buffers
 
 
 class ActivityPenalties:
-    """The penalties of one program, l1 Σ |y| + l2 Σ y² over the outputs y of nodes that have one, by place."""
+    """The penalties of one program, l1 Σ |y| + l2 Σ y² over the outputs y of nodes that have one.
+
+    The sums are over the values of all rows. As in Keras 3 (`Layer.__call__`), the loss of a batch has these sums
+    divided by its number of samples, and weights of samples do not affect them. The gradient takes the factor of the
+    summed loss, so that the penalties of microbatches add up to that of the batch.
+    """
 
     def __init__(self, network: Network) -> None:
         self._penalties: Mapping[int, tuple[float, float]] = {
-            place: layer.penalty
-            for place, layer in enumerate(network.layers)
-            if isinstance(layer, ActivityRegularization)
+            place: layer.penalty for place, layer in enumerate(network.layers) if any(layer.penalty)
         }
 
     def total(self, buffers: tuple[Buffers, ...]) -> float:
@@ -27,7 +30,7 @@ class ActivityPenalties:
         return total
 
     def add_derivative(self, place: int, buffers: Buffers, scale: float) -> None:
-        """Add `scale` times the derivative of a node's penalty, if it has one, to its dy."""
+        """Add `scale` times the derivative of a node's penalty, l1 sign(y) + 2 l2 y, if it has one, to its dy."""
         if place not in self._penalties:
             return
         l1, l2 = self._penalties[place]

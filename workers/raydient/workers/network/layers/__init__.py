@@ -69,7 +69,6 @@ LAYERS: dict[str, type[Layer]] = {
 __all__ = [
     "INFERENCE",
     "LAYERS",
-    "ActivityRegularization",
     "Buffers",
     "Layer",
     "Memory",

@@ -9,11 +9,7 @@ from .layer import Buffers, Layer, Pass, Shape, Views
 
 
 class ActivityRegularization(Layer):
-    """y = x, with the penalty l1 Σ |y| + l2 Σ y² of a sample added to its loss; the sums are over the sample's values.
-
-    As in Keras the penalty is averaged over the batch, and weights of samples do not affect it. The program adds its
-    derivative, l1 sign(y) + 2 l2 y, to dy before the turn of this layer (`Program.backward`).
-    """
+    """y = x, with a penalty on y, see `ActivityPenalties`. It follows layers without an `activity_regularizer`."""
 
     kind = "activity_regularization"
     output_is_view = True

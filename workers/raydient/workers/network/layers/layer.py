@@ -139,6 +139,7 @@ class Layer(ABC):
         gradient_is_view: True if dx is dy under another shape: backward works in place. For layers of one input.
         rearranges: True if each value of y is a value of x.
         index_limit: for a layer whose inputs are indices from the data, the number that they must be below; else None.
+        penalty: l1 and l2 of the penalty on the output, see `ActivityPenalties`.
     """
 
     kind: ClassVar[str]
@@ -157,6 +158,8 @@ class Layer(ABC):
         self.least_rows = 1
         self.operations = 0
         self.index_limit: int | None = None
+        penalty = getattr(settings, "activity_regularizer", spec.Regularizer())
+        self.penalty: tuple[float, float] = penalty.l1, penalty.l2
 
     @property
     def input_shape(self) -> Shape:
