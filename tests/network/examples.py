@@ -14,6 +14,7 @@ from raydient.workers.network.layers.embedding import Embedding
 
 Example = tuple[dict, list[tuple[int, ...]]]
 
+AROUND = {"explicit": {"before": [0, 1], "after": [1, 0]}}
 PENALTY = {"activity_regularizer": {"l1": 0.3, "l2": 0.2}}
 
 EXAMPLES: dict[str, list[Example]] = {
@@ -99,12 +100,28 @@ EXAMPLES: dict[str, list[Example]] = {
         ({"filters": 3, "kernel_size": 3, "strides": 2, "activation": "tanh"}, [(3, 2)]),
         ({"filters": 2, "kernel_size": 2, "strides": 3, "padding": "same", "use_bias": False}, [(3, 2)]),
         ({"filters": 2, "kernel_size": 1, "strides": 2, **PENALTY}, [(2, 3)]),
+        (
+            {"filters": 4, "kernel_size": 3, "strides": 2, "dilation_rate": 2, "groups": 2, "output_padding": 1},
+            [(2, 2)],
+        ),
     ],
     "conv2d_transpose": [
         ({"filters": 2, "kernel_size": [2, 3], "activation": "tanh"}, [(2, 3, 2)]),
         ({"filters": 3, "kernel_size": 3, "strides": 2, "padding": "same", **PENALTY}, [(2, 3, 2)]),
         ({"filters": 2, "kernel_size": [4, 2], "strides": [1, 3], "padding": "same", "use_bias": False}, [(3, 2, 2)]),
         ({"filters": 1, "kernel_size": [1, 4], "strides": [2, 1], "activation": "sigmoid"}, [(2, 2, 3)]),
+        ({"filters": 2, "kernel_size": 3, "padding": "same", "dilation_rate": [2, 1], "groups": 2}, [(3, 2, 4)]),
+        (
+            {
+                "filters": 3,
+                "kernel_size": 2,
+                "strides": [1, 2],
+                "padding": AROUND,
+                "output_padding": [0, 1],
+                "groups": 3,
+            },
+            [(3, 2, 3)],
+        ),
     ],
     "activity_regularization": [
         ({"l1": 0.3, "l2": 0.2}, [(3, 2)]),

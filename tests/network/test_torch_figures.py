@@ -28,8 +28,10 @@ def whole(below, *shape):
 DENSE = {"dense": {"units": 3}}
 PADDED = {"softmax_cross_entropy": {"ignore_class": -1}}
 SMOOTHED = {"softmax_cross_entropy": {"label_smoothing": 0.1}}
+TANH = {"activation": "tanh"}
 BALANCED = {"binary_focal_cross_entropy": {"apply_class_balancing": True}}
-TWICE = {"filters": 3, "strides": 2, "activation": "tanh"}
+GROUPS = {"filters": 2, "kernel_size": [3, 2], "strides": [2, 3], "dilation_rate": [2, 1], "groups": 2, **TANH}
+TWICE = {"filters": 3, "strides": 2, **TANH}
 CASES = {
     "sequence": ([DENSE], "softmax_cross_entropy", wave(ROWS, 5, 2), whole(3, ROWS, 5)),
     "padded": ([DENSE], PADDED, wave(ROWS, 5, 2), whole(3, ROWS, 5) - 1),
@@ -83,6 +85,16 @@ CASES = {
         "mean_squared_error",
         wave(ROWS, 2, 3, 2),
         wave(ROWS, 8 * 8 * 2, phase=1.0),
+    ),
+    "transposed_in_groups": (
+        [
+            {"conv2d_transpose": {**GROUPS, "padding": {"explicit": {"before": [1, 2]}}, "output_padding": [1, 2]}},
+            {"conv2d_transpose": {"filters": 2, "kernel_size": [2, 3], "dilation_rate": [1, 2]}},
+            "flatten",
+        ],
+        "mean_squared_error",
+        wave(ROWS, 2, 3, 4),
+        wave(ROWS, 7 * 10 * 2, phase=1.0),
     ),
     "exact_gelu": (
         [{"dense": {"units": 5, "activation": "exact_gelu"}}, {"dense": {"units": 2}}],

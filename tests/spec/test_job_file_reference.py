@@ -110,6 +110,7 @@ def test_defaults(field: Field) -> None:
             "none",
             "required, unless there are `outputs`",
             "by size",
+            "by `padding`",
             "none",
             "the job's length",
         )

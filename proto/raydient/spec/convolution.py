@@ -1,13 +1,13 @@
 """Convolutions over sequences and images, channels last. Names are Keras's."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from .base import OneOf
 from .functions import Activation, Empty, Initializer, Regularizer
 from .layers import Learned
-from .windows import Padding, Size, Sizes
+from .windows import ExplicitPadding, Padding, Size, Sizes, Width, Widths, pair
 
 Filters = Annotated[int, Field(ge=1, le=1_048_576)]
 Groups = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -50,12 +50,21 @@ class Conv2d(Learned):
 
 
 class TransposedPadding(OneOf):
-    """Zeros around the larger image, over which the kernel slides. valid: none. same: as many as make it as large as
-    the smaller one times the stride.
+    """Places around the output that the kernel reaches, too. valid: none. same: as many as make the output as large as
+    the input times the stride.
     """
 
     valid: Empty | None = None
     same: Empty | None = None
+    explicit: ExplicitPadding | None = None
+
+
+def _below_strides(padding: Any, info: ValidationInfo) -> Any:
+    if padding is not None and "strides" in info.data:
+        for further, stride in zip(pair(padding), pair(info.data["strides"]), strict=True):
+            if further >= stride:
+                raise ValueError(f"{further} is not below the stride, {stride}: use at most {stride - 1}")
+    return padding
 
 
 class Conv1dTranspose(Learned):
@@ -65,6 +74,9 @@ class Conv1dTranspose(Learned):
     kernel_size: Size
     strides: Size = 1
     padding: TransposedPadding = TransposedPadding(valid=Empty())
+    output_padding: Width | None = None
+    dilation_rate: Size = 1
+    groups: Groups = 1
     activation: Activation = Activation(identity=Empty())
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
@@ -72,6 +84,8 @@ class Conv1dTranspose(Learned):
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
     activity_regularizer: Regularizer = Regularizer()
+
+    _output_padding_is_below_strides = field_validator("output_padding")(_below_strides)
 
 
 class Conv2dTranspose(Learned):
@@ -81,6 +95,9 @@ class Conv2dTranspose(Learned):
     kernel_size: Sizes
     strides: Sizes = (1,)
     padding: TransposedPadding = TransposedPadding(valid=Empty())
+    output_padding: Widths | None = None
+    dilation_rate: Sizes = (1,)
+    groups: Groups = 1
     activation: Activation = Activation(identity=Empty())
     use_bias: bool = True
     kernel_initializer: Initializer = Initializer(glorot_uniform=Empty())
@@ -88,3 +105,5 @@ class Conv2dTranspose(Learned):
     kernel_regularizer: Regularizer = Regularizer()
     bias_regularizer: Regularizer = Regularizer()
     activity_regularizer: Regularizer = Regularizer()
+
+    _output_padding_is_below_strides = field_validator("output_padding")(_below_strides)

@@ -1,5 +1,6 @@
 """Fields of convolution and pooling: sizes along the axes of an image, and padding."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -27,6 +28,11 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=2, strict=F
 """Rows added at the top and columns added at the left; one number is both."""
 FurtherWidths = Annotated[tuple[Width, ...], Field(max_length=2, strict=False), OneNumber, _one_or_more(0, 0)]
 """Rows added at the bottom and columns added at the right; one number is both; by default as at top and left."""
+
+
+def pair(sizes: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width of one or two numbers; one number is both."""
+    return (sizes, sizes) if isinstance(sizes, int) else (sizes[0], sizes[-1])
 
 
 class ExplicitPadding(Model):

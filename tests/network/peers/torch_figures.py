@@ -153,6 +153,16 @@ def transposed(weights):
     return functional.mse_loss(y.permute(0, 2, 3, 1).reshape(ROWS, -1), wave(ROWS, 8 * 8 * 2, phase=1.0))
 
 
+def transposed_in_groups(weights):
+    """Groups, strides, dilation, padding and output padding as PyTorch defines them."""
+    x = wave(ROWS, 2, 3, 4).permute(0, 3, 1, 2)
+    first, b, second, c = take(weights, (3, 2, 1, 4), (2,), (2, 3, 2, 2), (2,))
+    options = {"stride": (2, 3), "padding": (1, 2), "output_padding": (1, 2), "dilation": (2, 1), "groups": 2}
+    y = functional.conv_transpose2d(x, first.permute(3, 2, 0, 1), b, **options)
+    y = functional.conv_transpose2d(torch.tanh(y), second.permute(3, 2, 0, 1), c, dilation=(1, 2))
+    return functional.mse_loss(y.permute(0, 2, 3, 1).reshape(ROWS, -1), wave(ROWS, 7 * 10 * 2, phase=1.0))
+
+
 def exact_gelu(weights):
     hidden = functional.gelu(dense(weights[:20], wave(ROWS, 3), 5))
     return functional.mse_loss(dense(weights[20:], hidden, 2), wave(ROWS, 2, phase=1.0))
@@ -194,6 +204,7 @@ CASES = {
     "image_layers": (image_layers, 22),
     "rms": (rms, 7),
     "transposed": (transposed, 95),
+    "transposed_in_groups": (transposed_in_groups, 52),
     "exact_gelu": (exact_gelu, 32),
     "activity": (activity, 32),
     "quantile": (quantile, 8),

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raydient.spec import pooling as spec
+from raydient.spec.windows import pair
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
@@ -18,7 +19,6 @@ from .windows import (
     Geometry,
     fit_problem,
     onnx_attributes,
-    pair,
     rank_problem,
     to_channels_first,
     to_channels_last,
@@ -60,7 +60,7 @@ class Pooling(Layer):
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:
-        if problem := rank_problem(cls.dimensions, input_shapes[0], settings.padding):
+        if problem := rank_problem(cls.dimensions, input_shapes[0], settings.padding.explicit):
             return problem
         axes = cls._axes_of(input_shapes[0], settings)
         for axis in axes:

@@ -6,12 +6,13 @@ from typing import Any
 
 from numpy.lib.stride_tricks import as_strided
 
-from raydient.spec.windows import Padding
+from raydient.spec.windows import ExplicitPadding, Padding, pair
 from raydient.steps.arrays import Floats
 from raydient.workers.network.onnx_graph import OnnxGraph
 
 from .layer import Shape
 
+AXES = {1: ("length",), 2: ("height", "width")}
 SAMPLES_BY_DIMENSIONS = {1: "sequences (length, channels)", 2: "images (height, width, channels)"}
 
 
@@ -39,8 +40,7 @@ class Axis:
         """A window along axis `index` (0 or 1) of an image that has `size` values there."""
         before = after = 0
         if padding.explicit is not None:
-            explicit = padding.explicit
-            before, after = pair(explicit.before)[index], pair(explicit.after or explicit.before)[index]
+            before, after = both_sides(padding.explicit, index)
         elif padding.same is not None:
             extent, positions = (window - 1) * dilation + 1, -(-size // stride)
             missing = max((positions - 1) * stride + extent - size, 0)
@@ -111,16 +111,15 @@ class Geometry:
         )
 
 
-def pair(sizes: Sequence[int]) -> tuple[int, int]:
-    """Height and width of one or two numbers; one number is both."""
-    return sizes[0], sizes[-1]
+def both_sides(padding: ExplicitPadding, index: int) -> tuple[int, int]:
+    """The padding before and after axis `index`."""
+    return pair(padding.before)[index], pair(padding.after or padding.before)[index]
 
 
-def rank_problem(dimensions: int, shape: Shape, padding: Padding) -> str | None:
+def rank_problem(dimensions: int, shape: Shape, explicit: ExplicitPadding | None) -> str | None:
     """The reason why a layer with windows of `dimensions` axes cannot take samples of this shape, or None."""
     if len(shape) != dimensions + 1:
         return f"takes {SAMPLES_BY_DIMENSIONS[dimensions]}: add `reshape` before it"
-    explicit = padding.explicit
     if explicit is not None and dimensions == 1 and max(len(explicit.before), len(explicit.after)) > 1:
         return "takes sequences: its padding is one number before and one after"
     return None
@@ -128,7 +127,7 @@ def rank_problem(dimensions: int, shape: Shape, padding: Padding) -> str | None:
 
 def fit_problem(what: str, axes: Sequence[Axis]) -> str | None:
     """The reason why a window, called `what`, does not fit into the input, or None."""
-    for axis, name in zip(axes, ("height", "width") if len(axes) == 2 else ("length",), strict=True):
+    for axis, name in zip(axes, AXES[len(axes)], strict=True):
         if axis.positions < 1:
             padding = f", padding of {axis.before} and {axis.after} included" if axis.before or axis.after else ""
             return f"has a {what} of {name} {axis.extent}, larger than its input's {axis.padded}{padding}"

@@ -55,3 +55,17 @@ def accumulate_product(a: Floats, b: Floats, total: Floats, product: Floats, *, 
     else:
         np.matmul(a, b, out=product)
         np.add(total, product, out=total)
+
+
+def windows_by_group(windows: AnyArray, groups: int) -> AnyArray:
+    """A view of windows (..., height, width, channels) as (groups, ..., height, width, channels of a group)."""
+    *shape, channels = windows.shape
+    return np.moveaxis(windows.reshape(*shape, groups, channels // groups), -2, 0)
+
+
+def groups_problem(groups: int, *, channels: int, filters: int) -> str | None:
+    """The reason why channels and filters have no such number of groups, or None."""
+    for count, what in ((channels, "channels"), (filters, "filters")):
+        if count % groups:
+            return f"has {groups} groups, which do not divide {count} {what}"
+    return None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raydient.spec import convolution as spec
+from raydient.spec.windows import pair
 from raydient.steps.arrays import Floats
 from raydient.workers.network.activation_function import Saved
 from raydient.workers.network.activations import activation
@@ -17,14 +18,13 @@ from raydient.workers.network.layers.windows import (
     Geometry,
     fit_problem,
     onnx_attributes,
-    pair,
     rank_problem,
     to_channels_first,
     to_channels_last,
 )
 from raydient.workers.network.onnx_graph import OnnxGraph
 
-from .algorithm import Algorithm, Part, Work, accumulate_product
+from .algorithm import Algorithm, Part, Work, accumulate_product, groups_problem
 from .depthwise import Depthwise
 from .gemm import Gemm
 from .pointwise import Pointwise
@@ -73,12 +73,11 @@ class Convolution(Layer):
 
     @classmethod
     def shape_problem(cls, input_shapes: Sequence[Shape], settings: Any) -> str | None:
-        (shape,), groups = input_shapes, settings.groups
-        if problem := rank_problem(cls.dimensions, shape, settings.padding):
+        (shape,) = input_shapes
+        if problem := rank_problem(cls.dimensions, shape, settings.padding.explicit):
             return problem
-        for count, what in ((shape[-1], "channels"), (settings.filters, "filters")):
-            if count % groups:
-                return f"has {groups} groups, which do not divide {count} {what}"
+        if problem := groups_problem(settings.groups, channels=shape[-1], filters=settings.filters):
+            return problem
         return fit_problem("kernel", cls._axes_of(shape, settings))
 
     def saved(self, rows: int) -> Memory:

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from raydient.steps.arrays import AnyArray, Floats
+from raydient.steps.arrays import Floats
 from raydient.workers.network.layers.layer import Memory, Shape
 from raydient.workers.network.layers.windows import Geometry
 
-from .algorithm import Work
+from .algorithm import Work, windows_by_group
 
 BLOCK_VALUES = 192 * 1024
 """Values of the columns of a block, or of their product: 768 KiB in float32, so that they are still in the second-level
@@ -95,7 +95,7 @@ class Columns:
         for block in self._blocks(len(x)):
             if padded is not x and block.is_top:
                 np.copyto(self.geometry.crop(padded)[block.source], x[block.images])
-            windows = self._by_group(all_windows[block.source, block.rows])
+            windows = windows_by_group(all_windows[block.source, block.rows], self.groups)
             columns = work["columns"][:, : windows[0, ..., 0, 0, 0].size]
             self._copy(windows, columns.reshape(windows.shape))
             yield block, columns
@@ -117,7 +117,7 @@ class Columns:
         d_padded = work["d_padded"] if self.geometry.is_padded else dx
         if block.is_top:
             d_padded[block.source] = 0
-        totals = self._by_group(self.geometry.windows(d_padded)[block.source, block.rows])
+        totals = windows_by_group(self.geometry.windows(d_padded)[block.source, block.rows], self.groups)
         parts = columns.reshape(totals.shape)
         width, overlap = self.geometry.width, self.geometry.width.overlap
         for i in range(self.geometry.height.window):
@@ -139,10 +139,3 @@ class Columns:
             for top in range(0, positions, down):
                 bottom = min(top + down, positions)
                 yield Block(slice(first, last), slice(top, bottom), source, top == 0, bottom == positions)
-
-    def _by_group(self, windows: AnyArray) -> AnyArray:
-        """A view of (..., window height, window width, channels) as (groups, ..., window height, window width, channels
-        of a group).
-        """
-        *shape, channels = windows.shape
-        return windows.reshape(*shape, self.groups, channels // self.groups).transpose(5, 0, 1, 2, 3, 4, 6)
