@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 import grpc
+import numpy as np
+import pandas as pd
 import pytest
 from google.protobuf.json_format import ParseDict
 
@@ -43,6 +45,8 @@ def test_public_names() -> None:
         "Prediction",
         "LocalModel",
         "load_model",
+        "Trained",
+        "train",
         "RaydientError",
         "Unreachable",
         "RequestRefused",
@@ -64,6 +68,25 @@ def test_public_names() -> None:
     assert set(raydient.client.__all__) <= set(dir(raydient.client))
     with pytest.raises(AttributeError, match="Nothing"):
         raydient.client.Nothing  # noqa: B018
+
+
+def test_data_of_any_form_are_submitted_and_uploaded(client: Client, service, job_yaml: Path) -> None:
+    table = pd.DataFrame({"a": [1.5], "b": [2], "y": [0.0]})
+    content = b"a,b,y\n1.5,2,0.0\n"
+    network = {"layers": [{"dense": {"units": 1}}], "loss": "mean_squared_error"}
+    client.submit({"dataset": {}, "network": network}, table)
+    client.submit(job_yaml, table)
+    client.submit(job_yaml, job_yaml.with_name("points.csv"))
+    client.upload_dataset(table.to_dict("list"))
+    client.upload_dataset((np.ones((1, 2)), [0.5]))
+    assert service.uploads[:2] == [content, b"a,b,y\n1,2,3\n"], "content that the server has is not sent again"
+    assert [upload[:2] for upload in service.uploads[2:]] == [b"PK"]
+    uris = [request.spec.dataset.uri for request in service.requests["CreateTrainingJob"]]
+    assert uris[0] == uris[1] == f"datasets/{hashlib.sha256(content).hexdigest()}"
+    with pytest.raises(ValueError, match="more than one column named 'a'"):
+        client.submit(job_yaml, pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(InvalidSpec, match="no such file"):
+        client.submit(job_yaml, "absent.csv")
 
 
 def test_a_job_file_is_submitted_with_its_data(client: Client, service, job_yaml: Path) -> None:

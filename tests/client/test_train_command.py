@@ -10,7 +10,8 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 
-from raydient.client.cli import options, program
+from raydient.client import extras
+from raydient.client.cli import program
 from raydient.server import embedded
 from raydient.server.clusters.member import BLAS_ENVIRONMENT
 from raydient.server.training import history
@@ -286,7 +287,7 @@ def test_train_needs_a_local_file(
 def test_a_missing_extra_is_named_with_its_pip_line(
     monkeypatch: pytest.MonkeyPatch, job_yaml: Path, command: str
 ) -> None:
-    monkeypatch.setattr(options, "find_spec", lambda name: None if name == "pyarrow" else True)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pyarrow" else True)
     done = run(command, *([] if command == "serve" else [job_yaml]))
     assert done.exit_code == 1
     assert "pyarrow" in done.stderr
@@ -334,3 +335,19 @@ def test_errors_of_file_data_and_network_are_reported_together(state: Path, dire
 
     job.write_text(ALL_WRONG.replace("epochs: 0", "epochs: 1").replace("points", "absent"))
     assert [line.partition(": ")[0] for line in errors()] == [f"{job}:{line}" for line in (2, 9)]
+
+
+def test_the_history_is_written_beside_the_model(
+    training: Training, state: Path, directory: Path, job_yaml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = [EpochEnded(n, 10 * n, 0.1, {"train": {"loss": 1 / n}, "test": {"loss": 0.1}}) for n in (1, 3)]
+    monkeypatch.setattr(history, "read_history", lambda path: iter(epochs))
+    assert run("train", job_yaml, "--history", "curve.csv").exit_code == 0
+    lines = ["epoch,train_loss,test_loss", "1,1.0,0.1", "3,0.3333333333333333,0.1"]
+    assert Path("curve.csv").read_text().splitlines() == lines
+    training.end = Finished(Outcome.FAILED, 10, reason="NON_FINITE", message="the loss is not finite")
+    assert run("train", job_yaml, "--history", "failed.csv").exit_code == 1
+    assert Path("failed.csv").read_text().splitlines() == lines
+    for path, words in (("curve.txt", "a name that ends in .csv"), ("absent/curve.csv", "there is no folder")):
+        done = run("train", job_yaml, "--history", path)
+        assert (done.exit_code, words in done.stderr) == (2, True)

@@ -31,9 +31,9 @@ def test_the_examples_run(served, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples", "examples")
-    example, local, *_ = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    example, local, training, *_ = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     assert ADDRESS in example
-    exec(example.replace(ADDRESS, served), {})
+    exec(example.replace(ADDRESS, served), names := {})
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("jobs/")
     assert printed[-1] == "[0 1 2 3 4] (5, 10)"
@@ -41,7 +41,10 @@ def test_the_examples_run(served, tmp_path, monkeypatch, capsys):
     described, *predicted = capsys.readouterr().out.splitlines()
     assert described.startswith("<LocalModel of digit from 64 features, digest ")  # which depends on the machine
     assert "\n".join(predicted) in PAGE
-    assert {"accuracy.png", "digits.safetensors"} <= {path.name for path in tmp_path.iterdir()}
+    exec(training, names)
+    assert capsys.readouterr().out in PAGE
+    assert names["result"].digest == names["model"].digest, "the digest that the service computed"
+    assert {"accuracy.png", "digits.safetensors", "digits.onnx"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_the_tables_name_every_method():

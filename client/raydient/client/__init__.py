@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .job import Job
     from .local_model import LocalModel, load_model
     from .prediction import Prediction
+    from .training import Trained, train
 
 _HOME = {
     "Client": "raydient.client.client",
@@ -62,11 +63,13 @@ _HOME = {
     "RaydientError": "raydient.client.errors",
     "RequestRefused": "raydient.client.errors",
     "ServerFault": "raydient.client.errors",
+    "Trained": "raydient.client.training",
     "TransferBroken": "raydient.client.errors",
     "Unreachable": "raydient.client.errors",
     "layer": "raydient.client.building",
     "load_model": "raydient.client.local_model",
     "sequential": "raydient.client.building",
+    "train": "raydient.client.training",
 }
 
 __all__ = [  # noqa: RUF022  (the order of use)
@@ -81,6 +84,8 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "Prediction",
     "LocalModel",
     "load_model",
+    "Trained",
+    "train",
     "RaydientError",
     "Unreachable",
     "RequestRefused",

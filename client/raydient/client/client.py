@@ -1,6 +1,7 @@
 """The client of the service."""
 
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,13 +14,14 @@ from google.protobuf.json_format import ParseDict
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.reading import open_job_file, validate_job
+from raydient.spec.reading import open_job_file
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
-from .data_file import local_file, with_dataset
+from .data_file import AnyJob, job_of, local_file, with_dataset, written_data
+from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
 from .job import Job, state_label
@@ -28,8 +30,6 @@ from .listing import Listing
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 CHECK_SECONDS = 900.0
 """Deadline of calls in which the service reads a job's data file of any size."""
-
-AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 
 
 class Client:
@@ -89,6 +89,7 @@ class Client:
     def submit(
         self,
         job: AnyJob,
+        data: Any = None,
         *,
         directory: str | os.PathLike[str] = ".",
         validate_only: bool = False,
@@ -97,7 +98,8 @@ class Client:
         """Submit a job: a specification, the same as plain data, or the path of a job file.
 
         A local data file is uploaded first, unless the server has its content; its path is relative to the job file, or
-        to `directory` where there is no job file. When this returns, the job is durable.
+        to `directory` where there is no job file. `data` replaces it: a DataFrame, a mapping of columns or arrays, a
+        pair of samples and labels, or the path of a file; see `write_data`. When this returns, the job is durable.
 
         Args:
             job: what to train.
@@ -108,17 +110,21 @@ class Client:
         Raises:
             InvalidSpec: the job breaks rules; the errors have line numbers if `job` is a file.
         """
-        if isinstance(job, str | os.PathLike):
-            file = open_job_file(Path(job))
-            try:
-                return self._submit(file.spec, file.path.parent, validate_only, request_id)
-            except InvalidSpec as error:
-                raise file.locate(error.errors) from error
-        spec = job if isinstance(job, JobSpec) else validate_job(job)
-        return self._submit(spec, Path(directory), validate_only, request_id)
 
-    def _submit(self, spec: JobSpec, directory: Path, validate_only: bool, request_id: str | None) -> Job:
-        data = local_file(spec.dataset, directory)
+        def submit(spec: JobSpec, directory: Path) -> Job:
+            with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
+                path = local_file(spec.dataset, directory) if data is None else written_data(data, spec, Path(folder))
+                return self._submit(spec, path, validate_only, request_id)
+
+        if not isinstance(job, str | os.PathLike):
+            return submit(job_of(job, data), Path(directory))
+        file = open_job_file(Path(job))
+        try:
+            return submit(file.spec, file.path.parent)
+        except InvalidSpec as error:
+            raise file.locate(error.errors) from error
+
+    def _submit(self, spec: JobSpec, data: Path | None, validate_only: bool, request_id: str | None) -> Job:
         if data is not None:
             try:
                 spec = with_dataset(spec, upload(self._connection, data).name)
@@ -166,9 +172,10 @@ class Client:
 
         return Listing(read)
 
-    def upload_dataset(self, path: str | os.PathLike[str]) -> dataset_api.Dataset:
-        """Store a data file on the server, unless the server has its content."""
-        return upload(self._connection, Path(path))
+    def upload_dataset(self, data: Any) -> dataset_api.Dataset:
+        """Store a data file, or data of another form as `submit` takes them, unless the server has the content."""
+        with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
+            return upload(self._connection, write_data(data, None, Path(folder)))
 
     def get_dataset(self, name: str) -> dataset_api.Dataset:
         """One dataset, by `datasets/{id}` or its id alone."""

@@ -1,5 +1,6 @@
-"""Finds the local data file of a job, and its errors."""
+"""Finds the local data file of a job, and its errors; writes one for data in memory."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -9,7 +10,12 @@ from typing import Any
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.validation import valid_parts
+from raydient.spec.validation import valid_parts, validate_job
+
+from .data_writing import write_data
+
+AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
+"""A specification, the same as plain data, or the path of a job file."""
 
 
 def local_file(dataset: Dataset, directory: Path) -> Path | None:
@@ -80,3 +86,26 @@ def _with_others(errors: Sequence[FieldError], parts: Mapping[str, Any], directo
 def with_dataset(spec: JobSpec, uri: str) -> JobSpec:
     """Return the job with another dataset."""
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": uri})})
+
+
+def job_of(job: JobSpec | Mapping[str, Any], data: Any) -> JobSpec:
+    """Return the specification of a job; its dataset may lack a `uri` if there are data. Raises InvalidSpec."""
+    if isinstance(job, JobSpec):
+        return job
+    dataset = job.get("dataset", {})
+    if data is not None and isinstance(dataset, Mapping):
+        job = {**job, "dataset": {"uri": "data", **dataset}}
+    return validate_job(job)
+
+
+def written_data(data: Any, spec: JobSpec, folder: Path) -> Path:
+    """Return the data file for a job's data of any form; see `write_data`.
+
+    Raises:
+        InvalidSpec: a path is no file.
+        InvalidSamples: the data cannot be written to a file.
+    """
+    path = write_data(data, spec.dataset, folder)
+    if not path.is_file():
+        raise InvalidSpec([FieldError("dataset.uri", f'"{path}": no such file')])
+    return path

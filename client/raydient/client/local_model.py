@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .columns import InvalidSamples
-from .errors import ModelUnreadable
+from .errors import MissingExtra, ModelUnreadable
 from .prediction import Prediction
 from .predictor import Predictor
 
@@ -60,6 +60,31 @@ class LocalModel(Predictor):
     def digest(self) -> str:
         """SHA-256 of the weights."""
         return self.model.digest
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model to a file whose suffix selects the format: `.safetensors`, `.onnx` or `.npz`.
+
+        The file appears whole or not at all.
+
+        Raises:
+            ValueError: another suffix, or the model is too large for the format.
+            MissingExtra: for ONNX the extra `server` is not installed.
+        """
+        from raydient.files import replacing
+        from raydient.workers.network import ExportFormat, export_model, save_model
+
+        path = Path(path)
+        if path.suffix == ".safetensors":
+            save_model(path, self._network)
+            return path
+        if path.suffix not in list(ExportFormat):
+            raise ValueError(f"{path}: the suffix of a model is .safetensors, .onnx or .npz")
+        try:
+            with replacing(path) as file:
+                export_model(self._network, ExportFormat(path.suffix), file)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("An ONNX file", "server") from error
+        return path
 
     def _outputs(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where") -> dict[str, Prediction]:
         """Predictions of each output; see `Compute`."""

@@ -60,7 +60,7 @@ def train(
     """
     is_portable = spec.training.numerics.is_portable
     if is_portable and not portable():
-        text = "portable has to be chosen before NumPy is loaded, by `member.environment`, as `raydient train` does"
+        text = "portable has to be chosen before NumPy is loaded: train with `raydient train` or a service"
         raise InvalidSpec([FieldError("training.numerics", text)])
     directory.mkdir(parents=True, exist_ok=True)
     memory = None if ray_address else machine_bytes()

@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from raydient.spec.errors import WARNING
 from raydient.spec.printable import printable_lines
 
 from .output import echo
+
+if TYPE_CHECKING:
+    from raydient.server.training.reports import Report
 
 Metrics = Mapping[str, Mapping[str, float]]
 """By split (`train`, `test`), then by name (`loss`, `accuracy`)."""
@@ -30,6 +33,19 @@ class Display(Protocol):
 def notice_text(reason: str, message: str) -> str:
     """Format a notice for people."""
     return f"warning: {message}" if reason == WARNING else message
+
+
+def show_report(display: Display, report: "Report", epochs: int) -> None:
+    """Show a report of a run of `epochs` epochs in this process, if it is one for people."""
+    from raydient.server.training import reports
+
+    match report:
+        case reports.Progress():
+            display.progress(report.step, report.steps, report.measurements.loss, report.samples_per_second)
+        case reports.EpochEnded():
+            display.epoch(report.epoch, epochs, report.metrics, report.seconds)
+        case reports.Notice():
+            display.say(notice_text(report.reason, report.message))
 
 
 @contextmanager

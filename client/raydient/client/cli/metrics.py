@@ -1,6 +1,7 @@
 """`raydient metrics`: the curves of a job."""
 
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,11 +42,17 @@ def metrics(
         fields = ("name", "split", "epoch", "step", "value")
         print_json({"metrics": [{field: getattr(point, field) for field in fields} for point in history.points]})
     elif as_csv:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerows(_table(history, "{!r}"))
+        sys.stdout.write(csv_text(history))
     elif plot is None:
         header, *rows = _table(history, "{:.6g}")
         print_table(header, rows)
+
+
+def csv_text(history: "History") -> str:
+    """The curves as CSV: a header, then one line per epoch, with every digit."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_table(history, "{!r}"))
+    return text.getvalue()
 
 
 def _table(history: "History", style: str) -> list[list[str]]:

@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +137,9 @@ def is_terminal() -> bool:
 
 def need_server(what: str) -> None:
     """Fail with the pip line if the extra `server` is not installed."""
-    missing = [name for name in ("onnx", "pyarrow", "sqlalchemy", "threadpoolctl") if find_spec(name) is None]
-    if missing:
+    from raydient.client.extras import missing_packages
+
+    if missing := missing_packages():
         raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[server]'")
 
 

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .display import notice_text, open_display, value_text, without_repetition
+from .display import open_display, show_report, value_text, without_repetition
 from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
 from .options import debug_option, json_option, need_server, need_writable
 from .output import echo, print_json, print_pairs
 from .resuming import check_resumable, kept, open_runs, print_runs, signals_interrupt
 
 if TYPE_CHECKING:
-    from raydient.server.training.reports import Finished, Report
+    from raydient.server.training.reports import Finished
     from raydient.spec.job import JobSpec
 
-    from .display import Display, Metrics
+    from .display import Metrics
     from .runs import Run, Runs
 
 SUFFIXES = (".safetensors", ".onnx", ".npz")
 MIXED = "NUMERICS_MIXED"
 """Reason of a run that succeeded with machines that compute other bits than each other."""
+HISTORY_HELP = "File for the metrics of each epoch, as CSV: a row an epoch, also of a run that fails."
 OUTPUT_HELP = "File for the model; the suffix .safetensors, .onnx or .npz selects the format."
 
 
@@ -38,6 +39,7 @@ class Options:
     transport: str | None
     cluster: str | None
     numerics: str | None
+    history: Path | None
 
 
 @click.command()
@@ -47,6 +49,7 @@ class Options:
 @click.option("--transport", type=click.Choice(["auto", "shared-memory", "tcp"]), help="auto if not given.")
 @click.option("--cluster", type=click.Choice(["local", "ray"]), help="local if not given.")
 @click.option("--numerics", type=click.Choice(["strict", "any", "portable"]), help="Instead of the job file's.")
+@click.option("--history", metavar="CURVE.csv", type=click.Path(dir_okay=False, path_type=Path), help=HISTORY_HELP)
 @click.option("--resume", metavar="[NAME]", is_flag=False, flag_value="", help="Go on with an interrupted run.")
 @click.option("--list", "list_runs", is_flag=True, help="List the runs that are kept.")
 @click.option("--remove", metavar="NAME", help="Remove a run that is kept.")
@@ -60,6 +63,7 @@ def train(
     transport: str | None,
     cluster: str | None,
     numerics: str | None,
+    history: Path | None,
     resume: str | None,
     list_runs: bool,
     remove: str | None,
@@ -73,8 +77,12 @@ def train(
     if (job is not None) + (resume is not None) + list_runs + (remove is not None) != 1:
         raise click.UsageError("give one of JOB.yaml, --resume, --list and --remove")
     need_server("Training on this machine")
+    if history is not None:
+        if history.suffix.lower() != ".csv":
+            raise Failure(f"{history}: the history is written as CSV: give a name that ends in .csv", WRONG_USAGE)
+        need_writable(history)
     runs = open_runs()
-    options = Options(output, workers, transport, cluster, numerics)
+    options = Options(output, workers, transport, cluster, numerics, history)
     if list_runs:
         print_runs(runs, as_json)
     elif remove is not None:
@@ -108,7 +116,7 @@ def _begin(runs: "Runs", job: Path, as_json: bool, options: Options) -> None:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
         with runs.begin(run) as folder, kept(folder):
-            finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output)
+            finished, metrics = _finish(folder, replace(run, name=folder.name), spec, output, options.history)
     _print_result(finished, metrics, output, as_json)
 
 
@@ -129,7 +137,7 @@ def _resume(runs: "Runs", name: str, as_json: bool, options: Options) -> None:
         try:
             spec = _with(options, validate_job(run.specification))
             with kept(folder):
-                finished, metrics = _finish(folder, run, spec, output)
+                finished, metrics = _finish(folder, run, spec, output, options.history)
         except InvalidSpec as error:
             message = "; ".join(map(str, error.errors))
             raise Failure(f"{name} cannot go on: {message}", WRONG_USAGE, "INVALID_SPEC") from error
@@ -144,8 +152,10 @@ def _usable(output: Path) -> Path:
     return output
 
 
-def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["Finished", "Metrics"]:
-    """Train to the end and write the model; return its metrics. Raises Failure, KeyboardInterrupt."""
+def _finish(
+    folder: Path, run: "Run", spec: "JobSpec", output: Path, history: Path | None
+) -> tuple["Finished", "Metrics"]:
+    """Train to the end and write model and history; return its metrics. Raises Failure, KeyboardInterrupt."""
     from raydient.server.clusters.member import environment
 
     # Before NumPy is loaded: this process is the coordinator, which computes the initial weights.
@@ -157,6 +167,8 @@ def _finish(folder: Path, run: "Run", spec: "JobSpec", output: Path) -> tuple["F
     from .runs import write_run
 
     finished, metrics = _run(folder, run, spec)
+    if history is not None:
+        _write_history(folder / HISTORY_FILE, history)
     if finished.outcome is Outcome.PAUSED:
         with suppress(OSError):
             echo(finished.message or f"a checkpoint was taken at step {finished.step}", err=True)
@@ -190,6 +202,17 @@ def _print_result(finished: "Finished", metrics: "Metrics", output: Path, as_jso
     print_pairs([*results, ("model", str(output))])
 
 
+def _write_history(record: Path, output: Path) -> None:
+    """Write the epochs of a run, those before an interruption first, as `raydient metrics --csv` prints them."""
+    from raydient.client.training import history_of
+    from raydient.files import write_durably
+    from raydient.server.training.history import read_history
+
+    from .metrics import csv_text
+
+    write_durably(output, csv_text(history_of(read_history(record))).encode())
+
+
 def _deliver(model: Path, output: Path) -> None:
     """Write the model to `output` atomically, in the format that its suffix selects."""
     from raydient.files import replacing
@@ -220,7 +243,7 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
             if isinstance(report, reports.EpochEnded):
                 metrics = report.metrics
             with suppress(OSError):  # a closed terminal or pipe must not end training
-                _show(display, report, spec.training.epochs)
+                show_report(display, report, spec.training.epochs)
 
         finished = embedded.train(
             spec,
@@ -233,18 +256,6 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
             orders=orders,
         )
     return finished, metrics
-
-
-def _show(display: "Display", report: "Report", epochs: int) -> None:
-    from raydient.server.training import reports
-
-    match report:
-        case reports.Progress():
-            display.progress(report.step, report.steps, report.measurements.loss, report.samples_per_second)
-        case reports.EpochEnded():
-            display.epoch(report.epoch, epochs, report.metrics, report.seconds)
-        case reports.Notice():
-            display.say(notice_text(report.reason, report.message))
 
 
 def _with(options: Options, spec: "JobSpec") -> "JobSpec":

@@ -1,0 +1,165 @@
+"""Writes tables and arrays as the data file of a job, with the values to the bit."""
+
+import csv
+import os
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from math import isnan
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .columns import MISSING_TYPES, InvalidSamples, is_series, named_columns, own_type, row_number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from raydient.spec.dataset import Dataset
+
+BLOCK_ROWS = 4096
+"""Rows that are written at a time, because as Python objects they take several times the memory of their arrays."""
+STEM = "data"
+
+
+def write_data(data: Any, dataset: "Dataset | None", folder: Path) -> Path:
+    """Return the data file of a job for data of any form; if it is not a path, the file is written to `folder`.
+
+    A table becomes a CSV file: a DataFrame, a mapping of columns with one value a row, a list of mappings, a structured
+    array or a pyarrow table. A missing value becomes an empty cell, a date its ISO form, a boolean 1 or 0, in columns
+    of categories `True` or `False`, as in predictions. Arrays become an NPZ file: a mapping with an array of several
+    values a row, or a pair of samples and labels.
+
+    Args:
+        data: the data, or the path of a data file.
+        dataset: names the arrays of a pair, and the columns of categories.
+        folder: an existing folder.
+
+    Raises:
+        InvalidSamples: the data have another form, names that repeat, or a value that no file holds.
+    """
+    if isinstance(data, str | os.PathLike):
+        return Path(data)
+    if isinstance(data, tuple) and len(data) == 2 and not _are_named(data):
+        return _write_arrays(dict(zip(_pair_names(dataset), data, strict=True)), folder)
+    table = None if is_series(data) else named_columns(data)
+    if table is None:
+        kinds = "a DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the path of a file"
+        raise InvalidSamples(f"the data must be {kinds}, not {type(data).__name__}")
+    if not table:
+        raise InvalidSamples("the data have no columns")
+    columns = {name: _array(values) for name, values in table.items()}
+    if any(array.ndim > 1 for array in columns.values()):
+        return _write_arrays(table, folder)
+    return _write_table(columns, _categories(dataset), folder)
+
+
+def _are_named(data: Sequence[Any]) -> bool:
+    return all(isinstance(one, Mapping) or is_series(one) for one in data)
+
+
+def _pair_names(dataset: "Dataset | None") -> tuple[str, str]:
+    """Names of the arrays of samples and labels. Raises InvalidSamples if the job has several of either."""
+    if dataset is None:
+        return "x", "y"
+    if dataset.inputs or dataset.labels or dataset.label_columns or dataset.sample_weight or len(dataset.features) > 1:
+        raise InvalidSamples("the job names its inputs, labels or weights: give a mapping with an array for each name")
+    return dataset.features[0] if dataset.features else "x", dataset.label
+
+
+def _categories(dataset: "Dataset | None") -> frozenset[str]:
+    inputs = dataset.inputs.values() if dataset is not None else ()
+    return frozenset(column for input_ in inputs if input_.categories for column in input_.columns)
+
+
+def _array(values: Any) -> "NDArray[Any]":
+    """The values of a column or array as they are; of lists an array of objects."""
+    import numpy as np
+
+    raw = values.to_numpy() if hasattr(values, "to_numpy") else values
+    if isinstance(raw, np.ndarray):
+        return raw
+    try:
+        return np.array(raw, object)
+    except ValueError as error:
+        raise InvalidSamples(f"the samples differ in shape: {error}") from None
+
+
+def _write_arrays(arrays: Mapping[str, Any], folder: Path) -> Path:
+    from numpy.lib.format import write_array
+
+    plain = {name: _plain(name, _array(values)) for name, values in arrays.items()}
+    path = folder / f"{STEM}.npz"
+    with zipfile.ZipFile(path, "w") as archive:  # `numpy.savez` takes no array named `file`
+        for name, array in plain.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                write_array(member, array, allow_pickle=False)
+    return path
+
+
+def _plain(name: str, array: "NDArray[Any]") -> "NDArray[Any]":
+    """An array without Python objects."""
+    import numpy as np
+
+    if array.dtype.kind == "O":
+        array = own_type(name, array)
+    return array.astype(np.str_) if array.dtype.kind == "O" else array
+
+
+def _write_table(columns: "Mapping[str, NDArray[Any]]", categories: Collection[str], folder: Path) -> Path:
+    counts = {name: array.size for name, array in columns.items()}
+    if len(set(counts.values())) > 1:
+        raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
+    rows = next(iter(counts.values()))
+    path = folder / f"{STEM}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for start in range(0, rows, BLOCK_ROWS):
+            block = slice(start, start + BLOCK_ROWS)
+            cells = [_cells(name, array[block], start, name in categories) for name, array in columns.items()]
+            try:
+                writer.writerows(zip(*cells, strict=True))
+            except UnicodeEncodeError as error:
+                raise InvalidSamples(f"a text in rows {start + 1} to {start + BLOCK_ROWS} is not UTF-8") from error
+    return path
+
+
+def _cells(name: str, array: "NDArray[Any]", first: int, are_categories: bool) -> list[Any]:
+    """Values of a column (n,) as cells of a CSV file, whose writer uses `repr` for numbers with a point.
+
+    `first` is the number of rows before these, for errors.
+    """
+    import numpy as np
+
+    cells: list[Any] = array.tolist()
+    match array.dtype.kind:
+        case "b":
+            return cells if are_categories else [int(cell) for cell in cells]
+        case "i" | "u" | "U":
+            return cells
+        case "f":
+            return ["" if isnan(cell) else cell for cell in array.astype(np.float64).tolist()]
+        case "M":
+            return ["" if text == "NaT" else text for text in np.datetime_as_string(array).tolist()]
+        case "O":
+            return [_cell(name, value, first + row, are_categories) for row, value in enumerate(cells)]
+    raise InvalidSamples(f"{name}: its values are {array.dtype}; numbers, texts or dates are needed")
+
+
+def _cell(name: str, value: Any, row: int, is_category: bool) -> Any:
+    import numpy as np
+
+    if isinstance(value, str):
+        return value
+    if type(value).__name__ in MISSING_TYPES:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)) if is_category else int(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return "" if isnan(value) else float(value)
+    if isinstance(value, date):  # a datetime, too
+        return value.isoformat()
+    raise InvalidSamples(f"{name}, {row_number(row)}: {value!r:.100} is neither a number, a text nor a date")

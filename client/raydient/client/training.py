@@ -1,0 +1,137 @@
+"""Trains a job on this machine, without a service, for callers in Python."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raydient.spec.errors import InvalidSpec
+from raydient.spec.job import JobSpec, WorkerRange
+from raydient.spec.reading import open_job_file
+
+from .data_file import AnyJob, data_here, job_of, with_dataset, written_data
+from .errors import JobNotSucceeded, MissingExtra
+from .extras import missing_packages
+from .history import History, Point
+from .local_model import LocalModel, load_model, one_thread
+
+if TYPE_CHECKING:
+    from raydient.server.training.reports import EpochEnded, Finished
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trained:
+    """The result of training.
+
+    Attributes:
+        history: the metrics by epoch.
+        model: the trained network.
+        epoch: the epoch whose weights these are if the job keeps the best ones, else 0.
+        message: why training ended early, or that its bits are those of unlike machines; else empty.
+    """
+
+    history: History
+    model: LocalModel
+    epoch: int = 0
+    message: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        return self.model.digest
+
+    def __repr__(self) -> str:
+        return f"<Trained {self.model!r}, {self.history!r}>"
+
+
+def train(
+    job: AnyJob,
+    data: Any = None,
+    *,
+    directory: str | os.PathLike[str] = ".",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Train a job with processes of this machine, without a service, and return the trained network.
+
+    The weights have the same bits as those of `raydient train` with the same job and the same values.
+
+    Args:
+        job: a specification, the same as plain data, or the path of a job file.
+        data: replaces `dataset.uri`: a DataFrame, a mapping of columns or arrays, a pair of samples and labels, or the
+            path of a data file; see `write_data`.
+        directory: base of relative paths in a job that is no file.
+        workers: instead of the job's number.
+        progress: show the progress on standard error.
+
+    Raises:
+        InvalidSpec: the job or its data break rules; nothing has been started.
+        ValueError: the data cannot be written to a file.
+        JobNotSucceeded: training failed.
+        MissingExtra: the packages of the extra `server` are not installed.
+        KeyboardInterrupt: after all processes have ended; nothing of the run is kept.
+    """
+    if missing_packages():
+        raise MissingExtra("Training on this machine", "server")
+    with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
+        if isinstance(job, str | os.PathLike):
+            file = open_job_file(Path(job))
+            try:
+                return _train(_with(workers, file.spec), data, file.path.parent, Path(folder), progress)
+            except InvalidSpec as error:
+                raise file.locate(error.errors) from error
+        return _train(_with(workers, job_of(job, data)), data, Path(directory), Path(folder), progress)
+
+
+def history_of(epochs: "Iterable[EpochEnded]") -> History:
+    """The curves of epochs as they are recorded."""
+    return History(
+        Point(name, split, epoch.epoch, epoch.step, value)
+        for epoch in epochs
+        for split, metrics in epoch.metrics.items()
+        for name, value in metrics.items()
+    )
+
+
+def _with(workers: int | None, spec: JobSpec) -> JobSpec:
+    if workers is None:
+        return spec
+    resources = spec.resources.model_copy(update={"workers": WorkerRange.of(workers)})
+    return spec.model_copy(update={"resources": resources})
+
+
+def _train(spec: JobSpec, data: Any, directory: Path, folder: Path, progress: bool) -> Trained:
+    from raydient.server.training.history import HISTORY_FILE, read_history
+    from raydient.server.training.initial_weights import MODEL_FILE
+    from raydient.server.training.reports import Outcome
+
+    path = data_here(spec, directory) if data is None else written_data(data, spec, folder)
+    run = folder / "run"
+    finished = _run(with_dataset(spec, str(path)), path, run, directory, progress)
+    if finished.outcome is not Outcome.SUCCEEDED:
+        state = "CANCELLED" if finished.outcome is Outcome.CANCELLED else "FAILED"
+        message = finished.message or f"training was {finished.outcome}"
+        raise JobNotSucceeded(message, state=state, reason=finished.reason)
+    history = history_of(read_history(run / HISTORY_FILE))
+    return Trained(history, load_model(run / MODEL_FILE), finished.epoch, finished.message)
+
+
+def _run(spec: JobSpec, data: Path, run: Path, directory: Path, progress: bool) -> "Finished":
+    """Train to the end; see `embedded.train`."""
+    from raydient.server import embedded
+    from raydient.server.training.reports import Report
+
+    from .cli.display import open_display, show_report
+
+    # The coordinator, which computes the initial weights, has one thread for BLAS, as its processes have.
+    with open_display() if progress else nullcontext() as display, one_thread():
+
+        def show(report: Report) -> None:
+            if display is not None:
+                with suppress(OSError):  # a closed terminal or pipe must not end training
+                    show_report(display, report, spec.training.epochs)
+
+        return embedded.train(spec, data, directory=run, report=show, files=directory)
