@@ -1,5 +1,7 @@
 """A model in a file predicts without a service: by name, from tables, arrays and files, with its network's bits."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 import pytest
 
 from raydient.client import LocalModel, ModelUnreadable, load_model, samples
+from raydient.client.evaluation import Confusion
 from raydient.spec.network import Network
 from raydient.workers.network import Model, Preprocessing, Scaling, Target, build, save_model
 
@@ -105,3 +108,116 @@ def test_unusable_files_are_no_models(path: Path) -> None:
             load_model(path)
     with pytest.raises(FileNotFoundError):
         load_model(path.with_name("absent.safetensors"))
+
+
+LABELLED = TABLE.assign(kind=["no", "yes", "yes"])
+
+
+def test_an_evaluation_counts_classes(
+    model: LocalModel, expected: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "PART_ROWS", 2)
+    evaluation = model.evaluate(LABELLED)
+    labels, predicted = np.array([0, 1, 1]), expected.argmax(axis=1)
+    assert evaluation.metrics["loss"] == pytest.approx(-np.log(expected[range(3), labels]).mean(), rel=1e-6)
+    assert evaluation.metrics["accuracy"] == pytest.approx((labels == predicted).mean())
+    confusion = evaluation.confusions["dense_1"]
+    counts = [[int(((labels == t) & (predicted == p)).sum()) for p in (0, 1)] for t in (0, 1)]
+    assert (confusion.classes, confusion.counts.tolist()) == (("no", "yes"), counts)
+    assert [(one.name, one.rows) for one in confusion.by_class] == [("no", 1), ("yes", 2)]
+    assert repr(evaluation).startswith("<Evaluation of 3 samples: loss ")
+    LABELLED.to_csv(tmp_path / "data.csv", index=False)
+    for data in (tmp_path / "data.csv", (LABELLED[["a", "b"]].to_numpy(), LABELLED["kind"])):
+        assert model.evaluate(data).metrics == evaluation.metrics
+
+
+def test_quotients_of_classes() -> None:
+    confusion = Confusion(("a", "b", "c"), np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]]))
+    assert [(one.precision, one.recall, round(one.f1, 4)) for one in confusion.by_class] == [
+        (1.0, 0.75, 0.8571),
+        (2 / 3, 1.0, 0.8),
+        (0.0, 0.0, 0.0),
+    ]
+
+
+def regression(**output: object) -> Model:
+    """A network that returns its input, with the label `y`."""
+    specification = Network.model_validate({"layers": [{"dense": {"units": 1, "use_bias": False}}], **output})
+    preprocessing = Preprocessing((1,), ("x",), is_table=True)
+    return Model.plain(specification, preprocessing, np.ones(1, np.float32), Target("y"))
+
+
+def test_an_evaluation_of_numbers_has_residuals_and_every_metric() -> None:
+    network = regression(loss="mean_squared_error", metrics=["r2", "root_mean_squared_error"])
+    x = np.linspace(0, 1, 600)
+    evaluation = LocalModel(network).evaluate({"x": x, "y": np.where(np.arange(600) == 299, x + 3, x - 0.5)})
+    assert evaluation.metrics["root_mean_squared_error"] == pytest.approx(np.sqrt((599 * 0.25 + 9) / 600), rel=1e-6)
+    assert evaluation.metrics["loss"] == pytest.approx((599 * 0.25 + 9) / 600, rel=1e-6)
+    assert set(evaluation.metrics) >= {"loss", "r2", "root_mean_squared_error"}
+    residuals = evaluation.residuals["dense_1"]
+    assert (residuals.row, residuals.largest) == (300, pytest.approx(-3))
+    assert residuals.quantiles[50] == pytest.approx(0.5)
+    assert residuals.mean == pytest.approx((599 * 0.5 - 3) / 600)
+    assert not evaluation.confusions
+
+
+def test_an_evaluation_of_two_classes_ranks_all_rows() -> None:
+    network = regression(loss="binary_cross_entropy", metrics=["auc"])
+    x = np.linspace(-1, 1, 600)
+    evaluation = LocalModel(network).evaluate(pd.DataFrame({"x": x, "y": (x > 0.5).astype(int)}))
+    assert evaluation.metrics["auc"] == 1
+    assert evaluation.confusions["dense_1"].counts.tolist() == [[300, 150], [0, 150]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (TABLE[["a", "b"]], "the label 'kind' is missing"),
+        (LABELLED.assign(kind=["no", "maybe", "no"]), "kind, row 2: 'maybe' is none of the classes 'no', 'yes'"),
+        (LABELLED.assign(c=1), "unknown: c"),
+        (LABELLED.drop(columns="a"), "missing: a"),
+        (np.zeros((2, 2)), "samples and labels by name are needed"),
+        ((np.zeros((2, 2)), ["no"]), "the number of samples is 2, that of their labels 1"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(model: LocalModel, data: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(data)
+
+
+def test_numbers_of_classes_that_do_not_exist_are_refused(network: Model) -> None:
+    plain = LocalModel(Model.plain(SPECIFICATION, network.input, network.weights, Target("kind")))
+    assert plain.evaluate(TABLE.assign(kind=[0, 1, 1])).confusions["dense_1"].classes == ("0", "1")
+    for labels, message in (([0, 2, 1], "kind, row 2: 2 is none of the 2 classes"), ([0, 0.5, 1], "not a class index")):
+        with pytest.raises(ValueError, match=message):
+            plain.evaluate(TABLE.assign(kind=labels))
+
+
+def test_the_command_prints_metrics_and_classes(run, path: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    LABELLED.assign(id=7).to_csv(data, index=False)
+    done = run("evaluate", path, data)
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines if line] == [
+        *("rows", "loss", "accuracy"),
+        *("LABEL\\PREDICTED", "no", "yes"),
+        *("CLASS", "no", "yes"),
+    ]
+    assert done.stderr == f"{data}: not used, since the network was not trained on it: id\n"
+    printed = json.loads(run("evaluate", path, data, "--json").stdout)
+    assert (printed["rows"], printed["confusions"]["dense_1"]["classes"]) == (3, ["no", "yes"])
+    save_model(path, regression(loss="mean_squared_error"))
+    data.write_text("x,y\n1,2\n3,3\n")
+    assert "residual largest    -1 in row 1" in run("evaluate", path, data).stdout.splitlines()
+    data.write_text("x,y\n1,2\n3,a\n")
+    done = run("evaluate", path, data)
+    assert (done.exit_code, done.stderr) == (2, f"{data}: y, row 2 (line 3): 'a' is not a number\n")
+    assert run("evaluate", path, data, "--checkpoint", "best").exit_code == 2
+
+
+def test_the_model_of_a_job_is_fetched(run, service, path: Path, tmp_path: Path) -> None:
+    service.add_job(state="SUCCEEDED")
+    service.model = path.read_bytes()
+    service.model_sha256 = hashlib.sha256(service.model).hexdigest()
+    LABELLED.to_csv(tmp_path / "data.csv", index=False)
+    assert run("evaluate", "one", tmp_path / "data.csv").stdout == run("evaluate", path, tmp_path / "data.csv").stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import raydient.client
+from raydient.workers.data.source import split_rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "python-client.md").read_text(encoding="utf-8")
@@ -44,6 +45,10 @@ def test_the_examples_run(served, tmp_path, monkeypatch, capsys):
     exec(training, names)
     assert capsys.readouterr().out in PAGE
     assert names["result"].digest == names["model"].digest, "the digest that the service computed"
+    held_out = names["table"].iloc[split_rows(1, len(names["table"]), 0.2)[1]]
+    metrics = names["result"].model.evaluate(held_out).metrics
+    for name, value in metrics.items():
+        assert value == pytest.approx(names["result"].history.curve(name, "test")[1][-1], rel=1e-12)
     assert {"accuracy.png", "digits.safetensors", "digits.onnx"} <= {path.name for path in tmp_path.iterdir()}
 
 

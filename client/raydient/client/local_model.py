@@ -1,13 +1,15 @@
 """A trained network in this process, from its file: predictions without a service."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .columns import InvalidSamples
 from .errors import MissingExtra, ModelUnreadable
+from .evaluation import Evaluation, confusion_of, residuals_of
+from .labelled import read_labelled
 from .prediction import Prediction
 from .predictor import Predictor
 
@@ -60,6 +62,33 @@ class LocalModel(Predictor):
     def digest(self) -> str:
         """SHA-256 of the weights."""
         return self.model.digest
+
+    def evaluate(self, data: Any, notice: "Callable[[list[str]], None] | None" = None) -> Evaluation:
+        """Compare the predictions for labelled samples with their labels. Every sample has the weight 1.
+
+        Args:
+            data: a table with features and labels or the path of a data file, as `predict` takes them, or a pair of
+                samples and labels.
+            notice: receives the names of columns that the network was not trained on; without it they are an error.
+
+        Raises:
+            InvalidSamples: samples or labels are missing or do not fit the network.
+        """
+        from raydient.workers.network import evaluate
+
+        network = self._network
+        arrays, labels = read_labelled(self, network, data, notice)
+        predictions = self.apply(arrays)
+        with one_thread():
+            metrics = evaluate(network, network.prepare(arrays), labels)
+        confusions, residuals = {}, {}
+        for output in network.network.outputs:
+            name, prediction = output.name, predictions[output.name]
+            if prediction.classes is None:
+                residuals[name] = residuals_of(labels[name], prediction.outputs)
+            elif confusion := confusion_of(labels[name], prediction, output.shape[-1]):
+                confusions[name] = confusion
+        return Evaluation(len(prediction.outputs), metrics, confusions, residuals)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model to a file whose suffix selects the format: `.safetensors`, `.onnx` or `.npz`.

@@ -68,7 +68,7 @@ class Predictor:
         if table is not None and columns:
             raise InvalidSamples("the samples have names of their own: leave `columns` out")
         if table is not None:
-            self._check_names(table)
+            self.check_names(table)
             arrays = self.arrays(table)
         elif columns:
             arrays = self.arrays(_with_names(inputs, columns))
@@ -107,7 +107,7 @@ class Predictor:
         """
         for samples in read_samples(path):
             try:
-                predictions = self.apply(self._of_file(samples, notice), samples.where)
+                predictions = self.apply(self.of_file(samples, notice), samples.where)
             except InvalidSamples as error:
                 raise InvalidSamples(f"{path}: {error}") from error
             yield predictions
@@ -161,7 +161,7 @@ class Predictor:
             raise InvalidSamples("there are no samples")
         return self._compute(arrays, where)
 
-    def _of_file(self, samples: Samples, notice: "Callable[[list[str]], None] | None") -> "dict[str, NDArray[Any]]":
+    def of_file(self, samples: Samples, notice: "Callable[[list[str]], None] | None") -> "dict[str, NDArray[Any]]":
         """Select the network's inputs in a file; see `predict_file`."""
         if repeated := [name for name in self.features if name in samples.repeated]:
             raise InvalidSamples(f"there is more than one column named {repeated[0]!r}")
@@ -169,7 +169,7 @@ class Predictor:
         if "x" in table and len(self.model.inputs) == 1 and not {*self.features} & {*table}:
             return self.arrays({self.model.inputs[0].name: table["x"]}, samples.where)
         if notice is None:
-            self._check_names(table)
+            self.check_names(table)
         arrays = self.arrays(table, samples.where)
         if notice is not None and not samples.first and (unknown := self.unknown(table)):
             notice(unknown)
@@ -182,7 +182,8 @@ class Predictor:
             raise InvalidSamples(f"this network has several inputs; give its inputs by name: {names}")
         return self.model.inputs[0]
 
-    def _check_names(self, table: Mapping[str, Any]) -> None:
+    def check_names(self, table: Mapping[str, Any]) -> None:
+        """Raise InvalidSamples if there are unknown columns."""
         unknown = self.unknown(table)
         missing = [name for name in self.features if name not in table]
         if unknown and not (missing and all(input_.name in table for input_ in self.model.inputs)):

@@ -41,6 +41,7 @@ COMMANDS = {
     "checkpoints": ("model", "checkpoints"),
     "download": ("model", "download"),
     "predict": ("predict", "predict"),
+    "evaluate": ("evaluate", "evaluate"),
     "dataset": ("dataset", "dataset"),
     "rebuild": ("rebuild", "rebuild"),
     "version": ("version", "version"),

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -86,17 +87,19 @@ def open_predictor(
     yield load_model(model)
 
 
+def note_unknown(data: Path, unknown: Sequence[str]) -> None:
+    """List columns of a file that the network was not trained on, on standard error."""
+    names = ", ".join(map(printable, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
+    echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
+
+
 def _parts(predictor: "Predictor", data: Path) -> Iterator[dict[str, "Prediction"]]:
     """Predict part by part. Columns that the network was not trained on are listed on standard error."""
     from raydient.client.columns import InvalidSamples
     from raydient.client.errors import RequestRefused
 
-    def notice(unknown: Sequence[str]) -> None:
-        names = ", ".join(map(printable, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
-        echo(f"{data}: not used, since the network was not trained on it: {names}", err=True)
-
     try:
-        yield from predictor.predict_file(data, notice)
+        yield from predictor.predict_file(data, partial(note_unknown, data))
     except InvalidSamples as error:
         raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
     except RequestRefused as error:

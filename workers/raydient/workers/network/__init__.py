@@ -7,6 +7,7 @@ the result with difference quotients.
 
 from .build import build, check_structure
 from .ends import is_input, only
+from .evaluation import evaluate
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output
@@ -15,7 +16,7 @@ from .initial_weights import preprocessing_problems, read_preprocessing, read_we
 from .layers import Pass, Shape, shape_text
 from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, Signature, load_model, save_model
-from .preprocessing import Kind, Preprocessing, SampleError, Target, category_texts
+from .preprocessing import Kind, Preprocessing, SampleError, Target, category_places, category_texts
 from .program import Program
 from .standardization import Scaling, ScalingError
 from .summary import LayerRow, describe
@@ -44,10 +45,12 @@ __all__ = [
     "Target",
     "Verdict",
     "build",
+    "category_places",
     "category_texts",
     "check_gradients",
     "check_structure",
     "describe",
+    "evaluate",
     "export_model",
     "index_problems",
     "is_input",

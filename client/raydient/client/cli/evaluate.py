@@ -1,0 +1,123 @@
+"""`raydient evaluate`: compare the predictions of a trained network with the labels of a file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .display import value_text, without_repetition
+from .failures import WRONG_USAGE, Failure
+from .model import checkpoint_option
+from .options import ConnectionOptions, debug_option, json_option, with_connection
+from .output import echo, print_json, print_pairs, print_table
+from .predict import MODEL_SUFFIX, note_unknown
+
+if TYPE_CHECKING:
+    from raydient.client.evaluation import Confusion, Evaluation, Residuals
+    from raydient.client.local_model import LocalModel
+
+SHOWN_CLASSES = 20
+"""With more classes than this, the confusion matrix is only in the JSON output."""
+
+
+@click.command()
+@click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
+@click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@checkpoint_option
+@json_option
+@with_connection
+@debug_option
+def evaluate(
+    *, model: str, connection: ConnectionOptions, data: Path, checkpoint: int | str | None, as_json: bool
+) -> None:
+    """Compare the predictions of a trained network with the labels of a file.
+
+    Prints the loss and every metric of the job for all samples of the file, each with the weight 1. For classes the
+    confusion matrix and the results of each class follow, for numbers the residuals, prediction - label. The network is
+    that of a job of the service, or a .safetensors file, for which no service is needed.
+    """
+    from raydient.client.columns import InvalidSamples
+
+    with _opened(model, connection, checkpoint) as network:
+        try:
+            evaluation = network.evaluate(data, partial(note_unknown, data))
+        except InvalidSamples as error:
+            raise Failure(str(error), WRONG_USAGE, "INVALID_SAMPLES") from error
+    if as_json:
+        print_json(_as_json(evaluation))
+    else:
+        _print(evaluation)
+
+
+@contextmanager
+def _opened(model: str, connection: ConnectionOptions, checkpoint: int | str | None) -> Iterator["LocalModel"]:
+    """Load the network from a file, which is fetched from the service for a job."""
+    from raydient.client.local_model import load_model
+
+    if Path(model).suffix.lower() == MODEL_SUFFIX:
+        if checkpoint is not None:
+            raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
+        yield load_model(model)
+        return
+    with connection.open() as client, TemporaryDirectory(prefix="raydient-") as folder:
+        path = client.get(model).download(Path(folder) / f"model{MODEL_SUFFIX}", checkpoint=checkpoint).path
+        yield load_model(path)
+
+
+def _as_json(evaluation: "Evaluation") -> dict[str, Any]:
+    def classes(confusion: "Confusion") -> dict[str, Any]:
+        return {
+            "classes": list(confusion.classes),
+            "counts": confusion.counts.tolist(),
+            "by_class": [asdict(result) for result in confusion.by_class],
+        }
+
+    return {
+        "rows": evaluation.rows,
+        "metrics": dict(evaluation.metrics),
+        "confusions": {name: classes(confusion) for name, confusion in evaluation.confusions.items()},
+        "residuals": {name: asdict(residuals) for name, residuals in evaluation.residuals.items()},
+    }
+
+
+def _print(evaluation: "Evaluation") -> None:
+    metrics = without_repetition(evaluation.metrics)
+    print_pairs(
+        [("rows", f"{evaluation.rows:,}"), *((name, value_text(name, value)) for name, value in metrics.items())]
+    )
+    several = len(evaluation.confusions) + len(evaluation.residuals) > 1
+    for name, confusion in evaluation.confusions.items():
+        _begin(name if several else "")
+        _print_classes(confusion)
+    for name, residuals in evaluation.residuals.items():
+        _begin(name if several else "")
+        _print_residuals(residuals)
+
+
+def _begin(name: str) -> None:
+    echo("")
+    if name:
+        echo(f"{name}:")
+
+
+def _print_classes(confusion: "Confusion") -> None:
+    if len(confusion.classes) <= SHOWN_CLASSES:
+        rows = zip(confusion.classes, confusion.counts.tolist(), strict=True)
+        print_table(["LABEL\\PREDICTED", *confusion.classes], [[name, *map(str, counts)] for name, counts in rows])
+        echo("")
+    results = [
+        [one.name, str(one.rows), *(f"{value:.4f}" for value in (one.precision, one.recall, one.f1))]
+        for one in confusion.by_class
+    ]
+    print_table(["CLASS", "ROWS", "PRECISION", "RECALL", "F1"], results)
+
+
+def _print_residuals(residuals: "Residuals") -> None:
+    quantiles = [(f"residual {share} %", f"{value:.6g}") for share, value in residuals.quantiles.items()]
+    moments = [("residual mean", f"{residuals.mean:.6g}"), ("residual deviation", f"{residuals.deviation:.6g}")]
+    print_pairs([*moments, *quantiles, ("residual largest", f"{residuals.largest:.6g} in row {residuals.row}")])
