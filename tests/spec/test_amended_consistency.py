@@ -1,4 +1,4 @@
-"""The consistency of a job may change while it trains, but for jobs whose batches or tables depend on it."""
+"""Changes of a job while it trains, of its consistency above all, on which batches and tables of some jobs depend."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_another_consistency(before, settings, after):
 @pytest.mark.parametrize(
     ("job", "settings", "message"),
     [
-        ({}, {"training.consistency": {"local": {"steps": 4}}}, "a job with local steps keeps them"),
+        ({}, {"training.consistency": {"local": {"steps": 4}}}, "only a new job can have local steps"),
         (
             {"consistency": {"local": {"steps": 4}}},
             {"training.consistency": {"synchronous": {}}},
@@ -71,3 +71,10 @@ def test_a_change_that_is_refused(job, settings, message):
         amended(make(**job), settings)
     (error,) = refused.value.errors
     assert error.path.startswith("training.consistency")
+
+
+def test_a_field_that_exists_is_not_taken_for_a_typing_error():
+    with pytest.raises(InvalidSpec) as refused:
+        amended(make(optimizer="adam"), {"training.optimizer.adam.beta_1": 0.5})
+    (error,) = refused.value.errors
+    assert error.message.startswith("cannot be changed once the job exists; those that can: training.optimizer.adam.")

@@ -92,7 +92,7 @@ def _refusals(spec: JobSpec, settings: Mapping[str, Any]) -> Iterator[FieldError
         if path == PATIENCE and training.early_stopping is None:
             yield FieldError(path, "the job has no training.early_stopping, which cannot be added to it")
         elif path not in known:
-            yield FieldError(path, _not_amendable(path, own, known))
+            yield FieldError(path, _not_amendable(path, own, known, exists=value_at(spec, path) is not None))
         elif value is None and path not in _REMOVABLE:
             yield FieldError(path, "a value is needed: the field cannot be removed")
         elif path.startswith(f"{CLIPPING}.") and any(other.startswith(CLIPPING) for other in settings if other != path):
@@ -104,18 +104,20 @@ def _refusals(spec: JobSpec, settings: Mapping[str, Any]) -> Iterator[FieldError
 def _kept_consistency(spec: JobSpec, path: str, value: Any) -> Iterator[FieldError]:
     """Yield an error if a job has to keep its consistency."""
     becomes_local = isinstance(value, str | dict) and "local" in value
-    if spec.training.consistency.local is not None or becomes_local:
+    if spec.training.consistency.local is not None:
         yield FieldError(path, "a job with local steps keeps them: its steps have other batches")
+    elif becomes_local:
+        yield FieldError(path, "only a new job can have local steps: its steps have other batches")
     elif any(layer.kind == "embedding" for layer in spec.network.layers):
         yield FieldError(
             path, "a job with an embedding keeps its consistency: its workers receive tables in another way"
         )
 
 
-def _not_amendable(path: str, own: str, known: list[str]) -> str:
+def _not_amendable(path: str, own: str, known: list[str], *, exists: bool) -> str:
     parts = path.split(".")
     if path.startswith("training.optimizer.") and parts[-1] == "learning_rate":
         return f"the job's optimizer is another one, which cannot be changed: its rate is {own}"
-    close = difflib.get_close_matches(path, known, n=1, cutoff=0.8)
+    close = [] if exists else difflib.get_close_matches(path, known, n=1, cutoff=0.8)
     mend = f"did you mean {close[0]}?" if close else f"those that can: {', '.join(known)}"
     return f"cannot be changed once the job exists; {mend}"
