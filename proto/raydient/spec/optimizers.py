@@ -36,6 +36,10 @@ class Adagrad(Model):
     epsilon: Epsilon = 1e-7
 
 
+class RowwiseAdagrad(Adagrad):
+    """Adagrad with one accumulator for each row of a table. A table is an embedding of 65,536 values or more."""
+
+
 class Adadelta(Model):
     """Adadelta (Zeiler 2012, algorithm 1)."""
 
@@ -151,6 +155,7 @@ class Optimizer(OneOf):
 
     sgd: Sgd | None = None
     adagrad: Adagrad | None = None
+    rowwise_adagrad: RowwiseAdagrad | None = None
     adadelta: Adadelta | None = None
     rmsprop: RmsProp | None = None
     adam: Adam | None = None

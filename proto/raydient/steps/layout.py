@@ -115,6 +115,10 @@ class Layout:
             parts.append(Parameter(p.name, shape, first - start, p.kind, p.sparse))
         return Layout(tuple(parts))
 
+    def by_rows(self) -> "Layout":
+        """Return the layout of a vector with one value for each row of a table, and the values outside tables."""
+        return Layout.of((p.name, p.shape[:1] if p.sparse else p.shape) for p in self.parameters)
+
     @property
     def size(self) -> int:
         """Values in the flat vector."""

@@ -39,6 +39,12 @@ def ranges(layout: Layout, count: int) -> list[Range]:
     return list(_ranges(pieces(layout), count))
 
 
+def by_rows(layout: Layout, where: Range) -> Range:
+    """Return the range of a vector laid out as `layout.by_rows()` that belongs to a range of whole rows of `layout`."""
+    start, stop = (layout.within(0, end).by_rows().size for end in where)
+    return start, stop
+
+
 def _ranges(bounds: list[int], count: int) -> Iterator[Range]:
     if not 1 <= count < len(bounds):
         raise ValueError(f"{count} ranges of a vector of {len(bounds) - 1} pieces")

@@ -7,9 +7,10 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Optimizer(_message.Message):
-    __slots__ = ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamax", "adamw", "nadam", "lamb", "lars", "lion", "ftrl")
+    __slots__ = ("sgd", "adagrad", "rowwise_adagrad", "adadelta", "rmsprop", "adam", "adamax", "adamw", "nadam", "lamb", "lars", "lion", "ftrl")
     SGD_FIELD_NUMBER: _ClassVar[int]
     ADAGRAD_FIELD_NUMBER: _ClassVar[int]
+    ROWWISE_ADAGRAD_FIELD_NUMBER: _ClassVar[int]
     ADADELTA_FIELD_NUMBER: _ClassVar[int]
     RMSPROP_FIELD_NUMBER: _ClassVar[int]
     ADAM_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +23,7 @@ class Optimizer(_message.Message):
     FTRL_FIELD_NUMBER: _ClassVar[int]
     sgd: Sgd
     adagrad: Adagrad
+    rowwise_adagrad: RowwiseAdagrad
     adadelta: Adadelta
     rmsprop: RmsProp
     adam: Adam
@@ -32,7 +34,7 @@ class Optimizer(_message.Message):
     lars: Lars
     lion: Lion
     ftrl: Ftrl
-    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[Adagrad, _Mapping]] = ..., adadelta: _Optional[_Union[Adadelta, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamax: _Optional[_Union[Adamax, _Mapping]] = ..., adamw: _Optional[_Union[AdamW, _Mapping]] = ..., nadam: _Optional[_Union[Nadam, _Mapping]] = ..., lamb: _Optional[_Union[Lamb, _Mapping]] = ..., lars: _Optional[_Union[Lars, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., ftrl: _Optional[_Union[Ftrl, _Mapping]] = ...) -> None: ...
+    def __init__(self, sgd: _Optional[_Union[Sgd, _Mapping]] = ..., adagrad: _Optional[_Union[Adagrad, _Mapping]] = ..., rowwise_adagrad: _Optional[_Union[RowwiseAdagrad, _Mapping]] = ..., adadelta: _Optional[_Union[Adadelta, _Mapping]] = ..., rmsprop: _Optional[_Union[RmsProp, _Mapping]] = ..., adam: _Optional[_Union[Adam, _Mapping]] = ..., adamax: _Optional[_Union[Adamax, _Mapping]] = ..., adamw: _Optional[_Union[AdamW, _Mapping]] = ..., nadam: _Optional[_Union[Nadam, _Mapping]] = ..., lamb: _Optional[_Union[Lamb, _Mapping]] = ..., lars: _Optional[_Union[Lars, _Mapping]] = ..., lion: _Optional[_Union[Lion, _Mapping]] = ..., ftrl: _Optional[_Union[Ftrl, _Mapping]] = ...) -> None: ...
 
 class Sparse(_message.Message):
     __slots__ = ("exact", "lazy")
@@ -53,6 +55,16 @@ class Sgd(_message.Message):
     def __init__(self, learning_rate: _Optional[float] = ..., momentum: _Optional[float] = ..., nesterov: bool = ...) -> None: ...
 
 class Adagrad(_message.Message):
+    __slots__ = ("learning_rate", "initial_accumulator_value", "epsilon")
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_ACCUMULATOR_VALUE_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    learning_rate: float
+    initial_accumulator_value: float
+    epsilon: float
+    def __init__(self, learning_rate: _Optional[float] = ..., initial_accumulator_value: _Optional[float] = ..., epsilon: _Optional[float] = ...) -> None: ...
+
+class RowwiseAdagrad(_message.Message):
     __slots__ = ("learning_rate", "initial_accumulator_value", "epsilon")
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     INITIAL_ACCUMULATOR_VALUE_FIELD_NUMBER: _ClassVar[int]

@@ -6,13 +6,13 @@ from types import MappingProxyType
 
 from raydient.spec.ending import Rollback
 from raydient.spec.training import Training
-from raydient.steps.arrays import Vector
+from raydient.steps.arrays import Floats, Vector
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.watched import Watched
 
 from .clipping import Scale, limit_of, scale_of
 from .decay import WeightDecay, decay_of
-from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, Vectors, fastest
+from .optimizers import OPTIMIZERS, LayerwiseOptimizer, Optimizer, RowwiseOptimizer, Vectors, fastest
 from .rollback import rate_factor
 from .schedules import Rate, build_rate
 
@@ -97,6 +97,11 @@ class UpdateRule:
         return self.optimizer if isinstance(self.optimizer, LayerwiseOptimizer) else None
 
     @property
+    def rowwise(self) -> RowwiseOptimizer | None:
+        """The optimizer, if its state has one value for each row of a table."""
+        return self.optimizer if isinstance(self.optimizer, RowwiseOptimizer) else None
+
+    @property
     def in_one_pass(self) -> bool:
         """True if no part of the vector needs norms of others before it changes."""
         return self.scale is None and self.layerwise is None and not self.skips
@@ -109,6 +114,11 @@ class UpdateRule:
         `ratio` is a factor of the learning rate.
         """
         self.optimizer.update(step, weights, gradient, state, scratch, rate=ratio * self.learning_rate(step))
+
+    def update_rows(self, step: int, weights: Floats, gradient: Floats, state: Vectors, scratch: Vectors) -> None:
+        """As `update`, for rows of a table, (rows, width); the arrays of a rowwise optimizer are (rows, 1)."""
+        update = self.optimizer.update if self.rowwise is None else self.rowwise.update_rows
+        update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
 
 
 def build_optimizer(training: Training) -> Optimizer:

@@ -71,7 +71,6 @@ class ShardServer:
     ) -> None:
         """Set the weights of the range, `weights`, to those of a snapshot's `arrays`."""
         self.shown, self.version = weights, serve.step
-        self.arrays = restore(arrays, weights, vectors(Training.model_validate(serve.training)))
         self.sources: dict[int, Source] = {}
         self._network = network
         self._feeds: dict[int, tuple[Connection, Received]] = {}  # by worker, while it is connected
@@ -81,12 +80,14 @@ class ShardServer:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="update")
         start, stop = serve.ranges[serve.shard]
         self._layout, self._tables = serve.layout.within(start, stop), terms.of_shard(serve.shard).gradient.tables
+        training = Training.model_validate(serve.training)
+        self.arrays = restore(arrays, weights, self._layout, vectors(training))
         leaves = min(serve.schedule.microbatches, serve.schedule.batch_size)
         bounds, depth = _within(pieces(serve.layout), start, stop), leaves.bit_length()
         self._blocks = Blocks(bounds, depth, threads, self._executor)
         self._meter = PieceMeter(_within(measured_pieces(serve.layout), start, stop))
         self._shard: Shard | None
-        self.retrain(rule, Training.model_validate(serve.training).consistency)
+        self.retrain(rule, training.consistency)
 
     def retrain(self, rule: UpdateRule, consistency: Consistency) -> None:
         """Use a rule from the next round on; its optimizer has the state of the one before."""

@@ -1,12 +1,15 @@
 """The state of training as arrays: restored when a parameter server starts, copied for each snapshot."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from raydient.spec.training import Training
 from raydient.steps.arrays import AnyArray, Vector, aligned_zeros
+from raydient.steps.layout import Layout
 from raydient.steps.order import ARRIVALS, pack
+from raydient.steps.ranges import Range, by_rows
 from raydient.steps.scores import EPOCH_SCORES, as_bytes, from_bytes
 from raydient.wire.control import Serve, Snapshot
 from raydient.wire.frames import ProtocolError
@@ -14,25 +17,50 @@ from raydient.wire.memory import Bundle
 
 from .actions import Boundary
 from .blocks import BLOCK
+from .optimizers import RowwiseOptimizer
 from .position import Position
 from .rule import build_optimizer
 
 WEIGHTS, BEST, AVERAGE = "weights", "best", "average"
 
 
-def vectors(training: Training) -> dict[str, float | None]:
-    """Return the vectors that a shard keeps besides the weights, each as long as they are, by name.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of a vector that shards keep.
 
-    The value is that with which a vector is full at the beginning of training; None if it begins as the weights do.
+    Attributes:
+        begins: the value that it is full of at the beginning of training; None if it begins as the weights do.
+        by_rows: it has one value for each row of a table; else a value for each weight.
     """
-    kept: dict[str, float | None] = dict(build_optimizer(training).state)
+
+    begins: float | None
+    by_rows: bool = False
+
+    def layout(self, weights: Layout) -> Layout:
+        """Return the layout of the vector beside weights with a layout."""
+        return weights.by_rows() if self.by_rows else weights
+
+
+def vectors(training: Training) -> dict[str, Form]:
+    """Return the vectors that a shard keeps besides the weights, by name."""
+    optimizer = build_optimizer(training)
+    rowwise = isinstance(optimizer, RowwiseOptimizer)
+    kept = {name: Form(value, rowwise) for name, value in optimizer.state.items()}
     if training.keeps_best:
-        kept[BEST] = 0.0
+        kept[BEST] = Form(0.0)
     if training.average is not None:
-        kept[AVERAGE] = None
+        kept[AVERAGE] = Form(None)
     if training.rollback is not None:
-        kept |= {marked(name): value for name, value in {WEIGHTS: None, **kept}.items() if name != BEST}
+        kept |= {marked(name): form for name, form in {WEIGHTS: Form(None), **kept}.items() if name != BEST}
     return kept
+
+
+def division(training: Training, layout: Layout, ranges: Sequence[Range]) -> list[dict[str, Range]]:
+    """Return the range of each vector that each shard keeps, weights first; `ranges` are those of the weights."""
+    forms = {WEIGHTS: Form(None), **vectors(training)}
+    return [
+        {name: by_rows(layout, where) if form.by_rows else where for name, form in forms.items()} for where in ranges
+    ]
 
 
 def marked(name: str) -> str:
@@ -40,19 +68,28 @@ def marked(name: str) -> str:
     return f"last_epoch_{name}"
 
 
-def restore(arrays: Mapping[str, AnyArray], weights: Vector, state: Mapping[str, float | None]) -> dict[str, Vector]:
+def restore(
+    arrays: Mapping[str, AnyArray], weights: Vector, layout: Layout, state: Mapping[str, Form]
+) -> dict[str, Vector]:
     """Set weights to those of a snapshot, allocate the other vectors, and return all by name, weights first.
 
-    `arrays` are those of the shard's range. `state` has the other vectors as in `vectors`, for those that are missing.
-    ProtocolError if an array has another size than the range.
+    Args:
+        arrays: those of the shard's range; vectors that are missing begin as their form says.
+        weights: the weights of the range.
+        layout: theirs.
+        state: the other vectors, as in `vectors`.
+
+    Raises:
+        ProtocolError: an array has another size than the range.
     """
-    restored = {WEIGHTS: weights, **{name: aligned_zeros(weights.shape, np.float32) for name in state}}
+    sizes = {name: form.layout(layout).size for name, form in state.items()}
+    restored = {WEIGHTS: weights, **{name: aligned_zeros((size,), np.float32) for name, size in sizes.items()}}
     for name, values in restored.items():
         if name in arrays:
             if arrays[name].shape != values.shape:
-                raise ProtocolError(f"{name} of shape {arrays[name].shape} for a range of {len(weights)} values")
+                raise ProtocolError(f"{name} of shape {arrays[name].shape} for a range of {len(values)} values")
             values[:] = arrays[name]
-        elif name in state and (value := state[name]) != 0:  # zeros take no memory before their first use
+        elif name in state and (value := state[name].begins) != 0:  # zeros take no memory before their first use
             values[:] = weights if value is None else value
     return restored
 

@@ -12,9 +12,13 @@ from raydient.steps.sparse import Numbers, put
 
 from .blocks import Block
 from .health import PieceMeter
+from .optimizers import Vectors
 from .rule import UpdateRule
+from .state import State
 
 _LEARNED = Learned()
+_Arrays = tuple[Floats, Floats, Vectors, Vectors]
+"""Weights, gradient, state and free arrays."""
 
 
 class Weights:
@@ -35,9 +39,10 @@ class Weights:
         parameters: Sequence[Parameter] = (),
         average: Vector | None = None,
     ) -> None:
-        """`state` has the arrays of the rule's optimizer, (size,) each."""
+        """`state` has the arrays of the rule's optimizer, see `State`."""
         self.vector, self.rule, self.parameters, self.average = vector, rule, parameters, average
-        self._state = state
+        by_rows = [Table(p.offset, *p.shape) for p in parameters if p.sparse and rule.rowwise is not None]
+        self._state = State(state, by_rows)
         self._not_learned = [p for p in parameters if not isinstance(p.kind, Learned)]
         self._frozen = {p.offset for p in parameters if isinstance(p.kind, Frozen)}
         self._decaying = {p.offset: p.stop for p in parameters if rule.decay and rule.decay.concerns(p) and p.size}
@@ -93,9 +98,8 @@ class Weights:
         assert optimizer is not None, "not an optimizer with trust ratios"
         for start, stop, kind in self._stretches(block.start, block.stop):
             if isinstance(kind, Learned):
-                part = slice(start - block.start, stop - block.start)
-                state, free = [array[start:stop] for array in self._state], [array[part] for array in block.free]
-                optimizer.direct(step, block.of(self.vector)[part], gradient[part], state, free)
+                for arrays in self._parts(start, stop, block, gradient):
+                    optimizer.direct(step, *arrays)
 
     def change(
         self,
@@ -111,16 +115,16 @@ class Weights:
             np.copyto(block.before, weights)
         self._decay(step, block)
         for start, stop, kind in self._stretches(block.start, block.stop):
-            part = slice(start - block.start, stop - block.start)
-            free = [array[part] for array in block.free]
             match kind:
                 case Learned() if ratios is not None:
                     self._follow(step, block, gradient, (start, stop), ratios)
                 case Learned():
-                    state = [array[start:stop] for array in self._state]
-                    self.rule.update(step, weights[part], gradient[part], state, free)
+                    for arrays in self._parts(start, stop, block, gradient):
+                        update = self.rule.update if arrays[0].ndim == 1 else self.rule.update_rows
+                        update(step, *arrays)
                 case Average(momentum=momentum):
-                    _average(weights[part], gradient[part], momentum, free[0])
+                    part = slice(start - block.start, stop - block.start)
+                    _average(weights[part], gradient[part], momentum, block.free[0][part])
         if meter is not None:
             meter.add_update(block.start, block.before, weights)
 
@@ -155,6 +159,14 @@ class Weights:
         assert self.rule.decay is not None, "weights do not decay"
         return np.float32(self.rule.decay.factor(self.rule.learning_rate(step)))
 
+    def _parts(self, start: int, stop: int, block: Block, gradient: Vector) -> Iterator[_Arrays]:
+        """Yield the arrays of an update in the parts of the weights between two values of a block, as in `State`."""
+        for part in self._state.parts(start, stop):
+            where = slice(part.start - block.start, part.stop - block.start)
+            arrays = (block.of(self.vector), gradient, *block.free)
+            weights, g, *free = (array[where].reshape(part.shape) for array in arrays)
+            yield weights, g, part.state, free
+
     def _follow(
         self, step: int, block: Block, direction: Vector, where: tuple[int, int], ratios: Mapping[str, float]
     ) -> None:
@@ -162,10 +174,8 @@ class Weights:
         for parameter in self.parameters:
             start, stop = max(parameter.offset, where[0]), min(parameter.stop, where[1])
             if start < stop:
-                part = slice(start - block.start, stop - block.start)
-                state, free = [array[start:stop] for array in self._state], [array[part] for array in block.free]
-                weights, ratio = self.vector[start:stop], ratios[parameter.name]
-                self.rule.update(step, weights, direction[part], state, free, ratio=ratio)
+                for arrays in self._parts(start, stop, block, direction):
+                    self.rule.update(step, *arrays, ratio=ratios[parameter.name])
 
     @np.errstate(all="ignore")
     def change_rows(
@@ -181,7 +191,7 @@ class Weights:
         Returns:
             The squared norm of their gradient, and that after the factor of the table, 1 by default, and clipping.
         """
-        values, kept = table.values(self.vector), [table.values(array) for array in self._state]
+        values, kept = table.values(self.vector), self._state.of(table)
         name = next((p.name for p in self.parameters if p.offset == table.offset and p.size), "")
         factor, before_clipping, after_clipping = factors.get(name, 1.0), 0.0, 0.0
         if meter is not None:
@@ -193,7 +203,7 @@ class Weights:
             clipped = self._clipped(gradient, factor)
             if table.offset in self._decaying:
                 after *= self._factor(step)
-            self.rule.update(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
+            self.rule.update_rows(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
             put(values, numbers, after)
             for array, rows in zip(kept, state, strict=True):
                 put(array, numbers, rows)

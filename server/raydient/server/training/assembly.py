@@ -1,11 +1,10 @@
 """Puts the parts of a snapshot together that the parameter servers send. No I/O."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raydient.server.parameters.snapshots import WEIGHTS
 from raydient.steps.ranges import Range
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
@@ -18,11 +17,13 @@ Whole = tuple[control.Snapshot, control.Arrays]
 class Assembly:
     """The parts of the newest snapshot. With one shard its part is the snapshot, and nothing is copied."""
 
-    def __init__(self, ranges: Sequence[Range]) -> None:
-        """`ranges` are those of all shards, in order."""
-        self._ranges = ranges
+    def __init__(self, division: Sequence[Mapping[str, Range]]) -> None:
+        """`division` has the range of each vector that each shard holds."""
+        self._division = division
         self._snapshot: control.Snapshot | None = None
-        self._parts: list[deque[tuple[int, control.Arrays]]] = [deque() for _ in ranges]  # rounds and arrays, by shard
+        self._parts: list[deque[tuple[int, control.Arrays]]] = [
+            deque() for _ in division
+        ]  # rounds and arrays, by shard
 
     def add(
         self, shard: int | None, message: control.Snapshot | control.SnapshotPart, arrays: control.Arrays
@@ -32,19 +33,20 @@ class Assembly:
         Args:
             shard: number of the shard that the sender has; None if it is no parameter server.
             message: a `Snapshot` from the first shard, a `SnapshotPart` from any other.
-            arrays: those of the shard's range, and scores from the first shard.
+            arrays: those of the shard's ranges, and scores from the first shard.
 
         Raises:
-            ProtocolError: the part is not that of the sender, or an array does not have the values of its range.
+            ProtocolError: the part is not that of the sender, or does not have the arrays of its ranges.
         """
         sent = message.shard if isinstance(message, control.SnapshotPart) else 0
         if shard is None or sent != shard or isinstance(message, control.Snapshot) != (shard == 0):
             raise UnexpectedPeerError(f"a part of shard {sent} from shard {shard}")
-        start, stop = self._ranges[shard]
-        if WEIGHTS not in arrays:
-            raise ProtocolError(f"a part of shard {shard} without weights")
-        for name, values in arrays.items():
-            if name != EPOCH_SCORES and (values.shape != (stop - start,) or values.dtype != np.float32):
+        held = self._division[shard]
+        if arrays.keys() - {EPOCH_SCORES} != held.keys():
+            raise ProtocolError(f"a part of shard {shard} with {', '.join(arrays)} instead of {', '.join(held)}")
+        for name, (start, stop) in held.items():
+            values = arrays[name]
+            if values.shape != (stop - start,) or values.dtype != np.float32:
                 raise ProtocolError(
                     f"{name}, {values.dtype} of shape {values.shape}, for the range {start} to {stop} of shard {shard}"
                 )
@@ -64,8 +66,6 @@ class Assembly:
             return None
         # Two snapshots may be of one round. Each part belongs to the first of them that lacks it.
         arrays = [parts.popleft()[1] for parts in self._parts]
-        if any(part.keys() != arrays[0].keys() - {EPOCH_SCORES} for part in arrays[1:]):
-            raise ProtocolError("parts of a snapshot with unlike arrays")
         self._snapshot = None
         if len(arrays) == 1:
             return snapshot, arrays[0]

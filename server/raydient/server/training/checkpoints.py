@@ -58,7 +58,7 @@ class Checkpoint:
     """A checkpoint in memory.
 
     Attributes:
-        arrays: `weights` and the optimizer's vectors by name, float32 (size,); `best`, the weights of the best epoch,
+        arrays: `weights` and the optimizer's vectors by name, float32 and flat; `best`, the weights of the best epoch,
             if there is one; `average`, that of the weights, if it is kept; `epoch_scores` as in a `Snapshot`.
     """
 
@@ -94,7 +94,7 @@ class Checkpoints:
         *,
         job: str,
         layout: Layout,
-        state: Sequence[str],
+        state: Mapping[str, Layout],
         schedule: Schedule,
         ranks: int = 0,
         amended: Callable[[Sequence[Amendment]], Schedule] | None = None,
@@ -105,15 +105,15 @@ class Checkpoints:
         Args:
             directory: the folder of the checkpoints; created by the first `save`.
             job: id of the job.
-            layout: the parameters in the flat vectors.
-            state: names of the optimizer's vectors, each as large as the weights.
+            layout: the parameters in the flat vector of weights.
+            state: those in each vector of the optimizer, by its name.
             schedule: the job's rounds.
             ranks: number of metrics that rank rows.
             amended: returns the job's rounds with amendments in force, or raises ValueError; None: there are none.
             disk: holds the folder.
         """
         self._directory, self._job, self._schedule, self._disk = directory, job, schedule, disk
-        self._layout, self._state, self._amended = layout, tuple(state), amended
+        self._layout, self._state, self._amended = layout, dict(state), amended
         self._scores_limit = ranks * schedule.train_rows * SCORE.itemsize
 
     def save(
@@ -206,7 +206,7 @@ class Checkpoints:
         models: Mapping[str, Mapping[str, str]],
     ) -> dict[str, bytes]:
         views = self._layout.views
-        state = {f"{name}/{p}": v for name in self._state for p, v in views(arrays[name]).items()}
+        state = {f"{name}/{p}": v for name, of in self._state.items() for p, v in of.views(arrays[name]).items()}
         state |= {EPOCH_SCORES: arrays[EPOCH_SCORES]} if EPOCH_SCORES in arrays else {}
         manifest = Manifest(
             format=FORMAT,
@@ -294,7 +294,7 @@ class Checkpoints:
         """Read a file of weights as the vector `name`; they must have this digest."""
         if file not in sums:
             raise Damaged(f"{CHECKSUMS} does not have {file}")
-        arrays = self._read_arrays(path, file, sums[file], (name,), "")
+        arrays = self._read_arrays(path, file, sums[file], {name: self._layout}, "")
         if self._layout.digest(arrays[name]) != digest:
             raise Damaged(f"{file} does not have the digest that {MANIFEST} gives")
         return arrays
@@ -316,21 +316,21 @@ class Checkpoints:
         raise Damaged(f"{MANIFEST} has amendments that this job cannot have")
 
     def _read_arrays(
-        self, path: Path, file: str, sha256: str, names: Sequence[str], prefix: str
+        self, path: Path, file: str, sha256: str, layouts: Mapping[str, Layout], prefix: str
     ) -> dict[str, AnyArray]:
         """Read flat vectors from a file. A tensor's name is `prefix`, formatted with the vector's name, + parameter."""
-        limit = HEADER_LIMIT + 4 * self._layout.size * len(names) + self._scores_limit
+        limit = HEADER_LIMIT + 4 * sum(layout.size for layout in layouts.values()) + self._scores_limit
         try:
             tensors = load(read_verified(path, file, sha256, limit, self._disk))
         except (SafetensorError, KeyError, ValueError) as error:
             raise Damaged(f"{file} is no safetensors file") from error
         scores = {name: tensors.pop(name) for name in (EPOCH_SCORES,) if name in tensors and file == OPTIMIZER}
-        shapes = {prefix.format(name) + p.name: p.shape for name in names for p in self._layout.parameters}
+        shapes = {prefix.format(name) + p.name: p.shape for name, of in layouts.items() for p in of.parameters}
         fits = {name: tensor.shape for name, tensor in tensors.items()} == shapes
         if not fits or any(tensor.dtype != np.float32 for tensor in tensors.values()):
             raise Damaged(f"{file} has other arrays than this job: of another network, optimizer or version")
-        arrays = {name: np.empty(self._layout.size, np.float32) for name in names}
+        arrays = {name: np.empty(layout.size, np.float32) for name, layout in layouts.items()}
         for name, array in arrays.items():
-            for parameter, view in self._layout.views(array).items():
+            for parameter, view in layouts[name].views(array).items():
                 view[...] = tensors[prefix.format(name) + parameter]
         return arrays | scores

@@ -29,8 +29,8 @@ def serve_message(
     `conductor` is the endpoint of the parameter server in place 0, None for that one itself.
     """
     network = prepared.network
-    start, stop = prepared.ranges[shard]
-    arrays = {name: values[start:stop] for name, values in point.arrays.items() if name != EPOCH_SCORES}
+    held = prepared.division[shard]
+    arrays = {name: point.arrays[name][slice(*where)] for name, where in held.items() if name in point.arrays}
     if shard == 0 and EPOCH_SCORES in point.arrays:
         arrays[EPOCH_SCORES] = point.arrays[EPOCH_SCORES]
     watching = watches(prepared.spec.training)

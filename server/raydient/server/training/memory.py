@@ -4,17 +4,17 @@ The estimate counts the arrays whose size depends on the job, and the interprete
 the values of a data file while they are read, which the reader itself bounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raydient.server.parameters.consistency import slots_of
-from raydient.server.parameters.snapshots import vectors
-from raydient.spec.consistency import SYNCHRONOUS, Consistency
+from raydient.server.parameters.snapshots import division
 from raydient.spec.errors import FieldError
 from raydient.spec.phrases import counted
 from raydient.spec.training import Training
 from raydient.steps.encoded import NONE, Coding
 from raydient.steps.gradient import GradientLayout
+from raydient.steps.layout import Layout
 from raydient.steps.local import LocalSteps
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
@@ -55,27 +55,30 @@ class MemoryEstimate:
         return self.data + workers * self.worker + self.parameter_servers_together + self.coordinator
 
 
-def vectors_of(training: Training) -> int:
-    """Return the number of vectors that parameter servers hold: the weights, and those kept beside them."""
-    return 1 + len(vectors(training))
+def values_of(training: Training, layout: Layout) -> int:
+    """Return the number of values that parameter servers hold: the weights, and the vectors kept beside them."""
+    return _values(division(training, layout, [(0, layout.size)])[0])
+
+
+def _values(held: Mapping[str, Range]) -> int:
+    return sum(stop - start for start, stop in held.values())
 
 
 def estimate(
     network: Network,
     schedule: Schedule,
     ranges: Sequence[Range],
-    vectors: int,
+    training: Training,
     data_bytes: int,
     *,
     codec: str = NONE,
-    consistency: Consistency = SYNCHRONOUS,
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers, which hold so many `vectors`; `codec` is that of the gradients.
+    `ranges` are those of the parameter servers; `codec` is that of the gradients.
     """
-    layout, local_steps = network.layout, consistency.local_steps
-    largest = max(stop - start for start, stop in ranges)
+    layout, consistency = network.layout, training.consistency
+    local_steps, held = consistency.local_steps, list(map(_values, division(training, layout, ranges)))
     rows = set(LocalSteps.of(schedule, local_steps).shape_rows(schedule))
     if schedule.test_rows:
         evaluation = schedule.round(min(schedule.steps_per_epoch, schedule.steps))
@@ -90,10 +93,10 @@ def estimate(
     return MemoryEstimate(
         data=data_bytes,
         worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded,
-        parameter_server=INTERPRETER_BYTES + 4 * vectors * largest,
-        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * vectors * layout.size,
+        parameter_server=INTERPRETER_BYTES + 4 * max(held),
+        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * sum(held),
         parameter_servers=len(ranges),
-        parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * vectors * layout.size,
+        parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held),
     )
 
 

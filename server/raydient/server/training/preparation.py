@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from raydient.server.parameters.snapshots import division
 from raydient.spec.amending import amended_training
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
@@ -21,10 +22,11 @@ from .exchange_problems import exchange_problems
 from .initial_weights import Start, find_start
 from .local_problems import local_problems
 from .machine import machine_problems
-from .memory import MemoryEstimate, estimate, too_large, vectors_of
+from .memory import MemoryEstimate, estimate, too_large, values_of
 from .monitored import monitor_problems
 from .rate_problems import rate_problems
 from .servers import shard_ranges
+from .table_problems import table_problems
 
 MOST_SHARES = 1024
 """Microbatches of a step, over all its batches."""
@@ -45,6 +47,11 @@ class Prepared:
     ranges: Sequence[Range]
     memory: MemoryEstimate
     initial_weights: Path | None = None
+
+    @property
+    def division(self) -> Sequence[Mapping[str, Range]]:
+        """The range of each vector that each parameter server holds."""
+        return division(self.spec.training, self.network.layout, self.ranges)
 
     def amended(self, amendments: Sequence[Amendment]) -> "Prepared":
         """Return the job with these amendments in force; data, network and ranges stay."""
@@ -227,7 +234,8 @@ def _lay_out(
 
     Raises:
         InvalidSpec: it takes more than `memory_bytes`, has more parameter servers than its network has pieces, a
-            schedule of the learning rate that does not fit its length, or a weight decay that does not fit its network.
+            schedule of the learning rate that does not fit its length, or a weight decay or an optimizer that does not
+            fit its network.
     """
     training, rows, every = spec.training, facts.train_rows or 0, spec.monitoring.gradient_health_every
     # A step of several batches is one of a larger batch with as many more shares: the mean over all their samples.
@@ -236,12 +244,16 @@ def _lay_out(
     batch = batches * training.batch_size
     whole = Schedule(rows, facts.test_rows, training.epochs, batch, shares, every)
     schedule = whole.lasting(training.epochs, training.max_steps)
-    if problems := [*rate_problems(training, schedule), *decay_problems(training, network.layout)]:
+    if problems := [
+        *rate_problems(training, schedule),
+        *decay_problems(training, network.layout),
+        *table_problems(training, network.layout),
+    ]:
         raise InvalidSpec(problems)
-    vectors = vectors_of(training)
-    divided = shard_ranges(network.layout, vectors, spec.resources.parameter_servers)
+    values = values_of(training, network.layout)
+    divided = shard_ranges(network.layout, values, spec.resources.parameter_servers)
     data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.kind
-    memory = estimate(network, schedule, divided, vectors, data_bytes, codec=codec, consistency=training.consistency)
+    memory = estimate(network, schedule, divided, training, data_bytes, codec=codec)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])
     return schedule, divided, memory

@@ -13,12 +13,12 @@ MOST_BY_SIZE = 8
 """Largest number of servers that a job gets because of its size alone."""
 
 
-def shard_ranges(layout: Layout, vectors: int, wanted: int | None) -> Sequence[Range]:
+def shard_ranges(layout: Layout, values: int, wanted: int | None) -> Sequence[Range]:
     """Return the range of each parameter server.
 
     Args:
         layout: the weights.
-        vectors: number of float32 vectors that a server holds: the weights and the optimizer's state.
+        values: number of float32 values that the servers hold: the weights and the optimizer's state.
         wanted: number of servers; None: one for each BYTES_EACH, at most MOST_BY_SIZE.
 
     Raises:
@@ -26,7 +26,7 @@ def shard_ranges(layout: Layout, vectors: int, wanted: int | None) -> Sequence[R
     """
     most = len(pieces(layout)) - 1
     if wanted is None:
-        wanted = min(MOST_BY_SIZE, most, -(-4 * layout.size * vectors // BYTES_EACH))
+        wanted = min(MOST_BY_SIZE, most, -(-4 * values // BYTES_EACH))
     if wanted > most:
         text = f"{wanted} is more than the {counted(most, 'piece')} of the network's {layout.size} weights"
         rule = f"a server holds whole pieces of {PIECE} weights, or of whole rows of a table: at most {most}"

@@ -84,7 +84,7 @@ class CoordinatorShell:
         )
         self._amendments = Amendments(amendments)
         self._servers: Sequence[int] = ()  # the parameter servers, in the order of their places
-        self._assembly = Assembly(prepared.ranges)
+        self._assembly = Assembly(prepared.division)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._in_force: list[Amendment] = []
         self._data = Bundle.of(prepared.dataset.arrays())
@@ -245,7 +245,7 @@ class CoordinatorShell:
 
     def _serve(self, action: Serve) -> None:
         members = action.members
-        self._servers, self._assembly = members, Assembly(self._prepared.ranges)
+        self._servers, self._assembly = members, Assembly(self._prepared.division)
         point = self._storage.read()
         self._in_force = list(point.amendments)
         for amendment in point.amendments:  # the service may not have the last ones

@@ -90,11 +90,12 @@ class Storage:
         self._prepared, self._directory, self._job = prepared, directory, job
         self._before_writing = before_writing
         self.history, self._disk = history, disk
+        layout, forms = prepared.network.layout, vectors(prepared.spec.training)
         self._checkpoints = Checkpoints(
             directory / "checkpoints",
             job=job,
-            layout=prepared.network.layout,
-            state=tuple(name for name in vectors(prepared.spec.training) if name not in MODELS),
+            layout=layout,
+            state={name: form.layout(layout) for name, form in forms.items() if name not in MODELS},
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             amended=lambda amendments: prepared.amended(amendments).schedule,

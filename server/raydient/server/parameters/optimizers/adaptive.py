@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from raydient.steps.arrays import Vector
+from raydient.steps.arrays import Floats, Vector
 
 from .means import mix, mix_squares
 from .optimizer import Vectors, zeros
@@ -38,6 +38,28 @@ class Adagrad:
         np.sqrt(a, out=a)
         np.multiply(gradient, np.float32(rate), out=b)
         b /= a
+        weights -= b
+
+
+@dataclass(frozen=True, slots=True)
+class RowwiseAdagrad(Adagrad):
+    """Adagrad with one accumulator for each row of a table; outside tables it is `Adagrad`.
+
+    n <- n + mean(g^2), w <- w - rate g / sqrt(n + epsilon), with the mean over the values of the row. That is the rule
+    of FBGEMM (`EXACT_ROWWISE_ADAGRAD`), TorchRec (`RowWiseAdagrad`) and DLRM (`RWSAdagrad`), which add epsilon to the
+    root and begin with n = 0. Both are as in `Adagrad` here, so that a row of one value gets the same bits from either.
+
+    The mean is taken in float32. NumPy adds the values of a row in an order that follows from their number alone.
+    """
+
+    def update_rows(
+        self, step: int, weights: Floats, gradient: Floats, state: Vectors, scratch: Vectors, *, rate: float
+    ) -> None:
+        (accumulator,), (a, b) = state, scratch
+        np.multiply(gradient, gradient, out=a)
+        accumulator += a.mean(axis=1, keepdims=True)
+        np.multiply(gradient, np.float32(rate), out=b)
+        b /= np.sqrt(accumulator + np.float32(self.epsilon))
         weights -= b
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from raydient.steps.arrays import Vector
+from raydient.steps.arrays import Floats, Vector
 
 Vectors = Sequence[Vector]
 
@@ -28,6 +28,19 @@ class Optimizer(Protocol):
 def zeros(*names: str) -> Mapping[str, float]:
     """Return the description of arrays of an optimizer that begin as zeros."""
     return dict.fromkeys(names, 0.0)
+
+
+@runtime_checkable
+class RowwiseOptimizer(Optimizer, Protocol):
+    """An optimizer whose arrays have one value for each row of a table; outside tables it works as any other."""
+
+    def update_rows(
+        self, step: int, weights: Floats, gradient: Floats, state: Vectors, scratch: Vectors, *, rate: float
+    ) -> None:
+        """As `update`, for rows of a table, (rows, width) like the scratch arrays; those of `state` are (rows, 1).
+
+        The bits of a row do not depend on the other rows.
+        """
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .adam import Adam, Adamax, Nadam
-from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp
+from .adaptive import Adadelta, Adagrad, Ftrl, RmsProp, RowwiseAdagrad
 from .descent import Lion, Momentum, Sgd
 from .layerwise import Lamb, Lars
 from .optimizer import Optimizer
@@ -22,6 +22,7 @@ def _adamw(weight_decay: float, **settings: Any) -> Optimizer:
 OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "sgd": _sgd,
     "adagrad": Adagrad,
+    "rowwise_adagrad": RowwiseAdagrad,
     "adadelta": Adadelta,
     "rmsprop": RmsProp,
     "adam": Adam,
