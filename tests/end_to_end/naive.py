@@ -136,7 +136,12 @@ class Update:
                 if optimizer is not None:
                     optimizer.direct(step, w, g, state, (a, b))
                     ratio = optimizer.trust(self._norm(p, w), self._norm(p, g))
-                self._rule.update(step, w, g, state, (a, b), ratio=ratio)
+                if p.sparse and self._rule.rowwise is not None:
+                    weights, rows, *of_state, c, d = (v.reshape(p.shape) for v in (w, g, *state, a, b))
+                    first = [values[:, :1] for values in of_state]  # one value of each row is used
+                    self._rule.update_rows(step, weights, rows, first, (c, d))
+                else:
+                    self._rule.update(step, w, g, state, (a, b), ratio=ratio)
             elif isinstance(p.kind, Average):
                 w[:] = np.float32(p.kind.momentum) * w + np.float32(1 - p.kind.momentum) * g
 

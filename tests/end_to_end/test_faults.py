@@ -137,7 +137,7 @@ def test_a_rate_that_diverges_fails_the_job_and_keeps_the_checkpoint(job, local,
     assert re.match(rf"loss (inf|nan) ({step})", finished.message)
     assert not (tmp_path / "model.safetensors").exists()
     kept, damage = Checkpoints(
-        tmp_path / "checkpoints", job="test", layout=prepared.network.layout, state=[], schedule=prepared.schedule
+        tmp_path / "checkpoints", job="test", layout=prepared.network.layout, state={}, schedule=prepared.schedule
     ).load_latest()
     assert (damage, kept is not None) == ([], True)
     assert f"the checkpoint of step {kept.manifest.step} is kept" in finished.message

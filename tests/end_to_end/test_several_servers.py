@@ -14,7 +14,7 @@ from raydient.wire.control import Order, Role
 
 from .conftest import execute
 
-VOCABULARY = 9_000
+VOCABULARY = 17_000
 SGD = {"sgd": {"learning_rate": 0.1}}
 LIMITS = {"values": 0.01, "layer_norm": 0.1, "global_norm": 0.2}
 CLIPPINGS = {kind: {kind: {"limit": limit}} for kind, limit in LIMITS.items()}
@@ -87,8 +87,11 @@ def test_accumulated_batches_have_the_bits_of_one_batch(make, local, expected, t
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     ("optimizer", "clipping"),
-    [("adam", None), (SGD, None), ("adam", "values"), ("adam", "layer_norm"), (SGD, "global_norm")],
-    ids=["adam", "sgd", "adam-values", "adam-layer-norm", "sgd-global-norm"],
+    [
+        *[("adam", None), (SGD, None), ("rowwise_adagrad", None)],
+        *[("adam", "values"), ("adam", "layer_norm"), (SGD, "global_norm")],
+    ],
+    ids=["adam", "sgd", "rowwise-adagrad", "adam-values", "adam-layer-norm", "sgd-global-norm"],
 )
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize(("servers", "workers"), list(itertools.product(SERVERS, WORKERS)))
@@ -139,7 +142,7 @@ def test_the_loss_of_any_server_rolls_back_to_one_checkpoint(make, local, expect
     assert len(lost) == 1
 
 
-@pytest.mark.parametrize(("before", "after", "optimizer"), [(3, 2, "adam"), (1, 5, "lamb"), (5, 1, "adagrad")])
+@pytest.mark.parametrize(("before", "after", "optimizer"), [(3, 2, "adam"), (1, 5, "lamb"), (5, 1, "rowwise_adagrad")])
 def test_a_checkpoint_of_some_servers_is_loaded_by_others(make, local, expected, tmp_path, before, after, optimizer):
     orders, paused = [], []
 

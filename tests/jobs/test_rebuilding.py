@@ -41,7 +41,7 @@ def checkpoint(folder, step, history=()):
         for epoch in history:
             record.append(epoch)
     schedule = Schedule(train_rows=3, test_rows=0, epochs=9, batch_size=1, microbatches=1)
-    checkpoints = Checkpoints(folder / "checkpoints", job=folder.name, layout=LAYOUT, state=[], schedule=schedule)
+    checkpoints = Checkpoints(folder / "checkpoints", job=folder.name, layout=LAYOUT, state={}, schedule=schedule)
     checkpoints.save({"weights": weights}, position, metadata={"digest": LAYOUT.digest(weights)}, keep=2)
 
 

@@ -157,9 +157,10 @@ def make_rule(kind, settings, **training):
     return build_rule(Training.model_validate({"optimizer": {kind: settings}, **training}))
 
 
-def begin(rule, weights):
-    """Return the arrays of the state of a rule before the first step."""
-    return [np.full_like(weights, value) for value in rule.optimizer.state.values()]
+def begin(rule, layout):
+    """Return the arrays of the state of a rule before the first step, for weights with a layout."""
+    size = layout.size if rule.rowwise is None else layout.by_rows().size
+    return [np.full(size, value, np.float32) for value in rule.optimizer.state.values()]
 
 
 def make_updater(

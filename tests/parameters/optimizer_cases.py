@@ -13,6 +13,10 @@ CASES = {
     "nesterov": ("sgd", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
     "adagrad": ("adagrad", {"learning_rate": 0.3, "initial_accumulator_value": 0.1, "epsilon": 1e-7}),
     "adagrad from zero": ("adagrad", {"learning_rate": 0.3, "initial_accumulator_value": 0.0, "epsilon": 1e-7}),
+    "rowwise adagrad": (
+        "rowwise_adagrad",
+        {"learning_rate": 0.3, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
+    ),
     "adadelta": ("adadelta", {"learning_rate": 1.0, "rho": 0.95, "epsilon": 1e-3}),
     "rmsprop": ("rmsprop", {"learning_rate": 0.05, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False}),
     "rmsprop, momentum": (
@@ -79,8 +83,8 @@ CASES = {
 }
 """By name: the option of the specification, and all its settings."""
 
-KERAS_LACKS = {"lamb, decay", "lars", "lars, decay"}
-TORCH_LACKS = {name for name, (kind, _) in CASES.items() if kind in ("lion", "ftrl", "lamb", "lars")}
+KERAS_LACKS = {"rowwise adagrad", "lamb, decay", "lars", "lars, decay"}
+TORCH_LACKS = {name for name, (kind, _) in CASES.items() if kind in ("rowwise_adagrad", "lion", "ftrl", "lamb", "lars")}
 """Cases without figures, because the program does not have the rule."""
 
 

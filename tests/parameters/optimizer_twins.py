@@ -28,6 +28,15 @@ def adagrad(w, gradients, learning_rate, initial_accumulator_value, epsilon):
         yield w
 
 
+def rowwise_adagrad(w, gradients, learning_rate, initial_accumulator_value, epsilon):
+    """The rule of FBGEMM, with the epsilon of Keras' Adagrad, by the weights of one row of a table."""
+    accumulator = initial_accumulator_value
+    for g in gradients:
+        accumulator += sum(b * b for b in g) / len(g)
+        w = [a - learning_rate / sqrt(accumulator + epsilon) * b for a, b in zip(w, g, strict=True)]
+        yield w
+
+
 def adadelta(w, gradients, learning_rate, rho, epsilon):
     """Zeiler (2012), algorithm 1."""
     of_gradient = of_update = 0.0
@@ -156,6 +165,7 @@ LAYERWISE_TWINS = {"lamb": lamb, "lars": lars}
 TWINS = {
     "sgd": sgd,
     "adagrad": adagrad,
+    "rowwise_adagrad": adagrad,  # outside tables
     "adadelta": adadelta,
     "rmsprop": rmsprop,
     "adam": adam,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from raydient.server.parameters import blocks
 from raydient.spec.training import Training
+from raydient.steps import ranges
 from raydient.steps.gradient import GradientLayout
 from raydient.steps.layout import Average, Frozen, Layout, Learned
 from raydient.steps.schedule import RoundKind
@@ -61,13 +62,13 @@ def test_all_weights_are_averaged_those_of_rows_that_rest_too(name, share, lazy,
     names = list(SHAPES)
     layout = Layout.of(SHAPES.items(), {names[0]: Average(0.5), names[-1]: Frozen()}, TABLES)
     start = rng.normal(size=layout.size).astype(np.float32)
-    weights, state, average, twin = start.copy(), begin(rule, start), start.copy(), start.copy()
+    weights, state, average, twin = start.copy(), begin(rule, layout), start.copy(), start.copy()
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
         patch.setattr(blocks, "BLOCK", block)
-        tables = GradientLayout.of(layout).tables
-        updater = make_updater(
-            weights, state, rule, 1, 1, executor, parameters=layout.parameters, tables=tables, average=average
-        )
+        patch.setattr(ranges, "PIECE", block)
+        settings = {"parameters": layout.parameters, "tables": GradientLayout.of(layout).tables}
+        settings["bounds"] = ranges.pieces(layout)
+        updater = make_updater(weights, state, rule, 1, 1, executor, average=average, **settings)
         for step in range(3):
             gradient = {(0, 1): gradient_of(layout, rng, share)}
             if rule.in_one_pass:

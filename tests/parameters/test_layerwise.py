@@ -68,7 +68,7 @@ def test_each_parameter_has_its_own_ratio(name, threads, limit, executor, monkey
     vector = rng.normal(size=LAYOUT.size).astype(np.float32)
     start, gradients = vector.copy(), rng.normal(size=(3, LAYOUT.size)).astype(np.float32)
     updater = make_updater(
-        vector, begin(rule, vector), rule, 1, threads, executor, parameters=LAYOUT.parameters, bounds=pieces(LAYOUT)
+        vector, begin(rule, LAYOUT), rule, 1, threads, executor, parameters=LAYOUT.parameters, bounds=pieces(LAYOUT)
     )
     verdict = Verdict(rule, LayerSums(LAYOUT, [("a", 0)]), 1)
     for step, gradient in enumerate(gradients):

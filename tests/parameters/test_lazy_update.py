@@ -33,7 +33,7 @@ def test_rows_that_are_not_in_use_keep_weights_and_state(name, share, penalized,
     rule = make_rule(*CASES[name], sparse="lazy", clipping=clipping)
     layout = Layout.of(SHAPES.items(), {penalized: Learned(0.25, 0.5)}, TABLES)
     start = rng.normal(size=layout.size).astype(np.float32)
-    ours, twin = ([start.copy(), *begin(rule, start)] for _ in range(2))
+    ours, twin = ([start.copy(), *begin(rule, layout)] for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as executor:
         patch.setattr(sparse, "BLOCK", rows_block)
         tables = GradientLayout.of(layout).tables
@@ -48,24 +48,30 @@ def test_rows_that_are_not_in_use_keep_weights_and_state(name, share, penalized,
             for p in layout.parameters:
                 part = gradient.tables.get(p.offset)
                 rows = part.used if part is not None and p.name != penalized else slice(None)
-                update_rows(rule, step, p, rows, gradient.dense(), twin, 0.25 if clips else 1.0)
+                update_rows(rule, step, layout, p.name, rows, gradient.dense(), twin, 0.25 if clips else 1.0)
             assert [array.tobytes() for array in ours] == [array.tobytes() for array in twin]
 
 
-def update_rows(rule, step, parameter, rows, gradient, arrays, factor):
+def update_rows(rule, step, layout, name, rows, gradient, arrays, factor):
     """Update some rows of a parameter by the definition."""
-    chosen = [parameter.view(array)[rows].copy() for array in arrays]
+    parameter = next(p for p in layout.parameters if p.name == name)
+    by_rows = rule.rowwise is not None and parameter.sparse
+    of_state = layout.by_rows() if rule.rowwise is not None else layout
+    places = [of.views(array)[name] for of, array in zip([layout] + [of_state] * 9, arrays, strict=False)]
+    chosen = [place[rows].copy() for place in places]
     weights, *state = chosen
     l1, l2 = np.float32([parameter.kind.l1, parameter.kind.l2])
     g = parameter.view(gradient)[rows]
     g = g + 2 * l2 * weights + l1 * np.sign(weights) if l1 or l2 else g
     if rule.decay is not None:
         weights *= np.float32(rule.decay.factor(rule.learning_rate(step)))
-    rule.update(step, weights, g * np.float32(factor), state, [np.empty_like(weights) for _ in range(2)])
-    for array, changed in zip(arrays, chosen, strict=True):
-        parameter.view(array)[rows] = changed
+    state = [array[:, np.newaxis] for array in state] if by_rows else state
+    update = rule.update_rows if by_rows else rule.update
+    update(step, weights, g * np.float32(factor), state, [np.empty_like(weights) for _ in range(2)])
+    for place, changed in zip(places, chosen, strict=True):
+        place[rows] = changed
 
 
-@pytest.mark.parametrize("name", ["sgd", "adagrad", "adagrad from zero"])
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adagrad from zero", "rowwise adagrad"])
 def test_a_rule_that_rests_at_zero_is_lazy_by_itself(name):
     assert make_rule(*CASES[name]).optimizer.rests_at_zero

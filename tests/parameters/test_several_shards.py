@@ -64,7 +64,7 @@ class Server:
         schedule = Schedule(LEAVES, 0, STEPS, LEAVES, LEAVES, gradient_health_every=2)
         layers = LayerSums(LAYOUT, LAYERS)
         self.conductor = Conductor(schedule, Position(0, 0, np.zeros(2)), rule, layers, shards=len(divided))
-        self.arrays = [start.copy(), *begin(rule, start), *([start.copy()] if rule.average is not None else [])]
+        self.arrays = [start.copy(), *begin(rule, LAYOUT), *([start.copy()] if rule.average is not None else [])]
         self.squares, self.health = [], []
         self._shuffle = shuffle
         self._shards = [self._shard(a, b, rule, executor) for a, b in divided]
@@ -76,8 +76,11 @@ class Server:
             return [bound - start for bound in bounds if start <= bound <= stop]
 
         layout, form = LAYOUT.within(start, stop), GradientLayout.of(LAYOUT, UNITS).within(start, stop)
-        weights, *state = [array[start:stop] for array in self.arrays]
-        average = state.pop() if rule.average is not None else None
+        weights, average = self.arrays[0][start:stop], None
+        if rule.average is not None:
+            average = self.arrays[-1][start:stop]
+        state = slice(*(ranges.by_rows(LAYOUT, (start, stop)) if rule.rowwise else (start, stop)))
+        state = [array[state] for array in self.arrays[1 : 1 + len(rule.optimizer.state)]]
         updater = Updater(
             Weights(weights, state, rule, layout.parameters, average),
             Blocks(within(ranges.pieces(LAYOUT)), 2, 1, executor),

@@ -22,6 +22,7 @@ RULES = {
     "adam": ("adam", {"learning_rate": 0.01, "beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7}),
     "momentum": ("sgd", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
     "adagrad": ("adagrad", {"learning_rate": 0.1, "initial_accumulator_value": 0.1, "epsilon": 1e-7}),
+    "rowwise adagrad": ("rowwise_adagrad", {"learning_rate": 0.1, "initial_accumulator_value": 0.1, "epsilon": 1e-7}),
     "sgd": ("sgd", {"learning_rate": 0.1, "momentum": 0.0, "nesterov": False}),
 }
 SHAPES = {"a.kernel": (3, 2), "b.table": (9, 4), "c.table": (40, 3), "d.bias": (5,), "e.table": (7, 1)}
@@ -72,7 +73,7 @@ def test_rows_alone_give_the_bits_of_the_whole_table(
     settings, dense = {"parameters": layout.parameters}, GradientLayout(layout.size)
     start = rng.normal(size=layout.size).astype(np.float32)
     start[rng.random(len(start)) < 0.2] = -0.0
-    ours, twin = ([start.copy(), *begin(rule, start)] for _ in range(2))
+    ours, twin = ([start.copy(), *begin(rule, layout)] for _ in range(2))
     updated = []
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(3) as executor:
@@ -135,8 +136,9 @@ def step(executor):
             gradient.tables[table.offset].write(np.array([*used], np.int64), values)
             gradient.tables[table.offset].values[len(used) :] = np.nan
         rule, weights = make_rule(*RULES[rule]), np.ones(layout.size, np.float32)
-        state = begin(rule, weights)
-        updater = make_updater(weights, state, rule, 3, 1, executor, tables=(table,))
+        state = begin(rule, layout)
+        settings = {"parameters": layout.parameters, "tables": (table,)}
+        updater = make_updater(weights, state, rule, 3, 1, executor, **settings)
         norm = updater.update(0, gradients, (0, len(gradients)))
         return table.values(weights), norm
 

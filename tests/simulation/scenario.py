@@ -38,7 +38,9 @@ class Scenario:
         assert settings.startswith("job"), "the job follows the title"
         self.title = title[2:]
         numbers = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", settings)}
-        twin = tiny_twin("adam", numbers.get("servers", 1))
+        optimizer = re.search(r"optimizer=(\w+)", settings)
+        kind, table = optimizer[1] if optimizer else "adam", bool(numbers.get("table", 0))
+        twin = tiny_twin(kind, numbers.get("servers", 1), table=table)
         self.job = Job(1, twin, workers=numbers.get("workers", 1), local=bool(numbers.get("local", 0)))
         self._orders, self._read, self._never = orders, 0, []
         self.job.world.after.append(self._advance)

@@ -177,15 +177,25 @@ def consistency_of(seed):
     return "local" if seed % 8 in (5, 7) else "synchronous"
 
 
+def has_table(seed):
+    """Return True if a job has a table: a fourth of them."""
+    return seed % 4 == 3
+
+
+def optimizer_of(seed, drawn):
+    """Return the optimizer of a job: that of a table is row-wise Adagrad in place of SGD."""
+    return "rowwise_adagrad" if drawn == "sgd" and has_table(seed) else drawn
+
+
 def draw(seed):
     """Return a job in a world and its faults, all drawn from a seed."""
     chance = random.Random(seed)
     job = Job(
         seed,
         tiny_twin(
-            chance.choice(OPTIMIZERS),
+            optimizer_of(seed, chance.choice(OPTIMIZERS)),
             chance.choice((1, 1, 2, 3)),
-            table=seed % 4 == 3,
+            table=has_table(seed),
             consistency=consistency_of(seed),
         ).amendable(),
         workers=chance.randint(1, 3),

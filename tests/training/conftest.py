@@ -40,7 +40,12 @@ class SmallJob:
     @property
     def checkpoints(self):
         return Checkpoints(
-            self.directory, job=self.job, layout=LAYOUT, state=self.state, schedule=SCHEDULE, disk=self.disk
+            self.directory,
+            job=self.job,
+            layout=LAYOUT,
+            state=dict.fromkeys(self.state, LAYOUT),
+            schedule=SCHEDULE,
+            disk=self.disk,
         )
 
     def save(self, step, *, keep=2, epoch_sums=(0.5, 1.0), values=None, more=None, best=None, average=None):

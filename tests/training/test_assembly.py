@@ -9,12 +9,15 @@ from raydient.wire.control import Snapshot, SnapshotPart
 from raydient.wire.frames import ProtocolError
 
 RANGES = [(0, 3), (3, 5), (5, 9)]
-VECTORS = {"weights": np.arange(9, dtype=np.float32), "velocity": np.arange(9, dtype=np.float32) * 2}
+VECTORS = {"weights": np.arange(9, dtype=np.float32), "accumulator": np.arange(7, dtype=np.float32) * 2}
+DIVISION = [
+    {"weights": where, "accumulator": by_rows} for where, by_rows in zip(RANGES, [(0, 1), (1, 3), (3, 7)], strict=True)
+]
+"""The first three weights are a row of a table, which has one accumulator."""
 
 
-def part_of(shard, names=("weights", "velocity")):
-    start, stop = RANGES[shard]
-    return {name: VECTORS[name][start:stop] for name in names}
+def part_of(shard, names=tuple(VECTORS)):
+    return {name: VECTORS[name][slice(*DIVISION[shard][name])] for name in names}
 
 
 def snapshot(round_, *, final=False):
@@ -23,7 +26,7 @@ def snapshot(round_, *, final=False):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_a_snapshot_is_complete_with_all_its_parts_in_any_order(order):
-    assembly, results = Assembly(RANGES), []
+    assembly, results = Assembly(DIVISION), []
     for shard in order:
         message = SnapshotPart(shard, 4, 4) if shard else snapshot(4)
         scores = {} if shard else {EPOCH_SCORES: np.array([7], np.uint8)}
@@ -31,20 +34,20 @@ def test_a_snapshot_is_complete_with_all_its_parts_in_any_order(order):
     assert results[:2] == [None, None]
     message, arrays = results[2]
     assert message == snapshot(4)
-    assert set(arrays) == {"weights", "velocity", EPOCH_SCORES}
+    assert set(arrays) == {"weights", "accumulator", EPOCH_SCORES}
     for name, vector in VECTORS.items():
         assert arrays[name].tobytes() == vector.tobytes()
 
 
 def test_one_shard_needs_no_copy():
     arrays = {"weights": np.zeros(9, np.float32)}
-    message, whole = Assembly([(0, 9)]).add(0, snapshot(4), arrays)
+    message, whole = Assembly([{"weights": (0, 9)}]).add(0, snapshot(4), arrays)
     assert message == snapshot(4)
     assert whole is arrays
 
 
 def test_parts_of_unlike_rounds_are_no_snapshot():
-    assembly = Assembly(RANGES[:2])
+    assembly = Assembly(DIVISION[:2])
     assert assembly.add(0, snapshot(4), part_of(0)) is None
     assert assembly.add(0, snapshot(6, final=True), part_of(0)) is None
     assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
@@ -53,7 +56,7 @@ def test_parts_of_unlike_rounds_are_no_snapshot():
 
 
 def test_two_snapshots_of_one_round_have_a_part_of_each_shard_each():
-    assembly = Assembly(RANGES)
+    assembly = Assembly(DIVISION)
     assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
     assert assembly.add(0, snapshot(4), part_of(0)) is None
     assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
@@ -73,18 +76,14 @@ def test_two_snapshots_of_one_round_have_a_part_of_each_shard_each():
         (0, SnapshotPart(0, 4, 4), part_of(0)),
         (None, SnapshotPart(1, 4, 4), part_of(1)),  # a worker
         (1, SnapshotPart(1, 4, 4), part_of(0)),  # values of another range
-        (1, SnapshotPart(1, 4, 4), {"weights": np.zeros((2, 1), np.float32)}),
-        (1, SnapshotPart(1, 4, 4), {"weights": np.zeros(2)}),
-        (0, snapshot(4), part_of(0, ("velocity",))),
+        (1, SnapshotPart(1, 4, 4), part_of(1) | {"weights": np.zeros((2, 1), np.float32)}),
+        (1, SnapshotPart(1, 4, 4), part_of(1) | {"weights": np.zeros(2)}),
+        (0, snapshot(4), part_of(0) | {"accumulator": np.zeros(3, np.float32)}),  # one for each weight
+        (0, snapshot(4), part_of(0, ("accumulator",))),
+        (1, SnapshotPart(1, 4, 4), part_of(1, ("weights",))),
+        (1, SnapshotPart(1, 4, 4), part_of(1) | {"velocity": np.zeros(2, np.float32)}),
     ],
 )
 def test_a_part_that_is_not_that_of_its_sender_is_refused(shard, message, arrays):
     with pytest.raises(ProtocolError):
-        Assembly(RANGES).add(shard, message, arrays)
-
-
-def test_parts_with_unlike_arrays_are_refused():
-    assembly = Assembly(RANGES[:2])
-    assembly.add(0, snapshot(4), part_of(0))
-    with pytest.raises(ProtocolError, match="unlike arrays"):
-        assembly.add(1, SnapshotPart(1, 4, 4), part_of(1, ("weights",)))
+        Assembly(DIVISION).add(shard, message, arrays)

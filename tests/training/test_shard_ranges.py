@@ -18,21 +18,21 @@ VECTORS = BYTES_EACH // (4 * LAYOUT.size)
     [(1, 1), (VECTORS, 1), (VECTORS + 1, 2), (2 * VECTORS, 2), (7 * VECTORS + 1, 8), (100 * VECTORS, MOST_BY_SIZE)],
 )
 def test_by_size_there_is_a_server_for_each_gibibyte_up_to_eight(vectors, servers):
-    assert len(shard_ranges(LAYOUT, vectors, None)) == servers
+    assert len(shard_ranges(LAYOUT, vectors * LAYOUT.size, None)) == servers
 
 
 def test_by_size_there_are_no_more_servers_than_pieces():
     layout = Layout.of([("a.kernel", (3 * PIECE,))])
-    assert len(shard_ranges(layout, 100 * BYTES_EACH // PIECE, None)) == 3
+    assert len(shard_ranges(layout, 100 * BYTES_EACH, None)) == 3
 
 
 def test_a_network_without_weights_has_one_server():
-    assert shard_ranges(Layout.of([]), 1, None) == [(0, 0)]
+    assert shard_ranges(Layout.of([]), 0, None) == [(0, 0)]
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 5, 64])
 def test_ranges_hold_each_weight_once(wanted):
-    divided = shard_ranges(LAYOUT, 1, wanted)
+    divided = shard_ranges(LAYOUT, LAYOUT.size, wanted)
     assert len(divided) == wanted
     assert [start for start, _ in divided] == [0, *(stop for _, stop in divided[:-1])]
     assert divided[-1][1] == LAYOUT.size
@@ -41,7 +41,7 @@ def test_ranges_hold_each_weight_once(wanted):
 
 def test_more_servers_than_pieces_are_refused_with_the_field():
     with pytest.raises(InvalidSpec) as refused:
-        shard_ranges(LAYOUT, 1, 65)
+        shard_ranges(LAYOUT, LAYOUT.size, 65)
     (error,) = refused.value.errors
     assert error.path == "resources.parameter_servers"
     assert error.message.startswith("65 is more than the 64 pieces of the network's 524288 weights")
