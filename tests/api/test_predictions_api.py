@@ -72,7 +72,7 @@ def test_numbers_of_every_type(client, job, tensor, outputs):
 
 def test_numbers_are_float64_up_to_the_end_of_standardization(client, job):
     scaling = Scaling(np.array([2.0**53]), np.array([2.0]))
-    name = job(identity(Kind.INTEGER, scaling=scaling))
+    name = job(identity(Kind.INTEGER, transforms=(scaling,)))
     for tensor in (
         pb.Tensor(shape=[1], integers=[2**53 + 2]),
         pb.Tensor(shape=[1], doubles=[2.0**53 + 2]),

@@ -11,7 +11,7 @@ from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec
 from raydient.spec.network import Network
 from raydient.workers.data import Profile, check_labels, load
-from raydient.workers.network import Scaling, build
+from raydient.workers.network import Preprocessing, Scaling, build
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.csv"
 GENERATOR = np.random.default_rng(1)
@@ -73,7 +73,7 @@ def test_a_constant_becomes_zero(value, rows):
 def test_standardization_rounds_once(offset):
     """Time stamps around a billion keep their seconds, which float32 cannot represent."""
     x = offset + np.arange(3000.0)[:, np.newaxis]
-    scaled = Scaling.fit(x).apply(x)
+    scaled = Preprocessing((1,), transforms=(Scaling.fit(x),)).apply(x)
     np.testing.assert_allclose(scaled[:, 0], (np.arange(3000) - 1499.5) / np.arange(3000).std(), rtol=1e-6)
 
 

@@ -29,7 +29,7 @@ LAYERS = [{"dense": {"units": 4, "activation": "relu"}}, {"dense": {"units": 3}}
 def model(make_network):
     network = make_network(LAYERS, input_shape=(2,))
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
-    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, transforms=(scaling,))
     return Model.plain(network.spec, preprocessing, initial(network), Target("kind", ("x", "y", "z")))
 
 
@@ -209,7 +209,7 @@ def test_several_inputs_and_outputs_come_back(tmp_path):
     )
     inputs = {
         "town": Preprocessing((1,), ("town",), is_table=True, vocabulary=("Bonn", "Kiel", "Köln")),
-        "size": Preprocessing((2,), ("area", "rooms"), True, Scaling(np.array([50.0, 2]), np.array([10.0, 1]))),
+        "size": Preprocessing((2,), ("area", "rooms"), True, (Scaling(np.array([50.0, 2]), np.array([10.0, 1])),)),
     }
     weights = np.arange(7, dtype=np.float32)
     model = Model(specification, inputs, weights, {"a": Target("kind", ("flat", "house")), "b": Target("price")})

@@ -17,7 +17,7 @@ def model(make_network):
     network = make_network([{"dense": {"units": 3}}], input_shape=(2,))
     scaling = Scaling(np.array([1.5, 0.1]), np.array([2.0, 1 / 3]))
     weights = np.arange(network.layout.size, dtype=np.float32)
-    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, scaling=scaling)
+    preprocessing = Preprocessing((2,), ("länge", "b"), is_table=True, transforms=(scaling,))
     return Model.plain(network.spec, preprocessing, weights, Target("kind", ("x", "y", "z")))
 
 
@@ -70,7 +70,7 @@ def test_names_of_several_inputs_and_outputs():
     specification = Network.model_validate({"layers": layers, "outputs": outputs})
     inputs = {
         "town": Preprocessing((1,), ("town",), True, vocabulary=("Bonn", "Kiel")),
-        "size": Preprocessing((1,), ("size",), True, Scaling(np.array([5.0]), np.array([2.0]))),
+        "size": Preprocessing((1,), ("size",), True, (Scaling(np.array([5.0]), np.array([2.0])),)),
     }
     model = Model(specification, inputs, np.ones(4, np.float32), {name: Target(name.upper()) for name in "ab"})
     file = io.BytesIO()

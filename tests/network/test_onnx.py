@@ -161,7 +161,7 @@ def test_whole_networks(make_network, shape, layers):
 def test_raw_samples_are_standardized_as_in_training(make_network):
     """A mean of a million with a deviation of 1 needs float64."""
     scaling = Scaling(np.array([1e6 + 1 / 3, 0.1]), np.array([1.5, 1e-3]))
-    model = model_of(make_network([{"dense": {"units": 3}}], "mean_squared_error", (2,)), scaling=scaling)
+    model = model_of(make_network([{"dense": {"units": 3}}], "mean_squared_error", (2,)), transforms=(scaling,))
     agree(model, samples(model) * scaling.scale + scaling.mean)
 
 
@@ -194,7 +194,7 @@ def test_names_and_classes_are_metadata(make_network):
 def test_names_of_users_and_generated_names_do_not_collide():
     layers = [{"dense": {"units": 2, "name": name}} for name in ("cast", "identity", "constant")]
     specification = Network.model_validate({"layers": layers, "loss": "mean_squared_error"})
-    preprocessing = Preprocessing((2,), scaling=Scaling(np.zeros(2), np.ones(2)))
+    preprocessing = Preprocessing((2,), transforms=(Scaling(np.zeros(2), np.ones(2)),))
     model = Model(specification, {"output": preprocessing}, np.ones(18, np.float32), {"constant": Target()})
     x = np.array([[1, 2.0]])
     expected = model.predict_all({"output": x})["constant"]
@@ -209,7 +209,7 @@ def test_a_single_output_has_its_name_in_the_metadata_too():
 
 
 def test_the_same_model_gives_the_same_bytes(make_network):
-    model = model_of(make_network([{"dense": {"units": 3}}]), scaling=Scaling(np.zeros(6), np.ones(6)))
+    model = model_of(make_network([{"dense": {"units": 3}}]), transforms=(Scaling(np.zeros(6), np.ones(6)),))
     assert written(model) == written(model)
 
 
@@ -244,7 +244,7 @@ def test_several_inputs_and_outputs_have_their_names():
     ]
     specification = Network.model_validate({"layers": layers, "outputs": outputs})
     inputs = {
-        "table": Preprocessing((2,), ("a", "b"), True, Scaling(np.array([5.0, -1]), np.array([2.0, 3]))),
+        "table": Preprocessing((2,), ("a", "b"), True, (Scaling(np.array([5.0, -1]), np.array([2.0, 3])),)),
         "town": Preprocessing((1,), ("town",), True, vocabulary=("Bonn", "Kiel", "Ulm")),
     }
     network = build(specification, {name: preprocessing.shape for name, preprocessing in inputs.items()})

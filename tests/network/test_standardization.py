@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydient.workers.network import Scaling, ScalingError
+from raydient.workers.network import FitError, Scaling
 
 
 def exact(values):
@@ -58,6 +58,6 @@ def test_a_constant_becomes_0(value):
 )
 def test_values_beyond_float64_are_refused(values, reason):
     x = np.stack([np.arange(2), values], axis=1)
-    with pytest.raises(ScalingError, match=reason.replace("+", r"\+")) as caught:
+    with pytest.raises(FitError, match=reason.replace("+", r"\+")) as caught:
         Scaling.fit(x)
     assert caught.value.place == (1,)

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from raydient.v1 import (
     attention_pb2,
+    columns_pb2,
     consistency_pb2,
     convolution_pb2,
     dataset_service_pb2,
@@ -36,6 +37,7 @@ FILES: list[FileDescriptor] = [
     module.DESCRIPTOR
     for module in (
         attention_pb2,
+        columns_pb2,
         consistency_pb2,
         convolution_pb2,
         dataset_service_pb2,

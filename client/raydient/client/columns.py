@@ -6,7 +6,7 @@ from math import isnan
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from raydient.spec.values import category_text, is_number
+from raydient.spec.values import category_text, is_missing, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -86,10 +86,11 @@ def _by_name(names: "Iterable[Any]", column: "Callable[[Any], Any]") -> dict[str
     return {text: column(name) for text, name in zip(texts, names, strict=True)}
 
 
-def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[Any]":
+def own_type(name: str, values: Any, where: "Where" = row_number, *, is_optional: bool = False) -> "NDArray[Any]":
     """Values as bool, int64, float32, float64 or (for texts) object: the first type that holds them without loss.
 
-    Integers outside int64 become texts. `name` is the column's name, for errors.
+    Integers outside int64 become texts. `name` is the column's name, for errors. With `is_optional` a missing value
+    becomes NaN.
 
     Raises:
         InvalidSamples: a value is missing, or is neither a number nor a text.
@@ -115,12 +116,17 @@ def own_type(name: str, values: Any, where: "Where" = row_number) -> "NDArray[An
         case "i" | "u" | "U":
             return _checked(name, _texts(array), where)
         case "O":
-            return _checked(name, _of_objects(name, array, where), where)
+            array = _with_nan(array) if is_optional else array
+            return _checked(name, _of_objects(name, array, where, allows_nan=is_optional), where)
     raise InvalidSamples(f"{name}: its values are {array.dtype}; numbers or texts are needed")
 
 
-def numbers(name: str, array: "NDArray[Any]", where: "Where" = row_number) -> "NDArray[Any]":
+def numbers(
+    name: str, array: "NDArray[Any]", where: "Where" = row_number, *, is_optional: bool = False
+) -> "NDArray[Any]":
     """An array that `own_type` made, as finite numbers; texts are read as the cells of a CSV file are.
+
+    With `is_optional` a missing value becomes NaN.
 
     Raises:
         InvalidSamples: names the first invalid value.
@@ -129,13 +135,15 @@ def numbers(name: str, array: "NDArray[Any]", where: "Where" = row_number) -> "N
 
     if array.dtype.kind == "O":
         texts = array.ravel().tolist()
+        if is_optional:
+            texts = ["nan" if is_missing(text) else text for text in texts]
         for place, text in enumerate(texts):
             if not is_number(text):
                 problem = f"{text[:100]!r} is not a number" if text.strip() else "there is no value"
                 raise InvalidSamples(f"{name}, {where(place * len(array) // len(texts))}: {problem}")
         array = np.array([float(text) for text in texts], np.float64).reshape(array.shape)
-    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-        row, *rest = np.argwhere(~finite)[0].tolist()
+    if array.dtype.kind == "f" and (bad := np.isinf(array) if is_optional else ~np.isfinite(array)).any():
+        row, *rest = np.argwhere(bad)[0].tolist()
         value = array[(row, *rest)]
         problem = "there is no value" if np.isnan(value) else f"{value} is not a finite number"
         raise InvalidSamples(f"{name}, {where(row)}: {problem}")
@@ -180,14 +188,23 @@ def _checked(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]"
     return array
 
 
-def _of_objects(name: str, array: "NDArray[Any]", where: "Where") -> "NDArray[Any]":
+def _with_nan(array: "NDArray[Any]") -> "NDArray[Any]":
+    """Replace None and the like in an array of Python objects by NaN."""
+    import numpy as np
+
+    values = np.empty(array.size, object)
+    values[:] = [float("nan") if type(value).__name__ in MISSING_TYPES else value for value in array.ravel().tolist()]
+    return values.reshape(array.shape)
+
+
+def _of_objects(name: str, array: "NDArray[Any]", where: "Where", *, allows_nan: bool) -> "NDArray[Any]":
     """Convert an array of Python objects; a mixture becomes texts if no numeric type holds all values."""
     import numpy as np
 
     values = array.ravel().tolist()
     kinds = {kind: _kind(kind) for kind in set(map(type, values))}
     for place, value in enumerate(values) if not set(kinds.values()) <= {str, bool, int} else ():
-        if kinds[type(value)] is None or (kinds[type(value)] is float and isnan(value)):
+        if kinds[type(value)] is None or (kinds[type(value)] is float and isnan(value) and not allows_nan):
             row = where(place * len(array) // len(values))
             is_missing = type(value).__name__ in MISSING_TYPES or kinds[type(value)] is float
             problem = "there is no value" if is_missing else f"{value!r:.100} is neither a number nor a text"

@@ -224,7 +224,7 @@ def _of_columns(input_: ModelInput, table: Mapping[str, Any], where: "Where") ->
 
 
 def _column(input_: ModelInput, name: str, values: Any, where: "Where") -> "NDArray[Any]":
-    array = _values(input_, values, name, where)
+    array = _values(input_, values, name, where, is_optional=name in input_.optional_columns)
     if array.ndim > 2 or array.shape[1:] not in ((), (1,)):
         raise InvalidSamples(f"{name}: a column has one value a row, this one has shape {array.shape}")
     return array.reshape(-1)
@@ -240,7 +240,9 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
         if missing or unknown:
             raise InvalidSamples(f"{name}: the columns do not fit this input; {name_problem(missing, unknown)}")
         return _of_columns(input_, table, where)
-    array, shape = _values(input_, values, name, where), tuple(input_.shape)
+    # the model refuses values that are missing in other columns than these
+    array = _values(input_, values, name, where, is_optional=bool(input_.optional_columns))
+    shape = tuple(input_.shape)
     if array.ndim == 1 and shape == (1,):
         array = array.reshape(-1, 1)
     if array.ndim == 0 or array.shape[1:] != shape:
@@ -248,6 +250,6 @@ def _of_array(input_: ModelInput, values: Any, name: str, where: "Where") -> "ND
     return array
 
 
-def _values(input_: ModelInput, values: Any, name: str, where: "Where") -> "NDArray[Any]":
-    array = own_type(name, values, where)
-    return array if input_.has_categories else numbers(name, array, where)
+def _values(input_: ModelInput, values: Any, name: str, where: "Where", *, is_optional: bool) -> "NDArray[Any]":
+    array = own_type(name, values, where, is_optional=is_optional)
+    return array if input_.has_categories else numbers(name, array, where, is_optional=is_optional)

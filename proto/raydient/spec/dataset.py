@@ -1,6 +1,6 @@
 """The data of a job: one table or array with its label, or several inputs and labels by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
@@ -8,6 +8,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .base import Model
+from .columns import ColumnSettings, Impute
 from .layers import INPUT, Name
 
 LABEL = "label"
@@ -70,7 +71,8 @@ class Dataset(Model):
     shape) and `y`, or the arrays named by `features` and `label`. A network of several inputs has them by name in
     `inputs` instead, one of several outputs what they are compared with in `labels`. `sample_weight` is a factor of
     each sample's loss, 0 or more. `label_columns` are the columns of a CSV file that make one label of several values,
-    one for each output or position.
+    one for each output or position. `impute` fills missing values in all inputs of numbers, `columns` prepares single
+    columns of a table and stands before it.
     """
 
     uri: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -82,6 +84,8 @@ class Dataset(Model):
     labels: Annotated[dict[Name, Column], Field(max_length=64)] = {}  # noqa: RUF012
     sample_weight: Column | None = None
     label_columns: Annotated[tuple[Column, ...], Field(max_length=65_536, strict=False)] = ()
+    impute: Impute | None = None
+    columns: Annotated[dict[Column, ColumnSettings], Field(max_length=65_536)] = {}  # noqa: RUF012
 
     @field_validator("features")
     @classmethod
@@ -138,6 +142,34 @@ class Dataset(Model):
             if column in {*info.data.get("features", ()), *inputs, info.data.get("sample_weight")}:
                 raise ValueError(f'"{column}" is an input or the weight, so it cannot be a label too')
         return _distinct(columns)
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_of_numbers(cls, columns: dict[str, ColumnSettings], info: ValidationInfo) -> dict[str, ColumnSettings]:
+        inputs, features = info.data.get("inputs", {}), info.data.get("features", ())
+        labels = info.data.get("labels", {}) or {LABEL: info.data.get("label")}
+        beside = {*labels.values(), *info.data.get("label_columns", ()), info.data.get("sample_weight")}
+        categories = {column for input_ in inputs.values() if input_.categories for column in input_.columns}
+        listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
+        for column, settings in columns.items():
+            if settings.indicator and not (settings.impute or info.data.get("impute")):
+                raise ValueError(f'"{column}" has an indicator of missing values, which needs `impute` too')
+            if column in beside - listed:
+                raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')
+            if column in categories:
+                raise ValueError(f'"{column}" holds categories: only numbers are prepared')
+            if listed and column not in listed:
+                raise ValueError(f'"{column}" is no column of an input')
+        return columns
+
+    def imputes(self, column: str) -> Impute | None:
+        """Return what stands in place of a column's missing values; None if these are errors."""
+        settings = self.columns.get(column)
+        return settings.impute if settings and settings.impute else self.impute
+
+    def indicators(self, columns: Iterable[str]) -> list[str]:
+        """Return the columns among these that have an indicator, in their order."""
+        return [name for name in columns if name in self.columns and self.columns[name].indicator]
 
     @property
     def read_beside(self) -> Mapping[str, tuple[str, ...]]:

@@ -15,6 +15,17 @@ _THOUSANDS = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 
+MISSING = frozenset(
+    {"", "NA", "N/A", "n/a", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "NaN", "nan", "-NaN", "-nan"}
+    | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
+)
+"""Texts that stand for a missing number; they are those of Arrow's reader, and almost those of pandas."""
+
+
+def is_missing(text: str) -> bool:
+    """True if a text in a file stands for a missing number, with or without spaces around it."""
+    return text.strip() in MISSING
+
 
 def is_number(text: str) -> bool:
     """True if a text in a file is a number in ASCII, with or without spaces around it; infinity and NaN count."""

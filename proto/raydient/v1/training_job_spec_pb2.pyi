@@ -1,3 +1,4 @@
+from raydient.v1 import columns_pb2 as _columns_pb2
 from raydient.v1 import consistency_pb2 as _consistency_pb2
 from raydient.v1 import ending_pb2 as _ending_pb2
 from raydient.v1 import exchange_pb2 as _exchange_pb2
@@ -44,7 +45,7 @@ class TrainingJobSpec(_message.Message):
     def __init__(self, display_name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., dataset: _Optional[_Union[DatasetSpec, _Mapping]] = ..., network: _Optional[_Union[_network_pb2.Network, _Mapping]] = ..., training: _Optional[_Union[Training, _Mapping]] = ..., checkpoints: _Optional[_Union[Checkpoints, _Mapping]] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., monitoring: _Optional[_Union[Monitoring, _Mapping]] = ..., exchange: _Optional[_Union[_exchange_pb2.Exchange, _Mapping]] = ...) -> None: ...
 
 class DatasetSpec(_message.Message):
-    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns")
+    __slots__ = ("uri", "label", "features", "split", "standardize", "inputs", "labels", "sample_weight", "label_columns", "impute", "columns")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +60,13 @@ class DatasetSpec(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ColumnsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _columns_pb2.ColumnSettings
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_columns_pb2.ColumnSettings, _Mapping]] = ...) -> None: ...
     URI_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +76,8 @@ class DatasetSpec(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     LABEL_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    IMPUTE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     uri: str
     label: str
     features: _containers.RepeatedScalarFieldContainer[str]
@@ -77,7 +87,9 @@ class DatasetSpec(_message.Message):
     labels: _containers.ScalarMap[str, str]
     sample_weight: str
     label_columns: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ...) -> None: ...
+    impute: _columns_pb2.Impute
+    columns: _containers.MessageMap[str, _columns_pb2.ColumnSettings]
+    def __init__(self, uri: _Optional[str] = ..., label: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ..., split: _Optional[_Union[Split, _Mapping]] = ..., standardize: bool = ..., inputs: _Optional[_Mapping[str, Input]] = ..., labels: _Optional[_Mapping[str, str]] = ..., sample_weight: _Optional[str] = ..., label_columns: _Optional[_Iterable[str]] = ..., impute: _Optional[_Union[_columns_pb2.Impute, _Mapping]] = ..., columns: _Optional[_Mapping[str, _columns_pb2.ColumnSettings]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("columns", "categories")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
-from raydient.spec.values import category_text, is_number
+from raydient.spec.values import category_text, is_missing, is_number
 from raydient.steps.arrays import AnyArray
 from raydient.workers.network import Model, Preprocessing, SampleError
 
@@ -47,17 +47,20 @@ def in_order(model: Model, inputs: AnyArray, columns: Sequence[str]) -> AnyArray
 def prepare(path: str, preprocessing: Preprocessing, values: AnyArray) -> AnyArray:
     """Convert samples of one input for `Model.prepare`: to its shape, and texts to numbers where it takes numbers.
 
+    Missing values become NaN.
+
     Raises:
-        InvalidRequest: the shape is wrong, or a text is not a finite number where numbers are needed.
+        InvalidRequest: the shape is wrong, a text is not a finite number where numbers are needed, or a value that the
+            job does not impute is missing.
     """
     values = values[:, np.newaxis] if values.ndim == 1 and preprocessing.shape == (1,) else values
     if values.shape[1:] != preprocessing.shape:
         shape = list(values.shape[1:])
         raise invalid(f"{path}.shape", f"a sample has shape {shape} instead of {list(preprocessing.shape)}")
     if values.dtype.kind == "O" and not preprocessing.vocabulary:
-        values = _numbers(path, values)  # a client may send all cells of a table as texts
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row, *place = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        values = _numbers(path, values, preprocessing)  # a client may send all cells of a table as texts
+    if values.dtype.kind == "f" and (bad := ~np.isfinite(values) & ~(np.isnan(values) & preprocessing.optional)).any():
+        row, *place = (int(i) for i in np.argwhere(bad)[0])
         raise invalid(f"{path}[{row}]", f"{values[(row, *place)]} is not a finite number")
     return values
 
@@ -107,9 +110,12 @@ def _missing(absent: Sequence[str], unknown: Sequence[str]) -> str:
     return f"missing: {', '.join(absent[:5])}{more}{hint}"
 
 
-def _numbers(path: str, texts: AnyArray) -> NDArray[np.float64]:
-    numbers = np.empty(texts.size)
+def _numbers(path: str, texts: AnyArray, preprocessing: Preprocessing) -> NDArray[np.float64]:
+    numbers, optional = np.empty(texts.size), preprocessing.optional.ravel().tolist()
     for place, text in enumerate(texts.ravel().tolist()):
+        if optional[place % len(optional)] and is_missing(text):
+            numbers[place] = np.nan
+            continue
         if not is_number(text):
             row = place * len(texts) // texts.size
             raise invalid(f"{path}[{row}]", f"{text[:100]!r} is not a number")

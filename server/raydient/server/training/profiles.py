@@ -17,10 +17,10 @@ from raydient.workers.data import Profile
 
 from .preparation import reading
 
-VERSION = 2
+VERSION = 3
 """Raise it when reading, encoding or the facts of a profile change: profiles of other versions are not used."""
 KEPT_READINGS = 32
-"""Profiles kept beside one stored dataset: one for each choice of columns, split, standardization and seed."""
+"""Profiles kept beside one stored dataset: one for each choice of columns, split, preparation and seed."""
 KEPT_FILES = 1000
 """Profiles kept in memory, of files outside the folder of stored datasets."""
 

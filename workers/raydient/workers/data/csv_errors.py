@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
-from raydient.spec.values import is_number, number_hint, quoted
+from raydient.spec.values import is_missing, is_number, number_hint, quoted
 
 from .csv_header import Column, Columns, Header
 from .csv_rows import read_batches, walk
@@ -21,6 +21,9 @@ from .raw import SHOWN_ERRORS, unreadable
 
 CELL_BYTES = 4096
 """Maximum bytes of a label or category."""
+
+IMPUTE = "`impute: median` fills such values, in dataset.columns for {}, in dataset for all"
+"""Remedy for missing numbers in a column."""
 
 _FINE, _MISSING, _NOT_UTF8, _NO_NUMBER, _NOT_FINITE, _TOO_LONG = range(6)
 
@@ -101,6 +104,8 @@ def _texts(path: Path, header: Header, columns: Sequence[Column]) -> list[pa.Lar
 
 def _fault(column: Column, values: pa.LargeBinaryArray) -> _Fault | None:
     kinds = _kinds_of_text(values) if column.is_text else _kinds_of_numbers(values)
+    if column.is_optional:
+        kinds = np.where(_are_missing(values), _FINE, kinds)
     bad = np.flatnonzero(kinds)
     return _Fault(column, int(bad[0]), int(kinds[bad[0]]), len(bad)) if len(bad) else None
 
@@ -115,6 +120,11 @@ def _kinds_of_text(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
         elif not _is_utf8(value):
             kinds[row] = _NOT_UTF8
     return kinds
+
+
+def _are_missing(values: pa.LargeBinaryArray) -> NDArray[np.bool_]:
+    """True for each value that stands for a missing number."""
+    return np.array([value is None or is_missing(value.decode("latin-1")) for value in values.to_pylist()], np.bool_)
 
 
 def _kinds_of_numbers(values: pa.LargeBinaryArray) -> NDArray[np.int8]:
@@ -169,11 +179,12 @@ def _errors(path: Path, header: Header, faults: Sequence[_Fault]) -> list[FieldE
 
 def _sentence(fault: _Fault, text: str, where: str, more: str) -> str:
     value = quoted(text)
+    mend = "" if fault.column.is_text else f"; {IMPUTE.format(quoted(fault.column.name))}"
     if fault.kind == _MISSING and not text.strip():
-        return f"{where} has no value{more}"
+        return f"{where} has no value{more}{mend}"
     quotes = f'; if it is a value, write it in quotes: "{text.strip()}"' if fault.column.is_text else ""
     problem = {
-        _MISSING: f"stands for a missing value{more}{quotes}",
+        _MISSING: f"stands for a missing value{more}{quotes}{mend}",
         _NOT_UTF8: f"is not UTF-8 text{more}: save the file with that encoding",
         _NO_NUMBER: f"is not a number{more}{number_hint(text)}",
         _NOT_FINITE: f"is not finite{more}",

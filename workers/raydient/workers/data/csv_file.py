@@ -15,6 +15,7 @@ from raydient.workers.network.losses import Labels
 from .csv_errors import CELL_BYTES, find_errors
 from .csv_header import Column, Columns, Header, find_columns, read_header
 from .csv_rows import read_batches
+from .csv_values import to_numbers
 from .limits import Budget
 from .raw import RawData, RawInput, unreadable
 
@@ -75,7 +76,8 @@ class _Table:
             ArrowInvalid, _BadValueError: the file has an error, which `csv_errors` locates.
             InvalidSpec: the file has no rows, or takes too much memory.
         """
-        types = {column.place: pa.large_string() if column.is_text else pa.float64() for column in self._used}
+        as_text = {column.place: column.is_text or column.is_optional for column in self._used}
+        types = {place: pa.large_string() if is_text else pa.float64() for place, is_text in as_text.items()}
         for batch in read_batches(path, header, types):
             texts = batch.num_rows * sum(column.is_text for column in self._used)
             self._budget.spend(batch.nbytes, values=batch.num_rows * len(self._used), texts=texts)
@@ -95,14 +97,18 @@ class _Table:
         self.rows += batch.num_rows
 
     def _block(self, batch: pa.RecordBatch, columns: Sequence[Column]) -> NDArray[Any]:
-        """Columns side by side, (rows, columns), float64 or texts."""
+        """Columns side by side, (rows, columns), float64, NaN where a value is missing, or texts."""
         dtype = object if columns[0].is_text else np.float64
         block = np.empty((batch.num_rows, len(columns)), dtype)
         for i, column in enumerate(columns):
             values = batch.column(self._places[column.place])
+            if column.is_optional:
+                values = to_numbers(values)
             block[:, i] = values.to_pylist() if column.is_text else values.to_numpy(zero_copy_only=False)
-        if dtype is np.float64 and not np.isfinite(block).all():
-            raise _BadValueError
+        if dtype is np.float64:
+            bad = ~np.isfinite(block)
+            if bad.any() and (bad & ~(np.isnan(block) & [column.is_optional for column in columns])).any():
+                raise _BadValueError
         return block
 
     def inputs(self) -> dict[str, RawInput]:

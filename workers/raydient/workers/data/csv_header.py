@@ -44,12 +44,14 @@ class Column:
         name: name in the header.
         path: path in the specification.
         is_text: read as text, as labels and categories are; all others are read as numbers.
+        is_optional: a number that may be missing.
     """
 
     place: int
     name: str
     path: str
     is_text: bool
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
         start = ", ".join(header.names[:3])
         raise unreadable(f"has no header: its first line has only numbers ({start}, ...)")
     absent = [(path, name) for path, name in wanted if name not in places]
+    absent += [(f"dataset.columns.{name}", name) for name in spec.columns if name not in places]
     errors = missing(absent, "a column of the file", header.names)
     errors += _ambiguous({name: path for path, name in wanted if len(places.get(name, ())) > 1}, places)
     if not spec.inputs and not spec.features:
@@ -162,7 +165,8 @@ def find_columns(header: Header, spec: DatasetSpec) -> Columns:
     as_text |= {name for _, name in labels}
 
     def column(path: str, name: str) -> Column:
-        return Column(places[name][0], name, path, name in as_text)
+        is_text = name in as_text
+        return Column(places[name][0], name, path, is_text, not is_text and spec.imputes(name) is not None)
 
     return Columns(
         {name: [column(*one) for one in names] for name, names in inputs.items()},

@@ -13,7 +13,7 @@ from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.layers import INPUT
 from raydient.spec.network import Output
 from raydient.spec.values import is_number, number_hint, quoted
-from raydient.workers.network import Kind, Preprocessing, Scaling, ScalingError, Target, category_texts
+from raydient.workers.network import Kind, Preprocessing, Target, category_texts
 from raydient.workers.network.losses import Encoded, LabelError, Labels, loss_class, takes_categories
 
 from .dataset import Dataset
@@ -21,6 +21,7 @@ from .formats import find_format, read
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
+from .transforms import added_features, feature_text, fit
 
 
 def load(
@@ -37,8 +38,8 @@ def load(
         path: of the file.
         outputs: the network's outputs, whose losses decide how labels are encoded.
         seed: of the split into training and held-out part.
-        start: preprocessing of the initial weights, by input. Inputs with the same columns keep its mean and scale;
-            those of all others are computed from the training part.
+        start: preprocessing of the initial weights, by input. Inputs with the same columns keep its figures; those of
+            all others are computed from the training part.
 
     Raises:
         InvalidData: lists all errors, as far as one does not hide another; paths begin with `dataset.`.
@@ -70,7 +71,7 @@ def load(
     if errors:
         known = [output for output in outputs if output.layer in encoded]
         labels = {label_key(one): LabelFacts.of([encoded[one.layer][0]], encoded[one.layer][1]) for one in known}
-        raise InvalidData(errors, Profile(raw.shapes, len(train), labels=labels))
+        raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), labels=labels))
 
     def part(number: int, rows: NDArray[np.int64]) -> Samples:
         ys = {name: values[rows] for name, (values, _) in encoded.items()}
@@ -87,7 +88,14 @@ def _named_shapes(spec: DatasetSpec, path: Path) -> dict[str, tuple[int, ...]] |
     format_ = find_format(path)
     if format_ is None or not format_.is_table or not (spec.inputs or spec.features):
         return None
-    return {name: (len(input_.columns),) for name, input_ in spec.inputs.items()} or {INPUT: (len(spec.features),)}
+    shapes = {name: (len(input_.columns),) for name, input_ in spec.inputs.items()} or {INPUT: (len(spec.features),)}
+    return _prepared_shapes(spec, shapes)
+
+
+def _prepared_shapes(spec: DatasetSpec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of prepared samples for those of raw ones, by input."""
+    added = {name: added_features(spec, name) for name in shapes}
+    return {name: (shape[0] + added[name],) if added[name] else shape for name, shape in shapes.items()}
 
 
 def _encoded(
@@ -143,25 +151,13 @@ def _preprocessing(
     if input_ is not None and input_.categories:
         vocabulary = tuple(sorted(set(category_texts(raw.values))))
         return Preprocessing(shape, raw.columns, raw.is_table, vocabulary=vocabulary, kind=kind)
-    if not spec.standardize:
-        return Preprocessing(shape, raw.columns, raw.is_table, kind=kind)
-    if start is not None and start.scaling and (start.shape, start.feature_names) == (shape, _names(raw)):
-        return Preprocessing(shape, raw.columns, raw.is_table, start.scaling, kind=kind)
-    try:
-        return Preprocessing(shape, raw.columns, raw.is_table, Scaling.fit(raw.values[train]), kind=kind)
-    except ScalingError as error:
-        raise InvalidSpec([FieldError("dataset.standardize", f"{_feature(raw, error.place)}: {error}")]) from None
+    same = start is not None and (start.shape, start.feature_names) == (shape, _names(raw))
+    kept = start.transforms if start is not None and same else ()
+    return Preprocessing(shape, raw.columns, raw.is_table, fit(spec, raw, train, kept), kind=kind)
 
 
 def _names(raw: RawInput) -> tuple[str, ...]:
     return raw.columns if raw.is_table else ()
-
-
-def _feature(raw: RawInput, place: tuple[int, ...]) -> str:
-    """Return the name of one feature of a sample, for messages."""
-    if raw.is_table:
-        return f"column {quoted(raw.columns[place[0]])}"
-    return f"{quoted(raw.columns[0])}, position {place}"
 
 
 def _float32(
@@ -172,7 +168,7 @@ def _float32(
         result = preprocessing.apply(raw.values[rows])
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
-        text = f"{_feature(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
+        text = f"{feature_text(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
         what = "is too far from the training part's values" if preprocessing.scaling else "is too large"
         where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
         raise InvalidSpec([FieldError(where, f"{text} {what} for float32")])

@@ -52,11 +52,15 @@ class _Wanted:
         array: name of the array.
         path: path in the specification.
         kinds: permitted kinds of dtype.
+        is_optional: values may be missing, NaN.
+        mend: remedy for missing values.
     """
 
     array: str
     path: str
     kinds: str
+    is_optional: bool = False
+    mend: str = ""
 
 
 def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> RawData:
@@ -71,6 +75,10 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
         InvalidSpec: not an NPZ file, or an array is missing or cannot be samples or labels.
     """
     inputs = _inputs(spec)
+    if spec.columns:
+        name = next(iter(spec.columns))
+        message = "an NPZ file has no columns; `dataset.impute` fills the missing values of its arrays"
+        raise InvalidSpec([FieldError(f"dataset.columns.{name}", message)])
     if spec.label_columns:
         message = "an NPZ file has the labels of a sample in one array: name it in `label`"
         raise InvalidSpec([FieldError("dataset.label_columns", message)])
@@ -138,15 +146,20 @@ def _inputs(spec: DatasetSpec) -> Mapping[str, _Wanted]:
         if many:
             raise InvalidSpec(FieldError(f"dataset.inputs.{name}.columns", message) for name in many)
         return {
-            name: _Wanted(
-                input_.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU" if input_.categories else "biuf"
-            )
+            name: _Wanted(input_.columns[0], f"dataset.inputs.{name}.columns[0]", "biuU")
+            if input_.categories
+            else _numbers(input_.columns[0], f"dataset.inputs.{name}.columns[0]", spec)
             for name, input_ in spec.inputs.items()
         }
     if len(spec.features) > 1:
         raise InvalidSpec([FieldError("dataset.features", "an NPZ file has its samples in one array: name one")])
     path = "dataset.features[0]" if spec.features else "dataset.features"
-    return {INPUT: _Wanted(spec.features[0] if spec.features else "x", path, "biuf")}
+    return {INPUT: _numbers(spec.features[0] if spec.features else "x", path, spec)}
+
+
+def _numbers(array: str, path: str, spec: DatasetSpec) -> _Wanted:
+    mend = "; `dataset.impute: median` fills missing values"
+    return _Wanted(array, path, "biuf", spec.impute is not None, mend)
 
 
 def _check_rows(wanted: list[_Wanted], arrays: Mapping[str, NDArray[Any]], label: _Wanted) -> None:
@@ -231,11 +244,15 @@ def _labels(y: NDArray[Any]) -> Labels:
 
 
 def _not_finite(wanted: _Wanted, values: NDArray[Any]) -> list[FieldError]:
-    """Return an error if there is NaN or infinity among the values."""
+    """Return an error if there is infinity among the values, or NaN where no value may be missing."""
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return []
-    bad = np.argwhere(~np.isfinite(values))
+    bad = np.argwhere(np.isinf(values) if wanted.is_optional else ~np.isfinite(values))
+    if not len(bad):
+        return []
     row, *place = (int(i) for i in bad[0])
     at = f", position {tuple(place)}" if place else ""
     more = f" ({len(bad)} such values)" if len(bad) > 1 else ""
-    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {values[tuple(bad[0])]} in row {row + 1}{at}{more}")]
+    value = values[tuple(bad[0])]
+    mend = wanted.mend if np.isnan(value) else ""
+    return [FieldError(wanted.path, f"{quoted(wanted.array)} is {value} in row {row + 1}{at}{more}{mend}")]

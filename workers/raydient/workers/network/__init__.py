@@ -11,6 +11,7 @@ from .evaluation import evaluate
 from .export import ExportFormat, export_model
 from .gradient_check import GradientReport, ParameterCheck, Verdict, check_gradients, random_batch, random_batches
 from .graph import Network, Output
+from .imputation import Imputation
 from .indices import Extent, TableUse, index_problems, table_uses
 from .initial_weights import preprocessing_problems, read_preprocessing, read_weights, weights_problem
 from .layers import Pass, Shape, shape_text
@@ -18,13 +19,16 @@ from .memory import program_bytes
 from .model import Model, ModelError, ModelTooLargeError, Signature, load_model, save_model
 from .preprocessing import Kind, Preprocessing, SampleError, Target, category_places, category_texts
 from .program import Program
-from .standardization import Scaling, ScalingError
+from .standardization import Scaling
 from .summary import LayerRow, describe
+from .transform import FitError, Transform
 
 __all__ = [
     "ExportFormat",
     "Extent",
+    "FitError",
     "GradientReport",
+    "Imputation",
     "Kind",
     "LayerRow",
     "Model",
@@ -38,11 +42,11 @@ __all__ = [
     "Program",
     "SampleError",
     "Scaling",
-    "ScalingError",
     "Shape",
     "Signature",
     "TableUse",
     "Target",
+    "Transform",
     "Verdict",
     "build",
     "category_places",

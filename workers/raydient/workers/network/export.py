@@ -41,10 +41,11 @@ def write_npz(model: Model, file: BinaryIO) -> None:
 
     Parameters are float32 arrays by their names, `{layer}.{parameter}`. The rest has names without a dot: `features`,
     `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `input_kind`, the type of the training
-    data (`number`, `integer`, `boolean` or `text`); `scaling_mean` and `scaling_scale` (float64) where samples are
-    standardized. Where inputs or outputs have names, a slash and the name follow:
-    `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the
-    categories.
+    data (`number`, `integer`, `boolean` or `text`); the figures of the preparation in float64, `scaling_mean` and
+    `scaling_scale` where samples are standardized, `imputation_places`, `imputation_values` and `imputation_indicators`
+    where missing values are filled (see `Imputation`), which comes first. Where inputs or outputs have names, a slash
+    and the name follow: `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns,
+    `vocabulary/NAME` the categories.
     """
     arrays: dict[str, Any] = {
         **model.network.layout.views(model.weights),
@@ -66,8 +67,8 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         "features": np.array(preprocessing.feature_names, np.str_),
         "input_kind": preprocessing.kind.value,
     }
-    if preprocessing.scaling:
-        arrays |= {"scaling_mean": preprocessing.scaling.mean, "scaling_scale": preprocessing.scaling.scale}
+    for step in preprocessing.transforms:
+        arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in step.types}
     if preprocessing.vocabulary:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
     return arrays

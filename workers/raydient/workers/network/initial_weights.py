@@ -1,6 +1,6 @@
 """Initial weights from the file of another model, checked against the network and its data before they are read.
 
-Weights depend on the columns, their standardization, the categories and the classes. A file of raydient records these.
+Weights depend on the columns, their preparation, the categories and the classes. A file of raydient records these.
 For a file of another program only the names and shapes of the parameters are checked.
 """
 
@@ -62,7 +62,7 @@ def preprocessing_problems(
 
     Args:
         start: inputs and outputs of the file with the weights.
-        inputs: the job's inputs, by name; standardized by the figures of the file if both standardize.
+        inputs: the job's inputs, by name; prepared by the figures of the file where both prepare them in the same way.
         targets: targets of the job's outputs, by name.
     """
     for name, preprocessing in inputs.items():
@@ -96,6 +96,11 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
         was = "without" if start.scaling is None else "with"
         needed = "false" if start.scaling is None else "true"
         yield f"was trained {was} standardization: dataset.standardize has to be {needed}"
+    elif start.indicators != job.indicators:
+        yield (
+            f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "
+            f"{_few(job.indicators) or 'no column'}: the same dataset.columns.NAME.indicator are needed"
+        )
 
 
 def _few(names: Sequence[str]) -> str:

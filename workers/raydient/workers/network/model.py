@@ -25,13 +25,14 @@ from .ends import by_name, only
 from .graph import Network
 from .indices import check_samples
 from .layers import Shape
-from .preprocessing import Kind, Preprocessing, SampleError, Target
+from .preprocessing import TRANSFORMS, Kind, Preprocessing, SampleError, Target
 from .program import Program
 from .standardization import Scaling
+from .transform import Transform
 
-FORMAT = "raydient-model/2"
-FORMATS = ("raydient-model/1", FORMAT)
-"""Formats that `load_model` reads. Version 1 had one input and one output without names."""
+FORMAT = "raydient-model/3"
+FORMATS = ("raydient-model/1", "raydient-model/2", FORMAT)
+"""Formats that `load_model` reads. Version 1 had one input and one output without names, version 2 only `scaling`."""
 BLOCK_ROWS = 256
 """Rows that are predicted at a time. A constant, because another shape of a matrix product gives other bits."""
 
@@ -94,8 +95,8 @@ class Model:
 
     @property
     def input_shapes(self) -> dict[str, Shape]:
-        """Shape of one sample of each input, without the row axis."""
-        return {name: preprocessing.shape for name, preprocessing in self.inputs.items()}
+        """Shape of one prepared sample of each input, without the row axis."""
+        return {name: preprocessing.prepared_shape for name, preprocessing in self.inputs.items()}
 
     @cached_property
     def network(self) -> Network:
@@ -232,26 +233,38 @@ def load_model(path: Path) -> Model:
 
 
 def _input_data(preprocessing: Preprocessing) -> dict[str, Any]:
-    scaling = preprocessing.scaling
     return {
         "shape": preprocessing.shape,
         "columns": preprocessing.columns,
         "is_table": preprocessing.is_table,
-        "scaling": scaling and {"mean": scaling.mean.tolist(), "scale": scaling.scale.tolist()},
+        "transforms": [
+            {"kind": step.kind, **{name: getattr(step, name).tolist() for name in step.types}}
+            for step in preprocessing.transforms
+        ],
         "vocabulary": preprocessing.vocabulary,
         "kind": preprocessing.kind.value,
     }
 
 
 def _input(data: dict[str, Any]) -> Preprocessing:
-    scaling = data["scaling"] and Scaling(*(np.array(data["scaling"][key]) for key in ("mean", "scale")))
+    steps = data["transforms"] if "transforms" in data else _of_scaling(data["scaling"])
     vocabulary = tuple(data["vocabulary"])
     # earlier versions did not store the type; their categories are texts
     kind = Kind(data.get("kind", Kind.TEXT if vocabulary else Kind.NUMBER))
     shape, columns, is_table = tuple(data["shape"]), tuple(data["columns"]), bool(data["is_table"])
     if is_table and shape != (len(columns),):
         raise TypeError(f"{len(columns)} columns make no sample of shape {shape}")
-    return Preprocessing(shape, columns, is_table, scaling, vocabulary, kind)
+    return Preprocessing(shape, columns, is_table, tuple(map(_transform, steps)), vocabulary, kind)
+
+
+def _transform(data: dict[str, Any]) -> Transform:
+    kind = TRANSFORMS[data["kind"]]
+    return kind(**{name: np.array(data[name], dtype) for name, dtype in kind.types.items()})
+
+
+def _of_scaling(scaling: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The only step of earlier versions."""
+    return [{"kind": Scaling.kind, **scaling}] if scaling else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +276,8 @@ class Signature:
 
 
 def read_signature(metadata: Mapping[str, str]) -> Signature:
-    """The inputs and outputs from the metadata of a file of either version."""
-    if metadata["format"] == FORMAT:
+    """The inputs and outputs from the metadata of a file of any version."""
+    if metadata["format"] != FORMATS[0]:
         inputs = {name: _input(data) for name, data in json.loads(metadata["inputs"]).items()}
         targets = json.loads(metadata["targets"])
         return Signature(inputs, {name: Target(label, tuple(classes)) for name, (label, classes) in targets.items()})
@@ -281,7 +294,7 @@ def read_signature(metadata: Mapping[str, str]) -> Signature:
 def _from_file(path: Path, tensors: dict[str, AnyArray], metadata: dict[str, str]) -> Model:
     specification = spec.Network.model_validate_json(metadata["network"])
     signature = read_signature(metadata)
-    layout = build(specification, {name: input_.shape for name, input_ in signature.inputs.items()}).layout
+    layout = build(specification, {name: input_.prepared_shape for name, input_ in signature.inputs.items()}).layout
     wanted = {p.name: p.shape for p in layout.parameters}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     if wanted != shapes or any(tensor.dtype != np.float32 for tensor in tensors.values()):

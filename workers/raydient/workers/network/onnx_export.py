@@ -15,7 +15,6 @@ from .graph import Network
 from .model import Model, ModelTooLargeError
 from .onnx_graph import OPERATOR_SETS, Attribute, OnnxGraph, OnnxNode
 from .preprocessing import Kind, Preprocessing, category_places
-from .standardization import Scaling
 
 FORMAT = "raydient-onnx/2"
 """In version 1, standardized inputs were float32 instead of float64, and integer categories were texts."""
@@ -34,12 +33,12 @@ def write_onnx(model: Model, file: BinaryIO) -> None:
     """Write `model` as ONNX, with the inputs and outputs of `Model.predict`. The same model gives the same bytes.
 
     Inputs and outputs have their names in the network; a single unnamed output is `output`. The type of an input loses
-    no information: float64 if it is standardized; for categories int64 if the training data has integers, else strings;
-    float32 for all others, which the network reads unchanged. The runtime fails for a category that is not in the
-    training data.
+    no information: float64, with NaN for missing values, if the samples are prepared; for categories int64 if the
+    training data has integers, else strings; float32 for all others, which the network reads unchanged. The runtime
+    fails for a category that is not in the training data.
 
-    The graph begins with standardization and ends with the activation that the loss assumes, if any. Columns, classes
-    and labels are metadata of the file. Parameters are initializers under their own names.
+    The graph begins with the preparation of the samples and ends with the activation that the loss assumes, if any.
+    Columns, classes and labels are metadata of the file. Parameters are initializers under their own names.
 
     Raises:
         ModelTooLargeError: the parameters take 2 GiB or more.
@@ -84,7 +83,7 @@ def _type(preprocessing: Preprocessing) -> int:
     """The element type of an input."""
     if preprocessing.vocabulary:
         return TensorProto.INT64 if _are_integers(preprocessing) else TensorProto.STRING
-    return TensorProto.DOUBLE if preprocessing.scaling else TensorProto.FLOAT
+    return TensorProto.DOUBLE if preprocessing.transforms else TensorProto.FLOAT
 
 
 def _are_integers(preprocessing: Preprocessing) -> bool:
@@ -107,14 +106,16 @@ def _prepared(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> s
             keys = {"keys_strings": list(category_places(preprocessing.vocabulary))}
         values: dict[str, Attribute] = {"values_floats": [float(place) for place in places], "default_float": NO_PLACE}
         return graph.node("LabelEncoder", [samples], domain="ai.onnx.ml", output=0, **keys, **values)
-    return _standardized(graph, preprocessing.scaling, samples) if preprocessing.scaling else samples
+    return _transformed(graph, preprocessing, samples) if preprocessing.transforms else samples
 
 
-def _standardized(graph: OnnxGraph, scaling: Scaling, samples: str) -> str:
-    """Add standardization in float64, as in training, because float32 loses digits if the mean is large."""
-    shifted = graph.node("Sub", [samples, graph.constant(scaling.mean, exact=True)])
-    scaled = graph.node("Div", [shifted, graph.constant(scaling.scale, exact=True)])
-    return graph.node("Cast", [scaled], to=TensorProto.FLOAT)
+def _transformed(graph: OnnxGraph, preprocessing: Preprocessing, samples: str) -> str:
+    """Add the steps of the preparation of numbers, in float64 as in training."""
+    shape = preprocessing.shape
+    for transform in preprocessing.transforms:
+        samples = transform.to_onnx(graph, samples, shape)
+        shape = transform.shape(shape)
+    return graph.node("Cast", [samples], to=TensorProto.FLOAT)
 
 
 def _output_names(network: Network) -> list[str]:

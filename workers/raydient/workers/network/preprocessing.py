@@ -1,5 +1,6 @@
 """The conversion of raw samples for a network, and the meaning of its outputs. Both are stored with a model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,8 +11,15 @@ from numpy.typing import NDArray
 from raydient.spec.values import category_text, other_writing
 from raydient.steps.arrays import AnyArray
 
+from .imputation import Imputation
 from .layers import Shape
 from .standardization import Scaling
+from .transform import Transform
+
+TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Scaling)}
+"""The steps of preparation by their names in files."""
+BLOCK_ROWS = 1024
+"""Rows that are prepared at a time, so that the float64 intermediates stay small."""
 
 
 class SampleError(ValueError):
@@ -59,10 +67,10 @@ class Preprocessing:
     """The conversion of raw samples of one input for the network.
 
     Attributes:
-        shape: shape of one sample, without the row axis.
+        shape: shape of one raw sample, without the row axis.
         columns: columns of a table that make a sample, in order, or the name of one array.
         is_table: `columns` are columns of a table.
-        scaling: standardization, or None.
+        transforms: steps of the preparation of numbers, in order; at most one of each kind.
         vocabulary: all categories, sorted, if the values are categories; else empty.
         kind: type of the values in the training data.
     """
@@ -70,7 +78,7 @@ class Preprocessing:
     shape: Shape
     columns: tuple[str, ...] = ()
     is_table: bool = False
-    scaling: Scaling | None = None
+    transforms: tuple[Transform, ...] = ()
     vocabulary: tuple[str, ...] = ()
     kind: Kind = Kind.NUMBER
 
@@ -79,11 +87,46 @@ class Preprocessing:
         """The columns of a table; of an array none."""
         return self.columns if self.is_table else ()
 
+    @property
+    def prepared_shape(self) -> Shape:
+        """Shape of one sample for the network."""
+        shape = self.shape
+        for transform in self.transforms:
+            shape = transform.shape(shape)
+        return shape
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """The standardization, if there is one."""
+        return next((one for one in self.transforms if isinstance(one, Scaling)), None)
+
+    @property
+    def indicators(self) -> tuple[str, ...]:
+        """The columns that have an indicator of missing values, in its order."""
+        steps = [one for one in self.transforms if isinstance(one, Imputation)]
+        return tuple(self.columns[place] for one in steps for place in one.indicators)
+
+    @property
+    def optional(self) -> NDArray[np.bool_]:
+        """Of the shape of a raw sample, True for each value that may be missing."""
+        optional = np.zeros(self.shape, np.bool_)
+        for transform in self.transforms:
+            if isinstance(transform, Imputation):
+                optional.reshape(-1)[transform.places] = True
+        return optional
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """The names among `columns` whose values may be missing."""
+        optional = self.optional if self.is_table else [self.optional.all()] * len(self.columns)
+        return tuple(name for name, is_optional in zip(self.columns, optional, strict=True) if is_optional)
+
     def apply(self, raw: AnyArray) -> NDArray[np.float32]:
         """Convert samples (n, *shape) for the network; float32, C-contiguous.
 
         Numbers of any type are converted to float64 and rounded to float32 once, so equal numbers of different types
-        give the same bits. Categories may be numbers or texts: see `category_text`.
+        give the same bits. A missing value is NaN; it stays NaN unless it is `optional`. Categories may be numbers or
+        texts: see `category_text`.
 
         Raises:
             SampleError: wrong shape, texts where numbers are needed, or a value that is not a category.
@@ -94,7 +137,16 @@ class Preprocessing:
             return categories(raw, self.vocabulary)
         if raw.dtype.kind not in "biuf":
             raise SampleError("the values must be numbers, not texts")
-        return self.scaling.apply(raw) if self.scaling else _rounded(raw)
+        return self._transformed(raw) if self.transforms else _rounded(raw)
+
+    def _transformed(self, raw: AnyArray) -> NDArray[np.float32]:
+        prepared = np.empty((len(raw), *self.prepared_shape), np.float32)
+        for start in range(0, len(raw), BLOCK_ROWS):
+            x = raw[start : start + BLOCK_ROWS].astype(np.float64, copy=False)
+            for transform in self.transforms:
+                x = transform.apply(x)
+            prepared[start : start + BLOCK_ROWS] = x
+        return prepared
 
 
 def _rounded(raw: AnyArray) -> NDArray[np.float32]:

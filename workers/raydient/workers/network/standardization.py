@@ -1,24 +1,18 @@
 """Standardization: shift each feature to mean 0 and scale it to variance 1, by figures of the training part."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .layers import Shape
+from .onnx_graph import OnnxGraph
+from .transform import FitError, Floats64
+
 BLOCK_ROWS = 1024
-"""Rows that are standardized at a time, so that the float64 intermediate stays small."""
-
-
-class ScalingError(ValueError):
-    """A feature that float64 cannot standardize.
-
-    Attributes:
-        place: place of the feature in a sample.
-    """
-
-    def __init__(self, place: tuple[int, ...], message: str) -> None:
-        super().__init__(message)
-        self.place = place
+"""Rows that are squared at a time, so that the float64 intermediate stays small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +23,18 @@ class Scaling:
         mean, scale: float64, of one sample's shape; scale is never 0.
     """
 
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    mean: Floats64
+    scale: Floats64
+
+    kind: ClassVar[str] = "scaling"
+    types: ClassVar[dict[str, type[Any]]] = {"mean": np.float64, "scale": np.float64}
 
     @classmethod
     def fit(cls, x: NDArray[np.number]) -> "Scaling":
         """Mean and (population) standard deviation over the rows of `x` (n, *shape), n > 0; a constant has scale 1.
 
         Raises:
-            ScalingError: a feature's values are too far apart, or too close together, for float64.
+            FitError: a feature's values are too far apart, or too close together, for float64.
         """
         low, high = np.asarray(x.min(axis=0), np.float64), np.asarray(x.max(axis=0), np.float64)
         # values are compared because the rounding of a constant's mean would pass for variance
@@ -50,19 +47,40 @@ class Scaling:
             if wrong.any():
                 place = tuple(int(i) for i in np.argwhere(wrong)[0])
                 text = f"its values, {low[place]} to {high[place]}, are {reason} to be standardized in float64"
-                raise ScalingError(place, text)
+                raise FitError(place, text)
         return cls(np.where(constant, x[0].astype(np.float64), mean), np.where(constant, 1.0, deviation))
 
-    def apply(self, x: NDArray[np.number]) -> NDArray[np.float32]:
-        """Standardize `x` (n, *shape), of any numeric type, into a new array: computed in float64, rounded once."""
-        scaled = np.empty(x.shape, np.float32)
-        for start in range(0, len(x), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            scaled[rows] = (x[rows].astype(np.float64, copy=False) - self.mean) / self.scale
+    def only(self, features: NDArray[np.bool_]) -> "Scaling":
+        """Return the scaling of these features; all others stay as they are."""
+        return Scaling(np.where(features, self.mean, 0.0), np.where(features, self.scale, 1.0))
+
+    @property
+    def outline(self) -> Hashable:
+        """See `Transform`."""
+        return self.kind
+
+    def shape(self, shape: Shape) -> Shape:
+        """See `Transform`."""
+        return shape
+
+    def apply(self, x: Floats64) -> Floats64:
+        """See `Transform`."""
+        scaled: Floats64 = (x - self.mean) / self.scale
         return scaled
 
+    def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
+        """See `Transform`. float32 would lose digits if the mean is large."""
+        shifted = graph.node("Sub", [x, graph.constant(self.mean, exact=True)])
+        return graph.node("Div", [shifted, graph.constant(self.scale, exact=True)])
 
-def _moments(x: NDArray[np.number], largest: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+
+def mean_of(values: Floats64) -> float:
+    """Return the mean of some finite numbers, also where their sum exceeds float64."""
+    low, high = values.min(), values.max()
+    return float(low if low == high else _moments(values, np.maximum(abs(low), abs(high)))[0])
+
+
+def _moments(x: NDArray[np.number], largest: Floats64) -> tuple[Floats64, Floats64]:
     """Mean and standard deviation of each feature, in two passes; `largest` is the largest magnitude of each.
 
     Features whose sum or squares could leave the range of float64 are multiplied by a power of two first, which changes

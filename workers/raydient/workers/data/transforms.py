@@ -1,0 +1,98 @@
+"""Fits the steps of the preparation of an input to its training part."""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raydient.spec.dataset import Dataset as DatasetSpec
+from raydient.spec.errors import FieldError, InvalidSpec
+from raydient.spec.values import quoted
+from raydient.workers.network import FitError, Imputation, Scaling, Transform
+
+from .raw import RawInput
+
+Fit = Callable[[NDArray[np.number]], Transform]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step that the specification asks for.
+
+    Attributes:
+        outline: that of the transform.
+        path: of the setting, for the errors of a fit.
+        fit: computes its figures from training samples, as the steps before leave them.
+    """
+
+    outline: Hashable
+    path: str
+    fit: Fit
+
+
+def fit(
+    spec: DatasetSpec, raw: RawInput, train: NDArray[np.int64], kept: Sequence[Transform] = ()
+) -> tuple[Transform, ...]:
+    """Return the steps that a specification asks for, fitted in order, each on the result of those before.
+
+    Args:
+        spec: asks for the steps.
+        raw: the samples of an input of numbers.
+        train: rows of the training part.
+        kept: fitted steps of another model of the same columns, used where both do the same.
+
+    Raises:
+        InvalidSpec: a step cannot be fitted to a feature.
+    """
+    fitted: list[Transform] = []
+    for step in _steps(spec, raw):
+        transform = next((one for one in kept if one.outline == step.outline), None)
+        if transform is None:
+            try:
+                transform = step.fit(_after(fitted, raw.values[train]))
+            except FitError as error:
+                raise InvalidSpec([FieldError(step.path, f"{feature_text(raw, error.place)}: {error}")]) from None
+        fitted.append(transform)
+    return tuple(fitted)
+
+
+def _steps(spec: DatasetSpec, raw: RawInput) -> Iterator[_Step]:
+    shape = raw.values.shape[1:]
+    columns = raw.columns if raw.is_table else ()
+    rules = {place: rule for place, name in enumerate(columns) if (rule := spec.imputes(name))}
+    if not raw.is_table and spec.impute:
+        rules = dict.fromkeys(range(prod(shape)), spec.impute)
+    indicators = tuple(columns.index(name) for name in spec.indicators(columns))
+    if rules:
+        outline = Imputation.outline_of(rules, indicators)
+        yield _Step(outline, "dataset.impute", lambda x: Imputation.fit(x, rules, indicators))
+    if spec.standardize:
+        # indicators, which follow the columns, stay 0 and 1
+        own = np.arange(len(columns) + len(indicators)) < len(columns)
+        yield _Step(Scaling.kind, "dataset.standardize", lambda x: _scaling(x, own if indicators else None))
+
+
+def _scaling(x: NDArray[np.number], features: NDArray[np.bool_] | None) -> Scaling:
+    """Fit the standardization of these features, or of all."""
+    scaling = Scaling.fit(x)
+    return scaling if features is None else scaling.only(features)
+
+
+def _after(transforms: Sequence[Transform], x: NDArray[np.number]) -> NDArray[np.number]:
+    for transform in transforms:
+        x = transform.apply(x.astype(np.float64, copy=False))
+    return x
+
+
+def added_features(spec: DatasetSpec, name: str) -> int:
+    """Return the number of features that an input has besides those of its columns."""
+    return len(spec.indicators(spec.inputs[name].columns if name in spec.inputs else spec.columns))
+
+
+def feature_text(raw: RawInput, place: tuple[int, ...]) -> str:
+    """Return the name of one feature of a sample, for messages."""
+    if raw.is_table:
+        return f"column {quoted(raw.columns[place[0]])}"
+    return f"{quoted(raw.columns[0])}, position {place}"
