@@ -7,7 +7,7 @@ from raydient.client import Client, RequestRefused
 from raydient.client import prediction as client_side
 from raydient.server.jobs import predictor as server_side
 from raydient.v1 import model_service_pb2 as pb
-from raydient.workers.network import Kind, Model, Preprocessing, Scaling, Target, build, save_model
+from raydient.workers.network import Imputation, Kind, Model, Preprocessing, Scaling, Target, build, save_model
 
 from .models import network
 
@@ -79,6 +79,37 @@ def test_numbers_are_float64_up_to_the_end_of_standardization(client, job):
         pb.Tensor(shape=[1], texts=["9007199254740994"]),
     ):
         assert ask(client, name, tensor).outputs.values == [1]
+
+
+def imputing():
+    """A model of two columns, of which the first has 7 in place of missing values."""
+    first = Imputation(np.array([0]), np.array([7.0]), np.zeros(0, np.int64))
+    return identity(Kind.NUMBER, Kind.NUMBER, transforms=(first,))
+
+
+def test_missing_values_that_the_job_imputes(client, job):
+    name = job(imputing())
+    (input_,) = client.models.GetModel(pb.GetModelRequest(name=name)).inputs
+    assert input_.optional_columns == ["c0"]
+    for tensor in (
+        pb.Tensor(shape=[2, 2], doubles=[float("nan"), 1, 2, 3]),
+        pb.Tensor(shape=[2, 2], texts=[" NA", "1", "2", "3"]),
+    ):
+        assert ask(client, name, tensor).outputs.values == [7, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (pb.Tensor(shape=[2, 2], doubles=[1, 2, 3, float("nan")]), "nan is not a finite number"),
+        (pb.Tensor(shape=[2, 2], doubles=[1, 2, float("inf"), 3]), "inf is not a finite number"),
+        (pb.Tensor(shape=[2, 2], texts=["1", "2", "3", ""]), "'' is not a number"),
+    ],
+)
+def test_missing_values_that_the_job_does_not_impute(client, job, refused, tensor, message):
+    request = pb.PredictRequest(name=job(imputing()), arrays={"input": tensor})
+    error = refused(client.models.Predict, request)
+    assert error.violations == [("arrays.input[1]", message)]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def write_csv(path, table):
             writer.writerow([*row, 0])
 
 
-def job_of(path, table, categories, standardize):
+def job_of(path, table, categories, standardize, **settings):
     """A job on the file whose network returns its inputs."""
     names = list(table)
     joined = [{"concatenate": {"name": "all", "inputs": names}}] if len(names) > 1 else []
@@ -86,15 +86,16 @@ def job_of(path, table, categories, standardize):
                 "split": {"test": 0.0},
                 "standardize": standardize,
                 "inputs": {name: {"columns": [name], "categories": name in categories} for name in names},
+                **settings,
             },
             "network": {"layers": [*joined, dense], "loss": "mean_squared_error"},
         }
     )
 
 
-def learnt(path, table, categories, standardize):
+def learnt(path, table, categories, standardize, **settings):
     """The features as training reads them, (rows, columns), and the model; None if training refuses the data."""
-    spec = job_of(path, table, categories, standardize)
+    spec = job_of(path, table, categories, standardize, **settings)
     try:
         data = load(spec.dataset, path, spec.network.named_outputs, 1)
     except InvalidSpec as error:
@@ -114,7 +115,7 @@ def fed_to_onnx(model, table):
             return values.astype(np.int64)
         if preprocessing.vocabulary:
             return np.array([category_text(value) for value in values.tolist()], object)
-        return values.astype(np.float64) if preprocessing.scaling else values.astype(np.float64).astype(np.float32)
+        return values.astype(np.float64) if preprocessing.transforms else values.astype(np.float64).astype(np.float32)
 
     return {name: feed(input_, table[name])[:, np.newaxis] for name, input_ in model.inputs.items()}
 
@@ -200,6 +201,20 @@ def test_a_plain_table_with_a_large_mean(check, client, tmp_path):
         [{"c0": seconds}, {"c0": seconds.astype(float)}, pd.DataFrame({"c0": seconds})],
         {"c0": seconds},
     )
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_missing_values_are_filled_alike(check, tmp_path, standardize):
+    """As NaN, None, a nullable type, and the texts of a file; the second column has all its values."""
+    table = {"c0": np.array([2**53, np.nan, 5, np.nan]), "c1": np.array([0.5, 1, 2, 3])}
+    path = tmp_path / "data.csv"
+    path.write_text(f'c0,c1,y\n{2**53},0.5,0\n,1,0\n5,2,0\n"NA",3,0\n')
+    seen, model = learnt(path, table, set(), standardize, impute="median")
+    assert np.isfinite(seen).all()
+    nones = {"c0": [2**53, None, 5, None], "c1": [0.5, 1, 2, 3]}
+    nullable = pd.DataFrame({"c0": pd.array(nones["c0"], "Int64"), "c1": nones["c1"]})
+    texts = {"c0": [str(2**53), "", "5", "NA"], "c1": ["0.5", "1", "2", "3"]}
+    check(path, seen, model, [table, nones, nullable, pd.DataFrame(table), texts], table)
 
 
 @pytest.mark.parametrize("written", [np.int64, np.uint32, str])

@@ -100,6 +100,13 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
         ),
         (AB, {}, AB.replace("b", "c"), {}, "was trained on the columns 'a', 'b', this job has 'a', 'c': the same"),
         (AB, {}, AB, {"standardize": True}, "was trained without standardization: dataset.standardize has to be false"),
+        (
+            AB,
+            {"columns": {"a": {"impute": "mean", "indicator": True}}},
+            AB,
+            {"columns": {"b": {"impute": "mean", "indicator": True}}},
+            "was trained with indicators of 'a', this job has those of 'b'",
+        ),
         (AB, {"standardize": True}, AB, {}, "was trained with standardization: dataset.standardize has to be true"),
         (AB, {}, AB.replace("q", "z"), {}, "has for the output d the classes 'p', 'q', the data of this job 'p', 'z'"),
         (
@@ -155,6 +162,13 @@ def test_weights_bring_the_standardization_that_they_were_trained_with(tmp_path)
     now = prepared_on(tmp_path, "a,b,y\n1,20,p\n1000,5,q\n", "w.safetensors", standardize=True)
     np.testing.assert_array_equal(now.dataset.train.x[0], was.train.x[0])
     assert now.dataset.input.scaling.mean.tolist() == was.input.scaling.mean.tolist()
+
+
+def test_weights_bring_the_numbers_of_missing_values(tmp_path):
+    was = trained_on(tmp_path / "w.safetensors", AB, impute="mean", standardize=True)
+    now = prepared_on(tmp_path, "a,b,y\n1,20,p\n1000,,q\n", "w.safetensors", impute="mean", standardize=True)
+    assert now.dataset.input.transforms[0].values.tolist() == was.input.transforms[0].values.tolist()
+    np.testing.assert_allclose(now.dataset.train.x[1, 1], 0, atol=1e-6)
 
 
 def test_a_file_with_damaged_metadata_is_refused(tmp_path):

@@ -22,8 +22,8 @@ class Dataset(MemorySource):
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of one sample of each input, by name."""
-        return {name: preprocessing.shape for name, preprocessing in self.inputs.items()}
+        """Shape of one prepared sample of each input, by name."""
+        return {name: preprocessing.prepared_shape for name, preprocessing in self.inputs.items()}
 
     @property
     def input(self) -> Preprocessing:

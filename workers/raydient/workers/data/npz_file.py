@@ -223,7 +223,8 @@ def _problem(archive: zipfile.ZipFile, wanted: _Wanted, budget: Budget) -> str |
     if size > PLAIN_BYTES and size > MAXIMUM_EXPANSION * member.compress_size:
         text = f"is {size // max(1, member.compress_size)} times as large as its compressed form, more than the"
         return f"{text} {MAXIMUM_EXPANSION} times that are read: save it with numpy.savez, which does not compress"
-    budget.spend(size, values=prod(shape), texts=prod(shape) if dtype.kind == "U" else 0)
+    filled = 8 * prod(shape) if wanted.is_optional else 0
+    budget.spend(size + filled, values=prod(shape), texts=prod(shape) if dtype.kind == "U" else 0)
     return None
 
 

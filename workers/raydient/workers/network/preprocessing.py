@@ -108,7 +108,7 @@ class Preprocessing:
 
     @property
     def optional(self) -> NDArray[np.bool_]:
-        """Of the shape of a raw sample, True for each value that may be missing."""
+        """Mask of the values of a raw sample that may be missing, of its shape."""
         optional = np.zeros(self.shape, np.bool_)
         for transform in self.transforms:
             if isinstance(transform, Imputation):

@@ -37,7 +37,7 @@ class Transform(Protocol):
 
     @property
     def outline(self) -> Hashable:
-        """What the specification decides about this step, without the figures that are fitted."""
+        """The part of this step that the specification decides, without the figures that are fitted."""
 
     def shape(self, shape: Shape) -> Shape:
         """Return the shape of a sample after this step, for its shape before."""
