@@ -176,7 +176,6 @@ def test_from_a_table(check, tmp_path):
     @given(tables())
     def of(drawn):
         table, categories, standardize = drawn
-        categories |= {name for name in table if table[name].dtype.kind == "b"}  # True is no number in a file
         path = tmp_path / "data.csv"
         write_csv(path, table)
         seen, model = learnt(path, table, categories, standardize) or reject()

@@ -67,6 +67,24 @@ def test_text_labels_are_numbered_in_sorted_order(load_file):
     assert data.train.y.tolist() == [2, 1, 2, 0]
 
 
+@pytest.mark.parametrize("missing", ["mean", None])
+def test_truth_values_are_1_and_0(load_file, missing):
+    content = 'a,b,y\nTrue,0.5,yes\nfalse,-1,no\n TRUE ,3,yes\n"False",1e3,no\n1,2,yes\n'
+    data = load_file(content, **({"impute": missing} if missing else {}))
+    assert data.train.x.tolist() == [[1, 0.5], [0, -1], [1, 3], [0, 1000], [1, 2]]
+    assert data.target.classes == ("no", "yes")
+
+
+def test_truth_values_after_numbers(load_file, errors_of):
+    data = load_file("a,b,y\n0,1,0\n1,2,0\ntrue,3,1\n")
+    assert data.train.x.tolist() == [[0, 1], [1, 2], [1, 3]]
+    assert load_file("a,y\n1,True\n2,False\n", "binary_cross_entropy").train.y.tolist() == [[1], [0]]
+    ((_, message),) = errors_of("a,b,y\ntrue,1,0\nyes,2,0\n")
+    assert message == "column 'a': 'yes' in row 2 (line 3) is not a number"
+    ((_, message),) = errors_of("a,b,y\ntrue,1,0\n,2,0\n")
+    assert "column 'a': row 2 (line 3) has no value; `impute: median` fills such values" in message
+
+
 def test_numbers_are_read_as_most_programs_read_them(load_file, errors_of):
     assert load_file("a,y\n1,1_0\n2,2_0\n").target.classes == ("1_0", "2_0")
     assert errors_of("a,y\n1_0,0\n") == [("dataset.features", "column 'a': '1_0' in row 1 (line 2) is not a number")]

@@ -57,6 +57,11 @@ def test_figures_are_those_of_the_training_part(load_file):
     assert (np.abs(data.test.x[~missing]) > 1e-3).all()
 
 
+def test_truth_values(load_file):
+    data = load_file("a,y\ntrue,0\n,1\nFALSE,0\ntrue,1\n", impute="most_frequent")
+    assert data.train.x.tolist() == [[1], [1], [0], [1]]
+
+
 def test_arrays(load_file):
     x = np.array([[1, np.nan], [3, 4], [np.nan, 8]])
     data = load_file({"x": x, "y": np.array([0, 1, 0])}, impute="mean")

@@ -1,12 +1,12 @@
 """Converts samples (tables, arrays, lists) to arrays that keep the values' types and the columns' names."""
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from math import isnan
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from raydient.spec.values import category_text, is_missing, is_number
+from raydient.spec.values import category_text, is_missing, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -135,13 +135,12 @@ def numbers(
 
     if array.dtype.kind == "O":
         texts = array.ravel().tolist()
-        if is_optional:
-            texts = ["nan" if is_missing(text) else text for text in texts]
-        for place, text in enumerate(texts):
-            if not is_number(text):
+        values = [math.nan if is_optional and is_missing(text) else number_of(text) for text in texts]
+        for place, (text, value) in enumerate(zip(texts, values, strict=True)):
+            if value is None:
                 problem = f"{text[:100]!r} is not a number" if text.strip() else "there is no value"
                 raise InvalidSamples(f"{name}, {where(place * len(array) // len(texts))}: {problem}")
-        array = np.array([float(text) for text in texts], np.float64).reshape(array.shape)
+        array = np.array(values, np.float64).reshape(array.shape)
     if array.dtype.kind == "f" and (bad := np.isinf(array) if is_optional else ~np.isfinite(array)).any():
         row, *rest = np.argwhere(bad)[0].tolist()
         value = array[(row, *rest)]
@@ -204,7 +203,7 @@ def _of_objects(name: str, array: "NDArray[Any]", where: "Where", *, allows_nan:
     values = array.ravel().tolist()
     kinds = {kind: _kind(kind) for kind in set(map(type, values))}
     for place, value in enumerate(values) if not set(kinds.values()) <= {str, bool, int} else ():
-        if kinds[type(value)] is None or (kinds[type(value)] is float and isnan(value) and not allows_nan):
+        if kinds[type(value)] is None or (kinds[type(value)] is float and math.isnan(value) and not allows_nan):
             row = where(place * len(array) // len(values))
             is_missing = type(value).__name__ in MISSING_TYPES or kinds[type(value)] is float
             problem = "there is no value" if is_missing else f"{value!r:.100} is neither a number nor a text"

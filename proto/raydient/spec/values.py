@@ -21,10 +21,20 @@ MISSING = frozenset(
 )
 """Texts that stand for a missing number; they are those of Arrow's reader, and almost those of pandas."""
 
+BOOLEANS = {"false": 0.0, "true": 1.0}
+"""Numbers of truth values in a column of numbers, by their text in lower case."""
+
 
 def is_missing(text: str) -> bool:
     """True if a text in a file stands for a missing number, with or without spaces around it."""
     return text.strip() in MISSING
+
+
+def number_of(text: str) -> float | None:
+    """Return the number that a text in a file is: `true` and `false` in any case are 1 and 0; None if it is none."""
+    if is_number(text):
+        return float(text)
+    return BOOLEANS.get(text.strip().lower())
 
 
 def is_number(text: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.server.errors import InvalidRequest
-from raydient.spec.values import category_text, is_missing, is_number
+from raydient.spec.values import category_text, is_missing, number_of
 from raydient.steps.arrays import AnyArray
 from raydient.workers.network import Model, Preprocessing, SampleError
 
@@ -116,8 +116,8 @@ def _numbers(path: str, texts: AnyArray, preprocessing: Preprocessing) -> NDArra
         if optional[place % len(optional)] and is_missing(text):
             numbers[place] = np.nan
             continue
-        if not is_number(text):
+        if (number := number_of(text)) is None:
             row = place * len(texts) // texts.size
             raise invalid(f"{path}[{row}]", f"{text[:100]!r} is not a number")
-        numbers[place] = float(text)
+        numbers[place] = number
     return numbers.reshape(texts.shape)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from raydient.spec.errors import FieldError
 from raydient.spec.printable import printable
-from raydient.spec.values import is_missing, is_number, number_hint, quoted
+from raydient.spec.values import is_missing, number_hint, number_of, quoted
 
 from .csv_header import Column, Columns, Header
 from .csv_rows import read_batches, walk
@@ -142,9 +142,9 @@ def _kind_of_number(value: bytes | None) -> int:
         return _MISSING
     if not _is_utf8(value):
         return _NOT_UTF8
-    if not is_number(text := value.decode()):
+    if (number := number_of(value.decode())) is None:
         return _NO_NUMBER
-    return _FINE if isfinite(float(text)) else _NOT_FINITE
+    return _FINE if isfinite(number) else _NOT_FINITE
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Reads CSV files with Arrow. `csv_errors` finds the errors of files that this fast reader refuses."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
     header = read_header(path)
     columns = find_columns(header, spec)
     try:
-        table = _Table(columns)
-        table.read(path, header)
+        table = _read(path, header, columns)
     except (pa.ArrowException, _BadValueError) as error:
         diagnosis = find_errors(path, header, columns, str(error))
         inputs, rows, labels, errors = None, diagnosis.rows, diagnosis.texts, diagnosis.errors
@@ -51,16 +51,38 @@ def read(path: Path, spec: DatasetSpec, as_written: Collection[str] = ()) -> Raw
     )
 
 
+def _read(path: Path, header: Header, columns: Columns) -> "_Table":
+    """Read the file; where a number is not in the form that is read fastest, again with every cell as text.
+
+    Raises:
+        ArrowInvalid, _BadValueError, InvalidSpec: see `_Table.read`.
+    """
+    with suppress(pa.ArrowException, _BadValueError):
+        return _table(path, header, columns, cells=False)
+    return _table(path, header, columns, cells=True)
+
+
+def _table(path: Path, header: Header, columns: Columns, *, cells: bool) -> "_Table":
+    table = _Table(columns, cells=cells)
+    table.read(path, header)
+    return table
+
+
 class _BadValueError(Exception):
     """A value that is missing, not finite or too long."""
 
 
 class _Table:
-    """The columns that a job uses, collected block by block."""
+    """The columns that a job uses, collected block by block.
 
-    def __init__(self, columns: Columns) -> None:
+    Args:
+        columns: the columns.
+        cells: read every number as text first, in which it may be `true` or `false`.
+    """
+
+    def __init__(self, columns: Columns, *, cells: bool = False) -> None:
         self.rows = 0
-        self._columns = columns
+        self._columns, self._cells = columns, cells
         self._used = columns.all
         self._places = {column.place: i for i, column in enumerate(self._used)}
         self._budget = Budget()
@@ -76,7 +98,7 @@ class _Table:
             ArrowInvalid, _BadValueError: the file has an error, which `csv_errors` locates.
             InvalidSpec: the file has no rows, or takes too much memory.
         """
-        as_text = {column.place: column.is_text or column.is_optional for column in self._used}
+        as_text = {column.place: column.is_text or self._from_cells(column) for column in self._used}
         types = {place: pa.large_string() if is_text else pa.float64() for place, is_text in as_text.items()}
         for batch in read_batches(path, header, types):
             texts = batch.num_rows * sum(column.is_text for column in self._used)
@@ -102,7 +124,7 @@ class _Table:
         block = np.empty((batch.num_rows, len(columns)), dtype)
         for i, column in enumerate(columns):
             values = batch.column(self._places[column.place])
-            if column.is_optional:
+            if self._from_cells(column):
                 values = to_numbers(values)
             block[:, i] = values.to_pylist() if column.is_text else values.to_numpy(zero_copy_only=False)
         if dtype is np.float64:
@@ -110,6 +132,9 @@ class _Table:
             if bad.any() and (bad & ~(np.isnan(block) & [column.is_optional for column in columns])).any():
                 raise _BadValueError
         return block
+
+    def _from_cells(self, column: Column) -> bool:
+        return not column.is_text and (column.is_optional or self._cells)
 
     def inputs(self) -> dict[str, RawInput]:
         """Return the inputs by name. Call it only once, because it releases the blocks."""

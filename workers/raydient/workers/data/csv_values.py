@@ -3,16 +3,21 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raydient.spec.values import MISSING
+from raydient.spec.values import BOOLEANS, MISSING
 
 _MISSING = pa.array(sorted(MISSING), pa.large_string())
+_BOOLEANS = pa.array(list(BOOLEANS), pa.large_string())
+_NUMBERS = pa.array([str(number) for number in BOOLEANS.values()], pa.large_string())
 
 
 def to_numbers(cells: pa.LargeStringArray) -> pa.DoubleArray:
-    """Convert cells to float64; null where a number is missing, in quotes or not.
+    """Convert cells to float64, `true` and `false` to 1 and 0; null where a number is missing, in quotes or not.
 
     Raises:
         ArrowInvalid: a cell is not a number.
     """
     texts = pc.ascii_trim_whitespace(cells)
+    booleans = pc.index_in(pc.ascii_lower(texts), _BOOLEANS)
+    if booleans.null_count < len(booleans):
+        texts = pc.coalesce(_NUMBERS.take(booleans), texts)
     return pc.cast(pc.if_else(pc.is_in(texts, _MISSING), None, texts), pa.float64())
