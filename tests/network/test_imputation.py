@@ -66,7 +66,7 @@ def test_without_any_value_there_is_no_number(rule):
 
 def test_indicators_follow_the_features_and_are_not_scaled():
     imputation = Imputation.fit(X, rules(RULES), indicators=[3, 1])
-    scaling = Scaling.fit(imputation.apply(X)).only(np.arange(6) < 4)
+    scaling = Scaling.fit_each(imputation.apply(X), [*["standardize"] * 4, "none", "none"])
     preprocessing = Preprocessing((4,), ("a", "b", "c", "d"), True, (imputation, scaling))
     assert preprocessing.prepared_shape == (6,)
     assert preprocessing.indicators == ("b", "d")

@@ -8,6 +8,7 @@ from raydient.workers import network
 
 def test_public_names():
     assert sorted(network.__all__) == [
+        "Bounding",
         "ExportFormat",
         "Extent",
         "FitError",
@@ -15,6 +16,7 @@ def test_public_names():
         "Imputation",
         "Kind",
         "LayerRow",
+        "Logarithm",
         "Model",
         "ModelError",
         "ModelTooLargeError",

@@ -107,6 +107,7 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
             {"columns": {"b": {"impute": "mean", "indicator": True}}},
             "was trained with indicators of 'a', this job has those of 'b'",
         ),
+        (AB, {"columns": {"a": {"log": True}}}, AB, {}, "was trained with other bounds or logarithms of columns"),
         (AB, {"standardize": True}, AB, {}, "was trained with standardization: dataset.standardize has to be true"),
         (AB, {}, AB.replace("q", "z"), {}, "has for the output d the classes 'p', 'q', the data of this job 'p', 'z'"),
         (

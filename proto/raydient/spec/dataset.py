@@ -167,6 +167,13 @@ class Dataset(Model):
         settings = self.columns.get(column)
         return settings.impute if settings and settings.impute else self.impute
 
+    def scale_of(self, column: str) -> str:
+        """Return the kind of a column's scale."""
+        settings = self.columns.get(column)
+        if settings and settings.scale:
+            return settings.scale.kind
+        return "standardize" if self.standardize else "none"
+
     def indicators(self, columns: Iterable[str]) -> list[str]:
         """Return the columns among these that have an indicator, in their order."""
         return [name for name in columns if name in self.columns and self.columns[name].indicator]

@@ -7,12 +7,36 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ColumnSettings(_message.Message):
-    __slots__ = ("impute", "indicator")
+    __slots__ = ("impute", "indicator", "clip", "log", "scale")
     IMPUTE_FIELD_NUMBER: _ClassVar[int]
     INDICATOR_FIELD_NUMBER: _ClassVar[int]
+    CLIP_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
     impute: Impute
     indicator: bool
-    def __init__(self, impute: _Optional[_Union[Impute, _Mapping]] = ..., indicator: bool = ...) -> None: ...
+    clip: Bounds
+    log: bool
+    scale: Scale
+    def __init__(self, impute: _Optional[_Union[Impute, _Mapping]] = ..., indicator: bool = ..., clip: _Optional[_Union[Bounds, _Mapping]] = ..., log: bool = ..., scale: _Optional[_Union[Scale, _Mapping]] = ...) -> None: ...
+
+class Bounds(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: float
+    max: float
+    def __init__(self, min: _Optional[float] = ..., max: _Optional[float] = ...) -> None: ...
+
+class Scale(_message.Message):
+    __slots__ = ("none", "standardize", "min_max")
+    NONE_FIELD_NUMBER: _ClassVar[int]
+    STANDARDIZE_FIELD_NUMBER: _ClassVar[int]
+    MIN_MAX_FIELD_NUMBER: _ClassVar[int]
+    none: _functions_pb2.Empty
+    standardize: _functions_pb2.Empty
+    min_max: _functions_pb2.Empty
+    def __init__(self, none: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., standardize: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., min_max: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
 
 class Impute(_message.Message):
     __slots__ = ("mean", "median", "most_frequent", "constant")

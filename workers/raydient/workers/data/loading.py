@@ -169,7 +169,7 @@ def _float32(
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
         text = f"{feature_text(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
-        what = "is too far from the training part's values" if preprocessing.scaling else "is too large"
+        what = preprocessing.why_not_finite(float(raw.values[(rows[row], *place)]), tuple(place))
         where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
-        raise InvalidSpec([FieldError(where, f"{text} {what} for float32")])
+        raise InvalidSpec([FieldError(where, f"{text} {what}")])
     return result

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
-from raydient.workers.network import FitError, Imputation, Scaling, Transform
+from raydient.workers.network import Bounding, FitError, Imputation, Logarithm, Scaling, Transform
 
 from .raw import RawInput
 
@@ -68,16 +68,29 @@ def _steps(spec: DatasetSpec, raw: RawInput) -> Iterator[_Step]:
     if rules:
         outline = Imputation.outline_of(rules, indicators)
         yield _Step(outline, "dataset.impute", lambda x: Imputation.fit(x, rules, indicators))
-    if spec.standardize:
-        # indicators, which follow the columns, stay 0 and 1
-        own = np.arange(len(columns) + len(indicators)) < len(columns)
-        yield _Step(Scaling.kind, "dataset.standardize", lambda x: _scaling(x, own if indicators else None))
+    if raw.is_table:
+        yield from _bending(spec, columns)
+    kinds = [spec.scale_of(name) for name in columns]
+    if indicators or len(set(kinds)) > 1 or "min_max" in kinds:
+        each = [*kinds, *("none" for _ in indicators)]  # indicators, which follow the columns, stay 0 and 1
+        if set(kinds) != {"none"}:
+            yield _Step(Scaling.kind, "dataset.standardize", lambda x: Scaling.fit_each(x, each))
+    elif "standardize" in kinds or (not raw.is_table and spec.standardize):
+        yield _Step(Scaling.kind, "dataset.standardize", Scaling.fit)
 
 
-def _scaling(x: NDArray[np.number], features: NDArray[np.bool_] | None) -> Scaling:
-    """Fit the standardization of these features, or of all."""
-    scaling = Scaling.fit(x)
-    return scaling if features is None else scaling.only(features)
+def _bending(spec: DatasetSpec, columns: Sequence[str]) -> Iterator[_Step]:
+    """Yield the steps of bounds and logarithms."""
+    settings = {place: spec.columns[name] for place, name in enumerate(columns) if name in spec.columns}
+    if bounds := {place: one.clip for place, one in settings.items() if one.clip}:
+        limit = np.finfo(np.float64).max
+        low = [-limit if one.min is None else one.min for one in bounds.values()]
+        high = [limit if one.max is None else one.max for one in bounds.values()]
+        bounding = Bounding(np.array(list(bounds), np.int64), np.array(low), np.array(high))
+        yield _Step(bounding.outline, "dataset.columns", lambda _: bounding)
+    if logarithms := [place for place, one in settings.items() if one.log]:
+        places = np.array(logarithms, np.int64)
+        yield _Step(Logarithm(places).outline, "dataset.columns", lambda x: Logarithm.fit(x, places))
 
 
 def _after(transforms: Sequence[Transform], x: NDArray[np.number]) -> NDArray[np.number]:

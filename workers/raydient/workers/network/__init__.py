@@ -5,6 +5,7 @@ derivatives it multiplies. `program.Program` applies the chain rule to a graph o
 the result with difference quotients.
 """
 
+from .bounding import Bounding, Logarithm
 from .build import build, check_structure
 from .ends import is_input, only
 from .evaluation import evaluate
@@ -24,6 +25,7 @@ from .summary import LayerRow, describe
 from .transform import FitError, Transform
 
 __all__ = [
+    "Bounding",
     "ExportFormat",
     "Extent",
     "FitError",
@@ -31,6 +33,7 @@ __all__ = [
     "Imputation",
     "Kind",
     "LayerRow",
+    "Logarithm",
     "Model",
     "ModelError",
     "ModelTooLargeError",

@@ -43,9 +43,9 @@ def write_npz(model: Model, file: BinaryIO) -> None:
     `classes`, `label` and `digest` as text; `network` as JSON; `input_shape`; `input_kind`, the type of the training
     data (`number`, `integer`, `boolean` or `text`); the figures of the preparation in float64, `scaling_mean` and
     `scaling_scale` where samples are standardized, `imputation_places`, `imputation_values` and `imputation_indicators`
-    where missing values are filled (see `Imputation`), which comes first. Where inputs or outputs have names, a slash
-    and the name follow: `input_shape/image`, `scaling_mean/table`, `label/digit`; `features/NAME` are the columns,
-    `vocabulary/NAME` the categories.
+    where missing values are filled, and likewise those of `Bounding` and `Logarithm`; these steps come before scaling.
+    Where inputs or outputs have names, a slash and the name follow: `input_shape/image`, `scaling_mean/table`,
+    `label/digit`; `features/NAME` are the columns, `vocabulary/NAME` the categories.
     """
     arrays: dict[str, Any] = {
         **model.network.layout.views(model.weights),

@@ -96,6 +96,8 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
         was = "without" if start.scaling is None else "with"
         needed = "false" if start.scaling is None else "true"
         yield f"was trained {was} standardization: dataset.standardize has to be {needed}"
+    elif start.bends != job.bends:
+        yield "was trained with other bounds or logarithms of columns: dataset.columns needs the same clip and log"
     elif start.indicators != job.indicators:
         yield (
             f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "

@@ -189,7 +189,7 @@ class Model:
             raise SampleError(f"{error.args[0]}{where}", error.row, name) from None
         if not (finite := np.isfinite(ready)).all():
             row, *place = (int(i) for i in np.argwhere(~finite)[0])
-            why = "is too large for float32" if np.isfinite(raw[(row, *place)]) else "is not finite"
+            why = self.inputs[name].why_not_finite(raw[(row, *place)], tuple(place))
             raise SampleError(f"{raw[(row, *place)]!s}{self._column(name, place)} {why}", row, name)
         return ready
 

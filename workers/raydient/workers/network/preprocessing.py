@@ -1,6 +1,6 @@
 """The conversion of raw samples for a network, and the meaning of its outputs. Both are stored with a model."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from raydient.spec.values import category_text, other_writing
 from raydient.steps.arrays import AnyArray
 
+from .bounding import Bounding, Logarithm
 from .imputation import Imputation
 from .layers import Shape
 from .standardization import Scaling
 from .transform import Transform
 
-TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Scaling)}
+TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Bounding, Logarithm, Scaling)}
 """The steps of preparation by their names in files."""
 BLOCK_ROWS = 1024
 """Rows that are prepared at a time, so that the float64 intermediates stay small."""
@@ -101,6 +102,11 @@ class Preprocessing:
         return next((one for one in self.transforms if isinstance(one, Scaling)), None)
 
     @property
+    def bends(self) -> tuple[Hashable, ...]:
+        """The outlines of bounds and logarithms."""
+        return tuple(one.outline for one in self.transforms if isinstance(one, Bounding | Logarithm))
+
+    @property
     def indicators(self) -> tuple[str, ...]:
         """The columns that have an indicator of missing values, in its order."""
         steps = [one for one in self.transforms if isinstance(one, Imputation)]
@@ -120,6 +126,14 @@ class Preprocessing:
         """The names among `columns` whose values may be missing."""
         optional = self.optional if self.is_table else [self.optional.all()] * len(self.columns)
         return tuple(name for name, is_optional in zip(self.columns, optional, strict=True) if is_optional)
+
+    def why_not_finite(self, value: float, place: tuple[int, ...]) -> str:
+        """Return why the raw value at a place of a sample has no finite number for the network."""
+        if not np.isfinite(value):
+            return "is not finite"
+        if any(isinstance(step, Logarithm) and place[0] in step.places for step in self.transforms) and value <= -1:
+            return "has no log(1 + x), which needs numbers above -1"
+        return "is too far from the training part's values for float32" if self.scaling else "is too large for float32"
 
     def apply(self, raw: AnyArray) -> NDArray[np.float32]:
         """Convert samples (n, *shape) for the network; float32, C-contiguous.

@@ -1,6 +1,6 @@
 """Standardization: shift each feature to mean 0 and scale it to variance 1, by figures of the training part."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,9 +50,28 @@ class Scaling:
                 raise FitError(place, text)
         return cls(np.where(constant, x[0].astype(np.float64), mean), np.where(constant, 1.0, deviation))
 
-    def only(self, features: NDArray[np.bool_]) -> "Scaling":
-        """Return the scaling of these features; all others stay as they are."""
-        return Scaling(np.where(features, self.mean, 0.0), np.where(features, self.scale, 1.0))
+    @classmethod
+    def fit_each(cls, x: NDArray[np.number], kinds: Sequence[str]) -> "Scaling":
+        """Return the scaling of the features of `x` (n, features), each of a kind of `spec.columns.Scale`.
+
+        min_max: mean and scale are the least value and the range; a constant has scale 1.
+
+        Raises:
+            FitError: as `fit`.
+        """
+        mean, scale = np.zeros(len(kinds)), np.ones(len(kinds))
+        for i, kind in enumerate(kinds):
+            if kind == "none":
+                continue
+            try:
+                fitted = cls.fit(x[:, i : i + 1])
+            except FitError as error:
+                raise FitError((i,), str(error)) from None
+            mean[i], scale[i] = fitted.mean[0], fitted.scale[0]
+            if kind == "min_max":
+                low, high = float(x[:, i].min()), float(x[:, i].max())
+                mean[i], scale[i] = low, high - low if high > low else 1.0
+        return cls(mean, scale)
 
     @property
     def outline(self) -> Hashable:

@@ -1,0 +1,104 @@
+"""Steps that bend the range of features: bounds, and logarithms."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layers import Shape
+from .onnx_graph import OnnxGraph
+from .transform import FitError, Floats64
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bounding:
+    """x → min(max(x, low), high) for some features.
+
+    Attributes:
+        places: (k,), indices of the features in a sample of one axis.
+        low, high: (k,), finite.
+    """
+
+    places: Places
+    low: Floats64
+    high: Floats64
+
+    kind: ClassVar[str] = "bounding"
+    types: ClassVar[dict[str, type[Any]]] = {"places": np.int64, "low": np.float64, "high": np.float64}
+
+    @property
+    def outline(self) -> Hashable:
+        """See `Transform`."""
+        return self.kind, *(tuple(getattr(self, name).tolist()) for name in self.types)
+
+    def shape(self, shape: Shape) -> Shape:
+        """See `Transform`."""
+        return shape
+
+    def apply(self, x: Floats64) -> Floats64:
+        """See `Transform`."""
+        bounded = x.copy()
+        bounded[:, self.places] = np.clip(x[:, self.places], self.low, self.high)
+        return bounded
+
+    def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
+        """See `Transform`."""
+        low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
+        low[self.places], high[self.places] = self.low, self.high
+        above = graph.node("Max", [x, graph.constant(low, exact=True)])
+        return graph.node("Min", [above, graph.constant(high, exact=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class Logarithm:
+    """x → log(1 + x) for some features, which have to be above -1.
+
+    Attributes:
+        places: (k,), indices of the features in a sample of one axis.
+    """
+
+    places: Places
+
+    kind: ClassVar[str] = "logarithm"
+    types: ClassVar[dict[str, type[Any]]] = {"places": np.int64}
+
+    @classmethod
+    def fit(cls, x: NDArray[np.number], places: Places) -> Self:
+        """Check that the samples `x` (n, features) have logarithms.
+
+        Raises:
+            FitError: a value is -1 or below.
+        """
+        least = x[:, places].min(axis=0)
+        if (least <= -1).any():
+            place = int((least <= -1).argmax())
+            raise FitError((int(places[place]),), f"{least[place]:g} has no log(1 + x): clip it above -1")
+        return cls(places)
+
+    @property
+    def outline(self) -> Hashable:
+        """See `Transform`."""
+        return self.kind, tuple(self.places.tolist())
+
+    def shape(self, shape: Shape) -> Shape:
+        """See `Transform`."""
+        return shape
+
+    def apply(self, x: Floats64) -> Floats64:
+        """See `Transform`. NaN or infinite where there is no logarithm."""
+        logarithms = x.copy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # not log1p, which ONNX does not have: both have to give the same numbers
+            logarithms[:, self.places] = np.log(1.0 + x[:, self.places])
+        return logarithms
+
+    def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
+        """See `Transform`."""
+        has_logarithm = np.zeros(shape, np.bool_)
+        has_logarithm[self.places] = True
+        logarithms = graph.node("Log", [graph.node("Add", [x, graph.constant(1.0, exact=True)])])
+        return graph.node("Where", [graph.constant(has_logarithm), logarithms, x])
