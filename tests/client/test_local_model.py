@@ -22,7 +22,7 @@ TABLE = pd.DataFrame({"b": [2.0, 4.0, 0.25], "kind": ["no", "yes", "no"], "a": [
 def network() -> Model:
     """A network of the columns a and b, standardized, that tells `no` from `yes`."""
     weights = np.linspace(-1, 1, build(SPECIFICATION, (2,)).layout.size, dtype=np.float32)
-    preprocessing = Preprocessing((2,), ("a", "b"), is_table=True, scaling=SCALING)
+    preprocessing = Preprocessing((2,), ("a", "b"), is_table=True, transforms=(SCALING,))
     return Model.plain(SPECIFICATION, preprocessing, weights, Target("kind", ("no", "yes")))
 
 
@@ -64,7 +64,10 @@ def test_columns_are_selected_by_name(model: LocalModel, network: Model, expecte
         (TABLE.set_axis(["a", "kind", "a"], axis=1), "more than one column named 'a'"),
         (np.zeros((3, 3)), r"sample of shape \(2,\) is needed, one a row, not \(3, 3\)"),
         (TABLE.assign(a=[1.0, np.nan, 2.0]), "a, row 2: there is no value"),
-        (TABLE.assign(a=[1.0, 2.0, 1e300]), "input: row 3: 1e.300 in column a is too large for float32"),
+        (
+            TABLE.assign(a=[1.0, 2.0, 1e300]),
+            "input: row 3: 1e.300 in column a is too far from the training part.s values for float32",
+        ),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(model: LocalModel, table: object, message: str) -> None:
