@@ -213,7 +213,8 @@ def kind_measures(y, t):
     losses = -(target * log).sum(axis=1) * np.array(CLASS_WEIGHTS["kind"])[true]
     top_2 = np.mean([k in row for k, row in zip(true, order[:, :2], strict=True)])
     accuracy = np.mean(order[:, 0] == true)
-    return {**counts(order[:, 0], true, range(3)), "top_2": float(top_2), "accuracy": float(accuracy)}, losses
+    macro = {f"macro_{name}": value for name, value in counts(order[:, 0], true, range(3)).items()}
+    return {**macro, "top_2": float(top_2), "accuracy": float(accuracy)}, losses
 
 
 def sick_measures(y, t):

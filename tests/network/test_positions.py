@@ -116,7 +116,8 @@ METRICS = [
     (case, kind)
     for case, (choice, *_) in CASES.items()
     if case not in ("a sample at most", "binary images")
-    for kind in ("precision", "recall", "f1", *(("top_k",) if has_classes(choice) else ()))
+    for kind in ("precision", "recall", "f1", "log_loss", *(("top_k",) if has_classes(choice) else ()))
+    if kind != "log_loss" or case not in ("divergence", "distances")
 ]
 
 
@@ -135,13 +136,19 @@ def test_metrics_count_places(make_network, case, kind, seed):
     program.x[...] = generator.integers(-3, 4, (5, *shape)) / 2
     program.y[...] = labels_of(network.output.loss, network.output.settings, generator, 5, shape)
     sums = program.forward(network.bind(np.eye(shape[-1]).reshape(-1)))
-    value = network.finish([5.0, *sums])["top_2" if kind == "top_k" else kind]
+    value = network.finish([5.0, *sums])[network.metrics[0].name]
     assert value == pytest.approx(expected(kind, choice, program.x, program.y), abs=1e-12)
 
 
 def expected(kind, choice, outputs, labels):
     """The value of a metric by the twins, which take one label a sample."""
     twin = METRIC_TWINS[kind]
+    if kind == "log_loss":
+        loss = "softmax_cross_entropy" if has_classes(choice) else "binary_cross_entropy"
+        rows = [places_of(choice, *row) for row in zip(outputs, labels, strict=True)]
+        if labels.ndim == outputs.ndim and has_classes(choice):
+            rows = [[(y, t.index(max(t))) for y, t in row] for row in rows]
+        return mean([twin(*zip(*row, strict=True), loss) if row else 0.0 for row in rows])
     if has_classes(choice):
         if labels.ndim == outputs.ndim:
             labels = labels.argmax(axis=-1)
@@ -182,6 +189,6 @@ def test_nothing_of_batch_size_is_allocated(make_network, case):
     assert most < WITHIN_A_CALL
 
 
-def test_a_metric_that_ranks_samples_needs_one_output(make_network):
-    with pytest.raises(ValueError, match=r"metrics\[0\]\.auc: ranks samples by one output, but there are 3"):
-        make_network([{"dense": {"units": 3}}], "binary_cross_entropy", metrics=["auc"])
+def test_a_metric_that_ranks_samples_takes_no_positions(make_network):
+    with pytest.raises(ValueError, match=r"metrics\[0\]\.auc: ranks samples, but the loss has several positions"):
+        make_network([{"dense": {"units": 1}}], "binary_cross_entropy", (3, 2), metrics=["auc"])

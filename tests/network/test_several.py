@@ -186,9 +186,9 @@ def named(layer, **changes):
         (LAYERS, [*OUTPUTS, {**OUTPUTS[0], "layer": "table"}], "network.outputs[2].layer", '"table" is not a layer'),
         (
             LAYERS,
-            [OUTPUTS[0], {**OUTPUTS[1], "loss": "binary_cross_entropy", "metrics": ["auc"]}],
-            "network.outputs[1].metrics[0].auc",
-            "ranks samples by one output, but there are 2",
+            [OUTPUTS[0], {**OUTPUTS[1], "loss": "binary_cross_entropy", "metrics": [{"f1": {"average": "binary"}}]}],
+            "network.outputs[1].metrics[0].f1",
+            "binary is of class 1 of two classes, but there are 2 labels",
         ),
         (
             [{"reshape": {"inputs": "image", "shape": [5]}}, *LAYERS[1:]],

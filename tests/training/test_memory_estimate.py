@@ -1,14 +1,24 @@
 """The estimate of a job's memory, by process."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from raydient.server.training.memory import COORDINATOR_BYTES, INTERPRETER_BYTES, MemoryEstimate, listed, too_large
+from raydient.server.training.memory import (
+    COORDINATOR_BYTES,
+    INTERPRETER_BYTES,
+    RANK_BYTES,
+    MemoryEstimate,
+    listed,
+    too_large,
+)
 from raydient.server.training.preparation import prepare
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.exchange import Exchange
 from raydient.spec.job import JobSpec
 from raydient.steps import ranges
+from raydient.steps.scores import SCORE, write_ranks
 from raydient.workers.data.limits import machine_bytes
 from raydient.workers.network import program_bytes
 
@@ -16,12 +26,12 @@ ROWS, FEATURES, UNITS = 1000, 50, 200
 GIB = 1 << 30
 
 
-def job(optimizer="sgd", workers=2, servers=1):
+def job(optimizer="sgd", workers=2, servers=1, metrics=()):
     layers = [{"dense": {"units": UNITS, "activation": "relu"}}, {"dense": {"units": 2}}]
     return JobSpec.model_validate(
         {
             "dataset": {"uri": "a.npz", "split": {"test": 0.1}},
-            "network": {"layers": layers, "loss": "softmax_cross_entropy"},
+            "network": {"layers": layers, "loss": "softmax_cross_entropy", "metrics": list(metrics)},
             "training": {"batch_size": 64, "microbatches": 4, "optimizer": optimizer},
             "resources": {"workers": workers, "parameter_servers": servers},
         }
@@ -54,6 +64,28 @@ def test_a_codec_takes_the_memory_of_one_encoded_gradient(data):
     coded = prepare(plain.spec.model_copy(update={"exchange": Exchange.model_validate({"codec": "int8"})}), data)
     size, units = plain.network.layout.size, sum(layer.rectified_units for layer in plain.network.layers)
     assert coded.memory.worker - plain.memory.worker == -(-size // 256) * 260 + 4 * units
+
+
+def test_metrics_that_rank_rows_take_the_memory_of_their_scores(data):
+    plain, ranked = prepare(job(), data).memory, prepare(job(metrics=("auc", "average_precision")), data).memory
+    train, test, row_bytes = 900, 100, 2 * 5
+    server = row_bytes * (2 * train + test) + RANK_BYTES * train
+    assert ranked.parameter_server - plain.parameter_server == server
+    assert ranked.parameter_servers_together - plain.parameter_servers_together == server
+    assert ranked.coordinator - plain.coordinator == 3 * row_bytes * train
+    assert ranked.worker - plain.worker >= 2 * row_bytes * test
+
+
+def test_ranking_takes_no_more_than_is_counted():
+    scores = np.zeros((200_000, 1), SCORE)
+    scores["score"] = np.random.default_rng(1).standard_normal(scores.shape)
+    for share in (0.01, 0.5, 1.0):
+        scores["positive"] = np.random.default_rng(2).random(scores.shape) < share
+        tracemalloc.start()
+        write_ranks(np.zeros(4), [0], scores)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < RANK_BYTES * len(scores)
 
 
 def test_an_optimizer_with_two_moments_has_three_vectors(data):

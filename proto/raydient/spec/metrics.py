@@ -21,19 +21,26 @@ class TopK(Model):
 class Average(OneOf):
     """The average over classes or over labels that do not exclude each other.
 
-    `macro` is the unweighted mean, `weighted` the mean by the number of a class's labels, `micro` the value of the
-    counts of all classes together.
+    `binary` is no average: the value of class 1 of two classes. `macro` is the unweighted mean, `weighted` the mean by
+    the number of a class's labels, `micro` the value of the counts of all classes together. `auto` is `binary` where
+    there are two classes, otherwise `macro`.
     """
 
+    auto: Empty | None = None
+    binary: Empty | None = None
     macro: Empty | None = None
     micro: Empty | None = None
     weighted: Empty | None = None
 
 
 class Averaged(Model):
-    """A metric of each class, averaged."""
+    """A metric of class 1 of two classes, or of each class, averaged."""
 
-    average: Average = Average(macro=Empty())
+    average: Average = Average(auto=Empty())
+
+    def with_average(self, kind: str) -> "Averaged":
+        """The same with another average."""
+        return Averaged(average=Average.model_validate(kind))
 
 
 class Metric(OneOf):
@@ -49,22 +56,29 @@ class Metric(OneOf):
     root_mean_squared_error: Empty | None = None
     r2: Empty | None = None
     average_precision: Empty | None = None
+    log_loss: Empty | None = None
 
-    @property
-    def name(self) -> str:
-        """The name of its values: `precision`, `micro_precision`, `top_5`, `weighted_top_5`."""
+    def name(self, average: str) -> str:
+        """The name of its values: `precision`, `micro_precision`, `top_5`, `weighted_top_5`.
+
+        A name without an average is that of all rows, or of class 1.
+
+        Args:
+            average: kind of the average over classes or labels; `binary` if there is none.
+        """
         if isinstance(self.value, TopK):
             return f"weighted_top_{self.value.k}" if self.value.weighted else f"top_{self.value.k}"
-        average = self.value.average.kind if isinstance(self.value, Averaged) else "macro"
-        return self.kind if average == "macro" else f"{average}_{self.kind}"
+        return self.kind if average in ("auto", "binary") else f"{average}_{self.kind}"
 
 
 def _each_once(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    for name, count in Counter(metric.name for metric in metrics).items():
+    averages = [metric.value.average.kind if isinstance(metric.value, Averaged) else "binary" for metric in metrics]
+    names = [metric.name(average) for metric, average in zip(metrics, averages, strict=True)]
+    for name, count in Counter(names).items():
         if count > 1:
             raise ValueError(f"{name} is there twice")
     return metrics
 
 
 Metrics = Annotated[tuple[Metric, ...], Field(max_length=64, strict=False), AfterValidator(_each_once)]
-"""The metrics of one output, with distinct names."""
+"""The metrics of one output, with distinct names as far as they do not depend on the network."""

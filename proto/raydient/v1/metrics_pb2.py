@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/metrics.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xba\x03\n\nMetricSpec\x12&\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x05top_k\x18\x02 \x01(\x0b\x32\x11.raydient.v1.TopKH\x00\x12*\n\tprecision\x18\x03 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12\'\n\x06recall\x18\x04 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12#\n\x02\x66\x31\x18\x05 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12!\n\x03\x61uc\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x31\n\x13mean_absolute_error\x18\x07 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x35\n\x17root_mean_squared_error\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12 \n\x02r2\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12/\n\x11\x61verage_precision\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"@\n\x04TopK\x12\x0e\n\x01k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08weighted\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\x04\n\x02_kB\x0b\n\t_weighted\"1\n\x08\x41veraged\x12%\n\x07\x61verage\x18\x01 \x01(\x0b\x32\x14.raydient.v1.Average\"\x83\x01\n\x07\x41verage\x12#\n\x05macro\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05micro\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08weighted\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raydient/v1/metrics.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"\xe2\x03\n\nMetricSpec\x12&\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x05top_k\x18\x02 \x01(\x0b\x32\x11.raydient.v1.TopKH\x00\x12*\n\tprecision\x18\x03 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12\'\n\x06recall\x18\x04 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12#\n\x02\x66\x31\x18\x05 \x01(\x0b\x32\x15.raydient.v1.AveragedH\x00\x12!\n\x03\x61uc\x18\x06 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x31\n\x13mean_absolute_error\x18\x07 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\x35\n\x17root_mean_squared_error\x18\x08 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12 \n\x02r2\x18\t \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12/\n\x11\x61verage_precision\x18\n \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08log_loss\x18\x0b \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kind\"@\n\x04TopK\x12\x0e\n\x01k\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x15\n\x08weighted\x18\x02 \x01(\x08H\x01\x88\x01\x01\x42\x04\n\x02_kB\x0b\n\t_weighted\"1\n\x08\x41veraged\x12%\n\x07\x61verage\x18\x01 \x01(\x0b\x32\x14.raydient.v1.Average\"\xcd\x01\n\x07\x41verage\x12\"\n\x04\x61uto\x18\x05 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12$\n\x06\x62inary\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05macro\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12#\n\x05micro\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08weighted\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raydient.v1.metrics_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METRICSPEC']._serialized_start=72
-  _globals['_METRICSPEC']._serialized_end=514
-  _globals['_TOPK']._serialized_start=516
-  _globals['_TOPK']._serialized_end=580
-  _globals['_AVERAGED']._serialized_start=582
-  _globals['_AVERAGED']._serialized_end=631
-  _globals['_AVERAGE']._serialized_start=634
-  _globals['_AVERAGE']._serialized_end=765
+  _globals['_METRICSPEC']._serialized_end=554
+  _globals['_TOPK']._serialized_start=556
+  _globals['_TOPK']._serialized_end=620
+  _globals['_AVERAGED']._serialized_start=622
+  _globals['_AVERAGED']._serialized_end=671
+  _globals['_AVERAGE']._serialized_start=674
+  _globals['_AVERAGE']._serialized_end=879
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,7 @@ import click
 
 from .failures import FAILED, Failure, reading
 from .options import debug_option, job_file, json_option, need_server
-from .output import echo, print_json, print_table, warn
+from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from raydient.server.training.preparation import Prepared
@@ -37,7 +37,8 @@ def check(*, job: Path, as_json: bool) -> None:
         from raydient.workers.network import Verdict
 
         prepared = prepare(file.spec, data_here(file.spec, job.parent), files=job.parent)
-        warn(file.spec)
+        for warning in prepared.warnings:
+            echo(f"warning: {warning}", err=True)
     summary = _summary(prepared)
     if not as_json:
         _show(summary)
@@ -70,13 +71,12 @@ def _check_gradients(prepared: "Prepared") -> "GradientReport":
 def _summary(prepared: "Prepared") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from raydient.spec.advice import network_warnings
     from raydient.workers.network import describe
 
     rows = -(-prepared.schedule.batch_size // prepared.schedule.microbatches)
     layers = [asdict(row) for row in describe(prepared.network, rows)]
     return {
-        "warnings": [{"path": w.path, "message": w.message} for w in network_warnings(prepared.spec.network)],
+        "warnings": [{"path": w.path, "message": w.message} for w in prepared.warnings],
         "train_samples": prepared.dataset.train.rows,
         "test_samples": prepared.dataset.test.rows,
         "inputs": {name: list(shape) for name, shape in prepared.dataset.input_shapes.items()},

@@ -96,7 +96,8 @@ def results(sums: Sums, scores: Sequence[Scores], ranks: Sequence[int]) -> tuple
     if not sums[0]:
         return ()
     if ranks:
-        write_ranks(sums, [1 + place for place in ranks], np.concatenate(scores))
+        whole = scores[0] if len(scores) == 1 else np.concatenate(scores)
+        write_ranks(sums, [1 + place for place in ranks], whole)
     return tuple(sums.tolist())
 
 

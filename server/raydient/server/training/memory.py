@@ -18,6 +18,7 @@ from raydient.steps.layout import Layout
 from raydient.steps.local import LocalSteps
 from raydient.steps.ranges import Range
 from raydient.steps.schedule import Schedule
+from raydient.steps.scores import SCORE
 from raydient.wire.terms import Terms
 from raydient.workers.data.limits import size_text
 from raydient.workers.network import Network, program_bytes
@@ -28,6 +29,8 @@ COORDINATOR_BYTES = 200 << 20
 """Interpreter and modules of a coordinator, which reads data and writes models."""
 COPIES = 3
 """Copies of weights and optimizer state in a coordinator that takes a checkpoint: received, as tensors, as a file."""
+RANK_BYTES = 32
+"""Most bytes a row while the scores of one column are ranked: sorted scores, and places and quotients of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class MemoryEstimate:
     Attributes:
         data: the training part and the held-out part as arrays.
         worker: one worker, without the data.
-        parameter_server: the largest parameter server.
+        parameter_server: the largest parameter server, with the scores of metrics that rank rows.
         coordinator: the coordinator while it takes a checkpoint, with its copy of the data.
         parameter_servers: number of parameter servers, not bytes.
         parameter_servers_together: all parameter servers; on one machine they map each other's weights once.
@@ -90,14 +93,26 @@ def estimate(
     programs = sum(program_bytes(network, count) for count in rows)
     own = 8 * layout.size if local_steps > 1 else 0  # weights and gradient of a learner
     own += 4 * layout.size if consistency.is_stale else 0  # a copy of the weights
+    ranked = ranking_bytes(len(network.ranks), schedule) if network.ranks else 0
+    scored = SCORE.itemsize * len(network.ranks)  # bytes a row
+    own += 2 * scored * max(schedule.batch_size, schedule.test_rows)  # by leaf, then together
     return MemoryEstimate(
         data=data_bytes,
         worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded,
-        parameter_server=INTERPRETER_BYTES + 4 * max(held),
-        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * 4 * sum(held),
+        parameter_server=INTERPRETER_BYTES + 4 * max(held) + ranked,
+        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * (4 * sum(held) + scored * schedule.train_rows),
         parameter_servers=len(ranges),
-        parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held),
+        parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held) + ranked,
     )
+
+
+def ranking_bytes(columns: int, schedule: Schedule) -> int:
+    """Return the most bytes that the first parameter server needs to rank the rows of an epoch.
+
+    It has the scores of both parts and, while one part is ranked, a contiguous copy of its scores.
+    """
+    largest = max(schedule.train_rows, schedule.test_rows)
+    return SCORE.itemsize * columns * (schedule.train_rows + schedule.test_rows + largest) + RANK_BYTES * largest
 
 
 def listed(memory: MemoryEstimate, workers: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from raydient.server.parameters.snapshots import division
+from raydient.spec.advice import network_warnings
 from raydient.spec.amending import amended_training
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
@@ -23,6 +24,7 @@ from .initial_weights import Start, find_start
 from .local_problems import local_problems
 from .machine import machine_problems
 from .memory import MemoryEstimate, estimate, too_large, values_of
+from .metric_warnings import metric_warnings
 from .monitored import monitor_problems
 from .rate_problems import rate_problems
 from .servers import shard_ranges
@@ -52,6 +54,11 @@ class Prepared:
     def division(self) -> Sequence[Mapping[str, Range]]:
         """The range of each vector that each parameter server holds."""
         return division(self.spec.training, self.network.layout, self.ranges)
+
+    @property
+    def warnings(self) -> list[FieldError]:
+        """Warnings about settings that are valid and almost always mistakes, alone or with the data."""
+        return [*network_warnings(self.spec.network), *metric_warnings(self.network, self.dataset)]
 
     def amended(self, amendments: Sequence[Amendment]) -> "Prepared":
         """Return the job with these amendments in force; data, network and ranges stay."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from raydient.spec.advice import network_warnings
 from raydient.steps.amendments import Amendment
 from raydient.steps.order import ARRIVALS
 from raydient.wire import control
@@ -80,7 +79,7 @@ class CoordinatorShell:
             reports=self._reports,
             saving=Saving(checkpoints.interval_seconds, checkpoints.keep, self._clock),
             clock=self._clock,
-            warnings=[str(warning) for warning in network_warnings(prepared.spec.network)],
+            warnings=[str(warning) for warning in prepared.warnings],
         )
         self._amendments = Amendments(amendments)
         self._servers: Sequence[int] = ()  # the parameter servers, in the order of their places

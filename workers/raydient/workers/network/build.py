@@ -1,5 +1,6 @@
 """Builds a network from its specification: resolves names, checks shapes and parameters, allocates nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -154,9 +155,12 @@ class _Builder:
         elif problem := loss.weight_problem(settings, shape):
             self._errors.append(FieldError(f"{where}.loss.{kind}.class_weight", problem))
         for number, metric in enumerate(choice.metrics):
-            if problem := metric_shape_problem(metric, loss.place_count(shape)):
+            if not metric_problem(metric, kind) and (problem := metric_shape_problem(metric, kind, settings, shape)):
                 self._errors.append(FieldError(f"{where}.metrics[{number}].{metric.kind}", problem))
         metrics = output_metrics(choice.metrics, kind, shape[-1], prefix)
+        for name, count in Counter(metric.name for metric in metrics).items():
+            if count > 1:
+                self._errors.append(FieldError(f"{where}.metrics", f"{name} is there twice"))
         return Output(choice.layer, place, shape, choice.label, loss, settings, choice.weight, metrics, prefix)
 
     def _outputs(self) -> tuple[Output, ...]:

@@ -12,6 +12,7 @@ from raydient.spec import network as spec
 from raydient.steps.arrays import Floats
 from raydient.steps.gradient import Dense, Gradient, Part
 from raydient.steps.layout import Layout
+from raydient.steps.scores import RANKS
 from raydient.workers.streams import Purpose, stream
 
 from .ends import only
@@ -87,7 +88,7 @@ class Network:
         outputs: the outputs, in the order of the specification; by default the last layer.
         metrics: metrics with sums of their own, output by output.
         sums: number of all sums; those of `metric_names` come first.
-        ranks: for each metric that ranks rows, the index of its first sum, see `steps.scores.write_ranks`.
+        ranks: for each column of the scores of rows, the index of its first sum, see `steps.scores.write_ranks`.
         metric_names: names of the values that are summed over rows. For a single unnamed output: `loss` and the metrics
             of its loss. For named outputs: `loss`, the weighted sum, then `{output}_loss` and `{output}_{metric}`.
     """
@@ -119,7 +120,12 @@ class Network:
         self.metrics = tuple(metric for output in self.outputs for metric in output.metrics)
         ends = list(accumulate((metric.size for metric in self.metrics), initial=len(self.metric_names)))
         self.sums = ends[-1]
-        self.ranks = tuple(place for metric, place in zip(self.metrics, ends, strict=False) if metric.metric.ranks)
+        self.ranks = tuple(
+            place
+            for metric, start in zip(self.metrics, ends, strict=False)
+            if metric.metric.ranks
+            for place in range(start, start + metric.size, RANKS)
+        )
 
     def finish(self, sums: Sequence[float]) -> Mapping[str, float]:
         """Values of loss and metrics by name, from the number of rows followed by the sums of `Program.forward`."""

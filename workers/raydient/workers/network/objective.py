@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from raydient.steps.arrays import AnyArray, Floats
-from raydient.steps.scores import SCORE
+from raydient.steps.scores import RANKS, SCORE
 
 from .graph import Network
 from .losses import Loss
@@ -19,7 +19,7 @@ class Objective:
     Attributes:
         labels: labels of each output, (rows, *label shape), by name; filled by the caller.
         sums: float64, a sum over the rows for each of `Network.metric_names`, then the sums of `Network.metrics`.
-        scores: (rows, metrics that rank), of type `steps.scores.SCORE`; a column for each of `Network.ranks`.
+        scores: (rows, columns), of type `steps.scores.SCORE`; a column for each of `Network.ranks`.
         centers: for each output with the metric `r2` a value near its labels, (k,), by name; filled by the caller.
     """
 
@@ -44,8 +44,11 @@ class Objective:
         self._metrics = [metric for _, metric in bound]
         self.centers = {name: metric.center for name, metric in bound if isinstance(metric, R2)}
         self.scores = np.zeros((len(values[0]), len(network.ranks)), SCORE)
-        for column, metric in zip(self.scores.T, (m for m in self._metrics if isinstance(m, Ranking)), strict=True):
-            metric.scores = column
+        ranking = [metric for metric in self._metrics if isinstance(metric, Ranking)]
+        first = 0
+        for metric, size in zip(ranking, (m.size for m in network.metrics if m.metric.ranks), strict=True):
+            last = first + size // RANKS
+            metric.scores, first = self.scores[:, first:last], last
         ends = np.cumsum([self._names, *(metric.size for metric in network.metrics)])
         self._parts = [self.sums[start:stop] for start, stop in pairwise(ends)]
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raydient.steps.arrays import AnyArray
-from raydient.steps.scores import RANKS, Scores
 from raydient.workers.network.losses import Loss
 
 from .metric import CLASSES, TWO_CLASSES, Metric, Sums
@@ -16,10 +15,11 @@ from .metric import CLASSES, TWO_CLASSES, Metric, Sums
 class _Counts(Metric):
     """True positives, predicted positives and positives: of each class, or of class 1 of each output of a loss of two.
 
-    They are counted over all rows and positions. With several classes or outputs the value is the average of the
-    settings over those that occur among the labels or the predictions: macro is the unweighted mean, weighted the mean
-    with the number of a class's labels as its weight, micro the value of the summed counts. Of these, a class that is
-    never predicted has precision 0, and a class that is never a label has recall 0.
+    They are counted over all rows and positions. The average of the settings is over the classes or outputs that occur
+    among the labels or the predictions: macro is the unweighted mean, weighted the mean with the number of a class's
+    labels as its weight, micro the value of the summed counts. Of these, a class that is never predicted has precision
+    0, and a class that is never a label has recall 0. `binary` is the value of class 1 of two; of a loss of two with
+    one output, class 0 is counted for the averages alone.
     """
 
     losses = CLASSES | TWO_CLASSES
@@ -31,18 +31,28 @@ class _Counts(Metric):
             units = loss.labels.shape[-1]
             self._by_unit = self.outputs.reshape(-1, units), self.labels.reshape(-1, units)
             self._is_predicted, self._is_true = np.zeros((2, places // units, units), np.bool_)
+            self._has_class_0 = units == 1 and settings.average.kind != "binary"
             return
         self._predicted, self._true = np.zeros(places, np.intp), np.zeros(places, np.intp)
         self._hit = np.zeros(places)
         self._is_skipped = np.zeros(places, np.bool_)
 
     @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
-        return 3 * outputs
+    def size(cls, settings: Any, loss: str, outputs: int) -> int:
+        has_class_0 = loss in TWO_CLASSES and outputs == 1 and settings.average.kind != "binary"
+        return 3 * (2 if has_class_0 else outputs)
 
     def count(self, sums: Sums) -> None:
-        count = self._count_units if self.kind in TWO_CLASSES else self._count_classes
-        count(*sums.reshape(3, -1))
+        counts = sums.reshape(3, -1)
+        if self.kind in CLASSES:
+            self._count_classes(*counts)
+        elif self._has_class_0:
+            self._count_units(*counts[:, 1:])
+            hits, predicted, true = counts[:, 1]
+            places = len(self.outputs)
+            counts[:, 0] = places - predicted - true + hits, places - predicted, places - true
+        else:
+            self._count_units(*counts)
 
     def _count_classes(self, hits: Sums, predicted: Sums, true: Sums) -> None:
         """Count each class. Places that do not count belong to one class more."""
@@ -70,12 +80,14 @@ class _Counts(Metric):
     @classmethod
     def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
         counts = np.asarray(sums).reshape(3, -1)
+        if settings.average.kind == "binary":
+            counts = counts[:, -1:]
         if settings.average.kind == "micro":
             counts = counts.sum(axis=1, keepdims=True)
         _, predicted, true = counts
         seen = predicted + true > 0
         if not seen.any():
-            return 0.0  # of two classes, class 1 neither occurs nor is predicted
+            return 0.0  # class 1 neither occurs nor is predicted
         above, below = cls.share(*counts[:, seen])
         values = above / np.maximum(below, 1)  # a denominator of 0 has a numerator of 0
         if settings.average.kind == "weighted":
@@ -132,7 +144,7 @@ class TopK(Metric):
         self._hit = np.zeros(places, np.bool_)
 
     @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
+    def size(cls, settings: Any, loss: str, outputs: int) -> int:
         return 2
 
     def count(self, sums: Sums) -> None:
@@ -158,55 +170,6 @@ class TopK(Metric):
     def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
         hits, weight = sums
         return float(hits / weight) if weight else 0.0
-
-
-class Ranking(Metric):
-    """A metric of the ranks of all rows of an epoch by the output before the sigmoid.
-
-    The output is taken in float32, because the sigmoid maps different outputs to the same probability.
-    """
-
-    losses = TWO_CLASSES
-    ranks = True
-
-    def __init__(self, settings: Any, kind: str, loss: Loss) -> None:
-        super().__init__(settings, kind, loss)
-        self.scores: Scores
-
-    @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
-        return RANKS
-
-    def count(self, sums: Sums) -> None:
-        sums.fill(0)  # filled by `write_ranks` when the epoch is complete
-        np.copyto(self.scores["score"], self.outputs[:, 0], casting="same_kind")
-        np.not_equal(self.labels[:, 0], 0, out=self.scores["positive"])
-
-
-class Auc(Ranking):
-    """Area under the receiver operating characteristic: how often a row of class 1 scores above one of class 0.
-
-    Exact (Mann and Whitney 1947): pairs of equal scores count one half.
-    """
-
-    @classmethod
-    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
-        twice_above, positives, negatives, _ = sums
-        pairs = positives * negatives
-        return float(twice_above / (2 * pairs)) if pairs else 0.5
-
-
-class AveragePrecision(Ranking):
-    """Precision averaged over the rows of class 1, each among the rows that score as high or higher; 0 without any.
-
-    This is Σ_n (R_n - R_n-1) P_n over the thresholds n, with recall R and precision P (Zhu 2004); nothing is
-    interpolated. The counts are exact, and the sum of their quotients is within 1e-12.
-    """
-
-    @classmethod
-    def finish(cls, sums: Sums, rows: float, settings: Any) -> float:
-        _, positives, _, precisions = sums
-        return float(precisions / positives) if positives else 0.0
 
 
 def true_classes(labels: AnyArray, out: NDArray[np.intp]) -> None:

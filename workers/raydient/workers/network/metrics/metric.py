@@ -40,8 +40,7 @@ class Metric(ABC):
     Attributes:
         outputs, labels: views of those of the loss.
         losses: kinds of loss that it can be used with.
-        ranks: True if it needs the rank of each row among all rows of an epoch. Its sums are then those of
-            `steps.scores.rank`, and it fills `scores` (rows,) with the rows' scores.
+        ranks: True if it needs the rank of each row among all rows of an epoch; see `Ranking`.
         larger_is_better: the direction in which it improves.
     """
 
@@ -56,7 +55,7 @@ class Metric(ABC):
 
     @classmethod
     @abstractmethod
-    def size(cls, loss: str, outputs: int) -> int:
+    def size(cls, settings: Any, loss: str, outputs: int) -> int:
         """Number of sums for this number of outputs."""
 
     @abstractmethod

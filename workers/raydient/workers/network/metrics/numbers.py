@@ -31,12 +31,12 @@ class _Errors(Metric):
 
 
 class RootMeanSquaredError(_Errors):
-    """The root of the mean of squared errors, over rows and outputs."""
+    """The root of the mean of squared errors, over rows and outputs together."""
 
     larger_is_better = False
 
     @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
+    def size(cls, settings: Any, loss: str, outputs: int) -> int:
         return 1
 
     def count(self, sums: Sums) -> None:
@@ -63,7 +63,7 @@ class R2(_Errors):
         self.center = np.zeros(self.outputs.shape[1])
 
     @classmethod
-    def size(cls, loss: str, outputs: int) -> int:
+    def size(cls, settings: Any, loss: str, outputs: int) -> int:
         return 3 * outputs
 
     def count(self, sums: Sums) -> None:
