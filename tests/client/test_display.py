@@ -26,6 +26,8 @@ def test_a_single_named_output_has_one_loss() -> None:
     assert line == "epoch 1/2  loss 0.5000  out_accuracy 25.00 %  1.00 s"
     both = epoch_line(1, 2, {"train": {"loss": 0.75, "a_loss": 0.5, "b_loss": 0.25}}, 1.0)
     assert both == "epoch 1/2  loss 0.7500  a_loss 0.5000  b_loss 0.2500  1.00 s"
+    plain = epoch_line(1, 2, {"train": {"loss": 0.5, "log_loss": 0.5}}, 1.0)
+    assert plain == "epoch 1/2  loss 0.5000  log_loss 0.5000  1.00 s"
 
 
 def test_shares_are_percent() -> None:

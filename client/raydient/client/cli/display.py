@@ -73,7 +73,7 @@ def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str
 
 def without_repetition(values: Mapping[str, float]) -> dict[str, float]:
     """Metrics without the loss of a single named output, `OUTPUT_loss`, which is the loss itself."""
-    repeated = [name for name in values if name.endswith("_loss")]
+    repeated = [name for name in values if name.endswith("_loss") and not name.endswith("log_loss")]
     single = repeated[0] if len(repeated) == 1 and values.get("loss") == values[repeated[0]] else None
     return {name: value for name, value in values.items() if name != single}
 
