@@ -55,7 +55,7 @@ def test_layers_without_names_get_them_and_may_be_shared() -> None:
     assert [each.value.name for each in built.layers] == ["dense_1", "dense_2", "shared_1", "add_1", "dense_3"]
     assert built.layers[2].value.layer == "dense_1"
     assert built.named_outputs[0].layer == "dense_3"
-    assert [metric.name for metric in built.metrics] == ["r2"]
+    assert [metric.kind for metric in built.metrics] == ["r2"]
 
 
 def test_a_submitted_network_arrives_as_it_was_built(client, service) -> None:
