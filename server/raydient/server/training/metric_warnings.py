@@ -45,7 +45,7 @@ def _present(labels: NDArray[Any], loss: str) -> NDArray[np.bool_]:
 
 
 def _problem(metric: OutputMetric, present: NDArray[np.bool_], names: Sequence[str]) -> str | None:
-    both = present.all(axis=0)
+    both = np.logical_and(*present)
     if len(both) > 1:
         count = int((~both).sum())
         return f"has labels that are all equal: {count} of {len(both)}" if count else None
