@@ -41,6 +41,12 @@ def test_public_names() -> None:
         "Node",
         "layer",
         "sequential",
+        "Event",
+        "StateChanged",
+        "Progressed",
+        "EpochEnded",
+        "CheckpointTaken",
+        "Noticed",
         "History",
         "Prediction",
         "LocalModel",
@@ -59,6 +65,7 @@ def test_public_names() -> None:
         "TransferBroken",
         "ModelUnreadable",
         "JobNotSucceeded",
+        "TimedOut",
         "MissingExtra",
         "InvalidSpec",
         "FieldError",
@@ -266,10 +273,13 @@ def test_lists_are_indexed_and_sliced_from_the_newest(client: Client, service, p
     for number in range(5):
         service.add_job(f"jobs/{number}")
     listing = client.list()
-    next(listing)
+    assert next(iter(listing)).name == "jobs/0"
     chosen, expected = listing[place], [f"jobs/{number}" for number in range(5)][place]
     assert ([job.name for job in chosen] if isinstance(place, slice) else chosen.name) == expected
-    assert next(listing).name == "jobs/1"
+    assert len(listing) == len(list(listing)) == 5
+    assert listing[4] in listing
+    with pytest.raises(IndexError, match="no item -6"):
+        listing[-6]
 
 
 def test_a_slice_reads_no_more_pages_than_it_needs(client: Client, service) -> None:
@@ -279,8 +289,31 @@ def test_a_slice_reads_no_more_pages_than_it_needs(client: Client, service) -> N
     assert "ListTrainingJobs" not in service.calls
     assert len(listing[:2]) == 2
     assert service.calls.count("ListTrainingJobs") == 1
+    assert listing[0] is listing[0]
+    assert listing
+    assert repr(listing) == "<Listing: 2 items read so far>"
+    assert service.calls.count("ListTrainingJobs") == 1
     with pytest.raises(IndexError, match="no item 5"):
         listing[5]
+
+
+def test_a_list_that_broke_begins_anew(client: Client, service) -> None:
+    for number in range(5):
+        service.add_job(f"jobs/{number}")
+    listing = client.list()
+    assert listing[1].name == "jobs/1"
+    service.fail("ListTrainingJobs", grpc.StatusCode.PERMISSION_DENIED)
+    with pytest.raises(NotPermitted):
+        len(listing)
+    assert [job.name for job in listing] == [f"jobs/{number}" for number in range(5)]
+
+
+def test_one_state_needs_no_list(client: Client, service) -> None:
+    service.add_job("jobs/0", state="FAILED")
+    service.add_job("jobs/1", state="RUNNING")
+    assert [job.name for job in client.list("failed")] == ["jobs/0"]
+    with pytest.raises(ValueError, match="no state 3; there are: QUEUED"):
+        client.list([3])
 
 
 @pytest.mark.parametrize("name", ["RUNING", "unspecified", ""])
@@ -317,7 +350,7 @@ def test_the_specification_of_a_job_that_the_service_cannot_read(client: Client,
     service.jobs["jobs/one"].state_reason = "UNREADABLE"
     service.jobs["jobs/one"].state_message = "cannot read it: spec: broken"
     with pytest.raises(NotAllowed, match="spec: broken") as caught:
-        next(client.list()).spec  # noqa: B018
+        client.list()[0].spec  # noqa: B018
     assert caught.value.reason == "JOB_UNREADABLE"
 
 

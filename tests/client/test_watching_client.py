@@ -1,17 +1,29 @@
 """Watching and waiting: no event is lost or repeated when connections break."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import grpc
 import pytest
 
-from raydient.client import Client, JobNotSucceeded, NotAllowed, Unreachable
+from raydient.client import (
+    Client,
+    EpochEnded,
+    Event,
+    JobNotSucceeded,
+    NotAllowed,
+    Noticed,
+    Progressed,
+    TimedOut,
+    Unreachable,
+)
 from raydient.client.connection import RECONNECT_SECONDS
+from raydient.client.events import event_of
 from raydient.v1.training_job_pb2 import StateChanged, TrainingJobEvent, TrainingJobState
 
 
-def sequences(events: list[TrainingJobEvent]) -> list[tuple[int, str | None]]:
-    return [(event.sequence, event.WhichOneof("event")) for event in events]
+def sequences(events: list[Event]) -> list[tuple[int, str | None]]:
+    return [(event.sequence, event.message.WhichOneof("event")) for event in events]
 
 
 WHOLE = [
@@ -109,3 +121,46 @@ def test_wait_inside_a_running_event_loop(client: Client, service) -> None:
         return client.get("one").wait().digest
 
     assert asyncio.run(cell()) == "abc"
+
+
+def test_events_have_types(client: Client, service) -> None:
+    service.add_job()
+    service.add_events()
+    first, *_, last = client.get("one").watch()
+    assert (first.state, last.state) == ("RUNNING", "SUCCEEDED")
+    message = TrainingJobEvent(sequence=3)
+    message.time.FromSeconds(86_400)
+    message.epoch_ended.epoch, message.epoch_ended.step = 2, 20
+    message.epoch_ended.duration.FromMilliseconds(1500)
+    message.epoch_ended.metrics.add(name="loss", split="test", value=0.5)
+    ended = EpochEnded(3, datetime(1970, 1, 2, tzinfo=UTC), message, 2, 20, 1.5, {"test": {"loss": 0.5}})
+    assert event_of(message) == ended
+    message.progress.step, message.progress.steps = 4, 8
+    assert isinstance(event_of(message), Progressed)
+    message.notice.reason, message.notice.message = "WARNING", "text"
+    assert isinstance(event_of(message), Noticed)
+    assert type(event_of(TrainingJobEvent(sequence=4))) is Event
+
+
+def test_waiting_ends_when_the_time_is_up(client: Client, service) -> None:
+    service.add_job(state="RUNNING")
+    service.held.set()
+    with pytest.raises(TimedOut, match=r"jobs/one has not ended within 0\.05 seconds; it goes on"):
+        client.get("one").wait(timeout=0.05)
+    with pytest.raises(TimeoutError):
+        list(client.get("one").watch(timeout=0))
+
+
+def test_a_job_that_has_ended_is_not_too_late(client: Client, service) -> None:
+    service.add_job(state="SUCCEEDED")
+    assert client.get("one").wait(timeout=0).state == "SUCCEEDED"
+
+
+def test_waiting_shows_progress(client: Client, service, capsys) -> None:
+    service.add_job()
+    service.add_events()
+    client.get("one").wait(progress=True)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0] == "RUNNING"
+    assert shown[-1].startswith("SUCCEEDED")
+    assert sum(line.startswith("epoch ") for line in shown) == 2

@@ -35,9 +35,14 @@ def serving(state, *options):
         server.stderr.close()
 
 
+def messages(job):
+    """Yield the events of a job as the service sent them."""
+    return (event.message for event in job.watch())
+
+
 def wait_for_step(job, step):
     """Follow a job until it has made this number of steps."""
-    for event in job.watch():
+    for event in messages(job):
         if event.WhichOneof("event") == "progress" and event.progress.step >= step:
             return
     pytest.fail("the job ended too soon")
@@ -45,7 +50,7 @@ def wait_for_step(job, step):
 
 def wait_until(job, holds):
     """Follow a job until `holds` is true of its progress."""
-    for event in job.watch():
+    for event in messages(job):
         if event.WhichOneof("event") == "progress" and holds(event.progress):
             return
     pytest.fail("the job ended too soon")
@@ -53,7 +58,7 @@ def wait_until(job, holds):
 
 def wait_for_notices(job, reason, number):
     """Follow a job until it has reported an event this number of times."""
-    for event in job.watch():
+    for event in messages(job):
         number -= event.WhichOneof("event") == "notice" and event.notice.reason == reason
         if not number:
             return
@@ -62,14 +67,14 @@ def wait_for_notices(job, reason, number):
 
 def notices(job):
     """Return the reasons of all notices of a job that has ended."""
-    return [event.notice.reason for event in job.watch() if event.WhichOneof("event") == "notice"]
+    return [event.notice.reason for event in messages(job) if event.WhichOneof("event") == "notice"]
 
 
 def events_so_far(job):
     """Return the events up to the job's present step."""
     now = job.refresh().resource.progress.step
     events = []
-    for event in job.watch():
+    for event in messages(job):
         events.append(event)
         if event.WhichOneof("event") == "progress" and event.progress.step >= now:
             return events

@@ -10,7 +10,7 @@ from raydient.server.training.reports import CheckpointTaken, Notice, Outcome, P
 from raydient.wire import control
 
 from .conftest import execute
-from .serving import descendants, serving
+from .serving import descendants, messages, serving
 
 
 class Disk:
@@ -114,7 +114,7 @@ def until(events, holds):
 def test_a_service_reports_a_full_disk_and_the_job_survives(spec, tmp_path):
     with serving(tmp_path / "state") as (server, client):
         job = client.submit(spec(2, checkpoint_seconds=0.0, epochs=100_000))
-        events = job.watch()
+        events = messages(job)
         until(events, lambda event: event.progress.step >= 100)
         pid = coordinator_of(server)
         limit_files(pid, 0)

@@ -21,7 +21,7 @@ from raydient.server.embedded import train
 from raydient.spec.validation import validate_job
 from raydient.workers.network import load_model
 
-from .serving import descendants, ending, events_so_far, notices, serving, wait_for_step
+from .serving import descendants, ending, events_so_far, messages, notices, serving, wait_for_step
 
 LONG = {"epochs": 250}
 """1,500 steps: some seconds."""
@@ -74,7 +74,7 @@ def test_a_killed_server_lists_every_job_and_goes_on_with_them(spec, job, undist
         assert [j.name for j in client.list()] == [queued.name, running.name]
         again = client.get(running.name)
         assert again.wait().digest == undisturbed(job(2, **LONG))
-        reasons = [e.notice.reason for e in again.watch() if e.WhichOneof("event") == "notice"]
+        reasons = [e.notice.reason for e in messages(again) if e.WhichOneof("event") == "notice"]
         assert "RESUMED" in reasons
         assert again.history().curve("loss", "test")[0] == list(range(1, 251))
         assert client.get(queued.name).wait().state == "SUCCEEDED"
@@ -107,7 +107,7 @@ def test_a_lost_database_is_rebuilt_and_the_jobs_go_on_to_the_same_weights(spec,
         again = client.get(running.name)
         assert again.resource.state_reason == "REBUILT"
         assert again.resume().wait().digest == undisturbed(job(2, **LONG))
-        assert "RESUMED" in [e.notice.reason for e in again.watch() if e.WhichOneof("event") == "notice"]
+        assert "RESUMED" in [e.notice.reason for e in messages(again) if e.WhichOneof("event") == "notice"]
         assert again.history().curve("loss", "test")[0] == list(range(1, 251))
 
 

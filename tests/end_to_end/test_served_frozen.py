@@ -8,7 +8,7 @@ import pytest
 from raydient.client import JobNotSucceeded
 from raydient.server.training.holding import identity, read_holder
 
-from .serving import notices, serving, wait_for_step
+from .serving import messages, notices, serving, wait_for_step
 
 LONG = {"epochs": 250}
 """1,500 steps: some seconds."""
@@ -85,7 +85,7 @@ def test_the_next_service_ends_a_frozen_coordinator_and_goes_on(spec, job, undis
 
 
 def wait_for_state(job, state):
-    for event in job.watch():
+    for event in messages(job):
         if event.WhichOneof("event") == "state_changed" and job.refresh().state == state:
             return
     pytest.fail(f"the job ended without being {state}")

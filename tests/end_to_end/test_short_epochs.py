@@ -11,7 +11,7 @@ from raydient.server.training.reports import EpochEnded, Notice
 from raydient.v1 import training_job_pb2 as v1
 
 from .conftest import execute
-from .serving import serving, wait_until
+from .serving import messages, serving, wait_until
 
 MANY = {"epochs": 1_000_000, "batch_size": 560, "microbatches": 1}
 """More epochs than any of these tests waits for."""
@@ -56,7 +56,7 @@ def test_orders_are_obeyed_before_many_more_epochs_are_stored(spec, tmp_path):
         job.cancel()
         with pytest.raises(JobNotSucceeded):
             job.wait()
-        events = list(job.watch())
+        events = list(messages(job))
         epochs = [e.epoch_ended.epoch for e in events if e.WhichOneof("event") == "epoch_ended"]
         assert epochs == list(range(1, len(epochs) + 1)), "each once, in order"
         since = between(events, v1.TRAINING_JOB_STATE_CANCELLING, v1.TRAINING_JOB_STATE_CANCELLED)

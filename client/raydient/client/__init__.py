@@ -32,9 +32,11 @@ if TYPE_CHECKING:
         RaydientError,
         RequestRefused,
         ServerFault,
+        TimedOut,
         TransferBroken,
         Unreachable,
     )
+    from .events import CheckpointTaken, EpochEnded, Event, Noticed, Progressed, StateChanged
     from .history import History
     from .job import Job
     from .local_model import LocalModel, load_model
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
     from .training import Trained, train
 
 _HOME = {
+    "CheckpointTaken": "raydient.client.events",
     "Client": "raydient.client.client",
+    "EpochEnded": "raydient.client.events",
+    "Event": "raydient.client.events",
     "FieldError": "raydient.spec.errors",
     "Graph": "raydient.client.building",
     "History": "raydient.client.history",
@@ -59,10 +64,14 @@ _HOME = {
     "NotFound": "raydient.client.errors",
     "NotPermitted": "raydient.client.errors",
     "NotSupported": "raydient.client.errors",
+    "Noticed": "raydient.client.events",
     "Prediction": "raydient.client.prediction",
+    "Progressed": "raydient.client.events",
     "RaydientError": "raydient.client.errors",
     "RequestRefused": "raydient.client.errors",
     "ServerFault": "raydient.client.errors",
+    "StateChanged": "raydient.client.events",
+    "TimedOut": "raydient.client.errors",
     "Trained": "raydient.client.training",
     "TransferBroken": "raydient.client.errors",
     "Unreachable": "raydient.client.errors",
@@ -80,6 +89,12 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "Node",
     "layer",
     "sequential",
+    "Event",
+    "StateChanged",
+    "Progressed",
+    "EpochEnded",
+    "CheckpointTaken",
+    "Noticed",
     "History",
     "Prediction",
     "LocalModel",
@@ -98,6 +113,7 @@ __all__ = [  # noqa: RUF022  (the order of use)
     "TransferBroken",
     "ModelUnreadable",
     "JobNotSucceeded",
+    "TimedOut",
     "MissingExtra",
     "InvalidSpec",
     "FieldError",

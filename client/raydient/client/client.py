@@ -24,8 +24,10 @@ from .data_file import AnyJob, job_of, local_file, with_dataset, written_data
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
-from .job import Job, state_label
+from .job import Job
 from .listing import Listing
+from .notebook import properties
+from .states import state_label
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 CHECK_SECONDS = 900.0
@@ -73,6 +75,9 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<Client of {self._connection.address}>"
+
+    def _repr_html_(self) -> str:
+        return properties([("address", self._connection.address)], "raydient")
 
     def __enter__(self) -> Self:
         return self
@@ -149,7 +154,7 @@ class Client:
         return Job(self._connection, self._connection.call(self._connection.training.GetTrainingJob, request))
 
     def list(
-        self, states: Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
+        self, states: str | Iterable[str] = (), labels: Mapping[str, str] | None = None, *, full: bool = False
     ) -> Listing[Job]:
         """Jobs, newest first: all, or those in one of the states (`RUNNING`, ...) that have all of the labels.
 
@@ -160,7 +165,7 @@ class Client:
         """
         request = api.ListTrainingJobsRequest(
             page_size=100,
-            states=[state_label(state) for state in states],
+            states=[state_label(state) for state in ([states] if isinstance(states, str) else states)],
             labels=labels or {},
             view=api.TRAINING_JOB_VIEW_FULL if full else api.TRAINING_JOB_VIEW_BASIC,
         )

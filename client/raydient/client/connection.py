@@ -15,7 +15,7 @@ from raydient.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from raydient.v1.model_service_pb2_grpc import ModelServiceStub
 from raydient.v1.training_service_pb2_grpc import TrainingServiceStub
 
-from .errors import NotPermitted, Unreachable, error_of
+from .errors import NotPermitted, TimedOut, Unreachable, error_of
 from .reaching import is_loopback
 
 CALL_SECONDS = 30.0
@@ -126,12 +126,18 @@ class Connection:
         self._notice(f"{error}; trying again")
         self._notice = lambda _: None
 
-    def stream(self, method: Any, request: Any) -> Iterator[Any]:
-        """Yield the responses of a stream as they arrive. Closing the iterator ends the call."""
-        call = method(request, metadata=self._metadata)
+    def stream(self, method: Any, request: Any, seconds: float | None = None) -> Iterator[Any]:
+        """Yield the responses of a stream as they arrive. Closing the iterator ends the call.
+
+        Raises:
+            TimedOut: the stream has not ended within so many seconds; None means no limit.
+        """
+        call = method(request, timeout=seconds, metadata=self._metadata)
         try:
             yield from call
         except grpc.RpcError as error:
+            if seconds is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimedOut("the time is up") from error
             raise error_of(error, self.address) from error
         finally:
             call.cancel()
@@ -174,10 +180,10 @@ class Attempts:
         """Note that a message has arrived."""
         self._broken = 0
 
-    def pause_after(self, error: Unreachable) -> None:
-        """Wait before the next attempt, or raise `error` if there have been enough of them."""
+    def pause_after(self, error: Unreachable, most: float = RECONNECT_SECONDS[-1]) -> None:
+        """Wait before the next attempt, at most so many seconds, or raise `error` if there have been enough of them."""
         if self._broken == len(RECONNECT_SECONDS) or not error.transient:
             raise error
         self._connection.notify_of_retries(error)
-        self._connection.sleep(RECONNECT_SECONDS[self._broken])
+        self._connection.sleep(min(RECONNECT_SECONDS[self._broken], most))
         self._broken += 1

@@ -13,6 +13,7 @@
      ├─ TransferBroken     bytes did not arrive as they were sent
      ├─ ModelUnreadable    a file is no model, or damaged
      ├─ JobNotSucceeded    a job that was waited for failed or was cancelled
+     ├─ TimedOut           a job that was waited for has not ended in time
      └─ MissingExtra       a package of an extra is not installed
 
 A specification that breaks rules raises `raydient.spec.errors.InvalidSpec`, whether the client or the server found it.
@@ -124,6 +125,10 @@ class JobNotSucceeded(RaydientError):
     def __init__(self, message: str, *, state: str, reason: str = "") -> None:
         super().__init__(message, reason=reason)
         self.state = state
+
+
+class TimedOut(RaydientError, TimeoutError):
+    """A job that was waited for has not ended in time. It goes on."""
 
 
 class MissingExtra(RaydientError):

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import MissingExtra
+from .notebook import table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+
+LAST_EPOCHS = 10
+"""Epochs that a notebook shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class History:
         last = max(point.epoch for point in self.points)
         values = ", ".join(f"{p.split} {p.name} {p.value:.4g}" for p in self.points if p.epoch == last)
         return f"<History up to epoch {last}: {values}>"
+
+    def _repr_html_(self) -> str:
+        """The last epochs, one row each."""
+        curves = list(dict.fromkeys((point.split, point.name) for point in self.points))
+        values = {(p.split, p.name, p.epoch): f"{p.value:.4g}" for p in self.points}
+        epochs = sorted({point.epoch for point in self.points})
+        rows = [[str(e), *(values.get((*curve, e), "") for curve in curves)] for e in epochs[-LAST_EPOCHS:]]
+        caption = f"History of {len(epochs)} epochs" if len(epochs) != 1 else "History of 1 epoch"
+        return table(["epoch", *(f"{split} {name}" for split, name in curves)], rows, caption)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -12,37 +12,20 @@ from raydient.spec.job import JobSpec
 from raydient.spec.validation import validate_job
 from raydient.v1 import model_service_pb2 as model_api
 from raydient.v1 import training_service_pb2 as api
-from raydient.v1.training_job_pb2 import TrainingJob, TrainingJobEvent, TrainingJobState
+from raydient.v1.training_job_pb2 import TrainingJob
 
 from .connection import Connection
 from .download import Downloaded, download_model
-from .errors import JobNotSucceeded, NotAllowed, RaydientError, RequestRefused, of_specification
+from .errors import JobNotSucceeded, NotAllowed, RaydientError, RequestRefused, TimedOut, of_specification
+from .events import Event, event_of
 from .history import History, Point
+from .notebook import properties
 from .prediction import Prediction, call_predict
 from .predictor import Predictor
 from .replaying import Replay
+from .states import FINAL, state_name
 from .updating import update_request
 from .watching import watch
-
-_PREFIX = "TRAINING_JOB_STATE_"
-
-
-def state_name(state: TrainingJobState) -> str:
-    """`RUNNING` for TRAINING_JOB_STATE_RUNNING."""
-    return TrainingJobState.Name(state).removeprefix(_PREFIX)
-
-
-def state_label(name: str) -> str:
-    """Inverse of `state_name`: the label in the enum.
-
-    Raises:
-        ValueError: the state is unknown; the message lists the names.
-    """
-    label = _PREFIX + name.upper().removeprefix(_PREFIX)
-    states = [known.removeprefix(_PREFIX) for known, value in TrainingJobState.items() if value]
-    if label.removeprefix(_PREFIX) not in states:
-        raise ValueError(f"there is no state {name!r}; there are: {', '.join(states)}")
-    return label
 
 
 class Job:
@@ -59,7 +42,22 @@ class Job:
         self._predictors: dict[str, Predictor] = {}
 
     def __repr__(self) -> str:
-        return f"<Job {self.name} {self.state}>"
+        """One line: name, state, epochs, and the losses of the last epoch."""
+        resource, parts = self.resource, [f"{self.name} {self.state}"]
+        if resource.HasField("progress"):
+            parts.append(f"epoch {resource.progress.epoch} of {resource.progress.epochs}")
+        parts += [f"{m.split} loss {m.value:.4g}" for m in resource.last_epoch.metrics if m.name == "loss"]
+        return f"<Job {', '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        resource, progress = self.resource, self.resource.progress
+        epochs = f"{progress.epoch} of {progress.epochs}" if resource.HasField("progress") else ""
+        why = ": ".join(filter(None, (resource.state_reason, resource.state_message)))
+        pairs = [("display name", resource.spec.display_name), ("state", self.state), ("why", why), ("epoch", epochs)]
+        for part in ("train", "test"):
+            values = [f"{m.name} {m.value:.4g}" for m in resource.last_epoch.metrics if m.split == part]
+            pairs.append((part, ", ".join(values)))
+        return properties([*pairs, ("digest", self.digest)], self.name)
 
     @property
     def name(self) -> str:
@@ -93,29 +91,53 @@ class Job:
         """Fetch the job's state from the server."""
         return self._update(self._connection.training.GetTrainingJob, api.GetTrainingJobRequest(name=self.name))
 
-    def watch(self, after_sequence: int = 0) -> Iterator[TrainingJobEvent]:
+    def watch(self, after_sequence: int = 0, *, timeout: float | None = None) -> Iterator[Event]:
         """Yield the events after a sequence number, past and future ones, up to that of the final state.
 
         Blocks between events. A broken connection is reopened, and no event is lost or repeated.
 
+        Args:
+            after_sequence: number of the last event that is not wanted.
+            timeout: seconds after which watching ends; None: no limit.
+
         Raises:
+            TimedOut: the job has not ended in time.
             Unreachable: the server does not answer for about a minute.
         """
-        return watch(self._connection, self.name, after_sequence)
+        return (event_of(message) for message in watch(self._connection, self.name, after_sequence, timeout))
 
-    def wait(self) -> "Job":
+    def wait(self, *, progress: bool = False, timeout: float | None = None) -> "Job":
         """Block until the job has succeeded.
+
+        Args:
+            progress: show epochs and notices on standard error, on a terminal with a bar.
+            timeout: seconds to wait; None: no limit.
 
         Raises:
             JobNotSucceeded: it failed or was cancelled.
+            TimedOut: it has not ended in time; it goes on.
         """
-        for _ in self.watch():
-            pass
+        try:
+            self._follow(timeout, progress=progress)
+        except TimedOut:
+            if self.refresh().state not in FINAL:
+                raise
         self.refresh()
         if self.state != "SUCCEEDED":
             message = self.resource.state_message or f"{self.name} is {self.state}"
             raise JobNotSucceeded(message, state=self.state, reason=self.resource.state_reason)
         return self
+
+    def _follow(self, timeout: float | None, *, progress: bool) -> None:
+        events = self.watch(timeout=timeout)
+        if not progress:
+            for _ in events:
+                pass
+            return
+        from .cli.display import open_display, show
+
+        with open_display() as display:
+            show(events, display, self.resource.spec.training.epochs)
 
     def history(self) -> History:
         """The curves of training and evaluation so far, by epoch."""

@@ -13,6 +13,7 @@ from raydient.v1.model_service_pb2 import Prediction as OutputPrediction
 from .columns import InvalidSamples
 from .connection import Connection
 from .errors import RequestRefused
+from .notebook import table
 
 if TYPE_CHECKING:
     from numpy import float32, int32
@@ -58,6 +59,35 @@ class Prediction:
         texts += ["..."] * (values.size > FIRST_VALUES)
         what = "outputs" if self.classes is None else "classes"
         return f"<Prediction of {samples}, {width}{' each' * (count != 1)}: {what} {', '.join(texts)}>"
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.outputs)
+
+    def __getitem__(self, rows: slice) -> "Prediction":
+        """The predictions of consecutive samples: `prediction[:5]`."""
+        if not isinstance(rows, slice):
+            text = f"a prediction takes slices, such as [:5], not {rows!r}"
+            raise TypeError(f"{text}; its `outputs` and `classes` are arrays")
+        classes = None if self.classes is None else self.classes[rows]
+        return Prediction(self.outputs[rows], classes, self.class_names)
+
+    def _repr_html_(self) -> str:
+        """The first samples, one row each, with their first outputs."""
+        rows = []
+        for place, sample in enumerate(self.outputs[:FIRST_VALUES]):
+            outputs = sample.ravel().tolist()
+            shown = [f"{value:.6g}" for value in outputs[:FIRST_VALUES]]
+            shown += ["..."] * (len(outputs) > FIRST_VALUES)
+            rows.append([str(place), *([] if self.classes is None else [self._class(place)]), ", ".join(shown)])
+        return table(["sample", *([] if self.classes is None else ["class"]), "outputs"], rows, repr(self)[1:-1])
+
+    def _class(self, place: int) -> str:
+        """The class of a sample as text; of several, the first ones."""
+        assert self.classes is not None
+        values = self.classes[place].ravel().tolist()
+        texts = [self.class_names[value] if self.class_names else str(value) for value in values[:FIRST_VALUES]]
+        return ", ".join(texts + ["..."] * (len(values) > FIRST_VALUES))
 
 
 def call_predict(

@@ -1,7 +1,7 @@
 """Progress on standard error: a bar on a terminal, otherwise one line per epoch."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,7 @@ from raydient.spec.printable import printable_lines
 from .output import echo
 
 if TYPE_CHECKING:
+    from raydient.client.events import Event
     from raydient.server.training.reports import Report
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -57,6 +58,23 @@ def open_display() -> Iterator[Display]:
     bar = _Bar()
     with bar.progress_bar:
         yield bar
+
+
+def show(events: "Iterable[Event]", display: Display, epochs: int) -> None:
+    """Show the events of a job; `epochs` is their total number, 0 if unknown."""
+    from raydient.client.events import EpochEnded, Noticed, Progressed, StateChanged
+
+    for event in events:
+        match event:
+            case StateChanged():
+                digest = f"digest {event.digest}" if event.digest else ""
+                display.say(": ".join(filter(None, (event.state, event.text, digest))))
+            case Progressed():
+                display.progress(event.step, event.steps, event.loss, event.samples_per_second)
+            case EpochEnded():
+                display.epoch(event.epoch, epochs, event.metrics, event.seconds)
+            case Noticed():
+                display.say(notice_text(event.reason, event.text))
 
 
 def epoch_line(epoch: int, epochs: int, metrics: Metrics, seconds: float) -> str:

@@ -1,19 +1,17 @@
 """`raydient submit` and `raydient watch`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .display import Display, notice_text, open_display
+from .display import open_display, show
 from .failures import FAILED, INTERRUPTED, reading
 from .options import ConnectionOptions, debug_option, job_argument, job_file, json_option, with_connection
 from .output import as_data, echo, print_json, warn
 
 if TYPE_CHECKING:
     from raydient.client.job import Job
-    from raydient.v1.training_job_pb2 import TrainingJobEvent
 
 
 @click.command()
@@ -64,10 +62,10 @@ def follow(job: "Job", connection: ConnectionOptions, after_sequence: int, *, as
         events = job.watch(after_sequence)
         if as_json:
             for event in events:
-                print_json(as_data(event), one_line=True)
+                print_json(as_data(event.message), one_line=True)
         else:
             with open_display() as display:
-                _show(events, display, job.resource.spec.training.epochs)
+                show(events, display, job.resource.spec.training.epochs)
     except KeyboardInterrupt:
         for line in (
             f"\ndetached; {job.name} goes on",
@@ -77,25 +75,3 @@ def follow(job: "Job", connection: ConnectionOptions, after_sequence: int, *, as
             echo(line, err=True)
         return INTERRUPTED
     return 0 if job.refresh().state == "SUCCEEDED" else FAILED
-
-
-def _show(events: Iterator["TrainingJobEvent"], display: Display, epochs: int) -> None:
-    from raydient.client.job import state_name
-
-    for event in events:
-        match event.WhichOneof("event"):
-            case "state_changed":
-                change = event.state_changed
-                digest = f"digest {change.digest}" if change.digest else ""
-                display.say(": ".join(filter(None, (state_name(change.state), change.message, digest))))
-            case "progress":
-                progress = event.progress
-                display.progress(progress.step, progress.steps, progress.loss, progress.samples_per_second)
-            case "epoch_ended":
-                ended = event.epoch_ended
-                metrics: dict[str, dict[str, float]] = {}
-                for metric in ended.metrics:
-                    metrics.setdefault(metric.split, {})[metric.name] = metric.value
-                display.epoch(ended.epoch, epochs, metrics, ended.duration.ToTimedelta().total_seconds())
-            case "notice":
-                display.say(notice_text(event.notice.reason, event.notice.message))
