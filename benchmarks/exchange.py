@@ -171,11 +171,12 @@ def gloo() -> Measurement:
 
 def main() -> None:
     options = Options.parse(__doc__, 5)
-    steps = {values: options.size(number, 1) for values, (number, _) in CASES.items()}
+    cases = list(CASES)[: options.size(len(CASES), 2)]
+    steps = {values: options.size(CASES[values][0], 1) for values in cases}
     memory, tcp, peer = "raydient, shared memory", "raydient, TCP", "gloo allreduce"
     several = {
         f"{name}, {servers} servers": partial(ours, transport, servers, steps)
-        for servers in SERVERS
+        for servers in SERVERS[: options.size(len(SERVERS), 1)]
         for name, transport in ((memory, Transport.SHARED_MEMORY), (tcp, Transport.TCP))
     }
     comparison = Comparison(
@@ -188,13 +189,13 @@ def main() -> None:
         },
     )
     comparison.run()
-    for values, (_, share) in CASES.items():
-        comparison.ratio(name_of(values), memory, peer, at_most=share)
-    for values in CASES:
+    for values in cases:
+        comparison.ratio(name_of(values), memory, peer, at_most=CASES[values][1])
+    for values in cases:
         comparison.ratio(name_of(values), tcp, peer)
     for contender in several:
-        comparison.ratio(name_of(max(CASES)), contender, contender.rpartition(", ")[0])
-    print_document(comparison.document("exchange", megabytes={name_of(v): v * 4 / 1e6 for v in CASES}))
+        comparison.ratio(name_of(max(cases)), contender, contender.rpartition(", ")[0])
+    print_document(comparison.document("exchange", megabytes={name_of(v): v * 4 / 1e6 for v in cases}))
 
 
 if __name__ == "__main__":

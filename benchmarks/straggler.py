@@ -133,7 +133,7 @@ def pace(data: Path, spec: JobSpec, shares: Sequence[float], *, follow: bool = T
 
 def main() -> None:
     options = Options.parse(__doc__, 3)
-    rows, steps = LEAVES * options.size(192, 32), options.size(46, WARM_UP_STEPS + 8)
+    rows, steps = LEAVES * options.size(192, 4), options.size(46, WARM_UP_STEPS + 8)
     even, uneven = [FAST] * WORKERS, [FAST, FAST, SLOW, FAST]
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         data = Path(directory) / "random.npz"

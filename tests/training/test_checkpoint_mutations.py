@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from raydient.files import LocalDisk
 from raydient.server.jobs.artifacts import Artifacts
 from raydient.server.jobs.directory import StateDirectory
 from raydient.server.jobs.records import Job
@@ -36,6 +37,16 @@ STRAY = (
     "\x1b[2J",
     "step-\n",
 )
+
+
+class UnsyncedDisk(LocalDisk):
+    """Makes nothing durable: no test here loses power, and ten thousand renamed folders would take minutes."""
+
+    def sync(self, file):
+        pass
+
+    def sync_folder(self, folder):
+        pass
 
 
 class Mutator:
@@ -66,7 +77,7 @@ class Mutator:
         data = bytearray(path.read_bytes())
         for _ in range(self._chance.choice([1, 1, 1, 2, 9])):
             data[self._chance.randrange(len(data))] ^= 1 << self._chance.randrange(8)
-        path.write_bytes(data)
+        rewrite(path, data)
 
     def truncate(self):
         path = self._file()
@@ -77,7 +88,7 @@ class Mutator:
         if self._chance.random() < 0.2:
             os.truncate(path, 1 << self._chance.choice([20, 32, 42]))
         else:
-            path.write_bytes(path.read_bytes() + self._chance.randbytes(self._chance.choice([1, 8, 4096])))
+            rewrite(path, path.read_bytes() + self._chance.randbytes(self._chance.choice([1, 8, 4096])))
 
     def zero(self):
         path = self._file()
@@ -85,13 +96,13 @@ class Mutator:
         start = self._chance.randrange(len(data))
         stop = min(len(data), start + self._chance.choice([1, 64, 4096]))
         data[start:stop] = bytes(stop - start)
-        path.write_bytes(data)
+        rewrite(path, data)
 
     def swap(self):
         one, other = self._file(), self._file()
         first, second = one.read_bytes(), other.read_bytes()
-        one.write_bytes(second)
-        other.write_bytes(first)
+        rewrite(one, second)
+        rewrite(other, first)
 
     def transplant(self):
         """Copy one file or all files of another job's checkpoint."""
@@ -164,7 +175,7 @@ def malform(text, chance):
 def stored(tmp_path):
     """Return the checkpoints of the job and of another job, and the API's reader of them."""
     state = StateDirectory(tmp_path / "state")
-    ours, stranger = (SmallJob(state.job(job) / "checkpoints", job=job) for job in ("a1", "b2"))
+    ours, stranger = (SmallJob(state.job(job) / "checkpoints", job=job, disk=UnsyncedDisk()) for job in ("a1", "b2"))
     for step in STEPS:
         ours.save(step)
         stranger.save(step, values=step + 100)
@@ -191,8 +202,17 @@ def restore(folder, kept):
         os.makedirs(folder / name, exist_ok=True)
     for path, data in kept.items():
         if not os.path.isfile(path) or os.path.getsize(path) != len(data) or read(path) != data:
-            with open(path, "wb") as file:
-                file.write(data)
+            rewrite(path, data)
+
+
+def rewrite(path, data):
+    """Write the file anew. A file system may flush one that is truncated and written again, which takes as long as a
+    sync.
+    """
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(path, "wb") as file:
+        file.write(data)
 
 
 def remove(path):
