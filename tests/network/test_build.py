@@ -164,10 +164,11 @@ def test_every_penalty_that_a_layer_may_have_is_one_while_it_learns(make_network
     regularization = {name: {"l1": 1.0 + n, "l2": 2.0 + n} for n, name in enumerate(regularizers(kind))}
     for trainable in (True, False):
         layers = graph(kind, {**settings, **regularization, "trainable": trainable}, shapes)
-        penalties = penalties_of(make_network(layers, input_shape=(4,)))
-        assert set(penalties.values()) == (
-            {(r["l1"], r["l2"]) for r in regularization.values()} if trainable else set()
-        )
+        network = make_network(layers, input_shape=(4,))
+        expected = {name: (r["l1"], r["l2"]) for name, r in regularization.items()}
+        on_outputs = expected.pop("activity_regularizer", (0.0, 0.0))  # also of a layer that rests
+        assert {layer.penalty for layer in network.layers if layer.name == "middle"} == {on_outputs}
+        assert set(penalties_of(network).values()) == (set(expected.values()) if trainable else set())
 
 
 def test_each_kernel_of_attention_has_the_penalty(make_network):
