@@ -5,7 +5,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from raydient.server.training.order_record import read_order
 from raydient.server.training.preparation import prepare
+from raydient.server.training.replay import replay
 from raydient.server.training.reports import Progress
 from raydient.spec.errors import InvalidSpec
 from raydient.spec.validation import validate_job
@@ -108,6 +110,14 @@ def test_the_contribution_of_local_steps_is_encoded_once(make, local, tmp_path):
     prepared = make("int8", 2, 3, training=TRAINING | steps)
     expected = naive(prepared, decoded=decoded(prepared), learn=Learner(prepared)).digest
     assert execute(prepared, local, tmp_path, transport="tcp").digest == expected
+
+
+def test_a_stale_job_may_have_a_codec_and_is_replayed_with_it(make, local, tmp_path):
+    training = TRAINING | {"consistency": "asynchronous"}
+    finished = execute(make("int8", 2, 3, training=training), local, tmp_path, transport="tcp")
+    parts = read_order(tmp_path)
+    digests = [replay(make(codec, 1, 1, training=training), parts, (), finished.step) for codec in ("int8", "none")]
+    assert digests[0] == finished.digest != digests[1]
 
 
 def test_a_kill_changes_no_bit(make, local, tmp_path):

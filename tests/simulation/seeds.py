@@ -16,7 +16,10 @@ FIRST_EVENTS = 600
 OPTIMIZERS = "adam", "sgd", "scaled"
 MODELS = "synchronous", "asynchronous", "bounded_staleness"
 STALE = "asynchronous", 1, 2, 8
-"""The consistency of each fifth job: its name, or the limit of its staleness."""
+"""Consistencies of stale jobs: the name, or the limit of the staleness."""
+GUARDS = None, None, (), ("lower_limit", "reduce_rate"), ("reduce_rate",)
+"""Safeguards of stale jobs: the answers that they lack; None: no safeguard."""
+CODECS = "none", "none", "float16", "bfloat16", "int8"
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,8 @@ def amend(job, fault):
         {"training.epochs": 4, "training.max_steps": None},
     )
     if job.twin.prepared.spec.training.consistency.is_stale and fault.second % 3 == 0:
-        choices = [{"training.consistency": {model: {}}} for model in MODELS]
+        guarded = [{model: {"safeguard": {"loss_factor": 1.001}}} for model in MODELS[1:]]
+        choices = [{"training.consistency": model} for model in (*({model: {}} for model in MODELS), *guarded)]
     job.amend(choices[fault.first % len(choices)])
 
 
@@ -170,11 +174,17 @@ ORDERS = scale, pause, amend
 BY_NAME = {fault.__name__: fault for fault in FAULTS}
 
 
-def consistency_of(seed):
-    """Return the consistency of a job, see `tiny_twin`: a fifth of them is stale, and a fifth makes local steps."""
+def model_of(seed):
+    """Return consistency, safeguard and codec of a job, see `tiny_twin`.
+
+    A fifth of the jobs is stale, some of them with a safeguard, and those without a table with a codec. A fifth makes
+    local steps.
+    """
     if seed % 5 == 2:
-        return STALE[seed // 5 % len(STALE)]
-    return "local" if seed % 8 in (5, 7) else "synchronous"
+        chance = random.Random(f"model {seed}")
+        model = {"consistency": chance.choice(STALE), "guard": chance.choice(GUARDS)}
+        return model if has_table(seed) else model | {"codec": chance.choice(CODECS)}
+    return {"consistency": "local" if seed % 8 in (5, 7) else "synchronous"}
 
 
 def has_table(seed):
@@ -196,7 +206,7 @@ def draw(seed):
             optimizer_of(seed, chance.choice(OPTIMIZERS)),
             chance.choice((1, 1, 2, 3)),
             table=has_table(seed),
-            consistency=consistency_of(seed),
+            **model_of(seed),
         ).amendable(),
         workers=chance.randint(1, 3),
         late_seconds=chance.choice((0.0, 0.0, 0.05, 2.0)),
@@ -232,9 +242,13 @@ class Run:
         return f"python -m tests.simulation {self.seed}    # {self.problem}"
 
 
-@small_pieces()
 def run_seed(seed, *, traced=False):
     """Run a job with the faults of a seed. The trace is empty unless there is a problem, or it is `traced`."""
+    with small_pieces(model_of(seed).get("codec", "none")):
+        return _run_seed(seed, traced=traced)
+
+
+def _run_seed(seed, *, traced):
     job, faults = draw(seed)
     world, waiting = job.world, list(faults)
 

@@ -8,7 +8,7 @@ import pytest
 
 from raydient.server.training.checkpoint_files import good_manifests
 from raydient.server.training.initial_weights import MODEL_FILE
-from raydient.server.training.reports import Amended
+from raydient.server.training.reports import Amended, Notice
 from raydient.steps.amendments import Amendment
 from raydient.wire.frames import Kind
 
@@ -23,9 +23,9 @@ SETTINGS = {
 }
 
 
-def run(servers, settings, at_event, fault=lambda job: None):
+def run(servers, settings, at_event, fault=lambda job: None, **model):
     """Run a job with two workers that is amended at an event; the fault follows at once."""
-    job, waiting = Job(1, tiny_twin("adam", servers).amendable(), workers=2), [settings]
+    job, waiting = Job(1, tiny_twin("adam", servers, **model).amendable(), workers=2), [settings]
 
     def look():
         if waiting and job.world.events >= at_event:
@@ -120,3 +120,15 @@ def test_an_end_that_has_passed_becomes_the_end_of_the_epoch_or_of_the_step():
     (amendment,) = in_force(job)
     assert amendment.settings == {"training.epochs": 2}
     assert amendment.step > job.twin.prepared.schedule.steps_per_epoch
+
+
+@small_pieces()
+def test_a_job_that_watches_no_metric_may_get_a_safeguard():
+    settings = {
+        "training.consistency": {"asynchronous": {"safeguard": {"loss_factor": 1.001}}},
+        "training.optimizer.adam.learning_rate": 50.0,
+        "training.epochs": 6,
+    }
+    job = run(1, settings, 120, consistency="asynchronous")
+    assert [amendment.settings for amendment in in_force(job)] == [settings]
+    assert "SAFEGUARD_ACTED" in {report.reason for report in job.reports if isinstance(report, Notice)}

@@ -4,7 +4,7 @@ import atexit
 import os
 import shutil
 import struct
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import copy
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,8 +16,9 @@ import numpy as np
 from raydient.server.parameters import amending, rule
 from raydient.server.training.preparation import prepare
 from raydient.spec.validation import validate_job
-from raydient.steps import ranges
+from raydient.steps import codecs, encoded, ranges
 from raydient.steps.schedule import RoundKind
+from raydient.workers import leaf_encoder, sums
 from raydient.workers.data import epoch_order
 from raydient.workers.network import Pass, Program
 from raydient.workers.network.layers import INFERENCE, embedding
@@ -27,7 +28,7 @@ from tests.end_to_end.naive import Update, naive, tree
 
 
 class Twin:
-    """The values of a prepared job.
+    """The values of a prepared job; none if it is stale.
 
     Attributes:
         weights: after each number of updates, bytes.
@@ -59,6 +60,8 @@ class Twin:
 
     def _compute(self):
         prepared = self.prepared
+        if prepared.spec.training.consistency.is_stale:
+            return  # the values depend on the order of arrival
         schedule, network, data = prepared.schedule, prepared.network, prepared.dataset
         weights = np.zeros(network.layout.size, np.float32)
         network.initialize(prepared.spec.training.seed, weights)
@@ -178,9 +181,13 @@ def by_each_bit(square):
 
 
 @contextmanager
-def small_pieces():
-    """Return a context in which the 31 weights of the tiny job make four pieces, and its table is row-sparse."""
-    with patch.object(ranges, "PIECE", 8), patch.object(embedding, "SPARSE_FROM", 8):
+def small_pieces(codec="none"):
+    """Return a context in which the weights of the tiny job make four pieces, and its table is row-sparse."""
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(ranges, "PIECE", 8 if codec == "none" else BLOCK))
+        stack.enter_context(patch.object(embedding, "SPARSE_FROM", 8))
+        for module in (codecs, encoded, leaf_encoder, sums):
+            stack.enter_context(patch.object(module, "BLOCK", BLOCK))
         yield
 
 
@@ -193,17 +200,20 @@ def folder():
     return made
 
 
+BLOCK = 32
+"""Values of a codec's block; Philox makes so many bytes at a time."""
 MODELS = {"synchronous": "synchronous", "asynchronous": "asynchronous", "local": {"local": {"steps": 3}}}
 
 
 @lru_cache
-def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous"):
+def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous", guard=None, codec="none"):
     """Return the twin of a tiny job: three classes, 44 rows of 3 values, an odd last batch, a rate for each step.
 
     With a `table`, the values are numbers of its 9 rows. A table and several servers need `small_pieces`. The
     optimizer "scaled" is SGD with a verdict on each gradient. `consistency` is the name of a model, or the limit of the
     staleness; with "local", each leaf makes up to three local steps of SGD, for which the steps are those of a
-    synchronous job.
+    synchronous job. `guard` has the answers that the safeguard of a stale job lacks; None: it has none. With one, the
+    rate is so high that the loss rises. With a `codec` the job has 115 weights instead of 31.
     """
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 3, 44)
@@ -215,24 +225,30 @@ def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous"):
     words = [{"embedding": {"input_dim": 9, "output_dim": 2}}, "flatten"] if table else []
     layers = [
         *words,
-        {"dense": {"units": 4, "activation": "tanh"}},
+        {"dense": {"units": 4 if codec == "none" else 16, "activation": "tanh"}},
         {"dropout": {"rate": 0.2}},
         {"dense": {"units": 3}},
     ]
+    model = MODELS.get(consistency, {"bounded_staleness": {"limit": consistency}})
     optimizer, scale = ("sgd", by_each_bit) if kind == "scaled" else ("sgd" if consistency == "local" else kind, None)
+    if guard is not None:
+        ((name, fields),) = model.items() if isinstance(model, dict) else [(model, {})]
+        model = {name: fields | {"safeguard": {"loss_factor": 1.001} | dict.fromkeys(guard, False)}}
+        optimizer = {optimizer: {"learning_rate": 2.0}}
     spec = {
         "dataset": {"uri": path.name, "standardize": not table, "split": {"test": 0.1}},
         "network": {"layers": layers, "loss": "softmax_cross_entropy"},
         "training": {
-            "epochs": 3,
+            "epochs": 3 if guard is None else 5,
             "batch_size": 5 if consistency == "local" else 15,
             "microbatches": 5,
             "optimizer": optimizer,
             "warm_up": {"steps": 2, "initial_learning_rate": 0.001},
             "schedule": "cosine",
             "seed": 11,
-            "consistency": MODELS.get(consistency, {"bounded_staleness": {"limit": consistency}}),
+            "consistency": model,
         },
+        "exchange": {"codec": codec},
         "checkpoints": {"interval_seconds": 0.02},
         "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},
     }

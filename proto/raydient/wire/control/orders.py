@@ -32,8 +32,8 @@ class Serve:
         training: JSON form of the training part of the job's specification, with the amendments in force.
         sums: number of values that are summed with each push, the number of rows not counted.
         round, step, epoch_sums, watched, seconds, amendments, outstanding: position, as in `Snapshot`.
-        network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name; empty
-            if no metric is watched.
+        network, input_shapes: JSON form of the job's network and the shape of one sample of each input, by name, from
+            which the metrics follow that the job watches, or will after an amendment.
         ranges: half-open ranges of values of all shards, in order.
         ranks: places among the sums that are filled with ranks at the end of an epoch, see `steps.scores.write_ranks`.
         shard: number of the receiver's shard, from 0.

@@ -50,7 +50,7 @@ class EpochWatch:
         rounds: Schedule,
     ) -> "EpochWatch":
         """Return the watch of a job; `network` and `input_shapes` as in `Serve`, `rounds` are those of the job."""
-        if not watches(training):
+        if not _watches(training):
             return cls(rate_factor=partial(rate_factor, training))
         from raydient.workers.network import build  # noqa: PLC0415  (0.1 s, and most jobs watch nothing)
 
@@ -104,7 +104,7 @@ NOTHING = EpochWatch()
 """The watch of a job in which no rule watches a metric."""
 
 
-def watches(training: Training) -> bool:
+def _watches(training: Training) -> bool:
     """Return True if a rule of training watches a metric."""
     guarded = training.consistency.safeguard is not None
     return guarded or training.early_stopping is not None or training.keeps_best or training.schedule.kind == "plateau"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from raydient.server.parameters.epoch_watch import watches
 from raydient.steps.amendments import Amendment
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
@@ -33,7 +32,6 @@ def serve_message(
     arrays = {name: point.arrays[name][slice(*where)] for name, where in held.items() if name in point.arrays}
     if shard == 0 and EPOCH_SCORES in point.arrays:
         arrays[EPOCH_SCORES] = point.arrays[EPOCH_SCORES]
-    watching = watches(prepared.spec.training)
     serve = control.Serve(
         generation=generation,
         layout=network.layout,
@@ -48,8 +46,8 @@ def serve_message(
         seconds=point.seconds,
         ranks=network.ranks,
         ranges=prepared.ranges,
-        network=prepared.spec.network.canonical() if watching else {},
-        input_shapes=network.input_shapes if watching else {},
+        network=prepared.spec.network.canonical(),
+        input_shapes=network.input_shapes,
         shard=shard,
         conductor=conductor,
         amendments=point.amendments,
