@@ -46,7 +46,8 @@ class Invariants:
     - An epoch counts each row once; its metrics are the same however often it is computed.
     - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
-    - An amendment takes effect at one round, however often that round is computed. Servers whose coordinator has ended
+    - An amendment takes effect at one round, however often that round is computed, and the last checkpoint has all that
+      are in force. Servers whose coordinator has ended
       may decide it for another round, and nothing of that is reported: they go astray, and their values are not checked
       from then on.
     - No member is reported lost before the first fault, and none is replaced.
@@ -146,16 +147,21 @@ class Invariants:
             case Finished(outcome=Outcome.SUCCEEDED):
                 self._check_digest(report.digest)
                 assert report.step == self._twin.schedule.steps
+                assert list(self.last_manifest().amendments) == self._twin.amendments, "a checkpoint lacks an amendment"
 
     def _check_digest(self, digest):
         assert digest == self._twin.digest, "other bits than the naive loop"
+
+    def last_manifest(self):
+        """Return the manifest of the newest checkpoint that would remain if the power were lost now."""
+        return next(good_manifests(self._directory / "checkpoints", JOB, self._disk.after_power_loss()))[1]
 
     def check_disk(self):
         """Check the files that would remain if the power were lost now; returns the disk with them."""
         disk, folder = self._disk.after_power_loss(), self._directory / "checkpoints"
         good = list(good_manifests(folder, JOB, disk))
         steps = [manifest.step for _, manifest, _ in good]
-        assert steps == [step for step, _ in named(folder, disk)], "a checkpoint is not whole"
+        assert steps == list(dict.fromkeys(step for step, _ in named(folder, disk))), "a checkpoint is not whole"
         assert max(steps, default=0) >= self._durable, f"step {self._durable} is reported, {steps} are durable"
         for path, manifest, sums in good:
             read_verified(path, OPTIMIZER, sums[OPTIMIZER], 1 << 20, disk)

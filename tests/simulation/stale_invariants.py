@@ -1,11 +1,10 @@
 """The promises of a job that is not synchronous, whose weights depend on the order of arrival."""
 
-from raydient.server.training.checkpoint_files import good_manifests
 from raydient.server.training.order_record import read_order
 from raydient.server.training.replay import replay
 from raydient.steps.schedule import RoundKind
 
-from .invariants import JOB, Invariants
+from .invariants import Invariants
 
 
 class StaleInvariants(Invariants):
@@ -29,9 +28,8 @@ class StaleInvariants(Invariants):
         """Accept any weights before the end."""
 
     def _check_digest(self, digest):
-        disk, prepared = self._disk.after_power_loss(), self._twin.prepared
-        _, manifest, _ = next(good_manifests(self._directory / "checkpoints", JOB, disk))
-        parts, amendments = read_order(self._directory, disk), manifest.amendments
+        prepared, manifest = self._twin.prepared, self.last_manifest()
+        parts, amendments = read_order(self._directory, self._disk.after_power_loss()), manifest.amendments
         self._check_record(prepared, amendments, parts)
         assert digest == replay(prepared, parts, amendments, manifest.step), "other bits than a replay"
 
@@ -47,7 +45,6 @@ class StaleInvariants(Invariants):
                 limit = amended.spec.training.consistency.limit
                 assert step >= arrival.version, "a leaf is computed on weights of the future"
                 assert limit is None or step - arrival.version <= limit, "the bound of staleness is broken"
-        # A checkpoint stays when an amendment after its step ends the job there, so its schedule may be longer.
         rounds = [round_ for round_ in map(schedule.round, range(schedule.rounds)) if round_.kind is RoundKind.TRAIN]
-        rounds = [round_ for round_ in rounds if round_.step < self._durable and round_.step not in synchronous]
+        rounds = [round_ for round_ in rounds if round_.step not in synchronous]
         assert sorted(counted) == [(round_.number, leaf) for round_ in rounds for leaf in range(round_.leaves)]

@@ -68,8 +68,8 @@ def durable_step(disk):
     return loaded.manifest.step if loaded else 0
 
 
-def check(disk, acknowledged, *, most):
-    """Check that a new process finds every acknowledged result, and can go on."""
+def check(disk, acknowledged, *, most, sums=((0.5, 1.0),)):
+    """Check that a new process finds every acknowledged result, and can go on; the position has one of these sums."""
     job = SmallJob(JOB / "checkpoints", disk=disk)
     job.checkpoints.remove_leftovers()
     loaded, damage = job.checkpoints.load_latest()
@@ -78,6 +78,7 @@ def check(disk, acknowledged, *, most):
     assert max(acknowledged, default=0) <= step <= most
     assert durable_step(disk) == step, "a run begins at a checkpoint that is not durable"
     if loaded:
+        assert tuple(loaded.manifest.epoch_sums) in sums
         np.testing.assert_array_equal(loaded.arrays["weights"], arrays(step)["weights"])
         np.testing.assert_array_equal(loaded.arrays["velocity"], arrays(step)["velocity"])
     with closing(History(JOB / "history.log", disk=disk)) as history:
@@ -123,5 +124,25 @@ def test_a_save_that_fails_at_any_operation_is_repeated(how, number):
         end(disk, how)
         check(disk, [2], most=2)
         if not faults.used:
+            break
+    assert point > 20
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_stop_while_a_later_position_of_a_step_is_saved_loses_no_checkpoint(how):
+    """As of an amendment that takes effect where a checkpoint was taken."""
+    for point in range(1, 1000):
+        disk = make_disk()
+        save(disk, [1, 2], [])
+        disk.faults, acknowledged = at(point, Stopped()), False
+        try:
+            SmallJob(JOB / "checkpoints", disk=disk).save(2, epoch_sums=(7.0, 7.0))
+            acknowledged = True
+        except Stopped:
+            pass
+        assert durable_step(disk) == 2
+        end(disk, how)
+        check(disk, [1, 2], most=2, sums=((7.0, 7.0),) if acknowledged else ((0.5, 1.0), (7.0, 7.0)))
+        if acknowledged:
             break
     assert point > 20

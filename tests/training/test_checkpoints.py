@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from raydient.server.training import checkpoints
-from raydient.server.training.checkpoint_files import folder_name, step_of
+from raydient.server.training.checkpoint_files import folder_name, good_manifests, step_of, version_of
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.steps.watched import Watched
 
@@ -210,7 +210,10 @@ def test_stray_entries_are_no_checkpoints_and_do_no_harm(small_job, stray, kind)
 @pytest.mark.parametrize("step", [0, 1, 999_999_999, 10**9, 10**17])
 def test_names_and_steps_are_one_to_one(step):
     assert step_of(folder_name(step)) == step
-    assert step_of("step-0" + folder_name(step)[5:]) is None
+    assert step_of(folder_name(step, 12)) == step
+    assert version_of(folder_name(step, 12)) == 12
+    for name in ("step-0" + folder_name(step)[5:], f"{folder_name(step)}.1", f"{folder_name(step)}.02"):
+        assert step_of(name) is None
 
 
 def test_the_same_step_again_is_kept_as_it_is(small_job):
@@ -218,6 +221,35 @@ def test_the_same_step_again_is_kept_as_it_is(small_job):
     before = {path.name: path.stat().st_ino for path in (small_job.directory / "step-000000003").iterdir()}
     assert small_job.save(3) == []
     assert {path.name: path.stat().st_ino for path in (small_job.directory / "step-000000003").iterdir()} == before
+
+
+def test_a_later_position_at_the_same_step_replaces_it(small_job):
+    small_job.save(1)
+    small_job.save(3, best=1)
+    for sums in ((1.0, 2.0), (0.0, 0.0)):
+        assert small_job.save(3, epoch_sums=sums, best=3, keep=2) == []
+    loaded = small_job.load()
+    assert (loaded.manifest.step, loaded.manifest.epoch_sums) == (3, [0.0, 0.0])
+    np.testing.assert_array_equal(loaded.arrays["best"], arrays(3)["weights"])
+    assert names(small_job) == ["step-000000001", "step-000000003.3"]
+    assert small_job.checkpoints.steps() == [1, 3]
+    small_job.checkpoints.discard(3)
+    assert names(small_job) == ["step-000000001"]
+
+
+def test_of_two_positions_of_a_step_the_later_good_one_counts(small_job):
+    small_job.save(3)
+    earlier = small_job.directory / "step-000000003"
+    shutil.copytree(earlier, small_job.directory / "kept")
+    small_job.save(3, epoch_sums=(1.0, 2.0))
+    (small_job.directory / "kept").rename(earlier)  # as if the process had ended before it removed it
+    assert [path.name for path, *_ in good_manifests(small_job.directory, "a1")] == ["step-000000003.2"]
+    assert small_job.load().manifest.epoch_sums == [1.0, 2.0]
+    (small_job.directory / "step-000000003.2" / "SHA256SUMS").unlink()
+    assert [path.name for path, *_ in good_manifests(small_job.directory, "a1")] == ["step-000000003"]
+    (damage,) = small_job.save(3, epoch_sums=(2.0, 2.0))
+    assert damage.kept_as == "step-000000003.2.damaged-1"
+    assert names(small_job) == ["step-000000003.2", "step-000000003.2.damaged-1"]
 
 
 def test_other_weights_at_the_same_step_are_set_aside(small_job):

@@ -7,24 +7,28 @@
                                average.safetensors      a model: the average of the weights, where it is kept
                                manifest.json            job, position, digests, numerics
                                SHA256SUMS               of the files above, as `sha256sum -c` reads it; written last
+    checkpoints/step-000000120.2/                       a later position at that step, which replaces it
 
 A change of any byte is detected: the checksums cover the files, SHA256SUMS has one valid form, and the manifest names
 the job and the step, which must match the folder's name.
 """
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
 
+import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from raydient.files import LOCAL, Disk
 from raydient.steps.amendments import Amendment
+from raydient.steps.arrays import AnyArray
 from raydient.steps.watched import Watched
 
 WEIGHTS, OPTIMIZER, MANIFEST, CHECKSUMS = "weights.safetensors", "optimizer.safetensors", "manifest.json", "SHA256SUMS"
@@ -34,7 +38,7 @@ MODELS = {"best": BEST, "average": AVERAGE}
 FORMAT = "raydient-checkpoint/2"
 MANIFEST_LIMIT = 1 << 26
 """Maximum bytes of a manifest, most of them the sums of the unfinished epoch. It does not grow with the epochs."""
-_NAME = re.compile(r"step-([0-9]{9,18})")
+_NAME = re.compile(r"step-([0-9]{9,18})(?:\.([0-9]{1,9}))?")
 _FILES = WEIGHTS, OPTIMIZER, MANIFEST, BEST, AVERAGE
 _LINES = [rf"([0-9a-f]{{64}})  {re.escape(name)}\n" for name in _FILES]
 _SUMS = re.compile("".join(_LINES[:3]) + "".join(f"(?:{line})?" for line in _LINES[3:]))
@@ -97,20 +101,68 @@ class Manifest:
 _ADAPTER = TypeAdapter(Manifest)
 
 
-def folder_name(step: int) -> str:
-    """Return the name of the checkpoint of a step."""
-    return f"step-{step:09d}"
+def _position(manifest: Manifest) -> str:
+    return json.dumps(asdict(replace(manifest, created="", numerics={})))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint in memory.
+
+    Attributes:
+        arrays: `weights` and the optimizer's vectors by name, float32 and flat; `best`, the weights of the best epoch,
+            if there is one; `average`, that of the weights, if it is kept; `epoch_scores` as in a `Snapshot`.
+    """
+
+    manifest: Manifest
+    arrays: Mapping[str, AnyArray]
+
+    def equals(self, other: "Checkpoint") -> bool:
+        """Return True for the same bits at the same position, whenever and on whichever machine they were written."""
+        mine, its = self.arrays, other.arrays
+        same = (np.array_equal(mine[name].view(np.uint8), its[name].view(np.uint8)) for name in mine if name in its)
+        return mine.keys() == its.keys() and all(same) and _position(self.manifest) == _position(other.manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A damaged checkpoint.
+
+    Attributes:
+        name: name of its folder.
+        why: which part is wrong.
+        kept_as: the folder's new name; empty if it could not be renamed.
+    """
+
+    name: str
+    why: str
+    kept_as: str
+
+    def __str__(self) -> str:
+        where = f"it is kept as {self.kept_as}" if self.kept_as else "it cannot be renamed and is left alone"
+        return f"checkpoint {self.name} is damaged: {self.why}; {where}"
+
+
+def folder_name(step: int, version: int = 1) -> str:
+    """Return the name of a checkpoint of a step; the later positions at the same step are versions 2, 3, ..."""
+    return f"step-{step:09d}" + (f".{version}" if version > 1 else "")
 
 
 def step_of(name: str) -> int | None:
     """Return the step of a checkpoint's folder; None for every name that `folder_name` does not return."""
     match = _NAME.fullmatch(name)
     step = int(match[1]) if match else -1
-    return step if match and folder_name(step) == name else None
+    return step if match and folder_name(step, version_of(name)) == name else None
+
+
+def version_of(name: str) -> int:
+    """Return the version of a checkpoint by the name of its folder."""
+    match = _NAME.fullmatch(name)
+    return int(match[2] or 1) if match else 1
 
 
 def named(directory: Path, disk: Disk = LOCAL) -> list[tuple[int, Path]]:
-    """Return the entries of a folder with a checkpoint's name, of any type, the newest step first.
+    """Return step and path of the entries of a folder with a checkpoint's name, of any type, the newest first.
 
     Raises OSError if the folder cannot be read; one that is absent has no entries.
     """
@@ -119,7 +171,7 @@ def named(directory: Path, disk: Disk = LOCAL) -> list[tuple[int, Path]]:
     except FileNotFoundError:
         return []
     steps = [(step, directory / name) for name in entries if (step := step_of(name)) is not None]
-    return sorted(steps, reverse=True)
+    return sorted(steps, key=lambda entry: (entry[0], version_of(entry[1].name)), reverse=True)
 
 
 def saved_step(directory: Path, job: str, disk: Disk = LOCAL) -> int:
@@ -130,18 +182,23 @@ def saved_step(directory: Path, job: str, disk: Disk = LOCAL) -> int:
 def good_manifests(directory: Path, job: str, disk: Disk = LOCAL) -> Iterator[tuple[Path, Manifest, dict[str, str]]]:
     """Yield folder, manifest and checksums of each checkpoint of a job whose manifest is good, the newest first.
 
-    Their arrays are not read. Damaged checkpoints are skipped and not renamed.
+    Of several versions of a step it is the newest. Their arrays are not read. Damaged checkpoints are skipped and not
+    renamed.
     """
     try:
         entries = named(directory, disk)
     except OSError:
         return
-    for _, folder in entries:
+    yielded: set[int] = set()
+    for step, folder in entries:
+        if step in yielded:
+            continue
         try:
             sums = read_checksums(folder, disk)
             manifest = read_manifest(folder, job, sums[MANIFEST], disk)
         except (Damaged, OSError):
             continue
+        yielded.add(step)
         yield folder, manifest, sums
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import count
 from math import isfinite
@@ -36,6 +36,8 @@ from .checkpoint_files import (
     MODELS,
     OPTIMIZER,
     WEIGHTS,
+    Checkpoint,
+    Damage,
     Damaged,
     Manifest,
     checksums_text,
@@ -44,6 +46,7 @@ from .checkpoint_files import (
     read_checksums,
     read_manifest,
     read_verified,
+    version_of,
 )
 
 HEADER_LIMIT = 100_000_008
@@ -51,38 +54,6 @@ HEADER_LIMIT = 100_000_008
 _PARTIAL = ".partial-"
 _NOT_DAMAGE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
 """Errors of reading that do not depend on the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint in memory.
-
-    Attributes:
-        arrays: `weights` and the optimizer's vectors by name, float32 and flat; `best`, the weights of the best epoch,
-            if there is one; `average`, that of the weights, if it is kept; `epoch_scores` as in a `Snapshot`.
-    """
-
-    manifest: Manifest
-    arrays: Mapping[str, AnyArray]
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A damaged checkpoint.
-
-    Attributes:
-        name: name of its folder.
-        why: which part is wrong.
-        kept_as: the folder's new name; empty if it could not be renamed.
-    """
-
-    name: str
-    why: str
-    kept_as: str
-
-    def __str__(self) -> str:
-        where = f"it is kept as {self.kept_as}" if self.kept_as else "it cannot be renamed and is left alone"
-        return f"checkpoint {self.name} is damaged: {self.why}; {where}"
 
 
 class Checkpoints:
@@ -125,16 +96,17 @@ class Checkpoints:
         keep: int,
         models: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> list[Damage]:
-        """Write a checkpoint of these flat vectors, durable on return, and remove all but the newest `keep`.
+        """Write a checkpoint of these flat vectors, durable on return, and remove all but those of the newest `keep`.
 
-        An entry of the same name is set aside and returned, unless it is a checkpoint with the same arrays: then it
-        stays and nothing is written.
+        A checkpoint of the same step with the same weights is replaced, because the position may be a later one: that
+        after the evaluation, or with an amendment. If nothing differs, it stays and nothing is written. Any other entry
+        of this name is set aside and returned.
 
         Args:
             arrays: as in `Checkpoint`.
             position: the manifest's fields of the position of training.
             metadata: goes into the file of the weights; includes their `digest`.
-            keep: number of checkpoints to keep.
+            keep: number of steps whose checkpoints are kept.
             models: as `metadata`, for `best` and `average` by name, if the arrays have them.
 
         Raises:
@@ -142,17 +114,21 @@ class Checkpoints:
         """
         self._disk.make_folder(self._directory)
         self._disk.sync_folder(self._directory.parent)  # else the folder's own name is not durable
-        target = self._directory / folder_name(position["step"])
-        damage = []
-        if self._disk.exists(target):
-            if self._holds(target, arrays):
+        step, version, damage = position["step"], 1, []
+        manifest = self._manifest(position, metadata, models)
+        for path in self._versions(step):
+            stored = self._good(path)
+            if stored is None or stored.manifest.digest != manifest.digest:
+                damage.append(self._set_aside(path, "it is not what was computed for this step"))
+                continue
+            if stored.equals(Checkpoint(manifest, arrays)):
                 self._disk.sync_folder(self._directory)  # an earlier attempt may have failed at this point
-                return []
-            damage.append(self._set_aside(target, "it is not what was computed for this step"))
-        self._write(target, self._files(arrays, position, metadata, models))
-        so_far = [path for step, path in named(self._directory, self._disk) if step <= position["step"]]
-        for old in so_far[keep:]:
-            self._remove(old)
+                return damage
+            version = version_of(path.name) + 1
+            break
+        files = self._files(manifest, arrays, metadata, models)
+        self._write(self._directory / folder_name(step, version), files)
+        self._prune(step, keep)
         return damage
 
     def load_latest(self) -> tuple[Checkpoint | None, list[Damage]]:
@@ -177,12 +153,14 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """Return the steps of the checkpoints in the folder, in ascending order."""
         with suppress(OSError):
-            return sorted(step for step, path in named(self._directory, self._disk) if self._disk.is_folder(path))
+            return sorted({step for step, path in named(self._directory, self._disk) if self._disk.is_folder(path)})
         return []
 
     def discard(self, step: int) -> None:
         """Remove the checkpoint of a step, if there is one."""
-        self._remove(self._directory / folder_name(step))
+        with suppress(OSError):
+            for path in self._versions(step):
+                self._remove(path)
 
     def remove_leftovers(self) -> None:
         """Remove partial checkpoints of processes that were killed while writing or removing them.
@@ -198,17 +176,14 @@ class Checkpoints:
 
     # ---- writing
 
-    def _files(
-        self,
-        arrays: Mapping[str, AnyArray],
-        position: Mapping[str, Any],
-        metadata: Mapping[str, str],
-        models: Mapping[str, Mapping[str, str]],
-    ) -> dict[str, bytes]:
-        views = self._layout.views
-        state = {f"{name}/{p}": v for name, of in self._state.items() for p, v in of.views(arrays[name]).items()}
-        state |= {EPOCH_SCORES: arrays[EPOCH_SCORES]} if EPOCH_SCORES in arrays else {}
-        manifest = Manifest(
+    def _versions(self, step: int) -> list[Path]:
+        """Return the entries with the name of a checkpoint of a step, the newest first."""
+        return [path for there, path in named(self._directory, self._disk) if there == step]
+
+    def _manifest(
+        self, position: Mapping[str, Any], metadata: Mapping[str, str], models: Mapping[str, Mapping[str, str]]
+    ) -> Manifest:
+        return Manifest(
             format=FORMAT,
             job=self._job,
             **position,
@@ -217,6 +192,17 @@ class Checkpoints:
             best_digest=models.get("best", {}).get("digest", ""),
             average_digest=models.get("average", {}).get("digest", ""),
         )
+
+    def _files(
+        self,
+        manifest: Manifest,
+        arrays: Mapping[str, AnyArray],
+        metadata: Mapping[str, str],
+        models: Mapping[str, Mapping[str, str]],
+    ) -> dict[str, bytes]:
+        views = self._layout.views
+        state = {f"{name}/{p}": v for name, of in self._state.items() for p, v in of.views(arrays[name]).items()}
+        state |= {EPOCH_SCORES: arrays[EPOCH_SCORES]} if EPOCH_SCORES in arrays else {}
         files = {WEIGHTS: save(dict(views(arrays["weights"])), dict(metadata)), OPTIMIZER: save(state)}
         for name, model in models.items():
             files[MODELS[name]] = save(dict(views(arrays[name])), dict(model))
@@ -237,14 +223,21 @@ class Checkpoints:
             raise
         self._disk.sync_folder(self._directory)
 
-    def _holds(self, path: Path, arrays: Mapping[str, AnyArray]) -> bool:
-        """Return True if `path` is a good checkpoint with the same bits."""
+    def _good(self, path: Path) -> Checkpoint | None:
+        """Return the checkpoint at `path`; None if it is damaged or cannot be read."""
         try:
-            stored = self._load(path).arrays
+            return self._load(path)
         except (Damaged, OSError):
-            return False
-        same = (np.array_equal(stored[name].view(np.uint8), arrays[name].view(np.uint8)) for name in stored)
-        return stored.keys() == arrays.keys() and all(same)
+            return None
+
+    def _prune(self, step: int, keep: int) -> None:
+        """Remove the checkpoints up to a step, but not the newest versions of the newest `keep` steps."""
+        kept: set[int] = set()
+        for there, path in named(self._directory, self._disk):
+            if there <= step and (there in kept or len(kept) == keep):
+                self._remove(path)
+            elif there <= step:
+                kept.add(there)
 
     def _set_aside(self, path: Path, why: str) -> Damage:
         aside = next(p for n in count(1) if not self._disk.exists(p := path.with_name(f"{path.name}.damaged-{n}")))

@@ -16,8 +16,8 @@ from raydient.steps.watched import Watched
 from raydient.wire import control
 from raydient.workers.network import Model, Network, read_weights, save_model
 
-from .checkpoint_files import MODELS, good_manifests
-from .checkpoints import Checkpoint, Checkpoints, Damage
+from .checkpoint_files import MODELS, Checkpoint, Damage, good_manifests
+from .checkpoints import Checkpoints
 from .endings import has_best
 from .history import History
 from .initial_weights import MODEL_FILE
