@@ -10,7 +10,7 @@ from raydient.server.jobs import ageing, lifecycle
 from raydient.server.jobs.ageing import CURVE_EPOCHS, EVENTS_KEPT, curve_stride, oldest_event
 from raydient.server.jobs.records import StateChanged
 from raydient.server.jobs.states import State
-from raydient.server.training.reports import EpochEnded, Notice, Started
+from raydient.server.training.reports import EpochEnded, Notice, Started, WentBack
 
 
 @pytest.fixture
@@ -77,6 +77,18 @@ def test_a_curve_is_thinned_by_the_rule_after_every_epoch(store, running, small)
         job = apply(job, epoch(n))
         assert curve(store, job) == naive_curve(n, 8)
         assert job.last_epoch == epoch(n)
+
+
+def test_a_curve_goes_back_with_the_job(store, running, small):
+    job, apply = running()
+    for n in range(1, 31):
+        job = apply(job, epoch(n))
+    job = apply(job, WentBack(epoch(13)))
+    assert curve(store, job) == [1, 4, 8, 12]
+    for n in range(14, 20):
+        job = apply(job, epoch(n))
+    assert (curve(store, job)[-1], job.last_epoch) == (19, epoch(19))
+    assert curve(store, apply(job, WentBack())) == []
 
 
 @given(st.lists(st.integers(1, 40), max_size=6))

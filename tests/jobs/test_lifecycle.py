@@ -20,6 +20,7 @@ from raydient.server.training.reports import (
     Outcome,
     Progress,
     Started,
+    WentBack,
 )
 from raydient.spec.validation import validate_job
 from raydient.steps.measurements import Measurements
@@ -105,6 +106,18 @@ def test_a_batch_of_reports_is_one_update():
     assert update.points == tuple(MetricPoint(n, "train", "loss", 10 * n, 1 / n) for n in (1, 2))
     assert update.job == replace(running(), report=3, progress=at(20), last_epoch=epochs[1], top_step=20, advanced=True)
     assert lifecycle.take(update.job, 1, reports, NOW) is None, "a repetition changes nothing"
+
+
+def test_epochs_that_no_longer_count_are_computed_again():
+    epochs = [EpochEnded(n, 10 * n, 0.5, {"train": {"loss": 1 / n}}) for n in (1, 2, 3)]
+    again = EpochEnded(2, 20, 0.5, {"train": {"loss": 0.75}})
+    numbered = [NumberedReport(0, epoch) for epoch in epochs[1:]]
+    reports = [*numbered, NumberedReport(2, WentBack(epochs[0])), NumberedReport(0, again)]
+    update = lifecycle.take(replace(running(), last_epoch=epochs[0]), 1, reports, NOW)
+    assert update.points == (MetricPoint(2, "train", "loss", 20, 0.75),)
+    assert (update.counts, update.job.last_epoch) == (1, again)
+    behind = lifecycle.report(update.job, 1, 3, WentBack(epochs[2]), NOW)
+    assert (behind.counts, behind.job) == (None, replace(update.job, report=3))
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_cancelling():
@@ -266,6 +279,7 @@ REPORTS = st.one_of(
     st.builds(lambda epoch: EpochEnded(epoch, 1, 0.1, {"train": {"loss": 1.0}}), st.integers(1, 5)),
     st.builds(CheckpointTaken, st.integers(0, 20), st.just(0.1), st.just(1)),
     st.just(Notice("R", "m")),
+    st.builds(lambda epoch: WentBack(EpochEnded(epoch, 1, 0.1, {})), st.integers(1, 5)),
     st.builds(Finished, st.sampled_from(Outcome), st.just(3)),
 )
 HAPPENINGS = st.one_of(

@@ -2,19 +2,21 @@
 
 import pytest
 
-from raydient.server.parameters.deadlines import FIRST_SECONDS, LEAST_SECONDS, LOOK_SECONDS, TIMES, Deadlines
+from raydient.server.parameters.deadlines import FIRST_SECONDS, LEAST_SECONDS, LOOK_SECONDS, TIMES, deadlines_of
+from raydient.spec.consistency import SYNCHRONOUS, Consistency
 from raydient.steps.schedule import Schedule
 
 SCHEDULE = Schedule(train_rows=100, test_rows=1000, epochs=9, batch_size=40, microbatches=8)
 EVALUATION = SCHEDULE.steps_per_epoch
+ASYNCHRONOUS, BOUNDED = (Consistency.model_validate(model) for model in ("asynchronous", "bounded_staleness"))
 
 
 class Rounds:
     """Plays rounds whose leaves are divided evenly. Time passes only here; `overdue` is called as often as in use."""
 
-    def __init__(self):
+    def __init__(self, consistency=SYNCHRONOUS):
         self.now = 1000.0
-        self.deadlines = Deadlines()
+        self.deadlines = deadlines_of(consistency)
         self.deadlines.overdue({}, self.now)
         self.number = 0
 
@@ -134,3 +136,31 @@ def test_time_in_which_the_parameter_server_stood_still_counts_for_no_worker(rou
     rounds.now += 3600.0
     assert rounds.look_for(1.0, {1: 4, 2: 4}) == {}
     assert rounds.look_for(LEAST_SECONDS, {1: 4, 2: 4}).keys() == {1, 2}
+
+
+def test_where_workers_do_not_wait_for_each_other_the_time_of_their_own_leaves_counts():
+    rounds = Rounds(ASYNCHRONOUS)
+    for _ in range(3):
+        rounds.complete(3.0)  # four leaves each
+    rounds.open((1,))
+    assert rounds.look_for(TIMES * 2 * 3.0, {1: 8}) == {}
+    assert rounds.look_for(LOOK_SECONDS, {1: 8}).keys() == {1}
+
+
+@pytest.mark.parametrize("consistency", [SYNCHRONOUS, ASYNCHRONOUS], ids=["synchronous", "asynchronous"])
+def test_an_amendment_that_keeps_the_kind_of_consistency_keeps_the_paces_of_workers(consistency):
+    rounds = Rounds(consistency)
+    rounds.complete(0.125)
+    rounds.open()
+    after = BOUNDED if consistency.is_stale else SYNCHRONOUS
+    rounds.deadlines = deadlines_of(after, rounds.deadlines)
+    assert rounds.look_for(LEAST_SECONDS, {2: 4}) == {}
+    assert rounds.look_for(LOOK_SECONDS, {2: 4}).keys() == {2}
+
+
+def test_other_deadlines_know_no_paces():
+    rounds = Rounds()
+    rounds.complete(0.125)
+    rounds.deadlines = deadlines_of(ASYNCHRONOUS, rounds.deadlines)
+    rounds.open()
+    assert rounds.look_for(FIRST_SECONDS, {2: 4}) == {}

@@ -156,6 +156,12 @@ class Invariants:
         """Return the manifest of the newest checkpoint that would remain if the power were lost now."""
         return next(good_manifests(self._directory / "checkpoints", JOB, self._disk.after_power_loss()))[1]
 
+    def history(self, disk=None):
+        """Return the epochs of the record that would remain if the power were lost now."""
+        disk = self._disk.after_power_loss() if disk is None else disk
+        with closing(History(self._directory / HISTORY_FILE, disk=disk)) as history:
+            return history.read(0, history.last)
+
     def check_disk(self):
         """Check the files that would remain if the power were lost now; returns the disk with them."""
         disk, folder = self._disk.after_power_loss(), self._directory / "checkpoints"
@@ -167,8 +173,7 @@ class Invariants:
             read_verified(path, OPTIMIZER, sums[OPTIMIZER], 1 << 20, disk)
             weights = read_verified(path, WEIGHTS, sums[WEIGHTS], 1 << 20, disk)
             self._same_weights(weights, manifest.step, "a checkpoint of no step")
-        with closing(History(self._directory / HISTORY_FILE, disk=disk)) as history:
-            epochs = history.read(0, self._twin.schedule.epochs)
+        epochs = self.history(disk)
         done = max((manifest.epoch for _, manifest, _ in good), default=0)
         assert [epoch.epoch for epoch in epochs][:done] == list(range(1, done + 1)), f"record of epochs {epochs}"
         for epoch in epochs:

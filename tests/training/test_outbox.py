@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from raydient.server.training import outbox as outbox_module
 from raydient.server.training.history import History
 from raydient.server.training.outbox import BATCH, WAITING, Outbox
-from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome, Progress, Started, from_json
+from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome, Progress, Started, WentBack, from_json
 from raydient.steps.measurements import Measurements
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
@@ -118,6 +118,28 @@ def test_a_follower_gets_what_it_has_not_got_and_then_every_new_one(outbox, hist
     assert [getattr(r, "message", None) or r.epoch for r in service.take_all()] == ["b", 2, "c", 3]
     outbox.put(notice("d"))
     assert service.take_all() == [notice("d")]
+    assert outbox.empty
+
+
+@pytest.mark.parametrize("moment", ["before a batch", "with a batch in flight", "for another service"])
+def test_epochs_that_are_computed_again_are_sent_again(outbox, history, service, moment):
+    end(outbox, history, 1, 2, 3)
+    if moment != "before a batch":
+        service.follow()
+        assert [report.epoch for report in service.take()] == [1, 2, 3]
+    outbox.put(notice("a"))
+    history.go_on_from(1)
+    (last,) = history.read(0, 10)
+    outbox.put(WentBack(last))
+    if moment == "with a batch in flight":
+        service.acknowledge()
+    else:
+        service.follow()
+    end(outbox, history, 2)
+    outbox.put(notice("b"))
+    known = [1] if moment == "before a batch" else []
+    taken = [getattr(report, "message", None) or report.epoch for report in service.take_all()]
+    assert taken == [*known, "a", 1, 2, "b"]
     assert outbox.empty
 
 

@@ -13,8 +13,8 @@ from raydient.server.training.reports import EpochEnded
 from tests.simulation.disk import SimulatedDisk
 
 
-def epoch(number):
-    return EpochEnded(number, 3 * number, 0.25, {"train": {"loss": 1 / number}, "test": {"loss": 0.5}})
+def epoch(number, seconds=0.25):
+    return EpochEnded(number, 3 * number, seconds, {"train": {"loss": 1 / number}, "test": {"loss": 0.5}})
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ actions = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.integers(1, 9)),
         st.tuples(st.just("read"), st.integers(0, 60), st.integers(1, 12)),
+        st.tuples(st.just("go on from"), st.integers(0, 40)),
         st.tuples(st.sampled_from(["sync", "reopen"])),
     ),
     max_size=30,
@@ -47,12 +48,15 @@ def test_the_record_is_a_list(tmp_path_factory, actions):
     path, added = tmp_path_factory.mktemp("record") / "history.log", []
     record = History(path)
     try:
-        for name, *numbers in actions:
+        for turn, (name, *numbers) in enumerate(actions):
             if name == "append":
                 for _ in range(numbers[0]):
-                    added.append(epoch(len(added) + 1))
+                    added.append(epoch(len(added) + 1, turn))
                     record.append(added[-1])
                 record.append(added[0])  # an epoch that it has already
+            elif name == "go on from":
+                record.go_on_from(numbers[0])
+                del added[numbers[0] :]
             elif name == "read":
                 after, limit = numbers
                 assert record.read(after, limit) == added[after : after + limit]

@@ -22,6 +22,8 @@ EXAMPLES = [
     reports.CheckpointTaken(3, 0.5, 100),
     reports.Notice("WORKER_LOST", "worker 1: killed"),
     reports.Amended(Amendment(2, {"training.max_steps": 500, "training.clipping": None}, 8, 6)),
+    reports.WentBack(),
+    reports.WentBack(reports.EpochEnded(1, 3, 0.5, {"train": {"loss": 0.1}})),
     reports.Waiting("1 of at least 2 workers are there"),
     reports.Finished(reports.Outcome.FAILED, 3, "", "NON_FINITE", "loss nan"),
 ]

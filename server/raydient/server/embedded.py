@@ -20,7 +20,7 @@ from .training.history import HISTORY_FILE, History
 from .training.initial_weights import KEPT_FILE
 from .training.members import Members
 from .training.preparation import prepare
-from .training.reports import EpochEnded, Finished, Report
+from .training.reports import EpochEnded, Finished, Report, WentBack
 from .training.shell import MESSAGE_LIMIT, CoordinatorShell
 from .training.storage import Storage
 
@@ -103,6 +103,8 @@ class _Reports:
 
     def add(self, news: Report) -> None:
         """Pass on the new epochs of the history, then `news` unless it is an epoch."""
+        if isinstance(news, WentBack):
+            self._epoch = min(self._epoch, news.epoch)
         while epochs := self._history.read(self._epoch, EPOCHS_TOGETHER):
             self._epoch = epochs[-1].epoch
             for epoch in epochs:

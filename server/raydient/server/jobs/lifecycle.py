@@ -22,6 +22,7 @@ from raydient.server.training.reports import (
     Report,
     Started,
     Waiting,
+    WentBack,
 )
 from raydient.spec.amending import value_at
 from raydient.spec.phrases import counted
@@ -46,11 +47,16 @@ ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The changed job, the events of the change, and evaluation results to store."""
+    """The changed job, the events of the change, and evaluation results to store.
+
+    Attributes:
+        counts: number of the newest epoch whose stored results still count; None: all do.
+    """
 
     job: Job
     events: tuple[Payload, ...] = ()
     points: tuple[MetricPoint, ...] = ()
+    counts: int | None = None
 
 
 def move(job: Job, state: State, now: datetime, reason: str = "", message: str = "", *, digest: str = "") -> Update:
@@ -186,14 +192,17 @@ def take(job: Job, run: int, reports: Iterable[NumberedReport], now: datetime) -
     """Apply reports of a run in order; see `report`. Returns None if they change nothing."""
     events: list[Payload] = []
     points: list[MetricPoint] = []
-    changed = False
+    changed, counts = False, None
     for number, news in reports:
         update = report(job, run, number, news, now)
         if update is not None:
             job, changed = update.job, True
             events += update.events
+            if update.counts is not None:
+                points = [point for point in points if point.epoch <= update.counts]
+                counts = update.counts if counts is None else min(counts, update.counts)
             points += update.points
-    return Update(job, tuple(events), tuple(points)) if changed else None
+    return Update(job, tuple(events), tuple(points), counts) if changed else None
 
 
 def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Update | None:
@@ -216,12 +225,14 @@ def report(job: Job, run: int, number: int, news: Report, now: datetime) -> Upda
             return _amended(job, amendment, now)
         case Waiting():
             return _waiting(job, news)
+        case WentBack(last=last):
+            return Update(replace(job, last_epoch=last), counts=news.epoch) if news.epoch < job.epochs else Update(job)
         case Finished():
             return _finished(job, news, now)
 
 
 def _epoch(job: Job, news: EpochEnded) -> Update | None:
-    """Add an epoch of any run, because an epoch that is computed again has the same results.
+    """Add an epoch of any run. One that is computed again has the same results, except after `WentBack`.
 
     The epoch may come after the run's end, which overtook it. It then becomes no event, because the change to a final
     state is the job's last event; only its results are stored.

@@ -227,12 +227,16 @@ class JobStore:
         if kept:
             connection.execute(sa.insert(_events), kept)
             drop_events(connection, job.id, job.sequence)
+        known = before.epochs if before is not None else 0
+        if update.counts is not None:
+            known = min(known, update.counts)
+            connection.execute(sa.delete(_metrics).where(_metrics.c.job == job.id, _metrics.c.epoch > known))
         if update.points:
             first, newest = min(point.epoch for point in update.points), max(point.epoch for point in update.points)
             repeated = (_metrics.c.job == job.id, _metrics.c.epoch.between(first, newest))
             connection.execute(sa.delete(_metrics).where(*repeated))
             connection.execute(sa.insert(_metrics), [point_row(job.id, point) for point in update.points])
-            thin_curve(connection, job.id, newest, before.epochs if before is not None else 0)
+            thin_curve(connection, job.id, newest, known)
         return Change(before, job, tuple(events))
 
     def _events(self, job: Job, payloads: Iterable[Payload]) -> list[JobEvent]:

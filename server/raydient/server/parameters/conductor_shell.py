@@ -291,9 +291,7 @@ class ConductorShell:
             with self._network.sending(link.connection):
                 link.set_length(settings.schedule)
         self._is_timed, self._looked = settings.limit_seconds < inf, self._network.now()
-        deadlines = deadlines_of(settings.training.consistency)
-        if type(deadlines) is not type(self._deadlines):  # else the paces of the workers stay known
-            self._deadlines = deadlines
+        self._deadlines = deadlines_of(settings.training.consistency, self._deadlines)
 
     def _assign(self, assigned: list[Assign]) -> None:
         links = {link.worker: link for link in self._links.values()}

@@ -141,9 +141,10 @@ class OwnDeadlines(Deadlines):
         return FIRST_SECONDS
 
 
-def deadlines_of(consistency: Consistency) -> Deadlines:
-    """Return the deadlines of a job."""
-    return OwnDeadlines() if consistency.is_stale else Deadlines()
+def deadlines_of(consistency: Consistency, known: Deadlines | None = None) -> Deadlines:
+    """Return the deadlines of a job: those `known` before an amendment, with the paces of workers, if they serve."""
+    made = OwnDeadlines() if consistency.is_stale else Deadlines()
+    return known if known is not None and type(known) is type(made) else made
 
 
 def _shape(opened: Round) -> _Shape:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from raydient.spec.amending import CONSISTENCY
+from raydient.spec.consistency import Consistency
 from raydient.steps.amendments import Amendment
 
 
@@ -30,6 +32,10 @@ class Amendments:
             return False
         self._known[amendment.number] = amendment
         return True
+
+    def ever_stale(self, consistency: Consistency) -> bool:
+        """Return True if a job of this consistency may have been stale at any time."""
+        return consistency.is_stale or any(CONSISTENCY in path for one in self._known.values() for path in one.settings)
 
     def waiting(self, in_force: Sequence[Amendment], step: int) -> list[Amendment]:
         """Return the amendments that are not in force at a position, in order, by those that are.

@@ -6,7 +6,6 @@ is closed.
 """
 
 import json
-import os
 import resource
 import signal
 import sys
@@ -16,6 +15,8 @@ from importlib import import_module
 from typing import Any, Self
 
 from raydient.server.clusters.member import end_with_input
+
+from .answers import open_answers
 
 FAILED = 1
 """Exit status after an unexpected exception, as Python sets it after a traceback."""
@@ -76,10 +77,7 @@ class Answer:
 
 def main() -> None:
     """Answer one question."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process group; the service ends this process
-    os.nice(NICENESS)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of a library must not mix with the answer
+    answers = open_answers(NICENESS)
     # Import in advance the modules that every check needs.
     import pyarrow.csv  # noqa: F401, PLC0415
 

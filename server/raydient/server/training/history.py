@@ -89,6 +89,16 @@ class History:
         while len(self._recent) > max(RECENT, self._unwritten):
             self._recent.popleft()
 
+    def go_on_from(self, epoch: int) -> None:
+        """Remove the epochs after this one, if there are any. Raises OSError."""
+        if epoch >= self.last:
+            return
+        while self._recent and self._recent[-1].epoch > epoch:
+            self._recent.pop()
+            self._unwritten = max(0, self._unwritten - 1)
+        self._cut(epoch)
+        self.last = epoch
+
     def read(self, after: int, limit: int) -> list[EpochEnded]:
         """Return at most `limit` epochs with a number above `after`, the oldest first."""
         epochs: list[EpochEnded] = []
@@ -145,6 +155,23 @@ class History:
         while done < len(data):
             self._file.seek(offset + done)
             done += self._file.write(data[done:]) or 0
+
+    def _cut(self, epoch: int) -> None:
+        """Remove the lines of epochs after this one from the file."""
+        place = bisect_right(self._index, (epoch, self._size))
+        del self._index[place:]
+        end, self._unindexed = self._index[-1][1] if self._index else 0, 0 if self._index else BLOCK
+        with self._lines(end) as lines:
+            for line in lines:
+                if end >= self._size or (number := _number(line)) > epoch:
+                    break
+                end += len(line)
+                self._unindexed += number > 0
+        if end < self._size:
+            self._before_writing()
+            self._file.truncate(end)
+            self._size, self._durable = end, min(self._durable, end)
+            self._doubtful = True
 
     def _note(self, number: int, begin: int) -> None:
         self._unindexed += 1

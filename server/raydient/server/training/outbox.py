@@ -17,7 +17,7 @@ from raydient.wire.frames import ProtocolError
 from raydient.wire.network import Network
 
 from .history import History
-from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, to_json
+from .reports import CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Progress, Report, WentBack, to_json
 
 BATCH = 256
 """Maximum number of reports, and of epochs, in one batch."""
@@ -68,6 +68,9 @@ class Outbox:
         if isinstance(report, Notice | CheckpointTaken) and len(self._waiting) >= WAITING:
             self._dropped += 1
             return
+        if isinstance(report, WentBack):
+            self._stored = min(self._stored, report.epoch)
+            self._waiting = deque(one._replace(epoch=min(one.epoch, report.epoch)) for one in self._waiting)
         if self._dropped and len(self._waiting) < WAITING:
             self._add(Notice("NOTICES_DROPPED", f"{self._dropped} notices and checkpoints were not reported in time"))
             self._dropped = 0
@@ -103,9 +106,11 @@ class Outbox:
     def _forget(self, number: int, epoch: int) -> None:
         """Drop the reports and epochs up to these, which the service has; no batch is in flight any more."""
         self._sent = None
-        self._stored = max(self._stored, epoch)
         while self._waiting and self._waiting[0].number <= number:
             self._waiting.popleft()
+        # A service that does not know yet that training went back counts epochs of before.
+        counts = min((one.report.epoch for one in self._waiting if isinstance(one.report, WentBack)), default=epoch)
+        self._stored = max(self._stored, min(epoch, counts))
 
     def _send(self) -> None:
         if self._follower is None or self._sent is not None:

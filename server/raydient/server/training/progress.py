@@ -56,6 +56,10 @@ class ProgressReports:
         """Measure the rate of samples from now on, after `step` updates."""
         self._then, self._samples = self._clock(), self.schedule.samples(step)
 
+    def go_on_from(self, epoch: int) -> None:
+        """Report the epochs after this one, also those that were reported before."""
+        self._last_epoch = epoch
+
     def refused(self, member: int | None, counts: Mapping[str, int]) -> None:
         """Note the connections that a member has closed since it began, by reason; None: the coordinator."""
         self._refused[member] = dict(counts)
@@ -82,8 +86,8 @@ class ProgressReports:
     def epochs(self, done: EpochsDone) -> list[EpochEnded | Notice]:
         """Return the reports of completed epochs and lowered learning rates, except those of epochs reported before.
 
-        An epoch that is computed again after a rollback has the same metrics. A metric that is not a finite number is
-        left out.
+        An epoch that is computed again after a rollback has the same metrics, except after `go_on_from`. A metric that
+        is not a finite number is left out.
         """
         reports: list[EpochEnded | Notice] = []
         for sums in done.epochs:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raydient.server.parameters.actions import Action, Amended, Assign
+from raydient.server.parameters.actions import Action, Amended, Assign, EpochEnd
 from raydient.server.parameters.building import build_conductor
 from raydient.server.parameters.consistency import Policy, Work
 from raydient.server.parameters.opened import Opened
@@ -48,6 +48,8 @@ def replay(
     amendments: Sequence[Amendment],
     end: int,
     progress: Callable[[int], None] = lambda step: None,
+    *,
+    ended: Callable[[EpochEnd], None] = lambda end: None,
 ) -> str:
     """Train a job up to step `end` in the order of its record, and return the digest of the model.
 
@@ -57,11 +59,12 @@ def replay(
         amendments: those of the job up to that step, with the rounds at which they took effect.
         end: the step of a checkpoint.
         progress: receives the number of updates after each one.
+        ended: receives the results of each epoch.
 
     Raises:
         RecordCut: pushes are missing.
     """
-    return _Replay(prepared, _by_step(prepared, parts, amendments, end), amendments, end).run(progress)
+    return _Replay(prepared, _by_step(prepared, parts, amendments, end), amendments, end).run(progress, ended)
 
 
 def _by_step(
@@ -224,7 +227,7 @@ class _Replay:
         self._recorded, self._versions = recorded, dict[int, Vector]()
         self._round = -1  # of the last assignment
 
-    def run(self, progress: Callable[[int], None]) -> str:
+    def run(self, progress: Callable[[int], None], ended: Callable[[EpochEnd], None]) -> str:
         """Train to the end; return the digest of the model."""
         conductor = self._conductor
         try:
@@ -232,6 +235,8 @@ class _Replay:
             actions = deque(conductor.plan(1, [_WORKER], [1.0]))
             while actions:
                 step, action = conductor.position.step, actions.popleft()
+                if isinstance(action, EpochEnd):
+                    ended(action)
                 actions.extendleft(reversed(self._carry_out(action)))
                 if conductor.position.step != step:
                     progress(conductor.position.step)

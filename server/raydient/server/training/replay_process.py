@@ -6,7 +6,6 @@ The question is one line of JSON. Lines of the answer are `{"step": n}`, and in 
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from raydient.server.clusters.member import end_with_input, environment
+
+from .answers import open_answers
 
 NICENESS = 10
 """Nice value of a replay, so that jobs and calls get the processor first."""
@@ -53,17 +54,14 @@ def variables(*, portable: bool) -> dict[str, str]:
 
 def main() -> None:
     """Answer one question."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process group; the service ends this process
-    os.nice(NICENESS)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of a library must not mix with the answer
+    answers = open_answers(NICENESS)
     question = Question.from_json(sys.stdin.buffer.readline())
     end_with_input()
 
     reported = time.monotonic()
 
     def say(**values: Any) -> None:
-        answers.write(json.dumps(values) + "\n")
+        answers.write(json.dumps(values).encode() + b"\n")
         answers.flush()
 
     def progress(step: int) -> None:

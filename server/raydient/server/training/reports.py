@@ -115,6 +115,24 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class WentBack:
+    """The epochs after `last` no longer count: they are computed again, in another order of arrival.
+
+    Only the epochs of a job that is not synchronous have other results then.
+
+    Attributes:
+        last: the newest epoch that counts; None if none does.
+    """
+
+    last: EpochEnded | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Number of the newest epoch that counts; 0 if none does."""
+        return self.last.epoch if self.last is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last report of a run.
 
@@ -135,7 +153,7 @@ class Finished:
     epoch: int = 0
 
 
-Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Amended | Waiting | Finished
+Report = Started | Progress | EpochEnded | CheckpointTaken | Notice | Amended | Waiting | WentBack | Finished
 
 
 class NumberedReport(NamedTuple):

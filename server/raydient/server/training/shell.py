@@ -23,7 +23,7 @@ from .member_messages import order_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
-from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report
+from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report, WentBack
 from .saving import Saving
 from .storage import StartingPoint, Storage
 
@@ -250,6 +250,8 @@ class CoordinatorShell:
         for amendment in point.amendments:  # the service may not have the last ones
             if self._amendments.decided(amendment):
                 self._tell(Amended(amendment))
+        if self._amendments.ever_stale(self._prepared.spec.training.consistency):
+            self._go_back(point.epoch)
         prepared, waiting = self._prepared.amended(point.amendments), self._waiting(point)
         self._reports.schedule = prepared.schedule
         for notice in point.damage:
@@ -264,6 +266,13 @@ class CoordinatorShell:
                 prepared, point, action.generation, shard=shard, conductor=conductor, waiting=more
             )
             self._members.send(member, message, arrays)
+
+    def _go_back(self, epoch: int) -> None:
+        """Have the epochs after this one count as they are computed from now on."""
+        history = self._storage.history
+        history.go_on_from(epoch)
+        self._reports.go_on_from(history.last)
+        self._tell(WentBack(next(iter(history.read(history.last - 1, 1)), None)))
 
     def _waiting(self, point: StartingPoint) -> list[Amendment]:
         """Return the amendments that are not in force at a point, none of them before the epochs of the record."""

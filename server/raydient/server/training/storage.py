@@ -33,7 +33,7 @@ class StartingPoint:
 
     Attributes:
         arrays: the weights, and the other vectors of a checkpoint unless training starts at step 0.
-        round, step, epoch_sums, watched, seconds, amendments, outstanding: see `Manifest`.
+        round, step, epoch_sums, watched, seconds, amendments, outstanding, epoch: see `Manifest`.
         steps: steps of the checkpoints up to this one, in ascending order; empty if it is the beginning.
         damage: notices about checkpoints that were found damaged.
         changes: notices about what differs from the process that made the checkpoint.
@@ -50,6 +50,7 @@ class StartingPoint:
     seconds: float = 0.0
     amendments: Sequence[Amendment] = ()
     outstanding: Sequence[int] = ()
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ class Storage:
             manifest.seconds,
             manifest.amendments,
             manifest.outstanding,
+            manifest.epoch,
         )
 
 
