@@ -8,8 +8,8 @@ import pytest
 
 from raydient.server.training import liveness, watch
 from raydient.server.training.address import Address
-from raydient.server.training.reports import Notice, to_json
-from raydient.server.training.runs import Run
+from raydient.server.training.reports import EpochEnded, Notice, NumberedReport, WentBack, to_json
+from raydient.server.training.runs import Run, have_after
 from raydient.wire import control
 from raydient.wire.endpoint import new_unix_name
 from raydient.wire.handshake import new_secret
@@ -81,6 +81,14 @@ def follow(tmp_path):
     yield follow
     for run in runs:
         assert run.join(20)
+
+
+def test_a_follower_counts_no_epoch_that_is_computed_again():
+    seven, eight, ten = (EpochEnded(number, number, 0.5, {}) for number in (7, 8, 10))
+    have = control.Follow(4, 9)
+    for numbered in (NumberedReport(0, ten), NumberedReport(5, WentBack(seven)), NumberedReport(0, eight)):
+        have = have_after(have, numbered)
+    assert have == control.Follow(5, 8)
 
 
 def test_a_cluster_that_fails_is_a_loss(follow):

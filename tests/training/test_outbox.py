@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from raydient.server.training import outbox as outbox_module
 from raydient.server.training.history import History
 from raydient.server.training.outbox import BATCH, WAITING, Outbox
-from raydient.server.training.reports import EpochEnded, Finished, Notice, Outcome, Progress, Started, WentBack, from_json
+from raydient.server.training.reports import (
+    EpochEnded,
+    Finished,
+    Notice,
+    Outcome,
+    Progress,
+    Started,
+    WentBack,
+    from_json,
+)
 from raydient.steps.measurements import Measurements
 from raydient.wire import control
 from raydient.wire.connection import Connection, limited_to
@@ -56,6 +65,8 @@ class Service:
                 assert number > self.number
                 self.number = number
                 self.reports.append(report)
+                if isinstance(report, WentBack):
+                    self.epoch = min(self.epoch, report.epoch)
         return [report for _, report in numbered]
 
     def acknowledge(self):

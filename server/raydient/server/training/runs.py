@@ -24,7 +24,7 @@ from raydient.wire.network import Network
 from .address import Address
 from .holding import end_holder, next_generation
 from .process import LAUNCH, CoordinatorLaunch
-from .reports import EpochEnded, NumberedReport, from_json
+from .reports import EpochEnded, NumberedReport, WentBack, from_json
 from .watch import Watch, pulse_endpoint
 
 DIAL_SECONDS = 30.0
@@ -237,10 +237,10 @@ class Run:
                 continue
             reports = [NumberedReport(report.number, from_json(report.report)) for report in message.reports]
             self._listener.report(reports)
-            number = max((report.number for report in reports), default=0)
-            epoch = max((report.report.epoch for report in reports if isinstance(report.report, EpochEnded)), default=0)
+            for numbered in reports:
+                self._have = have_after(self._have, numbered)
             with self._sending:
-                self._send(control.Acknowledge(number, epoch))
+                self._send(control.Acknowledge(self._have.after, self._have.epoch))
             if message.last:
                 return True
 
@@ -257,6 +257,17 @@ class Run:
     def _wait(self) -> None:
         for _ in self._network.poll(RETRY_SECONDS):
             raise AssertionError("nothing dials a service")
+
+
+def have_after(have: control.Follow, numbered: NumberedReport) -> control.Follow:
+    """Return what the service has with one more report."""
+    number, report = numbered
+    match report:
+        case EpochEnded(epoch=epoch):
+            return control.Follow(have.after, max(have.epoch, epoch))
+        case WentBack():
+            return control.Follow(max(have.after, number), min(have.epoch, report.epoch))
+    return control.Follow(max(have.after, number), have.epoch)
 
 
 def _key(order: control.RunOrder) -> str:
