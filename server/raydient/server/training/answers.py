@@ -1,4 +1,4 @@
-"""What the processes that answer one question of the service have in common."""
+"""The beginning of the processes that answer one question of the service."""
 
 import os
 import signal
