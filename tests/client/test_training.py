@@ -69,6 +69,17 @@ def test_a_table_is_trained_on(training: Training, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err == ""
 
 
+def test_the_model_knows_which_columns_the_job_chose_among(training: Training) -> None:
+    further = TABLE.assign(id=7)
+    with pytest.raises(ValueError, match="unknown: id"):
+        train(JOB, TABLE, progress=False).model.predict(further)
+    chosen = train({**JOB, "dataset": {"features": ["b", "a"]}}, further, progress=False).model
+    assert chosen.predict(further).outputs.tolist() == [[5.0], [7.0]]
+    assert chosen.evaluate(further).rows == 2
+    weighted = train({**JOB, "dataset": {"sample_weight": "w"}}, TABLE.assign(w=1), progress=False).model
+    assert len(weighted.predict(TABLE.assign(w=1)).outputs) == 2
+
+
 def test_a_model_is_saved_in_each_format(training: Training, tmp_path: Path) -> None:
     model = train(JOB, TABLE, progress=False).model
     for name in ("model.safetensors", "model.onnx", "model.npz"):

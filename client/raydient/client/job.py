@@ -21,7 +21,7 @@ from .events import Event, event_of
 from .history import History, Point
 from .notebook import properties
 from .prediction import Prediction, call_predict
-from .predictor import Predictor
+from .predictor import Predictor, columns_beside
 from .replaying import Replay
 from .states import FINAL, state_name
 from .updating import update_request
@@ -246,14 +246,10 @@ class Job:
         """A predictor for the final weights or a checkpoint, for repeated use; it fetches the network's inputs once."""
         name = self._weights(checkpoint)
         if name not in self._predictors:
-            dataset = self.resource.spec.dataset
-            labels = {dataset.label, *dataset.label_columns, *dataset.labels.values()}
-            beside = frozenset({*labels, dataset.sample_weight} - {""})
-            is_open = dataset.features or dataset.inputs  # other columns may have been there, too
             connection = self._connection
             model = connection.call(connection.models.GetModel, model_api.GetModelRequest(name=name))
             compute = partial(call_predict, connection, model)
-            self._predictors[name] = Predictor(model, compute, None if is_open else beside)
+            self._predictors[name] = Predictor(model, compute, columns_beside(self.resource.spec.dataset))
         return self._predictors[name]
 
     def _weights(self, checkpoint: int | str | None) -> str:

@@ -48,10 +48,11 @@ class LocalModel(Predictor):
         model: description of the network's inputs and outputs (message `raydient.v1.Model`).
     """
 
-    def __init__(self, network: "Model") -> None:
+    def __init__(self, network: "Model", beside: frozenset[str] | None = frozenset()) -> None:
+        """Wrap a network; `beside` is that of `Predictor`, besides the labels."""
         from raydient.workers.description import model_message
 
-        super().__init__(model_message("", network), self._outputs, frozenset())
+        super().__init__(model_message("", network), self._outputs, beside)
         self._network = network
 
     def __repr__(self) -> str:

@@ -24,6 +24,9 @@ from .samples import Samples, read_samples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from raydient.spec.dataset import Dataset
+    from raydient.v1.training_job_spec_pb2 import Dataset as DatasetMessage
+
     from .columns import Where
 
     Compute = Callable[[Mapping[str, NDArray[Any]], Where], dict[str, Prediction]]
@@ -199,6 +202,14 @@ class Predictor:
             names = ", ".join(self.features[:8]) + (", ..." if len(self.features) > 8 else "")
             return f"{problem}; give the columns their names, or pass an array with the columns in this order: {names}"
         return problem
+
+
+def columns_beside(dataset: "Dataset | DatasetMessage") -> frozenset[str] | None:
+    """The columns that training data had beside the features; None if the job chose among columns, so any may occur."""
+    if dataset.features or dataset.inputs:
+        return None
+    labels = {dataset.label, *dataset.label_columns, *dataset.labels.values()}
+    return frozenset(name for name in (*labels, dataset.sample_weight) if name)
 
 
 def _with_names(inputs: Any, columns: Sequence[str]) -> dict[str, Any]:

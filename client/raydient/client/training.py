@@ -16,7 +16,8 @@ from .data_file import AnyJob, data_here, job_of, with_dataset, written_data
 from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
-from .local_model import LocalModel, load_model, one_thread
+from .local_model import LocalModel, one_thread
+from .predictor import columns_beside
 
 if TYPE_CHECKING:
     from raydient.server.training.reports import EpochEnded, Finished
@@ -107,6 +108,7 @@ def _train(spec: JobSpec, data: Any, directory: Path, folder: Path, progress: bo
     from raydient.server.training.history import HISTORY_FILE, read_history
     from raydient.server.training.initial_weights import MODEL_FILE
     from raydient.server.training.reports import Outcome
+    from raydient.workers.network import load_model
 
     path = data_here(spec, directory) if data is None else written_data(data, spec, folder)
     run = folder / "run"
@@ -116,7 +118,8 @@ def _train(spec: JobSpec, data: Any, directory: Path, folder: Path, progress: bo
         message = finished.message or f"training was {finished.outcome}"
         raise JobNotSucceeded(message, state=state, reason=finished.reason)
     history = history_of(read_history(run / HISTORY_FILE))
-    return Trained(history, load_model(run / MODEL_FILE), finished.epoch, finished.message)
+    model = LocalModel(load_model(run / MODEL_FILE), columns_beside(spec.dataset))
+    return Trained(history, model, finished.epoch, finished.message)
 
 
 def _run(spec: JobSpec, data: Path, run: Path, directory: Path, progress: bool) -> "Finished":
