@@ -72,6 +72,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     for name in BLAS_ENVIRONMENT:
         monkeypatch.setenv(name, "4")
     monkeypatch.setattr(embedded, "train", training)
+    monkeypatch.setattr(extras, "find_spec", lambda name: True)  # Ray, too, which tests keep from being imported
     return training
 
 
@@ -283,15 +284,24 @@ def test_train_needs_a_local_file(
     assert training.arguments == {}
 
 
-@pytest.mark.parametrize("command", ["train", "check", "serve"])
+@pytest.mark.parametrize(("command", "extra"), [("train", "local"), ("check", "local"), ("serve", "server")])
 def test_a_missing_extra_is_named_with_its_pip_line(
-    monkeypatch: pytest.MonkeyPatch, job_yaml: Path, command: str
+    monkeypatch: pytest.MonkeyPatch, job_yaml: Path, command: str, extra: str
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pyarrow" else True)
     done = run(command, *([] if command == "serve" else [job_yaml]))
     assert done.exit_code == 1
     assert "pyarrow" in done.stderr
-    assert "pip install 'raydient[server]'" in done.stderr
+    assert f"pip install 'raydient[{extra}]'" in done.stderr
+
+
+def test_a_run_on_ray_needs_the_extra_of_the_service(
+    training: Training, state: Path, monkeypatch: pytest.MonkeyPatch, job_yaml: Path
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "ray" else True)
+    done = run("train", job_yaml, "--cluster", "ray")
+    assert (done.exit_code, training.arguments) == (1, {})
+    assert "Training on Ray needs ray, not installed here: pip install 'raydient[server]'" in done.stderr
 
 
 ALL_WRONG = """\

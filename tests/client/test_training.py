@@ -118,7 +118,7 @@ def test_invalid_jobs_and_data_are_refused(training: Training, job_yaml: Path, m
     assert caught.value.errors[0].line == 3
     assert not training.arguments
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"raydient\[server\]"):
+    with pytest.raises(MissingExtra, match=r"raydient\[local\]"):
         train(JOB, TABLE)
 
 

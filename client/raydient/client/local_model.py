@@ -98,7 +98,7 @@ class LocalModel(Predictor):
 
         Raises:
             ValueError: another suffix, or the model is too large for the format.
-            MissingExtra: for ONNX the extra `server` is not installed.
+            MissingExtra: for ONNX the extra `local` is not installed.
         """
         from raydient.files import replacing
         from raydient.workers.network import ExportFormat, export_model, save_model
@@ -113,7 +113,7 @@ class LocalModel(Predictor):
             with replacing(path) as file:
                 export_model(self._network, ExportFormat(path.suffix), file)
         except ModuleNotFoundError as error:
-            raise MissingExtra("An ONNX file", "server") from error
+            raise MissingExtra("An ONNX file", "local") from error
         return path
 
     def _outputs(self, arrays: "Mapping[str, NDArray[Any]]", where: "Where") -> dict[str, Prediction]:
@@ -137,7 +137,7 @@ class LocalModel(Predictor):
 def one_thread() -> AbstractContextManager[object]:
     """Limit BLAS to one thread, as in the service, because more could change the last bits of a product.
 
-    Has no effect without the package threadpoolctl of the extra `server`.
+    Has no effect without the package threadpoolctl of the extra `local`.
     """
     try:
         from threadpoolctl import threadpool_limits

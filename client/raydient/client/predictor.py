@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from raydient.spec.dataset import Dataset
-    from raydient.v1.training_job_spec_pb2 import Dataset as DatasetMessage
+    from raydient.v1.training_job_spec_pb2 import DatasetSpec
 
     from .columns import Where
 
@@ -204,7 +204,7 @@ class Predictor:
         return problem
 
 
-def columns_beside(dataset: "Dataset | DatasetMessage") -> frozenset[str] | None:
+def columns_beside(dataset: "Dataset | DatasetSpec") -> frozenset[str] | None:
     """The columns that training data had beside the features; None if the job chose among columns, so any may occur."""
     if dataset.features or dataset.inputs:
         return None

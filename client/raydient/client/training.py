@@ -72,11 +72,11 @@ def train(
         InvalidSpec: the job or its data break rules; nothing has been started.
         ValueError: the data cannot be written to a file.
         JobNotSucceeded: training failed.
-        MissingExtra: the packages of the extra `server` are not installed.
+        MissingExtra: the packages of the extra `local` are not installed.
         KeyboardInterrupt: after all processes have ended; nothing of the run is kept.
     """
-    if missing_packages():
-        raise MissingExtra("Training on this machine", "server")
+    if missing_packages("local"):
+        raise MissingExtra("Training on this machine", "local")
     with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
         if isinstance(job, str | os.PathLike):
             file = open_job_file(Path(job))

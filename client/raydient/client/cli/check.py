@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .failures import FAILED, Failure, reading
-from .options import debug_option, job_file, json_option, need_server
+from .options import debug_option, job_file, json_option, need_packages
 from .output import echo, print_json, print_table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check(*, job: Path, as_json: bool) -> None:
     resolved.
     """
     with reading(job) as file:
-        need_server("Checking network and data")
+        need_packages("Checking network and data", "local")
         from raydient.client.data_file import data_here
         from raydient.server.training.preparation import prepare
         from raydient.workers.network import Verdict

@@ -135,12 +135,12 @@ def is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def need_server(what: str) -> None:
-    """Fail with the pip line if the extra `server` is not installed."""
+def need_packages(what: str, extra: str, *further: str) -> None:
+    """Fail with the pip line if packages of an extra are not installed; see `missing_packages`."""
     from raydient.client.extras import missing_packages
 
-    if missing := missing_packages():
-        raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[server]'")
+    if missing := missing_packages(extra, *further):
+        raise Failure(f"{what} needs {', '.join(missing)}, not installed here: pip install 'raydient[{extra}]'")
 
 
 def need_writable(path: Path) -> None:

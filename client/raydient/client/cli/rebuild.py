@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .failures import FAILED, WRONG_USAGE, Failure
-from .options import debug_option, json_option, need_server
+from .options import debug_option, json_option, need_packages
 from .output import echo, print_json, print_table
 
 
@@ -23,7 +23,7 @@ def rebuild(*, state_directory: Path | None, as_json: bool) -> int:
 
     The service must not run. A database that is not empty is never overwritten, and no file of a job is changed.
     """
-    need_server("Rebuilding")
+    need_packages("Rebuilding", "server")
     import platformdirs
 
     from raydient.server.errors import StartError

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from .failures import WRONG_USAGE, Failure
-from .options import debug_option, need_server
+from .options import debug_option, need_packages
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -62,7 +62,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @debug_option
 def serve(*, state_directory: Path | None, **options: Any) -> int:
     """Run the service until SIGINT or SIGTERM."""
-    need_server("The service")
+    need_packages("The service", "server")
     if options["ray_address"] and options["cluster"] != "ray":
         raise click.UsageError("--ray-address needs --cluster ray")
     import platformdirs

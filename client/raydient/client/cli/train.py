@@ -12,7 +12,7 @@ import click
 
 from .display import open_display, show_report, value_text, without_repetition
 from .failures import FAILED, INTERRUPTED, WRONG_USAGE, Failure, reading
-from .options import debug_option, json_option, need_server, need_writable
+from .options import debug_option, json_option, need_packages, need_writable
 from .output import echo, print_json, print_pairs
 from .resuming import check_resumable, kept, open_runs, print_runs, signals_interrupt
 
@@ -76,7 +76,7 @@ def train(
     """
     if (job is not None) + (resume is not None) + list_runs + (remove is not None) != 1:
         raise click.UsageError("give one of JOB.yaml, --resume, --list and --remove")
-    need_server("Training on this machine")
+    need_packages("Training on this machine", "local")
     if history is not None:
         if history.suffix.lower() != ".csv":
             raise Failure(f"{history}: the history is written as CSV: give a name that ends in .csv", WRONG_USAGE)
@@ -232,6 +232,8 @@ def _run(folder: Path, run: "Run", spec: "JobSpec") -> tuple["Finished", "Metric
     from raydient.server.training import reports
     from raydient.wire import control
 
+    if run.cluster == "ray":
+        need_packages("Training on Ray", "server", "ray")
     metrics: Metrics = {}
     orders: list[control.RunOrder] = []
     with open_display() as display, signals_interrupt() as interruption:
