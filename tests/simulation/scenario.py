@@ -40,7 +40,7 @@ class Scenario:
         numbers = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", settings)}
         optimizer = re.search(r"optimizer=(\w+)", settings)
         kind, table = optimizer[1] if optimizer else "adam", bool(numbers.get("table", 0))
-        twin = tiny_twin(kind, numbers.get("servers", 1), table=table)
+        twin = tiny_twin(kind, numbers.get("servers", 1), table=table, codec=codec_of(settings))
         self.job = Job(1, twin, workers=numbers.get("workers", 1), local=bool(numbers.get("local", 0)))
         self._orders, self._read, self._never = orders, 0, []
         self.job.world.after.append(self._advance)
@@ -165,9 +165,14 @@ class Scenario:
         return opened[::2]
 
 
-@small_pieces()
+def codec_of(text):
+    """Return the codec of the scenario's job."""
+    return "top_k" if "residuals=1" in text else "none"
+
+
 def run_scenario(text):
     """Run a scenario and return it."""
-    scenario = Scenario(text)
-    scenario.run()
+    with small_pieces(codec_of(text)):
+        scenario = Scenario(text)
+        scenario.run()
     return scenario

@@ -178,13 +178,16 @@ def model_of(seed):
     """Return consistency, safeguard and codec of a job, see `tiny_twin`.
 
     A fifth of the jobs is stale, some of them with a safeguard, and those without a table with a codec. A fifth makes
-    local steps.
+    local steps. A third of the synchronous ones without a table has the codec with residuals.
     """
     if seed % 5 == 2:
         chance = random.Random(f"model {seed}")
         model = {"consistency": chance.choice(STALE), "guard": chance.choice(GUARDS)}
         return model if has_table(seed) else model | {"codec": chance.choice(CODECS)}
-    return {"consistency": "local" if seed % 8 in (5, 7) else "synchronous"}
+    if seed % 8 in (5, 7):
+        return {"consistency": "local"}
+    feeds_back = seed % 3 == 0 and not has_table(seed)
+    return {"consistency": "synchronous", "codec": "top_k" if feeds_back else "none"}
 
 
 def has_table(seed):

@@ -24,7 +24,8 @@ from raydient.workers.network import Pass, Program
 from raydient.workers.network.layers import INFERENCE, embedding
 from tests.end_to_end import norm_twin
 from tests.end_to_end.local_twin import Learner
-from tests.end_to_end.naive import Update, naive, tree
+from tests.end_to_end.naive import Update, naive, tree, unencoded
+from tests.end_to_end.residual_twin import TopK
 
 
 class Twin:
@@ -67,7 +68,7 @@ class Twin:
         network.initialize(prepared.spec.training.seed, weights)
         self._bound, self._weights = network.bind(weights), weights
         update, total = self._update(prepared.spec.training, network, weights, schedule), np.zeros(1 + network.sums)
-        learn = Learner(prepared)
+        learn, decoded = Learner(prepared), decoder(prepared)
         self.weights.append(weights.tobytes())
         number, in_force = -1, []
         while (number := number + 1) < self.schedule.rounds:
@@ -88,7 +89,8 @@ class Twin:
             parts, gradient, whole = [], self._gradients(number, opened), opened.stop - opened.start
             for leaf in range(opened.leaves):
                 rows = order[slice(*opened.leaf(leaf))]
-                parts.append(learn(gradient, opened.step, weights, rows, leaf, whole))
+                part = learn(gradient, opened.step, weights, rows, leaf, whole)
+                parts.append(decoded(part, opened.step, leaf))
             update(opened.step, tree(parts))
             self.weights.append(weights.tobytes())
             total += self._total(opened)
@@ -117,7 +119,7 @@ class Twin:
 
     @cached_property
     def _digest(self):
-        return naive(self.prepared, self._update, learn=Learner(self.prepared)).digest
+        return naive(self.prepared, self._update, decoded=decoder(self.prepared), learn=Learner(self.prepared)).digest
 
     @contextmanager
     def verdict(self, counts):
@@ -160,6 +162,11 @@ class Twin:
             y[:] = part.ys[name][rows]
         self.sums[round_, leaf] = program.forward(self._bound if bound is None else bound, passing).copy()
         return program
+
+
+def decoder(prepared):
+    """Return the function that encodes and decodes the gradient of a leaf, see `naive.naive`."""
+    return TopK(prepared, BLOCK) if prepared.spec.exchange.codec.feeds_back else unencoded
 
 
 class ScaledUpdate(Update):
@@ -248,7 +255,7 @@ def tiny_twin(kind, servers=1, *, table=False, consistency="synchronous", guard=
             "seed": 11,
             "consistency": model,
         },
-        "exchange": {"codec": codec},
+        "exchange": {"codec": {codec: {"fraction": 0.2}} if codec == "top_k" else codec},
         "checkpoints": {"interval_seconds": 0.02},
         "resources": {"workers": {"min": 1, "max": 3}, "parameter_servers": servers},
     }

@@ -9,12 +9,13 @@ from raydient.spec.validation import validate_job
 EMBEDDING = {"embedding": {"input_dim": 9, "output_dim": 2}}
 
 
-def make(consistency="synchronous", layers=(), **training):
+def make(consistency="synchronous", layers=(), codec="none", **training):
     return validate_job(
         {
             "dataset": {"uri": "data.csv"},
             "network": {"layers": [*layers, {"dense": {"units": 3}}], "loss": "softmax_cross_entropy"},
             "training": {"consistency": consistency, **training},
+            "exchange": {"codec": codec},
         }
     )
 
@@ -54,6 +55,11 @@ def test_another_consistency(before, settings, after):
             {"layers": [EMBEDDING, "flatten"]},
             {"training.consistency": {"asynchronous": {}}},
             "a job with an embedding keeps its consistency",
+        ),
+        (
+            {"codec": "top_k"},
+            {"training.consistency": {"asynchronous": {}}},
+            "a job with exchange.codec top_k remains synchronous",
         ),
         ({}, {"training.consistency": {"eventual": {}}}, "eventual"),
         ({}, {"training.consistency.bounded_staleness.limit": 0}, "it must be at least 1"),

@@ -19,7 +19,8 @@ RNG = np.random.default_rng(3)
 SIZE = 3 * PIECE + 77
 NOISE = RNG.integers(0, 256, SIZE + BLOCK, dtype=np.uint8)
 VALUES = (RNG.standard_normal(SIZE) * 10.0 ** RNG.uniform(-9, 3, SIZE)).astype(np.float32)
-EVERY = pytest.mark.parametrize("name", CODECS)
+NAMES = [*CODECS, "top_k 0.01"]
+EVERY = pytest.mark.parametrize("name", NAMES)
 EXACT = ((5, 40), (PIECE - 3, PIECE + 300))
 
 
@@ -146,9 +147,10 @@ def test_a_nan_of_any_bits_is_nan_in_bfloat16():
 
 
 def test_sizes_of_encoded_gradients():
-    assert {name: Coding(name, 1000).packed_bytes for name in CODECS} == {
+    assert {name: Coding(name, 1000).packed_bytes for name in NAMES} == {
         "float16": 2000,
         "bfloat16": 2000,
         "int8": 1000 + 4 * 4,
+        "top_k 0.01": 4 * 3 * 5,
     }
     assert Coding("int8", 1000, 3, ((0, 10), (20, 30))).packed_bytes == 1016 + 4 * (3 + 20)

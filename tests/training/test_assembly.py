@@ -1,11 +1,13 @@
 """Parts of a snapshot: put together by range, refused if they are not those of their sender."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from raydient.server.training.assembly import Assembly
 from raydient.steps.scores import EPOCH_SCORES
-from raydient.wire.control import Snapshot, SnapshotPart
+from raydient.wire.control import Residuals, Snapshot, SnapshotPart
 from raydient.wire.frames import ProtocolError
 
 RANGES = [(0, 3), (3, 5), (5, 9)]
@@ -87,3 +89,39 @@ def test_two_snapshots_of_one_round_have_a_part_of_each_shard_each():
 def test_a_part_that_is_not_that_of_its_sender_is_refused(shard, message, arrays):
     with pytest.raises(ProtocolError):
         Assembly(DIVISION).add(shard, message, arrays)
+
+
+def residuals(*leaves, size=9, value=1.0):
+    return {f"residual_{leaf}": np.full(size, value, np.float32) for leaf in leaves}
+
+
+def holding(round_, holders):
+    return replace(snapshot(round_), holders=holders)
+
+
+def test_residuals_come_from_the_workers_that_hold_them_and_else_from_the_beginning():
+    assembly = Assembly(DIVISION[:2], residuals(0, 1, 2, size=5, value=7.0))
+    assert assembly.add_residuals(6, Residuals(4), residuals(1, size=5)) is None
+    assert assembly.add(0, holding(4, [6, 8]), part_of(0)) is None
+    assert assembly.add(1, SnapshotPart(1, 4, 4), part_of(1)) is None
+    message, arrays = assembly.add_residuals(8, Residuals(4), residuals(2, size=5, value=2.0))
+    assert message.round == 4
+    assert {name: values[0] for name, values in arrays.items() if name.startswith("residual")} == {
+        "residual_0": 7,
+        "residual_1": 1,
+        "residual_2": 2,
+    }
+
+
+def test_residuals_of_another_round_complete_no_snapshot():
+    assembly = Assembly([{"weights": (0, 9)}], residuals(0))
+    assert assembly.add_residuals(6, Residuals(3), residuals(0, value=5.0)) is None
+    assert assembly.add(0, holding(4, [6]), {"weights": VECTORS["weights"]}) is None
+    _, arrays = assembly.add_residuals(6, Residuals(4), residuals(0))
+    assert arrays["residual_0"][0] == 1
+
+
+@pytest.mark.parametrize("arrays", [residuals(3), residuals(0, size=8), {"weights": np.zeros(9, np.float32)}], ids=str)
+def test_residuals_that_are_none_of_the_job_are_refused(arrays):
+    with pytest.raises(ProtocolError, match="no residual of the job"):
+        Assembly([{"weights": (0, 9)}], residuals(0)).add_residuals(6, Residuals(4), arrays)

@@ -88,6 +88,16 @@ def test_ranking_takes_no_more_than_is_counted():
         assert most < RANK_BYTES * len(scores)
 
 
+def test_residuals_are_as_many_vectors_as_a_step_has_leaves(data):
+    plain = prepare(job(), data)
+    fed = prepare(plain.spec.model_copy(update={"exchange": Exchange.model_validate({"codec": "top_k"})}), data)
+    size, units = plain.network.layout.size, sum(layer.rectified_units for layer in plain.network.layers)
+    residuals, encoded = 4 * 4 * size, -(-size // 256) * 15 + 4 * units
+    assert fed.memory.worker - plain.memory.worker == encoded + 2 * residuals
+    assert fed.memory.coordinator - plain.memory.coordinator == 4 * residuals
+    assert fed.memory.parameter_server == plain.memory.parameter_server
+
+
 def test_an_optimizer_with_two_moments_has_three_vectors(data):
     plain, adam = prepare(job(), data).memory, prepare(job("adam"), data).memory
     vector = plain.parameter_server - INTERPRETER_BYTES

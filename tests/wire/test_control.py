@@ -62,6 +62,7 @@ EXAMPLES = [
     control.Overdue(4, {2: 5.5}),
     control.Amended(AMENDMENT),
     control.Refused({"secret": 1, "peer": 0, "frame": 2}),
+    control.Residuals(8),
     control.Ping(5),
     control.Serve(
         4,

@@ -108,6 +108,8 @@ def _kept_consistency(spec: JobSpec, path: str, value: Any) -> Iterator[FieldErr
         yield FieldError(path, "a job with local steps keeps them: its steps have other batches")
     elif becomes_local:
         yield FieldError(path, "only a new job can have local steps: its steps have other batches")
+    elif spec.exchange.codec.feeds_back:
+        yield FieldError(path, f"a job with exchange.codec {spec.exchange.codec.kind} remains synchronous")
     elif any(layer.kind == "embedding" for layer in spec.network.layers):
         yield FieldError(
             path, "a job with an embedding keeps its consistency: its workers receive tables in another way"

@@ -11,7 +11,7 @@ from itertools import accumulate
 import numpy as np
 
 from .arrays import Vector
-from .codecs import BLOCK, CHUNK, CODECS, Bytes, Codec, Noise
+from .codecs import BLOCK, CHUNK, Bytes, Codec, Noise, find_codec
 from .gradient import Gradient
 from .layout import Average, Layout
 from .ranges import Range
@@ -34,7 +34,7 @@ class Coding:
     active units. In the records the exact values are 0.
 
     Attributes:
-        name: name of the codec.
+        name: name of the codec, see `find_codec`.
         size: number of weights.
         units: number of counts of active units.
         exact: ranges of weights whose gradient stays float32, in order.
@@ -56,13 +56,15 @@ class Coding:
     @property
     def codec(self) -> Codec:
         """The codec of the values."""
-        return CODECS[self.name]
+        codec = find_codec(self.name)
+        assert codec is not None, f"no codec {self.name}"
+        return codec
 
     @property
     def is_valid(self) -> bool:
         """True if the codec exists and the exact ranges lie in the vector, one behind the other."""
         bounds = [0, *(bound for part in self.exact for bound in part), self.size]
-        return self.name in CODECS and self.units >= 0 and bounds == sorted(bounds)
+        return find_codec(self.name) is not None and self.units >= 0 and bounds == sorted(bounds)
 
     def within(self, start: int, stop: int, units: int) -> "Coding":
         """Return the encoding of the gradient by weights `start`..`stop` - 1; `start` is the beginning of a block."""
@@ -120,8 +122,12 @@ class Encoded:
         self._scratch = np.empty((CHUNK, BLOCK), "<f4")
         self._free = [np.empty((CHUNK, BLOCK), "<u4") for _ in range(2)]
 
-    def encode(self, vector: Vector, start: int, stop: int, noise: Noise) -> None:
-        """Encode the values `start`..`stop` - 1 of a gradient; both are bounds of blocks, or the end."""
+    def encode(self, vector: Vector, start: int, stop: int, noise: Noise, residual: Vector | None = None) -> None:
+        """Encode the values `start`..`stop` - 1 of a gradient; both are bounds of blocks, or the end.
+
+        `residual` has what was not sent of the gradients before, if the codec feeds it back; it is replaced by what is
+        not sent now. Where that is not finite it stays, because the server finds out about the block.
+        """
         codec = self.coding.codec
         for place, first, last in self._exact_within(start, stop):
             self._exact[place : place + last - first] = vector[first:last]
@@ -134,7 +140,11 @@ class Encoded:
             for _, left, right in self._exact_within(begin, end):
                 flat[left - begin : right - begin] = 0
             with np.errstate(all="ignore"):  # a value that is not finite ends the job, or the step
+                if residual is not None:
+                    flat[: end - begin] += residual[begin:end]
                 codec.encode(values, self._records[first : first + blocks], first, noise, free)
+            if residual is not None:
+                _replace(residual[begin:end], flat[: end - begin])
 
     def decode(self, vector: Vector, start: int, stop: int) -> None:
         """Write the decoded values `start`..`stop` - 1 into a vector; both are bounds of blocks, or the end."""
@@ -158,6 +168,15 @@ class Encoded:
             left, right = max(first, start), min(last, stop)
             if left < right:
                 yield place + left - first, left, right
+
+
+def _replace(residual: Vector, rest: Vector) -> None:
+    """Replace the values of a residual where the new ones are finite."""
+    finite = np.isfinite(rest)
+    if finite.all():
+        residual[:] = rest
+    else:
+        np.copyto(residual, rest, where=finite)
 
 
 def decode(codec: Codec, records: Bytes, vector: Vector, start: int, stop: int) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raydient.v1 import functions_pb2 as raydient_dot_v1_dot_functions__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araydient/v1/exchange.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"-\n\x08\x45xchange\x12!\n\x05\x63odec\x18\x01 \x01(\x0b\x32\x12.raydient.v1.Codec\"\xa6\x01\n\x05\x43odec\x12\"\n\x04none\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66loat16\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08\x62\x66loat16\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04int8\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araydient/v1/exchange.proto\x12\x0braydient.v1\x1a\x1braydient/v1/functions.proto\"-\n\x08\x45xchange\x12!\n\x05\x63odec\x18\x01 \x01(\x0b\x32\x12.raydient.v1.Codec\"\xcf\x01\n\x05\x43odec\x12\"\n\x04none\x18\x01 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12%\n\x07\x66loat16\x18\x02 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12&\n\x08\x62\x66loat16\x18\x03 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\"\n\x04int8\x18\x04 \x01(\x0b\x32\x12.raydient.v1.EmptyH\x00\x12\'\n\x05top_k\x18\x05 \x01(\x0b\x32\x16.raydient.v1.TopKCodecH\x00\x42\x06\n\x04kind\"/\n\tTopKCodec\x12\x15\n\x08\x66raction\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_fractionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGE']._serialized_start=72
   _globals['_EXCHANGE']._serialized_end=117
   _globals['_CODEC']._serialized_start=120
-  _globals['_CODEC']._serialized_end=286
+  _globals['_CODEC']._serialized_end=327
+  _globals['_TOPKCODEC']._serialized_start=329
+  _globals['_TOPKCODEC']._serialized_end=376
 # @@protoc_insertion_point(module_scope)

@@ -13,13 +13,21 @@ class Exchange(_message.Message):
     def __init__(self, codec: _Optional[_Union[Codec, _Mapping]] = ...) -> None: ...
 
 class Codec(_message.Message):
-    __slots__ = ("none", "float16", "bfloat16", "int8")
+    __slots__ = ("none", "float16", "bfloat16", "int8", "top_k")
     NONE_FIELD_NUMBER: _ClassVar[int]
     FLOAT16_FIELD_NUMBER: _ClassVar[int]
     BFLOAT16_FIELD_NUMBER: _ClassVar[int]
     INT8_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
     none: _functions_pb2.Empty
     float16: _functions_pb2.Empty
     bfloat16: _functions_pb2.Empty
     int8: _functions_pb2.Empty
-    def __init__(self, none: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., float16: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bfloat16: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., int8: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ...) -> None: ...
+    top_k: TopKCodec
+    def __init__(self, none: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., float16: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., bfloat16: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., int8: _Optional[_Union[_functions_pb2.Empty, _Mapping]] = ..., top_k: _Optional[_Union[TopKCodec, _Mapping]] = ...) -> None: ...
+
+class TopKCodec(_message.Message):
+    __slots__ = ("fraction",)
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    fraction: float
+    def __init__(self, fraction: _Optional[float] = ...) -> None: ...

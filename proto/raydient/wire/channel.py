@@ -11,6 +11,7 @@ The sequence of frames with the conductor is the same for both; only the path of
     worker -> conductor   PUSH     the node's sums and timings
     conductor -> worker   ASSIGN   the next round, or more leaves of this one
     conductor -> worker   LENGTH   (where an amendment has changed the job) its epochs and steps, before the next ASSIGN
+    conductor -> worker   RESIDUALS (where a codec feeds back) a snapshot is taken between two rounds
     conductor -> worker   STOP
 
 A worker that shares memory with all shards speaks with the conductor alone. Over TCP it attaches to every shard:
@@ -50,6 +51,8 @@ from .memory import Segment
 from .shard_end import ShardEnd, allocate_small
 from .terms import Terms
 
+_WORK = Kind.ASSIGN, Kind.RESIDUALS, Kind.STOP
+
 
 class WorkEnded(Exception):  # noqa: N818  (it is no error)
     """The server stops the worker while it waits for rows."""
@@ -68,6 +71,13 @@ class Assignment:
     last: int
     kept: int = 0
     rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualsDue:
+    """The request to send the coordinator the residuals of the worker's leaves as they are before round `round`."""
+
+    round: int
 
 
 class Channel(Protocol):
@@ -108,8 +118,10 @@ class Channel(Protocol):
     def slot(self, index: int) -> Gradient:
         """Return the gradient in slot `index`; the same object each time."""
 
-    def wait(self) -> Assignment | None:
+    def wait(self) -> Assignment | ResidualsDue | None:
         """Return the next assignment, with `weights` current for it, or None when there is no more work.
+
+        Where a codec feeds back, a request for residuals may come between the assignments of two rounds.
 
         Raises ConnectionError if the connection to the server ends.
         """
@@ -176,8 +188,14 @@ def _ask_to_attach(connection: Connection, worker: int, generation: int) -> Fram
     return frame
 
 
+def _work(frame: Frame) -> Assignment | ResidualsDue | None:
+    """Return the work of a frame; None for STOP. ProtocolError if the payload of an ASSIGN frame is no rate."""
+    if frame.header.kind is Kind.STOP:
+        return None
+    return ResidualsDue(frame.header.round) if frame.header.kind is Kind.RESIDUALS else _assignment(frame)
+
+
 def _assignment(frame: Frame) -> Assignment:
-    """Return the assignment of an ASSIGN frame. ProtocolError if its payload is no rate."""
     header = frame.header
     if header.length not in (0, RATE.size):
         raise ProtocolError(f"a learning rate of {header.length} bytes")
@@ -249,10 +267,10 @@ class SharedMemoryChannel(_Channel):
         except (ValueError, OverflowError, OSError) as error:
             raise ProtocolError(f"memory that cannot be mapped: {error}") from None
 
-    def wait(self) -> Assignment | None:
-        while (header := (frame := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.WEIGHTS:
+    def wait(self) -> Assignment | ResidualsDue | None:
+        while (frame := self._next(Kind.WEIGHTS, *_WORK)).header.kind is Kind.WEIGHTS:
             self.weights = self._copy
-        return _assignment(frame) if header.kind is Kind.ASSIGN else None
+        return _work(frame)
 
     def slot(self, index: int) -> Gradient:
         return self._slots[index]
@@ -286,19 +304,17 @@ class TcpChannel(_Channel):
     def _allocate(self, header: Header) -> bytearray | memoryview:
         return self._shards[0].allocate(header)
 
-    def wait(self) -> Assignment | None:
+    def wait(self) -> Assignment | ResidualsDue | None:
         if self._early:
             return self._early.popleft()
         first, *others = self._shards
-        while (header := (frame := self._next(Kind.WEIGHTS, Kind.ASSIGN, Kind.STOP)).header).kind is Kind.WEIGHTS:
+        while (frame := self._next(Kind.WEIGHTS, *_WORK)).header.kind is Kind.WEIGHTS:
             self._received += first.take_weights(frame)
-        if header.kind is Kind.STOP:
-            return None
         # The conductor sends the first shard's weights before the assignment.
-        for shard in others:
+        for shard in others if frame.header.kind is Kind.ASSIGN else ():
             while shard.version != first.version:
                 self._received += shard.take_weights(shard.next())
-        return _assignment(frame)
+        return _work(frame)
 
     def pull(self, rows: Mapping[int, Numbers]) -> None:
         asked = [shard for shard in self._shards if shard.ask(self._generation, rows, self.pulled)]

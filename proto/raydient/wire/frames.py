@@ -52,6 +52,7 @@ class Kind(IntEnum):
     PULL = 17
     ROWS = 18
     LENGTH = 19
+    RESIDUALS = 20
 
 
 _DOWN, _UP = "conductor to worker", "worker to conductor"
@@ -103,6 +104,7 @@ FRAMES: Mapping[Kind, tuple[str, str]] = {
         _DOWN,
         "the job has `first` epochs from the next assignment on; it ends at step `last` if that is not 0",
     ),
+    Kind.RESIDUALS: (_DOWN, "send the coordinator the residuals before `round`, for a snapshot"),
 }
 """Direction and meaning of each kind; `make docs` writes them into docs/architecture.md."""
 

@@ -76,6 +76,11 @@ class Terms:
         """Number of shards."""
         return max(1, len(self.ranges))
 
+    @property
+    def feeds_back(self) -> bool:
+        """True if workers keep what they do not send of the gradients of their leaves."""
+        return self.coding is not None and self.coding.codec.feeds_back
+
     def of_shard(self, shard: int) -> "ShardTerms":
         """Return the part of the exchange that concerns one shard. IndexError if there is none of this number."""
         start, stop = self.ranges[shard] if self.ranges else (0, self.gradient.size)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from raydient.steps.arrays import Vector
 from raydient.steps.codecs import BLOCK, Bytes
 from raydient.steps.encoded import Encoded
 from raydient.steps.gradient import Gradient
@@ -19,14 +20,20 @@ class LeafEncoder:
     nor the worker change them.
     """
 
-    def __init__(self, encoded: Encoded, seed: int, step: int, leaf: int, *, decodes: bool) -> None:
-        """`encoded` receives the gradient. Without `decodes` the gradient itself stays as it is: it is only sent."""
+    def __init__(
+        self, encoded: Encoded, seed: int, step: int, leaf: int, *, decodes: bool, residual: Vector | None = None
+    ) -> None:
+        """`encoded` receives the gradient. Without `decodes` the gradient itself stays as it is: it is only sent.
+
+        `residual` is that of the leaf, which changes, if the codec feeds back.
+        """
         self._encoded, self._place, self._decodes = encoded, (seed, step, leaf), decodes
+        self._residual = residual
         self._bits, self._next = bit_stream(Purpose.EXCHANGE, *self._place), 0
 
     def encode(self, gradient: Gradient, start: int, stop: int) -> None:
         """Encode the values `start`..`stop` - 1; both are bounds of blocks, or the end of the gradient."""
-        self._encoded.encode(gradient.vector, start, stop, self._noise)
+        self._encoded.encode(gradient.vector, start, stop, self._noise, self._residual)
         if self._decodes:
             self._encoded.decode(gradient.vector, start, stop)
 

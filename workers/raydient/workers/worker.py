@@ -23,22 +23,24 @@ from raydient.steps.scores import Scores
 from raydient.steps.sparse import Numbers
 from raydient.steps.tree import Node, children, maximal_subtrees
 from raydient.wire import control
-from raydient.wire.channel import Assignment, Channel, WorkEnded, attach
-from raydient.wire.connection import Connection, unlimited
-from raydient.wire.endpoint import Endpoint, Transport
+from raydient.wire.channel import Assignment, Channel, ResidualsDue, WorkEnded, attach
+from raydient.wire.connection import unlimited
 from raydient.wire.frames import ProtocolError
 from raydient.wire.hub import Hub
 from raydient.wire.launch import Launch, from_json
 from raydient.wire.lifeline import hold
+from raydient.wire.memory import Bundle
 from raydient.wire.network import Network as WireNetwork
 
 from .cores import keep_to_a_core
 from .data import MemorySource, PartName, Samples, Source, epoch_order
+from .dialling import dial
 from .leaf_encoder import LeafEncoder
 from .learner import Learner, LocalStep
 from .network import Network, Program, build, table_uses
 from .network.layers import Views
 from .probe import probe
+from .residuals import Residuals
 from .sums import PART, GradientSums
 
 _log = logging.getLogger(__name__)
@@ -69,19 +71,27 @@ def work(
     `Worker`.
     """
     coordinator = wire.dial(launch.coordinator, node=node)
-    coordinator.allocate = unlimited  # the dataset over TCP
+    coordinator.allocate = unlimited  # the dataset and residuals over TCP
     hello = control.Hello(control.Role.WORKER, launch.member, os.getpid(), probe=probe(), host=host)
     data: MemorySource | None = None
+
+    def send(round_: int, residuals: control.Arrays) -> None:
+        control.send(coordinator, control.Residuals(round_), Bundle.of(residuals) if residuals else None)
+
     try:
         while True:
             control.send(coordinator, hello)
             message, arrays = control.receive(coordinator)
+            start: control.Arrays = {}
+            if isinstance(message, control.Residuals):
+                start = arrays
+                message, arrays = control.receive(coordinator)
             if not isinstance(message, control.Work):
                 raise ProtocolError(f"expected Work, got {type(message).__name__}")
             data = MemorySource.of(arrays) if arrays or data is None else data
             settle(message.place, message.workers)
             try:
-                _compute(message, data, launch, wire, node, part=part)
+                _compute(message, data, launch, wire, node, part=part, residuals=Residuals(start, send))
                 return
             except (ConnectionError, TimeoutError) as error:
                 _log.info("leaves generation %d: %s", message.generation, error)
@@ -91,12 +101,19 @@ def work(
 
 
 def _compute(
-    work: control.Work, data: MemorySource, launch: Launch, wire: WireNetwork, node: str, *, part: int
+    work: control.Work,
+    data: MemorySource,
+    launch: Launch,
+    wire: WireNetwork,
+    node: str,
+    *,
+    part: int,
+    residuals: Residuals,
 ) -> None:
     """Compute until there is no more work. ConnectionError, TimeoutError if a connection to a server ends."""
     spec = JobSpec.model_validate(work.specification)
     network = build(spec.network, {name: tuple(shape) for name, shape in work.input_shapes.items()})
-    channel = attach(_dial(wire, work.data_planes, launch, node), launch.member, work.generation)
+    channel = attach(dial(wire, work.data_planes, launch, node), launch.member, work.generation)
     try:
         Worker(
             network=network,
@@ -107,37 +124,10 @@ def _compute(
             clock=wire.now,
             part=part,
             local_steps=spec.training.consistency.local_steps,
+            residuals=residuals,
         ).run()
     finally:
         channel.close()
-
-
-def _dial(wire: WireNetwork, data_planes: Sequence[Endpoint], launch: Launch, node: str) -> list[Connection]:
-    """Open the connections of `attach`: one to the conductor if all shards share memory, else one to each over TCP."""
-    connections: list[Connection] = []
-    try:
-        for endpoint in data_planes:
-            connections.append(wire.dial(endpoint, launch.transport, node))
-        return _choose(wire, connections, data_planes, node)
-    except BaseException:
-        for connection in connections:
-            connection.close()
-        raise
-
-
-def _choose(
-    wire: WireNetwork, connections: list[Connection], data_planes: Sequence[Endpoint], node: str
-) -> list[Connection]:
-    """Return the connections to keep; those over the other transport are closed."""
-    if all(connection.is_local for connection in connections):
-        for connection in connections[1:]:
-            connection.close()
-        return connections[:1]
-    for number, connection in enumerate(connections):
-        if connection.is_local:
-            connection.close()
-            connections[number] = wire.dial(data_planes[number], Transport.TCP, node)
-    return connections
 
 
 class Worker:
@@ -154,12 +144,14 @@ class Worker:
         clock: Callable[[], float] = time.perf_counter,
         part: int = PART,
         local_steps: int = 1,
+        residuals: Residuals | None = None,
     ) -> None:
         """Allocate no memory for leaves yet.
 
         `part`: fewest values of a gradient that are sent by themselves; `local_steps`: batches of a round, of each of
-        which a leaf makes a local step.
+        which a leaf makes a local step; `residuals`: those at which the work begins, for a codec that feeds back.
         """
+        self._residuals = residuals or Residuals()
         self._learner = Learner(network, channel, seed, LocalSteps.of(schedule, local_steps))
         self._rate: float | None = None
         self._part = part
@@ -181,9 +173,11 @@ class Worker:
         """Compute assignments until there is no more work."""
         began = self._clock()
         with suppress(WorkEnded):
-            while (assignment := self._channel.wait()) is not None:
-                waited = self._clock() - began
-                self.compute(assignment, waited)
+            while (work := self._channel.wait()) is not None:
+                if isinstance(work, ResidualsDue):
+                    self._residuals.send(work.round)
+                    continue
+                self.compute(work, self._clock() - began)
                 began = self._clock()
 
     def compute(self, assignment: Assignment, waited_seconds: float) -> None:
@@ -307,7 +301,9 @@ class Worker:
         if encoded is None:
             return None
         decodes = not (self._channel.travels and is_leaf(pushed))
-        return LeafEncoder(encoded, self._seed, round_.step, leaf, decodes=decodes)
+        fed_back, size = encoded.coding.codec.feeds_back, encoded.coding.size
+        residual = self._residuals.of(leaf, size) if fed_back else None
+        return LeafEncoder(encoded, self._seed, round_.step, leaf, decodes=decodes, residual=residual)
 
     def _evaluate(self, round_: Round, node: Node) -> NDArray[np.float64]:
         """Return the metrics of a node of held-out rows."""

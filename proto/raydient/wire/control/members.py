@@ -152,6 +152,7 @@ class Snapshot:
         seconds: time of training, if the job has a limit of time.
         amendments: those that are in force.
         outstanding: rounds of an asynchronous job that were handed out and are not applied.
+        holders: the workers that send their `Residuals`, where the job's codec feeds back.
     """
 
     round: int
@@ -163,6 +164,7 @@ class Snapshot:
     seconds: float = 0.0
     amendments: Sequence[Amendment] = ()
     outstanding: Sequence[int] = ()
+    holders: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,20 @@ class SnapshotPart:
     shard: int
     round: int
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """From a worker: its part of a `Snapshot`, with the residuals of the leaves that it has computed in the generation.
+
+    To a worker, before `Work`: all residuals of the checkpoint at which the generation begins; those of step 0, which
+    are 0, are not sent. The arrays are residuals by name, see `raydient.steps.residuals`.
+
+    Attributes:
+        round: that of the snapshot.
+    """
+
+    round: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,5 +253,5 @@ class Refused:
 
 MemberMessage = (
     Hello | Alive | Pong | Attached | Status | PlanInForce | EpochsDone | Snapshot | SnapshotPart | NonFinite | Overdue
-    | Amended | Refused
+    | Amended | Refused | Residuals
 )  # fmt: skip

@@ -39,7 +39,7 @@ class Serve:
         shard: number of the receiver's shard, from 0.
         conductor: endpoint of the parameter server with the conductor; None for itself.
         waiting: amendments that are not in force at this position, in order.
-        codec: name of the codec of gradients, see `steps.codecs`; `none`: they travel as float32.
+        codec: name of the codec of gradients, see `codecs.find_codec`; `none`: they travel as float32.
     """
 
     generation: int

@@ -61,6 +61,10 @@ class Assignments:
         """True if a leaf is neither done nor assigned."""
         return bool(self._waiting)
 
+    def waiting(self, first: int, last: int) -> bool:
+        """Return True if none of these leaves is done or assigned."""
+        return self._waiting.issuperset(range(first, last))
+
     def held(self, worker: int) -> int:
         """Return the number of sums over nodes that a worker has pushed."""
         return self._pushes[worker]

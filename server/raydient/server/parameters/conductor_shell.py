@@ -13,7 +13,7 @@ from raydient.wire.network import Closed, Network
 from .actions import Action, Amended, Assign, Boundary, Diverged, EpochEnd, PlanInForce
 from .arrivals import Arrivals
 from .building import build_conductor
-from .consistency import policy_of
+from .consistency import FixedLeaves, policy_of
 from .deadlines import LOOK_SECONDS, deadlines_of
 from .encoding import answer_in, arrival_in
 from .links import Link, Push
@@ -34,8 +34,9 @@ class ConductorShell:
         self._network, self._coordinator, self._generation = network, coordinator, serve.generation
         self._terms = terms_of(serve)
         slots = self._terms.slots
+        fixed = self._fixed = FixedLeaves(serve.schedule.round(0).leaves) if self._terms.feeds_back else None
         self._conductor, settings = build_conductor(
-            serve, arrays, lambda consistency, watched: policy_of(consistency, slots, watched)
+            serve, arrays, lambda consistency, watched: fixed or policy_of(consistency, slots, watched)
         )
         self._memory = Segment.create(self._terms.weights_bytes)
         start, stop = serve.ranges[0]
@@ -315,10 +316,13 @@ class ConductorShell:
             self._reporting.begin_round()
 
     def _send_snapshot(self, boundary: Boundary) -> None:
-        position = self._conductor.position
-        message, copy = take(position, self._server.arrays, boundary, ranked=self._terms.scores > 0)
+        position, holders = self._conductor.position, self._fixed.holders if self._fixed is not None else ()
+        message, copy = take(position, self._server.arrays, boundary, ranked=self._terms.scores > 0, holders=holders)
         self._network.send(self._coordinator, message, copy)
         self._peers.take_parts(position.round, position.step)
+        for link in [link for link in self._links.values() if link.worker in holders]:
+            with self._network.sending(link.connection):
+                link.request_residuals(position.round)
 
     def _stop_workers(self) -> None:
         for link in self._links.values():

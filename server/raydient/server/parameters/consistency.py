@@ -13,6 +13,7 @@ from raydient.steps.schedule import Schedule
 from raydient.steps.tree import maximal_subtrees
 from raydient.steps.watched import Watched
 
+from .assignments import divide
 from .opened import Opened
 from .position import Position
 from .safeguard import level_of
@@ -67,6 +68,43 @@ class Policy:
     def version(self, position: Position, number: int, leaf: int) -> int:
         """Return the number of updates in the weights on which a leaf that is assigned now is computed."""
         return position.step
+
+
+class FixedLeaves(Policy):
+    """Synchronous training in which each leaf of a step stays with one worker, which carries its residual.
+
+    The first plan divides the leaves of a whole step. The leaves of a worker that leaves wait, because their residuals
+    are lost with it: the coordinator begins another generation at a checkpoint, as for any other division.
+
+    Attributes:
+        holders: the workers that have leaves.
+    """
+
+    def __init__(self, leaves: int) -> None:
+        """`leaves`: number of leaves of a whole step."""
+        self._leaves = leaves
+        self._ranges: dict[int, tuple[int, int]] = {}
+
+    @property
+    def holders(self) -> Sequence[int]:
+        return list(self._ranges)
+
+    def hand_out(
+        self,
+        opened: Mapping[int, Opened],
+        workers: Sequence[int],
+        shares: Sequence[float],
+        open_next: Callable[[], Opened | None],
+    ) -> Iterator[Work]:
+        if not self._ranges:
+            ranges = zip(workers, divide(0, self._leaves, shares), strict=True)
+            self._ranges = {worker: (first, last) for worker, (first, last) in ranges if first < last}
+        for one in opened.values():
+            for worker, (first, end) in self._ranges.items():
+                last = min(end, one.round.leaves)  # the last batch of an epoch may have fewer
+                if worker in workers and first < last and one.assignments.waiting(first, last):
+                    one.assignments.assign(worker, first, last)
+                    yield worker, one, first, last
 
 
 class _Stale(Policy):

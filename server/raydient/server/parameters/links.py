@@ -79,6 +79,10 @@ class Link:
         """Send the end of the job, which the worker uses from the next assignment on."""
         self.connection.send(Header(Kind.LENGTH, self._generation, 0, schedule.epochs, schedule.max_steps))
 
+    def request_residuals(self, round_: int) -> None:
+        """Request the residuals of the worker's leaves before a round, for a snapshot."""
+        self.connection.send(Header(Kind.RESIDUALS, self._generation, round_))
+
     def take_gradient(self, push: Frame) -> int:
         """Take the gradient of a push; return the bytes of both. ProtocolError if no worker can compute it."""
         header = push.header

@@ -133,11 +133,11 @@ def restore_position(serve: Serve, arrays: Mapping[str, AnyArray]) -> Position:
 
 
 def take(
-    position: Position, arrays: Mapping[str, AnyArray], boundary: Boundary, *, ranked: bool
+    position: Position, arrays: Mapping[str, AnyArray], boundary: Boundary, *, ranked: bool, holders: Sequence[int] = ()
 ) -> tuple[Snapshot, Bundle]:
     """Return a snapshot and copies of its arrays; `ranked`: with the scores of the unfinished epoch's rows.
 
-    The arrivals of the position are moved into it.
+    `holders`: see `Snapshot`. The arrivals of the position are moved into it.
     """
     copied = dict(arrays)
     if ranked:
@@ -155,5 +155,6 @@ def take(
         position.seconds,
         position.amendments,
         tuple(position.outstanding),
+        holders,
     )
     return snapshot, Bundle.of(copied)

@@ -1,8 +1,9 @@
 """The form of a checkpoint on disk: name, files, manifest, and the detection of damage.
 
     checkpoints/step-000000120/weights.safetensors      a model: one tensor per parameter, metadata
-                               optimizer.safetensors    one tensor per parameter and array of the optimizer; scores
-                                                        of the unfinished epoch's rows where metrics rank them
+                               optimizer.safetensors    one tensor per parameter and array of the optimizer, and per
+                                                        residual of a leaf where a codec has them; scores of the
+                                                        unfinished epoch's rows where metrics rank them
                                best.safetensors         a model: the weights of the best epoch, where they are kept
                                average.safetensors      a model: the average of the weights, where it is kept
                                manifest.json            job, position, digests, numerics

@@ -103,7 +103,6 @@ class Coordinator:
         if parts is not None:
             return parts
         if process.role is Role.PARAMETER_SERVER:
-            self._generations.suspicion = loss_notice(process.role, member, PARTED)
             return self._recover(member, process, PARTED, served=True)
         return [Dismiss(member), *self._watch_minimum(), *self._progress()]
 
@@ -138,20 +137,16 @@ class Coordinator:
 
     def _changed(self) -> list[Action]:
         """Send a new plan and report progress, because the set of workers has changed."""
-        plan = [self._plan()] if self._running and not self._shortage.standing else []
+        plan = self._plan() if self._running and not self._shortage.standing else []
         return [*plan, *self._watch_minimum(), *self._progress()]
 
-    def _plan(self) -> SetPlan:
+    def _plan(self) -> list[Action]:
         """Send a new plan, which names no worker while training is suspended."""
-        return SetPlan(self._plans.make([] if self._shortage.standing else self._roster.at_work))
+        return [SetPlan(self._plans.make([] if self._shortage.standing else self._roster.at_work))]
 
     def plan_in_force(self, number: int) -> list[Action]:
         """End the workers that the plan in force no longer names; they have no work left."""
-        actions: list[Action] = []
-        for worker in self._roster.remove_left(number):
-            text = f"worker {worker} has left, {len(self._roster.at_work)} at work"
-            actions += [Kill(worker), Tell(Notice("WORKER_LEFT", text))]
-        return actions
+        return self._generations.end(self._roster.remove_left(number))
 
     def scale(self, workers: int, minimum: int) -> list[Action]:
         """Change the number of workers. Below `minimum` workers training is suspended after the grace period."""
@@ -173,7 +168,7 @@ class Coordinator:
             return []
         # The parameter server may still have the connection: over TCP, a machine that lost power keeps it for minutes.
         dismissed: list[Action] = [Dismiss(member)] if process.attached and self._roster.has_servers else []
-        if process.leaving is not None or process.refused:
+        if process.refused or (process.leaving is not None and not self._has_state(member, process)):
             return dismissed
         self._reports.restarts[process.role.value] += 1
         self._generations.explained(process.role)
@@ -184,7 +179,7 @@ class Coordinator:
         """Replace a lost member. If a state is lost with it, which was `served`, all go back to the last checkpoint."""
         # The loss of a survivor that does not come back is a part of the loss before.
         losses = 0 if process.returning else self._losses.count()
-        decision = self._losses.decide(process.role)
+        decision = self._losses.decide(has_state=self._has_state(member, process))
         if decision is Decision.FAIL:
             message = repeated_loss(process.role, member, why, losses)
             return self._end(Outcome.FAILED, reason=reason_of(process.role, why), message=message)
@@ -192,6 +187,14 @@ class Coordinator:
             return [*self._start_missing(), *self._watch_minimum(), *self._progress()]
         if self.phase is Phase.PAUSING:
             return self._end(Outcome.PAUSED, step=self._saving.step)
+        return self._begin_next()
+
+    def _has_state(self, member: int, process: Member) -> bool:
+        """Return True if a state of training is lost with a member."""
+        return process.role is Role.PARAMETER_SERVER
+
+    def _begin_next(self) -> list[Action]:
+        """Begin the next generation, at the last checkpoint."""
         survivors = self._generations.begin_next()
         self._plans.restart()
         self.phase, self._saving.asked = Phase.STARTING, False
@@ -214,7 +217,7 @@ class Coordinator:
     def _watch_minimum(self) -> list[Action]:
         """Suspend training if the workers are too few for too long, and resume it when there are enough again."""
         changed = self._shortage.look(self._roster)
-        return [Tell(changed), *([self._plan()] if self._running else [])] if changed else []
+        return [Tell(changed), *(self._plan() if self._running else [])] if changed else []
 
     # ---- training
 
@@ -223,7 +226,7 @@ class Coordinator:
         self._losses.completed(status.round)
         self._status = status
         due = self._plans.measured(status.step, status.computed, self._roster.at_work)
-        return [*([self._plan()] if due else []), *self._progress()]
+        return [*(self._plan() if due else []), *self._progress()]
 
     def _progress(self) -> list[Action]:
         """Report progress; nothing is reported before the first step."""
@@ -307,8 +310,7 @@ class Coordinator:
         if not digest:
             return [Tell(taken), *self._end(Outcome.PAUSED, step=taken.step)]
         self.phase = Phase.ENDED
-        finished = Finished(Outcome.SUCCEEDED, taken.step, digest, ending.reason, ending.message, ending.epoch)
-        return [Tell(taken), *map(Tell, ending.notices), Tell(finished)]
+        return [Tell(taken), *map(Tell, ending.reports(taken.step, digest))]
 
     def save_failed(self, step: int, why: str, *, final: bool, complete: bool) -> list[Action]:
         """Report that a snapshot could not be written. A `final` one is held in memory and retried for a while."""
@@ -320,10 +322,9 @@ class Coordinator:
     def _keep_saving(self) -> list[Action]:
         """Write the held snapshot again when that is due; give it up after its deadline."""
         if self._saving.over:
-            message = f"{self._saving.problem}; it goes on from {self._saving.origin}"
             if self.phase is Phase.PAUSING:
-                return self._end(Outcome.PAUSED, step=self._saving.step, message=message)
-            message = f"training is complete, but {message} when it is resumed"
+                return self._end(Outcome.PAUSED, step=self._saving.step, message=self._saving.outcome)
+            message = f"training is complete, but {self._saving.outcome} when it is resumed"
             return self._end(Outcome.FAILED, reason="STORAGE", message=message)
         if not self._saving.due:
             return []

@@ -10,7 +10,7 @@ from raydient.steps.ending import Ending
 from raydient.steps.watched import Watched
 from raydient.wire import control
 
-from .reports import Notice
+from .reports import Finished, Notice, Outcome, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Description:
     message: str = ""
     epoch: int = 0
     notices: Sequence[Notice] = field(default=())
+
+    def reports(self, step: int, digest: str) -> Sequence[Report]:
+        """Return the last reports of the run, which ends after `step` updates with a model of this digest."""
+        finished = Finished(Outcome.SUCCEEDED, step, digest, self.reason, self.message, self.epoch)
+        return [*self.notices, finished]
 
 
 PLAIN = Description()

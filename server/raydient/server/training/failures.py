@@ -73,8 +73,8 @@ class Losses:
         if rounds > self._rounds:
             self._rounds, self._number = rounds, 0
 
-    def decide(self, role: Role) -> Decision:
-        """Decide how to react to the loss, counted last, of a process of this role."""
+    def decide(self, *, has_state: bool) -> Decision:
+        """Decide how to react to the loss, counted last, of a process that had a state of training, or had none."""
         if self._number > LOSSES_WITHOUT_PROGRESS:
             return Decision.FAIL
-        return Decision.ROLL_BACK if role is Role.PARAMETER_SERVER else Decision.REPLACE
+        return Decision.ROLL_BACK if has_state else Decision.REPLACE

@@ -1,10 +1,11 @@
 """The generations of a run: the members that take part in each, and the time that they may take to do so. No I/O."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from raydient.wire.control import Role
 
 from .actions import Action, Kill, Leave, Serve, Start, Tell, Work
+from .failures import PARTED, loss_notice
 from .reports import Notice
 from .roster import Member, Roster
 
@@ -62,6 +63,8 @@ class Generations:
         member = self._roster[number]
         if left == self.current:
             member.left, member.attached, member.since = True, False, self._clock()
+            if member.role is Role.PARAMETER_SERVER:
+                self.suspicion = loss_notice(member.role, number, PARTED)
             return None
         member.introduced, member.returning = True, False
         return self._parts_for(number, member)
@@ -89,6 +92,14 @@ class Generations:
         member = self._roster[number]
         has_data, member.has_data = member.has_data, True
         return Work(number, member.place, self._roster.wanted, self.current, has_data)
+
+    def end(self, workers: Sequence[int]) -> list[Action]:
+        """End workers that have left the roster as planned."""
+        actions: list[Action] = []
+        for worker in workers:
+            text = f"worker {worker} has left, {len(self._roster.at_work)} at work"
+            actions += [Kill(worker), Tell(Notice("WORKER_LEFT", text))]
+        return actions
 
     def begin_next(self) -> list[Action]:
         """Begin the next generation with the members that live.

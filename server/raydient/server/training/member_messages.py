@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from raydient.steps.amendments import Amendment
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire import control
@@ -52,10 +54,25 @@ def serve_message(
         conductor=conductor,
         amendments=point.amendments,
         waiting=waiting,
-        codec=prepared.spec.exchange.codec.kind,
+        codec=prepared.spec.exchange.codec.name,
         outstanding=point.outstanding,
     )
     return serve, Bundle.of(arrays)
+
+
+def residuals_message(
+    prepared: Prepared, point: StartingPoint
+) -> tuple[tuple[control.Residuals, Bundle] | None, control.Arrays]:
+    """Build the message with the residuals of a job at `point`, and return them; no message if there are none or all 0.
+
+    The residuals share the memory of the message.
+    """
+    kept = {name: point.arrays[name] for name in prepared.residuals if name in point.arrays}
+    if not kept:
+        zeros = np.zeros(prepared.network.layout.size, np.float32)
+        return None, dict.fromkeys(prepared.residuals, zeros)
+    bundle = Bundle.of(kept)
+    return (control.Residuals(point.round), bundle), bundle.arrays
 
 
 def work_message(prepared: Prepared, data_planes: Sequence[Endpoint], action: Work) -> control.Work:

@@ -78,7 +78,7 @@ def estimate(
 ) -> MemoryEstimate:
     """Estimate the memory of a job with `data_bytes` of samples in both parts.
 
-    `ranges` are those of the parameter servers; `codec` is that of the gradients.
+    `ranges` are those of the parameter servers; `codec` is the name of that of the gradients, see `Coding`.
     """
     layout, consistency = network.layout, training.consistency
     local_steps, held = consistency.local_steps, list(map(_values, division(training, layout, ranges)))
@@ -90,6 +90,8 @@ def estimate(
     terms = Terms(GradientLayout.of(layout, units), slots_of(schedule, consistency), network.sums)
     coding = Coding.of(codec, layout, units)
     encoded = 0 if coding is None else coding.buffer_bytes
+    leaves = schedule.round(0).leaves if coding is not None and coding.codec.feeds_back else 0
+    residuals = 4 * leaves * layout.size
     programs = sum(program_bytes(network, count) for count in rows)
     own = 8 * layout.size if local_steps > 1 else 0  # weights and gradient of a learner
     own += 4 * layout.size if consistency.is_stale else 0  # a copy of the weights
@@ -98,9 +100,12 @@ def estimate(
     own += 2 * scored * max(schedule.batch_size, schedule.test_rows)  # by leaf, then together
     return MemoryEstimate(
         data=data_bytes,
-        worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded,
+        worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded + 2 * residuals,
         parameter_server=INTERPRETER_BYTES + 4 * max(held) + ranked,
-        coordinator=COORDINATOR_BYTES + data_bytes + COPIES * (4 * sum(held) + scored * schedule.train_rows),
+        coordinator=COORDINATOR_BYTES
+        + data_bytes
+        + COPIES * (4 * sum(held) + scored * schedule.train_rows)
+        + (COPIES + 1) * residuals,
         parameter_servers=len(ranges),
         parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held) + ranked,
     )

@@ -14,6 +14,7 @@ from raydient.spec.job import JobSpec
 from raydient.spec.links import broken_links
 from raydient.steps.amendments import Amendment
 from raydient.steps.ranges import Range
+from raydient.steps.residuals import residual_names
 from raydient.steps.schedule import Schedule, default_microbatches
 from raydient.workers.data import Dataset, InvalidData, Profile, check_indices, check_labels, check_weights, load, look
 from raydient.workers.network import Network, build, check_structure
@@ -59,6 +60,11 @@ class Prepared:
     def warnings(self) -> list[FieldError]:
         """Warnings about settings that are valid and almost always mistakes, alone or with the data."""
         return [*network_warnings(self.spec.network), *metric_warnings(self.network, self.dataset)]
+
+    @property
+    def residuals(self) -> Sequence[str]:
+        """Names of the residuals of a step's leaves; none unless the codec feeds back."""
+        return residual_names(self.schedule.round(0).leaves if self.spec.exchange.codec.feeds_back else 0)
 
     def amended(self, amendments: Sequence[Amendment]) -> "Prepared":
         """Return the job with these amendments in force; data, network and ranges stay."""
@@ -211,7 +217,7 @@ def _fit(spec: JobSpec, facts: Profile, errors: list[FieldError]) -> Network | N
         errors += local_problems(training, network.layout, rows)
         errors += _too_small(network, training.batch_size, _microbatches(spec))
         errors += monitor_problems(training, network, facts.test_rows)
-        errors += exchange_problems(spec.exchange, network.layout)
+        errors += exchange_problems(spec.exchange, training, network.layout)
     return network
 
 
@@ -259,7 +265,7 @@ def _lay_out(
         raise InvalidSpec(problems)
     values = values_of(training, network.layout)
     divided = shard_ranges(network.layout, values, spec.resources.parameter_servers)
-    data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.kind
+    data_bytes, codec = facts.size_bytes(spec.network.named_outputs), spec.exchange.codec.name
     memory = estimate(network, schedule, divided, training, data_bytes, codec=codec)
     if memory_bytes is not None and (problem := too_large(memory, spec.resources.workers.min, memory_bytes)):
         raise InvalidSpec([problem])

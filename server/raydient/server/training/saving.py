@@ -49,9 +49,19 @@ class Saving:
         return f"the checkpoint of step {self.step}" if self.steps else "the beginning"
 
     @property
+    def outcome(self) -> str:
+        """The result of giving up the held snapshot, in words."""
+        return f"{self.problem}; it goes on from {self.origin}"
+
+    @property
     def due(self) -> bool:
         """True if it is time to request a snapshot, or to write the held one again."""
         return not self.asked and self._clock() >= self._next
+
+    @property
+    def ready(self) -> bool:
+        """True if a snapshot may be requested before it is due: none is on its way, and the last one was written."""
+        return not self.asked and not self._failures
 
     @property
     def over(self) -> bool:

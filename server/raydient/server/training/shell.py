@@ -15,15 +15,16 @@ from raydient.wire.network import Closed
 
 from .actions import Action, Ask, Discard, Dismiss, Kill, Leave, Ping, Save, Serve, SetPlan, Start, Tell, Work
 from .amendments import Amendments
-from .assembly import Assembly
+from .assembly import Assembly, Whole
 from .coordinator import Coordinator
 from .endings import describe
 from .history import HISTORY_FILE
-from .member_messages import order_message, serve_message, work_message
+from .member_messages import order_message, residuals_message, serve_message, work_message
 from .members import Members
 from .preparation import Prepared
 from .progress import ProgressReports
 from .reports import Amended, CheckpointTaken, EpochEnded, Finished, Notice, Outcome, Report, WentBack
+from .residual_coordinator import ResidualCoordinator
 from .saving import Saving
 from .storage import StartingPoint, Storage
 
@@ -73,7 +74,8 @@ class CoordinatorShell:
             last_epoch=storage.history.last,
             rates=prepared.spec.training.has_schedule,
         )
-        self._coordinator = Coordinator(
+        residuals = prepared.spec.exchange.codec.feeds_back
+        self._coordinator = (ResidualCoordinator if residuals else Coordinator)(
             size,
             servers=len(prepared.ranges),
             reports=self._reports,
@@ -83,6 +85,7 @@ class CoordinatorShell:
         )
         self._amendments = Amendments(amendments)
         self._servers: Sequence[int] = ()  # the parameter servers, in the order of their places
+        self._residuals: tuple[control.Residuals, Bundle] | None = None  # at the beginning of the generation
         self._assembly = Assembly(prepared.division)
         self._snapshot: tuple[control.Snapshot, control.Arrays] | None = None  # the last one, until it is on disk
         self._in_force: list[Amendment] = []
@@ -171,12 +174,9 @@ class CoordinatorShell:
                 if shard == 0:
                     self._storage.order.add(message.step, arrays[ARRIVALS].tobytes() if ARRIVALS in arrays else b"")
                     arrays = {name: values for name, values in arrays.items() if name != ARRIVALS}
-                whole = self._assembly.add(shard, message, arrays)
-                if whole is not None:
-                    self._snapshot = whole
-                    not_finite = self._storage.not_finite(whole[1])
-                    actions = self._coordinator.snapshot(whole[0].step, not_finite, final=whole[0].final)
-                    self._carry_out(actions)
+                self._take(self._assembly.add(shard, message, arrays))
+            case control.Residuals():
+                self._take(self._assembly.add_residuals(member, message, arrays))
             case control.NonFinite():
                 self._carry_out(self._coordinator.diverged(message))
             case control.Refused(counts=counts):
@@ -187,6 +187,14 @@ class CoordinatorShell:
                 self._carry_out(self._coordinator.overdue(message))
             case _:
                 raise ProtocolError(f"a coordinator cannot use {type(message).__name__}")
+
+    def _take(self, whole: Whole | None) -> None:
+        """Handle a snapshot that is complete."""
+        if whole is not None:
+            self._snapshot = whole
+            not_finite = self._storage.not_finite(whole[1])
+            actions = self._coordinator.snapshot(whole[0].step, not_finite, final=whole[0].final)
+            self._carry_out(actions)
 
     def _amended(self, amendment: Amendment) -> None:
         """Note an amendment that is in force, and report it once."""
@@ -243,9 +251,10 @@ class CoordinatorShell:
         self._tell(report)
 
     def _serve(self, action: Serve) -> None:
-        members = action.members
-        self._servers, self._assembly = members, Assembly(self._prepared.division)
+        members = self._servers = action.members
         point = self._storage.read()
+        self._residuals, residuals = residuals_message(self._prepared, point)
+        self._assembly = Assembly(self._prepared.division, residuals)
         self._in_force = list(point.amendments)
         for amendment in point.amendments:  # the service may not have the last ones
             if self._amendments.decided(amendment):
@@ -283,6 +292,8 @@ class CoordinatorShell:
     def _work(self, action: Work) -> None:
         data_planes = [self._members.data_planes[server] for server in self._servers]
         work = work_message(self._prepared, data_planes, action)
+        if self._residuals is not None:
+            self._members.send(action.member, *self._residuals)
         self._members.send(action.member, work, None if action.has_data else self._data)
 
     def _save(self) -> None:

@@ -96,7 +96,8 @@ class Storage:
             directory / "checkpoints",
             job=job,
             layout=layout,
-            state={name: form.layout(layout) for name, form in forms.items() if name not in MODELS},
+            state={name: form.layout(layout) for name, form in forms.items() if name not in MODELS}
+            | dict.fromkeys(prepared.residuals, layout),
             schedule=prepared.schedule,
             ranks=len(prepared.network.ranks),
             amended=lambda amendments: prepared.amended(amendments).schedule,
