@@ -43,6 +43,12 @@ def _no_ray(*arguments, **options):
     raise AssertionError("only tests marked `ray` start it")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Return the number of processes for `-n auto`: one more than cores, because tests wait for other processes."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_finish():
     """Refuse a test file that imports Ray, because Ray then reads its variables before a cluster has set them."""
     if "ray" in sys.modules:

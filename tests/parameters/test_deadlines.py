@@ -120,6 +120,17 @@ def test_a_replacement_has_a_generous_deadline_in_its_first_round(rounds):
     assert rounds.look_for(100.0, {1: 4}).keys() == {1}
 
 
+def test_a_worker_that_does_something_else_first_has_a_generous_deadline_for_one_round(rounds):
+    rounds.complete(0.125)
+    rounds.deadlines.interrupted([2])
+    rounds.open()
+    assert rounds.look_for(100.0, {2: 4}) == {}
+    assert rounds.look_for(100.0, {1: 4}).keys() == {1}
+    rounds.complete(0.125)
+    rounds.open()
+    assert rounds.look_for(100.0, {2: 4}).keys() == {2}
+
+
 def test_fewer_workers_have_as_much_more_time(rounds):
     workers = range(1, 9)
     for _ in range(3):

@@ -47,9 +47,8 @@ class Invariants:
     - A reported checkpoint and the epochs before it are durable, and no later run begins before it.
     - The digest is that of the naive loop.
     - An amendment takes effect at one round, however often that round is computed, and the last checkpoint has all that
-      are in force. Servers whose coordinator has ended
-      may decide it for another round, and nothing of that is reported: they go astray, and their values are not checked
-      from then on.
+      are in force. Servers whose coordinator has ended may decide it for another round, and nothing of that is
+      reported: they go astray, and their values are not checked from then on.
     - No member is reported lost before the first fault, and none is replaced.
     - See `Leaves` for leaves, plans and the weights in shared memory.
 

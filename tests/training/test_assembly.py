@@ -8,7 +8,7 @@ import pytest
 from raydient.server.training.assembly import Assembly
 from raydient.steps.scores import EPOCH_SCORES
 from raydient.wire.control import Residuals, Snapshot, SnapshotPart
-from raydient.wire.frames import ProtocolError
+from raydient.wire.frames import ProtocolError, UnexpectedPeerError
 
 RANGES = [(0, 3), (3, 5), (5, 9)]
 VECTORS = {"weights": np.arange(9, dtype=np.float32), "accumulator": np.arange(7, dtype=np.float32) * 2}
@@ -119,6 +119,15 @@ def test_residuals_of_another_round_complete_no_snapshot():
     assert assembly.add(0, holding(4, [6]), {"weights": VECTORS["weights"]}) is None
     _, arrays = assembly.add_residuals(6, Residuals(4), residuals(0))
     assert arrays["residual_0"][0] == 1
+
+
+def test_residuals_that_another_worker_has_sent_are_refused():
+    assembly = Assembly([{"weights": (0, 9)}], residuals(0, 1))
+    assembly.add_residuals(6, Residuals(4), residuals(0))
+    assembly.add_residuals(6, Residuals(4), residuals(0))  # two snapshots may be of one round
+    assembly.add_residuals(8, Residuals(5), residuals(0))
+    with pytest.raises(UnexpectedPeerError, match="worker 8 that worker 6 has"):
+        assembly.add_residuals(8, Residuals(4), residuals(0, 1))
 
 
 @pytest.mark.parametrize("arrays", [residuals(3), residuals(0, size=8), {"weights": np.zeros(9, np.float32)}], ids=str)

@@ -81,7 +81,7 @@ def test_a_survivor_that_does_not_come_back_is_replaced_as_a_part_of_the_same_lo
     actions = coordinator.tick()
     assert changes(actions) == [Kill(2), Start(Role.WORKER, 4)], "at once: the loss before is not counted again"
     (notice,) = reports(actions, Notice)
-    assert notice.message == "worker 2: not back within 3 seconds after the loss of a parameter server"
+    assert notice.message == "worker 2: not back within 3 seconds to begin again at a checkpoint"
 
 
 def test_messages_of_a_survivor_count_again_when_it_has_introduced_itself(make_coordinator):

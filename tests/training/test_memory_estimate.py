@@ -93,9 +93,12 @@ def test_residuals_are_as_many_vectors_as_a_step_has_leaves(data):
     fed = prepare(plain.spec.model_copy(update={"exchange": Exchange.model_validate({"codec": "top_k"})}), data)
     size, units = plain.network.layout.size, sum(layer.rectified_units for layer in plain.network.layers)
     residuals, encoded = 4 * 4 * size, -(-size // 256) * 15 + 4 * units
-    assert fed.memory.worker - plain.memory.worker == encoded + 2 * residuals
+    assert fed.memory.worker - plain.memory.worker == encoded + 3 * residuals
     assert fed.memory.coordinator - plain.memory.coordinator == 4 * residuals
     assert fed.memory.parameter_server == plain.memory.parameter_server
+    together = [fed.memory.on_one_machine(n) - plain.memory.on_one_machine(n) for n in (1, 8)]
+    assert together == [n * encoded + 5 * residuals for n in (1, 8)], "all workers have them once, and the coordinator"
+    assert "another codec" in too_large(fed.memory, 1, 1).message
 
 
 def test_an_optimizer_with_two_moments_has_three_vectors(data):

@@ -114,6 +114,20 @@ def test_a_damaged_byte_costs_at_most_two_epochs_and_never_gives_a_wrong_one(tmp
     assert [one.epoch for one in epochs] == sorted({one.epoch for one in epochs})
 
 
+def test_the_newest_epoch_is_not_a_damaged_line(path):
+    with closing(History(path)) as record:
+        assert record.newest() is None
+        record.append(epoch(1))
+        record.append(epoch(2))
+        record.sync()
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with closing(History(path)) as record:
+        assert (record.damaged, record.newest()) == (1, epoch(2))
+        assert record.read(-1, 5) == [epoch(2)]
+        record.go_on_from(0)
+        assert record.newest() is None
+
+
 def test_a_full_disk_costs_nothing_until_memory_is_full(path):
     disk = SimulatedDisk()
     with closing(History(path, disk=disk)) as record:

@@ -80,6 +80,25 @@ def test_a_change_waits_for_the_workers_that_are_starting(two):
     assert due(two) == [SNAPSHOT]
 
 
+def test_a_checkpoint_that_was_due_meanwhile_begins_no_other_generation(two):
+    two.scale(4, 1)
+    two.hello(3)
+    two.attached(3)
+    assert Leave(0) not in saved(two, 1)
+    two.hello(4)
+    two.attached(4)
+    assert due(two) == [SNAPSHOT]
+    assert Leave(0) in saved(two, 2)
+
+
+def test_an_order_to_scale_leaves_a_final_checkpoint_that_is_held_as_it_is(make):
+    three = running_with(make(3))
+    three.status(status(1))
+    three.save_failed(1, "no room", final=True, complete=True)
+    three.lost(2, "ended with status 0")
+    assert three.scale(2, 1) == []
+
+
 def test_workers_leave_at_a_checkpoint(make):
     three = running_with(make(3))
     three.status(status(1))

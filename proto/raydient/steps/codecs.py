@@ -173,7 +173,7 @@ class Int8(Codec):
 class TopK(Codec):
     """The values of largest magnitude of each block, as float32 with their places; the others are not sent.
 
-    Of equal magnitudes that at the lower place comes first. The residual r of a leaf keeps what is not sent of its
+    Of equal magnitudes the one at the lower place comes first. The residual r of a leaf keeps what is not sent of its
     gradient g: g + r is encoded, then r <- g + r - sent. This is sparsified SGD with memory (Stich et al. 2018,
     algorithm 1); gradient dropping (Aji and Heafield 2017) and deep gradient compression (Lin et al. 2018) select so in
     each layer. A departure: the number of values of each block is fixed, so the size of a gradient is known. NaN counts

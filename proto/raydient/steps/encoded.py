@@ -126,7 +126,8 @@ class Encoded:
         """Encode the values `start`..`stop` - 1 of a gradient; both are bounds of blocks, or the end.
 
         `residual` has what was not sent of the gradients before, if the codec feeds it back; it is replaced by what is
-        not sent now. Where that is not finite it stays, because the server finds out about the block.
+        not sent now. A value that is not finite never replaces one. The server finds out about it, because the block
+        sends at least one such value.
         """
         codec = self.coding.codec
         for place, first, last in self._exact_within(start, stop):

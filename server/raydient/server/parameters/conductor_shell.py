@@ -323,6 +323,7 @@ class ConductorShell:
         for link in [link for link in self._links.values() if link.worker in holders]:
             with self._network.sending(link.connection):
                 link.request_residuals(position.round)
+        self._deadlines.interrupted(holders)
 
     def _stop_workers(self) -> None:
         for link in self._links.values():

@@ -1,7 +1,7 @@
 """Deadlines of workers that owe leaves of the open round. No I/O; times are arguments."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -61,6 +61,11 @@ class Deadlines:
         """Note that a push of a worker was accepted."""
         self._active[worker] = now
         self._pushed.add(worker)
+
+    def interrupted(self, workers: Collection[int]) -> None:
+        """Give workers the deadline of a first round, because they do something else before they compute."""
+        for known in self._known.values():
+            known.difference_update(workers)
 
     def completed(self, now: float) -> None:
         """Note that the round is complete."""

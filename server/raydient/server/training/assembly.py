@@ -69,8 +69,12 @@ class Assembly:
     def add_residuals(self, worker: int, message: control.Residuals, arrays: control.Arrays) -> Whole | None:
         """Add the residuals of a worker's leaves; return the snapshot if it is complete.
 
-        ProtocolError if they are none of the job.
+        ProtocolError if they are none of the job, UnexpectedPeerError if another worker has sent some of them.
         """
+        for other, parts in self._of_workers.items():
+            for round_, sent in parts:
+                if other != worker and round_ == message.round and sent.keys() & arrays.keys():
+                    raise UnexpectedPeerError(f"residuals from worker {worker} that worker {other} has")
         for name, values in arrays.items():
             expected = self._residuals.get(name)
             if expected is None or values.shape != expected.shape or values.dtype != np.float32:
@@ -93,6 +97,8 @@ class Assembly:
         residuals = dict(self._residuals)
         for worker in snapshot.holders:
             residuals |= self._of_workers[worker].popleft()[1]
+        for worker in self._of_workers.keys() - set(snapshot.holders):
+            del self._of_workers[worker]
         self._snapshot = None
         if len(arrays) == 1:
             return snapshot, {**arrays[0], **residuals} if residuals else arrays[0]

@@ -26,8 +26,9 @@ A server whose connection has ended is known to be lost after `departures.PARTIN
 class Generations:
     """Leads the members of a run from one generation to the next. One thread calls it.
 
-    The loss of a parameter server ends a generation. Its members stay, leave their parts, and introduce themselves
-    again; those that do not are given up.
+    The loss of a parameter server ends a generation, and so does the loss of a worker that holds residuals, and another
+    division of these. Its members stay, leave their parts, and introduce themselves again; those that do not are given
+    up.
 
     Attributes:
         current: number of the current generation.
@@ -130,7 +131,7 @@ class Generations:
             if member.left and waited > DECISION_SECONDS:
                 late[number] = "its connection to a parameter server ended"
             elif member.returning and waited > RETURN_SECONDS:
-                late[number] = f"not back within {RETURN_SECONDS:.0f} seconds after the loss of a parameter server"
+                late[number] = f"not back within {RETURN_SECONDS:.0f} seconds to begin again at a checkpoint"
             elif not (member.introduced or member.returning or member.refused) and waited > START_SECONDS:
                 late[number] = f"not started within {START_SECONDS:.0f} seconds"
         return late

@@ -109,6 +109,10 @@ class History:
         epochs += [epoch for epoch in self._recent if epoch.epoch > after][: limit - len(epochs)]
         return epochs
 
+    def newest(self) -> EpochEnded | None:
+        """Return the last epoch; None if there is none."""
+        return self.read(self.last - 1, 1)[0] if self.last else None
+
     def sync(self) -> None:
         """Make the record durable. After an OSError a later call makes the same epochs durable."""
         self._write()
@@ -180,6 +184,7 @@ class History:
             self._unindexed = 1
 
     def _read_file(self, after: int, limit: int) -> list[EpochEnded]:
+        after = max(after, 0)  # the number of a damaged line is 0
         place = bisect_right(self._index, (after + 1, self._size)) - 1
         epochs: list[EpochEnded] = []
         with self._lines(self._index[max(place, 0)][1] if self._index else 0) as lines:

@@ -44,6 +44,8 @@ class MemoryEstimate:
         coordinator: the coordinator while it takes a checkpoint, with its copy of the data.
         parameter_servers: number of parameter servers, not bytes.
         parameter_servers_together: all parameter servers; on one machine they map each other's weights once.
+        residuals: those of all leaves. A worker may have them three times: those at which it begins, its own, and what
+            it sends. On one machine all workers together have them once, besides the coordinator's.
     """
 
     data: int
@@ -52,10 +54,12 @@ class MemoryEstimate:
     coordinator: int
     parameter_servers: int
     parameter_servers_together: int
+    residuals: int = 0
 
     def on_one_machine(self, workers: int) -> int:
         """Return the bytes of all processes of the job."""
-        return self.data + workers * self.worker + self.parameter_servers_together + self.coordinator
+        together = workers * (self.worker - 3 * self.residuals) + self.residuals
+        return self.data + together + self.parameter_servers_together + self.coordinator
 
 
 def values_of(training: Training, layout: Layout) -> int:
@@ -100,7 +104,7 @@ def estimate(
     own += 2 * scored * max(schedule.batch_size, schedule.test_rows)  # by leaf, then together
     return MemoryEstimate(
         data=data_bytes,
-        worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded + 2 * residuals,
+        worker=INTERPRETER_BYTES + programs + own + terms.slots_bytes + encoded + 3 * residuals,
         parameter_server=INTERPRETER_BYTES + 4 * max(held) + ranked,
         coordinator=COORDINATOR_BYTES
         + data_bytes
@@ -108,6 +112,7 @@ def estimate(
         + (COPIES + 1) * residuals,
         parameter_servers=len(ranges),
         parameter_servers_together=len(ranges) * INTERPRETER_BYTES + 4 * sum(held) + ranked,
+        residuals=residuals,
     )
 
 
@@ -137,5 +142,6 @@ def too_large(memory: MemoryEstimate, workers: int, total: int) -> FieldError | 
         return None
     text = f"the job takes about {size_text(needed)} of memory, the machine has {size_text(total)}"
     text += f" ({listed(memory, workers)})"
-    remedy = "fewer workers, smaller microbatches, a smaller network or fewer columns take less"
+    fewer = "another codec, fewer" if memory.residuals else "fewer workers, smaller"
+    remedy = f"{fewer} microbatches, a smaller network or fewer columns take less"
     return FieldError("resources", f"{text}: {remedy}")

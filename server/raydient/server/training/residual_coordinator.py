@@ -36,7 +36,7 @@ class ResidualCoordinator(Coordinator):
 
     def scale(self, workers: int, minimum: int) -> list[Action]:
         actions = super().scale(workers, minimum)
-        if not self._running or self._holders <= set(self._roster):
+        if not self._running or self._saving.held or self._holders <= set(self._roster):
             return actions
         # A holder that had lost its connection to a server was ended at once.
         paused = self.phase is Phase.PAUSING
@@ -53,15 +53,15 @@ class ResidualCoordinator(Coordinator):
         return super().status(replace(status, computed={}))  # the paces of workers change no shares
 
     def tick(self, unplaced: Collection[int] = ()) -> list[Action]:
-        """Do what is due. A change of the plan waits for workers that are starting, and for no checkpoint that is due.
+        """Do what is due. A change of the plan does not wait until a checkpoint is due.
 
         A pause that takes too long ends at the last checkpoint: residuals from before the open round do not exist.
         """
         if not (self.ended or self._saving.held) and self._saving.hurry():
-            return self._end(Outcome.PAUSED, step=self._saving.step)
+            message = f"the open step did not end in time; it goes on from {self._saving.origin}"
+            return self._end(Outcome.PAUSED, step=self._saving.step, message=message)
         actions = super().tick(unplaced)
-        placed = self._shortage.standing or self._roster.all_here(unplaced)
-        if self._changes and self.phase is Phase.TRAINING and placed and self._saving.ready:
+        if self._begins_next and self._saving.ready:
             self._saving.asked = True
             actions.append(Ask(control.TakeSnapshot()))
         return actions
@@ -70,4 +70,10 @@ class ResidualCoordinator(Coordinator):
         self, taken: CheckpointTaken, *, final: bool, digest: str = "", ending: Description = PLAIN
     ) -> list[Action]:
         actions = super().saved(taken, final=final, digest=digest, ending=ending)
-        return [*actions, *self._begin_next()] if self._changes and self.phase is Phase.TRAINING else actions
+        return [*actions, *self._begin_next()] if self._begins_next else actions
+
+    @property
+    def _begins_next(self) -> bool:
+        """True if another generation begins at the next checkpoint: it waits for workers that are starting."""
+        placed = self._shortage.standing or self._roster.all_here(self._unplaced)
+        return self._changes and self.phase is Phase.TRAINING and placed

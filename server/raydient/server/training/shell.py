@@ -277,17 +277,16 @@ class CoordinatorShell:
             self._members.send(member, message, arrays)
 
     def _go_back(self, epoch: int) -> None:
-        """Have the epochs after this one count as they are computed from now on."""
+        """Remove the epochs after this one from the record: they are computed again, and the new results count."""
         history = self._storage.history
         history.go_on_from(epoch)
         self._reports.go_on_from(history.last)
-        self._tell(WentBack(next(iter(history.read(history.last - 1, 1)), None)))
+        self._tell(WentBack(history.newest()))
 
     def _waiting(self, point: StartingPoint) -> list[Amendment]:
         """Return the amendments that are not in force at a point, none of them before the epochs of the record."""
-        history = self._storage.history
-        recorded = history.read(history.last - 1, 1) if history.last else []
-        return self._amendments.waiting(point.amendments, max((epoch.step for epoch in recorded), default=0))
+        newest = self._storage.history.newest()
+        return self._amendments.waiting(point.amendments, newest.step if newest is not None else 0)
 
     def _work(self, action: Work) -> None:
         data_planes = [self._members.data_planes[server] for server in self._servers]
