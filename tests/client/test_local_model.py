@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,13 @@ def test_an_evaluation_of_two_classes_ranks_all_rows() -> None:
     evaluation = LocalModel(network).evaluate(pd.DataFrame({"x": x, "y": (x > 0.5).astype(int)}))
     assert evaluation.metrics["auc"] == 1
     assert evaluation.confusions["dense_1"].counts.tolist() == [[300, 150], [0, 150]]
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_focal_cross_entropy", "hinge"])
+def test_texts_may_be_the_labels_of_two_classes(loss: str) -> None:
+    network = replace(regression(loss=loss), targets={"dense_1": Target("y", ("no", "yes"))})
+    evaluation = LocalModel(network).evaluate(pd.DataFrame({"x": [-2.0, -1.0, 3.0], "y": ["no", "yes", "yes"]}))
+    assert evaluation.confusions["dense_1"].counts.tolist() == [[1, 0], [1, 1]]
 
 
 @pytest.mark.parametrize(

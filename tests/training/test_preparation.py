@@ -253,6 +253,17 @@ def test_a_watched_metric_is_one_that_the_job_has(data, test, training, error):
     assert [str(one).startswith(error) for one in raised.value.errors] == [True], raised.value
 
 
+def test_invalid_data_are_no_reason_to_miss_a_held_out_part(data):
+    arrays = dict(np.load(data))
+    arrays["x"] = np.where(np.arange(len(arrays["x"]))[:, None] == 0, np.nan, arrays["x"])
+    np.savez(data, **arrays)
+    spec = job(data, keep="best").canonical()
+    spec["dataset"]["split"] = {"test": 0.2}
+    with pytest.raises(InvalidSpec) as raised:
+        prepare(validate_job(spec), data)
+    assert {one.path.split(".")[0] for one in raised.value.errors} == {"dataset"}, raised.value
+
+
 @pytest.mark.parametrize("monitor", ["accuracy", "test_accuracy", "train_loss"])
 def test_metrics_of_both_parts_can_be_watched(data, monitor):
     spec = job(data, early_stopping={"monitor": monitor}, keep={"best": {"monitor": monitor}})

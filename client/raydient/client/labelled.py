@@ -97,7 +97,8 @@ def _encoded(network: "Model", output: "Output", table: Mapping[str, Any], where
     if encoded.size != len(values) * int(np.prod(output.label_shape)):
         raise InvalidSamples(f"{name}: a label has shape {values.shape[1:]}, the network takes {output.label_shape}")
     encoded = encoded.reshape(len(values), *output.label_shape)
-    if encoded.dtype.kind == "i" and len(bad := np.argwhere(encoded >= output.shape[-1])):
+    are_classes = output.label_dtype.kind == "i"  # labels of a loss of two classes are numbers
+    if are_classes and len(bad := np.argwhere(encoded >= output.shape[-1])):
         class_ = encoded[tuple(bad[0])]
         raise InvalidSamples(f"{name}, {where(int(bad[0][0]))}: {class_} is none of the {output.shape[-1]} classes")
     return encoded.astype(output.label_dtype)

@@ -71,7 +71,7 @@ def load(
     if errors:
         known = [output for output in outputs if output.layer in encoded]
         labels = {label_key(one): LabelFacts.of([encoded[one.layer][0]], encoded[one.layer][1]) for one in known}
-        raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), labels=labels))
+        raise InvalidData(errors, Profile(_prepared_shapes(spec, raw.shapes), len(train), len(test), labels=labels))
 
     def part(number: int, rows: NDArray[np.int64]) -> Samples:
         ys = {name: values[rows] for name, (values, _) in encoded.items()}
