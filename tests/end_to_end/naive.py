@@ -139,7 +139,7 @@ class Update:
                 if p.sparse and self._rule.rowwise is not None:
                     weights, rows, *of_state, c, d = (v.reshape(p.shape) for v in (w, g, *state, a, b))
                     first = [values[:, :1] for values in of_state]  # one value of each row is used
-                    self._rule.update_rows(step, weights, rows, first, (c, d))
+                    self._rule.update(step, weights, rows, first, (c, d))
                 else:
                     self._rule.update(step, w, g, state, (a, b), ratio=ratio)
             elif isinstance(p.kind, Average):

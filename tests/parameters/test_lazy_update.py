@@ -66,8 +66,7 @@ def update_rows(rule, step, layout, name, rows, gradient, arrays, factor):
     if rule.decay is not None:
         weights *= np.float32(rule.decay.factor(rule.learning_rate(step)))
     state = [array[:, np.newaxis] for array in state] if by_rows else state
-    update = rule.update_rows if by_rows else rule.update
-    update(step, weights, g * np.float32(factor), state, [np.empty_like(weights) for _ in range(2)])
+    rule.update(step, weights, g * np.float32(factor), state, [np.empty_like(weights) for _ in range(2)])
     for place, changed in zip(places, chosen, strict=True):
         place[rows] = changed
 

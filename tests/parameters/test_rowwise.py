@@ -105,7 +105,7 @@ def test_the_bits_of_a_row_do_not_depend_on_the_others(width, count, cuts, seed)
         weights, state = start.copy(), np.full((count, 1), 0.1, np.float32)
         for part in (slice(*bounds) for bounds in parts):
             scratch = [np.full_like(start[part], np.nan) for _ in range(2)]
-            rule.update_rows(0, weights[part], gradient[part], [state[part]], scratch)
+            rule.update(0, weights[part], gradient[part], [state[part]], scratch)
         results.append((weights.tobytes(), state.tobytes()))
     assert results[1:] == results[:1] * 2
 
@@ -115,7 +115,7 @@ def test_the_mean_has_the_scale_of_one_value():
     rule, moved = make_rule(KIND, {**SETTINGS, "initial_accumulator_value": 0.0}), []
     for width in (1, 2, 64):
         weights, state = np.zeros((1, width), np.float32), np.zeros((1, 1), np.float32)
-        rule.update_rows(0, weights, np.full_like(weights, 3), [state], [np.empty_like(weights) for _ in range(2)])
+        rule.update(0, weights, np.full_like(weights, 3), [state], [np.empty_like(weights) for _ in range(2)])
         assert state.item() == 9
         moved.append(set(weights.reshape(-1).tolist()))
     assert moved == [{np.float32(-0.3).item()}] * 3

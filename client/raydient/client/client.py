@@ -14,13 +14,12 @@ from google.protobuf.json_format import ParseDict
 
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
-from raydient.spec.reading import open_job_file
 from raydient.v1 import dataset_service_pb2 as dataset_api
 from raydient.v1 import training_service_pb2 as api
 from raydient.v1.training_job_spec_pb2 import TrainingJobSpec
 
 from .connection import CALL_SECONDS, Connection, open_channel
-from .data_file import AnyJob, job_of, local_file, with_dataset, written_data
+from .data_file import AnyJob, local_file, with_dataset, with_job, written_data
 from .data_writing import write_data
 from .dataset import upload
 from .errors import RequestRefused, of_specification
@@ -121,13 +120,7 @@ class Client:
                 path = local_file(spec.dataset, directory) if data is None else written_data(data, spec, Path(folder))
                 return self._submit(spec, path, validate_only, request_id)
 
-        if not isinstance(job, str | os.PathLike):
-            return submit(job_of(job, data), Path(directory))
-        file = open_job_file(Path(job))
-        try:
-            return submit(file.spec, file.path.parent)
-        except InvalidSpec as error:
-            raise file.locate(error.errors) from error
+        return with_job(job, data, directory, submit)
 
     def _submit(self, spec: JobSpec, data: Path | None, validate_only: bool, request_id: str | None) -> Job:
         if data is not None:

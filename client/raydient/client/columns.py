@@ -86,6 +86,12 @@ def _by_name(names: "Iterable[Any]", column: "Callable[[Any], Any]") -> dict[str
     return {text: column(name) for text, name in zip(texts, names, strict=True)}
 
 
+def check_lengths(lengths: Mapping[str, int]) -> None:
+    """Raise InvalidSamples if columns, of which each has a number of values, differ in it."""
+    if len(set(lengths.values())) > 1:
+        raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in lengths.items())}")
+
+
 def own_type(name: str, values: Any, where: "Where" = row_number, *, is_optional: bool = False) -> "NDArray[Any]":
     """Values as bool, int64, float32, float64 or (for texts) object: the first type that holds them without loss.
 

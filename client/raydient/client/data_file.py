@@ -2,18 +2,20 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from raydient.spec.dataset import Dataset
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.job import JobSpec
+from raydient.spec.reading import open_job_file
 from raydient.spec.validation import valid_parts, validate_job
 
 from .data_writing import write_data
 
+Result = TypeVar("Result")
 AnyJob = JobSpec | Mapping[str, Any] | str | os.PathLike[str]
 """A specification, the same as plain data, or the path of a job file."""
 
@@ -88,7 +90,23 @@ def with_dataset(spec: JobSpec, uri: str) -> JobSpec:
     return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"uri": uri})})
 
 
-def job_of(job: JobSpec | Mapping[str, Any], data: Any) -> JobSpec:
+def with_job(
+    job: AnyJob, data: Any, directory: str | os.PathLike[str], use: Callable[[JobSpec, Path], Result]
+) -> Result:
+    """Return `use(specification, base of its relative paths)`; `directory` is the base if the job is no file.
+
+    Raises InvalidSpec; its errors have the lines of the job file, also those that `use` raises.
+    """
+    if not isinstance(job, str | os.PathLike):
+        return use(_job_of(job, data), Path(directory))
+    file = open_job_file(Path(job))
+    try:
+        return use(file.spec, file.path.parent)
+    except InvalidSpec as error:
+        raise file.locate(error.errors) from error
+
+
+def _job_of(job: JobSpec | Mapping[str, Any], data: Any) -> JobSpec:
     """Return the specification of a job; its dataset may lack a `uri` if there are data. Raises InvalidSpec."""
     if isinstance(job, JobSpec):
         return job

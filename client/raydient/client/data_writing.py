@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .columns import MISSING_TYPES, InvalidSamples, is_series, named_columns, own_type, row_number
+from .columns import MISSING_TYPES, InvalidSamples, check_lengths, is_series, named_columns, own_type, row_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,10 +107,8 @@ def _plain(name: str, array: "NDArray[Any]") -> "NDArray[Any]":
 
 
 def _write_table(columns: "Mapping[str, NDArray[Any]]", categories: Collection[str], folder: Path) -> Path:
-    counts = {name: array.size for name, array in columns.items()}
-    if len(set(counts.values())) > 1:
-        raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
-    rows = next(iter(counts.values()))
+    check_lengths({name: array.size for name, array in columns.items()})
+    rows = next(iter(columns.values())).size
     path = folder / f"{STEM}.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -120,7 +120,7 @@ class Job:
         try:
             self._follow(timeout, progress=progress)
         except TimedOut:
-            if self.refresh().state not in FINAL:
+            if self.refresh().resource.state not in FINAL:
                 raise
         self.refresh()
         if self.state != "SUCCEEDED":

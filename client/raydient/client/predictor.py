@@ -9,6 +9,7 @@ from raydient.v1.model_service_pb2 import Model, ModelInput
 
 from .columns import (
     InvalidSamples,
+    check_lengths,
     is_series,
     name_problem,
     named_columns,
@@ -228,9 +229,7 @@ def _of_columns(input_: ModelInput, table: Mapping[str, Any], where: "Where") ->
     if not input_.is_table:
         return _of_array(input_, table[input_.columns[0]], input_.columns[0], where)
     columns = [_column(input_, name, table[name], where) for name in input_.columns]
-    counts = {name: len(column) for name, column in zip(input_.columns, columns, strict=True)}
-    if len(set(counts.values())) > 1:
-        raise InvalidSamples(f"the columns differ in length: {', '.join(f'{n} has {c}' for n, c in counts.items())}")
+    check_lengths({name: len(column) for name, column in zip(input_.columns, columns, strict=True)})
     return side_by_side(columns, as_texts=input_.has_categories)
 
 

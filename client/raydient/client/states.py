@@ -3,8 +3,10 @@
 from raydient.v1.training_job_pb2 import TrainingJobState
 
 _PREFIX = "TRAINING_JOB_STATE_"
-FINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-"""States in which a job has ended."""
+FOR_GOOD = frozenset({TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED, TrainingJobState.TRAINING_JOB_STATE_CANCELLED})
+"""States that a job never leaves."""
+FINAL = FOR_GOOD | {TrainingJobState.TRAINING_JOB_STATE_FAILED}
+"""States in which a job has ended; a failed one may be resumed."""
 
 
 def state_name(state: TrainingJobState) -> str:

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raydient.spec.errors import InvalidSpec
 from raydient.spec.job import JobSpec, WorkerRange
-from raydient.spec.reading import open_job_file
 
-from .data_file import AnyJob, data_here, job_of, with_dataset, written_data
+from .data_file import AnyJob, data_here, with_dataset, with_job, written_data
 from .errors import JobNotSucceeded, MissingExtra
 from .extras import missing_packages
 from .history import History, Point
@@ -78,13 +76,11 @@ def train(
     if missing_packages("local"):
         raise MissingExtra("Training on this machine", "local")
     with tempfile.TemporaryDirectory(prefix="raydient-") as folder:
-        if isinstance(job, str | os.PathLike):
-            file = open_job_file(Path(job))
-            try:
-                return _train(_with(workers, file.spec), data, file.path.parent, Path(folder), progress)
-            except InvalidSpec as error:
-                raise file.locate(error.errors) from error
-        return _train(_with(workers, job_of(job, data)), data, Path(directory), Path(folder), progress)
+
+        def use(spec: JobSpec, base: Path) -> Trained:
+            return _train(_with(workers, spec), data, base, Path(folder), progress)
+
+        return with_job(job, data, directory, use)
 
 
 def history_of(epochs: "Iterable[EpochEnded]") -> History:

@@ -4,19 +4,17 @@ import time
 from collections.abc import Iterator
 from math import inf
 
-from raydient.v1.training_job_pb2 import TrainingJobEvent, TrainingJobState
+from raydient.v1.training_job_pb2 import TrainingJobEvent
 from raydient.v1.training_service_pb2 import GetTrainingJobRequest, WatchTrainingJobRequest
 
 from .connection import Attempts, Connection
 from .errors import NotAllowed, RequestRefused, TimedOut, Unreachable
-
-_FOR_GOOD = {TrainingJobState.TRAINING_JOB_STATE_SUCCEEDED, TrainingJobState.TRAINING_JOB_STATE_CANCELLED}
-_FINAL = {*_FOR_GOOD, TrainingJobState.TRAINING_JOB_STATE_FAILED}
+from .states import FINAL, FOR_GOOD
 
 
 def is_final(event: TrainingJobEvent) -> bool:
     """True if the job ended with this event. Events follow only if the job failed and was resumed."""
-    return event.state_changed.state in _FINAL
+    return event.state_changed.state in FINAL
 
 
 def watch(
@@ -47,13 +45,13 @@ def watch(
                     continue
                 after_sequence = max(after_sequence, event.sequence)
                 yield event
-                if event.state_changed.state in _FOR_GOOD:
+                if event.state_changed.state in FOR_GOOD:
                     return
                 ended = is_final(event)
             if ended:
                 return
             job = connection.call(connection.training.GetTrainingJob, GetTrainingJobRequest(name=name))
-            ended = job.state in _FINAL  # in a final state an empty stream means that no event is left
+            ended = job.state in FINAL  # in a final state an empty stream means that no event is left
             text = f"raydient at {connection.address} ended the stream before {name} ended"
             broken = Unreachable(text, transient=True)
         except TimedOut:

@@ -12,10 +12,10 @@ import click
 
 from .display import value_text, without_repetition
 from .failures import WRONG_USAGE, Failure
-from .model import checkpoint_option
+from .model import MODEL_SUFFIX, checkpoint_option, local_model, model_argument
 from .options import ConnectionOptions, debug_option, json_option, with_connection
 from .output import echo, print_json, print_pairs, print_table
-from .predict import MODEL_SUFFIX, note_unknown
+from .predict import note_unknown
 
 if TYPE_CHECKING:
     from raydient.client.evaluation import Confusion, Evaluation, Residuals
@@ -26,7 +26,7 @@ SHOWN_CLASSES = 20
 
 
 @click.command()
-@click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
+@model_argument
 @click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @checkpoint_option
 @json_option
@@ -59,10 +59,8 @@ def _opened(model: str, connection: ConnectionOptions, checkpoint: int | str | N
     """Load the network from a file, which is fetched from the service for a job."""
     from raydient.client.local_model import load_model
 
-    if Path(model).suffix.lower() == MODEL_SUFFIX:
-        if checkpoint is not None:
-            raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
-        yield load_model(model)
+    if (network := local_model(model, checkpoint)) is not None:
+        yield network
         return
     with connection.open() as client, TemporaryDirectory(prefix="raydient-") as folder:
         path = client.get(model).download(Path(folder) / f"model{MODEL_SUFFIX}", checkpoint=checkpoint).path

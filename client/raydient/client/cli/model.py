@@ -1,11 +1,15 @@
 """`raydient checkpoints` and `raydient download`: the results of training."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import ConnectionOptions, debug_option, job_argument, json_option, need_writable, with_connection
 from .output import as_data, print_json, print_pairs, print_table, time_text
+
+if TYPE_CHECKING:
+    from raydient.client.local_model import LocalModel
 
 
 def _checkpoint(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
@@ -24,6 +28,21 @@ checkpoint_option = click.option(
     help="Weights at this step, of the best epoch so far or of the newest checkpoint instead of the model; "
     "`raydient checkpoints JOB` lists the steps.",
 )
+
+
+MODEL_SUFFIX = ".safetensors"
+model_argument = click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
+
+
+def local_model(model: str, checkpoint: int | str | None) -> "LocalModel | None":
+    """Load the network in a file; None if `model` is not the name of one but that of a job of the service."""
+    if Path(model).suffix.lower() != MODEL_SUFFIX:
+        return None
+    if checkpoint is not None:
+        raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
+    from raydient.client.local_model import load_model
+
+    return load_model(model)
 
 
 @click.command()

@@ -14,7 +14,7 @@ import click
 from raydient.spec.printable import printable
 
 from .failures import WRONG_USAGE, Failure
-from .model import checkpoint_option
+from .model import checkpoint_option, local_model, model_argument
 from .options import ConnectionOptions, debug_option, json_option, need_writable, with_connection
 from .output import echo, print_json
 
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from raydient.client.prediction import Prediction
     from raydient.client.predictor import Predictor
 
-MODEL_SUFFIX = ".safetensors"
-
 
 @click.command()
-@click.argument("model", metavar=f"JOB|MODEL{MODEL_SUFFIX}")
+@model_argument
 @click.argument("data", metavar="DATA.csv|DATA.npz", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "-o",
@@ -76,15 +74,11 @@ def open_predictor(
     model: str, connection: ConnectionOptions, checkpoint: int | str | None = None
 ) -> Iterator["Predictor"]:
     """Open the network in a file or of a job. Raises Failure and the client's errors."""
-    if Path(model).suffix.lower() != MODEL_SUFFIX:
-        with connection.open() as client:
-            yield client.get(model).predictor(checkpoint)
+    if (network := local_model(model, checkpoint)) is not None:
+        yield network
         return
-    if checkpoint is not None:
-        raise click.UsageError("a model file has no checkpoints: --checkpoint is for a job of the service")
-    from raydient.client.local_model import load_model
-
-    yield load_model(model)
+    with connection.open() as client:
+        yield client.get(model).predictor(checkpoint)
 
 
 def note_unknown(data: Path, unknown: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from raydient.spec.ending import Rollback
 from raydient.spec.training import Training
-from raydient.steps.arrays import Floats, Vector
+from raydient.steps.arrays import Floats
 from raydient.steps.schedule import Round, RoundKind, Schedule
 from raydient.steps.watched import Watched
 
@@ -107,18 +107,16 @@ class UpdateRule:
         return self.scale is None and self.layerwise is None and not self.skips
 
     def update(
-        self, step: int, weights: Vector, gradient: Vector, state: Vectors, scratch: Vectors, *, ratio: float = 1.0
+        self, step: int, weights: Floats, gradient: Floats, state: Vectors, scratch: Vectors, *, ratio: float = 1.0
     ) -> None:
         """Apply update number `step`, counted from 0, to a part of the vector, by its gradient after clipping.
 
-        `ratio` is a factor of the learning rate.
+        The state has the shape of the weights or, of a rowwise optimizer for rows of a table, (rows, 1). `ratio` is a
+        factor of the learning rate.
         """
-        self.optimizer.update(step, weights, gradient, state, scratch, rate=ratio * self.learning_rate(step))
-
-    def update_rows(self, step: int, weights: Floats, gradient: Floats, state: Vectors, scratch: Vectors) -> None:
-        """As `update`, for rows of a table, (rows, width); the arrays of a rowwise optimizer are (rows, 1)."""
-        update = self.optimizer.update if self.rowwise is None else self.rowwise.update_rows
-        update(step, weights, gradient, state, scratch, rate=self.learning_rate(step))
+        rowwise = self.rowwise if state and state[0].shape != weights.shape else None
+        update = self.optimizer.update if rowwise is None else rowwise.update_rows
+        update(step, weights, gradient, state, scratch, rate=ratio * self.learning_rate(step))
 
 
 def build_optimizer(training: Training) -> Optimizer:

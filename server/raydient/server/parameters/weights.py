@@ -120,8 +120,7 @@ class Weights:
                     self._follow(step, block, gradient, (start, stop), ratios)
                 case Learned():
                     for arrays in self._parts(start, stop, block, gradient):
-                        update = self.rule.update if arrays[0].ndim == 1 else self.rule.update_rows
-                        update(step, *arrays)
+                        self.rule.update(step, *arrays)
                 case Average(momentum=momentum):
                     part = slice(start - block.start, stop - block.start)
                     _average(weights[part], gradient[part], momentum, block.free[0][part])
@@ -203,7 +202,7 @@ class Weights:
             clipped = self._clipped(gradient, factor)
             if table.offset in self._decaying:
                 after *= self._factor(step)
-            self.rule.update_rows(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
+            self.rule.update(step, after, clipped, state, (np.empty_like(after), np.empty_like(after)))
             put(values, numbers, after)
             for array, rows in zip(kept, state, strict=True):
                 put(array, numbers, rows)

@@ -47,11 +47,16 @@ def fit(
         InvalidSpec: a step cannot be fitted to a feature.
     """
     fitted: list[Transform] = []
+    x, applied = None, 0  # training samples, as the first steps leave them
     for step in _steps(spec, raw):
         transform = next((one for one in kept if one.outline == step.outline), None)
         if transform is None:
+            x = raw.values[train] if x is None else x
+            for before in fitted[applied:]:
+                x = before.apply(x.astype(np.float64, copy=False))
+            applied = len(fitted)
             try:
-                transform = step.fit(_after(fitted, raw.values[train]))
+                transform = step.fit(x)
             except FitError as error:
                 raise InvalidSpec([FieldError(step.path, f"{feature_text(raw, error.place)}: {error}")]) from None
         fitted.append(transform)
@@ -91,12 +96,6 @@ def _bending(spec: DatasetSpec, columns: Sequence[str]) -> Iterator[_Step]:
     if logarithms := [place for place, one in settings.items() if one.log]:
         places = np.array(logarithms, np.int64)
         yield _Step(Logarithm(places).outline, "dataset.columns", lambda x: Logarithm.fit(x, places))
-
-
-def _after(transforms: Sequence[Transform], x: NDArray[np.number]) -> NDArray[np.number]:
-    for transform in transforms:
-        x = transform.apply(x.astype(np.float64, copy=False))
-    return x
 
 
 def added_features(spec: DatasetSpec, name: str) -> int:

@@ -1,6 +1,5 @@
 """Steps that bend the range of features: bounds, and logarithms."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -9,13 +8,11 @@ from numpy.typing import NDArray
 
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64
-
-Places = NDArray[np.int64]
+from .transform import FitError, Floats64, Places, Transform
 
 
 @dataclass(frozen=True, eq=False)
-class Bounding:
+class Bounding(Transform):
     """x → min(max(x, low), high) for some features.
 
     Attributes:
@@ -29,15 +26,6 @@ class Bounding:
 
     kind: ClassVar[str] = "bounding"
     types: ClassVar[dict[str, type[Any]]] = {"places": np.int64, "low": np.float64, "high": np.float64}
-
-    @property
-    def outline(self) -> Hashable:
-        """See `Transform`."""
-        return self.kind, *(tuple(getattr(self, name).tolist()) for name in self.types)
-
-    def shape(self, shape: Shape) -> Shape:
-        """See `Transform`."""
-        return shape
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""
@@ -54,7 +42,7 @@ class Bounding:
 
 
 @dataclass(frozen=True, eq=False)
-class Logarithm:
+class Logarithm(Transform):
     """x → log(1 + x) for some features, which have to be above -1.
 
     Attributes:
@@ -78,15 +66,6 @@ class Logarithm:
             place = int((least <= -1).argmax())
             raise FitError((int(places[place]),), f"{least[place]:g} has no log(1 + x): clip it above -1")
         return cls(places)
-
-    @property
-    def outline(self) -> Hashable:
-        """See `Transform`."""
-        return self.kind, tuple(self.places.tolist())
-
-    def shape(self, shape: Shape) -> Shape:
-        """See `Transform`."""
-        return shape
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`. NaN or infinite where there is no logarithm."""

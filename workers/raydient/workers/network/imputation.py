@@ -12,13 +12,11 @@ from raydient.spec.columns import Impute
 from .layers import Shape
 from .onnx_graph import DOUBLE, OnnxGraph
 from .standardization import mean_of
-from .transform import FitError, Floats64
-
-Places = NDArray[np.int64]
+from .transform import FitError, Floats64, Places, Transform
 
 
 @dataclass(frozen=True, eq=False)
-class Imputation:
+class Imputation(Transform):
     """NaN → a number, for some features; then an indicator (1 if the value was NaN, else 0) of some of these.
 
     Attributes:

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64
+from .transform import FitError, Floats64, Transform
 
 BLOCK_ROWS = 1024
 """Rows that are squared at a time, so that the float64 intermediate stays small."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scaling:
+class Scaling(Transform):
     """x → (x - mean) / scale for each feature.
 
     Attributes:
@@ -77,10 +77,6 @@ class Scaling:
     def outline(self) -> Hashable:
         """See `Transform`."""
         return self.kind
-
-    def shape(self, shape: Shape) -> Shape:
-        """See `Transform`."""
-        return shape
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""

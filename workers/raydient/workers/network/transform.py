@@ -1,7 +1,8 @@
 """A step of the preparation of numbers, with figures that were fitted on the training part."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from .layers import Shape
 from .onnx_graph import OnnxGraph
 
 Floats64 = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 
 class FitError(ValueError):
@@ -24,7 +26,7 @@ class FitError(ValueError):
         self.place = place
 
 
-class Transform(Protocol):
+class Transform(ABC):
     """A step of the preparation of numbers: a dataclass whose fields are arrays, stored with a model by their names.
 
     Its ONNX form computes the same float64 numbers as `apply`.
@@ -37,13 +39,17 @@ class Transform(Protocol):
 
     @property
     def outline(self) -> Hashable:
-        """The part of this step that the specification decides, without the figures that are fitted."""
+        """The part of this step that the specification decides, without the figures that are fitted: here all of it."""
+        return self.kind, *(tuple(getattr(self, name).tolist()) for name in self.types)
 
     def shape(self, shape: Shape) -> Shape:
         """Return the shape of a sample after this step, for its shape before."""
+        return shape
 
+    @abstractmethod
     def apply(self, x: Floats64) -> Floats64:
         """Return samples (n, *shape) after this step, in a new array; missing values are NaN."""
 
+    @abstractmethod
     def to_onnx(self, graph: OnnxGraph, x: str, shape: Shape) -> str:
         """Add the operators of `apply` for samples of `shape`; `x` and the result are float64."""
