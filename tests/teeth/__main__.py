@@ -4,6 +4,7 @@ With words it plants the bugs with such a word in the title or the path of a fil
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +24,14 @@ def try_catcher(catcher, bug=None):
         return run_catcher(catcher, folder)
 
 
+def try_bug(bug):
+    """Return the problem by which the bug is caught; empty if it is not."""
+    try:
+        return try_catcher(bug.catcher, bug)
+    except subprocess.TimeoutExpired:
+        return ""
+
+
 def main():
     """Print a line for each bug. The status is 1 if a catcher fails without a bug, or does not detect its bug."""
     words, began, failures = sys.argv[1:], time.monotonic(), 0
@@ -32,7 +41,7 @@ def main():
         for problem in filter(None, pool.map(try_catcher, catchers)):
             failures += 1
             _say(f"without a bug: {problem}")
-        results = pool.map(lambda bug: try_catcher(bug.catcher, bug), chosen)
+        results = pool.map(try_bug, chosen)
         missed = 0
         for bug, problem in zip(chosen, results, strict=True):
             missed += not problem

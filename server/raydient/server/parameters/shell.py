@@ -97,6 +97,7 @@ class ParameterServerShell:
             _log.info("leaves generation %d, which it cannot join: %s", serve.generation, error)
             self._network.drop_all()
             return serve.generation
+        del arrays  # or the weights that began the part would stay in memory until its end
         self._network.adopt(self._coordinator)
         try:
             if not self._serve(role):
