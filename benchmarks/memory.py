@@ -1,7 +1,8 @@
 """Memory of a parameter server beyond the weights, the optimizer's state and the pushes in flight of its range.
 
-80 MB of weights, SGD with momentum, two workers that push the sum of their leaves. In shared memory weights and pushes
-lie in segments that workers map too, so the private memory of a server has the state alone; over TCP it has all three.
+80 MB of weights, SGD with momentum, two workers that push the sum of their leaves. Measured is the resident memory
+without unchanged pages of files, which are the program's own and which the kernel can drop. In shared memory it
+includes the segments with weights and pushes that workers map too.
 """
 
 from collections.abc import Callable
@@ -50,34 +51,33 @@ def parameter_servers() -> list[int]:
     return ids
 
 
-def private_bytes(process: int) -> int:
-    """Return the memory that no other process maps."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_"))
+def resident_bytes(process: int) -> int:
+    """Return the memory of a process that lies in no file; segments that it shares count whole."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
 def memory(data: Path, *, units: int, servers: int, transport: str, epochs: int) -> Measurement:
     """Train, and measure the servers at each report of progress; return the largest server's values."""
-    private: dict[int, int] = {}
+    resident: dict[int, int] = {}
 
     def hear(report: Report) -> None:
         if isinstance(report, Progress) and report.step:
             for process in parameter_servers():
-                private[process] = max(private.get(process, 0), private_bytes(process))
+                resident[process] = max(resident.get(process, 0), resident_bytes(process))
 
     with TemporaryDirectory(prefix="raydient-benchmark-") as directory:
         spec = job(data, units, servers, epochs)
         finished = train(spec, data, directory=Path(directory), report=hear, transport=transport)
-    if finished.outcome is not Outcome.SUCCEEDED or len(private) != servers:
-        raise RuntimeError(f"training did not go through undisturbed: {finished.message or private}")
+    if finished.outcome is not Outcome.SUCCEEDED or len(resident) != servers:
+        raise RuntimeError(f"training did not go through undisturbed: {finished.message or resident}")
     inputs = np.load(data)["x"].shape[1]
     weights = 4 * (inputs * units + units + units * units + units + units * 10 + 10) / servers
     state, pushes = weights, WORKERS * weights
     held = weights + state + pushes
-    in_process = held if transport == "tcp" else state
     return {
-        "private_mb": max(private.values()) / 1e6,
-        BEYOND: (max(private.values()) - in_process) / 1e6,
+        "resident_mb": max(resident.values()) / 1e6,
+        BEYOND: (max(resident.values()) - held) / 1e6,
         ALLOWED: SHARE * held / 1e6 + FIXED_MB,
     }
 
