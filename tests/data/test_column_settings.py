@@ -31,12 +31,14 @@ def test_columns_with_the_default_scale_give_the_bits_of_the_whole_table(load_fi
 @pytest.mark.parametrize(
     ("columns", "path", "words"),
     [
-        ({"a": {"log": True}}, "dataset.columns", ["column 'a': -1 has no log(1 + x): clip it above -1"]),
+        ({"a": {"log": True}}, "dataset.columns.a.log", ["column 'a': -1 has no log(1 + x): clip it above -1"]),
+        ({"b": {"scale": "standardize"}}, "dataset.columns.b.scale", ["column 'b': its values, -1e+308 to 1e+308"]),
         ({"a": {"clip": {"min": 0}}, "d": {"log": True}}, "dataset.columns.d", ["'d' is not a column of the file"]),
     ],
 )
 def test_what_does_not_fit_the_file(errors_of, columns, path, words):
-    ((field, message),) = errors_of(FILE, columns=columns)
+    file = f"{FILE}1,-1e308,0,0\n1,1e308,0,0\n" if "b" in columns else FILE
+    ((field, message),) = errors_of(file, columns=columns)
     assert field == path
     assert all(word in message for word in words), message
 

@@ -76,6 +76,12 @@ def test_arrays(load_file):
         ("a,b,y\n1,,0\n2,x,0\n", {"impute": "mean"}, "dataset.features", ["'x' in row 2 (line 3) is not a number"]),
         ("a,b,y\n1,,0\n2,inf,0\n", {"impute": "mean"}, "dataset.features", ["'inf' in row 2 (line 3) is not finite"]),
         ("a,b,y\n1,,0\n2,,0\n", {"impute": "mean"}, "dataset.impute", ["column 'b'", "impute a constant"]),
+        (
+            "a,b,y\n1,,0\n2,,0\n",
+            {"impute": "mean", "columns": {"b": {"impute": "median"}}},
+            "dataset.columns.b.impute",
+            ["impute a constant"],
+        ),
         ("a,b,y\n1,2,0\n", {"columns": {"B": {}}}, "dataset.columns.B", ["did you mean 'b'?"]),
         ("a,b,y\n1,,NA\n", {"impute": "mean"}, "dataset.label", ["'NA' in row 1 (line 2)"]),
         ({"x": np.array([1, np.nan]), "y": np.zeros(2)}, {}, "dataset.features", ["nan in row 2", "dataset.impute"]),
@@ -107,3 +113,9 @@ def test_settings_that_contradict_the_others(settings, message):
     with pytest.raises(ValidationError) as caught:
         DatasetSpec.model_validate({"uri": "a.csv", **settings})
     assert message in str(caught.value)
+
+
+def test_a_wrong_name_is_one_error_also_with_indicators():
+    with pytest.raises(ValidationError) as caught:
+        DatasetSpec.model_validate({"uri": "a.csv", "impute": "mode", "columns": {"a": {"indicator": True}}})
+    assert {error["loc"][0] for error in caught.value.errors()} == {"impute"}

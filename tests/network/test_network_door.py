@@ -28,6 +28,7 @@ def test_public_names():
         "Program",
         "SampleError",
         "Scaling",
+        "Settings",
         "Shape",
         "Signature",
         "TableUse",

@@ -107,7 +107,55 @@ TOWN = {"inputs": {"town": {"columns": ["town"], "categories": True}}}
             {"columns": {"b": {"impute": "mean", "indicator": True}}},
             "was trained with indicators of 'a', this job has those of 'b'",
         ),
-        (AB, {"columns": {"a": {"log": True}}}, AB, {}, "was trained with other bounds or logarithms of columns"),
+        (
+            AB,
+            {"columns": {"a": {"log": True}}},
+            AB,
+            {},
+            "was trained with `log: true` of 'a', this job has `log: false`: dataset.columns.a.log has to be true",
+        ),
+        (
+            AB,
+            {},
+            AB,
+            {"columns": {"b": {"clip": {"min": 1}}}},
+            "`clip: none` of 'b', this job has `clip: {min: 1.0}`: dataset.columns.b.clip has to be left out",
+        ),
+        (
+            AB,
+            {"columns": {"b": {"scale": "min_max"}}},
+            AB,
+            {"standardize": True, "columns": {"a": {"scale": "none"}}},
+            "`scale: min_max` of 'b', this job has `scale: standardize`: dataset.columns.b.scale has to be min_max",
+        ),
+        (
+            AB,
+            {"standardize": True},
+            AB,
+            {"columns": {"a": {"scale": "min_max"}, "b": {"scale": "min_max"}}},
+            "`scale: standardize` of all columns, this job has `scale: min_max`: dataset.columns.NAME.scale has to be",
+        ),
+        (
+            AB,
+            {"impute": "mean"},
+            AB,
+            {"impute": "median"},
+            "`impute: mean` of all columns, this job has `impute: median`: dataset.impute has to be mean",
+        ),
+        (
+            AB,
+            {"columns": {"a": {"impute": {"constant": {"value": 1}}}}},
+            AB,
+            {"columns": {"a": {"impute": {"constant": {"value": 2}}}, "b": {"impute": "mean"}}},
+            "this job has `impute: {constant: {value: 2.0}}`: dataset.columns.a.impute has to be {constant: {value: 1",
+        ),
+        (
+            AB,
+            {"standardize": True, "columns": {"a": {"impute": "mean", "indicator": True}}},
+            AB,
+            {"standardize": True},
+            "was trained with indicators of 'a', this job has those of no column",
+        ),
         (AB, {"standardize": True}, AB, {}, "was trained with standardization: dataset.standardize has to be true"),
         (AB, {}, AB.replace("q", "z"), {}, "has for the output d the classes 'p', 'q', the data of this job 'p', 'z'"),
         (
@@ -170,6 +218,30 @@ def test_weights_bring_the_numbers_of_missing_values(tmp_path):
     now = prepared_on(tmp_path, "a,b,y\n1,20,p\n1000,,q\n", "w.safetensors", impute="mean", standardize=True)
     assert now.dataset.input.transforms[0].values.tolist() == was.input.transforms[0].values.tolist()
     np.testing.assert_allclose(now.dataset.train.x[1, 1], 0, atol=1e-6)
+
+
+def test_each_column_keeps_the_number_of_its_missing_values(tmp_path):
+    """Also if the job fills one more column, whose number is computed from its own data."""
+    trained_on(tmp_path / "w.safetensors", AB, columns={"a": {"impute": "mean"}})
+    now = prepared_on(tmp_path, "a,b,y\n,8,p\n1000,,q\n", "w.safetensors", impute="mean")
+    assert now.dataset.train.x.tolist() == [[pytest.approx(7 / 3), 8], [1000, 8]]
+
+
+def test_arrays_with_other_numbers_for_missing_values_are_refused(tmp_path):
+    spec = {
+        "dataset": {"uri": "data.npz", "split": {"test": 0.0}, "impute": "mean"},
+        "network": {"layers": [{"dense": {"units": 2}}], "loss": "softmax_cross_entropy"},
+        "training": {"batch_size": 2},
+    }
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 2)), y=np.array(["p", "q"] * 2))
+    first = prepare(validate_job(spec), tmp_path / "data.npz")
+    weights = np.zeros(first.network.layout.size, np.float32)
+    model = Model(first.network.spec, first.dataset.inputs, weights, first.dataset.targets)
+    save_model(tmp_path / "w.safetensors", model)
+    spec["dataset"]["impute"] = "median"
+    spec["training"]["initial_weights"] = "w.safetensors"
+    with pytest.raises(InvalidSpec, match=r"this job has `impute: median`: dataset\.impute has to be mean"):
+        prepare(validate_job(spec), tmp_path / "data.npz", files=tmp_path)
 
 
 def test_a_file_with_damaged_metadata_is_refused(tmp_path):

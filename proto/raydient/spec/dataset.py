@@ -152,7 +152,8 @@ class Dataset(Model):
         categories = {column for input_ in inputs.values() if input_.categories for column in input_.columns}
         listed = {*features, *(column for input_ in inputs.values() for column in input_.columns)}
         for column, settings in columns.items():
-            if settings.indicator and not (settings.impute or info.data.get("impute")):
+            # an invalid `impute` has an error of its own
+            if settings.indicator and not (settings.impute or info.data.get("impute", True)):
                 raise ValueError(f'"{column}" has an indicator of missing values, which needs `impute` too')
             if column in beside - listed:
                 raise ValueError(f'"{column}" is a label or the weight: only inputs are prepared')

@@ -36,12 +36,14 @@ class Start:
 
     def problems(self, network: Network, data: Dataset | None) -> Iterator[FieldError]:
         """Yield the reasons why these weights do not fit the network or the data that it is trained on."""
-        problem = weights_problem(network, self.path)
-        if problem:
+        problems: list[str] = []
+        if data is not None and self.signature is not None:
+            problems += preprocessing_problems(self.signature, data.inputs, data.targets)
+        # the shapes of the weights follow from the data: a difference there is the cause of one here
+        if not problems and (problem := weights_problem(network, self.path)):
+            problems.append(problem)
+        for problem in problems:
             yield FieldError(FIELD, f"{self.name} {problem}")
-        elif data is not None and self.signature is not None:
-            for problem in preprocessing_problems(self.signature, data.inputs, data.targets):
-                yield FieldError(FIELD, f"{self.name} {problem}")
 
     def keep(self, kept: Path | None) -> Path:
         """Keep the file at `kept`, if given, and return its path. Raises what `keep_weights` raises."""

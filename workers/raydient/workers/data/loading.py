@@ -21,7 +21,7 @@ from .formats import find_format, read
 from .profile import InvalidData, LabelFacts, Profile, label_key
 from .raw import RawData, RawInput, label_path
 from .source import Samples, split_rows
-from .transforms import added_features, feature_text, fit
+from .transforms import added_features, feature_text, fit, setting_path
 
 
 def load(
@@ -169,7 +169,8 @@ def _float32(
     if not (finite := np.isfinite(result)).all():
         row, *place = (int(i) for i in np.argwhere(~finite)[0])
         text = f"{feature_text(raw, tuple(place))}: {raw.values[(rows[row], *place)]!s} in row {rows[row] + 1}"
-        what = preprocessing.why_not_finite(float(raw.values[(rows[row], *place)]), tuple(place))
-        where = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
-        raise InvalidSpec([FieldError(where, f"{text} {what}")])
+        what, setting = preprocessing.why_not_finite(float(raw.values[(rows[row], *place)]), tuple(place))
+        path = f"dataset.inputs.{name}" if spec.inputs else "dataset.features"
+        path = setting_path(spec, raw, tuple(place), setting) if setting else path
+        raise InvalidSpec([FieldError(path, f"{text} {what}")])
     return result

@@ -1,6 +1,6 @@
 """Fits the steps of the preparation of an input to its training part."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from raydient.spec.dataset import Dataset as DatasetSpec
 from raydient.spec.errors import FieldError, InvalidSpec
 from raydient.spec.values import quoted
-from raydient.workers.network import Bounding, FitError, Imputation, Logarithm, Scaling, Transform
+from raydient.workers.network import Bounding, FitError, Imputation, Logarithm, Scaling, Settings, Transform
 
 from .raw import RawInput
 
@@ -22,13 +22,13 @@ class _Step:
     """A step that the specification asks for.
 
     Attributes:
-        outline: that of the transform.
-        path: of the setting, for the errors of a fit.
+        settings: those of the transform.
+        name: of the setting in `dataset.columns`, for the errors of a fit.
         fit: computes its figures from training samples, as the steps before leave them.
     """
 
-    outline: Hashable
-    path: str
+    settings: Settings
+    name: str
     fit: Fit
 
 
@@ -41,15 +41,16 @@ def fit(
         spec: asks for the steps.
         raw: the samples of an input of numbers.
         train: rows of the training part.
-        kept: fitted steps of another model of the same columns, used where both do the same.
+        kept: fitted steps of another model of the same columns. A step with the same settings is used as it is, and a
+            number in place of missing values where that column has one.
 
     Raises:
         InvalidSpec: a step cannot be fitted to a feature.
     """
     fitted: list[Transform] = []
     x, applied = None, 0  # training samples, as the first steps leave them
-    for step in _steps(spec, raw):
-        transform = next((one for one in kept if one.outline == step.outline), None)
+    for step in _steps(spec, raw, kept):
+        transform = next((one for one in kept if one.settings == step.settings), None)
         if transform is None:
             x = raw.values[train] if x is None else x
             for before in fitted[applied:]:
@@ -58,12 +59,13 @@ def fit(
             try:
                 transform = step.fit(x)
             except FitError as error:
-                raise InvalidSpec([FieldError(step.path, f"{feature_text(raw, error.place)}: {error}")]) from None
+                path = setting_path(spec, raw, error.place, step.name)
+                raise InvalidSpec([FieldError(path, f"{feature_text(raw, error.place)}: {error}")]) from None
         fitted.append(transform)
     return tuple(fitted)
 
 
-def _steps(spec: DatasetSpec, raw: RawInput) -> Iterator[_Step]:
+def _steps(spec: DatasetSpec, raw: RawInput, kept: Sequence[Transform]) -> Iterator[_Step]:
     shape = raw.values.shape[1:]
     columns = raw.columns if raw.is_table else ()
     rules = {place: rule for place, name in enumerate(columns) if (rule := spec.imputes(name))}
@@ -71,36 +73,43 @@ def _steps(spec: DatasetSpec, raw: RawInput) -> Iterator[_Step]:
         rules = dict.fromkeys(range(prod(shape)), spec.impute)
     indicators = tuple(columns.index(name) for name in spec.indicators(columns))
     if rules:
-        outline = Imputation.outline_of(rules, indicators)
-        yield _Step(outline, "dataset.impute", lambda x: Imputation.fit(x, rules, indicators))
+        before = next((one for one in kept if isinstance(one, Imputation)), None)
+        known = dict(zip(before.places.tolist(), before.values.tolist(), strict=True)) if before else {}
+        settings = Imputation.settings_of(rules, indicators)
+        yield _Step(settings, "impute", lambda x: Imputation.fit(x, rules, indicators, known))
     if raw.is_table:
         yield from _bending(spec, columns)
     kinds = [spec.scale_of(name) for name in columns]
     if indicators or len(set(kinds)) > 1 or "min_max" in kinds:
         each = [*kinds, *("none" for _ in indicators)]  # indicators, which follow the columns, stay 0 and 1
         if set(kinds) != {"none"}:
-            yield _Step(Scaling.kind, "dataset.standardize", lambda x: Scaling.fit_each(x, each))
+            yield _Step(Scaling.settings_of(each), "scale", lambda x: Scaling.fit_each(x, each))
     elif "standardize" in kinds or (not raw.is_table and spec.standardize):
-        yield _Step(Scaling.kind, "dataset.standardize", Scaling.fit)
+        yield _Step(Scaling.settings_of(["standardize"] * prod(shape)), "scale", Scaling.fit)
 
 
 def _bending(spec: DatasetSpec, columns: Sequence[str]) -> Iterator[_Step]:
     """Yield the steps of bounds and logarithms."""
     settings = {place: spec.columns[name] for place, name in enumerate(columns) if name in spec.columns}
     if bounds := {place: one.clip for place, one in settings.items() if one.clip}:
-        limit = np.finfo(np.float64).max
-        low = [-limit if one.min is None else one.min for one in bounds.values()]
-        high = [limit if one.max is None else one.max for one in bounds.values()]
-        bounding = Bounding(np.array(list(bounds), np.int64), np.array(low), np.array(high))
-        yield _Step(bounding.outline, "dataset.columns", lambda _: bounding)
+        bounding = Bounding.of(bounds)
+        yield _Step(bounding.settings, "clip", lambda _: bounding)
     if logarithms := [place for place, one in settings.items() if one.log]:
         places = np.array(logarithms, np.int64)
-        yield _Step(Logarithm(places).outline, "dataset.columns", lambda x: Logarithm.fit(x, places))
+        yield _Step(Logarithm(places).settings, "log", lambda x: Logarithm.fit(x, places))
 
 
 def added_features(spec: DatasetSpec, name: str) -> int:
     """Return the number of features that an input has besides those of its columns."""
     return len(spec.indicators(spec.inputs[name].columns if name in spec.inputs else spec.columns))
+
+
+def setting_path(spec: DatasetSpec, raw: RawInput, place: tuple[int, ...], name: str) -> str:
+    """Return the path of a setting of `dataset.columns` that a feature has, or of the setting of all features."""
+    column = raw.columns[place[0]] if raw.is_table else ""
+    if column in spec.columns and getattr(spec.columns[column], name):
+        return f"dataset.columns.{column}.{name}"
+    return {"impute": "dataset.impute", "scale": "dataset.standardize"}[name]
 
 
 def feature_text(raw: RawInput, place: tuple[int, ...]) -> str:

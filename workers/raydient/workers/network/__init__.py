@@ -22,7 +22,7 @@ from .preprocessing import Kind, Preprocessing, SampleError, Target, category_pl
 from .program import Program
 from .standardization import Scaling
 from .summary import LayerRow, describe
-from .transform import FitError, Transform
+from .transform import FitError, Settings, Transform
 
 __all__ = [
     "Bounding",
@@ -45,6 +45,7 @@ __all__ = [
     "Program",
     "SampleError",
     "Scaling",
+    "Settings",
     "Shape",
     "Signature",
     "TableUse",

@@ -1,14 +1,20 @@
 """Steps that bend the range of features: bounds, and logarithms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raydient.spec.columns import Bounds
+
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64, Places, Transform
+from .transform import FitError, Floats64, Places, Settings, Transform
+
+LIMIT = float(np.finfo(np.float64).max)
+"""Bound of a feature on a side on which it has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,19 @@ class Bounding(Transform):
 
     kind: ClassVar[str] = "bounding"
     types: ClassVar[dict[str, type[Any]]] = {"places": np.int64, "low": np.float64, "high": np.float64}
+
+    @classmethod
+    def of(cls, bounds: Mapping[int, Bounds]) -> Self:
+        """Return the step for the bounds of features, by their places."""
+        low = [-LIMIT if one.min is None else one.min for one in bounds.values()]
+        high = [LIMIT if one.max is None else one.max for one in bounds.values()]
+        return cls(np.array(list(bounds), np.int64), np.array(low), np.array(high))
+
+    @property
+    def settings(self) -> Settings:
+        """See `Transform`."""
+        bounds = zip(self.places.tolist(), self.low.tolist(), self.high.tolist(), strict=True)
+        return {"clip": {place: _bounds_text(low, high) for place, low, high in bounds}}
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""
@@ -54,6 +73,11 @@ class Logarithm(Transform):
     kind: ClassVar[str] = "logarithm"
     types: ClassVar[dict[str, type[Any]]] = {"places": np.int64}
 
+    @property
+    def settings(self) -> Settings:
+        """See `Transform`."""
+        return {"log": dict.fromkeys(self.places.tolist(), "true")}
+
     @classmethod
     def fit(cls, x: NDArray[np.number], places: Places) -> Self:
         """Check that the samples `x` (n, features) have logarithms.
@@ -81,3 +105,8 @@ class Logarithm(Transform):
         has_logarithm[self.places] = True
         logarithms = graph.node("Log", [graph.node("Add", [x, graph.constant(1.0, exact=True)])])
         return graph.node("Where", [graph.constant(has_logarithm), logarithms, x])
+
+
+def _bounds_text(low: float, high: float) -> str:
+    bounds = [f"{name}: {bound}" for name, bound in (("min", low), ("max", high)) if abs(bound) != LIMIT]
+    return f"{{{', '.join(bounds)}}}"

@@ -68,7 +68,8 @@ def _input(preprocessing: Preprocessing) -> dict[str, Any]:
         "input_kind": preprocessing.kind.value,
     }
     for step in preprocessing.transforms:
-        arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in step.types}
+        figures = [name for name, dtype in step.types.items() if dtype is not np.str_]
+        arrays |= {f"{step.kind}_{name}": getattr(step, name) for name in figures}
     if preprocessing.vocabulary:
         arrays["vocabulary"] = np.array(preprocessing.vocabulary)
     return arrays

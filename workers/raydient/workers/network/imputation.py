@@ -1,7 +1,8 @@
 """Imputation: numbers in place of missing values, and indicators of where they were missing."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from raydient.spec.columns import Impute
 from .layers import Shape
 from .onnx_graph import DOUBLE, OnnxGraph
 from .standardization import mean_of
-from .transform import FitError, Floats64, Places, Transform
+from .transform import FitError, Floats64, Places, Settings, Texts, Transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,23 +24,37 @@ class Imputation(Transform):
         places: (k,), indices of the features in a flattened sample, ascending.
         values: (k,), the number for each.
         indicators: (m,), those of `places` that have an indicator; a sample then has one axis, which becomes m longer.
+        rules: (k,) or (1,), the option of `spec.columns.Impute` by which each number was computed, or that of all.
     """
 
     places: Places
     values: Floats64
     indicators: Places
+    rules: Texts = field(default_factory=lambda: np.array(["constant"]))
 
     kind: ClassVar[str] = "imputation"
-    types: ClassVar[dict[str, type[Any]]] = {"places": np.int64, "values": np.float64, "indicators": np.int64}
+    types: ClassVar[dict[str, type[Any]]] = {
+        "places": np.int64,
+        "values": np.float64,
+        "indicators": np.int64,
+        "rules": np.str_,
+    }
 
     @classmethod
-    def fit(cls, x: NDArray[np.number], rules: Mapping[int, Impute], indicators: Sequence[int] = ()) -> Self:
+    def fit(
+        cls,
+        x: NDArray[np.number],
+        rules: Mapping[int, Impute],
+        indicators: Sequence[int] = (),
+        known: Mapping[int, float] = MappingProxyType({}),
+    ) -> Self:
         """Compute the numbers from the rows of `x` (n, *shape).
 
         Args:
             x: samples of any numeric type.
             rules: for each place in a flattened sample, how its number is computed.
             indicators: places that have an indicator.
+            known: numbers by place that are not computed.
 
         Raises:
             FitError: a feature has no value in any row.
@@ -48,8 +63,8 @@ class Imputation(Transform):
         values = np.empty(len(places))
         for i, place in enumerate(places):
             rule = rules[place]
-            if rule.constant is not None:
-                values[i] = rule.constant.value
+            if rule.constant is not None or place in known:
+                values[i] = known[place] if rule.constant is None else rule.constant.value
                 continue
             column = flat[:, place].astype(np.float64)
             present = column[~np.isnan(column)]
@@ -58,17 +73,27 @@ class Imputation(Transform):
                 text = f"no row of the training part has a value, so there is no {rule.kind.replace('_', ' ')} of them"
                 raise FitError(where, f"{text}: leave it out, or impute a constant")
             values[i] = _STATISTICS[rule.kind](present)
-        return cls(np.array(places, np.int64), values, np.array(sorted(indicators), np.int64))
+        kinds = np.array([rules[place].kind for place in places], np.str_)
+        return cls(np.array(places, np.int64), values, np.array(sorted(indicators), np.int64), kinds)
 
     @property
-    def outline(self) -> Hashable:
+    def settings(self) -> Settings:
         """See `Transform`."""
-        return self.outline_of(self.places.tolist(), self.indicators.tolist())
+        rules = np.broadcast_to(self.rules, self.places.shape).tolist()
+        texts = {
+            place: f"{{constant: {{value: {value}}}}}" if rule == "constant" else rule
+            for place, value, rule in zip(self.places.tolist(), self.values.tolist(), rules, strict=True)
+        }
+        return {"impute": texts, "indicator": dict.fromkeys(self.indicators.tolist(), "true")}
 
     @classmethod
-    def outline_of(cls, places: Iterable[int], indicators: Iterable[int]) -> Hashable:
-        """Return the outline of the step that `fit` makes for these places."""
-        return cls.kind, tuple(sorted(places)), tuple(sorted(indicators))
+    def settings_of(cls, rules: Mapping[int, Impute], indicators: Iterable[int]) -> Settings:
+        """Return the settings of the step that `fit` makes."""
+        texts = {
+            place: f"{{constant: {{value: {rule.constant.value}}}}}" if rule.constant else rule.kind
+            for place, rule in rules.items()
+        }
+        return {"impute": texts, "indicator": dict.fromkeys(indicators, "true")}
 
     def shape(self, shape: Shape) -> Shape:
         """See `Transform`."""

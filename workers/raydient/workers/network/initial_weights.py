@@ -92,17 +92,46 @@ def _input_problems(name: str, start: Preprocessing, job: Preprocessing) -> Iter
     elif bool(start.vocabulary) != bool(job.vocabulary) or start.vocabulary != job.vocabulary:
         new = sorted(set(job.vocabulary) ^ set(start.vocabulary))
         yield f"has other categories than the data of this job; only one of them has {_few(new)}"
-    elif (start.scaling is None) != (job.scaling is None):
-        was = "without" if start.scaling is None else "with"
-        needed = "false" if start.scaling is None else "true"
-        yield f"was trained {was} standardization: dataset.standardize has to be {needed}"
-    elif start.bends != job.bends:
-        yield "was trained with other bounds or logarithms of columns: dataset.columns needs the same clip and log"
     elif start.indicators != job.indicators:
         yield (
             f"was trained with indicators of {_few(start.indicators) or 'no column'}, this job has those of "
             f"{_few(job.indicators) or 'no column'}: the same dataset.columns.NAME.indicator are needed"
         )
+    else:
+        yield from _setting_problems(start, job)
+
+
+def _setting_problems(start: Preprocessing, job: Preprocessing) -> Iterator[str]:
+    """Yield the settings that differ, each with the first column that has this difference."""
+    was, asked = start.settings, job.settings
+    for name, absent in (("clip", "none"), ("log", "false"), ("scale", "none"), ("impute", "none")):
+        before, now = was.get(name, {}), asked.get(name, {})
+        # a number for missing values may be added or left out: samples without missing values stay the same
+        places = before.keys() & now.keys() if name == "impute" else before.keys() | now.keys()
+        if not start.is_table:  # all places of an array have the same settings
+            places &= {0}
+        pairs = {place: (before.get(place, absent), now.get(place, absent)) for place in sorted(places)}
+        differences = [(place, pair) for place, pair in pairs.items() if pair[0] != pair[1]]
+        if differences:
+            place, pair = differences[0]
+            alike = sum(other == pair for _, other in differences)
+            columns = () if not start.is_table or alike == len(start.columns) else (start.columns[place],)
+            yield _setting_problem(name, pair, columns, alike - 1)
+
+
+def _setting_problem(name: str, pair: tuple[str, str], columns: Sequence[str], more: int) -> str:
+    """Describe a setting of the file and of the job that differ, in one column and some more, or in all if none."""
+    old, new = pair
+    if not columns and name == "scale" and set(pair) == {"none", "standardize"}:
+        was, needed = ("with", "true") if old == "standardize" else ("without", "false")
+        return f"was trained {was} standardization: dataset.standardize has to be {needed}"
+    setting = f"dataset.columns.{columns[0] if columns else 'NAME'}.{name}"
+    if not columns and name == "impute":
+        setting = "dataset.impute"
+    where = f" of {_few(columns)}" if columns else " of all columns"
+    where += f" and {more} more" if columns and more else ""
+    needed = "left out" if name == "clip" and old == "none" else old
+    return f"was trained with `{name}: {old}`{where}, this job has `{name}: {new}`: {setting} has to be {needed}"
 
 
 def _few(names: Sequence[str]) -> str:

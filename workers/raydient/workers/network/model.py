@@ -189,7 +189,7 @@ class Model:
             raise SampleError(f"{error.args[0]}{where}", error.row, name) from None
         if not (finite := np.isfinite(ready)).all():
             row, *place = (int(i) for i in np.argwhere(~finite)[0])
-            why = self.inputs[name].why_not_finite(raw[(row, *place)], tuple(place))
+            why, _ = self.inputs[name].why_not_finite(raw[(row, *place)], tuple(place))
             raise SampleError(f"{raw[(row, *place)]!s}{self._column(name, place)} {why}", row, name)
         return ready
 
@@ -259,7 +259,9 @@ def _input(data: dict[str, Any]) -> Preprocessing:
 
 def _transform(data: dict[str, Any]) -> Transform:
     kind = TRANSFORMS[data["kind"]]
-    return kind(**{name: np.array(data[name], dtype) for name, dtype in kind.types.items()})
+    # earlier versions did not store the settings, which are texts
+    names = [name for name in kind.types if name in data or kind.types[name] is not np.str_]
+    return kind(**{name: np.array(data[name], kind.types[name]) for name in names})
 
 
 def _of_scaling(scaling: dict[str, Any] | None) -> list[dict[str, Any]]:

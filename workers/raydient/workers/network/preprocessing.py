@@ -1,6 +1,6 @@
 """The conversion of raw samples for a network, and the meaning of its outputs. Both are stored with a model."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,7 @@ from .bounding import Bounding, Logarithm
 from .imputation import Imputation
 from .layers import Shape
 from .standardization import Scaling
-from .transform import Transform
+from .transform import Settings, Transform
 
 TRANSFORMS: Mapping[str, type[Transform]] = {kind.kind: kind for kind in (Imputation, Bounding, Logarithm, Scaling)}
 """The steps of preparation by their names in files."""
@@ -102,9 +102,9 @@ class Preprocessing:
         return next((one for one in self.transforms if isinstance(one, Scaling)), None)
 
     @property
-    def bends(self) -> tuple[Hashable, ...]:
-        """The outlines of bounds and logarithms."""
-        return tuple(one.outline for one in self.transforms if isinstance(one, Bounding | Logarithm))
+    def settings(self) -> Settings:
+        """The settings of all steps."""
+        return {name: places for step in self.transforms for name, places in step.settings.items()}
 
     @property
     def indicators(self) -> tuple[str, ...]:
@@ -127,13 +127,17 @@ class Preprocessing:
         optional = self.optional if self.is_table else [self.optional.all()] * len(self.columns)
         return tuple(name for name, is_optional in zip(self.columns, optional, strict=True) if is_optional)
 
-    def why_not_finite(self, value: float, place: tuple[int, ...]) -> str:
-        """Return why the raw value at a place of a sample has no finite number for the network."""
+    def why_not_finite(self, value: float, place: tuple[int, ...]) -> tuple[str, str]:
+        """Return why the raw value at a place of a sample has no finite number for the network, and the setting of
+        `dataset.columns` that is the cause, empty if none is."""
         if not np.isfinite(value):
-            return "is not finite"
+            return "is not finite", ""
         if any(isinstance(step, Logarithm) and place[0] in step.places for step in self.transforms) and value <= -1:
-            return "has no log(1 + x), which needs numbers above -1"
-        return "is too far from the training part's values for float32" if self.scaling else "is too large for float32"
+            return "has no log(1 + x), which needs numbers above -1", "log"
+        feature = int(np.ravel_multi_index(place, self.prepared_shape))
+        if self.settings.get("scale", {}).get(feature, "none") != "none":
+            return "is too far from the training part's values for float32", "scale"
+        return "is too large for float32", ""
 
     def apply(self, raw: AnyArray) -> NDArray[np.float32]:
         """Convert samples (n, *shape) for the network; float32, C-contiguous.

@@ -1,7 +1,7 @@
 """Standardization: shift each feature to mean 0 and scale it to variance 1, by figures of the training part."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .layers import Shape
 from .onnx_graph import OnnxGraph
-from .transform import FitError, Floats64, Transform
+from .transform import FitError, Floats64, Settings, Texts, Transform
 
 BLOCK_ROWS = 1024
 """Rows that are squared at a time, so that the float64 intermediate stays small."""
@@ -21,13 +21,15 @@ class Scaling(Transform):
 
     Attributes:
         mean, scale: float64, of one sample's shape; scale is never 0.
+        kinds: (features,) or (1,), the option of `spec.columns.Scale` of each feature, or that of all.
     """
 
     mean: Floats64
     scale: Floats64
+    kinds: Texts = field(default_factory=lambda: np.array(["standardize"]))
 
     kind: ClassVar[str] = "scaling"
-    types: ClassVar[dict[str, type[Any]]] = {"mean": np.float64, "scale": np.float64}
+    types: ClassVar[dict[str, type[Any]]] = {"mean": np.float64, "scale": np.float64, "kinds": np.str_}
 
     @classmethod
     def fit(cls, x: NDArray[np.number]) -> "Scaling":
@@ -71,12 +73,17 @@ class Scaling(Transform):
             if kind == "min_max":
                 low, high = float(x[:, i].min()), float(x[:, i].max())
                 mean[i], scale[i] = low, high - low if high > low else 1.0
-        return cls(mean, scale)
+        return cls(mean, scale, np.array(kinds, np.str_))
 
     @property
-    def outline(self) -> Hashable:
+    def settings(self) -> Settings:
         """See `Transform`."""
-        return self.kind
+        return self.settings_of(np.broadcast_to(self.kinds, self.mean.size).tolist())
+
+    @classmethod
+    def settings_of(cls, kinds: Sequence[str]) -> Settings:
+        """Return the settings of the scaling of features of these kinds."""
+        return {"scale": dict(enumerate(kinds))}
 
     def apply(self, x: Floats64) -> Floats64:
         """See `Transform`."""

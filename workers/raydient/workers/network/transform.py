@@ -1,7 +1,7 @@
 """A step of the preparation of numbers, with figures that were fitted on the training part."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,10 @@ from .onnx_graph import OnnxGraph
 
 Floats64 = NDArray[np.float64]
 Places = NDArray[np.int64]
+Texts = NDArray[np.str_]
+Settings = Mapping[str, Mapping[int, str]]
+"""Settings of `spec.columns.ColumnSettings`, by their names: the text of each feature's, by its place in a flattened
+sample."""
 
 
 class FitError(ValueError):
@@ -38,9 +42,9 @@ class Transform(ABC):
     """NumPy type of each field."""
 
     @property
-    def outline(self) -> Hashable:
-        """The part of this step that the specification decides, without the figures that are fitted: here all of it."""
-        return self.kind, *(tuple(getattr(self, name).tolist()) for name in self.types)
+    @abstractmethod
+    def settings(self) -> Settings:
+        """The part of this step that the specification decides, without the figures that are fitted."""
 
     def shape(self, shape: Shape) -> Shape:
         """Return the shape of a sample after this step, for its shape before."""
