@@ -15,21 +15,19 @@ from .planting import BUGS, copy_sources, plant, run_catcher
 
 
 def try_catcher(catcher, bug=None):
-    """Return the problem that a catcher reports, with the bug if there is one; empty if it reports none."""
+    """Return the problem that a catcher reports, with the bug if there is one; empty if it reports none.
+
+    A catcher that does not end has not detected the bug; without one, that is a problem of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="raydient-teeth-") as name:
         folder = Path(name)
         copy_sources(folder)
         if bug is not None:
             plant(bug, folder)
-        return run_catcher(catcher, folder)
-
-
-def try_bug(bug):
-    """Return the problem by which the bug is caught; empty if it is not."""
-    try:
-        return try_catcher(bug.catcher, bug)
-    except subprocess.TimeoutExpired:
-        return ""
+        try:
+            return run_catcher(catcher, folder)
+        except subprocess.TimeoutExpired as late:
+            return "" if bug else f"{catcher}: no end after {late.timeout} s"
 
 
 def main():
@@ -41,7 +39,7 @@ def main():
         for problem in filter(None, pool.map(try_catcher, catchers)):
             failures += 1
             _say(f"without a bug: {problem}")
-        results = pool.map(try_bug, chosen)
+        results = pool.map(lambda bug: try_catcher(bug.catcher, bug), chosen)
         missed = 0
         for bug, problem in zip(chosen, results, strict=True):
             missed += not problem

@@ -14,8 +14,10 @@ from raydient.steps.gradient import Table, between
 
 Result = TypeVar("Result")
 
-BLOCK = 1 << 17
-"""Values per block: 512 KiB. Smaller blocks take more time for calls and for the interpreter's lock."""
+BLOCK = 1 << 18
+"""Values per block: 1 MiB. The calls of a block take some 30 us, and in larger blocks the operations of an update find
+less in the cache; `benchmarks/adam.py` has its best time here.
+"""
 PARALLEL_FROM = 1 << 20
 """Use a second thread from this number of values on. The workers' cores are idle meanwhile, but for a smaller vector
 waking the thread takes as long as it saves.
